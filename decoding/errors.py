@@ -1,0 +1,178 @@
+"""Every exception of the library; each says what was expected, what came and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DecodingError(Exception):
+    """Root of every error that this library raises on purpose."""
+
+
+class ParameterError(DecodingError, ValueError):
+    """A parameter is outside its range.
+
+    Attributes:
+        name: the parameter, as the caller spelled it.
+        value: what came.
+        expected: the legal range, in words.
+    """
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        super().__init__(f"{name} must be {expected}, got {value!r}")
+        self.name, self.value, self.expected = name, value, expected
+
+
+class WireValidationError(DecodingError, ValueError):
+    """A request breaks a rule of the TGI wire; `str()` is TGI's text without its prefix.
+
+    Attributes:
+        error_type: TGI's name of the kind of error.
+        status: the HTTP status TGI answers with.
+    """
+
+    error_type = "validation"
+    status = 422
+
+    def to_wire(self) -> dict[str, str]:
+        """The body TGI answers with."""
+        return {"error": f"Input validation error: {self}", "error_type": self.error_type}
+
+
+class UnsupportedFeatureError(DecodingError, NotImplementedError):
+    """A legal request asks for machinery that this version does not have.
+
+    Attributes:
+        feature: the request's field.
+    """
+
+    def __init__(self, feature: str, reason: str) -> None:
+        super().__init__(f"{feature} cannot be used: {reason}")
+        self.feature = feature
+
+
+class ShapeError(DecodingError, ValueError):
+    """An array has the wrong shape, dtype or kind.
+
+    Attributes:
+        name: the array's role.
+        got: what came.
+        expected: what was expected.
+    """
+
+    def __init__(self, name: str, got: object, expected: str) -> None:
+        super().__init__(f"{name} must be {expected}, got {got}")
+        self.name, self.got, self.expected = name, got, expected
+
+
+class InvalidLogitsError(DecodingError, ValueError):
+    """A row of logits contains NaN or +inf.
+
+    Attributes:
+        row: index in the batch.
+        position: the first offending token id.
+        count: how many entries offend.
+        step: tokens generated before this one, where an engine knows it.
+    """
+
+    def __init__(self, row: int, position: int, count: int, step: int | None = None) -> None:
+        where = f"row {row}" if step is None else f"row {row}, step {step}"
+        super().__init__(
+            f"logits must be finite or -inf, got {count} NaN or +inf entries,"
+            f" the first at token id {position} ({where})"
+        )
+        self.row, self.position, self.count, self.step = row, position, count, step
+
+
+class EmptySupportError(DecodingError):
+    """No token is left to choose from.
+
+    Attributes:
+        row: index in the batch.
+        processor: who removed the last token; None when the model's own row was empty.
+        step: tokens generated before this one, where an engine knows it.
+    """
+
+    def __init__(self, row: int, processor: str | None, step: int | None = None) -> None:
+        where = f"row {row}" if step is None else f"row {row}, step {step}"
+        culprit = "the model allows none" if processor is None else f"{processor} removed the last"
+        super().__init__(f"at least one token must have a finite logit: {culprit} ({where})")
+        self.row, self.processor, self.step = row, processor, step
+
+
+class ProcessorError(DecodingError):
+    """A user-written processor raised, wrote to its input or broke its contract.
+
+    Attributes:
+        processor: its repr.
+        row: index in the batch.
+        step: tokens generated before this one, where an engine knows it.
+    """
+
+    def __init__(self, processor: str, problem: str, row: int, step: int | None = None) -> None:
+        where = f"row {row}" if step is None else f"row {row}, step {step}"
+        super().__init__(f"processor {processor} {problem} ({where})")
+        self.processor, self.row, self.step = processor, row, step
+
+
+class ForwardError(DecodingError):
+    """The model's forward function raised or returned something that is not logits.
+
+    Attributes:
+        step: tokens generated before the failing one.
+    """
+
+    def __init__(self, problem: str, step: int) -> None:
+        super().__init__(f"the model's forward function {problem} (step {step})")
+        self.step = step
+
+
+class CancelledError(DecodingError):
+    """A request was cancelled before it finished."""
+
+
+class BatchError(DecodingError):
+    """Some requests of a batch failed; nothing of the others is lost.
+
+    Attributes:
+        results: in the order of the requests, each a response or the error that ended it.
+    """
+
+    def __init__(self, results: Sequence[object]) -> None:
+        failed = [index for index, result in enumerate(results) if isinstance(result, Exception)]
+        first = results[failed[0]]
+        super().__init__(
+            f"{len(failed)} of {len(results)} requests failed (indices {failed}); the first: {first}"
+        )
+        self.results = tuple(results)
+
+
+class ModelFormatError(DecodingError, ValueError):
+    """A model file cannot be read, or holds something this library does not implement.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class FetchError(DecodingError):
+    """A model could not be downloaded or failed its checksum."""
+
+
+class MissingDependencyError(DecodingError, ImportError):
+    """An optional package is not installed.
+
+    Attributes:
+        package: what is missing.
+        extra: the extra of this distribution that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is needed here and is not installed: pip install 'decoding-engine[{extra}]'"
+        )
+        self.package, self.extra = package, extra

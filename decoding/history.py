@@ -1,0 +1,78 @@
+"""What each row has been given and has chosen: a read-only view for processors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import ShapeError
+
+PADDING = -1
+"""Fills the unused end of a row of `History.token_ids`; never a token."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """The token ids of a batch of sequences, prompt first.
+
+    token_ids: `(batch, width)` int32; row r is valid up to `lengths[r]`, `PADDING` or garbage after.
+    lengths: `(batch,)` int64, prompt + generated.
+    prompt_lengths: `(batch,)` int64, at most `lengths`.
+
+    >>> history = History.of([[5, 6]], [[7]])
+    >>> history.row(0).tolist(), history.generated(0).tolist()
+    ([5, 6, 7], [7])
+    """
+
+    token_ids: NDArray[np.int32]
+    lengths: NDArray[np.int64]
+    prompt_lengths: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        prompts: Sequence[Sequence[int]],
+        generated: Sequence[Sequence[int]] | None = None,
+    ) -> History:
+        """A history from plain lists; `generated` defaults to nothing for every row."""
+        chosen = generated if generated is not None else [()] * len(prompts)
+        if len(chosen) != len(prompts):
+            raise ShapeError("generated", f"{len(chosen)} rows", f"{len(prompts)} rows")
+        rows = [[*prompt, *tail] for prompt, tail in zip(prompts, chosen, strict=True)]
+        width = max((len(row) for row in rows), default=0)
+        token_ids = np.full((len(rows), width), PADDING, np.int32)
+        for index, row in enumerate(rows):
+            token_ids[index, : len(row)] = row
+        return cls(
+            token_ids,
+            np.array([len(row) for row in rows], np.int64),
+            np.array([len(prompt) for prompt in prompts], np.int64),
+        )
+
+    @classmethod
+    def empty(cls, batch: int) -> History:
+        """A batch of rows that have seen nothing."""
+        return cls.of([()] * batch)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def row(self, row: int) -> NDArray[np.int32]:
+        """Prompt and generated tokens of one row."""
+        return self.token_ids[row, : self.lengths[row]]
+
+    def prompt(self, row: int) -> NDArray[np.int32]:
+        """What one row was given."""
+        return self.token_ids[row, : self.prompt_lengths[row]]
+
+    def generated(self, row: int) -> NDArray[np.int32]:
+        """What one row has chosen."""
+        return self.token_ids[row, self.prompt_lengths[row] : self.lengths[row]]
+
+    def select(self, row: int) -> History:
+        """The history of one row, as a batch of one."""
+        rows = slice(row, row + 1)
+        return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])

@@ -1,0 +1,78 @@
+"""What the engine asks of a model: the cached protocol, and the bundle that travels with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from decoding.typing import ForwardFunction
+from decoding.vocabulary import Tokenizer
+
+State: TypeAlias = Any
+"""A model's memory of one sequence (its KV cache): opaque to everyone but the model."""
+
+
+class CachedModel(Protocol):
+    """A model that remembers sequences, so that each token is computed once.
+
+    Logits are float32 `(positions, vocab)`, NumPy or torch. States are independent: what is
+    done to one never shows in another. A method that raises leaves the states it was given unusable.
+    """
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
+    ) -> tuple[list[State], list[Any]]:
+        """Start one sequence a prompt (each of at least one token).
+
+        Returns the new states and, a sequence, the logits after its last token `(1, vocab)`, or
+        with `all_positions` after each of its tokens `(len(prompt), vocab)`.
+        """
+        ...
+
+    def extend(
+        self,
+        states: Sequence[State],
+        token_ids: Sequence[Sequence[int]],
+        *,
+        all_positions: bool = False,
+    ) -> list[Any]:
+        """Append one or several tokens to each sequence; the lists may differ in length.
+
+        Returns logits as `prefill` does. The states are advanced in place.
+        """
+        ...
+
+    def fork(self, state: State) -> State:
+        """An independent copy."""
+        ...
+
+    def rollback(self, state: State, count: int) -> None:
+        """Forget the last `count` tokens of a sequence."""
+        ...
+
+    def release(self, state: State) -> None:
+        """Give back what the state holds; it must not be used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModel:
+    """A forward pass with what belongs to it.
+
+    forward: any callable from token-id lists to logits, or a `CachedModel`.
+    tokenizer: needed for text in, text out and stop strings; without it, ids in and ids out.
+    eos_token_ids: tokens that end a sequence.
+    context_length: most tokens a sequence may have, prompt included; None = unknown.
+    chat_template: Jinja source that turns messages into a prompt; None = no chat.
+    template_variables: what the template may read besides the messages, as `bos_token`.
+    name: shown to people.
+    """
+
+    forward: ForwardFunction | CachedModel
+    tokenizer: Tokenizer | None = None
+    eos_token_ids: frozenset[int] = field(default=frozenset())
+    context_length: int | None = None
+    chat_template: str | None = None
+    template_variables: Mapping[str, str] = field(default_factory=dict)
+    name: str = "model"

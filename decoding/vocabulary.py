@@ -1,0 +1,49 @@
+"""Token ids and the bytes they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """What every token id spells.
+
+    token_bytes: index = token id; the bytes a decoder would write, special tokens included.
+    special_token_ids: tokens that are structure, not text: shown in details, absent from text.
+
+    A model's logits may be wider than the vocabulary (padding); never narrower.
+    """
+
+    token_bytes: Sequence[bytes]
+    special_token_ids: frozenset[int] = field(default=frozenset())
+
+    def __len__(self) -> int:
+        return len(self.token_bytes)
+
+    def bytes_of(self, token_id: int) -> bytes:
+        """The bytes of one token; ids beyond the vocabulary spell nothing."""
+        return self.token_bytes[token_id] if token_id < len(self.token_bytes) else b""
+
+    def text_of(self, token_id: int) -> str:
+        """One token decoded alone; U+FFFD stands for bytes that are no whole character."""
+        return self.bytes_of(token_id).decode("utf-8", errors="replace")
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether the token is structure rather than text."""
+        return token_id in self.special_token_ids
+
+
+class Tokenizer(Protocol):
+    """Text to ids; the way back is the vocabulary."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What every id spells."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a prompt, with the special tokens the model expects in front."""
+        ...
