@@ -176,3 +176,9 @@ class MissingDependencyError(DecodingError, ImportError):
             f"{package} is needed here and is not installed: pip install 'decoding-engine[{extra}]'"
         )
         self.package, self.extra = package, extra
+
+
+def require(name: str, value: object, legal: bool, expected: str) -> None:  # noqa: FBT001 -- the check itself
+    """Raise `ParameterError` unless the value is legal."""
+    if not legal:
+        raise ParameterError(name, value, expected)

@@ -1,0 +1,1 @@
+"""A decoding and sampling engine: logits in, tokens and their details out."""

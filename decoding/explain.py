@@ -1,0 +1,175 @@
+"""What every stage of a pipeline does to one row: `explain()`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import InvalidLogitsError, ShapeError
+from decoding.history import History
+from decoding.logits import as_logits
+from decoding.pipeline import Pipeline, chain
+from decoding.processors import (
+    FrequencyPenalty,
+    LogitBias,
+    MinP,
+    PresencePenalty,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    TypicalP,
+)
+from decoding.typing import Processor
+
+_MASS_RULES = (TopP, TypicalP, MinP)
+_TRUNCATIONS = (TopK, *_MASS_RULES)
+_EDITS = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias)
+
+_ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
+    (_MASS_RULES, (Temperature,), "the truncation sees the distribution before the temperature"),
+    (_TRUNCATIONS, _EDITS, "the edit cannot reach the tokens that are gone already"),
+    ((Temperature,), _EDITS, "the edit acts on logits the temperature has already scaled"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A row after one processor.
+
+    processor: its repr; "logits" for the row as it came.
+    support_size: tokens that can still be drawn.
+    mass_kept: probability, before this stage, of the tokens that survive it.
+    entropy: after it, in nats.
+    top_token_id, top_probability: the likeliest token after it.
+    removes_runner_up: whether the second likeliest token of the raw row ends here.
+    """
+
+    processor: str
+    support_size: int
+    mass_kept: float
+    entropy: float
+    top_token_id: int
+    top_probability: float
+    removes_runner_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every stage of a pipeline on one row; `str()` is a table.
+
+    runner_up: the second likeliest token of the raw row, the first that truncation can miss; None
+    where only one token is possible.
+    warnings: orders of processors that change what a parameter means.
+    """
+
+    stages: tuple[Stage, ...]
+    runner_up: int | None
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        width = max(len(stage.processor) for stage in self.stages)
+        heads = "survivors  mass kept  entropy  likeliest"
+        lines = [f"{'stage':<{width}}  {heads}"]
+        for stage in self.stages:
+            lines.append(
+                f"{stage.processor:<{width}}  {stage.support_size:>9}  {stage.mass_kept:>9.6f}"
+                f"  {stage.entropy:>7.4f}  {stage.top_token_id} ({stage.top_probability:.4f})"
+            )
+        lines.append(self._fate_of_the_runner_up())
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def _fate_of_the_runner_up(self) -> str:
+        if self.runner_up is None:
+            return "there is no runner-up: the row has one possible token"
+        for stage in self.stages:
+            if stage.removes_runner_up:
+                return f"runner-up {self.runner_up}: removed by {stage.processor}"
+        return f"runner-up {self.runner_up}: survives"
+
+
+def explain(
+    pipeline: Processor,
+    logits: Any,  # noqa: ANN401 -- an edge
+    history: History | None = None,
+) -> Explanation:
+    """Run a pipeline by definition over one row and measure it after every stage.
+
+    pipeline: a pipeline or a single processor.
+    logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.
+    history: what the row has seen; nothing by default.
+
+    Raises:
+        ShapeError: not one row of logits, or none of its tokens is possible.
+        InvalidLogitsError: NaN or +inf in the row.
+
+    >>> explanation = explain(chain(TopK(2), TopP(0.6)), np.log([[0.7, 0.2, 0.1]]))
+    >>> [stage.support_size for stage in explanation.stages], explanation.runner_up
+    ([3, 2, 1], 1)
+    """
+    row = as_logits(logits).astype(np.float64)
+    if len(row) != 1 or not (row > -np.inf).any():
+        raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
+    invalid = np.flatnonzero(~(row[0] < np.inf))
+    if len(invalid):
+        raise InvalidLogitsError(0, int(invalid[0]), len(invalid))
+    seen = History.empty(1) if history is None else history
+    flat = chain(pipeline)
+    likeliest = np.argsort(-row[0], kind="stable")[:2]
+    second = int(likeliest[-1]) if len(likeliest) == 2 else None
+    runner_up = second if second is not None and row[0, second] > -np.inf else None
+    return Explanation(tuple(_stages(flat, row, seen, runner_up)), runner_up, order_warnings(flat))
+
+
+def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
+    """A sentence for every pair of processors whose order changes what a parameter means.
+
+    >>> order_warnings(chain(TopP(0.9), Temperature(0.5)))[0].split(":")[0]
+    'TopP(top_p=0.9) before Temperature(temperature=0.5)'
+    """
+    return tuple(
+        f"{first!r} before {second!r}: {meaning}"
+        for place, first in enumerate(pipeline.processors)
+        for second in pipeline.processors[place + 1 :]
+        for earlier, later, meaning in _ORDERS_THAT_CHANGE_THE_MEANING
+        if isinstance(first, earlier) and isinstance(second, later)
+    )
+
+
+def _stages(
+    pipeline: Pipeline, row: NDArray[Any], history: History, runner_up: int | None
+) -> Iterator[Stage]:
+    yield _stage("logits", row[0], row[0], runner_up)
+    for processor in pipeline.processors:
+        processed = processor(row, history)
+        yield _stage(repr(processor), row[0], processed[0], runner_up)
+        row = processed
+
+
+def _stage(name: str, before: NDArray[Any], after: NDArray[Any], runner_up: int | None) -> Stage:
+    alive = after > -np.inf
+    probs = _probabilities(after)
+    likely = probs[probs > 0.0]
+    top = int(probs.argmax())
+    return Stage(
+        name,
+        int(alive.sum()),
+        min(1.0, float(_probabilities(before)[alive].sum())),
+        max(0.0, -float(np.dot(likely, np.log(likely)))),
+        top,
+        float(probs[top]),
+        runner_up is not None and before[runner_up] > -np.inf and not alive[runner_up],
+    )
+
+
+def _probabilities(row: NDArray[Any]) -> NDArray[Any]:
+    largest = row.max()
+    if largest == -np.inf:
+        return np.zeros_like(row)
+    weights = np.exp(row - largest)
+    return weights / weights.sum()

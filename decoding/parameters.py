@@ -1,0 +1,342 @@
+"""The request: every parameter of one generation, validated once, in one place."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from decoding.errors import ParameterError
+
+GrammarType: TypeAlias = Literal["regex", "json", "json_object", "json_schema"]
+"""TGI's names of the kinds of grammar; `json_object` is its alias of `json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What the generated text must match; checked for form only.
+
+    type: `regex`, `json` (alias `json_object`) or `json_schema`.
+    value: the expression of a `regex`; for the others a mapping or JSON text of an object: the JSON
+        Schema itself, or for `json_schema` an object with a `schema` and optionally a `name`.
+        Kept as compact JSON text, which makes a grammar immutable and hashable and, unlike a dict,
+        tells apart two orders of the same keys.
+
+    Whether the expression compiles, and whether the schema is one, is found out by the compiler.
+    Raises ParameterError at construction. Source: TGI 3.3.6, router/src/lib.rs, `GrammarType`.
+
+    >>> Grammar("json", {"type": "integer"})
+    Grammar(type='json', value='{"type":"integer"}')
+    """
+
+    type: GrammarType
+    value: str | Mapping[str, object]
+
+    def __post_init__(self) -> None:
+        kinds = GrammarType.__args__  # type: ignore[attr-defined]  # typeshed knows no Literal at run time
+        if self.type not in kinds:
+            raise ParameterError("grammar.type", self.type, f"one of {', '.join(kinds)}")
+        if self.type == "regex":
+            if not isinstance(self.value, str):
+                raise ParameterError("grammar.value", self.value, "the text of an expression")
+            return
+        try:
+            object.__setattr__(self, "value", json_object_text(self.value))
+        except ValueError as error:
+            expected = f"an object or the JSON text of one ({error})"
+            raise ParameterError("grammar.value", self.value, expected) from error
+        if self.type == "json_schema" and not isinstance(self._object.get("schema"), dict):
+            raise ParameterError("grammar.value", self.value, "an object with an object `schema`")
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """A fresh copy of the JSON Schema; None for a `regex`."""
+        if self.type == "regex":
+            return None
+        schema: dict[str, Any] = (
+            self._object["schema"] if self.type == "json_schema" else self._object
+        )
+        return schema
+
+    @property
+    def _object(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = json.loads(str(self.value))
+        return decoded
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Grammar:
+        """The inverse of `to_dict`: exactly the keys `type` and `value`."""
+        if not isinstance(mapping, Mapping) or set(mapping) != {"type", "value"}:
+            raise ParameterError("grammar", mapping, "a mapping of `type` and `value`")
+        return cls(**mapping)
+
+    def to_dict(self) -> dict[str, object]:
+        """TGI's form: an object where the grammar is one, text where it is an expression."""
+        return {"type": self.type, "value": self.value if self.type == "regex" else self._object}
+
+
+def json_object_text(value: object) -> str:
+    """The compact JSON text of an object given as a mapping or as JSON text.
+
+    Raises ValueError where `value` is neither, or holds what JSON cannot.
+    """
+    try:
+        decoded = json.loads(value) if isinstance(value, str) else _plain(value)
+        text = json.dumps(decoded, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except RecursionError as error:
+        raise ValueError("recursion limit exceeded") from error
+    if not isinstance(decoded, dict):
+        raise ValueError(f'{text} is not of type "object"')  # noqa: TRY004  # one error for the caller
+    return text
+
+
+def _plain(value: object) -> object:
+    """The builtin form of a JSON value; `json.dumps` alone would turn a key 1 into "1"."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Mapping() if all(isinstance(key, str) for key in value):
+            return {key: _plain(item) for key, item in value.items()}
+    raise ValueError(f"{value!r} has no JSON form")
+
+
+class TokenBias(Mapping[int, float]):
+    """An immutable, hashable mapping of token ids to biases, in the order of the ids."""
+
+    __slots__ = ("_biases",)
+
+    def __init__(self, biases: Mapping[int, float] = MappingProxyType({})) -> None:
+        self._biases = dict(sorted(biases.items()))
+
+    def __getitem__(self, token_id: int) -> float:
+        return self._biases[token_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._biases)
+
+    def __len__(self) -> int:
+        return len(self._biases)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._biases.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._biases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationParameters:
+    """Everything a caller may ask of one generation: TGI's request under TGI's names, and more.
+
+    | field | range | neutral |
+    |---|---|---|
+    | `adapter_id` | a string | None |
+    | `best_of` | >= 1; > 1 only where tokens are sampled | None, 1 |
+    | `decoder_input_details` | bool | False |
+    | `details` | bool | False |
+    | `do_sample` | bool | False: greedy unless a sampling parameter says otherwise |
+    | `frequency_penalty` | finite | None, 0 |
+    | `grammar` | `Grammar` | None |
+    | `max_new_tokens` | >= 1 | None: as many as the caller's budget allows |
+    | `repetition_penalty` | > 0, finite | None, 1 |
+    | `return_full_text` | bool | None, False |
+    | `seed` | [0, 2**64) | None: drawn at random |
+    | `stop` | sequence of non-empty strings, kept as a tuple | () |
+    | `temperature` | >= 0, finite | None, 1; 0 means greedy |
+    | `top_k` | >= 0 | None, 0 |
+    | `top_n_tokens` | >= 0 | None, 0 |
+    | `top_p` | (0, 1] | None, 1 |
+    | `truncate` | >= 1; keeps the last tokens of the prompt | None |
+    | `typical_p` | (0, 1] | None, 1 |
+    | `watermark` | bool | False |
+    | `presence_penalty` | finite | None, 0 |
+    | `min_p` | [0, 1] | None, 0 |
+    | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
+
+    The last three are not TGI's. Types are strict: a bool is no number, an int may stand for a
+    float, NumPy scalars become Python ones, NaN is refused. TGI's narrower ranges: `wire.validate`.
+    Raises ParameterError for the first field, in this order, outside its range.
+    Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters`.
+
+    >>> GenerationParameters(temperature=0.7, seed=1).to_dict()
+    {'seed': 1, 'temperature': 0.7}
+    """
+
+    adapter_id: str | None = None
+    best_of: int | None = None
+    decoder_input_details: bool = False
+    details: bool = False
+    do_sample: bool = False
+    frequency_penalty: float | None = None
+    grammar: Grammar | None = None
+    max_new_tokens: int | None = None
+    repetition_penalty: float | None = None
+    return_full_text: bool | None = None
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    temperature: float | None = None
+    top_k: int | None = None
+    top_n_tokens: int | None = None
+    top_p: float | None = None
+    truncate: int | None = None
+    typical_p: float | None = None
+    watermark: bool = False
+    presence_penalty: float | None = None
+    min_p: float | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=TokenBias)
+
+    def __post_init__(self) -> None:
+        for name, convert, accepts, expected in _CHECKS:
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            try:
+                converted = convert(value)
+            except (TypeError, OverflowError):
+                converted = None
+            if converted is None or not accepts(converted):
+                suffix = ", or None" if name in _OPTIONAL else ""
+                raise ParameterError(name, value, expected + suffix)
+            object.__setattr__(self, name, converted)
+        if self.best_of is not None and self.best_of > 1 and self.is_greedy:
+            raise ParameterError("best_of", self.best_of, "1 where decoding is greedy")
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether every token is the likeliest one.
+
+        TGI samples iff `do_sample`, or `temperature`, `top_k`, `top_p` or `typical_p` (here also
+        `min_p`) is not neutral; temperature 0 means greedy whatever else is asked.
+        """
+        if self.temperature == 0.0:
+            return True
+        return not (
+            self.do_sample
+            or self.temperature not in (None, 1.0)
+            or self.top_k not in (None, 0)
+            or self.top_p not in (None, 1.0)
+            or self.typical_p not in (None, 1.0)
+            or self.min_p not in (None, 0.0)
+        )
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> GenerationParameters:
+        """The inverse of `to_dict`; a `grammar` may be a mapping of `type` and `value`.
+
+        Raises ParameterError for a name that is none of the fields, and suggests the nearest.
+        """
+        names = [entry.name for entry in fields(cls)]
+        for name in mapping:
+            if name not in names:
+                nearest = difflib.get_close_matches(str(name), names, n=1)
+                hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+                raise ParameterError("parameter name", name, f"known{hint}")
+        grammar = mapping.get("grammar")
+        if isinstance(grammar, Mapping):
+            return cls(**{**mapping, "grammar": Grammar.from_dict(grammar)})
+        return cls(**mapping)
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields that are not at their default, in builtin types.
+
+        `from_dict(p.to_dict()) == p` for every p.
+        """
+        default = type(self)()
+        return {
+            entry.name: _BUILTIN.get(entry.name, lambda same: same)(getattr(self, entry.name))
+            for entry in fields(self)
+            if getattr(self, entry.name) != getattr(default, entry.name)
+        }
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return str.__str__(value)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError
+    return operator.index(value)
+
+
+def _real(value: object) -> float:
+    if isinstance(value, float | np.floating):
+        return float(value)
+    return float(_integer(value))
+
+
+def _grammar(value: object) -> Grammar:
+    if not isinstance(value, Grammar):
+        raise TypeError
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError
+    return tuple(_text(item) for item in value)
+
+
+def _bias(value: object) -> TokenBias:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return TokenBias({_integer(key): _real(bias) for key, bias in value.items()})
+
+
+def _any(_: object) -> bool:
+    return True
+
+
+_CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], ...] = (
+    ("adapter_id", _text, _any, "a string"),
+    ("best_of", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("decoder_input_details", _boolean, _any, "a bool"),
+    ("details", _boolean, _any, "a bool"),
+    ("do_sample", _boolean, _any, "a bool"),
+    ("frequency_penalty", _real, math.isfinite, "a finite number"),
+    ("grammar", _grammar, _any, "a Grammar"),
+    ("max_new_tokens", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("repetition_penalty", _real, lambda x: 0.0 < x < math.inf, "a finite number > 0"),
+    ("return_full_text", _boolean, _any, "a bool"),
+    ("seed", _integer, lambda n: 0 <= n < 2**64, "an integer in [0, 2**64)"),
+    ("stop", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
+    ("temperature", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("top_k", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_n_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
+    ("truncate", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("typical_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
+    ("watermark", _boolean, _any, "a bool"),
+    ("presence_penalty", _real, math.isfinite, "a finite number"),
+    ("min_p", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
+    (
+        "logit_bias",
+        _bias,
+        lambda bias: all(key >= 0 and value < math.inf for key, value in bias.items()),
+        "a mapping of token ids >= 0 to biases that are finite or -inf",
+    ),
+)
+_OPTIONAL = frozenset(entry.name for entry in fields(GenerationParameters) if entry.default is None)
+_BUILTIN: dict[str, Callable[[Any], object]] = {
+    "grammar": Grammar.to_dict,
+    "logit_bias": dict,
+    "stop": list,
+}

@@ -1,0 +1,67 @@
+"""Logit bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import ShapeError, require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import dense, edits
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class LogitBias:
+    """Add a constant to the logits of chosen tokens; −inf bans them.
+
+        logits[i] + bias[i]
+
+    bias: token id to finite number or −inf; empty is neutral. Kept as pairs sorted by id.
+    logits: `(batch, vocab)` float; −inf stays −inf.
+    Raises `ParameterError` at construction for NaN, +inf or a negative id; `ShapeError` at the
+    call for an id that the row does not have. Source: the OpenAI API's `logit_bias`.
+
+    >>> LogitBias({1: 2.0}).bias
+    ((1, 2.0),)
+    """
+
+    bias: tuple[tuple[int, float], ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __init__(self, bias: Mapping[int, float] | Iterable[tuple[int, float]]) -> None:
+        pairs = dict(bias)
+        for token_id, value in pairs.items():
+            require("logit_bias", token_id, token_id >= 0, "keyed by token ids >= 0")
+            legal = value < math.inf
+            require(f"logit_bias[{token_id}]", value, legal, "finite or -inf")
+        ordered = tuple(sorted((int(i), float(value)) for i, value in pairs.items()))
+        object.__setattr__(self, "bias", ordered)
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if not self.bias:
+            return logits
+        token_ids = np.array([token_id for token_id, _ in self.bias])
+        values = np.array([value for _, value in self.bias])
+        if token_ids[-1] >= logits.shape[1]:
+            expected = f"at most {logits.shape[1] - 1}, the last token of the row"
+            raise ShapeError("logit_bias", f"token id {token_ids[-1]}", expected)
+        return dense.edit(logits, lambda _, row: edits.logit_bias(row, token_ids, values))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if not self.bias:
+            return ()
+        token_ids, values = zip(*self.bias, strict=True)
+        return (Instruction(Opcode.LOGIT_BIAS, token_ids=token_ids, values=values),)

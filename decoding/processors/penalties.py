@@ -1,0 +1,140 @@
+"""Penalties on tokens that a sequence has seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import dense, edits
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class RepetitionPenalty:
+    """Make every token of the prompt and of the generated text less likely, once.
+
+        logits[i] · r  if logits[i] < 0  else  logits[i] / r,   for each distinct seen i
+
+    repetition_penalty: r in (0, inf); 1 is neutral, below 1 rewards repetition.
+    logits: `(batch, vocab)` float; −inf stays. Not shift-invariant: adding a constant to the logits
+    changes signs. Only the row's own tokens count, never padding; ids beyond the width are ignored.
+    Raises `ParameterError` at construction. Source: Keskar et al. 2019, "CTRL: A Conditional
+    Transformer Language Model for Controllable Generation", arXiv:1909.05858.
+    """
+
+    repetition_penalty: float
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = 0.0 < self.repetition_penalty < math.inf
+        require("repetition_penalty", self.repetition_penalty, legal, "in (0, inf)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.repetition_penalty == 1.0:
+            return logits
+        return _penalise(logits, history.row, edits.repetition_penalty, self.repetition_penalty)
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.repetition_penalty == 1.0:
+            return ()
+        return (Instruction(Opcode.REPETITION_PENALTY, self.repetition_penalty),)
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyPenalty:
+    """Make generated tokens less likely, in proportion to how often they occurred.
+
+        logits[i] − frequency_penalty · (occurrences of i among the generated tokens)
+
+    frequency_penalty: finite; 0 is neutral, below 0 rewards. (The OpenAI API allows [−2, 2].)
+    logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored.
+    Raises `ParameterError` at construction. Source: the OpenAI API's definition. TGI's formulas of
+    the same name divide by the context's length or reward negative logits, and are not this one.
+    """
+
+    frequency_penalty: float
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = math.isfinite(self.frequency_penalty)
+        require("frequency_penalty", self.frequency_penalty, legal, "finite")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.frequency_penalty == 0.0:
+            return logits
+        return _penalise(logits, history.generated, edits.frequency_penalty, self.frequency_penalty)
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.frequency_penalty == 0.0:
+            return ()
+        return (Instruction(Opcode.FREQUENCY_PENALTY, self.frequency_penalty),)
+
+
+@dataclass(frozen=True, slots=True)
+class PresencePenalty:
+    """Make every generated token less likely, once.
+
+        logits[i] − presence_penalty · [i is among the generated tokens]
+
+    presence_penalty: finite; 0 is neutral, below 0 rewards. (The OpenAI API allows [−2, 2].)
+    logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored.
+    Raises `ParameterError` at construction. Source: the OpenAI API's definition.
+    """
+
+    presence_penalty: float
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = math.isfinite(self.presence_penalty)
+        require("presence_penalty", self.presence_penalty, legal, "finite")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.presence_penalty == 0.0:
+            return logits
+        return _penalise(logits, history.generated, edits.presence_penalty, self.presence_penalty)
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.presence_penalty == 0.0:
+            return ()
+        return (Instruction(Opcode.PRESENCE_PENALTY, self.presence_penalty),)
+
+
+def _penalise(
+    logits: Logits,
+    seen: Callable[[int], NDArray[np.int32]],
+    edit: Callable[[NDArray[np.float64], NDArray[np.int32], float], NDArray[np.float64]],
+    penalty: float,
+) -> Logits:
+    width = logits.shape[1]
+    return dense.edit(
+        logits, lambda row, values: edit(values, dense.within(seen(row), width), penalty)
+    )

@@ -1,0 +1,57 @@
+"""Temperature."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import dense, edits
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """Sharpen (below 1) or flatten (above 1) the distribution.
+
+        logits[i] / temperature
+
+    temperature: in (0, inf); 1 is neutral. Greedy decoding is no temperature: see `Sampler`.
+    logits: `(batch, vocab)` float32 or float64; −inf stays, what is finite stays finite: a row that
+    division would push out of the dtype becomes (logits − max) / temperature, the same distribution.
+    Raises `ParameterError` at construction. Source: Ackley, Hinton, Sejnowski 1985, "A learning
+    algorithm for Boltzmann machines", doi:10.1207/s15516709cog0901_7.
+
+    >>> Temperature(0.5)(np.log([[0.25, 0.75]]), History.empty(1)).round(3)
+    array([[-2.773, -0.575]])
+    """
+
+    temperature: float
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = 0.0 < self.temperature < math.inf
+        require("temperature", self.temperature, legal, "in (0, inf)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.temperature == 1.0:
+            return logits
+        limit = float(np.finfo(logits.dtype).max)
+        return dense.edit(logits, lambda _, row: edits.temperature(row, self.temperature, limit))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.temperature == 1.0:
+            return ()
+        return (Instruction(Opcode.TEMPERATURE, self.temperature),)

@@ -1,0 +1,59 @@
+"""Top-k."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import dense, filters
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """Keep the k most likely tokens.
+
+        keep i  <=>  logits[i] >= the k-th largest logit
+
+    top_k: an integer, at least 0; 0 is neutral, as is any k of at least the vocabulary's size.
+    keep_ties: whether every token equal to the k-th stays (transformers, TGI, vLLM), so that more
+    than k may; if not, exactly k stay, ties going to the lowest ids (llama.cpp, SGLang, mlx-lm keep
+    exactly k).
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched.
+    Raises `ParameterError` at construction. Source: Fan, Lewis, Dauphin 2018, "Hierarchical Neural
+    Story Generation", arXiv:1805.04833.
+    """
+
+    top_k: int
+    keep_ties: bool = True
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = isinstance(self.top_k, int) and self.top_k >= 0
+        require("top_k", self.top_k, legal, "an integer >= 0")
+
+    @property
+    def vocabulary_blind(self) -> bool:
+        """Only ties cut by id look at where a token stands."""
+        return self.keep_ties
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.top_k == 0 or self.top_k >= logits.shape[1]:
+            return logits
+        return dense.keep(
+            logits, lambda row: filters.top_k(row, self.top_k, keep_ties=self.keep_ties)
+        )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.top_k == 0:
+            return ()
+        return (Instruction(Opcode.TOP_K, self.top_k, float(self.keep_ties)),)

@@ -1,0 +1,43 @@
+"""Seeds and the noise they address; see `decoding.kernels.randomness` for the definition."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.kernels.randomness import SEQUENCE_SEED
+from decoding.kernels.vector.noise import gumbel, philox4x32, token_words
+
+SEED_RANGE = 2**64
+
+
+def random_seed() -> int:
+    """A fresh 64-bit seed from the operating system."""
+    return int.from_bytes(os.urandom(8), "little")
+
+
+def sequence_seed(seed: int, index: int) -> int:
+    """The seed of the index-th sequence of a request; sequence 0 has the request's own.
+
+    Another sequence's seed is 64 Philox bits addressed by (index, domain `SEQUENCE_SEED`).
+    """
+    require("seed", seed, 0 <= seed < SEED_RANGE, "in [0, 2**64)")
+    if index == 0:
+        return seed
+    words = philox4x32(np.array([index], np.uint64), 0, 0, SEQUENCE_SEED, seed)[0]
+    return int(words[0]) << 32 | int(words[1])
+
+
+def gumbel_noise(
+    token_ids: NDArray[np.int64], seed: int, position: int, draw: int = 0
+) -> NDArray[np.float64]:
+    """Standard Gumbel noise, one value a token: a function of its arguments and nothing else.
+
+    token_ids: ascending, at least 0. seed: in [0, 2**64). position: tokens before this one in the
+    sequence. draw: tells several draws at one position apart.
+    """
+    require("seed", seed, 0 <= seed < SEED_RANGE, "in [0, 2**64)")
+    return gumbel(token_words(token_ids, seed, position, draw))

@@ -1,0 +1,204 @@
+"""Stop strings: where a text ends, found while the text is still being written."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from copy import copy
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from decoding.errors import ParameterError
+
+
+class _Automaton(NamedTuple):
+    """The Aho-Corasick automaton of some strings; state 0 is the root.
+
+    A state is the longest suffix of the text that begins a string. So its depth is, exactly, the
+    number of characters that may still become a stop. Source: Aho and Corasick 1975, "Efficient
+    string matching: an aid to bibliographic search", doi:10.1145/360825.360855.
+
+    children: for each state, character -> the state one character deeper.
+    fallback: for each state, the state of its longest proper suffix that begins a string.
+    depth: for each state, its number of characters.
+    found: for each state, the longest string that ends here; None where none does.
+    first: finds the next character with which a string begins.
+    """
+
+    children: list[dict[str, int]]
+    fallback: list[int]
+    depth: list[int]
+    found: list[str | None]
+    first: re.Pattern[str]
+
+    @classmethod
+    def of(cls, strings: tuple[str, ...]) -> _Automaton:
+        """Takes time and memory in proportion to the total length of the strings."""
+        children: list[dict[str, int]] = [{}]
+        depth = [0]
+        found: list[str | None] = [None]
+        for string in filter(None, strings):
+            state = 0
+            for character in string:
+                if character not in children[state]:
+                    children[state][character] = len(children)
+                    children.append({})
+                    depth.append(depth[state] + 1)
+                    found.append(None)
+                state = children[state][character]
+            found[state] = string
+        automaton = cls(children, [0] * len(children), depth, found, _any_of(children[0]))
+        automaton._link()
+        return automaton
+
+    def _link(self) -> None:
+        """Fills in the fallbacks, nearest to the root first: a fallback is always shallower."""
+        waiting = deque(self.children[0].values())
+        while waiting:
+            state = waiting.popleft()
+            if self.found[state] is None:
+                self.found[state] = self.found[self.fallback[state]]
+            for character, child in self.children[state].items():
+                self.fallback[child] = self.step(self.fallback[state], character)
+                waiting.append(child)
+
+    def step(self, state: int, character: str) -> int:
+        """The state after one more character."""
+        while state and character not in self.children[state]:
+            state = self.fallback[state]
+        return self.children[state].get(character, 0)
+
+    def scan(self, state: int, text: str) -> tuple[int, int]:
+        """The state after `text` and how much of it was read: all, or up to the first stop."""
+        position = 0
+        while position < len(text):
+            if not state:
+                start = self.first.search(text, position)
+                if start is None:
+                    return 0, len(text)
+                position = start.start()
+            state = self.step(state, text[position])
+            position += 1
+            if self.found[state] is not None:
+                break
+        return state, position
+
+
+def _any_of(characters: dict[str, int]) -> re.Pattern[str]:
+    """Matches one of the characters; nothing at all when there are none."""
+    return re.compile(f"[{''.join(map(re.escape, sorted(characters)))}]" if characters else "(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class StopStrings:
+    """The strings at which a text ends; compiled once, shared by any number of sequences.
+
+    The first stop is the one whose occurrence ends first; of several that end together, the
+    longest. It is found wherever it occurs: inside a token, or across tokens. (TGI looks only at
+    the end of each token, and misses it otherwise.)
+
+    strings: compared code point by code point; an empty tuple never stops and is neutral. The empty
+        string, legal on TGI's wire, stops after the first token and cuts nothing.
+
+    Raises ParameterError for anything but strings, and for one bare string.
+    """
+
+    strings: tuple[str, ...] = ()
+    _automaton: _Automaton = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        strings = self.strings if isinstance(self.strings, str) else tuple(self.strings)
+        if isinstance(strings, str) or not all(isinstance(string, str) for string in strings):
+            raise ParameterError("stop", self.strings, "a sequence of strings")
+        object.__setattr__(self, "strings", strings)
+        object.__setattr__(self, "_automaton", _Automaton.of(strings))
+
+    def start(self, *, keep: bool = True) -> StopMatcher:
+        """The matcher of one new sequence; `keep` as in `StopMatcher`."""
+        return StopMatcher(self, keep=keep)
+
+
+class StopMatcher:
+    """Follows one text, given in pieces, up to its first stop.
+
+    For every way to cut a text into pieces, what `push` and `flush` return, joined, is the visible
+    part of the text cut at the first stop, and `stop` is that stop. Work is linear in the piece and
+    what is remembered is shorter than the longest stop, however long the text.
+
+    rule: the stops.
+    keep: True (TGI's rule): the text is cut right after the stop, and nothing is ever held back.
+        False (OpenAI's rule): the text is cut right before it. Then the longest end of the text that
+        is the beginning of a stop is held back, until it cannot become one any more.
+
+    >>> matcher = StopStrings(("END",)).start(keep=False)
+    >>> matcher.push("the E"), matcher.push("NE"), matcher.push("ND!"), matcher.stop
+    ('the ', 'EN', '', 'END')
+    """
+
+    __slots__ = ("_keep", "_rule", "_state", "_stop", "_window")
+
+    def __init__(self, rule: StopStrings, *, keep: bool = True) -> None:
+        self._rule = rule
+        self._keep = keep
+        self._state = 0
+        self._stop: str | None = None
+        # Immutable values only, so that a shallow copy is a fork.
+        self._window: tuple[tuple[str, bool], ...] = ()
+
+    def push(self, text: str, *, visible: bool = True) -> str:
+        """Takes the text of one token; returns the visible text that is now certain.
+
+        Invisible text (that of special tokens) takes part in the matching and is never returned.
+        Text that comes after a stop is ignored.
+        """
+        if self._stop is not None:
+            return ""
+        automaton = self._rule._automaton  # noqa: SLF001 - the two classes are one unit
+        held = automaton.depth[self._state]
+        self._state, read = automaton.scan(self._state, text)
+        self._stop = automaton.found[self._state]
+        if self._stop is None and "" in self._rule.strings:
+            self._stop = ""
+        if self._keep:
+            return text[:read] if visible else ""
+        retained = automaton.depth[self._state] if self._stop is None else len(self._stop)
+        if read:
+            self._window = (*self._window, (text[:read], visible))
+        released = self._release(held + read - retained)
+        if self._stop is not None:
+            self._window = ()
+        return released
+
+    def flush(self) -> str:
+        """Ends the sequence: returns the visible text held back, which became no stop."""
+        held, self._window, self._state = self.held, (), 0
+        return held
+
+    @property
+    def stop(self) -> str | None:
+        """The stop that was found; None so far."""
+        return self._stop
+
+    @property
+    def held(self) -> str:
+        """The visible text held back; always empty with `keep`."""
+        return "".join(text for text, visible in self._window if visible)
+
+    def fork(self) -> StopMatcher:
+        """An independent matcher that has read the same text."""
+        return copy(self)
+
+    def _release(self, count: int) -> str:
+        """Takes the oldest `count` characters out of the window; returns the visible ones."""
+        released = []
+        runs = list(self._window)
+        while count:
+            text, visible = runs.pop(0)
+            if len(text) > count:
+                runs.insert(0, (text[count:], visible))
+                text = text[:count]
+            if visible:
+                released.append(text)
+            count -= len(text)
+        self._window = tuple(runs)
+        return "".join(released)

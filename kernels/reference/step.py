@@ -1,0 +1,96 @@
+"""One decoding step of one row by definition: run the program, draw, describe the draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.reference import processors
+from decoding.kernels.reference.philox import gumbel, token_word
+
+
+class RowResult(NamedTuple):
+    """What one row drew, and how likely it was."""
+
+    token_id: int
+    raw_logprob: float
+    processed_logprob: float
+    rank: int
+    entropy: float
+    support_size: int
+    top: list[tuple[int, float, float]]
+    """(token id, raw logprob, processed logprob), most likely first."""
+
+
+def run(
+    logits: Sequence[float],
+    instructions: Sequence[Instruction],
+    prompt: Sequence[int],
+    generated: Sequence[int],
+) -> list[float]:
+    """The row after every instruction in turn."""
+    row = list(logits)
+    for item in instructions:
+        match item.opcode:
+            case Opcode.TEMPERATURE:
+                row = processors.temperature(row, item.first)
+            case Opcode.TOP_K:
+                row = processors.top_k(row, int(item.first), keep_ties=item.second == 1.0)
+            case Opcode.TOP_P:
+                row = processors.top_p(row, item.first)
+            case Opcode.MIN_P:
+                row = processors.min_p(row, item.first)
+            case Opcode.TYPICAL_P:
+                row = processors.typical_p(row, item.first)
+            case Opcode.REPETITION_PENALTY:
+                row = processors.repetition_penalty(row, [*prompt, *generated], item.first)
+            case Opcode.FREQUENCY_PENALTY:
+                row = processors.frequency_penalty(row, generated, item.first)
+            case Opcode.PRESENCE_PENALTY:
+                row = processors.presence_penalty(row, generated, item.first)
+            case Opcode.LOGIT_BIAS:
+                row = processors.logit_bias(row, dict(zip(item.token_ids, item.values, strict=True)))
+    return row
+
+
+def step(
+    raw: Sequence[float],
+    processed: Sequence[float],
+    *,
+    seed: int | None,
+    position: int,
+    top_n: int = 0,
+) -> RowResult:
+    """Draw a token from the processed row: greedy where `seed` is None, else Gumbel-max."""
+    support = [i for i, z in enumerate(processed) if z > -math.inf]
+    if seed is None:
+        chosen = max(support, key=lambda i: (processed[i], -i))
+    else:
+        chosen = max(
+            support,
+            key=lambda i: (processed[i] + gumbel(token_word(seed, position, i)), -i),
+        )
+    raw_logprobs, logprobs = log_softmax(raw), log_softmax(processed)
+    by_likelihood = sorted(support, key=lambda i: (-processed[i], i))
+    top: list[int] = []
+    if top_n > 0:
+        nth = processed[by_likelihood[min(top_n, len(support)) - 1]]
+        top = [i for i in by_likelihood if processed[i] >= nth]
+    return RowResult(
+        chosen,
+        raw_logprobs[chosen],
+        logprobs[chosen],
+        1 + sum(z > raw[chosen] for z in raw),
+        -math.fsum(math.exp(logprobs[i]) * logprobs[i] for i in support),
+        len(support),
+        [(i, raw_logprobs[i], logprobs[i]) for i in top],
+    )
+
+
+def log_softmax(logits: Sequence[float]) -> list[float]:
+    """z_i − max − ln Σ exp(z_j − max)."""
+    largest = max(logits)
+    total = math.fsum(math.exp(z - largest) for z in logits)
+    return [z - largest - math.log(total) for z in logits]
