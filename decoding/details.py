@@ -8,6 +8,7 @@ Inference 3.3.6.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -31,8 +32,22 @@ class FinishReason(StrEnum):
     STOP_SEQUENCE = "stop_sequence"
 
 
+class _Record(ABC):
+    """A record that has a form on the wire."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_wire(self) -> Wire:
+        """TGI's keys, in TGI's order; floats keep their precision."""
+
+    def to_json(self) -> str:
+        """`to_wire` exactly as TGI writes it, with floats rounded to float32."""
+        return dumps(self.to_wire())
+
+
 @dataclass(frozen=True, slots=True)
-class Token:
+class Token(_Record):
     """One generated token, and what the distribution it was drawn from looked like.
 
     id: the token id.
@@ -58,13 +73,9 @@ class Token:
         """`{id, text, logprob, special}`."""
         return _token_to_wire(self)
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True)
-class TopToken:
+class TopToken(_Record):
     """One of the most probable tokens of a step, chosen or not.
 
     id: the token id.
@@ -84,13 +95,9 @@ class TopToken:
         """`{id, text, logprob, special}`."""
         return _token_to_wire(self)
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True)
-class PrefillToken:
+class PrefillToken(_Record):
     """One token of the prompt.
 
     id: the token id.
@@ -106,13 +113,9 @@ class PrefillToken:
         """`{id, text, logprob}`."""
         return {"id": self.id, "text": self.text, "logprob": self.logprob}
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BestOfSequence:
+class BestOfSequence(_Record):
     """A sequence that lost in best-of; its fields are those of `Response` and `Details`."""
 
     generated_text: str
@@ -132,13 +135,9 @@ class BestOfSequence:
         wire = {"generated_text": self.generated_text, **_sequence_to_wire(self)}
         return wire | _top_tokens_to_wire(self.top_tokens)
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
+class Details(_Record):
     """How a text came about.
 
     finish_reason: why it ended.
@@ -171,13 +170,9 @@ class Details:
             wire["best_of_sequences"] = [losing.to_wire() for losing in self.best_of_sequences]
         return wire | _top_tokens_to_wire(self.top_tokens)
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(_Record):
     """The result of one request.
 
     generated_text: the text, without special tokens; with the prompt in front where that was asked.
@@ -236,13 +231,9 @@ class Response:
             wire["details"] = self.details.to_wire()
         return wire
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamDetails:
+class StreamDetails(_Record):
     """What the last event of a stream tells about all of it; fields as in `Details`."""
 
     finish_reason: FinishReason
@@ -259,13 +250,9 @@ class StreamDetails:
             "input_length": self.input_length,
         }
 
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it."""
-        return dumps(self.to_wire())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamEvent:
+class StreamEvent(_Record):
     """One token of a stream.
 
     index: 1 for the first generated token.
@@ -295,10 +282,6 @@ class StreamEvent:
         wire["generated_text"] = self.generated_text
         wire["details"] = None if shown is None else shown.to_wire()
         return wire
-
-    def to_json(self) -> str:
-        """`to_wire` as TGI writes it: the data of one server-sent event."""
-        return dumps(self.to_wire())
 
 
 def _token_to_wire(token: Token | TopToken) -> Wire:

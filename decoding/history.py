@@ -76,3 +76,29 @@ class History:
         """The history of one row, as a batch of one."""
         rows = slice(row, row + 1)
         return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
+
+
+class HistoryBuffer:
+    """The growing history of a batch whose members stay the same; every token costs O(1)."""
+
+    __slots__ = ("_lengths", "_prompt_lengths", "_rows", "_token_ids")
+
+    def __init__(self, token_ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int]) -> None:
+        start = History.of(token_ids)
+        self._token_ids = start.token_ids
+        self._lengths = start.lengths
+        self._prompt_lengths = np.array(prompt_lengths, np.int64)
+        self._rows = np.arange(len(token_ids))
+
+    def view(self) -> History:
+        """The history as it stands; valid until the next `append`."""
+        return History(self._token_ids, self._lengths, self._prompt_lengths)
+
+    def append(self, token_ids: Sequence[int]) -> None:
+        """One more token for every row."""
+        width = self._token_ids.shape[1]
+        if self._lengths.max(initial=0) == width:
+            more = np.full((len(self._rows), max(64, width)), PADDING, np.int32)
+            self._token_ids = np.concatenate([self._token_ids, more], axis=1)
+        self._token_ids[self._rows, self._lengths] = token_ids
+        self._lengths = self._lengths + 1

@@ -60,15 +60,11 @@ class Grammar:
         """A fresh copy of the JSON Schema; None for a `regex`."""
         if self.type == "regex":
             return None
-        schema: dict[str, Any] = (
-            self._object["schema"] if self.type == "json_schema" else self._object
-        )
-        return schema
+        return dict(self._object["schema"] if self.type == "json_schema" else self._object)
 
     @property
     def _object(self) -> dict[str, Any]:
-        decoded: dict[str, Any] = json.loads(str(self.value))
-        return decoded
+        return dict(json.loads(str(self.value)))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Grammar:
@@ -252,10 +248,11 @@ class GenerationParameters:
         `from_dict(p.to_dict()) == p` for every p.
         """
         default = type(self)()
+        names = (entry.name for entry in fields(self))
         return {
-            entry.name: _BUILTIN.get(entry.name, lambda same: same)(getattr(self, entry.name))
-            for entry in fields(self)
-            if getattr(self, entry.name) != getattr(default, entry.name)
+            name: _BUILTIN[name](value) if name in _BUILTIN else value
+            for name in names
+            if (value := getattr(self, name)) != getattr(default, name)
         }
 
 

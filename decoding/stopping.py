@@ -23,6 +23,7 @@ class _Automaton(NamedTuple):
     depth: for each state, its number of characters.
     found: for each state, the longest string that ends here; None where none does.
     first: finds the next character with which a string begins.
+    has_empty: whether the empty string, which has no state of its own, is one of the strings.
     """
 
     children: list[dict[str, int]]
@@ -30,6 +31,7 @@ class _Automaton(NamedTuple):
     depth: list[int]
     found: list[str | None]
     first: re.Pattern[str]
+    has_empty: bool
 
     @classmethod
     def of(cls, strings: tuple[str, ...]) -> _Automaton:
@@ -47,7 +49,9 @@ class _Automaton(NamedTuple):
                     found.append(None)
                 state = children[state][character]
             found[state] = string
-        automaton = cls(children, [0] * len(children), depth, found, _any_of(children[0]))
+        fallback = [0] * len(children)
+        first = _any_of(children[0])
+        automaton = cls(children, fallback, depth, found, first, "" in strings)
         automaton._link()
         return automaton
 
@@ -107,38 +111,38 @@ class StopStrings:
     _automaton: _Automaton = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        strings = self.strings if isinstance(self.strings, str) else tuple(self.strings)
-        if isinstance(strings, str) or not all(isinstance(string, str) for string in strings):
-            raise ParameterError("stop", self.strings, "a sequence of strings")
-        object.__setattr__(self, "strings", strings)
-        object.__setattr__(self, "_automaton", _Automaton.of(strings))
+        strings = self.strings
+        is_sequence = isinstance(strings, tuple | list)
+        if not is_sequence or not all(isinstance(string, str) for string in strings):
+            raise ParameterError("stop", strings, "a sequence of strings")
+        object.__setattr__(self, "strings", tuple(strings))
+        object.__setattr__(self, "_automaton", _Automaton.of(self.strings))
 
     def start(self, *, keep: bool = True) -> StopMatcher:
-        """The matcher of one new sequence; `keep` as in `StopMatcher`."""
-        return StopMatcher(self, keep=keep)
+        """Follows a new text; `keep` as `StopMatcher` describes it."""
+        return StopMatcher(self._automaton, keep=keep)
 
 
 class StopMatcher:
-    """Follows one text, given in pieces, up to its first stop.
+    """Follows one text, given in pieces, up to its first stop; `StopStrings.start` makes it.
 
     For every way to cut a text into pieces, what `push` and `flush` return, joined, is the visible
     part of the text cut at the first stop, and `stop` is that stop. Work is linear in the piece and
     what is remembered is shorter than the longest stop, however long the text.
 
-    rule: the stops.
     keep: True (TGI's rule): the text is cut right after the stop, and nothing is ever held back.
-        False (OpenAI's rule): the text is cut right before it. Then the longest end of the text that
-        is the beginning of a stop is held back, until it cannot become one any more.
+        False (OpenAI's rule): the text is cut right before it. Then the longest end of the text
+        that is the beginning of a stop is held back, until it cannot become one any more.
 
     >>> matcher = StopStrings(("END",)).start(keep=False)
     >>> matcher.push("the E"), matcher.push("NE"), matcher.push("ND!"), matcher.stop
     ('the ', 'EN', '', 'END')
     """
 
-    __slots__ = ("_keep", "_rule", "_state", "_stop", "_window")
+    __slots__ = ("_automaton", "_keep", "_state", "_stop", "_window")
 
-    def __init__(self, rule: StopStrings, *, keep: bool = True) -> None:
-        self._rule = rule
+    def __init__(self, automaton: _Automaton, *, keep: bool) -> None:
+        self._automaton = automaton
         self._keep = keep
         self._state = 0
         self._stop: str | None = None
@@ -153,17 +157,18 @@ class StopMatcher:
         """
         if self._stop is not None:
             return ""
-        automaton = self._rule._automaton  # noqa: SLF001 - the two classes are one unit
+        automaton = self._automaton
         held = automaton.depth[self._state]
         self._state, read = automaton.scan(self._state, text)
         self._stop = automaton.found[self._state]
-        if self._stop is None and "" in self._rule.strings:
+        if self._stop is None and automaton.has_empty:
             self._stop = ""
+        text = text[:read]
         if self._keep:
-            return text[:read] if visible else ""
+            return text if visible else ""
         retained = automaton.depth[self._state] if self._stop is None else len(self._stop)
-        if read:
-            self._window = (*self._window, (text[:read], visible))
+        if text:
+            self._window = (*self._window, (text, visible))
         released = self._release(held + read - retained)
         if self._stop is not None:
             self._window = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from copy import copy
 
 _new_decoder = getincrementaldecoder("utf-8")
 
@@ -15,10 +14,11 @@ class TextStream:
 
         "".join(push(piece) for each piece) + flush() == all_bytes.decode("utf-8", "replace")
 
-    Text is given out as soon as no later byte can change it, so what is held back is always the
-    beginning of one character: at most three bytes. Bytes that are no UTF-8 become U+FFFD, one for
-    each maximal subpart (Unicode 16, section 3.9), as `bytes.decode` does. A character is a code
-    point: marks and joined emoji come out one code point at a time.
+    Text is given out as soon as it is certain, so what is held back is always the beginning of one
+    character: at most three bytes. (The encoding of a surrogate, which is no UTF-8, counts as a
+    character here.) Bytes that are no UTF-8 become U+FFFD, one for each maximal subpart (Unicode
+    Standard, section 3.9), as `bytes.decode` does. A character is a code point: marks and joined
+    emoji come out one code point at a time.
 
     >>> stream = TextStream()
     >>> stream.push(b"caf\xc3"), stream.push(b"\xa9"), stream.push(b"\xf0\x9f"), stream.flush()
@@ -45,7 +45,6 @@ class TextStream:
 
     def fork(self) -> TextStream:
         """An independent stream that has seen the same bytes."""
-        twin = copy(self)
-        twin._decoder = _new_decoder("replace")  # noqa: SLF001 - an instance of this class
-        twin._decoder.setstate(self._decoder.getstate())  # noqa: SLF001
+        twin = TextStream()
+        twin._decoder.setstate(self._decoder.getstate())
         return twin

@@ -53,19 +53,20 @@ def dumps(value: object) -> str:
     """
     match value:
         case None:
-            return "null"
+            text = "null"
         case bool():
-            return "true" if value else "false"
+            text = "true" if value else "false"
         case str():
-            return _quote(value)
+            text = _quote(value)
         case int():
-            return str(value)
+            text = str(value)
         case float():
-            return float32_text(value)
+            text = float32_text(value)
         case dict():
             members = (f"{_quote(key)}:{dumps(member)}" for key, member in value.items())
-            return "{" + ",".join(members) + "}"
+            text = "{" + ",".join(members) + "}"
         case list() | tuple():
-            return "[" + ",".join(map(dumps, value)) + "]"
+            text = "[" + ",".join(map(dumps, value)) + "]"
         case _:
             raise TypeError(f"JSON has no form for {type(value).__name__}")
+    return text

@@ -16,18 +16,16 @@ State: TypeAlias = Any
 class CachedModel(Protocol):
     """A model that remembers sequences, so that each token is computed once.
 
-    Logits are float32 `(positions, vocab)`, NumPy or torch. States are independent: what is
-    done to one never shows in another. A method that raises leaves the states it was given unusable.
+    Logits are one array `(rows, vocab)`, NumPy or torch: a row a sequence, of its last token, or
+    with `all_positions` a row a token, sequence after sequence. States are independent: what is done
+    to one never shows in another. A method that raises leaves the states it was given unusable, but
+    for `release`.
     """
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
-    ) -> tuple[list[State], list[Any]]:
-        """Start one sequence a prompt (each of at least one token).
-
-        Returns the new states and, a sequence, the logits after its last token `(1, vocab)`, or
-        with `all_positions` after each of its tokens `(len(prompt), vocab)`.
-        """
+    ) -> tuple[list[State], Any]:
+        """Start one sequence a prompt (each of at least one token): the new states, and logits."""
         ...
 
     def extend(
@@ -36,11 +34,8 @@ class CachedModel(Protocol):
         token_ids: Sequence[Sequence[int]],
         *,
         all_positions: bool = False,
-    ) -> list[Any]:
-        """Append one or several tokens to each sequence; the lists may differ in length.
-
-        Returns logits as `prefill` does. The states are advanced in place.
-        """
+    ) -> Any:  # noqa: ANN401 -- an edge: NumPy or torch
+        """Append one or several tokens to each sequence, in place; the lists may differ in length."""
         ...
 
     def fork(self, state: State) -> State:

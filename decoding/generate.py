@@ -1,0 +1,206 @@
+"""Text in, text out: `generate`, `stream`, and their async forms."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TypeAlias, cast, overload
+
+import numpy as np
+
+from decoding.details import Response, StreamEvent
+from decoding.engine import Engine
+from decoding.errors import BatchError, ParameterError, require
+from decoding.generation import Generation
+from decoding.models.protocol import LanguageModel
+from decoding.parameters import GenerationParameters
+from decoding.pipeline import Pipeline
+from decoding.request import Inputs, Request
+from decoding.typing import ForwardFunction
+
+Model: TypeAlias = LanguageModel | ForwardFunction
+"""What can be generated with: a loaded model, or any callable from token-id lists to logits."""
+
+Parameters: TypeAlias = GenerationParameters | Sequence[GenerationParameters] | None
+"""One for every prompt, one each, or the defaults."""
+
+
+@overload
+def generate(
+    model: Model,
+    inputs: str | Sequence[int],
+    parameters: GenerationParameters | None = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> Response: ...
+
+
+@overload
+def generate(
+    model: Model,
+    inputs: Sequence[str] | Sequence[Sequence[int]],
+    parameters: Parameters = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> list[Response]: ...
+
+
+def generate(
+    model: Model,
+    inputs: Inputs | Sequence[Inputs],
+    parameters: Parameters = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> Response | list[Response]:
+    """Generate from one prompt, or from several at once.
+
+    model: a `LanguageModel`, or any callable from token-id lists to logits.
+    inputs: a string or a list of token ids; or a list of these, which run as one batch.
+    parameters: for all prompts, or a list with one each.
+    pipeline: replaces the pipeline that the parameters ask for.
+
+    Raises:
+        ParameterError: a parameter or a prompt is outside what the model can do; nothing has run.
+        BatchError: some prompts of several failed; `results` holds everything.
+        DecodingError: the only prompt failed.
+    """
+    engine = Engine(model)
+    generations = _submit(engine, inputs, parameters, pipeline)
+    try:
+        while engine.busy:
+            engine.step()
+    finally:
+        _cancel(engine, generations)
+    return _results(inputs, generations)
+
+
+async def generate_async(
+    model: Model,
+    inputs: Inputs | Sequence[Inputs],
+    parameters: Parameters = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> Response | list[Response]:
+    """`generate` without blocking the event loop; cancelling the task stops after the current step.
+
+    Each step runs in a worker thread of the loop's executor.
+    """
+    engine = Engine(model)
+    generations = _submit(engine, inputs, parameters, pipeline)
+    try:
+        while engine.busy:
+            await _in_thread(engine.step)
+    finally:
+        _cancel(engine, generations)
+    return _results(inputs, generations)
+
+
+def stream(
+    model: Model,
+    inputs: Inputs,
+    parameters: GenerationParameters | None = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> Iterator[StreamEvent]:
+    """Generate from one prompt, an event a token; closing the iterator ends the generation.
+
+    The events' `text`, joined, is the generated text; the last event carries it whole.
+
+    Raises:
+        ParameterError: as `generate`; also for a `best_of` above 1, which cannot be streamed.
+        DecodingError: the generation failed; events before the failure have been yielded.
+    """
+    engine = Engine(model)
+    generation = _submit_stream(engine, inputs, parameters, pipeline)
+    return _events(engine, generation)
+
+
+async def stream_async(
+    model: Model,
+    inputs: Inputs,
+    parameters: GenerationParameters | None = None,
+    *,
+    pipeline: Pipeline | None = None,
+) -> AsyncIterator[StreamEvent]:
+    """`stream` without blocking the event loop; each step runs in a worker thread."""
+    engine = Engine(model)
+    generation = _submit_stream(engine, inputs, parameters, pipeline)
+    try:
+        while not generation.done:
+            await _in_thread(engine.step)
+            for event in generation.take_events():
+                yield event
+    finally:
+        engine.cancel(generation)
+    generation.result()
+
+
+def _events(engine: Engine, generation: Generation) -> Iterator[StreamEvent]:
+    try:
+        while not generation.done:
+            engine.step()
+            yield from generation.take_events()
+    finally:
+        engine.cancel(generation)
+    generation.result()
+
+
+async def _in_thread(step: Callable[[], list[Generation]]) -> None:
+    import asyncio
+
+    # A step that has begun must end before the engine is touched again, also when we are cancelled.
+    running = asyncio.ensure_future(asyncio.to_thread(step))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _submit(
+    engine: Engine,
+    inputs: Inputs | Sequence[Inputs],
+    parameters: Parameters,
+    pipeline: Pipeline | None,
+) -> list[Generation]:
+    prompts = cast("Sequence[Inputs]", inputs if _is_batch(inputs) else [inputs])
+    if parameters is None or isinstance(parameters, GenerationParameters):
+        each = [parameters or GenerationParameters()] * len(prompts)
+    else:
+        each = list(parameters)
+    legal = len(each) == len(prompts)
+    require("parameters", f"{len(each)} for {len(prompts)} inputs", legal, "one, or one an input")
+    requests = [Request(*pair, pipeline) for pair in zip(prompts, each, strict=True)]
+    return [engine.submit(request) for request in requests]
+
+
+def _submit_stream(
+    engine: Engine,
+    inputs: Inputs,
+    parameters: GenerationParameters | None,
+    pipeline: Pipeline | None,
+) -> Generation:
+    asked = parameters or GenerationParameters()
+    if asked.best_of is not None and asked.best_of > 1:
+        raise ParameterError("best_of", asked.best_of, "1 when streaming")
+    return engine.submit(Request(inputs, asked, pipeline))
+
+
+def _is_batch(inputs: Inputs | Sequence[Inputs]) -> bool:
+    return not isinstance(inputs, str) and any(
+        isinstance(item, str | Sequence | np.ndarray) for item in inputs
+    )
+
+
+def _results(
+    inputs: Inputs | Sequence[Inputs], generations: list[Generation]
+) -> Response | list[Response]:
+    if not _is_batch(inputs):
+        return generations[0].result()
+    if any(item.error is not None for item in generations):
+        raise BatchError([item.error or item.response for item in generations])
+    return [item.result() for item in generations]
+
+
+def _cancel(engine: Engine, generations: list[Generation]) -> None:
+    for generation in generations:
+        engine.cancel(generation)

@@ -1,0 +1,153 @@
+"""One request, and what it comes to on a given model: checked here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from decoding.errors import ParameterError, UnsupportedFeatureError, require
+from decoding.models.protocol import LanguageModel
+from decoding.parameters import GenerationParameters
+from decoding.pipeline import Pipeline, pipeline_of
+from decoding.rng import random_seed, sequence_seed
+from decoding.sampling import Sampler
+from decoding.stopping import StopStrings
+from decoding.transcript import Ending
+from decoding.vocabulary import Vocabulary
+
+Inputs: TypeAlias = str | Sequence[int]
+"""A prompt: text, or token ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A prompt and what is asked of it.
+
+    inputs: text (the model needs a tokenizer) or token ids; at least one token.
+    parameters: the TGI request's.
+    pipeline: replaces the pipeline that the parameters ask for; whether tokens are sampled is still
+    theirs to say.
+    keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
+    """
+
+    inputs: Inputs
+    parameters: GenerationParameters = GenerationParameters()
+    pipeline: Pipeline | None = None
+    keep_stop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request on a given model: every default filled in, every check passed.
+
+    prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
+    samplers: one a sequence; more than one is best-of.
+    """
+
+    prompt: tuple[int, ...]
+    prompt_text: str
+    samplers: tuple[Sampler, ...]
+    ending: Ending
+    vocabulary: Vocabulary | None
+    wants_prefill: bool
+
+    @property
+    def seed(self) -> int | None:
+        """The request's seed; None when greedy."""
+        return self.samplers[0].seed
+
+
+def plan(request: Request, model: LanguageModel) -> Plan:
+    """Check a request against a model and fill in what it left open.
+
+    Raises:
+        ParameterError: a parameter or the prompt is outside what this model can do.
+        UnsupportedFeatureError: it asks for machinery this version does not have.
+    """
+    parameters = request.parameters
+    _refuse_unsupported(parameters)
+    prompt = _prompt(request.inputs, model)
+    vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
+    if parameters.stop and vocabulary is None:
+        raise ParameterError("stop", parameters.stop, "empty for a model without a tokenizer")
+    if parameters.truncate is not None:
+        prompt = prompt[-parameters.truncate :]
+    seed = None
+    if not parameters.is_greedy:
+        seed = random_seed() if parameters.seed is None else parameters.seed
+    pipeline = pipeline_of(parameters) if request.pipeline is None else request.pipeline
+    return Plan(
+        prompt,
+        _prompt_text(request.inputs, vocabulary) if parameters.return_full_text else "",
+        tuple(
+            Sampler(
+                pipeline,
+                None if seed is None else sequence_seed(seed, index),
+                parameters.top_n_tokens or 0,
+            )
+            for index in range(parameters.best_of or 1)
+        ),
+        Ending(
+            _max_new_tokens(parameters, len(prompt), model.context_length),
+            model.eos_token_ids,
+            StopStrings(tuple(parameters.stop)),
+            request.keep_stop,
+        ),
+        vocabulary,
+        parameters.decoder_input_details,
+    )
+
+
+def _refuse_unsupported(parameters: GenerationParameters) -> None:
+    if parameters.grammar is not None:
+        raise UnsupportedFeatureError("grammar", "this version has no grammar masks")
+    if parameters.watermark:
+        raise UnsupportedFeatureError("watermark", "this version has no watermark")
+    if parameters.adapter_id is not None:
+        raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
+
+
+def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
+    if isinstance(inputs, str):
+        if model.tokenizer is None:
+            raise ParameterError("inputs", inputs, "token ids for a model without a tokenizer")
+        require("inputs", inputs, inputs != "", "not empty")
+        token_ids = tuple(model.tokenizer.encode(inputs))
+    else:
+        legal = all(isinstance(item, int | np.integer) and item >= 0 for item in inputs)
+        require("inputs", inputs, legal, "a string or token ids >= 0")
+        token_ids = tuple(int(item) for item in inputs)
+    require("inputs", inputs, len(token_ids) > 0, "at least one token")
+    return token_ids
+
+
+def _prompt_text(inputs: Inputs, vocabulary: Vocabulary | None) -> str:
+    if isinstance(inputs, str):
+        return inputs
+    if vocabulary is None:
+        return ""
+    spelled = (vocabulary.bytes_of(item) for item in inputs if not vocabulary.is_special(item))
+    return b"".join(spelled).decode("utf-8", errors="replace")
+
+
+def _max_new_tokens(
+    parameters: GenerationParameters, prompt_length: int, context_length: int | None
+) -> int:
+    wanted = parameters.max_new_tokens
+    if context_length is None:
+        if wanted is None:
+            expected = "given, since the model states no context length"
+            raise ParameterError("max_new_tokens", wanted, expected)
+        return wanted
+    room = context_length - prompt_length
+    if room < 1:
+        expected = f"fewer than {context_length} tokens, the model's context length"
+        raise ParameterError("inputs", f"{prompt_length} tokens", expected)
+    if wanted is None:
+        return room
+    expected = f"at most {room} for a prompt of {prompt_length} tokens"
+    require("max_new_tokens", wanted, wanted <= room, expected)
+    return wanted

@@ -1,0 +1,198 @@
+"""The types of a TGI request's parameters, and what TGI answers when JSON brings another.
+
+TGI leaves this to serde_json and axum; their texts are rebuilt here without the line and column,
+which are not known once the body is decoded.
+Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters` and `GrammarType`; serde_json 1.0,
+src/error.rs, `JsonUnexpected`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from decoding.errors import WireValidationError
+
+Reader: TypeAlias = Callable[[str, object], object]
+"""A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
+
+
+def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The known fields that are present and not null; no range is checked.
+
+    Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
+    where TGI has an `Option`. A `grammar` stays a mapping of `type` and `value`.
+    Raises WireValidationError for a wrong JSON type, the first one in the order of the body.
+
+    >>> parse_parameters({"top_p": 0.5, "seed": None, "stop": ["x"], "other": 1})
+    {'top_p': 0.5, 'stop': ('x',)}
+    """
+    if not isinstance(fields, Mapping):
+        raise _mismatch("parameters", fields, "struct GenerateParameters")
+    known = ((name, value) for name, value in fields.items() if name in _READERS)
+    read = ((name, _READERS[name](f"parameters.{name}", value)) for name, value in known)
+    return {name: value for name, value in read if value is not None}
+
+
+def read_text(path: str, value: object) -> str:
+    """A JSON string; WireValidationError where `value` is something else."""
+    if not isinstance(value, str):
+        raise _mismatch(path, value, "a string")
+    return value
+
+
+def _mismatch(path: str, value: object, expected: str) -> WireValidationError:
+    return _unreadable(path, f"invalid type: {_unexpected(value)}, expected {expected}")
+
+
+def _unreadable(path: str, problem: str) -> WireValidationError:
+    return WireValidationError(
+        f"Failed to deserialize the JSON body into the target type: {path}: {problem}"
+    )
+
+
+def _unexpected(value: object) -> str:
+    """What serde_json calls a JSON value where it expected another."""
+    match value:
+        case None:
+            name = "null"
+        case bool():
+            name = f"boolean `{str(value).lower()}`"
+        case int() if -(2**63) <= value < 2**64:
+            name = f"integer `{value}`"
+        case int() | float():
+            name = f"floating point `{_rust_float(_double(value))}`"
+        case str():
+            name = f"string {json.dumps(value, ensure_ascii=False)}"
+        case Mapping():
+            name = "map"
+        case Sequence():
+            name = "sequence"
+        case _:
+            name = type(value).__name__
+    return name
+
+
+def _double(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _rust_float(value: float) -> str:
+    """The shortest text of a float as Rust's ryu writes it: 1e39, not 1e+39; 0.00001, not 1e-05."""
+    mantissa, _, exponent = repr(value).partition("e")
+    if not exponent:
+        return mantissa
+    if int(exponent) == -5:
+        sign, digits = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
+        return f"{sign}0.0000{digits.replace('.', '')}"
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _boolean(path: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _mismatch(path, value, "a boolean")
+    return value
+
+
+def _integer(kind: str, low: int, high: int) -> Reader:
+    def read(path: str, value: object) -> int:
+        # Beyond 64 bits serde_json reads a float, which is a wrong type and not a wrong value.
+        if isinstance(value, bool) or not (isinstance(value, int) and -(2**63) <= value < 2**64):
+            raise _mismatch(path, value, kind)
+        if not low <= value <= high:
+            raise _unreadable(path, f"invalid value: integer `{value}`, expected {kind}")
+        return value
+
+    return read
+
+
+def _float32(path: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _mismatch(path, value, "f32")
+    double = _double(value)
+    if not math.isfinite(double):
+        raise _unreadable(path, "number out of range")
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite in Rust too
+        return float(np.float32(double))
+
+
+def _texts(path: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise _mismatch(path, value, "a sequence")
+    return tuple(read_text(f"{path}[{index}]", item) for index, item in enumerate(value))
+
+
+def _biases(path: str, value: object) -> dict[int, float]:
+    if not isinstance(value, Mapping):
+        raise _mismatch(path, value, "a map")
+    for key in value:
+        if not (isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20):
+            raise _unreadable(path, f"invalid value: {_unexpected(key)}, expected a token id")
+    return {int(key): _float32(f"{path}.{key}", bias) for key, bias in value.items()}
+
+
+def _grammar(path: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise _mismatch(path, value, "adjacently tagged enum GrammarType")
+    for key in ("type", "value"):
+        if key not in value:
+            raise _unreadable(path, f"missing field `{key}`")
+    kind, content = read_text(f"{path}.type", value["type"]), value["value"]
+    if kind not in _GRAMMAR_TYPES:
+        names = ", ".join(f"`{name}`" for name in _GRAMMAR_TYPES)
+        raise _unreadable(f"{path}.type", f"unknown variant `{kind}`, expected one of {names}")
+    if kind == "regex":
+        read_text(f"{path}.value", content)
+    if kind == "json_schema":
+        _schema_config(f"{path}.value", content)
+    return {"type": kind, "value": content}
+
+
+def _schema_config(path: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise _mismatch(path, value, "struct JsonSchemaConfig")
+    if "schema" not in value:
+        raise _unreadable(path, "missing field `schema`")
+    if value.get("name") is not None:
+        read_text(f"{path}.name", value["name"])
+
+
+def _option(read: Reader) -> Reader:
+    return lambda path, value: None if value is None else read(path, value)
+
+
+_GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
+_USIZE = _option(_integer("usize", 0, 2**64 - 1))
+_U32 = _option(_integer("u32", 0, 2**32 - 1))
+_F32 = _option(_float32)
+_READERS: Mapping[str, Reader] = {
+    "adapter_id": _option(read_text),
+    "best_of": _USIZE,
+    "decoder_input_details": _boolean,
+    "details": _boolean,
+    "do_sample": _boolean,
+    "frequency_penalty": _F32,
+    "grammar": _option(_grammar),
+    "max_new_tokens": _U32,
+    "repetition_penalty": _F32,
+    "return_full_text": _option(_boolean),
+    "seed": _option(_integer("u64", 0, 2**64 - 1)),
+    "stop": _texts,
+    "temperature": _F32,
+    "top_k": _option(_integer("i32", -(2**31), 2**31 - 1)),
+    "top_n_tokens": _U32,
+    "top_p": _F32,
+    "truncate": _USIZE,
+    "typical_p": _F32,
+    "watermark": _boolean,
+    "presence_penalty": _F32,
+    "min_p": _F32,
+    "logit_bias": _option(_biases),
+}
