@@ -257,8 +257,9 @@ class StreamEvent(_Record):
 
     index: 1 for the first generated token.
     token: the token.
-    text: what this event adds to the generated text; the events' texts, joined, are all of it. It
-        differs from `token.text` where a token is special or a stop cuts it. Off the wire.
+    text: what this event adds to the generated text; the events' texts, joined, are all of it but
+        the prompt. It differs from `token.text` where a token is special or a stop cuts it. Off the
+        wire.
     top_tokens: the most probable ones of this step, best first; empty unless asked for.
     generated_text: the whole text, in the last event; None before.
     details: in the last event; None before.

@@ -159,6 +159,20 @@ class ModelFormatError(DecodingError, ValueError):
         self.path = path
 
 
+class ChatTemplateError(DecodingError, ValueError):
+    """A chat template is no Jinja, failed, or refused the messages.
+
+    Attributes:
+        reason: what the template or Jinja said.
+        line: of the template, for a syntax error; else None.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        where = "" if line is None else f" (line {line})"
+        super().__init__(f"the chat template cannot be rendered: {reason}{where}")
+        self.reason, self.line = reason, line
+
+
 class FetchError(DecodingError):
     """A model could not be downloaded or failed its checksum."""
 

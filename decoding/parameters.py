@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Grammar:
     value: str | Mapping[str, object]
 
     def __post_init__(self) -> None:
-        kinds = GrammarType.__args__  # type: ignore[attr-defined]  # typeshed knows no Literal at run time
+        kinds = get_args(GrammarType)
         if self.type not in kinds:
             raise ParameterError("grammar.type", self.type, f"one of {', '.join(kinds)}")
         if self.type == "regex":

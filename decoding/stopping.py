@@ -152,8 +152,8 @@ class StopMatcher:
     def push(self, text: str, *, visible: bool = True) -> str:
         """Takes the text of one token; returns the visible text that is now certain.
 
-        Invisible text (that of special tokens) takes part in the matching and is never returned.
-        Text that comes after a stop is ignored.
+        Invisible text (that of special tokens) takes part in the matching and is never returned;
+        but it may release visible text that was held back. Text after a stop is ignored.
         """
         if self._stop is not None:
             return ""

@@ -86,7 +86,7 @@ class Transcript:
         if special:
             text = self._text_of(token_id)
             shown = self._matcher.push(self._stream.flush())
-            self._matcher.push(text, visible=False)
+            shown += self._matcher.push(text, visible=False)
         else:
             text = ""
             shown = self._matcher.push(self._stream.push(self._bytes_of(token_id)))

@@ -33,3 +33,42 @@ class Processor(Protocol):
     def __call__(self, logits: Logits, history: History, /) -> Logits:
         """`(batch, vocab)` logits and what each row has seen; returns `(batch, vocab)` logits."""
         ...
+
+
+class DeclaredProcessor(Processor, Protocol):
+    """A processor that states facts about itself; `decoding.testing.laws` checks them."""
+
+    @property
+    def argmax_invariant(self) -> bool:
+        """The likeliest token stays the likeliest."""
+        ...
+
+    @property
+    def only_removes(self) -> bool:
+        """Tokens become impossible or keep their logit, bit for bit."""
+        ...
+
+    @property
+    def never_empties(self) -> bool:
+        """A row with a possible token keeps one."""
+        ...
+
+    @property
+    def idempotent(self) -> bool:
+        """Twice is once."""
+        ...
+
+    @property
+    def needs_history(self) -> bool:
+        """The result depends on what the row has seen."""
+        ...
+
+    @property
+    def shift_invariant(self) -> bool:
+        """A constant added to the logits changes no probability."""
+        ...
+
+    @property
+    def vocabulary_blind(self) -> bool:
+        """Permuting the vocabulary permutes the result."""
+        ...

@@ -1,5 +1,55 @@
-"""Models."""
+"""Models: the protocol the engine drives, and the few models this library loads itself.
+
+Owns file formats, tokenizers, chat templates and one forward pass. Knows nothing of processors,
+sampling or requests. Importing it imports none of torch, tokenizers and jinja2.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from decoding.errors import ParameterError
 from decoding.models.callable import CallableModel
+from decoding.models.fetch import KNOWN_MODELS, fetch
 from decoding.models.protocol import CachedModel, LanguageModel
-def load(source=None):
-    raise RuntimeError
+
+__all__ = ["CachedModel", "CallableModel", "LanguageModel", "load"]
+
+_DEFAULT = "smollm2"
+
+
+def load(
+    source: str | Path | None = None, *, dtype: str = "float32", device: str = "cpu"
+) -> LanguageModel:
+    """Load a model with its tokenizer, end tokens and chat template.
+
+    source: a known name ("smollm2", downloaded on first use), a `.gguf` file, or a folder with
+        `config.json`, `*.safetensors` and `tokenizer.json`. None takes `$DECODING_MODEL`, else
+        "smollm2".
+    dtype: "float32", "bfloat16" or "float16"; anything but float32 changes near-ties.
+    device: as torch spells it.
+
+    Raises:
+        ParameterError: the source is none of these.
+        ModelFormatError: it is damaged or holds something that is not implemented.
+        FetchError: a known model could not be downloaded.
+        MissingDependencyError: torch or safetensors is not installed.
+    """
+    source = source or os.environ.get("DECODING_MODEL") or _DEFAULT
+    path = Path(source)
+    known = isinstance(source, str) and source in KNOWN_MODELS
+    is_gguf = path.is_file() and path.suffix.lower() == ".gguf"
+    if not known and not is_gguf and not path.is_dir():
+        raise ParameterError(
+            "source",
+            str(source),
+            f"a known model ({', '.join(KNOWN_MODELS)}), an existing .gguf file, or a folder with"
+            " config.json, *.safetensors and tokenizer.json",
+        )
+    # Imported here so that processors and samplers never wait for torch.
+    from decoding.models.checkpoint import load_folder, load_gguf  # noqa: PLC0415
+
+    if path.is_dir() and not known:
+        return load_folder(path, dtype=dtype, device=device)
+    return load_gguf(fetch(str(source)) if known else path, dtype=dtype, device=device)

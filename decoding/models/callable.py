@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from decoding.errors import ShapeError
+from decoding.errors import ParameterError, ShapeError
 from decoding.logits import as_logits
 from decoding.typing import ForwardFunction, Logits
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class CallableModel:
     """Gives a plain callable the `CachedModel` protocol by calling it on whole sequences.
 
-    forward: a list of token-id lists to logits `(batch, vocab)` after each list's last token.
+    forward: a list of token-id lists to logits `(batch, vocab)` after each list's last token. It is
+        called once a call, with lists of its own that it may keep or change. With `all_positions`
+        every new prefix is one more list.
+
+    A state is the list of token ids so far. Logits are NumPy views where that is possible.
 
     Raises:
-        ShapeError: at a call that returns anything else than a row of logits a list.
+        ShapeError: the callable returned anything else than a row of float logits a list.
+        ParameterError: an empty sequence, or a state that is given twice in one call.
     """
 
-    def __init__(self, forward: ForwardFunction) -> None:
-        self._forward = forward
+    forward: ForwardFunction
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], Logits]:
-        """Start one sequence a prompt; the state is its list of token ids."""
+        """Start one sequence a prompt; see `CachedModel.prefill`."""
         states: list[list[int]] = [[] for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 
@@ -38,16 +43,22 @@ class CallableModel:
         *,
         all_positions: bool = False,
     ) -> Logits:
-        """Append tokens; with `all_positions` every new prefix is one more list of the one call."""
+        """Append tokens; see `CachedModel.extend`."""
+        if len({id(state) for state in states}) != len(states):
+            raise ParameterError("states", "one state twice", "different states")
+        for index, new in enumerate(token_ids):
+            if not len(new):
+                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
         prefixes: list[list[int]] = []
         for state, new in zip(states, token_ids, strict=True):
             state.extend(new)
             first = len(state) - len(new) + 1 if all_positions else len(state)
             prefixes += [state[:end] for end in range(first, len(state) + 1)]
-        output: Any = self._forward(prefixes)
+        rows = len(prefixes)
+        output = self.forward(prefixes)
         logits = as_logits(np.asarray(output) if isinstance(output, list) else output)
-        if len(logits) != len(prefixes):
-            raise ShapeError("logits", f"{len(logits)} rows", f"{len(prefixes)} rows, one a list")
+        if len(logits) != rows:
+            raise ShapeError("logits", f"{len(logits)} rows", f"{rows} rows, one a list")
         return logits
 
     def fork(self, state: list[int]) -> list[int]:
@@ -55,8 +66,11 @@ class CallableModel:
         return list(state)
 
     def rollback(self, state: list[int], count: int) -> None:
-        """Forget the last `count` tokens."""
+        """Forget the last `count` tokens; raises ParameterError for more than there are."""
+        if not 0 <= count <= len(state):
+            raise ParameterError("count", count, f"in [0, {len(state)}], the sequence's length")
         del state[len(state) - count :]
 
     def release(self, state: list[int]) -> None:
-        """Nothing to give back."""
+        """Forget everything; harmless when it happened before."""
+        state.clear()

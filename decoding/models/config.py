@@ -7,21 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from decoding.errors import ModelFormatError
 
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _ACTIVATIONS = ("silu", "swish")
 _MISTRAL_WINDOW = 4096
-_LLAMA3_FIELDS = MappingProxyType(
-    {
-        "low_frequency_factor": "low_freq_factor",
-        "high_frequency_factor": "high_freq_factor",
-        "original_context_length": "original_max_position_embeddings",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +75,9 @@ class LlamaConfig:
         model_type = fields.one_of("model_type", _MODEL_TYPES)
         fields.one_of("hidden_act", _ACTIVATIONS, "silu")
         if config.get("quantization_config") is not None:
-            fields.fail("quantization_config is set; only plain float weights are implemented")
+            raise fields.error(
+                "quantization_config is set; only plain float weights are implemented"
+            )
         heads = fields.size("num_attention_heads")
         hidden_size = fields.size("hidden_size")
         # Mistral's and Qwen3's own defaults for keys that a file may leave out.
@@ -130,13 +124,13 @@ class LlamaConfig:
         architecture = _Fields(metadata, path).one_of("general.architecture", _MODEL_TYPES)
         fields = _Fields(metadata, path, f"{architecture}.")
         if fields.size("expert_count", 0, least=0):
-            fields.fail("it is a mixture of experts, which is not implemented")
+            raise fields.error("it is a mixture of experts, which is not implemented")
         heads = fields.size("attention.head_count")
         hidden_size = fields.size("embedding_length")
         head_dim = fields.size("attention.key_length", hidden_size // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
             if fields.size(key, head_dim) != head_dim:
-                fields.fail(f"{fields.prefix}{key} must equal the head width {head_dim}")
+                raise fields.error(f"{fields.prefix}{key} must equal the head width {head_dim}")
         tokens = metadata.get("tokenizer.ggml.tokens", ())
         return fields.checked(
             cls(
@@ -169,8 +163,8 @@ class _Fields:
     path: object
     prefix: str = ""
 
-    def fail(self, problem: str) -> NoReturn:
-        raise ModelFormatError(self.path, problem)
+    def error(self, problem: str) -> ModelFormatError:
+        return ModelFormatError(self.path, problem)
 
     def get(self, key: str, default: object) -> Any:  # noqa: ANN401 - a configuration holds anything
         value = self.values.get(self.prefix + key)
@@ -179,42 +173,54 @@ class _Fields:
     def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
         value = self.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.fail(f"{self.prefix}{key} must be an integer of at least {least}, got {value!r}")
+            raise self.error(
+                f"{self.prefix}{key} must be an integer of at least {least}, got {value!r}"
+            )
         return value
 
     def positive(self, key: str, default: float | None = None) -> float:
         value = self.get(key, default)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 < value < float("inf"):
-            self.fail(f"{self.prefix}{key} must be a positive number, got {value!r}")
+            raise self.error(f"{self.prefix}{key} must be a positive number, got {value!r}")
         return float(value)
 
     def flag(self, key: str) -> bool:
         value = self.get(key, default=False)
         if not isinstance(value, bool):
-            self.fail(f"{self.prefix}{key} must be true or false, got {value!r}")
+            raise self.error(f"{self.prefix}{key} must be true or false, got {value!r}")
         return value
 
     def one_of(self, key: str, known: tuple[str, ...], default: str | None = None) -> str:
         value = self.get(key, default)
         if value not in known:
-            self.fail(f"{key} {value!r} is not implemented; implemented are {', '.join(known)}")
+            raise self.error(
+                f"{key} {value!r} is not implemented; implemented are {', '.join(known)}"
+            )
         return str(value)
 
     def checked(self, config: LlamaConfig, window: int | None) -> LlamaConfig:
         """The relations between sizes that no single field can show."""
         if config.heads % config.kv_heads:
-            self.fail(f"{config.heads} query heads cannot share {config.kv_heads} key-value heads")
+            raise self.error(
+                f"{config.heads} query heads cannot share {config.kv_heads} key-value heads"
+            )
         if config.head_dim % 2:
-            self.fail(f"the head width must be even for rotary embeddings, got {config.head_dim}")
+            raise self.error(
+                f"the head width must be even for rotary embeddings, got {config.head_dim}"
+            )
         if window is not None and window < config.context_length:
-            self.fail(
+            raise self.error(
                 f"a sliding window of {window} tokens is not implemented;"
                 f" the context has {config.context_length}"
             )
         scaling = config.rope_scaling
-        if scaling is not None and scaling.divisors and len(scaling.divisors) != config.head_dim // 2:
-            self.fail(
+        if (
+            scaling is not None
+            and scaling.divisors
+            and len(scaling.divisors) != config.head_dim // 2
+        ):
+            raise self.error(
                 f"rope_freqs.weight must have {config.head_dim // 2} values,"
                 f" got {len(scaling.divisors)}"
             )
@@ -236,21 +242,28 @@ def _rope_from_json(fields: _Fields) -> tuple[float, RopeScaling | None]:
     """`rope_parameters` is transformers 5's spelling, `rope_theta` with `rope_scaling` 4's."""
     values = fields.get("rope_parameters", fields.get("rope_scaling", {}))
     if not isinstance(values, Mapping):
-        fields.fail(f"rope_parameters must be an object, got {values!r}")
+        raise fields.error(f"rope_parameters must be an object, got {values!r}")
     rope = _Fields(values, fields.path)
     theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
     for place in (rope, fields):
         if place.positive("partial_rotary_factor", 1.0) != 1.0:
-            fields.fail("a partial_rotary_factor other than 1 is not implemented")
+            raise fields.error("a partial_rotary_factor other than 1 is not implemented")
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return theta, None
     if kind == "linear":
         return theta, RopeScaling(kind="linear", factor=rope.positive("factor"))
     if kind == "llama3":
-        llama3 = {name: rope.positive(key) for name, key in _LLAMA3_FIELDS.items()}
-        return theta, RopeScaling(kind="llama3", factor=rope.positive("factor"), **llama3)
-    fields.fail(f"rope type {kind!r} is not implemented; implemented are default, linear, llama3")
+        return theta, RopeScaling(
+            kind="llama3",
+            factor=rope.positive("factor"),
+            low_frequency_factor=rope.positive("low_freq_factor"),
+            high_frequency_factor=rope.positive("high_freq_factor"),
+            original_context_length=rope.positive("original_max_position_embeddings"),
+        )
+    raise fields.error(
+        f"rope type {kind!r} is not implemented; implemented are default, linear, llama3"
+    )
 
 
 def _rope_from_gguf(fields: _Fields, divisors: tuple[float, ...]) -> RopeScaling | None:
@@ -261,4 +274,4 @@ def _rope_from_gguf(fields: _Fields, divisors: tuple[float, ...]) -> RopeScaling
         return None
     if kind == "linear" and not divisors:
         return RopeScaling(kind="linear", factor=fields.positive("rope.scaling.factor"))
-    fields.fail(f"rope scaling {kind!r} is not implemented; implemented are none and linear")
+    raise fields.error(f"rope scaling {kind!r} is not implemented; implemented are none and linear")

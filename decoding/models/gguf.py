@@ -77,13 +77,13 @@ class GGUFFile:
         """
         path = Path(path)
         try:
-            data: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+            data = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
         except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
             raise ModelFormatError(path, f"cannot be read: {error}") from error
-        cursor = _Cursor(path, memoryview(data))
+        cursor = _Cursor(path, data.data)
         entries, count = cursor.header()
         metadata = cursor.metadata(entries)
-        return cls(path, metadata, cursor.tensors(count, metadata), np.asarray(data))
+        return cls(path, metadata, cursor.tensors(count, metadata), data)
 
     def read(self, name: str) -> NDArray[np.float32]:
         """One tensor as float32, of the shape in `tensors`; raises KeyError for an unknown name."""
@@ -156,7 +156,11 @@ class _Cursor:
             kind = self.integer(4, f"the element type of {key!r}")
             count = self.integer(8, f"the length of {key!r}")
             return self.strings(count, key) if kind == _STRING else self.numbers(kind, count, key)
-        return self.string(f"the value of {key!r}") if kind == _STRING else self.numbers(kind, 1, key)[0]
+        return (
+            self.string(f"the value of {key!r}")
+            if kind == _STRING
+            else self.numbers(kind, 1, key)[0]
+        )
 
     def numbers(self, kind: int, count: int, key: str) -> list[Any]:
         if kind not in _NUMBERS:
@@ -165,10 +169,10 @@ class _Cursor:
         dtype = np.dtype(_NUMBERS[kind])
         values = np.frombuffer(self.take(count * dtype.itemsize, f"the value of {key!r}"), dtype)
         if kind != _BOOL:
-            return values.tolist()
+            return list(values.tolist())
         if count and values.max() > 1:
             self.fail(f"metadata {key!r} holds a bool that is neither 0 nor 1")
-        return values.astype(bool).tolist()
+        return list(values.astype(bool).tolist())
 
     def strings(self, count: int, key: str) -> list[str]:
         """A vocabulary is read here: a hundred thousand strings, hence no call of `string`."""

@@ -28,6 +28,7 @@ try:
 except ImportError as error:
     raise MissingDependencyError("torch", "torch") from error
 
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LEAST_CAPACITY = 64
 _QUERY_CHUNK = 256  # bounds the attention scores of a long prompt to (heads, 256, keys)
 
@@ -69,10 +70,9 @@ class _Layer:
 class LlamaModel:
     """A `CachedModel`: logits are float32 torch tensors on the model's device.
 
-    The rows of all sequences of a call are views of one `(rows, vocab)` tensor; only the positions
-    that were asked for pass through the output matrix. Every method raises ParameterError, before
-    anything is changed, for an empty or overlong sequence, a token id outside the vocabulary, a
-    released state or one that is given twice.
+    Only the positions that were asked for pass through the output matrix. Every method raises
+    ParameterError, before anything is changed, for an empty or overlong sequence, a token id
+    outside the vocabulary, a released state or one that is given twice.
     """
 
     config: LlamaConfig
@@ -88,16 +88,21 @@ class LlamaModel:
         config: LlamaConfig,
         read: Callable[[str], Tensor],
         *,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        dtype: str = "float32",
+        device: str = "cpu",
     ) -> LlamaModel:
         """Build a model from tensors that are asked for by name, one at a time.
 
         read: gives the tensor of a Hugging Face name, of the shape in `tensor_shapes(config)`.
+
+        Raises:
+            ParameterError: the dtype is not float32, bfloat16 or float16.
         """
+        if dtype not in _DTYPES:
+            raise ParameterError("dtype", dtype, f"one of {', '.join(_DTYPES)}")
 
         def get(name: str) -> Tensor:
-            return read(name).to(device=device, dtype=dtype)
+            return read(name).to(device=device, dtype=_DTYPES[dtype])
 
         def fused(parts: Sequence[str], *, bias: bool) -> _Linear:
             weight = torch.cat([get(f"{part}.weight") for part in parts])
@@ -132,7 +137,7 @@ class LlamaModel:
     @torch.inference_mode()
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
-    ) -> tuple[list[LlamaState], list[Tensor]]:
+    ) -> tuple[list[LlamaState], Tensor]:
         """See `CachedModel.prefill`."""
         states = [LlamaState(self._new_cache(len(prompt))) for prompt in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
@@ -144,10 +149,8 @@ class LlamaModel:
         token_ids: Sequence[Sequence[int]],
         *,
         all_positions: bool = False,
-    ) -> list[Tensor]:
+    ) -> Tensor:
         """See `CachedModel.extend`."""
-        if not states:
-            return []
         flat = self._checked(states, token_ids)
         counts = [len(ids) for ids in token_ids]
         caches = [self._reserve(state, count) for state, count in zip(states, counts, strict=True)]
@@ -155,10 +158,9 @@ class LlamaModel:
         for state, count in zip(states, counts, strict=True):
             state.length += count
         if not all_positions:
-            ends = torch.tensor(counts, device=hidden.device).cumsum(0)
-            hidden, counts = hidden[ends - 1], [1] * len(counts)
+            hidden = hidden[torch.tensor(counts, device=hidden.device).cumsum(0) - 1]
         hidden = rms_norm(hidden, hidden.shape[-1:], self.norm, self.config.norm_eps)
-        return list(linear(hidden, self.output).float().split(counts))
+        return linear(hidden, self.output).float()
 
     @torch.inference_mode()
     def fork(self, state: LlamaState) -> LlamaState:
@@ -196,8 +198,9 @@ class LlamaModel:
 
     def _checked(self, states: Sequence[LlamaState], token_ids: Sequence[Sequence[int]]) -> Tensor:
         """All new ids in one tensor, once everything about the call is known to be legal."""
-        if len(states) != len(token_ids):
-            raise ParameterError("token_ids", f"{len(token_ids)} lists", f"{len(states)} lists")
+        if not states or len(states) != len(token_ids):
+            expected = "as many lists as states, at least one"
+            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
         if len({id(state) for state in states}) != len(states):
             raise ParameterError("states", "one state twice", "different states")
         limit = self.config.context_length
@@ -207,7 +210,9 @@ class LlamaModel:
                 raise ParameterError(f"token_ids[{index}]", [], "at least one token")
             if state.length + len(ids) > limit:
                 expected = f"at most {limit}, the model's context length"
-                raise ParameterError(f"length of sequence {index}", state.length + len(ids), expected)
+                raise ParameterError(
+                    f"length of sequence {index}", state.length + len(ids), expected
+                )
         flat = [token for ids in token_ids for token in ids]
         if min(flat) < 0 or max(flat) >= self.config.vocab_size:
             wrong = next(token for token in flat if not 0 <= token < self.config.vocab_size)
@@ -226,8 +231,9 @@ class LlamaModel:
         hidden = self.embedding[flat]
         for index, layer in enumerate(self.layers):
             normed = rms_norm(hidden, hidden.shape[-1:], layer.attention_norm, eps)
-            heads = layer.qkv(normed).unflatten(-1, (-1, config.head_dim))
-            queries, keys, values = heads.split([config.heads, config.kv_heads, config.kv_heads], 1)
+            heads = layer.qkv(normed).view(len(flat), -1, config.head_dim)
+            queries, keys = heads[:, : config.heads], heads[:, config.heads : -config.kv_heads]
+            values = heads[:, -config.kv_heads :]
             if layer.query_norm is not None and layer.key_norm is not None:
                 queries = rms_norm(queries, queries.shape[-1:], layer.query_norm, eps)
                 keys = rms_norm(keys, keys.shape[-1:], layer.key_norm, eps)
@@ -265,18 +271,19 @@ def _attend(queries: Tensor, cache: Tensor, out: Tensor) -> None:
     queries: `(tokens, heads, head_dim)`; cache: `(2, kv_heads, keys, head_dim)`, theirs at its end.
     """
     keys, values = cache.unbind()
-    tokens, _, width = queries.shape
+    tokens, heads, width = queries.shape
     kv_heads, total, _ = keys.shape
     for begin in range(0, tokens, _QUERY_CHUNK):
         end = min(begin + _QUERY_CHUNK, tokens)
-        seen = total - tokens + end
+        count, seen = end - begin, total - tokens + end
         # The heads that share a key-value head become rows of one product: keys are not repeated.
-        grouped = queries[begin:end].unflatten(1, (kv_heads, -1)).permute(1, 2, 0, 3)
+        grouped = queries[begin:end].reshape(count, kv_heads, -1, width).permute(1, 2, 0, 3)
         flat = grouped.reshape(kv_heads, -1, width)
         scores = (flat @ keys[:, :seen].transpose(1, 2)).float() * (1.0 / math.sqrt(width))
-        if end - begin > 1:
-            future = torch.ones(end - begin, seen, dtype=torch.bool, device=out.device)
-            future = future.triu(seen - (end - begin) + 1)
-            scores.unflatten(1, (-1, end - begin)).masked_fill_(future, -math.inf)
+        if count > 1:
+            future = torch.ones(count, seen, dtype=torch.bool, device=out.device)
+            future = future.triu(seen - count + 1)
+            scores.view(kv_heads, -1, count, seen).masked_fill_(future, -math.inf)
         mixed = scores.softmax(-1).to(values.dtype) @ values[:, :seen]
-        out[begin:end] = mixed.unflatten(1, (-1, end - begin)).permute(2, 0, 1, 3).flatten(1, 2)
+        mixed = mixed.view(kv_heads, -1, count, width).permute(2, 0, 1, 3)
+        out[begin:end] = mixed.reshape(count, heads, width)

@@ -6,16 +6,15 @@ The names are those of Hugging Face checkpoints; `tensor_shapes` lists what a mo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from decoding.errors import MissingDependencyError, ModelFormatError
 from decoding.models.config import LlamaConfig
 from decoding.models.gguf import GGUFFile
+from decoding.models.jsonfile import read_json
 
 try:
     import torch
@@ -25,6 +24,7 @@ except ImportError as error:
     raise MissingDependencyError(error.name or "torch", "torch") from error
 
 _INDEX = "model.safetensors.index.json"
+_FLOATS = ("F64", "F32", "F16", "BF16")
 _LISTED = 5  # names an error message spells out
 _GGUF_NAMES = {
     "token_embd": "model.embed_tokens",
@@ -119,7 +119,7 @@ def _listed(names: Collection[str]) -> str:
     return listed if len(names) <= _LISTED else f"{listed} and {len(names) - _LISTED} more"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class GGUFSource:
     """The tensors of a GGUF file, renamed and laid out as Hugging Face does.
 
@@ -129,19 +129,85 @@ class GGUFSource:
 
     file: GGUFFile
     config: LlamaConfig
+    _originals: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        originals = {_from_gguf(name): name for name in self.file.tensors if name != ROPE_DIVISORS}
+        object.__setattr__(self, "_originals", originals)
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """See `TensorSource.shapes`."""
-        tensors = self.file.tensors.items()
-        return {_from_gguf(name): info.shape for name, info in tensors if name != ROPE_DIVISORS}
+        return {name: self.file.tensors[raw].shape for name, raw in self._originals.items()}
 
     def read(self, name: str) -> Tensor:
         """See `TensorSource.read`."""
-        original = next(key for key in self.file.tensors if _from_gguf(key) == name)
-        tensor = torch.tensor(self.file.read(original))
-        interleaved = self.file.metadata["general.architecture"] == "llama"
-        if interleaved and ".q_proj." in name or ".k_proj." in name:
-            pairs = tensor.unflatten(0, (-1, self.config.head_dim // 2, 2))
-            tensor = pairs.transpose(1, 2).flatten(0, 2)
+        array = self.file.read(self._originals[name])
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+        if self.file.metadata["general.architecture"] != "llama":
+            return tensor
+        if ".q_proj." not in name and ".k_proj." not in name:
+            return tensor
+        pairs = tensor.view(-1, self.config.head_dim // 2, 2, *tensor.shape[1:])
+        return pairs.transpose(1, 2).reshape(tensor.shape)
+
+
+def _from_gguf(name: str) -> str:
+    """The Hugging Face name; a name that is not known stays as it is, to be called unexpected."""
+    stem, _, kind = name.rpartition(".")
+    if not stem.startswith("blk."):
+        return f"{_GGUF_NAMES.get(stem, stem)}.{kind}"
+    _, layer, part = stem.split(".", 2) if stem.count(".") > 1 else ("", "", stem)
+    return f"model.layers.{layer}.{_GGUF_NAMES[part]}.{kind}" if part in _GGUF_NAMES else name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SafetensorsSource:
+    """The tensors of a folder: `model.safetensors`, or the shards that its index lists."""
+
+    folder: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    _shards: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> SafetensorsSource:
+        """Map the shards and read their headers.
+
+        Raises:
+            ModelFormatError: a file is missing or damaged, a tensor is not of a float type, or
+                the index and the shards disagree.
+        """
+        shapes: dict[str, tuple[int, ...]] = {}
+        shards: dict[str, Any] = {}
+        index = _index(folder)
+        for file in sorted(set(index.values())) if index else ["model.safetensors"]:
+            path = folder / file
+            try:
+                shard: Any = safe_open(path, framework="pt")
+                slices = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 - no dict
+            except (OSError, SafetensorError) as error:
+                raise ModelFormatError(path, f"cannot be read: {error}") from error
+            for name, part in slices.items():
+                if part.get_dtype() not in _FLOATS:
+                    problem = f"tensor {name} has type {part.get_dtype()}, not one of "
+                    raise ModelFormatError(path, problem + ", ".join(_FLOATS))
+                shapes[name], shards[name] = tuple(part.get_shape()), shard
+        if absent := index.keys() - shapes.keys():
+            raise ModelFormatError(folder / _INDEX, f"lists absent tensors: {_listed(absent)}")
+        return cls(folder, shapes, shards)
+
+    def read(self, name: str) -> Tensor:
+        """See `TensorSource.read`."""
+        tensor: Tensor = self._shards[name].get_tensor(name)
         return tensor
+
+
+def _index(folder: Path) -> dict[str, str]:
+    """Tensor name to shard; empty where there is a single file."""
+    path = folder / _INDEX
+    if not path.exists():
+        return {}
+    weights = read_json(path).get("weight_map")
+    if not isinstance(weights, dict) or not all(isinstance(v, str) for v in weights.values()):
+        raise ModelFormatError(path, "weight_map must be an object of file names")
+    return weights

@@ -35,6 +35,7 @@ class LogitBias:
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = False
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True

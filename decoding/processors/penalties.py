@@ -34,6 +34,7 @@ class RepetitionPenalty:
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
@@ -71,6 +72,7 @@ class FrequencyPenalty:
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
@@ -107,6 +109,7 @@ class PresencePenalty:
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True

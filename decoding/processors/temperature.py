@@ -35,6 +35,7 @@ class Temperature:
 
     argmax_invariant: ClassVar[bool] = True
     only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True

@@ -32,6 +32,7 @@ class TopK:
 
     argmax_invariant: ClassVar[bool] = True
     only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True

@@ -31,6 +31,7 @@ class TopP:
 
     argmax_invariant: ClassVar[bool] = True
     only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True

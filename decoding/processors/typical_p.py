@@ -31,6 +31,7 @@ class TypicalP:
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True

@@ -26,7 +26,7 @@ def probabilities(logits: Row) -> Row:
 def temperature(logits: Row, value: float) -> Row:
     """z_i / T; where that overflows, the same distribution as (z_i − max) / T."""
     scaled = [z / value for z in logits]
-    if all(y > _IMPOSSIBLE or z == _IMPOSSIBLE for y, z in zip(scaled, logits, strict=True)):
+    if all(math.isfinite(y) or z == _IMPOSSIBLE for y, z in zip(scaled, logits, strict=True)):
         return scaled
     largest = max(logits)
     return [max((z - largest) / value, _LOWEST) if z > _IMPOSSIBLE else z for z in logits]

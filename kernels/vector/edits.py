@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,13 @@ Row = NDArray[np.float64]
 Indices = NDArray[np.integer]
 
 
-def temperature(logits: Row, value: float, limit: float = np.finfo(np.float64).max) -> Row:
+def temperature(logits: Row, value: float, limit: float = sys.float_info.max) -> Row:
     """z / T; where that leaves ±`limit`, the same distribution as (z − max) / T.
 
     Finite entries stay finite: dividing must not make a token impossible.
     """
     alive = logits > -np.inf
-    largest = np.abs(logits[alive]).max(initial=0.0)
+    largest = float(np.abs(logits[alive]).max(initial=0.0))
     if largest <= limit * value:
         return logits / value
     shifted = logits - logits[alive].max()

@@ -55,3 +55,8 @@ def gumbel(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Standard Gumbel noise of 64 random bits each; finite at every word."""
     uniform = ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
     return -np.log(-np.log(uniform))
+
+
+def perturb(logits: NDArray[np.float64], words: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """logits + noise: the scores whose argmax is the token."""
+    return logits + gumbel(words)

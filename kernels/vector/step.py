@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from decoding.kernels.program import Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, StepResult
 from decoding.kernels.vector.execute import Candidates, Emptied, run_row
-from decoding.kernels.vector.noise import gumbel, token_words
+from decoding.kernels.vector.noise import perturb, token_words
 
 Row = NDArray[np.float64]
 
@@ -61,8 +61,8 @@ def choose(candidates: Candidates, seed: int | None, position: int) -> int:
     """
     if seed is None:
         return int(candidates.logits.argmax())
-    noise = gumbel(token_words(candidates.token_ids, seed, position))
-    return int((candidates.logits + noise).argmax())
+    words = token_words(candidates.token_ids, seed, position)
+    return int(perturb(candidates.logits, words).argmax())
 
 
 def _candidates(
@@ -94,16 +94,16 @@ def _describe(
     result: StepResult, row: int, raw: Row, candidates: Candidates, place: int, top_n: int
 ) -> tuple[NDArray[np.int64], Row, Row]:
     token_ids = candidates.token_ids
-    raw_total = _log_sum_exp(raw)
-    processed = candidates.logits - _log_sum_exp(candidates.logits)
+    raw_logprobs = _logprobs(raw, raw[token_ids])
+    processed = _logprobs(candidates.logits, candidates.logits)
     token_id = token_ids[place]
     result.token_ids[row] = token_id
-    result.raw_logprobs[row] = raw[token_id] - raw_total
+    result.raw_logprobs[row] = raw_logprobs[place]
     result.processed_logprobs[row] = processed[place]
     result.ranks[row] = 1 + np.count_nonzero(raw > raw[token_id])
     result.entropies[row] = max(0.0, -float(np.dot(np.exp(processed), processed)))
     result.support_sizes[row] = len(token_ids)
-    return _top(token_ids, raw[token_ids] - raw_total, processed, top_n)
+    return _top(token_ids, raw_logprobs, processed, top_n)
 
 
 def _top(
@@ -118,6 +118,10 @@ def _top(
     return token_ids[kept], raw[kept], processed[kept]
 
 
-def _log_sum_exp(logits: Row) -> float:
-    largest = float(logits.max())
-    return largest + float(np.log(np.exp(logits - largest).sum()))
+def _logprobs(logits: Row, of: Row) -> Row:
+    """The logprobs of some logits of a row: (z − max) − ln Σ exp(z_j − max).
+
+    The two terms stay apart: added to a maximum of 1e38, the logarithm would vanish.
+    """
+    largest = logits.max()
+    return (of - largest) - np.log(np.exp(logits - largest).sum())

