@@ -7,7 +7,6 @@ stdout carries the result and nothing else; an error is one line on stderr. Exit
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -152,11 +151,11 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
         response = generate(model, prompt, parameters)
         yield (response.to_json() if asked.json else response.generated_text) + "\n"
         return
-    with contextlib.closing(stream(model, prompt, parameters)) as events:
-        if asked.json:
-            yield from (event.to_json() + "\n" for event in events)
-        else:
-            yield from _texts(events, prompt if parameters.return_full_text else "")
+    events = stream(model, prompt, parameters)
+    if asked.json:
+        yield from (event.to_json() + "\n" for event in events)
+    else:
+        yield from _texts(events, prompt if parameters.return_full_text else "")
 
 
 def _texts(events: Iterable[StreamEvent], prompt: str) -> Iterator[str]:
@@ -187,7 +186,7 @@ def _chat_prompt(model: LanguageModel, system: str | None, message: str) -> str:
     if model.chat_template is None:
         raise UnsupportedFeatureError("--chat", f"{model.name} has no chat template")
     # Imported here because jinja2 comes with an extra.
-    from decoding.models.chat import render_chat  # noqa: PLC0415
+    from decoding.models.chat import render_chat
 
     messages = [] if system is None else [{"role": "system", "content": system}]
     messages.append({"role": "user", "content": message})
@@ -204,14 +203,9 @@ def _default_length(model: LanguageModel, prompt: str, parameters: GenerationPar
 
 
 def _load(source: str | None) -> LanguageModel:
-    if not sys.stderr.isatty():
-        return load(source)
-    sys.stderr.write("loading the model ...")
-    sys.stderr.flush()
-    try:
-        return load(source)
-    finally:
-        sys.stderr.write("\r\x1b[K")
+    if sys.stderr.isatty():
+        sys.stderr.write("loading the model ...\n")
+    return load(source)
 
 
 def _fetch(asked: argparse.Namespace) -> Iterator[str]:

@@ -96,10 +96,15 @@ class LlamaModel:
         read: gives the tensor of a Hugging Face name, of the shape in `tensor_shapes(config)`.
 
         Raises:
-            ParameterError: the dtype is not float32, bfloat16 or float16.
+            ParameterError: the dtype is not float32, bfloat16 or float16, or torch has no such
+                device here.
         """
         if dtype not in _DTYPES:
             raise ParameterError("dtype", dtype, f"one of {', '.join(_DTYPES)}")
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ParameterError("device", device, f"usable by torch ({error})") from error
 
         def get(name: str) -> Tensor:
             return read(name).to(device=device, dtype=_DTYPES[dtype])

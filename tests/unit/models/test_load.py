@@ -1,0 +1,261 @@
+"""Files to models: a folder and a GGUF file that hold the same weights, and what can be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decoding.errors import ModelFormatError, ParameterError
+from decoding.models import LanguageModel, load
+from decoding.models.config import LlamaConfig
+from decoding.models.token_bytes import byte_alphabet
+
+torch = pytest.importorskip("torch")
+gguf = pytest.importorskip("gguf")
+safetensors = pytest.importorskip("safetensors.torch")
+
+from decoding.models.weights import tensor_shapes  # noqa: E402
+
+JSON = {
+    "model_type": "llama",
+    "vocab_size": 260,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "rms_norm_eps": 1e-5,
+    "attention_bias": True,
+    "eos_token_id": 257,
+}
+PROMPT = [3, 1, 4, 1, 5, 9]
+
+
+def random_tensors() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = tensor_shapes(LlamaConfig.from_json(JSON))
+    return {name: torch.randn(shape, generator=generator) * 0.3 for name, shape in shapes.items()}
+
+
+TENSORS = random_tensors()
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    write_json(folder / "config.json", JSON)
+    safetensors.save_file(TENSORS, folder / "model.safetensors")
+    return folder
+
+
+def logits_of(model: LanguageModel) -> torch.Tensor:
+    return model.forward.prefill([PROMPT], all_positions=True)[1]
+
+
+def gguf_name(name: str) -> str:
+    parts = {
+        "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
+        "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+    }  # fmt: skip
+    for theirs, ours in parts.items():
+        name = name.replace(theirs, ours)
+    return name.replace("model.layers.", "blk.")
+
+
+def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
+    """As llama.cpp's converter lays out Llama's query and key rows."""
+    pairs = weights.reshape(heads, 2, len(weights) // heads // 2, *weights.shape[1:])
+    return pairs.swapaxes(1, 2).reshape(weights.shape)
+
+
+def write_gguf(path: Path, *, without: str = "", **extra: Any) -> Path:
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(128)
+    writer.add_embedding_length(32)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab"])
+    writer.add_token_types([1] * 256 + [3, 3, 3, 1])
+    writer.add_token_merges(["a b"])
+    writer.add_bos_token_id(256)
+    writer.add_eos_token_id(257)
+    writer.add_eot_token_id(258)
+    writer.add_chat_template("{{ bos_token }}{{ messages[0].content }}")
+    for name, tensor in TENSORS.items():
+        array = tensor.numpy()
+        for part, heads in (("q_proj", 4), ("k_proj", 2)):
+            array = permuted(array, heads) if part in name else array
+        if name != without:
+            writer.add_tensor(gguf_name(name), np.ascontiguousarray(array))
+    for name, array in extra.items():
+        writer.add_tensor(name.replace("__", "."), array)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_folder_and_a_gguf_file_give_the_same_logits(folder: Path, tmp_path: Path) -> None:
+    from_folder = load(folder)
+    from_gguf = load(write_gguf(tmp_path / "tiny.gguf"))
+    assert torch.equal(logits_of(from_folder), logits_of(from_gguf))
+    assert from_folder.name == from_gguf.name == "tiny"
+    assert from_folder.context_length == from_gguf.context_length == 128
+
+
+def test_what_a_gguf_file_tells(tmp_path: Path) -> None:
+    model = load(str(write_gguf(tmp_path / "tiny.gguf")))
+    assert model.eos_token_ids == {257, 258}
+    assert model.chat_template == "{{ bos_token }}{{ messages[0].content }}"
+    assert model.template_variables == {"bos_token": "<s>", "eos_token": "</s>"}
+    assert model.tokenizer is not None
+    assert model.tokenizer.encode("<s>ab") == [256, 259]
+
+
+def test_rope_divisors_of_a_gguf_file_are_used(tmp_path: Path) -> None:
+    plain = logits_of(load(write_gguf(tmp_path / "a.gguf")))
+    ones = write_gguf(tmp_path / "b.gguf", rope_freqs__weight=np.ones(4, np.float32))
+    halves = write_gguf(tmp_path / "c.gguf", rope_freqs__weight=np.full(4, 2, np.float32))
+    assert torch.equal(logits_of(load(ones)), plain)
+    assert not torch.allclose(logits_of(load(halves)), plain, atol=1e-3)
+
+
+def test_shards_give_the_same_logits(folder: Path) -> None:
+    expected = logits_of(load(folder))
+    (folder / "model.safetensors").unlink()
+    names = sorted(TENSORS)
+    index = {}
+    for number, part in enumerate((names[:9], names[9:])):
+        file = f"model-{number}.safetensors"
+        safetensors.save_file({name: TENSORS[name] for name in part}, folder / file)
+        index |= dict.fromkeys(part, file)
+    write_json(folder / "model.safetensors.index.json", {"weight_map": index})
+    assert torch.equal(logits_of(load(folder)), expected)
+    write_json(
+        folder / "model.safetensors.index.json",
+        {"weight_map": {**index, "lost": "model-0.safetensors"}},
+    )
+    with pytest.raises(ModelFormatError, match="lists absent tensors: lost"):
+        load(folder)
+    (folder / "model-1.safetensors").unlink()
+    with pytest.raises(ModelFormatError, match=r"model-1\.safetensors: cannot be read"):
+        load(folder)
+
+
+def test_tied_models_ignore_a_stored_output_matrix(folder: Path) -> None:
+    write_json(folder / "config.json", {**JSON, "tie_word_embeddings": True})
+    with_output = logits_of(load(folder))
+    tensors = {name: tensor for name, tensor in TENSORS.items() if name != "lm_head.weight"}
+    safetensors.save_file(tensors, folder / "model.safetensors")
+    assert torch.equal(logits_of(load(folder)), with_output)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lm_head.weight": None}, r"missing tensors: lm_head\.weight"),
+        (dict.fromkeys(TENSORS), "and 22 more"),
+        ({"extra": torch.zeros(1)}, "unexpected tensors: extra"),
+        ({"model.norm.weight": torch.zeros(31)}, r"shape \(32,\), got \(31,\)"),
+        (
+            {"model.norm.weight": torch.zeros(32, dtype=torch.int8)},
+            r"model\.norm\.weight has type I8, not one of F64, F32, F16, BF16",
+        ),
+    ],
+)
+def test_tensors_that_do_not_fit(
+    folder: Path, change: dict[str, torch.Tensor | None], message: str
+) -> None:
+    changed = {name: tensor for name, tensor in {**TENSORS, **change}.items() if tensor is not None}
+    safetensors.save_file(changed, folder / "model.safetensors")
+    with pytest.raises(ModelFormatError, match=message):
+        load(folder)
+
+
+def test_gguf_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match=r"missing tensors: model\.norm\.weight"):
+        load(write_gguf(tmp_path / "a.gguf", without="model.norm.weight"))
+    with pytest.raises(ModelFormatError, match=r"unexpected tensors: blk\.0\.ssm\.weight"):
+        load(write_gguf(tmp_path / "b.gguf", blk__0__ssm__weight=np.zeros(4, np.float32)))
+
+
+def test_damaged_folders(folder: Path) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelFormatError, match=r"model\.safetensors: cannot be read"):
+        load(folder)
+    (folder / "config.json").write_text("[1]", encoding="utf-8")
+    with pytest.raises(ModelFormatError, match="must hold a JSON object, got list"):
+        load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelFormatError, match=r"config\.json: cannot be read"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(7, {7}), ([7, 8], {7, 8}), (None, frozenset()), ([], frozenset())]
+)
+def test_end_tokens(folder: Path, value: object, expected: set[int]) -> None:
+    assert load(folder).eos_token_ids == {257}
+    write_json(folder / "generation_config.json", {"eos_token_id": value})
+    assert load(folder).eos_token_ids == expected
+
+
+def test_end_tokens_that_are_none(folder: Path) -> None:
+    write_json(folder / "generation_config.json", {"eos_token_id": ["</s>"]})
+    with pytest.raises(ModelFormatError, match="eos_token_id must be an id or a list of ids"):
+        load(folder)
+
+
+def test_chat_templates_and_variables(folder: Path) -> None:
+    model = load(folder)
+    assert (model.tokenizer, model.chat_template, model.template_variables) == (None, None, {})
+    texts: dict[str, object] = {
+        "chat_template": "plain",
+        "bos_token": "<s>",
+        "eos_token": {"content": "</s>", "special": True},
+        "pad_token": None,
+        "add_bos_token": True,
+    }
+    write_json(folder / "tokenizer_config.json", texts)
+    model = load(folder)
+    assert model.chat_template == "plain"
+    assert model.template_variables == {"bos_token": "<s>", "eos_token": "</s>"}
+    texts["chat_template"] = [
+        {"name": "tool_use", "template": "tools"},
+        {"name": "default", "template": "named"},
+    ]
+    write_json(folder / "tokenizer_config.json", texts)
+    assert load(folder).chat_template == "named"
+    (folder / "chat_template.jinja").write_text("file", encoding="utf-8")
+    assert load(folder).chat_template == "file"
+
+
+def test_the_environment_names_the_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DECODING_MODEL", str(folder))
+    assert load().name == "tiny"
+
+
+def test_unknown_sources_list_what_is_possible(tmp_path: Path) -> None:
+    for source in ("gpt-5", tmp_path / "absent.gguf", tmp_path / "absent"):
+        with pytest.raises(ParameterError, match=r"a known model \(smollm2\), an existing \.gguf"):
+            load(source)
