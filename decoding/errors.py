@@ -39,6 +39,14 @@ class WireValidationError(DecodingError, ValueError):
         return {"error": f"Input validation error: {self}", "error_type": self.error_type}
 
 
+class WireTypeError(WireValidationError):
+    """A field has the wrong JSON type; the text is that of TGI's web framework, which has no prefix."""
+
+    def to_wire(self) -> dict[str, str]:
+        """TGI answers with the bare text; here it is wrapped as every other error."""
+        return {"error": str(self), "error_type": self.error_type}
+
+
 class UnsupportedFeatureError(DecodingError, NotImplementedError):
     """A legal request asks for machinery that this version does not have.
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from decoding.errors import WireValidationError
+from decoding.errors import WireTypeError
 
 Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
@@ -26,7 +26,7 @@ def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
 
     Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
     where TGI has an `Option`. A `grammar` stays a mapping of `type` and `value`.
-    Raises WireValidationError for a wrong JSON type, the first one in the order of the body.
+    Raises WireTypeError for a wrong JSON type, the first one in the order of the body.
 
     >>> parse_parameters({"top_p": 0.5, "seed": None, "stop": ["x"], "other": 1})
     {'top_p': 0.5, 'stop': ('x',)}
@@ -39,18 +39,18 @@ def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
 
 
 def read_text(path: str, value: object) -> str:
-    """A JSON string; WireValidationError where `value` is something else."""
+    """A JSON string; WireTypeError where `value` is something else."""
     if not isinstance(value, str):
         raise _mismatch(path, value, "a string")
     return value
 
 
-def _mismatch(path: str, value: object, expected: str) -> WireValidationError:
+def _mismatch(path: str, value: object, expected: str) -> WireTypeError:
     return _unreadable(path, f"invalid type: {_unexpected(value)}, expected {expected}")
 
 
-def _unreadable(path: str, problem: str) -> WireValidationError:
-    return WireValidationError(
+def _unreadable(path: str, problem: str) -> WireTypeError:
+    return WireTypeError(
         f"Failed to deserialize the JSON body into the target type: {path}: {problem}"
     )
 

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from decoding.errors import ParameterError
+from decoding.models import fetch
 from decoding.models.callable import CallableModel
-from decoding.models.fetch import KNOWN_MODELS, fetch
 from decoding.models.protocol import CachedModel, LanguageModel
 
 __all__ = ["CachedModel", "CallableModel", "LanguageModel", "load"]
@@ -38,13 +38,13 @@ def load(
     """
     source = source or os.environ.get("DECODING_MODEL") or _DEFAULT
     path = Path(source)
-    known = isinstance(source, str) and source in KNOWN_MODELS
+    known = isinstance(source, str) and source in fetch.KNOWN_MODELS
     is_gguf = path.is_file() and path.suffix.lower() == ".gguf"
     if not known and not is_gguf and not path.is_dir():
         raise ParameterError(
             "source",
             str(source),
-            f"a known model ({', '.join(KNOWN_MODELS)}), an existing .gguf file, or a folder with"
+            f"a known model ({', '.join(fetch.KNOWN_MODELS)}), an existing .gguf file, or a folder with"
             " config.json, *.safetensors and tokenizer.json",
         )
     # Imported here so that processors and samplers never wait for torch.
@@ -52,4 +52,4 @@ def load(
 
     if path.is_dir() and not known:
         return load_folder(path, dtype=dtype, device=device)
-    return load_gguf(fetch(str(source)) if known else path, dtype=dtype, device=device)
+    return load_gguf(fetch.fetch(str(source)) if known else path, dtype=dtype, device=device)

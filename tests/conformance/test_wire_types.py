@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from decoding.errors import WireValidationError
+from decoding.errors import WireTypeError
 from decoding.parameters import GenerationParameters, Grammar
 from decoding.wire import WireLimits, validate
 from decoding.wire_types import parse_parameters
@@ -63,7 +63,7 @@ def test_null_is_absent_for_an_option(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "expected"), REQUIRED.items())
 def test_null_is_refused_elsewhere(name: str, expected: str) -> None:
-    with pytest.raises(WireValidationError) as caught:
+    with pytest.raises(WireTypeError) as caught:
         check({name: None})
     assert (
         str(caught.value)
@@ -101,7 +101,7 @@ RIGHT = {
 )
 def test_wrong_types(name: str, expected: str, unexpected: str) -> None:
     value = JSON_VALUES[unexpected]
-    with pytest.raises(WireValidationError) as caught:
+    with pytest.raises(WireTypeError) as caught:
         check({name: value})
     assert str(caught.value) == (
         f"{DESERIALIZE}parameters.{name}: invalid type: {unexpected}, expected {expected}"
@@ -174,7 +174,7 @@ def test_wrong_types(name: str, expected: str, unexpected: str) -> None:
     ],
 )
 def test_texts_of_wrong_types(fields: dict[str, Any], text: str) -> None:
-    with pytest.raises(WireValidationError) as caught:
+    with pytest.raises(WireTypeError) as caught:
         check(fields)
     assert str(caught.value) == f"{DESERIALIZE}parameters.{text}"
 
@@ -189,14 +189,14 @@ def test_texts_of_wrong_types(fields: dict[str, Any], text: str) -> None:
     ],
 )
 def test_the_body_around_the_fields(inputs: Any, fields: Any, text: str) -> None:
-    with pytest.raises(WireValidationError) as caught:
+    with pytest.raises(WireTypeError) as caught:
         check(fields, inputs=inputs)
     assert str(caught.value) == f"{DESERIALIZE}{text}"
 
 
 def test_wrong_types_are_reported_in_the_order_of_the_body() -> None:
     for names in itertools.permutations(["top_k", "adapter_id", "details"]):
-        with pytest.raises(WireValidationError, match=f"parameters.{names[0]}: "):
+        with pytest.raises(WireTypeError, match=f"parameters.{names[0]}: "):
             check({name: [0] for name in names})
 
 
@@ -248,6 +248,12 @@ def test_a_schema_without_properties_is_accepted_unlike_in_tgi(schema: dict[str,
     ],
 )
 def test_grammars_that_are_refused(kind: str, value: Any, text: str) -> None:
-    with pytest.raises(WireValidationError) as caught:
+    with pytest.raises(WireTypeError) as caught:
         check({"grammar": {"type": kind, "value": value}})
     assert str(caught.value) == text
+
+
+def test_the_body_of_a_type_error_has_no_prefix() -> None:
+    with pytest.raises(WireTypeError) as caught:
+        check({"top_k": "many"})
+    assert caught.value.to_wire() == {"error": str(caught.value), "error_type": "validation"}

@@ -44,7 +44,7 @@ def test_extensions() -> None:
         ("{{ messages[0]['content'] + 1 }}", "can only concatenate str", None),
         ("{{ 1 / 0 }}", "division by zero", None),
         ("{{ ''.__class__.__mro__ }}", "access to attribute '__class__'", None),
-        ("{{ messages.append(1) }}", "is not safely callable", None),
+        ("{{ messages.append(1) }}", "access to attribute 'append' of 'list'", None),
     ],
 )
 def test_failures_are_typed(template: str, reason: str, line: int | None) -> None:
