@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from decoding.errors import WireTypeError
+from decoding.errors import WireTypeError, WireValidationError
 from decoding.parameters import GenerationParameters, Grammar
 from decoding.wire import WireLimits, validate
 from decoding.wire_types import parse_parameters
@@ -248,7 +248,7 @@ def test_a_schema_without_properties_is_accepted_unlike_in_tgi(schema: dict[str,
     ],
 )
 def test_grammars_that_are_refused(kind: str, value: Any, text: str) -> None:
-    with pytest.raises(WireTypeError) as caught:
+    with pytest.raises(WireValidationError) as caught:
         check({"grammar": {"type": kind, "value": value}})
     assert str(caught.value) == text
 
