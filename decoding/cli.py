@@ -98,7 +98,7 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
     parser.add_argument("--system", metavar="TEXT", help="with --chat: the system message")
     _add_model(parser, "default: $DECODING_MODEL, else the first name")
     parser.add_argument(
-        "--json", action="store_true", help="print the body of TGI's /generate, with its details"
+        "--json", action="store_true", help="print what TGI's /generate answers, details included"
     )
     parser.add_argument(
         "--stream", action="store_true", help="print text as it comes; with --json, an event a line"

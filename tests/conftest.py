@@ -1,17 +1,50 @@
-"""What several test folders share."""
+"""What every test runs under.
 
-from __future__ import annotations
+`DECODING_TEST_WITHOUT=numba,torch` makes these packages look as if they were not installed.
+Tests marked `model` fetch the weights once, and are skipped where these cannot be had.
+"""
+
+import functools
+import os
+import sys
 
 import pytest
+from hypothesis import settings
 
 from decoding.errors import FetchError
 from decoding.models import LanguageModel, load
+from decoding.models.fetch import fetch
+
+for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
+    assert package not in sys.modules, f"{package} was imported before it could be hidden"
+    sys.modules[package] = None  # type: ignore[assignment]  # an import of it now raises
+
+# A slow machine breaks no law. In CI, Hypothesis takes its own profile of that name.
+settings.register_profile("local", deadline=None)
+settings.register_profile("nightly", deadline=None, max_examples=5000)
+if "CI" not in os.environ:
+    settings.load_profile("local")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("model") is not None:
+        reason = why_there_is_no_model()
+        if reason is not None:
+            pytest.skip(reason)
+
+
+@functools.cache
+def why_there_is_no_model() -> str | None:
+    """Why SmolLM2-135M-Instruct cannot be had; None where it is in the cache."""
+    try:
+        fetch("smollm2")
+    except FetchError as error:
+        return str(error)
+    return None
 
 
 @pytest.fixture(scope="session")
 def smollm2() -> LanguageModel:
-    """SmolLM2-135M-Instruct in float32; `forward` is a `CachedModel`. Do not hold on to states."""
-    try:
-        return load("smollm2")
-    except FetchError as error:
-        pytest.skip(f"the model cannot be fetched: {error}")
+    """The model in float32, for tests marked `model`; `forward` is a `CachedModel`."""
+    pytest.importorskip("torch")
+    return load("smollm2")

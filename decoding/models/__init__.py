@@ -44,11 +44,11 @@ def load(
         raise ParameterError(
             "source",
             str(source),
-            f"a known model ({', '.join(fetch.KNOWN_MODELS)}), an existing .gguf file, or a folder with"
-            " config.json, *.safetensors and tokenizer.json",
+            f"a known model ({', '.join(fetch.KNOWN_MODELS)}), an existing .gguf file, or a folder"
+            " with config.json, *.safetensors and tokenizer.json",
         )
     # Imported here so that processors and samplers never wait for torch.
-    from decoding.models.checkpoint import load_folder, load_gguf  # noqa: PLC0415
+    from decoding.models.checkpoint import load_folder, load_gguf
 
     if path.is_dir() and not known:
         return load_folder(path, dtype=dtype, device=device)

@@ -24,7 +24,7 @@ class CallableModel:
 
     Raises:
         ShapeError: the callable returned anything else than a row of float logits a list.
-        ParameterError: an empty sequence, or a state that is given twice in one call.
+        ParameterError: no or an empty sequence, or a state that is given twice in one call.
     """
 
     forward: ForwardFunction
@@ -44,6 +44,9 @@ class CallableModel:
         all_positions: bool = False,
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
+        if not states or len(states) != len(token_ids):
+            expected = "as many lists as states, at least one"
+            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
         if len({id(state) for state in states}) != len(states):
             raise ParameterError("states", "one state twice", "different states")
         for index, new in enumerate(token_ids):

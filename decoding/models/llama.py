@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from decoding.errors import MissingDependencyError, ParameterError
 from decoding.models.config import LlamaConfig
@@ -41,7 +41,7 @@ class LlamaState:
     length: tokens in it.
     """
 
-    cache: Tensor | None
+    cache: Tensor | None = field(repr=False)
     length: int = 0
 
 
@@ -76,11 +76,11 @@ class LlamaModel:
     """
 
     config: LlamaConfig
-    embedding: Tensor
-    layers: tuple[_Layer, ...]
-    norm: Tensor
-    output: Tensor
-    inverse_frequencies: Tensor
+    embedding: Tensor = field(repr=False)
+    layers: tuple[_Layer, ...] = field(repr=False)
+    norm: Tensor = field(repr=False)
+    output: Tensor = field(repr=False)
+    inverse_frequencies: Tensor = field(repr=False)
 
     @classmethod
     def from_tensors(

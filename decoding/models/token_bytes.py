@@ -43,8 +43,10 @@ def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     spelled = [b""] * (max(vocabulary.values(), default=-1) + 1)
     for token, token_id in vocabulary.items():
-        # Added tokens are matched in the raw text, so a byte-level alphabet does not apply to them.
-        value: str | bytes = token.encode() if byte_level and token_id in added else token
+        # Added tokens are matched in the raw text, so a byte-level alphabet does not apply to them;
+        # but a single character is the token of a byte before it is anything else.
+        raw = byte_level and token_id in added and len(token) > 1
+        value: str | bytes = token.encode() if raw else token
         for step in steps:
             value = step(value)
         spelled[token_id] = value.encode() if isinstance(value, str) else value

@@ -69,7 +69,7 @@ class HuggingFaceTokenizer:
         ModelFormatError: the decoder is of a kind whose bytes are not known, as `CTC`.
     """
 
-    tokenizer: tokenizers.Tokenizer
+    tokenizer: tokenizers.Tokenizer = field(repr=False)
     source: object = "tokenizer"
     vocabulary: Vocabulary = field(init=False, repr=False)
 

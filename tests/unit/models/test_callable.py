@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -94,15 +95,19 @@ def test_illegal_calls() -> None:
     model = CallableModel(logits_of)
     with pytest.raises(ParameterError, match=r"token_ids\[1\] must be at least one token"):
         model.prefill([[1], []])
+    with pytest.raises(
+        ParameterError, match="as many lists as states, at least one, got '0 for 0'"
+    ):
+        model.prefill([])
     (state,), _ = model.prefill([[1]])
     with pytest.raises(ParameterError, match="states must be different states"):
         model.extend([state, state], [[1], [2]])
 
 
 def test_importing_models_imports_nothing_heavy() -> None:
-    import subprocess  # noqa: PLC0415
-
-    script = "import sys, decoding.models; print({'torch', 'tokenizers', 'jinja2'} & {*sys.modules})"
+    script = (
+        "import sys, decoding.models; print({'torch', 'tokenizers', 'jinja2'} & {*sys.modules})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 
 from decoding.errors import ChatTemplateError
+
+pytest.importorskip("jinja2")
+
 from decoding.models.chat import render_chat
 
 MESSAGES = [{"role": "user", "content": "<b>&'é'"}, {"role": "assistant", "content": "ok"}]
@@ -16,12 +19,16 @@ def test_nothing_is_escaped() -> None:
 
 
 def test_blocks_leave_no_blank_lines() -> None:
-    template = "{% for m in messages %}\n  {% if true %}\n{{ m.role }}\n  {% endif %}\n{% endfor %}\n"
+    template = (
+        "{% for m in messages %}\n  {% if true %}\n{{ m.role }}\n  {% endif %}\n{% endfor %}\n"
+    )
     assert render_chat(MESSAGES, template, {}) == "user\nassistant\n"
 
 
 def test_variables_and_what_is_always_there() -> None:
-    template = "{{ bos_token }}{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}"
+    template = (
+        "{{ bos_token }}{{ tools is none }}{{ documents is none }}{{ add_generation_prompt }}"
+    )
     assert render_chat([], template, {"bos_token": "<s>"}) == "<s>TrueTrueTrue"
     assert render_chat([], template, {"tools": []}, add_generation_prompt=False) == "FalseTrueFalse"
 

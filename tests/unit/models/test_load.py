@@ -14,9 +14,11 @@ from decoding.models import LanguageModel, load
 from decoding.models.config import LlamaConfig
 from decoding.models.token_bytes import byte_alphabet
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 gguf = pytest.importorskip("gguf")
 safetensors = pytest.importorskip("safetensors.torch")
+
+import torch  # noqa: E402
 
 from decoding.models.weights import tensor_shapes  # noqa: E402
 
@@ -59,7 +61,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def logits_of(model: LanguageModel) -> torch.Tensor:
-    return model.forward.prefill([PROMPT], all_positions=True)[1]
+    forward: Any = model.forward
+    logits: torch.Tensor = forward.prefill([PROMPT], all_positions=True)[1]
+    return logits
 
 
 def gguf_name(name: str) -> str:
@@ -143,7 +147,7 @@ def test_shards_give_the_same_logits(folder: Path) -> None:
     expected = logits_of(load(folder))
     (folder / "model.safetensors").unlink()
     names = sorted(TENSORS)
-    index = {}
+    index: dict[str, str] = {}
     for number, part in enumerate((names[:9], names[9:])):
         file = f"model-{number}.safetensors"
         safetensors.save_file({name: TENSORS[name] for name in part}, folder / file)

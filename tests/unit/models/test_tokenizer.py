@@ -12,6 +12,7 @@ from decoding.errors import ModelFormatError, ParameterError
 from decoding.models.token_bytes import byte_alphabet
 from decoding.models.tokenizer import HuggingFaceTokenizer
 
+UNKNOWN = "<unk>"
 _CORPUS = ["the cat sat on the mat; the dog didn't", "naïve café 東京 🙂 123 456"] * 3
 
 
@@ -23,17 +24,19 @@ def byte_level() -> tokenizers.Tokenizer:
     trainer = trainers.BpeTrainer(vocab_size=320, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(_CORPUS, trainer)
     tokenizer.add_special_tokens([AddedToken("<|end|>", special=True)])
-    tokenizer.add_tokens([AddedToken("two words", normalized=False), AddedToken("é", special=False)])
+    tokenizer.add_tokens(
+        [AddedToken("two words", normalized=False), AddedToken("éé", special=False)]
+    )
     return tokenizer
 
 
 def sentence_piece() -> tokenizers.Tokenizer:
-    """As Llama 2: metaspace by normaliser, byte fallback, the space in front stripped at the end."""
-    pieces = ["<unk>", "<s>", *(f"<0x{b:02X}>" for b in range(256)), "▁", "t", "h", "e", "▁t"]
+    """As Llama 2: metaspace by normaliser, byte fallback, the first space stripped at the end."""
+    pieces = [UNKNOWN, "<s>", *(f"<0x{b:02X}>" for b in range(256)), "▁", "t", "h", "e", "▁t"]
     pieces += ["▁th", "▁the", "c", "a"]
     merges = [("▁", "t"), ("▁t", "h"), ("▁th", "e")]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    bpe = models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+    bpe = models.BPE(vocabulary, merges, unk_token=UNKNOWN, byte_fallback=True, fuse_unk=True)
     tokenizer = tokenizers.Tokenizer(bpe)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
@@ -46,17 +49,23 @@ def sentence_piece() -> tokenizers.Tokenizer:
             decoders.Strip(" ", 1, 0),
         ]
     )
-    tokenizer.add_special_tokens(["<s>", "<unk>"])
+    tokenizer.add_special_tokens(["<s>", UNKNOWN])
     return tokenizer
 
 
 def word_piece() -> tokenizers.Tokenizer:
-    words = ["[UNK]", "[CLS]", "play", "##ing", "##ed", "do", "not", "n't", ".", ",", "i", "'m"]
+    words = [UNKNOWN, "[CLS]", "play", "##ing", "##ed", "do", "not", "n't", ".", ",", "i", "'m"]
     vocabulary = {word: index for index, word in enumerate(words)}
-    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##", cleanup=True)
     return tokenizer
+
+
+def id_of(tokenizer: HuggingFaceTokenizer, token: str) -> int:
+    token_id = tokenizer.tokenizer.token_to_id(token)
+    assert token_id is not None
+    return token_id
 
 
 def joined(tokenizer: HuggingFaceTokenizer, token_ids: list[int]) -> bytes:
@@ -78,7 +87,7 @@ def test_byte_level_tokens_spell_the_text(text: str) -> None:
     assert joined(BYTE_LEVEL, BYTE_LEVEL.encode(text)).decode() == text
 
 
-@given(st.lists(st.sampled_from(["the", " cat", "é", "two words", "<|end|>", "東", "🙂"])))
+@given(st.lists(st.sampled_from(["the", " cat", "é", "éé", "two words", "<|end|>", "東", "🙂"])))
 def test_byte_level_added_tokens_spell_themselves(parts: list[str]) -> None:
     text = "".join(parts)
     assert joined(BYTE_LEVEL, BYTE_LEVEL.encode(text)).decode() == text
@@ -99,12 +108,12 @@ def test_sentence_piece_tokens_spell_the_text_after_a_space(text: str) -> None:
 def test_sentence_piece_byte_tokens_are_bytes() -> None:
     vocabulary = SENTENCE_PIECE.vocabulary
     assert vocabulary.bytes_of(2 + 0xE2) == b"\xe2"
-    assert vocabulary.bytes_of(SENTENCE_PIECE.tokenizer.token_to_id("▁the")) == b" the"
+    assert vocabulary.bytes_of(id_of(SENTENCE_PIECE, "▁the")) == b" the"
     assert vocabulary.special_token_ids == {0, 1}
 
 
 def test_metaspace() -> None:
-    model = models.WordLevel({"▁the": 0, "▁cat": 1, "s": 2, "?": 3}, unk_token="?")
+    model = models.WordLevel({"▁the": 0, "▁cat": 1, "s": 2, UNKNOWN: 3}, unk_token=UNKNOWN)
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.decoder = decoders.Metaspace()
     ours = HuggingFaceTokenizer(tokenizer)
@@ -122,13 +131,15 @@ def test_word_piece_agrees_with_the_decoder(token_ids: list[int]) -> None:
 
 
 def test_without_a_decoder_words_are_apart() -> None:
-    tokenizer = tokenizers.Tokenizer(models.WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    tokenizer = tokenizers.Tokenizer(
+        models.WordLevel({"a": 0, "b": 1, UNKNOWN: 2}, unk_token=UNKNOWN)
+    )
     ours = HuggingFaceTokenizer(tokenizer)
     assert joined(ours, [0, 1, 0]).decode() == " " + tokenizer.decode([0, 1, 0])
 
 
 def test_ids_that_no_token_has_spell_nothing() -> None:
-    tokenizer = tokenizers.Tokenizer(models.WordLevel({"a": 0, "b": 3}, unk_token="a"))
+    tokenizer = tokenizers.Tokenizer(models.WordLevel({"a": 0, "b": 3}, unk_token=UNKNOWN))
     vocabulary = HuggingFaceTokenizer(tokenizer).vocabulary
     assert list(vocabulary.token_bytes) == [b" a", b"", b"", b" b"]
 
@@ -142,7 +153,7 @@ def test_ids_that_no_token_has_spell_nothing() -> None:
         (decoders.Sequence([decoders.Fuse(), decoders.Replace("a", "b")]), "Replace after Fuse"),
     ],
 )
-def test_an_unknown_decoder_is_named(decoder: object, named: str) -> None:
+def test_an_unknown_decoder_is_named(decoder: decoders.Decoder, named: str) -> None:
     tokenizer = byte_level()
     tokenizer.decoder = decoder
     with pytest.raises(ModelFormatError, match=f"the decoder .*{named}.* is not implemented"):
@@ -150,7 +161,7 @@ def test_an_unknown_decoder_is_named(decoder: object, named: str) -> None:
 
 
 def test_special_ids_are_the_special_added_tokens() -> None:
-    special = BYTE_LEVEL.tokenizer.token_to_id("<|end|>")
+    special = id_of(BYTE_LEVEL, "<|end|>")
     assert BYTE_LEVEL.vocabulary.special_token_ids == {special}
     assert BYTE_LEVEL.vocabulary.bytes_of(special) == b"<|end|>"
 
@@ -207,7 +218,11 @@ def test_gguf_bos_is_put_in_front_where_the_file_says_so() -> None:
 
 
 def test_gguf_smollm_cuts_digits_apart() -> None:
-    merged = {"tokens": [*sorted(byte_alphabet()), "12"], "token_type": [1] * 257, "merges": ["1 2"]}
+    merged = {
+        "tokens": [*sorted(byte_alphabet()), "12"],
+        "token_type": [1] * 257,
+        "merges": ["1 2"],
+    }
     gpt2 = HuggingFaceTokenizer.from_gguf(gguf_metadata(**merged))
     smollm = HuggingFaceTokenizer.from_gguf(gguf_metadata(**merged, pre="smollm"))
     assert gpt2.encode("12") == [256]

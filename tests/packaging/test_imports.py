@@ -1,0 +1,159 @@
+"""Who may import whom, and what `import decoding` costs."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS = (
+    # A module imports from its own line and the lines above it. A package stands for all in it.
+    ("ground", "_version errors typing history vocabulary logits wire_json"),
+    ("kernels", "kernels"),
+    ("processors", "parameters rng processors"),
+    ("pipeline", "pipeline sampling explain"),
+    ("text", "text stopping details wire_types wire"),
+    ("models", "models"),
+    ("sequences", "transcript request generation"),
+    ("engine", "engine generate"),
+    ("front", "decoding"),
+    ("shell", "cli_flags cli"),
+)
+TESTING = "decoding.testing"
+"""May import anything; nothing imports it."""
+
+HEAVY = (
+    "asyncio hypothesis jinja2 matplotlib numba safetensors starlette tokenizers torch transformers"
+)
+BUDGET_SECONDS = 0.25
+
+
+def module_paths() -> dict[str, Path]:
+    """Every module of ours by its name; the folder `kernels` is the package `decoding.kernels`."""
+    found = {}
+    for folder, package in (("decoding", "decoding"), ("kernels", "decoding.kernels")):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join((package, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+PATHS = module_paths()
+
+
+class Imports(ast.NodeVisitor):
+    """What a module imports, wherever in it; blocks under TYPE_CHECKING do not count."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) not in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found.update(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0, "imports are absolute here"
+        module = node.module or ""
+        for alias in node.names:
+            name = f"{module}.{alias.name}"
+            self.found.add(name if name in PATHS else module)
+
+
+def imports_of(path: Path) -> set[str]:
+    visitor = Imports()
+    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return visitor.found
+
+
+IMPORTS = {name: imports_of(path) for name, path in PATHS.items()}
+
+
+def ours(name: str) -> Iterator[str]:
+    return (target for target in IMPORTS[name] if target.split(".")[0] == "decoding")
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def layer(name: str) -> int:
+    """The line of the table a module stands in."""
+    short = name.removeprefix("decoding.")
+    lines = [
+        index
+        for index, (_, members) in enumerate(LAYERS)
+        if any(within(short, member) for member in members.split())
+    ]
+    assert len(lines) == 1, f"{name} stands in {len(lines)} lines of LAYERS"
+    return lines[0]
+
+
+def test_every_name_in_the_table_exists() -> None:
+    named = {member for _, members in LAYERS for member in members.split()}
+    assert named <= {name.removeprefix("decoding.") for name in PATHS}
+
+
+@pytest.mark.parametrize("name", sorted(PATHS))
+def test_imports_point_downwards(name: str) -> None:
+    if within(name, TESTING):
+        return
+    for target in ours(name):
+        assert not within(target, TESTING), f"{name} imports {target}"
+        assert layer(target) <= layer(name), f"{name} imports {target}, which stands above it"
+
+
+def test_no_imports_go_in_circles() -> None:
+    graph = {name: set(ours(name)) - {name} for name in PATHS}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PATHS if within(name, "decoding.kernels")))
+def test_kernels_import_nothing_of_ours_but_kernels(name: str) -> None:
+    assert [target for target in ours(name) if not within(target, "decoding.kernels")] == []
+
+
+@pytest.mark.parametrize("name", sorted(PATHS))
+def test_hypothesis_is_for_testing_only(name: str) -> None:
+    imported = {target.split(".")[0] for target in IMPORTS[name]}
+    assert "hypothesis" not in imported or within(name, TESTING)
+
+
+def test_the_visitor_sees_what_it_should() -> None:
+    source = (
+        "from typing import TYPE_CHECKING\n"
+        "from decoding import errors\n"
+        "if TYPE_CHECKING:\n    import torch\n"
+        "def late():\n    import numba.core\n"
+    )
+    visitor = Imports()
+    visitor.visit(ast.parse(source))
+    assert visitor.found == {"typing", "decoding.errors", "numba.core"}
+
+
+def in_a_fresh_interpreter(program: str) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("module", ["decoding", "decoding.cli"])
+def test_nothing_heavy_is_imported(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set({HEAVY!r}.split()) & sys.modules.keys()))"
+    assert in_a_fresh_interpreter(program).split() == []
+
+
+def test_import_is_quick() -> None:
+    program = (
+        "import time; start = time.perf_counter(); import decoding;"
+        " print(time.perf_counter() - start)"
+    )
+    assert min(float(in_a_fresh_interpreter(program)) for _ in range(5)) < BUDGET_SECONDS
