@@ -214,4 +214,4 @@ def _checked(output: Any, rows: int) -> Logits:  # noqa: ANN401 -- an edge: a mo
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:
     if hasattr(forward, "prefill"):
         return cast("CachedModel", forward)
-    return CallableModel(cast("ForwardFunction", forward))
+    return CallableModel(forward)

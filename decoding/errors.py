@@ -40,7 +40,7 @@ class WireValidationError(DecodingError, ValueError):
 
 
 class WireTypeError(WireValidationError):
-    """A field has the wrong JSON type; the text is that of TGI's web framework, which has no prefix."""
+    """A field has the wrong JSON type; the text is that of TGI's web framework, without prefix."""
 
     def to_wire(self) -> dict[str, str]:
         """TGI answers with the bare text; here it is wrapped as every other error."""
@@ -148,10 +148,8 @@ class BatchError(DecodingError):
 
     def __init__(self, results: Sequence[object]) -> None:
         failed = [index for index, result in enumerate(results) if isinstance(result, Exception)]
-        first = results[failed[0]]
-        super().__init__(
-            f"{len(failed)} of {len(results)} requests failed (indices {failed}); the first: {first}"
-        )
+        count = f"{len(failed)} of {len(results)} requests failed (indices {failed})"
+        super().__init__(f"{count}; the first: {results[failed[0]]}")
         self.results = tuple(results)
 
 

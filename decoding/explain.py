@@ -75,11 +75,11 @@ class Explanation:
         width = max(len(stage.processor) for stage in self.stages)
         heads = "survivors  mass kept  entropy  likeliest"
         lines = [f"{'stage':<{width}}  {heads}"]
-        for stage in self.stages:
-            lines.append(
-                f"{stage.processor:<{width}}  {stage.support_size:>9}  {stage.mass_kept:>9.6f}"
-                f"  {stage.entropy:>7.4f}  {stage.top_token_id} ({stage.top_probability:.4f})"
-            )
+        lines += (
+            f"{stage.processor:<{width}}  {stage.support_size:>9}  {stage.mass_kept:>9.6f}"
+            f"  {stage.entropy:>7.4f}  {stage.top_token_id} ({stage.top_probability:.4f})"
+            for stage in self.stages
+        )
         lines.append(self._fate_of_the_runner_up())
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)

@@ -25,7 +25,7 @@ Parameters: TypeAlias = GenerationParameters | Sequence[GenerationParameters] | 
 
 
 @overload
-def generate(
+def generate(  # type: ignore[overload-overlap]  # a str is a sequence of str, and means one prompt
     model: Model,
     inputs: str | Sequence[int],
     parameters: GenerationParameters | None = None,

@@ -18,7 +18,7 @@ PADDING = -1
 class History:
     """The token ids of a batch of sequences, prompt first.
 
-    token_ids: `(batch, width)` int32; row r is valid up to `lengths[r]`, `PADDING` or garbage after.
+    token_ids: `(batch, width)` int32; row r is valid up to `lengths[r]`, then anything may follow.
     lengths: `(batch,)` int64, prompt + generated.
     prompt_lengths: `(batch,)` int64, at most `lengths`.
 

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from decoding.history import History
 from decoding.kernels.program import Instruction
+from decoding.parameters import GenerationParameters
 from decoding.processors import (
     FrequencyPenalty,
     LogitBias,
@@ -24,7 +25,6 @@ from decoding.processors import (
     TopP,
     TypicalP,
 )
-from decoding.parameters import GenerationParameters
 from decoding.typing import Logits, Processor
 
 
@@ -69,6 +69,7 @@ class Pipeline:
         object.__setattr__(self, "segments", tuple(_segments(self.processors)))
 
     def __call__(self, logits: Logits, history: History) -> Logits:
+        """The logits after every processor in turn."""
         for processor in self.processors:
             logits = processor(logits, history)
         return logits

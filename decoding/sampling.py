@@ -214,9 +214,7 @@ def _steps(history: History, row: int) -> int:
     return int(history.lengths[row] - history.prompt_lengths[row])
 
 
-def _run_segment(
-    segment: Fused | Processor, logits: Logits, history: History, row: int
-) -> Logits:
+def _run_segment(segment: Fused | Processor, logits: Logits, history: History, row: int) -> Logits:
     """One segment over one row `(1, vocab)`."""
     if not isinstance(segment, Fused):
         return _run_processor(segment, logits, history, row)
@@ -231,9 +229,7 @@ def _run_segment(
         raise EmptySupportError(row, culprit, _steps(history, 0)) from None
 
 
-def _run_processor(
-    processor: Processor, logits: Logits, history: History, row: int
-) -> Logits:
+def _run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:
     """A processor that only Python knows, held to its contract."""
     given = logits.view()
     given.flags.writeable = False

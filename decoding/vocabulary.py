@@ -44,6 +44,9 @@ class Tokenizer(Protocol):
         """What every id spells."""
         ...
 
-    def encode(self, text: str) -> list[int]:
-        """The ids of a prompt, with the special tokens the model expects in front."""
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """The ids of a prompt.
+
+        add_special_tokens: put those in front that the model expects; a rendered chat has them.
+        """
         ...

@@ -17,9 +17,9 @@ class CachedModel(Protocol):
     """A model that remembers sequences, so that each token is computed once.
 
     Logits are one array `(rows, vocab)`, NumPy or torch: a row a sequence, of its last token, or
-    with `all_positions` a row a token, sequence after sequence. States are independent: what is done
-    to one never shows in another. A method that raises leaves the states it was given unusable, but
-    for `release`.
+    with `all_positions` a row a token, sequence after sequence. States are independent: what is
+    done to one never shows in another. A method that raises leaves the states it was given
+    unusable, but for `release`.
     """
 
     def prefill(
@@ -35,7 +35,7 @@ class CachedModel(Protocol):
         *,
         all_positions: bool = False,
     ) -> Any:  # noqa: ANN401 -- an edge: NumPy or torch
-        """Append one or several tokens to each sequence, in place; the lists may differ in length."""
+        """Append one or several tokens to each sequence, in place; lists may differ in length."""
         ...
 
     def fork(self, state: State) -> State:

@@ -22,8 +22,9 @@ class Temperature:
         logits[i] / temperature
 
     temperature: in (0, inf); 1 is neutral. Greedy decoding is no temperature: see `Sampler`.
-    logits: `(batch, vocab)` float32 or float64; −inf stays, what is finite stays finite: a row that
-    division would push out of the dtype becomes (logits − max) / temperature, the same distribution.
+    logits: `(batch, vocab)` float32 or float64; −inf stays, what is finite stays finite: a row
+    that division would push out of the dtype becomes (logits − max) / temperature, which is the
+    same distribution.
     Raises `ParameterError` at construction. Source: Ackley, Hinton, Sejnowski 1985, "A learning
     algorithm for Boltzmann machines", doi:10.1207/s15516709cog0901_7.
 

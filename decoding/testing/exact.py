@@ -36,12 +36,13 @@ def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:
     points, weights = _quadrature(nodes)
     uniforms = (points + 1.0) / 2.0
     own_words = np.minimum(uniforms * _TOP, _TOP * (1.0 - 2.0**-53)).astype(np.uint64)
-    support = np.flatnonzero(logits > -np.inf)
+    support = np.flatnonzero(logits > -np.inf).tolist()
     law = np.zeros(len(logits))
     for token in support:
         wins = np.ones(nodes)
-        for other in support[support != token]:
-            wins *= _losing_fraction(perturb, logits, token, other, own_words)
+        for other in support:
+            if other != token:
+                wins *= _losing_fraction(perturb, logits, token, other, own_words)
         law[token] = np.dot(weights / 2.0, wins)
     return law
 

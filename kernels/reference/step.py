@@ -51,7 +51,9 @@ def run(
             case Opcode.PRESENCE_PENALTY:
                 row = processors.presence_penalty(row, generated, item.first)
             case Opcode.LOGIT_BIAS:
-                row = processors.logit_bias(row, dict(zip(item.token_ids, item.values, strict=True)))
+                row = processors.logit_bias(
+                    row, dict(zip(item.token_ids, item.values, strict=True))
+                )
     return row
 
 

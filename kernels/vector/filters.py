@@ -71,13 +71,13 @@ def _covering_prefix(keys: Row, weights: Row, target: float) -> NDArray[np.intp]
     tie of that key, so it is a true prefix of the sorted row.
     """
     guess = _FIRST_GUESS
+    candidates = np.flatnonzero(weights > 0.0)
     while guess < len(keys):
-        candidates = np.flatnonzero(keys <= np.partition(keys, guess)[guess])
-        if weights[candidates].sum() >= target:
+        lowest = np.flatnonzero(keys <= np.partition(keys, guess)[guess])
+        if weights[lowest].sum() >= target:
+            candidates = lowest
             break
         guess *= _GROWTH
-    else:
-        candidates = np.flatnonzero(weights > 0.0)
     order = candidates[np.argsort(keys[candidates], kind="stable")]
     ordered = weights[order]
     before = np.cumsum(ordered) - ordered

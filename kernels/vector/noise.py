@@ -1,4 +1,4 @@
-"""Philox4x32-10 words and Gumbel noise for many tokens at once; see `decoding.kernels.randomness`."""
+"""Philox4x32-10 words and Gumbel noise for many tokens; see `decoding.kernels.randomness`."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from decoding.kernels.vector.noise import perturb, token_words
 Row = NDArray[np.float64]
 
 
-def step(  # noqa: PLR0913 -- one call a step for the whole batch is what makes a kernel fast
+def step(
     logits: NDArray[np.floating[Any]],
     raw_logits: NDArray[np.floating[Any]],
     program: Program,
@@ -75,13 +75,15 @@ def _candidates(
 ) -> Candidates | None:
     invalid = np.flatnonzero(~(logits < np.inf))
     if len(invalid):
-        return _fault(result, row, INVALID_LOGITS, int(invalid[0]), len(invalid))
-    if logits.max() == -np.inf:
-        return _fault(result, row, EMPTY_SUPPORT, -1)
-    try:
-        return run_row(logits, program, row, history, prompt_length)
-    except Emptied as emptied:
-        return _fault(result, row, EMPTY_SUPPORT, emptied.position)
+        _fault(result, row, INVALID_LOGITS, int(invalid[0]), len(invalid))
+    elif logits.max() == -np.inf:
+        _fault(result, row, EMPTY_SUPPORT, -1)
+    else:
+        try:
+            return run_row(logits, program, row, history, prompt_length)
+        except Emptied as emptied:
+            _fault(result, row, EMPTY_SUPPORT, emptied.position)
+    return None
 
 
 def _fault(result: StepResult, row: int, status: int, position: int, count: int = 0) -> None:

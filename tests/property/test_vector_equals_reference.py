@@ -62,9 +62,7 @@ def test_a_step_equals_the_reference(data: st.DataObject, batch: tuple[Any, Hist
     logits, history = batch
     size, vocab_size = logits.shape
     programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
-    expected = [
-        by_reference(logits[row], programs[row], history, row) for row in range(size)
-    ]
+    expected = [by_reference(logits[row], programs[row], history, row) for row in range(size)]
     assume(all(max(row) > -math.inf for row in expected))
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=size, max_size=size))
     greedy = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
@@ -90,7 +88,9 @@ def test_a_step_equals_the_reference(data: st.DataObject, batch: tuple[Any, Hist
         assert abs(result.entropies[row] - want.entropy) < 1e-9 * max(1.0, want.support_size)
         if result.token_ids[row] != want.token_id:
             # Only a tie of the perturbed scores to within rounding may be broken differently.
-            assert near_tie(expected[row], int(result.token_ids[row]), want.token_id, seed, position)
+            assert near_tie(
+                expected[row], int(result.token_ids[row]), want.token_id, seed, position
+            )
             continue
         assert_close(result.raw_logprobs[row], want.raw_logprob)
         assert_close(result.processed_logprobs[row], want.processed_logprob)
@@ -111,9 +111,7 @@ def assert_close(got: float, want: float) -> None:
     assert abs(got - want) <= 1e-9 * max(1.0, abs(want))
 
 
-def near_tie(
-    row: list[float], first: int, second: int, seed: int | None, position: int
-) -> bool:
+def near_tie(row: list[float], first: int, second: int, seed: int | None, position: int) -> bool:
     from decoding.kernels.reference.philox import gumbel, token_word
 
     def score(token_id: int) -> float:
@@ -127,9 +125,7 @@ def near_tie(
 @given(data=st.data(), batch=strategies.batches())
 def test_lowered_equals_by_definition(data: st.DataObject, batch: tuple[Any, History]) -> None:
     logits, history = batch
-    pipelines = [
-        data.draw(strategies.pipelines(logits.shape[1])) for _ in range(len(logits))
-    ]
+    pipelines = [data.draw(strategies.pipelines(logits.shape[1])) for _ in range(len(logits))]
     for row, pipeline in enumerate(pipelines):
         by_reference(logits[row], instructions_of(pipeline), history, row)
     wide = logits.astype(np.float64)

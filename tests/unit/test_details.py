@@ -23,7 +23,7 @@ from decoding.details import (
 )
 from decoding.wire_json import dumps, float32_text
 
-TOKEN = Token(7, " seven", -0.5, False, -0.75, 2, 1.25, 40)  # noqa: FBT003 - a record
+TOKEN = Token(7, " seven", -0.5, False, -0.75, 2, 1.25, 40)
 TOP = (TopToken(7, " seven", -0.5, special=False, raw_logprob=-0.75),)
 DETAILS = Details(finish_reason=FinishReason.LENGTH, seed=None, input_length=3, tokens=(TOKEN,))
 LOSER = BestOfSequence(

@@ -52,7 +52,7 @@ class ByteTokenizer:
         frozenset({0, 1}),
     )
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         return [byte + 2 for byte in text.encode()]
 
 
@@ -182,7 +182,8 @@ def test_a_cached_model_computes_each_token_once_and_gets_every_state_back() -> 
     assert not cached.live
     prompts = sum(response.input_length for response in responses)
     drawn = sum(
-        response.generated_tokens - 1
+        response.generated_tokens
+        - 1
         + sum(other.generated_tokens - 1 for other in response.best_of_sequences)
         for response in responses
     )
@@ -220,9 +221,7 @@ def test_a_forward_pass_that_raises_ends_its_batch_and_leaks_nothing() -> None:
 )
 def test_what_is_not_logits_is_a_forward_error(output: Any, problem: str) -> None:
     with pytest.raises(ForwardError, match=problem):
-        generate(
-            lambda rows: output(len(rows)), [1], GenerationParameters(max_new_tokens=1)
-        )
+        generate(lambda rows: output(len(rows)), [1], GenerationParameters(max_new_tokens=1))
 
 
 def poisoned(value: float, prompt: int, step: int) -> Any:
@@ -241,7 +240,11 @@ def poisoned(value: float, prompt: int, step: int) -> Any:
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(math.nan, InvalidLogitsError), (math.inf, InvalidLogitsError), (-math.inf, EmptySupportError)],
+    [
+        (math.nan, InvalidLogitsError),
+        (math.inf, InvalidLogitsError),
+        (-math.inf, EmptySupportError),
+    ],
 )
 @pytest.mark.parametrize("step", [0, 2])
 def test_a_bad_row_ends_its_request_only(value: float, kind: type, step: int) -> None:
@@ -318,9 +321,7 @@ def scripted(*token_ids: int) -> LanguageModel:
             logits[index, token_ids[min(len(row) - 1, len(token_ids) - 1)]] = 50.0
         return logits
 
-    return LanguageModel(
-        forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({0})
-    )
+    return LanguageModel(forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({0}))
 
 
 def spell(text: str) -> list[int]:
@@ -362,9 +363,7 @@ def test_endings(  # noqa: PLR0917
 
 
 def test_the_end_token_is_shown_but_is_not_text() -> None:
-    response = generate(
-        scripted(*spell("é")[:1], 0), [5], GenerationParameters(max_new_tokens=5)
-    )
+    response = generate(scripted(*spell("é")[:1], 0), [5], GenerationParameters(max_new_tokens=5))
     assert response.generated_text == "�"
     assert [(token.text, token.special) for token in response.tokens] == [
         ("", False),
@@ -454,9 +453,7 @@ def test_streaming_is_generating() -> None:
 
 def test_closing_a_stream_gives_the_memory_back() -> None:
     cached = Counting()
-    events = stream(
-        LanguageModel(forward=cached), [1], GenerationParameters(max_new_tokens=50)
-    )
+    events = stream(LanguageModel(forward=cached), [1], GenerationParameters(max_new_tokens=50))
     next(events)
     assert cached.live
     events.close()
@@ -481,7 +478,7 @@ def test_cancelling_the_task_stops_the_engine_and_leaks_nothing() -> None:
         task = asyncio.create_task(
             generate_async(model, [1], GenerationParameters(max_new_tokens=10**6))
         )
-        while cached.calls < 3:
+        while cached.calls < 3:  # noqa: ASYNC110 -- a forward pass in a thread sets no event
             await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

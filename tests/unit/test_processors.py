@@ -87,7 +87,7 @@ def test_edits(processor: Any, expected: list[float]) -> None:
     ],
 )
 def test_outside_the_range(make: Any, value: Any) -> None:
-    with pytest.raises(ParameterError, match="must be .*, got"):
+    with pytest.raises(ParameterError, match=r"must be .*, got"):
         make(value)
 
 

@@ -22,7 +22,13 @@ def support(row: list[float]) -> list[int]:
 
 @pytest.mark.parametrize(
     ("k", "keep_ties", "expected"),
-    [(1, True, [1, 3]), (1, False, [1]), (2, True, [1, 3]), (3, False, [0, 1, 3]), (9, True, [0, 1, 2, 3])],
+    [
+        (1, True, [1, 3]),
+        (1, False, [1]),
+        (2, True, [1, 3]),
+        (3, False, [0, 1, 3]),
+        (9, True, [0, 1, 2, 3]),
+    ],
 )
 def test_top_k(k: int, keep_ties: bool, expected: list[int]) -> None:
     assert support(reference.top_k([0.0, 2.0, -1.0, 2.0], k, keep_ties=keep_ties)) == expected
