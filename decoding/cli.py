@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from decoding._version import __version__
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
 from decoding.details import StreamEvent
-from decoding.errors import DecodingError, ParameterError, UnsupportedFeatureError
+from decoding.errors import DecodingError, ParameterError, ShapeError, UnsupportedFeatureError
 from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, cache_folder, fetch
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for text in asked.run(asked):
             sys.stdout.write(text)
             sys.stdout.flush()
-    except (ParameterError, UnsupportedFeatureError) as error:
+    except (ParameterError, UnsupportedFeatureError, ShapeError) as error:
         return _complain(str(error), WRONG_INPUT)
     except BrokenPipeError:
         # The interpreter flushes stdout once more when it ends; that must find an open file.

@@ -261,6 +261,7 @@ class TestFlags:
             (["--grammar", '{"type": "regex", "value": "a"}'], "grammar cannot be used"),
             (["--best-of", "2"], "best_of must be 1 where decoding is greedy"),
             (["--best-of", "2", "--do-sample", "--stream"], "best_of must be 1 when streaming"),
+            (["--logit-bias", "999=1"], "logit_bias must be at most 256"),
             (["--no-such-flag"], "unrecognized arguments: --no-such-flag"),
             (["--system", "Be brief."], "--system must be used with --chat"),
         ],
