@@ -25,6 +25,7 @@ from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, cache_folder, fetch
 from decoding.parameters import GenerationParameters
+from decoding.request import Inputs, Request, plan
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
 
@@ -141,10 +142,9 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     parameters = read_flags(asked, details=asked.json)
     if asked.system is not None and not asked.chat:
         raise ParameterError("--system", asked.system, "used with --chat")
-    prompt = _read_prompt(asked.prompt)
+    text = _read_prompt(asked.prompt)
     model = _load(asked.model)
-    if asked.chat:
-        prompt = _chat_prompt(model, asked.system, prompt)
+    prompt = _chat_prompt(model, asked.system, text) if asked.chat else text
     if parameters.max_new_tokens is None:
         parameters = replace(parameters, max_new_tokens=_default_length(model, prompt, parameters))
     if not asked.stream:
@@ -155,11 +155,11 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     if asked.json:
         yield from (event.to_json() + "\n" for event in events)
     else:
-        yield from _texts(events, prompt if parameters.return_full_text else "")
+        yield plan(Request(prompt, parameters), model).prompt_text
+        yield from _texts(events)
 
 
-def _texts(events: Iterable[StreamEvent], prompt: str) -> Iterator[str]:
-    yield prompt
+def _texts(events: Iterable[StreamEvent]) -> Iterator[str]:
     try:
         for event in events:
             yield event.text
@@ -182,21 +182,18 @@ def _read_prompt(argument: str) -> str:
     return text
 
 
-def _chat_prompt(model: LanguageModel, system: str | None, message: str) -> str:
-    if model.chat_template is None:
-        raise UnsupportedFeatureError("--chat", f"{model.name} has no chat template")
+def _chat_prompt(model: LanguageModel, system: str | None, message: str) -> list[int]:
     # Imported here because jinja2 comes with an extra.
-    from decoding.models.chat import render_chat
+    from decoding.models.chat import chat_prompt
 
     messages = [] if system is None else [{"role": "system", "content": system}]
-    messages.append({"role": "user", "content": message})
-    return render_chat(messages, model.chat_template, model.template_variables)
+    return chat_prompt(model, [*messages, {"role": "user", "content": message}])
 
 
-def _default_length(model: LanguageModel, prompt: str, parameters: GenerationParameters) -> int:
+def _default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
     if model.context_length is None or model.tokenizer is None:
         return DEFAULT_MAX_NEW_TOKENS
-    length = len(model.tokenizer.encode(prompt))
+    length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
     if parameters.truncate is not None:
         length = min(length, parameters.truncate)
     return max(1, min(DEFAULT_MAX_NEW_TOKENS, model.context_length - length))

@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from decoding.errors import ChatTemplateError, MissingDependencyError
+from decoding.errors import ChatTemplateError, MissingDependencyError, ParameterError
+from decoding.models.protocol import LanguageModel
 
 try:
     import jinja2
@@ -63,6 +64,21 @@ def render_chat(
         raise ChatTemplateError(error.message or "syntax error", error.lineno) from error
     except _TEMPLATE_FAULTS as error:
         raise ChatTemplateError(str(error)) from error
+
+
+def chat_prompt(model: LanguageModel, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Messages to the token ids that `generate` takes as its inputs.
+
+    The rendered template spells the special tokens itself; none are added to it.
+
+    Raises:
+        ParameterError: the model has no chat template or no tokenizer.
+        ChatTemplateError: as for `render_chat`.
+    """
+    if model.chat_template is None or model.tokenizer is None:
+        raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
+    text = render_chat(messages, model.chat_template, model.template_variables)
+    return model.tokenizer.encode(text, add_special_tokens=False)
 
 
 class _Generation(Extension):

@@ -152,8 +152,9 @@ def test_nothing_heavy_is_imported(module: str) -> None:
 
 
 def test_import_is_quick() -> None:
+    # The processor's time, so that what else runs on the machine counts as little as it can.
     program = (
-        "import time; start = time.perf_counter(); import decoding;"
-        " print(time.perf_counter() - start)"
+        "import time; start = time.process_time(); import decoding;"
+        " print(time.process_time() - start)"
     )
     assert min(float(in_a_fresh_interpreter(program)) for _ in range(5)) < BUDGET_SECONDS

@@ -27,12 +27,15 @@ EOS = 256
 
 
 class ByteTokenizer:
-    """A token a byte, and one more that ends the text."""
+    """A token a byte, one that ends the text, and, where it is asked for, one that begins it."""
 
-    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b"<end>"], frozenset({EOS}))
+    def __init__(self, begin: int | None = None) -> None:
+        spelled = [*(bytes([byte]) for byte in range(256)), b"<end>"]
+        self.vocabulary = Vocabulary(spelled, frozenset({EOS} if begin is None else {EOS, begin}))
+        self.front = [] if begin is None else [begin]
 
-    def encode(self, text: str) -> list[int]:
-        return list(text.encode())
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        return (self.front if add_special_tokens else []) + list(text.encode())
 
 
 class Speaker:
@@ -53,10 +56,13 @@ class Speaker:
 
 
 def model_of(forward: Any, **facts: Any) -> LanguageModel:
-    given = {"context_length": 4096, "chat_template": TEMPLATE, **facts}
-    return LanguageModel(
-        forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({EOS}), **given
-    )
+    given = {
+        "tokenizer": ByteTokenizer(),
+        "context_length": 4096,
+        "chat_template": TEMPLATE,
+        **facts,
+    }
+    return LanguageModel(forward=forward, eos_token_ids=frozenset({EOS}), **given)
 
 
 @pytest.fixture
@@ -107,6 +113,16 @@ class TestGenerate:
         assert cli.main(["generate", "Hi", "--chat", "--system", "Be brief."]) == 0
         assert speaker.prompt == "<system>Be brief.<user>Hi>"
 
+    def test_a_chat_begins_as_its_template_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        forward = Speaker("Hello")
+        begun = model_of(forward, tokenizer=ByteTokenizer(begin=ord("^")))
+        monkeypatch.setattr(cli, "load", lambda source: begun)
+        assert cli.main(["generate", "Hi"]) == 0
+        assert forward.prompt == "^Hi"
+        forward.prompt = None
+        assert cli.main(["generate", "Hi", "--chat"]) == 0
+        assert forward.prompt == "<user>Hi>"
+
     @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
     def test_a_dash_reads_utf8_from_stdin_whatever_the_locale(
         self, speaker: Speaker, monkeypatch: pytest.MonkeyPatch, ending: bytes
@@ -149,7 +165,9 @@ class TestStream:
     def test_prints_what_generate_prints(
         self, speaker: Speaker, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for flags in ([], ["--return-full-text"], ["--stop", "va", "--max-new-tokens", "20"]):
+        full = ["--return-full-text"]
+        for flags in ([], full, [*full, "--chat"], ["--stop", "va", "--max-new-tokens", "20"]):
+            speaker.prompt = None
             assert cli.main(["generate", "Hi ", *flags]) == 0
             whole = capsys.readouterr().out
             assert cli.main(["generate", "Hi ", "--stream", *flags]) == 0
@@ -309,7 +327,7 @@ class TestErrors:
         plain = model_of(Speaker(""), chat_template=None, name="plain")
         monkeypatch.setattr(cli, "load", lambda source: plain)
         assert cli.main(["generate", "Hi", "--chat"]) == cli.WRONG_INPUT
-        assert "--chat cannot be used: plain has no chat template" in capsys.readouterr().err
+        assert "model must be one with a tokenizer and a chat template" in capsys.readouterr().err
 
     def test_a_prompt_longer_than_the_context_is_wrong_input(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
