@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import tokenizers
 
+from decoding import GenerationParameters, generate
 from decoding.models import LanguageModel, load
-from decoding.models.chat import render_chat
+from decoding.models.chat import chat_prompt, render_chat
 from decoding.models.fetch import fetch
 from decoding.models.gguf import GGUFFile
 from decoding.models.tokenizer import HuggingFaceTokenizer
@@ -178,23 +179,7 @@ def cached(model: LanguageModel) -> Any:
 
 
 def chat_ids(model: LanguageModel, text: str) -> list[int]:
-    assert model.tokenizer is not None
-    assert model.chat_template is not None
-    messages = [{"role": "user", "content": text}]
-    return model.tokenizer.encode(
-        render_chat(messages, model.chat_template, model.template_variables)
-    )
-
-
-def greedy(model: LanguageModel, prompt: list[int], count: int) -> list[int]:
-    states, logits = cached(model).prefill([prompt])
-    token_ids: list[int] = []
-    while len(token_ids) < count:
-        token_ids.append(int(logits[0].argmax()))
-        if token_ids[-1] in model.eos_token_ids:
-            break
-        logits = cached(model).extend(states, [[token_ids[-1]]])
-    return token_ids
+    return chat_prompt(model, [{"role": "user", "content": text}])
 
 
 @pytest.mark.model
@@ -212,8 +197,10 @@ def test_smollm2_logits(smollm2: LanguageModel, peer: Any) -> None:
 @pytest.mark.model
 @pytest.mark.slow
 def test_smollm2_greedy_tokens(smollm2: LanguageModel, peer: Any) -> None:
-    for prompt in PROMPTS:
-        ids = chat_ids(smollm2, prompt)
+    prompts = [chat_ids(smollm2, prompt) for prompt in PROMPTS]
+    parameters = GenerationParameters(max_new_tokens=30)
+    together = generate(smollm2, prompts, parameters)
+    for ids, response in zip(prompts, together, strict=True):
         with torch.inference_mode():
             answer = peer.generate(
                 torch.tensor([ids]),
@@ -221,11 +208,11 @@ def test_smollm2_greedy_tokens(smollm2: LanguageModel, peer: Any) -> None:
                 max_new_tokens=30,
                 do_sample=False,
             )
-        assert greedy(smollm2, ids, 30) == answer[0, len(ids) :].tolist(), prompt
-    words = greedy(smollm2, chat_ids(smollm2, PROMPTS[0]), 10)
-    assert smollm2.tokenizer is not None
-    text = b"".join(smollm2.tokenizer.vocabulary.bytes_of(token_id) for token_id in words)
-    assert text == b"The capital of France is Paris.<|im_end|>"
+        alone = generate(smollm2, ids, parameters)
+        assert [token.id for token in alone.tokens] == answer[0, len(ids) :].tolist()
+        assert [token.id for token in response.tokens] == answer[0, len(ids) :].tolist()
+    assert together[0].generated_text == "The capital of France is Paris."
+    assert together[0].tokens[-1].text == "<|im_end|>"
 
 
 STRINGS = [
