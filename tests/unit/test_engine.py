@@ -344,6 +344,7 @@ PIECE = 258  # "the END of"
         (spell("a STO"), 5, ["STOP"], False, "a STO", FinishReason.LENGTH),
         ([*spell("x"), 1, *spell("y"), 0], 9, ["<s>"], True, "x", FinishReason.STOP_SEQUENCE),
         (spell("aé")[:2], 2, [], True, "a�", FinishReason.LENGTH),
+        ([*spell("an E"), 1, *spell(" x")], 7, ["END"], False, "an E x", FinishReason.LENGTH),
     ],
 )
 def test_endings(  # noqa: PLR0917

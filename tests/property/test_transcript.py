@@ -1,0 +1,89 @@
+"""What a sequence writes: its pieces are the whole text, cut at the first stop.
+
+The oracle scans the finished text: special tokens take part in the search and are not text; bytes
+before a special token or the end that make no character become U+FFFD.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decoding.sampling import Sample
+from decoding.stopping import StopStrings
+from decoding.transcript import Ending, Transcript
+from decoding.vocabulary import Vocabulary
+
+PIECES = [
+    b"a",
+    b"b",
+    b"ab",
+    b"ba",
+    b"\xc3",
+    b"\xa9",
+    b"\xf0\x9f",
+    b"\x99\x82",
+    b"a\xc3",
+    b"<s>",
+    b"<",
+]
+SPECIAL = frozenset({9})
+VOCABULARY = Vocabulary(PIECES, SPECIAL)
+
+
+def sample_of(token_id: int) -> Sample:
+    return Sample(token_id, -1.0, -1.0, 1, 0.0, 1)
+
+
+def written(token_ids: list[int]) -> list[tuple[str, bool]]:
+    """The text of a token sequence as runs, each visible or not."""
+    runs: list[tuple[str, bool]] = []
+    pending = b""
+    for token_id in token_ids:
+        if token_id in SPECIAL:
+            runs += [(pending.decode("utf-8", "replace"), True), (PIECES[token_id].decode(), False)]
+            pending = b""
+        else:
+            pending += PIECES[token_id]
+    return [*runs, (pending.decode("utf-8", "replace"), True)]
+
+
+def first_stop(text: str, stops: list[str]) -> tuple[int, int] | None:
+    """Where the stop that ends first begins and ends; the longest of several."""
+    ends = [
+        (text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop and stop in text
+    ]
+    return None if not ends else (min(ends)[1], min(ends)[0])
+
+
+def visible_until(runs: list[tuple[str, bool]], end: int) -> str:
+    shown, position = "", 0
+    for text, visible in runs:
+        shown += text[: max(0, end - position)] if visible else ""
+        position += len(text)
+    return shown
+
+
+@given(
+    token_ids=st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=12),
+    stops=st.lists(st.text("ab<s>é", min_size=1, max_size=3), max_size=3),
+    keep=st.booleans(),
+)
+def test_pieces_are_the_text_cut_at_the_first_stop(
+    token_ids: list[int], stops: list[str], keep: bool
+) -> None:
+    ending = Ending(len(token_ids), (), StopStrings(tuple(stops)), keep)
+    transcript = Transcript(ending, VOCABULARY)
+    pieces: list[str] = []
+    for token_id in token_ids:
+        pieces.append(transcript.push(sample_of(token_id)))
+        if transcript.finish_reason is not None:
+            break
+    read = token_ids[: transcript.token_count]
+    runs = written(read)
+    whole = "".join(text for text, _ in runs)
+    found = first_stop(whole, stops)
+    end = len(whole) if found is None else found[keep]
+    assert "".join(pieces) == transcript.text == visible_until(runs, end)
+    if len(read) < len(token_ids):
+        assert found is not None, "only a stop ends a text early"
