@@ -6,7 +6,7 @@ before a special token or the end that make no character become U+FFFD.
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoding.sampling import Sample
@@ -64,6 +64,7 @@ def visible_until(runs: list[tuple[str, bool]], end: int) -> str:
     return shown
 
 
+@settings(max_examples=max(1500, settings().max_examples))
 @given(
     token_ids=st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=12),
     stops=st.lists(st.text("ab<s>é", min_size=1, max_size=3), max_size=3),
