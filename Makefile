@@ -2,7 +2,7 @@
 # Tools come from .venv where there is one, else from PATH; BIN=folder/ overrides.
 BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 
-.PHONY: check test nightly types format
+.PHONY: check test nightly golden types format
 
 check:
 	$(BIN)ruff format --check .
@@ -16,6 +16,10 @@ test:
 # Many more examples for every property.
 nightly:
 	$(BIN)pytest --hypothesis-profile=nightly
+
+# Rewrites what was promised; a change of it breaks everyone who has stored a seed.
+golden:
+	$(BIN)python tests/golden/test_tokens.py
 
 types:
 	.ci/types $(BIN)mypy

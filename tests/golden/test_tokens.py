@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from decoding import __version__
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import MinP, RepetitionPenalty, Temperature, TopK, TopP, TypicalP
@@ -74,8 +76,8 @@ def test_the_file_holds_this_table_and_no_other() -> None:
 if __name__ == "__main__":
     document = {
         "generator": "tests/golden/test_tokens.py",
-        "version": "0.1.0",
-        "date": "2026-11-24",
+        "version": __version__,
+        "date": datetime.now(tz=UTC).date().isoformat(),
         "tokens": table(),
     }
     lines = json.dumps(document, indent=1).replace(",\n   ", ", ").replace("[\n   ", "[")
