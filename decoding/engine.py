@@ -20,7 +20,7 @@ from decoding.generation import Generation, RunningSequence
 from decoding.history import HistoryBuffer
 from decoding.logits import as_logits
 from decoding.models.callable import CallableModel
-from decoding.models.protocol import CachedModel, LanguageModel
+from decoding.models.protocol import CachedModel, LanguageModel, State
 from decoding.request import Plan, Request, plan
 from decoding.sampling import BatchSampler
 from decoding.typing import ForwardFunction, Logits
@@ -116,6 +116,7 @@ class Engine:
         Sequences of one request share the prompt's computation and fork from it.
         """
         widths = [len(item.plan.prompt) if all_positions else 1 for item in group]
+        states: list[State] = []
         try:
             states, output = self._forward.prefill(
                 [item.plan.prompt for item in group], all_positions=all_positions
@@ -125,6 +126,9 @@ class Engine:
                 generation.start([state, *forks])
             logits = _checked(output, sum(widths))
         except Exception as error:  # noqa: BLE001 -- a model may raise anything
+            # What no generation owns yet would never be given back.
+            for state in states[sum(bool(item.sequences) for item in group) :]:
+                self._forward.release(state)
             _fail(group, error)
             return None
         last = np.cumsum(widths) - 1

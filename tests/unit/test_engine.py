@@ -211,6 +211,20 @@ def test_a_forward_pass_that_raises_ends_its_batch_and_leaks_nothing() -> None:
     )
 
 
+def test_a_fork_that_raises_leaks_no_sequence_of_the_batch() -> None:
+    class Unforkable(Counting):
+        def fork(self, state: Any) -> Any:
+            raise MemoryError("no room")
+
+    cached = Unforkable()
+    wide = GenerationParameters(max_new_tokens=2, top_p=0.9, best_of=2)
+    plain = GenerationParameters(max_new_tokens=2)
+    with pytest.raises(BatchError) as caught:
+        generate(LanguageModel(forward=cached), [[5], [6], [7]], [plain, wide, plain])
+    assert all(isinstance(result, ForwardError) for result in caught.value.results)
+    assert not cached.live
+
+
 @pytest.mark.parametrize(
     ("output", "problem"),
     [
