@@ -8,10 +8,13 @@ from decoding.explain import explain
 from decoding.generate import generate, generate_async, stream, stream_async
 from decoding.generation import Generation
 from decoding.history import History
+from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters, Grammar
 from decoding.pipeline import Pipeline, chain, pipeline_of
 from decoding.processors import (
+    Bitmask,
+    BitmaskBias,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -27,7 +30,10 @@ from decoding.sampling import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
 
 __all__ = [
+    "Backend",
     "BatchSampler",
+    "Bitmask",
+    "BitmaskBias",
     "DecodingError",
     "Details",
     "Engine",

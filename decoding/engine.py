@@ -18,12 +18,12 @@ from decoding.errors import (
 )
 from decoding.generation import Generation, RunningSequence
 from decoding.history import HistoryBuffer
-from decoding.logits import as_logits
+from decoding.logits import as_logits, as_rows
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
 from decoding.request import Plan, Request, plan
 from decoding.sampling import BatchSampler
-from decoding.typing import ForwardFunction, Logits
+from decoding.typing import ForwardFunction
 
 
 class Engine:
@@ -110,7 +110,7 @@ class Engine:
                 newcomers += sequences
         return newcomers
 
-    def _start(self, group: list[Generation], *, all_positions: bool) -> Logits | None:
+    def _start(self, group: list[Generation], *, all_positions: bool) -> Any | None:  # noqa: ANN401 -- rows
         """Prefill the prompts; returns the logits of every sequence's first draw, None if it fails.
 
         Sequences of one request share the prompt's computation and fork from it.
@@ -173,7 +173,7 @@ class _Batch:
         )
 
 
-def _draw(batch: _Batch, logits: Logits) -> None:
+def _draw(batch: _Batch, logits: Any) -> None:  # noqa: ANN401 -- rows
     """One token for every row; a row's error ends its own request only."""
     outcomes = batch.sampler(logits, batch.history.view())
     for sequence, outcome in zip(batch.sequences, outcomes, strict=True):
@@ -184,8 +184,9 @@ def _draw(batch: _Batch, logits: Logits) -> None:
     batch.history.append([item.token_ids[-1] for item in batch.sequences])
 
 
-def _prefill_tokens(work: Plan, logits: Logits) -> tuple[PrefillToken, ...]:
+def _prefill_tokens(work: Plan, rows: Any) -> tuple[PrefillToken, ...]:  # noqa: ANN401
     """The prompt's tokens with their raw logprobs, given the logits after each."""
+    logits = as_logits(rows)
     logprobs: list[float | None] = [None]
     for row, token_id in enumerate(work.prompt[1:]):
         values = logits[row].astype(np.float64)
@@ -208,8 +209,8 @@ def _fail(generations: Sequence[Generation], error: Exception) -> None:
         generation.error.__cause__ = error
 
 
-def _checked(output: Any, rows: int) -> Logits:  # noqa: ANN401 -- an edge: a model's output
-    logits = as_logits(output)
+def _checked(output: Any, rows: int) -> Any:  # noqa: ANN401 -- an edge: a model's output
+    logits = as_rows(output)
     if len(logits) != rows:
         raise ShapeError("logits", f"{len(logits)} rows", f"{rows} rows")
     return logits

@@ -14,6 +14,7 @@ from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    BitmaskBias,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -28,7 +29,7 @@ from decoding.typing import Processor
 
 _MASS_RULES = (TopP, TypicalP, MinP)
 _TRUNCATIONS = (TopK, *_MASS_RULES)
-_EDITS = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias)
+_EDITS = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias, BitmaskBias)
 
 _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
     (_MASS_RULES, (Temperature,), "the truncation sees the distribution before the temperature"),

@@ -6,33 +6,70 @@ import sys
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.errors import ShapeError
+from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
 from decoding.typing import Logits
 
 _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or torch"
+_WIDE = (np.float32, np.float64)
 
 
-def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an edge: anything may come
-    """A `(batch, vocab)` NumPy view of a model's output; half precision is widened to float32.
+def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge: anything may come
+    """A model's output as a kernel takes it, never copied.
 
-    float32 and float64 arrays, and torch tensors of these on the CPU, are viewed, not copied.
+    NumPy arrays and torch tensors on the CPU become views as `decoding.kernels.rows` describes
+    them; a torch tensor on another device stays what it is.
 
     Raises:
         ShapeError: not a two-dimensional floating array with at least one column.
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(array, torch.Tensor):
-        if not array.dtype.is_floating_point:
-            raise ShapeError(name, f"a tensor of {array.dtype}", _EXPECTED)
-        wide = array.dtype in (torch.float32, torch.float64)
-        array = (array if wide else array.float()).detach().cpu().numpy()
-    if not isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray):
+        rows = array.view(FLOAT16_BITS) if array.dtype == np.float16 else array
+        if rows.dtype not in _WIDE and array.dtype != np.float16:
+            raise ShapeError(name, f"an array of {array.dtype}", _EXPECTED)
+    elif is_tensor(array):
+        rows = _of_tensor(array, name)
+    else:
         raise ShapeError(name, f"a {type(array).__name__}", _EXPECTED)
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    if array.dtype not in (np.float32, np.float64):
-        raise ShapeError(name, f"an array of {array.dtype}", _EXPECTED)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ShapeError(name, f"shape {array.shape}", _EXPECTED)
-    return array
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ShapeError(name, f"shape {tuple(array.shape)}", _EXPECTED)
+    return rows
+
+
+def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an edge
+    """A model's output as processors take it: float32 or float64 on the host.
+
+    Those two are viewed, not copied; half precision is widened to float32.
+
+    Raises:
+        ShapeError: not a two-dimensional floating array with at least one column.
+    """
+    rows = as_rows(array, name)
+    return widen(_of_tensor(rows.cpu(), name) if is_tensor(rows) else rows)
+
+
+def is_tensor(array: Any) -> bool:  # noqa: ANN401 -- an edge
+    """Whether it is a torch tensor; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(array, torch.Tensor)
+
+
+def _of_tensor(tensor: Any, name: str) -> Any:  # noqa: ANN401 -- an edge
+    import torch
+
+    if not tensor.dtype.is_floating_point:
+        raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if tensor.device.type != "cpu":
+        return tensor
+    if tensor.dtype == torch.bfloat16:
+        bits: NDArray[Any] = tensor.view(torch.int16).numpy()
+        return bits.view(BFLOAT16_BITS)
+    if tensor.dtype == torch.float16:
+        return tensor.view(torch.int16).numpy()
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
+    return tensor.numpy()

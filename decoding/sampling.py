@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.errors import (
     DecodingError,
     EmptySupportError,
     InvalidLogitsError,
-    ProcessorError,
     ShapeError,
     require,
 )
 from decoding.history import History
-from decoding.kernels.program import Instruction, assemble
-from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
-from decoding.kernels.vector.execute import Emptied, apply_program
-from decoding.kernels.vector.step import step
-from decoding.logits import as_logits
+from decoding.kernels.backends import Backend, Kernel, open_kernel
+from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, StepResult
+from decoding.logits import as_logits, as_rows, is_tensor
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.rng import SEED_RANGE
-from decoding.typing import Logits, Processor
+from decoding.stages import Stages
+from decoding.typing import DynamicBitmask
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Sampler:
     pipeline: what is done to the logits first.
     seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
     lowest id.
-    top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI).
+    top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
+    256 beyond n the lowest ids.
     """
 
     pipeline: Pipeline = chain()
@@ -88,18 +89,35 @@ class BatchSampler:
     """Draws a token for every row of a batch; build it once, call it every step.
 
     A row's error never touches another row: it takes the place of that row's sample.
+
+    backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
+    compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
+    threads: over how many the rows are spread; a token does not depend on it.
     """
 
-    def __init__(self, samplers: Sequence[Sampler]) -> None:
+    def __init__(
+        self, samplers: Sequence[Sampler], *, backend: Backend | None = None, threads: int = 1
+    ) -> None:
+        require("threads", threads, threads >= 1, ">= 1")
         self._samplers = tuple(samplers)
-        last = [_last(sampler.pipeline) for sampler in samplers]
-        self._program = assemble([segment.instructions for segment in last])
-        self._last = last
-        self._seeds = np.array([sampler.seed or 0 for sampler in samplers], np.uint64)
-        self._greedy = np.array([sampler.seed is None for sampler in samplers], np.bool_)
-        self._top_n = np.array([sampler.top_n for sampler in samplers], np.int64)
-        self._widest_bias = [_widest_bias(sampler.pipeline) for sampler in samplers]
-        self._split = any(len(sampler.pipeline.segments) > 1 for sampler in samplers)
+        self._backend, self._threads = backend, threads
+        self._last = [_last(sampler.pipeline) for sampler in samplers]
+        self._stages = {
+            row: Stages(sampler.pipeline.segments[:-1], row)
+            for row, sampler in enumerate(samplers)
+            if len(sampler.pipeline.segments) > 1
+        }
+        self._batch = Batch(
+            assemble([segment.instructions for segment in self._last]),
+            np.array([sampler.seed or 0 for sampler in samplers], np.uint64),
+            np.array([sampler.seed is None for sampler in samplers], np.bool_),
+            np.array([sampler.top_n for sampler in samplers], np.int64),
+        )
+        self._changing = _changing_bitmasks(self._last)
+        self._kernels: dict[Backend, Kernel] = {}
+        self._width = 0
+        self._bitmasks = np.zeros((0, 0), np.int32)
+        self._misfits: dict[int, DecodingError] = {}
 
     def __call__(self, logits: Any, history: History) -> list[Sample | DecodingError]:  # noqa: ANN401 -- an edge
         """One result a row of `(batch, vocab)` logits, NumPy or torch.
@@ -109,76 +127,101 @@ class BatchSampler:
         Raises:
             ShapeError: the logits are not `(len(samplers), vocab)` floats.
         """
-        raw = as_logits(logits)
-        if len(raw) != len(self._samplers) or len(history) != len(self._samplers):
+        result, failed = self._step(logits, history, describe=True)
+        rows, top = result.rows.tolist(), result.top.tolist()
+        drawn = [
+            _sample(row, top) if row[0] == 0 else self._error(index, row, history)
+            for index, row in enumerate(rows)
+        ]
+        for row, error in failed.items():
+            drawn[row] = error
+        return drawn
+
+    def draw(self, logits: Any, history: History) -> list[int | DecodingError]:  # noqa: ANN401 -- an edge
+        """As a call, but only the token ids: what describes them is not computed."""
+        result, failed = self._step(logits, history, describe=False)
+        drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
+        if result.rows["status"].any():
+            for index, row in enumerate(result.rows.tolist()):
+                if row[0] != 0:
+                    drawn[index] = self._error(index, row, history)
+        for row, error in failed.items():
+            drawn[row] = error
+        return drawn
+
+    def _step(
+        self,
+        logits: Any,  # noqa: ANN401 -- an edge
+        history: History,
+        *,
+        describe: bool,
+    ) -> tuple[StepResult, dict[int, DecodingError]]:
+        """The kernel's results, and the errors of the rows that it should not have seen."""
+        raw = as_rows(logits)
+        batch, width = raw.shape
+        if not batch == len(history) == len(self._samplers):
             expected = f"{len(self._samplers)} rows, one a sampler"
-            raise ShapeError("logits and history", f"{len(raw)} and {len(history)} rows", expected)
-        failed: dict[int, DecodingError] = {}
-        for row, widest in enumerate(self._widest_bias):
-            if widest >= raw.shape[1]:
-                expected = f"at most {raw.shape[1] - 1}, the last token of the row"
-                failed[row] = ShapeError("logit_bias", f"token id {widest}", expected)
-        edited = self._run_splits(raw, history, failed) if self._split else raw
-        result = step(
+            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
+        if width != self._width:
+            self._fit(width)
+        for slot, row, processor in self._changing:
+            words = processor.bitmask(history.select(row))
+            self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
+        failed, edited = self._misfits, raw
+        if self._stages:
+            raw = as_logits(raw)
+            edited, failed = self._run_stages(raw, history)
+        result = self._kernel(on_host=not is_tensor(raw)).step(
             edited,
             raw,
-            self._program,
+            self._bitmasks,
             history.token_ids,
             history.lengths,
             history.prompt_lengths,
-            self._seeds,
-            self._greedy,
-            self._top_n,
+            describe=describe,
         )
-        return [
-            failed[row] if row in failed else self._outcome(result, row, history)
-            for row in range(len(raw))
-        ]
+        return result, failed
 
-    def _run_splits(
-        self, logits: Logits, history: History, failed: dict[int, DecodingError]
-    ) -> Logits:
-        """The batch after every segment but the last of each row's pipeline."""
-        rows = [logits[row : row + 1] for row in range(len(logits))]
+    def _fit(self, width: int) -> None:
+        """Everything that depends on the width of the logits, which rarely changes."""
+        self._width = width
+        self._bitmasks = fit_bitmasks(list(self._batch.program.bitmasks), words_of(width))
+        self._misfits = {}
         for row, sampler in enumerate(self._samplers):
+            widest = _widest_bias(sampler.pipeline)
+            if widest >= width:
+                expected = f"at most {width - 1}, the last token of the row"
+                self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
+
+    def _kernel(self, *, on_host: bool) -> Kernel:
+        backend = self._backend or (Backend.NUMPY if on_host else Backend.TORCH)
+        if backend not in self._kernels:
+            self._kernels[backend] = open_kernel(self._batch, backend)
+        return self._kernels[backend]
+
+    def _run_stages(
+        self, logits: NDArray[Any], history: History
+    ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
+        """The batch after every segment but the last of each row's pipeline."""
+        edited, failed = logits.copy(), dict(self._misfits)
+        for row, stages in self._stages.items():
             # A row that is not logits is reported by the kernel; no processor should see it.
-            if row in failed or not (rows[row] < np.inf).all():
+            if row in failed or not (logits[row] < np.inf).all():
                 continue
             try:
-                for segment in sampler.pipeline.segments[:-1]:
-                    rows[row] = _run_segment(segment, rows[row], history.select(row), row)
+                edited[row] = stages(logits[row : row + 1], history.select(row))[0]
             except DecodingError as error:
                 failed[row] = error
-                rows[row] = logits[row : row + 1]
-        return np.concatenate(rows)
+        return edited, failed
 
-    def _outcome(self, result: StepResult, row: int, history: History) -> Sample | DecodingError:
-        status = result.statuses[row]
-        generated = _steps(history, row)
-        position = int(result.fault_positions[row])
+    def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:
+        status, position, count = outcome[:3]
+        generated = int(history.lengths[row] - history.prompt_lengths[row])
         if status == INVALID_LOGITS:
-            return InvalidLogitsError(row, position, int(result.fault_counts[row]), generated)
-        if status == EMPTY_SUPPORT:
-            culprit = None if position < 0 else repr(self._last[row].processors[position])
-            return EmptySupportError(row, culprit, generated)
-        assert status == OK  # noqa: S101 -- ours: a kernel has no other statuses
-        top = slice(result.top_starts[row], result.top_starts[row + 1])
-        return Sample(
-            int(result.token_ids[row]),
-            float(result.raw_logprobs[row]),
-            float(result.processed_logprobs[row]),
-            int(result.ranks[row]),
-            float(result.entropies[row]),
-            int(result.support_sizes[row]),
-            tuple(
-                map(
-                    Alternative,
-                    result.top_token_ids[top].tolist(),
-                    result.top_raw_logprobs[top].tolist(),
-                    result.top_processed_logprobs[top].tolist(),
-                )
-            ),
-        )
+            return InvalidLogitsError(row, position, count, generated)
+        assert status == EMPTY_SUPPORT  # noqa: S101 -- ours: a kernel has no other statuses
+        culprit = None if position < 0 else repr(self._last[row].processors[position])
+        return EmptySupportError(row, culprit, generated)
 
 
 def sample(
@@ -195,6 +238,14 @@ def sample(
     return BatchSampler(samplers)(logits, history)
 
 
+def _sample(row: tuple[Any, ...], top: list[tuple[int, float, float]]) -> Sample:
+    """The sample of one row of `decoding.kernels.result.ROW`, as a tuple."""
+    start, count = row[9], row[10]
+    alternatives = tuple([Alternative(*entry) for entry in top[start : start + count]])
+    token_id, raw, processed, rank, entropy, support_size = row[3:9]
+    return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
+
+
 def _last(pipeline: Pipeline) -> Fused:
     last = pipeline.segments[-1]
     assert isinstance(last, Fused)  # noqa: S101 -- ours: a pipeline ends with one
@@ -203,55 +254,21 @@ def _last(pipeline: Pipeline) -> Fused:
 
 def _widest_bias(pipeline: Pipeline) -> int:
     """The largest token id that an instruction names; −1 for none."""
-    instructions: list[Instruction] = []
-    for segment in pipeline.segments:
-        if isinstance(segment, Fused):
-            instructions += segment.instructions
-    return max((token_id for item in instructions for token_id in item.token_ids), default=-1)
+    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
+    named = [item.token_ids for segment in fused for item in segment.instructions]
+    return max((token_id for token_ids in named for token_id in token_ids), default=-1)
 
 
-def _steps(history: History, row: int) -> int:
-    return int(history.lengths[row] - history.prompt_lengths[row])
-
-
-def _run_segment(segment: Fused | Processor, logits: Logits, history: History, row: int) -> Logits:
-    """One segment over one row `(1, vocab)`."""
-    if not isinstance(segment, Fused):
-        return _run_processor(segment, logits, history, row)
-    if not segment.instructions:
-        return logits
-    try:
-        program = assemble([segment.instructions])
-        prompt_length = int(history.prompt_lengths[0])
-        return apply_program(logits[0], program, 0, history.row(0), prompt_length)[np.newaxis]
-    except Emptied as emptied:
-        culprit = repr(segment.processors[emptied.position])
-        raise EmptySupportError(row, culprit, _steps(history, 0)) from None
-
-
-def _run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:
-    """A processor that only Python knows, held to its contract."""
-    given = logits.view()
-    given.flags.writeable = False
-    generated = _steps(history, 0)
-
-    def broken(problem: str) -> ProcessorError:
-        return ProcessorError(repr(processor), problem, row, generated)
-
-    try:
-        returned = processor(given, history)
-    except Exception as error:
-        raise broken(f"raised {type(error).__name__}: {error}") from error
-    try:
-        result = as_logits(returned)
-    except ShapeError as error:
-        raise broken(f"must return logits: {error}") from error
-    if result.shape != logits.shape:
-        raise broken(f"must return logits of shape {logits.shape}, got {result.shape}")
-    if not (result < np.inf).all():
-        raise broken("must return finite logits or -inf, got NaN or +inf")
-    if (np.isneginf(logits) & ~np.isneginf(result)).any():
-        raise broken("must not bring an impossible token back to life")
-    if not (result > -np.inf).any() and (logits > -np.inf).any():
-        raise EmptySupportError(row, repr(processor), generated)
-    return result
+def _changing_bitmasks(segments: Sequence[Fused]) -> list[tuple[int, int, DynamicBitmask]]:
+    """The slots whose words must be asked for at every step: (slot, row, whom to ask)."""
+    slots = [
+        (row, processor)
+        for row, segment in enumerate(segments)
+        for item, processor in zip(segment.instructions, segment.processors, strict=True)
+        if item.bitmask is not None
+    ]
+    return [
+        (slot, row, processor)
+        for slot, (row, processor) in enumerate(slots)
+        if isinstance(processor, DynamicBitmask)
+    ]

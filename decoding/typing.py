@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,4 +71,13 @@ class DeclaredProcessor(Processor, Protocol):
     @property
     def vocabulary_blind(self) -> bool:
         """Permuting the vocabulary permutes the result."""
+        ...
+
+
+@runtime_checkable
+class DynamicBitmask(Protocol):
+    """A processor whose lowered instruction takes other words at every step: a grammar, say."""
+
+    def bitmask(self, history: History) -> NDArray[np.int32]:
+        """The words of the one row that `history` is of, as for `Bitmask`."""
         ...

@@ -35,6 +35,10 @@ class Opcode(IntEnum):
     """first: the penalty a distinct generated token."""
     LOGIT_BIAS = 8
     """sparse: token ids and what is added to their logits."""
+    BITMASK = 9
+    """bitmask: the tokens that stay."""
+    BITMASK_BIAS = 10
+    """first: what is added to the logits of the tokens in the bitmask."""
 
 
 class Instruction(NamedTuple):
@@ -45,14 +49,18 @@ class Instruction(NamedTuple):
     second: float = 0.0
     token_ids: tuple[int, ...] = ()
     values: tuple[float, ...] = ()
+    bitmask: NDArray[np.int32] | None = None
+    """Packed words: bit i % 32 of word i // 32 is token i; tokens beyond them are not in it."""
 
 
 class Program(NamedTuple):
     """The instructions of a batch.
 
     Row r runs the instructions `row_starts[r]` up to `row_starts[r + 1]`; instruction i has the
-    operands `operands[i]` and the sparse operand from `sparse_starts[i]` up to
-    `sparse_starts[i + 1]`, sorted by token id.
+    operands `operands[i]`, the sparse operand from `sparse_starts[i]` up to
+    `sparse_starts[i + 1]`, sorted by token id, and the bitmask `bitmasks[slots[i]]`, where
+    `slots[i]` is not −1. The bitmasks `(slots, words)` are those at assembly: what changes with
+    every step is handed to a kernel beside the program.
     """
 
     opcodes: NDArray[np.int32]
@@ -61,6 +69,21 @@ class Program(NamedTuple):
     sparse_starts: NDArray[np.int64]
     sparse_token_ids: NDArray[np.int32]
     sparse_values: NDArray[np.float64]
+    slots: NDArray[np.int32]
+    bitmasks: NDArray[np.int32]
+
+
+class Batch(NamedTuple):
+    """What stays the same as long as the members of a batch do; one entry a row.
+
+    Row r draws greedily where `greedy[r]`, else with the noise of `seeds[r]`; `top_n[r]` of its
+    likeliest tokens are described.
+    """
+
+    program: Program
+    seeds: NDArray[np.uint64]
+    greedy: NDArray[np.bool_]
+    top_n: NDArray[np.int64]
 
 
 def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
@@ -68,6 +91,8 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
     flat = [instruction for row in rows for instruction in row]
     sparse = [sorted(zip(item.token_ids, item.values, strict=True)) for item in flat]
     entries = [entry for item in sparse for entry in item]
+    bitmasks = [item.bitmask for item in flat if item.bitmask is not None]
+    slots = iter(range(len(bitmasks)))
     return Program(
         np.array([item.opcode for item in flat], np.int32),
         np.array([(item.first, item.second) for item in flat], np.float64).reshape(-1, 2),
@@ -75,7 +100,22 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
         _starts([len(item) for item in sparse]),
         np.array([token_id for token_id, _ in entries], np.int32),
         np.array([value for _, value in entries], np.float64),
+        np.array([-1 if item.bitmask is None else next(slots) for item in flat], np.int32),
+        fit_bitmasks(bitmasks, max(map(len, bitmasks), default=0)),
     )
+
+
+def words_of(width: int) -> int:
+    """How many words hold a bit for each of `width` tokens."""
+    return (width + 31) // 32
+
+
+def fit_bitmasks(bitmasks: Sequence[NDArray[np.int32]], words: int) -> NDArray[np.int32]:
+    """The bitmasks as one array `(len(bitmasks), words)`, cut or filled up with zeros."""
+    fitted = np.zeros((len(bitmasks), words), np.int32)
+    for slot, bitmask in enumerate(bitmasks):
+        fitted[slot, : len(bitmask)] = bitmask[:words]
+    return fitted
 
 
 def _starts(lengths: Sequence[int]) -> NDArray[np.int64]:

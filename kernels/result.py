@@ -2,63 +2,55 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 OK = 0
 INVALID_LOGITS = 1
-"""NaN or +inf; `fault_positions` is the first such token id, `fault_counts` how many there are."""
+"""NaN or +inf; `fault_position` is the first such token id, `fault_count` how many there are."""
 EMPTY_SUPPORT = 2
-"""No finite logit left; `fault_positions` is the row's instruction that removed the last, −1 for
+"""No finite logit left; `fault_position` is the row's instruction that removed the last, −1 for
 a row that came without any."""
+
+TIES_BEYOND_TOP_N = 256
+"""Ties with the n-th of the likeliest tokens are described too, up to this many beyond n."""
+
+ROW = np.dtype(
+    [
+        ("status", np.int64),
+        ("fault_position", np.int64),
+        ("fault_count", np.int64),
+        ("token_id", np.int64),
+        ("raw_logprob", np.float64),
+        ("processed_logprob", np.float64),
+        ("rank", np.int64),
+        ("entropy", np.float64),
+        ("support_size", np.int64),
+        ("top_start", np.int64),
+        ("top_count", np.int64),
+    ]
+)
+"""A row's outcome. Where its status is not `OK` only the fault counts; where no description was
+asked for, only the token id. Logprobs are natural: `raw` of the row as the model gave it,
+`processed` of what the program left."""
+
+TOP = np.dtype(
+    [("token_id", np.int64), ("raw_logprob", np.float64), ("processed_logprob", np.float64)]
+)
+"""One of a row's likeliest tokens."""
 
 
 class StepResult(NamedTuple):
-    """One entry a row; entries of a row whose status is not `OK` are undefined.
+    """One entry a row. A kernel may reuse both arrays: they are valid until it is called again."""
 
-    Logprobs are natural. `raw` is of the row as the model gave it, `processed` of what the
-    program left. Row r's most likely tokens are entries `top_starts[r]` up to `top_starts[r + 1]`
-    of the `top_` arrays, most likely first, then in order of token id.
-    """
+    rows: NDArray[Any]
+    """`(batch,)` of `ROW`."""
+    top: NDArray[Any]
+    """Of `TOP`: row r's are `top_count` from `top_start` on, most likely first, then by id."""
 
-    statuses: NDArray[np.int8]
-    fault_positions: NDArray[np.int64]
-    fault_counts: NDArray[np.int64]
-    token_ids: NDArray[np.int64]
-    raw_logprobs: NDArray[np.float64]
-    processed_logprobs: NDArray[np.float64]
-    ranks: NDArray[np.int64]
-    entropies: NDArray[np.float64]
-    support_sizes: NDArray[np.int64]
-    top_starts: NDArray[np.int64]
-    top_token_ids: NDArray[np.int64]
-    top_raw_logprobs: NDArray[np.float64]
-    top_processed_logprobs: NDArray[np.float64]
 
-    @classmethod
-    def blank(cls, batch: int, top_capacity: int) -> StepResult:
-        """Arrays of the right shapes, to be filled in."""
-
-        def integers(length: int) -> NDArray[np.int64]:
-            return np.zeros(length, np.int64)
-
-        def floats(length: int) -> NDArray[np.float64]:
-            return np.zeros(length, np.float64)
-
-        return cls(
-            np.zeros(batch, np.int8),
-            integers(batch),
-            integers(batch),
-            integers(batch),
-            floats(batch),
-            floats(batch),
-            integers(batch),
-            floats(batch),
-            integers(batch),
-            integers(batch + 1),
-            integers(top_capacity),
-            floats(top_capacity),
-            floats(top_capacity),
-        )
+def top_capacity(top_n: int) -> int:
+    """The most tokens that are described where `top_n` are asked for."""
+    return 0 if top_n == 0 else top_n + TIES_BEYOND_TOP_N

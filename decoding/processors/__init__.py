@@ -4,6 +4,7 @@ Owns: parameters, their ranges, the definition, and what each processor lowers t
 Knows nothing of: other processors, the order they run in, requests or models.
 """
 
+from decoding.processors.bitmask import Bitmask, BitmaskBias
 from decoding.processors.logit_bias import LogitBias
 from decoding.processors.min_p import MinP
 from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
@@ -13,6 +14,8 @@ from decoding.processors.top_p import TopP
 from decoding.processors.typical_p import TypicalP
 
 __all__ = [
+    "Bitmask",
+    "BitmaskBias",
     "FrequencyPenalty",
     "LogitBias",
     "MinP",

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    Bitmask,
+    BitmaskBias,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -83,6 +85,7 @@ def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
     unit = st.floats(0.0, 1.0, exclude_min=True)
     penalty = st.floats(-5.0, 5.0)
     bias = st.dictionaries(st.integers(0, vocab_size - 1), st.floats(-10.0, 10.0), max_size=4)
+    members = st.sets(st.integers(0, vocab_size + 40))
     options: list[st.SearchStrategy[DeclaredProcessor]] = [
         st.floats(1e-3, 1e3).map(Temperature),
         st.builds(TopK, st.integers(0, vocab_size + 2), st.booleans()),
@@ -93,6 +96,8 @@ def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
         penalty.map(FrequencyPenalty),
         penalty.map(PresencePenalty),
         bias.map(LogitBias),
+        members.map(Bitmask.of),
+        st.builds(BitmaskBias.of, members, st.floats(-5.0, 5.0)),
     ]
     return st.one_of(options)
 

@@ -104,5 +104,21 @@ def logit_bias(logits: Row, bias: dict[int, float]) -> Row:
     return [z + bias.get(i, 0.0) for i, z in enumerate(logits)]
 
 
+def bitmask(logits: Row, words: Sequence[int]) -> Row:
+    """Only the tokens whose bit is set stay."""
+    return _only(logits, {i for i in range(len(logits)) if _bit(words, i)})
+
+
+def bitmask_bias(logits: Row, words: Sequence[int], bias: float) -> Row:
+    """z_i + b where the bit of i is set."""
+    return [z + bias * _bit(words, i) for i, z in enumerate(logits)]
+
+
+def _bit(words: Sequence[int], token_id: int) -> int:
+    """Bit i % 32 of word i // 32; 0 beyond the words."""
+    word, bit = divmod(token_id, 32)
+    return words[word] >> bit & 1 if word < len(words) else 0
+
+
 def _only(logits: Row, kept: set[int]) -> Row:
     return [z if i in kept else _IMPOSSIBLE for i, z in enumerate(logits)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.reference import processors
 from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
 class RowResult(NamedTuple):
@@ -33,28 +34,34 @@ def run(
     """The row after every instruction in turn."""
     row = list(logits)
     for item in instructions:
-        match item.opcode:
-            case Opcode.TEMPERATURE:
-                row = processors.temperature(row, item.first)
-            case Opcode.TOP_K:
-                row = processors.top_k(row, int(item.first), keep_ties=item.second == 1.0)
-            case Opcode.TOP_P:
-                row = processors.top_p(row, item.first)
-            case Opcode.MIN_P:
-                row = processors.min_p(row, item.first)
-            case Opcode.TYPICAL_P:
-                row = processors.typical_p(row, item.first)
-            case Opcode.REPETITION_PENALTY:
-                row = processors.repetition_penalty(row, [*prompt, *generated], item.first)
-            case Opcode.FREQUENCY_PENALTY:
-                row = processors.frequency_penalty(row, generated, item.first)
-            case Opcode.PRESENCE_PENALTY:
-                row = processors.presence_penalty(row, generated, item.first)
-            case Opcode.LOGIT_BIAS:
-                row = processors.logit_bias(
-                    row, dict(zip(item.token_ids, item.values, strict=True))
-                )
+        row = apply(row, item, prompt, generated)
     return row
+
+
+def apply(
+    row: list[float], item: Instruction, prompt: Sequence[int], generated: Sequence[int]
+) -> list[float]:
+    """The row after one instruction."""
+    first = item.first
+    words = [] if item.bitmask is None else [int(word) for word in item.bitmask]
+    by_opcode: dict[Opcode, Callable[[], list[float]]] = {
+        Opcode.TEMPERATURE: lambda: processors.temperature(row, first),
+        Opcode.TOP_K: lambda: processors.top_k(row, int(first), keep_ties=item.second == 1.0),
+        Opcode.TOP_P: lambda: processors.top_p(row, first),
+        Opcode.MIN_P: lambda: processors.min_p(row, first),
+        Opcode.TYPICAL_P: lambda: processors.typical_p(row, first),
+        Opcode.REPETITION_PENALTY: lambda: processors.repetition_penalty(
+            row, [*prompt, *generated], first
+        ),
+        Opcode.FREQUENCY_PENALTY: lambda: processors.frequency_penalty(row, generated, first),
+        Opcode.PRESENCE_PENALTY: lambda: processors.presence_penalty(row, generated, first),
+        Opcode.LOGIT_BIAS: lambda: processors.logit_bias(
+            row, dict(zip(item.token_ids, item.values, strict=True))
+        ),
+        Opcode.BITMASK: lambda: processors.bitmask(row, words),
+        Opcode.BITMASK_BIAS: lambda: processors.bitmask_bias(row, words, first),
+    }
+    return by_opcode[item.opcode]()
 
 
 def step(
@@ -79,7 +86,7 @@ def step(
     top: list[int] = []
     if top_n > 0:
         nth = processed[by_likelihood[min(top_n, len(support)) - 1]]
-        top = [i for i in by_likelihood if processed[i] >= nth]
+        top = [i for i in by_likelihood if processed[i] >= nth][: top_n + TIES_BEYOND_TOP_N]
     return RowResult(
         chosen,
         raw_logprobs[chosen],

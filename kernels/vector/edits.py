@@ -51,6 +51,14 @@ def logit_bias(logits: Row, token_ids: Indices, values: Row) -> Row:
     return _replaced(logits, token_ids, logits[token_ids] + values)
 
 
+def in_bitmask(token_ids: Indices, bitmask: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which tokens have their bit set; those beyond the words have none."""
+    if len(bitmask) == 0:
+        return np.zeros(len(token_ids), np.bool_)
+    word = np.minimum(token_ids >> 5, len(bitmask) - 1)
+    return (bitmask[word] >> (token_ids & 31) & 1 == 1) & (token_ids >> 5 < len(bitmask))
+
+
 def _replaced(logits: Row, token_ids: Indices, values: Row) -> Row:
     result = logits.copy()
     result[token_ids] = values

@@ -43,6 +43,7 @@ def run_row(
     logits: Row,
     program: Program,
     row: int,
+    bitmasks: NDArray[np.int32],
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> Candidates:
@@ -54,7 +55,7 @@ def run_row(
     candidates = Candidates(np.arange(len(logits)), logits)
     first, last = program.row_starts[row], program.row_starts[row + 1]
     for index in range(first, last):
-        candidates = _apply(candidates, program, index, history, prompt_length)
+        candidates = _apply(candidates, program, index, bitmasks, history, prompt_length)
         if candidates.logits.max(initial=-np.inf) == -np.inf:
             raise Emptied(int(index - first))
     return candidates.only(candidates.logits > -np.inf)
@@ -64,6 +65,7 @@ def apply_program(
     logits: NDArray[np.floating[Any]],
     program: Program,
     row: int,
+    bitmasks: NDArray[np.int32],
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> NDArray[np.floating[Any]]:
@@ -72,7 +74,7 @@ def apply_program(
     Raises:
         Emptied: no candidate is left.
     """
-    candidates = run_row(logits.astype(np.float64), program, row, history, prompt_length)
+    candidates = run_row(logits.astype(np.float64), program, row, bitmasks, history, prompt_length)
     result = np.full_like(logits, -np.inf)
     result[candidates.token_ids] = narrow(candidates.logits, logits.dtype)
     return result
@@ -82,11 +84,13 @@ def _apply(
     candidates: Candidates,
     program: Program,
     index: int,
+    bitmasks: NDArray[np.int32],
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> Candidates:
     logits = candidates.logits
     first, second = program.operands[index].tolist()
+    slot = program.slots[index]
     match program.opcodes[index]:
         case Opcode.TOP_K:
             return candidates.only(filters.top_k(logits, int(first), keep_ties=second == 1.0))
@@ -96,6 +100,8 @@ def _apply(
             return candidates.only(filters.min_p(logits, first))
         case Opcode.TYPICAL_P:
             return candidates.only(filters.typical_p(logits, first))
+        case Opcode.BITMASK:
+            return candidates.only(edits.in_bitmask(candidates.token_ids, bitmasks[slot]))
         case Opcode.TEMPERATURE:
             logits = edits.temperature(logits, first)
         case Opcode.REPETITION_PENALTY:
@@ -111,6 +117,9 @@ def _apply(
             ids, values = program.sparse_token_ids[entries], program.sparse_values[entries]
             here = np.isin(ids, candidates.token_ids, assume_unique=True)
             logits = edits.logit_bias(logits, candidates.places_of(ids), values[here])
+        case Opcode.BITMASK_BIAS:
+            here = edits.in_bitmask(candidates.token_ids, bitmasks[slot])
+            logits = logits + np.where(here, first, 0.0)
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
     return Candidates(candidates.token_ids, logits)

@@ -2,56 +2,107 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Program
-from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, StepResult
-from decoding.kernels.vector.execute import Candidates, Emptied, run_row
+from decoding.kernels.program import Batch
+from decoding.kernels.result import (
+    EMPTY_SUPPORT,
+    INVALID_LOGITS,
+    ROW,
+    TIES_BEYOND_TOP_N,
+    TOP,
+    StepResult,
+)
+from decoding.kernels.rows import widen
+from decoding.kernels.vector.execute import Candidates, Emptied, apply_program, run_row
 from decoding.kernels.vector.noise import perturb, token_words
 
 Row = NDArray[np.float64]
 
 
-def step(
-    logits: NDArray[np.floating[Any]],
-    raw_logits: NDArray[np.floating[Any]],
-    program: Program,
-    token_ids: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-    prompt_lengths: NDArray[np.int64],
-    seeds: NDArray[np.uint64],
-    greedy: NDArray[np.bool_],
-    top_n: NDArray[np.int64],
-) -> StepResult:
-    """Draw one token a row of `logits` `(batch, vocab)`.
+@dataclass(frozen=True, slots=True)
+class VectorKernel:
+    """`decoding.kernels.backends.Kernel` in NumPy."""
 
-    `raw_logits` are what raw logprobs and ranks are taken from; the same object unless a caller
-    has edited the logits already. The history is `token_ids` `(batch, width)`, valid up to
-    `lengths`, prompts up to `prompt_lengths`. A row's position, which addresses its noise, is its
-    length; row r draws greedily where `greedy[r]`.
-    """
-    result = StepResult.blank(len(logits), 0)
-    tops: list[tuple[NDArray[np.int64], Row, Row]] = []
-    for row in range(len(logits)):
-        raw = raw_logits[row].astype(np.float64)
-        edited = raw if logits is raw_logits else logits[row].astype(np.float64)
-        history = token_ids[row, : lengths[row]]
-        candidates = _candidates(result, row, edited, program, history, int(prompt_lengths[row]))
-        if candidates is None:
-            tops.append(_top(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), 0))
-            continue
-        seed = None if greedy[row] else int(seeds[row])
-        place = choose(candidates, seed, int(lengths[row]))
-        tops.append(_describe(result, row, raw, candidates, place, int(top_n[row])))
-    return result._replace(
-        top_starts=np.cumsum([0, *(len(top[0]) for top in tops)], dtype=np.int64),
-        top_token_ids=np.concatenate([top[0] for top in tops]),
-        top_raw_logprobs=np.concatenate([top[1] for top in tops]),
-        top_processed_logprobs=np.concatenate([top[2] for top in tops]),
-    )
+    batch: Batch
+
+    def step(
+        self,
+        logits: NDArray[Any],
+        raw_logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        token_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int64],
+        *,
+        describe: bool,
+    ) -> StepResult:
+        """Draw one token a row."""
+        rows, tops, start = np.zeros(len(logits), ROW), [np.zeros(0, TOP)], 0
+        for row in range(len(logits)):
+            outcome = rows[row]
+            raw = widen(raw_logits[row]).astype(np.float64)
+            edited = raw if logits is raw_logits else widen(logits[row]).astype(np.float64)
+            history = token_ids[row, : lengths[row]]
+            prompt_length = int(prompt_lengths[row])
+            outcome["top_start"] = start
+            candidates = self._candidates(outcome, row, edited, bitmasks, history, prompt_length)
+            if candidates is None:
+                continue
+            seed = None if self.batch.greedy[row] else int(self.batch.seeds[row])
+            place = choose(candidates, seed, int(lengths[row]))
+            outcome["token_id"] = candidates.token_ids[place]
+            if describe:
+                tops.append(_describe(outcome, raw, candidates, place, int(self.batch.top_n[row])))
+                outcome["top_count"] = len(tops[-1])
+                start += len(tops[-1])
+        return StepResult(rows, np.concatenate(tops))
+
+    def edit(
+        self,
+        logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        token_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int64],
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Run the program alone."""
+        rows = widen(logits).copy()
+        emptied = np.full(len(logits), -1, np.int64)
+        for row in range(len(logits)):
+            history, prompt_length = token_ids[row, : lengths[row]], int(prompt_lengths[row])
+            try:
+                rows[row] = apply_program(
+                    rows[row], self.batch.program, row, bitmasks, history, prompt_length
+                )
+            except Emptied as error:
+                emptied[row] = error.position
+        return rows, emptied
+
+    def _candidates(
+        self,
+        outcome: Any,  # noqa: ANN401 -- a structured scalar
+        row: int,
+        logits: Row,
+        bitmasks: NDArray[np.int32],
+        history: NDArray[np.int32],
+        prompt_length: int,
+    ) -> Candidates | None:
+        invalid = np.flatnonzero(~(logits < np.inf))
+        if len(invalid):
+            _fault(outcome, INVALID_LOGITS, int(invalid[0]), len(invalid))
+        elif logits.max() == -np.inf:
+            _fault(outcome, EMPTY_SUPPORT, -1)
+        else:
+            try:
+                return run_row(logits, self.batch.program, row, bitmasks, history, prompt_length)
+            except Emptied as error:
+                _fault(outcome, EMPTY_SUPPORT, error.position)
+        return None
 
 
 def choose(candidates: Candidates, seed: int | None, position: int) -> int:
@@ -65,59 +116,39 @@ def choose(candidates: Candidates, seed: int | None, position: int) -> int:
     return int(perturb(candidates.logits, words).argmax())
 
 
-def _candidates(
-    result: StepResult,
-    row: int,
-    logits: Row,
-    program: Program,
-    history: NDArray[np.int32],
-    prompt_length: int,
-) -> Candidates | None:
-    invalid = np.flatnonzero(~(logits < np.inf))
-    if len(invalid):
-        _fault(result, row, INVALID_LOGITS, int(invalid[0]), len(invalid))
-    elif logits.max() == -np.inf:
-        _fault(result, row, EMPTY_SUPPORT, -1)
-    else:
-        try:
-            return run_row(logits, program, row, history, prompt_length)
-        except Emptied as emptied:
-            _fault(result, row, EMPTY_SUPPORT, emptied.position)
-    return None
-
-
-def _fault(result: StepResult, row: int, status: int, position: int, count: int = 0) -> None:
-    result.statuses[row] = status
-    result.fault_positions[row] = position
-    result.fault_counts[row] = count
+def _fault(outcome: Any, status: int, position: int, count: int = 0) -> None:  # noqa: ANN401
+    outcome["status"], outcome["fault_position"], outcome["fault_count"] = status, position, count
 
 
 def _describe(
-    result: StepResult, row: int, raw: Row, candidates: Candidates, place: int, top_n: int
-) -> tuple[NDArray[np.int64], Row, Row]:
+    outcome: Any,  # noqa: ANN401 -- a structured scalar
+    raw: Row,
+    candidates: Candidates,
+    place: int,
+    top_n: int,
+) -> NDArray[Any]:
     token_ids = candidates.token_ids
     raw_logprobs = _logprobs(raw, raw[token_ids])
     processed = _logprobs(candidates.logits, candidates.logits)
-    token_id = token_ids[place]
-    result.token_ids[row] = token_id
-    result.raw_logprobs[row] = raw_logprobs[place]
-    result.processed_logprobs[row] = processed[place]
-    result.ranks[row] = 1 + np.count_nonzero(raw > raw[token_id])
-    result.entropies[row] = max(0.0, -float(np.dot(np.exp(processed), processed)))
-    result.support_sizes[row] = len(token_ids)
+    outcome["raw_logprob"] = raw_logprobs[place]
+    outcome["processed_logprob"] = processed[place]
+    outcome["rank"] = 1 + np.count_nonzero(raw > raw[token_ids[place]])
+    outcome["entropy"] = max(0.0, -float(np.dot(np.exp(processed), processed)))
+    outcome["support_size"] = len(token_ids)
     return _top(token_ids, raw_logprobs, processed, top_n)
 
 
-def _top(
-    token_ids: NDArray[np.int64], raw: Row, processed: Row, top_n: int
-) -> tuple[NDArray[np.int64], Row, Row]:
-    """Every candidate at least as likely as the n-th, most likely first."""
-    if top_n == 0 or len(token_ids) == 0:
-        return token_ids[:0], raw[:0], processed[:0]
+def _top(token_ids: NDArray[np.int64], raw: Row, processed: Row, top_n: int) -> NDArray[Any]:
+    """The n likeliest candidates and their ties, most likely first."""
+    if top_n == 0:
+        return np.zeros(0, TOP)
     place = max(0, len(processed) - top_n)
     kept = np.flatnonzero(processed >= np.partition(processed, place)[place])
-    kept = kept[np.argsort(-processed[kept], kind="stable")]
-    return token_ids[kept], raw[kept], processed[kept]
+    kept = kept[np.argsort(-processed[kept], kind="stable")][: top_n + TIES_BEYOND_TOP_N]
+    top = np.empty(len(kept), TOP)
+    top["token_id"] = token_ids[kept]
+    top["raw_logprob"], top["processed_logprob"] = raw[kept], processed[kept]
+    return top
 
 
 def _logprobs(logits: Row, of: Row) -> Row:

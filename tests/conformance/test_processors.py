@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 import decoding.processors
 from decoding.history import History
 from decoding.processors import (
+    Bitmask,
+    BitmaskBias,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -46,6 +48,14 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         ).map(LogitBias),
         [LogitBias({})],
     ),
+    "Bitmask": (
+        lambda n: st.sets(st.integers(0, n + 40)).map(Bitmask.of),
+        [],
+    ),
+    "BitmaskBias": (
+        lambda n: st.builds(BitmaskBias.of, st.sets(st.integers(0, n + 40)), st.floats(-9, 9)),
+        [BitmaskBias.of([0, 1], 0.0)],
+    ),
 }
 
 
@@ -78,7 +88,7 @@ def test_neutral_is_the_same_object(name: str, batch: tuple[Any, History]) -> No
         assert not [item for item in neutral.lower() if item.first < 10**6]
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"LogitBias"}))
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"LogitBias", "Bitmask", "BitmaskBias"}))
 def test_an_all_masked_row_passes_through(name: str) -> None:
     dead = np.full((1, 5), -np.inf, np.float32)
     history = History.of([[1]], [[2]])

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode, assemble
+from decoding.kernels.program import Batch, Instruction, Opcode, assemble, fit_bitmasks, words_of
 from decoding.kernels.reference import step as reference
 from decoding.kernels.reference.processors import probabilities
 from decoding.kernels.result import OK
-from decoding.kernels.vector.step import step
+from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.sampling import BatchSampler, Sample, Sampler
 from decoding.testing import laws, strategies
@@ -37,7 +37,7 @@ def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruc
     """Every parameter moved; a cut's fraction stays below 1."""
     return [
         item._replace(first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf))
-        if item.opcode not in (Opcode.TOP_K, Opcode.LOGIT_BIAS)
+        if item.opcode not in (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK)
         else item
         for item in instructions
     ]
@@ -46,12 +46,13 @@ def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruc
 def by_reference(
     row: np.ndarray[Any, Any], instructions: tuple[Instruction, ...], history: History, index: int
 ) -> list[float]:
-    """The reference's row; assumes that it is outside the rounding band."""
+    """The reference's row; assumes that it has a token left, and is outside the rounding band."""
     prompt, generated = history.prompt(index).tolist(), history.generated(index).tolist()
     values = row.astype(np.float64)
     result = values.tolist()
     for item in instructions:
         before, result = result, reference.run(result, [item], prompt, generated)
+        assume(max(result) > -math.inf)
         if item.opcode == Opcode.TYPICAL_P:
             assume(the_cut_is_clear(before, result))
     support = [z > -math.inf for z in result]
@@ -95,43 +96,40 @@ def test_a_step_equals_the_reference(data: st.DataObject, batch: tuple[Any, Hist
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=size, max_size=size))
     greedy = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
     top_n = data.draw(st.lists(st.integers(0, 6), min_size=size, max_size=size))
-    result = step(
+    program = assemble(programs)
+    ready = Batch(program, np.array(seeds, np.uint64), np.array(greedy), np.array(top_n, np.int64))
+    result = VectorKernel(ready).step(
         logits,
         logits,
-        assemble(programs),
+        fit_bitmasks(list(program.bitmasks), words_of(vocab_size)),
         history.token_ids,
         history.lengths,
         history.prompt_lengths,
-        np.array(seeds, np.uint64),
-        np.array(greedy),
-        np.array(top_n, np.int64),
+        describe=True,
     )
     for row in range(size):
-        assert result.statuses[row] == OK
+        got = result.rows[row]
+        assert got["status"] == OK
         seed = None if greedy[row] else seeds[row]
         raw = logits[row].astype(np.float64).tolist()
         position = int(history.lengths[row])
         want = reference.step(raw, expected[row], seed=seed, position=position, top_n=top_n[row])
-        assert result.support_sizes[row] == want.support_size
-        assert abs(result.entropies[row] - want.entropy) < 1e-9 * max(1.0, want.support_size)
-        if result.token_ids[row] != want.token_id:
+        assert got["support_size"] == want.support_size
+        assert abs(got["entropy"] - want.entropy) < 1e-9 * max(1.0, want.support_size)
+        if got["token_id"] != want.token_id:
             # Only a tie of the perturbed scores to within rounding may be broken differently.
-            assert near_tie(
-                expected[row], int(result.token_ids[row]), want.token_id, seed, position
-            )
+            assert near_tie(expected[row], int(got["token_id"]), want.token_id, seed, position)
             continue
-        assert_close(result.raw_logprobs[row], want.raw_logprob)
-        assert_close(result.processed_logprobs[row], want.processed_logprob)
-        assert result.ranks[row] == want.rank
-        top = slice(result.top_starts[row], result.top_starts[row + 1])
-        if result.top_token_ids[top].tolist() == [token_id for token_id, _, _ in want.top]:
-            for got, (_, _, logprob) in zip(
-                result.top_processed_logprobs[top], want.top, strict=True
-            ):
-                assert_close(got, logprob)
+        assert_close(got["raw_logprob"], want.raw_logprob)
+        assert_close(got["processed_logprob"], want.processed_logprob)
+        assert got["rank"] == want.rank
+        top = result.top[got["top_start"] : got["top_start"] + got["top_count"]]
+        if top["token_id"].tolist() == [token_id for token_id, _, _ in want.top]:
+            for found, (_, _, logprob) in zip(top["processed_logprob"], want.top, strict=True):
+                assert_close(found, logprob)
         else:
-            assert abs(len(want.top) - (top.stop - top.start)) <= want.support_size
-            logprobs = result.top_processed_logprobs[top]
+            assert abs(len(want.top) - len(top)) <= want.support_size
+            logprobs = top["processed_logprob"]
             assert all(logprobs[:-1] >= logprobs[1:])
 
 

@@ -16,6 +16,8 @@ from decoding.kernels.vector.execute import run_row
 from decoding.kernels.vector.noise import perturb
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.processors import (
+    Bitmask,
+    BitmaskBias,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -38,7 +40,8 @@ def law(pipeline: Pipeline) -> Any:
     (fused,) = pipeline.segments
     assert isinstance(fused, Fused)
     prompt_length = int(HISTORY.prompt_lengths[0])
-    left = run_row(ROW, assemble([fused.instructions]), 0, HISTORY.row(0), prompt_length)
+    program = assemble([fused.instructions])
+    left = run_row(ROW, program, 0, program.bitmasks, HISTORY.row(0), prompt_length)
     result = np.zeros(len(ROW))
     result[left.token_ids] = law_of_argmax(perturb, left.logits)
     return result
@@ -65,6 +68,8 @@ PROCESSORS = [
     FrequencyPenalty(0.5),
     PresencePenalty(0.75),
     LogitBias({1: 2.0, 3: -math.inf}),
+    Bitmask.of([0, 1, 2, 3, 5, 7]),
+    BitmaskBias.of([1, 4, 6], 0.8),
 ]
 
 

@@ -1,0 +1,129 @@
+"""Masks and biases over any set of tokens, packed one bit a token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode, words_of
+from decoding.kernels.vector import dense, edits
+from decoding.typing import Logits
+
+
+def pack(token_ids: Iterable[int]) -> bytes:
+    """The bitmask of some tokens: bit i % 32 of little-endian 32-bit word i // 32 is token i.
+
+    >>> pack([0, 33]).hex()
+    '0100000002000000'
+    """
+    chosen = sorted(set(token_ids))
+    if chosen:
+        require("token_ids", chosen[0], chosen[0] >= 0, ">= 0")
+    bits = np.zeros(32 * words_of(chosen[-1] + 1) if chosen else 0, np.bool_)
+    bits[chosen] = True
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Bitmask:
+    """Keep only the tokens whose bit is set.
+
+        keep i  <=>  bit i % 32 of word i // 32 is set
+
+    packed: 32-bit little-endian words, as `pack` makes them; tokens beyond them do not stay. No
+    value is neutral.
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched. A row may end
+    empty. Raises `ParameterError` at construction for a length that is no multiple of 4. Source:
+    the packing of xgrammar and llguidance.
+
+    >>> Bitmask.of([1])(np.zeros((1, 3)), History.empty(1))
+    array([[-inf,   0., -inf]])
+    """
+
+    packed: bytes
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = len(self.packed) % 4 == 0
+        require("packed", len(self.packed), legal, "a whole number of 4-byte words")
+
+    @classmethod
+    def of(cls, token_ids: Iterable[int]) -> Bitmask:
+        """The mask that keeps these tokens."""
+        return cls(pack(token_ids))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        kept = edits.in_bitmask(np.arange(logits.shape[1]), _words(self.packed))
+        return dense.keep(logits, lambda _: kept)
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction."""
+        return (Instruction(Opcode.BITMASK, bitmask=_words(self.packed)),)
+
+
+@dataclass(frozen=True, slots=True)
+class BitmaskBias:
+    """Add a constant to the logits of the tokens whose bit is set.
+
+        logits[i] + bias · [bit i % 32 of word i // 32 is set]
+
+    packed: as for `Bitmask`; tokens beyond the words are left alone.
+    bias: finite; 0 is neutral.
+    logits: `(batch, vocab)` float; −inf stays. Raises `ParameterError` at construction. Source: the
+    green list of Kirchenbauer et al. 2023, "A Watermark for Large Language Models",
+    arXiv:2301.10226.
+
+    >>> BitmaskBias.of([1], 2.0)(np.zeros((1, 3)), History.empty(1))
+    array([[0., 2., 0.]])
+    """
+
+    packed: bytes
+    bias: float
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = len(self.packed) % 4 == 0
+        require("packed", len(self.packed), legal, "a whole number of 4-byte words")
+        require("bias", self.bias, math.isfinite(self.bias), "finite")
+
+    @classmethod
+    def of(cls, token_ids: Iterable[int], bias: float) -> BitmaskBias:
+        """The bias of these tokens."""
+        return cls(pack(token_ids), bias)
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.bias == 0.0:
+            return logits
+        biased = edits.in_bitmask(np.arange(logits.shape[1]), _words(self.packed))
+        return dense.edit(logits, lambda _, row: row + np.where(biased, self.bias, 0.0))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.bias == 0.0:
+            return ()
+        return (Instruction(Opcode.BITMASK_BIAS, self.bias, bitmask=_words(self.packed)),)
+
+
+def _words(packed: bytes) -> NDArray[np.int32]:
+    return np.frombuffer(packed, "<i4").astype(np.int32, copy=False)

@@ -1,0 +1,106 @@
+"""What comes before the last kernel call: fused runs, and processors that only Python knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from decoding.errors import EmptySupportError, ProcessorError, ShapeError
+from decoding.history import History
+from decoding.kernels.backends import Backend, Kernel, open_kernel
+from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
+from decoding.logits import as_logits
+from decoding.pipeline import Fused, Segment
+from decoding.typing import DynamicBitmask, Logits, Processor
+
+
+class Stages:
+    """The segments of one row's pipeline, but for its last: logits `(1, vocab)` to logits.
+
+    Raises, when called:
+        EmptySupportError: a stage left no token.
+        ProcessorError: a processor broke its contract.
+    """
+
+    def __init__(self, segments: Sequence[Segment], row: int) -> None:
+        self._row = row
+        self._stages = [
+            _FusedStage(segment, row) if isinstance(segment, Fused) else segment
+            for segment in segments
+            if not isinstance(segment, Fused) or segment.instructions
+        ]
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        """The row after every stage."""
+        for stage in self._stages:
+            if isinstance(stage, _FusedStage):
+                logits = stage(logits, history)
+            else:
+                logits = run_processor(stage, logits, history, self._row)
+        return logits
+
+
+class _FusedStage:
+    """Instructions that one kernel call runs."""
+
+    def __init__(self, segment: Fused, row: int) -> None:
+        self._segment, self._row = segment, row
+        self._program = assemble([segment.instructions])
+        nobody = np.zeros(1, np.int64)
+        batch = Batch(self._program, nobody.astype(np.uint64), nobody == 0, nobody)
+        self._kernel: Kernel = open_kernel(batch, Backend.NUMPY)
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        owners = self._segment.processors
+        bitmasks = list(self._program.bitmasks)
+        for slot, owner in zip(self._program.slots, owners, strict=True):
+            if isinstance(owner, DynamicBitmask):
+                bitmasks[slot] = owner.bitmask(history)
+        edited, emptied = self._kernel.edit(
+            logits,
+            fit_bitmasks(bitmasks, words_of(logits.shape[1])),
+            history.token_ids,
+            history.lengths,
+            history.prompt_lengths,
+        )
+        if emptied[0] >= 0:
+            raise EmptySupportError(self._row, repr(owners[emptied[0]]), _steps(history))
+        return edited
+
+
+def run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:
+    """A processor that only Python knows, held to its contract, on one row `(1, vocab)`.
+
+    Raises:
+        EmptySupportError: it left no token.
+        ProcessorError: it raised, or what it returned is no legal edit of the row.
+    """
+    given = logits.view()
+    given.flags.writeable = False
+    generated = _steps(history)
+
+    def broken(problem: str) -> ProcessorError:
+        return ProcessorError(repr(processor), problem, row, generated)
+
+    try:
+        returned = processor(given, history)
+    except Exception as error:
+        raise broken(f"raised {type(error).__name__}: {error}") from error
+    try:
+        result = as_logits(returned)
+    except ShapeError as error:
+        raise broken(f"must return logits: {error}") from error
+    if result.shape != logits.shape:
+        raise broken(f"must return logits of shape {logits.shape}, got {result.shape}")
+    if not (result < np.inf).all():
+        raise broken("must return finite logits or -inf, got NaN or +inf")
+    if (np.isneginf(logits) & ~np.isneginf(result)).any():
+        raise broken("must not bring an impossible token back to life")
+    if not (result > -np.inf).any() and (logits > -np.inf).any():
+        raise EmptySupportError(row, repr(processor), generated)
+    return result
+
+
+def _steps(history: History) -> int:
+    return int(history.lengths[0] - history.prompt_lengths[0])

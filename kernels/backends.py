@@ -1,0 +1,85 @@
+"""Which implementation serves which batch: the one place that knows them all.
+
+    NUMPY   arrays on the host; always there
+    NUMBA   arrays on the host; compiled, ready some time after the process has started
+    TORCH   tensors on any device
+    TRITON  tensors on a CUDA device
+
+All draw the same token from the same bits, outside the rounding band that their tests state.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.program import Batch
+from decoding.kernels.result import StepResult
+from decoding.kernels.vector.step import VectorKernel
+
+
+class Backend(StrEnum):
+    """An implementation of the decoding step."""
+
+    NUMPY = "numpy"
+    NUMBA = "numba"
+    TORCH = "torch"
+    TRITON = "triton"
+
+
+class Kernel(Protocol):
+    """A batch made ready to run: its program, and whatever memory it needs, allocated once.
+
+    logits: `(batch, vocab)`: on the host NumPy arrays as `decoding.kernels.rows` describes them,
+    elsewhere torch tensors. bitmasks: `(slots, words_of(vocab))`, this step's operands of the
+    program. The history is `token_ids` `(batch, width)`, valid up to `lengths`, prompts up to
+    `prompt_lengths`. A row's position, which addresses its noise, is its length.
+    """
+
+    def step(
+        self,
+        logits: Any,  # noqa: ANN401 -- an array or a tensor
+        raw_logits: Any,  # noqa: ANN401
+        bitmasks: NDArray[np.int32],
+        token_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int64],
+        *,
+        describe: bool,
+    ) -> StepResult:
+        """Run the program, draw one token a row, and describe the draw if asked to.
+
+        raw_logits: what raw logprobs and ranks are taken from: `logits` itself, unless a caller
+        has edited these already.
+        """
+        ...
+
+    def edit(
+        self,
+        logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        token_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int64],
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Run the program alone: the rows it leaves, half precision widened to float32.
+
+        The second array names each row's instruction that removed its last token, −1 for none.
+        """
+        ...
+
+
+def open_kernel(batch: Batch, backend: Backend) -> Kernel:
+    """The batch, ready to run on a backend.
+
+    Raises:
+        ImportError: the backend's package is not installed.
+    """
+    match backend:
+        case Backend.NUMPY:
+            return VectorKernel(batch)
+        case _:
+            raise ImportError(f"the backend {backend} is not there yet")
