@@ -81,5 +81,9 @@ def open_kernel(batch: Batch, backend: Backend) -> Kernel:
     match backend:
         case Backend.NUMPY:
             return VectorKernel(batch)
+        case Backend.TORCH:
+            from decoding.kernels.tensor.kernel import TensorKernel
+
+            return TensorKernel(batch)
         case _:
             raise ImportError(f"the backend {backend} is not there yet")

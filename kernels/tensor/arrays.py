@@ -1,0 +1,57 @@
+"""Host arrays and tensors, as tensors on the device where a step runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
+
+_WITHOUT_FLOAT64 = ("mps",)
+
+
+def as_tensor(rows: Any) -> Tensor:  # noqa: ANN401 -- an array or a tensor
+    """Rows as `decoding.kernels.rows` describes them, by pointer; a tensor is itself."""
+    if isinstance(rows, Tensor):
+        return rows.detach()
+    if rows.dtype == FLOAT16_BITS:
+        return borrow(rows).view(torch.float16)
+    if rows.dtype == BFLOAT16_BITS:
+        return borrow(rows.view(np.int16)).view(torch.bfloat16)
+    return borrow(rows)
+
+
+def borrow(array: NDArray[Any]) -> Tensor:
+    """A host array's memory as a tensor, which nobody here writes to.
+
+    Only an array with a negative stride, which no tensor can have, is copied.
+    """
+    if any(stride < 0 for stride in array.strides):
+        return torch.from_numpy(array.copy())
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Borrowed(array)))
+
+
+def upload(array: NDArray[Any], device: torch.device) -> Tensor:
+    """A host array on a device, without waiting for what the device still has to do.
+
+    The array must stay as it is until the step's results have been copied back.
+    """
+    return borrow(array).to(device, non_blocking=True)
+
+
+def working_device(device: torch.device) -> torch.device:
+    """Where rows of a device are run: there, or on the host if the device has no float64."""
+    return torch.device("cpu") if device.type in _WITHOUT_FLOAT64 else device
+
+
+class _Borrowed:
+    """Memory that must not be written to, without the flag that makes torch warn of it."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+        self._owner = array

@@ -1,0 +1,157 @@
+"""Rows that run the same opcodes, side by side: their operands as columns on a device."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from decoding.kernels.program import Batch, Opcode, Program
+from decoding.kernels.tensor.arrays import upload
+
+_LIMIT = sys.float_info.max
+_LONGEST = 2.0**31
+_READS_HISTORY = (
+    Opcode.REPETITION_PENALTY,
+    Opcode.FREQUENCY_PENALTY,
+    Opcode.PRESENCE_PENALTY,
+)
+
+
+class Operation(NamedTuple):
+    """One instruction of every row of a group.
+
+    Tensors have one row a row: `first` and `second` `(rows, 1)`, slots `(rows,)`, the sparse
+    operand `(rows, most)`, of which `present` says what is the row's own. The rest is known to the
+    host: `most`, the largest k of a top-k; whether some row cuts ties; whether the instruction
+    could push a finite logit out of float64, or remove the last token of a row.
+    """
+
+    opcode: Opcode
+    first: Tensor
+    second: Tensor
+    slots: Tensor
+    token_ids: Tensor
+    values: Tensor
+    present: Tensor
+    most: int
+    cuts_ties: bool
+    may_overflow: bool
+    may_empty: bool
+
+
+class Group(NamedTuple):
+    """The rows of a batch that run the same opcodes and are all greedy or all not.
+
+    seeds: the low and the high 32 bits, `(rows, 1)`; None where the rows are greedy.
+    """
+
+    rows: NDArray[np.int64]
+    places: Tensor | None
+    """The rows on the device; None where they are the whole batch."""
+    operations: tuple[Operation, ...]
+    seeds: tuple[Tensor, Tensor] | None
+    top_n: Tensor
+    most_top_n: int
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The group's part of something that has one row a row of the batch."""
+        return tensor if self.places is None else tensor.index_select(0, self.places)
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether the programs look at what the rows have seen."""
+        return any(operation.opcode in _READS_HISTORY for operation in self.operations)
+
+
+def groups_of(batch: Batch, rows: Iterable[int], device: torch.device, reach: float) -> list[Group]:
+    """The given rows of a batch by what they run; `reach` bounds their finite logits."""
+    program = batch.program
+    alike: dict[tuple[bool, bytes], list[int]] = {}
+    for row in rows:
+        opcodes = program.opcodes[program.row_starts[row] : program.row_starts[row + 1]]
+        alike.setdefault((bool(batch.greedy[row]), opcodes.tobytes()), []).append(row)
+    return [_group(batch, np.array(members, np.int64), device, reach) for members in alike.values()]
+
+
+def _group(batch: Batch, rows: NDArray[np.int64], device: torch.device, reach: float) -> Group:
+    operations = []
+    starts = batch.program.row_starts
+    for position in range(starts[rows[0] + 1] - starts[rows[0]]):
+        operation, reach = _operation(batch.program, starts[rows] + position, device, reach)
+        operations.append(operation)
+    whole = len(rows) == len(batch.seeds)
+    seeds = batch.seeds[rows, np.newaxis]
+    return Group(
+        rows,
+        None if whole else upload(rows, device),
+        tuple(operations),
+        None
+        if batch.greedy[rows[0]]
+        else (
+            upload((seeds & np.uint64(0xFFFFFFFF)).astype(np.int64), device),
+            upload((seeds >> np.uint64(32)).astype(np.int64), device),
+        ),
+        upload(batch.top_n[rows, np.newaxis], device),
+        int(batch.top_n[rows].max()),
+    )
+
+
+def _operation(
+    program: Program, indices: NDArray[np.int64], device: torch.device, reach: float
+) -> tuple[Operation, float]:
+    """The instructions at `indices`, and the bound of the logits that they leave."""
+    opcode = Opcode(program.opcodes[indices[0]])
+    first, second = program.operands[indices, :1], program.operands[indices, 1:]
+    starts, ends = program.sparse_starts[indices], program.sparse_starts[indices + 1]
+    entries = starts[:, np.newaxis] + np.arange((ends - starts).max())
+    present = entries < ends[:, np.newaxis]
+    entries = np.where(present, entries, 0)
+    values = program.sparse_values[entries]
+    left = _reach(opcode, first, values[present], reach)
+    may_overflow = left > _LIMIT / 4
+    bans = opcode == Opcode.BITMASK or bool(np.isneginf(values[present]).any())
+    operation = Operation(
+        opcode,
+        # The logarithm is taken here, so that it is the same number on every device.
+        upload(np.log(first) if opcode == Opcode.MIN_P else first, device),
+        upload(second, device),
+        upload(program.slots[indices].astype(np.int64), device),
+        upload(program.sparse_token_ids[entries].astype(np.int64), device),
+        upload(values, device),
+        upload(present, device),
+        int(min(first.max(), _LONGEST)) if opcode == Opcode.TOP_K else 0,
+        opcode == Opcode.TOP_K and bool((second != 1.0).any()),
+        may_overflow,
+        bans or (may_overflow and opcode in _EDITS),
+    )
+    return operation, min(left, _LIMIT)
+
+
+_EDITS = (*_READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
+"""What moves a logit without bringing it back where that overflows."""
+
+
+def _reach(
+    opcode: Opcode, first: NDArray[np.float64], values: NDArray[np.float64], reach: float
+) -> float:
+    """The bound of the finite logits after an instruction, where it was `reach` before."""
+    smallest, largest = float(first.min()), float(np.abs(first).max())
+    match opcode:
+        case Opcode.TEMPERATURE:
+            return reach / smallest
+        case Opcode.REPETITION_PENALTY:
+            return reach * max(largest, 1.0 / smallest)
+        case Opcode.FREQUENCY_PENALTY:
+            return reach + largest * _LONGEST
+        case Opcode.PRESENCE_PENALTY | Opcode.BITMASK_BIAS:
+            return reach + largest
+        case Opcode.LOGIT_BIAS:
+            return reach + float(np.abs(values[values > -np.inf]).max(initial=0.0))
+        case _:
+            return reach

@@ -1,0 +1,239 @@
+"""What every backend is held to: the float64 reference, and the tokens that NumPy's kernels draw.
+
+Rounding band: where a cut lies so near a token that moving every parameter and logit by 10⁻⁹
+changes the reference's own support, either side of the cut is right and the example is passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from decoding.history import History
+from decoding.kernels.backends import Kernel
+from decoding.kernels.program import (
+    Batch,
+    Instruction,
+    Opcode,
+    Program,
+    assemble,
+    fit_bitmasks,
+    words_of,
+)
+from decoding.kernels.reference import step as reference
+from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.reference.processors import probabilities
+from decoding.kernels.result import OK, StepResult
+from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
+from decoding.kernels.vector.dense import narrow
+from decoding.kernels.vector.step import VectorKernel
+from decoding.pipeline import Fused, Pipeline
+from decoding.testing import strategies
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+OpenKernel = Callable[[Batch], Kernel]
+"""Makes a batch ready: the class of a backend's kernel is one."""
+
+_CUTS = (Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
+_NUDGE = 1e-9
+_TIE = 1e-12
+"""How near, relatively, two perturbed scores must be for two backends to draw different tokens."""
+
+
+def instructions_of(pipeline: Pipeline) -> tuple[Instruction, ...]:
+    (fused,) = pipeline.segments
+    assert isinstance(fused, Fused)
+    return fused.instructions
+
+
+def rows_of(logits: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
+    """Logits rounded to a dtype, as `decoding.kernels.rows` describes it; finite stays finite."""
+    if dtype == "bfloat16":
+        bits = logits.astype(np.float32).view(np.uint32)
+        bits = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+        return (bits >> np.uint32(16)).astype(BFLOAT16_BITS)
+    rounded = narrow(logits.astype(np.float64), np.dtype(dtype))
+    return rounded.view(FLOAT16_BITS) if dtype == "float16" else rounded
+
+
+def bitmasks_for(program: Program, vocab_size: int) -> np.ndarray[Any, Any]:
+    return fit_bitmasks(list(program.bitmasks), words_of(vocab_size))
+
+
+def run_step(
+    kernel: Kernel, program: Program, logits: Any, history: History, *, describe: bool = True
+) -> StepResult:
+    """A step whose raw logits are the logits, and whose bitmasks are the program's own."""
+    return kernel.step(
+        logits,
+        logits,
+        bitmasks_for(program, logits.shape[1]),
+        history.token_ids,
+        history.lengths,
+        history.prompt_lengths,
+        describe=describe,
+    )
+
+
+def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruction]:
+    """Every parameter moved; a cut's fraction stays below 1."""
+    return [
+        item._replace(first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf))
+        if item.opcode not in (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK)
+        else item
+        for item in instructions
+    ]
+
+
+def by_reference(
+    row: np.ndarray[Any, Any], instructions: tuple[Instruction, ...], history: History, index: int
+) -> list[float]:
+    """The reference's row; assumes that it has a token left, and is outside the rounding band."""
+    prompt, generated = history.prompt(index).tolist(), history.generated(index).tolist()
+    values = row.astype(np.float64)
+    result = values.tolist()
+    for item in instructions:
+        before, result = result, reference.run(result, [item], prompt, generated)
+        assume(max(result) > -math.inf)
+        if item.opcode == Opcode.TYPICAL_P:
+            assume(the_cut_is_clear(before, result))
+    support = [z > -math.inf for z in result]
+    for direction in (-_NUDGE, _NUDGE):
+        # Equal logits move together, so that ties stay ties.
+        wave = np.sin(1e6 * np.maximum(values, -1e300))
+        moved = values + direction * wave
+        parameters = nudged(instructions, 1.0 + direction)
+        other = reference.run(moved.tolist(), parameters, prompt, generated)
+        assume([z > -math.inf for z in other] == support)
+    return result
+
+
+def the_cut_is_clear(before: list[float], after: list[float]) -> bool:
+    """Whether no token but its equals is as typical, to within the band, as the last one kept.
+
+    Two nearly equal tokens lie on either side of the entropy at the same distance, to second order.
+    """
+    probs = probabilities(before)
+    alive = [index for index, prob in enumerate(probs) if prob > 0.0]
+    entropy = -math.fsum(probs[index] * math.log(probs[index]) for index in alive)
+    distance = {index: abs(-math.log(probs[index]) - entropy) for index in alive}
+    last = max((index for index in alive if after[index] > -math.inf), key=distance.__getitem__)
+    return all(
+        abs(distance[index] - distance[last]) > _NUDGE or before[index] == before[last]
+        for index in alive
+    )
+
+
+def check_step(open_kernel: OpenKernel, dtype: str, data: st.DataObject) -> None:
+    """One step of a drawn batch equals the reference's, row by row."""
+    logits, history = data.draw(strategies.batches())
+    size, vocab_size = logits.shape
+    programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
+    rows = rows_of(logits, dtype)
+    wide = widen(rows).astype(np.float64)
+    expected = [by_reference(wide[row], programs[row], history, row) for row in range(size)]
+    seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=size, max_size=size))
+    greedy = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
+    top_n = data.draw(st.lists(st.integers(0, 6), min_size=size, max_size=size))
+    program = assemble(programs)
+    ready = Batch(program, np.array(seeds, np.uint64), np.array(greedy), np.array(top_n, np.int64))
+    kernel = open_kernel(ready)
+    result = run_step(kernel, program, rows, history)
+    tokens = result.rows["token_id"].tolist()
+    for row in range(size):
+        seed = None if greedy[row] else seeds[row]
+        position = int(history.lengths[row])
+        want = reference.step(
+            wide[row].tolist(), expected[row], seed=seed, position=position, top_n=top_n[row]
+        )
+        check_row(result, row, want, expected[row], seed=seed, position=position)
+    assert run_step(kernel, program, rows, history, describe=False).rows["token_id"].tolist() == (
+        tokens
+    )
+
+
+def check_row(
+    result: StepResult,
+    row: int,
+    want: reference.RowResult,
+    expected: list[float],
+    *,
+    seed: int | None,
+    position: int,
+) -> None:
+    """One row of a result against the reference's, which drew from the row `expected`."""
+    got = result.rows[row]
+    assert got["status"] == OK
+    assert got["support_size"] == want.support_size
+    assert abs(got["entropy"] - want.entropy) < 1e-9 * max(1.0, want.support_size)
+    if got["token_id"] != want.token_id:
+        # Only a tie of the perturbed scores to within rounding may be broken differently.
+        gap = relative_gap(expected, int(got["token_id"]), want.token_id, seed, position)
+        assert gap <= 1e-9
+        return
+    assert_close(got["raw_logprob"], want.raw_logprob)
+    assert_close(got["processed_logprob"], want.processed_logprob)
+    assert got["rank"] == want.rank
+    top = result.top[got["top_start"] : got["top_start"] + got["top_count"]]
+    if top["token_id"].tolist() == [token_id for token_id, _, _ in want.top]:
+        for found, (_, raw_logprob, logprob) in zip(top, want.top, strict=True):
+            assert_close(found["raw_logprob"], raw_logprob)
+            assert_close(found["processed_logprob"], logprob)
+    else:
+        assert abs(len(want.top) - len(top)) <= want.support_size
+        logprobs = top["processed_logprob"]
+        assert all(logprobs[:-1] >= logprobs[1:])
+
+
+def assert_close(got: float, want: float) -> None:
+    assert abs(got - want) <= 1e-9 * max(1.0, abs(want))
+
+
+def relative_gap(
+    row: list[float], first: int, second: int, seed: int | None, position: int
+) -> float:
+    """How far the scores of two tokens lie apart, of 1 or of the first score if that is more."""
+
+    def score(token_id: int) -> float:
+        noise = 0.0 if seed is None else gumbel(token_word(seed, position, token_id))
+        return row[token_id] + noise
+
+    return abs(score(first) - score(second)) / max(1.0, abs(score(first)))
+
+
+def check_tokens(
+    open_kernel: OpenKernel, pipeline: Pipeline, *, part: int, batches: int, size: int = 1000
+) -> None:
+    """Batches of random rows, seeds and positions draw what NumPy's kernels draw.
+
+    Two tokens may differ only where the reference's perturbed scores tie to within 10⁻¹². Parts
+    are drawn independently of each other.
+    """
+    generator = np.random.default_rng(part)
+    vocab_size, width = 50, 64
+    instructions = instructions_of(pipeline)
+    program = assemble([instructions] * size)
+    nobody = np.zeros(size, np.int64)
+    for _ in range(batches):
+        logits = (generator.standard_normal((size, vocab_size)) * 3.0).astype(np.float32)
+        seeds = generator.integers(0, 2**64, size, np.uint64)
+        lengths = generator.integers(0, width + 1, size)
+        token_ids = generator.integers(0, vocab_size, (size, width)).astype(np.int32)
+        history = History(token_ids, lengths, lengths // 2)
+        ready = Batch(program, seeds, nobody > 0, nobody)
+        got, want = (
+            run_step(kernel, program, logits, history, describe=False).rows["token_id"].copy()
+            for kernel in (open_kernel(ready), VectorKernel(ready))
+        )
+        for row in np.flatnonzero(got != want).tolist():
+            prompt, generated = history.prompt(row).tolist(), history.generated(row).tolist()
+            values = logits[row].astype(np.float64).tolist()
+            left = reference.run(values, instructions, prompt, generated)
+            seed, position = int(seeds[row]), int(lengths[row])
+            assert relative_gap(left, int(got[row]), int(want[row]), seed, position) <= _TIE

@@ -1,0 +1,112 @@
+"""The torch kernels against the float64 reference, and their tokens against NumPy's.
+
+The rounding band within which they may differ is that of `backend_oracle`: like NumPy's they
+calculate in float64, and only the order of their sums is another.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from backend_oracle import (
+    DTYPES,
+    bitmasks_for,
+    by_reference,
+    check_step,
+    check_tokens,
+    instructions_of,
+    rows_of,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decoding.kernels.program import Batch, assemble
+from decoding.kernels.rows import widen
+from decoding.pipeline import chain
+from decoding.processors import (
+    FrequencyPenalty,
+    LogitBias,
+    MinP,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    TypicalP,
+)
+from decoding.testing import strategies
+
+pytest.importorskip("torch")
+
+from decoding.kernels.tensor.kernel import TensorKernel
+
+PIPELINES = {
+    "plain": chain(),
+    "chain": chain(
+        RepetitionPenalty(1.2), FrequencyPenalty(0.3), Temperature(0.8), TopK(20), TopP(0.9)
+    ),
+    "others": chain(LogitBias({3: 2.0}), TypicalP(0.9), MinP(0.01), Temperature(1.3)),
+}
+
+
+@settings(
+    suppress_health_check=[HealthCheck.filter_too_much],
+    max_examples=max(300, settings().max_examples),
+)
+@given(
+    data=st.data(),
+    dtype=st.sampled_from(DTYPES),
+    # Rows here are short: a capacity below their width is what sends them down every path.
+    capacity=st.sampled_from([1, 2, 5, 1024]),
+)
+def test_a_step_equals_the_reference(data: st.DataObject, dtype: str, capacity: int) -> None:
+    check_step(lambda batch: TensorKernel(batch, capacity=capacity), dtype, data)
+
+
+@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@given(data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_an_edit_equals_the_reference(data: st.DataObject, dtype: str) -> None:
+    logits, history = data.draw(strategies.batches())
+    size, vocab_size = logits.shape
+    programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
+    rows = rows_of(logits, dtype)
+    wide = widen(rows)
+    expected = np.array(
+        [by_reference(wide[row], programs[row], history, row) for row in range(size)]
+    )
+    program = assemble(programs)
+    nobody = np.zeros(size, np.int64)
+    kernel = TensorKernel(Batch(program, nobody.astype(np.uint64), nobody == 0, nobody))
+    edited, emptied = kernel.edit(
+        rows,
+        bitmasks_for(program, vocab_size),
+        history.token_ids,
+        history.lengths,
+        history.prompt_lengths,
+    )
+    assert emptied.tolist() == [-1] * size
+    assert edited.dtype == wide.dtype
+    assert not np.shares_memory(edited, rows)
+    assert np.array_equal(np.isneginf(edited), np.isneginf(expected))
+    alive = expected > -np.inf
+    limit = float(np.finfo(wide.dtype).max)
+    want = np.clip(expected[alive], -limit, limit)
+    band = 1e-9 if wide.dtype == np.float64 else 1e-6
+    assert np.allclose(edited[alive], want, rtol=band, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("name", ["plain", "chain"])
+def test_tokens_equal_those_of_numpy(name: str, part: int) -> None:
+    check_tokens(TensorKernel, PIPELINES[name], part=part, batches=50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capacity", [8, 1024])
+def test_tokens_equal_those_of_numpy_at_any_capacity(capacity: int) -> None:
+    check_tokens(
+        lambda batch: TensorKernel(batch, capacity=capacity),
+        PIPELINES["others"],
+        part=2,
+        batches=10,
+    )
