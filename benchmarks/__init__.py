@@ -1,0 +1,20 @@
+"""Measures the library against its peers; run from the checkout, never installed.
+
+python -m benchmarks.hot_loop    one decoding step, ours and peers
+python -m benchmarks.engine      the loop around it
+python -m benchmarks.tables      README.md's tables, from the two results
+"""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+# `python -m` puts the checkout on the path, where the folder `kernels` would pass for the package
+# of that name that transformers looks for. This one is found through its own path from here on.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+# NumPy's dot products would take every core; it reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,0 +1,162 @@
+"""README.md's tables, from `results/hot_loop.json` and `results/engine.json`.
+
+Rewrites what stands between the two markers. With `--print` it shows that instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks import RESULTS, ROOT
+from benchmarks.results import TWO_THREADS, Figures, Place
+from benchmarks.workloads import MIXED, WORKLOADS
+
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+README = ROOT / "README.md"
+FILES = ("hot_loop.json", "engine.json")
+
+_PEERS = {"llama_cpp": "llama.cpp", "transformers": "transformers", "mlx": "mlx-lm"}
+_DESCRIPTIONS = {
+    "greedy": "greedy, the token alone",
+    "temperature": "temperature 0.8",
+    "min_p": "temperature 0.8, min-p 0.05",
+    "chain": "repetition penalty 1.1 over 512 tokens, temperature 0.8, top-k 50, top-p 0.9",
+    "top_p": "temperature 0.8, top-p 0.9",
+    "typical": "typical-p 0.9",
+    "everything": "the chain, two penalties, 100 biases, a watermark's bias, a grammar's mask",
+}
+_LOOP = (
+    "The whole loop, microseconds a token: parameters, history, text, stops, details and events,"
+    " with a forward pass that costs nothing:"
+)
+
+
+def render(hot_loop: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+    """All that stands between the markers."""
+    figures = Figures(hot_loop["rows"])
+    parts = [_machine(hot_loop["machine"])]
+    for place in figures.main_places():
+        parts += [_title(place), _against_peers(figures, place)]
+        batches = _batches(figures, place)
+        if batches:
+            parts += ["Microseconds a row in batches of the same; `mixed` has other rows:", batches]
+    parts += [_LOOP, _loop(engine["rows"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def replace_block(text: str, block: str) -> str:
+    """A text with everything between the markers replaced.
+
+    Raises:
+        ValueError: it has not one of each, in order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after or END in after:
+        raise ValueError(f"the text needs one {BEGIN} and, after it, one {END}")
+    return f"{before}{BEGIN}\n\n{block}\n{END}{after}"
+
+
+def block_of(text: str) -> str:
+    """What stands between the markers."""
+    return text.partition(BEGIN)[2].partition(END)[0].strip() + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite README.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--print", action="store_true", help="show the tables, write nothing")
+    options = parser.parse_args(arguments)
+    results = [json.loads((RESULTS / name).read_text("utf-8")) for name in FILES]
+    block = render(*results)
+    if options.print:
+        print(block)
+        return 0
+    README.write_text(replace_block(README.read_text("utf-8"), block), "utf-8")
+    return 0
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    packages = {"NumPy": "numpy", "numba": "numba", "torch": "torch"}
+    packages |= {
+        "llama-cpp-python": "llama_cpp",
+        "transformers": "transformers",
+        "mlx-lm": "mlx_lm",
+    }
+    versions = [f"{shown} {machine[key]}" for shown, key in packages.items() if machine.get(key)]
+    threads = machine["threads"]
+    return (
+        f"Measured on {machine['date']} at {machine['commit']}: {machine['cpu']},"
+        f" {threads} thread{'s' if threads > 1 else ''}, float32, medians;"
+        f" Python {machine['python']}, {', '.join(versions)}."
+    )
+
+
+def _title(place: Place) -> str:
+    kinds = {"gaussian": "Gaussian logits", "real": "Logits of SmolLM2-135M-Instruct"}
+    return (
+        f"{kinds[place.logits]}, {place.vocab:,} tokens, batch 1. The floor is one `max` over the"
+        " row; the last columns say how many times as long a peer takes for the same distribution."
+    )
+
+
+def _against_peers(figures: Figures, place: Place) -> str:
+    header = ["step", "µs", "× floor", *(f"{shown}, ×" for shown in _PEERS.values())]
+    lines = []
+    for name, shown in _DESCRIPTIONS.items():
+        row = figures.find(name, place)
+        if row is not None:
+            values = [row["us_per_row"], row["x_floor"]]
+            values += [row["faster_than"].get(peer) for peer in _PEERS]
+            lines.append([shown, *map(_number, values)])
+    return _table(header, lines)
+
+
+def _batches(figures: Figures, place: Place) -> str:
+    """Our cost a row by batch size; empty where nothing but batch 1 was measured."""
+    sizes = figures.batches()
+    header = ["step", *(f"batch {size}" for size in sizes), f"batch {sizes[-1]}, two threads"]
+    lines = []
+    for name in (*WORKLOADS, MIXED):
+        costs = [figures.cost(name, place, batch=size) for size in sizes]
+        costs.append(figures.cost(name, place, batch=sizes[-1], implementation=TWO_THREADS))
+        if not all(math.isnan(cost) for cost in costs[1:]):
+            lines.append([name, *map(_number, costs)])
+    return _table(header, lines) if lines else ""
+
+
+def _loop(rows: Sequence[Mapping[str, Any]]) -> str:
+    header = ["batch", "parameters", "in all", "around the sampler"]
+    return _table(
+        header,
+        [
+            [
+                str(row["batch"]),
+                "sampling chain" if row["chain"] else "greedy",
+                _number(row["us_per_token"]),
+                _number(row["us_around_sampler"]),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    ruler = ["---", *("---:" for _ in header[1:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ruler, *lines))
+
+
+def _number(value: float | None) -> str:
+    """One decimal below ten, none above; a dash for what is not there."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.1f}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The benchmarks run, and time nothing that is wrong."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from benchmarks import figures, hot_loop
+from benchmarks.figures import Case, measure_case
+from benchmarks.goals import verdicts
+from benchmarks.harness import measure, peak_bytes
+from benchmarks.logits import HOSTILE_KINDS, KINDS
+from benchmarks.ours import OURS, OurStep, UnavailableError
+from benchmarks.outcomes import processed
+from benchmarks.peers import PEERS
+from benchmarks.workloads import MIXED, NAMES, Problem
+from decoding import Sample
+
+WIDTH = 512
+KINDS_WITHOUT_MODEL = [kind for kind in KINDS + HOSTILE_KINDS if kind != "real"]
+
+
+def numpy_step(problem: Problem) -> OurStep:
+    return OurStep(problem, OURS["decoding-numpy"])
+
+
+def rows_of(case: Case, own: Any = numpy_step, **peers: Any) -> list[dict[str, Any]]:
+    rows, absent = measure_case(case, {"decoding-ours": own}, peers, seconds=0.0, rounds=1)
+    assert absent == []
+    return rows
+
+
+@pytest.mark.parametrize("kind", KINDS_WITHOUT_MODEL)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workload_runs_and_passes_its_checks(name: str, kind: str) -> None:
+    case = Case(name, kind, WIDTH, 6 if name == MIXED else 1, "float32")
+    floor, ours = rows_of(case)
+    assert (floor["implementation"], floor["x_floor"]) == ("floor", 1.0)
+    assert "error" not in ours
+    assert ours["us_per_row"] > 0.0
+    assert ours["x_floor"] > 1.0
+    assert ours["peak_bytes"] > 0
+
+
+def test_one_token_is_a_vocabulary() -> None:
+    for name in NAMES:
+        _, ours = rows_of(Case(name, "gaussian", 1, 1, "float32"))
+        assert "error" not in ours
+
+
+def test_bfloat16_rows_are_what_is_checked() -> None:
+    pytest.importorskip("torch")
+    _, ours = rows_of(Case("chain", "gaussian", WIDTH, 2, "bfloat16"))
+    assert "error" not in ours
+
+
+WRONG: dict[str, Callable[[Sample], Sample]] = {
+    "token": lambda item: replace(item, token_id=(item.token_id + 1) % WIDTH),
+    "raw_logprob": lambda item: replace(item, raw_logprob=item.raw_logprob + 1e-4),
+    "processed_logprob": lambda item: replace(item, processed_logprob=item.processed_logprob - 1),
+    "rank": lambda item: replace(item, rank=item.rank + 1),
+    "entropy": lambda item: replace(item, entropy=item.entropy + 1e-3),
+    "tokens kept": lambda item: replace(item, support_size=item.support_size + 1),
+    "top tokens": lambda item: replace(item, top=item.top[:-1]),
+    "top token 0": lambda item: replace(item, top=item.top[::-1]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("name", ["temperature", "chain", "top_p"])
+def test_what_is_wrong_is_an_error_and_has_no_figures(name: str, wrong: str) -> None:
+    class Wrong(OurStep):
+        def output(self) -> list[Any]:
+            first, second = super().output()
+            assert isinstance(second, Sample)
+            return [first, WRONG[wrong](second)]
+
+    _, row = rows_of(
+        Case(name, "gaussian", WIDTH, 2, "float32"),
+        lambda problem: Wrong(problem, OURS["decoding-numpy"]),
+    )
+    assert row["us_per_row"] is None
+    assert row["error"].startswith("row 1: ")
+    assert wrong in row["error"]
+
+
+def test_a_greedy_token_that_is_not_the_likeliest_is_an_error() -> None:
+    class Wrong(OurStep):
+        def output(self) -> list[Any]:
+            return [0]
+
+    _, row = rows_of(
+        Case("greedy", "gaussian", WIDTH, 1, "float32"),
+        lambda problem: Wrong(problem, OURS["decoding-numpy"]),
+    )
+    assert "expected" in row["error"]
+
+
+def test_one_that_raises_is_an_error_and_one_that_is_not_there_is_absent() -> None:
+    def broken(problem: Problem) -> Any:
+        raise RuntimeError(problem.name)
+
+    def missing(problem: Problem) -> Any:
+        raise UnavailableError("not installed")
+
+    own = {"decoding-broken": broken, "decoding-missing": missing}
+    case = Case("greedy", "gaussian", WIDTH, 1, "float32")
+    rows, absent = measure_case(case, own, {}, seconds=0.0, rounds=1)
+    assert rows[-1]["error"] == "raised RuntimeError: greedy"
+    assert absent == [("decoding-missing", "greedy", "not installed")]
+
+
+class Peer:
+    """Draws from our distribution, changed."""
+
+    change: Callable[[NDArray[np.float64]], Any] = staticmethod(lambda _: None)
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def __call__(self, number: int) -> None:
+        pass
+
+    def probabilities(self, row: int) -> NDArray[np.float64]:
+        logits = processed(self.problem, row)
+        kept = np.exp(logits - logits.max())
+        type(self).change(kept)
+        return np.asarray(kept / kept.sum())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("greedy", MIXED)])
+def test_a_peer_with_our_distribution_is_timed(name: str) -> None:
+    rows = rows_of(Case(name, "ties", WIDTH, 2, "float32"), peer=Peer)
+    assert [row["implementation"] for row in rows] == ["floor", "decoding-ours", "peer"]
+    assert rows[1]["faster_than"].keys() == {"peer"}
+
+
+CHANGES: dict[str, Callable[[NDArray[np.float64]], Any]] = {
+    "1 tokens are missing": lambda kept: kept.__setitem__(kept.argmax(), 0.0),
+    "probabilities are off": lambda kept: kept.__imul__(kept),
+    "too many": lambda kept: kept.__iadd__(0.01),
+}
+
+
+@pytest.mark.parametrize("problem", CHANGES)
+def test_a_peer_with_another_distribution_is_an_error(problem: str) -> None:
+    class Changed(Peer):
+        change = staticmethod(CHANGES[problem])
+
+    *_, row = rows_of(Case("chain", "gaussian", WIDTH, 1, "float32"), peer=Changed)
+    assert row["implementation"] == "peer"
+    assert problem in row["error"]
+
+
+def test_the_program_writes_its_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results" / "hot_loop.json"
+    options = ["--vocab", str(WIDTH), "--batch", "1,2", "--logits", "gaussian,flat"]
+    options += ["--peers", "", "--implementations", "decoding-numpy", "--dtype", "float32"]
+    options += ["--seconds", "0", "--rounds", "1", "--workloads", "greedy,chain,mixed"]
+    assert hot_loop.main([*options, "--json", str(path)]) == 0
+    result = json.loads(path.read_text("utf-8"))
+    assert {"cpu", "cores", "python", "numpy", "date", "threads"} <= result["machine"].keys()
+    # Two kinds, two batch sizes; rows of batch 1 are not mixed; the floor and ours.
+    assert len(result["rows"]) == 2 * (2 + 3) * 2
+    assert "gaussian, 512 tokens, float32, batch 2" in capsys.readouterr().out
+
+
+def test_the_program_fails_where_a_check_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OurStep, "output", lambda _: [0])
+    options = ["--vocab", str(WIDTH), "--batch", "1", "--logits", "gaussian", "--peers", ""]
+    options += ["--implementations", "decoding-numpy", "--dtype", "float32"]
+    options += ["--seconds", "0", "--rounds", "1", "--workloads", "greedy"]
+    assert hot_loop.main(options) == 1
+
+
+def test_which_implementations_a_case_has() -> None:
+    small, large = (Case("greedy", "gaussian", WIDTH, batch, "float32") for batch in (1, 64))
+    by_default = ["decoding-numba", "decoding-numba-2-threads"]
+    alone = ["decoding-numba", "decoding-numpy", "decoding-torch"]
+    names = list(OURS)
+    assert list(figures.own_openers(names, small, 1, every_batch=False)) == alone
+    assert list(figures.own_openers(names, large, 1, every_batch=False)) == by_default
+    assert list(figures.own_openers(names, large, 1, every_batch=True)) == names
+    halves = large._replace(dtype="bfloat16")
+    assert list(figures.peer_openers(list(PEERS), large, 1)) == list(PEERS)
+    assert figures.peer_openers(list(PEERS), halves, 1) == {}
+
+
+def test_every_step_has_its_turns() -> None:
+    calls: list[str] = []
+    steps = {name: lambda _, name=name: calls.append(name) for name in "ab"}
+    timings = measure(steps, seconds=1.0, rounds=3)
+    assert all(timing.calls > 3 for timing in timings.values())
+    # A call to warm up, a second that says what one costs; then blocks.
+    assert "".join(calls).startswith("aabbaaa")
+    assert sum(left != right for left, right in itertools.pairwise(calls[4:])) == 5
+
+
+def test_a_slow_step_is_called_twice_and_both_calls_count() -> None:
+    calls: list[int] = []
+    timing = measure({"slow": calls.append}, seconds=0.0, rounds=3)["slow"]
+    assert len(calls) == timing.calls == 2
+
+
+def test_memory_of_a_step() -> None:
+    held = peak_bytes(lambda _: np.zeros(1 << 20, np.uint8))
+    assert 1 << 20 <= held < 1.1 * (1 << 20)
+
+
+def test_goals_are_met_or_not_or_not_measured() -> None:
+    row = {
+        "workload": "greedy",
+        "batch": 1,
+        "logits": "gaussian",
+        "dtype": "float32",
+        "vocab": 128_256,
+        "implementation": "decoding-numba",
+        "us_per_row": 10.0,
+        "x_floor": 1.5,
+        "faster_than": {"llama_cpp": 7.0},
+        "peak_bytes": 2000,
+    }
+    flat = {**row, "logits": "flat", "us_per_row": 31.0}
+    found = {(item.goal, item.logits): item for item in verdicts([row, flat])}
+    assert found["greedy, × floor", "gaussian"].met is True
+    assert found["greedy, × faster than llama_cpp", "gaussian"].met is False
+    assert found["chain, × floor", "gaussian"].met is None
+    slowest = found["slowest, × gaussian, 128,256 tokens", "flat"]
+    assert (slowest.value, slowest.met) == (3.1, False)
+    assert found["most memory a step, bytes a token", "gaussian"].met is True
