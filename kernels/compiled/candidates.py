@@ -1,0 +1,175 @@
+"""Operations on compact candidates: `ids` and their float64 `logits`, in any order.
+
+Each returns how many candidates are left, moved to the front in the order they had.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
+
+
+@compiled
+def largest_of(logits: Any, count: Any) -> Any:
+    """The largest logit; −inf where there is none."""
+    largest = -np.inf
+    for place in range(count):
+        largest = max(largest, logits[place])
+    return largest
+
+
+@compiled
+def keep_top_k(
+    ids: Any, logits: Any, count: Any, k: Any, keep_ties: Any, keys: Any, values: Any
+) -> Any:
+    """The k largest; ties with the k-th stay, or the lowest ids of them up to exactly k."""
+    if k >= count:
+        return count
+    for place in range(count):
+        values[place] = keys[place] = -logits[place]
+    kth = kth_smallest(values, count, k)
+    last = np.int64(0x7FFFFFFF)
+    if not keep_ties:
+        above, ties = 0, 0
+        for place in range(count):
+            if keys[place] < kth:
+                above += 1
+            elif keys[place] == kth:
+                values[ties] = np.float64(ids[place])
+                ties += 1
+        last = np.int64(kth_smallest(values, ties, k - above))
+    return keep_up_to(keys, ids, logits, count, kth, last)
+
+
+@compiled
+def keep_at_least(ids: Any, logits: Any, count: Any, bound: Any) -> Any:
+    """The candidates whose logit is at least `bound`."""
+    kept = 0
+    for place in range(count):
+        if logits[place] >= bound:
+            ids[kept], logits[kept] = ids[place], logits[place]
+            kept += 1
+    return kept
+
+
+@compiled
+def keep_possible(ids: Any, logits: Any, count: Any) -> Any:
+    """The candidates whose logit is not −inf."""
+    kept = 0
+    for place in range(count):
+        if logits[place] > -np.inf:
+            ids[kept], logits[kept] = ids[place], logits[place]
+            kept += 1
+    return kept
+
+
+@compiled
+def keep_nearest(
+    ids: Any,
+    logits: Any,
+    count: Any,
+    centre: Any,
+    target: Any,
+    typical: Any,
+    keys: Any,
+    weights: Any,
+    values: Any,
+    places: Any,
+    histogram: Any,
+) -> Any:
+    """The nearest to the centre that together weigh `target`; `weights` are given.
+
+    Typical: by |z − centre|, and ties with the last stay. Else by −z, ties by the lowest id.
+    """
+    for place in range(count):
+        keys[place] = abs(logits[place] - centre) if typical else -logits[place]
+    key, token_id = weighted_cut(
+        keys, weights, ids, count, 0.0, target, places, histogram, values
+    )
+    if typical:
+        token_id = np.int64(0x7FFFFFFF)
+    return keep_up_to(keys, ids, logits, count, key, token_id)
+
+
+@compiled
+def moments_of(logits: Any, count: Any, largest: Any, weights: Any) -> Any:
+    """Σ w and Σ w · (z − largest), with w = exp(z − largest), which `weights` then holds."""
+    total = weigh_entries(logits, count, largest, weights)
+    moment = 0.0
+    for place in range(count):
+        moment += weights[place] * max(logits[place] - largest, -1e300)
+    return total, moment
+
+
+@compiled
+def divide(logits: Any, count: Any, temperature: Any) -> Any:
+    """z / T; where that overflows, (z − max) / T."""
+    limit = 1.7976931348623157e308
+    largest, extent = -np.inf, 0.0
+    for place in range(count):
+        largest = max(largest, logits[place])
+        extent = max(extent, abs(logits[place]))
+    if extent <= limit * temperature:
+        for place in range(count):
+            logits[place] /= temperature
+        return
+    for place in range(count):
+        logits[place] = max((logits[place] - largest) / temperature, -limit)
+
+
+@compiled
+def bit_of(bitmask: Any, token_id: Any) -> Any:
+    """Whether a token's bit is set; not beyond the words."""
+    word = token_id >> 5
+    if word >= len(bitmask):
+        return False
+    return (bitmask[word] >> (token_id & 31)) & 1 == 1
+
+
+@compiled
+def edit_by_bitmask(
+    ids: Any, logits: Any, count: Any, bitmask: Any, inside: Any, outside: Any
+) -> Any:
+    """Add `inside` to the logits of tokens whose bit is set, `outside` to the others."""
+    for place in range(count):
+        logits[place] += inside if bit_of(bitmask, ids[place]) else outside
+
+
+@compiled
+def mark(slot: Any, ids: Any, count: Any) -> Any:
+    """Write 1 + its place into every token's slot."""
+    for place in range(count):
+        slot[ids[place]] = place + 1
+
+
+@compiled
+def unmark(slot: Any, ids: Any, count: Any) -> Any:
+    """Wipe the slots again."""
+    for place in range(count):
+        slot[ids[place]] = 0
+
+
+@compiled
+def penalise(
+    logits: Any, count: Any, seen: Any, occurrences: Any, repetition: Any, frequency: Any,
+    presence: Any,
+) -> Any:  # fmt: skip
+    """The three penalties, each neutral unless asked for, on tokens that the history has.
+
+    seen: whether a token is in the history; occurrences: how often among the generated.
+    """
+    for place in range(count):
+        if seen[place] == 0:
+            continue
+        logit = logits[place]
+        if repetition != 1.0:
+            logit = logit * repetition if logit < 0.0 else logit / repetition
+        if occurrences[place] > 0:
+            logit -= frequency * occurrences[place] + presence
+        logits[place] = logit
+

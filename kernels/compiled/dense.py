@@ -1,0 +1,315 @@
+"""From a whole row to what a truncation keeps of it.
+
+Before the first truncation a row is never copied: it is the stored logits times a `scale`, but for
+the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is 1 +
+its place there, 0 for all others. A truncation finds in the block maxima which blocks can hold what
+it keeps, and collects the *candidates*. Where these would be more than `limit`, it finds the bounds
+of what stays instead, and a *shadow* of the row takes its place, −inf outside them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.blocks import as_real, bin_block, exp_of_eight, value_at
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.passes import (
+    block_count,
+    collect,
+    count_between,
+    extremes,
+    nth_equal,
+    rates_of,
+)
+from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest, weighted_cut
+
+_FIRST_RANK = 256
+_STEP = 8
+_FEW = 4096
+_ROUNDING = 1e-6
+"""Relative error that the sum over a row may have."""
+
+
+@compiled
+def append_touched(
+    touched_ids: Any,
+    touched: Any,
+    touched_count: Any,
+    low: Any,
+    high: Any,
+    ids: Any,
+    logits: Any,
+    count: Any,
+) -> Any:
+    """Append the possible touched tokens with low ≤ logit ≤ high; the new count."""
+    for place in range(touched_count):
+        logit = touched[place]
+        if low <= logit <= high and logit > -np.inf:
+            ids[count], logits[count] = touched_ids[place], logit
+            count += 1
+    return count
+
+
+@compiled
+def collect_largest(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    k: Any,
+    limit: Any,
+    slot: Any,
+    touched_ids: Any,
+    touched: Any,
+    touched_count: Any,
+    ids: Any,
+    logits: Any,
+    values: Any,
+) -> Any:
+    """A set that holds the k largest logits and every tie with the k-th; returns its size.
+
+    The k-th largest block maximum is a lower bound of the k-th largest logit. −1 where the set has
+    more than `limit`, touched tokens aside.
+    """
+    blocks = block_count(row, tail)
+    rank = k + min(touched_count, 8 + k // 4)
+    while True:
+        low = -np.inf
+        if rank < blocks:
+            for block in range(blocks):
+                values[block] = -block_max[block]
+            low = -kth_smallest(values, blocks, rank) * scale
+        count = collect(
+            row, tail, block_max, scale, low, np.inf, limit, 1, slot, ids, logits, 0
+        )
+        if count < 0:
+            return -1
+        count = append_touched(
+            touched_ids, touched, touched_count, low, np.inf, ids, logits, count
+        )
+        if count >= k or low == -np.inf:
+            return count
+        rank *= 4
+
+
+@compiled
+def weigh_entries(logits: Any, count: Any, reference: Any, weights: Any) -> Any:
+    """exp(logit − reference) of the entries into `weights`; returns their sum."""
+    for start in range(0, count, 8):
+        exp_of_eight(logits, start, reference, weights)
+    total = 0.0
+    for place in range(count):
+        total += weights[place]
+    return total
+
+
+@compiled
+def _reach_that_suffices(
+    logits: Any,
+    weights: Any,
+    count: Any,
+    centre: Any,
+    nearest: Any,
+    reach: Any,
+    missing: Any,
+    histogram: Any,
+) -> Any:
+    """How far from the centre a sample weighs `missing`, not counting what is within `nearest`."""
+    for index in range(BINS):
+        histogram[index] = 0.0
+    factor = min(BINS / reach, 1e300)
+    for place in range(count):
+        distance = abs(logits[place] - centre)
+        if distance > nearest:
+            histogram[min(np.int64(distance * factor), BINS - 1)] += weights[place]
+    found, _ = boundary_bin(histogram, BINS, missing, 0.0)
+    return reach if found < 0 else (found + 1) / factor
+
+
+@compiled
+def collect_nearest(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    largest: Any,
+    total: Any,
+    centre: Any,
+    mass: Any,
+    limit: Any,
+    slot: Any,
+    ids: Any,
+    logits: Any,
+    weights: Any,
+    values: Any,
+    histogram: Any,
+) -> Any:
+    """All tokens up to some distance |z − centre| that together weigh `mass` of `total`, or more.
+
+    Returns their number, −1 where that is more than `limit`; `weights` holds exp(z − largest).
+    Tokens below largest + ln((1 − mass) · total / vocab) cannot be needed: all of them together
+    weigh less than (1 − mass) · total. How few of the others suffice is guessed, first from the
+    256 largest where the centre is the largest itself, then from every eighth block.
+    """
+    target = mass * total * (1.0 + _ROUNDING)
+    vocab = len(row)
+    nearest, found = -1.0, 0.0
+    if centre == largest:
+        none = ids[:0]
+        count = collect_largest(
+            row, tail, block_max, scale, min(_FIRST_RANK, vocab), limit,
+            slot, none, logits, 0, ids, logits, values,
+        )  # fmt: skip
+        if count >= 0:
+            found = weigh_entries(logits, count, largest, weights)
+            if found >= target:
+                return count
+            for place in range(count):
+                nearest = max(nearest, largest - logits[place])
+    lowest = largest + math.log((1.0 - mass) * total / vocab)
+    reach = max(largest - centre, centre - lowest) * (1.0 + _ROUNDING)
+    if block_count(row, tail) >= 8 * _STEP:
+        count = collect(
+            row, tail, block_max, scale, centre - reach, centre + reach,
+            limit, _STEP, slot, ids, logits, 0,
+        )  # fmt: skip
+        if count < 0:
+            return -1
+        if count * _STEP > _FEW:
+            weigh_entries(logits, count, largest, weights)
+            missing = (target + 0.3 * (total - target) - found) / _STEP
+            guess = _reach_that_suffices(
+                logits, weights, count, centre, nearest, reach, missing, histogram
+            )
+            count = collect(
+                row, tail, block_max, scale, centre - guess, centre + guess,
+                limit, 1, slot, ids, logits, 0,
+            )  # fmt: skip
+            if count >= 0 and weigh_entries(logits, count, largest, weights) >= target:
+                return count
+    count = collect(
+        row, tail, block_max, scale, centre - reach, centre + reach,
+        limit, 1, slot, ids, logits, 0,
+    )  # fmt: skip
+    if count >= 0:
+        weigh_entries(logits, count, largest, weights)
+    return count
+
+
+@compiled
+def _bin(
+    row: Any,
+    tail: Any,
+    block: Any,
+    centre: Any,
+    near: Any,
+    factor: Any,
+    reference: Any,
+    rates: Any,
+    bins: Any,
+    bin_weights: Any,
+) -> Any:
+    """`bin_block` of one block of a row or its tail."""
+    size = len(tail)
+    rate, lowest = rates
+    limit = np.float32(BINS + 1)
+    if (block + 1) * size <= len(row):
+        start = block * size
+        bin_block(row, start, start + size, centre, near, factor, limit, reference, rate, lowest,
+                  bins, bin_weights)  # fmt: skip
+    else:
+        bin_block(tail, 0, size, centre, near, factor, limit, reference, rate, lowest,
+                  bins, bin_weights)  # fmt: skip
+
+
+@compiled
+def find_bounds(
+    row: Any,
+    tail: Any,
+    centre: Any,
+    reference: Any,
+    scale: Any,
+    target: Any,
+    limit: Any,
+    keep_ties: Any,
+    ids: Any,
+    logits: Any,
+    keys: Any,
+    weights: Any,
+    values: Any,
+    places: Any,
+    histogram: Any,
+    bins: Any,
+    bin_weights: Any,
+) -> Any:
+    """The bounds [low, high] of the tokens nearest `centre`, and the last id that ties with `low`.
+
+    The nearest come first, then the lowest id; the set is the shortest that weighs `target`, where
+    a token weighs exp((z − reference) · scale). With `keep_ties` all that tie with the last stay.
+    A centre below the largest logit is rounded to float32, or float64 for such rows. Everything is
+    in units of the row. A histogram over the distance is narrowed until what is left is few, or
+    equal, or too close for float32 to tell apart.
+    """
+    rates = rates_of(scale)
+    zero, middle = as_real(row, reference), as_real(row, centre)
+    centre = np.float64(middle)
+    bottom, top = extremes(row, tail, -np.inf, np.inf)
+    one_sided = centre >= top
+    near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
+    everyone = np.int64(len(row))
+    lanes = BINS + 2
+    while bottom < top:
+        factor = np.float32((BINS - 0.001) / max(far - near, 1e-35))
+        start_at = np.float32(near)
+        for index in range(4 * lanes):
+            histogram[index] = 0.0
+        for block in range(block_count(row, tail)):
+            _bin(row, tail, block, middle, start_at, factor, zero, rates, bins, bin_weights)
+            for lane in range(0, len(bins), 4):
+                for copy in range(4):
+                    histogram[copy * lanes + bins[lane + copy]] += bin_weights[lane + copy]
+        for index in range(lanes - 1):
+            for copy in range(1, 4):
+                histogram[index] += histogram[copy * lanes + index]
+        chosen, before = boundary_bin(histogram, lanes - 1, target, 0.0)
+        if chosen < 0:
+            return -np.inf, np.inf, everyone
+        count, inner, outer = 0, np.inf, 0.0
+        bottom, top = np.inf, -np.inf
+        for block in range(block_count(row, tail)):
+            _bin(row, tail, block, middle, start_at, factor, zero, rates, bins, bin_weights)
+            for lane in range(len(bins)):
+                if bins[lane] == chosen:
+                    token_id = block * len(bins) + lane
+                    value = value_at(row, token_id)
+                    distance = abs(value - centre)
+                    inner, outer = min(inner, distance), max(outer, distance)
+                    bottom, top = min(bottom, value), max(top, value)
+                    if count < limit:
+                        ids[count], weights[count] = token_id, bin_weights[lane]
+                        keys[count] = -value if one_sided else distance
+                    count += 1
+        if count <= limit:
+            key, token_id = weighted_cut(
+                keys, weights, ids, count, before, target, places, histogram, values
+            )
+            if key == np.inf:
+                key, token_id = (-bottom if one_sided else outer), everyone
+            if one_sided:
+                return -key, np.inf, everyone if keep_ties else token_id
+            return centre - key, centre + key, everyone
+        if inner == near and outer == far:
+            break
+        near, far = inner, outer
+    if not one_sided:
+        return centre - far, centre + far, everyone
+    if keep_ties or bottom < top:
+        return bottom, np.inf, everyone
+    weight = 1.0 if scale == 0.0 else math.exp(max((bottom - reference) * scale, -700.0))
+    wanted = max(math.ceil((target - before) / weight), 1.0)
+    if wanted > count_between(row, tail, bottom, bottom):
+        return bottom, np.inf, everyone
+    return bottom, np.inf, nth_equal(row, tail, bottom, np.int64(wanted))

@@ -1,0 +1,108 @@
+"""What a draw is described by: logprobs, rank, entropy, and the likeliest tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.blocks import value_at
+from decoding.kernels.compiled.candidates import moments_of
+from decoding.kernels.compiled.dense import collect_largest, find_bounds
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import (
+    BINS_OF_BLOCK,
+    HISTOGRAM,
+    IDS,
+    KEYS,
+    LOGITS,
+    PLACES,
+    SLOT,
+    TOUCHED,
+    TOUCHED_IDS,
+    VALUES,
+    WEIGHTS,
+)
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    append_equal,
+    collect,
+    count_above,
+    weigh,
+)
+from decoding.kernels.compiled.selection import largest_places
+from decoding.kernels.result import TIES_BEYOND_TOP_N
+
+
+@compiled
+def write_top(
+    raw: Any, raw_largest: Any, raw_log: Any, count: Any, n: Any, largest: Any, log_total: Any,
+    outcome: Any, top: Any, memory: Any,
+) -> Any:  # fmt: skip
+    """Describe the n likeliest of some candidates and their ties."""
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    found = largest_places(
+        ids, logits, count, n, n + TIES_BEYOND_TOP_N, memory.integers[PLACES], memory.doubles[VALUES]
+    )
+    for index in range(found):
+        place = memory.integers[PLACES][index]
+        entry = top[outcome.top_start + index]
+        entry.token_id = ids[place]
+        entry.raw_logprob = value_at(raw, np.int64(ids[place])) - raw_largest - raw_log
+        entry.processed_logprob = logits[place] - largest - log_total
+    outcome.top_count = found
+
+
+@compiled
+def collect_top(
+    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, n: Any, limit: Any, memory: Any
+) -> Any:
+    """Candidates that hold the n largest of a dense row and enough of their ties; how many."""
+    count = collect_largest(
+        row, tail, block_max, scale, n, limit, memory.integers[SLOT], memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED], 0,
+        memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[VALUES],
+    )  # fmt: skip
+    if count >= 0:
+        return count
+    reference = largest / scale
+    nth, _, _ = find_bounds(
+        row, tail, reference, reference, 0.0, np.float64(n), limit, True, memory.integers[IDS],
+        memory.doubles[LOGITS], memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[VALUES], memory.integers[PLACES],
+        memory.doubles[HISTOGRAM], memory.integers[BINS_OF_BLOCK][:BLOCK], memory.singles,
+    )  # fmt: skip
+    above = np.nextafter(nth * scale, np.inf)
+    count = collect(
+        row, tail, block_max, scale, above, np.inf, max(limit, n), 1, memory.integers[SLOT], memory.integers[IDS],
+        memory.doubles[LOGITS], 0,
+    )  # fmt: skip
+    count = max(count, 0)
+    room = n + TIES_BEYOND_TOP_N - count
+    return append_equal(row, tail, nth, nth * scale, room, memory.integers[IDS], memory.doubles[LOGITS], count)
+
+
+@compiled
+def describe(
+    raw: Any, raw_tail: Any, raw_max: Any, raw_largest: Any, raw_total: Any, token_id: Any,
+    outcome: Any,
+) -> Any:  # fmt: skip
+    """Raw logprob and rank of the drawn token; returns ln Σ exp(z − largest) of the raw row."""
+    raw_log = math.log(raw_total)
+    value = value_at(raw, token_id)
+    outcome.raw_logprob = value - raw_largest - raw_log
+    outcome.rank = 1 + count_above(raw, raw_tail, raw_max, value)
+    return raw_log
+
+
+@compiled
+def describe_candidates(count: Any, largest: Any, memory: Any) -> Any:
+    """ln Σ exp(z − largest) and the entropy; leaves the weights in memory."""
+    total, moment = moments_of(memory.doubles[LOGITS], count, largest, memory.doubles[WEIGHTS])
+    log_total = math.log(total)
+    return log_total, max(0.0, log_total - moment / total)
+
+
+@compiled
+def weigh_row(row: Any, tail: Any, largest: Any, scale: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row, relative to its largest logit."""
+    return weigh(row, tail, largest / scale, scale)

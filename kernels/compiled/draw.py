@@ -1,0 +1,154 @@
+"""Gumbel-max over what the program left: the noise of `decoding.kernels.randomness`.
+
+A token wins if no other has a larger z + noise, with noise = −ln(−ln u). Since −ln u ≥ 1 − u, token
+i cannot beat a score s unless 1 − u_i < exp(z_i − s), and with the high word h of its 64 bits alone
+1 − u_i ≥ (2³² − 1 − h) / 2³². So one compare in the domain of words leaves the few tokens whose
+noise is computed; `_MARGIN` covers the rounding of that compare.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.blocks import as_real, contest_block, value_at, words_of_eight
+from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.passes import block_count, rates_of
+from decoding.kernels.randomness import (
+    DISCARDED_BITS,
+    MULTIPLIERS,
+    ROUNDS,
+    TOKEN_HIGH,
+    TOKEN_LOW,
+    UNIFORM_SCALE,
+    WEYL_KEYS,
+)
+
+_WORD = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_MULTIPLIER_0, _MULTIPLIER_1 = (np.uint64(item) for item in MULTIPLIERS)
+_WEYL_0, _WEYL_1 = (np.uint64(item) for item in WEYL_KEYS)
+_HIGH, _LOW = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW)
+_NO_DRAW = np.uint64(0)
+_DISCARDED = np.uint64(DISCARDED_BITS)
+_MARGIN = 1.001
+
+
+@compiled
+def philox_word(token_id: Any, position: Any, domain: Any, seed: Any) -> Any:
+    """One 32-bit word of one token, in 64 bits."""
+    c0, c1 = np.uint64(token_id >> 2), np.uint64(position)
+    c2, c3 = _NO_DRAW, domain
+    key0, key1 = seed & _WORD, seed >> _HALF
+    for _ in range(ROUNDS):
+        product0, product1 = _MULTIPLIER_0 * c0, _MULTIPLIER_1 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> _HALF) ^ c1 ^ key0,
+            product1 & _WORD,
+            (product0 >> _HALF) ^ c3 ^ key1,
+            product0 & _WORD,
+        )
+        key0, key1 = (key0 + _WEYL_0) & _WORD, (key1 + _WEYL_1) & _WORD
+    lane = token_id & 3
+    if lane == 0:
+        return c0
+    if lane == 1:
+        return c1
+    return c2 if lane == 2 else c3
+
+
+@compiled
+def gumbel(token_id: Any, position: Any, seed: Any) -> Any:
+    """A token's noise, from all its 64 bits."""
+    high = philox_word(token_id, position, _HIGH, seed)
+    low = philox_word(token_id, position, _LOW, seed)
+    word = (high << _HALF) | low
+    uniform = (np.float64(word >> _DISCARDED) + 0.5) * UNIFORM_SCALE
+    return -math.log(-math.log(uniform))
+
+
+@compiled
+def draw_candidate(
+    ids: Any, logits: Any, count: Any, largest: Any, weights: Any, position: Any, seed: Any,
+    words: Any,
+) -> Any:  # fmt: skip
+    """The place of the winner among candidates, whose exp(z − largest) are in `weights`."""
+    at = np.uint64(position)
+    for start in range(0, count, 8):
+        words_of_eight(ids, start, at, _NO_DRAW, _HIGH, seed & _WORD, seed >> _HALF, words)
+    best, score, limit = -1, -np.inf, np.inf
+    for place in range(count):
+        if np.float64(words[place] ^ np.uint32(0xFFFFFFFF)) > weights[place] * limit:
+            continue
+        rival = logits[place] + gumbel(np.int64(ids[place]), position, seed)
+        if rival > score or (rival == score and ids[place] < ids[best]):
+            best, score = place, rival
+            limit = math.exp(min(largest - score, 700.0)) * 4294967296.0 * _MARGIN
+    return best
+
+
+@compiled
+def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
+    """The place of the largest logit; of ties the lowest id."""
+    best = 0
+    for place in range(1, count):
+        if logits[place] > logits[best] or (
+            logits[place] == logits[best] and ids[place] < ids[best]
+        ):
+            best = place
+    return best
+
+
+@compiled
+def draw_from_row(
+    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, position: Any, seed: Any
+) -> Any:
+    """The winner among all tokens of a row, and the sums of `weigh`; `largest` is the row's."""
+    size = len(tail)
+    rate, lowest = rates_of(scale)
+    zero = as_real(row, largest)
+    top = largest * scale
+    at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
+    best, score, limit = np.int64(-1), -np.inf, np.inf
+    # The contest starts with the score of a largest token, which is a good one.
+    for block in range(block_count(row, tail)):
+        if block_max[block] == largest:
+            best = np.int64(block * size)
+            while value_at(row, best) != largest:
+                best += 1
+            score = top + gumbel(best, position, seed)
+            limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
+            break
+    total, moment = 0.0, 0.0
+    for block in range(block_count(row, tail)):
+        start = block * size
+        if start + size <= len(row):
+            hit, weight, first = contest_block(
+                row, start, start + size, zero, rate, lowest,
+                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit),
+            )  # fmt: skip
+        else:
+            hit, weight, first = contest_block(
+                tail, 0, size, zero, rate, lowest,
+                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit),
+            )  # fmt: skip
+        total += np.float64(weight)
+        moment += np.float64(first)
+        if not hit:
+            continue
+        for token_id in range(start, min(start + size, len(row))):
+            logit = value_at(row, token_id) * scale
+            if not logit > -np.inf or token_id == best:
+                continue
+            high = philox_word(token_id, position, _HIGH, seed)
+            weight64 = math.exp(max(logit - top, -87.5))
+            if np.float64((high ^ _WORD) >> np.uint64(1)) > weight64 * limit:
+                continue
+            rival = logit + gumbel(token_id, position, seed)
+            if rival > score or (rival == score and token_id < best):
+                best, score = np.int64(token_id), rival
+                limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
+    return best, total, moment * scale

@@ -1,0 +1,13 @@
+"""How every function of this package is compiled."""
+
+from __future__ import annotations
+
+from numba import njit
+
+compiled = njit(
+    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+"""For calls from compiled code alone: without the interpreter's lock, with IEEE division."""
+
+entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True)
+"""A function that Python calls: its machine code, with all it calls, is kept on disk."""

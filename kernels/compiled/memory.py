@@ -1,0 +1,41 @@
+"""The memory of one thread, for rows of one width: allocated once, used by every row."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from decoding.kernels.compiled.passes import BLOCK
+from decoding.kernels.compiled.selection import BINS
+
+RAW_MAX, WORK_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(8)
+"""Rows of `Memory.doubles`."""
+SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
+"""Rows of `Memory.integers`."""
+
+_PADDING = 64
+"""Room behind every array for loops that write whole vectors."""
+
+
+class Memory(NamedTuple):
+    """What outlives a row is only that `integers[SLOT]` is all 0.
+
+    doubles, integers: float64 and int32 `(8, room)`. singles: float32, a block's.
+    """
+
+    doubles: Any
+    integers: Any
+    singles: Any
+
+
+def allocate(width: int, dtype: np.dtype[Any]) -> tuple[Any, Any, Any, Any]:
+    """The arrays of a `Memory`, and a shadow, for rows of `width` logits of a dtype."""
+    blocks = (width + BLOCK - 1) // BLOCK
+    room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
+    return (
+        np.zeros((8, room)),
+        np.zeros((8, room), np.int32),
+        np.zeros(BLOCK, np.float32),
+        np.full(blocks * BLOCK, -np.inf, np.float64 if dtype == np.float64 else np.float32),
+    )

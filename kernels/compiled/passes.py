@@ -1,0 +1,337 @@
+"""Passes over a whole row: the only code that touches every logit.
+
+A row comes as itself and its `tail`: `BLOCK` logits that hold what is left after the last whole
+block, filled up with −inf; for a row of whole blocks the tail is not looked at. Sums are float32
+within a block and float64 across blocks. `block_max` holds the largest logit of every block.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.blocks import (
+    as_real,
+    bit_count,
+    copy_32,
+    count_above_block,
+    edit_32,
+    extremes_between,
+    largest_key,
+    mask_between,
+    survey_block,
+    trailing_zeros,
+    value_at,
+    value_of_key,
+    weigh_block,
+)
+from decoding.kernels.compiled.jit import compiled
+
+BLOCK = 128
+MASK = 32
+LOG2_E = 1.4426950408889634
+SLACK = 2.5e-7
+"""Relative width by which float32 bounds are widened before the exact comparison."""
+
+
+@compiled
+def block_count(row: Any, tail: Any) -> Any:
+    """Blocks of a row, the tail included."""
+    return (len(row) + len(tail) - 1) // len(tail)
+
+
+@compiled
+def rates_of(scale: Any) -> Any:
+    """The rate at which 2 is raised for e to the power z · scale, and the lowest gap that counts."""
+    rate = np.float32(scale * LOG2_E)
+    return rate, np.float32(-126.0) / rate
+
+
+@compiled
+def scan(row: Any, tail: Any, block_max: Any) -> Any:
+    """The largest logit; NaN or +inf where any logit is NaN or +inf."""
+    size = len(tail)
+    whole = len(row) // size
+    largest = -np.inf
+    for block in range(whole):
+        key = largest_key(row, block * size, block * size + size)
+        top = value_of_key(row, key)
+        block_max[block] = top
+        if not top <= largest:
+            if not top < np.inf:
+                return top
+            largest = top
+    if whole * size < len(row):
+        top = value_of_key(row, largest_key(tail, 0, size))
+        block_max[whole] = top
+        if not top <= largest:
+            return top
+    return largest
+
+
+@compiled
+def survey(row: Any, tail: Any, block_max: Any) -> Any:
+    """The largest logit as in `scan`, and Σ exp(z − largest), in one pass.
+
+    The sum is taken relative to a reference, the largest logit of some block, which is replaced
+    where a logit exceeds it by more than 40.
+    """
+    size = len(tail)
+    whole = len(row) // size
+    blocks = block_count(row, tail)
+    rate, lowest = rates_of(1.0)
+    reference, known = as_real(row, 0.0), False
+    total, largest = 0.0, -np.inf
+    for block in range(blocks):
+        start = block * size
+        if block < whole:
+            within, top = survey_block(row, start, start + size, reference, rate, lowest)
+        else:
+            within, top = survey_block(tail, 0, size, reference, rate, lowest)
+        block_top = np.float64(top)
+        if not known or block_top > np.float64(reference) + 40.0:
+            if block_top == -np.inf:
+                if within != within:
+                    return np.nan, 0.0
+                block_max[block] = block_top
+                continue
+            if block_top == np.inf:
+                return np.inf, 0.0
+            if known:
+                total *= math.exp(np.float64(reference) - block_top)
+            reference, known = top, True
+            if block < whole:
+                within, top = survey_block(row, start, start + size, reference, rate, lowest)
+            else:
+                within, top = survey_block(tail, 0, size, reference, rate, lowest)
+        if within != within:
+            return np.nan, 0.0
+        block_max[block] = block_top
+        total += np.float64(within)
+        largest = max(largest, block_top)
+    if known:
+        total *= math.exp(np.float64(reference) - largest)
+    return largest, total
+
+
+@compiled
+def weigh(row: Any, tail: Any, reference: Any, scale: Any) -> Any:
+    """Σ w and Σ w · gap, where gap = (z − reference) · scale and w = exp(gap)."""
+    size = len(tail)
+    whole = len(row) // size
+    rate, lowest = rates_of(scale)
+    zero = as_real(row, reference)
+    total, moment = 0.0, 0.0
+    for block in range(whole):
+        weight, first = weigh_block(row, block * size, block * size + size, zero, rate, lowest)
+        total += np.float64(weight)
+        moment += np.float64(first)
+    if whole * size < len(row):
+        weight, first = weigh_block(tail, 0, size, zero, rate, lowest)
+        total += np.float64(weight)
+        moment += np.float64(first)
+    return total, moment * scale
+
+
+@compiled
+def find_fault(row: Any) -> Any:
+    """The first NaN or +inf of a row, and how many there are."""
+    first, count = -1, 0
+    for token_id in range(len(row)):
+        if not value_at(row, token_id) < np.inf:
+            if first < 0:
+                first = token_id
+            count += 1
+    return first, count
+
+
+@compiled
+def count_above(row: Any, tail: Any, block_max: Any, bound: Any) -> Any:
+    """How many logits are larger than one that the row has."""
+    size = len(tail)
+    whole = len(row) // size
+    real = as_real(row, bound)
+    count = 0
+    for block in range(whole):
+        if block_max[block] > bound:
+            count += count_above_block(row, block * size, block * size + size, real)
+    if whole * size < len(row) and block_max[whole] > bound:
+        count += count_above_block(tail, 0, size, real)
+    return count
+
+
+@compiled
+def lower_real(row: Any, bound: Any) -> Any:
+    """A bound in the row's precision, not above `bound`."""
+    return as_real(row, bound - abs(bound) * SLACK - 1e-44 if bound > -np.inf else bound)
+
+
+@compiled
+def upper_real(row: Any, bound: Any) -> Any:
+    """A bound in the row's precision, not below `bound`."""
+    return as_real(row, bound + abs(bound) * SLACK + 1e-44 if bound < np.inf else bound)
+
+
+@compiled
+def collect(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    low: Any,
+    high: Any,
+    limit: Any,
+    step: Any,
+    slot: Any,
+    ids: Any,
+    logits: Any,
+    count: Any,
+) -> Any:
+    """Append the possible tokens with low ≤ z · scale ≤ high, in order of id; the new count.
+
+    Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where that would
+    make more than `limit`.
+    """
+    size = len(tail)
+    whole = len(row) // size
+    least, most = lower_real(row, low / scale), upper_real(row, high / scale)
+    floor = np.float64(least)
+    for block in range(0, block_count(row, tail), step):
+        if not block_max[block] >= floor:
+            continue
+        for lane in range(0, size, 32):
+            if block < whole:
+                mask = mask_between(row, block * size + lane, least, most)
+            else:
+                mask = mask_between(tail, lane, least, most)
+            if count + 32 > limit and count + bit_count(mask) > limit:
+                return -1
+            while mask != 0:
+                token_id = block * size + lane + trailing_zeros(mask)
+                mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+                logit = value_at(row, token_id) * scale
+                if low <= logit <= high and logit > -np.inf and slot[token_id] == 0:
+                    ids[count] = token_id
+                    logits[count] = logit
+                    count += 1
+    return count
+
+
+@compiled
+def lowest_finite(row: Any) -> Any:
+    """The lowest number of the row's precision."""
+    lowest = -1.7976931348623157e308
+    if np.float64(as_real(row, lowest)) == -np.inf:
+        lowest = -3.4028234663852886e38
+    return lowest
+
+
+@compiled
+def extremes(row: Any, tail: Any, low: Any, high: Any) -> Any:
+    """The least and the largest finite logit in [low, high]; +inf, −inf if there is none."""
+    size = len(tail)
+    whole = len(row) // size
+    bottom, top = as_real(row, max(low, lowest_finite(row))), as_real(row, high)
+    least, largest = np.inf, -np.inf
+    for block in range(block_count(row, tail)):
+        if block < whole:
+            one, other = extremes_between(row, block * size, block * size + size, bottom, top)
+        else:
+            one, other = extremes_between(tail, 0, size, bottom, top)
+        least = min(least, np.float64(one))
+        largest = max(largest, np.float64(other))
+    return least, largest
+
+
+@compiled
+def nth_equal(row: Any, tail: Any, value: Any, n: Any) -> Any:
+    """The id of the n-th token, from 1, whose logit is `value`; there are as many."""
+    size = len(tail)
+    whole = len(row) // size
+    real = as_real(row, value)
+    for start in range(0, block_count(row, tail) * size, 32):
+        if start < whole * size:
+            mask = mask_between(row, start, real, real)
+        else:
+            mask = mask_between(tail, start - whole * size, real, real)
+        here = bit_count(mask)
+        if here < n:
+            n -= here
+            continue
+        while n > 1:
+            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+            n -= 1
+        return start + trailing_zeros(mask)
+    return len(row) - 1
+
+
+@compiled
+def append_equal(
+    row: Any, tail: Any, value: Any, logit: Any, room: Any, ids: Any, logits: Any, count: Any
+) -> Any:
+    """Append the first `room` tokens whose stored logit is `value`, as `logit`; the new count."""
+    size = len(tail)
+    whole = len(row) // size
+    real = as_real(row, value)
+    for start in range(0, block_count(row, tail) * size, 32):
+        if start < whole * size:
+            mask = mask_between(row, start, real, real)
+        else:
+            mask = mask_between(tail, start - whole * size, real, real)
+        while mask != 0:
+            if room <= 0:
+                return count
+            ids[count], logits[count] = start + trailing_zeros(mask), logit
+            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+            count += 1
+            room -= 1
+    return count
+
+
+@compiled
+def count_between(row: Any, tail: Any, low: Any, high: Any) -> Any:
+    """How many logits lie in [low, high], bounds that are the row's own values."""
+    size = len(tail)
+    whole = len(row) // size
+    least, most = as_real(row, low), as_real(row, high)
+    count = 0
+    for start in range(0, block_count(row, tail) * size, 32):
+        if start < whole * size:
+            count += bit_count(mask_between(row, start, least, most))
+        else:
+            count += bit_count(mask_between(tail, start - whole * size, least, most))
+    return count
+
+
+@compiled
+def copy_row(row: Any, tail: Any, low: Any, high: Any, last_tie: Any, shadow: Any) -> Any:
+    """Copy a row into a shadow of whole blocks, −inf where a logit is outside [low, high].
+
+    Of those equal to `low`, only tokens up to `last_tie` stay. The bounds are the row's own values.
+    The shadow may be the row.
+    """
+    size = len(tail)
+    whole = len(row) // size
+    least, most = as_real(row, low), as_real(row, high)
+    above = np.nextafter(least, as_real(row, np.inf))
+    for start in range(0, block_count(row, tail) * size, 32):
+        bound = least if start <= last_tie else above
+        if start < whole * size:
+            copy_32(row, start, bound, most, shadow, start)
+        else:
+            copy_32(tail, start - whole * size, bound, most, shadow, start)
+        if start <= last_tie < start + 31:
+            for token_id in range(last_tie + 1, start + 32):
+                if shadow[token_id] <= least:
+                    shadow[token_id] = -np.inf
+
+
+@compiled
+def edit_row(shadow: Any, bitmask: Any, inside: Any, outside: Any) -> Any:
+    """Add `inside` to the logits whose bit is set, `outside` to the others; words are 32 tokens."""
+    one, other = as_real(shadow, inside), as_real(shadow, outside)
+    for start in range(0, len(shadow), 32):
+        word = start // 32
+        edit_32(shadow, start, bitmask[word] if word < len(bitmask) else np.int32(0), one, other)

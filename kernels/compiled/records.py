@@ -1,0 +1,48 @@
+"""A batch as the compiled step reads it: records side by side in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.program import Program
+
+INSTRUCTION = np.dtype(
+    [
+        ("opcode", np.int64),
+        ("first", np.float64),
+        ("second", np.float64),
+        ("sparse_start", np.int64),
+        ("sparse_stop", np.int64),
+        ("slot", np.int64),
+    ]
+)
+SPARSE = np.dtype([("token_id", np.int64), ("value", np.float64)])
+PLAN = np.dtype(
+    [
+        ("first", np.int64),
+        ("last", np.int64),
+        ("seed", np.uint64),
+        ("greedy", np.int64),
+        ("top_n", np.int64),
+    ]
+)
+"""A row: its instructions, and how it draws."""
+
+
+def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The program's arrays as records, of which at least one each."""
+    count = len(program.opcodes)
+    instructions = np.zeros(max(count, 1), INSTRUCTION)
+    instructions["opcode"][:count] = program.opcodes
+    instructions["first"][:count] = program.operands[:, 0]
+    instructions["second"][:count] = program.operands[:, 1]
+    instructions["sparse_start"][:count] = program.sparse_starts[:-1]
+    instructions["sparse_stop"][:count] = program.sparse_starts[1:]
+    instructions["slot"][:count] = program.slots
+    sparse = np.zeros(max(len(program.sparse_token_ids), 1), SPARSE)
+    sparse["token_id"][: len(program.sparse_token_ids)] = program.sparse_token_ids
+    sparse["value"][: len(program.sparse_values)] = program.sparse_values
+    return instructions, sparse

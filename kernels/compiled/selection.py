@@ -1,0 +1,172 @@
+"""Selection among a few thousand entries: order statistics, weighted cuts, short sorts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.jit import compiled
+
+BINS = 256
+_FEW = 24
+
+
+@compiled
+def kth_smallest(values: Any, count: Any, k: Any) -> Any:
+    """The k-th smallest, from 1, of `values[:count]`, which is reordered. Source: Hoare's find."""
+    low, high, wanted = 0, count - 1, k - 1
+    while low < high:
+        middle = (low + high) >> 1
+        first, pivot, last = values[low], values[middle], values[high]
+        pivot = max(min(first, pivot), min(max(first, pivot), last))
+        left, right = low, high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            break
+    return values[wanted]
+
+
+@compiled
+def boundary_bin(histogram: Any, bins: Any, target: Any, before: Any) -> Any:
+    """The first of the bins whose weight, with all before it, reaches `target`; the weight before.
+
+    −1 where all of it together does not.
+    """
+    for index in range(bins):
+        if before + histogram[index] >= target:
+            return index, before
+        before += histogram[index]
+    return -1, before
+
+
+@compiled
+def weighted_cut(
+    keys: Any,
+    weights: Any,
+    ids: Any,
+    count: Any,
+    before: Any,
+    target: Any,
+    places: Any,
+    histogram: Any,
+    values: Any,
+) -> Any:
+    """The key and id of the last entry, by (key, id), before which less than `target` weighs.
+
+    `before` weighs what comes before all entries. Entries of equal keys weigh the same.
+    (+inf, largest id) where everything belongs. places, histogram, values: scratch.
+    """
+    for place in range(count):
+        places[place] = place
+    everything = np.int64(0x7FFFFFFF)
+    while count > _FEW:
+        low, high = np.inf, -np.inf
+        for index in range(count):
+            key = keys[places[index]]
+            low, high = min(low, key), max(high, key)
+        if low == high:
+            break
+        factor = min(BINS / (high - low), 1e300)
+        for index in range(BINS):
+            histogram[index] = 0.0
+        for index in range(count):
+            place = places[index]
+            histogram[min(np.int64((keys[place] - low) * factor), BINS - 1)] += weights[place]
+        chosen, before = boundary_bin(histogram, BINS, target, before)
+        if chosen < 0:
+            return np.inf, everything
+        kept = 0
+        for index in range(count):
+            place = places[index]
+            if min(np.int64((keys[place] - low) * factor), BINS - 1) == chosen:
+                places[kept] = place
+                kept += 1
+        count = kept
+    if count > _FEW:
+        # All keys are equal, so only ids tell the entries apart.
+        place = places[0]
+        wanted = np.int64(math.ceil((target - before) / weights[place]))
+        if wanted > count:
+            return np.inf, everything
+        for index in range(count):
+            values[index] = np.float64(ids[places[index]])
+        return keys[place], np.int64(kth_smallest(values, count, max(wanted, 1)))
+    key, token_id = -np.inf, np.int64(-1)
+    while before < target:
+        if count == 0:
+            return np.inf, everything
+        best = 0
+        for index in range(1, count):
+            one, other = places[index], places[best]
+            if keys[one] < keys[other] or (keys[one] == keys[other] and ids[one] < ids[other]):
+                best = index
+        place = places[best]
+        key, token_id = keys[place], np.int64(ids[place])
+        before += weights[place]
+        count -= 1
+        places[best] = places[count]
+    return key, token_id
+
+
+@compiled
+def keep_up_to(keys: Any, ids: Any, logits: Any, count: Any, key: Any, token_id: Any) -> Any:
+    """Keep the entries up to (key, token_id), in their order; returns how many."""
+    kept = 0
+    for place in range(count):
+        if keys[place] < key or (keys[place] == key and ids[place] <= token_id):
+            ids[kept], logits[kept], keys[kept] = ids[place], logits[place], keys[place]
+            kept += 1
+    return kept
+
+
+@compiled
+def largest_places(
+    ids: Any, logits: Any, count: Any, n: Any, capacity: Any, places: Any, values: Any
+) -> Any:
+    """The places of the n largest logits and their ties, largest first, then by id.
+
+    At most `capacity`, of the ties the lowest ids; returns how many. values: scratch.
+    """
+    if count == 0 or n == 0:
+        return 0
+    for place in range(count):
+        values[place] = -logits[place]
+    nth = -kth_smallest(values, count, min(n, count))
+    above, ties = 0, 0
+    for place in range(count):
+        if logits[place] > nth:
+            above += 1
+        elif logits[place] == nth:
+            values[ties] = np.float64(ids[place])
+            ties += 1
+    last = np.float64(0x7FFFFFFF)
+    if above + ties > capacity:
+        last = kth_smallest(values, ties, capacity - above)
+    found = 0
+    for place in range(count):
+        logit, token_id = logits[place], ids[place]
+        if logit > nth or (logit == nth and np.float64(token_id) <= last):
+            hole = found
+            while hole > 0:
+                other = places[hole - 1]
+                if logits[other] > logit or (logits[other] == logit and ids[other] < token_id):
+                    break
+                places[hole] = other
+                hole -= 1
+            places[hole] = place
+            found += 1
+    return found

@@ -1,0 +1,246 @@
+"""A decoding step over some rows of a batch: the function that Python calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray
+
+from decoding.kernels.compiled.blocks import as_pointer, minus_infinity, value_at
+from decoding.kernels.compiled.candidates import largest_of
+from decoding.kernels.compiled.describe import (
+    collect_top,
+    describe,
+    describe_candidates,
+    weigh_row,
+    write_top,
+)
+from decoding.kernels.compiled.draw import draw_candidate, draw_from_row, greedy_candidate
+from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.jit import compiled, entry
+from decoding.kernels.compiled.memory import (
+    Memory,
+    IDS,
+    LOGITS,
+    RAW_MAX,
+    SLOT,
+    TOUCHED,
+    TOUCHED_IDS,
+    WEIGHTS,
+    WORDS,
+    WORK_MAX,
+)
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    block_count,
+    count_between,
+    find_fault,
+    lowest_finite,
+    scan,
+    survey,
+)
+from decoding.kernels.compiled.rows import (
+    BEYOND,
+    DONE,
+    EMPTIED,
+    NEEDS_SHADOW,
+    State,
+    dense_max,
+    forget,
+    make_shadow,
+    run,
+)
+from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
+
+LEFT_TO_NUMPY = 3
+"""A status beside those of `decoding.kernels.result`: numbers beyond what this kernel is made for."""
+_HUGE = 1e250
+
+
+@compiled
+def tail_of(row: Any) -> Any:
+    """What is left after the last whole block, filled up with −inf; `BLOCK` logits."""
+    tail = np.empty(BLOCK, row.dtype)
+    start = len(row) // BLOCK * BLOCK
+    if start < len(row):
+        for lane in range(BLOCK):
+            tail[lane] = row[start + lane] if start + lane < len(row) else minus_infinity(row)
+    return tail
+
+
+@compiled
+def greedy_of_row(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, memory: Any) -> Any:
+    """The lowest id of a dense row's largest logits."""
+    largest = dense_max(row, tail, block_max, scale, count, memory)
+    best = np.int64(len(row))
+    for place in range(count):
+        if memory.doubles[TOUCHED][place] == largest:
+            best = min(best, np.int64(memory.integers[TOUCHED_IDS][place]))
+    size = len(tail)
+    for block in range(block_count(row, tail)):
+        start = block * size
+        if start >= best:
+            break
+        if not block_max[block] * scale >= largest:
+            continue
+        for token_id in range(start, min(start + size, len(row))):
+            if value_at(row, token_id) * scale == largest and memory.integers[SLOT][token_id] == 0:
+                return min(best, np.int64(token_id))
+    return best
+
+
+@compiled
+def finish(
+    row: Any, tail: Any, block_max: Any, state: Any, raw: Any, raw_tail: Any, raw_largest: Any,
+    raw_total: Any, plan: Any, position: Any, wanted: Any, limit: Any, outcome: Any, top: Any,
+    memory: Any,
+) -> Any:  # fmt: skip
+    """Draw from what the program left of a row, and describe the draw if that is wanted."""
+    count, scale = state.count, state.scale
+    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    log_total, entropy, support = 0.0, 0.0, count
+    if state.compact:
+        largest = largest_of(logits, count)
+        if wanted:
+            log_total, entropy = describe_candidates(count, largest, memory)
+        if plan.greedy != 0:
+            place = greedy_candidate(ids, logits, count)
+        else:
+            if not wanted:
+                weigh_entries(logits, count, largest, weights)
+            place = draw_candidate(
+                ids, logits, count, largest, weights, position, plan.seed, memory.integers[WORDS].view(np.uint32)
+            )
+        token_id, logit = np.int64(ids[place]), logits[place]
+    else:
+        largest = dense_max(row, tail, block_max, scale, count, memory)
+        total, moment = 1.0, 0.0
+        if plan.greedy != 0:
+            token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
+            if wanted:
+                total, moment = weigh_row(row, tail, largest, scale)
+        else:
+            token_id, total, moment = draw_from_row(
+                row, tail, block_max, scale, largest / scale, position, plan.seed
+            )
+        if wanted:
+            log_total = np.log(total)
+            entropy = max(0.0, log_total - moment / total)
+            support = count_between(row, tail, lowest_finite(row), np.inf)
+        logit = value_at(row, token_id) * scale
+        forget(memory, count)
+    outcome.token_id = token_id
+    if not wanted:
+        return
+    outcome.processed_logprob = logit - largest - log_total
+    outcome.entropy = entropy
+    outcome.support_size = support
+    raw_log = describe(
+        raw, raw_tail, memory.doubles[RAW_MAX], raw_largest, raw_total, token_id, outcome
+    )
+    if plan.top_n > 0:
+        if not state.compact:
+            count = collect_top(row, tail, block_max, scale, largest, plan.top_n, limit, memory)
+        write_top(
+            raw, raw_largest, raw_log, count, plan.top_n, largest, log_total, outcome, top, memory
+        )
+
+
+@compiled
+def begin(
+    row: Any, tail: Any, raw: Any, raw_tail: Any, edited: Any, wanted: Any, outcome: Any,
+    memory: Any,
+) -> Any:  # fmt: skip
+    """Check a row; its largest logit, and largest and sum of the raw row. Its status is written."""
+    if wanted:
+        raw_largest, raw_total = survey(raw, raw_tail, memory.doubles[RAW_MAX])
+    else:
+        raw_largest, raw_total = scan(raw, raw_tail, memory.doubles[RAW_MAX]), 1.0
+    outcome.status = OK
+    outcome.top_count = 0
+    if not raw_largest < np.inf:
+        outcome.status = INVALID_LOGITS
+        outcome.fault_position, outcome.fault_count = find_fault(raw)
+        return raw_largest, raw_largest, raw_total
+    largest = raw_largest
+    if edited:
+        largest = scan(row, tail, memory.doubles[WORK_MAX])
+    if largest == -np.inf:
+        outcome.status = EMPTY_SUPPORT
+        outcome.fault_position = -1
+    elif abs(largest) > _HUGE:
+        outcome.status = LEFT_TO_NUMPY
+    return largest, raw_largest, raw_total
+
+
+@entry
+def step_rows(
+    logits: Any, raw_logits: Any, bitmasks: Any, token_ids: Any, lengths: Any, prompt_lengths: Any,
+    call: Any, doubles: Any, integers: Any, singles: Any, shadow: Any, first_row: Any,
+    last_row: Any,
+) -> Any:  # fmt: skip
+    """Rows `first_row` to `last_row` of a batch: check, run the program, draw, describe.
+
+    call: the integers of `Call`, among them the addresses of the batch's records.
+    """
+    memory = Memory(doubles, integers, singles)
+    stride, width, edited, wanted, limit = call[0], call[1], call[2] != 0, call[3] != 0, call[4]
+    instructions = carray(as_pointer(call[5]), (call[6],), INSTRUCTION)
+    sparse = carray(as_pointer(call[7]), (call[8],), SPARSE)
+    plans = carray(as_pointer(call[9]), (call[10],), PLAN)
+    outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
+    top = carray(as_pointer(call[12]), (call[13],), TOP)
+    for index in range(first_row, last_row):
+        row = logits[index * stride : index * stride + width]
+        raw = raw_logits[index * stride : index * stride + width]
+        plan, outcome = plans[index], outcomes[index]
+        tail, raw_tail = tail_of(row), tail_of(raw)
+        largest, raw_largest, raw_total = begin(
+            row, tail, raw, raw_tail, edited, wanted, outcome, memory
+        )
+        if outcome.status != OK:
+            continue
+        history = token_ids[index, : lengths[index]]
+        work_max = memory.doubles[WORK_MAX]
+        block_max = work_max if edited else memory.doubles[RAW_MAX]
+        state = State(DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width))
+        state = run(
+            row, tail, block_max, largest, False, shadow, width, instructions, plan.last, sparse,
+            bitmasks, history, prompt_lengths[index], state, limit, memory,
+        )  # fmt: skip
+        flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
+        if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
+            make_shadow(row, tail, state, memory, shadow)
+            state = State(
+                DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf, state.last_tie
+            )
+            padding = shadow[:BLOCK]
+            state = run(
+                shadow, padding, work_max, largest, True, shadow, width, instructions, plan.last,
+                sparse, bitmasks, history, prompt_lengths[index], state, limit, memory,
+            )  # fmt: skip
+            if state.outcome == DONE and not state.compact and state.count > 0:
+                make_shadow(shadow, padding, state, memory, shadow)
+                scan(shadow, padding, work_max)
+                state = State(
+                    DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf,
+                    state.last_tie,
+                )  # fmt: skip
+            if state.outcome == DONE:
+                finish(
+                    shadow, padding, work_max, state, raw, raw_tail, raw_largest, raw_total,
+                    plan, len(history), wanted, limit, outcome, top, memory,
+                )  # fmt: skip
+        elif state.outcome == DONE:
+            finish(
+                row, tail, block_max, state, raw, raw_tail, raw_largest, raw_total,
+                plan, len(history), wanted, limit, outcome, top, memory,
+            )  # fmt: skip
+        if state.outcome == EMPTIED:
+            outcome.status = EMPTY_SUPPORT
+            outcome.fault_position = state.index - plan.first
+        elif state.outcome == BEYOND:
+            forget(memory, state.count)
+            outcome.status = LEFT_TO_NUMPY

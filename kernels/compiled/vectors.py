@@ -1,0 +1,257 @@
+"""A small language for straight-line SIMD code: fixed-width LLVM vectors with operators.
+
+LLVM turns a vector of any width into whatever registers the machine has, so one text serves SSE,
+AVX2, AVX-512 and NEON. Loops that a compiler may or may not vectorise are avoided altogether.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
+INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+
+ROUNDERS = {FLOAT: 1.5 * 2.0**23, DOUBLE: 1.5 * 2.0**52}
+"""Adding one rounds a small number to an integer, which then stands in the low bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A value of LLVM's type <count x element>; integers are unsigned unless a name says so."""
+
+    builder: Any
+    value: Any
+
+    @property
+    def element(self) -> Any:
+        return self.value.type.element
+
+    @property
+    def count(self) -> int:
+        return int(self.value.type.count)
+
+    @property
+    def is_float(self) -> bool:
+        return self.element in (FLOAT, DOUBLE)
+
+    def constant(self, value: float) -> Vector:
+        """The number in every lane, of this vector's type."""
+        kind = self.value.type
+        return Vector(self.builder, ir.Constant(kind, [value] * kind.count))
+
+    def __add__(self, other: Vector | float) -> Vector:
+        return self._binary("fadd" if self.is_float else "add", other)
+
+    def __sub__(self, other: Vector | float) -> Vector:
+        return self._binary("fsub" if self.is_float else "sub", other)
+
+    def __mul__(self, other: Vector | float) -> Vector:
+        return self._binary("fmul" if self.is_float else "mul", other)
+
+    def __xor__(self, other: Vector | float) -> Vector:
+        return self._binary("xor", other)
+
+    def __and__(self, other: Vector | float) -> Vector:
+        return self._binary("and_", other)
+
+    def __or__(self, other: Vector | float) -> Vector:
+        return self._binary("or_", other)
+
+    def __lshift__(self, bits: int) -> Vector:
+        return self._binary("shl", bits)
+
+    def __rshift__(self, bits: int) -> Vector:
+        return self._binary("lshr", bits)
+
+    def signed_shift(self, bits: int) -> Vector:
+        """Shift right, copying the sign bit."""
+        return self._binary("ashr", bits)
+
+    def multiply_add(self, factor: Vector | float, term: Vector | float) -> Vector:
+        """self · factor + term, fused where the machine can."""
+        kind = self.value.type
+        name = f"llvm.fmuladd.v{kind.count}f{32 if kind.element == FLOAT else 64}"
+        module = self.builder.module
+        function = module.globals.get(name) or ir.Function(
+            module, ir.FunctionType(kind, [kind] * 3), name
+        )
+        operands = [self.value, self._as(factor).value, self._as(term).value]
+        return self._new(self.builder.call(function, operands))
+
+    def compare(self, relation: str, other: Vector | float) -> Vector:
+        """Lanes of one bit; false where a float is NaN."""
+        compare = self.builder.fcmp_ordered if self.is_float else self.builder.icmp_unsigned
+        return self._new(compare(relation, self.value, self._as(other).value))
+
+    def choose(self, true: Vector, false: Vector | float) -> Vector:
+        """Lanes of `true` where this vector's bit is set, of `false` elsewhere."""
+        other = false if isinstance(false, Vector) else true.constant(false)
+        return self._new(self.builder.select(self.value, true.value, other.value))
+
+    def larger(self, other: Vector | float) -> Vector:
+        """The larger of two lanes; `other` where one is NaN."""
+        return self.compare(">", other).choose(self, self._as(other))
+
+    def at_least(self, bound: Vector | float) -> Vector:
+        """The larger of two lanes; this one where it is NaN, so that a NaN goes on."""
+        return self._as(bound).compare(">", self).choose(self._as(bound), self)
+
+    def bits_as(self, element: Any) -> Vector:
+        """The same bits as lanes of another type of the same size."""
+        return self._new(self.builder.bitcast(self.value, ir.VectorType(element, self.count)))
+
+    def convert(self, operation: str, element: Any) -> Vector:
+        """LLVM's conversion of that name: zext, trunc, fpext, fptrunc, sitofp ..."""
+        kind = ir.VectorType(element, self.count)
+        return self._new(getattr(self.builder, operation)(self.value, kind))
+
+    def part(self, start: int, count: int) -> Vector:
+        """`count` lanes from `start` on."""
+        return self.shuffle(self, range(start, start + count))
+
+    def shuffle(self, other: Vector, order: range | list[int]) -> Vector:
+        """Lanes of both vectors, numbered one after the other, in the given order."""
+        mask = ir.Constant(ir.VectorType(INT32, len(order)), list(order))
+        return self._new(self.builder.shuffle_vector(self.value, other.value, mask))
+
+    def reduce(self, combine: Callable[[Vector, Vector], Vector]) -> Any:
+        """One scalar, by combining halves."""
+        vector, count = self, self.count
+        while count > 1:
+            count //= 2
+            vector = combine(vector.part(0, count), vector.part(count, count))
+        return self.builder.extract_element(vector.value, ir.Constant(INT32, 0))
+
+    def _binary(self, operation: str, other: Vector | float) -> Vector:
+        return self._new(getattr(self.builder, operation)(self.value, self._as(other).value))
+
+    def _as(self, other: Vector | float) -> Vector:
+        return other if isinstance(other, Vector) else self.constant(other)
+
+    def _new(self, value: Any) -> Vector:
+        return Vector(self.builder, value)
+
+
+def splat(builder: Any, scalar: Any, count: int) -> Vector:
+    """The scalar in every lane."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, count), ir.Undefined)
+    first = Vector(builder, builder.insert_element(undefined, scalar, ir.Constant(INT32, 0)))
+    return first.shuffle(Vector(builder, undefined), [0] * count)
+
+
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """The address of an element of a one-dimensional array; the index is not checked."""
+    view = context.make_array(array_type)(context, builder, array)
+    return cgutils.get_item_pointer(context, builder, array_type, view, [index], wraparound=False)
+
+
+def load(context: Any, builder: Any, array_type: Any, array: Any, index: Any, count: int) -> Vector:
+    """`count` elements from `index` on."""
+    address = pointer(context, builder, array_type, array, index)
+    kind = ir.VectorType(address.type.pointee, count)
+    return Vector(builder, builder.load(builder.bitcast(address, kind.as_pointer()), align=1))
+
+
+def store(
+    context: Any, builder: Any, array_type: Any, array: Any, index: Any, vector: Vector
+) -> None:
+    """The lanes into the elements from `index` on."""
+    address = pointer(context, builder, array_type, array, index)
+    kind = vector.value.type.as_pointer()
+    builder.store(vector.value, builder.bitcast(address, kind), align=1)
+
+
+def widen(bits: Vector, dtype: Any) -> Vector:
+    """Stored logits as floats: bfloat16 (uint16) and float16 (int16) become float32, exactly."""
+    if dtype in (types.float32, types.float64):
+        return bits
+    wide = bits.convert("zext", INT32)
+    if dtype == types.uint16:
+        return (wide << 16).bits_as(FLOAT)
+    # A float16 has 5 bits of exponent: moved in place, they are 112 too small.
+    magnitude = (wide & 0x7FFF) << 13
+    moved = (magnitude.bits_as(FLOAT) * 2.0**112).bits_as(INT32)
+    moved = magnitude.compare(">=", 0x0F800000).choose(moved | 0x7F800000, moved)
+    return (moved | ((wide & 0x8000) << 16)).bits_as(FLOAT)
+
+
+def exp2_of_product(gap: Vector, rate: Vector, lowest: Vector) -> tuple[Vector, Vector]:
+    """2 to the power gap · rate, float32, for gap ≤ 0 or slightly above, and the bounded gap.
+
+    Gaps below `lowest` = −126 / rate count as `lowest`, and give 2⁻¹²⁶; NaN stays NaN. Relative
+    error below 4e-7: a degree-5 minimax polynomial on [−½, ½], 7.5e-8, and rounding.
+    """
+    gap = gap.at_least(lowest)
+    rounder = ROUNDERS[FLOAT]
+    rounded = gap.multiply_add(rate, rounder)
+    rest = gap.multiply_add(rate, rounded.constant(rounder) - rounded)
+    value = rest.constant(0.0013276471782200094)
+    for coefficient in (
+        0.009675541332776857,
+        0.055507132741488524,
+        0.24022119723881735,
+        0.6931469670643621,
+        1.0000000716546729,
+    ):
+        value = value.multiply_add(rest, coefficient)
+    power = value.bits_as(INT32) + (rounded.bits_as(INT32) << 23)
+    return power.bits_as(FLOAT), gap
+
+
+def exp(value: Vector) -> Vector:
+    """e to the power of a float64 ≤ 0; below −700 it counts as −700. Relative error below 1e-12."""
+    value = value.at_least(-700.0)
+    rounder = ROUNDERS[DOUBLE]
+    rounded = value.multiply_add(1.4426950408889634, rounder)
+    whole = rounded - rounder
+    rest = whole.multiply_add(-0.693147180369123816490, value)
+    rest = whole.multiply_add(-1.90821492927058770002e-10, rest)
+    # Taylor's series: at |rest| ≤ 0.3466 what is left out is below 2e-13.
+    result = rest.constant(1.0 / 3628800)
+    for factorial in (362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1):
+        result = result.multiply_add(rest, 1.0 / factorial)
+    power = result.bits_as(INT64) + (rounded.bits_as(INT64) << 52)
+    return power.bits_as(DOUBLE)
+
+
+def ordered_key(bits: Vector, dtype: Any) -> Vector:
+    """Unsigned integers in the order of the floats: 0 is −inf; every NaN lies above +inf."""
+    element, top, low, lowest = {
+        types.float64: (INT64, 63, 0x7FFFFFFFFFFFFFFF, 0x800FFFFFFFFFFFFF),
+        types.float32: (INT32, 31, 0x7FFFFFFF, 0x807FFFFF),
+        types.uint16: (INT16, 15, 0x7FFF, 0x807F),
+        types.int16: (INT16, 15, 0x7FFF, 0x83FF),
+    }[dtype]
+    plain = bits.bits_as(element)
+    return (plain ^ (plain.signed_shift(top) & low)) - lowest
+
+
+def philox4x32(counter: tuple[Vector, Any, Any, Any], key: tuple[Any, Any]) -> list[Vector]:
+    """Philox4x32-10 of one counter a lane: four words, each in a lane of 64 bits.
+
+    The first counter word is a vector, the others and the key are scalars of 64 bits whose upper
+    halves are 0. In 64-bit lanes a product of two words is one instruction.
+    """
+    first = counter[0]
+    builder, low = first.builder, 0xFFFFFFFF
+    words = [first, *(splat(builder, word, first.count) for word in counter[1:])]
+    key0, key1 = key
+    for _ in range(10):
+        product0, product1 = words[0] * 0xD2511F53, words[2] * 0xCD9E8D57
+        words = [
+            (product1 >> 32) ^ (words[1] ^ splat(builder, key0, first.count)),
+            product1 & low,
+            (product0 >> 32) ^ (words[3] ^ splat(builder, key1, first.count)),
+            product0 & low,
+        ]
+        key0, key1 = (
+            builder.and_(builder.add(half, ir.Constant(INT64, weyl)), ir.Constant(INT64, low))
+            for half, weyl in ((key0, 0x9E3779B9), (key1, 0xBB67AE85))
+        )
+    return words
