@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from decoding.kernels.compiled.vectors import (
@@ -31,7 +31,10 @@ from decoding.kernels.compiled.vectors import (
     widen,
 )
 
-LANES = 16
+_WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+LANES = 16 if _WIDE else 8
+"""As many lanes as leave enough registers for the constants of a loop."""
+CONTEST_LANES = 32
 MASK_LANES = 32
 KEY_LANES = 64
 _KEYS = {
@@ -55,15 +58,38 @@ def _loop(
     totals: list[Any],
     body: Callable[[Any, list[Any]], list[Any]],
 ) -> list[Any]:
-    """Run `body(index, totals)`, which returns the new totals, every `lanes` from start to stop."""
-    places = [cgutils.alloca_once_value(builder, total) for total in totals]
-    step = ir.Constant(INT64, lanes)
-    with cgutils.for_range_slice(builder, start, stop, step, intp=INT64) as (index, _):
-        for place, total in zip(
-            places, body(index, [builder.load(place) for place in places]), strict=True
-        ):
-            builder.store(total, place)
-    return [builder.load(place) for place in places]
+    """Run `body(index, totals)`, which returns the new totals, every `lanes` from start to stop.
+
+    There is at least one step. The loop is not unrolled: a body has as many chains of operations
+    as registers allow.
+    """
+    function = builder.function
+    before, inside = builder.block, function.append_basic_block("block.loop")
+    after = function.append_basic_block("block.end")
+    builder.branch(inside)
+    builder.position_at_end(inside)
+    index = builder.phi(INT64)
+    index.add_incoming(start, before)
+    running = [builder.phi(total.type) for total in totals]
+    results = body(index, running)
+    following = builder.add(index, ir.Constant(INT64, lanes))
+    again = builder.icmp_signed("<", following, stop)
+    jump = builder.cbranch(again, inside, after)
+    jump.set_metadata("llvm.loop", _not_unrolled(builder.module))
+    index.add_incoming(following, inside)
+    for phi, total, result in zip(running, totals, results, strict=True):
+        phi.add_incoming(total, before)
+        phi.add_incoming(result, inside)
+    builder.position_at_end(after)
+    return results
+
+
+def _not_unrolled(module: Any) -> Any:
+    """A loop's identity, which begins with itself, and the request not to unroll it."""
+    request = module.add_metadata(["llvm.loop.unroll.disable"])
+    identity = module.add_metadata([request, request])
+    identity.operands = (identity, request)
+    return identity
 
 
 def _zeros(element: Any, count: int) -> Any:
@@ -146,7 +172,7 @@ def value_at(_context: Any, row: Any, index: Any) -> Any:
 def survey_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
-    """Σ 2^((z − reference) · rate), NaN if any logit is, and the largest logit that is none."""
+    """The sums of `weigh_block`, NaN if any logit is, and the largest logit that is none."""
     real = float_type(row.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -157,22 +183,23 @@ def survey_block(
 
         def body(index: Any, totals: list[Any]) -> list[Any]:
             values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            weights, _ = exp2_of_product(_gap(values, reference), rates, bounds)
-            total = Vector(builder, totals[0]) + weights
-            return [total.value, values.larger(Vector(builder, totals[1])).value]
+            weights, gap = exp2_of_product(_gap(values, reference), rates, bounds)
+            total, moment, top = (Vector(builder, item) for item in totals)
+            moment = weights.multiply_add(gap, moment)
+            return [(total + weights).value, moment.value, values.larger(top).value]
 
         start_values = [
-            _zeros(FLOAT, LANES),
+            *[_zeros(FLOAT, LANES)] * 2,
             ir.Constant(ir.VectorType(element, LANES), [float("-inf")] * LANES),
         ]
-        total, top = _loop(builder, start, stop, LANES, start_values, body)
+        *sums, top = _loop(builder, start, stop, LANES, start_values, body)
         results = [
-            _sum(Vector(builder, total)),
+            *(_sum(Vector(builder, total)) for total in sums),
             Vector(builder, top).reduce(lambda one, other: one.larger(other)),
         ]
         return context.make_tuple(builder, signature.return_type, results)
 
-    result = types.Tuple((types.float32, real))
+    result = types.Tuple((types.float32, types.float32, real))
     return result(row, start, stop, real, types.float32, types.float32), generate
 
 
@@ -340,61 +367,69 @@ def contest_block(
     key0: Any,
     key1: Any,
     limit: Any,
+    weights: Any,
 ) -> Any:
-    """Whether a token of a block may win a Gumbel-max, and `weigh_block`'s sums.
+    """Whether a token of a block may win a Gumbel-max, `weigh_block`'s sums, and the least w.
 
     With the high words h of the tokens, the first of which is token `first` (a multiple of 4):
-    some (2³² − 1 − h) / 2³¹ < w · limit.
+    some (2³² − 1 − h) / 2³¹ < w · limit. Leaves the weights w in `weights`, from 0 on.
     """
     real = float_type(row.dtype)
-    tokens = 32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, stop, reference, rate, lowest, first, position, draw, domain = arguments[:10]
-        key, limit = arguments[10:12], arguments[12]
-        kind = signature.args[0]
-        rates, bounds, limits = (splat(builder, item, tokens) for item in (rate, lowest, limit))
-        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, 8), list(range(8))))
+        key, limit, out = arguments[10:12], arguments[12], arguments[13]
+        kind, out_kind = signature.args[0], signature.args[-1]
+        rates, bounds = (splat(builder, item, LANES) for item in (rate, lowest))
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, tokens), row.dtype)
-            weights, gap = exp2_of_product(_gap(values, reference), rates, bounds)
-            token = builder.add(first, builder.sub(index, start))
-            block = builder.lshr(token, ir.Constant(INT64, 2))
-            counter = (splat(builder, block, 8) + lanes, position, draw, domain)
+        def weigh(index: Any, totals: list[Any]) -> list[Any]:
+            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
+            found, gap = exp2_of_product(_gap(values, reference), rates, bounds)
+            store(context, builder, out_kind, out, builder.sub(index, start), found)
+            total, moment, least = (Vector(builder, item) for item in totals)
+            smaller = found.compare("<", least).choose(found, least)
+            return [(total + found).value, found.multiply_add(gap, moment).value, smaller.value]
+
+        ones = ir.Constant(ir.VectorType(FLOAT, LANES), [1.0] * LANES)
+        zeros = _zeros(FLOAT, LANES)
+        *sums, least = _loop(builder, start, stop, LANES, [zeros, zeros, ones], weigh)
+        tokens, blocks = CONTEST_LANES, CONTEST_LANES // 4
+        limits = splat(builder, limit, tokens)
+        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), list(range(blocks))))
+        flags = ir.IntType(tokens)
+
+        def contest(index: Any, totals: list[Any]) -> list[Any]:
+            block = builder.lshr(builder.add(first, index), ir.Constant(INT64, 2))
+            counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
             words = _by_token(philox4x32(counter, key))
             left = ((words ^ 0xFFFFFFFF) >> 1).convert("sitofp", FLOAT)
-            may_win = left.compare("<", weights * limits)
-            hit = builder.icmp_unsigned(
-                "!=", builder.bitcast(may_win.value, INT32), ir.Constant(INT32, 0)
-            )
-            total, moment, hits = totals
-            return [
-                (Vector(builder, total) + weights).value,
-                weights.multiply_add(gap, Vector(builder, moment)).value,
-                builder.or_(hits, hit),
-            ]
+            found = load(context, builder, out_kind, out, index, tokens)
+            may_win = left.compare("<", found * limits)
+            return [builder.or_(totals[0], builder.bitcast(may_win.value, flags))]
 
-        zeros = _zeros(FLOAT, tokens)
-        no = ir.Constant(ir.IntType(1), 0)
-        total, moment, hits = _loop(builder, start, stop, tokens, [zeros, zeros, no], body)
-        results = [_sum(Vector(builder, total)), _sum(Vector(builder, moment))]
-        hit = context.cast(builder, hits, types.boolean, types.boolean)
-        return context.make_tuple(builder, signature.return_type, [hit, *results])
+        zero = ir.Constant(INT64, 0)
+        none = ir.Constant(flags, 0)
+        [hits] = _loop(builder, zero, builder.sub(stop, start), tokens, [none], contest)
+        hit = builder.icmp_unsigned("!=", hits, none)
+        smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
+        results = [hit, *(_sum(Vector(builder, total)) for total in sums), smallest]
+        return context.make_tuple(builder, signature.return_type, results)
 
-    result = types.Tuple((types.boolean, types.float32, types.float32))
+    result = types.Tuple((types.boolean, types.float32, types.float32, types.float32))
     word, single = types.uint64, types.float32
     return result(
-        row, start, stop, real, single, single, types.int64, word, word, word, word, word, single
-    ), generate
+        row, start, stop, real, single, single, types.int64, word, word, word, word, word, single,
+        weights,
+    ), generate  # fmt: skip
 
 
 def _by_token(words: list[Vector]) -> Vector:
     """Four vectors of words, one a lane of a Philox block, as 32-bit words in order of token."""
+    count = words[0].count
     narrow = [word.convert("trunc", INT32) for word in words]
-    low = narrow[0].shuffle(narrow[1], range(16))
-    high = narrow[2].shuffle(narrow[3], range(16))
-    return low.shuffle(high, [(token % 4) * 8 + token // 4 for token in range(32)])
+    low = narrow[0].shuffle(narrow[1], range(2 * count))
+    high = narrow[2].shuffle(narrow[3], range(2 * count))
+    return low.shuffle(high, [token % 4 * count + token // 4 for token in range(4 * count)])
 
 
 @intrinsic
@@ -430,23 +465,24 @@ def words_of_eight(
 
 
 @intrinsic
-def exp_of_eight(_context: Any, logits: Any, start: Any, reference: Any, weights: Any) -> Any:
-    """exp(logits − reference) of eight float64, into `weights` from `start` on."""
+def weigh_eight(_context: Any, logits: Any, start: Any, reference: Any, weights: Any) -> Any:
+    """Of eight float64: w = exp(logit − reference) into `weights`, and Σ w, Σ w · gap.
+
+    Gaps below −700 count as −700.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, reference, out = arguments
         values = load(context, builder, signature.args[0], array, start, 8)
-        store(
-            context,
-            builder,
-            signature.args[-1],
-            out,
-            start,
-            exp(values - splat(builder, reference, 8)),
+        gap = (values - splat(builder, reference, 8)).at_least(-700.0)
+        found = exp(gap)
+        store(context, builder, signature.args[-1], out, start, found)
+        return context.make_tuple(
+            builder, signature.return_type, [_sum(found), _sum(found * gap)]
         )
-        return context.get_dummy_value()
 
-    return types.void(logits, start, types.float64, weights), generate
+    result = types.UniTuple(types.float64, 2)
+    return result(logits, start, types.float64, weights), generate
 
 
 @intrinsic

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
 
@@ -43,7 +42,7 @@ def keep_top_k(
                 values[ties] = np.float64(ids[place])
                 ties += 1
         last = np.int64(kth_smallest(values, ties, k - above))
-    return keep_up_to(keys, ids, logits, count, kth, last)
+    return keep_up_to(keys, ids, logits, keys, count, kth, last)
 
 
 @compiled
@@ -70,40 +69,23 @@ def keep_possible(ids: Any, logits: Any, count: Any) -> Any:
 
 @compiled
 def keep_nearest(
-    ids: Any,
-    logits: Any,
-    count: Any,
-    centre: Any,
-    target: Any,
-    typical: Any,
-    keys: Any,
-    weights: Any,
-    values: Any,
-    places: Any,
-    histogram: Any,
-) -> Any:
-    """The nearest to the centre that together weigh `target`; `weights` are given.
+    ids: Any, logits: Any, count: Any, centre: Any, reach: Any, target: Any, typical: Any,
+    keys: Any, weights: Any, values: Any, places: Any, histogram: Any,
+) -> Any:  # fmt: skip
+    """The nearest to the centre that together weigh `target`; `weights` are given, and kept.
 
     Typical: by |z − centre|, and ties with the last stay. Else by −z, ties by the lowest id.
+    reach: a bound of the distance, +inf where there is none.
     """
     for place in range(count):
         keys[place] = abs(logits[place] - centre) if typical else -logits[place]
+    low = 0.0 if typical else -centre
     key, token_id = weighted_cut(
-        keys, weights, ids, count, 0.0, target, places, histogram, values
+        keys, weights, ids, count, 0.0, target, low, low + reach, places, histogram, values
     )
     if typical:
         token_id = np.int64(0x7FFFFFFF)
-    return keep_up_to(keys, ids, logits, count, key, token_id)
-
-
-@compiled
-def moments_of(logits: Any, count: Any, largest: Any, weights: Any) -> Any:
-    """Σ w and Σ w · (z − largest), with w = exp(z − largest), which `weights` then holds."""
-    total = weigh_entries(logits, count, largest, weights)
-    moment = 0.0
-    for place in range(count):
-        moment += weights[place] * max(logits[place] - largest, -1e300)
-    return total, moment
+    return keep_up_to(keys, ids, logits, weights, count, key, token_id)
 
 
 @compiled

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import as_real, bin_block, exp_of_eight, value_at
+from decoding.kernels.compiled.blocks import as_real, bin_block, weigh_eight, value_at
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.passes import (
     block_count,
@@ -54,6 +54,31 @@ def append_touched(
 
 
 @compiled
+def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
+    """A number that at least `rank` block maxima reach, and not many more.
+
+    By bisection, which vectorises; where a few steps do not find one, by selection.
+    """
+    low, high = np.inf, -np.inf
+    for block in range(blocks):
+        low, high = min(low, block_max[block]), max(high, block_max[block])
+    for _ in range(12):
+        middle = 0.5 * low + 0.5 * high
+        count = 0
+        for block in range(blocks):
+            count += block_max[block] >= middle
+        if count < rank:
+            high = middle
+        elif count > rank + rank // 4 + 8:
+            low = middle
+        else:
+            return middle
+    for block in range(blocks):
+        values[block] = -block_max[block]
+    return -kth_smallest(values, blocks, rank)
+
+
+@compiled
 def collect_largest(
     row: Any,
     tail: Any,
@@ -79,9 +104,7 @@ def collect_largest(
     while True:
         low = -np.inf
         if rank < blocks:
-            for block in range(blocks):
-                values[block] = -block_max[block]
-            low = -kth_smallest(values, blocks, rank) * scale
+            low = _bound_of_rank(block_max, blocks, rank, values) * scale
         count = collect(
             row, tail, block_max, scale, low, np.inf, limit, 1, slot, ids, logits, 0
         )
@@ -97,36 +120,31 @@ def collect_largest(
 
 @compiled
 def weigh_entries(logits: Any, count: Any, reference: Any, weights: Any) -> Any:
-    """exp(logit − reference) of the entries into `weights`; returns their sum."""
+    """w = exp(logit − reference) of the entries into `weights`; returns Σ w and Σ w · gap.
+
+    Writes up to seven entries behind the last of `logits` and `weights`.
+    """
+    for place in range(count, (count + 7) // 8 * 8):
+        logits[place] = -np.inf
+    total, moment = 0.0, 0.0
     for start in range(0, count, 8):
-        exp_of_eight(logits, start, reference, weights)
-    total = 0.0
-    for place in range(count):
-        total += weights[place]
-    return total
+        weight, first = weigh_eight(logits, start, reference, weights)
+        total += weight
+        moment += first
+    return total, moment
 
 
 @compiled
-def _reach_that_suffices(
-    logits: Any,
-    weights: Any,
-    count: Any,
-    centre: Any,
-    nearest: Any,
-    reach: Any,
-    missing: Any,
+def _add_to_histogram(
+    logits: Any, weights: Any, count: Any, centre: Any, reach: Any, below: Any, times: Any,
     histogram: Any,
-) -> Any:
-    """How far from the centre a sample weighs `missing`, not counting what is within `nearest`."""
-    for index in range(BINS):
-        histogram[index] = 0.0
+) -> Any:  # fmt: skip
+    """Add the weights, `times` over, of entries below a logit to the bins of their distance."""
     factor = min(BINS / reach, 1e300)
     for place in range(count):
-        distance = abs(logits[place] - centre)
-        if distance > nearest:
-            histogram[min(np.int64(distance * factor), BINS - 1)] += weights[place]
-    found, _ = boundary_bin(histogram, BINS, missing, 0.0)
-    return reach if found < 0 else (found + 1) / factor
+        if logits[place] < below:
+            distance = abs(logits[place] - centre)
+            histogram[np.int64(min(distance * factor, BINS - 1.0))] += times * weights[place]
 
 
 @compiled
@@ -149,54 +167,62 @@ def collect_nearest(
 ) -> Any:
     """All tokens up to some distance |z − centre| that together weigh `mass` of `total`, or more.
 
-    Returns their number, −1 where that is more than `limit`; `weights` holds exp(z − largest).
+    Returns their number, −1 where that is more than `limit`, and a bound of the distance;
+    `weights` holds exp(z − largest).
     Tokens below largest + ln((1 − mass) · total / vocab) cannot be needed: all of them together
-    weigh less than (1 − mass) · total. How few of the others suffice is guessed, first from the
-    256 largest where the centre is the largest itself, then from every eighth block.
+    weigh less than (1 − mass) · total. How few of the others suffice is guessed from the 256
+    largest, which are often enough where the centre is the largest itself, and from every eighth
+    block.
     """
     target = mass * total * (1.0 + _ROUNDING)
     vocab = len(row)
-    nearest, found = -1.0, 0.0
-    if centre == largest:
-        none = ids[:0]
-        count = collect_largest(
-            row, tail, block_max, scale, min(_FIRST_RANK, vocab), limit,
-            slot, none, logits, 0, ids, logits, values,
-        )  # fmt: skip
-        if count >= 0:
-            found = weigh_entries(logits, count, largest, weights)
-            if found >= target:
-                return count
-            for place in range(count):
-                nearest = max(nearest, largest - logits[place])
     lowest = largest + math.log((1.0 - mass) * total / vocab)
     reach = max(largest - centre, centre - lowest) * (1.0 + _ROUNDING)
+    none = ids[:0]
     if block_count(row, tail) >= 8 * _STEP:
+        count = collect_largest(
+            row, tail, block_max, scale, _FIRST_RANK, limit, slot, none, logits, 0, ids, logits,
+            values,
+        )  # fmt: skip
+        if count < 0:
+            return -1, reach
+        found, _ = weigh_entries(logits, count, largest, weights)
+        if centre == largest and found >= target:
+            return count, np.inf
+        for index in range(BINS):
+            histogram[index] = 0.0
+        _add_to_histogram(logits, weights, count, centre, reach, np.inf, 1.0, histogram)
+        rest = np.inf
+        for place in range(count):
+            rest = min(rest, logits[place])
         count = collect(
-            row, tail, block_max, scale, centre - reach, centre + reach,
+            row, tail, block_max, scale, centre - reach, min(centre + reach, rest),
             limit, _STEP, slot, ids, logits, 0,
         )  # fmt: skip
         if count < 0:
-            return -1
+            return -1, reach
         if count * _STEP > _FEW:
             weigh_entries(logits, count, largest, weights)
-            missing = (target + 0.3 * (total - target) - found) / _STEP
-            guess = _reach_that_suffices(
-                logits, weights, count, centre, nearest, reach, missing, histogram
+            _add_to_histogram(
+                logits, weights, count, centre, reach, rest, np.float64(_STEP), histogram
             )
+            wanted, _ = boundary_bin(histogram, BINS, target + 0.2 * (total - target), 0.0)
+            guess = reach if wanted < 0 else (wanted + 1) / min(BINS / reach, 1e300)
             count = collect(
                 row, tail, block_max, scale, centre - guess, centre + guess,
                 limit, 1, slot, ids, logits, 0,
             )  # fmt: skip
-            if count >= 0 and weigh_entries(logits, count, largest, weights) >= target:
-                return count
+            if count >= 0:
+                found, _ = weigh_entries(logits, count, largest, weights)
+                if found >= target:
+                    return count, guess
     count = collect(
         row, tail, block_max, scale, centre - reach, centre + reach,
         limit, 1, slot, ids, logits, 0,
     )  # fmt: skip
     if count >= 0:
         weigh_entries(logits, count, largest, weights)
-    return count
+    return count, reach
 
 
 @compiled
@@ -294,8 +320,9 @@ def find_bounds(
                     count += 1
         if count <= limit:
             key, token_id = weighted_cut(
-                keys, weights, ids, count, before, target, places, histogram, values
-            )
+                keys, weights, ids, count, before, target, -np.inf, np.inf, places, histogram,
+                values,
+            )  # fmt: skip
             if key == np.inf:
                 key, token_id = (-bottom if one_sided else outer), everyone
             if one_sided:

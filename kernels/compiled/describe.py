@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.blocks import value_at
-from decoding.kernels.compiled.candidates import moments_of
-from decoding.kernels.compiled.dense import collect_largest, find_bounds
+from decoding.kernels.compiled.dense import collect_largest, find_bounds, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     BINS_OF_BLOCK,
@@ -95,11 +94,34 @@ def describe(
 
 
 @compiled
-def describe_candidates(count: Any, largest: Any, memory: Any) -> Any:
-    """ln Σ exp(z − largest) and the entropy; leaves the weights in memory."""
-    total, moment = moments_of(memory.doubles[LOGITS], count, largest, memory.doubles[WEIGHTS])
+def describe_candidates(count: Any, largest: Any, weighed: Any, memory: Any) -> Any:
+    """ln Σ exp(z − largest) and the entropy.
+
+    weighed: the reference of the weights in memory; where it is NaN or too far from the largest,
+    they are computed, relative to the largest.
+    """
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    shift = largest - weighed
+    if shift > -600.0:
+        total, moment = 0.0, 0.0
+        for start in range(0, count, 8):
+            weight, first = moment_of_eight(logits, weights, start, min(start + 8, count), largest)
+            total += weight
+            moment += first
+        return math.log(total) - shift, max(0.0, math.log(total) - shift - moment / total)
+    total, moment = weigh_entries(logits, count, largest, weights)
     log_total = math.log(total)
     return log_total, max(0.0, log_total - moment / total)
+
+
+@compiled
+def moment_of_eight(logits: Any, weights: Any, start: Any, stop: Any, reference: Any) -> Any:
+    """Σ w and Σ w · (z − reference) of up to eight entries, added up on their own."""
+    total, moment = 0.0, 0.0
+    for place in range(start, stop):
+        total += weights[place]
+        moment += weights[place] * (logits[place] - reference)
+    return total, moment
 
 
 @compiled

@@ -72,10 +72,10 @@ def gumbel(token_id: Any, position: Any, seed: Any) -> Any:
 
 @compiled
 def draw_candidate(
-    ids: Any, logits: Any, count: Any, largest: Any, weights: Any, position: Any, seed: Any,
+    ids: Any, logits: Any, count: Any, reference: Any, weights: Any, position: Any, seed: Any,
     words: Any,
 ) -> Any:  # fmt: skip
-    """The place of the winner among candidates, whose exp(z − largest) are in `weights`."""
+    """The place of the winner among candidates, whose exp(z − reference) are in `weights`."""
     at = np.uint64(position)
     for start in range(0, count, 8):
         words_of_eight(ids, start, at, _NO_DRAW, _HIGH, seed & _WORD, seed >> _HALF, words)
@@ -86,7 +86,7 @@ def draw_candidate(
         rival = logits[place] + gumbel(np.int64(ids[place]), position, seed)
         if rival > score or (rival == score and ids[place] < ids[best]):
             best, score = place, rival
-            limit = math.exp(min(largest - score, 700.0)) * 4294967296.0 * _MARGIN
+            limit = math.exp(min(reference - score, 700.0)) * 4294967296.0 * _MARGIN
     return best
 
 
@@ -104,9 +104,13 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 @compiled
 def draw_from_row(
-    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, position: Any, seed: Any
-) -> Any:
-    """The winner among all tokens of a row, and the sums of `weigh`; `largest` is the row's."""
+    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, position: Any, seed: Any,
+    weights: Any,
+) -> Any:  # fmt: skip
+    """The winner among all tokens of a row, the sums of `weigh`, and whether all are possible.
+
+    largest: the row's. weights: float32 scratch for a block.
+    """
     size = len(tail)
     rate, lowest = rates_of(scale)
     zero = as_real(row, largest)
@@ -122,19 +126,20 @@ def draw_from_row(
             score = top + gumbel(best, position, seed)
             limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
             break
-    total, moment = 0.0, 0.0
+    total, moment, least = 0.0, 0.0, np.float32(1.0)
     for block in range(block_count(row, tail)):
         start = block * size
         if start + size <= len(row):
-            hit, weight, first = contest_block(
+            hit, weight, first, smallest = contest_block(
                 row, start, start + size, zero, rate, lowest,
-                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit),
+                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit), weights,
             )  # fmt: skip
         else:
-            hit, weight, first = contest_block(
+            hit, weight, first, smallest = contest_block(
                 tail, 0, size, zero, rate, lowest,
-                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit),
+                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit), weights,
             )  # fmt: skip
+        least = min(least, smallest)
         total += np.float64(weight)
         moment += np.float64(first)
         if not hit:
@@ -144,11 +149,12 @@ def draw_from_row(
             if not logit > -np.inf or token_id == best:
                 continue
             high = philox_word(token_id, position, _HIGH, seed)
-            weight64 = math.exp(max(logit - top, -87.5))
-            if np.float64((high ^ _WORD) >> np.uint64(1)) > weight64 * limit:
+            weight = np.float64(weights[token_id - start])
+            if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit:
                 continue
             rival = logit + gumbel(token_id, position, seed)
             if rival > score or (rival == score and token_id < best):
                 best, score = np.int64(token_id), rival
                 limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
-    return best, total, moment * scale
+    # A weight above the least there is belongs to a possible token.
+    return best, total, moment * scale, least > np.float32(1.2e-38)

@@ -29,7 +29,7 @@ from decoding.kernels.compiled.blocks import (
 )
 from decoding.kernels.compiled.jit import compiled
 
-BLOCK = 128
+BLOCK = 256
 MASK = 32
 LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
@@ -73,47 +73,48 @@ def scan(row: Any, tail: Any, block_max: Any) -> Any:
 
 @compiled
 def survey(row: Any, tail: Any, block_max: Any) -> Any:
-    """The largest logit as in `scan`, and Σ exp(z − largest), in one pass.
+    """The largest logit as in `scan`, and the sums of `weigh` relative to it, in one pass.
 
-    The sum is taken relative to a reference, the largest logit of some block, which is replaced
+    The sums are taken relative to a reference, the largest logit of some block, which is replaced
     where a logit exceeds it by more than 40.
     """
     size = len(tail)
     whole = len(row) // size
-    blocks = block_count(row, tail)
     rate, lowest = rates_of(1.0)
     reference, known = as_real(row, 0.0), False
-    total, largest = 0.0, -np.inf
-    for block in range(blocks):
+    total, moment, largest = 0.0, 0.0, -np.inf
+    for block in range(block_count(row, tail)):
         start = block * size
-        if block < whole:
-            within, top = survey_block(row, start, start + size, reference, rate, lowest)
-        else:
-            within, top = survey_block(tail, 0, size, reference, rate, lowest)
-        block_top = np.float64(top)
-        if not known or block_top > np.float64(reference) + 40.0:
-            if block_top == -np.inf:
-                if within != within:
-                    return np.nan, 0.0
-                block_max[block] = block_top
-                continue
-            if block_top == np.inf:
-                return np.inf, 0.0
-            if known:
-                total *= math.exp(np.float64(reference) - block_top)
-            reference, known = top, True
+        for _ in range(2):
             if block < whole:
-                within, top = survey_block(row, start, start + size, reference, rate, lowest)
+                weight, first, top = survey_block(
+                    row, start, start + size, reference, rate, lowest
+                )
             else:
-                within, top = survey_block(tail, 0, size, reference, rate, lowest)
-        if within != within:
-            return np.nan, 0.0
+                weight, first, top = survey_block(tail, 0, size, reference, rate, lowest)
+            block_top = np.float64(top)
+            if known and block_top <= np.float64(reference) + 40.0:
+                break
+            if not -np.inf < block_top < np.inf:
+                break
+            # Once more, relative to this block's largest.
+            if known:
+                change = np.float64(reference) - block_top
+                moment = math.exp(change) * (moment + total * change)
+                total *= math.exp(change)
+            reference, known = top, True
+        if weight != weight or block_top == np.inf:
+            return np.nan, 0.0, 0.0
         block_max[block] = block_top
-        total += np.float64(within)
         largest = max(largest, block_top)
+        if known:
+            total += np.float64(weight)
+            moment += np.float64(first)
+    change = np.float64(reference) - largest
     if known:
-        total *= math.exp(np.float64(reference) - largest)
-    return largest, total
+        moment = math.exp(change) * (moment + total * change)
+        total *= math.exp(change)
+    return largest, total, moment
 
 
 @compiled

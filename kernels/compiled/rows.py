@@ -70,11 +70,20 @@ DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """How `run` ends; BEYOND: the row's numbers are outside what this arithmetic is made for."""
 
 
+class Sums(NamedTuple):
+    """Σ w and Σ w · gap of a row as it is stored, if known."""
+
+    known: Any
+    total: Any
+    moment: Any
+
+
 class State(NamedTuple):
     """Where a row stands between instructions.
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
-    walked: whether the history's tokens are among the touched. The bounds say what a shadow is to
+    walked: whether the history's tokens are among the touched. weighed: the reference of the weights
+    that a compact row has, NaN for none. The bounds say what a shadow is to
     keep, as in `passes.copy_row`.
     """
 
@@ -87,6 +96,7 @@ class State(NamedTuple):
     low: Any
     high: Any
     last_tie: Any
+    weighed: Any
 
 
 @compiled
@@ -206,15 +216,10 @@ def run_compact(
         count = keep_at_least(ids, logits, count, largest_of(logits, count) + math.log(first))
     elif opcode in (TOP_P, TYPICAL_P):
         largest = largest_of(logits, count)
-        total = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
-        centre = largest
-        if opcode == TYPICAL_P:
-            moment = 0.0
-            for place in range(count):
-                moment += memory.doubles[WEIGHTS][place] * max(logits[place] - largest, -1e300)
-            centre += moment / total
+        total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
+        centre = largest if opcode == TOP_P else largest + moment / total
         count = keep_nearest(
-            ids, logits, count, centre, first * total, opcode == TYPICAL_P,
+            ids, logits, count, centre, np.inf, first * total, opcode == TYPICAL_P,
             memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[VALUES], memory.integers[PLACES], memory.doubles[HISTOGRAM],
         )  # fmt: skip
     elif opcode == BITMASK:
@@ -241,8 +246,8 @@ def run_compact(
 
 @compiled
 def truncate(
-    row: Any, tail: Any, block_max: Any, largest: Any, opcode: Any, item: Any, state: Any,
-    limit: Any, memory: Any,
+    row: Any, tail: Any, block_max: Any, largest: Any, sums: Any, opcode: Any, item: Any,
+    state: Any, limit: Any, memory: Any,
 ) -> Any:  # fmt: skip
     """The first truncation of a dense row: candidates, or the bounds of a shadow.
 
@@ -279,15 +284,18 @@ def truncate(
             low = smallest_at_least(row, tail, bound, scale)
     else:
         reference = largest / scale
-        total, moment = weigh(row, tail, reference, scale)
+        if sums.known and scale == 1.0:
+            total, moment = sums.total, sums.moment
+        else:
+            total, moment = weigh(row, tail, reference, scale)
         centre = largest if opcode == TOP_P else largest + moment / total
-        count = collect_nearest(
+        count, reach = collect_nearest(
             row, tail, block_max, scale, largest, total, centre, first, limit,
             memory.integers[SLOT], ids, logits, weights, memory.doubles[VALUES], memory.doubles[HISTOGRAM],
         )  # fmt: skip
         if count >= 0:
             count = keep_nearest(
-                ids, logits, count, centre, first * total, opcode == TYPICAL_P,
+                ids, logits, count, centre, reach, first * total, opcode == TYPICAL_P,
                 keys, weights, memory.doubles[VALUES], memory.integers[PLACES], memory.doubles[HISTOGRAM],
             )  # fmt: skip
         else:
@@ -312,24 +320,25 @@ def smallest_at_least(row: Any, tail: Any, bound: Any, scale: Any) -> Any:
 
 @compiled
 def run(
-    row: Any, tail: Any, block_max: Any, stored_max: Any, is_shadow: Any, shadow: Any,
+    row: Any, tail: Any, block_max: Any, stored_max: Any, sums: Any, is_shadow: Any, shadow: Any,
     vocab: Any, instructions: Any, last: Any, sparse: Any, bitmasks: Any, history: Any,
     prompt_length: Any, state: Any, limit: Any, memory: Any,
 ) -> Any:  # fmt: skip
     """Run a row's instructions from `state.index` up to `last`.
 
-    stored_max: the row's largest stored logit. A shadow's block maxima are recomputed when they are
+    stored_max: the row's largest stored logit; sums: those of `weigh` relative to it, at scale 1. A shadow's block maxima are recomputed when they are
     needed after the shadow has changed; so are they after `make_shadow`, that is, at the start.
     """
     index, compact, count = state.index, state.compact, state.count
-    walked, scale, stale = state.walked, state.scale, is_shadow
+    walked, scale, stale, weighed = state.walked, state.scale, is_shadow, np.nan
     none, all_ids = -np.inf, np.int64(len(row))
     while index < last:
         item = instructions[index]
         opcode, first = item.opcode, item.first
-        here = State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids)
+        here = State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
         can_empty = False
         if compact:
+            weighed = np.nan
             count = run_compact(
                 here, opcode, item, sparse, bitmasks, history, prompt_length, vocab, memory
             )
@@ -337,13 +346,13 @@ def run(
         elif opcode == TEMPERATURE:
             scale /= first
             if not 1e-18 < scale < 1e18:
-                return State(BEYOND, index, compact, count, walked, scale, none, np.inf, all_ids)
+                return State(BEYOND, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
             for place in range(count):
                 memory.doubles[TOUCHED][place] /= first
         elif opcode in (BITMASK, BITMASK_BIAS):
             if not is_shadow:
                 return State(
-                    NEEDS_SHADOW, index, False, count, walked, scale, none, np.inf, all_ids
+                    NEEDS_SHADOW, index, False, count, walked, scale, none, np.inf, all_ids, weighed
                 )
             inside = first if opcode == BITMASK_BIAS else 0.0
             outside = 0.0 if opcode == BITMASK_BIAS else -np.inf
@@ -373,7 +382,7 @@ def run(
                 # Their sums are over the row as it stands.
                 if not is_shadow:
                     return State(
-                        NEEDS_SHADOW, index, False, count, walked, scale, none, np.inf, all_ids
+                        NEEDS_SHADOW, index, False, count, walked, scale, none, np.inf, all_ids, weighed
                     )
                 make_shadow(row, tail, here, memory, shadow)
                 count, walked, stale = 0, False, True
@@ -382,23 +391,25 @@ def run(
             largest = stored_max * scale
             if count > 0:
                 largest = dense_max(row, tail, block_max, scale, count, memory)
-            here = State(DONE, index, False, count, walked, scale, none, np.inf, all_ids)
+            here = State(DONE, index, False, count, walked, scale, none, np.inf, all_ids, weighed)
             kept, low, high, last_tie = truncate(
-                row, tail, block_max, largest, opcode, item, here, limit, memory
+                row, tail, block_max, largest, sums, opcode, item, here, limit, memory
             )
             if kept < 0:
                 # With touched tokens the bounds are not known yet: flush these, and come again.
                 after = index + 1 if count == 0 else index
                 if not is_shadow:
                     return State(
-                        NEEDS_SHADOW, after, False, count, walked, scale, low, high, last_tie
+                        NEEDS_SHADOW, after, False, count, walked, scale, low, high, last_tie, weighed
                     )
-                here = State(DONE, index, False, count, walked, scale, low, high, last_tie)
+                here = State(DONE, index, False, count, walked, scale, low, high, last_tie, weighed)
                 make_shadow(row, tail, here, memory, shadow)
                 index, count, walked, stale = after, 0, False, True
                 continue
             forget(memory, count)
             compact, count, walked = True, kept, False
+            if opcode in (TOP_P, TYPICAL_P):
+                weighed = largest
         if can_empty and not compact:
             if stale:
                 stored_max, stale = scan(row, tail, block_max), False
@@ -406,11 +417,11 @@ def run(
         if can_empty:
             if not compact:
                 forget(memory, count)
-            return State(EMPTIED, index, compact, 0, walked, scale, none, np.inf, all_ids)
+            return State(EMPTIED, index, compact, 0, walked, scale, none, np.inf, all_ids, weighed)
         index += 1
     if stale:
         scan(row, tail, block_max)
-    return State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids)
+    return State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
 
 
 @compiled

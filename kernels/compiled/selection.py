@@ -54,30 +54,31 @@ def boundary_bin(histogram: Any, bins: Any, target: Any, before: Any) -> Any:
 
 
 @compiled
+def bin_of(key: Any, low: Any, factor: Any) -> Any:
+    """The bin of a key: whatever lies outside the bounds is in the first or the last."""
+    return np.int64(min(max((key - low) * factor, 0.0), BINS - 1.0))
+
+
+@compiled
 def weighted_cut(
-    keys: Any,
-    weights: Any,
-    ids: Any,
-    count: Any,
-    before: Any,
-    target: Any,
-    places: Any,
-    histogram: Any,
-    values: Any,
-) -> Any:
+    keys: Any, weights: Any, ids: Any, count: Any, before: Any, target: Any, low: Any, high: Any,
+    places: Any, histogram: Any, values: Any,
+) -> Any:  # fmt: skip
     """The key and id of the last entry, by (key, id), before which less than `target` weighs.
 
-    `before` weighs what comes before all entries. Entries of equal keys weigh the same.
-    (+inf, largest id) where everything belongs. places, histogram, values: scratch.
+    `before` weighs what comes before all entries. Entries of equal keys weigh the same. low, high:
+    bounds of the keys, infinite where unknown. (+inf, largest id) where everything belongs.
+    places, histogram, values: scratch.
     """
     for place in range(count):
         places[place] = place
     everything = np.int64(0x7FFFFFFF)
     while count > _FEW:
-        low, high = np.inf, -np.inf
-        for index in range(count):
-            key = keys[places[index]]
-            low, high = min(low, key), max(high, key)
+        if not high - low < np.inf:
+            low, high = np.inf, -np.inf
+            for index in range(count):
+                key = keys[places[index]]
+                low, high = min(low, key), max(high, key)
         if low == high:
             break
         factor = min(BINS / (high - low), 1e300)
@@ -85,17 +86,17 @@ def weighted_cut(
             histogram[index] = 0.0
         for index in range(count):
             place = places[index]
-            histogram[min(np.int64((keys[place] - low) * factor), BINS - 1)] += weights[place]
+            histogram[bin_of(keys[place], low, factor)] += weights[place]
         chosen, before = boundary_bin(histogram, BINS, target, before)
         if chosen < 0:
             return np.inf, everything
         kept = 0
         for index in range(count):
             place = places[index]
-            if min(np.int64((keys[place] - low) * factor), BINS - 1) == chosen:
+            if bin_of(keys[place], low, factor) == chosen:
                 places[kept] = place
                 kept += 1
-        count = kept
+        count, high = kept, np.inf
     if count > _FEW:
         # All keys are equal, so only ids tell the entries apart.
         place = places[0]
@@ -123,14 +124,39 @@ def weighted_cut(
 
 
 @compiled
-def keep_up_to(keys: Any, ids: Any, logits: Any, count: Any, key: Any, token_id: Any) -> Any:
+def keep_up_to(
+    keys: Any, ids: Any, logits: Any, weights: Any, count: Any, key: Any, token_id: Any
+) -> Any:
     """Keep the entries up to (key, token_id), in their order; returns how many."""
     kept = 0
     for place in range(count):
         if keys[place] < key or (keys[place] == key and ids[place] <= token_id):
-            ids[kept], logits[kept], keys[kept] = ids[place], logits[place], keys[place]
+            ids[kept], logits[kept] = ids[place], logits[place]
+            weights[kept] = weights[place]
             kept += 1
     return kept
+
+
+@compiled
+def nth_largest(logits: Any, count: Any, n: Any, values: Any) -> Any:
+    """The n-th largest logit, from 1; n is at most `count`. values: scratch."""
+    if n > _FEW:
+        for place in range(count):
+            values[place] = -logits[place]
+        return -kth_smallest(values, count, n)
+    for place in range(n):
+        values[place] = -np.inf
+    last = -np.inf
+    for place in range(count):
+        logit = logits[place]
+        if logit > last:
+            hole = n - 1
+            while hole > 0 and values[hole - 1] < logit:
+                values[hole] = values[hole - 1]
+                hole -= 1
+            values[hole] = logit
+            last = values[n - 1]
+    return last
 
 
 @compiled
@@ -143,15 +169,13 @@ def largest_places(
     """
     if count == 0 or n == 0:
         return 0
-    for place in range(count):
-        values[place] = -logits[place]
-    nth = -kth_smallest(values, count, min(n, count))
+    nth = nth_largest(logits, count, min(n, count), values)
     above, ties = 0, 0
     for place in range(count):
         if logits[place] > nth:
             above += 1
         elif logits[place] == nth:
-            values[ties] = np.float64(ids[place])
+            values[ties] = ids[place]
             ties += 1
     last = np.float64(0x7FFFFFFF)
     if above + ties > capacity:

@@ -46,6 +46,7 @@ from decoding.kernels.compiled.rows import (
     EMPTIED,
     NEEDS_SHADOW,
     State,
+    Sums,
     dense_max,
     forget,
     make_shadow,
@@ -103,32 +104,37 @@ def finish(
     log_total, entropy, support = 0.0, 0.0, count
     if state.compact:
         largest = largest_of(logits, count)
+        # The weights are relative to the row before the truncation, where that is near enough.
+        reference = state.weighed if largest - state.weighed > -600.0 else largest
         if wanted:
-            log_total, entropy = describe_candidates(count, largest, memory)
+            log_total, entropy = describe_candidates(count, largest, state.weighed, memory)
         if plan.greedy != 0:
             place = greedy_candidate(ids, logits, count)
         else:
-            if not wanted:
+            if not wanted and reference == largest:
                 weigh_entries(logits, count, largest, weights)
             place = draw_candidate(
-                ids, logits, count, largest, weights, position, plan.seed, memory.integers[WORDS].view(np.uint32)
-            )
+                ids, logits, count, reference, weights, position, plan.seed,
+                memory.integers[WORDS].view(np.uint32),
+            )  # fmt: skip
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
         largest = dense_max(row, tail, block_max, scale, count, memory)
-        total, moment = 1.0, 0.0
+        total, moment, whole = 1.0, 0.0, False
         if plan.greedy != 0:
             token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
             if wanted:
                 total, moment = weigh_row(row, tail, largest, scale)
         else:
-            token_id, total, moment = draw_from_row(
-                row, tail, block_max, scale, largest / scale, position, plan.seed
+            token_id, total, moment, whole = draw_from_row(
+                row, tail, block_max, scale, largest / scale, position, plan.seed, memory.singles
             )
         if wanted:
             log_total = np.log(total)
             entropy = max(0.0, log_total - moment / total)
-            support = count_between(row, tail, lowest_finite(row), np.inf)
+            support = len(row)
+            if not whole:
+                support = count_between(row, tail, lowest_finite(row), np.inf)
         logit = value_at(row, token_id) * scale
         forget(memory, count)
     outcome.token_id = token_id
@@ -155,15 +161,16 @@ def begin(
 ) -> Any:  # fmt: skip
     """Check a row; its largest logit, and largest and sum of the raw row. Its status is written."""
     if wanted:
-        raw_largest, raw_total = survey(raw, raw_tail, memory.doubles[RAW_MAX])
+        raw_largest, raw_total, raw_moment = survey(raw, raw_tail, memory.doubles[RAW_MAX])
     else:
-        raw_largest, raw_total = scan(raw, raw_tail, memory.doubles[RAW_MAX]), 1.0
+        raw_largest = scan(raw, raw_tail, memory.doubles[RAW_MAX])
+        raw_total, raw_moment = 1.0, 0.0
     outcome.status = OK
     outcome.top_count = 0
     if not raw_largest < np.inf:
         outcome.status = INVALID_LOGITS
         outcome.fault_position, outcome.fault_count = find_fault(raw)
-        return raw_largest, raw_largest, raw_total
+        return raw_largest, raw_largest, raw_total, raw_moment
     largest = raw_largest
     if edited:
         largest = scan(row, tail, memory.doubles[WORK_MAX])
@@ -172,7 +179,7 @@ def begin(
         outcome.fault_position = -1
     elif abs(largest) > _HUGE:
         outcome.status = LEFT_TO_NUMPY
-    return largest, raw_largest, raw_total
+    return largest, raw_largest, raw_total, raw_moment
 
 
 @entry
@@ -197,7 +204,7 @@ def step_rows(
         raw = raw_logits[index * stride : index * stride + width]
         plan, outcome = plans[index], outcomes[index]
         tail, raw_tail = tail_of(row), tail_of(raw)
-        largest, raw_largest, raw_total = begin(
+        largest, raw_largest, raw_total, raw_moment = begin(
             row, tail, raw, raw_tail, edited, wanted, outcome, memory
         )
         if outcome.status != OK:
@@ -205,20 +212,21 @@ def step_rows(
         history = token_ids[index, : lengths[index]]
         work_max = memory.doubles[WORK_MAX]
         block_max = work_max if edited else memory.doubles[RAW_MAX]
-        state = State(DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width))
+        sums = Sums(wanted and not edited, raw_total, raw_moment)
+        state = State(DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width), np.nan)
         state = run(
-            row, tail, block_max, largest, False, shadow, width, instructions, plan.last, sparse,
+            row, tail, block_max, largest, sums, False, shadow, width, instructions, plan.last, sparse,
             bitmasks, history, prompt_lengths[index], state, limit, memory,
         )  # fmt: skip
         flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
         if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
             make_shadow(row, tail, state, memory, shadow)
             state = State(
-                DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf, state.last_tie
+                DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf, state.last_tie, np.nan
             )
             padding = shadow[:BLOCK]
             state = run(
-                shadow, padding, work_max, largest, True, shadow, width, instructions, plan.last,
+                shadow, padding, work_max, largest, Sums(False, 1.0, 0.0), True, shadow, width, instructions, plan.last,
                 sparse, bitmasks, history, prompt_lengths[index], state, limit, memory,
             )  # fmt: skip
             if state.outcome == DONE and not state.compact and state.count > 0:
@@ -226,7 +234,7 @@ def step_rows(
                 scan(shadow, padding, work_max)
                 state = State(
                     DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf,
-                    state.last_tie,
+                    state.last_tie, np.nan,
                 )  # fmt: skip
             if state.outcome == DONE:
                 finish(
