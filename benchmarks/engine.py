@@ -209,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each figure")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     options = parser.parse_args(arguments)
+    measured_on = machine.describe(1)
     name, tokenizer = load_tokenizer()
     with mock.patch.object(engine_module, "BatchSampler", TimedSampler):
         rows = [
@@ -223,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\nbatch {batch}, under a profiler\n{profile(model, batch)}")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        result = {"machine": machine.describe(1), "rows": rows}
+        result = {"machine": measured_on, "rows": rows}
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 0
 

@@ -29,6 +29,7 @@ from decoding import DecodingError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write the JSON file."""
     options = _parser().parse_args(arguments)
+    measured_on = machine.describe(options.threads)
     rows: list[dict[str, Any]] = []
     absences: list[Absence] = []
     kinds = list(options.logits)
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n" + report.absences(absent))
     print("\n" + report.goals(goals.verdicts(rows)))
     if options.json is not None:
-        result = {"machine": machine.describe(options.threads), "rows": rows, "absent": absent}
+        result = {"machine": measured_on, "rows": rows, "absent": absent}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return int(any("error" in row for row in rows))
