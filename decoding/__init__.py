@@ -1,6 +1,7 @@
 """A decoding and sampling engine: logits in, tokens and their details out."""
 
 from decoding._version import __version__
+from decoding.backends import warmup
 from decoding.details import Details, FinishReason, Response, StreamEvent, Token
 from decoding.engine import Engine
 from decoding.errors import DecodingError
@@ -70,4 +71,5 @@ __all__ = [
     "sample",
     "stream",
     "stream_async",
+    "warmup",
 ]

@@ -18,12 +18,13 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from decoding._version import __version__
+from decoding.cache import cache_folder
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
 from decoding.details import StreamEvent
 from decoding.errors import DecodingError, ParameterError, ShapeError, UnsupportedFeatureError
 from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
-from decoding.models.fetch import KNOWN_MODELS, KnownModel, cache_folder, fetch
+from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
 from decoding.request import Inputs, Request, plan
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.backends import fastest, open_backend
 from decoding.errors import (
     DecodingError,
     EmptySupportError,
@@ -24,10 +25,10 @@ from decoding.errors import (
     require,
 )
 from decoding.history import History
-from decoding.kernels.backends import Backend, Kernel, open_kernel
+from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
-from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, StepResult
-from decoding.logits import as_logits, as_rows, is_tensor
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
+from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.rng import SEED_RANGE
 from decoding.stages import Stages
@@ -92,18 +93,24 @@ class BatchSampler:
 
     backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
-    threads: over how many the rows are spread; a token does not depend on it.
+    A backend that is named is waited for.
+    threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
+    as there are cores. A token depends on neither.
     """
 
     def __init__(
-        self, samplers: Sequence[Sampler], *, backend: Backend | None = None, threads: int = 1
+        self,
+        samplers: Sequence[Sampler],
+        *,
+        backend: Backend | None = None,
+        threads: int | None = None,
     ) -> None:
-        require("threads", threads, threads >= 1, ">= 1")
+        require("threads", threads, threads is None or threads >= 1, ">= 1, or None")
         self._samplers = tuple(samplers)
         self._backend, self._threads = backend, threads
         self._last = [_last(sampler.pipeline) for sampler in samplers]
         self._stages = {
-            row: Stages(sampler.pipeline.segments[:-1], row)
+            row: Stages(sampler.pipeline.segments[:-1], row, backend)
             for row, sampler in enumerate(samplers)
             if len(sampler.pipeline.segments) > 1
         }
@@ -128,10 +135,9 @@ class BatchSampler:
             ShapeError: the logits are not `(len(samplers), vocab)` floats.
         """
         result, failed = self._step(logits, history, describe=True)
-        rows, top = result.rows.tolist(), result.top.tolist()
         drawn = [
-            _sample(row, top) if row[0] == 0 else self._error(index, row, history)
-            for index, row in enumerate(rows)
+            _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
+            for index, row in enumerate(result.rows.tolist())
         ]
         for row, error in failed.items():
             drawn[row] = error
@@ -143,7 +149,7 @@ class BatchSampler:
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if result.rows["status"].any():
             for index, row in enumerate(result.rows.tolist()):
-                if row[0] != 0:
+                if row[0] != OK:
                     drawn[index] = self._error(index, row, history)
         for row, error in failed.items():
             drawn[row] = error
@@ -171,7 +177,7 @@ class BatchSampler:
         if self._stages:
             raw = as_logits(raw)
             edited, failed = self._run_stages(raw, history)
-        result = self._kernel(on_host=not is_tensor(raw)).step(
+        result = self._kernel(raw).step(
             edited,
             raw,
             self._bitmasks,
@@ -193,10 +199,10 @@ class BatchSampler:
                 expected = f"at most {width - 1}, the last token of the row"
                 self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
 
-    def _kernel(self, *, on_host: bool) -> Kernel:
-        backend = self._backend or (Backend.NUMPY if on_host else Backend.TORCH)
+    def _kernel(self, rows: Any) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+        backend = self._backend or fastest(rows)
         if backend not in self._kernels:
-            self._kernels[backend] = open_kernel(self._batch, backend)
+            self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
         return self._kernels[backend]
 
     def _run_stages(
@@ -238,10 +244,11 @@ def sample(
     return BatchSampler(samplers)(logits, history)
 
 
-def _sample(row: tuple[Any, ...], top: list[tuple[int, float, float]]) -> Sample:
+def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     """The sample of one row of `decoding.kernels.result.ROW`, as a tuple."""
-    start, count = row[9], row[10]
-    alternatives = tuple([Alternative(*entry) for entry in top[start : start + count]])
+    start, count = row[9:11]
+    described = top[start : start + count].tolist() if count else ()
+    alternatives = tuple([Alternative(*entry) for entry in described])
     token_id, raw, processed, rank, entropy, support_size = row[3:9]
     return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
 

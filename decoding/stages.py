@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from decoding.backends import fastest, open_backend
 from decoding.errors import EmptySupportError, ProcessorError, ShapeError
 from decoding.history import History
-from decoding.kernels.backends import Backend, Kernel, open_kernel
+from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
 from decoding.typing import DynamicBitmask, Logits, Processor
+
+_HOST = (Backend.NUMPY, Backend.NUMBA)
 
 
 class Stages:
@@ -23,10 +26,12 @@ class Stages:
         ProcessorError: a processor broke its contract.
     """
 
-    def __init__(self, segments: Sequence[Segment], row: int) -> None:
+    def __init__(
+        self, segments: Sequence[Segment], row: int, backend: Backend | None = None
+    ) -> None:
         self._row = row
         self._stages = [
-            _FusedStage(segment, row) if isinstance(segment, Fused) else segment
+            _FusedStage(segment, row, backend) if isinstance(segment, Fused) else segment
             for segment in segments
             if not isinstance(segment, Fused) or segment.instructions
         ]
@@ -44,12 +49,12 @@ class Stages:
 class _FusedStage:
     """Instructions that one kernel call runs."""
 
-    def __init__(self, segment: Fused, row: int) -> None:
-        self._segment, self._row = segment, row
+    def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
+        self._segment, self._row, self._backend = segment, row, backend
         self._program = assemble([segment.instructions])
         nobody = np.zeros(1, np.int64)
-        batch = Batch(self._program, nobody.astype(np.uint64), nobody == 0, nobody)
-        self._kernel: Kernel = open_kernel(batch, Backend.NUMPY)
+        self._batch = Batch(self._program, nobody.astype(np.uint64), nobody == 0, nobody)
+        self._kernels: dict[Backend, Kernel] = {}
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         owners = self._segment.processors
@@ -57,7 +62,10 @@ class _FusedStage:
         for slot, owner in zip(self._program.slots, owners, strict=True):
             if isinstance(owner, DynamicBitmask):
                 bitmasks[slot] = owner.bitmask(history)
-        edited, emptied = self._kernel.edit(
+        backend = self._backend if self._backend in _HOST else fastest(logits)
+        if backend not in self._kernels:
+            self._kernels[backend] = open_backend(self._batch, backend, logits, 1)
+        edited, emptied = self._kernels[backend].edit(
             logits,
             fit_bitmasks(bitmasks, words_of(logits.shape[1])),
             history.token_ids,

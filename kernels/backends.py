@@ -72,8 +72,10 @@ class Kernel(Protocol):
         ...
 
 
-def open_kernel(batch: Batch, backend: Backend) -> Kernel:
-    """The batch, ready to run on a backend.
+def open_kernel(batch: Batch, backend: Backend, threads: int = 1) -> Kernel:
+    """The batch, ready to run on a backend; `threads` is for those that run on the host's.
+
+    `NUMBA` must have been made ready: see `decoding.kernels.compiled.loading`.
 
     Raises:
         ImportError: the backend's package is not installed.
@@ -81,9 +83,17 @@ def open_kernel(batch: Batch, backend: Backend) -> Kernel:
     match backend:
         case Backend.NUMPY:
             return VectorKernel(batch)
+        case Backend.NUMBA:
+            from decoding.kernels.compiled.kernel import CompiledKernel
+
+            return CompiledKernel(batch, threads)
         case Backend.TORCH:
             from decoding.kernels.tensor.kernel import TensorKernel
 
             return TensorKernel(batch)
+        case Backend.TRITON:
+            from decoding.kernels.gpu.kernel import TritonKernel
+
+            return TritonKernel(batch)
         case _:
             raise ImportError(f"the backend {backend} is not there yet")

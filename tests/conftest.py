@@ -11,6 +11,7 @@ import sys
 import pytest
 from hypothesis import settings
 
+from decoding.backends import warmup
 from decoding.errors import FetchError
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
@@ -18,6 +19,9 @@ from decoding.models.fetch import fetch
 for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
     assert package not in sys.modules, f"{package} was imported before it could be hidden"
     sys.modules[package] = None  # type: ignore[assignment]  # an import of it now raises
+
+# Without a device Triton's kernels are interpreted; that is settled where triton is imported.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A slow machine breaks no law. In CI, Hypothesis takes its own profile of that name.
 settings.register_profile("local", deadline=None)
@@ -31,6 +35,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         reason = why_there_is_no_model()
         if reason is not None:
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Every test draws with the compiled kernels where Numba is there: none by luck with others."""
+    if "numba" not in os.environ.get("DECODING_TEST_WITHOUT", "").split(","):
+        for dtype in ("float32", "float64"):
+            warmup(dtype)
 
 
 @functools.cache

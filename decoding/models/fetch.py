@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
+from decoding.cache import cache_folder
 from decoding.errors import FetchError, ParameterError
 
 _CHUNK = 1 << 20
@@ -90,19 +91,6 @@ def fetch(name: str) -> Path:
     except OSError as error:
         raise FetchError(f"{name} could not be stored in {path.parent}: {error}") from error
     return path
-
-
-def cache_folder() -> Path:
-    """Where models are kept.
-
-    `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME`, `%LOCALAPPDATA%` or `~/.cache`.
-    """
-    if own := os.environ.get("DECODING_CACHE"):
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    if not shared and sys.platform == "win32":
-        shared = os.environ.get("LOCALAPPDATA")
-    return Path(shared or Path.home() / ".cache") / "decoding"
 
 
 def _is_complete(path: Path, model: KnownModel) -> bool:

@@ -69,9 +69,19 @@ def keep_possible(ids: Any, logits: Any, count: Any) -> Any:
 
 @compiled
 def keep_nearest(
-    ids: Any, logits: Any, count: Any, centre: Any, reach: Any, target: Any, typical: Any,
-    keys: Any, weights: Any, values: Any, places: Any, histogram: Any,
-) -> Any:  # fmt: skip
+    ids: Any,
+    logits: Any,
+    count: Any,
+    centre: Any,
+    reach: Any,
+    target: Any,
+    typical: Any,
+    keys: Any,
+    weights: Any,
+    values: Any,
+    places: Any,
+    histogram: Any,
+) -> Any:
     """The nearest to the centre that together weigh `target`; `weights` are given, and kept.
 
     Typical: by |z − centre|, and ties with the last stay. Else by −z, ties by the lowest id.
@@ -138,9 +148,14 @@ def unmark(slot: Any, ids: Any, count: Any) -> Any:
 
 @compiled
 def penalise(
-    logits: Any, count: Any, seen: Any, occurrences: Any, repetition: Any, frequency: Any,
+    logits: Any,
+    count: Any,
+    seen: Any,
+    occurrences: Any,
+    repetition: Any,
+    frequency: Any,
     presence: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """The three penalties, each neutral unless asked for, on tokens that the history has.
 
     seen: whether a token is in the history; occurrences: how often among the generated.
@@ -154,4 +169,3 @@ def penalise(
         if occurrences[place] > 0:
             logit -= frequency * occurrences[place] + presence
         logits[place] = logit
-

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import as_real, bin_block, weigh_eight, value_at
+from decoding.kernels.compiled.blocks import bin_block, weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.passes import (
     block_count,
@@ -24,11 +24,13 @@ from decoding.kernels.compiled.passes import (
     nth_equal,
     rates_of,
 )
+from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest, weighted_cut
 
 _FIRST_RANK = 256
 _STEP = 8
 _FEW = 4096
+_NARROWINGS = 40
 _ROUNDING = 1e-6
 """Relative error that the sum over a row may have."""
 
@@ -105,14 +107,10 @@ def collect_largest(
         low = -np.inf
         if rank < blocks:
             low = _bound_of_rank(block_max, blocks, rank, values) * scale
-        count = collect(
-            row, tail, block_max, scale, low, np.inf, limit, 1, slot, ids, logits, 0
-        )
+        count = collect(row, tail, block_max, scale, low, np.inf, limit, 1, slot, ids, logits, 0)
         if count < 0:
             return -1
-        count = append_touched(
-            touched_ids, touched, touched_count, low, np.inf, ids, logits, count
-        )
+        count = append_touched(touched_ids, touched, touched_count, low, np.inf, ids, logits, count)
         if count >= k or low == -np.inf:
             return count
         rank *= 4
@@ -136,9 +134,15 @@ def weigh_entries(logits: Any, count: Any, reference: Any, weights: Any) -> Any:
 
 @compiled
 def _add_to_histogram(
-    logits: Any, weights: Any, count: Any, centre: Any, reach: Any, below: Any, times: Any,
+    logits: Any,
+    weights: Any,
+    count: Any,
+    centre: Any,
+    reach: Any,
+    below: Any,
+    times: Any,
     histogram: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Add the weights, `times` over, of entries below a logit to the bins of their distance."""
     factor = min(BINS / reach, 1e300)
     for place in range(count):
@@ -181,9 +185,20 @@ def collect_nearest(
     none = ids[:0]
     if block_count(row, tail) >= 8 * _STEP:
         count = collect_largest(
-            row, tail, block_max, scale, _FIRST_RANK, limit, slot, none, logits, 0, ids, logits,
+            row,
+            tail,
+            block_max,
+            scale,
+            _FIRST_RANK,
+            limit,
+            slot,
+            none,
+            logits,
+            0,
+            ids,
+            logits,
             values,
-        )  # fmt: skip
+        )
         if count < 0:
             return -1, reach
         found, _ = weigh_entries(logits, count, largest, weights)
@@ -196,9 +211,19 @@ def collect_nearest(
         for place in range(count):
             rest = min(rest, logits[place])
         count = collect(
-            row, tail, block_max, scale, centre - reach, min(centre + reach, rest),
-            limit, _STEP, slot, ids, logits, 0,
-        )  # fmt: skip
+            row,
+            tail,
+            block_max,
+            scale,
+            centre - reach,
+            min(centre + reach, rest),
+            limit,
+            _STEP,
+            slot,
+            ids,
+            logits,
+            0,
+        )
         if count < 0:
             return -1, reach
         if count * _STEP > _FEW:
@@ -209,17 +234,37 @@ def collect_nearest(
             wanted, _ = boundary_bin(histogram, BINS, target + 0.2 * (total - target), 0.0)
             guess = reach if wanted < 0 else (wanted + 1) / min(BINS / reach, 1e300)
             count = collect(
-                row, tail, block_max, scale, centre - guess, centre + guess,
-                limit, 1, slot, ids, logits, 0,
-            )  # fmt: skip
+                row,
+                tail,
+                block_max,
+                scale,
+                centre - guess,
+                centre + guess,
+                limit,
+                1,
+                slot,
+                ids,
+                logits,
+                0,
+            )
             if count >= 0:
                 found, _ = weigh_entries(logits, count, largest, weights)
                 if found >= target:
                     return count, guess
     count = collect(
-        row, tail, block_max, scale, centre - reach, centre + reach,
-        limit, 1, slot, ids, logits, 0,
-    )  # fmt: skip
+        row,
+        tail,
+        block_max,
+        scale,
+        centre - reach,
+        centre + reach,
+        limit,
+        1,
+        slot,
+        ids,
+        logits,
+        0,
+    )
     if count >= 0:
         weigh_entries(logits, count, largest, weights)
     return count, reach
@@ -232,6 +277,7 @@ def _bin(
     block: Any,
     centre: Any,
     near: Any,
+    boost: Any,
     factor: Any,
     reference: Any,
     rates: Any,
@@ -244,11 +290,37 @@ def _bin(
     limit = np.float32(BINS + 1)
     if (block + 1) * size <= len(row):
         start = block * size
-        bin_block(row, start, start + size, centre, near, factor, limit, reference, rate, lowest,
-                  bins, bin_weights)  # fmt: skip
+        bin_block(
+            row,
+            start,
+            start + size,
+            centre,
+            near,
+            boost,
+            factor,
+            limit,
+            reference,
+            rate,
+            lowest,
+            bins,
+            bin_weights,
+        )
     else:
-        bin_block(tail, 0, size, centre, near, factor, limit, reference, rate, lowest,
-                  bins, bin_weights)  # fmt: skip
+        bin_block(
+            tail,
+            0,
+            size,
+            centre,
+            near,
+            boost,
+            factor,
+            limit,
+            reference,
+            rate,
+            lowest,
+            bins,
+            bin_weights,
+        )
 
 
 @compiled
@@ -262,7 +334,6 @@ def find_bounds(
     limit: Any,
     keep_ties: Any,
     ids: Any,
-    logits: Any,
     keys: Any,
     weights: Any,
     values: Any,
@@ -285,15 +356,19 @@ def find_bounds(
     bottom, top = extremes(row, tail, -np.inf, np.inf)
     one_sided = centre >= top
     near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
-    everyone = np.int64(len(row))
+    everyone: Any = np.int64(len(row))
     lanes = BINS + 2
-    while bottom < top:
-        factor = np.float32((BINS - 0.001) / max(far - near, 1e-35))
+    for _ in range(_NARROWINGS):
+        if bottom == top or near == far:
+            break
+        # Distances too short for a float32 factor are made longer first.
+        boost = np.float32(2.0**110 if far - near < 1e-30 else 1.0)
+        factor = np.float32((BINS - 0.001) / ((far - near) * np.float64(boost)))
         start_at = np.float32(near)
         for index in range(4 * lanes):
             histogram[index] = 0.0
         for block in range(block_count(row, tail)):
-            _bin(row, tail, block, middle, start_at, factor, zero, rates, bins, bin_weights)
+            _bin(row, tail, block, middle, start_at, boost, factor, zero, rates, bins, bin_weights)
             for lane in range(0, len(bins), 4):
                 for copy in range(4):
                     histogram[copy * lanes + bins[lane + copy]] += bin_weights[lane + copy]
@@ -303,10 +378,13 @@ def find_bounds(
         chosen, before = boundary_bin(histogram, lanes - 1, target, 0.0)
         if chosen < 0:
             return -np.inf, np.inf, everyone
+        if chosen == 0:
+            # Rounding: what is nearer, which did not suffice before, seems to suffice now.
+            chosen, before = 1, histogram[0]
         count, inner, outer = 0, np.inf, 0.0
         bottom, top = np.inf, -np.inf
         for block in range(block_count(row, tail)):
-            _bin(row, tail, block, middle, start_at, factor, zero, rates, bins, bin_weights)
+            _bin(row, tail, block, middle, start_at, boost, factor, zero, rates, bins, bin_weights)
             for lane in range(len(bins)):
                 if bins[lane] == chosen:
                     token_id = block * len(bins) + lane
@@ -320,11 +398,20 @@ def find_bounds(
                     count += 1
         if count <= limit:
             key, token_id = weighted_cut(
-                keys, weights, ids, count, before, target, -np.inf, np.inf, places, histogram,
+                keys,
+                weights,
+                ids,
+                count,
+                before,
+                target,
+                -np.inf,
+                np.inf,
+                places,
+                histogram,
                 values,
-            )  # fmt: skip
+            )
             if key == np.inf:
-                key, token_id = (-bottom if one_sided else outer), everyone
+                key, token_id = -bottom if one_sided else outer, everyone
             if one_sided:
                 return -key, np.inf, everyone if keep_ties else token_id
             return centre - key, centre + key, everyone

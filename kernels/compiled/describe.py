@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import value_at
 from decoding.kernels.compiled.dense import collect_largest, find_bounds, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
@@ -30,19 +29,34 @@ from decoding.kernels.compiled.passes import (
     count_above,
     weigh,
 )
+from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.selection import largest_places
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
 @compiled
 def write_top(
-    raw: Any, raw_largest: Any, raw_log: Any, count: Any, n: Any, largest: Any, log_total: Any,
-    outcome: Any, top: Any, memory: Any,
-) -> Any:  # fmt: skip
+    raw: Any,
+    raw_largest: Any,
+    raw_log: Any,
+    count: Any,
+    n: Any,
+    largest: Any,
+    log_total: Any,
+    outcome: Any,
+    top: Any,
+    memory: Any,
+) -> Any:
     """Describe the n likeliest of some candidates and their ties."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     found = largest_places(
-        ids, logits, count, n, n + TIES_BEYOND_TOP_N, memory.integers[PLACES], memory.doubles[VALUES]
+        ids,
+        logits,
+        count,
+        n,
+        n + TIES_BEYOND_TOP_N,
+        memory.integers[PLACES],
+        memory.doubles[VALUES],
     )
     for index in range(found):
         place = memory.integers[PLACES][index]
@@ -59,32 +73,73 @@ def collect_top(
 ) -> Any:
     """Candidates that hold the n largest of a dense row and enough of their ties; how many."""
     count = collect_largest(
-        row, tail, block_max, scale, n, limit, memory.integers[SLOT], memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED], 0,
-        memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[VALUES],
-    )  # fmt: skip
+        row,
+        tail,
+        block_max,
+        scale,
+        n,
+        limit,
+        memory.integers[SLOT],
+        memory.integers[TOUCHED_IDS],
+        memory.doubles[TOUCHED],
+        0,
+        memory.integers[IDS],
+        memory.doubles[LOGITS],
+        memory.doubles[VALUES],
+    )
     if count >= 0:
         return count
     reference = largest / scale
     nth, _, _ = find_bounds(
-        row, tail, reference, reference, 0.0, np.float64(n), limit, True, memory.integers[IDS],
-        memory.doubles[LOGITS], memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[VALUES], memory.integers[PLACES],
-        memory.doubles[HISTOGRAM], memory.integers[BINS_OF_BLOCK][:BLOCK], memory.singles,
-    )  # fmt: skip
+        row,
+        tail,
+        reference,
+        reference,
+        0.0,
+        np.float64(n),
+        limit,
+        True,
+        memory.integers[IDS],
+        memory.doubles[KEYS],
+        memory.doubles[WEIGHTS],
+        memory.doubles[VALUES],
+        memory.integers[PLACES],
+        memory.doubles[HISTOGRAM],
+        memory.integers[BINS_OF_BLOCK][:BLOCK],
+        memory.singles,
+    )
     above = np.nextafter(nth * scale, np.inf)
     count = collect(
-        row, tail, block_max, scale, above, np.inf, max(limit, n), 1, memory.integers[SLOT], memory.integers[IDS],
-        memory.doubles[LOGITS], 0,
-    )  # fmt: skip
+        row,
+        tail,
+        block_max,
+        scale,
+        above,
+        np.inf,
+        max(limit, n),
+        1,
+        memory.integers[SLOT],
+        memory.integers[IDS],
+        memory.doubles[LOGITS],
+        0,
+    )
     count = max(count, 0)
     room = n + TIES_BEYOND_TOP_N - count
-    return append_equal(row, tail, nth, nth * scale, room, memory.integers[IDS], memory.doubles[LOGITS], count)
+    return append_equal(
+        row, tail, nth, nth * scale, room, memory.integers[IDS], memory.doubles[LOGITS], count
+    )
 
 
 @compiled
 def describe(
-    raw: Any, raw_tail: Any, raw_max: Any, raw_largest: Any, raw_total: Any, token_id: Any,
+    raw: Any,
+    raw_tail: Any,
+    raw_max: Any,
+    raw_largest: Any,
+    raw_total: Any,
+    token_id: Any,
     outcome: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Raw logprob and rank of the drawn token; returns ln Σ exp(z − largest) of the raw row."""
     raw_log = math.log(raw_total)
     value = value_at(raw, token_id)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import as_real, contest_block, value_at, words_of_eight
-from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.noise import contest_block, words_of_eight
 from decoding.kernels.compiled.passes import block_count, rates_of
+from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.randomness import (
     DISCARDED_BITS,
     MULTIPLIERS,
@@ -72,9 +72,15 @@ def gumbel(token_id: Any, position: Any, seed: Any) -> Any:
 
 @compiled
 def draw_candidate(
-    ids: Any, logits: Any, count: Any, reference: Any, weights: Any, position: Any, seed: Any,
+    ids: Any,
+    logits: Any,
+    count: Any,
+    reference: Any,
+    weights: Any,
+    position: Any,
+    seed: Any,
     words: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """The place of the winner among candidates, whose exp(z − reference) are in `weights`."""
     at = np.uint64(position)
     for start in range(0, count, 8):
@@ -104,9 +110,15 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 @compiled
 def draw_from_row(
-    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, position: Any, seed: Any,
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    largest: Any,
+    position: Any,
+    seed: Any,
     weights: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """The winner among all tokens of a row, the sums of `weigh`, and whether all are possible.
 
     largest: the row's. weights: float32 scratch for a block.
@@ -131,14 +143,38 @@ def draw_from_row(
         start = block * size
         if start + size <= len(row):
             hit, weight, first, smallest = contest_block(
-                row, start, start + size, zero, rate, lowest,
-                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit), weights,
-            )  # fmt: skip
+                row,
+                start,
+                start + size,
+                zero,
+                rate,
+                lowest,
+                start,
+                at,
+                _NO_DRAW,
+                _HIGH,
+                key0,
+                key1,
+                np.float32(limit),
+                weights,
+            )
         else:
             hit, weight, first, smallest = contest_block(
-                tail, 0, size, zero, rate, lowest,
-                start, at, _NO_DRAW, _HIGH, key0, key1, np.float32(limit), weights,
-            )  # fmt: skip
+                tail,
+                0,
+                size,
+                zero,
+                rate,
+                lowest,
+                start,
+                at,
+                _NO_DRAW,
+                _HIGH,
+                key0,
+                key1,
+                np.float32(limit),
+                weights,
+            )
         least = min(least, smallest)
         total += np.float64(weight)
         moment += np.float64(first)

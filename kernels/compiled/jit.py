@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-compiled = njit(
-    nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For calls from compiled code alone: without the interpreter's lock, with IEEE division."""
 
 entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True)

@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from decoding.kernels.compiled.memory import allocate
 from decoding.kernels.compiled.records import PLAN, flatten
-from decoding.kernels.compiled.step import LEFT_TO_NUMPY, step_rows
-from decoding.kernels.program import Batch
-from decoding.kernels.result import ROW, TOP, StepResult, top_capacity
+from decoding.kernels.compiled.step import (
+    DESCRIBE,
+    DRAW,
+    EDIT,
+    LEFT_TO_NUMPY,
+    step_rows,
+)
+from decoding.kernels.program import Batch, assemble
+from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacity
 from decoding.kernels.vector.step import VectorKernel
 
 COMPACT_LIMIT = 16_384
@@ -28,11 +34,8 @@ class CompiledKernel:
     threads: over how many the rows are spread. compact_limit: the most candidates that are listed.
     """
 
-    def __init__(
-        self, batch: Batch, threads: int = 1, compact_limit: int = COMPACT_LIMIT
-    ) -> None:
+    def __init__(self, batch: Batch, threads: int = 1, compact_limit: int = COMPACT_LIMIT) -> None:
         self._batch = batch
-        self._limit = compact_limit
         size = len(batch.seeds)
         self._instructions, self._sparse = flatten(batch.program)
         self._plans = np.zeros(size, PLAN)
@@ -46,14 +49,23 @@ class CompiledKernel:
         self._top = np.zeros(max(int(ends[-1]) if size else 0, 1), TOP)
         self._call = np.array(
             [
-                0, 0, 0, 0, compact_limit,
-                _address(self._instructions), len(self._instructions),
-                _address(self._sparse), len(self._sparse),
-                _address(self._plans), size, _address(self._outcomes),
-                _address(self._top), len(self._top),
+                0,
+                0,
+                0,
+                0,
+                compact_limit,
+                _address(self._instructions),
+                len(self._instructions),
+                _address(self._sparse),
+                len(self._sparse),
+                _address(self._plans),
+                size,
+                _address(self._outcomes),
+                _address(self._top),
+                len(self._top),
             ],
             np.int64,
-        )  # fmt: skip
+        )
         self._shares = _shares(size, threads)
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._by_numpy = VectorKernel(batch)
@@ -70,59 +82,108 @@ class CompiledKernel:
         describe: bool,
     ) -> StepResult:
         """Draw one token a row."""
+        asked = DESCRIBE if describe else DRAW
+        self._run(logits, raw_logits, bitmasks, (token_ids, lengths, prompt_lengths), asked)
+        for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY).tolist():
+            outcome = self._outcomes[row]
+            top = self._by_numpy.step_row(
+                outcome,
+                row,
+                raw_logits[row],
+                None if logits is raw_logits else logits[row],
+                bitmasks,
+                token_ids[row, : lengths[row]],
+                int(prompt_lengths[row]),
+                describe=describe,
+            )
+            outcome["top_count"] = len(top)
+            self._top[outcome["top_start"] : outcome["top_start"] + len(top)] = top
+        return StepResult(self._outcomes, self._top)
+
+    def edit(
+        self,
+        logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        token_ids: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        prompt_lengths: NDArray[np.int64],
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Run the program alone."""
+        kind = np.float64 if logits.dtype == np.float64 else np.float32
+        edited = np.empty(logits.shape, kind)
+        history = (token_ids, lengths, prompt_lengths)
+        self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1))
+        status = self._outcomes["status"]
+        if (status == LEFT_TO_NUMPY).any():
+            return self._by_numpy.edit(logits, bitmasks, *history)
+        emptied = np.where(status == EMPTY_SUPPORT, self._outcomes["fault_position"], -1)
+        return edited, emptied
+
+    def _run(
+        self,
+        logits: NDArray[Any],
+        raw_logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        history: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+        asked: int,
+        out: NDArray[Any] | None = None,
+    ) -> None:
+        """One call of the compiled step for every share of the rows."""
         edited = logits is not raw_logits
         rows, stride = _flat(logits)
         raw_rows = rows
         if edited:
             raw_rows, raw_stride = _flat(raw_logits)
             if raw_stride != stride:
-                return self.step(
-                    np.ascontiguousarray(logits), np.ascontiguousarray(raw_logits), bitmasks,
-                    token_ids, lengths, prompt_lengths, describe=describe,
-                )  # fmt: skip
+                rows, stride = _flat(np.ascontiguousarray(logits))
+                raw_rows, _ = _flat(np.ascontiguousarray(raw_logits))
         width = logits.shape[1]
-        self._call[:4] = stride, width, edited, describe
-        arguments = (rows, raw_rows, bitmasks, token_ids, lengths, prompt_lengths, self._call)
+        self._call[:4] = stride, width, edited, asked
+        token_ids, lengths, prompt_lengths = history
+        arguments = (
+            rows,
+            raw_rows,
+            bitmasks,
+            _plain(token_ids, np.int32),
+            _plain(lengths, np.int64),
+            _plain(prompt_lengths, np.int64),
+            self._call,
+        )
         if self._pool is None:
-            _run_share(arguments, width, *self._shares[0])
-        else:
-            waiting = [
-                self._pool.submit(_run_share, arguments, width, *share) for share in self._shares[1:]
-            ]
-            _run_share(arguments, width, *self._shares[0])
-            for item in waiting:
-                item.result()
-        if (self._outcomes["status"] == LEFT_TO_NUMPY).any():
-            result = self._by_numpy.step(
-                logits, raw_logits, bitmasks, token_ids, lengths, prompt_lengths, describe=describe
-            )
-            return self._with_rows_of(result)
-        return StepResult(self._outcomes, self._top)
-
-    def _with_rows_of(self, result: StepResult) -> StepResult:
-        """The outcomes, with the rows that were left to NumPy taken from its result."""
-        for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY):
-            start = int(self._outcomes[row]["top_start"])
-            other = result.rows[row]
-            count, place = int(other["top_count"]), int(other["top_start"])
-            self._top[start : start + count] = result.top[place : place + count]
-            self._outcomes[row] = other
-            self._outcomes[row]["top_start"] = start
-        return StepResult(self._outcomes, self._top)
+            _run_share(arguments, out, width, 0, len(logits))
+            return
+        waiting = [
+            self._pool.submit(_run_share, arguments, out, width, *share)
+            for share in self._shares[1:]
+        ]
+        _run_share(arguments, out, width, *self._shares[0])
+        for item in waiting:
+            item.result()
 
 
-def _run_share(arguments: tuple[Any, ...], width: int, first: int, last: int) -> None:
+def _run_share(
+    arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
+) -> None:
     """Some rows, with the memory of the thread that runs them."""
-    step_rows(*arguments, *_memory_for(width, arguments[0].dtype), first, last)
+    memory = _memory_for(width, arguments[0].dtype)
+    # Where nothing is written out, the shadow stands in: it has the right type.
+    step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
+
+
+def _plain(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+    """The array as the compiled signatures have it: contiguous, writeable, of that dtype."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable:
+        return array
+    return np.array(array, dtype, order="C")
 
 
 def _memory_for(width: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    kept: dict[tuple[int, bool], tuple[Any, ...]] = _memory.__dict__
-    key = (width, dtype == np.float64)
-    if key not in kept:
-        kept.clear()
-        kept[key] = allocate(width, dtype)
-    return kept[key]
+    shape = (width, dtype == np.float64)
+    if getattr(_memory, "shape", None) != shape:
+        _memory.arrays = allocate(width, dtype)
+        _memory.shape = shape
+    arrays: tuple[Any, ...] = _memory.arrays
+    return arrays
 
 
 def _shares(size: int, threads: int) -> list[tuple[int, int]]:
@@ -165,3 +226,12 @@ class _Address:
 
 def _as_writeable(logits: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(_Address(logits))
+
+
+def run_once(dtype: np.dtype[Any]) -> None:
+    """Draw from one tiny row of a format, which compiles the step for it or loads it."""
+    nothing = assemble([[]])
+    batch = Batch(nothing, np.zeros(1, np.uint64), np.ones(1, np.bool_), np.zeros(1, np.int64))
+    row, lengths = np.zeros((1, 2), dtype), np.zeros(1, np.int64)
+    bitmasks, token_ids = np.zeros((0, 1), np.int32), np.zeros((1, 1), np.int32)
+    CompiledKernel(batch).step(row, row, bitmasks, token_ids, lengths, lengths, describe=False)

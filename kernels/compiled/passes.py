@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.blocks import (
-    as_real,
-    bit_count,
     copy_32,
     count_above_block,
     edit_32,
@@ -22,12 +20,16 @@ from decoding.kernels.compiled.blocks import (
     largest_key,
     mask_between,
     survey_block,
-    trailing_zeros,
-    value_at,
-    value_of_key,
     weigh_block,
 )
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.scalars import (
+    as_real,
+    bit_count,
+    trailing_zeros,
+    value_at,
+    value_of_key,
+)
 
 BLOCK = 256
 MASK = 32
@@ -44,7 +46,7 @@ def block_count(row: Any, tail: Any) -> Any:
 
 @compiled
 def rates_of(scale: Any) -> Any:
-    """The rate at which 2 is raised for e to the power z · scale, and the lowest gap that counts."""
+    """The rate at which 2 is raised for exp(z · scale), and the lowest gap that counts."""
     rate = np.float32(scale * LOG2_E)
     return rate, np.float32(-126.0) / rate
 
@@ -85,11 +87,10 @@ def survey(row: Any, tail: Any, block_max: Any) -> Any:
     total, moment, largest = 0.0, 0.0, -np.inf
     for block in range(block_count(row, tail)):
         start = block * size
+        weight, first, block_top = np.float32(0.0), np.float32(0.0), -np.inf
         for _ in range(2):
             if block < whole:
-                weight, first, top = survey_block(
-                    row, start, start + size, reference, rate, lowest
-                )
+                weight, first, top = survey_block(row, start, start + size, reference, rate, lowest)
             else:
                 weight, first, top = survey_block(tail, 0, size, reference, rate, lowest)
             block_top = np.float64(top)
@@ -103,7 +104,7 @@ def survey(row: Any, tail: Any, block_max: Any) -> Any:
                 moment = math.exp(change) * (moment + total * change)
                 total *= math.exp(change)
             reference, known = top, True
-        if weight != weight or block_top == np.inf:
+        if np.isnan(weight) or block_top == np.inf:
             return np.nan, 0.0, 0.0
         block_max[block] = block_top
         largest = max(largest, block_top)
@@ -164,9 +165,18 @@ def count_above(row: Any, tail: Any, block_max: Any, bound: Any) -> Any:
 
 
 @compiled
+def lowest_finite(row: Any) -> Any:
+    """The lowest number of the row's precision."""
+    lowest = -1.7976931348623157e308
+    if np.float64(as_real(row, lowest)) == -np.inf:
+        lowest = -3.4028234663852886e38
+    return lowest
+
+
+@compiled
 def lower_real(row: Any, bound: Any) -> Any:
-    """A bound in the row's precision, not above `bound`."""
-    return as_real(row, bound - abs(bound) * SLACK - 1e-44 if bound > -np.inf else bound)
+    """A finite bound in the row's precision, not above `bound` unless that is −inf."""
+    return as_real(row, max(bound - abs(bound) * SLACK - 1e-44, lowest_finite(row)))
 
 
 @compiled
@@ -218,15 +228,6 @@ def collect(
                     logits[count] = logit
                     count += 1
     return count
-
-
-@compiled
-def lowest_finite(row: Any) -> Any:
-    """The lowest number of the row's precision."""
-    lowest = -1.7976931348623157e308
-    if np.float64(as_real(row, lowest)) == -np.inf:
-        lowest = -3.4028234663852886e38
-    return lowest
 
 
 @compiled

@@ -61,9 +61,18 @@ def bin_of(key: Any, low: Any, factor: Any) -> Any:
 
 @compiled
 def weighted_cut(
-    keys: Any, weights: Any, ids: Any, count: Any, before: Any, target: Any, low: Any, high: Any,
-    places: Any, histogram: Any, values: Any,
-) -> Any:  # fmt: skip
+    keys: Any,
+    weights: Any,
+    ids: Any,
+    count: Any,
+    before: Any,
+    target: Any,
+    low: Any,
+    high: Any,
+    places: Any,
+    histogram: Any,
+    values: Any,
+) -> Any:
     """The key and id of the last entry, by (key, id), before which less than `target` weighs.
 
     `before` weighs what comes before all entries. Entries of equal keys weigh the same. low, high:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from decoding.kernels.compiled.blocks import as_pointer, minus_infinity, value_at
 from decoding.kernels.compiled.candidates import largest_of
+from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.describe import (
     collect_top,
     describe,
@@ -17,10 +17,8 @@ from decoding.kernels.compiled.describe import (
     write_top,
 )
 from decoding.kernels.compiled.draw import draw_candidate, draw_from_row, greedy_candidate
-from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.jit import compiled, entry
 from decoding.kernels.compiled.memory import (
-    Memory,
     IDS,
     LOGITS,
     RAW_MAX,
@@ -30,6 +28,7 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
     WORDS,
     WORK_MAX,
+    Memory,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
@@ -40,23 +39,17 @@ from decoding.kernels.compiled.passes import (
     scan,
     survey,
 )
-from decoding.kernels.compiled.rows import (
-    BEYOND,
-    DONE,
-    EMPTIED,
-    NEEDS_SHADOW,
-    State,
-    Sums,
-    dense_max,
-    forget,
-    make_shadow,
-    run,
-)
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
+from decoding.kernels.compiled.rows import BEYOND, DONE, EMPTIED, NEEDS_SHADOW, State, Sums, run
+from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
+from decoding.kernels.compiled.touched import PRECISE, dense_max, forget, make_shadow
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
+DRAW, DESCRIBE, EDIT = 0, 1, 2
+"""What can be asked of a step."""
+
 LEFT_TO_NUMPY = 3
-"""A status beside those of `decoding.kernels.result`: numbers beyond what this kernel is made for."""
+"""A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
 _HUGE = 1e250
 
 
@@ -94,10 +87,22 @@ def greedy_of_row(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, m
 
 @compiled
 def finish(
-    row: Any, tail: Any, block_max: Any, state: Any, raw: Any, raw_tail: Any, raw_largest: Any,
-    raw_total: Any, plan: Any, position: Any, wanted: Any, limit: Any, outcome: Any, top: Any,
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    state: Any,
+    raw: Any,
+    raw_tail: Any,
+    raw_largest: Any,
+    raw_total: Any,
+    plan: Any,
+    position: Any,
+    wanted: Any,
+    limit: Any,
+    outcome: Any,
+    top: Any,
     memory: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Draw from what the program left of a row, and describe the draw if that is wanted."""
     count, scale = state.count, state.scale
     ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
@@ -114,9 +119,15 @@ def finish(
             if not wanted and reference == largest:
                 weigh_entries(logits, count, largest, weights)
             place = draw_candidate(
-                ids, logits, count, reference, weights, position, plan.seed,
+                ids,
+                logits,
+                count,
+                reference,
+                weights,
+                position,
+                plan.seed,
                 memory.integers[WORDS].view(np.uint32),
-            )  # fmt: skip
+            )
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
         largest = dense_max(row, tail, block_max, scale, count, memory)
@@ -156,9 +167,15 @@ def finish(
 
 @compiled
 def begin(
-    row: Any, tail: Any, raw: Any, raw_tail: Any, edited: Any, wanted: Any, outcome: Any,
+    row: Any,
+    tail: Any,
+    raw: Any,
+    raw_tail: Any,
+    edited: Any,
+    wanted: Any,
+    outcome: Any,
     memory: Any,
-) -> Any:  # fmt: skip
+) -> Any:
     """Check a row; its largest logit, and largest and sum of the raw row. Its status is written."""
     if wanted:
         raw_largest, raw_total, raw_moment = survey(raw, raw_tail, memory.doubles[RAW_MAX])
@@ -182,18 +199,57 @@ def begin(
     return largest, raw_largest, raw_total, raw_moment
 
 
+@compiled
+def write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
+    """What the program left of a row, into `out`; finite logits stay finite."""
+    limit = -lowest_finite(out)
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    if not state.compact:
+        for token_id in range(width):
+            logit = value_at(row, token_id) * state.scale
+            if logit > -np.inf:
+                logit = min(max(logit, -limit), limit)
+            out[start + token_id] = logit
+        ids, logits = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    else:
+        for token_id in range(width):
+            out[start + token_id] = -np.inf
+    for place in range(state.count):
+        logit = logits[place]
+        if logit > -np.inf:
+            logit = min(max(logit, -limit), limit)
+        out[start + ids[place]] = logit
+    if not state.compact:
+        forget(memory, state.count)
+
+
 @entry
 def step_rows(
-    logits: Any, raw_logits: Any, bitmasks: Any, token_ids: Any, lengths: Any, prompt_lengths: Any,
-    call: Any, doubles: Any, integers: Any, singles: Any, shadow: Any, first_row: Any,
+    logits: Any,
+    raw_logits: Any,
+    bitmasks: Any,
+    token_ids: Any,
+    lengths: Any,
+    prompt_lengths: Any,
+    call: Any,
+    out: Any,
+    doubles: Any,
+    integers: Any,
+    singles: Any,
+    shadow: Any,
+    first_row: Any,
     last_row: Any,
-) -> Any:  # fmt: skip
-    """Rows `first_row` to `last_row` of a batch: check, run the program, draw, describe.
+) -> Any:
+    """Rows `first_row` to `last_row` of a batch: check, run the program, and do what is asked.
 
-    call: the integers of `Call`, among them the addresses of the batch's records.
+    call: stride and width of the rows; whether the raw rows are others; what is asked: `DRAW`,
+    `DESCRIBE` too, or only `EDIT`, which writes what the program leaves into `out`; the most
+    candidates; then address and length of the instructions and their sparse operands, of plans and
+    outcomes, and of the likeliest tokens.
     """
     memory = Memory(doubles, integers, singles)
-    stride, width, edited, wanted, limit = call[0], call[1], call[2] != 0, call[3] != 0, call[4]
+    stride, width, edited, asked, limit = call[0], call[1], call[2] != 0, call[3], call[4]
+    wanted = asked == DESCRIBE
     instructions = carray(as_pointer(call[5]), (call[6],), INSTRUCTION)
     sparse = carray(as_pointer(call[7]), (call[8],), SPARSE)
     plans = carray(as_pointer(call[9]), (call[10],), PLAN)
@@ -213,39 +269,124 @@ def step_rows(
         work_max = memory.doubles[WORK_MAX]
         block_max = work_max if edited else memory.doubles[RAW_MAX]
         sums = Sums(wanted and not edited, raw_total, raw_moment)
-        state = State(DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width), np.nan)
+        state = State(
+            DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width), np.nan
+        )
         state = run(
-            row, tail, block_max, largest, sums, False, shadow, width, instructions, plan.last, sparse,
-            bitmasks, history, prompt_lengths[index], state, limit, memory,
-        )  # fmt: skip
+            row,
+            tail,
+            block_max,
+            largest,
+            sums,
+            False,
+            shadow,
+            width,
+            instructions,
+            plan.last,
+            sparse,
+            bitmasks,
+            history,
+            prompt_lengths[index],
+            state,
+            limit,
+            memory,
+        )
         flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
+        flush = flush and asked != EDIT
         if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
-            make_shadow(row, tail, state, memory, shadow)
+            fits = state.count == 0 or abs(largest) <= PRECISE
+            if not make_shadow(row, tail, state, memory, shadow) or not fits:
+                outcome.status = LEFT_TO_NUMPY
+                continue
             state = State(
-                DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf, state.last_tie, np.nan
+                DONE,
+                state.index,
+                False,
+                0,
+                False,
+                state.scale,
+                -np.inf,
+                np.inf,
+                state.last_tie,
+                np.nan,
             )
             padding = shadow[:BLOCK]
             state = run(
-                shadow, padding, work_max, largest, Sums(False, 1.0, 0.0), True, shadow, width, instructions, plan.last,
-                sparse, bitmasks, history, prompt_lengths[index], state, limit, memory,
-            )  # fmt: skip
-            if state.outcome == DONE and not state.compact and state.count > 0:
-                make_shadow(shadow, padding, state, memory, shadow)
+                shadow,
+                padding,
+                work_max,
+                largest,
+                Sums(False, 1.0, 0.0),
+                True,
+                shadow,
+                width,
+                instructions,
+                plan.last,
+                sparse,
+                bitmasks,
+                history,
+                prompt_lengths[index],
+                state,
+                limit,
+                memory,
+            )
+            if state.outcome == DONE and asked == EDIT:
+                write_row(shadow, state, memory, out, index * width, width)
+            elif state.outcome == DONE and not state.compact and state.count > 0:
+                if not make_shadow(shadow, padding, state, memory, shadow):
+                    outcome.status = LEFT_TO_NUMPY
+                    continue
                 scan(shadow, padding, work_max)
                 state = State(
-                    DONE, state.index, False, 0, False, state.scale, -np.inf, np.inf,
-                    state.last_tie, np.nan,
-                )  # fmt: skip
-            if state.outcome == DONE:
+                    DONE,
+                    state.index,
+                    False,
+                    0,
+                    False,
+                    state.scale,
+                    -np.inf,
+                    np.inf,
+                    state.last_tie,
+                    np.nan,
+                )
+            if state.outcome == DONE and asked != EDIT:
                 finish(
-                    shadow, padding, work_max, state, raw, raw_tail, raw_largest, raw_total,
-                    plan, len(history), wanted, limit, outcome, top, memory,
-                )  # fmt: skip
+                    shadow,
+                    padding,
+                    work_max,
+                    state,
+                    raw,
+                    raw_tail,
+                    raw_largest,
+                    raw_total,
+                    plan,
+                    len(history),
+                    wanted,
+                    limit,
+                    outcome,
+                    top,
+                    memory,
+                )
+        elif state.outcome == DONE and asked == EDIT:
+            write_row(row, state, memory, out, index * width, width)
         elif state.outcome == DONE:
             finish(
-                row, tail, block_max, state, raw, raw_tail, raw_largest, raw_total,
-                plan, len(history), wanted, limit, outcome, top, memory,
-            )  # fmt: skip
+                row,
+                tail,
+                block_max,
+                state,
+                raw,
+                raw_tail,
+                raw_largest,
+                raw_total,
+                plan,
+                len(history),
+                wanted,
+                limit,
+                outcome,
+                top,
+                memory,
+            )
         if state.outcome == EMPTIED:
             outcome.status = EMPTY_SUPPORT
             outcome.fault_position = state.index - plan.first

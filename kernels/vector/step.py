@@ -12,6 +12,7 @@ from decoding.kernels.program import Batch
 from decoding.kernels.result import (
     EMPTY_SUPPORT,
     INVALID_LOGITS,
+    OK,
     ROW,
     TIES_BEYOND_TOP_N,
     TOP,
@@ -44,23 +45,49 @@ class VectorKernel:
         """Draw one token a row."""
         rows, tops, start = np.zeros(len(logits), ROW), [np.zeros(0, TOP)], 0
         for row in range(len(logits)):
-            outcome = rows[row]
-            raw = widen(raw_logits[row]).astype(np.float64)
-            edited = raw if logits is raw_logits else widen(logits[row]).astype(np.float64)
-            history = token_ids[row, : lengths[row]]
-            prompt_length = int(prompt_lengths[row])
-            outcome["top_start"] = start
-            candidates = self._candidates(outcome, row, edited, bitmasks, history, prompt_length)
-            if candidates is None:
-                continue
-            seed = None if self.batch.greedy[row] else int(self.batch.seeds[row])
-            place = choose(candidates, seed, int(lengths[row]))
-            outcome["token_id"] = candidates.token_ids[place]
-            if describe:
-                tops.append(_describe(outcome, raw, candidates, place, int(self.batch.top_n[row])))
-                outcome["top_count"] = len(tops[-1])
-                start += len(tops[-1])
+            history, prompt_length = token_ids[row, : lengths[row]], int(prompt_lengths[row])
+            edited = None if logits is raw_logits else logits[row]
+            tops.append(
+                self.step_row(
+                    rows[row],
+                    row,
+                    raw_logits[row],
+                    edited,
+                    bitmasks,
+                    history,
+                    prompt_length,
+                    describe=describe,
+                )
+            )
+            rows[row]["top_start"], rows[row]["top_count"] = start, len(tops[-1])
+            start += len(tops[-1])
         return StepResult(rows, np.concatenate(tops))
+
+    def step_row(
+        self,
+        outcome: Any,  # noqa: ANN401 -- a structured scalar
+        row: int,
+        raw_logits: NDArray[Any],
+        edited: NDArray[Any] | None,
+        bitmasks: NDArray[np.int32],
+        history: NDArray[np.int32],
+        prompt_length: int,
+        *,
+        describe: bool,
+    ) -> NDArray[Any]:
+        """Write one row's outcome; returns its likeliest tokens. `edited` is None where raw."""
+        raw = widen(raw_logits).astype(np.float64)
+        logits = raw if edited is None else widen(edited).astype(np.float64)
+        candidates = self._candidates(outcome, row, logits, bitmasks, history, prompt_length)
+        if candidates is None:
+            return np.zeros(0, TOP)
+        outcome["status"] = OK
+        seed = None if self.batch.greedy[row] else int(self.batch.seeds[row])
+        place = choose(candidates, seed, len(history))
+        outcome["token_id"] = candidates.token_ids[place]
+        if not describe:
+            return np.zeros(0, TOP)
+        return _describe(outcome, raw, candidates, place, int(self.batch.top_n[row]))
 
     def edit(
         self,
@@ -135,16 +162,17 @@ def _describe(
     outcome["rank"] = 1 + np.count_nonzero(raw > raw[token_ids[place]])
     outcome["entropy"] = max(0.0, -float(np.dot(np.exp(processed), processed)))
     outcome["support_size"] = len(token_ids)
-    return _top(token_ids, raw_logprobs, processed, top_n)
+    return _top(candidates, raw_logprobs, processed, top_n)
 
 
-def _top(token_ids: NDArray[np.int64], raw: Row, processed: Row, top_n: int) -> NDArray[Any]:
+def _top(candidates: Candidates, raw: Row, processed: Row, top_n: int) -> NDArray[Any]:
     """The n likeliest candidates and their ties, most likely first."""
     if top_n == 0:
         return np.zeros(0, TOP)
-    place = max(0, len(processed) - top_n)
-    kept = np.flatnonzero(processed >= np.partition(processed, place)[place])
-    kept = kept[np.argsort(-processed[kept], kind="stable")][: top_n + TIES_BEYOND_TOP_N]
+    token_ids, logits = candidates
+    place = max(0, len(logits) - top_n)
+    kept = np.flatnonzero(logits >= np.partition(logits, place)[place])
+    kept = kept[np.argsort(-logits[kept], kind="stable")][: top_n + TIES_BEYOND_TOP_N]
     top = np.empty(len(kept), TOP)
     top["token_id"] = token_ids[kept]
     top["raw_logprob"], top["processed_logprob"] = raw[kept], processed[kept]

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     # A module imports from its own line and the lines above it. A package stands for all in it.
-    ("ground", "_version errors typing history vocabulary wire_json"),
+    ("ground", "_version errors typing history vocabulary wire_json cache"),
     ("kernels", "kernels"),
     ("processors", "logits parameters rng processors"),
-    ("pipeline", "pipeline stages sampling explain"),
+    ("pipeline", "pipeline backends stages sampling explain"),
     ("text", "text stopping details wire_types wire"),
     ("models", "models"),
     ("sequences", "transcript request generation"),

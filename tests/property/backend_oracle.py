@@ -1,13 +1,15 @@
 """What every backend is held to: the float64 reference, and the tokens that NumPy's kernels draw.
 
-Rounding band: where a cut lies so near a token that moving every parameter and logit by 10⁻⁹
-changes the reference's own support, either side of the cut is right and the example is passed over.
+Rounding band: where a cut lies so near a token that moving every parameter and logit by 10⁻⁹ (more
+for a backend that says so) changes the reference's own support, either side of the cut is right and
+the example is passed over.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,8 +42,20 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 OpenKernel = Callable[[Batch], Kernel]
 """Makes a batch ready: the class of a backend's kernel is one."""
 
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """What a backend's arithmetic is held to.
+
+    band: how far parameters and logits are moved to see whether an example is near a cut.
+    error: of logprobs, relative to 1 or to the logprob if that is more.
+    """
+
+    band: float = 1e-9
+    error: float = 1e-9
+
+
 _CUTS = (Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
-_NUDGE = 1e-9
 _TIE = 1e-12
 """How near, relatively, two perturbed scores must be for two backends to draw different tokens."""
 
@@ -92,7 +106,11 @@ def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruc
 
 
 def by_reference(
-    row: np.ndarray[Any, Any], instructions: tuple[Instruction, ...], history: History, index: int
+    row: np.ndarray[Any, Any],
+    instructions: tuple[Instruction, ...],
+    history: History,
+    index: int,
+    band: float = 1e-9,
 ) -> list[float]:
     """The reference's row; assumes that it has a token left, and is outside the rounding band."""
     prompt, generated = history.prompt(index).tolist(), history.generated(index).tolist()
@@ -102,9 +120,9 @@ def by_reference(
         before, result = result, reference.run(result, [item], prompt, generated)
         assume(max(result) > -math.inf)
         if item.opcode == Opcode.TYPICAL_P:
-            assume(the_cut_is_clear(before, result))
+            assume(the_cut_is_clear(before, result, band))
     support = [z > -math.inf for z in result]
-    for direction in (-_NUDGE, _NUDGE):
+    for direction in (-band, band):
         # Equal logits move together, so that ties stay ties.
         wave = np.sin(1e6 * np.maximum(values, -1e300))
         moved = values + direction * wave
@@ -114,7 +132,7 @@ def by_reference(
     return result
 
 
-def the_cut_is_clear(before: list[float], after: list[float]) -> bool:
+def the_cut_is_clear(before: list[float], after: list[float], band: float) -> bool:
     """Whether no token but its equals is as typical, to within the band, as the last one kept.
 
     Two nearly equal tokens lie on either side of the entropy at the same distance, to second order.
@@ -125,19 +143,23 @@ def the_cut_is_clear(before: list[float], after: list[float]) -> bool:
     distance = {index: abs(-math.log(probs[index]) - entropy) for index in alive}
     last = max((index for index in alive if after[index] > -math.inf), key=distance.__getitem__)
     return all(
-        abs(distance[index] - distance[last]) > _NUDGE or before[index] == before[last]
+        abs(distance[index] - distance[last]) > band or before[index] == before[last]
         for index in alive
     )
 
 
-def check_step(open_kernel: OpenKernel, dtype: str, data: st.DataObject) -> None:
+def check_step(
+    open_kernel: OpenKernel, dtype: str, data: st.DataObject, precision: Precision = Precision()
+) -> None:
     """One step of a drawn batch equals the reference's, row by row."""
     logits, history = data.draw(strategies.batches())
     size, vocab_size = logits.shape
     programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
     rows = rows_of(logits, dtype)
     wide = widen(rows).astype(np.float64)
-    expected = [by_reference(wide[row], programs[row], history, row) for row in range(size)]
+    expected = [
+        by_reference(wide[row], programs[row], history, row, precision.band) for row in range(size)
+    ]
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=size, max_size=size))
     greedy = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
     top_n = data.draw(st.lists(st.integers(0, 6), min_size=size, max_size=size))
@@ -152,7 +174,7 @@ def check_step(open_kernel: OpenKernel, dtype: str, data: st.DataObject) -> None
         want = reference.step(
             wide[row].tolist(), expected[row], seed=seed, position=position, top_n=top_n[row]
         )
-        check_row(result, row, want, expected[row], seed=seed, position=position)
+        check_row(result, row, want, expected[row], precision, seed=seed, position=position)
     assert run_step(kernel, program, rows, history, describe=False).rows["token_id"].tolist() == (
         tokens
     )
@@ -163,6 +185,7 @@ def check_row(
     row: int,
     want: reference.RowResult,
     expected: list[float],
+    precision: Precision,
     *,
     seed: int | None,
     position: int,
@@ -171,28 +194,29 @@ def check_row(
     got = result.rows[row]
     assert got["status"] == OK
     assert got["support_size"] == want.support_size
-    assert abs(got["entropy"] - want.entropy) < 1e-9 * max(1.0, want.support_size)
+    error = precision.error
+    assert abs(got["entropy"] - want.entropy) < error * max(1.0, want.support_size)
     if got["token_id"] != want.token_id:
         # Only a tie of the perturbed scores to within rounding may be broken differently.
         gap = relative_gap(expected, int(got["token_id"]), want.token_id, seed, position)
-        assert gap <= 1e-9
+        assert gap <= error
         return
-    assert_close(got["raw_logprob"], want.raw_logprob)
-    assert_close(got["processed_logprob"], want.processed_logprob)
+    assert_close(got["raw_logprob"], want.raw_logprob, error)
+    assert_close(got["processed_logprob"], want.processed_logprob, error)
     assert got["rank"] == want.rank
     top = result.top[got["top_start"] : got["top_start"] + got["top_count"]]
     if top["token_id"].tolist() == [token_id for token_id, _, _ in want.top]:
         for found, (_, raw_logprob, logprob) in zip(top, want.top, strict=True):
-            assert_close(found["raw_logprob"], raw_logprob)
-            assert_close(found["processed_logprob"], logprob)
+            assert_close(found["raw_logprob"], raw_logprob, error)
+            assert_close(found["processed_logprob"], logprob, error)
     else:
         assert abs(len(want.top) - len(top)) <= want.support_size
         logprobs = top["processed_logprob"]
         assert all(logprobs[:-1] >= logprobs[1:])
 
 
-def assert_close(got: float, want: float) -> None:
-    assert abs(got - want) <= 1e-9 * max(1.0, abs(want))
+def assert_close(got: float, want: float, error: float) -> None:
+    assert abs(got - want) <= error * max(1.0, abs(want))
 
 
 def relative_gap(

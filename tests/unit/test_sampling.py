@@ -41,6 +41,21 @@ def drawn(sampler: Sampler, logits: Any = ROW) -> Sample:
     return result
 
 
+def alike(one: Sample, other: Sample) -> bool:
+    """The same but for rounding: formats may be served by different backends."""
+    pairs = [(one, other), *zip(one.top, other.top, strict=True)]
+    return (one.token_id, one.rank, one.support_size) == (
+        other.token_id,
+        other.rank,
+        other.support_size,
+    ) and all(
+        first.token_id == second.token_id
+        and abs(first.raw_logprob - second.raw_logprob) < 1e-6
+        and abs(first.processed_logprob - second.processed_logprob) < 1e-6
+        for first, second in pairs
+    )
+
+
 def test_greedy_takes_the_lowest_id_of_a_tie() -> None:
     result = drawn(Sampler(top_n=1))
     assert result.token_id == 1
@@ -175,9 +190,8 @@ def test_row_counts_must_agree() -> None:
 
 def test_half_precision_is_widened_once() -> None:
     half = ROW.astype(np.float16)
-    assert one(Sampler(seed=4, top_n=3), half) == one(
-        Sampler(seed=4, top_n=3), half.astype(np.float32)
-    )
+    sampler = Sampler(seed=4, top_n=3)
+    assert alike(drawn(sampler, half), drawn(sampler, half.astype(np.float32)))
 
 
 def test_torch_logits_give_the_same_samples() -> None:
@@ -185,7 +199,8 @@ def test_torch_logits_give_the_same_samples() -> None:
     tensor = torch.from_numpy(ROW)
     for kind in (tensor, tensor.bfloat16(), tensor.half(), tensor.double()):
         widened = kind.to(torch.float64).numpy()
-        assert one(Sampler(seed=4, top_n=3), kind) == one(Sampler(seed=4, top_n=3), widened)
+        sampler = Sampler(seed=4, top_n=3)
+        assert alike(drawn(sampler, kind), drawn(sampler, widened))
     with pytest.raises(ShapeError, match=r"torch\.int64"):
         one(Sampler(), tensor.long())
 

@@ -16,7 +16,8 @@ import pytest
 
 from decoding.errors import FetchError, ParameterError
 from decoding.models import fetch as module
-from decoding.models.fetch import KNOWN_MODELS, KnownModel, cache_folder, fetch
+from decoding.cache import cache_folder
+from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 
 WEIGHTS = b"weights" * 1000
 

@@ -1,0 +1,87 @@
+"""Which backend a batch runs on, and getting the compiled one ready."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from decoding.cache import cache_folder
+from decoding.errors import MissingDependencyError, require
+from decoding.kernels.backends import Backend, Kernel, open_kernel
+from decoding.kernels.compiled.loading import Loader
+from decoding.kernels.program import Batch
+from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
+from decoding.logits import is_tensor
+
+_STORED: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+    "float16": FLOAT16_BITS,
+    "bfloat16": BFLOAT16_BITS,
+}
+_ROWS_A_THREAD = 16
+_PACKAGES = {Backend.NUMBA: "numba", Backend.TORCH: "torch", Backend.TRITON: "triton"}
+
+
+def warmup(dtype: str = "float32") -> float:
+    """Wait until the compiled kernels for logits of a dtype are ready; returns the seconds it took.
+
+    Nobody has to call this: until they are ready the NumPy kernels draw the same tokens, slower.
+    The first time on a machine takes as long as compiling, later ones about a second.
+
+    dtype: float32, float64, float16 or bfloat16.
+
+    Raises:
+        ParameterError: another dtype.
+        MissingDependencyError: Numba is not installed.
+    """
+    require("dtype", dtype, dtype in _STORED, f"one of {', '.join(_STORED)}")
+    start = time.perf_counter()
+    _await_compiled(_STORED[dtype])
+    return time.perf_counter() - start
+
+
+def fastest(rows: Any) -> Backend:  # noqa: ANN401 -- an array or a tensor
+    """The fastest backend that can serve these rows now; never waits."""
+    if not is_tensor(rows):
+        return Backend.NUMBA if _loader().ready(rows.dtype) else Backend.NUMPY
+    if rows.device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+        return Backend.TRITON
+    return Backend.TORCH
+
+
+def open_backend(batch: Batch, backend: Backend, rows: Any, threads: int | None) -> Kernel:  # noqa: ANN401
+    """A batch ready to run on a backend, which is waited for where it has to be compiled.
+
+    Raises:
+        MissingDependencyError: the backend's package is not installed.
+    """
+    try:
+        if backend is Backend.NUMBA:
+            _await_compiled(rows.dtype)
+        return open_kernel(batch, backend, threads or _threads_for(len(batch.seeds)))
+    except ImportError as error:
+        raise MissingDependencyError(_PACKAGES.get(backend, backend), backend) from error
+
+
+@cache
+def _loader() -> Loader:
+    return Loader(cache_folder() / "kernels")
+
+
+def _await_compiled(dtype: np.dtype[Any]) -> None:
+    try:
+        _loader().wait(dtype)
+    except ImportError as error:
+        raise MissingDependencyError("numba", "numba") from error
+
+
+def _threads_for(rows: int) -> int:
+    """As many threads as there are cores for, and rows enough to be worth one each."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, rows // _ROWS_A_THREAD))

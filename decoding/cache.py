@@ -1,0 +1,20 @@
+"""Where this library keeps what it need not make again: models, machine code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The folder of everything kept; it need not exist.
+
+    `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME`, `%LOCALAPPDATA%` or `~/.cache`.
+    """
+    if own := os.environ.get("DECODING_CACHE"):
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    if not shared and sys.platform == "win32":
+        shared = os.environ.get("LOCALAPPDATA")
+    return Path(shared or Path.home() / ".cache") / "decoding"

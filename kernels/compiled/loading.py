@@ -1,0 +1,225 @@
+"""Getting the compiled kernels ready beside a running program.
+
+Compiling takes tens of seconds, once a machine and version of this package; loading what is in the
+cache takes part of one. Neither is waited for: a thread imports Numba and loads, and where the
+cache is empty a process of its own compiles first, which goes on if this one ends. Until then NumPy
+serves, with the same tokens.
+
+This is the only module of the package that may be imported without Numba.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_PACKAGE = "decoding.kernels.compiled"
+_FORMATS = ("float32", "float64", "int16", "uint16")
+"""The stored formats of `decoding.kernels.rows`; each is compiled on its own."""
+
+
+_PATIENCE_SECONDS = 300.0
+
+
+class Loader:
+    """Readies the kernels for one format of rows after another; `ready` never blocks.
+
+    folder: where machine code is kept; where that cannot be written to, a temporary folder is used
+    and a warning given, once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._usable: Path | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+        self._threads: dict[str, threading.Thread] = {}
+        self._ready: set[str] = set()
+        self._busy = threading.Lock()
+        self.error: Exception | None = None
+        """Why the kernels cannot be had, where they cannot."""
+
+    def ready(self, dtype: np.dtype[Any]) -> bool:
+        """Whether the kernels for rows of a format can run now; if not, gets them on their way."""
+        name = dtype.name
+        if name in self._ready:
+            return True
+        if name not in self._threads:
+            self.begin(dtype)
+        return False
+
+    def begin(self, dtype: np.dtype[Any]) -> None:
+        """Get the kernels for rows of a format on their way; returns at once."""
+        with self._lock:
+            if dtype.name in self._threads:
+                return
+            # Not waited for at exit while it only waits itself; see `_leave`.
+            thread = threading.Thread(
+                target=self._load, args=(dtype.name,), name=f"decoding-{dtype.name}", daemon=True
+            )
+            if not self._threads:
+                atexit.register(self._leave)
+            self._threads[dtype.name] = thread
+            thread.start()
+
+    def wait(self, dtype: np.dtype[Any]) -> None:
+        """Return when the kernels are ready.
+
+        Raises:
+            ImportError: Numba is not installed.
+        """
+        self.begin(dtype)
+        self._threads[dtype.name].join()
+        if dtype.name not in self._ready and self.error is not None:
+            raise self.error
+
+    def _load(self, name: str) -> None:
+        try:
+            with self._busy_here():
+                folder = self._cache()
+            if not (folder / f"{name}.done").exists():
+                build_in_a_process(folder, name)
+            with self._busy_here():
+                load(folder, name)
+            self._ready.add(name)
+        except Exception as error:  # noqa: BLE001 -- NumPy serves whatever the reason
+            self.error = error
+
+    def _busy_here(self) -> threading.Lock:
+        """Held while this thread runs code that must not be cut off by the end of the process."""
+        return self._busy
+
+    def _cache(self) -> Path:
+        """The folder for this machine, this Python and this version of the package."""
+        if self._usable is None:
+            folder = self._folder / cache_key()
+            if not _is_writeable(folder):
+                self._temporary = tempfile.TemporaryDirectory(prefix="decoding-")
+                warnings.warn(
+                    f"{folder} cannot be written to: compiled kernels are not kept",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                folder = Path(self._temporary.name)
+            self._usable = folder
+        return self._usable
+
+    def _leave(self) -> None:
+        """At exit: let a thread that is loading finish."""
+        self._busy.acquire()
+
+
+def cache_key() -> str:
+    """Changes with everything that machine code depends on, this package's text above all.
+
+    Numba itself looks at one file of a cached function, not at those of what it calls.
+    """
+    import llvmlite
+    import llvmlite.binding
+    import numba
+
+    digest = hashlib.sha256()
+    parts = [platform.python_version(), platform.machine(), np.__version__]
+    parts += [numba.__version__, llvmlite.__version__, llvmlite.binding.get_host_cpu_name()]
+    features = llvmlite.binding.get_host_cpu_features()
+    parts += sorted(name for name, there in features.items() if there)
+    digest.update("\n".join(parts).encode())
+    here = Path(__file__).parent
+    for path in sorted([*here.glob("*.py"), *here.parent.glob("*.py")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    # By its time Numba tells whether the file of a cached function has changed.
+    digest.update(str((here / "step.py").stat().st_mtime_ns).encode())
+    return digest.hexdigest()[:24]
+
+
+def load(folder: Path, name: str) -> None:
+    """Import the kernels with their cache in `folder` and run them once: loads, or compiles."""
+    kernel = _import_kernel(folder)
+    kernel.run_once(np.dtype(name))
+
+
+def _import_kernel(folder: Path) -> Any:
+    name = f"{_PACKAGE}.kernel"
+    if name in sys.modules:
+        return sys.modules[name]
+    import numba
+
+    # A function's cache folder is fixed when it is decorated.
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def build(folder: Path, name: str) -> None:
+    """Fill the cache for one format and say so beside it."""
+    load(folder, name)
+    (folder / f"{name}.done").touch()
+
+
+def build_in_a_process(folder: Path, name: str) -> None:
+    """Fill the cache from a process of its own, which outlives this one; returns when it is done.
+
+    Where another program's is already at it, that one is waited for. Where no process can be
+    started or it fails, nothing is filled: loading then compiles.
+    """
+    if not sys.executable or importlib.util.find_spec(_PACKAGE) is None:
+        return
+    program = (
+        f"from {_PACKAGE}.loading import build; from pathlib import Path;"
+        f" build(Path({str(folder)!r}), {name!r})"
+    )
+    claim = folder / f"{name}.building"
+    try:
+        if not _claimed(claim):
+            claim.touch()
+            with (folder / f"{name}.log").open("w") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", program],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    start_new_session=True,
+                )
+            process.wait()
+            claim.unlink(missing_ok=True)
+        while _claimed(claim) and not (folder / f"{name}.done").exists():
+            time.sleep(0.1)
+    except OSError:
+        return
+
+
+def _claimed(claim: Path) -> bool:
+    """Whether somebody said, not too long ago, that they build."""
+    try:
+        return time.time() - claim.stat().st_mtime < _PATIENCE_SECONDS
+    except OSError:
+        return False
+
+
+def _is_writeable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"probe-{os.getpid()}-{time.monotonic_ns()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        return False
+    return True

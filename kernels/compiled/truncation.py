@@ -1,0 +1,210 @@
+"""The first truncation of a row: from all its tokens to candidates, or to bounds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.candidates import (
+    keep_nearest,
+    keep_top_k,
+)
+from decoding.kernels.compiled.dense import (
+    append_touched,
+    collect_largest,
+    collect_nearest,
+    find_bounds,
+)
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import (
+    BINS_OF_BLOCK,
+    HISTOGRAM,
+    IDS,
+    KEYS,
+    LOGITS,
+    PLACES,
+    SLOT,
+    TOUCHED,
+    TOUCHED_IDS,
+    VALUES,
+    WEIGHTS,
+)
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    collect,
+    weigh,
+)
+from decoding.kernels.compiled.scalars import as_real
+from decoding.kernels.program import Opcode
+
+TOP_K, TOP_P, MIN_P = int(Opcode.TOP_K), int(Opcode.TOP_P), int(Opcode.MIN_P)
+TYPICAL_P = int(Opcode.TYPICAL_P)
+
+
+@compiled
+def truncate(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    largest: Any,
+    sums: Any,
+    opcode: Any,
+    item: Any,
+    state: Any,
+    limit: Any,
+    memory: Any,
+) -> Any:
+    """The first truncation of a dense row: candidates, or the bounds of a shadow.
+
+    largest: the row's largest logit, not looked at for top-k. The row has no touched tokens but for
+    top-k and min-p.
+    """
+    scale, touched, first = state.scale, state.count, item.first
+    ids, logits, keys, weights = (
+        memory.integers[IDS],
+        memory.doubles[LOGITS],
+        memory.doubles[KEYS],
+        memory.doubles[WEIGHTS],
+    )
+    low, high, last_tie = -np.inf, np.inf, np.int64(len(row))
+    if opcode == TOP_K:
+        k = np.int64(min(first, np.float64(len(row))))
+        count = collect_largest(
+            row,
+            tail,
+            block_max,
+            scale,
+            k,
+            limit,
+            memory.integers[SLOT],
+            memory.integers[TOUCHED_IDS],
+            memory.doubles[TOUCHED],
+            touched,
+            ids,
+            logits,
+            memory.doubles[VALUES],
+        )
+        if count >= 0:
+            count = keep_top_k(
+                ids, logits, count, k, item.second == 1.0, keys, memory.doubles[VALUES]
+            )
+        elif touched == 0:
+            low, high, last_tie = find_bounds(
+                row,
+                tail,
+                largest / scale,
+                largest / scale,
+                0.0,
+                np.float64(k),
+                limit,
+                item.second == 1.0,
+                ids,
+                keys,
+                weights,
+                memory.doubles[VALUES],
+                memory.integers[PLACES],
+                memory.doubles[HISTOGRAM],
+                memory.integers[BINS_OF_BLOCK][:BLOCK],
+                memory.singles,
+            )
+    elif opcode == MIN_P:
+        bound = largest + math.log(first)
+        count = collect(
+            row,
+            tail,
+            block_max,
+            scale,
+            bound,
+            np.inf,
+            limit,
+            1,
+            memory.integers[SLOT],
+            ids,
+            logits,
+            0,
+        )
+        if count >= 0:
+            count = append_touched(
+                memory.integers[TOUCHED_IDS],
+                memory.doubles[TOUCHED],
+                touched,
+                bound,
+                np.inf,
+                ids,
+                logits,
+                count,
+            )
+        elif touched == 0:
+            low = smallest_at_least(row, bound, scale)
+    else:
+        reference = largest / scale
+        if sums.known and scale == 1.0:
+            total, moment = sums.total, sums.moment
+        else:
+            total, moment = weigh(row, tail, reference, scale)
+        centre = largest if opcode == TOP_P else largest + moment / total
+        count, reach = collect_nearest(
+            row,
+            tail,
+            block_max,
+            scale,
+            largest,
+            total,
+            centre,
+            first,
+            limit,
+            memory.integers[SLOT],
+            ids,
+            logits,
+            weights,
+            memory.doubles[VALUES],
+            memory.doubles[HISTOGRAM],
+        )
+        if count >= 0:
+            count = keep_nearest(
+                ids,
+                logits,
+                count,
+                centre,
+                reach,
+                first * total,
+                opcode == TYPICAL_P,
+                keys,
+                weights,
+                memory.doubles[VALUES],
+                memory.integers[PLACES],
+                memory.doubles[HISTOGRAM],
+            )
+        else:
+            low, high, last_tie = find_bounds(
+                row,
+                tail,
+                centre / scale,
+                reference,
+                scale,
+                first * total,
+                limit,
+                opcode == TYPICAL_P,
+                ids,
+                keys,
+                weights,
+                memory.doubles[VALUES],
+                memory.integers[PLACES],
+                memory.doubles[HISTOGRAM],
+                memory.integers[BINS_OF_BLOCK][:BLOCK],
+                memory.singles,
+            )
+    return count, low, high, last_tie
+
+
+@compiled
+def smallest_at_least(row: Any, bound: Any, scale: Any) -> Any:
+    """A number of the row's precision that separates z · scale ≥ bound from the rest."""
+    low = np.float64(as_real(row, bound / scale))
+    while low * scale >= bound:
+        low = np.float64(np.nextafter(as_real(row, low), as_real(row, -np.inf)))
+    while low * scale < bound:
+        low = np.float64(np.nextafter(as_real(row, low), as_real(row, np.inf)))
+    return low

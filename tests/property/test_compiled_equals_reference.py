@@ -1,0 +1,316 @@
+"""The compiled kernels: against the reference, against the pipeline by definition, on hostile rows.
+
+Rounding band: their sums over a row are float32 within a block, with a relative error below 10⁻⁶,
+and a penalised logit may be rounded to float32. So examples are passed over where moving every
+parameter and logit by 2 · 10⁻⁶ changes the support; logprobs agree to 10⁻⁵.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from backend_oracle import (
+    DTYPES,
+    Precision,
+    bitmasks_for,
+    check_step,
+    check_tokens,
+    instructions_of,
+    nudged,
+    rows_of,
+    run_step,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from decoding.history import History
+from decoding.kernels.program import Batch, assemble
+from decoding.kernels.rows import widen
+from decoding.kernels.vector.step import VectorKernel
+from decoding.pipeline import Pipeline, chain
+from decoding.processors import (
+    Bitmask,
+    BitmaskBias,
+    FrequencyPenalty,
+    LogitBias,
+    MinP,
+    PresencePenalty,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    TypicalP,
+)
+from decoding.testing import laws
+
+kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba is not installed")
+
+PRECISION = Precision(band=2e-6, error=1e-5)
+LIMITS = (4, 64, 16_384)
+"""Few listed candidates, so that small rows take the ways of large ones too."""
+
+
+@settings(
+    suppress_health_check=[HealthCheck.filter_too_much],
+    max_examples=max(500, settings().max_examples),
+)
+@given(data=st.data(), dtype=st.sampled_from(DTYPES), limit=st.sampled_from(LIMITS))
+def test_a_step_equals_the_reference(data: st.DataObject, dtype: str, limit: int) -> None:
+    check_step(partial(kernel.CompiledKernel, compact_limit=limit), dtype, data, PRECISION)
+
+
+def gaussian(generator: np.random.Generator, width: int) -> Any:
+    return generator.standard_normal(width) * generator.choice([0.01, 1.0, 3.0, 8.0])
+
+
+def zipf(generator: np.random.Generator, width: int) -> Any:
+    return -1.1 * np.log(generator.permutation(width) + 1.0)
+
+
+def tied(generator: np.random.Generator, width: int) -> Any:
+    return np.round(generator.standard_normal(width) * 3.0 * 2.0) / 2.0
+
+
+def flat(generator: np.random.Generator, width: int) -> Any:
+    return np.full(width, generator.choice([0.0, -7.25, 1e4]))
+
+
+def neighbouring(generator: np.random.Generator, width: int) -> Any:
+    base = np.float32(generator.uniform(-20.0, 20.0))
+    ladder = np.array([base, np.nextafter(base, np.float32(np.inf))])
+    return ladder[generator.integers(0, 2, width)]
+
+
+def denormal(generator: np.random.Generator, width: int) -> Any:
+    return generator.standard_normal(width) * 1e-40
+
+
+def huge(generator: np.random.Generator, width: int) -> Any:
+    return generator.choice([3e38, -3e38, 1.0, 2e38], width)
+
+
+def masked(generator: np.random.Generator, width: int) -> Any:
+    row = generator.standard_normal(width) * 3.0
+    row[generator.random(width) < 0.9] = -np.inf
+    return row
+
+
+def lone(generator: np.random.Generator, width: int) -> Any:
+    row = np.full(width, -np.inf)
+    row[generator.integers(width)] = generator.standard_normal()
+    return row
+
+
+def offset(generator: np.random.Generator, width: int) -> Any:
+    return generator.standard_normal(width) + generator.choice([-1e4, 1e4])
+
+
+KINDS = (gaussian, zipf, tied, flat, neighbouring, denormal, huge, masked, lone, offset)
+WIDTHS = (1, 2, 255, 256, 257, 640, 1000, 4096)
+
+
+def random_pipeline(generator: np.random.Generator, width: int) -> Pipeline:
+    """Some processors in any order, each anywhere in its range."""
+    some = generator.choice(width, min(width, 9), replace=False).tolist()
+    half = generator.choice(width, (width + 1) // 2, replace=False).tolist()
+    options = [
+        Temperature(float(generator.choice([0.05, 0.8, 1.0, 1.7, 50.0]))),
+        TopK(int(generator.choice([1, 5, 50, 600])), bool(generator.integers(2))),
+        TopP(float(generator.choice([1e-9, 0.1, 0.5, 0.9, 0.999]))),
+        MinP(float(generator.choice([1e-6, 0.05, 0.5, 1.0]))),
+        TypicalP(float(generator.choice([0.1, 0.5, 0.9, 0.99]))),
+        RepetitionPenalty(float(generator.choice([0.7, 1.1, 3.0]))),
+        FrequencyPenalty(float(generator.uniform(-2, 2))),
+        PresencePenalty(float(generator.uniform(-2, 2))),
+        LogitBias(dict.fromkeys(some[:8], float(generator.choice([-4.0, 3.0, -np.inf])))),
+        Bitmask.of(half),
+        BitmaskBias.of(half, float(generator.choice([-1.0, 2.0]))),
+    ]
+    count = int(generator.integers(0, 7))
+    return chain(*(options[place] for place in generator.permutation(len(options))[:count]))
+
+
+def supports(batch: Batch, rows: Any, history: History) -> Any:
+    edited, emptied = VectorKernel(batch).edit(
+        rows,
+        bitmasks_for(batch.program, rows.shape[1]),
+        history.token_ids,
+        history.lengths,
+        history.prompt_lengths,
+    )
+    return edited, emptied
+
+
+def check_case(seed: int) -> int:
+    """One random case: how many of its rows lie outside the rounding band, and were compared."""
+    generator = np.random.default_rng(seed)
+    width, size = int(generator.choice(WIDTHS)), int(generator.integers(1, 5))
+    kinds = [KINDS[place] for place in generator.integers(0, len(KINDS), size)]
+    dtype = DTYPES[generator.integers(len(DTYPES))]
+    rows = rows_of(np.stack([kind(generator, width) for kind in kinds]), dtype)
+    instructions = [instructions_of(random_pipeline(generator, width)) for _ in range(size)]
+    history = History.of(
+        [generator.integers(0, width + 2, 30).tolist() for _ in range(size)],
+        [generator.integers(0, width + 2, 20).tolist() for _ in range(size)],
+    )
+    nobody = np.zeros(size, np.int64)
+    seeds = generator.integers(0, 2**64, size, np.uint64)
+    wide = widen(rows).astype(np.float64)
+
+    def batch_of(programs: Any) -> Batch:
+        return Batch(assemble(programs), seeds, nobody > 0, nobody + 3)
+
+    batch = batch_of(instructions)
+    limit = int(generator.choice(LIMITS))
+    compiled = kernel.CompiledKernel(batch, int(generator.integers(1, 3)), limit)
+    bitmasks = bitmasks_for(batch.program, width)
+    arrays = (bitmasks, history.token_ids, history.lengths, history.prompt_lengths)
+    before = rows.copy()
+    edited, emptied = compiled.edit(rows, *arrays)
+    want, want_emptied = supports(batch, wide, history)
+    alive = (wide > -np.inf).any(axis=1)
+    assert np.array_equal(emptied[alive], want_emptied[alive]), (seed, emptied, instructions)
+    clear = alive & (emptied == -1)
+    for direction in (-PRECISION.band, PRECISION.band):
+        # Equal logits move together, so that ties stay ties; the nearest others move apart.
+        ranks = np.stack([np.unique(row, return_inverse=True)[1] for row in wide])
+        moved = wide + direction * np.sin(1.7 * ranks)
+        other, _ = supports(
+            batch_of([nudged(i, 1 + direction) for i in instructions]), moved, history
+        )
+        clear &= ((other > -np.inf) == (want > -np.inf)).all(axis=1)
+    got = compiled.step(rows, rows, *arrays, describe=True).rows.copy()
+    drawn = VectorKernel(batch).step(wide, wide, *arrays, describe=True).rows
+    assert np.array_equal(rows, before)
+    for row in np.flatnonzero(clear):
+        name = f"seed {seed} row {row}: {kinds[row].__name__} {dtype} {width} {instructions[row]}"
+        both = [laws.log_softmax(array[row : row + 1]) for array in (edited, want)]
+        # The edited row is no wider than the row that came.
+        rounding = 1.2e-7 * np.abs(want[row], where=want[row] > -np.inf, out=np.zeros(width)).max()
+        if rounding < 1e31:
+            assert laws.same_distribution(*both, 1e-5 + 2 * rounding), f"law, {name}"
+        assert got[row]["support_size"] == drawn[row]["support_size"], f"support, {name}"
+        assert got[row]["token_id"] == drawn[row]["token_id"], f"token, {name}"
+        assert got[row]["rank"] == drawn[row]["rank"], f"rank, {name}"
+        for field in ("raw_logprob", "processed_logprob", "entropy"):
+            error = abs(got[row][field] - drawn[row][field])
+            assert error <= 1e-5 * max(1.0, abs(drawn[row][field])), f"{field} {error}, {name}"
+    return int(clear.sum())
+
+
+@pytest.mark.slow
+def test_lowered_equals_by_definition_on_wide_rows() -> None:
+    cases = max(500, 4 * settings().max_examples)
+    compared = sum(check_case(seed) for seed in range(cases))
+    assert compared > cases
+
+
+PIPELINES = {
+    "plain": chain(),
+    "chain": chain(RepetitionPenalty(1.1), Temperature(0.8), TopK(20), TopP(0.9)),
+    "nucleus": chain(Temperature(1.2), TopP(0.8)),
+    "typical": chain(TypicalP(0.7)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_tokens_are_those_of_numpy(name: str) -> None:
+    # 4 × 25,000 (seed, position) pairs.
+    part = sorted(PIPELINES).index(name)
+    check_tokens(kernel.CompiledKernel, PIPELINES[name], part=part, batches=25)
+
+
+HOSTILE = {
+    "lone": lone,
+    "neighbouring": neighbouring,
+    "denormal": denormal,
+    "huge": huge,
+    "flat": flat,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("width", [1, 2, 300, 5000])
+@pytest.mark.parametrize("limit", [64, 16_384])
+def test_hostile_rows_are_exact(kind: str, width: int, limit: int) -> None:
+    # Equal probabilities, so that order and ties alone decide; 0.37 · width is far from a boundary.
+    generator = np.random.default_rng(width)
+    row = HOSTILE[kind](generator, width).astype(np.float32)[np.newaxis]
+    history = History.empty(1)
+    for pipeline in (
+        chain(),
+        chain(TopK(7)),
+        chain(TopK(7, keep_ties=False)),
+        chain(TopK(200, keep_ties=False)),
+        chain(TopP(0.37)),
+        chain(MinP(0.5), TopP(0.37)),
+        chain(Temperature(0.7), TopP(0.37)),
+    ):
+        program = assemble([instructions_of(pipeline)])
+        for seed in (None, 11):
+            batch = Batch(
+                program,
+                np.array([seed or 0], np.uint64),
+                np.array([seed is None]),
+                np.array([5]),
+            )
+            got = run_step(kernel.CompiledKernel(batch, 1, limit), program, row, history)
+            want = run_step(VectorKernel(batch), program, row, history)
+            for field in ("status", "token_id", "rank", "support_size"):
+                assert got.rows[0][field] == want.rows[0][field], (pipeline, field)
+            count = int(got.rows[0]["top_count"])
+            assert got.top[:count]["token_id"].tolist() == want.top["token_id"].tolist()
+
+
+def test_nothing_of_the_vocabularys_size_is_allocated() -> None:
+    import tracemalloc
+
+    width = 100_000
+    row = np.random.default_rng(0).standard_normal((2, width)).astype(np.float32)
+    pipeline = chain(RepetitionPenalty(1.1), Temperature(0.8), TopP(0.9))
+    program = assemble([instructions_of(pipeline)] * 2)
+    batch = Batch(program, np.zeros(2, np.uint64), np.zeros(2, np.bool_), np.full(2, 5))
+    ready = kernel.CompiledKernel(batch)
+    history = History.of([[1, 2, 3]] * 2)
+    run_step(ready, program, row, history)
+    tracemalloc.start()
+    for _ in range(5):
+        run_step(ready, program, row, history)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < width / 4
+
+
+def test_rows_are_taken_where_they_lie() -> None:
+    # Every other row and a part of its columns: neither side by side, nor copied.
+    memory = np.random.default_rng(1).standard_normal((6, 700)).astype(np.float32)
+    rows = memory[::2, :600]
+    program = assemble([instructions_of(chain(TopP(0.8)))] * 3)
+    batch = Batch(program, np.arange(3, dtype=np.uint64), np.zeros(3, np.bool_), np.full(3, 2))
+    history = History.empty(3)
+    got = run_step(kernel.CompiledKernel(batch), program, rows, history).rows.copy()
+    want = run_step(VectorKernel(batch), program, np.ascontiguousarray(rows), history).rows
+    assert got["token_id"].tolist() == want["token_id"].tolist()
+    flat_rows, stride = kernel._flat(rows)
+    assert (flat_rows.ctypes.data, stride) == (memory.ctypes.data, 1400)
+    locked = rows.copy()
+    locked.flags.writeable = False
+    again = run_step(kernel.CompiledKernel(batch), program, locked, history).rows
+    assert again["token_id"].tolist() == want["token_id"].tolist()
+
+
+def test_numbers_beyond_its_arithmetic_are_left_to_numpy() -> None:
+    rows = np.array([[1e300, 0.0, -1e300], [1.0, 2.0, 3.0]])
+    instructions = [instructions_of(chain(Temperature(1e-10)))] * 2
+    batch = Batch(
+        assemble(instructions), np.zeros(2, np.uint64), np.zeros(2, np.bool_), np.full(2, 3)
+    )
+    history = History.empty(2)
+    got = run_step(kernel.CompiledKernel(batch), batch.program, rows, history)
+    want = run_step(VectorKernel(batch), batch.program, rows, history)
+    assert got.rows["token_id"].tolist() == want.rows["token_id"].tolist()
+    assert got.rows["processed_logprob"].tolist() == want.rows["processed_logprob"].tolist()
