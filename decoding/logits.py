@@ -13,7 +13,6 @@ from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
 from decoding.typing import Logits
 
 _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or torch"
-_WIDE = (np.float32, np.float64)
 
 
 def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge: anything may come
@@ -26,8 +25,9 @@ def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge
         ShapeError: not a two-dimensional floating array with at least one column.
     """
     if isinstance(array, np.ndarray):
-        rows = array.view(FLOAT16_BITS) if array.dtype == np.float16 else array
-        if rows.dtype not in _WIDE and array.dtype != np.float16:
+        # By their characters, which are quicker to compare than dtypes.
+        rows = array.view(FLOAT16_BITS) if array.dtype.char == "e" else array
+        if array.dtype.char not in "efd":
             raise ShapeError(name, f"an array of {array.dtype}", _EXPECTED)
     elif is_tensor(array):
         rows = _of_tensor(array, name)

@@ -122,6 +122,8 @@ class BatchSampler:
         )
         self._changing = _changing_bitmasks(self._last)
         self._kernels: dict[Backend, Kernel] = {}
+        # By dtype: kernels for which nothing faster can become ready.
+        self._settled: dict[Any, Kernel] = {}
         self._width = 0
         self._bitmasks = np.zeros((0, 0), np.int32)
         self._misfits: dict[int, DecodingError] = {}
@@ -200,9 +202,14 @@ class BatchSampler:
                 self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
 
     def _kernel(self, rows: Any) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+        kernel = self._settled.get(rows.dtype)
+        if kernel is not None:
+            return kernel
         backend = self._backend or fastest(rows)
         if backend not in self._kernels:
             self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
+        if backend is self._backend or backend is not Backend.NUMPY:
+            self._settled[rows.dtype] = self._kernels[backend]
         return self._kernels[backend]
 
     def _run_stages(

@@ -25,6 +25,8 @@ from decoding.kernels.vector.step import VectorKernel
 COMPACT_LIMIT = 16_384
 """The most candidates that are listed; above, a row stays whole."""
 
+_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+
 _memory = threading.local()
 
 
@@ -66,6 +68,7 @@ class CompiledKernel:
             ],
             np.int64,
         )
+        self._head: tuple[int, int, bool, int] | None = None
         self._shares = _shares(size, threads)
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._by_numpy = VectorKernel(batch)
@@ -82,22 +85,10 @@ class CompiledKernel:
         describe: bool,
     ) -> StepResult:
         """Draw one token a row."""
+        history = (token_ids, lengths, prompt_lengths)
         asked = DESCRIBE if describe else DRAW
-        self._run(logits, raw_logits, bitmasks, (token_ids, lengths, prompt_lengths), asked)
-        for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY).tolist():
-            outcome = self._outcomes[row]
-            top = self._by_numpy.step_row(
-                outcome,
-                row,
-                raw_logits[row],
-                None if logits is raw_logits else logits[row],
-                bitmasks,
-                token_ids[row, : lengths[row]],
-                int(prompt_lengths[row]),
-                describe=describe,
-            )
-            outcome["top_count"] = len(top)
-            self._top[outcome["top_start"] : outcome["top_start"] + len(top)] = top
+        if self._run(logits, raw_logits, bitmasks, history, asked):
+            self._leave_to_numpy(logits, raw_logits, bitmasks, history, describe=describe)
         return StepResult(self._outcomes, self._top)
 
     def edit(
@@ -112,11 +103,10 @@ class CompiledKernel:
         kind = np.float64 if logits.dtype == np.float64 else np.float32
         edited = np.empty(logits.shape, kind)
         history = (token_ids, lengths, prompt_lengths)
-        self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1))
-        status = self._outcomes["status"]
-        if (status == LEFT_TO_NUMPY).any():
+        if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
             return self._by_numpy.edit(logits, bitmasks, *history)
-        emptied = np.where(status == EMPTY_SUPPORT, self._outcomes["fault_position"], -1)
+        is_empty = self._outcomes["status"] == EMPTY_SUPPORT
+        emptied = np.where(is_empty, self._outcomes["fault_position"], -1)
         return edited, emptied
 
     def _run(
@@ -127,8 +117,8 @@ class CompiledKernel:
         history: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
         asked: int,
         out: NDArray[Any] | None = None,
-    ) -> None:
-        """One call of the compiled step for every share of the rows."""
+    ) -> int:
+        """One call of the compiled step for every share of the rows; how many rows it left."""
         edited = logits is not raw_logits
         rows, stride = _flat(logits)
         raw_rows = rows
@@ -138,41 +128,68 @@ class CompiledKernel:
                 rows, stride = _flat(np.ascontiguousarray(logits))
                 raw_rows, _ = _flat(np.ascontiguousarray(raw_logits))
         width = logits.shape[1]
-        self._call[:4] = stride, width, edited, asked
+        head = (stride, width, edited, asked)
+        if head != self._head:
+            self._call[:4] = self._head = head
         token_ids, lengths, prompt_lengths = history
         arguments = (
             rows,
             raw_rows,
             bitmasks,
-            _plain(token_ids, np.int32),
-            _plain(lengths, np.int64),
-            _plain(prompt_lengths, np.int64),
+            _plain(token_ids, _INT32),
+            _plain(lengths, _INT64),
+            _plain(prompt_lengths, _INT64),
             self._call,
         )
         if self._pool is None:
-            _run_share(arguments, out, width, 0, len(logits))
-            return
+            return _run_share(arguments, out, width, 0, len(logits))
         waiting = [
             self._pool.submit(_run_share, arguments, out, width, *share)
             for share in self._shares[1:]
         ]
-        _run_share(arguments, out, width, *self._shares[0])
-        for item in waiting:
-            item.result()
+        left = _run_share(arguments, out, width, *self._shares[0])
+        return left + sum(item.result() for item in waiting)
+
+    def _leave_to_numpy(
+        self,
+        logits: NDArray[Any],
+        raw_logits: NDArray[Any],
+        bitmasks: NDArray[np.int32],
+        history: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+        *,
+        describe: bool,
+    ) -> None:
+        """Step the rows that the compiled step left."""
+        token_ids, lengths, prompt_lengths = history
+        for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY).tolist():
+            outcome = self._outcomes[row]
+            top = self._by_numpy.step_row(
+                outcome,
+                row,
+                raw_logits[row],
+                None if logits is raw_logits else logits[row],
+                bitmasks,
+                token_ids[row, : lengths[row]],
+                int(prompt_lengths[row]),
+                describe=describe,
+            )
+            outcome["top_count"] = len(top)
+            self._top[outcome["top_start"] : outcome["top_start"] + len(top)] = top
 
 
 def _run_share(
     arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
-) -> None:
-    """Some rows, with the memory of the thread that runs them."""
+) -> int:
+    """Some rows, with the memory of the thread that runs them; how many are left to NumPy."""
     memory = _memory_for(width, arguments[0].dtype)
     # Where nothing is written out, the shadow stands in: it has the right type.
-    step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
+    left: int = step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
+    return left
 
 
-def _plain(array: NDArray[Any], dtype: type) -> NDArray[Any]:
+def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The array as the compiled signatures have it: contiguous, writeable, of that dtype."""
-    if array.dtype == dtype and array.flags.c_contiguous and array.flags.writeable:
+    if array.dtype is dtype and array.flags.carray:
         return array
     return np.array(array, dtype, order="C")
 
@@ -198,10 +215,10 @@ def _flat(logits: NDArray[Any]) -> tuple[NDArray[Any], int]:
     Only logits that are not side by side are copied.
     """
     batch, width = logits.shape
-    if not logits.flags.writeable:
-        logits = _as_writeable(logits)
-    if logits.flags.c_contiguous:
+    if logits.flags.carray:
         return logits.reshape(-1), width
+    if not logits.flags.writeable:
+        return _flat(np.asarray(_Address(logits)))
     item = logits.itemsize
     stride, rest = divmod(logits.strides[0], item)
     if logits.strides[1] != item or rest or stride < width:
@@ -222,10 +239,6 @@ class _Address:
         described = array.__array_interface__
         self.__array_interface__ = {**described, "data": (described["data"][0], False)}
         self.array = array
-
-
-def _as_writeable(logits: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(_Address(logits))
 
 
 def run_once(dtype: np.dtype[Any]) -> None:

@@ -48,17 +48,16 @@ class Loader:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
-        self._ready: set[str] = set()
+        self._ready: set[str] = set()  # of `dtype.char`, which is quick to ask for
         self._busy = threading.Lock()
         self.error: Exception | None = None
         """Why the kernels cannot be had, where they cannot."""
 
     def ready(self, dtype: np.dtype[Any]) -> bool:
         """Whether the kernels for rows of a format can run now; if not, gets them on their way."""
-        name = dtype.name
-        if name in self._ready:
+        if dtype.char in self._ready:
             return True
-        if name not in self._threads:
+        if self.error is None:
             self.begin(dtype)
         return False
 
@@ -84,7 +83,7 @@ class Loader:
         """
         self.begin(dtype)
         self._threads[dtype.name].join()
-        if dtype.name not in self._ready and self.error is not None:
+        if dtype.char not in self._ready and self.error is not None:
             raise self.error
 
     def _load(self, name: str) -> None:
@@ -95,7 +94,7 @@ class Loader:
                 build_in_a_process(folder, name)
             with self._busy_here():
                 load(folder, name)
-            self._ready.add(name)
+            self._ready.add(np.dtype(name).char)
         except Exception as error:  # noqa: BLE001 -- NumPy serves whatever the reason
             self.error = error
 

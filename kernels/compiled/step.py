@@ -242,6 +242,8 @@ def step_rows(
 ) -> Any:
     """Rows `first_row` to `last_row` of a batch: check, run the program, and do what is asked.
 
+    Returns how many of them are left to NumPy.
+
     call: stride and width of the rows; whether the raw rows are others; what is asked: `DRAW`,
     `DESCRIBE` too, or only `EDIT`, which writes what the program leaves into `out`; the most
     candidates; then address and length of the instructions and their sparse operands, of plans and
@@ -255,6 +257,7 @@ def step_rows(
     plans = carray(as_pointer(call[9]), (call[10],), PLAN)
     outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
     top = carray(as_pointer(call[12]), (call[13],), TOP)
+    left = 0
     for index in range(first_row, last_row):
         row = logits[index * stride : index * stride + width]
         raw = raw_logits[index * stride : index * stride + width]
@@ -264,6 +267,7 @@ def step_rows(
             row, tail, raw, raw_tail, edited, wanted, outcome, memory
         )
         if outcome.status != OK:
+            left += outcome.status == LEFT_TO_NUMPY
             continue
         history = token_ids[index, : lengths[index]]
         work_max = memory.doubles[WORK_MAX]
@@ -297,6 +301,7 @@ def step_rows(
             fits = state.count == 0 or abs(largest) <= PRECISE
             if not make_shadow(row, tail, state, memory, shadow) or not fits:
                 outcome.status = LEFT_TO_NUMPY
+                left += 1
                 continue
             state = State(
                 DONE,
@@ -335,6 +340,7 @@ def step_rows(
             elif state.outcome == DONE and not state.compact and state.count > 0:
                 if not make_shadow(shadow, padding, state, memory, shadow):
                     outcome.status = LEFT_TO_NUMPY
+                    left += 1
                     continue
                 scan(shadow, padding, work_max)
                 state = State(
@@ -393,3 +399,5 @@ def step_rows(
         elif state.outcome == BEYOND:
             forget(memory, state.count)
             outcome.status = LEFT_TO_NUMPY
+            left += 1
+    return left
