@@ -43,7 +43,7 @@ class Sampler:
     seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
     lowest id.
     top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
-    256 beyond n the lowest ids.
+    32 beyond n the lowest ids.
     """
 
     pipeline: Pipeline = chain()

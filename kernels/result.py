@@ -14,7 +14,7 @@ EMPTY_SUPPORT = 2
 """No finite logit left; `fault_position` is the row's instruction that removed the last, −1 for
 a row that came without any."""
 
-TIES_BEYOND_TOP_N = 256
+TIES_BEYOND_TOP_N = 32
 """Ties with the n-th of the likeliest tokens are described too, up to this many beyond n."""
 
 ROW = np.dtype(

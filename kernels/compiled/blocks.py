@@ -34,6 +34,7 @@ from decoding.kernels.compiled.vectors import (
 _WIDE = llvm.get_host_cpu_features().get("avx512f", False)
 LANES = 16 if _WIDE else 8
 """As many lanes as leave enough registers for the constants of a loop."""
+SCAN_LANES = 32
 MASK_LANES = 32
 KEY_LANES = 64
 
@@ -121,6 +122,34 @@ def largest_key(_context: Any, row: Any, start: Any, stop: Any) -> Any:
 
 
 @intrinsic
+def largest_of_block(_context: Any, row: Any, start: Any, stop: Any) -> Any:
+    """The largest logit of a block of float32 or float64 that is no NaN, and whether one is."""
+    real = float_type(row.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, stop = arguments
+        element = context.get_data_type(real)
+        flags = ir.IntType(SCAN_LANES)
+
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            values = load(context, builder, signature.args[0], array, index, SCAN_LANES)
+            nans = builder.fcmp_unordered("uno", values.value, values.value)
+            found = builder.or_(totals[1], nans)
+            return [values.larger(Vector(builder, totals[0])).value, found]
+
+        lowest = ir.Constant(ir.VectorType(element, SCAN_LANES), [float("-inf")] * SCAN_LANES)
+        none = ir.Constant(ir.VectorType(ir.IntType(1), SCAN_LANES), [0] * SCAN_LANES)
+        top, nans = loop(builder, start, stop, SCAN_LANES, [lowest, none], body)
+        results = [
+            Vector(builder, top).reduce(lambda one, other: one.larger(other)),
+            builder.icmp_unsigned("!=", builder.bitcast(nans, flags), ir.Constant(flags, 0)),
+        ]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    return types.Tuple((real, types.boolean))(row, start, stop), generate
+
+
+@intrinsic
 def survey_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
@@ -195,6 +224,19 @@ def mask_between(_context: Any, row: Any, start: Any, low: Any, high: Any) -> An
         return builder.bitcast((above & below).value, INT32)
 
     return types.uint32(row, start, real, real), generate
+
+
+@intrinsic
+def mask_equal(_context: Any, numbers: Any, start: Any, number: Any) -> Any:
+    """Bit i says whether numbers[start + i] is `number`, for 32 int32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, number = arguments
+        found = load(context, builder, signature.args[0], array, start, MASK_LANES)
+        same = found.compare("==", splat(builder, number, MASK_LANES))
+        return builder.bitcast(same.value, INT32)
+
+    return types.uint32(numbers, start, types.int32), generate
 
 
 @intrinsic

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import bin_block, weigh_eight
+from decoding.kernels.compiled.blocks import bin_block, mask_equal, weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.passes import (
+    SLACK,
     block_count,
     collect,
     count_between,
@@ -24,7 +25,7 @@ from decoding.kernels.compiled.passes import (
     nth_equal,
     rates_of,
 )
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest, weighted_cut
 
 _FIRST_RANK = 256
@@ -356,6 +357,11 @@ def find_bounds(
     bottom, top = extremes(row, tail, -np.inf, np.inf)
     one_sided = centre >= top
     near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
+    if one_sided and bottom < top:
+        # Where the largest logits suffice, as in a row of ties, there is nothing to search.
+        weight = 1.0 if scale == 0.0 else math.exp((top - reference) * scale)
+        if count_between(row, tail, top, top) * weight >= target:
+            bottom = top
     everyone: Any = np.int64(len(row))
     lanes = BINS + 2
     for _ in range(_NARROWINGS):
@@ -381,21 +387,24 @@ def find_bounds(
         if chosen == 0:
             # Rounding: what is nearer, which did not suffice before, seems to suffice now.
             chosen, before = 1, histogram[0]
-        count, inner, outer = 0, np.inf, 0.0
-        bottom, top = np.inf, -np.inf
+        count = 0
         for block in range(block_count(row, tail)):
             _bin(row, tail, block, middle, start_at, boost, factor, zero, rates, bins, bin_weights)
-            for lane in range(len(bins)):
-                if bins[lane] == chosen:
-                    token_id = block * len(bins) + lane
+            for lane in range(0, len(bins), 32):
+                mask = mask_equal(bins, lane, np.int32(chosen))
+                if count + 32 > limit and count + bit_count(mask) > limit:
+                    count = limit + 1
+                    break
+                while mask != 0:
+                    place = lane + trailing_zeros(mask)
+                    mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+                    token_id = block * len(bins) + place
                     value = value_at(row, token_id)
-                    distance = abs(value - centre)
-                    inner, outer = min(inner, distance), max(outer, distance)
-                    bottom, top = min(bottom, value), max(top, value)
-                    if count < limit:
-                        ids[count], weights[count] = token_id, bin_weights[lane]
-                        keys[count] = -value if one_sided else distance
+                    ids[count], weights[count] = token_id, bin_weights[place]
+                    keys[count] = -value if one_sided else abs(value - centre)
                     count += 1
+            if count > limit:
+                break
         if count <= limit:
             key, token_id = weighted_cut(
                 keys,
@@ -411,13 +420,22 @@ def find_bounds(
                 values,
             )
             if key == np.inf:
-                key, token_id = -bottom if one_sided else outer, everyone
+                key, token_id = keys[0], everyone
+                for place in range(count):
+                    key = max(key, keys[place])
             if one_sided:
                 return -key, np.inf, everyone if keep_ties else token_id
             return centre - key, centre + key, everyone
-        if inner == near and outer == far:
+        # Too many to list: look at their bin alone, whose edges are widened by rounding's worth.
+        width = (far - near) / BINS
+        inner = near + (chosen - 1.001) * width - abs(near) * SLACK
+        outer = near + (chosen + 0.001) * width + abs(far) * SLACK
+        if outer - inner >= far - near:
             break
-        near, far = inner, outer
+        near, far = max(inner, 0.0), outer
+        if one_sided:
+            bottom, top = extremes(row, tail, centre - far, centre - near)
+            near, far = centre - top, centre - bottom
     if not one_sided:
         return centre - far, centre + far, everyone
     if keep_ties or bottom < top:

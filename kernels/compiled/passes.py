@@ -11,6 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from decoding.kernels.compiled.blocks import (
     copy_32,
@@ -18,6 +20,7 @@ from decoding.kernels.compiled.blocks import (
     edit_32,
     extremes_between,
     largest_key,
+    largest_of_block,
     mask_between,
     survey_block,
     weigh_block,
@@ -51,25 +54,39 @@ def rates_of(scale: Any) -> Any:
     return rate, np.float32(-126.0) / rate
 
 
+def largest_value(row: Any, start: Any, size: Any) -> Any:
+    """The largest logit of a block; NaN where there is one. For half precision by integer keys."""
+    raise NotImplementedError  # compiled code takes the overload below
+
+
+@overload(largest_value, jit_options={"nogil": True, "error_model": "numpy"})
+def _largest_value(row: Any, start: Any, size: Any) -> Any:
+    def by_key(row: Any, start: Any, size: Any) -> Any:
+        return value_of_key(row, largest_key(row, start, start + size))
+
+    def by_value(row: Any, start: Any, size: Any) -> Any:
+        top, has_nan = largest_of_block(row, start, start + size)
+        return np.nan if has_nan else np.float64(top)
+
+    return by_value if row.dtype in (types.float32, types.float64) else by_key
+
+
 @compiled
 def scan(row: Any, tail: Any, block_max: Any) -> Any:
     """The largest logit; NaN or +inf where any logit is NaN or +inf."""
     size = len(tail)
     whole = len(row) // size
     largest = -np.inf
-    for block in range(whole):
-        key = largest_key(row, block * size, block * size + size)
-        top = value_of_key(row, key)
+    for block in range(block_count(row, tail)):
+        if block < whole:
+            top = largest_value(row, block * size, size)
+        else:
+            top = largest_value(tail, 0, size)
         block_max[block] = top
         if not top <= largest:
             if not top < np.inf:
                 return top
             largest = top
-    if whole * size < len(row):
-        top = value_of_key(row, largest_key(tail, 0, size))
-        block_max[whole] = top
-        if not top <= largest:
-            return top
     return largest
 
 
@@ -203,15 +220,18 @@ def collect(
     """Append the possible tokens with low ≤ z · scale ≤ high, in order of id; the new count.
 
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where that would
-    make more than `limit`.
+    make more than `limit`, or by far seems to after some blocks.
     """
     size = len(tail)
     whole = len(row) // size
     least, most = lower_real(row, low / scale), upper_real(row, high / scale)
     floor = np.float64(least)
-    for block in range(0, block_count(row, tail), step):
+    blocks, before = block_count(row, tail), count
+    for block in range(0, blocks, step):
         if not block_max[block] >= floor:
             continue
+        if block == 16 * step and (count - before) * blocks > 64 * step * limit:
+            return -1
         for lane in range(0, size, 32):
             if block < whole:
                 mask = mask_between(row, block * size + lane, least, most)

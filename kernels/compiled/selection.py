@@ -79,14 +79,13 @@ def weighted_cut(
     bounds of the keys, infinite where unknown. (+inf, largest id) where everything belongs.
     places, histogram, values: scratch.
     """
-    for place in range(count):
-        places[place] = place
     everything = np.int64(0x7FFFFFFF)
+    listed = False
     while count > _FEW:
         if not high - low < np.inf:
             low, high = np.inf, -np.inf
             for index in range(count):
-                key = keys[places[index]]
+                key = keys[places[index] if listed else index]
                 low, high = min(low, key), max(high, key)
         if low == high:
             break
@@ -94,18 +93,22 @@ def weighted_cut(
         for index in range(BINS):
             histogram[index] = 0.0
         for index in range(count):
-            place = places[index]
+            place = np.int64(places[index]) if listed else index
             histogram[bin_of(keys[place], low, factor)] += weights[place]
         chosen, before = boundary_bin(histogram, BINS, target, before)
         if chosen < 0:
             return np.inf, everything
         kept = 0
         for index in range(count):
-            place = places[index]
+            place = np.int64(places[index]) if listed else index
             if bin_of(keys[place], low, factor) == chosen:
                 places[kept] = place
                 kept += 1
+        listed = True
         count, high = kept, np.inf
+    if not listed:
+        for place in range(count):
+            places[place] = place
     if count > _FEW:
         # All keys are equal, so only ids tell the entries apart.
         place = places[0]
