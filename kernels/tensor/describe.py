@@ -77,13 +77,15 @@ def describe(
     raw: `(rows, vocab)` float64. most: the largest `top_n`. exact: sort rows in full for their top.
     """
     logits = candidates.logits
-    alive = logits > NOTHING
-    chosen = raw.gather(1, candidates.ids_of(place))
     raw_scale = _Scale.of(raw)
     scale = raw_scale if logits is raw else _Scale.of(logits)
+    chosen = raw.gather(1, candidates.ids_of(place))
     processed = scale.logprobs(logits)
+    alive = logits > NOTHING
     products = torch.where(alive, processed.exp() * processed, 0.0)
-    count, top, uncertain = _top(raw, raw_scale, candidates.of(processed), top_n, most, exact=exact)
+    likeliest, count, uncertain = _likeliest(candidates, top_n, most, exact=exact)
+    ids = likeliest.token_ids
+    top = (ids, raw_scale.logprobs(raw.gather(1, ids)), scale.logprobs(likeliest.logits))
     return Description(
         raw_scale.logprobs(chosen),
         processed.gather(1, place),
@@ -91,7 +93,7 @@ def describe(
         (-products.sum(1, keepdim=True)).clamp(min=0.0),
         alive.sum(1, keepdim=True),
         count,
-        top,
+        torch.stack([_words(field) for field in top], dim=2),
         uncertain,
     )
 
@@ -114,30 +116,35 @@ class _Scale(NamedTuple):
         return (logits - self.largest) - self.log_total
 
 
-def _top(
-    raw: Tensor, raw_scale: _Scale, processed: Candidates, top_n: Tensor, most: int, *, exact: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """How many tokens are among the likeliest, these tokens, and where there may be more ties."""
-    rows, width = processed.logits.shape
+class _Listed(NamedTuple):
+    """Tokens most likely first, ties by id: `(rows, n)` ids and logits."""
+
+    token_ids: Tensor
+    logits: Tensor
+
+
+def _likeliest(
+    candidates: Candidates, top_n: Tensor, most: int, *, exact: bool
+) -> tuple[_Listed, Tensor, Tensor]:
+    """The likeliest candidates, how many of them are a row's top, and where more might be."""
+    rows, width = candidates.logits.shape
     room = min(width, top_capacity(most))
-    nothing = torch.zeros((rows, 1), dtype=torch.bool, device=raw.device)
+    uncertain = torch.zeros_like(top_n, dtype=torch.bool)
     if room == 0:
-        empty = torch.zeros((rows, 0, _TOP_FIELDS), dtype=torch.int64, device=raw.device)
-        return nothing.to(torch.int64), empty, nothing
+        places = torch.zeros((rows, 0), dtype=torch.int64, device=top_n.device)
+        return _Listed(places, candidates.logits[:, :0]), torch.zeros_like(top_n), uncertain
     last = None
     if room < width and not exact:
-        processed, last = processed.likeliest(room)
+        candidates, last = candidates.likeliest(room)
     # Adding zero makes −0 and 0 one number for sorts that compare bits.
-    values, places = torch.sort(processed.logits + 0.0, dim=1, descending=True, stable=True)
-    values, ids = values[:, :room], processed.ids_of(places[:, :room])
-    nth = values.gather(1, (top_n - 1).clamp(0, room - 1))
-    taken = (values >= nth) & (values > NOTHING) & (top_n > 0)
+    ordered, places = torch.sort(candidates.logits + 0.0, dim=1, descending=True, stable=True)
+    ordered, places = ordered[:, :room], places[:, :room]
+    nth = ordered.gather(1, (top_n - 1).clamp(0, room - 1))
+    taken = (ordered >= nth) & (ordered > NOTHING) & (top_n > 0)
     count = torch.minimum(taken.sum(1, keepdim=True), top_n + TIES_BEYOND_TOP_N)
-    fields = (ids, raw_scale.logprobs(raw.gather(1, ids)), values)
-    top = torch.stack([_words(field) for field in fields], dim=2)
-    if last is None:
-        return count, top, nothing
-    return count, top, (last >= nth) & (last > NOTHING) & (top_n > 0)
+    if last is not None:
+        uncertain = (last >= nth) & (last > NOTHING) & (top_n > 0)
+    return _Listed(candidates.ids_of(places), ordered), count, uncertain
 
 
 def pack(

@@ -103,7 +103,7 @@ class TensorKernel:
         reads_history = any(group.reads_history for group in groups)
         width = int(lengths.max(initial=0)) if reads_history else 0
         return Surroundings(
-            upload(token_ids[:, :width], device).to(torch.int64),
+            upload(token_ids[:, :width], device).to(torch.int64).contiguous(),
             upload(lengths[:, np.newaxis], device),
             upload(prompt_lengths[:, np.newaxis], device),
             self._bitmasks.on(device, bitmasks),

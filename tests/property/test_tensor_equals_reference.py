@@ -95,10 +95,10 @@ def test_an_edit_equals_the_reference(data: st.DataObject, dtype: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("name", ["plain", "chain"])
 def test_tokens_equal_those_of_numpy(name: str, part: int) -> None:
-    check_tokens(TensorKernel, PIPELINES[name], part=part, batches=50)
+    check_tokens(TensorKernel, PIPELINES[name], part=part, batches=25)
 
 
 @pytest.mark.slow
@@ -107,6 +107,6 @@ def test_tokens_equal_those_of_numpy_at_any_capacity(capacity: int) -> None:
     check_tokens(
         lambda batch: TensorKernel(batch, capacity=capacity),
         PIPELINES["others"],
-        part=2,
+        part=4,
         batches=10,
     )

@@ -160,10 +160,11 @@ def test_noise_equals_the_reference_at_every_end(word: int) -> None:
     assert float(got) == pytest.approx(reference.gumbel(word), rel=1e-14)
 
 
-def test_statuses() -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_statuses(dtype: Any) -> None:
     nothing = Instruction(Opcode.BITMASK, bitmask=np.zeros(1, np.int32))
     ban = Instruction(Opcode.LOGIT_BIAS, token_ids=(0, 1, 2, 3), values=(-INF,) * 4)
-    logits = np.repeat(ROW, 6, axis=0)
+    logits = np.repeat(ROW, 6, axis=0).astype(dtype)
     logits[0, 2:] = np.nan
     logits[1, [1, 3]] = INF
     logits[2] = -INF
@@ -296,12 +297,54 @@ def test_hundreds_of_ties_at_a_cut(item: Instruction, capacity: int) -> None:
     assert_alike(both([(item,)] * 2, logits, capacity=capacity, top_n=4))
 
 
-def test_ties_beyond_the_top_are_the_lowest_ids_and_capped() -> None:
-    logits = np.zeros((2, 700))
-    logits[1, :300] = -1.0
-    results = both([(), ()], logits, top_n=3)
+@pytest.mark.parametrize("capacity", [1, 2, 1024])
+def test_a_row_that_only_seems_empty_is_run_again(capacity: int) -> None:
+    ties, last = Instruction(Opcode.MIN_P, 1.0), np.array([0b1000], np.int32)
+    rows = [(ties, Instruction(Opcode.BITMASK, bitmask=last))]
+    results = both(rows, np.zeros((1, 4)), capacity=capacity)
     assert_alike(results)
-    assert results[0].rows["top_count"].tolist() == [3 + TIES_BEYOND_TOP_N] * 2
+    assert results[0].rows["token_id"] == [3]
+
+
+def test_ids_that_a_row_does_not_have_are_ignored() -> None:
+    logits = np.array([[1.0, 2.0, 3.0, 3.5]] * 2)
+    history = History.of([[-1, 9], [2]], [[4, 1, 1, 10**6], [3]])
+    history.token_ids[1, 2:] = 0  # what follows a row's length is not the row's
+    beyond = Instruction(Opcode.LOGIT_BIAS, token_ids=(0, 4, 10**6), values=(9.0, 50.0, 50.0))
+    for items in ((PRESENCE, REPETITION), (beyond, FREQUENCY), (TOP_K, beyond, PRESENCE)):
+        batch = batch_of([items] * 2, top_n=4)
+        assert_alike(
+            (
+                step(TensorKernel(batch), batch, logits, history),
+                step(VectorKernel(batch), batch, logits, history),
+            )
+        )
+
+
+def test_ties_beyond_the_top_are_the_lowest_ids_and_capped() -> None:
+    logits = np.zeros((3, 700))
+    logits[1, :300] = -1.0
+    top_n = [3, 1, 0]
+    batch = batch_of([()] * 3)._replace(top_n=np.array(top_n))
+    got = step(TensorKernel(batch), batch, logits)
+    assert_alike((got, step(VectorKernel(batch), batch, logits)))
+    assert got.rows["top_count"].tolist() == [n and n + TIES_BEYOND_TOP_N for n in top_n]
+
+
+@pytest.mark.parametrize("capacity", [4, 1024])
+@pytest.mark.parametrize("items", [(), (TOP_K,), (TYPICAL_P,)])
+def test_greedy_takes_the_lowest_id_of_a_tie(items: Any, capacity: int) -> None:
+    logits = np.zeros((1, 50))
+    logits[0, [30, 20]] = 1.0
+    got, _ = both([items], logits, capacity=capacity, greedy=True)
+    assert got.rows["token_id"] == [20]
+
+
+def test_rows_that_keep_ties_beside_rows_that_do_not() -> None:
+    rows = [(Instruction(Opcode.TOP_K, k, keep_ties),) for keep_ties in (1.0, 0.0) for k in (1, 2)]
+    results = both(rows, np.zeros((4, 5)))
+    assert_alike(results)
+    assert results[0].rows["support_size"].tolist() == [5, 5, 1, 2]
 
 
 def test_a_row_that_needs_more_than_the_capacity_is_run_again_alone() -> None:
@@ -396,6 +439,7 @@ def test_constants_stay_on_the_device_and_changed_bitmasks_are_seen() -> None:
     assert token() == 0
     assert kernel._groups_for(torch.from_numpy(ROW)) is groups
     assert kernel._bitmasks.on(torch.device("cpu"), bitmasks) is tensor
+    assert not np.shares_memory(tensor.numpy(), bitmasks)
     bitmasks[0, 0] = 0b0100
     assert token() == 2
 
@@ -424,7 +468,7 @@ def test_an_empty_batch() -> None:
 
 @pytest.mark.parametrize("width", [1, 31, 32, 33, 70])
 def test_bits_beyond_the_words_are_not_set(width: int) -> None:
-    logits = np.zeros((2, width))
+    logits = np.tile(np.arange(width, dtype=np.float64), (2, 1))
     every = np.array([[-1], [-1]], np.int32)
     mask, bias = (Instruction(code, 2.0, bitmask=every[0]) for code in (9, 10))
     batch = batch_of([(mask, bias), (TOP_K, bias)], top_n=2)
@@ -440,7 +484,7 @@ def test_bits_beyond_the_words_are_not_set(width: int) -> None:
                 seen.prompt_lengths,
                 describe=True,
             )
-            for kernel in (TensorKernel, VectorKernel)
+            for kernel in (lambda batch: TensorKernel(batch, capacity=4), VectorKernel)
         )
         assert_alike((got, want))
 
