@@ -29,7 +29,7 @@ from decoding.kernels.compiled.passes import (
     count_above,
     weigh,
 )
-from decoding.kernels.compiled.scalars import value_at
+from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import largest_places
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
@@ -108,7 +108,7 @@ def collect_top(
         memory.integers[BINS_OF_BLOCK][:BLOCK],
         memory.singles,
     )
-    above = np.nextafter(nth * scale, np.inf)
+    above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) * scale
     count = collect(
         row,
         tail,

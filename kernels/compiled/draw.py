@@ -35,6 +35,8 @@ _HIGH, _LOW = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW)
 _NO_DRAW = np.uint64(0)
 _DISCARDED = np.uint64(DISCARDED_BITS)
 _MARGIN = 1.001
+NOISELESS = 1e18
+"""From this size on a logit is the same with noise added, so the largest logit wins."""
 
 
 @compiled

@@ -38,7 +38,8 @@ BLOCK = 256
 MASK = 32
 LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
-"""Relative width by which float32 bounds are widened before the exact comparison."""
+"""More than the relative rounding of a float32."""
+_DOUBLE_SLACK = 1e-15
 
 
 @compiled
@@ -192,14 +193,23 @@ def lowest_finite(row: Any) -> Any:
 
 @compiled
 def lower_real(row: Any, bound: Any) -> Any:
-    """A finite bound in the row's precision, not above `bound` unless that is −inf."""
-    return as_real(row, max(bound - abs(bound) * SLACK - 1e-44, lowest_finite(row)))
+    """The least finite number of the row's precision that is not below `bound`, or just below it.
+
+    Just below: by what rounding in float64 may have added to `bound`.
+    """
+    bound = max(bound - abs(bound) * _DOUBLE_SLACK, lowest_finite(row))
+    real = as_real(row, bound)
+    return real if np.float64(real) >= bound else np.nextafter(real, as_real(row, np.inf))
 
 
 @compiled
 def upper_real(row: Any, bound: Any) -> Any:
-    """A bound in the row's precision, not below `bound`."""
-    return as_real(row, bound + abs(bound) * SLACK + 1e-44 if bound < np.inf else bound)
+    """The largest number of the row's precision that is not above `bound`, or just above it."""
+    if bound == np.inf:
+        return as_real(row, bound)
+    bound += abs(bound) * _DOUBLE_SLACK
+    real = as_real(row, bound)
+    return real if np.float64(real) <= bound else np.nextafter(real, as_real(row, -np.inf))
 
 
 @compiled

@@ -16,7 +16,12 @@ from decoding.kernels.compiled.describe import (
     weigh_row,
     write_top,
 )
-from decoding.kernels.compiled.draw import draw_candidate, draw_from_row, greedy_candidate
+from decoding.kernels.compiled.draw import (
+    NOISELESS,
+    draw_candidate,
+    draw_from_row,
+    greedy_candidate,
+)
 from decoding.kernels.compiled.jit import compiled, entry
 from decoding.kernels.compiled.memory import (
     IDS,
@@ -113,7 +118,7 @@ def finish(
         reference = state.weighed if largest - state.weighed > -600.0 else largest
         if wanted:
             log_total, entropy = describe_candidates(count, largest, state.weighed, memory)
-        if plan.greedy != 0:
+        if plan.greedy != 0 or abs(largest) >= NOISELESS:
             place = greedy_candidate(ids, logits, count)
         else:
             if not wanted and reference == largest:
@@ -132,7 +137,7 @@ def finish(
     else:
         largest = dense_max(row, tail, block_max, scale, count, memory)
         total, moment, whole = 1.0, 0.0, False
-        if plan.greedy != 0:
+        if plan.greedy != 0 or abs(largest) >= NOISELESS:
             token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
             if wanted:
                 total, moment = weigh_row(row, tail, largest, scale)
