@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,10 +46,10 @@ class Loader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._usable: Path | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
         self._threads: dict[str, threading.Thread] = {}
         self._ready: set[str] = set()  # of `dtype.char`, which is quick to ask for
+        # Held by a thread while it runs code that the end of the process must not cut off.
         self._busy = threading.Lock()
         self.error: Exception | None = None
         """Why the kernels cannot be had, where they cannot."""
@@ -88,32 +89,29 @@ class Loader:
 
     def _load(self, name: str) -> None:
         try:
-            with self._busy_here():
+            with self._busy:
                 folder = self._cache()
             if not (folder / f"{name}.done").exists():
                 build_in_a_process(folder, name)
-            with self._busy_here():
+            with self._busy:
                 load(folder, name)
             self._ready.add(np.dtype(name).char)
         except Exception as error:  # noqa: BLE001 -- NumPy serves whatever the reason
             self.error = error
-
-    def _busy_here(self) -> threading.Lock:
-        """Held while this thread runs code that must not be cut off by the end of the process."""
-        return self._busy
 
     def _cache(self) -> Path:
         """The folder for this machine, this Python and this version of the package."""
         if self._usable is None:
             folder = self._folder / cache_key()
             if not _is_writeable(folder):
-                self._temporary = tempfile.TemporaryDirectory(prefix="decoding-")
+                temporary = tempfile.mkdtemp(prefix="decoding-")
+                atexit.register(shutil.rmtree, temporary, ignore_errors=True)
                 warnings.warn(
                     f"{folder} cannot be written to: compiled kernels are not kept",
                     RuntimeWarning,
                     stacklevel=2,
                 )
-                folder = Path(self._temporary.name)
+                folder = Path(temporary)
             self._usable = folder
         return self._usable
 
