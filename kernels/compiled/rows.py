@@ -47,9 +47,9 @@ from decoding.kernels.compiled.passes import (
     scan,
 )
 from decoding.kernels.compiled.touched import (
-    PRECISE,
     dense_max,
     forget,
+    is_precise,
     make_shadow,
     touch,
     walk,
@@ -235,7 +235,7 @@ def run(
             for place in range(count):
                 memory.doubles[TOUCHED][place] /= first
         elif opcode in (BITMASK, BITMASK_BIAS):
-            if opcode == BITMASK_BIAS and not abs(stored_max) <= PRECISE:
+            if opcode == BITMASK_BIAS and not is_precise(stored_max):
                 return State(
                     BEYOND, index, False, count, walked, scale, none, np.inf, all_ids, weighed
                 )

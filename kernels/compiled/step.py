@@ -47,7 +47,7 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
 from decoding.kernels.compiled.rows import BEYOND, DONE, EMPTIED, NEEDS_SHADOW, State, Sums, run
 from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import PRECISE, dense_max, forget, make_shadow
+from decoding.kernels.compiled.touched import dense_max, forget, is_precise, make_shadow
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -303,7 +303,7 @@ def step_rows(
         flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
         flush = flush and asked != EDIT
         if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
-            fits = state.count == 0 or abs(largest) <= PRECISE
+            fits = state.count == 0 or is_precise(largest)
             if not make_shadow(row, tail, state, memory, shadow) or not fits:
                 outcome.status = LEFT_TO_NUMPY
                 left += 1

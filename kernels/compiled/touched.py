@@ -31,8 +31,14 @@ from decoding.kernels.compiled.passes import (
 )
 from decoding.kernels.compiled.scalars import value_at
 
-PRECISE = 128.0
-"""Largest size of logits that float32 holds to within 10⁻⁵."""
+
+@compiled
+def is_precise(logit: Any) -> Any:
+    """Whether a float32 in place of this logit changes no logprob by more than 10⁻⁵.
+
+    So it is up to 128; and from 10⁹ on, where neighbours are 64 apart: one is certain, or they tie.
+    """
+    return abs(logit) <= 128.0 or abs(logit) >= 1e9
 
 
 @compiled
@@ -127,7 +133,8 @@ def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any) -> An
     for place in range(state.count):
         token_id = memory.integers[TOUCHED_IDS][place]
         logit = memory.doubles[TOUCHED][place] / state.scale
-        fits &= lowest <= logit <= PRECISE or logit == -np.inf
+        if logit > -np.inf:
+            fits &= lowest <= logit <= -lowest and (logit < 0.0 or is_precise(logit))
         shadow[token_id] = logit
         memory.integers[SLOT][token_id] = 0
     return fits
