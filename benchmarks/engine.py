@@ -24,7 +24,8 @@ from benchmarks import machine, report
 from benchmarks.logits import make_rows
 from decoding import Engine, GenerationParameters, History, LanguageModel, Request
 from decoding import engine as engine_module
-from decoding.models.fetch import KNOWN_MODELS, cache_folder
+from decoding.cache import cache_folder
+from decoding.models.fetch import KNOWN_MODELS
 from decoding.sampling import BatchSampler
 from decoding.vocabulary import Tokenizer, Vocabulary
 
