@@ -81,12 +81,13 @@ class History:
 class HistoryBuffer:
     """The growing history of a batch whose members stay the same; every token costs O(1)."""
 
-    __slots__ = ("_lengths", "_prompt_lengths", "_rows", "_token_ids")
+    __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
 
     def __init__(self, token_ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int]) -> None:
         start = History.of(token_ids)
         self._token_ids = start.token_ids
         self._lengths = start.lengths
+        self._longest = start.token_ids.shape[1]
         self._prompt_lengths = np.array(prompt_lengths, np.int64)
         self._rows = np.arange(len(token_ids))
 
@@ -97,8 +98,9 @@ class HistoryBuffer:
     def append(self, token_ids: Sequence[int]) -> None:
         """One more token for every row."""
         width = self._token_ids.shape[1]
-        if self._lengths.max(initial=0) == width:
+        if self._longest == width:
             more = np.full((len(self._rows), max(64, width)), PADDING, np.int32)
             self._token_ids = np.concatenate([self._token_ids, more], axis=1)
         self._token_ids[self._rows, self._lengths] = token_ids
         self._lengths = self._lengths + 1
+        self._longest += 1

@@ -37,9 +37,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compiled_kernels() -> None:
-    """Every test draws with the compiled kernels where Numba is there: none by luck with others."""
+def pytest_sessionstart() -> None:
+    """Every test draws with the compiled kernels, where Numba is there, from its collection on."""
     if "numba" not in os.environ.get("DECODING_TEST_WITHOUT", "").split(","):
         for dtype in ("float32", "float64"):
             warmup(dtype)
