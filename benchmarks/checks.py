@@ -106,10 +106,13 @@ def _sample_differences(
         if not low <= ours.support_size <= high:
             yield f"{ours.support_size} tokens kept, expected {expected.support_size}"
         tolerance += 2 * MASS_BAND
-    for name in ("raw_logprob", "processed_logprob", "entropy"):
+    for name in ("raw_logprob", "processed_logprob"):
         value, wanted = getattr(ours, name), getattr(expected, name)
         if not _close(value, wanted, tolerance):
             yield f"{name} {value!r}, expected {wanted!r}"
+    change = abs(ours.support_size - expected.support_size) * _entropy_of_the_last(problem, row)
+    if not _close(ours.entropy, expected.entropy, tolerance + change):
+        yield f"entropy {ours.entropy!r}, expected {expected.entropy!r}"
     yield from _top_differences(problem, row, ours, expected, tolerance)
 
 
@@ -145,6 +148,14 @@ def _sizes(problem: Problem, row: int) -> tuple[int, int]:
     """The fewest and the most tokens that masses within the band keep."""
     fewest, most = (processed(problem, row, more=more) for more in (-MASS_BAND, MASS_BAND))
     return int(np.count_nonzero(fewest > -np.inf)), int(np.count_nonzero(most > -np.inf))
+
+
+def _entropy_of_the_last(problem: Problem, row: int) -> float:
+    """By how much at most the entropy changes with the least likely token: p (1 − ln p)."""
+    kept = processed(problem, row)
+    kept = np.exp(kept[kept > -np.inf] - kept.max())
+    least = float(kept.min() / kept.sum())
+    return 2.0 * least * (1.0 - math.log(least))
 
 
 def _tied(problem: Problem, row: int, one: int, other: int) -> bool:

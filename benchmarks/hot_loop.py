@@ -87,7 +87,10 @@ def _hostile_cases(options: Any) -> Iterator[Case]:  # noqa: ANN401
     """Rows that are hard, and gaussian ones to compare them with."""
     names = [name for name in options.workloads if name != MIXED]
     for kind in ("gaussian", *HOSTILE_KINDS):
-        yield from (Case(name, kind, options.vocab, 1, "float32") for name in names)
+        for name in names:
+            # Denormal logits are equally likely: rounding alone says how typical each is.
+            if (name, kind) != ("typical", "denormal"):
+                yield Case(name, kind, options.vocab, 1, "float32")
     for width in goals.HOSTILE_WIDTHS:
         yield from (Case(name, "gaussian", width, 1, "float32") for name in names)
 

@@ -175,9 +175,9 @@ def collect_nearest(
     Returns their number, −1 where that is more than `limit`, and a bound of the distance;
     `weights` holds exp(z − largest).
     Tokens below largest + ln((1 − mass) · total / vocab) cannot be needed: all of them together
-    weigh less than (1 − mass) · total. How few of the others suffice is guessed from the 256
-    largest, which are often enough where the centre is the largest itself, and from every eighth
-    block.
+    weigh less than (1 − mass) · total. How few of the others suffice is guessed from up to 256 of
+    the largest, which are often enough where the centre is the largest itself, and from every
+    eighth block.
     """
     target = mass * total * (1.0 + _ROUNDING)
     vocab = len(row)
@@ -190,7 +190,7 @@ def collect_nearest(
             tail,
             block_max,
             scale,
-            _FIRST_RANK,
+            min(_FIRST_RANK, block_count(row, tail) // 4),
             limit,
             slot,
             none,
