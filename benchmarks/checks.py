@@ -155,7 +155,7 @@ def _entropy_of_the_last(problem: Problem, row: int) -> float:
     kept = processed(problem, row)
     kept = np.exp(kept[kept > -np.inf] - kept.max())
     least = float(kept.min() / kept.sum())
-    return 2.0 * least * (1.0 - math.log(least))
+    return 2.0 * least * (1.0 - math.log(least)) if least > 0.0 else 0.0
 
 
 def _tied(problem: Problem, row: int, one: int, other: int) -> bool:

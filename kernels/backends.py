@@ -95,5 +95,7 @@ def open_kernel(batch: Batch, backend: Backend, threads: int = 1) -> Kernel:
             from decoding.kernels.gpu.kernel import TritonKernel
 
             return TritonKernel(batch)
-        case _:
-            raise ImportError(f"the backend {backend} is not there yet")
+        case Backend.TRITON:
+            from decoding.kernels.gpu.kernel import TritonKernel
+
+            return TritonKernel(batch)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from decoding.cache import cache_folder
 from decoding.errors import FetchError, ParameterError
 from decoding.models import fetch as module
-from decoding.cache import cache_folder
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 
 WEIGHTS = b"weights" * 1000

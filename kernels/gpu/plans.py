@@ -1,0 +1,186 @@
+"""What the fused kernels accept, and what the host works out for them once a batch.
+
+A row is accepted if its program is
+
+    (penalty | logit bias | bitmask | bitmask bias)*
+    (temperature | top-k | top-p | min-p | typical-p)*
+
+each in any order and number: every edit before every temperature and truncation. Its parameters
+must be moderate too, so that edits and temperatures stay far from the ends of float32 and float64:
+temperatures, alone and multiplied up to the first truncation, and the repetition penalty in
+[10⁻³⁰, 10³⁰], every other number up to 10³⁰ in magnitude, a bias of −inf aside.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.program import Batch, Opcode, Program
+
+_LARGE = 1e30
+_PENALTIES = (Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY)
+_DENSE = (Opcode.BITMASK, Opcode.BITMASK_BIAS)
+_EDITS = (*_PENALTIES, Opcode.LOGIT_BIAS, *_DENSE)
+_TRUNCATIONS = (Opcode.TOP_K, Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
+_FACTORS = (Opcode.TEMPERATURE, Opcode.REPETITION_PENALTY)
+
+_FULL = 0.9
+"""How much of the room for candidates a row's slices may fill, as they do not do it evenly."""
+
+
+class Geometry(NamedTuple):
+    """How rows of a width are laid out over programs; it depends on the width alone.
+
+    rows: of a program. block: tokens of a slice, a power of two. splits: slices of a row. wide,
+    narrow: for how many candidates of a row there is room in the finishing step for rows with many,
+    or few, of them; powers of two.
+    """
+
+    rows: int
+    block: int
+    splits: int
+    wide: int
+    narrow: int
+
+    @classmethod
+    def of(cls, width: int, *, tile: int, wide: int, narrow: int) -> Geometry:
+        """Slices of at most `tile` tokens, a power of two and at least 32."""
+        whole = max(32, power_of_two(width))
+        block = min(whole, tile)
+        splits = -(-width // block)
+        wide = min(whole, power_of_two(wide))
+        rows = max(1, tile // block)
+        return cls(rows, block, splits, wide, min(wide, power_of_two(narrow)))
+
+
+class Needs(NamedTuple):
+    """What the survey is asked for in each row.
+
+    targets, limits: it should mark the tokens in so many of a slice's likeliest quads, 0 for none.
+    contenders: 1 where it marks them by their noise, 2 where by their logit, else 0.
+    may_be_wide: whether some row asks for more than the narrow finishing step has room for.
+    """
+
+    targets: NDArray[np.int32]
+    limits: NDArray[np.int32]
+    contenders: NDArray[np.int32]
+    may_be_wide: bool
+
+
+class Plan(NamedTuple):
+    """The rows of a batch as the kernels read them.
+
+    operands: the program's, a min-p's with its logarithm. cut_starts: each row's first instruction
+    that is no edit. temperatures: the product of those ahead of the first truncation. firsts: the
+    first truncation, −1 where there is none.
+    """
+
+    operands: NDArray[np.float64]
+    cut_starts: NDArray[np.int64]
+    temperatures: NDArray[np.float32]
+    firsts: NDArray[np.int64]
+    reads_history: NDArray[np.int32]
+    most_edits: int
+    most_cuts: int
+    dense: bool
+    sparse: bool
+    needs_mass: bool
+
+
+def plan(batch: Batch) -> Plan | None:
+    """The batch's plan; None if one of its rows is not accepted."""
+    program = batch.program
+    size = len(batch.seeds)
+    cut_starts = program.row_starts[:-1].copy()
+    temperatures = np.ones(size)
+    firsts = np.full(size, -1, np.int64)
+    for row in range(size):
+        start, stop = program.row_starts[row : row + 2].tolist()
+        opcodes = program.opcodes[start:stop].tolist()
+        edits = sum(opcode in _EDITS for opcode in opcodes)
+        if any(opcode in _EDITS for opcode in opcodes[edits:]):
+            return None
+        cut_starts[row] = start + edits
+        truncations = [i for i in range(start, stop) if program.opcodes[i] in _TRUNCATIONS]
+        heated = slice(start + edits, truncations[0] if truncations else stop)
+        temperatures[row] = program.operands[heated, 0].prod()
+        if truncations:
+            firsts[row] = truncations[0]
+    if not (
+        _are_moderate(program) and ((temperatures >= 1 / _LARGE) & (temperatures <= _LARGE)).all()
+    ):
+        return None
+    penalised = np.isin(program.opcodes, _PENALTIES)
+    reads = np.add.reduceat(np.append(penalised, False), program.row_starts[:-1])
+    reads[program.row_starts[:-1] == program.row_starts[1:]] = 0
+    operands = program.operands.copy()
+    fractions = program.opcodes == Opcode.MIN_P
+    operands[fractions, 0] = np.log(operands[fractions, 0])
+    return Plan(
+        operands,
+        cut_starts,
+        temperatures.astype(np.float32),
+        firsts,
+        (reads > 0).astype(np.int32),
+        int((cut_starts - program.row_starts[:-1]).max(initial=0)),
+        int((program.row_starts[1:] - cut_starts).max(initial=0)),
+        bool(np.isin(program.opcodes, _DENSE).any()),
+        bool(penalised.any() or (program.opcodes == Opcode.LOGIT_BIAS).any()),
+        bool(np.isin(program.opcodes[firsts[firsts >= 0]], (Opcode.TOP_P, Opcode.TYPICAL_P)).any()),
+    )
+
+
+def needs(batch: Batch, ready: Plan, geometry: Geometry, *, describe: bool) -> Needs:
+    """How many of each slice's tokens the rows need, if these are spread evenly over the slices."""
+    truncated = ready.firsts >= 0
+    wanted = batch.top_n.astype(np.float64) * describe
+    counted = truncated.copy()
+    counted[truncated] = batch.program.opcodes[ready.firsts[truncated]] == Opcode.TOP_K
+    wanted[counted] = batch.program.operands[ready.firsts[counted], 0]
+    share = np.minimum(wanted, 8 + 4 * np.ceil(wanted / geometry.splits))
+    most = _quads_within(geometry)
+    everything = truncated & ~counted
+    # A row that fits as a whole is taken as a whole.
+    some = geometry.narrow if geometry.splits == 1 else np.minimum(1.75 * share, most)
+    limits = np.where(everything, most, np.where(wanted > 0, some, 0)).astype(np.int32)
+    targets = np.where(everything, 0.8 * most, np.minimum(share, limits)).astype(np.int32)
+    contenders = np.where(truncated, 0, np.where(batch.greedy, 2, 1))
+    fullest = int(limits.max(initial=0)) * geometry.splits
+    return Needs(
+        np.maximum(targets, limits > 0).astype(np.int32),
+        limits,
+        contenders.astype(np.int32),
+        geometry.narrow < geometry.wide and fullest > _FULL * geometry.narrow,
+    )
+
+
+def _quads_within(geometry: Geometry) -> int:
+    """How many of a slice's likeliest quads hold its share of what there is room for.
+
+    Of q tokens spread at random over n quads of four, q = 4n·p, the quads that hold one are
+    n · (1 − (1 − p)⁴).
+    """
+    share = _FULL * geometry.wide / (geometry.splits * geometry.block)
+    if geometry.wide >= geometry.splits * geometry.block:
+        return geometry.block
+    return int(geometry.block / 4 * (1.0 - (1.0 - share) ** 4))
+
+
+def power_of_two(least: int) -> int:
+    """The smallest power of two that is not below `least`, which is at least 1."""
+    return 1 << (least - 1).bit_length()
+
+
+def _are_moderate(program: Program) -> bool:
+    first = program.operands[:, 0]
+    factors = np.isin(program.opcodes, _FACTORS)
+    edits = np.isin(program.opcodes, _EDITS)
+    values = program.sparse_values[program.sparse_values > -np.inf]
+    return bool(
+        (first[factors] >= 1 / _LARGE).all()
+        and (np.abs(first[factors | edits]) <= _LARGE).all()
+        and (np.abs(values) <= _LARGE).all()
+    )
