@@ -55,7 +55,8 @@ DRAW, DESCRIBE, EDIT = 0, 1, 2
 
 LEFT_TO_NUMPY = 3
 """A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
-_HUGE = 1e250
+_HUGE = 1e38
+"""From this size on rows of float64, and they alone, are left to NumPy."""
 
 
 @compiled
@@ -199,7 +200,7 @@ def begin(
     if largest == -np.inf:
         outcome.status = EMPTY_SUPPORT
         outcome.fault_position = -1
-    elif abs(largest) > _HUGE:
+    elif abs(largest) > _HUGE and lowest_finite(row) < -1e300:
         outcome.status = LEFT_TO_NUMPY
     return largest, raw_largest, raw_total, raw_moment
 

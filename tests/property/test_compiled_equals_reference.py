@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
-from decoding.kernels.program import Batch, assemble
+from decoding.kernels.program import Batch, Opcode, assemble
 from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
@@ -182,6 +182,11 @@ def check_case(seed: int) -> int:
             batch_of([nudged(i, 1 + direction) for i in instructions]), moved, history
         )
         clear &= ((other > -np.inf) == (want > -np.inf)).all(axis=1)
+    for row in range(size):
+        # Nearly equal logits are equally likely: rounding alone says how typical each of them is.
+        opcodes = [item.opcode for item in instructions[row]]
+        alike = kinds[row] in (denormal, neighbouring)
+        clear[row] &= not (alike and Opcode.TYPICAL_P in opcodes)
     got = compiled.step(rows, rows, *arrays, describe=True).rows.copy()
     drawn = VectorKernel(batch).step(wide, wide, *arrays, describe=True).rows
     assert np.array_equal(rows, before)
@@ -221,7 +226,7 @@ PIPELINES = {
 def test_the_tokens_are_those_of_numpy(name: str) -> None:
     # 4 × 25,000 (seed, position) pairs.
     part = sorted(PIPELINES).index(name)
-    check_tokens(kernel.CompiledKernel, PIPELINES[name], part=part, batches=25)
+    check_tokens(kernel.CompiledKernel, PIPELINES[name], part=part, batches=25, precision=PRECISION)
 
 
 HOSTILE = {
