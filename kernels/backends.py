@@ -95,7 +95,3 @@ def open_kernel(batch: Batch, backend: Backend, threads: int = 1) -> Kernel:
             from decoding.kernels.gpu.kernel import TritonKernel
 
             return TritonKernel(batch)
-        case Backend.TRITON:
-            from decoding.kernels.gpu.kernel import TritonKernel
-
-            return TritonKernel(batch)

@@ -15,8 +15,10 @@ from decoding.kernels.gpu.operations import NOTHING
 
 INFINITY = tl.constexpr(float("inf"))
 EVEN_TURNS = tl.constexpr(8)
+MOST_TURNS = tl.constexpr(128)
 """Turns whose pivots divide the distance between values evenly; what is then still open is settled
-by dividing the distance between their keys, so that no spread of the values takes long."""
+by dividing the distance between their keys, 64 bits at most, so that no spread of the values takes
+long, and no number that is none takes for ever."""
 
 
 @triton.jit
@@ -31,7 +33,7 @@ def cut_key(keys, weights, eligible, target, PIVOTS: tl.constexpr):
     high = key(tl.full(target.shape, INFINITY, tl.float64))
     least, high = ends(keys, eligible, low, high)
     turn = 0
-    while tl.max((least < high).to(tl.int32)) > 0:
+    while (tl.max((least < high).to(tl.int32)) > 0) & (turn < MOST_TURNS):
         # From `least`, which is tried itself, to just below `high`, which is known to do.
         pivot = least + (high // PIVOTS - least // PIVOTS) * step
         if turn < EVEN_TURNS:

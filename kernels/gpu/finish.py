@@ -11,7 +11,8 @@ host then has the row done by another backend.
 import triton
 import triton.language as tl
 
-from decoding.kernels.gpu.cuts import cut_key, foremost, key, weights_above
+from decoding.kernels.gpu.cuts import cut_key, foremost, key
+from decoding.kernels.gpu.filters import prefix_kept, softmax
 from decoding.kernels.gpu.operations import (
     LARGEST,
     MIN_P,
@@ -82,6 +83,7 @@ def finish(
     listing_room,
     smallest,
     largest,
+    rooms,
     numbers,
     counts,
     fields,
@@ -102,7 +104,7 @@ def finish(
     ROOM: tl.constexpr,
     PIVOTS: tl.constexpr,
 ):
-    """Everything but the rank of `ROWS` rows, where these are of the given kind."""
+    """Everything but the rank, of those of `ROWS` rows with `smallest` to `largest` candidates."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
     inside = row < batch
     split = tl.arange(0, SPLIT_LANES)[None, :]
@@ -111,10 +113,11 @@ def finish(
     counts += row * SPLITS
     found = tl.load(counts + split, mask=inside & (split < SPLITS), other=0)
     found = tl.sum(found, axis=1, keep_dims=True)
-    inside = inside & (found >= smallest) & (found <= largest)
+    room = tl.load(rooms + row, mask=inside, other=0)
+    handled = tl.minimum(found, room)
+    inside = inside & (handled >= smallest) & (handled <= largest)
     if tl.max(inside.to(tl.int32)) == 0:
         return
-    undecided = inside & (found > TILE)
 
     # What the survey left of each slice, in the order of slices, so that sums are always the same.
     here = inside & (split < SPLITS)
@@ -127,29 +130,31 @@ def finish(
     bound = tl.where(bound > NOTHING, bound + slack, NOTHING)
     bound = tl.where(bound >= LARGEST, INFINITY, bound)
     temperature = tl.load(temperatures + row, mask=inside, other=1.0).to(tl.float64)
-    shift = tl.where(tops > NOTHING, tops - top, 0.0) / temperature
-    rest = tl.zeros_like(top)
-    rest_product = tl.zeros_like(top)
-    if SUMS:
-        factor = tl.exp(shift)
-        weight = tl.load(numbers + 2 * plane + split, mask=here, other=0.0)
-        product = tl.load(numbers + 3 * plane + split, mask=here, other=0.0)
-        rest = tl.sum(factor * weight, axis=1, keep_dims=True)
-        rest_product = tl.sum(factor * (product + shift * weight), axis=1, keep_dims=True)
+    shift = tl.where((tops > NOTHING) & (top < INFINITY), tops - top, 0.0) / temperature
     others = tl.load(counts + plane + split, mask=here, other=0)
     others = (tl.sum(others, axis=1, keep_dims=True) - found).to(tl.int64)
     faults = tl.load(counts + 2 * plane + split, mask=here, other=0)
     faults = tl.sum(faults.to(tl.int64), axis=1, keep_dims=True)
     fault = tl.load(counts + 3 * plane + split, mask=here, other=NO_TOKEN)
     fault = tl.min(fault, axis=1, keep_dims=True).to(tl.int64)
+    sound = inside & (faults == 0)
+    undecided = sound & (found > room)
+    rest = tl.zeros_like(top)
+    rest_product = tl.zeros_like(top)
+    if SUMS:
+        factor = tl.exp(shift)
+        weight = tl.load(numbers + 2 * plane + split, mask=here & sound, other=0.0)
+        product = tl.load(numbers + 3 * plane + split, mask=here & sound, other=0.0)
+        rest = tl.sum(factor * weight, axis=1, keep_dims=True)
+        rest_product = tl.sum(factor * (product + shift * weight), axis=1, keep_dims=True)
     if DESCRIBE:
         raw_tops = tl.load(numbers + 4 * plane + split, mask=here, other=NOTHING)
         raw_weights = tl.load(numbers + 5 * plane + split, mask=here, other=0.0)
 
     listing += row * listing_room
-    list_bits(candidates + row * words, words, inside & ~undecided, listing, WORDS)
+    list_bits(candidates + row * words, words, sound & ~undecided, listing, WORDS)
     lane = tl.arange(0, TILE)[None, :]
-    alive = inside & ~undecided & (lane < found)
+    alive = sound & ~undecided & (lane < found)
     token = tl.load(listing + lane, mask=alive, other=NO_TOKEN)
     v = tl.load(logits + row * row_stride + token, mask=alive, other=NOTHING)
     v = widened(v).to(tl.float64)
@@ -169,7 +174,7 @@ def finish(
 
     complete = others == 0
     # Cut off at the end of float32, logits in the rest say nothing of their weights.
-    undecided = undecided | (inside & ~complete & (top >= LARGEST))
+    undecided = undecided | (sound & ~complete & (top >= LARGEST))
     for step in range(most_cuts):
         active = middle + step < stop
         opcode = tl.load(opcodes + middle + step, mask=active, other=-1)
@@ -283,81 +288,3 @@ def list_bits(bitmask, words, here, listing, WORDS: tl.constexpr):
         spot += 1
         word = word & (word - 1)
     tl.debug_barrier()
-
-
-@triton.jit
-def softmax(v, alive, top, complete, rest, rest_product):
-    """v − max, its exponential, and the row's sums of that and of the product of both.
-
-    They count the tokens that are not here, unless the row is complete; what is left of these is
-    relative to `top`, their maximum's float32.
-    """
-    largest = tl.max(v, axis=1, keep_dims=True)
-    largest = tl.where(complete, largest, tl.maximum(largest, top))
-    largest = tl.where(largest > NOTHING, largest, 0.0)
-    relative = tl.where(alive, v - largest, 0.0)
-    weight = tl.where(alive, tl.exp(relative), 0.0)
-    shift = tl.where(complete, 0.0, top - largest)
-    factor = tl.where(complete, 0.0, tl.exp(shift))
-    total = tl.sum(weight, axis=1, keep_dims=True) + factor * rest
-    product = tl.sum(weight * relative, axis=1, keep_dims=True)
-    product += factor * (rest_product + shift * rest)
-    return relative, weight, tl.where(total > 0.0, total, 1.0), product
-
-
-@triton.jit
-def prefix_kept(
-    v, alive, bound, top, complete, rest, rest_product, opcode, first, second,
-    PIVOTS: tl.constexpr,
-):  # fmt: skip
-    """What a top-k, top-p or typical-p of each row keeps, and whether that is certain."""
-    relative, weight, total, product = softmax(v, alive, top, complete, rest, rest_product)
-    typical = opcode == TYPICAL_P
-    values, least = v, bound
-    if tl.max(typical.to(tl.int32)) > 0:
-        mean = product / total
-        values = tl.where(typical, -tl.abs(relative - mean), v)
-        # Nothing below the bound is nearer the mean than it, if it lies on that side.
-        largest = tl.max(v, axis=1, keep_dims=True)
-        largest = tl.where(complete, largest, tl.maximum(largest, top))
-        side = (bound - largest) - mean
-        least = tl.where(typical, tl.where(side <= 0.0, side, INFINITY), bound)
-    by_count = opcode == TOP_K
-    weight = tl.where(by_count, 1.0, weight)
-    target = tl.where(by_count, first, first * total)
-    eligible = alive & (weight > 0.0)
-    keys = key(values)
-    cut = cut_key(keys, weight, eligible, target, PIVOTS)
-    above = weights_above(keys, weight, eligible, cut)
-    tied = eligible & (keys == cut)
-    ties = tl.sum(tied.to(tl.int64), axis=1, keep_dims=True)
-    each = tl.max(tl.where(tied, weight, 0.0), axis=1, keep_dims=True)
-    each = tl.where(each > 0.0, each, 1.0)
-    certain = (cut > key(least)) & (above + ties.to(tl.float64) * each >= target)
-    # How many of the ties stay until the weight before the next is the target.
-    allowed = tl.ceil((target - above) / each)
-    allowed = tl.where(typical | (by_count & (second == 1.0)), ties.to(tl.float64), allowed)
-    allowed = tl.minimum(allowed, ties.to(tl.float64)).to(tl.int64)
-    if tl.max(ties - allowed) > 0:
-        tied = foremost(tied, allowed)
-    return (eligible & (keys > cut)) | tied, certain
-
-
-@triton.jit
-def rank(
-    raw_logits, raw_row_stride, batch, width, fields,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Add to each row's rank how many raw logits of one slice are larger than its token's."""
-    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
-    inside = row < batch
-    token = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)[None, :]
-    fields += row * FIELDS
-    fine = inside & (tl.load(fields, mask=inside, other=1) == OK)
-    chosen = tl.load(fields + TOKEN_ID, mask=fine, other=0)
-    raw_logits += row * raw_row_stride
-    mine = widened(tl.load(raw_logits + chosen, mask=fine, other=0.0))
-    here = fine & (token < width)
-    raw = widened(tl.load(raw_logits + token, mask=here, other=NOTHING))
-    larger = tl.sum((here & (raw > mine)).to(tl.int64), axis=1, keep_dims=True)
-    tl.atomic_add(fields + RANK, larger, mask=fine)

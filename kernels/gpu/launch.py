@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from decoding.kernels.gpu.edits import patch_rows
-from decoding.kernels.gpu.finish import finish, rank
-from decoding.kernels.gpu.plans import Geometry, Needs, Plan, needs, power_of_two
+from decoding.kernels.gpu.finish import finish
+from decoding.kernels.gpu.plans import Geometry, Plan, needs, power_of_two
+from decoding.kernels.gpu.rank import rank
 from decoding.kernels.gpu.survey import BY_NOISE, COUNTS, NUMBERS, survey
 from decoding.kernels.program import Batch, fit_bitmasks, words_of
 from decoding.kernels.result import ROW, TOP, top_capacity
 
-_SPAN = 1024
 _FIELDS = len(ROW.names or ())
-_TOP_FIELDS = len(TOP.names or ())
-_PIVOTS, _WIDE_PIVOTS = 8, 4
+_TOP_NAMES = TOP.names or ()
 _ANY_NUMBER = 2**31 - 1
+
+_SPAN = 1024
+"""Tokens of a history that are looked at together."""
+_EXACT = {"enable_fp_fusion": False}
+"""A product and a sum are rounded one after the other, as on the host."""
 
 
 class Inputs(NamedTuple):
@@ -36,6 +40,17 @@ class Inputs(NamedTuple):
     history: Tensor
 
 
+class Asked(NamedTuple):
+    """`decoding.kernels.gpu.plans.Needs` on the device, and what it says of the whole batch."""
+
+    targets: Tensor
+    limits: Tensor
+    contenders: Tensor
+    rooms: Tensor
+    some_by_noise: bool
+    some_wide: bool
+
+
 class Launcher:
     """Runs the kernels for one batch, device and width of logits."""
 
@@ -45,35 +60,38 @@ class Launcher:
         self._batch, self._plan, self._geometry = batch, plan, geometry
         self._width, self._words, self._device = width, words_of(width), device
         program, size = batch.program, len(batch.seeds)
-        self._opcodes = self._put(program.opcodes)
-        self._operands = self._put(plan.operands)
-        self._slots = self._put(program.slots)
-        self._row_starts = self._put(program.row_starts)
-        self._cut_starts = self._put(plan.cut_starts)
-        self._temperatures = self._put(plan.temperatures)
-        self._seeds = self._put(batch.seeds.view(np.int64))
-        self._greedy = self._put(batch.greedy.astype(np.int32))
-        self._top_n = self._put(batch.top_n.astype(np.int32))
+        self._program = [
+            self._put(part)
+            for part in (
+                program.opcodes,
+                plan.operands,
+                program.slots,
+                program.row_starts,
+                plan.cut_starts,
+            )
+        ]
         self._sparse = [
             self._put(part)
             for part in (program.sparse_starts, program.sparse_token_ids, program.sparse_values)
         ]
         self._reads_history = self._put(plan.reads_history)
-        self._needs: dict[bool, tuple[Needs, list[Tensor]]] = {}
-        slices = size * geometry.splits
+        self._temperatures = self._put(plan.temperatures)
+        self._seeds = self._put(batch.seeds.view(np.int64))
+        self._greedy = self._put(batch.greedy.astype(np.int32))
+        self._top_n = self._put(batch.top_n.astype(np.int32))
+        self._asked: dict[bool, Asked] = {}
+        slices, dense = size * geometry.splits, size if plan.sparse else 0
         self._candidates = self._room(size * self._words, torch.int32)
         self._listing = self._room(size * geometry.wide, torch.int32)
         self._numbers = self._room(slices * NUMBERS.value, torch.float64)
         self._counts = self._room(slices * COUNTS.value, torch.int32)
-        dense = size if plan.sparse else 0
         self._tallies = torch.zeros(dense * width, dtype=torch.int32, device=device)
-        self._touched = torch.zeros(dense * self._words, dtype=torch.int32, device=device)
+        self._touched = self._room(dense * self._words, torch.int32)
         self._patches = self._room(dense * width, torch.float64)
-        self._staging = torch.zeros(0, dtype=torch.int32)
-        self._rooms = {
-            described: self._room_for_top(described=described) for described in (False, True)
-        }
-        self._out = self._room(size * (_FIELDS + _TOP_FIELDS * self._rooms[True]), torch.int64)
+        self._staging = torch.zeros(0, dtype=torch.int32, device="cpu")
+        most = int(batch.top_n.max(initial=0))
+        self._rooms = {True: min(width, top_capacity(most)), False: 0}
+        self._out = self._room(size * (_FIELDS + len(_TOP_NAMES) * self._rooms[True]), torch.int64)
 
     def run(
         self,
@@ -86,28 +104,21 @@ class Launcher:
         *,
         describe: bool,
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The rows as `ROW`, and the tokens listed of each as `TOP`, in no order."""
+        """The rows as `ROW`, and of each the tokens listed as `TOP`, in no order."""
         inputs = self._inputs(bitmasks, token_ids, lengths, prompt_lengths)
         if self._plan.sparse:
             self._patch(logits, inputs)
-        self._survey(logits, raw, inputs, describe=describe)
-        size, room = len(logits), self._rooms[describe]
+        asked = self._asked_for(describe=describe)
+        self._survey(logits, raw, inputs, asked, describe=describe)
         self._out.zero_()
-        wide, narrow = self._geometry.wide, self._geometry.narrow
-        if self._needs_for(describe=describe)[0].may_be_wide:
-            self._finish(logits, raw, inputs, narrow, (0, narrow), describe=describe)
-            self._finish(logits, raw, inputs, wide, (narrow + 1, _ANY_NUMBER), describe=describe)
-        else:
-            self._finish(logits, raw, inputs, narrow, (0, _ANY_NUMBER), describe=describe)
+        narrow = self._geometry.narrow
+        self._finish(logits, raw, inputs, asked, (0, narrow), describe=describe)
+        if asked.some_wide:
+            found = (narrow + 1, _ANY_NUMBER)
+            self._finish(logits, raw, inputs, asked, found, describe=describe)
         if describe:
             self._rank(raw)
-        words = self._out[: size * (_FIELDS + _TOP_FIELDS * room)].cpu().numpy()
-        rows = words[: size * _FIELDS].copy().view(ROW)
-        listed = np.zeros((size, room), TOP)
-        parts = words[size * _FIELDS :].reshape(_TOP_FIELDS, size, room)
-        for name, part in zip(TOP.names or (), (parts), strict=True):
-            listed[name] = part.view(TOP[name])
-        return rows, listed
+        return self._results(describe=describe)
 
     def _patch(self, logits: Tensor, inputs: Inputs) -> None:
         self._touched.zero_()
@@ -115,11 +126,7 @@ class Launcher:
             logits,
             logits.stride(0),
             self._width,
-            self._opcodes,
-            self._operands,
-            self._slots,
-            self._row_starts,
-            self._cut_starts,
+            *self._program,
             *self._sparse,
             inputs.bitmasks,
             self._words,
@@ -133,29 +140,25 @@ class Launcher:
             self._patches,
             SPAN=_SPAN,
             num_warps=8,
-            enable_fp_fusion=False,
+            **_EXACT,
         )
 
-    def _survey(self, logits: Tensor, raw: Tensor, inputs: Inputs, *, describe: bool) -> None:
-        geometry = self._geometry
-        needed, (targets, limits, contenders) = self._needs_for(describe=describe)
-        survey[self._grid(len(logits))](
+    def _survey(
+        self, logits: Tensor, raw: Tensor, inputs: Inputs, asked: Asked, *, describe: bool
+    ) -> None:
+        survey[self._grid()](
             logits,
             logits.stride(0),
             raw,
             raw.stride(0),
             len(logits),
             self._width,
-            self._opcodes,
-            self._operands,
-            self._slots,
-            self._row_starts,
-            self._cut_starts,
+            *self._program,
             self._plan.most_edits,
             self._temperatures,
-            targets,
-            limits,
-            contenders,
+            asked.targets,
+            asked.limits,
+            asked.contenders,
             self._seeds,
             inputs.positions,
             inputs.bitmasks,
@@ -165,16 +168,16 @@ class Launcher:
             self._candidates,
             self._numbers,
             self._counts,
-            ROWS=geometry.rows,
-            BLOCK=geometry.block,
-            SPLITS=geometry.splits,
+            ROWS=self._geometry.rows,
+            BLOCK=self._geometry.block,
+            SPLITS=self._geometry.splits,
             DENSE=self._plan.dense,
             SPARSE=self._plan.sparse,
-            NOISE=bool((needed.contenders == BY_NOISE.value).any()),
+            NOISE=asked.some_by_noise,
             SUMS=self._plan.needs_mass or describe,
             DESCRIBE=describe,
             num_warps=4,
-            enable_fp_fusion=True,
+            **_EXACT,
         )
 
     def _finish(
@@ -182,26 +185,22 @@ class Launcher:
         logits: Tensor,
         raw: Tensor,
         inputs: Inputs,
-        tile: int,
+        asked: Asked,
         found: tuple[int, int],
         *,
         describe: bool,
     ) -> None:
         geometry, size, room = self._geometry, len(raw), self._rooms[describe]
-        fields = self._out[: size * _FIELDS]
-        listed = self._out[size * _FIELDS :].view(torch.float64)
-        finish[(-(-size // geometry.rows),)](
+        is_wide = found[0] > 0
+        fields, listed = self._out[: size * _FIELDS], self._out[size * _FIELDS :]
+        finish[self._grid()[:1]](
             logits,
             logits.stride(0),
             raw,
             raw.stride(0),
             size,
             self._width,
-            self._opcodes,
-            self._operands,
-            self._slots,
-            self._row_starts,
-            self._cut_starts,
+            *self._program,
             self._plan.most_edits,
             self._plan.most_cuts,
             self._temperatures,
@@ -217,31 +216,32 @@ class Launcher:
             self._listing,
             geometry.wide,
             *found,
+            asked.rooms,
             self._numbers,
             self._counts,
             fields,
             fields.view(torch.float64),
-            self._out[size * _FIELDS :],
-            listed[2 * size * room :],
-            listed[size * room :],
+            listed,
+            listed.view(torch.float64)[2 * size * room :],
+            listed.view(torch.float64)[size * room :],
             ROWS=geometry.rows,
             SPLITS=geometry.splits,
             SPLIT_LANES=power_of_two(geometry.splits),
             WORDS=power_of_two(self._words),
-            TILE=tile,
+            TILE=geometry.wide if is_wide else geometry.narrow,
             DENSE=self._plan.dense,
             SPARSE=self._plan.sparse,
             NOISE=not self._batch.greedy.all(),
             SUMS=self._plan.needs_mass or describe,
             DESCRIBE=describe,
             ROOM=room,
-            PIVOTS=_PIVOTS if tile == geometry.narrow else _WIDE_PIVOTS,
-            num_warps=8 if tile == geometry.narrow else 32,
-            enable_fp_fusion=False,
+            PIVOTS=4 if is_wide else 8,
+            num_warps=32 if is_wide else 8,
+            **_EXACT,
         )
 
     def _rank(self, raw: Tensor) -> None:
-        rank[self._grid(len(raw))](
+        rank[self._grid()](
             raw,
             raw.stride(0),
             len(raw),
@@ -249,11 +249,19 @@ class Launcher:
             self._out,
             ROWS=self._geometry.rows,
             BLOCK=self._geometry.block,
-            num_warps=8,
+            num_warps=4,
+            **_EXACT,
         )
 
-    def _grid(self, size: int) -> tuple[int, int]:
-        return -(-size // self._geometry.rows), self._geometry.splits
+    def _results(self, *, describe: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        size, room = len(self._batch.seeds), self._rooms[describe]
+        words = self._out[: size * (_FIELDS + len(_TOP_NAMES) * room)].cpu().numpy()
+        rows = words[: size * _FIELDS].copy().view(ROW)
+        parts = words[size * _FIELDS :].reshape(len(_TOP_NAMES), size, room)
+        listed = np.zeros((size, room), TOP)
+        for name, part in zip(_TOP_NAMES, parts, strict=True):
+            listed[name] = part.view(TOP[name])
+        return rows, listed
 
     def _inputs(
         self,
@@ -266,20 +274,17 @@ class Launcher:
         if bitmasks.shape[1] != self._words:
             bitmasks = fit_bitmasks(list(bitmasks), self._words)
         longest = int((lengths * self._plan.reads_history).max(initial=0))
-        parts: tuple[NDArray[Any], ...] = (
-            lengths,
-            prompt_lengths,
-            bitmasks,
-            token_ids[:, :longest],
-        )
+        parts: list[NDArray[Any]] = [lengths, prompt_lengths, bitmasks, token_ids[:, :longest]]
         ends = np.cumsum([-(-part.size // 4) * 4 for part in parts]).tolist()
+        starts = [0, *ends[:-1]]
         if len(self._staging) < ends[-1]:
             pinned = self._device.type == "cuda"
-            self._staging = torch.zeros(2 * ends[-1], dtype=torch.int32, pin_memory=pinned)
+            self._staging = torch.zeros(
+                2 * ends[-1], dtype=torch.int32, device="cpu", pin_memory=pinned
+            )
         staging = self._staging.numpy()
-        starts = [0, *ends[:-1]]
         for start, part in zip(starts, parts, strict=True):
-            staging[start : start + part.size].reshape(part.shape)[...] = part
+            staging[start : start + part.size] = part.ravel()
         there = self._staging[: ends[-1]].to(self._device, non_blocking=True)
         return Inputs(
             *(
@@ -288,15 +293,21 @@ class Launcher:
             )
         )
 
-    def _needs_for(self, *, describe: bool) -> tuple[Needs, list[Tensor]]:
-        if describe not in self._needs:
+    def _asked_for(self, *, describe: bool) -> Asked:
+        if describe not in self._asked:
             found = needs(self._batch, self._plan, self._geometry, describe=describe)
-            self._needs[describe] = found, [self._put(part) for part in found[:3]]
-        return self._needs[describe]
+            self._asked[describe] = Asked(
+                self._put(found.targets),
+                self._put(found.limits),
+                self._put(found.contenders),
+                self._put(found.rooms),
+                bool((found.contenders == BY_NOISE.value).any()),
+                bool((found.rooms > self._geometry.narrow).any()),
+            )
+        return self._asked[describe]
 
-    def _room_for_top(self, *, described: bool) -> int:
-        most = int(self._batch.top_n.max(initial=0)) if described else 0
-        return min(self._width, top_capacity(most))
+    def _grid(self) -> tuple[int, int]:
+        return -(-len(self._batch.seeds) // self._geometry.rows), self._geometry.splits
 
     def _put(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array.copy()).to(self._device)

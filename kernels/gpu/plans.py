@@ -61,13 +61,13 @@ class Needs(NamedTuple):
 
     targets, limits: it should mark the tokens in so many of a slice's likeliest quads, 0 for none.
     contenders: 1 where it marks them by their noise, 2 where by their logit, else 0.
-    may_be_wide: whether some row asks for more than the narrow finishing step has room for.
+    rooms: how many candidates there is room for, `wide` or `narrow` of the geometry.
     """
 
     targets: NDArray[np.int32]
     limits: NDArray[np.int32]
     contenders: NDArray[np.int32]
-    may_be_wide: bool
+    rooms: NDArray[np.int32]
 
 
 class Plan(NamedTuple):
@@ -148,12 +148,12 @@ def needs(batch: Batch, ready: Plan, geometry: Geometry, *, describe: bool) -> N
     limits = np.where(everything, most, np.where(wanted > 0, some, 0)).astype(np.int32)
     targets = np.where(everything, 0.8 * most, np.minimum(share, limits)).astype(np.int32)
     contenders = np.where(truncated, 0, np.where(batch.greedy, 2, 1))
-    fullest = int(limits.max(initial=0)) * geometry.splits
+    is_wide = limits * geometry.splits > _FULL * geometry.narrow
     return Needs(
         np.maximum(targets, limits > 0).astype(np.int32),
         limits,
         contenders.astype(np.int32),
-        geometry.narrow < geometry.wide and fullest > _FULL * geometry.narrow,
+        np.where(is_wide, geometry.wide, geometry.narrow).astype(np.int32),
     )
 
 

@@ -101,7 +101,7 @@ def survey(
     poison = tl.maximum(z, -LARGEST, propagate_nan=tl.PropagateNan.ALL) * 0.0
     poisoned = tl.sum(poison, axis=1, keep_dims=True) != 0.0
     faults = tl.full([ROWS, 1], 0, tl.int32)
-    fault = faults
+    fault = tl.full([ROWS, 1], NO_TOKEN, tl.int32)
     if tl.max(poisoned.to(tl.int32)) > 0:
         invalid = ~(z < INFINITY)
         faults = tl.sum(invalid.to(tl.int32), axis=1, keep_dims=True)
@@ -132,7 +132,7 @@ def survey(
     # From here on half the depth below the maximum is all that is kept of a logit: it cannot
     # overflow, is infinite for a token that is gone, and compares as false for NaN.
     top = tl.max(z, axis=1, keep_dims=True)
-    depth = 0.5 * tl.where(top > NOTHING, top, 0.0) - 0.5 * z
+    depth = tl.fma(z, -0.5, 0.5 * tl.where(top > NOTHING, top, 0.0))
     alive_count = tl.sum((depth < INFINITY).to(tl.int32), axis=1, keep_dims=True)
     temperature = tl.load(temperatures + row, mask=inside, other=1.0)
     target = tl.load(targets + row, mask=inside, other=0)
