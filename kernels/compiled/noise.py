@@ -27,6 +27,8 @@ from decoding.kernels.compiled.vectors import (
 )
 
 CONTEST_LANES = 32
+_ROUNDING = 1024.0
+"""More than what float32 rounds of a word and of the number it is compared with."""
 
 
 @intrinsic
@@ -50,7 +52,7 @@ def contest_block(
     """Whether a token of a block may win a Gumbel-max, `weigh_block`'s sums, and the least w.
 
     With the high words h of the tokens, the first of which is token `first` (a multiple of 4):
-    some (2³² − 1 − h) / 2³¹ < w · limit. Leaves the weights w in `weights`, from 0 on.
+    some (2³² − 1 − h) / 2 < w · limit. Leaves the weights w in `weights`, from 0 on.
     """
     real = float_type(row.dtype)
 
@@ -60,34 +62,38 @@ def contest_block(
         kind, out_kind = signature.args[0], signature.args[-1]
         rates, bounds = (splat(builder, item, LANES) for item in (rate, lowest))
 
-        def weigh(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            found, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
-            store(context, builder, out_kind, out, builder.sub(index, start), found)
-            total, moment, least = (Vector(builder, item) for item in totals)
-            smaller = found.compare("<", least).choose(found, least)
-            return [(total + found).value, found.multiply_add(gap, moment).value, smaller.value]
-
-        ones = ir.Constant(ir.VectorType(FLOAT, LANES), [1.0] * LANES)
-        nothing = zeros(FLOAT, LANES)
-        *sums, least = loop(builder, start, stop, LANES, [nothing, nothing, ones], weigh)
         tokens, blocks = CONTEST_LANES, CONTEST_LANES // 4
-        limits = splat(builder, limit, tokens)
-        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), list(range(blocks))))
+        twice = builder.fmul(limit, ir.Constant(FLOAT, -2.0))
+        limits = splat(builder, twice, tokens)
+        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
         flags = ir.IntType(tokens)
 
         def contest(index: Any, totals: list[Any]) -> list[Any]:
-            block = builder.lshr(builder.add(first, index), ir.Constant(INT64, 2))
+            at = builder.sub(index, start)
+            hits = totals[0]
+            total, moment, least = (Vector(builder, item) for item in totals[1:])
+            for part in range(0, tokens, LANES):
+                offset = ir.Constant(INT64, part)
+                place = builder.add(index, offset)
+                values = widen(load(context, builder, kind, array, place, LANES), row.dtype)
+                found, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
+                store(context, builder, out_kind, out, builder.add(at, offset), found)
+                least = found.compare("<", least).choose(found, least)
+                total, moment = total + found, found.multiply_add(gap, moment)
+            block = builder.lshr(builder.add(first, at), ir.Constant(INT64, 2))
             counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
             words = _by_token(philox4x32(counter, key))
-            left = ((words ^ 0xFFFFFFFF) >> 1).convert("sitofp", FLOAT)
-            found = load(context, builder, out_kind, out, index, tokens)
-            may_win = left.compare("<", found * limits)
-            return [builder.or_(totals[0], builder.bitcast(may_win.value, flags))]
+            # h − 2³¹, which is a signed word, against 2³¹ − 2 · w · limit.
+            signed = (words ^ 0x80000000).convert("sitofp", FLOAT)
+            found = load(context, builder, out_kind, out, at, tokens)
+            may_win = signed.compare(">", found.multiply_add(limits, 2.0**31 - _ROUNDING))
+            hits = builder.or_(hits, builder.bitcast(may_win.value, flags))
+            return [hits, total.value, moment.value, least.value]
 
-        zero = ir.Constant(INT64, 0)
-        none = ir.Constant(flags, 0)
-        [hits] = loop(builder, zero, builder.sub(stop, start), tokens, [none], contest)
+        ones = ir.Constant(ir.VectorType(FLOAT, LANES), [1.0] * LANES)
+        nothing, none = zeros(FLOAT, LANES), ir.Constant(flags, 0)
+        begin = [none, nothing, nothing, ones]
+        hits, *sums, least = loop(builder, start, stop, tokens, begin, contest)
         hit = builder.icmp_unsigned("!=", hits, none)
         smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
         results = [hit, *(sum_of(Vector(builder, total)) for total in sums), smallest]
@@ -113,13 +119,26 @@ def contest_block(
     ), generate
 
 
+def _order(blocks: int) -> list[int]:
+    """Which Philox block is in which lane: such that `_by_token` moves no word across 128 bits."""
+    return [lane // 2 + lane % 2 * (blocks // 2) for lane in range(blocks)]
+
+
 def _by_token(words: list[Vector]) -> Vector:
     """Four vectors of words, one a lane of a Philox block, as 32-bit words in order of token."""
-    count = words[0].count
-    narrow = [word.convert("trunc", INT32) for word in words]
-    low = narrow[0].shuffle(narrow[1], range(2 * count))
-    high = narrow[2].shuffle(narrow[3], range(2 * count))
-    return low.shuffle(high, [token % 4 * count + token // 4 for token in range(4 * count)])
+    builder, count = words[0].builder, words[0].count
+    narrow, wide = ir.VectorType(INT32, 2 * count), ir.VectorType(INT64, count)
+    halves = [Vector(builder, builder.bitcast(word.value, narrow)) for word in words]
+    pairs = []
+    for one, other in (halves[:2], halves[2:]):
+        pair = one.shuffle(other, [2 * lane + side for lane in range(count) for side in (0, 2 * count)])
+        pairs.append(Vector(builder, builder.bitcast(pair.value, wide)))
+    evens, odds = (
+        pairs[0].shuffle(pairs[1], [lane + side for lane in range(start, count, 2) for side in (0, count)])
+        for start in (0, 1)
+    )
+    tokens = evens.shuffle(odds, range(2 * count))
+    return Vector(builder, builder.bitcast(tokens.value, ir.VectorType(INT32, 4 * count)))
 
 
 @intrinsic

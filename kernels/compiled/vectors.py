@@ -240,12 +240,14 @@ def philox4x32(counter: tuple[Vector, Any, Any, Any], key: tuple[Any, Any]) -> l
     """Philox4x32-10 of one counter a lane: four words, each in a lane of 64 bits.
 
     The first counter word is a vector, the others and the key are scalars of 64 bits whose upper
-    halves are 0. In 64-bit lanes a product of two words is one instruction.
+    halves are 0. In 64-bit lanes a product of two words is one instruction, if it is plain that
+    their upper halves are 0: hence the `&`, which cost nothing.
     """
     first = counter[0]
     builder, low = first.builder, 0xFFFFFFFF
-    words = [first, *(splat(builder, word, first.count) for word in counter[1:])]
-    key0, key1 = key
+    scalars = [builder.and_(word, ir.Constant(INT64, low)) for word in (*counter[1:], *key)]
+    words = [first & low, *(splat(builder, word, first.count) for word in scalars[:3])]
+    key0, key1 = scalars[3:]
     for _ in range(10):
         product0, product1 = words[0] * 0xD2511F53, words[2] * 0xCD9E8D57
         words = [
