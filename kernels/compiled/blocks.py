@@ -293,60 +293,6 @@ def extremes_between(_context: Any, row: Any, start: Any, stop: Any, low: Any, h
 
 
 @intrinsic
-def bin_block(
-    _context: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    centre: Any,
-    nearest: Any,
-    boost: Any,
-    factor: Any,
-    limit: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
-    bins: Any,
-    weights: Any,
-) -> Any:
-    """For a histogram over |z − centre|: each logit's bin, and its weight as in `weigh_block`.
-
-    bin = 1 + (|z − centre| − nearest) · boost · factor, within [0, limit], rounded down. Both are
-    written from 0 on.
-    """
-    real = float_type(row.dtype)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre, nearest, boost, factor, limit = arguments[:8]
-        reference, rate, lowest, bins, out = arguments[8:]
-        kind, bins_kind, out_kind = signature.args[0], signature.args[-2], signature.args[-1]
-        rates, bounds, boosts, factors, nears, limits = (
-            splat(builder, scalar, LANES)
-            for scalar in (rate, lowest, boost, factor, nearest, limit)
-        )
-
-        def body(index: Any, _totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            away = gap_of(values, centre)
-            distance = (away.bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
-            place = ((distance - nears) * boosts).multiply_add(factors, 1.0).larger(0.0)
-            place = place.compare("<", limits).choose(place, limits)
-            offset = builder.sub(index, start)
-            whole = place.convert("fptosi", INT32)
-            store(context, builder, bins_kind, bins, offset, whole)
-            weight, _ = exp2_of_product(gap_of(values, reference), rates, bounds)
-            store(context, builder, out_kind, out, offset, weight)
-            return []
-
-        loop(builder, start, stop, LANES, [], body)
-        return context.get_dummy_value()
-
-    single = types.float32
-    scalars = (real, single, single, single, single, real, single, single)
-    return types.void(row, start, stop, *scalars, bins, weights), generate
-
-
-@intrinsic
 def weigh_eight(_context: Any, logits: Any, start: Any, reference: Any, weights: Any) -> Any:
     """Of eight float64: w = exp(logit − reference) into `weights`, and Σ w, Σ w · gap.
 

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.dense import collect_largest, find_bounds, weigh_entries
+from decoding.kernels.compiled.bounds import find_bounds
+from decoding.kernels.compiled.dense import collect_largest, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
-    BINS_OF_BLOCK,
-    HISTOGRAM,
     IDS,
-    KEYS,
     LOGITS,
     PLACES,
     SLOT,
@@ -23,7 +21,6 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
-    BLOCK,
     append_equal,
     collect,
     count_above,
@@ -93,20 +90,14 @@ def collect_top(
     nth, _, _ = find_bounds(
         row,
         tail,
+        block_max,
         reference,
         reference,
         0.0,
         np.float64(n),
         limit,
         True,
-        memory.integers[IDS],
-        memory.doubles[KEYS],
-        memory.doubles[WEIGHTS],
-        memory.doubles[VALUES],
-        memory.integers[PLACES],
-        memory.doubles[HISTOGRAM],
-        memory.integers[BINS_OF_BLOCK][:BLOCK],
-        memory.singles,
+        memory,
     )
     above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) * scale
     count = collect(

@@ -129,13 +129,14 @@ def _by_token(words: list[Vector]) -> Vector:
     builder, count = words[0].builder, words[0].count
     narrow, wide = ir.VectorType(INT32, 2 * count), ir.VectorType(INT64, count)
     halves = [Vector(builder, builder.bitcast(word.value, narrow)) for word in words]
+    low_halves = [2 * lane + side for lane in range(count) for side in (0, 2 * count)]
     pairs = []
     for one, other in (halves[:2], halves[2:]):
-        pair = one.shuffle(other, [2 * lane + side for lane in range(count) for side in (0, 2 * count)])
+        pair = one.shuffle(other, low_halves)
         pairs.append(Vector(builder, builder.bitcast(pair.value, wide)))
     evens, odds = (
-        pairs[0].shuffle(pairs[1], [lane + side for lane in range(start, count, 2) for side in (0, count)])
-        for start in (0, 1)
+        pairs[0].shuffle(pairs[1], [lane + side for lane in lanes for side in (0, count)])
+        for lanes in (range(0, count, 2), range(1, count, 2))
     )
     tokens = evens.shuffle(odds, range(2 * count))
     return Vector(builder, builder.bitcast(tokens.value, ir.VectorType(INT32, 4 * count)))

@@ -49,6 +49,15 @@ def block_count(row: Any, tail: Any) -> Any:
 
 
 @compiled
+def largest_of_blocks(row: Any, tail: Any, block_max: Any) -> Any:
+    """The largest logit of a row whose block maxima are known."""
+    largest = -np.inf
+    for block in range(block_count(row, tail)):
+        largest = max(largest, block_max[block])
+    return largest
+
+
+@compiled
 def rates_of(scale: Any) -> Any:
     """The rate at which 2 is raised for exp(z · scale), and the lowest gap that counts."""
     rate = np.float32(scale * LOG2_E)
@@ -213,6 +222,14 @@ def upper_real(row: Any, bound: Any) -> Any:
 
 
 @compiled
+def is_hopeless(found: Any, looked_at: Any, row: Any, step: Any, limit: Any) -> Any:
+    """Whether so many of the first tokens qualify that all that do would be far above a limit."""
+    if looked_at < 512 or 4 * found < 3 * looked_at:
+        return False
+    return 3 * len(row) > 4 * step * limit
+
+
+@compiled
 def collect(
     row: Any,
     tail: Any,
@@ -230,17 +247,18 @@ def collect(
     """Append the possible tokens with low ≤ z · scale ≤ high, in order of id; the new count.
 
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where that would
-    make more than `limit`, or by far seems to after some blocks.
+    make more than `limit`, or plainly seems to after some blocks.
     """
     size = len(tail)
     whole = len(row) // size
     least, most = lower_real(row, low / scale), upper_real(row, high / scale)
     floor = np.float64(least)
-    blocks, before = block_count(row, tail), count
-    for block in range(0, blocks, step):
+    before = count
+    for block in range(0, block_count(row, tail), step):
         if not block_max[block] >= floor:
             continue
-        if block == 16 * step and (count - before) * blocks > 64 * step * limit:
+        looked_at = block // step
+        if looked_at <= 16 and is_hopeless(count - before, looked_at * size, row, step, limit):
             return -1
         for lane in range(0, size, 32):
             if block < whole:
@@ -338,8 +356,12 @@ def count_between(row: Any, tail: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
-def copy_row(row: Any, tail: Any, low: Any, high: Any, last_tie: Any, shadow: Any) -> Any:
+def copy_row(
+    row: Any, tail: Any, low: Any, high: Any, last_tie: Any, shadow: Any, block_max: Any
+) -> Any:
     """Copy a row into a shadow of whole blocks, −inf where a logit is outside [low, high].
+
+    Writes the shadow's `block_max`, and returns its largest logit.
 
     Of those equal to `low`, only tokens up to `last_tie` stay. The bounds are the row's own values.
     The shadow may be the row.
@@ -348,6 +370,7 @@ def copy_row(row: Any, tail: Any, low: Any, high: Any, last_tie: Any, shadow: An
     whole = len(row) // size
     least, most = as_real(row, low), as_real(row, high)
     above = np.nextafter(least, as_real(row, np.inf))
+    largest = -np.inf
     for start in range(0, block_count(row, tail) * size, 32):
         bound = least if start <= last_tie else above
         if start < whole * size:
@@ -358,6 +381,11 @@ def copy_row(row: Any, tail: Any, low: Any, high: Any, last_tie: Any, shadow: An
             for token_id in range(last_tie + 1, start + 32):
                 if shadow[token_id] <= least:
                     shadow[token_id] = -np.inf
+        if (start + 32) % size == 0:
+            block = start // size
+            block_max[block] = largest_value(shadow, block * size, size)
+            largest = max(largest, block_max[block])
+    return largest
 
 
 @compiled

@@ -194,6 +194,7 @@ def run(
     stored_max: Any,
     sums: Any,
     is_shadow: Any,
+    stale: Any,
     shadow: Any,
     vocab: Any,
     instructions: Any,
@@ -208,12 +209,12 @@ def run(
 ) -> Any:
     """Run a row's instructions from `state.index` up to `last`.
 
-    stored_max: the row's largest stored logit. sums: those of `weigh` relative to it, at scale 1. A
-    shadow's block maxima are recomputed when they are
-    needed after the shadow has changed; so are they after `make_shadow`, that is, at the start.
+    stored_max: the row's largest stored logit. sums: those of `weigh` relative to it, at scale 1.
+    stale: whether the block maxima and `stored_max` are not those of the row; they are recomputed
+    when they are needed.
     """
     index, compact, count = state.index, state.compact, state.count
-    walked, scale, stale, weighed = state.walked, state.scale, is_shadow, np.nan
+    walked, scale, weighed = state.walked, state.scale, np.nan
     none, all_ids = -np.inf, np.int64(len(row))
     while index < last:
         item = instructions[index]
@@ -294,7 +295,7 @@ def run(
                         all_ids,
                         weighed,
                     )
-                if not make_shadow(row, tail, here, memory, shadow):
+                if not make_shadow(row, tail, here, memory, shadow, block_max)[0]:
                     return State(
                         BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
                     )
@@ -325,11 +326,13 @@ def run(
                         weighed,
                     )
                 here = State(DONE, index, False, count, walked, scale, low, high, last_tie, weighed)
-                if not make_shadow(row, tail, here, memory, shadow):
+                fits, stored_max = make_shadow(row, tail, here, memory, shadow, block_max)
+                if not fits:
                     return State(
                         BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
                     )
-                index, count, walked, stale = after, 0, False, True
+                stale = count > 0
+                index, count, walked = after, 0, False
                 continue
             forget(memory, count)
             compact, count, walked = True, kept, False

@@ -47,7 +47,7 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
 from decoding.kernels.compiled.rows import BEYOND, DONE, EMPTIED, NEEDS_SHADOW, State, Sums, run
 from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import dense_max, forget, is_precise, make_shadow
+from decoding.kernels.compiled.touched import dense_max, forget, make_shadow
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -289,6 +289,7 @@ def step_rows(
             largest,
             sums,
             False,
+            False,
             shadow,
             width,
             instructions,
@@ -304,8 +305,9 @@ def step_rows(
         flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
         flush = flush and asked != EDIT
         if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
-            fits = state.count == 0 or is_precise(largest)
-            if not make_shadow(row, tail, state, memory, shadow) or not fits:
+            stale = state.count > 0
+            fits, shadow_max = make_shadow(row, tail, state, memory, shadow, work_max)
+            if not fits:
                 outcome.status = LEFT_TO_NUMPY
                 left += 1
                 continue
@@ -326,9 +328,10 @@ def step_rows(
                 shadow,
                 padding,
                 work_max,
-                largest,
+                shadow_max,
                 Sums(False, 1.0, 0.0),
                 True,
+                stale,
                 shadow,
                 width,
                 instructions,
@@ -344,7 +347,7 @@ def step_rows(
             if state.outcome == DONE and asked == EDIT:
                 write_row(shadow, state, memory, out, index * width, width)
             elif state.outcome == DONE and not state.compact and state.count > 0:
-                if not make_shadow(shadow, padding, state, memory, shadow):
+                if not make_shadow(shadow, padding, state, memory, shadow, work_max)[0]:
                     outcome.status = LEFT_TO_NUMPY
                     left += 1
                     continue

@@ -27,6 +27,7 @@ from decoding.kernels.compiled.memory import (
 from decoding.kernels.compiled.passes import (
     block_count,
     copy_row,
+    largest_of_blocks,
     lowest_finite,
 )
 from decoding.kernels.compiled.scalars import value_at
@@ -89,6 +90,8 @@ def walk_candidates(history: Any, prompt_length: Any, vocab: Any, memory: Any, c
 @compiled
 def untouched_max(row: Any, tail: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
     """The largest stored logit of the tokens that are not touched; −inf if there are none."""
+    if touched_count == 0:
+        return largest_of_blocks(row, tail, block_max)
     blocks, size = block_count(row, tail), len(tail)
     left = memory.doubles[VALUES]
     for block in range(blocks):
@@ -102,8 +105,6 @@ def untouched_max(row: Any, tail: Any, block_max: Any, touched_count: Any, memor
         if not left[chosen] > best:
             return best
         left[chosen] = -np.inf
-        if touched_count == 0:
-            return block_max[chosen]
         for token_id in range(chosen * size, min(chosen * size + size, len(row))):
             value = value_at(row, token_id)
             if value > best and memory.integers[SLOT][token_id] == 0:
@@ -122,14 +123,15 @@ def dense_max(
 
 
 @compiled
-def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any) -> Any:
+def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
     """Copy what stays of a row into its shadow, touched tokens as they are; forgets the touched.
 
-    Returns whether the touched logits can be rounded to the shadow's precision: the likely ones
-    without moving a logprob by 10⁻⁵, and none beyond its range.
+    Returns whether the touched logits can be rounded to the shadow's precision, the likely ones
+    without moving a logprob by 10⁻⁵, and none beyond its range; and the shadow's largest logit.
+    That and the block maxima written are only right if no token was touched.
     """
-    copy_row(row, tail, state.low, state.high, state.last_tie, shadow)
-    fits, lowest = True, lowest_finite(shadow)
+    largest = copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
+    fits, lowest = state.count == 0 or is_precise(largest), lowest_finite(shadow)
     for place in range(state.count):
         token_id = memory.integers[TOUCHED_IDS][place]
         logit = memory.doubles[TOUCHED][place] / state.scale
@@ -137,7 +139,7 @@ def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any) -> An
             fits &= lowest <= logit <= -lowest and (logit < 0.0 or is_precise(logit))
         shadow[token_id] = logit
         memory.integers[SLOT][token_id] = 0
-    return fits
+    return fits, largest
 
 
 @compiled

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from decoding.kernels.compiled.bounds import find_bounds
 from decoding.kernels.compiled.candidates import (
     keep_nearest,
     keep_top_k,
@@ -15,11 +16,9 @@ from decoding.kernels.compiled.dense import (
     append_touched,
     collect_largest,
     collect_nearest,
-    find_bounds,
 )
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
-    BINS_OF_BLOCK,
     HISTOGRAM,
     IDS,
     KEYS,
@@ -32,7 +31,6 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
-    BLOCK,
     collect,
     weigh,
 )
@@ -94,20 +92,14 @@ def truncate(
             low, high, last_tie = find_bounds(
                 row,
                 tail,
+                block_max,
                 largest / scale,
                 largest / scale,
                 0.0,
                 np.float64(k),
                 limit,
                 item.second == 1.0,
-                ids,
-                keys,
-                weights,
-                memory.doubles[VALUES],
-                memory.integers[PLACES],
-                memory.doubles[HISTOGRAM],
-                memory.integers[BINS_OF_BLOCK][:BLOCK],
-                memory.singles,
+                memory,
             )
     elif opcode == MIN_P:
         bound = largest + math.log(first)
@@ -181,20 +173,14 @@ def truncate(
             low, high, last_tie = find_bounds(
                 row,
                 tail,
+                block_max,
                 centre / scale,
                 reference,
                 scale,
                 first * total,
                 limit,
                 opcode == TYPICAL_P,
-                ids,
-                keys,
-                weights,
-                memory.doubles[VALUES],
-                memory.integers[PLACES],
-                memory.doubles[HISTOGRAM],
-                memory.integers[BINS_OF_BLOCK][:BLOCK],
-                memory.singles,
+                memory,
             )
     return count, low, high, last_tie
 

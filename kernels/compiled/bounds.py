@@ -1,0 +1,261 @@
+"""The bounds of what a truncation keeps of a row, where that is too much to list.
+
+A histogram over the distance from a centre, of every eighth block, says about where the boundary
+is; one pass weighs what is surely nearer, and the few tokens in between are listed and cut exactly.
+Where a sample will not do, all blocks make the histogram.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.distances import bin_block, mask_within, weigh_within
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import (
+    BINS_OF_BLOCK,
+    HISTOGRAM,
+    IDS,
+    KEYS,
+    LOGITS,
+    PLACES,
+    VALUES,
+    WEIGHTS,
+)
+from decoding.kernels.compiled.passes import (
+    SLACK,
+    block_count,
+    count_between,
+    extremes,
+    largest_of_blocks,
+    nth_equal,
+    rates_of,
+)
+from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
+
+_STEP = 8
+_DOUBT = 0.015
+"""By how much of the mass a sample's histogram may be wrong before all blocks are asked."""
+_NARROWINGS = 40
+
+
+@compiled
+def _fill_histogram(
+    row: Any, tail: Any, step: Any, near: Any, far: Any, centre: Any, reference: Any, rates: Any,
+    memory: Any,
+) -> Any:  # fmt: skip
+    """Weights by distance: bin 0 up to `near`, then `BINS` of equal width, then beyond `far`.
+
+    Every `step`-th block counts `step` times.
+    """
+    histogram, weights = memory.doubles[HISTOGRAM], memory.singles
+    size, lanes = len(tail), BINS + 2
+    bins = memory.integers[BINS_OF_BLOCK][:size]
+    # Distances too short for a float32 factor are made longer first.
+    boost = np.float32(2.0**110 if far - near < 1e-30 else 1.0)
+    factor = np.float32((BINS - 0.001) / ((far - near) * np.float64(boost)))
+    start_at, last = np.float32(near), np.float32(BINS + 1)
+    rate, lowest = rates
+    for index in range(4 * lanes):
+        histogram[index] = 0.0
+    for block in range(0, block_count(row, tail), step):
+        start = block * size
+        if start + size <= len(row):
+            bin_block(
+                row, start, start + size, centre, start_at, boost, factor, last, reference, rate,
+                lowest, bins, weights,
+            )  # fmt: skip
+        else:
+            bin_block(
+                tail, 0, size, centre, start_at, boost, factor, last, reference, rate, lowest,
+                bins, weights,
+            )  # fmt: skip
+        for lane in range(0, size, 4):
+            for copy in range(4):
+                histogram[copy * lanes + bins[lane + copy]] += weights[lane + copy]
+    for index in range(lanes):
+        for copy in range(1, 4):
+            histogram[index] += histogram[copy * lanes + index]
+        histogram[index] *= step
+
+
+@compiled
+def _boundary(histogram: Any, before: Any, target: Any, doubt: Any) -> Any:
+    """Between which bins, from 1, a target lies, −1 for beyond the last; `before` weighs bin 0.
+
+    doubt: by how much of the mass in the bins they may be wrong.
+    """
+    histogram[0] = before
+    margin = 0.0
+    for index in range(1, BINS + 1):
+        margin += doubt * histogram[index]
+    first, _ = boundary_bin(histogram, BINS + 1, target - margin, 0.0)
+    last, _ = boundary_bin(histogram, BINS + 1, target + margin, 0.0)
+    # Rounding: what is nearer, which did not suffice before, may seem to suffice now.
+    return max(first, 1), last if last < 0 else max(last, 1)
+
+
+@compiled
+def _weigh(
+    row: Any, tail: Any, centre: Any, inner: Any, outer: Any, reference: Any, rates: Any
+) -> Any:
+    """`weigh_within` of a whole row."""
+    size = len(tail)
+    rate, lowest = rates
+    inside, between = 0.0, 0.0
+    for block in range(block_count(row, tail)):
+        start = block * size
+        if start + size <= len(row):
+            nearer, other = weigh_within(
+                row, start, start + size, centre, inner, outer, reference, rate, lowest
+            )
+        else:
+            nearer, other = weigh_within(
+                tail, 0, size, centre, inner, outer, reference, rate, lowest
+            )
+        inside += np.float64(nearer)
+        between += np.float64(other)
+    return inside, between
+
+
+@compiled
+def _list(row: Any, tail: Any, centre: Any, inner: Any, outer: Any, limit: Any, memory: Any) -> Any:
+    """The tokens from `inner` to `outer`, into ids and logits; −1 if more than `limit`."""
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    whole = len(row) // len(tail) * len(tail)
+    count = 0
+    for start in range(0, block_count(row, tail) * len(tail), 32):
+        if start < whole:
+            mask = mask_within(row, start, centre, inner, outer)
+        else:
+            mask = mask_within(tail, start - whole, centre, inner, outer)
+        if count + 32 > limit and count + bit_count(mask) > limit:
+            return -1
+        while mask != 0:
+            token_id = start + trailing_zeros(mask)
+            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+            ids[count], logits[count] = token_id, value_at(row, token_id)
+            count += 1
+    return count
+
+
+@compiled
+def _cut(
+    count: Any,
+    centre: Any,
+    reference: Any,
+    scale: Any,
+    one_sided: Any,
+    before: Any,
+    target: Any,
+    memory: Any,
+) -> Any:
+    """How far what is kept of the listed tokens reaches, and its last id there; 0 if all stay.
+
+    One-sided, −z stands for the distance.
+    """
+    keys, weights, logits = memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[LOGITS]
+    farthest = -np.inf
+    for place in range(count):
+        keys[place] = -logits[place] if one_sided else abs(logits[place] - centre)
+        farthest = max(farthest, keys[place])
+        logits[place] *= scale
+    weigh_entries(logits, count, reference * scale, weights)
+    key, token_id = weighted_cut(
+        keys,
+        weights,
+        memory.integers[IDS],
+        count,
+        before,
+        target,
+        -np.inf,
+        np.inf,
+        memory.integers[PLACES],
+        memory.doubles[HISTOGRAM],
+        memory.doubles[VALUES],
+    )
+    return min(key, farthest), token_id
+
+
+@compiled
+def find_bounds(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    centre: Any,
+    reference: Any,
+    scale: Any,
+    target: Any,
+    limit: Any,
+    keep_ties: Any,
+    memory: Any,
+) -> Any:
+    """The bounds [low, high] of the tokens nearest `centre`, and the last id that ties with `low`.
+
+    The nearest come first, then the lowest id; the set is the shortest that weighs `target`, where
+    a token weighs exp((z − reference) · scale). With `keep_ties` all that tie with the last stay.
+    A centre below the largest logit is rounded to float32, or float64 for such rows. Everything is
+    in units of the row.
+    """
+    rates = rates_of(scale)
+    zero, middle = as_real(row, reference), as_real(row, centre)
+    centre = np.float64(middle)
+    bottom, top = np.inf, largest_of_blocks(row, tail, block_max)
+    one_sided = centre >= top
+    if one_sided:
+        # Where the largest logits suffice, as in a row of ties, there is nothing to search.
+        weight = 1.0 if scale == 0.0 else math.exp((top - reference) * scale)
+        if count_between(row, tail, top, top) * weight >= target:
+            bottom = top
+    if bottom == np.inf:
+        bottom, _ = extremes(row, tail, -np.inf, np.inf)
+    near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
+    everyone: Any = np.int64(len(row))
+    step = _STEP if block_count(row, tail) >= 8 * _STEP else 1
+    for _ in range(_NARROWINGS):
+        if bottom == top or near == far:
+            break
+        _fill_histogram(row, tail, step, near, far, middle, zero, rates, memory)
+        first, last = _boundary(memory.doubles[HISTOGRAM], before, target, _DOUBT * (step > 1))
+        if step == 1 and last < 0:
+            return -np.inf, np.inf, everyone
+        # The edges are widened by rounding's worth.
+        width = (far - near) / BINS
+        inner = max(near + (first - 1.001) * width - abs(near) * SLACK, 0.0)
+        outer = near + ((last if last >= 0 else BINS) + 0.001) * width + abs(far) * SLACK
+        least, most = np.float32(inner), np.float32(outer)
+        inside, between = _weigh(row, tail, middle, least, most, zero, rates)
+        if step > 1 and not inside < target <= inside + between:
+            step = 1
+            continue
+        before = min(inside, target * (1.0 - 1e-15))
+        count = _list(row, tail, middle, least, most, limit, memory)
+        if count > 0:
+            key, token_id = _cut(count, centre, reference, scale, one_sided, before, target, memory)
+            if one_sided:
+                return -key, np.inf, everyone if keep_ties else token_id
+            return centre - key, centre + key, everyone
+        if outer - inner >= far - near:
+            if step == 1:
+                break
+            step = 1
+            continue
+        near, far = inner, outer
+        if one_sided:
+            bottom, top = extremes(row, tail, centre - far, centre - near)
+            near, far = centre - top, centre - bottom
+            if bottom == top:
+                before, _ = _weigh(row, tail, middle, np.float32(near), most, zero, rates)
+    if not one_sided:
+        return centre - far, centre + far, everyone
+    if keep_ties or bottom < top:
+        return bottom, np.inf, everyone
+    weight = 1.0 if scale == 0.0 else math.exp(max((bottom - reference) * scale, -700.0))
+    wanted = max(math.ceil((target - before) / weight), 1.0)
+    if wanted > count_between(row, tail, bottom, bottom):
+        return bottom, np.inf, everyone
+    return bottom, np.inf, nth_equal(row, tail, bottom, np.int64(wanted))
