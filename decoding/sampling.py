@@ -149,7 +149,7 @@ class BatchSampler:
         """As a call, but only the token ids: what describes them is not computed."""
         result, failed = self._step(logits, history, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
-        if result.rows["status"].any():
+        if any(result.rows["status"].tolist()):
             for index, row in enumerate(result.rows.tolist()):
                 if row[0] != OK:
                     drawn[index] = self._error(index, row, history)

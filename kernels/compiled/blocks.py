@@ -246,14 +246,14 @@ def count_above_block(_context: Any, row: Any, start: Any, stop: Any, bound: Any
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, stop, bound = arguments
-        bounds = splat(builder, bound, LANES)
+        bounds = splat(builder, bound, SCAN_LANES)
 
         def body(index: Any, totals: list[Any]) -> list[Any]:
-            bits = load(context, builder, signature.args[0], array, index, LANES)
+            bits = load(context, builder, signature.args[0], array, index, SCAN_LANES)
             larger = widen(bits, row.dtype).compare(">", bounds).convert("sext", INT32)
             return [(Vector(builder, totals[0]) - larger).value]
 
-        [count] = loop(builder, start, stop, LANES, [zeros(INT32, LANES)], body)
+        [count] = loop(builder, start, stop, SCAN_LANES, [zeros(INT32, SCAN_LANES)], body)
         return sum_of(Vector(builder, count))
 
     return types.int32(row, start, stop, real), generate

@@ -38,8 +38,10 @@ from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
 
 _STEP = 8
-_DOUBT = 0.015
-"""By how much of the mass a sample's histogram may be wrong before all blocks are asked."""
+_DOUBT, _MORE_DOUBT = 0.015, 0.12
+"""By how much of the mass a sample's histogram may be wrong, before all blocks are asked."""
+_MOST_LISTED = 8192
+"""Where more tokens lie between the edges, these are moved first."""
 _NARROWINGS = 40
 
 
@@ -100,6 +102,19 @@ def _boundary(histogram: Any, before: Any, target: Any, doubt: Any) -> Any:
 
 
 @compiled
+def _count(row: Any, tail: Any, centre: Any, inner: Any, outer: Any) -> Any:
+    """How many tokens there are from `inner` to `outer`."""
+    whole = len(row) // len(tail) * len(tail)
+    count = 0
+    for start in range(0, block_count(row, tail) * len(tail), 32):
+        if start < whole:
+            count += bit_count(mask_within(row, start, centre, inner, outer))
+        else:
+            count += bit_count(mask_within(tail, start - whole, centre, inner, outer))
+    return count
+
+
+@compiled
 def _weigh(
     row: Any, tail: Any, centre: Any, inner: Any, outer: Any, reference: Any, rates: Any
 ) -> Any:
@@ -107,6 +122,10 @@ def _weigh(
     size = len(tail)
     rate, lowest = rates
     inside, between = 0.0, 0.0
+    if rate == 0.0:
+        below = np.nextafter(inner, np.float32(-1.0))
+        inside = np.float64(_count(row, tail, centre, np.float32(0.0), below))
+        return inside, np.float64(_count(row, tail, centre, inner, outer))
     for block in range(block_count(row, tail)):
         start = block * size
         if start + size <= len(row):
@@ -126,6 +145,8 @@ def _weigh(
 def _list(row: Any, tail: Any, centre: Any, inner: Any, outer: Any, limit: Any, memory: Any) -> Any:
     """The tokens from `inner` to `outer`, into ids and logits; −1 if more than `limit`."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    if _count(row, tail, centre, inner, outer) > limit:
+        return -1
     whole = len(row) // len(tail) * len(tail)
     count = 0
     for start in range(0, block_count(row, tail) * len(tail), 32):
@@ -133,8 +154,6 @@ def _list(row: Any, tail: Any, centre: Any, inner: Any, outer: Any, limit: Any, 
             mask = mask_within(row, start, centre, inner, outer)
         else:
             mask = mask_within(tail, start - whole, centre, inner, outer)
-        if count + 32 > limit and count + bit_count(mask) > limit:
-            return -1
         while mask != 0:
             token_id = start + trailing_zeros(mask)
             mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
@@ -215,12 +234,13 @@ def find_bounds(
         bottom, _ = extremes(row, tail, -np.inf, np.inf)
     near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
     everyone: Any = np.int64(len(row))
-    step = _STEP if block_count(row, tail) >= 8 * _STEP else 1
+    step, doubt = (_STEP, _DOUBT) if block_count(row, tail) >= 8 * _STEP else (1, 0.0)
+    limit = min(limit, _MOST_LISTED)
     for _ in range(_NARROWINGS):
         if bottom == top or near == far:
             break
         _fill_histogram(row, tail, step, near, far, middle, zero, rates, memory)
-        first, last = _boundary(memory.doubles[HISTOGRAM], before, target, _DOUBT * (step > 1))
+        first, last = _boundary(memory.doubles[HISTOGRAM], before, target, doubt)
         if step == 1 and last < 0:
             return -np.inf, np.inf, everyone
         # The edges are widened by rounding's worth.
@@ -230,7 +250,7 @@ def find_bounds(
         least, most = np.float32(inner), np.float32(outer)
         inside, between = _weigh(row, tail, middle, least, most, zero, rates)
         if step > 1 and not inside < target <= inside + between:
-            step = 1
+            step, doubt = (_STEP, _MORE_DOUBT) if doubt == _DOUBT else (1, 0.0)
             continue
         before = min(inside, target * (1.0 - 1e-15))
         count = _list(row, tail, middle, least, most, limit, memory)
@@ -242,9 +262,9 @@ def find_bounds(
         if outer - inner >= far - near:
             if step == 1:
                 break
-            step = 1
+            step, doubt = (1, 0.0) if doubt == 0.0 else (step, 0.0)
             continue
-        near, far = inner, outer
+        near, far, doubt = inner, outer, 0.0
         if one_sided:
             bottom, top = extremes(row, tail, centre - far, centre - near)
             near, far = centre - top, centre - bottom

@@ -22,6 +22,8 @@ from decoding.kernels.compiled.passes import (
 )
 from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest
 
+_SHARES = (0.2, 0.6)
+"""How much of the mass that is not needed is taken in, since a sample says what is."""
 _FIRST_RANK = 256
 _STEP = 8
 _FEW = 4096
@@ -93,16 +95,18 @@ def collect_largest(
 ) -> Any:
     """A set that holds the k largest logits and every tie with the k-th; returns its size.
 
-    The k-th largest block maximum is a lower bound of the k-th largest logit. −1 where the set has
-    more than `limit`, touched tokens aside.
+    The k-th largest block maximum is a lower bound of the k-th largest logit: about k blocks have
+    logits above it, and where more tokens are not below it, they tie with it. −1 where these are
+    many, or the set has more than `limit`, touched tokens aside.
     """
     blocks = block_count(row, tail)
     rank = k + min(touched_count, 8 + k // 4)
     while True:
-        low = -np.inf
+        low, most = -np.inf, limit
         if rank < blocks:
             low = _bound_of_rank(block_max, blocks, rank, values) * scale
-        count = collect(row, tail, block_max, scale, low, np.inf, limit, 1, slot, ids, logits, 0)
+            most = min(limit, 64 * (rank + rank // 4 + 16))
+        count = collect(row, tail, block_max, scale, low, np.inf, most, 1, slot, ids, logits, 0)
         if count < 0:
             return -1
         count = append_touched(touched_ids, touched, touched_count, low, np.inf, ids, logits, count)
@@ -226,23 +230,27 @@ def collect_nearest(
             _add_to_histogram(
                 logits, weights, count, centre, reach, rest, np.float64(_STEP), histogram
             )
-            wanted, _ = boundary_bin(histogram, BINS, target + 0.2 * (total - target), 0.0)
-            guess = reach if wanted < 0 else (wanted + 1) / min(BINS / reach, 1e300)
-            count = collect(
-                row,
-                tail,
-                block_max,
-                scale,
-                centre - guess,
-                centre + guess,
-                limit,
-                1,
-                slot,
-                ids,
-                logits,
-                0,
-            )
-            if count >= 0:
+            for share in _SHARES:
+                wanted, _ = boundary_bin(histogram, BINS, target + share * (total - target), 0.0)
+                if wanted < 0:
+                    break
+                guess = (wanted + 1) / min(BINS / reach, 1e300)
+                count = collect(
+                    row,
+                    tail,
+                    block_max,
+                    scale,
+                    centre - guess,
+                    centre + guess,
+                    limit,
+                    1,
+                    slot,
+                    ids,
+                    logits,
+                    0,
+                )
+                if count < 0:
+                    break
                 found, _ = weigh_entries(logits, count, largest, weights)
                 if found >= target:
                     return count, guess

@@ -16,7 +16,7 @@ import numpy as np
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.noise import contest_block, words_of_eight
 from decoding.kernels.compiled.passes import block_count, rates_of
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.scalars import as_real, trailing_zeros, value_at
 from decoding.kernels.randomness import (
     DISCARDED_BITS,
     MULTIPLIERS,
@@ -144,7 +144,7 @@ def draw_from_row(
     for block in range(block_count(row, tail)):
         start = block * size
         if start + size <= len(row):
-            hit, weight, first, smallest = contest_block(
+            hits, weight, first, smallest = contest_block(
                 row,
                 start,
                 start + size,
@@ -161,7 +161,7 @@ def draw_from_row(
                 weights,
             )
         else:
-            hit, weight, first, smallest = contest_block(
+            hits, weight, first, smallest = contest_block(
                 tail,
                 0,
                 size,
@@ -180,19 +180,20 @@ def draw_from_row(
         least = min(least, smallest)
         total += np.float64(weight)
         moment += np.float64(first)
-        if not hit:
-            continue
-        for token_id in range(start, min(start + size, len(row))):
-            logit = value_at(row, token_id) * scale
-            if not logit > -np.inf or token_id == best:
-                continue
-            high = philox_word(token_id, position, _HIGH, seed)
-            weight = np.float64(weights[token_id - start])
-            if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit:
-                continue
-            rival = logit + gumbel(token_id, position, seed)
-            if rival > score or (rival == score and token_id < best):
-                best, score = np.int64(token_id), rival
-                limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
+        while hits != 0:
+            lane = trailing_zeros(hits)
+            hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
+            for token_id in range(start + lane, min(start + size, len(row)), 32):
+                logit = value_at(row, token_id) * scale
+                if not logit > -np.inf or token_id == best:
+                    continue
+                high = philox_word(token_id, position, _HIGH, seed)
+                weight = np.float64(weights[token_id - start])
+                if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit:
+                    continue
+                rival = logit + gumbel(token_id, position, seed)
+                if rival > score or (rival == score and token_id < best):
+                    best, score = np.int64(token_id), rival
+                    limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
     # A weight above the least there is belongs to a possible token.
     return best, total, moment * scale, least > np.float32(1.2e-38)

@@ -22,7 +22,7 @@ from decoding.kernels.program import Batch, assemble
 from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacity
 from decoding.kernels.vector.step import VectorKernel
 
-COMPACT_LIMIT = 32_768
+COMPACT_LIMIT = 16_384
 """The most candidates that are listed; above, a row stays whole."""
 
 _INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)

@@ -49,7 +49,9 @@ def contest_block(
     limit: Any,
     weights: Any,
 ) -> Any:
-    """Whether a token of a block may win a Gumbel-max, `weigh_block`'s sums, and the least w.
+    """Which tokens of a block may win a Gumbel-max, `weigh_block`'s sums, and the least w.
+
+    Of the first, bit i says it of some of the tokens i, i + 32, i + 64 ... of the block.
 
     With the high words h of the tokens, the first of which is token `first` (a multiple of 4):
     some (2³² − 1 − h) / 2 < w · limit. Leaves the weights w in `weights`, from 0 on.
@@ -94,12 +96,11 @@ def contest_block(
         nothing, none = zeros(FLOAT, LANES), ir.Constant(flags, 0)
         begin = [none, nothing, nothing, ones]
         hits, *sums, least = loop(builder, start, stop, tokens, begin, contest)
-        hit = builder.icmp_unsigned("!=", hits, none)
         smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
-        results = [hit, *(sum_of(Vector(builder, total)) for total in sums), smallest]
+        results = [hits, *(sum_of(Vector(builder, total)) for total in sums), smallest]
         return context.make_tuple(builder, signature.return_type, results)
 
-    result = types.Tuple((types.boolean, types.float32, types.float32, types.float32))
+    result = types.Tuple((types.uint32, types.float32, types.float32, types.float32))
     word, single = types.uint64, types.float32
     return result(
         row,

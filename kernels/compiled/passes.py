@@ -224,9 +224,11 @@ def upper_real(row: Any, bound: Any) -> Any:
 @compiled
 def is_hopeless(found: Any, looked_at: Any, row: Any, step: Any, limit: Any) -> Any:
     """Whether so many of the first tokens qualify that all that do would be far above a limit."""
-    if looked_at < 512 or 4 * found < 3 * looked_at:
+    if looked_at < 512:
         return False
-    return 3 * len(row) > 4 * step * limit
+    if found * len(row) > 4 * looked_at * step * limit:
+        return True
+    return 4 * found > 3 * looked_at and 3 * len(row) > 4 * step * limit
 
 
 @compiled

@@ -109,7 +109,7 @@ def offset(generator: np.random.Generator, width: int) -> Any:
 
 
 KINDS = (gaussian, zipf, tied, flat, neighbouring, denormal, huge, masked, lone, offset)
-WIDTHS = (1, 2, 255, 256, 257, 640, 1000, 4096)
+WIDTHS = (1, 2, 255, 256, 257, 640, 1000, 4096, 20_000)
 
 
 def random_pipeline(generator: np.random.Generator, width: int) -> Pipeline:
