@@ -115,6 +115,9 @@ def collect_top(
         0,
     )
     count = max(count, 0)
+    if nth == -np.inf:
+        # Fewer than n tokens are possible.
+        return count
     room = n + TIES_BEYOND_TOP_N - count
     return append_equal(
         row, tail, nth, nth * scale, room, memory.integers[IDS], memory.doubles[LOGITS], count

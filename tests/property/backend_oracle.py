@@ -129,6 +129,14 @@ def by_reference(
         parameters = nudged(instructions, 1.0 + direction)
         other = reference.run(moved.tolist(), parameters, prompt, generated)
         assume([z > -math.inf for z in other] == support)
+    if band > Precision().band:
+        # What is added may be less than a float32 can hold.
+        rounded = values.tolist()
+        for item in instructions:
+            rounded = reference.run(rounded, [item], prompt, generated)
+            with np.errstate(over="ignore"):
+                rounded = np.array(rounded, np.float32).astype(np.float64).tolist()
+        assume([z > -math.inf for z in rounded] == support)
     return result
 
 
