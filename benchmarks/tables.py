@@ -1,4 +1,4 @@
-"""README.md's tables, from `results/hot_loop.json` and `results/engine.json`.
+"""README.md's tables, from the files in `results/`.
 
 Rewrites what stands between the two markers. With `--print` it shows that instead.
 """
@@ -18,7 +18,7 @@ from benchmarks.workloads import MIXED, WORKLOADS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 README = ROOT / "README.md"
-FILES = ("hot_loop.json", "engine.json")
+FILES = ("hot_loop.json", "engine.json", "parts.json")
 
 _PEERS = {"llama_cpp": "llama.cpp", "transformers": "transformers", "mlx": "mlx-lm"}
 _DESCRIPTIONS = {
@@ -34,9 +34,17 @@ _LOOP = (
     "The whole loop, microseconds a token: parameters, history, text, stops, details and events,"
     " with a forward pass that costs nothing:"
 )
+_PARTS = (
+    "What bounds these: the passes over one such row, each alone. Whatever gives logprobs needs"
+    " Σ exp over the row. Whatever draws from all tokens also needs the noise of each, ten rounds"
+    " of Philox: a row that no truncation shortens, or one in which most tokens tie, costs that"
+    " much at least. A machine with wider vectors has shorter passes, the call stays what it is."
+)
 
 
-def render(hot_loop: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+def render(
+    hot_loop: Mapping[str, Any], engine: Mapping[str, Any], parts_of_step: Mapping[str, Any]
+) -> str:
     """All that stands between the markers."""
     figures = Figures(hot_loop["rows"])
     parts = [_machine(hot_loop["machine"])]
@@ -45,7 +53,7 @@ def render(hot_loop: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
         batches = _batches(figures, place)
         if batches:
             parts += ["Microseconds a row in batches of the same; `mixed` has other rows:", batches]
-    parts += [_LOOP, _loop(engine["rows"])]
+    parts += [_LOOP, _loop(engine["rows"]), _PARTS, _passes(parts_of_step["rows"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -143,6 +151,13 @@ def _loop(rows: Sequence[Mapping[str, Any]]) -> str:
             ]
             for row in rows
         ],
+    )
+
+
+def _passes(rows: Sequence[Mapping[str, Any]]) -> str:
+    return _table(
+        ["part", "µs", "× floor"],
+        [[row["part"], _number(row["us"]), _number(row["x_floor"])] for row in rows],
     )
 
 

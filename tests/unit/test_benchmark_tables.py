@@ -61,6 +61,11 @@ ENGINE = {
     "machine": MACHINE,
     "rows": [{"batch": 32, "chain": True, "us_per_token": 60.26, "us_around_sampler": 30.0}],
 }
+PARTS = {
+    "machine": MACHINE,
+    "vocab": 1000,
+    "rows": [{"part": "floor", "us": 1.5, "spread": 0.1, "x_floor": 1.0}],
+}
 EXPECTED = """\
 Measured on 2026-01-02 at abcdef0: A processor, 1 thread, float32, medians; Python 3.11.7,\
  NumPy 2.4.6, numba 0.68.1, transformers 5.24.0.
@@ -85,11 +90,20 @@ The whole loop, microseconds a token: parameters, history, text, stops, details 
 | batch | parameters | in all | around the sampler |
 | --- | ---: | ---: | ---: |
 | 32 | sampling chain | 60 | 30 |
+
+What bounds these: the passes over one such row, each alone. Whatever gives logprobs needs\
+ Σ exp over the row. Whatever draws from all tokens also needs the noise of each, ten rounds\
+ of Philox: a row that no truncation shortens, or one in which most tokens tie, costs that\
+ much at least. A machine with wider vectors has shorter passes, the call stays what it is.
+
+| part | µs | × floor |
+| --- | ---: | ---: |
+| floor | 1.5 | 1.0 |
 """
 
 
 def test_the_tables_of_a_small_result() -> None:
-    assert render(HOT_LOOP, ENGINE) == EXPECTED
+    assert render(HOT_LOOP, ENGINE, PARTS) == EXPECTED
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:

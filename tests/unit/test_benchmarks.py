@@ -236,3 +236,17 @@ def test_goals_are_met_or_not_or_not_measured() -> None:
     slowest = found["slowest, × gaussian, 128,256 tokens", "flat"]
     assert (slowest.value, slowest.met) == (3.1, False)
     assert found["most memory a step, bytes a token", "gaussian"].met is True
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_step_are_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("numba")
+    from benchmarks import parts
+
+    path = tmp_path / "parts.json"
+    assert parts.main(["--vocab", "3000", "--seconds", "0.001", "--json", str(path)]) == 0
+    written = json.loads(path.read_text("utf-8"))
+    shown = [line.partition("  ")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [row["part"] for row in written["rows"]] == shown
+    assert all(row["us"] > 0.0 for row in written["rows"])
+    assert parts.parts(np.zeros(3000, np.float32))[0].is_right(0.0)
