@@ -12,6 +12,7 @@ from decoding.processors.temperature import Temperature
 from decoding.processors.top_k import TopK
 from decoding.processors.top_p import TopP
 from decoding.processors.typical_p import TypicalP
+from decoding.processors.watermark import Watermark
 
 __all__ = [
     "Bitmask",
@@ -25,4 +26,5 @@ __all__ = [
     "TopK",
     "TopP",
     "TypicalP",
+    "Watermark",
 ]
