@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +30,14 @@ def mt19937_words(seed: int, count: int) -> NDArray[np.uint32]:
 def shuffled_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
     """The first `count` entries of the permutation of `size` items, in its order."""
     words = mt19937_words(seed, min(count, size - 1))
-    compiled = _compiled()
-    if compiled is not None:
-        first: NDArray[np.int32] = compiled(words, size)
+    partners = _partners(words, size)
+    swap = _compiled()
+    if swap is not None:
+        order = np.arange(size, dtype=np.int32)
+        swap(order, partners)
+        first = order[: len(partners)]
     else:
-        order = list(range(size))
-        for place, other in enumerate(_partners(words, size).tolist()):
-            order[place], order[other] = order[other], order[place]
-        first = np.array(order[: len(words)], np.int32)
+        first = _first_of_list(partners.tolist(), size)
     if count < size:
         return first
     # The last item has nobody left to swap with.
@@ -73,10 +72,31 @@ def _partners(words: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
     return partners
 
 
+def _first_of_list(partners: list[int], size: int) -> NDArray[np.int32]:
+    """What `_swap` leaves in front; Python is quicker with its own lists than with arrays."""
+    order = list(range(size))
+    for place, other in enumerate(partners):
+        order[place], order[other] = order[other], order[place]
+    return np.array(order[: len(partners)], np.int32)
+
+
+def _swap(order: NDArray[np.int32], partners: NDArray[np.int64]) -> None:
+    """The steps one by one, in place."""
+    for place in range(len(partners)):
+        other = partners[place]
+        order[place], order[other] = order[other], order[place]
+
+
 @cache
-def _compiled() -> Callable[..., Any] | None:
+def _compiled() -> Callable[..., None] | None:
+    """`_swap` as machine code, which is kept on disk where it can be; None without Numba."""
     try:
-        from decoding.watermark.compiled import shuffled_prefix as compiled
+        from numba import njit
     except ImportError:
         return None
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        compiled: Callable[..., None] = njit(cache=True, **options)(_swap)
+    except RuntimeError:  # there is no folder to keep it in
+        compiled = njit(**options)(_swap)
     return compiled

@@ -8,7 +8,7 @@ import math
 def binomial_tail(successes: int, trials: int, share: float) -> float:
     """P(X >= successes) for X ~ Binomial(trials, share); share in (0, 1).
 
-    >>> binomial_tail(2, 3, 0.5)
+    >>> round(binomial_tail(2, 3, 0.5), 12)
     0.5
     """
     if successes <= 0:
