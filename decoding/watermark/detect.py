@@ -1,14 +1,17 @@
 """Is a text watermarked by a green-list scheme? Counting, and what the count is worth.
 
 The question a p-value answers: in how many texts that know nothing of the key would as many tokens
-be green? Where each counted n-gram is another one, their colours under a random key are independent
-but for the lists' fixed length, so the count is binomial, and
+be green? A token's colour is a coin tossed by its seed, itself and the key. Where each coin counts
+once, the colours under a random key are independent but for the lists' fixed length, so the count
+is binomial, and
 
     flagging a text where p_value <= α flags at most a share α of unmarked texts.
 
 The normal score z says the same less exactly: of 200 tokens, z > 4 promises 3 · 10⁻⁵ and flags
 6 · 10⁻⁵ at γ = ¼; `false_positive_rate` gives the true one. A repeated n-gram is the same coin
 again, not another toss: counted each time, repetitive text is flagged far more often than stated.
+So are two n-grams whose windows have one seed, as those of `MinHash` often do: others that count
+each n-gram once count them twice.
 """
 
 from __future__ import annotations
@@ -79,8 +82,8 @@ class Detector:
 
     scheme: that of the embedding; δ does not matter.
     vocab_size: the one of the embedding: `Watermark.vocab_size`, or the width of the logits.
-    counts_repeats: whether an n-gram counts each time, as in transformers by default. The p-value
-        then holds only for texts that repeat nothing.
+    counts_repeats: whether a token whose seed and id occurred before counts again, as in
+        transformers by default. The p-value then holds only for texts that repeat nothing.
     """
 
     scheme: Scheme
@@ -103,18 +106,13 @@ class Detector:
         for size in window_sizes:
             require("window_sizes", size, size >= 1, ">= 1")
         known = list(contexts(token_ids, self.scheme.context_width, prompt))
-        ngrams = [
-            None if context is None else (*context, int(token))
+        coins = [
+            None if context is None else (self.scheme.seed(context, int(token)), int(token))
             for context, token in zip(known, token_ids, strict=True)
         ]
-        counted = (
-            [ngram is not None for ngram in ngrams]
-            if self.counts_repeats
-            else list(first_time(ngrams))
-        )
         colours = tuple(
-            self._colours(ngram) if counts and ngram is not None else None
-            for ngram, counts in zip(ngrams, counted, strict=True)
+            self._colours(*coin) if coin and (self.counts_repeats or is_new) else None
+            for coin, is_new in zip(coins, first_time(coins), strict=True)
         )
         scored = len(colours) - colours.count(None)
         green = colours.count(True)
@@ -159,7 +157,7 @@ class Detector:
 
 
 class Colours:
-    """The colours of n-grams, the latest of them remembered."""
+    """The colours of tokens under seeds, the latest of them remembered."""
 
     __slots__ = ("_cached", "scheme", "vocab_size")
 
@@ -167,9 +165,9 @@ class Colours:
         self.scheme, self.vocab_size = scheme, vocab_size
         self._cached = lru_cache(maxsize=_COLOURS_KEPT)(self._colour)
 
-    def __call__(self, ngram: tuple[int, ...]) -> bool:
-        """Whether the last token of an n-gram is green after the others."""
-        return self._cached(self.scheme.seed(ngram[:-1], ngram[-1]), ngram[-1])
+    def __call__(self, seed: int, token_id: int) -> bool:
+        """Whether a token is green under a seed."""
+        return self._cached(seed, token_id)
 
     def _colour(self, seed: int, token_id: int) -> bool:
         scheme = self.scheme
@@ -196,8 +194,8 @@ def detect(  # noqa: PLR0913 -- what is optional has a name
     window_sizes: look for the greenest stretch of these sizes too: a marked passage in a longer
         text.
 
-    Other arguments as for `Detector`; `z` equals that of transformers' detector where repeats are
-    counted as there. Raises `ParameterError` for a size outside its range.
+    Other arguments as for `Detector`; `z` equals that of transformers' detector where repeats
+    count. Raises `ParameterError` for a size outside its range.
     Source: arXiv:2301.10226, section 3; arXiv:2306.04634 for repeats and windows.
 
     >>> from decoding.watermark.presets import lefthash
