@@ -25,7 +25,7 @@ LAYERS = (
     ("sequences", "transcript request generation"),
     ("engine", "engine generate"),
     ("front", "decoding"),
-    ("shell", "cli_flags cli"),
+    ("shell", "cli_flags cli_watermark cli"),
 )
 TESTING = "decoding.testing"
 """May import anything; nothing imports it."""

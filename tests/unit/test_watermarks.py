@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from decoding.errors import ParameterError
+from decoding.generate import generate
 from decoding.history import History
 from decoding.kernels.program import Opcode
+from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Fused, chain, pipeline_of
 from decoding.processors import (
@@ -231,6 +233,23 @@ class TestRequests:
     def test_without_a_known_width_it_is_that_of_the_logits(self) -> None:
         first = pipeline_of(self.PARAMETERS).processors[0]
         assert first == Watermark(tgi())
+
+    @pytest.mark.parametrize("width", [None, 300])
+    def test_generated_text_is_found_whatever_the_batch(self, width: int | None) -> None:
+        def forward(sequences: list[list[int]]) -> Any:
+            seeds = [sum(sequence) for sequence in sequences]
+            return np.stack([np.random.default_rng(seed).standard_normal(300) for seed in seeds])
+
+        model = LanguageModel(forward=forward, logits_width=width)
+        marked = GenerationParameters(watermark=True, max_new_tokens=60, temperature=0.9, seed=3)
+        plain = GenerationParameters(max_new_tokens=70, temperature=0.9, seed=3)
+        alone = generate(model, [5], marked)
+        together = generate(model, [[1, 2, 3, 4], [5], [5]], [plain, marked, plain])
+        assert together[1] == alone
+        scheme = tgi()
+        assert detect([token.id for token in alone.tokens], scheme, 300).p_value < 1e-6
+        for unmarked in (together[0], together[2]):
+            assert detect([token.id for token in unmarked.tokens], scheme, 300).p_value > 1e-3
 
     def test_the_defaults_are_tgis_and_the_environment_may_change_them(
         self, monkeypatch: pytest.MonkeyPatch
