@@ -25,11 +25,12 @@ class GumbelWatermark:
     scheme: key and width; no value is neutral. `decoding.watermark.detect_gumbel` with the same
         scheme finds the mark in the text.
 
-    logits: `(batch, vocab)` float; what stays is untouched. Ties: the lowest id. A row is left as
-    it is where it has fewer tokens, prompt included, than `scheme.context_width`, and where the
-    context has already drawn one of its generated tokens: else the same words would come again,
-    for ever. Source: Aaronson 2022, "My AI safety lecture for UT Effective Altruism"; Kuditipudi et
-    al. 2023, arXiv:2307.15593.
+    logits: `(batch, vocab)` float; what stays is untouched, and what is −inf costs nothing. Ties:
+    the lowest id. A row is left as it is where it has fewer tokens, prompt included, than
+    `scheme.context_width`, and where the context has already drawn one of its generated tokens:
+    else the same words would come again, for ever. Source: Aaronson 2022, "My AI safety lecture for
+    UT Effective Altruism"; Kuditipudi et al. 2023, "Robust Distortion-free Watermarks for Language
+    Models", arXiv:2307.15593.
     """
 
     scheme: GumbelScheme
@@ -43,25 +44,25 @@ class GumbelWatermark:
     vocabulary_blind: ClassVar[bool] = False
 
     def __call__(self, logits: Logits, history: History) -> Logits:
-        kept = np.stack(
-            [
-                self._kept(row, history.row(index), len(history.generated(index)))
-                for index, row in enumerate(logits.astype(np.float64))
-            ]
-        )
-        return np.where(kept, logits, -np.inf).astype(logits.dtype, copy=False)
+        result = logits.copy()
+        for index, row in enumerate(logits):
+            alive = np.flatnonzero(row > -np.inf)
+            context = self._context(history.row(index), len(history.generated(index)))
+            if context is None or len(alive) == 0:
+                continue
+            scores = row[alive].astype(np.float64) + self.scheme.noise(context, alive)
+            kept = alive[scores.argmax()]
+            result[index] = -np.inf
+            result[index, kept] = row[kept]
+        return result
 
-    def _kept(
-        self, row: NDArray[np.float64], token_ids: NDArray[np.int32], generated: int
-    ) -> NDArray[np.bool_]:
+    def _context(self, token_ids: NDArray[np.int32], generated: int) -> list[int] | None:
+        """The tokens that address a row's noise; None where it is left as it is."""
         width = self.scheme.context_width
         if len(token_ids) < width:
-            return np.ones(len(row), np.bool_)
+            return None
         contexts = np.lib.stride_tricks.sliding_window_view(token_ids, width)
         # The last is this step's; as many before it as there are generated tokens drew those.
         drew = contexts[-1 - generated : -1] if generated < len(contexts) else contexts[:-1]
-        if (drew == contexts[-1]).all(axis=1).any():
-            return np.ones(len(row), np.bool_)
-        scores = row + self.scheme.noise(contexts[-1].tolist(), len(row))
-        kept: NDArray[np.bool_] = np.arange(len(row)) == scores.argmax()
-        return kept
+        latest: list[int] = contexts[-1].tolist()
+        return None if (drew == contexts[-1]).all(axis=1).any() else latest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,26 +44,31 @@ class SynthIdWatermark:
     vocabulary_blind: ClassVar[bool] = False
 
     def __call__(self, logits: Logits, history: History) -> Logits:
-        return dense.edit(logits, lambda index, row: self._play(row, history.generated(index)))
+        result = logits.copy()
+        for index, row in enumerate(logits):
+            alive = np.flatnonzero(row > -np.inf)
+            context = self._context(history.generated(index))
+            if context is not None and len(alive) > 0:
+                played = self._play(row[alive].astype(np.float64), alive, context)
+                result[index, alive] = dense.narrow(played, logits.dtype)
+        return result
 
-    def _play(self, row: NDArray[np.float64], generated: NDArray[np.int32]) -> NDArray[np.float64]:
-        alive = np.flatnonzero(row > -np.inf)
-        context = self._context(generated)
-        if context is None or len(alive) == 0:
-            return row
-        weights = np.exp(row[alive] - row[alive].max())
+    def _play(
+        self, row: NDArray[np.float64], token_ids: NDArray[np.int64], context: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """The logits of some tokens, all of them possible, after every layer."""
+        weights = np.exp(row - row.max())
         probs = weights / weights.sum()
-        change = np.zeros(len(alive))
-        for layer in self.scheme.layers(context, alive):
-            # What is left of 1 without the mass of the winners; summed, so that it is never < 0.
-            losing = probs[layer == 0].sum()
-            with np.errstate(divide="ignore"):
-                change += np.log(layer + losing)
-            probs = probs * (layer + losing)
+        change = np.zeros(len(row))
+        for layer in self.scheme.layers(context, token_ids):
+            lost = layer == 0
+            # 1 − the mass of the winners; summed, so that it has all its digits and is never < 0.
+            losing = float(probs @ lost)
+            least = math.log(losing) if losing > 0.0 else -math.inf
+            change += np.where(lost, least, math.log1p(losing))
+            probs *= np.where(lost, losing, 1.0 + losing)
             probs /= probs.sum()
-        played = row.copy()
-        played[alive] += change
-        return played
+        return row + change
 
     def _context(self, generated: NDArray[np.int32]) -> NDArray[np.int64] | None:
         """The hash of the row's context; None where it is not to be marked."""

@@ -28,8 +28,8 @@ from decoding.watermark.prf import (
     UNIFORM_HIGH,
     UNIFORM_LOW,
     context_hash,
-    row_words,
     token_word,
+    words_at,
 )
 from decoding.watermark.tails import gamma_tail
 
@@ -52,11 +52,11 @@ class GumbelScheme:
         require("key", self.key, 0 <= self.key < KEY_RANGE, "in [0, 2**64)")
         require("context_width", self.context_width, self.context_width >= 1, ">= 1")
 
-    def noise(self, context: Sequence[int], vocab_size: int) -> NDArray[np.float64]:
-        """−ln(−ln u) for every token after a context."""
+    def noise(self, context: Sequence[int], token_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        """−ln(−ln u) of some tokens, in ascending order, after a context."""
         seed = context_hash(context, self.key)
-        high = row_words(seed, vocab_size, UNIFORM_HIGH)
-        return gumbel(high << np.uint64(32) | row_words(seed, vocab_size, UNIFORM_LOW))
+        high = words_at(seed, token_ids, UNIFORM_HIGH)
+        return gumbel(high << np.uint64(32) | words_at(seed, token_ids, UNIFORM_LOW))
 
     def uniform(self, context: Sequence[int], token_id: int) -> float:
         """u of one token after a context."""

@@ -28,7 +28,6 @@ UNIFORM_LOW = 35
 KEY_RANGE = 2**64
 """Keys and hashes are 64-bit."""
 
-_CHUNK = 4096  # blocks at a time: what they need fits into a core's own cache
 _WORD = 0xFFFFFFFF
 
 
@@ -44,13 +43,17 @@ def context_hash(token_ids: Iterable[int], key: int) -> int:
 def row_words(seed: int, vocab_size: int, domain: int) -> NDArray[np.uint64]:
     """A 32-bit word for every token of a vocabulary."""
     count = (vocab_size + 3) // 4
-    chunks = [
-        philox4x32(
-            np.arange(first, min(first + _CHUNK, count), dtype=np.uint64), 0, 0, domain, seed
-        )
-        for first in range(0, count, _CHUNK)
-    ]
-    return np.concatenate(chunks).reshape(-1)[:vocab_size]
+    drawn = philox4x32(np.arange(count, dtype=np.uint64), 0, 0, domain, seed)
+    return drawn.reshape(-1)[:vocab_size]
+
+
+def words_at(seed: int, token_ids: NDArray[np.int64], domain: int) -> NDArray[np.uint64]:
+    """The 32-bit words of some tokens, in ascending order; where they are few it costs little."""
+    wanted = token_ids >> 2
+    first = np.concatenate(([True], wanted[1:] != wanted[:-1]))
+    drawn = philox4x32(wanted[first].astype(np.uint64), 0, 0, domain, seed)
+    words: NDArray[np.uint64] = drawn[np.cumsum(first) - 1, token_ids & 3]
+    return words
 
 
 def token_word(seed: int, token_id: int, domain: int) -> int:
