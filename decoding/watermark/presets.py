@@ -22,6 +22,7 @@ def tgi(environment: Mapping[str, str] = os.environ) -> Scheme:
     environment: `WATERMARK_GAMMA` and `WATERMARK_DELTA` take the place of these.
 
     TGI seeds the shorter rows of a batch with padding; here a row's own last token counts, always.
+    It takes no modulus, which matters only for products that torch refuses as a seed.
     Source: TGI 3.3.6, server/text_generation_server/utils/watermark.py.
 
     Raises:
