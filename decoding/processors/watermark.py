@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense
@@ -49,7 +48,7 @@ class Watermark:
 
     def __post_init__(self) -> None:
         if self.vocab_size is not None:
-            require("vocab_size", self.vocab_size, self.vocab_size >= 1, ">= 1, or None")
+            self.scheme.share(self.vocab_size)  # refuses a size that has no lists
         object.__setattr__(self, "_lists", GreenLists(self.scheme))
 
     def __call__(self, logits: Logits, history: History) -> Logits:
