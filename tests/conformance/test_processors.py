@@ -15,16 +15,44 @@ from decoding.processors import (
     Bitmask,
     BitmaskBias,
     FrequencyPenalty,
+    GumbelWatermark,
     LogitBias,
     MinP,
     PresencePenalty,
     RepetitionPenalty,
+    SynthIdWatermark,
     Temperature,
     TopK,
     TopP,
     TypicalP,
+    Watermark,
 )
 from decoding.testing import laws, strategies
+from decoding.watermark import (
+    ContextHash,
+    GumbelScheme,
+    LastToken,
+    Permuted,
+    Scheme,
+    SelfHash,
+    SynthId,
+    Thresholded,
+    TokenSum,
+)
+
+KEYS = st.integers(0, 2**64 - 1)
+SEEDINGS = st.one_of(
+    st.builds(kind, st.integers(1, 4)) for kind in (LastToken, TokenSum, ContextHash)
+) | st.just(SelfHash(1))
+SCHEMES = st.builds(
+    Scheme,
+    SEEDINGS,
+    st.floats(0.01, 0.99),
+    st.floats(-9, 9),
+    KEYS,
+    st.sampled_from([Permuted(), Thresholded()]),
+    st.integers(1, 50),
+)
 
 # One line a processor: how to make one from a vocabulary size, and its neutral values.
 CASES: dict[str, tuple[Any, list[Any]]] = {
@@ -55,6 +83,28 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
     "BitmaskBias": (
         lambda n: st.builds(BitmaskBias.of, st.sets(st.integers(0, n + 40)), st.floats(-9, 9)),
         [BitmaskBias.of([0, 1], 0.0)],
+    ),
+    "Watermark": (
+        lambda n: st.builds(Watermark, SCHEMES, st.none() | st.integers(1, n + 40)),
+        [Watermark(Scheme(LastToken(), delta=0.0)), Watermark(Scheme(SelfHash(), delta=0.0), 9)],
+    ),
+    "SynthIdWatermark": (
+        lambda _: st.builds(
+            SynthIdWatermark,
+            st.builds(
+                SynthId,
+                st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=9).map(tuple),
+                ngram_len=st.integers(2, 5),
+                table_size=st.integers(1, 5000),
+                history_size=st.integers(1, 9),
+                skips_first=st.booleans(),
+            ),
+        ),
+        [],
+    ),
+    "GumbelWatermark": (
+        lambda _: st.builds(GumbelScheme, KEYS, st.integers(1, 4)).map(GumbelWatermark),
+        [],
     ),
 }
 
@@ -88,7 +138,10 @@ def test_neutral_is_the_same_object(name: str, batch: tuple[Any, History]) -> No
         assert not [item for item in neutral.lower() if item.first < 10**6]
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"LogitBias", "Bitmask", "BitmaskBias"}))
+@pytest.mark.parametrize(
+    "name",
+    sorted(name for name in CASES if not name.endswith(("Bias", "Bitmask", "Watermark"))),
+)
 def test_an_all_masked_row_passes_through(name: str) -> None:
     dead = np.full((1, 5), -np.inf, np.float32)
     history = History.of([[1]], [[2]])
