@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from decoding.kernels.reference import processors
@@ -16,7 +17,7 @@ def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Row:
     if len(ordered) < 2:
         return logits
     steps = [math.log((i + 1) / i) for i in range(1, len(ordered))]
-    falls = [first - second for first, second in zip(ordered, ordered[1:], strict=False)]
+    falls = [first - second for first, second in itertools.pairwise(ordered)]
     slope = math.fsum(t * b for t, b in zip(steps, falls, strict=True)) / math.fsum(
         t * t for t in steps
     )

@@ -8,9 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 Row = list[float]
 
 
-def no_repeat_ngram(
-    logits: Row, source: Sequence[int], context: Sequence[int], size: int
-) -> Row:
+def no_repeat_ngram(logits: Row, source: Sequence[int], context: Sequence[int], size: int) -> Row:
     """Banned: every token that completes an n-gram of `source` after `context`."""
     prefix = tuple(context[len(context) - size + 1 :])
     if len(context) < size - 1:

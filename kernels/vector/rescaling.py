@@ -45,7 +45,9 @@ def length_decay(logits: Row, token_ids: NDArray[np.int64], factor: float, steps
     with np.errstate(over="ignore"):
         growth = min(np.power(factor, float(steps)), sys.float_info.max) - 1.0
         chosen = logits[token_ids]
-        changed = chosen + np.where(chosen > -np.inf, np.abs(chosen), 0.0) * growth
+        possible = chosen > -np.inf
+        changed = chosen + np.where(possible, np.abs(chosen), 0.0) * growth
+    largest = sys.float_info.max
     result = logits.copy()
-    result[token_ids] = np.minimum(changed, sys.float_info.max)
+    result[token_ids] = np.where(possible, np.clip(changed, -largest, largest), chosen)
     return result
