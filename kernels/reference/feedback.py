@@ -24,7 +24,8 @@ def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Row:
     if slope == 0.0:
         return logits
     excess = slope - 1.0
-    spread = 1.0 - len(logits) ** -excess
+    # 1 − n^−ε without the cancellation near ε = 0.
+    spread = -math.expm1(-excess * math.log(len(logits)))
     try:
         k = (2**mu * (excess / spread if spread else 1.0 / math.log(len(logits)))) ** (1 / slope)
     except OverflowError:
