@@ -58,7 +58,7 @@ class EncoderNoRepeatNgram:
     logits: `(batch, vocab)` float; what stays is untouched; ids beyond the width are ignored. A row
     can end empty. Raises `ParameterError` at construction. Source: transformers, where it is for
     encoder-decoder models (Roller et al. 2020, "Recipes for building an open-domain chatbot",
-    arXiv:2004.13637); with fewer than n − 1 tokens so far it looks at the wrong ones.
+    arXiv:2004.13637).
     """
 
     encoder_no_repeat_ngram_size: int
