@@ -13,6 +13,9 @@ from decoding.kernels.vector.distribution import entropy_terms, log_softmax
 Row = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+_FIRST_GUESS = 256
+_GROWTH = 8
+
 
 def epsilon_cutoff(logits: Row, epsilon: float) -> Mask:
     """p_i ≥ ε; the likeliest stay."""
@@ -28,18 +31,12 @@ def eta_cutoff(logits: Row, epsilon: float) -> Mask:
 
 def top_h(logits: Row, share: float, candidates: int) -> Mask:
     """Likeliest first, while the partial sum of −p ln p is ≤ share · H; the first stays."""
-    alive = np.flatnonzero(logits > -np.inf)
-    order = alive[np.argsort(-logits[alive], kind="stable")][:candidates]
     keep = np.zeros(len(logits), np.bool_)
-    if share < 1.0 and len(order):
-        logprobs = log_softmax(logits[order])
-        sums = np.cumsum(entropy_terms(logprobs))
-        # Where p is 0 in float64 the sum has stopped growing, which says nothing about the token.
-        stays = (sums <= share * sums[-1]) & (np.exp(logprobs) > 0.0)
-        stays[0] = True
-        order = order[stays]
-    keep[order] = True
-    return keep
+    pool = _likeliest(logits, candidates) if candidates < len(logits) else None
+    row = logits if pool is None else logits[pool]
+    kept = _entropy_prefix(row, share)
+    keep[kept if pool is None else pool[kept]] = True
+    return keep & (logits > -np.inf)
 
 
 def top_n_sigma(logits: Row, n: float) -> Mask:
@@ -69,3 +66,34 @@ def xtc(logits: Row, threshold: float, exempt: NDArray[np.int64], minimum: int) 
 
 def _at_least(logits: Row, logprobs: Row, threshold: float) -> Mask:
     return ((logprobs >= threshold) | (logits == logits.max())) & (logits > -np.inf)
+
+
+def _entropy_prefix(logits: Row, share: float) -> NDArray[np.intp]:
+    """The places of the likeliest tokens that have the share of the entropy between them.
+
+    Only a growing part of the row is sorted: what is kept is often a few hundred of 10⁵ tokens.
+    """
+    if share == 1.0 or logits.max() == -np.inf:
+        return np.arange(len(logits))
+    logprobs = log_softmax(logits)
+    terms = entropy_terms(logprobs)
+    budget = share * terms.sum()
+    guess = _FIRST_GUESS
+    while True:
+        order = _likeliest(logits, guess)
+        sums = np.cumsum(terms[order])
+        if guess >= len(logits) or sums[-1] > budget:
+            break
+        guess *= _GROWTH
+    # Where p is 0 in float64 the sum has stopped growing, which says nothing about the token.
+    stays = (sums <= budget) & (np.exp(logprobs[order]) > 0.0)
+    stays[0] = True
+    return order[stays]
+
+
+def _likeliest(logits: Row, count: int) -> NDArray[np.intp]:
+    """The places of the `count` largest, in order; ties by the lower place."""
+    pool = np.arange(len(logits))
+    if count < len(logits):
+        pool = np.flatnonzero(logits >= np.partition(logits, len(logits) - count)[-count])
+    return pool[np.argsort(-logits[pool], kind="stable")][:count]

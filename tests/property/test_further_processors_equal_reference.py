@@ -306,3 +306,20 @@ def test_suffix_matches_equal_brute_force(tokens: list[int], limit: int) -> None
 
     want = [*(matches(place) for place in range(len(tokens) - 1)), 0]
     assert vector_sequences.suffix_matches(np.array(tokens, np.int32), limit).tolist() == want
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    share=st.sampled_from([0.05, 0.3, 0.6, 0.9, 0.99]),
+    candidates=st.none() | st.integers(1, 2000),
+    grid=st.sampled_from([0.0, 0.25]),
+)
+def test_top_h_of_wide_rows(seed: int, share: float, candidates: int | None, grid: float) -> None:
+    # Wider than what is sorted at first, so that the search has to grow.
+    row = 0.5 * np.random.default_rng(seed).standard_normal(1500)
+    row = np.round(row / grid) * grid if grid else row
+    wants = [cutoffs.top_h(row.tolist(), share + move, candidates) for move in (-1e-9, 0.0, 1e-9)]
+    supports = [[z > -math.inf for z in want] for want in wants]
+    assume(supports[0] == supports[1] == supports[2])
+    got = TopH(share, candidates)(row[np.newaxis], History.empty(1))[0]
+    assert (got > -math.inf).tolist() == supports[1]
