@@ -15,28 +15,49 @@ from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     BitmaskBias,
+    Dry,
+    DynamicTemperature,
+    EncoderRepetitionPenalty,
+    EpsilonCutoff,
+    EtaCutoff,
     FrequencyPenalty,
     LogitBias,
     MinP,
     PresencePenalty,
     RepetitionPenalty,
+    Scoped,
+    SequenceBias,
     Temperature,
+    TopH,
     TopK,
+    TopNSigma,
     TopP,
     TypicalP,
     Watermark,
+    Xtc,
 )
 from decoding.typing import Processor
 
-_MASS_RULES = (TopP, TypicalP, MinP)
-_TRUNCATIONS = (TopK, *_MASS_RULES)
-_EDITS = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias, BitmaskBias)
+_TEMPERATURES = (Temperature, DynamicTemperature)
+_MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
+_TRUNCATIONS = (TopK, TopNSigma, *_MASS_RULES)
+_EDITS = (
+    RepetitionPenalty,
+    EncoderRepetitionPenalty,
+    FrequencyPenalty,
+    PresencePenalty,
+    Scoped,
+    Dry,
+    LogitBias,
+    SequenceBias,
+    BitmaskBias,
+)
 
 _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
-    (_MASS_RULES, (Temperature,), "the truncation sees the distribution before the temperature"),
+    (_MASS_RULES, _TEMPERATURES, "the truncation sees the distribution before the temperature"),
     (_TRUNCATIONS, _EDITS, "the edit cannot reach the tokens that are gone already"),
-    ((Temperature,), _EDITS, "the edit acts on logits the temperature has already scaled"),
-    ((Watermark,), (Temperature,), "the temperature divides the watermark's bias as well"),
+    (_TEMPERATURES, _EDITS, "the edit acts on logits the temperature has already scaled"),
+    ((Watermark,), _TEMPERATURES, "the temperature divides the watermark's bias as well"),
 )
 
 
