@@ -1,4 +1,4 @@
-"""The `decoding` command: generate text, fetch a model, tell what is installed.
+"""The `decoding` command: generate text, detect watermarks, fetch a model, tell what is installed.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
 1 generation or its surroundings failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from decoding._version import __version__
 from decoding.cache import cache_folder
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
+from decoding.cli_watermark import add_watermark
 from decoding.details import StreamEvent
 from decoding.errors import DecodingError, ParameterError, ShapeError, UnsupportedFeatureError
 from decoding.generate import generate, stream
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_generate(commands)
+    add_watermark(commands)
     _add_fetch(commands)
     _add_info(commands)
     return parser

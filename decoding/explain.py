@@ -15,26 +15,49 @@ from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     BitmaskBias,
+    Dry,
+    DynamicTemperature,
+    EncoderRepetitionPenalty,
+    EpsilonCutoff,
+    EtaCutoff,
     FrequencyPenalty,
     LogitBias,
     MinP,
     PresencePenalty,
     RepetitionPenalty,
+    Scoped,
+    SequenceBias,
     Temperature,
+    TopH,
     TopK,
+    TopNSigma,
     TopP,
     TypicalP,
+    Watermark,
+    Xtc,
 )
 from decoding.typing import Processor
 
-_MASS_RULES = (TopP, TypicalP, MinP)
-_TRUNCATIONS = (TopK, *_MASS_RULES)
-_EDITS = (RepetitionPenalty, FrequencyPenalty, PresencePenalty, LogitBias, BitmaskBias)
+_TEMPERATURES = (Temperature, DynamicTemperature)
+_MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
+_TRUNCATIONS = (TopK, TopNSigma, *_MASS_RULES)
+_EDITS = (
+    RepetitionPenalty,
+    EncoderRepetitionPenalty,
+    FrequencyPenalty,
+    PresencePenalty,
+    Scoped,
+    Dry,
+    LogitBias,
+    SequenceBias,
+    BitmaskBias,
+)
 
 _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
-    (_MASS_RULES, (Temperature,), "the truncation sees the distribution before the temperature"),
+    (_MASS_RULES, _TEMPERATURES, "the truncation sees the distribution before the temperature"),
     (_TRUNCATIONS, _EDITS, "the edit cannot reach the tokens that are gone already"),
-    ((Temperature,), _EDITS, "the edit acts on logits the temperature has already scaled"),
+    (_TEMPERATURES, _EDITS, "the edit acts on logits the temperature has already scaled"),
+    ((Watermark,), _TEMPERATURES, "the temperature divides the watermark's bias as well"),
 )
 
 
@@ -48,6 +71,8 @@ class Stage:
     entropy: after it, in nats.
     top_token_id, top_probability: the likeliest token after it.
     removes_runner_up: whether the second likeliest token of the raw row ends here.
+    green_mass: after it, of the tokens that the pipeline's first `Watermark` favours; None where
+        there is none.
     """
 
     processor: str
@@ -57,6 +82,7 @@ class Stage:
     top_token_id: int
     top_probability: float
     removes_runner_up: bool
+    green_mass: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +100,13 @@ class Explanation:
 
     def __str__(self) -> str:
         width = max(len(stage.processor) for stage in self.stages)
-        heads = "survivors  mass kept  entropy  likeliest"
-        lines = [f"{'stage':<{width}}  {heads}"]
+        green = "" if self.stages[0].green_mass is None else "   green"
+        lines = [f"{'stage':<{width}}  survivors  mass kept  entropy{green}  likeliest"]
         lines += (
             f"{stage.processor:<{width}}  {stage.support_size:>9}  {stage.mass_kept:>9.6f}"
-            f"  {stage.entropy:>7.4f}  {stage.top_token_id} ({stage.top_probability:.4f})"
+            f"  {stage.entropy:>7.4f}"
+            + ("" if stage.green_mass is None else f"  {stage.green_mass:.4f}")
+            + f"  {stage.top_token_id} ({stage.top_probability:.4f})"
             for stage in self.stages
         )
         lines.append(self._fate_of_the_runner_up())
@@ -145,14 +173,30 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
 def _stages(
     pipeline: Pipeline, row: NDArray[Any], history: History, runner_up: int | None
 ) -> Iterator[Stage]:
-    yield _stage("logits", row[0], row[0], runner_up)
+    green = _green(pipeline, row, history)
+    yield _stage("logits", row[0], row[0], runner_up, green)
     for processor in pipeline.processors:
         processed = processor(row, history)
-        yield _stage(repr(processor), row[0], processed[0], runner_up)
+        yield _stage(repr(processor), row[0], processed[0], runner_up, green)
         row = processed
 
 
-def _stage(name: str, before: NDArray[Any], after: NDArray[Any], runner_up: int | None) -> Stage:
+def _green(pipeline: Pipeline, row: NDArray[Any], history: History) -> NDArray[np.bool_] | None:
+    """The green tokens of the first watermark, for the row as it gets there."""
+    for processor in pipeline.processors:
+        if isinstance(processor, Watermark):
+            return processor.green(row[0], history.row(0))
+        row = processor(row, history)
+    return None
+
+
+def _stage(
+    name: str,
+    before: NDArray[Any],
+    after: NDArray[Any],
+    runner_up: int | None,
+    green: NDArray[np.bool_] | None,
+) -> Stage:
     alive = after > -np.inf
     probs = _probabilities(after)
     likely = probs[probs > 0.0]
@@ -165,6 +209,7 @@ def _stage(name: str, before: NDArray[Any], after: NDArray[Any], runner_up: int 
         top,
         float(probs[top]),
         runner_up is not None and before[runner_up] > -np.inf and not alive[runner_up],
+        None if green is None else float(probs[green].sum()),
     )
 
 

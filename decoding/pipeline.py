@@ -24,16 +24,18 @@ from decoding.processors import (
     TopK,
     TopP,
     TypicalP,
+    Watermark,
 )
 from decoding.typing import Logits, Processor
+from decoding.watermark.presets import tgi
 
 
 @runtime_checkable
 class Lowerable(Protocol):
     """A processor that a kernel can run."""
 
-    def lower(self) -> tuple[Instruction, ...]:
-        """What it is made of; nothing when it is neutral."""
+    def lower(self) -> tuple[Instruction, ...] | None:
+        """What it is made of; nothing when it is neutral, None where only Python can run it."""
         ...
 
 
@@ -83,15 +85,21 @@ def chain(*processors: Processor) -> Pipeline:
     return Pipeline(tuple(flat))
 
 
-def pipeline_of(parameters: GenerationParameters) -> Pipeline:
+def pipeline_of(parameters: GenerationParameters, vocab_size: int | None = None) -> Pipeline:
     """The pipeline a request asks for, in TGI's order.
 
-    repetition → frequency → presence → bias → temperature → top-k → top-p → typical-p → min-p
+    watermark → repetition → frequency → presence → bias
+        → temperature → top-k → top-p → typical-p → min-p
+
+    vocab_size: the width of the model's logits, where it is known: then the watermark, which is
+    TGI's (`decoding.watermark.presets.tgi`), is lowered too.
 
     Unset and neutral parameters take no part. At temperature 0 neither do the truncations: they
     follow the temperature, and what it leaves is the likeliest token alone.
     """
     edits: list[Processor] = []
+    if parameters.watermark:
+        edits.append(Watermark(tgi(), vocab_size))
     if parameters.repetition_penalty is not None:
         edits.append(RepetitionPenalty(parameters.repetition_penalty))
     if parameters.frequency_penalty is not None:
@@ -119,8 +127,8 @@ def _segments(processors: tuple[Processor, ...]) -> Iterator[Segment]:
     instructions: list[Instruction] = []
     owners: list[Processor] = []
     for processor in processors:
-        if isinstance(processor, Lowerable):
-            lowered = processor.lower()
+        lowered = processor.lower() if isinstance(processor, Lowerable) else None
+        if lowered is not None:
             instructions += lowered
             owners += [processor] * len(lowered)
             continue

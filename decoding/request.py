@@ -78,7 +78,9 @@ def plan(request: Request, model: LanguageModel) -> Plan:
     seed = None
     if not parameters.is_greedy:
         seed = random_seed() if parameters.seed is None else parameters.seed
-    pipeline = pipeline_of(parameters) if request.pipeline is None else request.pipeline
+    pipeline = request.pipeline
+    if pipeline is None:
+        pipeline = pipeline_of(parameters, model.logits_width)
     return Plan(
         prompt,
         _prompt_text(request.inputs, vocabulary) if parameters.return_full_text else "",
@@ -104,8 +106,6 @@ def plan(request: Request, model: LanguageModel) -> Plan:
 def _refuse_unsupported(parameters: GenerationParameters) -> None:
     if parameters.grammar is not None:
         raise UnsupportedFeatureError("grammar", "this version has no grammar masks")
-    if parameters.watermark:
-        raise UnsupportedFeatureError("watermark", "this version has no watermark")
     if parameters.adapter_id is not None:
         raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
 

@@ -47,6 +47,7 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
         if tokenizer_path.exists()
         else None,
         eos_token_ids=_token_ids(eos, folder),
+        logits_width=config.vocab_size,
         context_length=config.context_length,
         chat_template=_chat_template(folder, texts),
         template_variables=_template_variables(texts),
@@ -75,6 +76,7 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
         forward=model,
         tokenizer=tokenizer,
         eos_token_ids=_token_ids([token_id for token_id in eos if token_id is not None], path),
+        logits_width=config.vocab_size,
         context_length=config.context_length,
         chat_template=template if isinstance(template, str) else None,
         template_variables=_gguf_variables(metadata, tokenizer),

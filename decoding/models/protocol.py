@@ -58,6 +58,7 @@ class LanguageModel:
     forward: any callable from token-id lists to logits, or a `CachedModel`.
     tokenizer: needed for text in, text out and stop strings; without it, ids in and ids out.
     eos_token_ids: tokens that end a sequence.
+    logits_width: of a row, where it is known: a watermark's lists are as long; None = unknown.
     context_length: most tokens a sequence may have, prompt included; None = unknown.
     chat_template: Jinja source that turns messages into a prompt; None = no chat.
     template_variables: what the template may read besides the messages, as `bos_token`.
@@ -67,6 +68,7 @@ class LanguageModel:
     forward: ForwardFunction | CachedModel
     tokenizer: Tokenizer | None = None
     eos_token_ids: frozenset[int] = field(default=frozenset())
+    logits_width: int | None = None
     context_length: int | None = None
     chat_template: str | None = None
     template_variables: Mapping[str, str] = field(default_factory=dict)

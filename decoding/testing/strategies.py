@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    AllowedTokens,
     Bitmask,
     BitmaskBias,
     FrequencyPenalty,
@@ -24,6 +25,7 @@ from decoding.processors import (
     MinP,
     PresencePenalty,
     RepetitionPenalty,
+    SuppressTokens,
     Temperature,
     TopK,
     TopP,
@@ -81,7 +83,7 @@ def batches(draw: st.DrawFn, max_batch: int = 3) -> tuple[Logits, History]:
 
 
 def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
-    """Any built-in processor with any legal parameter, both ends of its range included."""
+    """Any processor that a kernel can run, with any legal parameter, ends of its range included."""
     unit = st.floats(0.0, 1.0, exclude_min=True)
     penalty = st.floats(-5.0, 5.0)
     bias = st.dictionaries(st.integers(0, vocab_size - 1), st.floats(-10.0, 10.0), max_size=4)
@@ -97,6 +99,8 @@ def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
         penalty.map(PresencePenalty),
         bias.map(LogitBias),
         members.map(Bitmask.of),
+        members.filter(bool).map(tuple).map(AllowedTokens),
+        st.sets(st.integers(0, vocab_size - 1), max_size=4).map(tuple).map(SuppressTokens),
         st.builds(BitmaskBias.of, members, st.floats(-5.0, 5.0)),
     ]
     return st.one_of(options)

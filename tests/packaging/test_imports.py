@@ -17,6 +17,7 @@ LAYERS = (
     # A module imports from its own line and the lines above it. A package stands for all in it.
     ("ground", "_version errors typing history vocabulary wire_json cache"),
     ("kernels", "kernels"),
+    ("watermark", "watermark"),
     ("processors", "logits parameters rng processors"),
     ("pipeline", "pipeline backends stages sampling explain"),
     ("text", "text stopping details wire_types wire"),
@@ -24,7 +25,7 @@ LAYERS = (
     ("sequences", "transcript request generation"),
     ("engine", "engine generate"),
     ("front", "decoding"),
-    ("shell", "cli_flags cli"),
+    ("shell", "cli_flags cli_watermark cli"),
 )
 TESTING = "decoding.testing"
 """May import anything; nothing imports it."""

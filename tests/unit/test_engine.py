@@ -435,7 +435,7 @@ def test_requests_a_model_cannot_serve(
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"watermark": True}, {"adapter_id": "x"}, {"grammar": Grammar("regex", "a+")}],
+    [{"adapter_id": "x"}, {"grammar": Grammar("regex", "a+")}],
 )
 def test_machinery_that_is_not_there_says_so(parameters: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedFeatureError, match=f"{next(iter(parameters))} cannot be used"):

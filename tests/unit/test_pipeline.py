@@ -23,7 +23,9 @@ from decoding.processors import (
     TopK,
     TopP,
     TypicalP,
+    Watermark,
 )
+from decoding.watermark import lefthash
 
 ROW = np.log(np.array([[0.6, 0.3, 0.1]]))
 
@@ -102,6 +104,19 @@ def test_explain_follows_the_runner_up() -> None:
     assert "runner-up 1: survives" in str(explain(TopK(2), ROW))
 
 
+def test_explain_shows_the_green_mass() -> None:
+    logits, history = np.zeros((1, 8)), History.of([[5]])
+    mark = Watermark(lefthash(0.25, 2.0))
+    explanation = explain(chain(Temperature(1.0), mark, TopK(2)), logits, history)
+    masses = [stage.green_mass for stage in explanation.stages]
+    lifted = 2 * np.exp(2.0) / (2 * np.exp(2.0) + 6)
+    assert masses == pytest.approx([0.25, 0.25, lifted, 1.0])
+    assert "entropy   green  likeliest" in str(explanation)
+    plain = explain(TopK(2), ROW)
+    assert [stage.green_mass for stage in plain.stages] == [None, None]
+    assert "green" not in str(plain)
+
+
 def test_explain_takes_any_callable_and_a_single_token() -> None:
     assert "double" in str(explain(chain(double), ROW))
     assert "one possible token" in str(explain(chain(), np.zeros((1, 1))))
@@ -123,6 +138,8 @@ def test_explain_refuses_what_it_cannot_measure() -> None:
         (chain(MinP(0.1), TypicalP(0.9), Temperature(2.0)), 2),
         (chain(TopK(5), RepetitionPenalty(1.2)), 1),
         (chain(Temperature(0.5), FrequencyPenalty(1.0)), 1),
+        (chain(Watermark(lefthash()), Temperature(0.5)), 1),
+        (chain(Temperature(0.5), TopP(0.9), Watermark(lefthash())), 0),
     ],
 )
 def test_orders_that_change_the_meaning_are_warned_about(pipeline: Pipeline, count: int) -> None:

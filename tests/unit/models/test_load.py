@@ -124,6 +124,8 @@ def test_a_folder_and_a_gguf_file_give_the_same_logits(folder: Path, tmp_path: P
     assert torch.equal(logits_of(from_folder), logits_of(from_gguf))
     assert from_folder.name == from_gguf.name == "tiny"
     assert from_folder.context_length == from_gguf.context_length == 128
+    width = logits_of(from_folder).shape[-1]
+    assert from_folder.logits_width == from_gguf.logits_width == width
 
 
 def test_what_a_gguf_file_tells(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Adaptive-p: a pull towards tokens of a target probability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.kernels.vector import dense, feedback
+from decoding.processors.feedback import Drawn
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptivePState:
+    """The decaying mean of the probabilities of the drawn tokens.
+
+    weighted_sum: Σ p · decay^age. total_weight: Σ decay^age.
+    """
+
+    weighted_sum: float
+    total_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveP:
+    """Prefer tokens whose probability is near a target that the drawn tokens correct.
+
+        target' = 2 · adaptive_target − mean of the drawn tokens' p,   cut to [0, 1]
+        logits'[i] = 5 − 10 · d² / (1 + d),   d = |p[i] − target'| / 0.3
+        sum ← p + adaptive_decay · sum,   weight ← 1 + adaptive_decay · weight
+
+    adaptive_target: at most 1; any number below 0 is neutral (llama.cpp's default is −1).
+    adaptive_decay: of the mean, in [0, 0.99]; it spans about 1 / (1 − decay) tokens. It starts
+    as if every token so far had had the target's probability.
+    p is over the support that is left; that of a drawn token is the one before this filter. −inf
+    stays. Every token far from the target is nearly equally unlikely: truncate first.
+    Raises `ParameterError` at construction. Source: llama.cpp #17927, the only peer that has it.
+    """
+
+    adaptive_target: float
+    adaptive_decay: float = 0.9
+
+    def __post_init__(self) -> None:
+        legal = -math.inf < self.adaptive_target <= 1.0
+        require("adaptive_target", self.adaptive_target, legal, "at most 1")
+        legal = 0.0 <= self.adaptive_decay <= 0.99
+        require("adaptive_decay", self.adaptive_decay, legal, "in [0, 0.99]")
+
+    def start(self) -> AdaptivePState:
+        """The mean is the target."""
+        weight = 1.0 / (1.0 - self.adaptive_decay)
+        return AdaptivePState(self.adaptive_target * weight, weight)
+
+    def filter(self, logits: Logits, states: Sequence[AdaptivePState]) -> Logits:
+        """New logits by the distance of each probability to the corrected target."""
+        if self.adaptive_target < 0.0:
+            return logits
+        means = [state.weighted_sum / state.total_weight for state in states]
+        targets = [min(max(2.0 * self.adaptive_target - mean, 0.0), 1.0) for mean in means]
+        return dense.edit(logits, lambda row, values: feedback.towards(values, targets[row]))
+
+    def observe(self, state: AdaptivePState, drawn: Drawn) -> AdaptivePState:
+        """The mean after a token."""
+        decay = self.adaptive_decay
+        probability = float(np.exp(drawn.logprob_before))
+        return AdaptivePState(
+            probability + decay * state.weighted_sum, 1.0 + decay * state.total_weight
+        )

@@ -1,0 +1,79 @@
+"""Absolute cutoffs: epsilon and eta sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import cutoffs, dense
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class EpsilonCutoff:
+    """Keep tokens at least as likely as a constant.
+
+        keep i  <=>  p[i] >= epsilon_cutoff,  or p[i] is the largest
+
+    epsilon_cutoff: in [0, 1); 0 is neutral. Ties with the maximum always stay.
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched. p is over the
+    support that is left, renormalised, in float64.
+    Raises `ParameterError` at construction. Source: Hewitt, Manning, Liang 2022, "Truncation
+    Sampling as Language Model Desmoothing", arXiv:2210.15191; transformers has it. Its
+    `min_tokens_to_keep` is `AtLeast`.
+    """
+
+    epsilon_cutoff: float
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = 0.0 <= self.epsilon_cutoff < 1.0
+        require("epsilon_cutoff", self.epsilon_cutoff, legal, "in [0, 1)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.epsilon_cutoff == 0.0:
+            return logits
+        return dense.keep(logits, lambda row: cutoffs.epsilon_cutoff(row, self.epsilon_cutoff))
+
+
+@dataclass(frozen=True, slots=True)
+class EtaCutoff:
+    """Keep tokens at least as likely as a constant, or as the entropy suggests.
+
+        keep i  <=>  p[i] >= min(ε, √ε · exp(−H)),  or p[i] is the largest;  H = −Σ p ln p
+
+    eta_cutoff: ε in [0, 1); 0 is neutral. Ties with the maximum always stay.
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched. p is over the
+    support that is left, renormalised, in float64.
+    Raises `ParameterError` at construction. Source: Hewitt, Manning, Liang 2022, "Truncation
+    Sampling as Language Model Desmoothing", arXiv:2210.15191; transformers has it, and fails for a
+    row without support, which passes through here.
+    """
+
+    eta_cutoff: float
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = 0.0 <= self.eta_cutoff < 1.0
+        require("eta_cutoff", self.eta_cutoff, legal, "in [0, 1)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.eta_cutoff == 0.0:
+            return logits
+        return dense.keep(logits, lambda row: cutoffs.eta_cutoff(row, self.eta_cutoff))

@@ -1,0 +1,77 @@
+"""DRY, "don't repeat yourself"."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import dense, sequences
+from decoding.processors.token_ids import distinct
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class Dry:
+    """Make a token less likely the longer the repetition that it would prolong.
+
+        L[i] = the longest end of the text that also stands somewhere before, with i behind it
+        logits[i] − dry_multiplier · dry_base^(L[i] − dry_allowed_length),   if L[i] reaches that
+
+    dry_multiplier: in [0, inf); 0 is neutral. 0.8 is what its author suggests.
+    dry_base: in [1, inf).
+    dry_allowed_length: at least 1; shorter repetitions are free.
+    last_n: how many tokens of prompt and generated text are looked at; None for all, 0 is neutral.
+    breakers: token ids that no repetition reaches across, and that are never penalised.
+    logits: `(batch, vocab)` float; −inf stays, what is finite stays finite, however long the
+    repetition (llama.cpp clamps the exponent). Ids beyond the width are ignored.
+    The search takes time linear in the tokens looked at.
+    Raises `ParameterError` at construction. Source: llama.cpp, after text-generation-webui #5677
+    and koboldcpp #982. There a breaker is a string, which stands for every token that contains it
+    and for sequences of tokens; here it is a token.
+    """
+
+    dry_multiplier: float
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    last_n: int | None = None
+    breakers: tuple[int, ...] = ()
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = 0.0 <= self.dry_multiplier < math.inf
+        require("dry_multiplier", self.dry_multiplier, legal, "in [0, inf)")
+        require("dry_base", self.dry_base, 1.0 <= self.dry_base < math.inf, "in [1, inf)")
+        legal = self.dry_allowed_length >= 1
+        require("dry_allowed_length", self.dry_allowed_length, legal, ">= 1")
+        legal = self.last_n is None or self.last_n >= 0
+        require("last_n", self.last_n, legal, "None or >= 0")
+        object.__setattr__(self, "breakers", distinct("breakers", self.breakers))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.dry_multiplier == 0.0 or self.last_n == 0:
+            return logits
+        last_n = self.last_n
+        texts = [history.row(row) for row in range(len(history))]
+        if last_n is not None:
+            texts = [text[max(0, len(text) - last_n) :] for text in texts]
+        return dense.edit(
+            logits,
+            lambda row, values: sequences.dry(
+                values,
+                texts[row],
+                self.dry_multiplier,
+                self.dry_base,
+                self.dry_allowed_length,
+                self.breakers,
+            ),
+        )

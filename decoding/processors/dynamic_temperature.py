@@ -1,0 +1,73 @@
+"""Dynamic temperature."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import dense, edits, rescaling
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicTemperature:
+    """Scale by a temperature that grows with the entropy of the row.
+
+        T = low + (high − low) · (H / ln n)^dynatemp_exponent,   logits[i] / T
+        low = max(0, temperature − dynatemp_range),   high = temperature + dynatemp_range
+
+    H: entropy of the row in nats; n: its possible tokens, so that H / ln n lies in [0, 1].
+    temperature: the middle, in (0, inf).
+    dynatemp_range: in [0, inf); 0 is a fixed temperature, neutral where that is 1.
+    dynatemp_exponent: in [0, inf); above 1 keeps T low for longer, 0 is T = high.
+    logits: `(batch, vocab)` float; −inf stays, what is finite stays finite. A row with one possible
+    token is left alone. Where T comes out as 0 (llama.cpp: all but the first maximum become −inf),
+    the rest becomes negligible, not impossible, and maxima that tie stay tied.
+    Raises `ParameterError` at construction. Source: Zhu et al. 2023, "Hot or Cold? Adaptive
+    Temperature Sampling for Code Generation with Large Language Models", arXiv:2309.02772, whence
+    the idea; the formula is llama.cpp's, the only peer that has it, which counts the −inf entries
+    that an earlier step left in the row among the n.
+
+    >>> DynamicTemperature(1.0, 0.5)(np.zeros((1, 2)) + [[3.0, 3.0]], History.empty(1))
+    array([[2., 2.]])
+    """
+
+    temperature: float
+    dynatemp_range: float = 0.0
+    dynatemp_exponent: float = 1.0
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = 0.0 < self.temperature < math.inf
+        require("temperature", self.temperature, legal, "in (0, inf)")
+        legal = 0.0 <= self.dynatemp_range < math.inf
+        require("dynatemp_range", self.dynatemp_range, legal, "in [0, inf)")
+        legal = 0.0 <= self.dynatemp_exponent < math.inf
+        require("dynatemp_exponent", self.dynatemp_exponent, legal, "in [0, inf)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.dynatemp_range == 0.0 and self.temperature == 1.0:
+            return logits
+        limit = float(np.finfo(logits.dtype).max)
+        if self.dynatemp_range == 0.0:
+            return dense.edit(
+                logits, lambda _, row: edits.temperature(row, self.temperature, limit)
+            )
+        return dense.edit(
+            logits,
+            lambda _, row: rescaling.dynamic_temperature(
+                row, self.temperature, self.dynatemp_range, self.dynatemp_exponent, limit
+            ),
+        )

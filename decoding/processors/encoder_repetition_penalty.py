@@ -1,0 +1,55 @@
+"""A reward for the tokens of the prompt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import dense, edits
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRepetitionPenalty:
+    """Make every token of the prompt more likely, once.
+
+        logits[i] / r  if logits[i] < 0  else  logits[i] · r,   for each distinct i of the prompt
+
+    encoder_repetition_penalty: r in (0, inf); 1 is neutral, below 1 punishes. It is the
+    `RepetitionPenalty` of 1 / r over the prompt alone.
+    logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored. Not
+    shift-invariant. Raises `ParameterError` at construction, also where 1 / r is not finite.
+    Source: transformers (against hallucination in summaries and the like).
+    """
+
+    encoder_repetition_penalty: float
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        value = self.encoder_repetition_penalty
+        legal = 0.0 < value < math.inf and 1.0 / value < math.inf
+        require("encoder_repetition_penalty", value, legal, "in (0, inf)")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.encoder_repetition_penalty == 1.0:
+            return logits
+        reward = 1.0 / self.encoder_repetition_penalty
+        width = logits.shape[1]
+        return dense.edit(
+            logits,
+            lambda row, values: edits.repetition_penalty(
+                values, np.unique(dense.within(history.prompt(row), width)), reward
+            ),
+        )

@@ -1,0 +1,66 @@
+"""Classifier-free guidance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import InvalidLogitsError, ShapeError, require
+from decoding.history import History
+from decoding.kernels.vector import dense, rescaling
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierFreeGuidance:
+    """Move away from what the model says without the prompt, or with a negative one.
+
+        u[i] + guidance_scale · (c[i] − u[i]),   c, u = log-softmax of the two rows of logits
+
+    guidance_scale: finite; 1 is neutral (transformers returns c, the same distribution), 0 is the
+    unconditional row.
+    unconditional: called once a step with the history; returns the other logits, of the same shape.
+    It runs the model on what it likes; `history.generated(row)` is what to append.
+    logits: `(batch, vocab)` float; −inf stays, what is finite stays finite. A token that only the
+    unconditional row rules out keeps c[i]: guidance says nothing about it (transformers: NaN).
+    Raises `ParameterError` at construction; at the call `ShapeError` for another shape,
+    `InvalidLogitsError` for NaN or +inf in the other logits. Source: Sanchez et al. 2023, "Stay on
+    topic with Classifier-Free Guidance", arXiv:2306.17806; transformers has it.
+    """
+
+    guidance_scale: float
+    unconditional: Callable[[History], Logits]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = math.isfinite(self.guidance_scale)
+        require("guidance_scale", self.guidance_scale, legal, "finite")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.guidance_scale == 1.0:
+            return logits
+        others = np.asarray(self.unconditional(history))
+        if others.shape != logits.shape:
+            expected = f"of the shape of the logits, {logits.shape}"
+            raise ShapeError("the unconditional logits", f"shape {others.shape}", expected)
+        for row, values in enumerate(others):
+            invalid = np.flatnonzero(~(values < np.inf))
+            if len(invalid):
+                raise InvalidLogitsError(row, int(invalid[0]), len(invalid))
+        return dense.edit(
+            logits,
+            lambda row, values: rescaling.guided(
+                values, others[row].astype(np.float64), self.guidance_scale
+            ),
+        )

@@ -1,0 +1,68 @@
+"""The Gumbel-max watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.history import History
+from decoding.typing import Logits
+from decoding.watermark.gumbel import GumbelScheme
+
+
+@dataclass(frozen=True, slots=True)
+class GumbelWatermark:
+    """Keep the one token that the key draws from the row's distribution.
+
+        keep i  <=>  i = argmax_j  logits[j] − ln(−ln u_j),   u_j of (key, last tokens, j)
+
+    Over random keys the token is distributed as the row, so put it last: what comes after it has no
+    choice left. The request's seed draws only where nothing is kept apart.
+
+    scheme: key and width; no value is neutral. `decoding.watermark.detect_gumbel` with the same
+        scheme finds the mark in the text.
+
+    logits: `(batch, vocab)` float; what stays is untouched, and what is −inf costs nothing. Ties:
+    the lowest id. A row is left as it is where it has fewer tokens, prompt included, than
+    `scheme.context_width`, and where the context has already drawn one of its generated tokens:
+    else the same words would come again, for ever. Source: Aaronson 2022, "My AI safety lecture for
+    UT Effective Altruism"; Kuditipudi et al. 2023, "Robust Distortion-free Watermarks for Language
+    Models", arXiv:2307.15593.
+    """
+
+    scheme: GumbelScheme
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        result = logits.copy()
+        for index, row in enumerate(logits):
+            alive = np.flatnonzero(row > -np.inf)
+            context = self._context(history.row(index), len(history.generated(index)))
+            if context is None or len(alive) == 0:
+                continue
+            scores = row[alive].astype(np.float64) + self.scheme.noise(context, alive)
+            kept = alive[scores.argmax()]
+            result[index] = -np.inf
+            result[index, kept] = row[kept]
+        return result
+
+    def _context(self, token_ids: NDArray[np.int32], generated: int) -> list[int] | None:
+        """The tokens that address a row's noise; None where it is left as it is."""
+        width = self.scheme.context_width
+        if len(token_ids) < width:
+            return None
+        contexts = np.lib.stride_tricks.sliding_window_view(token_ids, width)
+        # The last is this step's; as many before it as there are generated tokens drew those.
+        drew = contexts[-1 - generated : -1] if generated < len(contexts) else contexts[:-1]
+        latest: list[int] = contexts[-1].tolist()
+        return None if (drew == contexts[-1]).all(axis=1).any() else latest

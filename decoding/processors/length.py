@@ -1,0 +1,169 @@
+"""What holds by how much text is generated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import dense, rescaling, sequences
+from decoding.processors.token_ids import distinct
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class MinTokens:
+    """Remove the tokens that end the text until enough is generated.
+
+        remove i  <=>  i is in eos_token_ids,  and fewer than min_tokens tokens are generated
+
+    min_tokens: an integer, at least 0; 0 is neutral.
+    eos_token_ids: none is neutral; ids beyond the width are ignored.
+    logits: `(batch, vocab)` float; what stays is untouched. A row can end empty.
+    Raises `ParameterError` at construction. Source: `min_new_tokens` of transformers and SGLang,
+    `min_tokens` of vLLM. The `min_length` of transformers counts the prompt as well.
+    """
+
+    min_tokens: int
+    eos_token_ids: tuple[int, ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require("min_tokens", self.min_tokens, self.min_tokens >= 0, ">= 0")
+        object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.min_tokens == 0 or not self.eos_token_ids:
+            return logits
+        short = (_generated(history) < self.min_tokens).tolist()
+        return sequences.without(logits, [self.eos_token_ids if yes else () for yes in short])
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedFirstToken:
+    """Begin the generated text with this token.
+
+        keep i  <=>  i = token_id,  where nothing is generated yet
+
+    token_id: at least 0; no token is neutral.
+    logits: `(batch, vocab)` float; the token keeps its logit. If it is impossible already, or
+    beyond the width, the row ends empty. Raises `ParameterError` at construction. Source:
+    transformers (`forced_bos_token_id`, for encoder-decoder models), where the forced token gets
+    the logit 0, even if it was impossible, and the first token is the one after a prompt of length
+    1.
+    """
+
+    token_id: int
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require("token_id", self.token_id, self.token_id >= 0, ">= 0")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        begins = (_generated(history) == 0).tolist()
+        return sequences.only(logits, [(self.token_id,) if begin else None for begin in begins])
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedLastToken:
+    """End the generated text with one of these tokens when the budget is used up.
+
+        keep i  <=>  i is in token_ids,  where max_new_tokens − 1 tokens are generated
+
+    token_ids: at least one; no set is neutral.
+    max_new_tokens: at least 1, the same as the request's. What comes later is left alone.
+    logits: `(batch, vocab)` float; the tokens keep their logits. If all of them are impossible
+    already, or beyond the width, the row ends empty. Raises `ParameterError` at construction.
+    Source: transformers (`forced_eos_token_id`), where the forced tokens get the logit 0, so that
+    several are equally likely, and the budget counts the prompt.
+    """
+
+    token_ids: tuple[int, ...]
+    max_new_tokens: int
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_ids", distinct("token_ids", self.token_ids))
+        require("token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
+        require("max_new_tokens", self.max_new_tokens, self.max_new_tokens >= 1, ">= 1")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        ends = (_generated(history) == self.max_new_tokens - 1).tolist()
+        return sequences.only(logits, [self.token_ids if end else None for end in ends])
+
+
+@dataclass(frozen=True, slots=True)
+class ExponentialLengthDecay:
+    """Make the tokens that end the text likelier with every token after a start.
+
+        logits[i] + |logits[i]| · (decay_factor^(generated − start) − 1),   i in eos_token_ids,
+        where more than start tokens are generated
+
+    start: at least 0, in generated tokens.
+    decay_factor: in (0, inf); 1 is neutral, below 1 makes them less likely.
+    eos_token_ids: none is neutral; ids beyond the width are ignored.
+    logits: `(batch, vocab)` float; −inf stays, what is finite stays finite. Not shift-invariant: a
+    logit of 0 is not moved. Raises `ParameterError` at construction. Source: transformers
+    (`exponential_decay_length_penalty`).
+    """
+
+    start: int
+    decay_factor: float
+    eos_token_ids: tuple[int, ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require("start", self.start, self.start >= 0, ">= 0")
+        legal = 0.0 < self.decay_factor < math.inf
+        require("decay_factor", self.decay_factor, legal, "in (0, inf)")
+        object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.decay_factor == 1.0 or not self.eos_token_ids:
+            return logits
+        steps = (_generated(history) - self.start).tolist()
+        ids = dense.within(np.array(self.eos_token_ids, np.int32), logits.shape[1])
+        chosen = ids.astype(np.int64)
+        return dense.edit(
+            logits,
+            lambda row, values: rescaling.length_decay(
+                values, chosen, self.decay_factor, steps[row]
+            ),
+        )
+
+
+def _generated(history: History) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """How many tokens each row has generated."""
+    return history.lengths - history.prompt_lengths

@@ -1,0 +1,126 @@
+"""Mirostat: truncation that holds the surprise of the text at a target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.kernels.vector import feedback
+from decoding.processors.feedback import Drawn
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class MirostatState:
+    """How much surprise the next token may bring.
+
+    mu: in bits.
+    """
+
+    mu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mirostat1:
+    """Keep the k likeliest tokens, k by a fitted Zipf law and the allowed surprise μ.
+
+        ŝ = Σ t b / Σ t² over the `sampled` likeliest,  t = ln((i + 1) / i),  b = ln(p_i / p_{i+1})
+        k = ⌊(ε̂ · 2^μ / (1 − n^−ε̂))^(1 / ŝ)⌋, at least 1,   ε̂ = ŝ − 1,  n the row's width
+        μ ← μ − mirostat_eta · (surprise of the drawn token − mirostat_tau),   μ = 2τ at the start
+
+    mirostat_tau: the target surprise in bits, in [0, inf); mirostat_eta: the learning rate, in
+    [0, inf). sampled: how many tokens the fit sees, at least 2.
+    renormalised: whether the surprise is that of the truncated distribution (llama.cpp); if not,
+    it is that of the distribution before it (the authors' program), which is the text's own.
+    Ties at the cut: exactly k stay, lowest ids first. A flat row (ŝ = 0) stays whole. No parameter
+    is neutral. Raises `ParameterError` at construction. Source: Basu, Ramachandran, Keskar,
+    Varshney 2020, "Mirostat: A Neural Text Decoding Algorithm that Directly Controls Perplexity",
+    arXiv:2007.14966; their program keeps one token more.
+
+    >>> mirostat = Mirostat1(3.0)
+    >>> mirostat.observe(mirostat.start(), Drawn(-4 * math.log(2), 0.0)).mu.__round__(3)
+    5.9
+    """
+
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    sampled: int = 100
+    renormalised: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.mirostat_tau, self.mirostat_eta)
+        require("sampled", self.sampled, self.sampled >= 2, ">= 2")
+
+    def start(self) -> MirostatState:
+        """μ = 2τ."""
+        return MirostatState(2.0 * self.mirostat_tau)
+
+    def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
+        """−inf for all but the k likeliest of each row; what stays is untouched."""
+        kept = [
+            feedback.zipf_cutoff(row.astype(np.float64), state.mu, self.sampled)
+            for row, state in zip(logits, states, strict=True)
+        ]
+        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
+
+    def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
+        """μ after a token."""
+        return _moved(state, drawn, self.mirostat_tau, self.mirostat_eta, self.renormalised)
+
+
+@dataclass(frozen=True, slots=True)
+class Mirostat2:
+    """Keep the tokens that bring no more than the allowed surprise μ.
+
+        keep i  <=>  −log₂ p[i] <= μ;  if that is none, the likeliest token, of the lowest id
+        μ ← μ − mirostat_eta · (surprise of the drawn token − mirostat_tau),   μ = 2τ at the start
+
+    mirostat_tau: the target surprise in bits, in [0, inf); mirostat_eta: the learning rate, in
+    [0, inf).
+    renormalised: whether the surprise is that of the truncated distribution (llama.cpp), or of the
+    one before it. No parameter is neutral. Raises `ParameterError` at construction. Source: Basu et
+    al. 2020, arXiv:2007.14966, in the simpler form that llama.cpp calls Mirostat 2.
+    """
+
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    renormalised: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.mirostat_tau, self.mirostat_eta)
+
+    def start(self) -> MirostatState:
+        """μ = 2τ."""
+        return MirostatState(2.0 * self.mirostat_tau)
+
+    def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
+        """−inf for tokens of more surprise than μ; what stays is untouched."""
+        kept = [
+            feedback.surprise_cutoff(row.astype(np.float64), state.mu)
+            for row, state in zip(logits, states, strict=True)
+        ]
+        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
+
+    def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
+        """μ after a token."""
+        return _moved(state, drawn, self.mirostat_tau, self.mirostat_eta, self.renormalised)
+
+
+def _check(tau: float, eta: float) -> None:
+    require("mirostat_tau", tau, 0.0 <= tau < math.inf, "in [0, inf)")
+    require("mirostat_eta", eta, 0.0 <= eta < math.inf, "in [0, inf)")
+
+
+def _moved(
+    state: MirostatState,
+    drawn: Drawn,
+    tau: float,
+    eta: float,
+    renormalised: bool,  # noqa: FBT001 -- the field of the two classes
+) -> MirostatState:
+    logprob = drawn.logprob_after if renormalised else drawn.logprob_before
+    return MirostatState(state.mu - eta * (-logprob / math.log(2.0) - tau))

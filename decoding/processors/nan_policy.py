@@ -1,0 +1,55 @@
+"""Repair of logits that are no numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class NaNPolicy:
+    """Replace NaN and +inf, which are an error without this.
+
+        nan  where logits[i] is NaN,   infinity  where it is +inf
+
+    nan: finite or −inf; −inf, the default, makes the token impossible (transformers: 0).
+    infinity: finite or −inf; None, the default, is the largest number of the dtype.
+    logits: `(batch, vocab)` float; −inf means impossible and stays (transformers: the lowest finite
+    number, so that masked tokens return). Legal logits come back as the same object. A row can end
+    empty. Raises `ParameterError` at construction. Source: `remove_invalid_values` of transformers.
+    A model that returns NaN is broken, and so may be what it says of other tokens.
+
+    >>> NaNPolicy(infinity=9.0)(np.array([[math.nan, math.inf, 1.0]]), History.empty(1))
+    array([[-inf,   9.,   1.]])
+    """
+
+    nan: float = -math.inf
+    infinity: float | None = None
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        require("nan", self.nan, self.nan < math.inf, "finite or -inf")
+        legal = self.infinity is None or self.infinity < math.inf
+        require("infinity", self.infinity, legal, "None, finite or -inf")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if (logits < np.inf).all():
+            return logits
+        largest = float(np.finfo(logits.dtype).max)
+        infinity = largest if self.infinity is None else min(self.infinity, largest)
+        repaired = np.where(np.isnan(logits), min(self.nan, largest), logits)
+        return np.where(np.isposinf(logits), infinity, repaired).astype(logits.dtype)

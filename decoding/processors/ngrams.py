@@ -1,0 +1,89 @@
+"""Bans on n-grams that have occurred."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import sequences
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class NoRepeatNgram:
+    """Ban every token that would complete an n-gram of the prompt or the generated text again.
+
+        remove i  <=>  (last n − 1 tokens, i) occurs in prompt + generated
+
+    no_repeat_ngram_size: n, an integer, at least 0; 0 is neutral, 1 bans every token seen.
+    logits: `(batch, vocab)` float; what stays is untouched; ids beyond the width are ignored. A row
+    can end empty. Raises `ParameterError` at construction. Source: Paulus, Xiong, Socher 2017, "A
+    Deep Reinforced Model for Abstractive Summarization", arXiv:1705.04304; transformers has it.
+    """
+
+    no_repeat_ngram_size: int
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        size = self.no_repeat_ngram_size
+        require(
+            "no_repeat_ngram_size", size, isinstance(size, int) and size >= 0, "an integer >= 0"
+        )
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.no_repeat_ngram_size == 0:
+            return logits
+        texts = [history.row(row) for row in range(len(history))]
+        size = self.no_repeat_ngram_size
+        return sequences.without(logits, [sequences.successors(text, text, size) for text in texts])
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderNoRepeatNgram:
+    """Ban every token that would complete an n-gram of the prompt.
+
+        remove i  <=>  (last n − 1 tokens, i) occurs in the prompt
+
+    encoder_no_repeat_ngram_size: n, an integer, at least 0; 0 is neutral. The last tokens are those
+    of prompt + generated, so that the first generated tokens can continue the prompt's end.
+    logits: `(batch, vocab)` float; what stays is untouched; ids beyond the width are ignored. A row
+    can end empty. Raises `ParameterError` at construction. Source: transformers, where it is for
+    encoder-decoder models (Roller et al. 2020, "Recipes for building an open-domain chatbot",
+    arXiv:2004.13637).
+    """
+
+    encoder_no_repeat_ngram_size: int
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        size = self.encoder_no_repeat_ngram_size
+        legal = isinstance(size, int) and size >= 0
+        require("encoder_no_repeat_ngram_size", size, legal, "an integer >= 0")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        size = self.encoder_no_repeat_ngram_size
+        if size == 0:
+            return logits
+        return sequences.without(
+            logits,
+            [
+                sequences.successors(history.prompt(row), history.row(row), size)
+                for row in range(len(history))
+            ],
+        )

@@ -1,0 +1,51 @@
+"""Constraints that a function states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.history import History
+from decoding.kernels.vector import sequences
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixFunction:
+    """Keep only the tokens that a function of the history allows.
+
+        keep i  <=>  i is in allowed(history of the row)
+
+    allowed: called once a row and step with the history of that row alone (`history.row(0)`);
+    returns token ids. Ids that the row does not have are ignored. It should depend on the
+    history only.
+    logits: `(batch, vocab)` float; what stays is untouched. A row can end empty; transformers
+    raises for an empty list, and lets impossible tokens return if all allowed ones are impossible.
+    Source: `prefix_allowed_tokens_fn` of transformers, after De Cao, Izacard, Riedel, Petroni 2020,
+    "Autoregressive Entity Retrieval", arXiv:2010.00904.
+
+    >>> PrefixFunction(lambda history: [len(history.row(0))])(np.zeros((1, 3)), History.of([[7]]))
+    array([[-inf,   0., -inf]])
+    """
+
+    allowed: Callable[[History], Iterable[int]]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        return sequences.only(
+            logits,
+            [
+                np.fromiter(self.allowed(history.select(row)), np.int64)
+                for row in range(len(history))
+            ],
+        )

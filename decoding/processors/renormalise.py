@@ -1,0 +1,36 @@
+"""Log-softmax as a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.history import History
+from decoding.kernels.vector import dense
+from decoding.kernels.vector.distribution import log_softmax
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class Renormalise:
+    """Replace the logits by logprobs, which are the logits of the same distribution.
+
+        logits[i] − ln Σ exp(logits)
+
+    It changes no probability, but what comes after it may not be shift-invariant: with
+    `RepetitionPenalty(r)` behind it, a seen token's logprob is multiplied by r, which is what beam
+    search in transformers and the samplers of mlx-lm, both on logprobs, make of that penalty.
+    logits: `(batch, vocab)` float; −inf stays, and so does a row without support. No parameter is
+    neutral. Source: `renormalize_logits` of transformers.
+    """
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        return dense.edit(logits, lambda _, row: log_softmax(row))

@@ -1,0 +1,101 @@
+"""Which tokens a penalty looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.history import PADDING, History
+from decoding.processors.token_ids import distinct
+from decoding.typing import DeclaredProcessor, Logits
+
+Part: TypeAlias = Literal["all", "prompt", "generated"]
+"""A part of what a row has seen; "all" is the prompt and then the generated tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """Apply a penalty to some of the tokens that a row has seen.
+
+        penalty(logits, the last `last_n` tokens of `part`, without those in `exempt`)
+
+    penalty: any processor that reads the history. The tokens in scope are shown to it as generated
+    text after an empty prompt, so that it counts all of them, whatever it looks at by itself.
+    part: "all" (transformers, vLLM and TGI for repetition), "prompt" or "generated" (SGLang for
+    repetition; OpenAI, vLLM and SGLang for frequency and presence).
+    last_n: at least 0, None for no limit; it is taken before `exempt` (llama.cpp's 64 and mlx-lm's
+    20 count the prompt: "all").
+    exempt: token ids that are never penalised: template and special tokens, line breaks.
+    logits: `(batch, vocab)` float. Neutral where the penalty is.
+    Raises `ParameterError` at construction. Source: `repeat_last_n` of llama.cpp, `context_size` of
+    mlx-lm, `prompt_ignore_length` of transformers.
+
+    >>> from decoding.processors import PresencePenalty
+    >>> scoped = Scoped(PresencePenalty(1.0), "all", last_n=2, exempt=(1,))
+    >>> scoped(np.zeros((1, 4)), History.of([[0, 1]], [[2]]))
+    array([[ 0.,  0., -1.,  0.]])
+    """
+
+    penalty: DeclaredProcessor
+    part: Part
+    last_n: int | None = None
+    exempt: tuple[int, ...] = ()
+
+    needs_history: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        legal = self.part in get_args(Part)
+        require("part", self.part, legal, f"one of {', '.join(get_args(Part))}")
+        legal = self.last_n is None or self.last_n >= 0
+        require("last_n", self.last_n, legal, "None or >= 0")
+        object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
+
+    @property
+    def argmax_invariant(self) -> bool:
+        """As the penalty."""
+        return self.penalty.argmax_invariant
+
+    @property
+    def only_removes(self) -> bool:
+        """As the penalty."""
+        return self.penalty.only_removes
+
+    @property
+    def never_empties(self) -> bool:
+        """As the penalty."""
+        return self.penalty.never_empties
+
+    @property
+    def idempotent(self) -> bool:
+        """As the penalty."""
+        return self.penalty.idempotent
+
+    @property
+    def shift_invariant(self) -> bool:
+        """As the penalty."""
+        return self.penalty.shift_invariant
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        return self.penalty(logits, self._view(history))
+
+    def _view(self, history: History) -> History:
+        rows = list(self._rows(history))
+        token_ids = np.full((len(rows), max(map(len, rows), default=0)), PADDING, np.int32)
+        for index, row in enumerate(rows):
+            token_ids[index, : len(row)] = row
+        lengths = np.array([len(row) for row in rows], np.int64)
+        return History(token_ids, lengths, np.zeros_like(lengths))
+
+    def _rows(self, history: History) -> Iterator[NDArray[np.int32]]:
+        parts = {"all": history.row, "prompt": history.prompt, "generated": history.generated}
+        for index in range(len(history)):
+            row = parts[self.part](index)
+            if self.last_n is not None:
+                row = row[max(0, len(row) - self.last_n) :]
+            yield row[~np.isin(row, self.exempt)] if self.exempt else row

@@ -1,0 +1,118 @@
+"""Biases and bans on sequences of tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import ShapeError, require
+from decoding.history import History
+from decoding.kernels.vector import dense, edits, sequences
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class SequenceBias:
+    """Add a constant to the logit of a token that would complete a sequence.
+
+        logits[i] + Σ bias[s] over the sequences s that end in i and whose rest the text ends in
+
+    bias: non-empty sequence of token ids to finite number or −inf, which bans the completion; empty
+    is neutral. Kept as sorted pairs. The text is prompt + generated; a sequence of one token always
+    applies; biases of several completed sequences add up.
+    logits: `(batch, vocab)` float; −inf stays −inf.
+    Raises `ParameterError` at construction for NaN, +inf, a negative id or an empty sequence;
+    `ShapeError` at the call for a last id that the row does not have. Source: transformers.
+
+    >>> SequenceBias({(5, 1): 2.0})(np.zeros((1, 3)), History.of([[4, 5]]))
+    array([[0., 2., 0.]])
+    """
+
+    bias: tuple[tuple[tuple[int, ...], float], ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __init__(
+        self, bias: Mapping[Sequence[int], float] | Iterable[tuple[Sequence[int], float]]
+    ) -> None:
+        pairs = bias.items() if isinstance(bias, Mapping) else bias
+        kept: dict[tuple[int, ...], float] = {}
+        for sequence, value in pairs:
+            key = _checked("sequence_bias", sequence)
+            require(f"sequence_bias[{key}]", value, value < math.inf, "finite or -inf")
+            kept[key] = float(value)
+        object.__setattr__(self, "bias", tuple(sorted(kept.items())))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if not self.bias:
+            return logits
+        widest = max(sequence[-1] for sequence, _ in self.bias)
+        if widest >= logits.shape[1]:
+            expected = f"at most {logits.shape[1] - 1}, the last token of the row"
+            raise ShapeError("sequence_bias", f"token id {widest}", expected)
+        found = [sequences.completed(history.row(row), self.bias) for row in range(len(history))]
+        return dense.edit(
+            logits,
+            lambda row, values: edits.logit_bias(
+                values,
+                np.array(list(found[row].keys()), np.int64),
+                np.array(list(found[row].values()), np.float64),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class BadWords:
+    """Never complete any of these sequences of tokens.
+
+        remove i  <=>  a sequence ends in i, and the text ends in the rest of it
+
+    sequences: each a non-empty sequence of token ids; none is neutral. Kept sorted. The text is
+    prompt + generated; a sequence of one token is always banned.
+    logits: `(batch, vocab)` float; what stays is untouched; ids beyond the width are ignored. A row
+    can end empty. Raises `ParameterError` at construction. Source: `bad_words_ids` of transformers,
+    `bad_words` of vLLM. transformers also drops sequences that are an end-of-sequence token alone.
+
+    >>> BadWords([(5, 1)])(np.zeros((1, 3)), History.of([[4, 5]]))
+    array([[  0., -inf,   0.]])
+    """
+
+    sequences: tuple[tuple[int, ...], ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
+        kept = {_checked("bad_words", sequence) for sequence in sequences}
+        object.__setattr__(self, "sequences", tuple(sorted(kept)))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if not self.sequences:
+            return logits
+        pairs = [(sequence, -math.inf) for sequence in self.sequences]
+        return sequences.without(
+            logits,
+            [list(sequences.completed(history.row(row), pairs)) for row in range(len(history))],
+        )
+
+
+def _checked(name: str, sequence: Sequence[int]) -> tuple[int, ...]:
+    key = tuple(int(token_id) for token_id in sequence)
+    legal = len(key) > 0 and min(key) >= 0
+    require(name, key, legal, "non-empty sequences of token ids >= 0")
+    return key

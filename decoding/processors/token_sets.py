@@ -1,0 +1,136 @@
+"""Sets of tokens that are allowed or not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import ShapeError, require
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import sequences
+from decoding.processors.bitmask import pack
+from decoding.processors.token_ids import distinct
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedTokens:
+    """Keep only these tokens.
+
+        keep i  <=>  i is in token_ids
+
+    token_ids: at least one id; no set is neutral. Ids beyond the width are ignored.
+    logits: `(batch, vocab)` float; what stays is untouched. A row can end empty.
+    Raises `ParameterError` at construction. Source: `allowed_token_ids` of vLLM. `Bitmask` is the
+    same for sets that come packed.
+
+    >>> AllowedTokens((1,))(np.zeros((1, 3)), History.empty(1))
+    array([[-inf,   0., -inf]])
+    """
+
+    token_ids: tuple[int, ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_ids", distinct("allowed_token_ids", self.token_ids))
+        require("allowed_token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        return sequences.only(logits, [self.token_ids] * len(logits))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction."""
+        words = np.frombuffer(pack(self.token_ids), "<i4").astype(np.int32, copy=False)
+        return (Instruction(Opcode.BITMASK, bitmask=words),)
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressTokens:
+    """Remove these tokens.
+
+        remove i  <=>  i is in token_ids
+
+    token_ids: none is neutral.
+    logits: `(batch, vocab)` float; what stays is untouched. A row can end empty.
+    Raises `ParameterError` at construction for a negative id, `ShapeError` at the call for an id
+    that the row does not have, as `LogitBias`, which it is with −inf. Source: transformers
+    (`suppress_tokens`), where such an id is ignored.
+
+    >>> SuppressTokens((1,))(np.zeros((1, 3)), History.empty(1))
+    array([[  0., -inf,   0.]])
+    """
+
+    token_ids: tuple[int, ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_ids", distinct("suppress_tokens", self.token_ids))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if not self.token_ids:
+            return logits
+        if self.token_ids[-1] >= logits.shape[1]:
+            expected = f"at most {logits.shape[1] - 1}, the last token of the row"
+            raise ShapeError("suppress_tokens", f"token id {self.token_ids[-1]}", expected)
+        return sequences.without(logits, [self.token_ids] * len(logits))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if not self.token_ids:
+            return ()
+        values = (-math.inf,) * len(self.token_ids)
+        return (Instruction(Opcode.LOGIT_BIAS, token_ids=self.token_ids, values=values),)
+
+
+@dataclass(frozen=True, slots=True)
+class BeginSuppressTokens:
+    """Remove these tokens where the generated text begins.
+
+        remove i  <=>  i is in token_ids,  and nothing is generated yet
+
+    token_ids: none is neutral; ids beyond the width are ignored.
+    logits: `(batch, vocab)` float; what stays is untouched. A row can end empty.
+    Raises `ParameterError` at construction. Source: transformers (`begin_suppress_tokens`), for
+    Whisper, where the caller says which length is the beginning.
+
+    >>> BeginSuppressTokens((1,))(np.zeros((2, 3)), History.of([[1], [1]], [[], [2]]))
+    array([[  0., -inf,   0.],
+           [  0.,   0.,   0.]])
+    """
+
+    token_ids: tuple[int, ...]
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_ids", distinct("begin_suppress_tokens", self.token_ids))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if not self.token_ids:
+            return logits
+        begins = (history.lengths == history.prompt_lengths).tolist()
+        return sequences.without(logits, [self.token_ids if begin else () for begin in begins])

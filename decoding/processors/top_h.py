@@ -1,0 +1,53 @@
+"""Top-H, entropy-bounded truncation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.vector import cutoffs, dense
+from decoding.typing import Logits
+
+
+@dataclass(frozen=True, slots=True)
+class TopH:
+    """Keep the likeliest tokens as long as their share of the entropy is small.
+
+        keep i  <=>  −Σ p ln p over i and the tokens before it  <=  top_h · H,   H = −Σ p ln p
+        most likely first, then lowest id; the first always stays
+
+    top_h: in (0, 1]; 1 is neutral.
+    candidates: how many of the likeliest tokens are looked at, the rest goes; p is renormalised
+    over them. None looks at all. transformers looks at 100, and calls it an efficiency cap.
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched.
+    Ties at the cut: lowest ids first. A token whose p is 0 in float64 goes, unless top_h is 1.
+    Raises `ParameterError` at construction. Source: Baghaei Potraghloo, Azizi, Kundu, Pedram 2025,
+    "Top-H Decoding: Adapting the Creativity and Coherence with Bounded Entropy in Text Generation",
+    arXiv:2509.02510, with the formula of transformers, which sums the terms of p as it is; the
+    paper bounds the entropy of what is kept after renormalising it. In transformers a top_h of 1
+    can drop tokens, and a row without support fails.
+    """
+
+    top_h: float
+    candidates: int | None = None
+
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require("top_h", self.top_h, 0.0 < self.top_h <= 1.0, "in (0, 1]")
+        legal = self.candidates is None or self.candidates >= 1
+        require("candidates", self.candidates, legal, "None or >= 1")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        candidates = logits.shape[1] if self.candidates is None else self.candidates
+        if self.top_h == 1.0 and candidates >= logits.shape[1]:
+            return logits
+        return dense.keep(logits, lambda row: cutoffs.top_h(row, self.top_h, candidates))

@@ -1,0 +1,83 @@
+"""XTC, exclude top choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from decoding.errors import require
+from decoding.history import History
+from decoding.kernels.reference.cutoffs import coin
+from decoding.kernels.vector import cutoffs, dense
+from decoding.processors.token_ids import distinct
+from decoding.typing import Logits
+
+XTC_COIN = 0x585443
+"""The domain of its random words ("XTC"), so that they never meet those of a draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Xtc:
+    """Now and then remove every likely token but the least likely of them.
+
+        with probability xtc_probability, and if at least two tokens have p >= xtc_threshold:
+        remove i  <=>  p[i] > the smallest p that is >= xtc_threshold,  and i is not exempt
+
+    xtc_probability: in [0, 1]; 0 is neutral, 1 always acts.
+    xtc_threshold: in [0, 1]; above 0.5 no two tokens reach it, so that is neutral.
+    seed: of the coin, in [0, 2⁶⁴). The coin depends on the seed and on how many tokens the row has
+    seen, nothing else: the same seed and history give the same result in any batch.
+    exempt: token ids that are never removed (end of sequence, line breaks); they count among the
+    likely ones (mlx-lm).
+    min_tokens_to_keep: nothing is removed if fewer would be left (llama.cpp); 1 is neutral.
+    logits: `(batch, vocab)` float; what stays is untouched. Ties with the least likely one stay, as
+    in mlx-lm; llama.cpp keeps one of them.
+    Raises `ParameterError` at construction. Source: llama.cpp and mlx-lm, after
+    text-generation-webui #6335. mlx-lm wants p strictly above the threshold.
+    """
+
+    xtc_probability: float
+    xtc_threshold: float = 0.1
+    seed: int = 0
+    exempt: tuple[int, ...] = ()
+    min_tokens_to_keep: int = 1
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        legal = 0.0 <= self.xtc_probability <= 1.0
+        require("xtc_probability", self.xtc_probability, legal, "in [0, 1]")
+        legal = 0.0 <= self.xtc_threshold <= 1.0
+        require("xtc_threshold", self.xtc_threshold, legal, "in [0, 1]")
+        require("seed", self.seed, 0 <= self.seed < 2**64, "in [0, 2**64)")
+        legal = self.min_tokens_to_keep >= 1
+        require("min_tokens_to_keep", self.min_tokens_to_keep, legal, ">= 1")
+        object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
+
+    @property
+    def vocabulary_blind(self) -> bool:
+        """Only exempt ids look at where a token stands."""
+        return not self.exempt
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        if self.xtc_probability == 0.0 or self.xtc_threshold > 0.5:
+            return logits
+        positions = history.lengths.tolist()
+        acts = [coin(self.seed, place, XTC_COIN) < self.xtc_probability for place in positions]
+        if not any(acts):
+            return logits
+        exempt = dense.within(np.array(self.exempt, np.int32), logits.shape[1]).astype(np.int64)
+        threshold, minimum = self.xtc_threshold, self.min_tokens_to_keep
+        shortened = dense.keep(
+            logits[acts], lambda row: cutoffs.xtc(row, threshold, exempt, minimum)
+        )
+        result = logits.copy()
+        result[acts] = shortened
+        return result

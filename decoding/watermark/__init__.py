@@ -1,0 +1,59 @@
+"""Watermarks: the schemes, their keys, and how to detect them.
+
+Owns: what a key and a context make of a token, and the tests that find it in a text.
+Knows nothing of: logits, processors, pipelines, models or text; the processors that embed these
+marks are in `decoding.processors`.
+"""
+
+from decoding.watermark.detect import Detection, Detector, Window, detect, false_positive_rate
+from decoding.watermark.detect_synthid import SynthIdDetection, detect_synthid
+from decoding.watermark.gumbel import GumbelDetection, GumbelScheme, detect_gumbel
+from decoding.watermark.presets import (
+    lefthash,
+    minhash,
+    philox,
+    selfhash,
+    skipgram,
+    tgi,
+    transformers_selfhash,
+)
+from decoding.watermark.scheme import Permuted, Scheme, Thresholded
+from decoding.watermark.seeding import (
+    ContextHash,
+    LastToken,
+    MinHash,
+    SelfHash,
+    SkipGram,
+    TokenSum,
+)
+from decoding.watermark.synthid import SynthId
+
+__all__ = [
+    "ContextHash",
+    "Detection",
+    "Detector",
+    "GumbelDetection",
+    "GumbelScheme",
+    "LastToken",
+    "MinHash",
+    "Permuted",
+    "Scheme",
+    "SelfHash",
+    "SkipGram",
+    "SynthId",
+    "SynthIdDetection",
+    "Thresholded",
+    "TokenSum",
+    "Window",
+    "detect",
+    "detect_gumbel",
+    "detect_synthid",
+    "false_positive_rate",
+    "lefthash",
+    "minhash",
+    "philox",
+    "selfhash",
+    "skipgram",
+    "tgi",
+    "transformers_selfhash",
+]

@@ -1,0 +1,73 @@
+"""Is a text watermarked by SynthID-Text? The mean of its g-values, and what it is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.watermark.synthid import SynthId
+from decoding.watermark.tails import binomial_tail, normal_tail
+
+
+@dataclass(frozen=True, slots=True)
+class SynthIdDetection:
+    """What the g-values of a text say; in unmarked text each is 1 as often as in the table.
+
+    scored: n-grams counted, those whose context is not a repeated one.
+    mean: of all their g-values; 0 where none was counted.
+    p_value: the chance of this mean, or a greater one, in unmarked text: exact, binomial over
+        scored · depth coins. Flagging where p_value <= α flags a share α of unmarked texts.
+    weighted_mean: the same with layers weighted from 10 down to 1, as the first layers of a
+        tournament carry most of the mark.
+    weighted_z, weighted_p_value: its standard score, and the normal tail of that, an approximation.
+    """
+
+    scored: int
+    mean: float
+    p_value: float
+    weighted_mean: float
+    weighted_z: float
+    weighted_p_value: float
+
+
+def detect_synthid(token_ids: Sequence[int], scheme: SynthId) -> SynthIdDetection:
+    """Average the g-values of the n-grams that lie within a text.
+
+    token_ids: the generated text, without its prompt and without what follows an end token.
+
+    Source: Dathathri et al. 2024, doi:10.1038/s41586-024-08025-4, on scoring functions.
+
+    >>> detect_synthid([1, 2, 3], SynthId((654, 400), ngram_len=3)).scored
+    1
+    """
+    width = scheme.ngram_len - 1
+    tokens = np.array(token_ids, np.int64)
+    if len(tokens) <= width:
+        return SynthIdDetection(0, 0.0, 1.0, 0.0, 0.0, 1.0)
+    contexts = np.lib.stride_tricks.sliding_window_view(tokens[:-1], width)
+    hashed = scheme.hashes(contexts)
+    fresh = _fresh(hashed.tolist(), scheme.history_size)
+    g = np.array([layer[fresh] for layer in scheme.layers(hashed, tokens[width:])], np.float64)
+    scored, coin = g.shape[1], float(scheme.table.mean())
+    if not 0.0 < coin < 1.0 or scored == 0:
+        return SynthIdDetection(scored, 0.0, 1.0, 0.0, 0.0, 1.0)
+    weights = np.linspace(10.0, 1.0, scheme.depth)
+    weights /= weights.sum()
+    weighted = float(weights @ g.mean(axis=1))
+    spread = math.sqrt(coin * (1.0 - coin) * float(weights @ weights) / scored)
+    z = (weighted - coin) / spread
+    p_value = binomial_tail(int(g.sum()), g.size, coin)
+    return SynthIdDetection(scored, float(g.mean()), p_value, weighted, z, normal_tail(z))
+
+
+def _fresh(hashed: list[int], history_size: int) -> list[bool]:
+    """Whether each context is not among the `history_size` before it."""
+    latest: dict[int, int] = {}
+    fresh = []
+    for place, context in enumerate(hashed):
+        fresh.append(place - latest.get(context, -math.inf) > history_size)
+        latest[context] = place
+    return fresh

@@ -1,0 +1,180 @@
+"""What makes a token green: the scheme that embedding and detection share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.kernels.program import words_of
+from decoding.watermark.prf import GREEN, KEY_RANGE, row_words, token_word
+from decoding.watermark.seeding import Seeding, Tokens
+from decoding.watermark.shuffle import LARGEST, in_shuffled_prefix, shuffled_prefix
+
+MILLIONTH_PRIME = 15485863
+"""The key that the reference implementation, TGI and transformers have as their default."""
+
+_LISTS_KEPT = 1024
+
+
+class Colouring(Protocol):
+    """A seed to a green list: which tokens of a vocabulary are green."""
+
+    def share(self, gamma: float, vocab_size: int) -> float:
+        """The chance that a token is green, over all seeds."""
+        ...
+
+    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
+        """The list, one bool a token."""
+        ...
+
+    def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
+        """Whether one token is on it; one outside the vocabulary is not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permuted:
+    """The first ⌊γ · vocab_size⌋ entries of the permutation that torch draws from a seed on a CPU.
+
+    As in TGI, transformers and the reference implementation; on another device torch draws another.
+    """
+
+    def share(self, gamma: float, vocab_size: int) -> float:
+        """⌊γ · vocab_size⌋ / vocab_size."""
+        return int(vocab_size * gamma) / vocab_size
+
+    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
+        """The list, one bool a token."""
+        green = np.zeros(vocab_size, np.bool_)
+        green[shuffled_prefix(seed, vocab_size, int(vocab_size * gamma))] = True
+        return green
+
+    def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
+        """Whether one token is on it; the list is not made to find out."""
+        return in_shuffled_prefix(seed, vocab_size, int(vocab_size * gamma), token_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholded:
+    """Each token by itself: green iff its Philox word under the seed is below γ · 2³².
+
+    A list's length varies; a token's colour does not depend on the vocabulary's size.
+    """
+
+    def share(self, gamma: float, vocab_size: int) -> float:  # noqa: ARG002 -- the protocol's
+        """⌈γ · 2³²⌉ / 2³²."""
+        return math.ceil(gamma * 2**32) / 2**32
+
+    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
+        """The list, one bool a token."""
+        return row_words(seed, vocab_size, GREEN) < np.uint64(math.ceil(gamma * 2**32))
+
+    def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
+        """Whether one token is on it."""
+        return 0 <= token_id < vocab_size and token_word(seed, token_id, GREEN) < gamma * 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """Green lists: after each context a share γ of the vocabulary is green, and δ more likely.
+
+    seeding: how the context becomes a seed.
+    gamma: γ in (0, 1), the green share.
+    delta: δ, finite, what is added to the logits of green tokens; 0 is neutral. Detection does not
+        use it.
+    key: in [0, 2**64); who has it can detect and forge. Lists by `Permuted` see only its low bits.
+    colouring: how a seed becomes a green list.
+    candidates: >= 1; where the seeding reads the candidate, so many of the likeliest tokens are
+        tried, the rest stay as they are.
+
+    Raises `ParameterError` at construction. Source: Kirchenbauer et al. 2023, "A Watermark for
+    Large Language Models", arXiv:2301.10226. `decoding.watermark.presets` has those of peers.
+
+    >>> from decoding.watermark.seeding import LastToken
+    >>> Scheme(LastToken()).green((5,), 8).nonzero()[0].tolist()
+    [0, 5]
+    """
+
+    seeding: Seeding
+    gamma: float = 0.25
+    delta: float = 2.0
+    key: int = MILLIONTH_PRIME
+    colouring: Colouring = Permuted()
+    candidates: int = 40
+
+    def __post_init__(self) -> None:
+        require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
+        require("delta", self.delta, math.isfinite(self.delta), "finite")
+        require("key", self.key, 0 <= self.key < KEY_RANGE, "in [0, 2**64)")
+        require("candidates", self.candidates, self.candidates >= 1, ">= 1")
+
+    @property
+    def context_width(self) -> int:
+        """How many tokens there must be before a token for it to have a colour."""
+        return self.seeding.width - self.seeding.reads_candidate
+
+    def share(self, vocab_size: int) -> float:
+        """The chance that a token of unmarked text is green."""
+        _require_size(vocab_size)
+        return self.colouring.share(self.gamma, vocab_size)
+
+    def seed(self, context: Tokens, token_id: int) -> int:
+        """The seed of the list on which a token is, or is not, after a context.
+
+        context: at least `context_width` tokens, of which the last count.
+        """
+        return self.seeding.seed(self._window(context, token_id), self.key)
+
+    def green(self, context: Tokens, vocab_size: int) -> NDArray[np.bool_]:
+        """The green list after a context; not for a seeding that reads the candidate."""
+        _require_size(vocab_size)
+        require("seeding", self.seeding, not self.seeding.reads_candidate, "of the context alone")
+        return self.colouring.green(self.seed(context, -1), self.gamma, vocab_size)
+
+    def is_green(self, context: Tokens, token_id: int, vocab_size: int) -> bool:
+        """Whether a token is green after a context."""
+        _require_size(vocab_size)
+        seed = self.seed(context, token_id)
+        return self.colouring.is_green(seed, self.gamma, vocab_size, token_id)
+
+    def _window(self, context: Tokens, token_id: int) -> list[int]:
+        width = self.context_width
+        expected = f"at least {width} tokens"
+        require("context", context, len(context) >= width, expected)
+        last = [int(token) for token in context[len(context) - width :]]
+        return [*last, token_id] if self.seeding.reads_candidate else last
+
+
+class GreenLists:
+    """The latest green lists of a scheme, packed: bit i % 32 of word i // 32 is token i."""
+
+    __slots__ = ("_packed", "scheme")
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+        self._packed = lru_cache(maxsize=_LISTS_KEPT)(self._pack)
+
+    def words(self, context: Tokens, vocab_size: int) -> NDArray[np.int32]:
+        """The list after a context; not to be written to."""
+        return self._packed(self.scheme.seed(context, -1), vocab_size)
+
+    def _pack(self, seed: int, vocab_size: int) -> NDArray[np.int32]:
+        scheme = self.scheme
+        bits = np.zeros(32 * words_of(vocab_size), np.bool_)
+        bits[:vocab_size] = scheme.colouring.green(seed, scheme.gamma, vocab_size)
+        packed = np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
+        packed.flags.writeable = False
+        return packed
+
+    def __reduce__(self) -> tuple[type[GreenLists], tuple[Scheme]]:
+        return GreenLists, (self.scheme,)  # a copy starts empty
+
+
+def _require_size(vocab_size: int) -> None:
+    require("vocab_size", vocab_size, 1 <= vocab_size <= LARGEST, f"in [1, {LARGEST}]")

@@ -1,0 +1,102 @@
+"""The permutation that torch's `randperm` draws on the CPU, without torch.
+
+    w = the 32-bit words of MT19937, seeded with seed mod 2³²
+    for i = 0 .. n − 2:  swap p[i] with p[i + w[i] mod (n − i)]
+
+p starts as 0 .. n − 1. After step i the entries up to i stay, so the first k entries take k steps.
+Source: Matsumoto, Nishimura 1998, "Mersenne Twister", doi:10.1145/272991.272995; Fisher, Yates
+1938; the behaviour of torch 2, which for 2³² / 20 items and more draws 64-bit words instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST = (2**32 - 1) // 20 - 1
+"""The most items that torch permutes in this way."""
+
+
+def mt19937_words(seed: int, count: int) -> NDArray[np.uint32]:
+    """The first words of the generator; of `seed` only the low 32 bits matter."""
+    # The legacy class is the one whose streams NumPy promises never to change.
+    generator = np.random.RandomState(seed % 2**32)
+    return generator.randint(0, 2**32, size=count, dtype=np.uint32)
+
+
+def shuffled_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
+    """The first `count` entries of the permutation of `size` items, in its order."""
+    words = mt19937_words(seed, min(count, size - 1))
+    partners = _partners(words, size)
+    swap = _compiled()
+    if swap is not None:
+        order = np.arange(size, dtype=np.int32)
+        swap(order, partners)
+        first = order[: len(partners)]
+    else:
+        first = _first_of_list(partners.tolist(), size)
+    if count < size:
+        return first
+    # The last item has nobody left to swap with.
+    last = size * (size - 1) // 2 - int(first.sum(dtype=np.int64))
+    return np.append(first, np.int32(last))
+
+
+def in_shuffled_prefix(seed: int, size: int, count: int, item: int) -> bool:
+    """Whether an item is among the first `count` entries; nothing is permuted to find out.
+
+    The item waits at a place until a step swaps it to the front, for good, or its place's own step
+    sends it further back.
+    """
+    if not 0 <= item < size:
+        return False
+    if count == size:
+        return True
+    partners = _partners(mt19937_words(seed, count), size)
+    place, step = item, 0
+    while True:
+        if (partners[step : place + 1] == place).any():
+            return True
+        if place >= count:
+            return False
+        place, step = int(partners[place]), place + 1
+
+
+def _partners(words: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
+    """With which place each step swaps."""
+    steps = np.arange(len(words))
+    partners: NDArray[np.int64] = steps + words % (size - steps).astype(np.uint32)
+    return partners
+
+
+def _first_of_list(partners: list[int], size: int) -> NDArray[np.int32]:
+    """What `_swap` leaves in front; Python is quicker with its own lists than with arrays."""
+    order = list(range(size))
+    for place, other in enumerate(partners):
+        order[place], order[other] = order[other], order[place]
+    return np.array(order[: len(partners)], np.int32)
+
+
+def _swap(order: NDArray[np.int32], partners: NDArray[np.int64]) -> None:
+    """The steps one by one, in place."""
+    for place in range(len(partners)):
+        other = partners[place]
+        order[place], order[other] = order[other], order[place]
+
+
+@cache
+def _compiled() -> Callable[..., None] | None:
+    """`_swap` as machine code, which is kept on disk where it can be; None without Numba."""
+    try:
+        from numba import njit
+    except ImportError:
+        return None
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        compiled: Callable[..., None] = njit(cache=True, **options)(_swap)
+    except RuntimeError:  # there is no folder to keep it in
+        compiled = njit(**options)(_swap)
+    return compiled

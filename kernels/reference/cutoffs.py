@@ -1,0 +1,93 @@
+"""Further truncations by definition: a list of float64 logits in, a new list out.
+
+−inf = impossible. A row without any finite logit passes through untouched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+from decoding.kernels.reference.philox import philox4x32
+from decoding.kernels.reference.processors import probabilities
+
+Row = list[float]
+_IMPOSSIBLE = -math.inf
+
+
+def entropy(probs: Row) -> float:
+    """−Σ p ln p in nats."""
+    return -math.fsum(p * math.log(p) for p in probs if p > 0.0)
+
+
+def epsilon_cutoff(logits: Row, epsilon: float) -> Row:
+    """Token i stays iff p_i ≥ ε or it is a likeliest one."""
+    if max(logits) == _IMPOSSIBLE:
+        return logits
+    probs = probabilities(logits)
+    return _only(logits, {i for i, p in enumerate(probs) if p >= epsilon or p == max(probs)})
+
+
+def eta_cutoff(logits: Row, epsilon: float) -> Row:
+    """Token i stays iff p_i ≥ min(ε, √ε · exp(−H)) or it is a likeliest one."""
+    if max(logits) == _IMPOSSIBLE:
+        return logits
+    eta = min(epsilon, math.sqrt(epsilon) * math.exp(-entropy(probabilities(logits))))
+    return epsilon_cutoff(logits, eta)
+
+
+def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
+    """Likeliest first, as long as the partial sum of −p ln p is ≤ share · H; the first stays."""
+    if max(logits) == _IMPOSSIBLE:
+        return logits
+    alive = [i for i, z in enumerate(logits) if z > _IMPOSSIBLE]
+    order = sorted(alive, key=lambda i: (-logits[i], i))[:candidates]
+    if share == 1.0:
+        return _only(logits, set(order))
+    probs = probabilities([logits[i] for i in order])
+    budget = share * entropy(probs)
+    kept = {order[0]}
+    for count, i in enumerate(order[1:], start=2):
+        if probs[count - 1] == 0.0 or entropy(probs[:count]) > budget:
+            break
+        kept.add(i)
+    return _only(logits, kept)
+
+
+def top_n_sigma(logits: Row, n: float) -> Row:
+    """Token i stays iff z_i ≥ max − n · σ, σ the population deviation of the finite logits."""
+    alive = [z for z in logits if z > _IMPOSSIBLE]
+    if not alive:
+        return logits
+    mean = math.fsum(alive) / len(alive)
+    sigma = math.sqrt(math.fsum((z - mean) ** 2 for z in alive) / len(alive))
+    return _only(logits, {i for i, z in enumerate(logits) if z >= max(alive) - n * sigma})
+
+
+def xtc(logits: Row, threshold: float, exempt: Collection[int] = (), minimum: int = 1) -> Row:
+    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    if max(logits) == _IMPOSSIBLE:
+        return logits
+    alive = {i for i, z in enumerate(logits) if z > _IMPOSSIBLE}
+    probs = probabilities(logits)
+    choices = {i for i in alive if probs[i] >= threshold}
+    least = min((logits[i] for i in choices), default=0.0)
+    kept = alive - {i for i in choices if logits[i] > least and i not in exempt}
+    return _only(logits, kept if len(kept) >= minimum else alive)
+
+
+def at_least(before: Row, after: Row, count: int) -> Row:
+    """What a truncation kept, and the `count` likeliest it was given; ties with the last stay."""
+    nth = sorted(before, reverse=True)[: max(count, 1)][-1] if count else math.inf
+    return [z if y > _IMPOSSIBLE or z >= nth else y for z, y in zip(before, after, strict=True)]
+
+
+def coin(seed: int, position: int, domain: int) -> float:
+    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    key = (seed & 0xFFFFFFFF, seed >> 32)
+    high, low, _, _ = philox4x32((0, position, 0, domain), key)
+    return ((high << 32 | low) // 2**12 + 0.5) / 2**52
+
+
+def _only(logits: Row, kept: set[int]) -> Row:
+    return [z if i in kept else _IMPOSSIBLE for i, z in enumerate(logits)]

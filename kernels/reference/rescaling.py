@@ -1,0 +1,48 @@
+"""Edits of whole rows by definition: a list of float64 logits in, a new list out."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection
+
+from decoding.kernels.reference import processors
+from decoding.kernels.reference.cutoffs import entropy
+from decoding.kernels.reference.step import log_softmax
+
+Row = list[float]
+_IMPOSSIBLE = -math.inf
+
+
+def dynamic_temperature(logits: Row, temperature: float, reach: float, exponent: float) -> Row:
+    """z / T, T between temperature ± reach by the entropy as a share of its greatest value."""
+    support = sum(z > _IMPOSSIBLE for z in logits)
+    if support < 2:
+        return logits
+    lowest, highest = max(0.0, temperature - reach), temperature + reach
+    share = min(entropy(processors.probabilities(logits)) / math.log(support), 1.0)
+    value = lowest + (highest - lowest) * share**exponent
+    return processors.temperature(logits, max(value, sys.float_info.min))
+
+
+def renormalise(logits: Row) -> Row:
+    """ln softmax(z)."""
+    return logits if max(logits) == _IMPOSSIBLE else log_softmax(logits)
+
+
+def guided(logits: Row, unconditional: Row, scale: float) -> Row:
+    """u + scale · (c − u) of the logprobs; c alone where u is −inf."""
+    return [
+        u + scale * (c - u) if c > _IMPOSSIBLE and u > _IMPOSSIBLE else c
+        for c, u in zip(renormalise(logits), renormalise(unconditional), strict=True)
+    ]
+
+
+def length_decay(logits: Row, token_ids: Collection[int], factor: float, steps: int) -> Row:
+    """z + |z| · (factor^steps − 1) of the given tokens; nothing before the first step."""
+    if steps <= 0:
+        return logits
+    return [
+        z + abs(z) * (factor**steps - 1.0) if i in token_ids and z > _IMPOSSIBLE else z
+        for i, z in enumerate(logits)
+    ]

@@ -1,0 +1,140 @@
+"""What the tokens so far say about the next one: token ids `(n,)` in, token ids out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
+Tokens = NDArray[np.int32]
+
+_BUDGET = 8
+"""How many comparisons a token the search by levels may cost before the Z-function takes over."""
+
+
+def without(logits: Array, banned: Sequence[Sequence[int] | NDArray[np.integer]]) -> Array:
+    """−inf for the banned tokens of each row, those the row has; the same object if for none."""
+    width = logits.shape[1]
+    inside = [np.asarray(token_ids, np.int64) for token_ids in banned]
+    inside = [token_ids[(token_ids >= 0) & (token_ids < width)] for token_ids in inside]
+    if not any(len(token_ids) for token_ids in inside):
+        return logits
+    result = logits.copy()
+    for row, token_ids in enumerate(inside):
+        result[row, token_ids] = -np.inf
+    return result
+
+
+def only(logits: Array, allowed: Sequence[Sequence[int] | NDArray[np.integer] | None]) -> Array:
+    """−inf for all but the allowed tokens of each row; None allows all."""
+    if all(token_ids is None for token_ids in allowed):
+        return logits
+    result = logits.copy()
+    for row, token_ids in enumerate(allowed):
+        if token_ids is not None:
+            kept = np.asarray(token_ids, np.int64)
+            kept = kept[(kept >= 0) & (kept < logits.shape[1])]
+            result[row] = -np.inf
+            result[row, kept] = logits[row, kept]
+    return result
+
+
+def successors(source: Tokens, context: Tokens, size: int) -> Tokens:
+    """What follows in `source` after the last size − 1 tokens of `context`."""
+    if len(source) < size or len(context) < size - 1:
+        return source[:0]
+    windows = np.lib.stride_tricks.sliding_window_view(source, size)
+    prefix = context[len(context) - (size - 1) :]
+    return windows[(windows[:, :-1] == prefix).all(axis=1), -1]
+
+
+def completed(
+    context: Tokens, sequences: Sequence[tuple[tuple[int, ...], float]]
+) -> dict[int, float]:
+    """The summed values of the sequences that one more token completes, by that token."""
+    longest = max((len(sequence) for sequence, _ in sequences), default=1) - 1
+    tail = tuple(context[max(0, len(context) - longest) :].tolist())
+    found: dict[int, float] = {}
+    for sequence, value in sequences:
+        size = len(sequence) - 1
+        if size <= len(tail) and tail[len(tail) - size :] == sequence[:-1]:
+            found[sequence[-1]] = found.get(sequence[-1], 0.0) + value
+    return found
+
+
+def dry(
+    logits: Row,
+    context: Tokens,
+    multiplier: float,
+    base: float,
+    allowed: int,
+    breakers: Collection[int],
+) -> Row:
+    """z − multiplier · base^(L − allowed) for tokens that prolong a repeat of L ≥ allowed."""
+    limit = _unbroken(context, breakers)
+    lengths = suffix_matches(context, limit)[:-1]
+    reaching = lengths >= allowed
+    followers, lengths = context[1:][reaching], lengths[reaching]
+    legal = (followers >= 0) & (followers < len(logits))
+    token_ids, place = np.unique(followers[legal], return_inverse=True)
+    if limit < allowed or not len(token_ids):
+        return logits
+    longest = np.zeros(len(token_ids), np.int64)
+    np.maximum.at(longest, place, lengths[legal])
+    with np.errstate(over="ignore"):
+        penalties = multiplier * np.power(base, (longest - allowed).astype(np.float64))
+    free = ~np.isin(token_ids, sorted(breakers))
+    result = logits.copy()
+    result[token_ids[free]] -= np.minimum(penalties[free], sys.float_info.max / 4.0)
+    return result
+
+
+def suffix_matches(tokens: Tokens, limit: int) -> NDArray[np.int64]:
+    """For each place, how much of the end of `tokens` also ends there, at most `limit`.
+
+    The last place counts 0. Linear: places are dropped level by level, which real text ends after a
+    few levels; where it does not, the Z-function of the reversed tokens has the same answer.
+    """
+    lengths = np.zeros(len(tokens), np.int64)
+    if len(tokens) == 0:
+        return lengths
+    places = np.flatnonzero(tokens[:-1] == tokens[-1])
+    spent = 0
+    for length in range(1, limit + 1):
+        if len(places) == 0:
+            break
+        spent += len(places)
+        if spent > _BUDGET * len(tokens):
+            return np.minimum(_z_function(tokens[::-1].tolist())[::-1], limit)
+        lengths[places] = length
+        places = places[places >= length]
+        places = places[tokens[places - length] == tokens[-1 - length]]
+    return lengths
+
+
+def _z_function(tokens: list[int]) -> NDArray[np.int64]:
+    """How much of the beginning also begins at each place; 0 at the first."""
+    size = len(tokens)
+    lengths = [0] * size
+    left = right = 0
+    for place in range(1, size):
+        length = min(right - place, lengths[place - left]) if place < right else 0
+        while place + length < size and tokens[length] == tokens[place + length]:
+            length += 1
+        lengths[place] = length
+        if place + length > right:
+            left, right = place, place + length
+    return np.array(lengths, np.int64)
+
+
+def _unbroken(context: Tokens, breakers: Collection[int]) -> int:
+    """How many tokens follow the last breaker."""
+    if not breakers:
+        return len(context)
+    places = np.flatnonzero(np.isin(context, sorted(breakers)))
+    return len(context) - 1 - int(places[-1]) if len(places) else len(context)
