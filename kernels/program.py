@@ -39,6 +39,12 @@ class Opcode(IntEnum):
     """bitmask: the tokens that stay."""
     BITMASK_BIAS = 10
     """first: what is added to the logits of the tokens in the bitmask."""
+    EPSILON_CUTOFF = 11
+    """first: the least probability, in (0, 1)."""
+    ETA_CUTOFF = 12
+    """first: ε in (0, 1)."""
+    TOP_N_SIGMA = 13
+    """first: n > 0 standard deviations."""
 
 
 class Instruction(NamedTuple):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.typing import Logits
 
@@ -44,6 +45,12 @@ class EpsilonCutoff:
             return logits
         return dense.keep(logits, lambda row: cutoffs.epsilon_cutoff(row, self.epsilon_cutoff))
 
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.epsilon_cutoff == 0.0:
+            return ()
+        return (Instruction(Opcode.EPSILON_CUTOFF, self.epsilon_cutoff),)
+
 
 @dataclass(frozen=True, slots=True)
 class EtaCutoff:
@@ -77,3 +84,7 @@ class EtaCutoff:
         if self.eta_cutoff == 0.0:
             return logits
         return dense.keep(logits, lambda row: cutoffs.eta_cutoff(row, self.eta_cutoff))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        return () if self.eta_cutoff == 0.0 else (Instruction(Opcode.ETA_CUTOFF, self.eta_cutoff),)

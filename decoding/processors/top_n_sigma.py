@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.typing import Logits
 
@@ -44,3 +45,9 @@ class TopNSigma:
         if self.top_n_sigma == 0.0:
             return logits
         return dense.keep(logits, lambda row: cutoffs.top_n_sigma(row, self.top_n_sigma))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.top_n_sigma == 0.0:
+            return ()
+        return (Instruction(Opcode.TOP_N_SIGMA, self.top_n_sigma),)

@@ -211,6 +211,31 @@ def weigh_block(
 
 
 @intrinsic
+def spread_block(_context: Any, row: Any, start: Any, stop: Any, centre: Any) -> Any:
+    """How many logits are finite, and Σ d and Σ d² of them, d = z − centre, all in float32."""
+    real = float_type(row.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, stop, centre = arguments
+
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            bits = load(context, builder, signature.args[0], array, index, LANES)
+            values = widen(bits, row.dtype)
+            alive = values.compare(">", float("-inf"))
+            away = alive.choose(gap_of(values, centre), 0.0)
+            count, total, square = (Vector(builder, item) for item in totals)
+            ones = alive.choose(away.constant(1.0), 0.0)
+            square = away.multiply_add(away, square)
+            return [(count + ones).value, (total + away).value, square.value]
+
+        sums = loop(builder, start, stop, LANES, [zeros(FLOAT, LANES)] * 3, body)
+        results = [sum_of(Vector(builder, total)) for total in sums]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    return types.UniTuple(types.float32, 3)(row, start, stop, real), generate
+
+
+@intrinsic
 def mask_between(_context: Any, row: Any, start: Any, low: Any, high: Any) -> Any:
     """Bit i says whether low ≤ row[start + i] ≤ high, for 32 logits."""
     real = float_type(row.dtype)

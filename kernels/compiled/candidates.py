@@ -5,6 +5,7 @@ Each returns how many candidates are left, moved to the front in the order they 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,20 @@ def keep_at_least(ids: Any, logits: Any, count: Any, bound: Any) -> Any:
             ids[kept], logits[kept] = ids[place], logits[place]
             kept += 1
     return kept
+
+
+@compiled
+def deviation_of(logits: Any, count: Any) -> Any:
+    """The population standard deviation of candidates; NaN where float64 cannot say."""
+    mean, square = 0.0, 0.0
+    for place in range(count):
+        mean += (logits[place] - logits[0]) / count
+    for place in range(count):
+        square += (logits[place] - logits[0] - mean) ** 2
+    variance = square / count
+    if variance == 0.0 and largest_of(logits, count) > logits[0]:
+        return np.nan
+    return math.sqrt(variance) if variance < np.inf else np.nan
 
 
 @compiled

@@ -22,6 +22,7 @@ from decoding.kernels.compiled.blocks import (
     largest_key,
     largest_of_block,
     mask_between,
+    spread_block,
     survey_block,
     weigh_block,
 )
@@ -162,6 +163,36 @@ def weigh(row: Any, tail: Any, reference: Any, scale: Any) -> Any:
         total += np.float64(weight)
         moment += np.float64(first)
     return total, moment * scale
+
+
+@compiled
+def _spread(row: Any, tail: Any, centre: Any) -> Any:
+    """How many logits are finite, and Σ d and Σ d² of them, d = z − centre."""
+    size = len(tail)
+    whole = len(row) // size
+    real = as_real(row, centre)
+    count, total, square = 0.0, 0.0, 0.0
+    for block in range(block_count(row, tail)):
+        if block < whole:
+            n, first, second = spread_block(row, block * size, block * size + size, real)
+        else:
+            n, first, second = spread_block(tail, 0, size, real)
+        count += np.float64(n)
+        total += np.float64(first)
+        square += np.float64(second)
+    return count, total, square
+
+
+@compiled
+def deviation(row: Any, tail: Any, largest: Any) -> Any:
+    """The population standard deviation of the finite logits; NaN where float32 cannot say."""
+    count, total, _ = _spread(row, tail, largest)
+    if total == 0.0:
+        return 0.0
+    # About the mean, so that little cancels however far off a few logits are.
+    _, total, square = _spread(row, tail, largest + total / count)
+    variance = square / count - (total / count) ** 2
+    return math.sqrt(variance) if 1e-30 < variance < 1e30 else np.nan
 
 
 @compiled

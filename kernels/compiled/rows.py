@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from decoding.kernels.compiled.candidates import (
+    deviation_of,
     divide,
     edit_by_bitmask,
     keep_at_least,
@@ -55,7 +56,7 @@ from decoding.kernels.compiled.touched import (
     walk,
     walk_candidates,
 )
-from decoding.kernels.compiled.truncation import truncate
+from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, bound_of, truncate
 from decoding.kernels.program import Opcode
 
 TEMPERATURE, TOP_K, TOP_P = int(Opcode.TEMPERATURE), int(Opcode.TOP_K), int(Opcode.TOP_P)
@@ -119,7 +120,10 @@ def run_compact(
     vocab: Any,
     memory: Any,
 ) -> Any:
-    """One instruction on a compact row; the number of candidates left."""
+    """One instruction on a compact row; the number of candidates left.
+
+    −1 where the numbers are beyond this arithmetic.
+    """
     ids, logits, count, first = (
         memory.integers[IDS],
         memory.doubles[LOGITS],
@@ -138,8 +142,17 @@ def run_compact(
             memory.doubles[KEYS],
             memory.doubles[VALUES],
         )
-    elif opcode == MIN_P:
-        count = keep_at_least(ids, logits, count, largest_of(logits, count) + math.log(first))
+    elif opcode in (MIN_P, EPSILON, ETA, SIGMA):
+        largest = largest_of(logits, count)
+        total, moment, sigma = 1.0, 0.0, 0.0
+        if opcode == SIGMA:
+            sigma = deviation_of(logits, count)
+            if np.isnan(sigma):
+                return -1
+        elif opcode != MIN_P:
+            total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
+        bound = bound_of(opcode, first, largest, total, moment, sigma)
+        count = keep_at_least(ids, logits, count, bound)
     elif opcode in (TOP_P, TYPICAL_P):
         largest = largest_of(logits, count)
         total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
@@ -227,6 +240,8 @@ def run(
                 here, opcode, item, sparse, bitmasks, history, prompt_length, vocab, memory
             )
             can_empty = count == 0
+            if count < 0:
+                return State(BEYOND, index, True, 0, walked, scale, none, np.inf, all_ids, weighed)
         elif opcode == TEMPERATURE:
             scale /= first
             if not 1e-18 < scale < 1e18:
@@ -280,7 +295,7 @@ def run(
                 presence,
             )
         else:
-            if count > 0 and opcode in (TOP_P, TYPICAL_P):
+            if count > 0 and opcode not in (TOP_K, MIN_P):
                 # Their sums are over the row as it stands.
                 if not is_shadow:
                     return State(
@@ -309,6 +324,9 @@ def run(
             kept, low, high, last_tie = truncate(
                 row, tail, block_max, largest, sums, opcode, item, here, limit, memory
             )
+            if np.isnan(low):
+                forget(memory, count)
+                return State(BEYOND, index, False, 0, walked, scale, none, np.inf, all_ids, weighed)
             if kept < 0:
                 # With touched tokens the bounds are not known yet: flush these, and come again.
                 after = index + 1 if count == 0 else index

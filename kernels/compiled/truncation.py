@@ -32,6 +32,7 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import (
     collect,
+    deviation,
     weigh,
 )
 from decoding.kernels.compiled.scalars import as_real
@@ -39,6 +40,36 @@ from decoding.kernels.program import Opcode
 
 TOP_K, TOP_P, MIN_P = int(Opcode.TOP_K), int(Opcode.TOP_P), int(Opcode.MIN_P)
 TYPICAL_P = int(Opcode.TYPICAL_P)
+EPSILON, ETA, SIGMA = (
+    int(Opcode.EPSILON_CUTOFF),
+    int(Opcode.ETA_CUTOFF),
+    int(Opcode.TOP_N_SIGMA),
+)
+
+
+@compiled
+def sums_of(row: Any, tail: Any, largest: Any, sums: Any, scale: Any) -> Any:
+    """Σ w and Σ w · gap of the row as it is scaled."""
+    if sums.known and scale == 1.0:
+        return sums.total, sums.moment
+    return weigh(row, tail, largest / scale, scale)
+
+
+@compiled
+def bound_of(opcode: Any, first: Any, largest: Any, total: Any, moment: Any, sigma: Any) -> Any:
+    """The least logit that stays, of the truncations that have one.
+
+    total, moment: Σ w and Σ w · gap, relative to the largest logit. sigma: the deviation.
+    """
+    logarithm = math.log(first) if opcode != SIGMA else 0.0
+    if opcode == MIN_P:
+        return largest + logarithm
+    if opcode == SIGMA:
+        return largest - first * sigma
+    log_total = math.log(total)
+    if opcode == ETA:
+        logarithm = min(logarithm, 0.5 * logarithm - (log_total - moment / total))
+    return largest + min(log_total + logarithm, 0.0)
 
 
 @compiled
@@ -57,7 +88,7 @@ def truncate(
     """The first truncation of a dense row: candidates, or the bounds of a shadow.
 
     largest: the row's largest logit, not looked at for top-k. The row has no touched tokens but for
-    top-k and min-p.
+    top-k and min-p. Bounds that are NaN: the row's numbers are beyond this arithmetic.
     """
     scale, touched, first = state.scale, state.count, item.first
     ids, logits, keys, weights = (
@@ -101,8 +132,15 @@ def truncate(
                 item.second == 1.0,
                 memory,
             )
-    elif opcode == MIN_P:
-        bound = largest + math.log(first)
+    elif opcode in (MIN_P, EPSILON, ETA, SIGMA):
+        total, moment, sigma = 1.0, 0.0, 0.0
+        if opcode == SIGMA:
+            sigma = deviation(row, tail, largest / scale) * scale
+            if np.isnan(sigma):
+                return -1, sigma, sigma, last_tie
+        elif opcode != MIN_P:
+            total, moment = sums_of(row, tail, largest, sums, scale)
+        bound = bound_of(opcode, first, largest, total, moment, sigma)
         count = collect(
             row,
             tail,
@@ -132,10 +170,7 @@ def truncate(
             low = smallest_at_least(row, bound, scale)
     else:
         reference = largest / scale
-        if sums.known and scale == 1.0:
-            total, moment = sums.total, sums.moment
-        else:
-            total, moment = weigh(row, tail, reference, scale)
+        total, moment = sums_of(row, tail, largest, sums, scale)
         centre = largest if opcode == TOP_P else largest + moment / total
         count, reach = collect_nearest(
             row,

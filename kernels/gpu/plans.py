@@ -25,6 +25,7 @@ _PENALTIES = (Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESEN
 _DENSE = (Opcode.BITMASK, Opcode.BITMASK_BIAS)
 _EDITS = (*_PENALTIES, Opcode.LOGIT_BIAS, *_DENSE)
 _TRUNCATIONS = (Opcode.TOP_K, Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
+_AFTER_EDITS = (Opcode.TEMPERATURE, *_TRUNCATIONS)
 _FACTORS = (Opcode.TEMPERATURE, Opcode.REPETITION_PENALTY)
 
 _FULL = 0.9
@@ -101,7 +102,7 @@ def plan(batch: Batch) -> Plan | None:
         start, stop = program.row_starts[row : row + 2].tolist()
         opcodes = program.opcodes[start:stop].tolist()
         edits = sum(opcode in _EDITS for opcode in opcodes)
-        if any(opcode in _EDITS for opcode in opcodes[edits:]):
+        if any(opcode not in _AFTER_EDITS for opcode in opcodes[edits:]):
             return None
         cut_starts[row] = start + edits
         truncations = [i for i in range(start, stop) if program.opcodes[i] in _TRUNCATIONS]

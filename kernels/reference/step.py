@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.reference import processors
+from decoding.kernels.reference import cutoffs, processors
 from decoding.kernels.reference.philox import gumbel, token_word
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
@@ -60,6 +60,9 @@ def apply(
         ),
         Opcode.BITMASK: lambda: processors.bitmask(row, words),
         Opcode.BITMASK_BIAS: lambda: processors.bitmask_bias(row, words, first),
+        Opcode.EPSILON_CUTOFF: lambda: cutoffs.epsilon_cutoff(row, first),
+        Opcode.ETA_CUTOFF: lambda: cutoffs.eta_cutoff(row, first),
+        Opcode.TOP_N_SIGMA: lambda: cutoffs.top_n_sigma(row, first),
     }
     return by_opcode[item.opcode]()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from decoding.kernels.program import Opcode
-from decoding.kernels.tensor import edits, filters
+from decoding.kernels.tensor import cutoffs, edits, filters
 from decoding.kernels.tensor.candidates import NOTHING, Candidates, Entries
 from decoding.kernels.tensor.programs import Group, Operation
 
@@ -56,6 +56,16 @@ class Outcome(NamedTuple):
     uncertain: Tensor
 
 
+_KEEP_THE_LIKELIEST = (
+    Opcode.TOP_K,
+    Opcode.TOP_P,
+    Opcode.MIN_P,
+    Opcode.EPSILON_CUTOFF,
+    Opcode.ETA_CUTOFF,
+    Opcode.TOP_N_SIGMA,
+)
+
+
 def run(group: Group, logits: Tensor, around: Surroundings, capacity: int | None) -> Outcome:
     """The candidates left after the group's operations on float64 logits `(rows, vocab)`.
 
@@ -65,7 +75,7 @@ def run(group: Group, logits: Tensor, around: Surroundings, capacity: int | None
     emptied = torch.full((len(logits), 1), -1, device=logits.device)
     uncertain = torch.zeros_like(emptied, dtype=torch.bool)
     for position, operation in enumerate(group.operations):
-        if operation.opcode in (Opcode.TOP_K, Opcode.TOP_P, Opcode.MIN_P):
+        if operation.opcode in _KEEP_THE_LIKELIEST:
             candidates, doubt = _truncate(candidates, operation, capacity)
             uncertain = uncertain | doubt
         elif operation.opcode == Opcode.TYPICAL_P:
@@ -111,6 +121,12 @@ def _kept(logits: Tensor, operation: Operation, whole: Tensor) -> Tensor:
             return filters.top_p(logits, operation.first, total)
         case Opcode.MIN_P:
             return filters.min_p(logits, operation.first)
+        case Opcode.EPSILON_CUTOFF:
+            return filters.at_least(logits, cutoffs.epsilon_bound(whole, operation.first))
+        case Opcode.ETA_CUTOFF:
+            return filters.at_least(logits, cutoffs.eta_bound(whole, operation.first))
+        case Opcode.TOP_N_SIGMA:
+            return cutoffs.top_n_sigma(logits, operation.first, whole)
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
 

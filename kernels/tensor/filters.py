@@ -31,7 +31,12 @@ def top_k(logits: Tensor, k: Tensor, keep_ties: Tensor, most: int, *, cuts_ties:
 
 def min_p(logits: Tensor, log_fraction: Tensor) -> Tensor:
     """z_i ≥ max + ln(fraction)."""
-    return (logits >= logits.amax(1, keepdim=True) + log_fraction) & (logits > NOTHING)
+    return at_least(logits, logits.amax(1, keepdim=True) + log_fraction)
+
+
+def at_least(logits: Tensor, bound: Tensor) -> Tensor:
+    """z_i ≥ bound."""
+    return (logits >= bound) & (logits > NOTHING)
 
 
 def top_p(logits: Tensor, p: Tensor, total: Tensor) -> Tensor:

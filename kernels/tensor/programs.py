@@ -119,7 +119,7 @@ def _operation(
     operation = Operation(
         opcode,
         # The logarithm is taken here, so that it is the same number on every device.
-        upload(np.log(first) if opcode == Opcode.MIN_P else first, device),
+        upload(np.log(first) if opcode in _FRACTIONS else first, device),
         upload(second, device),
         upload(program.slots[indices].astype(np.int64), device),
         upload(program.sparse_token_ids[entries].astype(np.int64), device),
@@ -133,6 +133,7 @@ def _operation(
     return operation, min(left, _LIMIT)
 
 
+_FRACTIONS = (Opcode.MIN_P, Opcode.EPSILON_CUTOFF, Opcode.ETA_CUTOFF)
 _EDITS = (*_READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
 """What moves a logit without bringing it back where that overflows."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import Opcode, Program
-from decoding.kernels.vector import edits, filters
+from decoding.kernels.vector import cutoffs, edits, filters
 from decoding.kernels.vector.dense import narrow
 
 Row = NDArray[np.float64]
@@ -100,6 +100,12 @@ def _apply(
             return candidates.only(filters.min_p(logits, first))
         case Opcode.TYPICAL_P:
             return candidates.only(filters.typical_p(logits, first))
+        case Opcode.EPSILON_CUTOFF:
+            return candidates.only(cutoffs.epsilon_cutoff(logits, first))
+        case Opcode.ETA_CUTOFF:
+            return candidates.only(cutoffs.eta_cutoff(logits, first))
+        case Opcode.TOP_N_SIGMA:
+            return candidates.only(cutoffs.top_n_sigma(logits, first))
         case Opcode.BITMASK:
             return candidates.only(edits.in_bitmask(candidates.token_ids, bitmasks[slot]))
         case Opcode.TEMPERATURE:

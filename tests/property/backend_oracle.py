@@ -55,7 +55,13 @@ class Precision:
     error: float = 1e-9
 
 
-_CUTS = (Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
+_CUTS = (
+    Opcode.TOP_P,
+    Opcode.MIN_P,
+    Opcode.TYPICAL_P,
+    Opcode.EPSILON_CUTOFF,
+    Opcode.ETA_CUTOFF,
+)
 _TIE = 1e-12
 """How near, relatively, two perturbed scores must be for two backends to draw different tokens."""
 

@@ -34,6 +34,8 @@ from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     Bitmask,
     BitmaskBias,
+    EpsilonCutoff,
+    EtaCutoff,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -41,6 +43,7 @@ from decoding.processors import (
     RepetitionPenalty,
     Temperature,
     TopK,
+    TopNSigma,
     TopP,
     TypicalP,
 )
@@ -122,6 +125,9 @@ def random_pipeline(generator: np.random.Generator, width: int) -> Pipeline:
         TopP(float(generator.choice([1e-9, 0.1, 0.5, 0.9, 0.999]))),
         MinP(float(generator.choice([1e-6, 0.05, 0.5, 1.0]))),
         TypicalP(float(generator.choice([0.1, 0.5, 0.9, 0.99]))),
+        EpsilonCutoff(float(generator.choice([1e-5, 3e-3, 0.2]))),
+        EtaCutoff(float(generator.choice([1e-5, 3e-3, 0.2]))),
+        TopNSigma(float(generator.choice([0.3, 1.0, 2.0, 4.0]))),
         RepetitionPenalty(float(generator.choice([0.7, 1.1, 3.0]))),
         FrequencyPenalty(float(generator.uniform(-2, 2))),
         PresencePenalty(float(generator.uniform(-2, 2))),
