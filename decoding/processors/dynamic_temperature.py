@@ -18,7 +18,7 @@ from decoding.typing import Logits
 class DynamicTemperature:
     """Scale by a temperature that grows with the entropy of the row.
 
-        T = low + (high − low) · (H / ln n)^dynatemp_exponent,   logits[i] / T
+        T = low + (high − low) · (H / ln n)^dynatemp_exponent,   (logits[i] − max) / T
         low = max(0, temperature − dynatemp_range),   high = temperature + dynatemp_range
 
     H: entropy of the row in nats; n: its possible tokens, so that H / ln n lies in [0, 1].
@@ -34,7 +34,7 @@ class DynamicTemperature:
     that an earlier step left in the row among the n.
 
     >>> DynamicTemperature(1.0, 0.5)(np.zeros((1, 2)) + [[3.0, 3.0]], History.empty(1))
-    array([[2., 2.]])
+    array([[0., 0.]])
     """
 
     temperature: float
@@ -60,14 +60,14 @@ class DynamicTemperature:
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.dynatemp_range == 0.0 and self.temperature == 1.0:
             return logits
-        limit = float(np.finfo(logits.dtype).max)
         if self.dynatemp_range == 0.0:
+            limit = float(np.finfo(logits.dtype).max)
             return dense.edit(
                 logits, lambda _, row: edits.temperature(row, self.temperature, limit)
             )
         return dense.edit(
             logits,
             lambda _, row: rescaling.dynamic_temperature(
-                row, self.temperature, self.dynatemp_range, self.dynatemp_exponent, limit
+                row, self.temperature, self.dynatemp_range, self.dynatemp_exponent
             ),
         )

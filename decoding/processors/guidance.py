@@ -23,8 +23,9 @@ class ClassifierFreeGuidance:
 
     guidance_scale: finite; 1 is neutral (transformers returns c, the same distribution), 0 is the
     unconditional row.
-    unconditional: called once a step with the history; returns the other logits, of the same shape.
-    It runs the model on what it likes; `history.generated(row)` is what to append.
+    unconditional: called with the history that the processor is called with, of one row or more;
+    returns the other logits, of the same shape. It runs the model on what it likes, whose end is
+    `history.generated(row)`.
     logits: `(batch, vocab)` float; −inf stays, what is finite stays finite. A token that only the
     unconditional row rules out keeps c[i]: guidance says nothing about it (transformers: NaN).
     Raises `ParameterError` at construction; at the call `ShapeError` for another shape,

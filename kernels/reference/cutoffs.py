@@ -16,23 +16,33 @@ _IMPOSSIBLE = -math.inf
 
 
 def entropy(probs: Row) -> float:
-    """−Σ p ln p in nats."""
+    """−Σ p ln p in nats, of a distribution or a part of one."""
     return -math.fsum(p * math.log(p) for p in probs if p > 0.0)
+
+
+def entropy_of(logits: Row) -> float:
+    """−Σ p ln p of the softmax, as ln Σ w + Σ w · (max − z) / Σ w with w = exp(z − max).
+
+    The entropy of a row that is all but certain keeps its digits: Σ w is 1 + the rest.
+    """
+    falls = sorted(max(logits) - z for z in logits if z > _IMPOSSIBLE)[1:]
+    rest = math.fsum(math.exp(-fall) for fall in falls)
+    return math.log1p(rest) + math.fsum(math.exp(-d) * d for d in falls) / (1.0 + rest)
 
 
 def epsilon_cutoff(logits: Row, epsilon: float) -> Row:
     """Token i stays iff p_i ≥ ε or it is a likeliest one."""
     if max(logits) == _IMPOSSIBLE:
         return logits
-    probs = probabilities(logits)
-    return _only(logits, {i for i, p in enumerate(probs) if p >= epsilon or p == max(probs)})
+    pairs = enumerate(zip(logits, probabilities(logits), strict=True))
+    return _only(logits, {i for i, (z, p) in pairs if p >= epsilon or z == max(logits)})
 
 
 def eta_cutoff(logits: Row, epsilon: float) -> Row:
     """Token i stays iff p_i ≥ min(ε, √ε · exp(−H)) or it is a likeliest one."""
     if max(logits) == _IMPOSSIBLE:
         return logits
-    eta = min(epsilon, math.sqrt(epsilon) * math.exp(-entropy(probabilities(logits))))
+    eta = min(epsilon, math.sqrt(epsilon) * math.exp(-entropy_of(logits)))
     return epsilon_cutoff(logits, eta)
 
 

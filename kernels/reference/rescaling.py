@@ -6,23 +6,24 @@ import math
 import sys
 from collections.abc import Collection
 
-from decoding.kernels.reference import processors
-from decoding.kernels.reference.cutoffs import entropy
+from decoding.kernels.reference.cutoffs import entropy_of
 from decoding.kernels.reference.step import log_softmax
 
 Row = list[float]
 _IMPOSSIBLE = -math.inf
+_LARGEST = sys.float_info.max
 
 
 def dynamic_temperature(logits: Row, temperature: float, reach: float, exponent: float) -> Row:
-    """z / T, T between temperature ± reach by the entropy as a share of its greatest value."""
+    """(z − max) / T, T between temperature ± reach by the entropy's share of its greatest value."""
     support = sum(z > _IMPOSSIBLE for z in logits)
     if support < 2:
         return logits
     lowest, highest = max(0.0, temperature - reach), temperature + reach
-    share = min(entropy(processors.probabilities(logits)) / math.log(support), 1.0)
-    value = lowest + (highest - lowest) * share**exponent
-    return processors.temperature(logits, max(value, sys.float_info.min))
+    share = min(entropy_of(logits) / math.log(support), 1.0)
+    value = max(lowest + (highest - lowest) * share**exponent, sys.float_info.min)
+    largest = max(logits)
+    return [max((z - largest) / value, -_LARGEST) if z > _IMPOSSIBLE else z for z in logits]
 
 
 def renormalise(logits: Row) -> Row:

@@ -9,12 +9,17 @@ Row = NDArray[np.float64]
 
 
 def log_softmax(logits: Row) -> Row:
-    """z − max − ln Σ exp(z − max); a row without any finite entry stays as it is."""
-    largest = logits.max()
-    if largest == -np.inf:
+    """z − max − ln Σ exp(z − max); a row without any finite entry stays as it is.
+
+    The logprob of a token that is all but certain is tiny: ln(1 + the rest) keeps its digits.
+    """
+    place = int(logits.argmax())
+    if logits[place] == -np.inf:
         return logits
-    shifted = logits - largest
-    return shifted - np.log(np.exp(shifted).sum())
+    shifted = logits - logits[place]
+    weights = np.exp(shifted)
+    weights[place] = 0.0
+    return shifted - np.log1p(weights.sum())
 
 
 def entropy_terms(logprobs: Row) -> Row:

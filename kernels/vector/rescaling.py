@@ -7,25 +7,27 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.vector import edits
 from decoding.kernels.vector.distribution import entropy_terms, log_softmax
 
 Row = NDArray[np.float64]
 
-_TINIEST = sys.float_info.min
 
+def dynamic_temperature(logits: Row, temperature: float, reach: float, exponent: float) -> Row:
+    """(z − max) / T, T = lowest + (highest − lowest) · (H / ln support)^exponent.
 
-def dynamic_temperature(
-    logits: Row, temperature: float, reach: float, exponent: float, limit: float
-) -> Row:
-    """z / T, T = lowest + (highest − lowest) · (H / ln support)^exponent; see `temperature`."""
-    support = np.count_nonzero(logits > -np.inf)
+    The maximum goes before the division, for T can be so small that nothing would be left of the
+    differences of what it makes of the logits.
+    """
+    alive = logits > -np.inf
+    support = np.count_nonzero(alive)
     if support < 2:
         return logits
     lowest, highest = max(0.0, temperature - reach), temperature + reach
     share = entropy_terms(log_softmax(logits)).sum() / np.log(support)
-    value = lowest + (highest - lowest) * min(max(share, 0.0), 1.0) ** exponent
-    return edits.temperature(logits, max(float(value), _TINIEST), limit)
+    value = max(lowest + (highest - lowest) * min(share, 1.0) ** exponent, sys.float_info.min)
+    with np.errstate(over="ignore"):
+        scaled = (logits - logits.max()) / value
+    return np.where(alive, np.maximum(scaled, -sys.float_info.max), logits)
 
 
 def guided(logits: Row, unconditional: Row, scale: float) -> Row:

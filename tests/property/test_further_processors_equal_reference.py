@@ -51,6 +51,8 @@ Definition = Callable[[Row, float], Row]
 """The reference's row, with every parameter of a cut multiplied by a number near 1."""
 
 UNIT = st.floats(0.0, 1.0, exclude_min=True, exclude_max=True)
+SMALL = UNIT | st.integers(1, 99).map(lambda u: (u / 100.0) ** 4)
+"""As probabilities are: mostly small."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ class Example:
 
 
 def epsilon(example: Example) -> tuple[Any, Definition]:
-    value = example.draw(UNIT)
+    value = example.draw(SMALL)
     return EpsilonCutoff(value), lambda row, by: cutoffs.epsilon_cutoff(row, value * by)
 
 
 def eta(example: Example) -> tuple[Any, Definition]:
-    value = example.draw(UNIT)
+    value = example.draw(SMALL)
     return EtaCutoff(value), lambda row, by: cutoffs.eta_cutoff(row, value * by)
 
 

@@ -92,6 +92,11 @@ def test_cutoffs(processor: Any, expected: list[int]) -> None:
     assert np.array_equal(processor(dead, History.empty(1)), dead)
 
 
+def test_eta_is_never_above_epsilon() -> None:
+    # H = 0.39, so √ε · exp(−H) = 0.15.
+    assert kept(EtaCutoff(0.05), np.log(np.array([[0.9, 0.06, 0.04]]))) == [0, 1]
+
+
 def test_top_h_at_its_neutral_value_keeps_every_token() -> None:
     # transformers drops a token of probability 0.27 here.
     row = np.array([[0.0, 1.0]], np.float32)
@@ -196,6 +201,9 @@ def test_dry_prolongs_the_longest_repetition_in_a_window() -> None:
     assert Dry(1.0, 2.0, last_n=4)(logits, history)[0].tolist() == [0.0] * 4
     assert Dry(1.0, 2.0, breakers=(2,))(logits, history)[0].tolist() == [0.0] * 4
     assert Dry(1.0, 2.0, breakers=(0,))(logits, history)[0].tolist() == [0.0] * 4
+    # 0 stood after "1 2 3" and, later, after "3" alone: the longest counts.
+    twice = History.of([[1, 2, 3, 0, 3, 0, 1, 2, 3]])
+    assert Dry(1.0, 2.0, 1)(logits, twice)[0].tolist() == [-4.0, 0.0, 0.0, 0.0]
 
 
 def test_dry_stays_finite_however_long_the_repetition() -> None:
@@ -209,7 +217,7 @@ def test_guidance_by_hand() -> None:
     other = np.log(np.array([[0.25, 0.25, 0.5]]))
     logits = np.log(np.array([[0.5, 0.25, 0.25]])) + 3.0
     got = ClassifierFreeGuidance(2.0, lambda _: other)(logits, History.empty(1))
-    np.testing.assert_allclose(got, np.log([[1.0, 0.25, 0.125]]))
+    np.testing.assert_allclose(got, np.log([[1.0, 0.25, 0.125]]), atol=1e-12)
     np.testing.assert_allclose(
         ClassifierFreeGuidance(0.0, lambda _: other)(logits, History.empty(1)), other
     )

@@ -41,6 +41,8 @@ def test_top_h() -> None:
     # −p ln p: 0.347, 0.347, 0.260, 0.260 of H = 1.213; partial sums 0.286, 0.571, 0.786, 1.
     row = logs(0.5, 0.25, 0.125, 0.125)
     assert cutoffs.entropy([0.5, 0.25, 0.125, 0.125]) == pytest.approx(1.2130, abs=1e-4)
+    assert cutoffs.entropy_of(row) == pytest.approx(1.2130, abs=1e-4)
+    assert cutoffs.entropy_of([100.0, 0.0]) == pytest.approx(101 * math.exp(-100))
     assert support(cutoffs.top_h(row, 0.2)) == [0], "the first always stays"
     assert support(cutoffs.top_h(row, 0.6)) == [0, 1]
     assert support(cutoffs.top_h(row, 0.8)) == [0, 1, 2], "a tie at the cut: the lowest id"
@@ -93,8 +95,8 @@ def test_at_least() -> None:
 
 def test_dynamic_temperature() -> None:
     # Uniform: H is the greatest possible, T = 1 + 0.5. Certain: H = 0, T = 1 − 0.5.
-    assert rescaling.dynamic_temperature([3.0, 3.0], 1.0, 0.5, 1.0) == [2.0, 2.0]
-    assert rescaling.dynamic_temperature([999.0, 0.0], 1.0, 0.5, 1.0) == [1998.0, 0.0]
+    assert rescaling.dynamic_temperature([3.0, 3.0], 1.0, 0.5, 1.0) == [0.0, 0.0]
+    assert rescaling.dynamic_temperature([999.0, 0.0], 1.0, 0.5, 1.0) == [0.0, -1998.0]
     # (0.5, 0.25, 0.25): H = 1.5 ln 2 of ln 3, 0.9464; squared 0.8957; T = 0.5 + 0.8957.
     row = rescaling.dynamic_temperature(logs(0.5, 0.25, 0.25), 1.0, 0.5, 2.0)
     assert row[0] - row[1] == pytest.approx(math.log(2) / 1.3957, abs=1e-4)
