@@ -43,6 +43,8 @@ _DOUBT, _MORE_DOUBT = 0.015, 0.12
 _MOST_LISTED = 8192
 """Where more tokens lie between the edges, these are moved first."""
 _NARROWINGS = 40
+_FARTHEST = 3e38
+"""Distances beyond are no float32."""
 
 
 @compiled
@@ -218,7 +220,7 @@ def find_bounds(
     The nearest come first, then the lowest id; the set is the shortest that weighs `target`, where
     a token weighs exp((z − reference) · scale). With `keep_ties` all that tie with the last stay.
     A centre below the largest logit is rounded to float32, or float64 for such rows. Everything is
-    in units of the row.
+    in units of the row. NaN where its logits lie too far apart.
     """
     rates = rates_of(scale)
     zero, middle = as_real(row, reference), as_real(row, centre)
@@ -234,6 +236,8 @@ def find_bounds(
         bottom, _ = extremes(row, tail, -np.inf, np.inf)
     near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
     everyone: Any = np.int64(len(row))
+    if far > _FARTHEST:
+        return np.nan, np.nan, everyone
     step, doubt = (_STEP, _DOUBT) if block_count(row, tail) >= 8 * _STEP else (1, 0.0)
     limit = min(limit, _MOST_LISTED)
     for _ in range(_NARROWINGS):

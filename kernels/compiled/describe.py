@@ -68,7 +68,10 @@ def write_top(
 def collect_top(
     row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, n: Any, limit: Any, memory: Any
 ) -> Any:
-    """Candidates that hold the n largest of a dense row and enough of their ties; how many."""
+    """Candidates that hold the n largest of a dense row and enough of their ties; how many.
+
+    −1 where its logits lie too far apart.
+    """
     count = collect_largest(
         row,
         tail,
@@ -99,6 +102,8 @@ def collect_top(
         True,
         memory,
     )
+    if np.isnan(nth):
+        return -1
     above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) * scale
     count = collect(
         row,

@@ -7,7 +7,6 @@ and is called again with that shadow.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np

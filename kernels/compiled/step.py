@@ -166,6 +166,9 @@ def finish(
     if plan.top_n > 0:
         if not state.compact:
             count = collect_top(row, tail, block_max, scale, largest, plan.top_n, limit, memory)
+            if count < 0:
+                outcome.status = LEFT_TO_NUMPY
+                return
         write_top(
             raw, raw_largest, raw_log, count, plan.top_n, largest, log_total, outcome, top, memory
         )
@@ -408,5 +411,5 @@ def step_rows(
         elif state.outcome == BEYOND:
             forget(memory, state.count)
             outcome.status = LEFT_TO_NUMPY
-            left += 1
+        left += outcome.status == LEFT_TO_NUMPY
     return left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,21 +92,10 @@ def _apply(
     logits = candidates.logits
     first, second = program.operands[index].tolist()
     slot = program.slots[index]
+    keep = _kept(logits, program.opcodes[index], first, second)
+    if keep is not None:
+        return candidates.only(keep)
     match program.opcodes[index]:
-        case Opcode.TOP_K:
-            return candidates.only(filters.top_k(logits, int(first), keep_ties=second == 1.0))
-        case Opcode.TOP_P:
-            return candidates.only(filters.top_p(logits, first))
-        case Opcode.MIN_P:
-            return candidates.only(filters.min_p(logits, first))
-        case Opcode.TYPICAL_P:
-            return candidates.only(filters.typical_p(logits, first))
-        case Opcode.EPSILON_CUTOFF:
-            return candidates.only(cutoffs.epsilon_cutoff(logits, first))
-        case Opcode.ETA_CUTOFF:
-            return candidates.only(cutoffs.eta_cutoff(logits, first))
-        case Opcode.TOP_N_SIGMA:
-            return candidates.only(cutoffs.top_n_sigma(logits, first))
         case Opcode.BITMASK:
             return candidates.only(edits.in_bitmask(candidates.token_ids, bitmasks[slot]))
         case Opcode.TEMPERATURE:
@@ -129,3 +119,19 @@ def _apply(
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
     return Candidates(candidates.token_ids, logits)
+
+
+def _kept(logits: Row, opcode: int, first: float, second: float) -> NDArray[np.bool_] | None:
+    """What a truncation keeps; None for what is no truncation."""
+    if opcode == Opcode.TOP_K:
+        return filters.top_k(logits, int(first), keep_ties=second == 1.0)
+    by_opcode: dict[int, Callable[[Row, float], NDArray[np.bool_]]] = {
+        Opcode.TOP_P: filters.top_p,
+        Opcode.MIN_P: filters.min_p,
+        Opcode.TYPICAL_P: filters.typical_p,
+        Opcode.EPSILON_CUTOFF: cutoffs.epsilon_cutoff,
+        Opcode.ETA_CUTOFF: cutoffs.eta_cutoff,
+        Opcode.TOP_N_SIGMA: cutoffs.top_n_sigma,
+    }
+    keep = by_opcode.get(opcode)
+    return None if keep is None else keep(logits, first)
