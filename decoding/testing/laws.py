@@ -120,11 +120,15 @@ def check_value(processor: DeclaredProcessor) -> None:
 def same_distribution(
     first: NDArray[np.float64], second: NDArray[np.float64], tolerance: float = _TOLERANCE
 ) -> bool:
-    """Whether two batches of logprobs have one support and agree to within `tolerance`."""
+    """Whether two batches of logprobs have one support and agree to within `tolerance`.
+
+    It is relative to 1, or to the logprob where that is more.
+    """
     alive = first > -np.inf
     if not np.array_equal(alive, second > -np.inf):
         return False
-    return bool((np.abs(first[alive] - second[alive]) <= tolerance).all())
+    scale = np.maximum(1.0, np.abs(first[alive]))
+    return bool((np.abs(first[alive] - second[alive]) <= tolerance * scale).all())
 
 
 def log_softmax(logits: Logits) -> NDArray[np.float64]:
