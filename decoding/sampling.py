@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.backends import fastest, open_backend
+from decoding.changing import Changing
 from decoding.errors import (
     DecodingError,
     EmptySupportError,
@@ -26,13 +27,12 @@ from decoding.errors import (
 )
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
+from decoding.kernels.program import Batch
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.rng import SEED_RANGE
 from decoding.stages import Stages
-from decoding.typing import DynamicBitmask
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +114,17 @@ class BatchSampler:
             for row, sampler in enumerate(samplers)
             if len(sampler.pipeline.segments) > 1
         }
+        self._changing = Changing(self._last)
         self._batch = Batch(
-            assemble([segment.instructions for segment in self._last]),
+            self._changing.program,
             np.array([sampler.seed or 0 for sampler in samplers], np.uint64),
             np.array([sampler.seed is None for sampler in samplers], np.bool_),
             np.array([sampler.top_n for sampler in samplers], np.int64),
         )
-        self._changing = _changing_bitmasks(self._last)
         self._kernels: dict[Backend, Kernel] = {}
         # By dtype: kernels for which nothing faster can become ready.
         self._settled: dict[Any, Kernel] = {}
         self._width = 0
-        self._bitmasks = np.zeros((0, 0), np.int32)
         self._misfits: dict[int, DecodingError] = {}
 
     def __call__(self, logits: Any, history: History) -> list[Sample | DecodingError]:  # noqa: ANN401 -- an edge
@@ -172,17 +171,18 @@ class BatchSampler:
             raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
         if width != self._width:
             self._fit(width)
-        for slot, row, processor in self._changing:
-            words = processor.bitmask(history.select(row))
-            self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
         failed, edited = self._misfits, raw
         if self._stages:
             raw = as_logits(raw)
             edited, failed = self._run_stages(raw, history)
-        result = self._kernel(raw).step(
+        kernel = self._kernel(raw)
+        program = self._changing.new_program(history, width)
+        if program is not None:
+            kernel = kernel.reprogrammed(program)
+        result = kernel.step(
             edited,
             raw,
-            self._bitmasks,
+            self._changing.bitmasks(history, width),
             history.token_ids,
             history.lengths,
             history.prompt_lengths,
@@ -193,7 +193,6 @@ class BatchSampler:
     def _fit(self, width: int) -> None:
         """Everything that depends on the width of the logits, which rarely changes."""
         self._width = width
-        self._bitmasks = fit_bitmasks(list(self._batch.program.bitmasks), words_of(width))
         self._misfits = {}
         for row, sampler in enumerate(self._samplers):
             widest = _widest_bias(sampler.pipeline)
@@ -271,18 +270,3 @@ def _widest_bias(pipeline: Pipeline) -> int:
     fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
     named = [item.token_ids for segment in fused for item in segment.instructions]
     return max((token_id for token_ids in named for token_id in token_ids), default=-1)
-
-
-def _changing_bitmasks(segments: Sequence[Fused]) -> list[tuple[int, int, DynamicBitmask]]:
-    """The slots whose words must be asked for at every step: (slot, row, whom to ask)."""
-    slots = [
-        (row, processor)
-        for row, segment in enumerate(segments)
-        for item, processor in zip(segment.instructions, segment.processors, strict=True)
-        if item.bitmask is not None
-    ]
-    return [
-        (slot, row, processor)
-        for slot, (row, processor) in enumerate(slots)
-        if isinstance(processor, DynamicBitmask)
-    ]

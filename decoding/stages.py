@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from decoding.backends import fastest, open_backend
+from decoding.changing import Changing
 from decoding.errors import EmptySupportError, ProcessorError, ShapeError
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch, assemble, fit_bitmasks, words_of
+from decoding.kernels.program import Batch
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
-from decoding.typing import DynamicBitmask, Logits, Processor
+from decoding.typing import Logits, Processor
 
 _HOST = (Backend.NUMPY, Backend.NUMBA)
 
@@ -51,23 +52,23 @@ class _FusedStage:
 
     def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
         self._segment, self._row, self._backend = segment, row, backend
-        self._program = assemble([segment.instructions])
+        self._changing = Changing([segment])
         nobody = np.zeros(1, np.int64)
-        self._batch = Batch(self._program, nobody.astype(np.uint64), nobody == 0, nobody)
+        self._batch = Batch(self._changing.program, nobody.astype(np.uint64), nobody == 0, nobody)
         self._kernels: dict[Backend, Kernel] = {}
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         owners = self._segment.processors
-        bitmasks = list(self._program.bitmasks)
-        for slot, owner in zip(self._program.slots, owners, strict=True):
-            if isinstance(owner, DynamicBitmask):
-                bitmasks[slot] = owner.bitmask(history)
+        width = logits.shape[1]
         backend = self._backend if self._backend in _HOST else fastest(logits)
         if backend not in self._kernels:
             self._kernels[backend] = open_backend(self._batch, backend, logits, 1)
+        program = self._changing.new_program(history, width)
+        if program is not None:
+            self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         edited, emptied = self._kernels[backend].edit(
             logits,
-            fit_bitmasks(bitmasks, words_of(logits.shape[1])),
+            self._changing.bitmasks(history, width),
             history.token_ids,
             history.lengths,
             history.prompt_lengths,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -71,6 +71,18 @@ class DeclaredProcessor(Processor, Protocol):
     @property
     def vocabulary_blind(self) -> bool:
         """Permuting the vocabulary permutes the result."""
+        ...
+
+
+@runtime_checkable
+class DynamicBias(Protocol):
+    """A processor whose lowered instruction, a `LOGIT_BIAS`, has other entries at every step."""
+
+    def additions(self, history: History) -> Mapping[int, float]:
+        """By token id, what is added to the logits of the one row that `history` is of.
+
+        −inf bans a token; ids that the row does not have are ignored.
+        """
         ...
 
 

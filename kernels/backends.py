@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import StepResult
 from decoding.kernels.vector.step import VectorKernel
 
@@ -69,6 +69,10 @@ class Kernel(Protocol):
 
         The second array names each row's instruction that removed its last token, −1 for none.
         """
+        ...
+
+    def reprogrammed(self, program: Program) -> Kernel:
+        """The same rows with another program; it takes this kernel's memory over, which is done."""
         ...
 
 

@@ -6,8 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, sequences
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
@@ -60,18 +64,30 @@ class Dry:
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.dry_multiplier == 0.0 or self.last_n == 0:
             return logits
-        last_n = self.last_n
-        texts = [history.row(row) for row in range(len(history))]
-        if last_n is not None:
-            texts = [text[max(0, len(text) - last_n) :] for text in texts]
         return dense.edit(
             logits,
-            lambda row, values: sequences.dry(
-                values,
-                texts[row],
-                self.dry_multiplier,
-                self.dry_base,
-                self.dry_allowed_length,
-                self.breakers,
-            ),
+            lambda row, values: sequences.less(values, *self._penalties(history.row(row))),
+        )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return (
+            ()
+            if self.dry_multiplier == 0.0 or self.last_n == 0
+            else (Instruction(Opcode.LOGIT_BIAS),)
+        )
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        token_ids, penalties = self._penalties(history.row(0))
+        return dict(zip(token_ids.tolist(), (-penalties).tolist(), strict=True))
+
+    def _penalties(self, text: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        last_n = len(text) if self.last_n is None else self.last_n
+        return sequences.dry(
+            text[max(0, len(text) - last_n) :],
+            self.dry_multiplier,
+            self.dry_base,
+            self.dry_allowed_length,
+            self.breakers,
         )

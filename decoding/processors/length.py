@@ -10,6 +10,7 @@ import numpy as np
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, rescaling, sequences
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
@@ -48,6 +49,19 @@ class MinTokens:
             return logits
         short = (_generated(history) < self.min_tokens).tolist()
         return sequences.without(logits, [self.eos_token_ids if yes else () for yes in short])
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return (
+            ()
+            if self.min_tokens == 0 or not self.eos_token_ids
+            else (Instruction(Opcode.LOGIT_BIAS),)
+        )
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        is_short = _generated(history)[0] < self.min_tokens
+        return dict.fromkeys(self.eos_token_ids if is_short else (), -math.inf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
 from decoding.typing import Logits
 
@@ -45,6 +47,16 @@ class NoRepeatNgram:
         texts = [history.row(row) for row in range(len(history))]
         size = self.no_repeat_ngram_size
         return sequences.without(logits, [sequences.successors(text, text, size) for text in texts])
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return () if self.no_repeat_ngram_size == 0 else (Instruction(Opcode.LOGIT_BIAS),)
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        text = history.row(0)
+        banned = sequences.successors(text, text, self.no_repeat_ngram_size)
+        return dict.fromkeys(banned.tolist(), -math.inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +99,13 @@ class EncoderNoRepeatNgram:
                 for row in range(len(history))
             ],
         )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return () if self.encoder_no_repeat_ngram_size == 0 else (Instruction(Opcode.LOGIT_BIAS),)
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        size = self.encoder_no_repeat_ngram_size
+        banned = sequences.successors(history.prompt(0), history.row(0), size)
+        return dict.fromkeys(banned.tolist(), -math.inf)

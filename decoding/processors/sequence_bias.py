@@ -11,6 +11,7 @@ import numpy as np
 
 from decoding.errors import ShapeError, require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits, sequences
 from decoding.typing import Logits
 
@@ -109,6 +110,15 @@ class BadWords:
             logits,
             [list(sequences.completed(history.row(row), pairs)) for row in range(len(history))],
         )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return () if not self.sequences else (Instruction(Opcode.LOGIT_BIAS),)
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        pairs = [(sequence, -math.inf) for sequence in self.sequences]
+        return sequences.completed(history.row(0), pairs)
 
 
 def _checked(name: str, sequence: Sequence[int]) -> tuple[int, ...]:

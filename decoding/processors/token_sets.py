@@ -134,3 +134,12 @@ class BeginSuppressTokens:
             return logits
         begins = (history.lengths == history.prompt_lengths).tolist()
         return sequences.without(logits, [self.token_ids if begin else () for begin in begins])
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose entries change with every step, none when neutral."""
+        return () if not self.token_ids else (Instruction(Opcode.LOGIT_BIAS),)
+
+    def additions(self, history: History) -> dict[int, float]:
+        """What it adds to the logits of the one row that `history` is of."""
+        begins = history.lengths[0] == history.prompt_lengths[0]
+        return dict.fromkeys(self.token_ids if begins else (), -math.inf)

@@ -18,7 +18,7 @@ from decoding.kernels.compiled.step import (
     LEFT_TO_NUMPY,
     step_rows,
 )
-from decoding.kernels.program import Batch, assemble
+from decoding.kernels.program import Batch, Program, assemble
 from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacity
 from decoding.kernels.vector.step import VectorKernel
 
@@ -39,10 +39,7 @@ class CompiledKernel:
     def __init__(self, batch: Batch, threads: int = 1, compact_limit: int = COMPACT_LIMIT) -> None:
         self._batch = batch
         size = len(batch.seeds)
-        self._instructions, self._sparse = flatten(batch.program)
         self._plans = np.zeros(size, PLAN)
-        self._plans["first"] = batch.program.row_starts[:-1]
-        self._plans["last"] = batch.program.row_starts[1:]
         self._plans["seed"], self._plans["greedy"] = batch.seeds, batch.greedy
         self._plans["top_n"] = batch.top_n
         self._outcomes = np.zeros(size, ROW)
@@ -56,10 +53,10 @@ class CompiledKernel:
                 0,
                 0,
                 compact_limit,
-                _address(self._instructions),
-                len(self._instructions),
-                _address(self._sparse),
-                len(self._sparse),
+                0,
+                0,
+                0,
+                0,
                 _address(self._plans),
                 size,
                 _address(self._outcomes),
@@ -72,6 +69,7 @@ class CompiledKernel:
         self._shares = _shares(size, threads)
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
         self._by_numpy = VectorKernel(batch)
+        self.reprogrammed(batch.program)
 
     def step(
         self,
@@ -108,6 +106,19 @@ class CompiledKernel:
         is_empty = self._outcomes["status"] == EMPTY_SUPPORT
         emptied = np.where(is_empty, self._outcomes["fault_position"], -1)
         return edited, emptied
+
+    def reprogrammed(self, program: Program) -> CompiledKernel:
+        """The same rows with another program; this kernel itself."""
+        self._by_numpy = VectorKernel(self._batch._replace(program=program))
+        self._instructions, self._sparse = flatten(program)
+        self._plans["first"], self._plans["last"] = program.row_starts[:-1], program.row_starts[1:]
+        self._call[5:9] = (
+            _address(self._instructions),
+            len(self._instructions),
+            _address(self._sparse),
+            len(self._sparse),
+        )
+        return self
 
     def _run(
         self,

@@ -14,7 +14,7 @@ from decoding.kernels.gpu.finish import UNDECIDED
 from decoding.kernels.gpu.launch import Launcher
 from decoding.kernels.gpu.plans import Geometry, plan
 from decoding.kernels.gpu.survey import survey
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import EMPTY_SUPPORT, OK, ROW, TOP, StepResult
 from decoding.kernels.tensor.arrays import as_tensor
 from decoding.kernels.vector.execute import Emptied, run_row
@@ -89,6 +89,11 @@ class TritonKernel:
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Run the program alone; torch does, as there is nothing to fuse it with."""
         return self._fallback().edit(logits, bitmasks, token_ids, lengths, prompt_lengths)
+
+    def reprogrammed(self, program: Program) -> TritonKernel:
+        """The same rows with another program."""
+        batch = self._batch._replace(program=program)
+        return TritonKernel(batch, tile=self._tile, room=self._room, narrow_room=self._narrow_room)
 
     def _launcher(self, logits: Tensor) -> Launcher | None:
         if self._plan is None or logits.dtype not in _DTYPES:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import ROW, TOP, StepResult
 from decoding.kernels.tensor.arrays import as_tensor, upload, working_device
 from decoding.kernels.tensor.candidates import NOTHING
@@ -83,6 +83,10 @@ class TensorKernel:
             whole = slice(None) if group.places is None else group.places
             rows[whole], emptied[whole] = after, culprit
         return rows.cpu().numpy(), emptied[:, 0].cpu().numpy()
+
+    def reprogrammed(self, program: Program) -> TensorKernel:
+        """The same rows with another program."""
+        return TensorKernel(self._batch._replace(program=program), capacity=self._capacity)
 
     def _groups_for(self, logits: Tensor) -> list[Group]:
         key = logits.device, _reach(logits)

@@ -68,29 +68,32 @@ def completed(
 
 
 def dry(
-    logits: Row,
     context: Tokens,
     multiplier: float,
     base: float,
     allowed: int,
     breakers: Collection[int],
-) -> Row:
-    """z − multiplier · base^(L − allowed) for tokens that prolong a repeat of L ≥ allowed."""
+) -> tuple[Tokens, Row]:
+    """multiplier · base^(L − allowed) for the tokens that prolong a repeat of L ≥ allowed."""
     limit = _unbroken(context, breakers)
     lengths = suffix_matches(context, limit)[:-1]
     reaching = lengths >= allowed
-    followers, lengths = context[1:][reaching], lengths[reaching]
-    legal = (followers >= 0) & (followers < len(logits))
-    token_ids, place = np.unique(followers[legal], return_inverse=True)
-    if limit < allowed or not len(token_ids):
-        return logits
+    token_ids, place = np.unique(context[1:][reaching], return_inverse=True)
     longest = np.zeros(len(token_ids), np.int64)
-    np.maximum.at(longest, place, lengths[legal])
+    np.maximum.at(longest, place, lengths[reaching])
     with np.errstate(over="ignore"):
         penalties = multiplier * np.power(base, (longest - allowed).astype(np.float64))
-    free = ~np.isin(token_ids, sorted(breakers))
+    free = ~np.isin(token_ids, sorted(breakers)) & (limit >= allowed)
+    return token_ids[free], np.minimum(penalties[free], sys.float_info.max / 4.0)
+
+
+def less(logits: Row, token_ids: Tokens, amounts: Row) -> Row:
+    """z − amount for the given tokens, those the row has; the same object if for none."""
+    legal = (token_ids >= 0) & (token_ids < len(logits))
+    if not legal.any():
+        return logits
     result = logits.copy()
-    result[token_ids[free]] -= np.minimum(penalties[free], sys.float_info.max / 4.0)
+    result[token_ids[legal]] -= amounts[legal]
     return result
 
 

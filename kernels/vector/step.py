@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import (
     EMPTY_SUPPORT,
     INVALID_LOGITS,
@@ -62,6 +62,10 @@ class VectorKernel:
             rows[row]["top_start"], rows[row]["top_count"] = start, len(tops[-1])
             start += len(tops[-1])
         return StepResult(rows, np.concatenate(tops))
+
+    def reprogrammed(self, program: Program) -> VectorKernel:
+        """The same rows with another program."""
+        return VectorKernel(self.batch._replace(program=program))
 
     def step_row(
         self,
