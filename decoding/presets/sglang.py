@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from decoding.history import History
 from decoding.kernels.vector import dense
-from decoding.kernels.vector.distribution import log_softmax
 from decoding.pipeline import Pipeline, chain
 from decoding.presets.checks import biases, number, token_ids, whole
 from decoding.processors import (
@@ -72,9 +71,10 @@ class JointTopKTopP:
         order = np.argsort(-row, kind="stable")
         if row[order[0]] == -np.inf:
             return np.zeros(len(row), np.bool_)
-        probs = np.exp(log_softmax(row)[order])
-        ranked = (probs.cumsum() - probs <= self.top_p) | (self.top_p == 1.0)
-        ranked[self.top_k :] = False
+        weights = np.exp(row[order] - row[order[0]])
+        before = weights.cumsum() - weights
+        ranked = (before <= self.top_p * weights.sum()) | (self.top_p == 1.0)
+        ranked[len(row) if self.top_k is None else self.top_k :] = False
         kept = np.zeros(len(row), np.bool_)
         kept[order[ranked]] = True
         kept &= row > -np.inf
