@@ -71,7 +71,9 @@ def sequences(name: str, value: object) -> tuple[tuple[int, ...], ...]:
         return ()
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ParameterError(name, value, "sequences of token ids")
-    kept = tuple(token_ids(name, sequence) for sequence in value)
+    kept = tuple(
+        token_ids(name, sequence) if isinstance(sequence, Iterable) else () for sequence in value
+    )
     if () in kept:
         raise ParameterError(name, value, "non-empty sequences of token ids")
     return kept

@@ -126,9 +126,9 @@ def mlx_lm(
         ParameterError: a parameter is outside its range.
     """
     bias = biases("logit_bias", logit_bias)
-    repetition = number("repetition_penalty", repetition_penalty or 0.0, at_least=0)
-    presence = number("presence_penalty", presence_penalty or 0.0)
-    frequency = number("frequency_penalty", frequency_penalty or 0.0)
+    repetition = number("repetition_penalty", _set(repetition_penalty), at_least=0)
+    presence = number("presence_penalty", _set(presence_penalty))
+    frequency = number("frequency_penalty", _set(frequency_penalty))
     windows = (
         whole("repetition_context_size", repetition_context_size, at_least=1),
         whole("presence_context_size", presence_context_size, at_least=1),
@@ -162,6 +162,11 @@ def mlx_lm(
         Temperature(temp) if temp != 1.0 else None,
     )
     return chain(*filter(None, edits), *filter(None, truncations))
+
+
+def _set(penalty: float | None) -> float:
+    """None and 0 both mean none, of each penalty."""
+    return 0.0 if penalty is None else penalty
 
 
 def _windowed(penalty: DeclaredProcessor, last_n: int) -> Scoped:

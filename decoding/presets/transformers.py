@@ -149,7 +149,9 @@ def transformers(
         if len(word) > 1 or word[0] not in ends
     ]
     min_length = whole("min_length", min_length, at_least=0)
-    min_new_tokens = whole("min_new_tokens", min_new_tokens or 0, at_least=0)
+    min_new_tokens = whole(
+        "min_new_tokens", 0 if min_new_tokens is None else min_new_tokens, at_least=0
+    )
     suppressed = token_ids("suppress_tokens", suppress_tokens)
     suppressed_first = token_ids("begin_suppress_tokens", begin_suppress_tokens)
     first = token_ids("forced_bos_token_id", forced_bos_token_id)
@@ -205,9 +207,9 @@ def _warpers(
     temperature = number("temperature", temperature, above=0)
     if top_h is not None:
         top_h = number("top_h", top_h, above=0, at_most=1)
-    top_k = whole("top_k", top_k or 0, at_least=0)
+    top_k = whole("top_k", 0 if top_k is None else top_k, at_least=0)
     top_p = number("top_p", top_p, at_least=0, at_most=1)
-    min_p = number("min_p", min_p or 0.0, at_least=0, at_most=1)
+    min_p = number("min_p", 0.0 if min_p is None else min_p, at_least=0, at_most=1)
     typical_p = number("typical_p", typical_p, above=0, at_most=1)
     epsilon = number("epsilon_cutoff", epsilon_cutoff, at_least=0, below=1)
     eta = number("eta_cutoff", eta_cutoff, at_least=0, below=1)
