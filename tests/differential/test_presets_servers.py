@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from preset_oracle import GONE, WIDTH, assert_preset_equals, cut, maybe, softmax
 
-from decoding import presets
+from decoding import Sample, Sampler, presets, sample
 from decoding.history import History
 
 EOS = (3, 5)
@@ -241,3 +241,25 @@ def test_tgi_top_k_beyond_the_vocabulary() -> None:
 def test_tgi_ties_at_the_cut_of_top_p() -> None:
     got = presets.tgi(top_p=0.75)(np.log([[0.5, 0.25, 0.25]]), History.empty(1))[0]
     assert (got > GONE).tolist() == [True, False, True]
+
+
+@pytest.mark.xfail(strict=True, reason="of a tie at top-p's cut, vLLM's sort keeps the highest ids")
+def test_vllm_ties_at_the_cut_of_top_p() -> None:
+    got = presets.vllm(top_p=0.75)(np.log([[0.5, 0.25, 0.25]]), History.empty(1))[0]
+    assert (got > GONE).tolist() == [True, False, True]
+
+
+@pytest.mark.xfail(strict=True, reason="a batch-mate's min-p makes SGLang renormalise after top-k")
+def test_sglang_beside_a_row_with_min_p() -> None:
+    row = np.log([0.4, 0.3, 0.2, 0.1])
+    got = presets.sglang(top_k=2, top_p=0.5)(row[None], History.empty(1))[0]
+    # 0.4 is 0.57 of the two that top-k keeps.
+    assert np.array_equal(got > GONE, nucleus(top_k_with_ties(row, 2), 0.5) > GONE)
+
+
+@pytest.mark.xfail(strict=True, reason="they draw from a row with NaN, TGI and vLLM token 0")
+@pytest.mark.parametrize("preset", [presets.tgi, presets.vllm, presets.sglang])
+def test_a_nan_is_drawn(preset: Any) -> None:
+    row = np.array([[0.0, math.nan, 1.0]], np.float32)
+    [drawn] = sample(row, History.empty(1), [Sampler(preset(temperature=0.5), seed=1)])
+    assert isinstance(drawn, Sample)

@@ -21,6 +21,8 @@ from decoding import (
     Pipeline,
     PresencePenalty,
     RepetitionPenalty,
+    Sample,
+    Sampler,
     Scoped,
     Temperature,
     TopK,
@@ -30,6 +32,7 @@ from decoding import (
     Xtc,
     chain,
     presets,
+    sample,
 )
 from decoding.errors import ParameterError
 from decoding.presets.checks import biases, number, sequences, token_ids, whole
@@ -361,3 +364,27 @@ def test_checks() -> None:
     for check in (token_ids, sequences):
         with pytest.raises(ParameterError):
             check("x", "ab")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("tgi", {"frequency_penalty": 1.0, "temperature": 0.7, "top_p": 0.8}),
+        ("transformers", {"do_sample": True, "temperature": 0.7, "top_k": 5, "top_h": 0.7}),
+        ("vllm", {"presence_penalty": 1.0, "min_p": 0.1, "top_p": 0.8}),
+        ("sglang", {"repetition_penalty": 1.5, "top_k": 5, "top_p": 0.8, "min_p": 0.1}),
+        ("llama_cpp", {"repeat_penalty": 1.5, "top_n_sigma": 1.0}),
+        ("mlx_lm", {"presence_penalty": 1.0, "temp": 0.7, "top_p": 0.8, "top_k": 5}),
+    ],
+)
+def test_a_sampler_draws_from_what_the_pipeline_leaves(name: str, given: Any) -> None:
+    pipeline = PRESETS[name](**given)
+    row = np.linspace(-3.0, 3.0, 20)[None] ** 3 / 9
+    history = History.of([[1, 17]], [[18, 18]])
+    left = pipeline(row, history)[0]
+    logprobs = left - np.log(np.exp(left).sum())
+    for seed in range(20):
+        [drawn] = sample(row, history, [Sampler(pipeline, seed=seed)])
+        assert isinstance(drawn, Sample)
+        assert drawn.support_size == (left > -np.inf).sum()
+        assert drawn.processed_logprob == pytest.approx(logprobs[drawn.token_id])
