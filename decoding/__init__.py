@@ -2,6 +2,7 @@
 
 from decoding._version import __version__
 from decoding.backends import warmup
+from decoding.compare import Comparison, compare
 from decoding.details import Details, FinishReason, Response, StreamEvent, Token
 from decoding.engine import Engine
 from decoding.errors import DecodingError
@@ -72,6 +73,7 @@ __all__ = [
     "Bitmask",
     "BitmaskBias",
     "ClassifierFreeGuidance",
+    "Comparison",
     "DecodingError",
     "Details",
     "Dry",
@@ -126,6 +128,7 @@ __all__ = [
     "Xtc",
     "__version__",
     "chain",
+    "compare",
     "explain",
     "generate",
     "generate_async",

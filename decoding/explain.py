@@ -141,18 +141,43 @@ def explain(
     >>> [stage.support_size for stage in explanation.stages], explanation.runner_up
     ([3, 2, 1], 1)
     """
-    row = as_logits(logits).astype(np.float64)
-    if len(row) != 1 or not (row > -np.inf).any():
-        raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
-    invalid = np.flatnonzero(~(row[0] < np.inf))
-    if len(invalid):
-        raise InvalidLogitsError(0, int(invalid[0]), len(invalid))
+    row = one_row(logits)
     seen = History.empty(1) if history is None else history
     flat = chain(pipeline)
     likeliest = np.argsort(-row[0], kind="stable")[:2]
     second = int(likeliest[-1]) if len(likeliest) == 2 else None
     runner_up = second if second is not None and row[0, second] > -np.inf else None
     return Explanation(tuple(_stages(flat, row, seen, runner_up)), runner_up, order_warnings(flat))
+
+
+def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
+    """One legal row `(1, vocab)` in float64; raises as `explain` does."""
+    row = as_logits(logits).astype(np.float64)
+    if len(row) != 1 or not (row > -np.inf).any():
+        raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
+    invalid = np.flatnonzero(~(row[0] < np.inf))
+    if len(invalid):
+        raise InvalidLogitsError(0, int(invalid[0]), len(invalid))
+    return row
+
+
+def trace(
+    pipeline: Pipeline, row: NDArray[Any], history: History
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The row `(1, vocab)` as it came, named "logits", and after each processor, by its repr."""
+    yield "logits", row
+    for processor in pipeline.processors:
+        row = processor(row, history)
+        yield repr(processor), row
+
+
+def probabilities(row: NDArray[Any]) -> NDArray[Any]:
+    """The softmax of a row `(vocab,)`; zeros where no token is possible."""
+    largest = row.max()
+    if largest == -np.inf:
+        return np.zeros_like(row)
+    weights = np.exp(row - largest)
+    return weights / weights.sum()
 
 
 def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
@@ -174,11 +199,10 @@ def _stages(
     pipeline: Pipeline, row: NDArray[Any], history: History, runner_up: int | None
 ) -> Iterator[Stage]:
     green = _green(pipeline, row, history)
-    yield _stage("logits", row[0], row[0], runner_up, green)
-    for processor in pipeline.processors:
-        processed = processor(row, history)
-        yield _stage(repr(processor), row[0], processed[0], runner_up, green)
-        row = processed
+    before = row
+    for name, after in trace(pipeline, row, history):
+        yield _stage(name, before[0], after[0], runner_up, green)
+        before = after
 
 
 def _green(pipeline: Pipeline, row: NDArray[Any], history: History) -> NDArray[np.bool_] | None:
@@ -198,24 +222,16 @@ def _stage(
     green: NDArray[np.bool_] | None,
 ) -> Stage:
     alive = after > -np.inf
-    probs = _probabilities(after)
+    probs = probabilities(after)
     likely = probs[probs > 0.0]
     top = int(probs.argmax())
     return Stage(
         name,
         int(alive.sum()),
-        min(1.0, float(_probabilities(before)[alive].sum())),
+        min(1.0, float(probabilities(before)[alive].sum())),
         max(0.0, -float(np.dot(likely, np.log(likely)))),
         top,
         float(probs[top]),
         runner_up is not None and before[runner_up] > -np.inf and not alive[runner_up],
         None if green is None else float(probs[green].sum()),
     )
-
-
-def _probabilities(row: NDArray[Any]) -> NDArray[Any]:
-    largest = row.max()
-    if largest == -np.inf:
-        return np.zeros_like(row)
-    weights = np.exp(row - largest)
-    return weights / weights.sum()

@@ -19,7 +19,7 @@ LAYERS = (
     ("kernels", "kernels"),
     ("watermark", "watermark"),
     ("processors", "logits parameters rng processors"),
-    ("pipeline", "pipeline backends changing stages sampling explain"),
+    ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text stopping details wire_types wire"),
     ("models", "models"),
     ("sequences", "transcript request generation"),
