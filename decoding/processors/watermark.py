@@ -12,7 +12,7 @@ from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense
 from decoding.typing import Logits
-from decoding.watermark.scheme import GreenLists, Scheme
+from decoding.watermark.scheme import GreenLists, Scheme, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Watermark:
             return np.zeros(width, np.bool_)
         vocab_size = width if self.vocab_size is None else self.vocab_size
         if not self.scheme.seeding.reads_candidate:
-            return _unpacked(self._lists.words(token_ids, vocab_size), width)
+            return unpacked(self._lists.words(token_ids, vocab_size), width)
         green = np.zeros(width, np.bool_)
         for token_id in _likeliest(row[:vocab_size], self.scheme.candidates):
             green[token_id] = self.scheme.is_green(token_ids, int(token_id), vocab_size)
@@ -91,13 +91,6 @@ class Watermark:
         if len(token_ids) < self.scheme.context_width:
             return np.zeros(words_of(self.vocab_size), np.int32)
         return self._lists.words(token_ids, self.vocab_size)
-
-
-def _unpacked(words: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
-    """A bitmask as one bool a token; those beyond it are False."""
-    octets = words.astype("<i4", copy=False).view(np.uint8)
-    # With a count beyond the end NumPy fills up with zeros.
-    return np.unpackbits(octets, count=width, bitorder="little").view(np.bool_)
 
 
 def _likeliest(row: NDArray[Any], count: int) -> NDArray[np.int64]:

@@ -40,13 +40,6 @@ def context_hash(token_ids: Iterable[int], key: int) -> int:
     return high << 32 | low
 
 
-def row_words(seed: int, vocab_size: int, domain: int) -> NDArray[np.uint64]:
-    """A 32-bit word for every token of a vocabulary."""
-    count = (vocab_size + 3) // 4
-    drawn = philox4x32(np.arange(count, dtype=np.uint64), 0, 0, domain, seed)
-    return drawn.reshape(-1)[:vocab_size]
-
-
 def words_at(seed: int, token_ids: NDArray[np.int64], domain: int) -> NDArray[np.uint64]:
     """The 32-bit words of some tokens, in ascending order; where they are few it costs little."""
     wanted = token_ids >> 2

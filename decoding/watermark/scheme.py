@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
+from decoding.kernels.colours import tokens_below
 from decoding.kernels.program import words_of
-from decoding.watermark.prf import GREEN, KEY_RANGE, row_words, token_word
+from decoding.watermark.prf import GREEN, KEY_RANGE, token_word
 from decoding.watermark.seeding import Seeding, Tokens
 from decoding.watermark.shuffle import LARGEST, in_shuffled_prefix, shuffled_prefix
 
@@ -29,8 +30,8 @@ class Colouring(Protocol):
         """The chance that a token is green, over all seeds."""
         ...
 
-    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
-        """The list, one bool a token."""
+    def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
+        """The list, packed: bit i % 32 of word i // 32 is token i."""
         ...
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
@@ -49,11 +50,11 @@ class Permuted:
         """⌊γ · vocab_size⌋ / vocab_size."""
         return int(vocab_size * gamma) / vocab_size
 
-    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
-        """The list, one bool a token."""
-        green = np.zeros(vocab_size, np.bool_)
-        green[shuffled_prefix(seed, vocab_size, int(vocab_size * gamma))] = True
-        return green
+    def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
+        """The list, one bit a token."""
+        bits = np.zeros(32 * words_of(vocab_size), np.bool_)
+        bits[shuffled_prefix(seed, vocab_size, int(vocab_size * gamma))] = True
+        return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
         """Whether one token is on it; the list is not made to find out."""
@@ -71,9 +72,9 @@ class Thresholded:
         """⌈γ · 2³²⌉ / 2³²."""
         return math.ceil(gamma * 2**32) / 2**32
 
-    def green(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.bool_]:
-        """The list, one bool a token."""
-        return row_words(seed, vocab_size, GREEN) < np.uint64(math.ceil(gamma * 2**32))
+    def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
+        """The list, one bit a token."""
+        return tokens_below(seed, vocab_size, GREEN, math.ceil(gamma * 2**32))
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
         """Whether one token is on it."""
@@ -135,7 +136,8 @@ class Scheme:
         """The green list after a context; not for a seeding that reads the candidate."""
         _require_size(vocab_size)
         require("seeding", self.seeding, not self.seeding.reads_candidate, "of the context alone")
-        return self.colouring.green(self.seed(context, -1), self.gamma, vocab_size)
+        words = self.colouring.packed(self.seed(context, -1), self.gamma, vocab_size)
+        return unpacked(words, vocab_size)
 
     def is_green(self, context: Tokens, token_id: int, vocab_size: int) -> bool:
         """Whether a token is green after a context."""
@@ -165,15 +167,19 @@ class GreenLists:
         return self._packed(self.scheme.seed(context, -1), vocab_size)
 
     def _pack(self, seed: int, vocab_size: int) -> NDArray[np.int32]:
-        scheme = self.scheme
-        bits = np.zeros(32 * words_of(vocab_size), np.bool_)
-        bits[:vocab_size] = scheme.colouring.green(seed, scheme.gamma, vocab_size)
-        packed = np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
+        packed = self.scheme.colouring.packed(seed, self.scheme.gamma, vocab_size)
         packed.flags.writeable = False
         return packed
 
     def __reduce__(self) -> tuple[type[GreenLists], tuple[Scheme]]:
         return GreenLists, (self.scheme,)  # a copy starts empty
+
+
+def unpacked(words: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
+    """A packed list as one bool a token; tokens beyond it are not on it."""
+    octets = words.astype("<i4", copy=False).view(np.uint8)
+    # With a count beyond the end NumPy fills up with zeros.
+    return np.unpackbits(octets, count=width, bitorder="little").view(np.bool_)
 
 
 def _require_size(vocab_size: int) -> None:

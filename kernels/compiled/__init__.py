@@ -1,6 +1,6 @@
 """Numba: the hot loop on a CPU. One call a step for the whole batch, rows spread over threads.
 
-A row is read once or twice, in blocks of 128 logits; after the first truncation only the compact
+A row is read once or twice, in blocks of 256 logits; after the first truncation only the compact
 candidates exist. `vectors` and `blocks` are straight-line SIMD code, `passes` the loops over a row,
 `dense` and `candidates` the operations before and after the first truncation, `rows` the program's
 interpreter, `draw` the Gumbel-max, `kernel` the edge, `loading` what keeps a process from waiting

@@ -144,6 +144,36 @@ def _by_token(words: list[Vector]) -> Vector:
 
 
 @intrinsic
+def mask_below(
+    _context: Any,
+    first: Any,
+    position: Any,
+    draw: Any,
+    domain: Any,
+    key0: Any,
+    key1: Any,
+    bound: Any,
+) -> Any:
+    """Bit i says whether the word of token first + i, a multiple of 32 plus i, is below `bound`.
+
+    bound: a word in 64 bits.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, position, draw, domain, key0, key1, bound = arguments
+        blocks = CONTEST_LANES // 4
+        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
+        block = builder.lshr(first, ir.Constant(INT64, 2))
+        counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
+        words = _by_token(philox4x32(counter, (key0, key1)))
+        narrow = splat(builder, builder.trunc(bound, INT32), CONTEST_LANES)
+        return builder.bitcast(words.compare("<", narrow).value, INT32)
+
+    word = types.uint64
+    return types.uint32(types.int64, word, word, word, word, word, word), generate
+
+
+@intrinsic
 def words_of_eight(
     _context: Any,
     token_ids: Any,

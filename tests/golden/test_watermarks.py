@@ -6,7 +6,7 @@ The permutation is torch's; the rest is ours, written down on 2026-11-25 at vers
 from __future__ import annotations
 
 from decoding.watermark import GumbelScheme, philox
-from decoding.watermark.prf import GREEN, context_hash, row_words
+from decoding.watermark.prf import GREEN, context_hash, token_word
 from decoding.watermark.scheme import MILLIONTH_PRIME
 from decoding.watermark.shuffle import shuffled_prefix
 
@@ -26,7 +26,7 @@ def test_context_hashes() -> None:
 
 
 def test_words() -> None:
-    assert [f"{word:08x}" for word in row_words(7, 5, GREEN)] == [
+    assert [f"{word:08x}" for word in (token_word(7, token, GREEN) for token in range(5))] == [
         "2690d20c",
         "e2a48dd6",
         "e2ac5575",

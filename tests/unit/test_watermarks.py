@@ -13,6 +13,7 @@ import pytest
 from decoding.errors import ParameterError
 from decoding.generate import generate
 from decoding.history import History
+from decoding.kernels.colours import tokens_below
 from decoding.kernels.program import Opcode
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
@@ -45,8 +46,8 @@ from decoding.watermark import (
     tgi,
     transformers_selfhash,
 )
-from decoding.watermark.prf import GREEN, row_words, token_word
-from decoding.watermark.scheme import MILLIONTH_PRIME
+from decoding.watermark.prf import GREEN, token_word
+from decoding.watermark.scheme import MILLIONTH_PRIME, unpacked
 from decoding.watermark.shuffle import shuffled_prefix
 from decoding.watermark.tails import binomial_tail, gamma_tail, normal_tail
 
@@ -70,7 +71,7 @@ class TestLists:
     @pytest.mark.parametrize("scheme", PRESETS, ids=repr)
     def test_membership_is_the_list(self, scheme: Scheme, size: int) -> None:
         for seed in (0, 5, 2**64 - 2):
-            green = scheme.colouring.green(seed, scheme.gamma, size)
+            green = unpacked(scheme.colouring.packed(seed, scheme.gamma, size), size)
             by_token = [
                 scheme.colouring.is_green(seed, scheme.gamma, size, token) for token in range(size)
             ]
@@ -96,10 +97,17 @@ class TestLists:
         assert scheme.share(4000) == pytest.approx(0.3)
         assert np.array_equal(scheme.green([9], 100), scheme.green([9], 4000)[:100])
 
-    def test_words_are_those_of_the_reference(self) -> None:
-        words = row_words(123456789012345678, 18001, GREEN)
-        for token in (0, 1, 5, 16383, 16384, 18000):
-            assert words[token] == token_word(123456789012345678, token, GREEN)
+    @pytest.mark.parametrize("bound", [1, 2**31, 3 * 2**30 + 7, 2**32 - 1, 2**32])
+    @pytest.mark.parametrize("size", [1, 31, 32, 33, 1001])
+    def test_words_are_those_of_the_reference(self, size: int, bound: int) -> None:
+        seed = 123456789012345678
+        words = tokens_below(seed, size, GREEN, bound)
+        bits = np.unpackbits(words.astype("<i4").view(np.uint8), bitorder="little")
+        assert len(words) == (size + 31) // 32
+        assert not bits[size:].any()
+        assert bits[:size].tolist() == [
+            token_word(seed, token, GREEN) < bound for token in range(size)
+        ]
 
 
 class TestSeeds:

@@ -1,0 +1,51 @@
+"""Sets of tokens that random words pick, packed one bit a token, as `Instruction.bitmask` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.program import words_of
+from decoding.kernels.vector.noise import philox4x32
+
+_WORD = 0xFFFFFFFF
+
+
+def tokens_below(seed: int, vocab_size: int, domain: int, bound: int) -> NDArray[np.int32]:
+    """The tokens whose 32-bit Philox word is below a bound in (0, 2³²].
+
+    The words are those of `decoding.kernels.randomness` at position 0, draw 0. With Numba it takes
+    about what the noise of a row takes.
+    """
+    fill = _compiled()
+    if fill is None:
+        drawn = philox4x32(np.arange((vocab_size + 3) // 4, dtype=np.uint64), 0, 0, domain, seed)
+        bits = np.zeros(32 * words_of(vocab_size), np.bool_)
+        bits[:vocab_size] = drawn.reshape(-1)[:vocab_size] < np.uint64(bound)
+        return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
+    words = np.full(words_of(vocab_size), -1, np.int32)
+    if bound <= _WORD:
+        fill(words, *(np.uint64(item) for item in (domain, seed & _WORD, seed >> 32, bound)))
+    if vocab_size % 32:
+        words[-1:] &= np.array([(1 << vocab_size % 32) - 1], np.uint32).view(np.int32)
+    return words
+
+
+@cache
+def _compiled() -> Callable[..., None] | None:
+    """The words of all tokens as machine code, kept on disk where it can be; None without Numba."""
+    try:
+        from numba import njit
+
+        from decoding.kernels.compiled.colours import fill
+    except ImportError:
+        return None
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        compiled: Callable[..., None] = njit(cache=True, **options)(fill)
+    except RuntimeError:  # there is no folder to keep it in
+        compiled = njit(**options)(fill)
+    return compiled
