@@ -84,7 +84,8 @@ def eta(example: Example) -> tuple[Any, Definition]:
 
 
 def top_h(example: Example) -> tuple[Any, Definition]:
-    value = example.draw(UNIT | st.just(1.0))
+    # Just below 1 rounding says whether the last token is still within the budget.
+    value = example.draw(st.floats(0.001, 0.999) | st.just(1.0))
     candidates = example.draw(st.none() | st.integers(1, example.width))
     moved = (lambda by: value) if value == 1.0 else (lambda by: min(value * by, 1.0 - 1e-12))
     return (
