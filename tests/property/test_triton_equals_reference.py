@@ -43,6 +43,7 @@ from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    AllowedTokens,
     Bitmask,
     BitmaskBias,
     EpsilonCutoff,
@@ -52,6 +53,7 @@ from decoding.processors import (
     MinP,
     PresencePenalty,
     RepetitionPenalty,
+    SuppressTokens,
     Temperature,
     TopK,
     TopNSigma,
@@ -76,6 +78,8 @@ from decoding.kernels.gpu.philox import gumbel as device_gumbel
 from decoding.kernels.gpu.plans import plan
 
 EDITS = (
+    AllowedTokens,
+    SuppressTokens,
     RepetitionPenalty,
     FrequencyPenalty,
     PresencePenalty,
