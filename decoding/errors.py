@@ -202,3 +202,48 @@ def require(name: str, value: object, legal: bool, expected: str) -> None:  # no
     """Raise `ParameterError` unless the value is legal."""
     if not legal:
         raise ParameterError(name, value, expected)
+
+
+class GrammarError(DecodingError, ValueError):
+    """A grammar cannot be used.
+
+    Attributes:
+        where: the JSON pointer of the keyword, the line of a grammar file or the offset in a regex.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(f"{where or 'the root'}: {reason}")
+        self.where = where
+
+
+class GrammarSyntaxError(GrammarError):
+    """A regex, a schema or a grammar file is not well formed."""
+
+
+class GrammarUnsupportedError(GrammarError):
+    """A grammar asks for something that cannot be expressed soundly.
+
+    Attributes:
+        keyword: the keyword or construct that is not supported.
+    """
+
+    def __init__(self, where: str, keyword: str, reason: str) -> None:
+        super().__init__(where, f"{keyword} is not supported: {reason}")
+        self.keyword = keyword
+
+
+class GrammarUnsatisfiableError(GrammarError):
+    """No text at all fits a grammar."""
+
+
+class GrammarLimitError(GrammarError):
+    """A grammar needs more than it may take.
+
+    Attributes:
+        what: the resource.
+        limit: its bound.
+    """
+
+    def __init__(self, where: str, what: str, limit: float) -> None:
+        super().__init__(where, f"more than {limit:,} {what}")
+        self.what, self.limit = what, limit

@@ -1,0 +1,29 @@
+"""Sets of numbers, exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """The numbers between two bounds that are, and are not, multiples of some steps.
+
+    low, high: `None` is no bound; `low_open` and `high_open` exclude the bound itself.
+    step: every member is a multiple of it (1: the integers); `None` is no condition.
+    not_steps: no member is a multiple of any of these.
+    excluded: these are no members.
+    """
+
+    low: Fraction | None = None
+    high: Fraction | None = None
+    low_open: bool = False
+    high_open: bool = False
+    step: Fraction | None = None
+    not_steps: tuple[Fraction, ...] = ()
+    excluded: frozenset[Fraction] = frozenset()
+
+
+ANY_NUMBER = NumberRange()
+ANY_INTEGER = NumberRange(step=Fraction(1))
