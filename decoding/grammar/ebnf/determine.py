@@ -1,0 +1,204 @@
+"""From a draft to an automaton: no empty moves, deterministic where that stays small, minimal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from decoding.grammar.ebnf.automata import Automaton, CallEdge, Draft, Move
+
+_GROWTH = 4
+_SLACK = 1_000
+"""A deterministic automaton may have this many times the states of its draft, and some more."""
+
+
+def finished(draft: Draft) -> Automaton:
+    """The draft's language, its empty string told apart."""
+    closures = _closures(draft)
+    bound = _GROWTH * len(draft.moves) + _SLACK
+    made = _subsets(draft, closures, bound)
+    if made is None:
+        made = _without_empty_moves(draft, closures)
+    nullable = made.final[0]
+    if nullable:
+        made = Automaton(made.moves, made.calls, (False, *made.final[1:]), nullable=True)
+    return _merged(made)
+
+
+def _closures(draft: Draft) -> list[tuple[int, ...]]:
+    """By state, all that empty moves reach from it."""
+    closures: list[tuple[int, ...]] = []
+    for state, empties in enumerate(draft.empties):
+        if not empties:
+            closures.append((state,))
+            continue
+        reached, order = {state}, [state]
+        for other in order:
+            for target in draft.empties[other]:
+                if target not in reached:
+                    reached.add(target)
+                    order.append(target)
+        closures.append(tuple(order))
+    return closures
+
+
+def _subsets(draft: Draft, closures: list[tuple[int, ...]], bound: int) -> Automaton | None:
+    """The automaton of sets of states; `None` where there are more sets than the bound."""
+    # An empty move is spent once it is followed: sets hold only states that do something.
+    final = set(draft.final)
+    useful = [
+        bool(draft.moves[state] or draft.calls[state] or state in final)
+        for state in range(len(draft.moves))
+    ]
+    closed = [tuple(other for other in closure if useful[other]) for closure in closures]
+    start = frozenset(closed[0])
+    number = {start: 0}
+    order = [start]
+    moves: list[tuple[Move, ...]] = []
+    calls: list[tuple[CallEdge, ...]] = []
+
+    def known(targets: Iterable[int]) -> int:
+        subset = frozenset(other for target in targets for other in closed[target])
+        if subset not in number:
+            number[subset] = len(order)
+            order.append(subset)
+        return number[subset]
+
+    for subset in order:
+        if len(order) > bound:
+            return None
+        spans = _spans([move for state in subset for move in draft.moves[state]])
+        moves.append(_joined([(low, high, known(targets)) for low, high, targets in spans]))
+        called: dict[int, set[int]] = defaultdict(set)
+        for state in subset:
+            for rule, target in draft.calls[state]:
+                called[rule].add(target)
+        calls.append(tuple((rule, known(targets)) for rule, targets in sorted(called.items())))
+    ends = tuple(not final.isdisjoint(subset) for subset in order)
+    return Automaton(tuple(moves), tuple(calls), ends, nullable=False)
+
+
+def _spans(moves: list[Move]) -> list[tuple[int, int, frozenset[int]]]:
+    """Disjoint spans of symbols, in order, with all their targets."""
+    if len(moves) == 1:
+        low, high, target = moves[0]
+        return [(low, high, frozenset((target,)))]
+    cuts = sorted({low for low, _, _ in moves} | {high + 1 for _, high, _ in moves})
+    place = {cut: index for index, cut in enumerate(cuts)}
+    targets: list[set[int]] = [set() for _ in cuts]
+    for low, high, target in moves:
+        for index in range(place[low], place[high + 1]):
+            targets[index].add(target)
+    return [
+        (cuts[index], cuts[index + 1] - 1, frozenset(found))
+        for index, found in enumerate(targets)
+        if found
+    ]
+
+
+def _joined(moves: list[Move]) -> tuple[Move, ...]:
+    """Neighbouring spans with the same target as one."""
+    kept: list[Move] = []
+    for low, high, target in moves:
+        if kept and kept[-1][1] + 1 == low and kept[-1][2] == target:
+            kept[-1] = (kept[-1][0], high, target)
+        else:
+            kept.append((low, high, target))
+    return tuple(kept)
+
+
+def _without_empty_moves(draft: Draft, closures: list[tuple[int, ...]]) -> Automaton:
+    """The automaton of those states into which a move or call leads."""
+    final = set(draft.final)
+    number = {0: 0}
+    order = [0]
+    moves: list[tuple[Move, ...]] = []
+    calls: list[tuple[CallEdge, ...]] = []
+
+    def known(state: int) -> int:
+        if state not in number:
+            number[state] = len(order)
+            order.append(state)
+        return number[state]
+
+    for state in order:
+        found_moves = {move for other in closures[state] for move in draft.moves[other]}
+        found_calls = {edge for other in closures[state] for edge in draft.calls[other]}
+        moves.append(tuple((low, high, known(to)) for low, high, to in sorted(found_moves)))
+        calls.append(tuple((rule, known(to)) for rule, to in sorted(found_calls)))
+    ends = tuple(not final.isdisjoint(closures[state]) for state in order)
+    return Automaton(tuple(moves), tuple(calls), ends, nullable=False)
+
+
+def _merged(automaton: Automaton) -> Automaton:
+    """States after which the same follows, as one.
+
+    A class of states is split while its members lead to different classes. Only states whose
+    targets have changed class are looked at again, and the largest part keeps the number.
+    """
+    count = automaton.size
+    before: list[set[int]] = [set() for _ in range(count)]
+    for state in range(count):
+        for _, _, target in automaton.moves[state]:
+            before[target].add(state)
+        for _, target in automaton.calls[state]:
+            before[target].add(state)
+    of = [int(final) for final in automaton.final]
+    members: list[set[int]] = [set(), set()]
+    for state, number in enumerate(of):
+        members[number].add(state)
+
+    def signature(state: int) -> object:
+        moves = _joined([(low, high, of[to]) for low, high, to in automaton.moves[state]])
+        return frozenset(moves), frozenset((rule, of[to]) for rule, to in automaton.calls[state])
+
+    dirty = set(range(count))
+    while dirty:
+        by_class: dict[int, set[int]] = defaultdict(set)
+        for state in dirty:
+            by_class[of[state]].add(state)
+        dirty = set()
+        splits: list[tuple[int, list[set[int]]]] = []
+        for number, states in by_class.items():
+            parts: dict[object, set[int]] = defaultdict(set)
+            for state in states:
+                parts[signature(state)].add(state)
+            if len(states) < len(members[number]):
+                clean = next(state for state in members[number] if state not in states)
+                parts[signature(clean)].add(clean)
+                unseen = len(members[number]) - len(states) - 1
+                rest = parts.pop(signature(clean))
+                if all(len(part) <= len(rest) + unseen for part in parts.values()):
+                    splits.append((number, list(parts.values())))
+                    continue
+                parts[signature(clean)] = rest | (members[number] - states)
+            splits.append((number, sorted(parts.values(), key=len)[:-1]))
+        for number, leaving in splits:
+            for part in leaving:
+                members[number] -= part
+                for state in part:
+                    of[state] = len(members)
+                    dirty |= before[state]
+                members.append(part)
+    return _quotient(automaton, of)
+
+
+def _quotient(automaton: Automaton, of: list[int]) -> Automaton:
+    """One state for every class that the first state reaches."""
+    number = {of[0]: 0}
+    order = [0]
+    moves: list[tuple[Move, ...]] = []
+    calls: list[tuple[CallEdge, ...]] = []
+
+    def known(state: int) -> int:
+        if of[state] not in number:
+            number[of[state]] = len(order)
+            order.append(state)
+        return number[of[state]]
+
+    for state in order:
+        found = sorted({(low, high, known(to)) for low, high, to in automaton.moves[state]})
+        moves.append(_joined(found))
+        calls.append(tuple(sorted({(rule, known(to)) for rule, to in automaton.calls[state]})))
+    final = tuple(automaton.final[state] for state in order)
+    return Automaton(tuple(moves), tuple(calls), final, automaton.nullable)

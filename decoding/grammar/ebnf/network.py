@@ -1,0 +1,162 @@
+"""From rules to the network that the machine runs on.
+
+Calls cost; so a rule stays a rule only where it must: where a call leads back to it, or where it is
+large and called more than once. All others become part of those that call them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.build import build
+from decoding.grammar.ebnf.assemble import assembled
+from decoding.grammar.ebnf.automata import Automaton, Draft, draft_of
+from decoding.grammar.ebnf.determine import finished
+from decoding.grammar.ebnf.graph import back_edges
+from decoding.grammar.ebnf.prepare import nullable_rules, pruned
+from decoding.grammar.ebnf.rules import (
+    MAX_SYMBOLS,
+    Call,
+    Item,
+    Rule,
+    Rules,
+    Symbol,
+    Terminal,
+    TokenReference,
+)
+from decoding.grammar.expressions import Expression
+from decoding.kernels.grammar.earley_arrays import Network
+
+_SMALL = 64
+"""A rule of so few states is copied to wherever it is called."""
+_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A network; its symbol 256 + i is `marks[i]`, a token as such."""
+
+    network: Network
+    marks: tuple[TokenReference, ...]
+
+
+def compile_rules(grammar: Rules) -> Compiled:
+    """The network of a grammar.
+
+    Raises:
+        GrammarUnsatisfiableError: no text at all fits.
+        GrammarLimitError: more than `MAX_SYMBOLS` states.
+    """
+    work = _Work()
+    grammar = pruned(grammar, lambda terminal: not work.terminal(terminal.expression).words)
+    work.nullable = nullable_rules(
+        grammar, lambda terminal: work.terminal(terminal.expression).automaton.nullable
+    )
+    order, work.kept = back_edges([_called(rule) for rule in grammar.rules], grammar.start)
+    work.kept.add(grammar.start)
+    uses = _uses(grammar)
+    for number in order:
+        rule = grammar.rules[number]
+        automaton = work.automaton(rule)
+        work.made[number] = automaton
+        if automaton.size > _SMALL and uses[number] > 1 and not rule.nested:
+            work.kept.add(number)
+    rules = [number for number in order if number in work.kept]
+    network = assembled(
+        {number: work.made[number] for number in rules}, grammar.start, _BYTES + len(work.marks)
+    )
+    return Compiled(network, tuple(work.marks))
+
+
+def _called(rule: Rule) -> list[int]:
+    items = (item for alternative in rule.alternatives for item in alternative)
+    return [item.symbol.rule for item in items if isinstance(item.symbol, Call)]
+
+
+def _uses(grammar: Rules) -> Counter[int]:
+    """How often every rule would be copied."""
+    uses: Counter[int] = Counter()
+    for rule in grammar.rules:
+        for item in (item for alternative in rule.alternatives for item in alternative):
+            if isinstance(item.symbol, Call):
+                uses[item.symbol.rule] += _copies(item)
+    return uses
+
+
+def _copies(item: Item) -> int:
+    return item.minimum + 1 if item.maximum is None else item.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class _TerminalAutomaton:
+    automaton: Automaton
+    words: bool
+    """Whether there is any string in it."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is known while the rules are made into automata, called ones first.
+
+    kept: rules that are called, not copied. made: automata of the rules so far.
+    """
+
+    nullable: frozenset[int] = frozenset()
+    kept: set[int] = field(default_factory=set)
+    made: dict[int, Automaton] = field(default_factory=dict)
+    marks: dict[TokenReference, int] = field(default_factory=dict)
+    _terminals: dict[Expression, _TerminalAutomaton] = field(default_factory=dict)
+    _states: int = 0
+
+    def terminal(self, expression: Expression) -> _TerminalAutomaton:
+        """The automaton of a terminal, made once."""
+        if expression not in self._terminals:
+            nfa = build(expression, Spelling.TEXT)
+            words = len(nfa.accepts) > 0 and len(nfa.starts) > 0
+            self._terminals[expression] = _TerminalAutomaton(finished(draft_of(nfa)), words)
+        return self._terminals[expression]
+
+    def automaton(self, rule: Rule) -> Automaton:
+        """The automaton of a rule; those that it copies are made."""
+        draft = Draft()
+        end = draft.state()
+        for alternative in rule.alternatives:
+            at = 0
+            for item in alternative:
+                at = self._repeated(draft, at, item)
+            draft.empties[at].append(end)
+        draft.final.append(end)
+        self._states += len(draft.moves)
+        if self._states > MAX_SYMBOLS:
+            raise GrammarLimitError(rule.where, "states of a grammar", MAX_SYMBOLS)
+        return finished(draft)
+
+    def _repeated(self, draft: Draft, at: int, item: Item) -> int:
+        for _ in range(item.minimum):
+            at = self._once(draft, at, item.symbol)
+        if item.maximum is None:
+            hub = draft.state()
+            draft.empties[at].append(hub)
+            draft.empties[self._once(draft, hub, item.symbol)].append(hub)
+            return hub
+        end = draft.state()
+        draft.empties[at].append(end)
+        for _ in range(item.maximum - item.minimum):
+            at = self._once(draft, at, item.symbol)
+            draft.empties[at].append(end)
+        return end
+
+    def _once(self, draft: Draft, at: int, symbol: Symbol) -> int:
+        match symbol:
+            case Terminal(expression):
+                return draft.copy(at, self.terminal(expression).automaton)
+            case Call(rule) if rule in self.kept:
+                return draft.call(at, rule, nullable=rule in self.nullable)
+            case Call(rule):
+                return draft.copy(at, self.made[rule])
+            case TokenReference():
+                mark = self.marks.setdefault(symbol, len(self.marks))
+                return draft.symbol(at, _BYTES + mark)

@@ -1,0 +1,164 @@
+"""What the readers of both notations share: words with their places, names, open brackets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from decoding.errors import (
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsatisfiableError,
+)
+from decoding.grammar.ebnf.rules import MAX_SYMBOLS, Alternative, Call, Item, Rule, Rules, Symbol
+
+MAX_COUNT = 100_000
+"""The largest number of repetitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A piece of a grammar's text: its kind, its text and its place, `line:column`."""
+
+    kind: str
+    text: str
+    where: str
+
+
+def words_of(text: str, pattern: re.Pattern[str]) -> list[Word]:
+    """The words of a text; groups of the pattern are their kinds, `skip` is dropped.
+
+    The last word is of the kind `end`.
+    """
+    words: list[Word] = []
+    at, line, line_at = 0, 1, 0
+    while at < len(text):
+        where = f"{line}:{at - line_at + 1}"
+        match = pattern.match(text, at)
+        if match is None:
+            raise GrammarSyntaxError(where, f"nothing begins with {text[at : at + 10]!r}")
+        if match.lastgroup != "skip":
+            words.append(Word(match.lastgroup or "", match.group(), where))
+        newlines = text.count("\n", at, match.end())
+        if newlines:
+            line += newlines
+            line_at = text.rindex("\n", at, match.end()) + 1
+        at = match.end()
+    words.append(Word("end", "", f"{line}:{at - line_at + 1}"))
+    return words
+
+
+@dataclass(slots=True)
+class Open:
+    """Alternatives in the making: those of a rule, or of a bracket inside one."""
+
+    word: Word
+    alternatives: list[Alternative] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    def next_alternative(self) -> None:
+        """A bar was read."""
+        self.alternatives.append(tuple(self.items))
+        self.items = []
+
+    def closed(self) -> tuple[Alternative, ...]:
+        """All alternatives."""
+        self.next_alternative()
+        return tuple(self.alternatives)
+
+
+class Collector:
+    """The rules so far, and the brackets that are open in the one being read."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._called_at: dict[int, str] = {}
+        self._rules: dict[int, Rule] = {}
+        self._count = 0
+        self._symbols = 0
+        self.open: list[Open] = []
+
+    def call(self, name: str, where: str) -> Call:
+        """A call of a rule that is defined somewhere."""
+        if name not in self._numbers:
+            self._numbers[name] = self._fresh()
+        self._called_at.setdefault(self._numbers[name], where)
+        return Call(self._numbers[name])
+
+    def is_defined(self, name: str) -> bool:
+        """Whether the definition of a name has been read."""
+        return self._numbers.get(name) in self._rules
+
+    def define(self, name: str, alternatives: tuple[Alternative, ...], where: str) -> None:
+        """A rule.
+
+        Raises:
+            GrammarSyntaxError: there is one of that name.
+        """
+        if name not in self._numbers:
+            self._numbers[name] = self._fresh()
+        number = self._numbers[name]
+        if number in self._rules:
+            before = self._rules[number].where
+            raise GrammarSyntaxError(where, f"rule {name} is already defined at {before}")
+        self._rules[number] = Rule(name, alternatives, where)
+
+    def add(self, symbol: Symbol, where: str) -> None:
+        """A symbol of the innermost alternative."""
+        self._symbols += 1
+        if self._symbols > MAX_SYMBOLS:
+            raise GrammarLimitError(where, "symbols of a grammar", MAX_SYMBOLS)
+        self.open[-1].items.append(Item(symbol))
+
+    def close(self) -> None:
+        """The innermost bracket ends: what is in it is one symbol of what is around it."""
+        inner = self.open.pop()
+        alternatives = inner.closed()
+        if len(alternatives) == len(alternatives[0]) == 1 and alternatives[0][0] == Item(
+            alternatives[0][0].symbol
+        ):
+            self.add(alternatives[0][0].symbol, inner.word.where)
+            return
+        number = self._fresh()
+        self._rules[number] = Rule("", alternatives, inner.word.where, nested=True)
+        self.add(Call(number), inner.word.where)
+
+    def repeat(self, minimum: int, maximum: int | None, where: str) -> None:
+        """The last symbol comes that often; a symbol that already is repeated becomes a rule."""
+        items = self.open[-1].items
+        if not items:
+            raise GrammarSyntaxError(where, "there is nothing to repeat")
+        if maximum is not None and minimum > maximum:
+            raise GrammarSyntaxError(where, f"at least {minimum} is more than at most {maximum}")
+        if max(minimum, maximum or 0) > MAX_COUNT:
+            raise GrammarLimitError(where, "repetitions", MAX_COUNT)
+        if items[-1] != Item(items[-1].symbol):
+            number = self._fresh()
+            self._rules[number] = Rule("", ((items[-1],),), where, nested=True)
+            items[-1] = Item(Call(number))
+        items[-1] = replace(items[-1], minimum=minimum, maximum=maximum)
+
+    def rules(self, start: str) -> Rules:
+        """The grammar.
+
+        Raises:
+            GrammarUnsatisfiableError: a rule is called that is not defined.
+        """
+        first = self.call(start, "").rule
+        for name, number in self._numbers.items():
+            if number not in self._rules:
+                raise GrammarUnsatisfiableError(
+                    self._called_at[number], f"rule {name} is not defined"
+                )
+        return Rules(tuple(self._rules[number] for number in range(self._count)), first)
+
+    def named(self) -> Iterator[tuple[str, Rule]]:
+        """The rules that have names."""
+        for name, number in self._numbers.items():
+            if number in self._rules:
+                yield name, self._rules[number]
+
+    def _fresh(self) -> int:
+        self._count += 1
+        return self._count - 1

@@ -1,0 +1,171 @@
+"""The context-free machine: states of a text, one byte at a time, and their masks.
+
+Lazy Earley on graph-structured stacks: what a text may become depends on it only through a set of
+configurations (`decoding.kernels.grammar.earley_arrays`), equal sets are the same state, and every
+step that was made once is a look-up.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_sets import rehash
+from decoding.kernels.grammar.earley_step import NOTES, begin, fill, joined
+from decoding.kernels.grammar.earley_walk import walk
+
+MEGABYTE = 1 << 20
+_FIRST_ROOM = (256, 1_024, 256, 1_024)
+_WHY = {
+    at.TOO_MANY_CONFIGURATIONS: ("configurations of a state", at.MAX_CONFIGURATIONS),
+    at.TOO_MUCH_WORK: ("callers in one step", at.MAX_WORK),
+    at.TOO_MANY_FILLS: ("new steps in one mask", at.MAX_FILLS),
+}
+
+
+class MachineLimitError(RuntimeError):
+    """A text needs more of the machine than it may take; the machine itself goes on working.
+
+    Attributes:
+        what: the resource.
+        limit: its bound.
+    """
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"more than {limit:,} {what}")
+        self.what, self.limit = what, limit
+
+
+class EarleyMachine:
+    """States are numbers that stay valid; −1 is dead. Threads may share a machine.
+
+    network: the grammar.
+    memory: bytes that the states may take.
+    start: the state before a text.
+    """
+
+    def __init__(self, network: at.Network, memory: int = 64 * MEGABYTE) -> None:
+        self.network = network
+        self._memory = memory
+        self._columns = int(network.column_of.max()) + 1
+        self._column_of: list[int] = network.column_of.tolist()
+        self._arena = at.new_arena(network, np.array(_FIRST_ROOM))
+        self._notes = np.zeros(NOTES, np.int64)
+        self._stack = np.zeros(at.MAX_DEPTH, np.int32)
+        self._lock = threading.Lock()
+        while True:
+            start = int(begin(network, self._arena, self._notes))
+            if start != at.FULL:
+                break
+            self._enlarge()
+        self.start = _checked(start)
+
+    @property
+    def states(self) -> int:
+        """How many states are known."""
+        return int(self._arena.used[at.STATES])
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes of what grows."""
+        return at.size_of(at.rooms(self._arena), self._columns)
+
+    def step(self, state: int, symbol: int) -> int:
+        """The state after one more byte, or one more mark (256 and up); −1 where none may come.
+
+        Raises:
+            MachineLimitError: the next state would be too large.
+        """
+        if state < 0:
+            return at.DEAD
+        column = self._column_of[symbol]
+        target = int(self._arena.transitions[state, column])
+        if target != at.UNKNOWN:
+            return target
+        with self._lock:
+            while True:
+                target = int(fill(self.network, self._arena, self._notes, state, column))
+                if target != at.FULL:
+                    return _checked(target)
+                self._enlarge()
+
+    def steps(self, state: int, text: bytes) -> int:
+        """The state after some bytes."""
+        for byte in text:
+            state = self.step(state, byte)
+            if state < 0:
+                break
+        return state
+
+    def accepting(self, state: int) -> bool:
+        """Whether a text may end here."""
+        return state >= 0 and bool(self._arena.accepting[state])
+
+    def join(self, state: int, other: int) -> int:
+        """The state that goes on wherever one of the two does."""
+        if state < 0 or other < 0 or state == other:
+            return max(state, other)
+        with self._lock:
+            while True:
+                both = int(joined(self._arena, state, other))
+                if both != at.FULL:
+                    return _checked(both)
+                self._enlarge()
+
+    def mask(
+        self,
+        state: int,
+        trie: NDArray[np.uint64],
+        twins: NDArray[np.int32],
+        out: NDArray[np.uint32],
+    ) -> None:
+        """Write which tokens may come next: bit i % 32 of word i // 32 is token i.
+
+        trie, twins: see `decoding.kernels.grammar.earley_walk.walk`.
+
+        Raises:
+            MachineLimitError: the mask needs too much work; `out` is zeros then.
+        """
+        out.fill(0)
+        if state < 0:
+            return
+        with self._lock:
+            while True:
+                code = int(
+                    walk(
+                        self.network,
+                        self._arena,
+                        self._notes,
+                        self._stack,
+                        trie,
+                        twins,
+                        state,
+                        out,
+                    )
+                )
+                if code == 0:
+                    return
+                out.fill(0)
+                if code != at.FULL:
+                    _checked(code)
+                self._enlarge()
+
+    def _enlarge(self) -> None:
+        """Make room for what the last step wanted, and as much again."""
+        room, wanted = at.rooms(self._arena), self._arena.used[at.WANTED : at.GENERATION]
+        larger = np.where(wanted > room, np.maximum(2 * room, wanted), room)
+        if at.size_of(larger, self._columns) > self._memory:
+            raise MachineLimitError("bytes of states", self._memory)
+        arena = at.grown(self.network, self._arena, larger)
+        rehash(self.network, arena)
+        self._arena = arena
+
+
+def _checked(code: int) -> int:
+    """A state, unless it is the code of a limit."""
+    if code in _WHY:
+        raise MachineLimitError(*_WHY[code])
+    return code

@@ -1,0 +1,203 @@
+"""The arrays of the context-free machine: what a grammar is, and what is known of its texts.
+
+A network is a set of automata that call each other, one a rule. A configuration is a pair (network
+state, node); a node stands for a rule that was called somewhere and holds its callers, again pairs
+(network state to go on in, node of the caller). Both are kept as one key, `state << 32 | node`.
+
+A state of the machine is the set of configurations in which a text may stand, of which only those
+that can read a symbol are kept. Sets and nodes are interned: equal ones have the same number.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+
+SHIFT = 32
+NODE_MASK = (1 << SHIFT) - 1
+ROOT = 0
+"""The node of who called the start rule."""
+TOP = 0
+"""The network state before a text; `TOP + 1` is the one after it."""
+
+DEAD = -1
+UNKNOWN = -2
+FULL = -3
+"""An array of the arena has no room; `used[WANTED + i]` says what is needed."""
+TOO_MANY_CONFIGURATIONS = -4
+TOO_MUCH_WORK = -5
+TOO_MANY_FILLS = -6
+
+MAX_CONFIGURATIONS = 2_000
+MAX_WORK = 100_000
+"""Pairs (rule, caller) that one step may collect."""
+MAX_FILLS = 2_000
+"""Steps not known before that one mask may make."""
+MAX_DEPTH = 1_024
+MAX_ITEMS = 2 * MAX_CONFIGURATIONS
+ITEM_TABLE = 1 << 14
+
+
+class Network(NamedTuple):
+    """Automata that call each other, without empty moves; every call reads at least one symbol.
+
+    Symbols are bytes and, above them, marks. Neighbours that no edge tells apart share a column.
+
+    column_of: `(256 + marks,)`: the column of a symbol.
+    moves: by state, from `move_at[state]` to `move_at[state + 1]`: edges over the columns
+        `move_first` to `move_last` to `move_target`.
+    calls: by state, likewise: the rule, and the state to go on in; −1 where the caller's rule ends
+        with it, so that its own callers are handed over.
+    final: whether a rule may end in a state.
+    entry: the first state of a rule; no edge leads there and no rule ends there.
+    groups: rules that begin by calling each other, callers before called: `group_of` a rule,
+        `member_of` its place among `group_rules[group_at[group] : group_at[group + 1]]`.
+    heirs: by rule, the other rules of its group whose callers are its own as well.
+    """
+
+    column_of: Int64s
+    move_at: Int64s
+    move_first: Int64s
+    move_last: Int64s
+    move_target: Int64s
+    call_at: Int64s
+    call_rule: Int64s
+    call_return: Int64s
+    final: Int64s
+    entry: Int64s
+    group_of: Int64s
+    member_of: Int64s
+    group_at: Int64s
+    group_rules: Int64s
+    heir_at: Int64s
+    heir_of: Int64s
+
+
+# What `used` counts; the same places from WANTED on say how much room a step asks for.
+NODES = 0
+CALLERS = 1
+STATES = 2
+KEYS = 3
+WANTED = 4
+GENERATION = 8  # numbers the steps, so that their notes need no wiping
+USED = 9
+
+
+class Arena(NamedTuple):
+    """What is known so far. Grows; then a larger one takes its place.
+
+    used: counters, see above.
+    node_at: where the callers of a node begin; those of the next follow.
+    node_rule, node_hash: by node; the hash is that of a group, at its first node.
+    node_table, state_table: open hash tables of numbers + 1; 0 is free.
+    state_at, keys: the configurations of a state, sorted.
+    state_hash, accepting: by state.
+    transitions: `(states, columns)`: the next state, `DEAD` or `UNKNOWN`.
+
+    The rest is for notes during a step: `items` with their hash table, then by rule the list of its
+    callers in `pool_*`, the `queue` of groups, `gathered` and `other` for lists of callers.
+    """
+
+    used: Int64s
+    node_at: Int64s
+    node_rule: Int64s
+    node_hash: Int64s
+    callers: Int64s
+    node_table: Int64s
+    state_at: Int64s
+    keys: Int64s
+    state_hash: Int64s
+    accepting: NDArray[np.uint8]
+    state_table: Int64s
+    transitions: NDArray[np.int32]
+    items: Int64s
+    item_table: Int64s
+    item_stamp: Int64s
+    head: Int64s
+    head_stamp: Int64s
+    pool_key: Int64s
+    pool_next: Int64s
+    queue: Int64s
+    queue_stamp: Int64s
+    bounds: Int64s
+    gathered: Int64s
+    other: Int64s
+
+
+def rooms(arena: Arena) -> Int64s:
+    """How many nodes, callers, states and keys there is room for."""
+    return np.array(
+        [arena.node_rule.size, arena.callers.size, arena.accepting.size, arena.keys.size]
+    )
+
+
+def size_of(room: Int64s, columns: int) -> int:
+    """Bytes of what grows in an arena."""
+    nodes, callers, states, keys = (int(count) for count in room)
+    return nodes * 8 * 5 + callers * 8 + states * (8 * 4 + 1 + 4 * columns) + keys * 8
+
+
+def new_arena(network: Network, room: Int64s) -> Arena:
+    """An arena that knows the root and nothing else."""
+    nodes, callers, states, keys = (int(count) for count in room)
+    columns, rules = int(network.column_of.max()) + 1, network.entry.size
+
+    def zeros(size: int) -> Int64s:
+        return np.zeros(size, np.int64)
+
+    arena = Arena(
+        used=zeros(USED),
+        node_at=zeros(nodes + 1),
+        node_rule=np.full(nodes, -1, np.int64),
+        node_hash=zeros(nodes),
+        callers=zeros(callers),
+        node_table=zeros(_table_size(nodes)),
+        state_at=zeros(states + 1),
+        keys=zeros(keys),
+        state_hash=zeros(states),
+        accepting=np.zeros(states, np.uint8),
+        state_table=zeros(_table_size(states)),
+        transitions=np.full((states, columns), UNKNOWN, np.int32),
+        items=zeros(MAX_ITEMS + 1),
+        item_table=zeros(ITEM_TABLE),
+        item_stamp=zeros(ITEM_TABLE),
+        head=zeros(rules),
+        head_stamp=zeros(rules),
+        pool_key=zeros(MAX_WORK),
+        pool_next=zeros(MAX_WORK),
+        queue=zeros(rules + 1),
+        queue_stamp=zeros(rules),
+        bounds=zeros(rules + 1),
+        gathered=zeros(MAX_WORK),
+        other=zeros(MAX_WORK),
+    )
+    arena.used[NODES] = 1  # the root, which nobody called
+    return arena
+
+
+def grown(network: Network, arena: Arena, room: Int64s) -> Arena:
+    """A larger arena that knows the same."""
+    new = new_arena(network, room)
+    new.used[:] = arena.used
+    nodes, states = int(arena.used[NODES]), int(arena.used[STATES])
+    callers, keys = int(arena.used[CALLERS]), int(arena.used[KEYS])
+    new.node_at[: nodes + 1] = arena.node_at[: nodes + 1]
+    new.node_rule[:nodes] = arena.node_rule[:nodes]
+    new.node_hash[:nodes] = arena.node_hash[:nodes]
+    new.callers[:callers] = arena.callers[:callers]
+    new.state_at[: states + 1] = arena.state_at[: states + 1]
+    new.keys[:keys] = arena.keys[:keys]
+    new.state_hash[:states] = arena.state_hash[:states]
+    new.accepting[:states] = arena.accepting[:states]
+    new.transitions[:states] = arena.transitions[:states]
+    new.used[GENERATION] = 0
+    return new
+
+
+def _table_size(entries: int) -> int:
+    """A power of two, at least twice as many."""
+    return 1 << (2 * entries - 1).bit_length()

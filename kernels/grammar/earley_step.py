@@ -1,0 +1,242 @@
+"""One symbol on: completion, prediction, and the state that comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_sets import intern_group, intern_state, sorted_distinct
+from decoding.kernels.grammar.jit import entry, inner
+
+# Places of a step's notes: how many items, pairs and groups there are, whether the text may end.
+ITEMS = 0
+PAIRS = 1
+GROUPS = 2
+ACCEPTING = 3
+COMPLETED = 4
+NOTES = 5
+
+
+@entry
+def fill(network: Any, arena: Any, notes: Any, state: int, column: int) -> int:
+    """The state after one symbol; enters it for all columns that no configuration tells apart.
+
+    Returns it, `DEAD`, or a code below `UNKNOWN`.
+    """
+    begin_step(arena, notes)
+    low, high = 0, arena.transitions.shape[1] - 1
+    for index in range(arena.state_at[state], arena.state_at[state + 1]):
+        key = arena.keys[index]
+        origin, node = key >> at.SHIFT, key & at.NODE_MASK
+        for edge in range(network.move_at[origin], network.move_at[origin + 1]):
+            first, last = network.move_first[edge], network.move_last[edge]
+            if last < column:
+                low = max(low, last + 1)
+            elif first > column:
+                high = min(high, first - 1)
+            else:
+                low, high = max(low, first), min(high, last)
+                add_item(arena, notes, network.move_target[edge] << at.SHIFT | node)
+    target = at.DEAD
+    if notes[ITEMS] > 0:
+        target = closed(network, arena, notes)
+        if target < at.UNKNOWN:
+            return target
+    for place in range(low, high + 1):
+        arena.transitions[state, place] = target
+    return target
+
+
+@entry
+def begin(network: Any, arena: Any, notes: Any) -> int:
+    """The state before a text, or a code below `UNKNOWN`."""
+    begin_step(arena, notes)
+    add_item(arena, notes, at.TOP << at.SHIFT | at.ROOT)
+    return closed(network, arena, notes)
+
+
+@inner
+def begin_step(arena: Any, notes: Any) -> None:
+    """Forget the last step's notes."""
+    arena.used[at.GENERATION] += 1
+    for index in range(NOTES):
+        notes[index] = 0
+
+
+@inner
+def add_item(arena: Any, notes: Any, key: int) -> None:
+    """Note a configuration, once."""
+    places = arena.item_table.size - 1
+    place = ((key >> at.SHIFT) * 7_919 + (key & at.NODE_MASK)) & places
+    generation = arena.used[at.GENERATION]
+    while arena.item_stamp[place] == generation:
+        if arena.item_table[place] == key:
+            return
+        place = (place + 1) & places
+    if notes[ITEMS] == at.MAX_ITEMS:
+        notes[PAIRS] = at.MAX_WORK  # `closed` stops at this
+        return
+    arena.item_stamp[place] = generation
+    arena.item_table[place] = key
+    arena.items[notes[ITEMS]] = key
+    notes[ITEMS] += 1
+
+
+@inner
+def add_pair(arena: Any, notes: Any, rule: int, key: int) -> None:
+    """Note a caller of a rule."""
+    if notes[PAIRS] < at.MAX_WORK:
+        pair = notes[PAIRS]
+        arena.pool_key[pair] = key
+        arena.pool_next[pair] = arena.head[rule]
+        arena.head[rule] = pair
+        notes[PAIRS] = pair + 1
+
+
+@inner
+def predict(network: Any, arena: Any, notes: Any, rule: int) -> None:
+    """Note that a rule is called here; groups are queued in their order, each once."""
+    generation = arena.used[at.GENERATION]
+    if arena.head_stamp[rule] != generation:
+        arena.head_stamp[rule] = generation
+        arena.head[rule] = -1
+    group = network.group_of[rule]
+    if arena.queue_stamp[group] == generation:
+        return
+    arena.queue_stamp[group] = generation
+    place = notes[GROUPS]
+    while place > 0 and arena.queue[place - 1] > group:
+        arena.queue[place] = arena.queue[place - 1]
+        place -= 1
+    arena.queue[place] = group
+    notes[GROUPS] += 1
+    for index in range(network.group_at[group], network.group_at[group + 1]):
+        member = network.group_rules[index]
+        if arena.head_stamp[member] != generation:
+            arena.head_stamp[member] = generation
+            arena.head[member] = -1
+
+
+@inner
+def call(network: Any, arena: Any, notes: Any, edge: int, node: int) -> None:
+    """Note what an edge calls, for the node in which it lies."""
+    rule, back = network.call_rule[edge], network.call_return[edge]
+    predict(network, arena, notes, rule)
+    if back >= 0:
+        add_pair(arena, notes, rule, back << at.SHIFT | node)
+    else:
+        for index in range(arena.node_at[node], arena.node_at[node + 1]):
+            add_pair(arena, notes, rule, arena.callers[index])
+
+
+@inner
+def closed(network: Any, arena: Any, notes: Any) -> int:
+    """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
+    index = 0
+    while index < notes[ITEMS]:
+        key = arena.items[index]
+        state, node = key >> at.SHIFT, key & at.NODE_MASK
+        if network.final[state]:
+            if node == at.ROOT:
+                notes[ACCEPTING] = 1
+            for place in range(arena.node_at[node], arena.node_at[node + 1]):
+                add_item(arena, notes, arena.callers[place])
+            notes[COMPLETED] += arena.node_at[node + 1] - arena.node_at[node]
+        for edge in range(network.call_at[state], network.call_at[state + 1]):
+            call(network, arena, notes, edge, node)
+        if notes[PAIRS] >= at.MAX_WORK or notes[COMPLETED] >= at.MAX_WORK:
+            return at.TOO_MUCH_WORK
+        index += 1
+    # What cannot read a symbol has done its work.
+    count = 0
+    for place in range(notes[ITEMS]):
+        key = arena.items[place]
+        state = key >> at.SHIFT
+        if network.move_at[state] < network.move_at[state + 1]:
+            arena.items[count] = key
+            count += 1
+    queued = 0
+    while queued < notes[GROUPS]:
+        group = arena.queue[queued]
+        first = _called(network, arena, notes, group)
+        if notes[PAIRS] >= at.MAX_WORK:
+            return at.TOO_MUCH_WORK
+        if first < 0:
+            return first
+        begin = network.group_at[group]
+        for place in range(network.group_at[group + 1] - begin):
+            state = network.entry[network.group_rules[begin + place]]
+            if network.move_at[state] < network.move_at[state + 1]:
+                if count >= at.MAX_CONFIGURATIONS:
+                    return at.TOO_MANY_CONFIGURATIONS
+                arena.items[count] = state << at.SHIFT | (first + place)
+                count += 1
+        queued += 1
+    if count > at.MAX_CONFIGURATIONS:
+        return at.TOO_MANY_CONFIGURATIONS
+    count = sorted_distinct(arena.items, 0, count)
+    return intern_state(arena, arena.items, count, notes[ACCEPTING])
+
+
+@inner
+def _called(network: Any, arena: Any, notes: Any, group: int) -> int:
+    """The first node of a group that is called here; notes what its rules begin by calling."""
+    begin, end = network.group_at[group], network.group_at[group + 1]
+    new = arena.used[at.NODES]
+    for place in range(end - begin):  # calls inside the group
+        state = network.entry[network.group_rules[begin + place]]
+        for edge in range(network.call_at[state], network.call_at[state + 1]):
+            rule, back = network.call_rule[edge], network.call_return[edge]
+            if network.group_of[rule] == group and back >= 0:
+                add_pair(arena, notes, rule, back << at.SHIFT | (new + place))
+    total = 0
+    arena.bounds[0] = 0
+    for place in range(end - begin):
+        rule = network.group_rules[begin + place]
+        start = total
+        total = _gather(arena, rule, total)
+        for heir in range(network.heir_at[rule], network.heir_at[rule + 1]):
+            if total >= 0:
+                total = _gather(arena, network.heir_of[heir], total)
+        if total < 0:
+            notes[PAIRS] = at.MAX_WORK
+            return at.TOO_MUCH_WORK
+        total = sorted_distinct(arena.gathered, start, total)
+        arena.bounds[place + 1] = total
+    first = intern_group(network, arena, group)
+    if first < 0:
+        return first
+    for place in range(end - begin):  # calls out of the group, to groups after it
+        state = network.entry[network.group_rules[begin + place]]
+        for edge in range(network.call_at[state], network.call_at[state + 1]):
+            if network.group_of[network.call_rule[edge]] != group:
+                call(network, arena, notes, edge, first + place)
+    return first
+
+
+@inner
+def _gather(arena: Any, rule: int, total: int) -> int:
+    """Append the callers of a rule; returns how many there are now, −1 if there is no room."""
+    pair = arena.head[rule]
+    while pair >= 0:
+        if total == arena.gathered.size:
+            return -1
+        arena.gathered[total] = arena.pool_key[pair]
+        total += 1
+        pair = arena.pool_next[pair]
+    return total
+
+
+@entry
+def joined(arena: Any, state: int, other: int) -> int:
+    """The state with the configurations of both, or a code below `UNKNOWN`."""
+    count = 0
+    for source in (state, other):
+        for index in range(arena.state_at[source], arena.state_at[source + 1]):
+            arena.items[count] = arena.keys[index]
+            count += 1
+    count = sorted_distinct(arena.items, 0, count)
+    if count > at.MAX_CONFIGURATIONS:
+        return at.TOO_MANY_CONFIGURATIONS
+    accepting = max(arena.accepting[state], arena.accepting[other])
+    return intern_state(arena, arena.items, count, accepting)
