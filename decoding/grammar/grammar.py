@@ -1,0 +1,247 @@
+"""A compiled grammar: states of a text, and for each the tokens that may come next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
+from decoding.grammar.expressions import Expression
+from decoding.grammar.machine import Machine
+from decoding.grammar.shapes import Graph
+from decoding.grammar.tables import JsonTables
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import step, walk
+
+REJECTED = -1
+"""The state of a text that fits no longer."""
+MAX_FRAMES = 1 << 25
+MAX_CHAIN = 10_000
+"""How deep a JSON text may nest."""
+
+
+class Automaton:
+    """The texts of one grammar, as states that are numbered when they are first met.
+
+    States are never changed: keeping a number is a rollback, copying it a fork.
+    """
+
+    def __init__(self, machine: Machine, white: int = 0) -> None:
+        self.machine = machine
+        self.tokens = machine.tokens
+        self._white = white
+        self._frames = np.zeros(1 << 12, np.int64)
+        self._known = np.zeros(1 << 8, np.int64)
+        self._request = np.zeros(4, np.int64)
+        self._chain = np.zeros(MAX_CHAIN, np.int64)
+        self._places: list[NDArray[np.int64]] = []
+        self._numbers: dict[bytes, int] = {}
+        self._next: list[dict[int, int]] = []
+        self._masks: dict[int, NDArray[np.uint32]] = {}
+        self._tables: JsonTables | None = None
+
+    @classmethod
+    def of_expression(cls, machine: Machine, expression: Expression) -> Automaton:
+        """The texts of a regular language."""
+        automaton = cls(machine)
+        place = np.zeros(step.PLACE_SIZE, np.int64)
+        place[step.MODE], place[step.AT] = at.TEXT, machine.text(expression)
+        if place[step.AT] == at.DEAD:
+            raise GrammarUnsatisfiableError("", "no text matches")
+        automaton._frames[0] = at.FRAME_WORDS
+        automaton._number(place)
+        return automaton
+
+    @classmethod
+    def of_graph(cls, machine: Machine, graph: Graph, white: int) -> Automaton:
+        """The JSON texts of a schema.
+
+        white: the longest run of white space between two JSON tokens.
+        """
+        automaton = cls(machine, white)
+        tables = automaton._tables = JsonTables(machine, graph)
+        kind = tables.root()
+        frames = automaton._frames
+        root = at.FRAME_WORDS
+        frames[root + at.TYPE], frames[root + at.ALIVE] = kind, 1
+        frames[root + at.ENTRY] = tables.entry_of_root(kind)
+        frames[0] = 2 * at.FRAME_WORDS
+        place = np.zeros(step.PLACE_SIZE, np.int64)
+        # White space in front of the value is none of it.
+        place[step.AT], place[step.NODE] = white, root
+        fields = machine.arena.fields
+        place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
+        automaton._number(place)
+        return automaton
+
+    @property
+    def start(self) -> int:
+        """The state before any text."""
+        return 0
+
+    def advance(self, state: int, token: int) -> int:
+        """The state after one more token; REJECTED if it does not fit."""
+        following = self._next[state].get(token)
+        if following is None:
+            spelled = self.tokens.spelled[token] if token < len(self.tokens.spelled) else b""
+            following = self.follow(state, spelled) if spelled else REJECTED
+            self._next[state][token] = following
+        return following
+
+    def follow(self, state: int, text: bytes) -> int:
+        """The state after some more bytes; REJECTED if they do not fit."""
+        with self.machine.lock:
+            place = self._place(state)
+            data = np.frombuffer(text, np.uint8)
+            arena = self.machine.arena
+            while True:
+                place[:] = self._places[state]
+                place[step.TOP] = self._frames[0]
+                said = walk.follow(
+                    arena.fields, self._frames, arena.table, data, place, self._white, self._request
+                )
+                if said == at.STOPS:
+                    return REJECTED
+                if said == at.GOES_ON:
+                    return self._number(place)
+                self._supply(said)
+
+    def accepts(self, state: int) -> bool:
+        """Whether the text may end here."""
+        place = self._places[state]
+        mode = place[step.MODE]
+        if mode == at.DONE:
+            return True
+        label = int(place[step.AT]) + at.LABEL_LOW
+        fields = self.machine.arena.fields
+        if mode == at.TEXT:
+            return bool(fields[label])
+        at_root = self._frames[place[step.NODE] + at.PARENT] == 0
+        return bool(mode == at.IN_NUMBER and at_root and fields[label])
+
+    def mask(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next, a bit each; not to be changed."""
+        known = self._masks.get(state)
+        if known is None:
+            with self.machine.lock:
+                known = self._mask(state)
+            for token in self.tokens.end_token_ids if self.accepts(state) else ():
+                known[token >> 5] |= np.uint32(1 << (token & 31))
+            self._masks[state] = known
+        return known
+
+    def next_bytes(self, state: int) -> bytes:
+        """The bytes that may come next."""
+        with self.machine.lock:
+            arena, places = self.machine.arena, self.machine.places
+            out = np.zeros(256, np.uint8)
+            while True:
+                self._set_out(state)
+                count = walk.possible(
+                    arena.fields, self._frames, arena.table, places, self._white, self._request, out
+                )
+                if count >= 0:
+                    return out[:count].tobytes()
+                self._supply(count)
+
+    def _mask(self, state: int) -> NDArray[np.uint32]:
+        place = self._places[state]
+        machine = self.machine
+        if place[step.MODE] == at.TEXT:
+            return machine.text_mask(int(place[step.AT])).copy()
+        base = self._base(place)
+        if base is None:
+            mask = machine.tokens.empty_mask()
+            self._walk(state, machine.tokens.bare, mask)
+        else:
+            mask = base.copy()
+        self._walk(state, machine.tokens.quoted, mask)
+        return mask
+
+    def _base(self, place: NDArray[np.int64]) -> NDArray[np.uint32] | None:
+        """The tokens without a quote that may come next inside a string, where that is known."""
+        mode, state = int(place[step.MODE]), int(place[step.AT])
+        fields = self.machine.arena.fields
+        if mode == at.IN_STRING:
+            longest = int(fields[place[step.VALUE] + at.LONGEST])
+            if place[step.COUNT] >= 0 and longest >= 0:
+                return self.machine.bounded(state, longest - int(place[step.COUNT]))
+            return self.machine.base(state)
+        if mode == at.IN_KEY and fields[state + at.LOOSE] >= 0:
+            node = int(place[step.NODE])
+            kind = int(self._frames[node + at.TYPE])
+            if fields[kind + at.BOUNDED] or fields[kind + at.DISTINCT]:
+                return None
+            extra = int(fields[kind + at.EXTRA])
+            if extra >= 0:
+                word = int(self._frames[node + at.FRAME_WORDS + extra // at.WORD])
+                allowed = word >> extra % at.WORD & 1 == 1
+            else:
+                everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
+                allowed = int(self._frames[node + at.ALIVE]) == everyone
+            return self.machine.base(state) if allowed else None
+        return None
+
+    def _walk(self, state: int, trie: Any, mask: NDArray[np.uint32]) -> None:
+        arena, places = self.machine.arena, self.machine.places
+        said = at.NEEDS_ROOM
+        while said != at.GOES_ON:
+            self._set_out(state)
+            said = walk.walk(
+                arena.fields, self._frames, arena.table, trie.nodes, places, self._white, mask,
+                self._request,
+            )  # fmt: skip
+            if said != at.GOES_ON:
+                self._supply(said)
+        self.machine.twins(trie, mask)
+
+    def _set_out(self, state: int) -> None:
+        place = self.machine.places[0]
+        place[:] = self._places[state]
+        place[step.TOP] = self._frames[0]
+
+    def _place(self, state: int) -> NDArray[np.int64]:
+        return self._places[state].copy()
+
+    def _number(self, place: NDArray[np.int64]) -> int:
+        """The number of a place: its new frames are settled first."""
+        if place[step.MODE] != at.TEXT:
+            while walk.settle(
+                self.machine.arena.fields, self._frames, self._known, place, self._chain
+            ) != at.GOES_ON:  # fmt: skip
+                self._lengthen()
+        place[step.TOP] = 0
+        key = place.tobytes()
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._places)
+            self._places.append(place)
+            self._next.append({})
+        return number
+
+    def _supply(self, said: int) -> None:
+        """Make what a kernel found missing."""
+        tables = self._tables
+        if said == at.NEEDS_ROOM:
+            self.machine.arena.make_room()
+        elif said == at.NEEDS_FRAMES or tables is None:
+            self._lengthen()
+        elif said == at.NEEDS_ENTRY:
+            kind, class_index, alive = (int(field) for field in self._request[:3])
+            tables.entry(kind, class_index, alive)
+        elif said == at.NEEDS_OBJECT:
+            tables.object_type(int(self._request[0]))
+        else:
+            tables.array_type(int(self._request[0]))
+
+    def _lengthen(self) -> None:
+        if 4 * len(self._frames) > MAX_FRAMES:
+            raise GrammarLimitError("", "fields of open objects and arrays", MAX_FRAMES)
+        frames = np.zeros(2 * len(self._frames), np.int64)
+        frames[: len(self._frames)] = self._frames
+        self._frames = frames
+        known = np.zeros(2 * len(self._known), np.int64)
+        walk.rehash(self.machine.arena.fields, frames, self._known, known)
+        self._known = known

@@ -1,0 +1,246 @@
+"""The keys of an object as classes that no schema tells apart, and the automaton that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.automaton import Nfa, Spelling
+from decoding.grammar.build import build
+from decoding.grammar.spelling import universe
+from decoding.grammar.dfa import accepts
+from decoding.grammar.expressions import Expression
+from decoding.grammar.machine import Machine
+from decoding.grammar.shapes import Graph, ObjectShape
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import subsets
+
+MAX_NAMES = 512
+MAX_KEY_STATES = 4096
+
+_ESCAPES = {ord(c): e for c, e in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyClasses:
+    """Keys of equal meaning.
+
+    start: the state before the first character of a key; 0: there are no keys.
+    listed: names that are classes of their own, the first ones.
+    nodes: for every class the node of each shape, `None` where the shape does not allow it.
+    extra: the class of all other keys when no pattern tells them apart, else −1.
+    combinations: else pairs (set of languages that a key is in, its class).
+    words: of a set of classes.
+    """
+
+    start: int
+    listed: tuple[str, ...]
+    nodes: tuple[tuple[int | None, ...], ...]
+    extra: int
+    combinations: tuple[tuple[int, int], ...]
+    words: int
+
+    @property
+    def names(self) -> int:
+        """How many classes are one name each."""
+        return len(self.listed)
+
+
+def key_classes(machine: Machine, graph: Graph, shapes: Sequence[ObjectShape]) -> KeyClasses:
+    """The classes of the keys of some shapes side by side."""
+    declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
+    # A name that nobody allows needs a class too: it is no other key.
+    listed = tuple(dict.fromkeys(name for names in declared for name in names))
+    if len(listed) > MAX_NAMES:
+        raise GrammarLimitError("", "properties of one object", MAX_NAMES)
+    nodes: list[tuple[int | None, ...]] = []
+    for name in listed:
+        row = []
+        for shape, names in zip(shapes, declared, strict=True):
+            node = names[name] if name in names else _undeclared(graph, shape, name)
+            row.append(None if node is None or graph.is_empty(node) else node)
+        nodes.append(tuple(row))
+    plain = not any(shape.patterns or shape.names is not None for shape in shapes)
+    if plain:
+        extra = tuple(
+            None if shape.additional is None or graph.is_empty(shape.additional) else shape.additional
+            for shape in shapes
+        )
+        has_extra = any(node is not None for node in extra)
+        start = _plain_keys(machine, listed, has_extra=has_extra)
+        if has_extra:
+            nodes.append(extra)
+        classes = len(nodes)
+        return KeyClasses(
+            start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
+        )
+    return _with_languages(machine, graph, shapes, listed, nodes)
+
+
+def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
+    """The node of a name that a shape does not declare."""
+    if shape.names is not None and not accepts(shape.names, name):
+        return None
+    matched = tuple(node for language, node in shape.patterns if accepts(language, name))
+    return graph.conjunction(matched) if matched else shape.additional
+
+
+def _count_words(classes: int) -> int:
+    return -(-max(classes, 1) // at.WORD)
+
+
+def _plain_keys(machine: Machine, listed: tuple[str, ...], *, has_extra: bool) -> int:
+    known = machine.keys.get((listed, has_extra))
+    if known is None:
+        words = _count_words(len(listed) + has_extra)
+        known = _write(machine, listed, [universe(Spelling.JSON)] if has_extra else [], words)
+        machine.keys[listed, has_extra] = known
+    return known
+
+
+def _write(machine: Machine, listed: tuple[str, ...], languages: Sequence[Nfa], words: int) -> int:
+    """The automaton of some names and, as bits of its labels, some languages of other keys.
+
+    A state reaches the names that its path leads to, and in every language the class behind them.
+    """
+    targets: list[list[tuple[int, int]]] = [[]]
+    ends: list[tuple[int, int]] = []
+    bounds: list[int] = []
+    for index, name in enumerate(listed):
+        state = _path(targets, name)
+        ends.append((state, index + 1))
+        bounds.append(len(targets))
+    count = len(targets)
+    sizes = [count, *(nfa.states for nfa in languages)]
+    total = sum(sizes)
+    rows = np.zeros(total + 1, np.int64)
+    edges: list[int] = []
+    for state, row in enumerate(targets):
+        for byte, target in row:
+            edges += (byte, byte, target)
+        rows[state + 1] = len(edges) // 3
+    parts = [np.array(edges, np.int64)]
+    elements = np.zeros(total, np.int64)
+    for state, element in ends:
+        elements[state] = element
+    loose = np.full(total, -1, np.int8)
+    reach = np.zeros((total, words), np.int64)
+    first = 1
+    for index, last in enumerate(bounds):
+        bit = 1 << index % at.WORD
+        reach[first:last, index // at.WORD] = bit
+        reach[0, index // at.WORD] |= bit
+        first = last
+    base, done = count, len(edges) // 3
+    starts = [0] if listed else []
+    behind = len(listed)
+    for number, nfa in enumerate(languages):
+        stop = base + nfa.states
+        rows[base + 1 : stop + 1] = done + np.cumsum(
+            np.bincount(nfa.edges[:, 0], minlength=nfa.states)
+        )
+        parts.append((nfa.edges[:, 1:] + np.array((0, 0, base))).ravel())
+        elements[nfa.accepts + base] = behind + number + 1
+        loose[base:stop] = nfa.loose
+        if number == 0:
+            loose[base:stop] = np.arange(nfa.states)
+        if len(languages) == 1:
+            reach[base:stop, behind // at.WORD] = 1 << behind % at.WORD
+        starts += [int(start) + base for start in nfa.starts]
+        base, done = stop, done + len(nfa.edges)
+    if not starts:
+        return at.DEAD
+    return machine.arena.begin(
+        rows, np.concatenate(parts), elements, loose, np.array(starts), behind, reach
+    )
+
+
+def _path(targets: list[list[tuple[int, int]]], name: str) -> int:
+    """Add the states of a name in all its spellings; the last one."""
+    state = 0
+    for character in name:
+        code = ord(character)
+        spellings = [character.encode()] if code >= 0x20 and character not in '"\\' else []
+        if code in _ESCAPES:
+            spellings.append(b"\\" + _ESCAPES[code].encode())
+        if character == "/":
+            spellings.append(b"\\/")
+        if code < 0x20:
+            for low in {f"{code & 15:x}", f"{code & 15:X}"}:
+                spellings.append(f"\\u00{code >> 4}{low}".encode())
+        end = len(targets)
+        targets.append([])
+        for spelling in spellings:
+            here = state
+            for byte in spelling[:-1]:
+                targets[here].append((byte, len(targets)))
+                here = len(targets)
+                targets.append([])
+            targets[here].append((spelling[-1], end))
+        state = end
+    return state
+
+
+def _with_languages(
+    machine: Machine,
+    graph: Graph,
+    shapes: Sequence[ObjectShape],
+    listed: tuple[str, ...],
+    nodes: list[tuple[int | None, ...]],
+) -> KeyClasses:
+    """Classes by the set of languages that a key is in: found by visiting every state."""
+    languages: list[Expression | None] = [None]
+    for shape in shapes:
+        languages += [language for language, _ in shape.patterns]
+        languages += [shape.names] if shape.names is not None else []
+    languages = list(dict.fromkeys(languages))
+    if len(languages) > at.WORD:
+        raise GrammarLimitError("", "different patterns of the keys of one object", at.WORD)
+    bit = {language: 1 << number for number, language in enumerate(languages)}
+    automata = [
+        universe(Spelling.JSON) if language is None else build(language, Spelling.JSON)
+        for language in languages
+    ]
+    arena = machine.arena
+    words = _count_words(len(listed) + at.MAX_SET)
+    start = _write(machine, listed, automata, words)
+    states = np.zeros(MAX_KEY_STATES, np.int64)
+    count = arena.retried(lambda: subsets.expand(arena.fields, arena.table, start, states))
+    if count == at.TOO_MANY:
+        raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
+    states = states[:count]
+    fields = arena.fields
+    combinations: dict[int, int] = {}
+    for state in states:
+        name, members = int(fields[state + at.LABEL_LOW]), int(fields[state + at.LABEL_HIGH])
+        class_index = name - 1
+        if name == 0 and members:
+            if members not in combinations:
+                if len(combinations) == at.MAX_SET:
+                    raise GrammarLimitError("", "kinds of keys of one object", at.MAX_SET)
+                combinations[members] = len(nodes)
+                nodes.append(tuple(_node_of(graph, shape, members, bit) for shape in shapes))
+            class_index = combinations[members]
+        fields[state + at.STATE_WORDS : state + at.STATE_WORDS + words] = 0
+        if class_index >= 0 and any(node is not None for node in nodes[class_index]):
+            place = state + at.STATE_WORDS + class_index // at.WORD
+            fields[place] = 1 << class_index % at.WORD
+    subsets.spread(fields, states, words)
+    # Only where no key is forbidden does the base mask of all strings hold.
+    if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
+        fields[states + at.LOOSE] = -1
+    return KeyClasses(start, listed, tuple(nodes), -1, tuple(combinations.items()), words)
+
+
+def _node_of(
+    graph: Graph, shape: ObjectShape, members: int, bit: Mapping[Expression | None, int]
+) -> int | None:
+    """The node that a shape gives to keys which are in some languages."""
+    if shape.names is not None and not members & bit[shape.names]:
+        return None
+    matched = tuple(node for language, node in shape.patterns if members & bit[language])
+    node = graph.conjunction(matched) if matched else shape.additional
+    return None if node is None or graph.is_empty(node) else node

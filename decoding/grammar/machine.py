@@ -1,0 +1,154 @@
+"""Everything that the grammars of one vocabulary share: automata, and masks of their states."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.arena import Arena
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.build import build
+from decoding.grammar.spelling import universe
+from decoding.grammar.expressions import Expression
+from decoding.grammar.number_text import number_nfa
+from decoding.grammar.numbers import NumberRange
+from decoding.grammar.tokens import TokenTable
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import walk
+from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
+
+LONGEST_TOKEN = 128
+"""A bound on the length of a string is not told apart beyond this: no token can tell."""
+
+
+class Machine:
+    """The automata of strings and numbers, written once for all grammars of a vocabulary.
+
+    A mask of the *base* of a state holds the tokens without a quote that an automaton can read from
+    it: they cannot leave the string, so what surrounds it does not matter.
+    """
+
+    def __init__(self, tokens: TokenTable) -> None:
+        self.tokens = tokens
+        self.arena = Arena()
+        self.lock = threading.RLock()
+        self.free = self.arena.free_string()
+        self._strings: dict[tuple[Expression | None, ...], int] = {}
+        self._texts: dict[Expression, int] = {}
+        self._numbers: dict[tuple[tuple[NumberRange, ...], ...], int] = {}
+        self.keys: dict[tuple[tuple[str, ...], bool], int] = {}
+        self._bases: dict[int, NDArray[np.uint32]] = {}
+        self._bounded: dict[tuple[int, int], NDArray[np.uint32]] = {}
+        self._counts: dict[int, NDArray[np.int16]] = {}
+        self._loose: dict[Spelling, list[int]] = {}
+        depth = 2 + max(tokens.bare.depth, tokens.quoted.depth)
+        self.places = np.zeros((depth, PLACE_SIZE), np.int64)
+        self.stack = np.zeros(depth, np.int64)
+        self.pairs = np.zeros((depth, 2), np.int64)
+
+    def strings(self, expressions: tuple[Expression | None, ...]) -> int:
+        """The state before the first character of a JSON string; vote i is expression i's."""
+        known = self._strings.get(expressions)
+        if known is None:
+            known = self.arena.automaton(
+                [
+                    (build(expression, Spelling.JSON), vote)
+                    for vote, expression in enumerate(expressions)
+                    if expression is not None
+                ]
+            )
+            self._strings[expressions] = known
+        return known
+
+    def numbers(self, ranges: tuple[tuple[NumberRange, ...], ...]) -> int:
+        """The state before the first character of a number; vote i is ranges i's."""
+        known = self._numbers.get(ranges)
+        if known is None:
+            parts = [(number_nfa(union), vote) for vote, union in enumerate(ranges) if union]
+            known = self._numbers[ranges] = self.arena.automaton(parts)
+        return known
+
+    def text(self, expression: Expression) -> int:
+        """The state before the first byte of a text in a regular language."""
+        known = self._texts.get(expression)
+        if known is None:
+            known = self.arena.automaton([(build(expression, Spelling.TEXT), 0)])
+            self._texts[expression] = known
+        return known
+
+    def base(self, state: int) -> NDArray[np.uint32]:
+        """The base mask of a state of any automaton; not to be changed."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        if 0 <= loose < FREE_BETWEEN:
+            state = self._loose_states(Spelling.JSON)[loose]
+        known = self._bases.get(state)
+        if known is None:
+            known = self._bases[state] = self.tokens.empty_mask()
+            self.sweep(state, known, (self.tokens.bare,))
+        return known
+
+    def text_mask(self, state: int) -> NDArray[np.uint32]:
+        """All tokens that a text may go on with, in a state of a plain automaton."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        if loose >= 0:
+            state = self._loose_states(Spelling.TEXT)[loose]
+        known = self._bases.get(state)
+        if known is None:
+            known = self._bases[state] = self.tokens.empty_mask()
+            self.sweep(state, known, (self.tokens.bare, self.tokens.quoted))
+        return known
+
+    def sweep(self, state: int, mask: NDArray[np.uint32], tries: Sequence[object]) -> None:
+        """Allow what an automaton can read from a state."""
+        for trie in tries:
+            nodes = trie.nodes
+            self.arena.retried(
+                lambda nodes=nodes: walk.sweep(
+                    self.arena.fields, self.arena.table, nodes, state, self.stack, mask
+                )
+            )
+            self.twins(trie, mask)
+
+    def twins(self, trie: object, mask: NDArray[np.uint32]) -> None:
+        """Allow a token that spells the same as an allowed one."""
+        if len(trie.twins):
+            tokens, same = trie.twins.T
+            allowed = (mask[same >> 5] >> (same & 31).astype(np.uint32)) & np.uint32(1)
+            np.bitwise_or.at(mask, tokens >> 5, allowed << (tokens & 31).astype(np.uint32))
+
+    def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
+        """The base mask of a FREE state when at most `remaining` more characters may begin."""
+        remaining = min(remaining, LONGEST_TOKEN)
+        known = self._bounded.get((state, remaining))
+        if known is None:
+            known = self._bounded[state, remaining] = self.tokens.empty_mask()
+            walk.within(self._begun(state), remaining, known)
+            self.twins(self.tokens.bare, known)
+        return known
+
+    def _begun(self, state: int) -> NDArray[np.int16]:
+        """How many characters each token begins, read from a FREE state; −1: it cannot be read."""
+        counts = self._counts.get(state)
+        if counts is None:
+            counts = self._counts[state] = np.full(self.tokens.width, -1, np.int16)
+            arena, nodes = self.arena, self.tokens.bare.nodes
+            walk.survey(arena.fields, arena.table, nodes, state, FREE_BETWEEN, self.pairs, counts)
+        return counts
+
+    def _loose_states(self, spelling: Spelling) -> list[int]:
+        """The states of the automaton of all strings, by `Loose`."""
+        states = self._loose.get(spelling)
+        if states is None:
+            nfa = universe(spelling)
+            states = []
+            for loose in range(nfa.states):
+                from_here = type(nfa)(
+                    nfa.states, np.array([loose], np.int32), nfa.edges, nfa.accepts,
+                    np.full(nfa.states, -1, np.int8),
+                )  # fmt: skip
+                states.append(self.arena.automaton([(from_here, 0)]))
+            self._loose[spelling] = states
+        return states

@@ -1,0 +1,68 @@
+"""The tokens of a vocabulary as grammars see them: bytes, ends, and the width of a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.grammar.trie import Trie, build_trie
+from decoding.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenTable:
+    """What a grammar needs to know of a vocabulary.
+
+    spelled: index = token id; the bytes, empty for tokens that no text spells (special ones).
+    end_token_ids: allowed exactly where a text may end.
+    width: of the logits, ≥ the number of tokens; what lies beyond the tokens is never allowed.
+    bare, quoted: the tries of the tokens without and with a double quote: only the latter can leave
+        a JSON string.
+    """
+
+    spelled: tuple[bytes, ...]
+    end_token_ids: tuple[int, ...]
+    width: int
+    bare: Trie = field(repr=False)
+    quoted: Trie = field(repr=False)
+
+    @property
+    def words(self) -> int:
+        """32-bit words of a mask."""
+        return (self.width + 31) // 32
+
+    def empty_mask(self) -> NDArray[np.uint32]:
+        """A mask that allows nothing."""
+        return np.zeros(self.words, np.uint32)
+
+
+def token_table(
+    vocabulary: Vocabulary, end_token_ids: Iterable[int], width: int | None = None
+) -> TokenTable:
+    """The table of a vocabulary.
+
+    Special tokens spell nothing: no text makes them fit. Raises `ParameterError` for an end token
+    or a width outside the vocabulary.
+    """
+    ends = tuple(sorted(set(end_token_ids)))
+    width = len(vocabulary) if width is None else width
+    require("width", width, width >= len(vocabulary), f">= {len(vocabulary)}, the tokens")
+    for token_id in ends:
+        require("end_token_ids", token_id, 0 <= token_id < width, f"token ids below {width}")
+    hidden = vocabulary.special_token_ids | set(ends)
+    spelled = tuple(
+        b"" if token_id in hidden else bytes(text)
+        for token_id, text in enumerate(vocabulary.token_bytes)
+    )
+    pairs = list(enumerate(spelled))
+    return TokenTable(
+        spelled,
+        ends,
+        width,
+        build_trie([pair for pair in pairs if b'"' not in pair[1]]),
+        build_trie([pair for pair in pairs if b'"' in pair[1]]),
+    )

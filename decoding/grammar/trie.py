@@ -1,0 +1,94 @@
+"""A vocabulary as a tree of bytes, packed so that a walk reads it from front to back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEPTH_AT, TOKEN_AT, SIZE_AT = 8, 18, 38
+MAX_DEPTH = (1 << (TOKEN_AT - DEPTH_AT)) - 1
+"""The longest token that fits, in bytes; longer ones are never allowed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trie:
+    """The tokens' bytes in preorder; the children of the root stand at depth 1.
+
+    nodes: uint64: byte | depth << 8 | (token id + 1) << 18 | subtree size << 38, where 0 stands for
+        no token and a subtree counts its own root.
+    twins: int32 `(n, 2)`: (token id, the id of an earlier token that spells the same).
+    depth: the longest token, in bytes.
+    """
+
+    nodes: NDArray[np.uint64]
+    twins: NDArray[np.int32]
+    depth: int
+
+
+def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
+    """The trie of some (token id, bytes); tokens without bytes are left out."""
+    ordered = sorted((spelled, token) for token, spelled in token_bytes if 0 < len(spelled))
+    words: list[bytes] = []
+    tokens: list[int] = []
+    twins: list[tuple[int, int]] = []
+    for spelled, token in ordered:
+        if words and spelled == words[-1]:
+            twins.append((token, tokens[-1]))
+        elif len(spelled) <= MAX_DEPTH:
+            words.append(spelled)
+            tokens.append(token)
+    pairs = np.array(twins, np.int32).reshape(-1, 2)
+    if not words:
+        return Trie(np.zeros(0, np.uint64), pairs, 0)
+    lengths = np.array([len(word) for word in words])
+    begins = np.concatenate(([0], np.cumsum(lengths)))[:-1]
+    text = np.frombuffer(b"".join(words), np.uint8)
+    shared = _shared(text, begins, lengths)
+    fresh = lengths - shared
+    total = int(fresh.sum())
+    ends = np.cumsum(fresh)
+    owner = np.repeat(np.arange(len(words)), fresh)
+    depth = np.arange(total) - (ends - fresh)[owner] + shared[owner] + 1
+    byte = text[begins[owner] + depth - 1].astype(np.uint64)
+    token_field = np.zeros(total, np.uint64)
+    token_field[ends - 1] = np.array(tokens) + 1
+    size = _subtree_sizes(depth)
+    nodes = byte | (depth.astype(np.uint64) << np.uint64(DEPTH_AT))
+    nodes |= token_field << np.uint64(TOKEN_AT)
+    nodes |= size.astype(np.uint64) << np.uint64(SIZE_AT)
+    return Trie(nodes, pairs, int(lengths.max()))
+
+
+def _shared(
+    text: NDArray[np.uint8], begins: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many bytes each word shares with the one before it."""
+    shared = np.zeros(len(begins), np.int64)
+    going = np.arange(1, len(begins))
+    position = 0
+    while len(going):
+        inside = (lengths[going] > position) & (lengths[going - 1] > position)
+        going = going[inside]
+        same = text[begins[going] + position] == text[begins[going - 1] + position]
+        going = going[same]
+        shared[going] += 1
+        position += 1
+    return shared
+
+
+def _subtree_sizes(depth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The distance from each node to the next one that is not deeper."""
+    total = len(depth)
+    size = np.empty(total, np.int64)
+    places = np.arange(total)
+    for level in range(int(depth.max()), 0, -1):
+        # Nodes deeper than this level are done and can no longer end a subtree.
+        kept = depth[places] <= level
+        places = places[kept]
+        following = np.append(places[1:], total)
+        here = depth[places] == level
+        size[places[here]] = (following - places)[here]
+    return size

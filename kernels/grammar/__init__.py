@@ -1,0 +1,1 @@
+"""Automata over bytes and the walk of a vocabulary through them."""

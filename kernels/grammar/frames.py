@@ -1,0 +1,293 @@
+"""Open objects and arrays: what may come in them, and what is left after it came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.jit import inner
+
+
+@inner
+def set_of(arena: Any, low: Any) -> int:
+    """A set written as two fields."""
+    return arena[low] | (arena[low + 1] << at.WORD)
+
+
+@inner
+def bits(word: Any) -> int:
+    """How many bits of a word are set."""
+    count = 0
+    while word != 0:
+        word &= word - 1
+        count += 1
+    return count
+
+
+@inner
+def words_of(arena: Any, frames: Any, node: Any) -> int:
+    """How many words a frame has."""
+    return arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+
+
+@inner
+def opened(arena: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
+    """Push the frame of a new object or array at `top`; returns the new top."""
+    frames[top + at.PARENT] = parent
+    frames[top + at.TYPE] = kind
+    frames[top + at.ALIVE] = (1 << arena[kind + at.ALTERNATIVES]) - 1
+    frames[top + at.COUNT] = 0
+    frames[top + at.ENTRY] = 0
+    frames[top + at.HASHES] = 0
+    words = arena[kind + at.TYPE_WORDS]
+    initial = arena[kind + at.INITIAL_AT]
+    for w in range(words):
+        frames[top + at.FRAME_WORDS + w] = arena[initial + w]
+    return top + at.FRAME_WORDS + words
+
+
+@inner
+def copied(arena: Any, frames: Any, top: Any, node: Any) -> int:
+    """Copy a frame to `top`, to be changed; returns the new top."""
+    size = at.FRAME_WORDS + words_of(arena, frames, node)
+    for field in range(size):
+        frames[top + field] = frames[node + field]
+    return top + size
+
+
+@inner
+def alternative(arena: Any, kind: Any, index: Any) -> int:
+    """Where an alternative is described: their offsets are listed."""
+    return arena[arena[kind + at.ALTERNATIVES_AT] + index]
+
+
+@inner
+def class_of_key(arena: Any, kind: Any, state: Any) -> int:
+    """The class of a key that ends in a state, or -1."""
+    name = arena[state + at.LABEL_LOW]
+    if name > 0:
+        return name - 1
+    languages = arena[state + at.LABEL_HIGH]
+    if languages == 0:
+        return -1
+    if arena[kind + at.COMBINATIONS] == 0:
+        return arena[kind + at.EXTRA]
+    listed = arena[kind + at.COMBINATIONS_AT]
+    for k in range(arena[kind + at.COMBINATIONS]):
+        if arena[listed + 2 * k] == languages:
+            return arena[listed + 2 * k + 1]
+    return -1
+
+
+@inner
+def is_needed(arena: Any, frames: Any, node: Any, choice: Any, word: Any) -> int:
+    """The keys of one word that an alternative still needs."""
+    words = arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+    required = choice + at.ALTERNATIVE_SIZE
+    needed = arena[required + word]
+    if arena[choice + at.DEPENDENCIES] > 0:
+        listed = required + 2 * words
+        for k in range(arena[choice + at.DEPENDENCIES]):
+            trigger = arena[listed + k * (1 + words)]
+            there = frames[node + at.FRAME_WORDS + trigger // at.WORD]
+            if (there >> (trigger % at.WORD)) & 1 == 0:
+                needed |= arena[listed + k * (1 + words) + 1 + word]
+    return needed & frames[node + at.FRAME_WORDS + word]
+
+
+@inner
+def missing(arena: Any, frames: Any, node: Any, choice: Any) -> int:
+    """How many keys an alternative still needs."""
+    count = 0
+    for w in range(words_of(arena, frames, node)):
+        count += bits(is_needed(arena, frames, node, choice, w))
+    return count
+
+
+@inner
+def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
+    """Whether a key that is in `state` can be ended so that the object can be ended too."""
+    kind = frames[node + at.TYPE]
+    words = arena[kind + at.TYPE_WORDS]
+    if arena[kind + at.BOUNDED] == 0:
+        for w in range(words):
+            if frames[node + at.FRAME_WORDS + w] & arena[state + at.STATE_WORDS + w] != 0:
+                return True
+        return False
+    alive = frames[node + at.ALIVE]
+    for index in range(arena[kind + at.ALTERNATIVES]):
+        if (alive >> index) & 1 == 0:
+            continue
+        choice = alternative(arena, kind, index)
+        maximum = arena[choice + at.MAXIMUM]
+        allowed = choice + at.ALTERNATIVE_SIZE + words
+        room = 1
+        if maximum >= 0:
+            room = maximum - frames[node + at.COUNT] - missing(arena, frames, node, choice)
+        for w in range(words):
+            open_keys = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
+            if room <= 0:
+                open_keys = is_needed(arena, frames, node, choice, w)
+            if open_keys & arena[state + at.STATE_WORDS + w] != 0:
+                return True
+    return False
+
+
+@inner
+def entry_of(arena: Any, kind: Any, class_index: Any, alive: Any) -> int:
+    """What follows a key or begins an item when these alternatives are left; 0: not made yet."""
+    place = arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE
+    follows = arena[place + at.CLASS_ENTRIES]
+    while follows != 0 and set_of(arena, follows + at.ENTRY_LOW) != alive:
+        follows = arena[follows + at.ENTRY_NEXT]
+    return follows
+
+
+@inner
+def allowing(arena: Any, kind: Any, class_index: Any) -> int:
+    """The alternatives that allow a class of keys or items."""
+    return set_of(arena, arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE)
+
+
+@inner
+def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
+    """The alternatives left once a key of this class has come, 0 for none."""
+    kind = frames[node + at.TYPE]
+    there = frames[node + at.FRAME_WORDS + class_index // at.WORD]
+    if (there >> (class_index % at.WORD)) & 1 == 0:
+        return 0
+    alive = frames[node + at.ALIVE] & allowing(arena, kind, class_index)
+    if alive != 0 and arena[kind + at.BOUNDED] != 0:
+        for index in range(arena[kind + at.ALTERNATIVES]):
+            choice = alternative(arena, kind, index)
+            maximum = arena[choice + at.MAXIMUM]
+            if (alive >> index) & 1 == 0 or maximum < 0:
+                continue
+            word, bit = class_index // at.WORD, class_index % at.WORD
+            left = missing(arena, frames, node, choice)
+            if (is_needed(arena, frames, node, choice, word) >> bit) & 1 == 1:
+                left -= 1
+            if frames[node + at.COUNT] + 1 + left > maximum:
+                alive &= ~(1 << index)
+    request[0], request[1], request[2] = kind, class_index, alive
+    return alive
+
+
+@inner
+def unmet(arena: Any, frames: Any, node: Any, choice: Any) -> int:
+    """How many items an alternative of an array still has to contain."""
+    count = 0
+    listed = choice + at.ALTERNATIVE_SIZE
+    for k in range(arena[choice + at.COUNTED]):
+        there = frames[node + at.FRAME_WORDS + arena[listed + 2 * k]]
+        count += max(arena[listed + 2 * k + 1] - there, 0)
+    return count
+
+
+@inner
+def with_item(arena: Any, frames: Any, node: Any, request: Any) -> int:
+    """The alternatives left once one more item begins, 0 for none.
+
+    Where the room left is just what an alternative still has to contain, the item must be such a
+    one: that is a class of its own, behind the others. Beside other alternatives such a one drops
+    out.
+    """
+    kind = frames[node + at.TYPE]
+    count = frames[node + at.COUNT]
+    class_index = min(count, arena[kind + at.CLASSES] - 1)
+    alive = frames[node + at.ALIVE] & allowing(arena, kind, class_index)
+    tight = 0
+    for index in range(arena[kind + at.ALTERNATIVES]):
+        choice = alternative(arena, kind, index)
+        maximum = arena[choice + at.MAXIMUM]
+        if (alive >> index) & 1 == 0 or maximum < 0:
+            continue
+        due = unmet(arena, frames, node, choice)
+        if count + max(due, 1) > maximum:
+            alive &= ~(1 << index)
+        elif due > 0 and count + due == maximum:
+            tight |= 1 << index
+    if tight != 0 and tight == alive:
+        class_index += arena[kind + at.CLASSES]
+    else:
+        alive &= ~tight
+    request[0], request[1], request[2] = kind, class_index, alive
+    return alive
+
+
+@inner
+def narrow(arena: Any, frames: Any, node: Any) -> None:
+    """Forget the keys that no alternative left allows."""
+    kind = frames[node + at.TYPE]
+    if arena[kind + at.KIND] != at.KIND_OBJECT:
+        return
+    alive = frames[node + at.ALIVE]
+    words = arena[kind + at.TYPE_WORDS]
+    for w in range(words):
+        allowed = 0
+        for index in range(arena[kind + at.ALTERNATIVES]):
+            if (alive >> index) & 1 == 1:
+                choice = alternative(arena, kind, index)
+                allowed |= arena[choice + at.ALTERNATIVE_SIZE + words + w]
+        frames[node + at.FRAME_WORDS + w] &= allowed
+
+
+@inner
+def votes_at_end(arena: Any, frames: Any, node: Any) -> int:
+    """Who accepts the object or array as it stands, 0: it may not end here."""
+    kind = frames[node + at.TYPE]
+    alive = frames[node + at.ALIVE]
+    count = frames[node + at.COUNT]
+    votes = 0
+    for index in range(arena[kind + at.ALTERNATIVES]):
+        if (alive >> index) & 1 == 0:
+            continue
+        choice = alternative(arena, kind, index)
+        if count < arena[choice + at.MINIMUM]:
+            continue
+        whole = True
+        if arena[kind + at.KIND] == at.KIND_OBJECT:
+            for w in range(arena[kind + at.TYPE_WORDS]):
+                if is_needed(arena, frames, node, choice, w) != 0:
+                    whole = False
+        else:
+            listed = choice + at.ALTERNATIVE_SIZE
+            for k in range(arena[choice + at.COUNTED]):
+                word = arena[listed + 2 * k]
+                if frames[node + at.FRAME_WORDS + word] < arena[listed + 2 * k + 1]:
+                    whole = False
+        if whole:
+            votes |= 1 << arena[choice + at.VOTE]
+    return votes
+
+
+@inner
+def with_value(arena: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
+    """The frame once the value that was due has come, accepted by some votes; 0: that cannot be.
+
+    It is `node` itself when nothing changes, else a new frame at `top`.
+    """
+    kind = frames[node + at.TYPE]
+    entry = frames[node + at.ENTRY]
+    left = 0
+    counted = 0
+    for vote in range(arena[entry + at.ENTRY_VOTES]):
+        if (votes >> vote) & 1 == 1:
+            place = entry + at.ENTRY_SIZE + vote * at.VOTE_SIZE
+            left |= set_of(arena, place)
+            counted |= arena[place + 2]
+    left &= frames[node + at.ALIVE]
+    if left == 0:
+        return 0
+    if left == frames[node + at.ALIVE] and counted == 0:
+        return node
+    copied(arena, frames, top, node)
+    frames[top + at.ALIVE] = left
+    narrow(arena, frames, top)
+    if counted != 0:
+        for w in range(arena[kind + at.TYPE_WORDS]):
+            if (counted >> w) & 1 == 1 and frames[top + at.FRAME_WORDS + w] < arena[
+                arena[kind + at.INITIAL_AT] + arena[kind + at.TYPE_WORDS] + w
+            ]:
+                frames[top + at.FRAME_WORDS + w] += 1
+    return top

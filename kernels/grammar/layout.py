@@ -1,0 +1,133 @@
+"""Where things lie in the arena of a grammar's automata, as offsets from a record's start.
+
+One growing int32 array holds everything that a grammar knows of bytes: the states of its lazily
+made automata, the kinds of values, objects and arrays. A reference is an offset into that array; 0
+is nobody. Another array of int64 holds frames: the objects and arrays that are open at some point
+of a text, each a link to the one around it.
+
+Sets of up to 62 votes or alternatives are two fields of 31 bits. Sets of keys are words of 31 bits.
+"""
+
+from __future__ import annotations
+
+WORD = 31
+"""Bits of a word: an int32 is never negative then."""
+MAX_SET = 2 * WORD
+
+# The head of the arena.
+FREE = 0  # the first offset that is free
+HASH_USED = 1  # how many entries of the hash table are taken
+HEAD = 16
+
+# A state of an automaton. Its first 256 fields are the next states by byte.
+DEAD = 0
+UNKNOWN = -1  # the row is not filled yet
+LABEL_LOW = 256  # what ends here: a set of votes, for keys (name + 1, set of languages)
+LABEL_HIGH = 257
+LOOSE = 258  # the state of the automaton of all strings that this one equals, or -1
+SET_AT = 259  # the automaton states that this state stands for
+SET_LENGTH = 260
+AUTOMATON = 261
+STATE_WORDS = 262  # then: the keys that can still be reached, as words
+
+# An automaton without empty moves, from which states are made.
+ROWS_AT = 0  # where the edges of state i begin, relative to EDGES_AT / 3
+EDGES_AT = 1  # triples: lowest byte, highest byte, target
+ELEMENT_AT = 2  # for every state, what it accepts: an element + 1, or 0
+LOOSE_AT = 3
+WORDS = 4  # how many words of keys a state carries
+REACH_AT = 5  # for every state, its words
+NAMES = 6  # elements below this are names of their own, the rest are bits of a label
+START = 7
+AUTOMATON_SIZE = 8
+
+# A kind of value: a tuple of nodes, every one with a vote.
+NULL = 0  # votes, two fields each
+TRUE = 2
+FALSE = 4
+STRING = 6  # the state before the first character, or 0
+FREE_LOW = 7  # who accepts a string that ends in a FREE state
+FREE_HIGH = 8
+SHORTEST = 9  # bounds on its length in characters, for FREE strings; -1 is no bound
+LONGEST = 10
+NUMBER = 11
+OBJECT = 12  # the type of object; 0 none, -1 not made yet
+ARRAY = 13
+VALUE_ID = 14
+VALUE_SIZE = 15
+
+# A type of object or array: alternatives side by side.
+KIND = 0
+KIND_ROOT, KIND_OBJECT, KIND_ARRAY = 0, 1, 2
+ALTERNATIVES = 1
+ALTERNATIVES_AT = 2
+CLASSES_AT = 3  # keys by atom, items by position
+CLASSES = 4
+CAP = 5  # counts are not told apart beyond this
+TYPE_WORDS = 6  # words of a frame: keys that may still come; for arrays: the counts of `contains`
+KEYS = 7  # the state before the first character of a key
+INITIAL_AT = 8  # the words at the beginning
+BOUNDED = 9  # whether some alternative has a bound on the number of keys
+EXTRA = 10  # the class of keys with no name, in a type without patterns; -1 otherwise
+COMBINATIONS_AT = 11  # pairs (set of languages, class) for keys with no name
+COMBINATIONS = 12
+TYPE_ID = 13
+DISTINCT = 14  # whether keys with no name, or items, must differ
+TYPE_SIZE = 15
+
+# An alternative of an object: then its words REQUIRED, ALLOWED, then dependencies.
+VOTE = 0
+MINIMUM = 1
+MAXIMUM = 2  # -1 is no bound
+DEPENDENCIES = 3  # how many: each the class of a name, then words
+COUNTED = 3  # for arrays: how many kinds of items are counted; then pairs (word, minimum)
+ALTERNATIVE_SIZE = 4
+
+# A class of keys or items.
+CLASS_LOW = 0  # the alternatives that allow it
+CLASS_HIGH = 1
+CLASS_ENTRIES = 2  # the first entry, or 0
+CLASS_SIZE = 3
+
+# An entry: what follows for some set of alternatives.
+ENTRY_NEXT = 0
+ENTRY_LOW = 1
+ENTRY_HIGH = 2
+ENTRY_VALUE = 3
+ENTRY_VOTES = 4  # then, for every vote: alternatives (two fields), words counted (a bit each)
+ENTRY_SIZE = 5
+VOTE_SIZE = 3
+
+# A frame.
+PARENT = 0
+TYPE = 1
+ALIVE = 2
+COUNT = 3
+ENTRY = 4
+HASHES = 5
+FRAME_WORDS = 6
+
+# Where a text stands.
+VALUE_NEXT = 0  # a value follows; `at` = white space so far
+IN_STRING = 1
+IN_NUMBER = 2
+IN_LITERAL = 3
+OBJECT_FIRST = 4  # after the opening brace
+IN_KEY = 5
+COLON_NEXT = 6
+OBJECT_AFTER = 7  # a comma or the end
+KEY_NEXT = 8
+ARRAY_FIRST = 9
+ARRAY_AFTER = 10
+DONE = 11
+TEXT = 12  # no JSON: a plain automaton
+
+# What a step says.
+GOES_ON = 1
+STOPS = 0
+NEEDS_ENTRY = -1
+NEEDS_OBJECT = -2
+NEEDS_ARRAY = -3
+NEEDS_ROOM = -4
+TOO_MANY = -5
+NEEDS_FRAMES = -6

@@ -1,0 +1,320 @@
+"""One byte of a JSON text, or of a text in a regular language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import frames as frame
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.jit import inner
+from decoding.kernels.grammar.subsets import fill_row
+
+# A place in a text: one row of int64.
+MODE, AT, COUNT, NODE, VALUE, TOP, HASH = range(7)
+PLACE_SIZE = 8
+
+QUOTE, BACKSLASH, COMMA, COLON, SPACE, NEWLINE, RETURN, TAB = 34, 92, 44, 58, 32, 10, 13, 9
+BRACE, BRACE_END, BRACKET, BRACKET_END, MINUS, ZERO, NINE = 123, 125, 91, 93, 45, 48, 57
+
+FREE_BETWEEN = 16
+"""LOOSE of the FREE state between two characters; the others follow."""
+FREE_LABEL = -1
+"""LABEL_LOW of a FREE state in which a string may end."""
+
+_HASH_BITS = (1 << 40) - 1
+
+
+@inner
+def is_white(byte: Any) -> bool:
+    """Whether JSON calls a byte white space."""
+    return byte in (SPACE, NEWLINE, RETURN, TAB)
+
+
+@inner
+def literal_byte(literal: Any, position: Any) -> int:
+    """The bytes of null, true and false after the first; 0 behind the last."""
+    if literal == 0:
+        return (117, 108, 108, 0)[position - 1]
+    if literal == 1:
+        return (114, 117, 101, 0)[position - 1]
+    return (97, 108, 115, 101, 0)[position - 1]
+
+
+@inner
+def value_end(arena: Any, frames: Any, place: Any, votes: Any) -> int:
+    """A value has ended, accepted by some votes."""
+    if votes == 0:
+        return at.STOPS
+    node = place[NODE]
+    kind = frames[node + at.TYPE]
+    place[COUNT] = 0
+    if arena[kind + at.KIND] == at.KIND_ROOT:
+        place[MODE], place[AT] = at.DONE, 0
+        return at.GOES_ON
+    after = frame.with_value(arena, frames, place[TOP], node, votes)
+    if after == 0:
+        return at.STOPS
+    if after != node:
+        place[NODE] = after
+        place[TOP] = after + at.FRAME_WORDS + arena[kind + at.TYPE_WORDS]
+    is_object = arena[kind + at.KIND] == at.KIND_OBJECT
+    place[MODE] = at.OBJECT_AFTER if is_object else at.ARRAY_AFTER
+    place[AT] = 0
+    return at.GOES_ON
+
+
+@inner
+def close(arena: Any, frames: Any, place: Any) -> int:
+    """An object or array ends."""
+    node = place[NODE]
+    votes = frame.votes_at_end(arena, frames, node)
+    place[NODE] = frames[node + at.PARENT]
+    return value_end(arena, frames, place, votes)
+
+
+@inner
+def string_votes(arena: Any, place: Any) -> int:
+    """Who accepts the string if it ends here."""
+    state = place[AT]
+    if arena[state + at.LABEL_LOW] != FREE_LABEL:
+        return frame.set_of(arena, state + at.LABEL_LOW)
+    value = place[VALUE]
+    if place[COUNT] >= 0 and place[COUNT] < arena[value + at.SHORTEST]:
+        return 0
+    return frame.set_of(arena, value + at.FREE_LOW)
+
+
+@inner
+def begin_value(arena: Any, frames: Any, table: Any, place: Any, byte: Any, request: Any) -> int:
+    """The first byte of a value of the kind `place[VALUE]`."""
+    value = place[VALUE]
+    if byte == QUOTE:
+        if arena[value + at.STRING] == 0:
+            return at.STOPS
+        place[MODE], place[AT] = at.IN_STRING, arena[value + at.STRING]
+        counts = arena[value + at.SHORTEST] > 0 or arena[value + at.LONGEST] >= 0
+        place[COUNT] = 0 if counts else -1
+        return at.GOES_ON
+    if byte == BRACE or byte == BRACKET:
+        field = at.OBJECT if byte == BRACE else at.ARRAY
+        kind = arena[value + field]
+        if kind == 0:
+            return at.STOPS
+        if kind < 0:
+            request[0] = value
+            return at.NEEDS_OBJECT if byte == BRACE else at.NEEDS_ARRAY
+        node = place[TOP]
+        place[TOP] = frame.opened(arena, frames, node, place[NODE], kind)
+        place[NODE] = node
+        place[MODE] = at.OBJECT_FIRST if byte == BRACE else at.ARRAY_FIRST
+        place[AT], place[COUNT] = 0, 0
+        return at.GOES_ON
+    if byte == MINUS or ZERO <= byte <= NINE:
+        state = arena[value + at.NUMBER]
+        if state == 0:
+            return at.STOPS
+        if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+            return at.NEEDS_ROOM
+        if arena[state + byte] == at.DEAD:
+            return at.STOPS
+        place[MODE], place[AT], place[COUNT] = at.IN_NUMBER, arena[state + byte], 0
+        return at.GOES_ON
+    literal = -1
+    if byte == 110:
+        literal = 0
+    elif byte == 116:
+        literal = 1
+    elif byte == 102:
+        literal = 2
+    if literal < 0 or frame.set_of(arena, value + at.NULL + 2 * literal) == 0:
+        return at.STOPS
+    place[MODE], place[AT], place[COUNT] = at.IN_LITERAL, 8 * literal + 1, 0
+    return at.GOES_ON
+
+
+@inner
+def begin_item(arena: Any, frames: Any, table: Any, place: Any, request: Any) -> int:
+    """One more item begins: its value is due."""
+    node = place[NODE]
+    alive = frame.with_item(arena, frames, node, request)
+    if alive == 0:
+        return at.STOPS
+    kind = frames[node + at.TYPE]
+    follows = frame.entry_of(arena, kind, request[1], alive)
+    if follows == 0:
+        return at.NEEDS_ENTRY
+    count = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
+    new = place[TOP]
+    place[TOP] = frame.copied(arena, frames, new, node)
+    frames[new + at.ALIVE], frames[new + at.COUNT] = alive, count
+    frames[new + at.ENTRY] = follows
+    place[NODE] = new
+    place[MODE], place[AT] = at.VALUE_NEXT, 0
+    place[VALUE] = arena[follows + at.ENTRY_VALUE]
+    return at.GOES_ON
+
+
+@inner
+def end_key(arena: Any, frames: Any, place: Any, request: Any) -> int:
+    """The closing quote of a key."""
+    node = place[NODE]
+    kind = frames[node + at.TYPE]
+    class_index = frame.class_of_key(arena, kind, place[AT])
+    if class_index < 0:
+        return at.STOPS
+    alive = frame.with_key(arena, frames, node, class_index, request)
+    if alive == 0:
+        return at.STOPS
+    names = arena[arena[arena[kind + at.KEYS] + at.AUTOMATON] + at.NAMES]
+    hashes = frames[node + at.HASHES]
+    if class_index >= names and arena[kind + at.DISTINCT] != 0:
+        known = hashes
+        while known != 0:
+            if frames[known + 1] == place[HASH]:
+                return at.STOPS
+            known = frames[known]
+    follows = frame.entry_of(arena, kind, class_index, alive)
+    if follows == 0:
+        return at.NEEDS_ENTRY
+    new = place[TOP]
+    if class_index >= names and arena[kind + at.DISTINCT] != 0:
+        frames[new], frames[new + 1] = hashes, place[HASH]
+        hashes = new
+        new += 2
+    place[TOP] = frame.copied(arena, frames, new, node)
+    frames[new + at.HASHES] = hashes
+    frames[new + at.COUNT] = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
+    frames[new + at.ENTRY] = follows
+    if class_index < names:
+        word, bit = class_index // at.WORD, class_index % at.WORD
+        frames[new + at.FRAME_WORDS + word] &= ~(1 << bit)
+    if alive != frames[node + at.ALIVE]:
+        frames[new + at.ALIVE] = alive
+        frame.narrow(arena, frames, new)
+    place[NODE] = new
+    place[MODE], place[AT], place[HASH] = at.COLON_NEXT, 0, 0
+    place[VALUE] = arena[follows + at.ENTRY_VALUE]
+    return at.GOES_ON
+
+
+@inner
+def in_automaton(arena: Any, table: Any, place: Any, byte: Any) -> int:
+    """Follow one edge; STOPS leaves the place as it was."""
+    state = place[AT]
+    if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+        return at.NEEDS_ROOM
+    if arena[state + byte] == at.DEAD:
+        return at.STOPS
+    place[AT] = arena[state + byte]
+    return at.GOES_ON
+
+
+@inner
+def in_key(arena: Any, frames: Any, table: Any, place: Any, byte: Any, request: Any) -> int:
+    """A byte inside a key, or the quote that ends it."""
+    node = place[NODE]
+    distinct = arena[frames[node + at.TYPE] + at.DISTINCT] != 0
+    if distinct and byte == BACKSLASH:
+        return at.STOPS
+    said = in_automaton(arena, table, place, byte)
+    if said == at.STOPS and byte == QUOTE:
+        return end_key(arena, frames, place, request)
+    if said == at.GOES_ON:
+        if not frame.may_come(arena, frames, node, place[AT]):
+            return at.STOPS
+        if distinct:
+            place[HASH] = ((place[HASH] * 1000003) ^ (byte + 1)) & _HASH_BITS
+    return said
+
+
+@inner
+def in_string(arena: Any, frames: Any, table: Any, place: Any, byte: Any) -> int:
+    """A byte inside a string, or the quote that ends it."""
+    if place[COUNT] >= 0 and arena[place[AT] + at.LOOSE] == FREE_BETWEEN and byte != QUOTE:
+        longest = arena[place[VALUE] + at.LONGEST]
+        if place[COUNT] == longest:
+            return at.STOPS
+        if longest >= 0 or place[COUNT] < arena[place[VALUE] + at.SHORTEST]:
+            place[COUNT] += 1
+    said = in_automaton(arena, table, place, byte)
+    if said == at.STOPS and byte == QUOTE:
+        return value_end(arena, frames, place, string_votes(arena, place))
+    return said
+
+
+@inner
+def step(
+    arena: Any, frames: Any, table: Any, place: Any, byte: Any, white: Any, request: Any
+) -> int:
+    """Move a place on by one byte.
+
+    place: int64 row, changed; undefined unless GOES_ON comes back. white: the longest run of white
+    space. request: what is missing, for the answers that begin with NEEDS.
+    """
+    mode = place[MODE]
+    if place[TOP] + 256 >= len(frames):
+        return at.NEEDS_FRAMES
+    if mode == at.IN_STRING:
+        return in_string(arena, frames, table, place, byte)
+    if mode == at.IN_KEY:
+        return in_key(arena, frames, table, place, byte, request)
+    if mode == at.TEXT:
+        return in_automaton(arena, table, place, byte)
+    if mode == at.IN_NUMBER:
+        said = in_automaton(arena, table, place, byte)
+        if said != at.STOPS:
+            return said
+        votes = frame.set_of(arena, place[AT] + at.LABEL_LOW)
+        if value_end(arena, frames, place, votes) == at.STOPS:
+            return at.STOPS
+        mode = place[MODE]
+    if mode == at.IN_LITERAL:
+        literal, position = place[AT] // 8, place[AT] % 8
+        if literal_byte(literal, position) != byte:
+            return at.STOPS
+        if literal_byte(literal, position + 1) != 0:
+            place[AT] += 1
+            return at.GOES_ON
+        votes = frame.set_of(arena, place[VALUE] + at.NULL + 2 * literal)
+        return value_end(arena, frames, place, votes)
+    if mode == at.DONE:
+        return at.STOPS
+    if is_white(byte):
+        if place[AT] >= white:
+            return at.STOPS
+        place[AT] += 1
+        return at.GOES_ON
+    if mode == at.VALUE_NEXT:
+        return begin_value(arena, frames, table, place, byte, request)
+    if mode == at.COLON_NEXT:
+        if byte != COLON:
+            return at.STOPS
+        place[MODE], place[AT] = at.VALUE_NEXT, 0
+        return at.GOES_ON
+    if mode == at.ARRAY_FIRST:
+        if byte == BRACKET_END:
+            return close(arena, frames, place)
+        said = begin_item(arena, frames, table, place, request)
+        if said != at.GOES_ON:
+            return said
+        return begin_value(arena, frames, table, place, byte, request)
+    if mode == at.ARRAY_AFTER:
+        if byte == BRACKET_END:
+            return close(arena, frames, place)
+        if byte != COMMA:
+            return at.STOPS
+        return begin_item(arena, frames, table, place, request)
+    keys = arena[frames[place[NODE] + at.TYPE] + at.KEYS]
+    if mode == at.OBJECT_AFTER:
+        if byte == BRACE_END:
+            return close(arena, frames, place)
+        if byte != COMMA or keys == 0 or not frame.may_come(arena, frames, place[NODE], keys):
+            return at.STOPS
+        place[MODE], place[AT] = at.KEY_NEXT, 0
+        return at.GOES_ON
+    if mode == at.OBJECT_FIRST and byte == BRACE_END:
+        return close(arena, frames, place)
+    if byte != QUOTE or keys == 0 or not frame.may_come(arena, frames, place[NODE], keys):
+        return at.STOPS
+    place[MODE], place[AT], place[HASH] = at.IN_KEY, keys, 0
+    return at.GOES_ON

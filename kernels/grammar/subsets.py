@@ -1,0 +1,256 @@
+"""States of an automaton made when they are first needed: the subset construction, by rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.jit import entry, inner
+
+BYTES = 256
+ROOM = 1 << 12
+"""What a state may take beyond its set."""
+
+
+@inner
+def fill_row(arena: Any, table: Any, state: Any) -> int:
+    """Compute the 256 next states of a state.
+
+    Returns GOES_ON, or NEEDS_ROOM when the arena or the table is too full; then nothing is lost and
+    the row can be asked for again.
+    """
+    automaton = arena[state + at.AUTOMATON]
+    members = arena[state + at.SET_AT]
+    length = arena[state + at.SET_LENGTH]
+    rows = arena[automaton + at.ROWS_AT]
+    edges = arena[automaton + at.EDGES_AT]
+    total = 0
+    for k in range(length):
+        row = rows + arena[members + k]
+        for e in range(arena[row], arena[row + 1]):
+            total += arena[edges + 3 * e + 1] - arena[edges + 3 * e] + 1
+    # The lists of targets by byte lie behind everything else: they are gone when this is done.
+    free = arena[at.FREE]
+    state_size = at.STATE_WORDS + arena[automaton + at.WORDS]
+    needed = 2 * total + 3 * BYTES + BYTES * state_size + ROOM
+    if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + BYTES) >= len(table):
+        return at.NEEDS_ROOM
+    begins = len(arena) - BYTES - 1
+    lists = begins - total - 1
+    for b in range(BYTES + 1):
+        arena[begins + b] = 0
+    for k in range(length):
+        row = rows + arena[members + k]
+        for e in range(arena[row], arena[row + 1]):
+            for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
+                arena[begins + b] += 1
+    running = 0
+    for b in range(BYTES + 1):
+        count = arena[begins + b]
+        arena[begins + b] = running
+        running += count
+    for k in range(length):
+        row = rows + arena[members + k]
+        for e in range(arena[row], arena[row + 1]):
+            target = arena[edges + 3 * e + 2]
+            for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
+                arena[lists + arena[begins + b]] = target
+                arena[begins + b] += 1
+    previous_from = 0
+    previous_length = 0
+    previous = at.DEAD
+    start = 0
+    for b in range(BYTES):
+        stop = arena[begins + b]
+        count = stop - start
+        same = count == previous_length
+        if same:
+            for k in range(count):
+                if arena[lists + start + k] != arena[previous_from + k]:
+                    same = False
+                    break
+        if not same:
+            # Interning sorts a copy, so that the list itself can be compared with the next.
+            previous = intern(arena, table, automaton, lists + start, count)
+            previous_from = lists + start
+            previous_length = count
+        elif count == 0:
+            previous = at.DEAD
+        arena[state + b] = previous
+        start = stop
+    return at.GOES_ON
+
+
+@inner
+def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any) -> int:
+    """The state of some automaton states, given in any order and maybe twice; DEAD for none."""
+    if count == 0:
+        return at.DEAD
+    free = arena[at.FREE]
+    length = 0
+    for k in range(count):
+        target = arena[members + k]
+        place = length
+        while place > 0 and arena[free + place - 1] > target:
+            place -= 1
+        if place > 0 and arena[free + place - 1] == target:
+            continue
+        for move in range(length, place, -1):
+            arena[free + move] = arena[free + move - 1]
+        arena[free + place] = target
+        length += 1
+    slot = first_slot(arena, table, automaton, free, length)
+    while table[slot] != 0:
+        known = table[slot]
+        if arena[known + at.AUTOMATON] == automaton and arena[known + at.SET_LENGTH] == length:
+            same = True
+            there = arena[known + at.SET_AT]
+            for k in range(length):
+                if arena[there + k] != arena[free + k]:
+                    same = False
+                    break
+            if same:
+                return known
+        slot = (slot + 1) & (len(table) - 1)
+    state = free + length
+    table[slot] = state
+    arena[at.HASH_USED] += 1
+    describe(arena, automaton, state, free, length)
+    return state
+
+
+@inner
+def first_slot(arena: Any, table: Any, automaton: Any, members: Any, length: Any) -> int:
+    """Where to look first for a set; the arithmetic stays far inside 64 bits."""
+    value = automaton & 0x3FFFFFFF
+    for k in range(length):
+        value = (value * 31 + arena[members + k]) & 0x3FFFFFFF
+    value = (value ^ (value >> 13)) * 0x2545 & 0x3FFFFFFF
+    return (value ^ (value >> 11)) & (len(table) - 1)
+
+
+@inner
+def describe(arena: Any, automaton: Any, state: Any, members: Any, length: Any) -> None:
+    """Write a new state's record behind its set and move the arena's end behind both."""
+    for b in range(BYTES):
+        arena[state + b] = at.UNKNOWN
+    words = arena[automaton + at.WORDS]
+    names = arena[automaton + at.NAMES]
+    elements = arena[automaton + at.ELEMENT_AT]
+    loose = arena[automaton + at.LOOSE_AT]
+    reach = arena[automaton + at.REACH_AT]
+    for w in range(words):
+        arena[state + at.STATE_WORDS + w] = 0
+    low = 0
+    high = 0
+    found = -1
+    for k in range(length):
+        member = arena[members + k]
+        element = arena[elements + member] - 1
+        if element >= 0:
+            if words > 0:
+                if element < names:
+                    low = element + 1
+                else:
+                    high |= 1 << (element - names)
+            elif element < at.WORD:
+                low |= 1 << element
+            else:
+                high |= 1 << (element - at.WORD)
+        found = max(found, arena[loose + member])
+        for w in range(words):
+            arena[state + at.STATE_WORDS + w] |= arena[reach + member * words + w]
+    arena[state + at.LABEL_LOW] = low
+    arena[state + at.LABEL_HIGH] = high
+    arena[state + at.LOOSE] = found
+    arena[state + at.SET_AT] = members
+    arena[state + at.SET_LENGTH] = length
+    arena[state + at.AUTOMATON] = automaton
+    arena[at.FREE] = state + at.STATE_WORDS + words
+
+
+@entry
+def begin(arena: Any, table: Any, automaton: Any, starts: Any) -> int:
+    """The state of an automaton's beginning; NEEDS_ROOM or DEAD otherwise."""
+    count = len(starts)
+    needed = 2 * count + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
+    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
+        return at.NEEDS_ROOM
+    members = len(arena) - count - 1
+    for k in range(count):
+        arena[members + k] = starts[k]
+    return intern(arena, table, automaton, members, count)
+
+
+@entry
+def rehash(arena: Any, old: Any, table: Any) -> None:
+    """Move all entries to a larger table."""
+    for state in old:
+        if state != 0:
+            members, length = arena[state + at.SET_AT], arena[state + at.SET_LENGTH]
+            slot = first_slot(arena, table, arena[state + at.AUTOMATON], members, length)
+            while table[slot] != 0:
+                slot = (slot + 1) & (len(table) - 1)
+            table[slot] = state
+
+
+@entry
+def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
+    """One step; NEEDS_ROOM when the arena is too full."""
+    if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+        return at.NEEDS_ROOM
+    return arena[state + byte]
+
+
+@entry
+def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
+    """Fill the rows of every state that can be reached, into `states`.
+
+    Returns their number, NEEDS_ROOM, or TOO_MANY when `states` is too short.
+    """
+    states[0] = start
+    count = 1
+    position = 0
+    while position < count:
+        state = states[position]
+        if arena[state + at.DEAD] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+            return at.NEEDS_ROOM
+        previous = at.DEAD
+        for b in range(BYTES):
+            target = arena[state + b]
+            if target in (at.DEAD, previous):
+                continue
+            previous = target
+            known = False
+            for k in range(count):
+                if states[k] == target:
+                    known = True
+                    break
+            if not known:
+                if count == len(states):
+                    return at.TOO_MANY
+                states[count] = target
+                count += 1
+        position += 1
+    return count
+
+
+@entry
+def spread(arena: Any, states: Any, words: Any) -> None:
+    """Give every state what the states behind it reach; all rows are filled."""
+    changed = True
+    while changed:
+        changed = False
+        for position in range(len(states) - 1, -1, -1):
+            state = states[position]
+            previous = at.DEAD
+            for b in range(BYTES):
+                target = arena[state + b]
+                if target in (at.DEAD, previous):
+                    continue
+                previous = target
+                for w in range(words):
+                    there = arena[target + at.STATE_WORDS + w]
+                    if there & ~arena[state + at.STATE_WORDS + w] != 0:
+                        arena[state + at.STATE_WORDS + w] |= there
+                        changed = True

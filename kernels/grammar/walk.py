@@ -1,0 +1,267 @@
+"""A vocabulary's trie walked from a place in a text; a token's bytes followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.jit import entry, inner
+from decoding.kernels.grammar.step import AT, COUNT, MODE, NODE, PLACE_SIZE, QUOTE, TOP, step
+from decoding.kernels.grammar.subsets import fill_row
+
+
+@inner
+def allow(words: Any, token: Any) -> None:
+    """Set the bit of a token."""
+    words[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
+
+
+@entry
+def walk(
+    arena: Any, frames: Any, table: Any, trie: Any, places: Any, white: Any, words: Any,
+    request: Any,
+) -> int:  # fmt: skip
+    """Set the bits of the tokens that fit behind `places[0]`.
+
+    trie: packed nodes in preorder. places: int64 `(depth + 1, PLACE_SIZE)`, one row a depth.
+    words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or what is missing.
+    """
+    position = 0
+    size = len(trie)
+    while position < size:
+        node = np.int64(trie[position])
+        byte = node & 255
+        depth = (node >> 8) & 1023
+        above = places[depth - 1]
+        place = places[depth]
+        mode = above[MODE]
+        # Inside strings most bytes move one number only.
+        if mode == at.TEXT or (mode == at.IN_STRING and above[COUNT] < 0):
+            following = arena[above[AT] + byte]
+            if following == at.UNKNOWN:
+                if fill_row(arena, table, above[AT]) != at.GOES_ON:
+                    return at.NEEDS_ROOM
+                following = arena[above[AT] + byte]
+            if following != at.DEAD:
+                for field in range(PLACE_SIZE):
+                    place[field] = above[field]
+                place[AT] = following
+                token = (node >> 18) & 0xFFFFF
+                if token != 0:
+                    allow(words, token - 1)
+                position += 1
+                continue
+            if mode == at.TEXT or byte != QUOTE:
+                position += node >> 38
+                continue
+        for field in range(PLACE_SIZE):
+            place[field] = above[field]
+        said = step(arena, frames, table, place, byte, white, request)
+        if said == at.STOPS:
+            position += node >> 38
+        elif said == at.GOES_ON:
+            token = (node >> 18) & 0xFFFFF
+            if token != 0:
+                allow(words, token - 1)
+            position += 1
+        else:
+            return said
+    return at.GOES_ON
+
+
+@entry
+def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
+    """Set the bits of the tokens that an automaton can read from a state, and no others.
+
+    stack: int64, longer than the longest token.
+    """
+    stack[0] = state
+    position = 0
+    size = len(trie)
+    while position < size:
+        node = np.int64(trie[position])
+        above = stack[((node >> 8) & 1023) - 1]
+        following = arena[above + (node & 255)]
+        if following == at.UNKNOWN:
+            if fill_row(arena, table, above) != at.GOES_ON:
+                return at.NEEDS_ROOM
+            following = arena[above + (node & 255)]
+        if following == at.DEAD:
+            position += node >> 38
+            continue
+        stack[(node >> 8) & 1023] = following
+        token = (node >> 18) & 0xFFFFF
+        if token != 0:
+            allow(words, token - 1)
+        position += 1
+    return at.GOES_ON
+
+
+@entry
+def survey(arena: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any) -> int:
+    """For every token how many characters it begins when it is read from a state; −1: it cannot be.
+
+    between: the LOOSE of states between two characters. stack: int64 `(depth, 2)`.
+    """
+    stack[0, 0] = state
+    stack[0, 1] = 0
+    position = 0
+    size = len(trie)
+    while position < size:
+        node = np.int64(trie[position])
+        depth = (node >> 8) & 1023
+        above = stack[depth - 1, 0]
+        following = arena[above + (node & 255)]
+        if following == at.UNKNOWN:
+            if fill_row(arena, table, above) != at.GOES_ON:
+                return at.NEEDS_ROOM
+            following = arena[above + (node & 255)]
+        if following == at.DEAD:
+            position += node >> 38
+            continue
+        stack[depth, 0] = following
+        begins = 1 if arena[above + at.LOOSE] == between else 0
+        stack[depth, 1] = stack[depth - 1, 1] + begins
+        token = (node >> 18) & 0xFFFFF
+        if token != 0:
+            counts[token - 1] = stack[depth, 1]
+        position += 1
+    return at.GOES_ON
+
+
+@entry
+def within(counts: Any, most: Any, words: Any) -> None:
+    """Set the bits of the tokens whose count is not negative and at most `most`."""
+    for token in range(len(counts)):
+        if 0 <= counts[token] <= most:
+            allow(words, token)
+
+
+@entry
+def follow(
+    arena: Any, frames: Any, table: Any, text: Any, place: Any, white: Any, request: Any
+) -> int:
+    """Move a place on by some bytes.
+
+    Returns GOES_ON, STOPS or what is missing; only GOES_ON leaves the place defined.
+    """
+    for position in range(len(text)):
+        said = step(arena, frames, table, place, text[position], white, request)
+        if said != at.GOES_ON:
+            return said
+    return at.GOES_ON
+
+
+@entry
+def possible(
+    arena: Any, frames: Any, table: Any, places: Any, white: Any, request: Any, out: Any
+) -> int:
+    """Which bytes may come next: writes them to `out`.
+
+    Returns their number, or what is missing.
+    """
+    count = 0
+    for byte in range(256):
+        for field in range(PLACE_SIZE):
+            places[1, field] = places[0, field]
+        said = step(arena, frames, table, places[1], byte, white, request)
+        if said == at.GOES_ON:
+            out[count] = byte
+            count += 1
+        elif said != at.STOPS:
+            return said
+    return count
+
+
+@inner
+def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
+    """Where to look first for a frame; the arithmetic stays far inside 64 bits."""
+    value = 17
+    for field in range(size):
+        value = (value * 31 + (frames[node + field] & 0x3FFFFFFF)) & 0x3FFFFFFF
+    value = (value ^ (value >> 13)) * 0x2545 & 0x3FFFFFFF
+    return (value ^ (value >> 11)) & (length - 1)
+
+
+@entry
+def rehash(arena: Any, frames: Any, old: Any, known: Any) -> None:
+    """Move all frames to a larger table."""
+    for node in old:
+        if node != 0:
+            size = at.FRAME_WORDS + arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+            slot = first_slot(frames, node, size, len(known))
+            while known[slot] != 0:
+                slot = (slot + 1) & (len(known) - 1)
+            known[slot] = node
+
+
+@entry
+def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
+    """Give the frames of a place that are new their permanent numbers, equal ones the same.
+
+    known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.
+    frames[0]: the first offset that is free; frames[1]: entries of the table.
+    Returns GOES_ON or NEEDS_FRAMES.
+    """
+    base = frames[0]
+    count = 0
+    node = place[NODE]
+    while node >= base:
+        if count == len(chain):
+            return at.NEEDS_FRAMES
+        chain[count] = node
+        count += 1
+        node = frames[node + at.PARENT]
+    if 2 * (frames[1] + 2 * count) >= len(known):
+        return at.NEEDS_FRAMES
+    sizes = 0
+    links = False
+    for index in range(count):
+        sizes += at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
+        links = links or frames[chain[index] + at.HASHES] >= base
+    # What is new is copied out of the way first: a frame may lie where another one belongs. Links
+    # of lists of hashes stay where they are.
+    top = place[TOP] + sizes
+    if top + sizes >= len(frames):
+        return at.NEEDS_FRAMES
+    if links:
+        base = place[TOP]
+    for index in range(count):
+        size = at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
+        for field in range(size):
+            frames[top + field] = frames[chain[index] + field]
+        chain[index] = top
+        top += size
+    free = base
+    parent = node
+    for index in range(count - 1, -1, -1):
+        moved = chain[index]
+        frames[moved + at.PARENT] = parent
+        size = at.FRAME_WORDS + arena[frames[moved + at.TYPE] + at.TYPE_WORDS]
+        slot = first_slot(frames, moved, size, len(known))
+        found = 0
+        while known[slot] != 0 and found == 0:
+            same = True
+            other = known[slot]
+            for field in range(size):
+                if frames[other + field] != frames[moved + field]:
+                    same = False
+                    break
+            if same:
+                found = other
+            else:
+                slot = (slot + 1) & (len(known) - 1)
+        if found == 0:
+            for field in range(size):
+                frames[free + field] = frames[moved + field]
+            known[slot] = free
+            frames[1] += 1
+            found = free
+            free += size
+        parent = found
+    frames[0] = free
+    place[NODE] = parent
+    place[TOP] = free
+    return at.GOES_ON
