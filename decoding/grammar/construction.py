@@ -1,0 +1,512 @@
+"""From an expression to an automaton without empty moves, over any alphabet of small integers.
+
+The expression is read from its end: every part is given the point that follows it and returns the
+point before it. A point is what leaves a state, so a union of points needs no empty move; only the
+point at the head of a loop is referred to before it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar import algebra
+from decoding.grammar.automaton import Loose, Nfa
+from decoding.grammar.codepoints import Ranges
+from decoding.grammar.expressions import (
+    ANY_CHARACTER,
+    Both,
+    Characters,
+    Choice,
+    Expression,
+    Not,
+    Repeat,
+    Sequence,
+    Words,
+)
+from decoding.grammar.spelling import EXIT, Spelled
+from decoding.grammar.tries import Trie
+
+Edge = tuple[int, int, int]
+Rows = NDArray[np.int32]
+
+MAX_EDGES = 8_000_000
+MAX_STATES = 2_000_000
+FEWEST_TILES = 24
+"""So many copies of a body, and more, are made as arrays."""
+
+
+class Encoder(Protocol):
+    """The alphabet of an automaton."""
+
+    loose: tuple[int, ...]
+    """What the nodes of `characters(EVERY)` are in the automaton of all strings; may be empty."""
+
+    def characters(self, ranges: Ranges) -> Spelled:
+        """Return how one character is spelled."""
+
+    def trie(self, words: tuple[str, ...]) -> Trie:
+        """Return how some words are spelled."""
+
+    def logic(self, expression: Both | Not) -> Nfa:
+        """Return the automaton of an expression that has no other."""
+
+
+class Point:
+    """What leaves a state: edges, whether a string may end, and the loops it is the head of."""
+
+    __slots__ = ("accepting", "edges", "loose", "open", "refs", "state")
+
+    def __init__(
+        self,
+        edges: tuple[Edge, ...] = (),
+        refs: tuple[Point, ...] = (),
+        *,
+        accepting: bool = False,
+        loose: bool = False,
+    ) -> None:
+        self.edges, self.refs = edges, refs
+        self.accepting, self.loose = accepting, loose
+        self.state = -1
+        self.open = False
+
+    @property
+    def dead(self) -> bool:
+        """Whether nothing leaves it."""
+        return not (self.edges or self.refs or self.accepting)
+
+
+DEAD = Point()
+
+
+def _united(points: list[Point]) -> Point:
+    distinct = [point for point in dict.fromkeys(points) if not point.dead]
+    if len(distinct) <= 1:
+        return distinct[0] if distinct else DEAD
+    return Point(
+        tuple(dict.fromkeys(edge for point in distinct for edge in point.edges)),
+        tuple(dict.fromkeys(ref for point in distinct for ref in point.refs)),
+        accepting=any(point.accepting for point in distinct),
+        loose=any(point.loose for point in distinct),
+    )
+
+
+def _rows(edges: tuple[Edge, ...]) -> Rows:
+    flat = [number for edge in edges for number in edge]
+    return np.array(flat, np.int32).reshape(-1, 3)
+
+
+class Builder:
+    """The states and edges made so far."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.count = 0
+        self.flat: list[int] = []
+        self.accepting: list[int] = []
+        self.loose: list[tuple[int, int]] = []
+        self.blocks: list[Rows] = []
+        self.late: list[tuple[Rows, Point]] = []
+        self.edges = 0
+        self.pruned = False
+
+    # --- states ---
+
+    def allocate(self, number: int) -> int:
+        first = self.count
+        self.count += number
+        if self.count > MAX_STATES:
+            raise GrammarLimitError("", "states of a string", MAX_STATES)
+        return first
+
+    def write(self, state: int, edges: tuple[Edge, ...]) -> None:
+        self.charge(len(edges))
+        flat = self.flat
+        for low, high, target in edges:
+            flat += (state, low, high, target)
+
+    def charge(self, edges: int) -> None:
+        self.edges += edges
+        if self.edges > MAX_EDGES:
+            raise GrammarLimitError("", "edges of a string", MAX_EDGES)
+
+    def state(self, point: Point) -> int:
+        """Return the state that is this point."""
+        if point.state < 0:
+            point.state = self.allocate(1)
+            if not point.open:
+                self.fill(point)
+        return point.state
+
+    def fill(self, point: Point) -> None:
+        state = point.state
+        self.write(state, point.edges)
+        if point.accepting:
+            self.accepting.append(state)
+        if point.loose:
+            self.loose.append((state, Loose.BETWEEN))
+        if point.refs:
+            self.late.append((np.array([state], np.int32), Point((), point.refs)))
+
+    def attach(self, sources: Rows, point: Point) -> None:
+        """Let what leaves a point leave each of these states as well."""
+        self.late.append((sources, point))
+
+    # --- parts ---
+
+    def characters(self, ranges: Ranges, following: Point) -> Point:
+        nodes = self.encoder.characters(ranges) if ranges else ()
+        if following.dead or not nodes:
+            return self.dead()
+        return Point(self.place(nodes, self.state(following))[0])
+
+    def place(self, nodes: Spelled, after: int) -> tuple[tuple[Edge, ...], int]:
+        """Return the moves into a spelled character that ends in a state, and its first state."""
+        if len(nodes) == 1:
+            return tuple((low, high, after) for low, high, _ in nodes[0]), self.count
+        first = self.allocate(len(nodes) - 1)
+        placed = [
+            tuple((low, high, after if t == EXIT else first + t - 1) for low, high, t in moves)
+            for moves in nodes
+        ]
+        for node in range(1, len(nodes)):
+            self.write(first + node - 1, placed[node])
+        return placed[0], first
+
+    def dead(self) -> Point:
+        self.pruned = True
+        return DEAD
+
+    def universal(self, head: Point) -> tuple[Edge, ...]:
+        """Return the moves of a loop over every character, which go back to its head."""
+        if head.state < 0:
+            head.state = self.allocate(1)
+        nodes = self.encoder.characters(ANY_CHARACTER.ranges)
+        moves, first = self.place(nodes, head.state)
+        self.loose += [
+            (first + node - 1, self.encoder.loose[node]) for node in range(1, len(nodes))
+        ]
+        return moves
+
+    def words(self, words: tuple[str, ...], following: Point) -> Point:
+        trie = self.encoder.trie(words)
+        if following.dead or not (len(trie.edges) or trie.empty):
+            return self.dead()
+        options = [following] if trie.empty else []
+        if len(trie.edges):
+            after = self.state(following) if trie.leaf else -1
+            base = self.allocate(trie.nodes) - 1  # node 0 is the point, and -1 the state after it
+            rows = trie.edges.copy()
+            rows[:, 0] += base
+            rows[:, 3] = np.where(rows[:, 3] < 0, after, rows[:, 3] + base)
+            first = rows[: trie.first, 1:]
+            self.charge(len(rows))
+            self.blocks.append(rows[trie.first :])
+            if len(trie.ends):
+                self.attach(trie.ends + np.int32(base), following)
+            options.append(Point(tuple(tuple(row) for row in first.tolist())))
+        return _united(options)
+
+    def embed(self, inner: Nfa, least: int, most: int, following: Point) -> Point:
+        """Return the point before `least` to `most` copies of an automaton, one after another."""
+        if following.dead or (not inner.states and least):
+            return self.dead()
+        if not inner.states or not most:
+            return following
+        tile = _Tile(inner)
+        if tile.nullable:
+            least = 0
+        base = self.allocate(tile.states * most)
+        shifts = (np.arange(most, dtype=np.int64) * tile.states + base).astype(np.int32)
+        self.charge(most * (len(tile.inner) + len(tile.onward)))
+        if self.count > MAX_STATES:
+            raise GrammarLimitError("", "states of a string", MAX_STATES)
+        self.blocks.append(_tiled(tile.inner, shifts))
+        if most > 1:
+            self.blocks.append(_tiled(tile.onward, shifts[:-1]))
+        exits = (tile.ends[None, :] + shifts[max(least - 1, 0) :, None]).ravel()
+        self.attach(exits, following)
+        self.blocks_loose(tile, shifts)
+        first = Point(tuple(tuple(edge) for edge in (tile.entry + [0, 0, base]).tolist()))
+        if tile.entry_loose:
+            first.loose = True
+        return first if least else _united([first, following])
+
+    def blocks_loose(self, tile: _Tile, shifts: Rows) -> None:
+        for state in np.flatnonzero(tile.loose != Loose.NONE).tolist():
+            self.loose += [(int(shift) + state, int(tile.loose[state])) for shift in shifts]
+
+    # --- the whole ---
+
+    def run(self, expression: Expression, following: Point) -> Point:
+        """Return the point before the expression."""
+        tasks: list[Callable[[], None]] = []
+        points = [following]
+
+        def emit(node: Expression) -> Callable[[], None]:
+            return lambda: self.step(node, points, tasks, emit)
+
+        tasks.append(emit(expression))
+        while tasks:
+            tasks.pop()()
+        return points[0]
+
+    def step(
+        self,
+        node: Expression,
+        points: list[Point],
+        tasks: list[Callable[[], None]],
+        emit: Callable[[Expression], Callable[[], None]],
+    ) -> None:
+        """Replace the point on top by the point before the node, now or by further tasks."""
+        if isinstance(node, Sequence):
+            tasks.extend(emit(part) for part in node.parts)
+        elif isinstance(node, Choice):
+            self.choice(node, points, tasks, emit)
+        elif isinstance(node, Repeat):
+            self.repeat(node, points, tasks, emit)
+        elif isinstance(node, Characters):
+            points[-1] = self.characters(node.ranges, points[-1])
+        elif isinstance(node, Words):
+            points[-1] = self.words(node.words, points[-1])
+        else:
+            points[-1] = self.embed(self.encoder.logic(node), 1, 1, points[-1])
+
+    def choice(
+        self,
+        node: Choice,
+        points: list[Point],
+        tasks: list[Callable[[], None]],
+        emit: Callable[[Expression], Callable[[], None]],
+    ) -> None:
+        following = points.pop()
+        count = len(node.options)
+
+        def unite() -> None:
+            found = points[len(points) - count :]
+            del points[len(points) - count :]
+            point = _united(found)
+            points.append(self.dead() if point.dead else point)
+
+        tasks.append(unite)
+        for option in node.options:
+            tasks.append(emit(option))
+            tasks.append(lambda: points.append(following))
+
+    def repeat(
+        self,
+        node: Repeat,
+        points: list[Point],
+        tasks: list[Callable[[], None]],
+        emit: Callable[[Expression], Callable[[], None]],
+    ) -> None:
+        following = points[-1]
+        if following.dead:
+            return
+        if node.maximum is None:
+            tasks.append(lambda: self.copies(node.body, node.minimum, 0, points, tasks, emit))
+            self.loop(node.body, points, tasks, emit)
+        else:
+            self.copies(node.body, node.minimum, node.maximum - node.minimum, points, tasks, emit)
+
+    def loop(
+        self,
+        body: Expression,
+        points: list[Point],
+        tasks: list[Callable[[], None]],
+        emit: Callable[[Expression], Callable[[], None]],
+    ) -> None:
+        following = points.pop()
+        head = Point()
+        head.refs = (head,)  # not dead, and not yet known
+        if body == ANY_CHARACTER and self.encoder.loose:
+            head.refs = following.refs
+            head.edges = tuple(dict.fromkeys((*self.universal(head), *following.edges)))
+            head.accepting, head.loose = following.accepting, True
+            self.fill(head)
+            points.append(head)
+            return
+
+        def close() -> None:
+            before = points.pop()
+            whole = _united([before, following])
+            head.refs = tuple(ref for ref in whole.refs if ref is not head)
+            head.edges, head.accepting, head.loose = whole.edges, whole.accepting, whole.loose
+            head.open = False
+            if head.state >= 0:
+                self.fill(head)
+            points.append(head)
+
+        head.open = True
+        points.append(head)
+        tasks.append(close)
+        tasks.append(emit(body))
+
+    def copies(
+        self,
+        body: Expression,
+        least: int,
+        further: int,
+        points: list[Point],
+        tasks: list[Callable[[], None]],
+        emit: Callable[[Expression], Callable[[], None]],
+    ) -> None:
+        if least + further >= FEWEST_TILES:
+            inner = build_over(self.encoder, body)
+            points[-1] = self.embed(inner, least, least + further, points[-1])
+            return
+        following = points[-1]
+
+        def skip() -> None:
+            points[-1] = _united([points[-1], following])
+
+        for _ in range(least):
+            tasks.append(emit(body))
+        for _ in range(further):
+            tasks.append(skip)
+            tasks.append(emit(body))
+
+    def resolved(self, refs: tuple[Point, ...]) -> Point:
+        """Return what leaves the heads of some loops."""
+        seen = dict.fromkeys(refs)
+        stack = list(refs)
+        while stack:
+            for ref in stack.pop().refs:
+                if ref not in seen:
+                    seen[ref] = None
+                    stack.append(ref)
+        united = _united(list(seen))
+        return Point(united.edges, accepting=united.accepting, loose=united.loose)
+
+    def finish(self, start: Point) -> Nfa:
+        """Return the automaton of what has been built."""
+        if start.dead:
+            return EMPTY
+        first = self.state(start)
+        accepting: list[Rows] = [np.array(self.accepting, np.int32)]
+        for sources, point in self.late:
+            full = _united([point, self.resolved(point.refs)]) if point.refs else point
+            if full.edges:
+                self.charge(len(sources) * len(full.edges))
+                self.blocks.append(_from_each(sources, _rows(full.edges)))
+            if full.accepting:
+                accepting.append(sources)
+            if full.loose:
+                self.loose += [(source, Loose.BETWEEN) for source in sources.tolist()]
+        own = np.array(self.flat, np.int32).reshape(-1, 4)
+        edges = np.concatenate((own, *self.blocks)) if self.blocks else own
+        order = np.argsort(edges[:, 0], kind="stable")
+        loose = np.full(self.count, Loose.NONE, np.int8)
+        for state, kind in self.loose:
+            loose[state] = kind
+        nfa = Nfa(
+            self.count,
+            np.array([first], np.int32),
+            edges[order],
+            np.unique(np.concatenate(accepting)),
+            loose,
+        )
+        return trimmed(nfa) if self.pruned else nfa
+
+
+EMPTY = Nfa(
+    0,
+    np.zeros(0, np.int32),
+    np.zeros((0, 4), np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int8),
+)
+
+
+class _Tile:
+    """An automaton to be copied: a point that enters it, and its states but for the start."""
+
+    def __init__(self, inner: Nfa) -> None:
+        edges = inner.edges
+        starting = np.zeros(inner.states, np.bool_)
+        starting[inner.starts] = True
+        entry = edges[starting[edges[:, 0]]]
+        # A start that nothing enters is the point only.
+        kept = ~starting
+        kept[edges[:, 3]] = True
+        ids = (np.cumsum(kept) - 1).astype(np.int32)
+        accepting = np.zeros(inner.states, np.bool_)
+        accepting[inner.accepts] = True
+        self.nullable = bool((accepting & starting).any())
+        self.states = int(kept.sum())
+        own = edges[kept[edges[:, 0]]].copy()
+        own[:, 0] = ids[own[:, 0]]
+        own[:, 3] = ids[own[:, 3]]
+        self.inner = own
+        self.entry = entry[:, 1:].copy()
+        self.entry[:, 2] = ids[self.entry[:, 2]]
+        self.ends = ids[accepting & kept]
+        onward = self.entry + np.array([0, 0, self.states], np.int32)
+        self.onward = _from_each(self.ends, onward)
+        self.loose = inner.loose[kept]
+        self.entry_loose = bool((inner.loose[inner.starts] == Loose.BETWEEN).any())
+
+
+def _from_each(sources: Rows, moves: Rows) -> Rows:
+    found = np.empty((len(sources), len(moves), 4), np.int32)
+    found[:, :, 0] = sources[:, None]
+    found[:, :, 1:] = moves
+    return found.reshape(-1, 4)
+
+
+def _tiled(edges: Rows, shifts: Rows) -> Rows:
+    found = np.repeat(edges[None], len(shifts), axis=0)
+    found[:, :, 0] += shifts[:, None]
+    found[:, :, 3] += shifts[:, None]
+    return found.reshape(-1, 4)
+
+
+def _reached(states: int, start: Rows, sources: Rows, targets: Rows) -> NDArray[np.bool_]:
+    order = np.argsort(sources, kind="stable")
+    sorted_targets = targets[order].tolist()
+    bounds = np.searchsorted(sources[order], np.arange(states + 1)).tolist()
+    seen = bytearray(states)
+    stack = start.tolist()
+    for state in stack:
+        seen[state] = 1
+    while stack:
+        state = stack.pop()
+        for target in sorted_targets[bounds[state] : bounds[state + 1]]:
+            if not seen[target]:
+                seen[target] = 1
+                stack.append(target)
+    return np.frombuffer(seen, np.uint8) != 0
+
+
+def trimmed(nfa: Nfa) -> Nfa:
+    """Return an automaton without the states that lie on no accepting path."""
+    if not nfa.states:
+        return EMPTY
+    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
+    kept = _reached(nfa.states, nfa.starts, sources, targets)
+    kept = kept & _reached(nfa.states, nfa.accepts, targets, sources)
+    if kept.all():
+        return nfa
+    if not kept.any():
+        return EMPTY
+    ids = (np.cumsum(kept) - 1).astype(np.int32)
+    edges = nfa.edges[kept[sources] & kept[targets]].copy()
+    edges[:, 0] = ids[edges[:, 0]]
+    edges[:, 3] = ids[edges[:, 3]]
+    return Nfa(
+        int(kept.sum()),
+        ids[nfa.starts[kept[nfa.starts]]],
+        edges,
+        ids[nfa.accepts[kept[nfa.accepts]]],
+        nfa.loose[kept],
+    )
+
+
+def build_over(encoder: Encoder, expression: Expression) -> Nfa:
+    """Return the automaton of an expression over the alphabet of an encoder."""
+    builder = Builder(encoder)
+    return builder.finish(builder.run(expression, Point(accepting=True)))

@@ -1,0 +1,224 @@
+"""Intersections and complements, by sets of states.
+
+Everything here is over the symbols of one alphabet (`decoding.grammar.symbols`).
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.automaton import Loose, Nfa
+from decoding.grammar.construction import EMPTY, build_over, trimmed
+from decoding.grammar.expressions import Both, Expression, Not
+from decoding.grammar.symbols import Symbols
+
+MAX_STATES = 50_000
+MAX_ELEMENTS = 2_000_000
+Moves: TypeAlias = list[list[tuple[int, int, int]]]
+
+
+def moves_of(nfa: Nfa) -> Moves:
+    """Return (lowest symbol, highest symbol, target) of every state."""
+    moves: Moves = [[] for _ in range(nfa.states)]
+    for source, low, high, target in nfa.edges.tolist():
+        moves[source].append((low, high, target))
+    return moves
+
+
+class Subsets:
+    """The deterministic automaton of another one, made as far as it is asked for.
+
+    State 0 is the start. A state is a set of states; the empty set is one of them.
+    """
+
+    def __init__(self, nfa: Nfa, width: int) -> None:
+        self.width = width
+        self.moves = moves_of(nfa)
+        self.final = frozenset(nfa.accepts.tolist())
+        start = frozenset(nfa.starts.tolist())
+        self.sets = [start]
+        self.ids = {start: 0}
+        self.rows: list[list[int] | None] = [None]
+        self.accepting = [not self.final.isdisjoint(start)]
+        self.elements = len(start)
+
+    def row(self, state: int) -> list[int]:
+        """Return the next state by symbol."""
+        found = self.rows[state]
+        if found is None:
+            found = self.rows[state] = self._row(self.sets[state])
+        return found
+
+    def _row(self, members: frozenset[int]) -> list[int]:
+        if len(members) == 1:
+            (only,) = members
+            moves = self.moves[only]
+        else:
+            moves = [move for member in members for move in self.moves[member]]
+        targets: list[list[int]] = [[] for _ in range(self.width)]
+        for low, high, target in moves:
+            for symbol in range(low, high + 1):
+                targets[symbol].append(target)
+        known: dict[tuple[int, ...], int] = {}
+        row = []
+        for found in targets:
+            key = tuple(found)
+            if key not in known:
+                known[key] = self._intern(frozenset(found))
+            row.append(known[key])
+        return row
+
+    def _intern(self, members: frozenset[int]) -> int:
+        state = self.ids.get(members)
+        if state is None:
+            state = self.ids[members] = len(self.sets)
+            self.sets.append(members)
+            self.rows.append(None)
+            self.accepting.append(not self.final.isdisjoint(members))
+            self.elements += len(members)
+            if state >= MAX_STATES or self.elements > MAX_ELEMENTS:
+                raise GrammarLimitError("", "states of an intersection", MAX_STATES)
+        return state
+
+
+class Dfa:
+    """A deterministic automaton: state 0 is the start.
+
+    rows: the next state by state and symbol, or -1.
+    accepting: by state.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[list[int]] = []
+        self.accepting: list[bool] = []
+
+
+def combined(parts: list[tuple[Subsets, bool]]) -> Dfa:
+    """Return what is in all of some automata, or not in those that are marked as negative."""
+    result = Dfa()
+    start = (0,) * len(parts)
+    ids = {start: 0}
+    states = [start]
+    signs = [negative for _, negative in parts]
+    automata = [subsets for subsets, _ in parts]
+    for state in states:  # grows on the way
+        result.accepting.append(
+            all(a.accepting[s] != n for a, s, n in zip(automata, state, signs, strict=True))
+        )
+        rows = [a.row(s) for a, s in zip(automata, state, strict=True)]
+        known: dict[tuple[int, ...], int] = {}
+        row = []
+        for target in zip(*rows, strict=True):
+            number = known.get(target)
+            if number is None:
+                dead = any(
+                    not n and not a.sets[s] for a, s, n in zip(automata, target, signs, strict=True)
+                )
+                number = -1 if dead else ids.setdefault(target, len(states))
+                if number == len(states):
+                    states.append(target)
+                    if number >= MAX_STATES:
+                        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
+                known[target] = number
+            row.append(number)
+        result.rows.append(row)
+    return result
+
+
+def paired(left: Nfa, right: Nfa) -> Nfa:
+    """Return the intersection of two automata, not deterministic."""
+    a_moves, b_moves = moves_of(left), moves_of(right)
+    ids: dict[tuple[int, int], int] = {}
+    states: list[tuple[int, int]] = []
+    for a in left.starts.tolist():
+        for b in right.starts.tolist():
+            ids[a, b] = len(states)
+            states.append((a, b))
+    starts = len(states)
+    rows: list[int] = []
+    for number, (a, b) in enumerate(states):  # grows on the way
+        for low, high, target in a_moves[a]:
+            for other_low, other_high, other in b_moves[b]:
+                first, last = max(low, other_low), min(high, other_high)
+                if first <= last:
+                    found = ids.setdefault((target, other), len(states))
+                    if found == len(states):
+                        states.append((target, other))
+                    rows += (number, first, last, found)
+        if len(states) > 10 * MAX_STATES:
+            raise GrammarLimitError("", "states of an intersection", 10 * MAX_STATES)
+    final = set(left.accepts.tolist()), set(right.accepts.tolist())
+    accepts = [n for n, (a, b) in enumerate(states) if a in final[0] and b in final[1]]
+    return trimmed(
+        Nfa(
+            len(states),
+            np.arange(starts, dtype=np.int32),
+            np.array(rows, np.int32).reshape(-1, 4),
+            np.array(accepts, np.int32),
+            np.full(len(states), Loose.NONE, np.int8),
+        )
+    )
+
+
+def as_nfa(dfa: Dfa) -> Nfa:
+    """Return a deterministic automaton as an `Nfa`, trimmed; `loose` is BETWEEN or NONE."""
+    rows: list[int] = []
+    for state, row in enumerate(dfa.rows):
+        start = 0
+        for symbol in range(1, len(row) + 1):
+            if symbol == len(row) or row[symbol] != row[start]:
+                if row[start] >= 0:
+                    rows += (state, start, symbol - 1, row[start])
+                start = symbol
+    states = len(dfa.rows)
+    nfa = trimmed(
+        Nfa(
+            states,
+            np.zeros(1, np.int32),
+            np.array(rows, np.int32).reshape(-1, 4),
+            np.flatnonzero(dfa.accepting).astype(np.int32),
+            np.full(states, Loose.NONE, np.int8),
+        )
+    )
+    if not nfa.states:
+        return EMPTY
+    nfa.loose[_safe(nfa, len(dfa.rows[0]))] = Loose.BETWEEN
+    return nfa
+
+
+def _safe(nfa: Nfa, width: int) -> list[int]:
+    """Return the states from which every string can be read."""
+    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
+    symbols = nfa.edges[:, 2] - nfa.edges[:, 1] + 1
+    safe = np.ones(nfa.states, np.bool_)
+    while True:
+        kept = safe[targets]
+        read = np.bincount(sources[kept], weights=symbols[kept], minlength=nfa.states)
+        following = safe & (read == width)
+        if (following == safe).all():
+            return np.flatnonzero(safe).tolist()
+        safe = following
+
+
+def logic(expression: Both | Not, encoder: Symbols) -> Nfa:
+    """Return the automaton of an intersection or a complement."""
+    parts = expression.parts if isinstance(expression, Both) else (expression,)
+    width = len(encoder.alphabet.classes)
+    built: list[tuple[Nfa, bool]] = []
+    for part in parts:
+        body: Expression = part.body if isinstance(part, Not) else part
+        built.append((build_over(encoder, body), isinstance(part, Not)))
+    if any(not nfa.states and not negative for nfa, negative in built):
+        return EMPTY
+    try:
+        return as_nfa(combined([(Subsets(nfa, width), negative) for nfa, negative in built]))
+    except GrammarLimitError:
+        if any(negative for _, negative in built) or not built:
+            raise
+    result = built[0][0]
+    for nfa, _ in built[1:]:
+        result = paired(result, nfa)
+    return result
