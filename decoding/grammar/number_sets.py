@@ -1,0 +1,213 @@
+"""The algebra of sets of numbers: unions of `NumberRange`s under ∪, ∩ and complement, exactly.
+
+A set is a tuple of ranges, which may overlap; `()` is the empty set. No operation approximates:
+multiples of two steps are the multiples of their least common multiple, and what a range leaves out
+is again a union of ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil, floor, lcm
+from typing import TypeAlias
+
+from decoding.grammar.numbers import ANY_NUMBER, NumberRange
+
+NumberSet: TypeAlias = tuple[NumberRange, ...]
+
+NO_NUMBERS: NumberSet = ()
+ALL_NUMBERS: NumberSet = (ANY_NUMBER,)
+
+_SCANNED = 100_000  # how many multiples in a row are looked at; runs of non-members are far shorter
+
+
+def exactly(value: Fraction) -> NumberRange:
+    """The range of this number alone."""
+    return NumberRange(low=value, high=value)
+
+
+def contains(numbers: NumberSet, value: Fraction) -> bool:
+    """Whether the number is in the set."""
+    return any(_holds(part, value) for part in numbers)
+
+
+def union(*sets: NumberSet) -> NumberSet:
+    """The numbers that are in any of the sets."""
+    parts = dict.fromkeys(part for numbers in sets for part in numbers)
+    return ALL_NUMBERS if ANY_NUMBER in parts else tuple(parts)
+
+
+def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
+    """The numbers that are in both sets."""
+    if left == ALL_NUMBERS or left == right:
+        return right
+    if right == ALL_NUMBERS:
+        return left
+    if all(_is_point(part) for part in left):
+        return tuple(part for part in left if contains(right, _point(part)))
+    if all(_is_point(part) for part in right):
+        return tuple(part for part in right if contains(left, _point(part)))
+    met = (_meet(one, other) for one in left for other in right)
+    return union(tuple(part for part in met if part is not None))
+
+
+def complement(numbers: NumberSet) -> NumberSet:
+    """The numbers that are not in the set."""
+    points = frozenset(_point(part) for part in numbers if _is_point(part))
+    outside: NumberSet = (replace(ANY_NUMBER, excluded=points),)
+    for part in numbers:
+        if not _is_point(part):
+            outside = intersection(outside, tuple(_left_out(part)))
+    return outside
+
+
+def count(numbers: NumberSet, enough: int) -> int:
+    """How many numbers the set has; `enough` where there are that many or more."""
+    found: set[Fraction] = set()
+    for part in numbers:
+        if _is_point(part):
+            found.add(_point(part))
+        elif part.step is None or part.low is None or part.high is None:
+            return enough
+        else:
+            for value in _multiples(part):
+                if _holds(part, value):
+                    found.add(value)
+                if len(found) >= enough:
+                    return enough
+    return min(len(found), enough)
+
+
+def _is_point(part: NumberRange) -> bool:
+    return part.low is not None and part.low == part.high
+
+
+def _point(part: NumberRange) -> Fraction:
+    assert part.low is not None  # noqa: S101 -- for the type checker
+    return part.low
+
+
+def _holds(part: NumberRange, value: Fraction) -> bool:
+    if part.low is not None and (value < part.low or (part.low_open and value == part.low)):
+        return False
+    if part.high is not None and (value > part.high or (part.high_open and value == part.high)):
+        return False
+    if part.step is not None and (value / part.step).denominator != 1:
+        return False
+    if value in part.excluded:
+        return False
+    return all((value / step).denominator != 1 for step in part.not_steps)
+
+
+def _meet(one: NumberRange, other: NumberRange) -> NumberRange | None:
+    low, low_open = one.low, one.low_open
+    if other.low is not None and (low is None or other.low >= low):
+        low_open = other.low_open or (low_open and other.low == low)
+        low = other.low
+    high, high_open = one.high, one.high_open
+    if other.high is not None and (high is None or other.high <= high):
+        high_open = other.high_open or (high_open and other.high == high)
+        high = other.high
+    steps = [part.step for part in (one, other) if part.step is not None]
+    return _normal(
+        NumberRange(
+            low,
+            high,
+            low_open,
+            high_open,
+            common_multiple(*steps) if steps else None,
+            one.not_steps + other.not_steps,
+            one.excluded | other.excluded,
+        )
+    )
+
+
+def common_multiple(first: Fraction, *others: Fraction) -> Fraction:
+    """The least positive number that is a multiple of all of these."""
+    result = abs(first)
+    for other in others:
+        scale = result.denominator * other.denominator
+        whole = lcm(
+            result.numerator * other.denominator, abs(other.numerator) * result.denominator
+        )
+        result = Fraction(whole, scale)
+    return result
+
+
+def normal(part: NumberRange) -> NumberSet:
+    """The same numbers, bounds moved to members of the step; `()` where there are none."""
+    kept = _normal(part)
+    return () if kept is None else (kept,)
+
+
+def _normal(part: NumberRange) -> NumberRange | None:
+    step, low, high = part.step, part.low, part.high
+    low_open, high_open = part.low_open, part.high_open
+    if step is not None:
+        if low is not None:
+            first = floor(low / step) + 1 if low_open else ceil(low / step)
+            low, low_open = first * step, False
+        if high is not None:
+            last = ceil(high / step) - 1 if high_open else floor(high / step)
+            high, high_open = last * step, False
+    if low is not None and high is not None:
+        if low > high or (low == high and (low_open or high_open)):
+            return None
+        if low == high:
+            return exactly(low) if _holds(part, low) else None
+    not_steps = part.not_steps
+    if not_steps:
+        if step is not None:
+            not_steps = tuple(common_multiple(step, other) for other in not_steps)
+            if step in not_steps:
+                return None
+        # Whoever is no multiple of a step is none of the step's multiples either.
+        not_steps = tuple(
+            sorted(
+                other
+                for other in set(not_steps)
+                if not any(
+                    less != other and (other / less).denominator == 1 for less in not_steps
+                )
+            )
+        )
+    kept = NumberRange(low, high, low_open, high_open, step, not_steps)
+    if part.excluded:
+        kept = replace(
+            kept, excluded=frozenset(value for value in part.excluded if _holds(kept, value))
+        )
+    if step is None or low is None or high is None or not (kept.not_steps or kept.excluded):
+        return kept  # what is left out is countable, or thins out the multiples for ever
+    return kept if any(_holds(kept, value) for value in _multiples(kept)) else None
+
+
+def _multiples(part: NumberRange) -> Iterator[Fraction]:
+    assert part.step is not None  # noqa: S101 -- for the type checker
+    assert part.low is not None  # noqa: S101
+    assert part.high is not None  # noqa: S101
+    first, last = ceil(part.low / part.step), floor(part.high / part.step)
+    for factor in range(first, min(last, first + _SCANNED) + 1):
+        yield factor * part.step
+
+
+def _left_out(part: NumberRange) -> Iterator[NumberRange]:
+    """The numbers that a range lacks: beyond its bounds, off its step, on its `not_steps`."""
+    if part.low is not None:
+        yield NumberRange(high=part.low, high_open=not part.low_open)
+    if part.high is not None:
+        yield NumberRange(low=part.high, low_open=not part.high_open)
+    within = NumberRange(part.low, part.high, part.low_open, part.high_open)
+    candidates: Iterable[NumberRange] = [
+        *([replace(within, not_steps=(part.step,))] if part.step is not None else []),
+        *(
+            replace(within, step=other if part.step is None else common_multiple(part.step, other))
+            for other in part.not_steps
+        ),
+        *(exactly(value) for value in part.excluded),
+    ]
+    for candidate in candidates:
+        kept = _normal(candidate)
+        if kept is not None:
+            yield kept

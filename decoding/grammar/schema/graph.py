@@ -1,0 +1,349 @@
+"""The graph of a schema's nodes: made on demand, with a worklist, and asked for emptiness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from decoding.errors import (
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsatisfiableError,
+    GrammarUnsupportedError,
+)
+from decoding.grammar import number_sets
+from decoding.grammar.expressions import NOTHING as NO_STRINGS
+from decoding.grammar.expressions import Expression
+from decoding.grammar.schema import languages
+from decoding.grammar.schema.documents import Documents
+from decoding.grammar.schema.drafts import Found
+from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
+from decoding.grammar.schema.locations import (
+    EVERYTHING,
+    NEVER,
+    NOTHING,
+    Conjunction,
+    Locations,
+)
+from decoding.grammar.schema.logic import Logic
+from decoding.grammar.schema.lowering import Lowering
+from decoding.grammar.schema.report import Formats, OnUnsupported, Remark, Report, SchemaLimits
+from decoding.grammar.schema.scalar_logic import ScalarLogic
+from decoding.grammar.schema.scalars import (
+    ALL_SCALARS,
+    ARRAY,
+    EVERY_KIND,
+    OBJECT,
+    Scalars,
+    are_empty,
+    kinds_of,
+    meet,
+)
+from decoding.grammar.schema.settling import settle_array, settle_object
+from decoding.grammar.schema.solver import CircularError, Solver, Steps
+from decoding.grammar.shapes import ArrayShape, Node, ObjectShape
+
+
+class _Raw:
+    """A node before it is known which others are empty."""
+
+    __slots__ = ("arrays", "objects", "scalars", "unique")
+
+    def __init__(
+        self,
+        scalars: Scalars,
+        arrays: list[ArrayShape],
+        objects: list[ObjectShape],
+        unique: str | None,
+    ) -> None:
+        self.scalars, self.arrays, self.objects, self.unique = scalars, arrays, objects, unique
+
+
+class SchemaGraph:
+    """The nodes of one schema; see `decoding.grammar.shapes.Graph`.
+
+    restrictions: values that the schema allows and no node has. dropped: keywords that no node
+    enforces. notes: what is merely worth knowing.
+    """
+
+    def __init__(self, documents: Documents, report: Report) -> None:
+        self._report = report
+        locations = Locations(documents)
+        self._locations = locations
+        objects, arrays = ObjectKind(locations, report), ArrayKind(locations, report)
+        self._of_objects = Logic(objects, locations, report)
+        self._of_arrays = Logic(arrays, locations, report)
+        self._solver = Solver(
+            {
+                "scalars": ScalarLogic(locations, report).found,
+                "objects": self._of_objects.found,
+                "seen objects": self._of_objects.found_seen,
+                "arrays": self._of_arrays.found,
+                "seen arrays": self._of_arrays.found_seen,
+                "empty": Emptiness(objects, arrays).proof,
+                "all objects": self._all_objects,
+                "all arrays": self._all_arrays,
+            },
+            report,
+        )
+        self._lowering = Lowering(self._number, self._strings_of, report)
+        self._numbers: dict[Conjunction, int] = {}
+        self._conjunctions: list[Conjunction] = []
+        self._raw: list[_Raw] = []
+        self._full: list[bool] = []  # whether the node has a member
+        self._nodes: dict[int, Node] = {}
+        self._number(EVERYTHING)
+        self._number(NOTHING)
+        self._expand()
+        self.root = 0
+
+    @property
+    def restrictions(self) -> tuple[Remark, ...]:
+        """What the schema allows and the graph does not."""
+        return tuple(self._report.restrictions)
+
+    @property
+    def dropped(self) -> tuple[Remark, ...]:
+        """What the schema asks for and the graph does not."""
+        return tuple(self._report.dropped)
+
+    @property
+    def notes(self) -> tuple[Remark, ...]:
+        """What holds by definition of a keyword, and may yet surprise."""
+        return tuple(self._report.notes)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def node(self, number: int) -> Node:
+        """The node of this number; always the same one."""
+        known = self._nodes.get(number)
+        if known is None:
+            known = self._nodes[number] = self._settled(number)
+        return known
+
+    def conjunction(self, numbers: tuple[int, ...]) -> int:
+        """The node of the values that are members of every one of these nodes."""
+        number = self._number(frozenset().union(*(self._conjunctions[one] for one in numbers)))
+        self._expand()
+        return number
+
+    def is_empty(self, number: int) -> bool:
+        """Whether the node has no member at all."""
+        return not self._full[number]
+
+    def locate(self, schema: object) -> Conjunction:
+        """The conjunction of the root's schema."""
+        return self._locations.conjunction(schema, self._locations.documents.scope, "")
+
+    def blame(self) -> str:
+        """The pointer of what makes the root empty."""
+        return ""
+
+    def enter(self, conjunction: Conjunction) -> int:
+        """The node of a conjunction, with all that it leads to."""
+        number = self._number(conjunction)
+        self._expand()
+        return number
+
+    def _number(self, conjunction: Conjunction) -> int:
+        known = self._numbers.get(conjunction)
+        if known is None:
+            if NEVER in conjunction or any(one ^ 1 in conjunction for one in conjunction):
+                known = self._numbers.get(NOTHING, 1)
+            if known is None or conjunction == NOTHING:
+                known = len(self._conjunctions)
+                self._conjunctions.append(conjunction)
+                if known >= self._report.limits.nodes:
+                    raise GrammarLimitError("", "nodes", self._report.limits.nodes)
+            self._numbers[conjunction] = known
+        return known
+
+    def _expand(self) -> None:
+        """Look at every node that has been numbered, and at what it leads to."""
+        first = len(self._raw)
+        while len(self._raw) < len(self._conjunctions):
+            self._raw.append(self._looked_at(self._conjunctions[len(self._raw)]))
+        if len(self._raw) > first:
+            self._decide(first)
+            for number in range(first, len(self._raw)):
+                if self._raw[number].unique is not None:
+                    self._check_unique(number)
+
+    def _looked_at(self, conjunction: Conjunction) -> _Raw:
+        kinds, scalars = EVERY_KIND, ALL_SCALARS
+        solve = self._solver.solve
+        where = ""
+        if conjunction == NOTHING:
+            kinds = 0
+        try:
+            for literal in conjunction:
+                location = self._locations.of(literal)
+                where = location.pointer
+                if not literal & 1:
+                    kinds &= kinds_of(location)
+                scalars = meet(scalars, solve(("scalars", literal)))
+            arrays: list[ArrayShape] = []
+            unique = None
+            if kinds & ARRAY:
+                for draft in self._drafts("arrays", conjunction).drafts:
+                    shape = self._lowering.array(draft)
+                    if shape is not None:
+                        arrays.append(shape)
+                        unique = draft.unique[0] if shape.unique else unique
+            objects: list[ObjectShape] = []
+            if kinds & OBJECT:
+                for draft in self._drafts("objects", conjunction).drafts:
+                    objects.extend(self._lowering.objects(draft))
+        except CircularError as problem:
+            where = self._locations.of(problem.question[1]).pointer if problem.question else where
+            raise GrammarUnsatisfiableError(where, "a reference leads back to itself") from problem
+        return _Raw(scalars, arrays, objects, unique)
+
+    def _drafts(self, kind: str, conjunction: Conjunction) -> Found[Any]:
+        found: Found[Any]
+        if len(conjunction) == 1:
+            (literal,) = conjunction
+            found = self._solver.solve((kind, literal))
+        else:
+            found = self._solver.solve((f"all {kind}", conjunction))
+        for remark in found.restrictions:
+            self._report.restrictions[remark] = None
+        return found
+
+    def _all_objects(self, conjunction: Conjunction) -> Steps[Found[Any]]:
+        return self._product(self._of_objects, conjunction)
+
+    def _all_arrays(self, conjunction: Conjunction) -> Steps[Found[Any]]:
+        return self._product(self._of_arrays, conjunction)
+
+    def _product(self, logic: Logic[Any], conjunction: Conjunction) -> Steps[Found[Any]]:
+        result = logic.kind.everything
+        for literal in sorted(conjunction):
+            found = yield (logic.kind.name, literal)
+            where = self._locations.of(literal).pointer
+            result = yield from logic.product(result, found, where)
+        return result
+
+    def _strings_of(self, conjunction: Conjunction) -> Expression:
+        scalars = ALL_SCALARS
+        for literal in conjunction:
+            scalars = meet(scalars, self._solver.solve(("scalars", literal)))
+        return NO_STRINGS if conjunction >= NOTHING else scalars.strings
+
+    def _decide(self, first: int) -> None:
+        """Find the nodes with members: a least fixpoint, as members are finite."""
+        full = self._full
+        full.extend([False] * (len(self._raw) - first))
+        open_nodes = []
+        for number in range(len(self._raw) - 1, first - 1, -1):
+            if number != 1 and self._plainly_full(self._raw[number]):
+                full[number] = True
+            elif number != 1:
+                open_nodes.append(number)
+        changed = True
+        while changed and open_nodes:
+            self._report.check_time()
+            left = [number for number in open_nodes if not self._has_shape(number)]
+            changed = len(left) < len(open_nodes)
+            open_nodes = left
+
+    def _plainly_full(self, raw: _Raw) -> bool:
+        scalars = raw.scalars
+        if scalars.null or scalars.true or scalars.false or scalars.numbers:
+            return True
+        for shape in raw.objects:
+            if not shape.minimum and not any([one.required for one in shape.properties]):
+                return True
+        if any(not shape.minimum for shape in raw.arrays):
+            return True
+        return not are_empty(scalars)
+
+    def _has_shape(self, number: int) -> bool:
+        raw = self._raw[number]
+        if any(settle_object(shape, self.is_empty) for shape in raw.objects) or any(
+            self._array(shape) for shape in raw.arrays
+        ):
+            self._full[number] = True
+            return True
+        return False
+
+    def _array(self, shape: ArrayShape) -> ArrayShape | None:
+        return settle_array(shape, self.is_empty, self._meet, self._size)
+
+    def _meet(self, one: int, other: int) -> int:
+        return self._numbers[self._conjunctions[one] | self._conjunctions[other]]
+
+    def _size(self, number: int, enough: int) -> int:
+        raw = self._raw[number]
+        if raw.arrays or raw.objects:
+            return enough
+        scalars = raw.scalars
+        return (
+            scalars.null
+            + scalars.true
+            + scalars.false
+            + number_sets.count(scalars.numbers, enough)
+            + languages.count(scalars.strings, enough)
+        )
+
+    def _settled(self, number: int) -> Node:
+        raw = self._raw[number]
+        if not self._full[number]:
+            return Node()
+        scalars = raw.scalars
+        arrays = [self._array(shape) for shape in raw.arrays]
+        objects = [settle_object(shape, self.is_empty) for shape in raw.objects]
+        strings = None if languages.is_empty(scalars.strings) else scalars.strings
+        return Node(
+            scalars.null,
+            scalars.true,
+            scalars.false,
+            strings,
+            scalars.numbers,
+            tuple(dict.fromkeys(shape for shape in arrays if shape is not None)),
+            tuple(dict.fromkeys(shape for shape in objects if shape is not None)),
+        )
+
+    def _check_unique(self, number: int) -> None:
+        raw = self._raw[number]
+        for index, shape in enumerate(raw.arrays):
+            settled = self._array(shape) if shape.unique else None
+            if settled is None or not settled.unique:
+                continue
+            items = (*settled.prefix, *(() if settled.rest is None else (settled.rest,)))
+            if any(self.node(item).arrays or self.node(item).objects for item in items):
+                reason = "items that may be arrays or objects cannot be kept distinct"
+                self._report.unsupported(raw.unique or "", "uniqueItems", reason)
+                raw.arrays[index] = ArrayShape(
+                    shape.prefix, shape.rest, shape.minimum, shape.maximum, shape.contains
+                )
+                self._nodes.pop(number, None)
+
+
+def compile_graph(
+    schema: bool | Mapping[str, Any],  # noqa: FBT001 -- a schema
+    *,
+    on_unsupported: OnUnsupported = "raise",
+    format: Formats = "known",  # noqa: A002 -- the keyword's name
+    limits: SchemaLimits | None = None,
+) -> SchemaGraph:
+    """The graph of a JSON Schema: every member of its root is valid.
+
+    on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
+    format: whether formats that are known are enforced, must be known, or are annotations.
+    Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError, GrammarLimitError.
+    """
+    if not isinstance(schema, bool | Mapping):
+        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {schema!r}")
+    limits = SchemaLimits() if limits is None else limits
+    report = Report(on_unsupported, format, limits)
+    documents = Documents(schema, limits.nesting)
+    graph = SchemaGraph(documents, report)
+    graph.root = graph.enter(graph.locate(schema))
+    if graph.is_empty(graph.root):
+        if graph.restrictions:
+            remark = graph.restrictions[0]
+            raise GrammarUnsupportedError(remark.where, remark.keyword, remark.sentence)
+        raise GrammarUnsatisfiableError(graph.blame(), "no value at all is valid")
+    return graph

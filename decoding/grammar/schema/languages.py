@@ -1,0 +1,208 @@
+"""The algebra of sets of strings, and what it borrows from the regex engine.
+
+Conditions that are common stay in a form that is cheap to use: bounds on the length are one
+`Repeat`, and finitely many strings are `Words`, already filtered by every other condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from decoding.grammar.expressions import (
+    ANY_CHARACTER,
+    ANY_STRING,
+    NOTHING,
+    Both,
+    Characters,
+    Choice,
+    Expression,
+    Not,
+    Repeat,
+    Sequence,
+    Words,
+)
+
+_CACHED = 4096
+
+
+@lru_cache(_CACHED)
+def search(pattern: str) -> Expression:
+    """The strings in which an ECMA-262 pattern finds a match; raises the regex parser's errors."""
+    from decoding.grammar.regex import parse_search
+
+    return parse_search(pattern)
+
+
+@lru_cache(_CACHED)
+def known_format(name: str) -> Expression | None:
+    """The strings of a format, or `None` where the format is not known."""
+    from decoding.grammar.formats import format_expression
+
+    return format_expression(name)
+
+
+def holds(language: Expression, text: str) -> bool:
+    """Whether the string is in the language."""
+    if isinstance(language, Words):
+        return text in language.words
+    bounds = _bounds(language)
+    if bounds is not None:
+        low, high = bounds
+        return low <= len(text) and (high is None or len(text) <= high)
+    if isinstance(language, Not):
+        return not holds(language.body, text)
+    if isinstance(language, Both):
+        return all(holds(part, text) for part in language.parts)
+    return _accepts(language, text)
+
+
+def words(texts: Iterable[str]) -> Expression:
+    """These strings."""
+    distinct = tuple(sorted(set(texts)))
+    return Words(distinct) if distinct else NOTHING
+
+
+def lengths(minimum: int, maximum: int | None) -> Expression:
+    """The strings of so many code points."""
+    if maximum is not None and maximum < minimum:
+        return NOTHING
+    if minimum == 0 and maximum is None:
+        return ANY_STRING
+    return Repeat(ANY_CHARACTER, minimum, maximum)
+
+
+def both(left: Expression, right: Expression) -> Expression:
+    """The strings that are in both languages."""
+    if left in (ANY_STRING, right) or right == NOTHING:
+        return right
+    if right == ANY_STRING or left == NOTHING:
+        return left
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Words):
+            return words(text for text in one.words if holds(other, text))
+    parts = (*_parts(left), *_parts(right))
+    low = 0
+    high: int | None = None
+    rest: dict[Expression, None] = {}
+    for part in parts:
+        bounds = _bounds(part)
+        if bounds is None:
+            rest[part] = None
+        else:
+            low = max(low, bounds[0])
+            if bounds[1] is not None:
+                high = bounds[1] if high is None else min(high, bounds[1])
+    length = lengths(low, high)
+    if length == NOTHING or any(Not(part) in rest for part in rest):
+        return NOTHING
+    kept = (*rest, *(() if length == ANY_STRING else (length,)))
+    return kept[0] if len(kept) == 1 else Both(kept)
+
+
+def either(left: Expression, right: Expression) -> Expression:
+    """The strings that are in any of the two languages."""
+    if left in (NOTHING, right) or right == ANY_STRING:
+        return right
+    if right == NOTHING or left == ANY_STRING:
+        return left
+    if isinstance(left, Words) and isinstance(right, Words):
+        return words((*left.words, *right.words))
+    options = dict.fromkeys((*_options(left), *_options(right)))
+    if any(Not(option) in options for option in options):
+        return ANY_STRING
+    return Choice(tuple(options))
+
+
+def complement(language: Expression) -> Expression:
+    """The strings that are not in the language."""
+    if isinstance(language, Not):
+        return language.body
+    if language == NOTHING:
+        return ANY_STRING
+    bounds = _bounds(language)
+    if bounds is None:
+        return Not(language)
+    low, high = bounds
+    below = lengths(0, low - 1) if low else NOTHING
+    return below if high is None else either(below, lengths(high + 1, None))
+
+
+def is_empty(language: Expression) -> bool:
+    """Whether no string at all is in the language."""
+    known = _plainly_empty(language)
+    return _decided_empty(language) if known is None else known
+
+
+def count(language: Expression, enough: int) -> int:
+    """How many strings a language has; `enough` where it may have that many or more."""
+    if isinstance(language, Words):
+        return min(len(language.words), enough)
+    if isinstance(language, Choice) and all(isinstance(one, Words) for one in language.options):
+        return min(sum(count(one, enough) for one in language.options), enough)
+    return 0 if is_empty(language) else enough
+
+
+def _bounds(language: Expression) -> tuple[int, int | None] | None:
+    if isinstance(language, Repeat) and language.body == ANY_CHARACTER:
+        return language.minimum, language.maximum
+    return None
+
+
+def _parts(language: Expression) -> tuple[Expression, ...]:
+    return language.parts if isinstance(language, Both) else (language,)
+
+
+def _options(language: Expression) -> tuple[Expression, ...]:
+    return language.options if isinstance(language, Choice) else (language,)
+
+
+def _plainly_empty(language: Expression) -> bool | None:
+    """Emptiness of what holds neither `Both` nor `Not`; `None` where it takes an automaton."""
+    todo = [language]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, Both | Not):
+            return None
+        if isinstance(part, Characters) and not part.ranges:
+            break
+        if isinstance(part, Words) and not part.words:
+            break
+        if isinstance(part, Choice):
+            if not part.options:
+                break
+            todo.append(part.options[0])
+        if isinstance(part, Sequence):
+            todo.extend(part.parts)
+        elif isinstance(part, Repeat) and part.minimum:
+            todo.append(part.body)
+    else:
+        return False
+    if isinstance(language, Choice):
+        options = [_plainly_empty(option) for option in language.options]
+        if False in options:
+            return False
+        return True if None not in options else None
+    return True if language == NOTHING or isinstance(language, Words) else None
+
+
+@lru_cache(_CACHED)
+def _decided_empty(language: Expression) -> bool:
+    from decoding.grammar import dfa
+
+    return dfa.is_empty(language)
+
+
+@lru_cache(_CACHED * 4)
+def _accepts(language: Expression, text: str) -> bool:
+    from decoding.grammar import dfa
+
+    return dfa.accepts(language, text)
+
+
+def any_of(parts: Iterable[Expression]) -> Expression:
+    """The strings that are in any of these languages."""
+    result: Expression = NOTHING
+    for part in parts:
+        result = either(result, part)
+    return result

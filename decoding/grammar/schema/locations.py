@@ -1,0 +1,160 @@
+"""Places in a schema, by number, and sets of them: the conjunctions that nodes are made of."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from decoding.errors import GrammarSyntaxError, GrammarUnsatisfiableError
+from decoding.grammar.schema.dialects import UNDECLARED, escape
+from decoding.grammar.schema.documents import Documents, Scope
+
+Literal: TypeAlias = int  # twice the number of a location; one more: its negation
+Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal
+
+EVERYTHING: Conjunction = frozenset()
+NEVER: Literal = 1  # location 0 is the schema `true`
+NOTHING: Conjunction = frozenset((NEVER,))
+
+_REFERENCES = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
+_LOGIC = _REFERENCES | {
+    *("allOf", "anyOf", "oneOf", "not", "if", "dependentSchemas", "dependencies"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+}
+
+
+class Location:
+    """One schema of a document, reduced to the keywords that constrain.
+
+    logic: whether other schemas say something of the same value. kinds: see `scalars.kinds_of`, once
+    it has been asked.
+    """
+
+    __slots__ = ("denied", "kept", "keys", "kinds", "logic", "number", "pointer", "schema", "scope")
+
+    def __init__(
+        self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str
+    ) -> None:
+        self.number, self.schema, self.scope, self.pointer = number, schema, scope, pointer
+        self.keys = schema.keys()
+        self.kinds = -1
+        self.logic = not _LOGIC.isdisjoint(schema)
+        self.kept: Conjunction = frozenset((2 * number,))
+        self.denied: Conjunction = frozenset((2 * number + 1,))
+
+
+class Locations:
+    """All places met so far. Schemas of equal text, in equal surroundings, are one place."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
+        self.all = [Location(0, {}, documents.scope, "")]
+        self._plain = Scope(UNDECLARED)
+        self._by_text: dict[object, Conjunction] = {}
+        # The schema is kept beside its result, so that no other object gets its identity.
+        self._by_identity: dict[tuple[int, Scope], tuple[object, Conjunction]] = {}
+
+    def of(self, literal: Literal) -> Location:
+        """The location of a literal."""
+        return self.all[literal >> 1]
+
+    def child(self, location: Location, *path: str | int) -> Conjunction:
+        """The values of the schema at a path below a location's own."""
+        value: Any = location.schema
+        for token in path:
+            value = value[token]
+        known = self._by_identity.get((id(value), location.scope))
+        if known is not None:
+            return known[1]
+        tail = "/".join(escape(str(token)) for token in path)
+        return self.conjunction(value, location.scope, f"{location.pointer}/{tail}")
+
+    def conjunction(self, schema: object, scope: Scope, pointer: str) -> Conjunction:
+        """The values of a schema."""
+        if schema is True:
+            return EVERYTHING
+        if schema is False:
+            return NOTHING
+        if not isinstance(schema, Mapping):
+            raise GrammarSyntaxError(pointer, f"a schema, not {type(schema).__name__}")
+        key = (id(schema), scope)
+        known = self._by_identity.get(key)
+        if known is None:
+            known = schema, self._interned(schema, scope, pointer)
+            self._by_identity[key] = known
+        return known[1]
+
+    def constant(self, value: object, location: Location) -> Conjunction:
+        """The values that equal a constant of a location's schema."""
+        schema = {"const": value}
+        return self._interned(schema, self._plain, location.pointer)
+
+    def any_of(self, nodes: tuple[Conjunction, ...], location: Location) -> Conjunction:
+        """The values that fulfil any of these conjunctions, of one literal each."""
+        key = frozenset(nodes)
+        known = self._by_text.get(key)
+        if known is None:
+            schema: dict[str, Any] = {"anyOf": [{} for _ in nodes]}
+            for stand_in, node in zip(schema["anyOf"], nodes, strict=True):
+                self._by_identity[id(stand_in), location.scope] = stand_in, node
+            made = Location(len(self.all), schema, location.scope, location.pointer)
+            self.all.append(made)
+            known = self._by_text[key] = made.kept
+        return known
+
+    def target(self, location: Location, keyword: str) -> Conjunction:
+        """The values of the schema that a reference of the location leads to."""
+        return self._followed(location.schema, location.scope, location.pointer, keyword)
+
+    def _followed(
+        self, schema: Mapping[str, Any], scope: Scope, pointer: str, keyword: str
+    ) -> Conjunction:
+        where = f"{pointer}/{keyword}"
+        reference = schema[keyword]
+        if not isinstance(reference, str):
+            raise GrammarSyntaxError(where, "a reference is a string")
+        if keyword == "$recursiveRef":
+            target = self.documents.resolve_recursive(scope, where)
+        else:
+            target = self.documents.resolve(scope, reference, where)
+        return self.conjunction(target.schema, target.scope, target.pointer)
+
+    def _interned(self, schema: Mapping[str, Any], scope: Scope, pointer: str) -> Conjunction:
+        seen: set[int] = set()
+        while True:
+            scope = self.documents.enter(scope, schema)
+            dialect = scope.dialect
+            if dialect.ref_alone and "$ref" in schema:
+                schema = {"$ref": schema["$ref"]}
+            else:
+                keywords = dialect.keywords
+                schema = {key: value for key, value in schema.items() if key in keywords}
+            if not schema:
+                return EVERYTHING
+            if len(schema) > 1 or "$ref" not in schema:
+                break
+            where = f"{pointer}/$ref"
+            reference = schema["$ref"]
+            if not isinstance(reference, str):
+                raise GrammarSyntaxError(where, "a reference is a string")
+            target = self.documents.resolve(scope, reference, where)
+            if isinstance(target.schema, bool):
+                return EVERYTHING if target.schema else NOTHING
+            if not isinstance(target.schema, Mapping):
+                raise GrammarSyntaxError(where, f"{reference!r} leads to no schema")
+            if id(target.schema) in seen:
+                raise GrammarUnsatisfiableError(where, "the reference leads back to itself")
+            seen.add(id(target.schema))
+            schema, scope, pointer = target.schema, target.scope, target.pointer
+        try:
+            text: object = marshal.dumps(schema, 0)
+        except ValueError:  # a value that is no plain JSON, such as a Decimal
+            text = id(schema)
+        key = (text, scope.dialect, scope.key)
+        known = self._by_text.get(key)
+        if known is None:
+            location = Location(len(self.all), schema, scope, pointer)
+            self.all.append(location)
+            known = self._by_text[key] = location.kept
+        return known

@@ -1,0 +1,231 @@
+"""From drafts to shapes: several schemas' words on keys and items become one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import combinations
+
+from decoding.grammar.expressions import ANY_STRING, Expression
+from decoding.grammar.schema import languages
+from decoding.grammar.schema.drafts import (
+    ArrayDraft,
+    Group,
+    ObjectDraft,
+    Witness,
+    closed_at,
+    item_at,
+    value_at,
+)
+from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction
+from decoding.grammar.schema.report import Remark, Report
+from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
+
+_SUBSETS = 4  # declared keys whose presence is told apart one by one
+
+
+class Lowering:
+    """Makes shapes out of drafts.
+
+    number: the node of a conjunction. strings: the strings of a conjunction.
+    """
+
+    def __init__(
+        self,
+        number: Callable[[Conjunction], int],
+        strings: Callable[[Conjunction], Expression],
+        report: Report,
+    ) -> None:
+        self._number, self._strings, self._report = number, strings, report
+
+    def array(self, draft: ArrayDraft) -> ArrayShape | None:
+        """The shape of a draft; `None` where it has no member."""
+        draft = closed_at(draft)
+        number, maximum = self._number, draft.maximum
+        if maximum is not None and maximum < draft.minimum:
+            return None
+        prefix = draft.prefix if maximum is None else draft.prefix[:maximum]
+        contains = []
+        for counted in draft.contains:
+            contains.append(Contains(number(counted.node), counted.minimum, counted.maximum))
+            if counted.minimum:  # whether there can be such items is decided with all other nodes
+                for index in range(len(prefix) + 1):
+                    number(item_at(draft, index) | counted.node)
+        ended = maximum is not None and maximum <= len(prefix)
+        return ArrayShape(
+            tuple(number(node) for node in prefix),
+            None if ended else number(draft.rest),
+            draft.minimum,
+            maximum,
+            tuple(contains),
+            bool(draft.unique) and (maximum is None or maximum > 1),
+        )
+
+    def objects(self, draft: ObjectDraft) -> Iterator[ObjectShape]:
+        """The shapes of a draft."""
+        if not draft.witnesses:
+            yield self._object(draft)
+            return
+        for resolved in self._witnessed(draft):
+            yield self._object(resolved)
+
+    def _object(self, draft: ObjectDraft) -> ObjectShape:
+        number, required = self._number, draft.required
+        groups = draft.groups
+        dependent = _by_name(draft)
+        if len(groups) == 1 and not groups[0].patterns:
+            group = groups[0]
+            declared = dict(group.properties)
+        else:
+            declared = {name: value_at(draft, name) for each in groups for name in each.properties}
+        for name in (*sorted(required), *(name for pair in dependent for name in _both(pair))):
+            if name not in declared:
+                declared[name] = value_at(draft, name)
+        names: Expression | None = None
+        if draft.names:
+            names = self._strings(draft.names)
+            for name in declared:
+                if not languages.holds(names, name):
+                    declared[name] = NOTHING
+        patterns, additional, among = _undeclared(groups)
+        for language in among:
+            names = language if names is None else languages.both(names, language)
+        return ObjectShape(
+            tuple(
+                [Property(name, number(node), name in required) for name, node in declared.items()]
+            ),
+            tuple((language, number(node)) for language, node in patterns),
+            number(additional),
+            None if names == ANY_STRING else names,
+            dependent,
+            draft.minimum,
+            draft.maximum,
+        )
+
+    def _witnessed(self, draft: ObjectDraft) -> Iterator[ObjectDraft]:
+        """The drafts in which the first witness is a key that is known by name, or is counted."""
+        witness, rest = draft.witnesses[0], draft.witnesses[1:]
+        known = sorted(
+            {name for group in draft.groups for name in group.properties}
+            | draft.required
+            | witness.outside
+            | frozenset(self._finite(witness))
+        )
+        draft = replace(draft, witnesses=rest)
+        resolved = [
+            replace(
+                draft,
+                groups=(*draft.groups, Group({name: witness.value})) if witness.value else draft.groups,
+                required=draft.required | {name},
+            )
+            for name in known
+            if self._fits(witness, name)
+        ]
+        resolved += self._anonymous(draft, witness, known)
+        for one in resolved:
+            if one.witnesses:
+                yield from self._witnessed(one)
+            else:
+                yield one
+
+    def _anonymous(
+        self, draft: ObjectDraft, witness: Witness, known: list[str]
+    ) -> Iterator[ObjectDraft]:
+        """The drafts in which the witness is a key that nobody declares."""
+        if any(not group.patterns and group.additional == NOTHING for group in draft.groups):
+            return
+        if self._finite(witness):
+            return
+        counted = not witness.value and witness.within is None and not witness.avoided
+        if not counted or witness.not_names:
+            sentence = "objects are left out that break it by a key that is declared nowhere"
+            remark = Remark(witness.where, "patternProperties", sentence)
+            self._report.restrictions[remark] = None
+            return
+        allowed = [name for name in known if not value_at(draft, name) >= NOTHING]
+        if len(allowed) > _SUBSETS:
+            sentence = f"an undeclared key is asked for by {len(known) + 1} keys in all"
+            remark = Remark(witness.where, "additionalProperties", sentence)
+            self._report.restrictions[remark] = None
+            yield replace(draft, minimum=max(draft.minimum, len(allowed) + 1))
+            return
+        for size in range(len(allowed) + 1):
+            for present in combinations(allowed, size):
+                absent = [name for name in allowed if name not in present]
+                yield replace(
+                    draft,
+                    groups=(*draft.groups, Group(dict.fromkeys(absent, NOTHING))),
+                    required=draft.required | set(present),
+                    minimum=max(draft.minimum, size + 1),
+                )
+
+    def _finite(self, witness: Witness) -> tuple[str, ...]:
+        from decoding.grammar.expressions import Words
+
+        languages_of = [witness.within] if witness.within is not None else []
+        if witness.not_names:
+            languages_of.append(self._strings(witness.not_names))
+        for language in languages_of:
+            if isinstance(language, Words):
+                return language.words
+        return ()
+
+    def _fits(self, witness: Witness, name: str) -> bool:
+        if name in witness.outside or any(languages.holds(one, name) for one in witness.avoided):
+            return False
+        if witness.within is not None and not languages.holds(witness.within, name):
+            return False
+        return not witness.not_names or languages.holds(self._strings(witness.not_names), name)
+
+
+def _by_name(draft: ObjectDraft) -> tuple[tuple[str, frozenset[str]], ...]:
+    if not draft.dependent:
+        return ()
+    merged: dict[str, frozenset[str]] = {}
+    for name, others in draft.dependent:
+        merged[name] = merged.get(name, frozenset()) | (others - {name})
+    return tuple((name, others) for name, others in merged.items() if others)
+
+
+def _both(pair: tuple[str, frozenset[str]]) -> list[str]:
+    return [pair[0], *sorted(pair[1])]
+
+
+def _undeclared(
+    groups: tuple[Group, ...],
+) -> tuple[list[tuple[Expression, Conjunction]], Conjunction, list[Expression]]:
+    """What is said of undeclared keys: by pattern, otherwise, and which of them may occur."""
+    additional = EVERYTHING
+    patterned = []
+    for group in groups:
+        additional |= group.additional
+        if group.patterns:
+            patterned.append(group)
+        elif group.additional >= NOTHING:
+            return [], NOTHING, []
+    if not patterned:
+        return [], additional, []
+    patterns: dict[Expression, Conjunction] = {}
+    for group in patterned:
+        for language, node in group.patterns:
+            patterns[language] = patterns.get(language, EVERYTHING) | node
+    among: list[Expression] = []
+    extra: list[tuple[Expression, Conjunction]] = []
+    for group in groups:
+        if not group.additional:
+            continue
+        own = languages.any_of(language for language, _ in group.patterns)
+        if group.additional >= NOTHING:
+            among.append(own)
+            continue
+        others = [language for language in patterns if language not in dict(group.patterns)]
+        if others:
+            beyond = languages.both(languages.any_of(others), languages.complement(own))
+            extra.append((beyond, group.additional))
+    if not additional:
+        patterns = {language: node for language, node in patterns.items() if node}
+    for language, node in list(patterns.items()):
+        if node >= NOTHING:
+            among.append(languages.complement(language))
+            del patterns[language]
+    return [*patterns.items(), *extra], additional, among

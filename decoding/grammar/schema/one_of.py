@@ -1,0 +1,85 @@
+"""`oneOf`: exactly one branch, by proof that branches exclude each other or else by negation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from decoding.errors import GrammarUnsupportedError
+from decoding.grammar.schema.drafts import Draft, Found
+from decoding.grammar.schema.locations import Conjunction, Location
+from decoding.grammar.schema.report import Remark
+from decoding.grammar.schema.solver import Steps
+
+if TYPE_CHECKING:
+    from decoding.grammar.schema.logic import Logic
+
+_DEPTH = 3  # how deep below the branches a contradiction is looked for
+_PAIRS = 256  # pairs of drafts that are looked at for one pair of branches
+_MOST = 256  # drafts a branch may become by excluding the others
+
+
+def exactly_one(
+    logic: Logic[Draft], location: Location, branches: list[Conjunction], *, seen: bool
+) -> Steps[Found[Draft]]:
+    """The values of one branch that no other branch has."""
+    founds: list[Found[Draft]] = []
+    for branch in branches:
+        founds.append((yield from logic.of(branch, seen=seen)))  # noqa: PERF401 -- a generator's
+    live = [
+        index for index, found in enumerate(founds) if found.drafts or found.restrictions
+    ]
+    parts: list[Found[Draft]] = []
+    for index in live:
+        result = founds[index]
+        for other in live:
+            if other == index or not result.drafts:
+                continue
+            disjoint = yield from _exclude_each_other(logic, result, founds[other])
+            if not disjoint:
+                where = f"{location.pointer}/oneOf"
+                result = yield from _without(logic, result, branches[other], where, (index, other))
+        parts.append(result)
+    union = logic.union(*parts) if parts else logic.kind.nothing
+    lost = [remark for part in parts for remark in part.restrictions]
+    if not union.drafts and lost:
+        logic.report.unsupported(location.pointer, "oneOf", lost[0].sentence)
+        return logic.kind.everything
+    return union
+
+
+def _exclude_each_other(
+    logic: Logic[Draft], one: Found[Draft], other: Found[Draft]
+) -> Steps[bool]:
+    """Whether surely no value of the first is one of the other's schema."""
+    if other.restrictions or len(one.drafts) * len(other.drafts) > _PAIRS:
+        return False
+    for left in one.drafts:
+        for right in other.drafts:
+            merged = logic.kind.merge(left, right)
+            if merged is not None and not (yield from logic.kind.impossible(merged, _DEPTH)):
+                return False
+    return True
+
+
+def _without(
+    logic: Logic[Draft],
+    found: Found[Draft],
+    other: Conjunction,
+    where: str,
+    numbers: tuple[int, int],
+) -> Steps[Found[Draft]]:
+    """The values of one branch that are outside of another."""
+    from decoding.grammar.schema.objects import negated
+
+    index, excluded = numbers
+    try:
+        outside = yield from logic.of(negated(other))
+    except GrammarUnsupportedError as problem:
+        sentence = f"branch {index} is left out: it may meet branch {excluded} ({problem})"
+        return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
+    if len(found.drafts) * len(outside.drafts) > _MOST:
+        kept = max(1, _MOST // len(found.drafts))
+        sentence = f"branch {index} avoids branch {excluded} in {kept} ways only"
+        remark = Remark(where, "oneOf", sentence)
+        outside = Found(outside.drafts[:kept], (*outside.restrictions, remark))
+    return (yield from logic.product(found, outside, where))

@@ -1,0 +1,259 @@
+"""Nulls, booleans, strings and numbers: what a schema says of them is decided exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from math import isfinite
+from typing import Any
+
+from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.grammar import number_sets
+from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
+from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
+from decoding.grammar.numbers import ANY_INTEGER, NumberRange
+from decoding.grammar.schema import languages
+from decoding.grammar.schema.dialects import escape
+from decoding.grammar.schema.locations import Location
+from decoding.grammar.schema.report import Remark, Report
+
+NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))
+EVERY_KIND = 63
+_KINDS = {
+    "null": NULL,
+    "boolean": BOOLEAN,
+    "string": STRING,
+    "number": NUMBER,
+    "integer": NUMBER,
+    "array": ARRAY,
+    "object": OBJECT,
+}
+_NUMERIC = frozenset(
+    ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+)
+_TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """A set of scalars, by their kind."""
+
+    null: bool
+    true: bool
+    false: bool
+    strings: Expression
+    numbers: NumberSet
+
+
+ALL_SCALARS = Scalars(null=True, true=True, false=True, strings=ANY_STRING, numbers=ALL_NUMBERS)
+NO_SCALARS = Scalars(null=False, true=False, false=False, strings=NOTHING, numbers=NO_NUMBERS)
+
+
+def meet(left: Scalars, right: Scalars) -> Scalars:
+    """The scalars in both sets."""
+    if left is ALL_SCALARS or right is NO_SCALARS:
+        return right
+    if right is ALL_SCALARS or left is NO_SCALARS or left is right:
+        return left
+    return Scalars(
+        left.null and right.null,
+        left.true and right.true,
+        left.false and right.false,
+        languages.both(left.strings, right.strings),
+        number_sets.intersection(left.numbers, right.numbers),
+    )
+
+
+def join(left: Scalars, right: Scalars) -> Scalars:
+    """The scalars in any of the two sets."""
+    if left is NO_SCALARS or right is ALL_SCALARS or left is right:
+        return right
+    if right is NO_SCALARS or left is ALL_SCALARS:
+        return left
+    return Scalars(
+        left.null or right.null,
+        left.true or right.true,
+        left.false or right.false,
+        languages.either(left.strings, right.strings),
+        number_sets.union(left.numbers, right.numbers),
+    )
+
+
+def invert(scalars: Scalars) -> Scalars:
+    """The scalars outside of the set."""
+    if scalars is ALL_SCALARS:
+        return NO_SCALARS
+    if scalars is NO_SCALARS:
+        return ALL_SCALARS
+    return Scalars(
+        not scalars.null,
+        not scalars.true,
+        not scalars.false,
+        languages.complement(scalars.strings),
+        number_sets.complement(scalars.numbers),
+    )
+
+
+def are_empty(scalars: Scalars) -> bool:
+    """Whether the set has no member."""
+    return scalars is NO_SCALARS or (
+        not (scalars.null or scalars.true or scalars.false or scalars.numbers)
+        and languages.is_empty(scalars.strings)
+    )
+
+
+def kinds_of(location: Location) -> int:
+    """The kinds of values, as a sum, that `type` leaves to a location."""
+    if location.kinds >= 0:
+        return location.kinds
+    declared = location.schema.get("type")
+    kinds = EVERY_KIND if declared is None else 0
+    names = [declared] if isinstance(declared, str) else declared or ()
+    for name in names:
+        if not isinstance(name, str) or name not in _KINDS:
+            raise GrammarSyntaxError(f"{location.pointer}/type", f"{name!r} is no type")
+        kinds |= _KINDS[name]
+    location.kinds = kinds
+    return kinds
+
+
+def plain_scalars(location: Location, report: Report) -> Scalars:
+    """What the keywords of a location, other than logic, leave of all scalars."""
+    schema = location.schema
+    result = _of_types(location)
+    for keyword in ("enum", "const"):
+        if keyword in schema:
+            values = schema[keyword] if keyword == "enum" else [schema[keyword]]
+            if not isinstance(values, list):
+                raise GrammarSyntaxError(f"{location.pointer}/enum", "a list of values")
+            result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
+    if result.numbers and not _NUMERIC.isdisjoint(location.keys):
+        numbers = number_sets.intersection(result.numbers, _numbers(location))
+        result = Scalars(result.null, result.true, result.false, result.strings, numbers)
+    if result.strings != NOTHING and not _TEXTUAL.isdisjoint(location.keys):
+        strings = languages.both(result.strings, _strings(location, report))
+        result = Scalars(result.null, result.true, result.false, strings, result.numbers)
+    return result
+
+
+_BY_TYPE = {
+    "null": Scalars(True, False, False, NOTHING, NO_NUMBERS),  # noqa: FBT003
+    "boolean": Scalars(False, True, True, NOTHING, NO_NUMBERS),  # noqa: FBT003
+    "string": Scalars(False, False, False, ANY_STRING, NO_NUMBERS),  # noqa: FBT003
+    "number": Scalars(False, False, False, NOTHING, ALL_NUMBERS),  # noqa: FBT003
+    "integer": Scalars(False, False, False, NOTHING, (ANY_INTEGER,)),  # noqa: FBT003
+    "array": NO_SCALARS,
+    "object": NO_SCALARS,
+}
+
+
+def _of_types(location: Location) -> Scalars:
+    declared = location.schema.get("type")
+    if declared is None:
+        return ALL_SCALARS
+    kinds_of(location)  # checks them
+    if isinstance(declared, str):
+        return _BY_TYPE[declared]
+    result = NO_SCALARS
+    for name in declared:
+        result = join(result, _BY_TYPE[name])
+    return result
+
+
+def of_values(values: list[Any], where: str) -> Scalars:
+    """The scalars among some values."""
+    points = [exact(value, where) for value in values if is_number(value)]
+    return Scalars(
+        null=None in values,
+        true=any(value is True for value in values),
+        false=any(value is False for value in values),
+        strings=languages.words(value for value in values if isinstance(value, str)),
+        numbers=number_sets.union(tuple(number_sets.exactly(point) for point in points)),
+    )
+
+
+def is_number(value: object) -> bool:
+    """Whether a JSON value is a number; truth values are none."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def exact(value: Any, where: str) -> Fraction:  # noqa: ANN401 -- any JSON value
+    """The number that a schema's text means: 0.1 is a tenth."""
+    if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
+        raise GrammarSyntaxError(where, f"a number, not {value!r}")
+    return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
+
+
+def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
+    """The value of a keyword that is a count."""
+    value = schema[keyword]
+    if is_number(value) and value >= 0 and value == int(value):
+        return int(value)
+    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a whole number from 0, not {value!r}")
+
+
+def _numbers(location: Location) -> NumberSet:
+    schema, pointer = location.schema, location.pointer
+    numbers = ALL_NUMBERS
+    for keyword in _NUMERIC & location.keys:
+        where = f"{pointer}/{keyword}"
+        if isinstance(schema[keyword], bool) and keyword.startswith("exclusive"):
+            continue  # draft 4: a property of the bound beside it
+        value = exact(schema[keyword], where)
+        if keyword == "multipleOf":
+            if value <= 0:
+                raise GrammarSyntaxError(where, f"a number above 0, not {value}")
+            part = NumberRange(step=value)
+        elif keyword in ("minimum", "exclusiveMinimum"):
+            is_open = keyword != "minimum" or schema.get("exclusiveMinimum") is True
+            part = NumberRange(low=value, low_open=is_open)
+        else:
+            is_open = keyword != "maximum" or schema.get("exclusiveMaximum") is True
+            part = NumberRange(high=value, high_open=is_open)
+        numbers = number_sets.intersection(numbers, number_sets.normal(part))
+    return numbers
+
+
+def _strings(location: Location, report: Report) -> Expression:
+    schema, pointer = location.schema, location.pointer
+    low = whole(schema, "minLength", pointer) if "minLength" in schema else 0
+    high = whole(schema, "maxLength", pointer) if "maxLength" in schema else None
+    strings = languages.lengths(low, high)
+    if "format" in schema:
+        strings = languages.both(strings, _format(location, report))
+    if "pattern" in schema:
+        language = pattern(schema["pattern"], pointer, "pattern", report)
+        if language is not None:
+            strings = languages.both(strings, language)
+    return strings
+
+
+def pattern(text: object, pointer: str, keyword: str, report: Report) -> Expression | None:
+    """The strings in which a pattern finds a match; `None` where it is dropped."""
+    where = f"{pointer}/{keyword}"
+    if not isinstance(text, str):
+        raise GrammarSyntaxError(where, f"a pattern, not {text!r}")
+    try:
+        return languages.search(text)
+    except GrammarUnsupportedError as problem:
+        report.unsupported(pointer, keyword, f"{text!r}: {problem}")
+    except GrammarError as problem:
+        raise GrammarSyntaxError(where, f"{text!r}: {problem}") from problem
+    return None
+
+
+def _format(location: Location, report: Report) -> Expression:
+    name, pointer = location.schema["format"], location.pointer
+    if report.formats == "annotation" or not isinstance(name, str):
+        return ANY_STRING
+    language = languages.known_format(name)
+    if language is not None:
+        return language
+    if report.formats == "strict":
+        report.unsupported(pointer, "format", f"{name!r} is not known")
+    else:
+        sentence = f"format {name!r} is not known; any string has it"
+        report.notes[Remark(f"{pointer}/{escape('format')}", "format", sentence)] = None
+    return ANY_STRING
