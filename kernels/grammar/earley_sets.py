@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.jit import entry, inner
 
@@ -20,17 +18,22 @@ def mixed(value: int, more: int) -> int:
 
 
 @inner
-def sorted_distinct(keys: Any, begin: int, end: int) -> int:
-    """Sort `keys[begin:end]` and drop what is there twice; returns the new end."""
-    if end - begin > 24:
-        keys[begin:end].sort()
-    else:
-        for index in range(begin + 1, end):
+def sorted_distinct(keys: at.Int64s, begin: int, end: int) -> int:
+    """Sort `keys[begin:end]` and drop what is there twice; returns the new end.
+
+    By insertion over ever smaller gaps, as D. Shell 1959. Lists are short, and compiled code without an allocator cannot sort a slice.
+    """
+    gap = 1
+    while gap < (end - begin) // 4:
+        gap = gap * 9 // 4 + 1
+    while gap > 0:
+        for index in range(begin + gap, end):
             key, place = keys[index], index
-            while place > begin and keys[place - 1] > key:
-                keys[place] = keys[place - 1]
-                place -= 1
+            while place - gap >= begin and keys[place - gap] > key:
+                keys[place] = keys[place - gap]
+                place -= gap
             keys[place] = key
+        gap = gap * 4 // 9
     kept = begin
     for index in range(begin, end):
         if index == begin or keys[index] != keys[kept - 1]:
@@ -40,7 +43,7 @@ def sorted_distinct(keys: Any, begin: int, end: int) -> int:
 
 
 @inner
-def intern_state(arena: Any, keys: Any, count: int, accepting: int) -> int:
+def intern_state(arena: at.Arena, keys: at.Int64s, count: int, accepting: int) -> int:
     """The state with these configurations, sorted and distinct; makes it if there is none."""
     value = int(accepting)
     for index in range(count):
@@ -78,7 +81,7 @@ def intern_state(arena: Any, keys: Any, count: int, accepting: int) -> int:
 
 
 @inner
-def intern_group(network: Any, arena: Any, group: int) -> int:
+def intern_group(network: at.Network, arena: at.Arena, group: int) -> int:
     """The first node of a group of rules called by `gathered`, split by `bounds`; or `FULL`.
 
     There a node of this very group is `used[NODES]` + its place; every other node is older.
@@ -125,7 +128,9 @@ def intern_group(network: Any, arena: Any, group: int) -> int:
 
 
 @inner
-def _same(arena: Any, lists: Any, bounds: Any, first: int, size: int, new: int) -> bool:
+def _same(
+    arena: at.Arena, lists: at.Int64s, bounds: at.Int64s, first: int, size: int, new: int
+) -> bool:
     """Whether the lists are those of an older group, where own nodes stand for own nodes."""
     for place in range(size):
         begin, end = bounds[place], bounds[place + 1]
@@ -144,7 +149,7 @@ def _same(arena: Any, lists: Any, bounds: Any, first: int, size: int, new: int) 
 
 
 @inner
-def _older_alike(network: Any, arena: Any, group: int, size: int, new: int) -> int:
+def _older_alike(network: at.Network, arena: at.Arena, group: int, size: int, new: int) -> int:
     """An older group among the callers which this one would equal if it were it; else −1.
 
     Then both have the same ways on: each step back from one is a step back from the other. Without
@@ -169,7 +174,7 @@ def _older_alike(network: Any, arena: Any, group: int, size: int, new: int) -> i
 
 
 @inner
-def _equals_if_merged(arena: Any, first: int, size: int, new: int) -> bool:
+def _equals_if_merged(arena: at.Arena, first: int, size: int, new: int) -> bool:
     """Whether the new lists are the older group's once every new node is the older one."""
     for place in range(size):
         begin, end = arena.bounds[place], arena.bounds[place + 1]
@@ -190,7 +195,7 @@ def _equals_if_merged(arena: Any, first: int, size: int, new: int) -> bool:
 
 
 @entry
-def rehash(network: Any, arena: Any) -> None:
+def rehash(network: at.Network, arena: at.Arena) -> None:
     """Enter into the empty hash tables of an arena all that it holds."""
     slots = arena.node_table.size - 1
     for node in range(1, arena.used[at.NODES]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import intern_group, intern_state, sorted_distinct
 from decoding.kernels.grammar.jit import entry, inner
@@ -17,8 +15,8 @@ COMPLETED = 4
 NOTES = 5
 
 
-@entry
-def fill(network: Any, arena: Any, notes: Any, state: int, column: int) -> int:
+@inner
+def filled(network: at.Network, arena: at.Arena, notes: at.Int64s, state: int, column: int) -> int:
     """The state after one symbol; enters it for all columns that no configuration tells apart.
 
     Returns it, `DEAD`, or a code below `UNKNOWN`.
@@ -48,7 +46,13 @@ def fill(network: Any, arena: Any, notes: Any, state: int, column: int) -> int:
 
 
 @entry
-def begin(network: Any, arena: Any, notes: Any) -> int:
+def fill(network: at.Network, arena: at.Arena, notes: at.Int64s, state: int, column: int) -> int:
+    """As `filled`, for callers in Python."""
+    return filled(network, arena, notes, state, column)
+
+
+@entry
+def begin(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     """The state before a text, or a code below `UNKNOWN`."""
     begin_step(arena, notes)
     add_item(arena, notes, at.TOP << at.SHIFT | at.ROOT)
@@ -56,7 +60,7 @@ def begin(network: Any, arena: Any, notes: Any) -> int:
 
 
 @inner
-def begin_step(arena: Any, notes: Any) -> None:
+def begin_step(arena: at.Arena, notes: at.Int64s) -> None:
     """Forget the last step's notes."""
     arena.used[at.GENERATION] += 1
     for index in range(NOTES):
@@ -64,7 +68,7 @@ def begin_step(arena: Any, notes: Any) -> None:
 
 
 @inner
-def add_item(arena: Any, notes: Any, key: int) -> None:
+def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
     """Note a configuration, once."""
     places = arena.item_table.size - 1
     place = ((key >> at.SHIFT) * 7_919 + (key & at.NODE_MASK)) & places
@@ -83,7 +87,7 @@ def add_item(arena: Any, notes: Any, key: int) -> None:
 
 
 @inner
-def add_pair(arena: Any, notes: Any, rule: int, key: int) -> None:
+def add_pair(arena: at.Arena, notes: at.Int64s, rule: int, key: int) -> None:
     """Note a caller of a rule."""
     if notes[PAIRS] < at.MAX_WORK:
         pair = notes[PAIRS]
@@ -94,7 +98,7 @@ def add_pair(arena: Any, notes: Any, rule: int, key: int) -> None:
 
 
 @inner
-def predict(network: Any, arena: Any, notes: Any, rule: int) -> None:
+def predict(network: at.Network, arena: at.Arena, notes: at.Int64s, rule: int) -> None:
     """Note that a rule is called here; groups are queued in their order, each once."""
     generation = arena.used[at.GENERATION]
     if arena.head_stamp[rule] != generation:
@@ -118,7 +122,7 @@ def predict(network: Any, arena: Any, notes: Any, rule: int) -> None:
 
 
 @inner
-def call(network: Any, arena: Any, notes: Any, edge: int, node: int) -> None:
+def call(network: at.Network, arena: at.Arena, notes: at.Int64s, edge: int, node: int) -> None:
     """Note what an edge calls, for the node in which it lies."""
     rule, back = network.call_rule[edge], network.call_return[edge]
     predict(network, arena, notes, rule)
@@ -130,7 +134,7 @@ def call(network: Any, arena: Any, notes: Any, edge: int, node: int) -> None:
 
 
 @inner
-def closed(network: Any, arena: Any, notes: Any) -> int:
+def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
     index = 0
     while index < notes[ITEMS]:
@@ -179,7 +183,7 @@ def closed(network: Any, arena: Any, notes: Any) -> int:
 
 
 @inner
-def _called(network: Any, arena: Any, notes: Any, group: int) -> int:
+def _called(network: at.Network, arena: at.Arena, notes: at.Int64s, group: int) -> int:
     """The first node of a group that is called here; notes what its rules begin by calling."""
     begin, end = network.group_at[group], network.group_at[group + 1]
     new = arena.used[at.NODES]
@@ -215,7 +219,7 @@ def _called(network: Any, arena: Any, notes: Any, group: int) -> int:
 
 
 @inner
-def _gather(arena: Any, rule: int, total: int) -> int:
+def _gather(arena: at.Arena, rule: int, total: int) -> int:
     """Append the callers of a rule; returns how many there are now, −1 if there is no room."""
     pair = arena.head[rule]
     while pair >= 0:
@@ -228,7 +232,7 @@ def _gather(arena: Any, rule: int, total: int) -> int:
 
 
 @entry
-def joined(arena: Any, state: int, other: int) -> int:
+def joined(arena: at.Arena, state: int, other: int) -> int:
     """The state with the configurations of both, or a code below `UNKNOWN`."""
     count = 0
     for source in (state, other):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.kernels.grammar import earley_arrays as at
-from decoding.kernels.grammar.earley_step import fill
+from decoding.kernels.grammar.earley_step import filled
 from decoding.kernels.grammar.jit import entry
 
 BYTE_BITS = 8
@@ -20,7 +19,14 @@ SIZE_AT = TOKEN_AT + TOKEN_BITS
 
 @entry
 def walk(
-    network: Any, arena: Any, notes: Any, stack: Any, trie: Any, twins: Any, state: int, mask: Any
+    network: at.Network,
+    arena: at.Arena,
+    notes: at.Int64s,
+    stack: NDArray[np.int32],
+    trie: NDArray[np.uint64],
+    twins: NDArray[np.int32],
+    state: int,
+    mask: NDArray[np.uint32],
 ) -> int:
     """Set the bits of all tokens that a text in this state may go on with.
 
@@ -46,7 +52,7 @@ def walk(
             if fills == at.MAX_FILLS:
                 return at.TOO_MANY_FILLS
             fills += 1
-            target = fill(network, arena, notes, origin, column)
+            target = filled(network, arena, notes, origin, column)
             if target < at.UNKNOWN:
                 return target
         if target < 0:

@@ -34,7 +34,8 @@ _WORDS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CHARACTER = re.compile(
-    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([nrt\\\"\[\]]))|([^\\])", re.DOTALL
+    r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([nrt\\\"\[\]]))|([^\\])",
+    re.DOTALL,
 )
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 

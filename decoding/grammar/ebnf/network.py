@@ -26,6 +26,7 @@ from decoding.grammar.ebnf.rules import (
     Symbol,
     Terminal,
     TokenReference,
+    called_by,
 )
 from decoding.grammar.expressions import Expression
 from decoding.kernels.grammar.earley_arrays import Network
@@ -55,7 +56,7 @@ def compile_rules(grammar: Rules) -> Compiled:
     work.nullable = nullable_rules(
         grammar, lambda terminal: work.terminal(terminal.expression).automaton.nullable
     )
-    order, work.kept = back_edges([_called(rule) for rule in grammar.rules], grammar.start)
+    order, work.kept = back_edges([called_by(rule) for rule in grammar.rules], grammar.start)
     work.kept.add(grammar.start)
     uses = _uses(grammar)
     for number in order:
@@ -69,11 +70,6 @@ def compile_rules(grammar: Rules) -> Compiled:
         {number: work.made[number] for number in rules}, grammar.start, _BYTES + len(work.marks)
     )
     return Compiled(network, tuple(work.marks))
-
-
-def _called(rule: Rule) -> list[int]:
-    items = (item for alternative in rule.alternatives for item in alternative)
-    return [item.symbol.rule for item in items if isinstance(item.symbol, Call)]
 
 
 def _uses(grammar: Rules) -> Counter[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from decoding.errors import (
@@ -86,10 +85,6 @@ class Collector:
         self._called_at.setdefault(self._numbers[name], where)
         return Call(self._numbers[name])
 
-    def is_defined(self, name: str) -> bool:
-        """Whether the definition of a name has been read."""
-        return self._numbers.get(name) in self._rules
-
     def define(self, name: str, alternatives: tuple[Alternative, ...], where: str) -> None:
         """A rule.
 
@@ -152,12 +147,6 @@ class Collector:
                     self._called_at[number], f"rule {name} is not defined"
                 )
         return Rules(tuple(self._rules[number] for number in range(self._count)), first)
-
-    def named(self) -> Iterator[tuple[str, Rule]]:
-        """The rules that have names."""
-        for name, number in self._numbers.items():
-            if number in self._rules:
-                yield name, self._rules[number]
 
     def _fresh(self) -> int:
         self._count += 1

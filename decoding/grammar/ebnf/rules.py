@@ -76,3 +76,9 @@ class Rules:
 
     rules: tuple[Rule, ...]
     start: int
+
+
+def called_by(rule: Rule) -> list[int]:
+    """The rules that a rule calls, as often as it names them."""
+    items = (item for alternative in rule.alternatives for item in alternative)
+    return [item.symbol.rule for item in items if isinstance(item.symbol, Call)]

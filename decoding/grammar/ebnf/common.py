@@ -1,0 +1,38 @@
+r"""The terminals that `%import common.NAME` brings, as regular expressions.
+
+They are those of Lark's `common` library. Where its definition relies on a lexer that stops at the
+first match, as in comments and quoted strings, the expression says so itself.
+"""
+
+from __future__ import annotations
+
+_INT = r"[0-9]+"
+_DECIMAL = r"(?:[0-9]+\.[0-9]*|\.[0-9]+)"
+_FLOAT = rf"(?:{_INT}[eE][+-]?{_INT}|{_DECIMAL}(?:[eE][+-]?{_INT})?)"
+
+COMMON_TERMINALS = {
+    "DIGIT": r"[0-9]",
+    "HEXDIGIT": r"[0-9A-Fa-f]",
+    "INT": _INT,
+    "SIGNED_INT": rf"[+-]?{_INT}",
+    "DECIMAL": _DECIMAL,
+    "FLOAT": _FLOAT,
+    "SIGNED_FLOAT": rf"[+-]?{_FLOAT}",
+    "NUMBER": rf"(?:{_FLOAT}|{_INT})",
+    "SIGNED_NUMBER": rf"[+-]?(?:{_FLOAT}|{_INT})",
+    "ESCAPED_STRING": r'"(?:[^"\\\n]|\\[^\n])*"',
+    "LCASE_LETTER": r"[a-z]",
+    "UCASE_LETTER": r"[A-Z]",
+    "LETTER": r"[A-Za-z]",
+    "WORD": r"[A-Za-z]+",
+    "CNAME": r"[A-Za-z_][A-Za-z_0-9]*",
+    "WS_INLINE": r"[ \t]+",
+    "WS": r"[ \t\f\r\n]+",
+    "CR": r"\r",
+    "LF": r"\n",
+    "NEWLINE": r"(?:\r?\n)+",
+    "SH_COMMENT": r"#[^\n]*",
+    "CPP_COMMENT": r"//[^\n]*",
+    "C_COMMENT": r"/\*(?:[^*]|\*+[^*/])*\*+/",
+    "SQL_COMMENT": r"--[^\n]*",
+}
