@@ -21,7 +21,8 @@ def mixed(value: int, more: int) -> int:
 def sorted_distinct(keys: at.Int64s, begin: int, end: int) -> int:
     """Sort `keys[begin:end]` and drop what is there twice; returns the new end.
 
-    By insertion over ever smaller gaps, as D. Shell 1959. Lists are short, and compiled code without an allocator cannot sort a slice.
+    By insertion over ever smaller gaps, as D. Shell 1959: lists are short, and code compiled
+    without an allocator cannot sort a slice.
     """
     gap = 1
     while gap < (end - begin) // 4:

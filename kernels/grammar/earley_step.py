@@ -78,7 +78,7 @@ def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
             return
         place = (place + 1) & places
     if notes[ITEMS] == at.MAX_ITEMS:
-        notes[PAIRS] = at.MAX_WORK  # `closed` stops at this
+        notes[PAIRS] = at.MAX_WORK  # which stops the step
         return
     arena.item_stamp[place] = generation
     arena.item_table[place] = key
@@ -136,8 +136,48 @@ def call(network: at.Network, arena: at.Arena, notes: at.Int64s, edge: int, node
 @inner
 def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
+    complete(network, arena, notes)
+    if notes[PAIRS] >= at.MAX_WORK or notes[COMPLETED] >= at.MAX_WORK:
+        return at.TOO_MUCH_WORK
+    # What cannot read a symbol has done its work.
+    count = 0
+    for place in range(notes[ITEMS]):
+        key = arena.items[place]
+        if _reads(network, key >> at.SHIFT):
+            arena.items[count] = key
+            count += 1
+    queued = 0
+    while queued < notes[GROUPS]:
+        group = arena.queue[queued]
+        first = _called(network, arena, notes, group)
+        if first < 0:
+            return first
+        begin = network.group_at[group]
+        for place in range(network.group_at[group + 1] - begin):
+            state = network.entry[network.group_rules[begin + place]]
+            if _reads(network, state):
+                if count >= at.MAX_CONFIGURATIONS:
+                    return at.TOO_MANY_CONFIGURATIONS
+                arena.items[count] = state << at.SHIFT | (first + place)
+                count += 1
+        queued += 1
+    if count > at.MAX_CONFIGURATIONS:
+        return at.TOO_MANY_CONFIGURATIONS
+    count = sorted_distinct(arena.items, 0, count)
+    return intern_state(arena, arena.items, count, notes[ACCEPTING])
+
+
+@inner
+def _reads(network: at.Network, state: int) -> bool:
+    """Whether a network state has an edge."""
+    return bool(network.move_at[state] < network.move_at[state + 1])
+
+
+@inner
+def complete(network: at.Network, arena: at.Arena, notes: at.Int64s) -> None:
+    """Add the callers of rules that may end, and note what all items call."""
     index = 0
-    while index < notes[ITEMS]:
+    while index < notes[ITEMS] and notes[PAIRS] < at.MAX_WORK and notes[COMPLETED] < at.MAX_WORK:
         key = arena.items[index]
         state, node = key >> at.SHIFT, key & at.NODE_MASK
         if network.final[state]:
@@ -148,38 +188,7 @@ def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
             notes[COMPLETED] += arena.node_at[node + 1] - arena.node_at[node]
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             call(network, arena, notes, edge, node)
-        if notes[PAIRS] >= at.MAX_WORK or notes[COMPLETED] >= at.MAX_WORK:
-            return at.TOO_MUCH_WORK
         index += 1
-    # What cannot read a symbol has done its work.
-    count = 0
-    for place in range(notes[ITEMS]):
-        key = arena.items[place]
-        state = key >> at.SHIFT
-        if network.move_at[state] < network.move_at[state + 1]:
-            arena.items[count] = key
-            count += 1
-    queued = 0
-    while queued < notes[GROUPS]:
-        group = arena.queue[queued]
-        first = _called(network, arena, notes, group)
-        if notes[PAIRS] >= at.MAX_WORK:
-            return at.TOO_MUCH_WORK
-        if first < 0:
-            return first
-        begin = network.group_at[group]
-        for place in range(network.group_at[group + 1] - begin):
-            state = network.entry[network.group_rules[begin + place]]
-            if network.move_at[state] < network.move_at[state + 1]:
-                if count >= at.MAX_CONFIGURATIONS:
-                    return at.TOO_MANY_CONFIGURATIONS
-                arena.items[count] = state << at.SHIFT | (first + place)
-                count += 1
-        queued += 1
-    if count > at.MAX_CONFIGURATIONS:
-        return at.TOO_MANY_CONFIGURATIONS
-    count = sorted_distinct(arena.items, 0, count)
-    return intern_state(arena, arena.items, count, notes[ACCEPTING])
 
 
 @inner
@@ -193,20 +202,8 @@ def _called(network: at.Network, arena: at.Arena, notes: at.Int64s, group: int) 
             rule, back = network.call_rule[edge], network.call_return[edge]
             if network.group_of[rule] == group and back >= 0:
                 add_pair(arena, notes, rule, back << at.SHIFT | (new + place))
-    total = 0
-    arena.bounds[0] = 0
-    for place in range(end - begin):
-        rule = network.group_rules[begin + place]
-        start = total
-        total = _gather(arena, rule, total)
-        for heir in range(network.heir_at[rule], network.heir_at[rule + 1]):
-            if total >= 0:
-                total = _gather(arena, network.heir_of[heir], total)
-        if total < 0:
-            notes[PAIRS] = at.MAX_WORK
-            return at.TOO_MUCH_WORK
-        total = sorted_distinct(arena.gathered, start, total)
-        arena.bounds[place + 1] = total
+    if notes[PAIRS] >= at.MAX_WORK or not _collect(network, arena, group):
+        return at.TOO_MUCH_WORK
     first = intern_group(network, arena, group)
     if first < 0:
         return first
@@ -216,6 +213,26 @@ def _called(network: at.Network, arena: at.Arena, notes: at.Int64s, group: int) 
             if network.group_of[network.call_rule[edge]] != group:
                 call(network, arena, notes, edge, first + place)
     return first
+
+
+@inner
+def _collect(network: at.Network, arena: at.Arena, group: int) -> bool:
+    """Write the callers of a group's rules to `gathered` and `bounds`; False: no room for them."""
+    total = 0
+    begin = network.group_at[group]
+    arena.bounds[0] = 0
+    for place in range(network.group_at[group + 1] - begin):
+        rule = network.group_rules[begin + place]
+        start = total
+        total = _gather(arena, rule, total)
+        for heir in range(network.heir_at[rule], network.heir_at[rule + 1]):
+            if total >= 0:
+                total = _gather(arena, network.heir_of[heir], total)
+        if total < 0:
+            return False
+        total = sorted_distinct(arena.gathered, start, total)
+        arena.bounds[place + 1] = total
+    return True
 
 
 @inner

@@ -21,6 +21,8 @@ DEPTH = 6
 
 Grammar = dict[str, list[list[str]]]
 """By rule, its alternatives: rules by their names, characters as themselves."""
+Place = tuple[str, int, int, int]
+"""A rule, one of its alternatives, how much of it is read, and where it began."""
 
 KNOWN: dict[str, Grammar] = {
     "left": {"s": [["s", "a"], ["b"]]},
@@ -91,11 +93,10 @@ def truncated(grammar: Grammar, start: str = "s") -> Truncated:
 
 def recognises(grammar: Grammar, text: str, start: str = "s") -> bool:
     """J. Earley 1970, items (rule, alternative, dot, origin), run to a fixed point per column."""
-    Item = tuple[str, int, int, int]
-    columns: list[set[Item]] = [{(start, i, 0, 0) for i in range(len(grammar[start]))}]
+    columns: list[set[Place]] = [{(start, i, 0, 0) for i in range(len(grammar[start]))}]
     for at in range(len(text) + 1):
         while True:
-            new: set[Item] = set()
+            new: set[Place] = set()
             for name, index, dot, origin in columns[at]:
                 body = grammar[name][index]
                 if dot == len(body):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from decoding.grammar.ebnf.automata import Automaton, CallEdge, Draft, Move
 
@@ -136,13 +136,7 @@ def _merged(automaton: Automaton) -> Automaton:
     A class of states is split while its members lead to different classes. Only states whose
     targets have changed class are looked at again, and the largest part keeps the number.
     """
-    count = automaton.size
-    before: list[set[int]] = [set() for _ in range(count)]
-    for state in range(count):
-        for _, _, target in automaton.moves[state]:
-            before[target].add(state)
-        for _, target in automaton.calls[state]:
-            before[target].add(state)
+    before = _before(automaton)
     of = [int(final) for final in automaton.final]
     members: list[set[int]] = [set(), set()]
     for state, number in enumerate(of):
@@ -152,27 +146,16 @@ def _merged(automaton: Automaton) -> Automaton:
         moves = _joined([(low, high, of[to]) for low, high, to in automaton.moves[state]])
         return frozenset(moves), frozenset((rule, of[to]) for rule, to in automaton.calls[state])
 
-    dirty = set(range(count))
+    dirty = set(range(automaton.size))
     while dirty:
         by_class: dict[int, set[int]] = defaultdict(set)
         for state in dirty:
             by_class[of[state]].add(state)
+        splits = [
+            (number, _leaving(members[number], states, signature))
+            for number, states in by_class.items()
+        ]
         dirty = set()
-        splits: list[tuple[int, list[set[int]]]] = []
-        for number, states in by_class.items():
-            parts: dict[object, set[int]] = defaultdict(set)
-            for state in states:
-                parts[signature(state)].add(state)
-            if len(states) < len(members[number]):
-                clean = next(state for state in members[number] if state not in states)
-                parts[signature(clean)].add(clean)
-                unseen = len(members[number]) - len(states) - 1
-                rest = parts.pop(signature(clean))
-                if all(len(part) <= len(rest) + unseen for part in parts.values()):
-                    splits.append((number, list(parts.values())))
-                    continue
-                parts[signature(clean)] = rest | (members[number] - states)
-            splits.append((number, sorted(parts.values(), key=len)[:-1]))
         for number, leaving in splits:
             for part in leaving:
                 members[number] -= part
@@ -181,6 +164,34 @@ def _merged(automaton: Automaton) -> Automaton:
                     dirty |= before[state]
                 members.append(part)
     return _quotient(automaton, of)
+
+
+def _before(automaton: Automaton) -> list[set[int]]:
+    """By state, those that lead to it."""
+    before: list[set[int]] = [set() for _ in automaton.final]
+    for state in range(automaton.size):
+        for _, _, target in automaton.moves[state]:
+            before[target].add(state)
+        for _, target in automaton.calls[state]:
+            before[target].add(state)
+    return before
+
+
+def _leaving(
+    members: set[int], dirty: set[int], signature: Callable[[int], object]
+) -> list[set[int]]:
+    """The parts of a class that go, all but the largest; members that are not dirty are alike."""
+    parts: dict[object, set[int]] = defaultdict(set)
+    for state in dirty:
+        parts[signature(state)].add(state)
+    if len(dirty) < len(members):
+        clean = signature(next(state for state in members if state not in dirty))
+        staying = parts.pop(clean, set())
+        size = len(staying) + len(members) - len(dirty)
+        if all(len(part) <= size for part in parts.values()):
+            return list(parts.values())
+        parts[clean] = staying | (members - dirty)
+    return sorted(parts.values(), key=len)[:-1]
 
 
 def _quotient(automaton: Automaton, of: list[int]) -> Automaton:

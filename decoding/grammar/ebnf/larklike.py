@@ -165,45 +165,49 @@ def _definition_ends(reader: _Reader) -> bool:
 
 
 def _read(reader: _Reader) -> None:
-    """What comes next on the right side of a definition."""
+    """What comes next on the right side of a definition; passes it."""
     collector, word = reader.collector, reader.word
+    reader.at += 1
     match word.kind, word.text:
         case "name", _:
             collector.add(_named(reader, word), word.where)
         case "string", _:
             terminal = Terminal(_literal(reader, word))
             collector.add(_spaced(reader, terminal, word.where), word.where)
-            return
         case "regex", _:
             collector.add(_spaced(reader, Terminal(_regex(word)), word.where), word.where)
         case "repeat", _:
             collector.repeat(*_REPEATS[word.text], word.where)
+        case "arrow", _:
+            _alias(reader, word)
         case _, "~":
-            reader.at += 1
             low = int(reader.take("number").text)
             high = int(reader.take("number").text) if reader.taken("..") else low
             collector.repeat(low, high, word.where)
-            return
-        case "arrow", _:
-            reader.at += 1
-            reader.take("name")
-            if len(collector.open) > 1 or not (reader.word.text == "|" or _definition_ends(reader)):
-                raise GrammarSyntaxError(word.where, "an alias stands at the end of an alternative")
-            return
         case _, "|":
             collector.open[-1].next_alternative()
         case _, "(" | "[":
             collector.open.append(Open(word))
         case _, ")" | "]":
-            opener = collector.open[-1].word
-            if opener.text + word.text not in ("()", "[]"):
-                raise GrammarSyntaxError(word.where, f"there is no bracket for {word.text!r}")
-            collector.close()
-            if word.text == "]":
-                collector.repeat(0, 1, word.where)
+            _close(collector, word)
         case _:
             raise GrammarSyntaxError(word.where, f"{word.text!r} stands where it cannot")
-    reader.at += 1
+
+
+def _alias(reader: _Reader, word: Word) -> None:
+    """`-> name` names an alternative, for a tree that is not made here."""
+    reader.take("name")
+    ends = reader.word.text == "|" or _definition_ends(reader)
+    if len(reader.collector.open) > 1 or not ends:
+        raise GrammarSyntaxError(word.where, "an alias stands at the end of an alternative")
+
+
+def _close(collector: Collector, word: Word) -> None:
+    if collector.open[-1].word.text + word.text not in ("()", "[]"):
+        raise GrammarSyntaxError(word.where, f"there is no bracket for {word.text!r}")
+    collector.close()
+    if word.text == "]":
+        collector.repeat(0, 1, word.where)
 
 
 def _named(reader: _Reader, word: Word) -> Symbol:
@@ -229,8 +233,7 @@ def _spaced(reader: _Reader, symbol: Symbol, where: str) -> Symbol:
 
 
 def _literal(reader: _Reader, word: Word) -> Expression:
-    """A quoted string, or a range of characters between two; passes them."""
-    reader.at += 1
+    """A quoted string, or a range of characters up to another, which is passed."""
     text = _unquoted(word)
     if not reader.taken(".."):
         if word.text.endswith("i"):
