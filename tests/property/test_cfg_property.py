@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -194,6 +195,37 @@ def test_random_grammars_on_all_short_words(seed: int) -> None:
     source = random.Random(seed)
     compared = sum(check_all_short_words(random_grammar(source)) for _ in range(40))
     assert compared > 500
+
+
+def random_expression(source: random.Random, depth: int) -> str:
+    """A regular expression over a and b that Python reads as GBNF does."""
+    kind = source.choice(["letter", "row", "choice", "repeat"]) if depth else "letter"
+    if kind == "letter":
+        return source.choice(["a", "b", "[ab]", "ab"])
+    inside = [random_expression(source, depth - 1) for _ in range(source.randint(1, 3))]
+    if kind == "repeat":
+        return f"({inside[0]})" + source.choice(["*", "+", "?", "{2}", "{1,}", "{0,2}", "{1,3}"])
+    return "(" + ("|" if kind == "choice" else "").join(inside) + ")"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_repetitions_are_those_of_regular_expressions(seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(40):
+        pattern = random_expression(source, 3)
+        # One letter or the other is a rule that calls itself, so that calls are repeated.
+        text = re.sub(r"\[ab\]|[ab]+", lambda match: f" {spelled(match.group())} ", pattern)
+        machine = EarleyMachine(compile_rules(parse_gbnf(f"root ::= {text}\n{PAIR}")).network)
+        for word in random_words(source, "ab", 30, 6):
+            state = machine.steps(machine.start, word.encode())
+            assert machine.accepting(state) == bool(re.fullmatch(pattern, word)), (text, word)
+
+
+PAIR = 'both ::= "a" | "b" | ([^ab] both)'
+
+
+def spelled(piece: str) -> str:
+    return "both" if piece == "[ab]" else f'"{piece}"'
 
 
 def random_words(source: random.Random, alphabet: str, count: int, longest: int) -> list[str]:

@@ -11,6 +11,9 @@ _GROWTH = 4
 _SLACK = 1_000
 """A deterministic automaton may have this many times the states of its draft, and some more."""
 
+_MERGED = 10_000
+"""Larger automata are left as they are: they only are larger than they must be."""
+
 
 def finished(draft: Draft) -> Automaton:
     """The draft's language, its empty string told apart."""
@@ -19,46 +22,72 @@ def finished(draft: Draft) -> Automaton:
     made = _subsets(draft, closures, bound)
     if made is None:
         made = _without_empty_moves(draft, closures)
-    nullable = made.final[0]
-    if nullable:
-        made = Automaton(made.moves, made.calls, (False, *made.final[1:]), nullable=True)
-    return _merged(made)
+    if made.final[0]:
+        made = _without_empty_string(made)
+    return _merged(made) if made.size <= _MERGED else made
+
+
+def _without_empty_string(automaton: Automaton) -> Automaton:
+    """The same, marked as nullable; its first state, where a text may end later, has a double."""
+    double = automaton.size
+    moves = [
+        tuple((low, high, target or double) for low, high, target in state)
+        for state in automaton.moves
+    ]
+    calls = [tuple((rule, target or double) for rule, target in state) for state in automaton.calls]
+    final = (False, *automaton.final[1:], True)
+    return Automaton((*moves, moves[0]), (*calls, calls[0]), final, nullable=True)
 
 
 def _closures(draft: Draft) -> list[tuple[int, ...]]:
-    """By state, all that empty moves reach from it."""
+    """By state, all that do something among those that empty moves reach from it."""
+    useful = [bool(moves or calls) for moves, calls in zip(draft.moves, draft.calls, strict=True)]
+    for state in draft.final:
+        useful[state] = True
+    ahead = _shortcuts(draft, useful)
     closures: list[tuple[int, ...]] = []
-    for state, empties in enumerate(draft.empties):
-        if not empties:
-            closures.append((state,))
-            continue
-        reached, order = {state}, [state]
+    for state in range(len(draft.moves)):
+        order = [ahead[state]]
+        reached = set(order)
         for other in order:
             for target in draft.empties[other]:
-                if target not in reached:
-                    reached.add(target)
-                    order.append(target)
-        closures.append(tuple(order))
+                if ahead[target] not in reached:
+                    reached.add(ahead[target])
+                    order.append(ahead[target])
+        closures.append(tuple(other for other in order if useful[other]))
     return closures
+
+
+def _shortcuts(draft: Draft, useful: list[bool]) -> list[int]:
+    """By state, the first one on its way that does something or has a choice.
+
+    Brackets that end together end in a long row of states that do neither.
+    """
+    ahead = [-1] * len(useful)
+    for state in range(len(useful)):
+        row: list[int] = []
+        at = state
+        while ahead[at] < 0:
+            row.append(at)
+            ahead[at] = at
+            if not useful[at] and len(draft.empties[at]) == 1:
+                at = draft.empties[at][0]
+        for other in row:
+            ahead[other] = ahead[at]
+    return ahead
 
 
 def _subsets(draft: Draft, closures: list[tuple[int, ...]], bound: int) -> Automaton | None:
     """The automaton of sets of states; `None` where there are more sets than the bound."""
-    # An empty move is spent once it is followed: sets hold only states that do something.
     final = set(draft.final)
-    useful = [
-        bool(draft.moves[state] or draft.calls[state] or state in final)
-        for state in range(len(draft.moves))
-    ]
-    closed = [tuple(other for other in closure if useful[other]) for closure in closures]
-    start = frozenset(closed[0])
+    start = frozenset(closures[0])
     number = {start: 0}
     order = [start]
     moves: list[tuple[Move, ...]] = []
     calls: list[tuple[CallEdge, ...]] = []
 
     def known(targets: Iterable[int]) -> int:
-        subset = frozenset(other for target in targets for other in closed[target])
+        subset = frozenset(other for target in targets for other in closures[target])
         if subset not in number:
             number[subset] = len(order)
             order.append(subset)

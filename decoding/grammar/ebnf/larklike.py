@@ -101,10 +101,6 @@ class _Reader:
         """The next word."""
         return self.words[self.at]
 
-    def ahead(self, offset: int) -> str:
-        """The text of a word further on."""
-        return self.words[min(self.at + offset, len(self.words) - 1)].text
-
     def take(self, *expected: str) -> Word:
         """The next word, which is of one of these kinds or texts."""
         word = self.word
@@ -127,7 +123,7 @@ def _is_terminal(name: str) -> bool:
 
 def _definition(reader: _Reader) -> None:
     """A rule or terminal: its name, a colon, alternatives up to the next definition."""
-    while reader.word.text in ("?", "!"):
+    while _is_modifier(reader.word):
         reader.at += 1
     name = reader.take("name")
     if reader.word.text == "{":
@@ -152,16 +148,18 @@ def _alternatives(reader: _Reader, word: Word) -> tuple[Alternative, ...]:
 
 
 def _definition_ends(reader: _Reader) -> bool:
-    if reader.word.kind in ("end", "directive"):
-        return True
-    ahead = 0
-    while reader.ahead(ahead) in ("?", "!"):
-        ahead += 1
-    named = reader.words[min(reader.at + ahead, len(reader.words) - 1)].kind == "name"
-    return named and (
-        reader.ahead(ahead + 1) in (":", "{")
-        or (reader.ahead(ahead + 1) == "." and reader.ahead(ahead + 3) == ":")
-    )
+    words, at = reader.words, reader.at
+    while _is_modifier(words[at]):
+        at += 1
+    if words[at].kind != "name":
+        return words[at].kind in ("end", "directive")
+    # A template or a priority is no right side either; what it is, `_definition` says.
+    begins = [word.text for word in words[at + 1 : at + 4]]
+    return begins[0] in (":", "{") or (begins[0] == "." and begins[2:] == [":"])
+
+
+def _is_modifier(word: Word) -> bool:
+    return word.kind == "mark" and word.text in ("?", "!")
 
 
 def _read(reader: _Reader) -> None:

@@ -7,6 +7,7 @@ large and called more than once. All others become part of those that call them.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from decoding.errors import GrammarLimitError
@@ -34,6 +35,8 @@ from decoding.kernels.grammar.earley_arrays import Network
 _SMALL = 64
 """A rule of so few states is copied to wherever it is called."""
 _BYTES = 256
+_Inner = tuple[int, int, int]
+"""A rule, the state where it begins, and the one where it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,12 @@ def compile_rules(grammar: Rules) -> Compiled:
     )
     order, work.kept = back_edges([called_by(rule) for rule in grammar.rules], grammar.start)
     work.kept.add(grammar.start)
-    uses = _uses(grammar)
+    work.uses = _uses(grammar)
     for number in order:
-        rule = grammar.rules[number]
-        automaton = work.automaton(rule)
-        work.made[number] = automaton
-        if automaton.size > _SMALL and uses[number] > 1 and not rule.nested:
+        if work.uses[number] == 1 and number not in work.kept:
+            continue  # it becomes part of its only caller at once
+        work.made[number] = work.automaton(grammar, number)
+        if work.made[number].size > _SMALL:
             work.kept.add(number)
     rules = [number for number in order if number in work.kept]
     network = assembled(
@@ -97,10 +100,12 @@ class _TerminalAutomaton:
 class _Work:
     """What is known while the rules are made into automata, called ones first.
 
-    kept: rules that are called, not copied. made: automata of the rules so far.
+    uses: how often every rule would be copied. kept: rules that are called instead.
+    made: automata of the rules so far; a rule of one use has none.
     """
 
     nullable: frozenset[int] = frozenset()
+    uses: Counter[int] = field(default_factory=Counter)
     kept: set[int] = field(default_factory=set)
     made: dict[int, Automaton] = field(default_factory=dict)
     marks: dict[TokenReference, int] = field(default_factory=dict)
@@ -115,44 +120,61 @@ class _Work:
             self._terminals[expression] = _TerminalAutomaton(finished(draft_of(nfa)), words)
         return self._terminals[expression]
 
-    def automaton(self, rule: Rule) -> Automaton:
+    def automaton(self, grammar: Rules, number: int) -> Automaton:
         """The automaton of a rule; those that it copies are made."""
         draft = Draft()
         end = draft.state()
-        for alternative in rule.alternatives:
-            at = 0
-            for item in alternative:
-                at = self._repeated(draft, at, item)
-            draft.empties[at].append(end)
         draft.final.append(end)
+        open_ = [self._expanded(draft, 0, end, grammar.rules[number])]
+        while open_:
+            inner = next(open_[-1], None)
+            if inner is None:
+                open_.pop()
+            else:
+                rule, at, after = inner
+                open_.append(self._expanded(draft, at, after, grammar.rules[rule]))
         self._states += len(draft.moves)
         if self._states > MAX_SYMBOLS:
-            raise GrammarLimitError(rule.where, "states of a grammar", MAX_SYMBOLS)
+            where = grammar.rules[number].where
+            raise GrammarLimitError(where, "states of a grammar", MAX_SYMBOLS)
         return finished(draft)
 
-    def _repeated(self, draft: Draft, at: int, item: Item) -> int:
+    def _expanded(self, draft: Draft, at: int, end: int, rule: Rule) -> Iterator[_Inner]:
+        """Read a rule between two states; yields the rules that are to be read inside it."""
+        for alternative in rule.alternatives:
+            state = at
+            for item in alternative:
+                state = yield from self._repeated(draft, state, item)
+            draft.empties[state].append(end)
+
+    def _repeated(self, draft: Draft, at: int, item: Item) -> Generator[_Inner, None, int]:
         for _ in range(item.minimum):
-            at = self._once(draft, at, item.symbol)
+            at = yield from self._once(draft, at, item.symbol)
         if item.maximum is None:
             hub = draft.state()
             draft.empties[at].append(hub)
-            draft.empties[self._once(draft, hub, item.symbol)].append(hub)
+            after = yield from self._once(draft, hub, item.symbol)
+            draft.empties[after].append(hub)
             return hub
         end = draft.state()
         draft.empties[at].append(end)
         for _ in range(item.maximum - item.minimum):
-            at = self._once(draft, at, item.symbol)
+            at = yield from self._once(draft, at, item.symbol)
             draft.empties[at].append(end)
         return end
 
-    def _once(self, draft: Draft, at: int, symbol: Symbol) -> int:
+    def _once(self, draft: Draft, at: int, symbol: Symbol) -> Generator[_Inner, None, int]:
         match symbol:
             case Terminal(expression):
                 return draft.copy(at, self.terminal(expression).automaton)
             case Call(rule) if rule in self.kept:
                 return draft.call(at, rule, nullable=rule in self.nullable)
-            case Call(rule):
+            case Call(rule) if rule in self.made:
                 return draft.copy(at, self.made[rule])
+            case Call(rule):
+                after = draft.state()
+                yield rule, at, after
+                return after
             case TokenReference():
                 mark = self.marks.setdefault(symbol, len(self.marks))
                 return draft.symbol(at, _BYTES + mark)
