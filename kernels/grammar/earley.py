@@ -8,17 +8,24 @@ step that was made once is a look-up.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import rehash
-from decoding.kernels.grammar.earley_step import NOTES, begin, fill, joined
-from decoding.kernels.grammar.earley_walk import walk
+from decoding.kernels.grammar.earley_step import begin, fill, joined, part
+from decoding.kernels.grammar.earley_walk import copy_twins, spread, survey, walk
 
 MEGABYTE = 1 << 20
 _FIRST_ROOM = (256, 1_024, 256, 1_024)
+# A network state is worth a survey of its own if that visits so many nodes, and not one in so many
+# leads out of it. So many surveys are kept, and states of more configurations are walked whole.
+_MANY = 4_096
+_RARE = 16
+_KEPT = 256
+_FEW = 8
 _WHY = {
     at.TOO_MANY_CONFIGURATIONS: ("configurations of a state", at.MAX_CONFIGURATIONS),
     at.TOO_MUCH_WORK: ("callers in one step", at.MAX_WORK),
@@ -39,6 +46,15 @@ class MachineLimitError(RuntimeError):
         self.what, self.limit = what, limit
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Survey:
+    """See `decoding.kernels.grammar.earley_walk.survey`; places are sorted by their targets."""
+
+    mask: NDArray[np.uint32]
+    places: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
 class EarleyMachine:
     """States are numbers that stay valid; −1 is dead. Threads may share a machine.
 
@@ -53,9 +69,15 @@ class EarleyMachine:
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
         self._arena = at.new_arena(network, np.array(_FIRST_ROOM))
-        self._notes = np.zeros(NOTES, np.int64)
+        self._notes = np.zeros(at.NOTES, np.int64)
         self._stack = np.zeros(at.MAX_DEPTH, np.int32)
         self._lock = threading.Lock()
+        # Of one vocabulary, the last that was asked for.
+        self._trie: NDArray[np.uint64] | None = None
+        self._scratch = np.zeros(0, np.uint32)
+        self._places = np.zeros((2, 0), np.int64)
+        self._surveys: dict[int, _Survey | None] = {}
+        self._kept = 0
         while True:
             start = int(begin(network, self._arena, self._notes))
             if start != at.FULL:
@@ -124,7 +146,8 @@ class EarleyMachine:
     ) -> None:
         """Write which tokens may come next: bit i % 32 of word i // 32 is token i.
 
-        trie, twins: see `decoding.kernels.grammar.earley_walk.walk`.
+        trie: see `decoding.kernels.grammar.earley_walk.walk`; arrays given here are not changed
+            later. twins: `(n, 2)`: a token, and one of the same bytes that is in the trie.
 
         Raises:
             MachineLimitError: the mask needs too much work; `out` is zeros then.
@@ -134,24 +157,78 @@ class EarleyMachine:
             return
         with self._lock:
             while True:
-                code = int(
-                    walk(
-                        self.network,
-                        self._arena,
-                        self._notes,
-                        self._stack,
-                        trie,
-                        twins,
-                        state,
-                        out,
-                    )
-                )
+                self._notes[at.FILLS] = 0
+                code = self._write_mask(state, trie, out)
                 if code == 0:
-                    return
+                    break
                 out.fill(0)
                 if code != at.FULL:
                     _checked(code)
                 self._enlarge()
+            if len(twins):
+                copy_twins(twins, out)
+
+    def _write_mask(self, state: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]) -> int:
+        """Write a mask but for its twins; 0, or a code."""
+        arena = self._arena
+        begin, end = int(arena.state_at[state]), int(arena.state_at[state + 1])
+        if end - begin <= _FEW:
+            keys: list[int] = arena.keys[begin:end].tolist()
+            surveys = [self._survey(key >> at.SHIFT, trie, out) for key in keys]
+            if any(surveys):
+                for key, found in zip(keys, surveys, strict=True):
+                    if found is not None:
+                        code = self._spread(found, key & at.NODE_MASK, trie, out)
+                        if code != 0:
+                            return code
+                rest = [key for key, found in zip(keys, surveys, strict=True) if found is None]
+                if not rest:
+                    return 0
+                state = int(part(arena, np.array(rest, np.int64)))
+                if state == at.FULL:
+                    return state
+        return int(walk(self.network, arena, self._notes, self._stack, trie, state, out))
+
+    def _spread(
+        self, found: _Survey, node: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
+    ) -> int:
+        np.bitwise_or(out, found.mask, out=out)
+        return int(
+            spread(
+                self.network,
+                self._arena,
+                self._notes,
+                self._stack,
+                trie,
+                found.places,
+                found.targets,
+                node,
+                out,
+            )
+        )
+
+    def _survey(
+        self, origin: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
+    ) -> _Survey | None:
+        """What a network state allows by itself; `None` where that is not worth knowing."""
+        if trie is not self._trie or out.size != self._scratch.size:
+            self._trie, self._scratch = trie, np.zeros(out.size, np.uint32)
+            self._places = np.zeros((2, trie.size), np.int64)
+            self._surveys.clear()
+            self._kept = 0
+        if origin not in self._surveys:
+            self._surveys[origin] = None
+            if self._kept < _KEPT:
+                self._scratch.fill(0)
+                visited, found = survey(
+                    self.network, self._stack, trie, origin, self._scratch, *self._places
+                )
+                if visited >= _MANY and 0 <= found * _RARE <= visited:
+                    order = np.argsort(self._places[1, :found], kind="stable")
+                    places, targets = self._places[:, order]
+                    self._surveys[origin] = _Survey(self._scratch.copy(), places, targets)
+                    self._kept += 1
+        return self._surveys[origin]
 
     def _enlarge(self) -> None:
         """Make room for what the last step wanted, and as much again."""

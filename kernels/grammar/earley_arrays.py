@@ -86,6 +86,16 @@ WANTED = 4
 GENERATION = 8  # numbers the steps, so that their notes need no wiping
 USED = 9
 
+# Notes of a step: how many items, pairs and groups there are, whether the text may end, how many
+# callers were gone back to. The last counts the steps of a mask.
+ITEMS = 0
+PAIRS = 1
+GROUPS = 2
+ACCEPTING = 3
+COMPLETED = 4
+FILLS = 5
+NOTES = 6
+
 
 class Arena(NamedTuple):
     """What is known so far. Grows; then a larger one takes its place.

@@ -6,14 +6,6 @@ from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import intern_group, intern_state, sorted_distinct
 from decoding.kernels.grammar.jit import entry, inner
 
-# Places of a step's notes: how many items, pairs and groups there are, whether the text may end.
-ITEMS = 0
-PAIRS = 1
-GROUPS = 2
-ACCEPTING = 3
-COMPLETED = 4
-NOTES = 5
-
 
 @inner
 def filled(network: at.Network, arena: at.Arena, notes: at.Int64s, state: int, column: int) -> int:
@@ -36,7 +28,7 @@ def filled(network: at.Network, arena: at.Arena, notes: at.Int64s, state: int, c
                 low, high = max(low, first), min(high, last)
                 add_item(arena, notes, network.move_target[edge] << at.SHIFT | node)
     target = at.DEAD
-    if notes[ITEMS] > 0:
+    if notes[at.ITEMS] > 0:
         target = closed(network, arena, notes)
         if target < at.UNKNOWN:
             return target
@@ -63,7 +55,7 @@ def begin(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
 def begin_step(arena: at.Arena, notes: at.Int64s) -> None:
     """Forget the last step's notes."""
     arena.used[at.GENERATION] += 1
-    for index in range(NOTES):
+    for index in range(at.FILLS):
         notes[index] = 0
 
 
@@ -77,24 +69,24 @@ def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
         if arena.item_table[place] == key:
             return
         place = (place + 1) & places
-    if notes[ITEMS] == at.MAX_ITEMS:
-        notes[PAIRS] = at.MAX_WORK  # which stops the step
+    if notes[at.ITEMS] == at.MAX_ITEMS:
+        notes[at.PAIRS] = at.MAX_WORK  # which stops the step
         return
     arena.item_stamp[place] = generation
     arena.item_table[place] = key
-    arena.items[notes[ITEMS]] = key
-    notes[ITEMS] += 1
+    arena.items[notes[at.ITEMS]] = key
+    notes[at.ITEMS] += 1
 
 
 @inner
 def add_pair(arena: at.Arena, notes: at.Int64s, rule: int, key: int) -> None:
     """Note a caller of a rule."""
-    if notes[PAIRS] < at.MAX_WORK:
-        pair = notes[PAIRS]
+    if notes[at.PAIRS] < at.MAX_WORK:
+        pair = notes[at.PAIRS]
         arena.pool_key[pair] = key
         arena.pool_next[pair] = arena.head[rule]
         arena.head[rule] = pair
-        notes[PAIRS] = pair + 1
+        notes[at.PAIRS] = pair + 1
 
 
 @inner
@@ -108,12 +100,12 @@ def predict(network: at.Network, arena: at.Arena, notes: at.Int64s, rule: int) -
     if arena.queue_stamp[group] == generation:
         return
     arena.queue_stamp[group] = generation
-    place = notes[GROUPS]
+    place = notes[at.GROUPS]
     while place > 0 and arena.queue[place - 1] > group:
         arena.queue[place] = arena.queue[place - 1]
         place -= 1
     arena.queue[place] = group
-    notes[GROUPS] += 1
+    notes[at.GROUPS] += 1
     for index in range(network.group_at[group], network.group_at[group + 1]):
         member = network.group_rules[index]
         if arena.head_stamp[member] != generation:
@@ -137,17 +129,17 @@ def call(network: at.Network, arena: at.Arena, notes: at.Int64s, edge: int, node
 def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
     complete(network, arena, notes)
-    if notes[PAIRS] >= at.MAX_WORK or notes[COMPLETED] >= at.MAX_WORK:
+    if notes[at.PAIRS] >= at.MAX_WORK or notes[at.COMPLETED] >= at.MAX_WORK:
         return at.TOO_MUCH_WORK
     # What cannot read a symbol has done its work.
     count = 0
-    for place in range(notes[ITEMS]):
+    for place in range(notes[at.ITEMS]):
         key = arena.items[place]
         if _reads(network, key >> at.SHIFT):
             arena.items[count] = key
             count += 1
     queued = 0
-    while queued < notes[GROUPS]:
+    while queued < notes[at.GROUPS]:
         group = arena.queue[queued]
         first = _called(network, arena, notes, group)
         if first < 0:
@@ -164,7 +156,7 @@ def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     if count > at.MAX_CONFIGURATIONS:
         return at.TOO_MANY_CONFIGURATIONS
     count = sorted_distinct(arena.items, 0, count)
-    return intern_state(arena, arena.items, count, notes[ACCEPTING])
+    return intern_state(arena, arena.items, count, notes[at.ACCEPTING])
 
 
 @inner
@@ -177,15 +169,19 @@ def _reads(network: at.Network, state: int) -> bool:
 def complete(network: at.Network, arena: at.Arena, notes: at.Int64s) -> None:
     """Add the callers of rules that may end, and note what all items call."""
     index = 0
-    while index < notes[ITEMS] and notes[PAIRS] < at.MAX_WORK and notes[COMPLETED] < at.MAX_WORK:
+    while (
+        index < notes[at.ITEMS]
+        and notes[at.PAIRS] < at.MAX_WORK
+        and notes[at.COMPLETED] < at.MAX_WORK
+    ):
         key = arena.items[index]
         state, node = key >> at.SHIFT, key & at.NODE_MASK
         if network.final[state]:
             if node == at.ROOT:
-                notes[ACCEPTING] = 1
+                notes[at.ACCEPTING] = 1
             for place in range(arena.node_at[node], arena.node_at[node + 1]):
                 add_item(arena, notes, arena.callers[place])
-            notes[COMPLETED] += arena.node_at[node + 1] - arena.node_at[node]
+            notes[at.COMPLETED] += arena.node_at[node + 1] - arena.node_at[node]
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             call(network, arena, notes, edge, node)
         index += 1
@@ -202,7 +198,7 @@ def _called(network: at.Network, arena: at.Arena, notes: at.Int64s, group: int) 
             rule, back = network.call_rule[edge], network.call_return[edge]
             if network.group_of[rule] == group and back >= 0:
                 add_pair(arena, notes, rule, back << at.SHIFT | (new + place))
-    if notes[PAIRS] >= at.MAX_WORK or not _collect(network, arena, group):
+    if notes[at.PAIRS] >= at.MAX_WORK or not _collect(network, arena, group):
         return at.TOO_MUCH_WORK
     first = intern_group(network, arena, group)
     if first < 0:
@@ -246,6 +242,12 @@ def _gather(arena: at.Arena, rule: int, total: int) -> int:
         total += 1
         pair = arena.pool_next[pair]
     return total
+
+
+@entry
+def part(arena: at.Arena, keys: at.Int64s) -> int:
+    """The state with these configurations of another one, or `FULL`."""
+    return intern_state(arena, keys, keys.size, 0)
 
 
 @entry

@@ -1,4 +1,9 @@
-"""The mask of a state: a walk through the vocabulary's trie."""
+"""The mask of a state: walks through the vocabulary's trie.
+
+Inside a string most tokens stay in the same few network states, whatever called them. So for a
+network state that allows many tokens these are looked for once, by a `survey`, which stops where a
+rule may end or calls another; with a node to return to, only these places are walked on from.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.grammar import earley_arrays as at
-from decoding.kernels.grammar.earley_step import filled
-from decoding.kernels.grammar.jit import entry
+from decoding.kernels.grammar.earley_step import add_item, begin_step, closed, filled
+from decoding.kernels.grammar.jit import entry, inner
 
-BYTE_BITS = 8
-DEPTH_BITS = 10
-TOKEN_BITS = 20
-DEPTH_AT = BYTE_BITS
-TOKEN_AT = DEPTH_AT + DEPTH_BITS
-SIZE_AT = TOKEN_AT + TOKEN_BITS
+# A node of the trie: its byte, its depth, a token + 1 or 0, and the nodes of its subtree with it.
+BYTE = (1 << 8) - 1
+DEPTH_AT, DEPTH = 8, (1 << 10) - 1
+TOKEN_AT, TOKEN = 18, (1 << 20) - 1
+SIZE_AT = 38
+
+
+@inner
+def allow(mask: NDArray[np.uint32], node: int) -> None:
+    """Set the bit of a node's token, if it has one."""
+    token = ((node >> TOKEN_AT) & TOKEN) - 1
+    if token >= 0:
+        mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
+
+
+@inner
+def walked(
+    network: at.Network,
+    arena: at.Arena,
+    notes: at.Int64s,
+    stack: NDArray[np.int32],
+    trie: NDArray[np.uint64],
+    begin: int,
+    end: int,
+    mask: NDArray[np.uint32],
+) -> int:
+    """Allow what fits among some nodes, whose parent's state is on the stack; 0, or a code."""
+    transitions, column_of = arena.transitions, network.column_of
+    index = begin
+    while index < end:
+        node = int(trie[index])
+        depth = (node >> DEPTH_AT) & DEPTH
+        origin = stack[depth - 1]
+        column = column_of[node & BYTE]
+        target = transitions[origin, column]
+        if target == at.UNKNOWN:
+            if notes[at.FILLS] == at.MAX_FILLS:
+                return at.TOO_MANY_FILLS
+            notes[at.FILLS] += 1
+            target = filled(network, arena, notes, origin, column)
+            if target < at.UNKNOWN:
+                return target
+        if target < 0:
+            index += node >> SIZE_AT
+        else:
+            stack[depth] = target
+            allow(mask, node)
+            index += 1
+    return 0
 
 
 @entry
@@ -24,7 +72,6 @@ def walk(
     notes: at.Int64s,
     stack: NDArray[np.int32],
     trie: NDArray[np.uint64],
-    twins: NDArray[np.int32],
     state: int,
     mask: NDArray[np.uint32],
 ) -> int:
@@ -32,39 +79,103 @@ def walk(
 
     trie: `(nodes,)` uint64, in preorder: byte, depth (8 bits on, first level 1), token + 1 or 0
         (18 bits on), size of the subtree with the node itself (38 bits on).
-    twins: `(n, 2)` int32: a token, and one of the same bytes that is in the trie.
     stack: `(depths,)` int32, where a state is kept for every depth.
-    mask: `(words,)` uint32, zeros.
+    mask: `(words,)` uint32; bits are only ever set.
     Returns 0, or a code below `UNKNOWN`; then the mask is not complete.
     """
-    fills = 0
     stack[0] = state
-    index = 0
-    end = trie.size
-    transitions, column_of = arena.transitions, network.column_of
-    while index < end:
+    return walked(network, arena, notes, stack, trie, 0, trie.size, mask)
+
+
+@entry
+def survey(
+    network: at.Network,
+    stack: NDArray[np.int32],
+    trie: NDArray[np.uint64],
+    state: int,
+    mask: NDArray[np.uint32],
+    places: at.Int64s,
+    targets: at.Int64s,
+) -> tuple[int, int]:
+    """Allow the tokens that stay inside a rule, whatever called it.
+
+    state: a network state. places, targets: as long as the trie; the nodes that lead to where the
+        rule may end, calls, or has a choice, and the network states there.
+    Returns how many nodes were visited and how many of those places there are; −1 for too many.
+    """
+    stack[0] = state
+    column_of = network.column_of
+    index, visited, found = 0, 0, 0
+    while index < trie.size:
         node = int(trie[index])
-        depth = (node >> DEPTH_AT) & ((1 << DEPTH_BITS) - 1)
+        visited += 1
+        depth = (node >> DEPTH_AT) & DEPTH
         origin = stack[depth - 1]
-        column = column_of[node & ((1 << BYTE_BITS) - 1)]
-        target = transitions[origin, column]
-        if target == at.UNKNOWN:
-            if fills == at.MAX_FILLS:
-                return at.TOO_MANY_FILLS
-            fills += 1
-            target = filled(network, arena, notes, origin, column)
-            if target < at.UNKNOWN:
-                return target
-        if target < 0:
-            index += node >> SIZE_AT
-        else:
-            stack[depth] = target
-            token = (node >> TOKEN_AT) & ((1 << TOKEN_BITS) - 1)
-            if token > 0:
-                mask[(token - 1) >> 5] |= np.uint32(1) << np.uint32((token - 1) & 31)
+        column = column_of[node & BYTE]
+        inside = -1
+        ways = 0
+        for edge in range(network.move_at[origin], network.move_at[origin + 1]):
+            if network.move_first[edge] > column:
+                break
+            if network.move_last[edge] < column:
+                continue
+            ways += 1
+            inside = network.move_target[edge]
+            if found == places.size:
+                return visited, -1
+            # Counted only if it turns out to be needed.
+            places[found], targets[found] = index, inside
+            found += 1
+        if ways == 1 and not (
+            network.final[inside] or network.call_at[inside] < network.call_at[inside + 1]
+        ):
+            found -= 1
+            stack[depth] = inside
+            allow(mask, node)
             index += 1
+        else:
+            index += node >> SIZE_AT
+    return visited, found
+
+
+@entry
+def spread(
+    network: at.Network,
+    arena: at.Arena,
+    notes: at.Int64s,
+    stack: NDArray[np.int32],
+    trie: NDArray[np.uint64],
+    places: at.Int64s,
+    targets: at.Int64s,
+    node: int,
+    mask: NDArray[np.uint32],
+) -> int:
+    """Walk on from the places of a survey, with the callers of a node; 0, or a code."""
+    known, state = -1, at.DEAD
+    for number in range(places.size):
+        if targets[number] != known:
+            known = targets[number]
+            begin_step(arena, notes)
+            add_item(arena, notes, known << at.SHIFT | node)
+            state = closed(network, arena, notes)
+            if state < at.UNKNOWN:
+                return state
+        place = places[number]
+        packed = int(trie[place])
+        allow(mask, packed)
+        size = packed >> SIZE_AT
+        if size > 1:
+            stack[(packed >> DEPTH_AT) & DEPTH] = state
+            code = walked(network, arena, notes, stack, trie, place + 1, place + size, mask)
+            if code < 0:
+                return code
+    return 0
+
+
+@entry
+def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
+    """Allow tokens that spell the same as an allowed one; rows of (token, that one)."""
     for index in range(len(twins)):
         token, same = twins[index, 0], twins[index, 1]
         if (mask[same >> 5] >> np.uint32(same & 31)) & np.uint32(1):
             mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
-    return 0

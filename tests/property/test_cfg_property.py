@@ -15,6 +15,7 @@ from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.trie import build_trie
+from decoding.kernels.grammar import earley
 from decoding.kernels.grammar.earley import EarleyMachine
 
 DEPTH = 6
@@ -265,8 +266,14 @@ def test_lark_agrees(name: str) -> None:
         assert machine.accepting(state) == expected, word
 
 
+@pytest.mark.parametrize("surveyed", [False, True])
 @pytest.mark.parametrize("name", KNOWN)
-def test_masks_are_what_stepping_allows(name: str) -> None:
+def test_masks_are_what_stepping_allows(
+    name: str, *, surveyed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if surveyed:  # as for states that allow many tokens
+        monkeypatch.setattr(earley, "_MANY", 0)
+        monkeypatch.setattr(earley, "_RARE", 0)
     source = random.Random(name)
     grammar = KNOWN[name]
     machine = machine_of(grammar)

@@ -10,6 +10,7 @@ import pytest
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.trie import build_trie
+from decoding.kernels.grammar import earley
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
 
@@ -107,6 +108,24 @@ def test_a_mask_makes_so_many_new_steps_only() -> None:
     with pytest.raises(MachineLimitError, match="more than 2,000 new steps in one mask"):
         machine.mask(machine.start, trie.nodes, trie.twins, mask)
     assert not mask.any()
+
+
+def test_what_stays_in_a_string_is_surveyed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earley, "_MANY", 100)
+    machine = machine_of(r"""
+        root ::= "[" root "]" | "\"" ( [^"\\] | "\\" ["n] )* "\"" end?
+        end ::= "!" root
+    """)
+    pairs = ["".join(pair).encode() for pair in itertools.product("abcdefghijkl", repeat=2)]
+    tokens = [*pairs, b'"', b'a"', b'"]', b'"]]', b'"!', b'"![', b'"x', b"\\", b'\\"]', b"\\x"]
+    trie = build_trie(list(enumerate(tokens)))
+    mask = np.zeros(8, np.uint32)
+    for prefix in (b'"', b'"ab\\', b'["', b'[["', b'[["n"!"', b"[", b'[""'):
+        state = machine.steps(machine.start, prefix)
+        machine.mask(state, trie.nodes, trie.twins, mask)
+        for token, spelled in enumerate(tokens):
+            expected = machine.steps(state, spelled) >= 0
+            assert bool(mask[token // 32] >> (token % 32) & 1) == expected, (prefix, spelled)
 
 
 def test_tokens_that_spell_the_same_are_allowed_together() -> None:
