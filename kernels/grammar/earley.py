@@ -231,10 +231,14 @@ class EarleyMachine:
         return self._surveys[origin]
 
     def _enlarge(self) -> None:
-        """Make room for what the last step wanted, and as much again."""
+        """Make room for what the last step wanted, and as much again if that fits."""
         room, wanted = at.rooms(self._arena), self._arena.used[at.WANTED : at.GENERATION]
-        larger = np.where(wanted > room, np.maximum(2 * room, wanted), room)
-        if at.size_of(larger, self._columns) > self._memory:
+        for growth in (2.0, 1.25, 1.02):
+            larger = np.maximum((growth * room).astype(np.int64), wanted)
+            larger = np.where(wanted > room, larger, room)
+            if at.size_of(larger, self._columns) <= self._memory:
+                break
+        else:
             raise MachineLimitError("bytes of states", self._memory)
         arena = at.grown(self.network, self._arena, larger)
         rehash(self.network, arena)

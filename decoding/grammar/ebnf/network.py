@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar import algebra
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
 from decoding.grammar.ebnf.assemble import assembled
@@ -20,6 +21,7 @@ from decoding.grammar.ebnf.graph import back_edges
 from decoding.grammar.ebnf.prepare import nullable_rules, pruned
 from decoding.grammar.ebnf.rules import (
     MAX_SYMBOLS,
+    Alternative,
     Call,
     Item,
     Rule,
@@ -55,6 +57,8 @@ def compile_rules(grammar: Rules) -> Compiled:
         GrammarLimitError: more than `MAX_SYMBOLS` states.
     """
     work = _Work()
+    rules = [replace(rule, alternatives=_gathered(rule.alternatives)) for rule in grammar.rules]
+    grammar = Rules(tuple(rules), grammar.start)
     grammar = pruned(grammar, lambda terminal: not work.terminal(terminal.expression).words)
     work.nullable = nullable_rules(
         grammar, lambda terminal: work.terminal(terminal.expression).automaton.nullable
@@ -68,11 +72,24 @@ def compile_rules(grammar: Rules) -> Compiled:
         work.made[number] = work.automaton(grammar, number)
         if work.made[number].size > _SMALL:
             work.kept.add(number)
-    rules = [number for number in order if number in work.kept]
-    network = assembled(
-        {number: work.made[number] for number in rules}, grammar.start, _BYTES + len(work.marks)
-    )
+    made = {number: work.made[number] for number in order if number in work.kept}
+    network = assembled(made, grammar.start, _BYTES + len(work.marks))
     return Compiled(network, tuple(work.marks))
+
+
+def _gathered(alternatives: tuple[Alternative, ...]) -> tuple[Alternative, ...]:
+    """The same, with all that are one terminal as a single one: lists of words can be long."""
+    alone: list[Expression] = []
+    others: list[Alternative] = []
+    for items in alternatives:
+        match items:
+            case (Item(Terminal(expression), 1, 1),):
+                alone.append(expression)
+            case _:
+                others.append(items)
+    if alone:
+        others.append((Item(Terminal(algebra.choice(alone))),))
+    return tuple(others)
 
 
 def _uses(grammar: Rules) -> Counter[int]:
