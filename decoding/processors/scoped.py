@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.history import PADDING, History
+from decoding.kernels.program import Instruction
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
-from decoding.typing import DeclaredProcessor, Logits
+from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
 Part: TypeAlias = Literal["all", "prompt", "generated"]
 """A part of what a row has seen; "all" is the prompt and then the generated tokens."""
+
+
+@runtime_checkable
+class SparsePenalty(Protocol):
+    """A penalty that a kernel can apply to any tokens."""
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """Nothing when it is neutral."""
+        ...
+
+    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
+        """The instruction that penalises these, as often as they are there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,20 @@ class Scoped:
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         return self.penalty(logits, self._view(history))
+
+    def lower(self) -> tuple[Instruction, ...] | None:
+        """One instruction that changes with the step, none when neutral; None as the penalty."""
+        if not isinstance(self.penalty, SparsePenalty | DynamicInstruction):
+            return None
+        lowered = getattr(self.penalty, "lower", lambda: None)()
+        return (instructions.NOTHING,) if lowered else lowered
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        if isinstance(self.penalty, SparsePenalty):
+            return self.penalty.over(next(self._rows(history)))
+        assert isinstance(self.penalty, DynamicInstruction)  # noqa: S101 -- else it has no lowering
+        return self.penalty.instruction(self._view(history))
 
     def _view(self, history: History) -> History:
         rows = list(self._rows(history))

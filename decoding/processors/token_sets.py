@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from decoding.errors import ShapeError, require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
-from decoding.processors.bitmask import pack
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -51,8 +49,7 @@ class AllowedTokens:
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction."""
-        words = np.frombuffer(pack(self.token_ids), "<i4").astype(np.int32, copy=False)
-        return (Instruction(Opcode.BITMASK, bitmask=words),)
+        return (instructions.only(self.token_ids),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +133,10 @@ class BeginSuppressTokens:
         return sequences.without(logits, [self.token_ids if begin else () for begin in begins])
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return () if not self.token_ids else (Instruction(Opcode.LOGIT_BIAS),)
+        """One instruction that changes with the step, none when neutral."""
+        return () if not self.token_ids else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         begins = history.lengths[0] == history.prompt_lengths[0]
-        return dict.fromkeys(self.token_ids if begins else (), -math.inf)
+        return instructions.without(self.token_ids if begins else ())

@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
-from decoding.kernels.program import Batch, Opcode, assemble
+from decoding.kernels.program import Batch, Instruction, Opcode, assemble
 from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
@@ -139,6 +139,23 @@ def random_pipeline(generator: np.random.Generator, width: int) -> Pipeline:
     return chain(*(options[place] for place in generator.permutation(len(options))[:count]))
 
 
+def random_instructions(generator: np.random.Generator, width: int) -> tuple[Instruction, ...]:
+    """What such a pipeline lowers to, with what needs the entropy or changes with the step."""
+    items = list(instructions_of(random_pipeline(generator, width)))
+    [further] = generator.spawn(1)
+    ids = tuple(further.choice(width, min(width, 9), replace=False).tolist())
+    named = {"token_ids": ids, "values": (0.0,) * len(ids)}
+    for item in (
+        Instruction(Opcode.TOP_H, float(further.choice([0.05, 0.4, 0.8, 0.99]))),
+        Instruction(Opcode.DYNAMIC_TEMPERATURE, float(further.choice([0.0, 0.5])), 2.0, 1.5),
+        Instruction(Opcode.XTC, float(further.choice([0.0, 1e-3, 0.1])), 1.0, **named),
+        Instruction(Opcode.LOGIT_SCALE, float(further.choice([-1.5, 0.5, 1.2])), 1.2, **named),
+    ):
+        if further.random() < 0.25:
+            items.insert(int(further.integers(len(items) + 1)), item)
+    return tuple(items)
+
+
 def supports(batch: Batch, rows: Any, history: History) -> Any:
     edited, emptied = VectorKernel(batch).edit(
         rows,
@@ -157,7 +174,7 @@ def check_case(seed: int) -> int:
     kinds = [KINDS[place] for place in generator.integers(0, len(KINDS), size)]
     dtype = DTYPES[generator.integers(len(DTYPES))]
     rows = rows_of(np.stack([kind(generator, width) for kind in kinds]), dtype)
-    instructions = [instructions_of(random_pipeline(generator, width)) for _ in range(size)]
+    instructions = [random_instructions(generator, width) for _ in range(size)]
     history = History.of(
         [generator.integers(0, width + 2, 30).tolist() for _ in range(size)],
         [generator.integers(0, width + 2, 20).tolist() for _ in range(size)],
