@@ -38,15 +38,18 @@ class Changing:
             self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
         return self._bitmasks
 
-    def new_program(self, history: History, width: int) -> Program | None:
-        """The program of this step, where it is not that of the last one; before `bitmasks`."""
-        if not self._dynamic:
-            return None
-        masks_move = False
+    def program_for(self, history: History, width: int) -> Program:
+        """The program of this step, the same object where nothing changed; ask before `bitmasks`."""
+        changes = masks_move = False
         for row, index, processor in self._dynamic:
-            item = processor.instruction(history.select(row))
-            masks_move |= item.bitmask is not self._rows[row][index].bitmask
-            self._rows[row][index] = _within(item, width)
+            item = _within(processor.instruction(history.select(row)), width)
+            last = self._rows[row][index]
+            if not _same(item, last):
+                changes = True
+                masks_move |= item.bitmask is not last.bitmask
+                self._rows[row][index] = item
+        if not changes:
+            return self.program
         self.program = assemble(self._rows)
         if masks_move:
             self._masks, self._width = self._dynamic_masks(), -1
@@ -69,6 +72,15 @@ class Changing:
             for slot, (row, processor) in enumerate(masked)
             if isinstance(processor, DynamicBitmask)
         ]
+
+
+def _same(one: Instruction, other: Instruction) -> bool:
+    return one is other or (
+        one[:4] == other[:4]
+        and one.bitmask is other.bitmask
+        and np.array_equal(one.token_ids, other.token_ids)
+        and np.array_equal(one.values, other.values)
+    )
 
 
 def _within(item: Instruction, width: int) -> Instruction:

@@ -27,7 +27,7 @@ from decoding.errors import (
 )
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
@@ -122,8 +122,9 @@ class BatchSampler:
             np.array([sampler.top_n for sampler in samplers], np.int64),
         )
         self._kernels: dict[Backend, Kernel] = {}
-        # By dtype: kernels for which nothing faster can become ready.
-        self._settled: dict[Any, Kernel] = {}
+        self._programs = dict.fromkeys(Backend, self._changing.program)
+        # By dtype: backends than which nothing faster can become ready.
+        self._settled: dict[Any, Backend] = {}
         self._width = 0
         self._misfits: dict[int, DecodingError] = {}
 
@@ -175,10 +176,7 @@ class BatchSampler:
         if self._stages:
             raw = as_logits(raw)
             edited, failed = self._run_stages(raw, history)
-        kernel = self._kernel(raw)
-        program = self._changing.new_program(history, width)
-        if program is not None:
-            kernel = kernel.reprogrammed(program)
+        kernel = self._kernel(raw, self._changing.program_for(history, width))
         result = kernel.step(
             edited,
             raw,
@@ -200,15 +198,17 @@ class BatchSampler:
                 expected = f"at most {width - 1}, the last token of the row"
                 self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
 
-    def _kernel(self, rows: Any) -> Kernel:  # noqa: ANN401 -- an array or a tensor
-        kernel = self._settled.get(rows.dtype)
-        if kernel is not None:
-            return kernel
-        backend = self._backend or fastest(rows)
-        if backend not in self._kernels:
-            self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
-        if backend is self._backend or backend is not Backend.NUMPY:
-            self._settled[rows.dtype] = self._kernels[backend]
+    def _kernel(self, rows: Any, program: Program) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+        backend = self._settled.get(rows.dtype)
+        if backend is None:
+            backend = self._backend or fastest(rows)
+            if backend not in self._kernels:
+                self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
+            if backend is self._backend or backend is not Backend.NUMPY:
+                self._settled[rows.dtype] = backend
+        if self._programs[backend] is not program:
+            self._programs[backend] = program
+            self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         return self._kernels[backend]
 
     def _run_stages(

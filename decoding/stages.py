@@ -56,6 +56,7 @@ class _FusedStage:
         nobody = np.zeros(1, np.int64)
         self._batch = Batch(self._changing.program, nobody.astype(np.uint64), nobody == 0, nobody)
         self._kernels: dict[Backend, Kernel] = {}
+        self._programs = dict.fromkeys(Backend, self._changing.program)
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         owners = self._segment.processors
@@ -63,8 +64,9 @@ class _FusedStage:
         backend = self._backend if self._backend in _HOST else fastest(logits)
         if backend not in self._kernels:
             self._kernels[backend] = open_backend(self._batch, backend, logits, 1)
-        program = self._changing.new_program(history, width)
-        if program is not None:
+        program = self._changing.program_for(history, width)
+        if self._programs[backend] is not program:
+            self._programs[backend] = program
             self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         edited, emptied = self._kernels[backend].edit(
             logits,

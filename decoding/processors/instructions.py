@@ -20,12 +20,16 @@ NOTHING = Instruction(Opcode.LOGIT_BIAS)
 
 def without(token_ids: Tokens) -> Instruction:
     """Bans tokens, which may be named more than once."""
+    if not len(token_ids):
+        return NOTHING
     distinct = np.unique(np.asarray(token_ids, np.int64))
     return added(distinct, np.full(len(distinct), -math.inf))
 
 
 def added(token_ids: Tokens, values: Sequence[float] | NDArray[np.float64]) -> Instruction:
     """Adds to the logits of distinct tokens."""
+    if not len(token_ids):
+        return NOTHING
     ids, amounts = np.asarray(token_ids, np.int64), np.asarray(values, np.float64)
     return Instruction(Opcode.LOGIT_BIAS, token_ids=ids, values=amounts)
 

@@ -13,6 +13,7 @@ from decoding.errors import require
 from decoding.history import PADDING, History
 from decoding.kernels.program import Instruction
 from decoding.processors import instructions
+from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from decoding.processors.token_ids import distinct
 from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
@@ -104,10 +105,15 @@ class Scoped:
         if not isinstance(self.penalty, SparsePenalty | DynamicInstruction):
             return None
         lowered = getattr(self.penalty, "lower", lambda: None)()
+        if self.last_n is None and not self.exempt and self.part == _part_of(self.penalty):
+            return lowered
         return (instructions.NOTHING,) if lowered else lowered
 
     def instruction(self, history: History) -> Instruction:
         """That of the one row that `history` is of."""
+        lowered = self.lower()
+        if lowered and lowered[0] is not instructions.NOTHING:
+            return lowered[0]
         if isinstance(self.penalty, SparsePenalty):
             return self.penalty.over(next(self._rows(history)))
         assert isinstance(self.penalty, DynamicInstruction)  # noqa: S101 -- else it has no lowering
@@ -128,3 +134,10 @@ class Scoped:
             if self.last_n is not None:
                 row = row[max(0, len(row) - self.last_n) :]
             yield row[~np.isin(row, self.exempt)] if self.exempt else row
+
+
+def _part_of(penalty: object) -> Part | None:
+    """What a penalty looks at by itself, as far as a kernel knows."""
+    if isinstance(penalty, RepetitionPenalty):
+        return "all"
+    return "generated" if isinstance(penalty, FrequencyPenalty | PresencePenalty) else None
