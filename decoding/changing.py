@@ -39,7 +39,7 @@ class Changing:
         return self._bitmasks
 
     def program_for(self, history: History, width: int) -> Program:
-        """The program of this step, the same object where nothing changed; ask before `bitmasks`."""
+        """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
         changes = masks_move = False
         for row, index, processor in self._dynamic:
             item = _within(processor.instruction(history.select(row)), width)
