@@ -13,7 +13,7 @@ from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters, Grammar
-from decoding.pipeline import Pipeline, chain, pipeline_of
+from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     AdaptiveP,
     AllowedTokens,
@@ -60,6 +60,7 @@ from decoding.processors import (
 )
 from decoding.processors.feedback import Feedback
 from decoding.request import Request
+from decoding.requested import pipeline_of
 from decoding.sampling import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
 

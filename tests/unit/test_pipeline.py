@@ -12,7 +12,7 @@ from decoding.explain import explain, order_warnings
 from decoding.history import History
 from decoding.kernels.program import Opcode
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Fused, Pipeline, chain, pipeline_of
+from decoding.pipeline import Fused, Pipeline, chain
 from decoding.processors import (
     FrequencyPenalty,
     LogitBias,
@@ -25,6 +25,7 @@ from decoding.processors import (
     TypicalP,
     Watermark,
 )
+from decoding.requested import pipeline_of
 from decoding.watermark import lefthash
 
 ROW = np.log(np.array([[0.6, 0.3, 0.1]]))

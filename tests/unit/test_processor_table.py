@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from benchmarks.processors import ALL, BEGIN, END, FURTHER, REQUESTED, render
 from benchmarks.tables import README, block_of
 from decoding import processors
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import pipeline_of
+from decoding.requested import pipeline_of
 
 ROWS = {facts.name: facts for facts in (*REQUESTED, *FURTHER)}
 MODULES = {
@@ -71,6 +73,34 @@ def test_the_first_rows_are_in_a_requests_order() -> None:
         top_p=0.5,
         typical_p=0.5,
         min_p=0.1,
+        min_tokens=1,
+        no_repeat_ngram_size=3,
+        bad_words_ids=[[1]],
+        suppress_tokens=[1],
+        allowed_token_ids=[2],
+        dry_multiplier=0.8,
+        epsilon_cutoff=0.1,
+        eta_cutoff=0.1,
+        top_n_sigma=1.0,
+        top_h=0.5,
+        xtc_probability=0.5,
+        mirostat=1,
     )
-    made = [type(item).__name__ for item in pipeline_of(asked).processors]
-    assert made == [facts.name for facts in REQUESTED]
+    other = replace(asked, dynatemp_range=0.5, mirostat=2)
+    names = [facts.name for facts in REQUESTED]
+    for parameters, left_out in (
+        (asked, {"DynamicTemperature", "Mirostat2"}),
+        (other, {"Temperature", "Mirostat1"}),
+    ):
+        made = [type(item).__name__ for item in pipeline_of(parameters).processors]
+        assert made == [name for name in names if name not in left_out]
+
+
+def test_a_row_names_the_fields_of_a_request() -> None:
+    named = {name for facts in REQUESTED for name in re.findall("`([a-z_]+)`", facts.request)}
+    assert named == {
+        *(entry.name for entry in fields(GenerationParameters)),
+    } - {
+        *("adapter_id", "best_of", "decoder_input_details", "details", "do_sample", "grammar"),
+        *("max_new_tokens", "return_full_text", "seed", "stop", "top_n_tokens", "truncate"),
+    }
