@@ -33,6 +33,7 @@ from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResul
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
 from decoding.processors.feedback import Feedback
+from decoding.processors.nan_policy import NaNPolicy
 from decoding.rng import SEED_RANGE
 from decoding.stages import Stages, Steered
 
@@ -127,6 +128,11 @@ class BatchSampler:
             for row, sampler in enumerate(samplers)
             if len(sampler.pipeline.segments) > 1
         }
+        self._repairs = {
+            row: sampler.pipeline.processors[0]
+            for row, sampler in enumerate(samplers)
+            if sampler.pipeline.processors and isinstance(sampler.pipeline.processors[0], NaNPolicy)
+        }
         self._changing = Changing(self._last)
         self._batch = Batch(
             self._changing.program,
@@ -210,7 +216,7 @@ class BatchSampler:
             self._fit(width)
         failed, edited = self._misfits, raw
         if self._stages:
-            raw = as_logits(raw)
+            raw = self._repaired(as_logits(raw), history)
             edited, failed = self._run_stages(raw, history, states, steered)
         kernel = self._kernel(raw, self._changing.program_for(history, width))
         result = kernel.step(
@@ -246,6 +252,15 @@ class BatchSampler:
             self._programs[backend] = program
             self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         return self._kernels[backend]
+
+    def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
+        """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
+        broken = [row for row in self._repairs if not (logits[row] < np.inf).all()]
+        if broken:
+            logits = logits.copy()
+        for row in broken:
+            logits[row] = self._repairs[row](logits[row : row + 1], history.select(row))[0]
+        return logits
 
     def _run_stages(
         self,

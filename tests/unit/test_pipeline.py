@@ -13,7 +13,9 @@ from decoding.history import History
 from decoding.kernels.program import Opcode
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Fused, Pipeline, chain
+from decoding.presets.mlx_lm import TopPWithTies
 from decoding.processors import (
+    AtLeast,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -137,6 +139,7 @@ def test_explain_refuses_what_it_cannot_measure() -> None:
         (chain(TopP(0.9), Temperature(0.5)), 1),
         (chain(TopK(5), Temperature(0.5)), 0),
         (chain(MinP(0.1), TypicalP(0.9), Temperature(2.0)), 2),
+        (chain(AtLeast(MinP(0.1), 3), TopPWithTies(0.5), Temperature(2.0)), 2),
         (chain(TopK(5), RepetitionPenalty(1.2)), 1),
         (chain(Temperature(0.5), FrequencyPenalty(1.0)), 1),
         (chain(Watermark(lefthash()), Temperature(0.5)), 1),
