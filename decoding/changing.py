@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.history import History
-from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, words_of
+from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, patched, words_of
 from decoding.pipeline import Fused
 from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
 
@@ -20,6 +21,7 @@ class Changing:
         self._segments = segments
         self._rows: list[list[Instruction]] = [list(segment.instructions) for segment in segments]
         self.program = assemble(self._rows)
+        self._first: list[int] = self.program.row_starts.tolist()
         self._dynamic = [
             (row, index, processor)
             for row, index, processor in self._places()
@@ -40,18 +42,19 @@ class Changing:
 
     def program_for(self, history: History, width: int) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
-        changes = masks_move = False
+        changed: dict[int, Instruction] = {}
+        masks_move = False
         for row, index, processor in self._dynamic:
             item = _within(processor.instruction(history.select(row)), width)
             last = self._rows[row][index]
             if not _same(item, last):
-                changes = True
+                changed[self._first[row] + index] = item
                 masks_move |= item.bitmask is not last.bitmask
                 self._rows[row][index] = item
-        if not changes:
-            return self.program
-        self.program = assemble(self._rows)
+        if changed and not masks_move:
+            self.program = patched(self.program, changed)
         if masks_move:
+            self.program = assemble(self._rows)
             self._masks, self._width = self._dynamic_masks(), -1
         return self.program
 
@@ -78,14 +81,20 @@ def _same(one: Instruction, other: Instruction) -> bool:
     return one is other or (
         one[:4] == other[:4]
         and one.bitmask is other.bitmask
-        and np.array_equal(one.token_ids, other.token_ids)
-        and np.array_equal(one.values, other.values)
+        and _equal(one.token_ids, other.token_ids)
+        and _equal(one.values, other.values)
     )
+
+
+def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 -- an array or a tuple
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one == other
+    return np.array_equal(one, other)
 
 
 def _within(item: Instruction, width: int) -> Instruction:
     """The instruction without the token ids that a row of `width` logits does not have."""
-    if not len(item.token_ids):
+    if isinstance(item.token_ids, tuple) and all(0 <= place < width for place in item.token_ids):
         return item
     token_ids, values = np.asarray(item.token_ids), np.asarray(item.values, np.float64)
     legal = (token_ids >= 0) & (token_ids < width)

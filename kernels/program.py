@@ -6,7 +6,7 @@ program. It consists of arrays only, so that any backend can read it without Pyt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -120,11 +120,36 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
     )
 
 
+def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
+    """The program with other instructions at some places, whose bitmasks are the same."""
+    opcodes, operands = program.opcodes.copy(), program.operands.copy()
+    starts = program.sparse_starts
+    token_ids, values, moved, last = [], [], starts.copy(), 0
+    for index in sorted(changed):
+        item = changed[index]
+        opcodes[index], operands[index] = item.opcode, item[1:4]
+        start, stop = starts[index], starts[index + 1]
+        own_ids, own_values = _by_token(item)
+        token_ids += [program.sparse_token_ids[last:start], own_ids]
+        values += [program.sparse_values[last:start], own_values]
+        moved[index + 1 :] += len(own_ids) - (stop - start)
+        last = stop
+    return program._replace(
+        opcodes=opcodes,
+        operands=operands,
+        sparse_starts=moved,
+        sparse_token_ids=np.concatenate([*token_ids, program.sparse_token_ids[last:]]),
+        sparse_values=np.concatenate([*values, program.sparse_values[last:]]),
+    )
+
+
 _NO_IDS, _NO_VALUES = np.zeros(0, np.int32), np.zeros(0)
 
 
 def _by_token(item: Instruction) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     token_ids = np.asarray(item.token_ids, np.int32)
+    if len(token_ids) < 2:
+        return token_ids, np.asarray(item.values, np.float64)
     order = np.argsort(token_ids, kind="stable")
     return token_ids[order], np.asarray(item.values, np.float64)[order]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +20,31 @@ NOTHING = Instruction(Opcode.LOGIT_BIAS)
 
 def without(token_ids: Tokens) -> Instruction:
     """Bans tokens, which may be named more than once."""
-    if not len(token_ids):
-        return NOTHING
-    distinct = np.unique(np.asarray(token_ids, np.int64))
-    return added(distinct, np.full(len(distinct), -math.inf))
+    distinct = tuple(sorted({int(token_id) for token_id in token_ids}))
+    return added(distinct, (-math.inf,) * len(distinct))
 
 
 def added(token_ids: Tokens, values: Sequence[float] | NDArray[np.float64]) -> Instruction:
     """Adds to the logits of distinct tokens."""
     if not len(token_ids):
         return NOTHING
-    ids, amounts = np.asarray(token_ids, np.int64), np.asarray(values, np.float64)
-    return Instruction(Opcode.LOGIT_BIAS, token_ids=ids, values=amounts)
+    return Instruction(Opcode.LOGIT_BIAS, token_ids=_kept(token_ids), values=_kept(values))
 
 
 def scaled(token_ids: Tokens, factor: float, divisor: float) -> Instruction:
     """Multiplies the logits of distinct tokens by a factor below 0, else divides them."""
-    ids = np.asarray(token_ids, np.int64)
-    return Instruction(
-        Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=np.zeros(len(ids))
-    )
+    unused = np.zeros(len(token_ids))
+    values = unused if isinstance(token_ids, np.ndarray) else tuple(unused.tolist())
+    ids = _kept(token_ids)
+    return Instruction(Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=values)
 
 
 def only(token_ids: Tokens) -> Instruction:
     """Keeps these tokens."""
     words = np.frombuffer(pack(token_ids), "<i4").astype(np.int32, copy=False)
     return Instruction(Opcode.BITMASK, bitmask=words)
+
+
+def _kept(values: Any) -> Any:  # noqa: ANN401 -- an array or a sequence of numbers
+    """An array as it is; anything else as a tuple, which is quicker for a few."""
+    return values if isinstance(values, np.ndarray) else tuple(values)
