@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,19 +105,24 @@ class Scoped:
         if not isinstance(self.penalty, SparsePenalty | DynamicInstruction):
             return None
         lowered = getattr(self.penalty, "lower", lambda: None)()
-        if self.last_n is None and not self.exempt and self.part == _part_of(self.penalty):
+        if self._is_what_the_penalty_does:
             return lowered
         return (instructions.NOTHING,) if lowered else lowered
 
     def instruction(self, history: History) -> Instruction:
         """That of the one row that `history` is of."""
-        lowered = self.lower()
-        if lowered and lowered[0] is not instructions.NOTHING:
-            return lowered[0]
-        if isinstance(self.penalty, SparsePenalty):
-            return self.penalty.over(next(self._rows(history)))
-        assert isinstance(self.penalty, DynamicInstruction)  # noqa: S101 -- else it has no lowering
-        return self.penalty.instruction(self._view(history))
+        if self._is_what_the_penalty_does:
+            [same] = cast("SparsePenalty", self.penalty).lower()
+            return same
+        # Not by `isinstance`, which is slow for protocols.
+        if hasattr(self.penalty, "over"):
+            return cast("SparsePenalty", self.penalty).over(next(self._rows(history)))
+        return cast("DynamicInstruction", self.penalty).instruction(self._view(history))
+
+    @property
+    def _is_what_the_penalty_does(self) -> bool:
+        everything = self.last_n is None and not self.exempt
+        return everything and self.part == _part_of(self.penalty)
 
     def _view(self, history: History) -> History:
         rows = list(self._rows(history))

@@ -246,7 +246,7 @@ def _flat(logits: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 def _address(array: NDArray[Any]) -> int:
     """Where the array's memory begins; the array must be kept."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data  # not `__array_interface__`, which describes every field of a record
 
 
 class _Address:

@@ -57,6 +57,8 @@ def length_decay(logits: Row, token_ids: NDArray[np.integer], factor: float, ste
 
 def decay_scale(factor: float, steps: int) -> tuple[float, float]:
     """What `logit_scale` takes in place of a decay."""
-    with np.errstate(over="ignore"):
-        growth = float(np.clip(np.power(factor, float(steps)), 1.0 / _LARGEST, _LARGEST))
+    try:
+        growth = max(factor**steps, 1.0 / _LARGEST)
+    except OverflowError:
+        growth = _LARGEST
     return 2.0 - growth, 1.0 / growth
