@@ -45,6 +45,7 @@ class Pipeline:
 
     Calling it applies each in turn. Build one with `chain`. The empty pipeline is neutral.
 
+    >>> from decoding.processors import TopK, TopP
     >>> chain(TopK(2), chain(TopP(0.9)))
     Pipeline(processors=(TopK(top_k=2, keep_ties=True), TopP(top_p=0.9)))
     """

@@ -26,6 +26,7 @@ class AllowedTokens:
     Raises `ParameterError` at construction. Source: `allowed_token_ids` of vLLM. `Bitmask` is the
     same for sets that come packed.
 
+    >>> import numpy as np
     >>> AllowedTokens((1,))(np.zeros((1, 3)), History.empty(1))
     array([[-inf,   0., -inf]])
     """
@@ -64,6 +65,7 @@ class SuppressTokens:
     that the row does not have, as `LogitBias`, which it is with −inf. Source: transformers
     (`suppress_tokens`), where such an id is ignored.
 
+    >>> import numpy as np
     >>> SuppressTokens((1,))(np.zeros((1, 3)), History.empty(1))
     array([[  0., -inf,   0.]])
     """
@@ -108,6 +110,7 @@ class BeginSuppressTokens:
     Raises `ParameterError` at construction. Source: transformers (`begin_suppress_tokens`), for
     Whisper, where the caller says which length is the beginning.
 
+    >>> import numpy as np
     >>> BeginSuppressTokens((1,))(np.zeros((2, 3)), History.of([[1], [1]], [[], [2]]))
     array([[  0., -inf,   0.],
            [  0.,   0.,   0.]])
