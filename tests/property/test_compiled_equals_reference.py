@@ -343,3 +343,15 @@ def test_numbers_beyond_its_arithmetic_are_left_to_numpy() -> None:
     want = run_step(VectorKernel(batch), batch.program, rows, history)
     assert got.rows["token_id"].tolist() == want.rows["token_id"].tolist()
     assert got.rows["processed_logprob"].tolist() == want.rows["processed_logprob"].tolist()
+
+
+def test_a_negative_logit_that_is_likely_is_not_rounded() -> None:
+    row = np.array([[0.01257302, -0.05356694, -np.inf]], np.float32)
+    pipeline = chain(Temperature(103.0), FrequencyPenalty(5.0), Temperature(0.0078125))
+    program = assemble([instructions_of(pipeline)])
+    nobody = np.zeros(1, np.int64)
+    batch = Batch(program, nobody.astype(np.uint64), nobody > 0, nobody)
+    history = History.of([[]], [[0, 1]])
+    got = run_step(kernel.CompiledKernel(batch), program, row, history).rows[0]
+    want = laws.log_softmax(pipeline(row.astype(np.float64), history))[0]
+    assert abs(got["processed_logprob"] - want[got["token_id"]]) < 1e-5
