@@ -1,6 +1,6 @@
-"""README.md's tables, from the files in `results/`.
+"""README.md's tables: of processors, and of the figures in `results/`.
 
-Rewrites what stands between the two markers. With `--print` it shows that instead.
+Rewrites what stands between each two markers. With `--print` it shows that instead.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import RESULTS, ROOT
+from benchmarks import RESULTS, ROOT, processors
 from benchmarks.results import TWO_THREADS, Figures, Place
 from benchmarks.workloads import MIXED, WORKLOADS
 
@@ -57,22 +57,24 @@ def render(
     return "\n\n".join(parts) + "\n"
 
 
-def replace_block(text: str, block: str) -> str:
+def replace_block(text: str, block: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
     """A text with everything between the markers replaced.
 
     Raises:
         ValueError: it has not one of each, in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise ValueError(f"the text needs one {BEGIN} and, after it, one {END}")
-    return f"{before}{BEGIN}\n\n{block}\n{END}{after}"
+    first, last = markers
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
+    if not begin or not end or first in after or last in after:
+        raise ValueError(f"the text needs one {first} and, after it, one {last}")
+    return f"{before}{first}\n\n{block}\n{last}{after}"
 
 
-def block_of(text: str) -> str:
+def block_of(text: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
     """What stands between the markers."""
-    return text.partition(BEGIN)[2].partition(END)[0].strip() + "\n"
+    first, last = markers
+    return text.partition(first)[2].partition(last)[0].strip() + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,9 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = [json.loads((RESULTS / name).read_text("utf-8")) for name in FILES]
     block = render(*results)
     if options.print:
+        print(processors.render())
         print(block)
         return 0
-    README.write_text(replace_block(README.read_text("utf-8"), block), "utf-8")
+    text = replace_block(README.read_text("utf-8"), block)
+    text = replace_block(text, processors.render(), (processors.BEGIN, processors.END))
+    README.write_text(text, "utf-8")
     return 0
 
 

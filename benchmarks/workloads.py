@@ -196,7 +196,7 @@ def make_problem(
     workloads = [mixture[row % len(mixture)] for row in range(batch)]
     if name != MIXED:
         workloads = [WORKLOADS[name]] * batch
-    return Problem(name, tuple(workloads), token_lists(width), rows, given, _histories(rows))
+    return Problem(name, tuple(workloads), token_lists(width), rows, given, histories_of(rows))
 
 
 @functools.lru_cache(maxsize=4)
@@ -213,7 +213,7 @@ def token_lists(width: int) -> TokenLists:
     )
 
 
-def _histories(rows: Rows) -> tuple[History, ...]:
+def histories_of(rows: Rows) -> tuple[History, ...]:
     """Histories that grow by a token a step.
 
     Half of the tokens are among the row's thousand likeliest, since text repeats likely tokens; the

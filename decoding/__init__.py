@@ -13,8 +13,9 @@ from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters, Grammar
-from decoding.pipeline import Pipeline, chain, pipeline_of
+from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    AdaptiveP,
     AllowedTokens,
     AtLeast,
     BadWords,
@@ -36,6 +37,8 @@ from decoding.processors import (
     LogitBias,
     MinP,
     MinTokens,
+    Mirostat1,
+    Mirostat2,
     NaNPolicy,
     NoRepeatNgram,
     PrefixFunction,
@@ -55,10 +58,9 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
-from decoding.processors.adaptive_p import AdaptiveP
 from decoding.processors.feedback import Feedback
-from decoding.processors.mirostat import Mirostat1, Mirostat2
 from decoding.request import Request
+from decoding.requested import pipeline_of
 from decoding.sampling import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
 

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.history import History
-from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, words_of
+from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, patched, words_of
 from decoding.pipeline import Fused
-from decoding.typing import DynamicBias, DynamicBitmask
+from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
 
 
 class Changing:
     """The programs of a batch, one fused run of instructions a row, as a step needs them."""
 
     def __init__(self, segments: Sequence[Fused]) -> None:
+        self._segments = segments
         self._rows: list[list[Instruction]] = [list(segment.instructions) for segment in segments]
         self.program = assemble(self._rows)
-        places = [
+        self._first: list[int] = self.program.row_starts.tolist()
+        self._dynamic = [
             (row, index, processor)
-            for row, segment in enumerate(segments)
-            for index, processor in enumerate(segment.processors)
+            for row, index, processor in self._places()
+            if isinstance(processor, DynamicInstruction)
         ]
-        self._biases = [
-            (row, index, processor)
-            for row, index, processor in places
-            if isinstance(processor, DynamicBias)
-        ]
-        with_bitmask = [
-            (row, processor)
-            for row, index, processor in places
-            if self._rows[row][index].bitmask is not None
-        ]
-        self._masks = [
-            (slot, row, processor)
-            for slot, (row, processor) in enumerate(with_bitmask)
-            if isinstance(processor, DynamicBitmask)
-        ]
+        self._masks = self._dynamic_masks()
         self._width, self._bitmasks = -1, np.zeros((0, 0), np.int32)
 
     def bitmasks(self, history: History, width: int) -> NDArray[np.int32]:
@@ -51,15 +40,62 @@ class Changing:
             self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
         return self._bitmasks
 
-    def new_program(self, history: History, width: int) -> Program | None:
-        """The program of this step, where it is not that of the last one."""
-        if not self._biases:
-            return None
-        for row, index, processor in self._biases:
-            added = processor.additions(history.select(row))
-            legal = {token_id: added[token_id] for token_id in added if 0 <= token_id < width}
-            self._rows[row][index] = self._rows[row][index]._replace(
-                token_ids=tuple(legal), values=tuple(legal.values())
-            )
-        self.program = assemble(self._rows)
+    def program_for(self, history: History, width: int) -> Program:
+        """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
+        changed: dict[int, Instruction] = {}
+        masks_move = False
+        for row, index, processor in self._dynamic:
+            item = _within(processor.instruction(history.select(row)), width)
+            last = self._rows[row][index]
+            if not _same(item, last):
+                changed[self._first[row] + index] = item
+                masks_move |= item.bitmask is not last.bitmask
+                self._rows[row][index] = item
+        if changed and not masks_move:
+            self.program = patched(self.program, changed)
+        if masks_move:
+            self.program = assemble(self._rows)
+            self._masks, self._width = self._dynamic_masks(), -1
         return self.program
+
+    def _places(self) -> Iterator[tuple[int, int, Processor]]:
+        for row, segment in enumerate(self._segments):
+            for index, processor in enumerate(segment.processors):
+                yield row, index, processor
+
+    def _dynamic_masks(self) -> list[tuple[int, int, DynamicBitmask]]:
+        """The slots whose words change with every step, and whose they are."""
+        masked = [
+            (row, processor)
+            for row, index, processor in self._places()
+            if self._rows[row][index].bitmask is not None
+        ]
+        return [
+            (slot, row, processor)
+            for slot, (row, processor) in enumerate(masked)
+            if isinstance(processor, DynamicBitmask)
+        ]
+
+
+def _same(one: Instruction, other: Instruction) -> bool:
+    return one is other or (
+        one[:4] == other[:4]
+        and one.bitmask is other.bitmask
+        and _equal(one.token_ids, other.token_ids)
+        and _equal(one.values, other.values)
+    )
+
+
+def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 -- an array or a tuple
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one == other
+    return np.array_equal(one, other)
+
+
+def _within(item: Instruction, width: int) -> Instruction:
+    """The instruction without the token ids that a row of `width` logits does not have."""
+    if isinstance(item.token_ids, tuple) and all(0 <= place < width for place in item.token_ids):
+        return item
+    token_ids, values = np.asarray(item.token_ids), np.asarray(item.values, np.float64)
+    legal = (token_ids >= 0) & (token_ids < width)
+    return item if legal.all() else item._replace(token_ids=token_ids[legal], values=values[legal])

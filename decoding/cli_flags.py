@@ -64,6 +64,13 @@ def _grammar(text: str) -> Grammar:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
 
 
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not token ids with commas") from error
+
+
 def _bias(text: str) -> tuple[int, float]:
     token_id, _, value = text.partition("=")
     try:
@@ -87,6 +94,25 @@ FLAGS: Mapping[str, Flag] = MappingProxyType(
         "frequency_penalty": Flag(float, "on tokens of the text, each time; 0 is neutral", "R"),
         "presence_penalty": Flag(float, "on tokens of the text, once; 0 is neutral", "R"),
         "logit_bias": Flag(_bias, "add to a logit; -inf bans; repeatable", "ID=VALUE", dict),
+        "min_tokens": Flag(int, "do not end before N tokens", "N"),
+        "no_repeat_ngram_size": Flag(int, "no N tokens twice in a row of N", "N"),
+        "bad_words_ids": Flag(_ids, "never these tokens in a row; repeatable", "IDS", tuple),
+        "suppress_tokens": Flag(_ids, "never these tokens", "IDS"),
+        "allowed_token_ids": Flag(_ids, "these tokens alone", "IDS"),
+        "dry_multiplier": Flag(float, "against repetitions by their length; 0 is neutral", "M"),
+        "dry_base": Flag(float, "of DRY's powers (default: 1.75)", "B"),
+        "dry_allowed_length": Flag(int, "repetitions that DRY lets be (default: 2)", "N"),
+        "dynatemp_range": Flag(float, "by how much the entropy moves the temperature", "R"),
+        "dynatemp_exponent": Flag(float, "how it does (default: 1)", "E"),
+        "epsilon_cutoff": Flag(float, "keep tokens of probability P; 0 is neutral", "P"),
+        "eta_cutoff": Flag(float, "the same, less where the entropy is high; 0 is neutral", "P"),
+        "top_n_sigma": Flag(float, "keep logits within N deviations; 0 is neutral", "N"),
+        "top_h": Flag(float, "keep the likeliest tokens of a share of the entropy", "H"),
+        "xtc_probability": Flag(float, "how often to remove the top choices; 0 is neutral", "P"),
+        "xtc_threshold": Flag(float, "from which probability they are (default: 0.1)", "P"),
+        "mirostat": Flag(int, "hold the surprise at a target, by version 1 or 2", "V"),
+        "mirostat_tau": Flag(float, "the target in bits (default: 5)", "T"),
+        "mirostat_eta": Flag(float, "how quickly to correct (default: 0.1)", "E"),
         "best_of": Flag(int, "draw N texts and keep the likeliest", "N"),
         "truncate": Flag(int, "keep the last N tokens of the prompt", "N"),
         "return_full_text": Flag(bool, "put the prompt in front of the text"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,8 +16,12 @@ from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS
 from decoding.watermark import (
     Detection,
+    GumbelScheme,
     Scheme,
+    SynthId,
     detect,
+    detect_gumbel,
+    detect_synthid,
     lefthash,
     minhash,
     philox,
@@ -40,7 +44,10 @@ SCHEMES: Mapping[str, Callable[..., Scheme]] = MappingProxyType(
 )
 """The presets by their names on the command line; the first is the default."""
 
-_WITH_A_WIDTH = ("lefthash", "transformers-selfhash", "philox")
+OTHERS = ("synthid", "gumbel")
+"""Watermarks that have no green lists."""
+
+_WITH_A_WIDTH = ("lefthash", "transformers-selfhash", "philox", "gumbel")
 
 
 def add_watermark(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
@@ -56,8 +63,9 @@ def _add_detect(verbs: Any) -> None:  # noqa: ANN401
     parser = verbs.add_parser(
         "detect",
         help="is a text watermarked?",
-        description="Count the green tokens of a text. Flagging texts whose p_value is at most A"
-        " flags at most a share A of those that are not watermarked.",
+        description="Count the green tokens of a text, or what its scheme has in their place."
+        " Flagging texts whose p_value is at most A flags at most a share A of those that are not"
+        " watermarked.",
     )
     parser.add_argument("file", metavar="FILE", help="UTF-8 text; '-' reads stdin")
     kinds = f"{', '.join(KNOWN_MODELS)}, a .gguf file, or a folder"
@@ -66,10 +74,17 @@ def _add_detect(verbs: Any) -> None:  # noqa: ANN401
     )
     first = next(iter(SCHEMES))
     parser.add_argument(
-        "--scheme", choices=SCHEMES, default=first, help=f"how it was embedded (default: {first})"
+        "--scheme",
+        choices=(*SCHEMES, *OTHERS),
+        default=first,
+        help=f"how it was embedded (default: {first})",
     )
+    parser.add_argument("--keys", type=_keys, metavar="N,N,...", help="for synthid, which needs it")
+    parser.add_argument("--ngram-len", type=int, metavar="N", help="for synthid (default: 5)")
     parser.add_argument("--gamma", type=float, metavar="G", help="green share (default: scheme's)")
-    parser.add_argument("--key", type=int, metavar="N", help="default: the scheme's public one")
+    parser.add_argument(
+        "--key", type=int, metavar="N", help="default: the scheme's public one; gumbel needs it"
+    )
     parser.add_argument(
         "--context-width", type=int, metavar="N", help=f"for {', '.join(_WITH_A_WIDTH)}"
     )
@@ -98,23 +113,66 @@ def _add_detect(verbs: Any) -> None:  # noqa: ANN401
 
 
 def _detect(asked: argparse.Namespace) -> Iterator[str]:
-    scheme = _scheme(asked)
+    scheme = _other_scheme(asked) if asked.scheme in OTHERS else _scheme(asked)
     text = _read(asked.file)
     model = None
-    if not asked.token_ids or asked.vocab_size is None:
+    needs_width = isinstance(scheme, Scheme) and asked.vocab_size is None
+    if not asked.token_ids or needs_width:
         model = load(asked.model)
+    token_ids = _token_ids(text) if asked.token_ids else _encode(text, model)
+    facts = _found(token_ids, scheme, model, asked)
+    yield (json.dumps(facts) if asked.json else "\n".join(_lines(facts))) + "\n"
+
+
+def _found(
+    token_ids: list[int],
+    scheme: Scheme | SynthId | GumbelScheme,
+    model: LanguageModel | None,
+    asked: argparse.Namespace,
+) -> dict[str, Any]:
+    if isinstance(scheme, SynthId):
+        return asdict(detect_synthid(token_ids, scheme))
+    if isinstance(scheme, GumbelScheme):
+        return asdict(detect_gumbel(token_ids, scheme))
     found = detect(
-        _token_ids(text) if asked.token_ids else _encode(text, model),
+        token_ids,
         scheme,
         asked.vocab_size if asked.vocab_size is not None else _width(model),
         counts_repeats=asked.count_repeats,
         window_sizes=asked.window,
     )
-    facts = _facts(found)
-    yield (json.dumps(facts) if asked.json else "\n".join(_lines(facts))) + "\n"
+    return _facts(found)
+
+
+def _keys(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(item) for item in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from error
+
+
+def _other_scheme(asked: argparse.Namespace) -> SynthId | GumbelScheme:
+    _refuse(asked, ("gamma", "vocab_size", "window", "count_repeats"), "used with green lists")
+    if asked.scheme == "synthid":
+        _refuse(asked, ("key", "context_width"), "left out with synthid")
+        if asked.keys is None:
+            raise ParameterError("--keys", None, "given for synthid")
+        return SynthId(asked.keys, 5 if asked.ngram_len is None else asked.ngram_len)
+    _refuse(asked, ("keys", "ngram_len"), "used with synthid")
+    if asked.key is None:
+        raise ParameterError("--key", None, "given for gumbel")
+    return GumbelScheme(asked.key, 4 if asked.context_width is None else asked.context_width)
+
+
+def _refuse(asked: argparse.Namespace, names: Iterable[str], expected: str) -> None:
+    for name in names:
+        value = getattr(asked, name)
+        if value is not None and value is not False and value != []:
+            raise ParameterError(f"--{name.replace('_', '-')}", value, expected)
 
 
 def _scheme(asked: argparse.Namespace) -> Scheme:
+    _refuse(asked, ("keys", "ngram_len"), "used with synthid")
     if asked.scheme == "tgi" and asked.context_width is None:
         scheme = tgi()
         return replace(
@@ -167,9 +225,10 @@ def _facts(found: Detection) -> dict[str, Any]:
 
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    for name in _SHOWN:
-        yield f"{name}: {facts[name]:.6g}"
-    for name, value in (facts["window"] or {}).items():
+    for name, value in facts.items():
+        if isinstance(value, int | float):
+            yield f"{name}: {value:.6g}"
+    for name, value in (facts.get("window") or {}).items():
         yield f"window.{name}: {value:.6g}"
 
 

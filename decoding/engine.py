@@ -175,7 +175,8 @@ class _Batch:
 
 def _draw(batch: _Batch, logits: Any) -> None:  # noqa: ANN401 -- rows
     """One token for every row; a row's error ends its own request only."""
-    outcomes = batch.sampler(logits, batch.history.view())
+    states = [item.feedback for item in batch.sequences]
+    outcomes = batch.sampler(logits, batch.history.view(), states)
     for sequence, outcome in zip(batch.sequences, outcomes, strict=True):
         if isinstance(outcome, DecodingError):
             sequence.generation.error = outcome

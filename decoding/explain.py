@@ -13,7 +13,9 @@ from decoding.errors import InvalidLogitsError, ShapeError
 from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
+from decoding.presets.mlx_lm import TopPWithTies
 from decoding.processors import (
+    AtLeast,
     BitmaskBias,
     Dry,
     DynamicTemperature,
@@ -39,7 +41,7 @@ from decoding.processors import (
 from decoding.typing import Processor
 
 _TEMPERATURES = (Temperature, DynamicTemperature)
-_MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
+_MASS_RULES = (TopP, TopPWithTies, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
 _TRUNCATIONS = (TopK, TopNSigma, *_MASS_RULES)
 _EDITS = (
     RepetitionPenalty,
@@ -191,8 +193,13 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
         for place, first in enumerate(pipeline.processors)
         for second in pipeline.processors[place + 1 :]
         for earlier, later, meaning in _ORDERS_THAT_CHANGE_THE_MEANING
-        if isinstance(first, earlier) and isinstance(second, later)
+        if isinstance(_inner(first), earlier) and isinstance(_inner(second), later)
     )
+
+
+def _inner(processor: Processor) -> Processor:
+    """What a floor stands under."""
+    return processor.truncation if isinstance(processor, AtLeast) else processor
 
 
 def _stages(

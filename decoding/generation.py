@@ -21,15 +21,19 @@ from decoding.transcript import Transcript
 
 
 class RunningSequence:
-    """One sequence of a generation: the model's memory of it and what it has written."""
+    """One sequence of a generation: the model's memory of it and what it has written.
 
-    __slots__ = ("generation", "sampler", "state", "token_ids", "transcript")
+    feedback: the states of its pipeline's feedbacks; values, so that they fork and roll back.
+    """
+
+    __slots__ = ("feedback", "generation", "sampler", "state", "token_ids", "transcript")
 
     def __init__(self, generation: Generation, index: int, state: State) -> None:
         plan = generation.plan
         self.generation = generation
         self.sampler = plan.samplers[index]
         self.state = state
+        self.feedback = self.sampler.start()
         self.token_ids = list(plan.prompt)
         self.transcript = Transcript(plan.ending, plan.vocabulary)
 
@@ -41,6 +45,7 @@ class RunningSequence:
     def take(self, sample: Sample) -> None:
         """Write one drawn token down."""
         self.token_ids.append(sample.token_id)
+        self.feedback = sample.states
         text = self.transcript.push(sample)
         self.generation.progress(self, text)
 

@@ -158,9 +158,30 @@ class GenerationParameters:
     | `presence_penalty` | finite | None, 0 |
     | `min_p` | [0, 1] | None, 0 |
     | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
+    | `min_tokens` | >= 0, and no more than max_new_tokens: no end of sequence before | None, 0 |
+    | `no_repeat_ngram_size` | >= 0 | None, 0 |
+    | `bad_words_ids` | sequence of non-empty sequences of token ids | () |
+    | `suppress_tokens` | sequence of token ids | () |
+    | `allowed_token_ids` | at least one token id | None |
+    | `dry_multiplier` | >= 0, finite | None, 0 |
+    | `dry_base` | >= 1, finite | None: 1.75 |
+    | `dry_allowed_length` | >= 1 | None: 2 |
+    | `dynatemp_range` | >= 0, finite: around the temperature | None, 0 |
+    | `dynatemp_exponent` | >= 0, finite | None: 1 |
+    | `epsilon_cutoff` | [0, 1) | None, 0 |
+    | `eta_cutoff` | [0, 1) | None, 0 |
+    | `top_n_sigma` | >= 0, finite | None, 0 |
+    | `top_h` | (0, 1] | None, 1 |
+    | `xtc_probability` | [0, 1] | None, 0 |
+    | `xtc_threshold` | [0, 1] | None: 0.1 |
+    | `mirostat` | 0, 1 or 2: the version | None, 0 |
+    | `mirostat_tau` | >= 0, finite | None: 5 |
+    | `mirostat_eta` | >= 0, finite | None: 0.1 |
 
-    The last three are not TGI's. Types are strict: a bool is no number, an int may stand for a
-    float, NumPy scalars become Python ones, NaN is refused. TGI's narrower ranges: `wire.validate`.
+    From `presence_penalty` on they are not TGI's, but have the names of vLLM, transformers and
+    llama.cpp. A field that says how takes part where its neighbour says that. Types are strict: a
+    bool is no number, an int may stand for a float, NumPy scalars become Python ones, NaN is
+    refused. TGI's narrower ranges: `wire.validate`.
     Raises ParameterError for the first field, in this order, outside its range.
     Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters`.
 
@@ -190,6 +211,25 @@ class GenerationParameters:
     presence_penalty: float | None = None
     min_p: float | None = None
     logit_bias: Mapping[int, float] = field(default_factory=TokenBias)
+    min_tokens: int | None = None
+    no_repeat_ngram_size: int | None = None
+    bad_words_ids: Sequence[Sequence[int]] = ()
+    suppress_tokens: Sequence[int] = ()
+    allowed_token_ids: Sequence[int] | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dynatemp_range: float | None = None
+    dynatemp_exponent: float | None = None
+    epsilon_cutoff: float | None = None
+    eta_cutoff: float | None = None
+    top_n_sigma: float | None = None
+    top_h: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
 
     def __post_init__(self) -> None:
         for name, convert, accepts, expected in _CHECKS:
@@ -206,23 +246,22 @@ class GenerationParameters:
             object.__setattr__(self, name, converted)
         if self.best_of is not None and self.best_of > 1 and self.is_greedy:
             raise ParameterError("best_of", self.best_of, "1 where decoding is greedy")
+        if self.max_new_tokens is not None and (self.min_tokens or 0) > self.max_new_tokens:
+            expected = f"at most {self.max_new_tokens}, which max_new_tokens is"
+            raise ParameterError("min_tokens", self.min_tokens, expected)
 
     @property
     def is_greedy(self) -> bool:
         """Whether every token is the likeliest one.
 
         TGI samples iff `do_sample`, or `temperature`, `top_k`, `top_p` or `typical_p` (here also
-        `min_p`) is not neutral; temperature 0 means greedy whatever else is asked.
+        any other truncation, `dynatemp_range` or `mirostat`) is not neutral; temperature 0 means
+        greedy whatever else is asked.
         """
         if self.temperature == 0.0:
             return True
-        return not (
-            self.do_sample
-            or self.temperature not in (None, 1.0)
-            or self.top_k not in (None, 0)
-            or self.top_p not in (None, 1.0)
-            or self.typical_p not in (None, 1.0)
-            or self.min_p not in (None, 0.0)
+        return not self.do_sample and all(
+            getattr(self, name) in (None, neutral) for name, neutral in SAMPLING.items()
         )
 
     @classmethod
@@ -298,6 +337,22 @@ def _bias(value: object) -> TokenBias:
     return TokenBias({_integer(key): _real(bias) for key, bias in value.items()})
 
 
+def _integers(value: object) -> tuple[int, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError
+    return tuple(_integer(item) for item in value)
+
+
+def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError
+    return tuple(_integers(item) for item in value)
+
+
+def _are_ids(values: Sequence[int]) -> bool:
+    return all(0 <= value < 2**31 for value in values)
+
+
 def _any(_: object) -> bool:
     return True
 
@@ -330,10 +385,57 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
         lambda bias: all(key >= 0 and value < math.inf for key, value in bias.items()),
         "a mapping of token ids >= 0 to biases that are finite or -inf",
     ),
+    ("min_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("no_repeat_ngram_size", _integer, lambda n: n >= 0, "an integer >= 0"),
+    (
+        "bad_words_ids",
+        _sequences,
+        lambda words: all(word and _are_ids(word) for word in words),
+        "a sequence of non-empty sequences of token ids",
+    ),
+    ("suppress_tokens", _integers, _are_ids, "a sequence of token ids"),
+    (
+        "allowed_token_ids",
+        _integers,
+        lambda ids: bool(ids) and _are_ids(ids),
+        "a non-empty sequence of token ids",
+    ),
+    ("dry_multiplier", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("dry_base", _real, lambda x: 1.0 <= x < math.inf, "a finite number >= 1"),
+    ("dry_allowed_length", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("dynatemp_range", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("dynatemp_exponent", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("epsilon_cutoff", _real, lambda x: 0.0 <= x < 1.0, "a number in [0, 1)"),
+    ("eta_cutoff", _real, lambda x: 0.0 <= x < 1.0, "a number in [0, 1)"),
+    ("top_n_sigma", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("top_h", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
+    ("xtc_probability", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
+    ("xtc_threshold", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
+    ("mirostat", _integer, lambda n: 0 <= n <= 2, "0, 1 or 2"),
+    ("mirostat_tau", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
 )
+SAMPLING = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "min_p": 0.0,
+    "dynatemp_range": 0.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "top_n_sigma": 0.0,
+    "top_h": 1.0,
+    "xtc_probability": 0.0,
+    "mirostat": 0,
+}
+"""What asks for sampling by not being neutral."""
 _OPTIONAL = frozenset(entry.name for entry in fields(GenerationParameters) if entry.default is None)
 _BUILTIN: dict[str, Callable[[Any], object]] = {
     "grammar": Grammar.to_dict,
+    "allowed_token_ids": list,
+    "bad_words_ids": lambda words: [list(word) for word in words],
     "logit_bias": dict,
     "stop": list,
+    "suppress_tokens": list,
 }

@@ -13,21 +13,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from decoding.history import History
 from decoding.kernels.program import Instruction
-from decoding.parameters import GenerationParameters
-from decoding.processors import (
-    FrequencyPenalty,
-    LogitBias,
-    MinP,
-    PresencePenalty,
-    RepetitionPenalty,
-    Temperature,
-    TopK,
-    TopP,
-    TypicalP,
-    Watermark,
-)
 from decoding.typing import Logits, Processor
-from decoding.watermark.presets import tgi
 
 
 @runtime_checkable
@@ -59,6 +45,7 @@ class Pipeline:
 
     Calling it applies each in turn. Build one with `chain`. The empty pipeline is neutral.
 
+    >>> from decoding.processors import TopK, TopP
     >>> chain(TopK(2), chain(TopP(0.9)))
     Pipeline(processors=(TopK(top_k=2, keep_ties=True), TopP(top_p=0.9)))
     """
@@ -83,44 +70,6 @@ def chain(*processors: Processor) -> Pipeline:
     for processor in processors:
         flat += processor.processors if isinstance(processor, Pipeline) else (processor,)
     return Pipeline(tuple(flat))
-
-
-def pipeline_of(parameters: GenerationParameters, vocab_size: int | None = None) -> Pipeline:
-    """The pipeline a request asks for, in TGI's order.
-
-    watermark → repetition → frequency → presence → bias
-        → temperature → top-k → top-p → typical-p → min-p
-
-    vocab_size: the width of the model's logits, where it is known: then the watermark, which is
-    TGI's (`decoding.watermark.presets.tgi`), is lowered too.
-
-    Unset and neutral parameters take no part. At temperature 0 neither do the truncations: they
-    follow the temperature, and what it leaves is the likeliest token alone.
-    """
-    edits: list[Processor] = []
-    if parameters.watermark:
-        edits.append(Watermark(tgi(), vocab_size))
-    if parameters.repetition_penalty is not None:
-        edits.append(RepetitionPenalty(parameters.repetition_penalty))
-    if parameters.frequency_penalty is not None:
-        edits.append(FrequencyPenalty(parameters.frequency_penalty))
-    if parameters.presence_penalty is not None:
-        edits.append(PresencePenalty(parameters.presence_penalty))
-    if parameters.logit_bias:
-        edits.append(LogitBias(parameters.logit_bias))
-    if parameters.temperature == 0.0:
-        return chain(*edits)
-    if parameters.temperature is not None:
-        edits.append(Temperature(parameters.temperature))
-    if parameters.top_k is not None:
-        edits.append(TopK(parameters.top_k))
-    if parameters.top_p is not None:
-        edits.append(TopP(parameters.top_p))
-    if parameters.typical_p is not None:
-        edits.append(TypicalP(parameters.typical_p))
-    if parameters.min_p is not None:
-        edits.append(MinP(parameters.min_p))
-    return chain(*edits)
 
 
 def _segments(processors: tuple[Processor, ...]) -> Iterator[Segment]:

@@ -11,7 +11,8 @@ import numpy as np
 from decoding.errors import ParameterError, UnsupportedFeatureError, require
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Pipeline, pipeline_of
+from decoding.pipeline import Pipeline
+from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
 from decoding.sampling import Sampler
 from decoding.stopping import StopStrings
@@ -78,19 +79,18 @@ def plan(request: Request, model: LanguageModel) -> Plan:
     seed = None
     if not parameters.is_greedy:
         seed = random_seed() if parameters.seed is None else parameters.seed
-    pipeline = request.pipeline
-    if pipeline is None:
-        pipeline = pipeline_of(parameters, model.logits_width)
+    seeds = [
+        None if seed is None else sequence_seed(seed, index)
+        for index in range(parameters.best_of or 1)
+    ]
     return Plan(
         prompt,
         _prompt_text(request.inputs, vocabulary) if parameters.return_full_text else "",
         tuple(
             Sampler(
-                pipeline,
-                None if seed is None else sequence_seed(seed, index),
-                parameters.top_n_tokens or 0,
+                _pipeline(request, model, own_seed or 0), own_seed, parameters.top_n_tokens or 0
             )
-            for index in range(parameters.best_of or 1)
+            for own_seed in seeds
         ),
         Ending(
             _max_new_tokens(parameters, len(prompt), model.context_length),
@@ -101,6 +101,17 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         vocabulary,
         parameters.decoder_input_details,
     )
+
+
+def _pipeline(request: Request, model: LanguageModel, seed: int) -> Pipeline:
+    if request.pipeline is not None:
+        return request.pipeline
+    width, allowed = model.logits_width, request.parameters.allowed_token_ids
+    if width is not None and allowed is not None:
+        expected = f"below {width}, the width of the model's logits"
+        require("allowed_token_ids", max(allowed), max(allowed) < width, expected)
+    eos_token_ids = model.eos_token_ids
+    return pipeline_of(request.parameters, width, eos_token_ids=eos_token_ids, seed=seed)
 
 
 def _refuse_unsupported(parameters: GenerationParameters) -> None:

@@ -10,8 +10,8 @@ position, and on nothing else in the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +23,22 @@ from decoding.errors import (
     EmptySupportError,
     InvalidLogitsError,
     ShapeError,
+    UnsupportedFeatureError,
     require,
 )
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
+from decoding.processors.feedback import Feedback
+from decoding.processors.nan_policy import NaNPolicy
 from decoding.rng import SEED_RANGE
-from decoding.stages import Stages
+from decoding.stages import Stages, Steered
+
+States: TypeAlias = tuple[Any, ...]
+"""What the feedbacks of one sequence's pipeline remember, in their order: immutable values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,12 @@ class Sampler:
         require("seed", self.seed, legal, "None or in [0, 2**64)")
         require("top_n", self.top_n, self.top_n >= 0, ">= 0")
 
+    def start(self) -> States:
+        """The states of a sequence before its first token."""
+        return tuple(
+            item.start() for item in self.pipeline.processors if isinstance(item, Feedback)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
@@ -75,6 +87,7 @@ class Sample:
     entropy: of the processed distribution, in nats.
     support_size: tokens the pipeline kept.
     top: the likeliest tokens after the pipeline, in order; ties by token id.
+    states: of the feedbacks in the pipeline after this token.
     """
 
     token_id: int
@@ -84,6 +97,7 @@ class Sample:
     entropy: float
     support_size: int
     top: tuple[Alternative, ...] = ()
+    states: States = ()
 
 
 class BatchSampler:
@@ -114,6 +128,11 @@ class BatchSampler:
             for row, sampler in enumerate(samplers)
             if len(sampler.pipeline.segments) > 1
         }
+        self._repairs = {
+            row: sampler.pipeline.processors[0]
+            for row, sampler in enumerate(samplers)
+            if sampler.pipeline.processors and isinstance(sampler.pipeline.processors[0], NaNPolicy)
+        }
         self._changing = Changing(self._last)
         self._batch = Batch(
             self._changing.program,
@@ -122,31 +141,50 @@ class BatchSampler:
             np.array([sampler.top_n for sampler in samplers], np.int64),
         )
         self._kernels: dict[Backend, Kernel] = {}
-        # By dtype: kernels for which nothing faster can become ready.
-        self._settled: dict[Any, Kernel] = {}
+        self._programs = dict.fromkeys(Backend, self._changing.program)
+        # By dtype: backends than which nothing faster can become ready.
+        self._settled: dict[Any, Backend] = {}
         self._width = 0
         self._misfits: dict[int, DecodingError] = {}
 
-    def __call__(self, logits: Any, history: History) -> list[Sample | DecodingError]:  # noqa: ANN401 -- an edge
+    def __call__(
+        self,
+        logits: Any,  # noqa: ANN401 -- an edge
+        history: History,
+        states: Sequence[States] | None = None,
+    ) -> list[Sample | DecodingError]:
         """One result a row of `(batch, vocab)` logits, NumPy or torch.
 
-        A row's position is the length of its history.
+        A row's position is the length of its history. states: one a row, of the feedbacks in its
+        pipeline: `Sampler.start()`, then what the last sample says; None starts all of them anew.
 
         Raises:
             ShapeError: the logits are not `(len(samplers), vocab)` floats.
         """
-        result, failed = self._step(logits, history, describe=True)
+        steered: dict[int, list[Steered]] = {}
+        result, failed = self._step(logits, history, states, steered, describe=True)
         drawn = [
             _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
             for index, row in enumerate(result.rows.tolist())
         ]
+        for row, seen in steered.items():
+            sample = drawn[row]
+            if isinstance(sample, Sample):
+                after = tuple([item.next_state(sample.token_id) for item in seen])
+                drawn[row] = replace(sample, states=after)
         for row, error in failed.items():
             drawn[row] = error
         return drawn
 
     def draw(self, logits: Any, history: History) -> list[int | DecodingError]:  # noqa: ANN401 -- an edge
-        """As a call, but only the token ids: what describes them is not computed."""
-        result, failed = self._step(logits, history, describe=False)
+        """As a call, but only the token ids: what describes them is not computed.
+
+        Raises:
+            UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
+        """
+        if any(stages.is_steered for stages in self._stages.values()):
+            raise UnsupportedFeatureError("draw", "a feedback needs what only a call returns")
+        result, failed = self._step(logits, history, None, {}, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if any(result.rows["status"].tolist()):
             for index, row in enumerate(result.rows.tolist()):
@@ -160,10 +198,15 @@ class BatchSampler:
         self,
         logits: Any,  # noqa: ANN401 -- an edge
         history: History,
+        states: Sequence[States] | None,
+        steered: dict[int, list[Steered]],
         *,
         describe: bool,
     ) -> tuple[StepResult, dict[int, DecodingError]]:
-        """The kernel's results, and the errors of the rows that it should not have seen."""
+        """The kernel's results, and the errors of the rows that it should not have seen.
+
+        What feedbacks did goes into `steered`, by row.
+        """
         raw = as_rows(logits)
         batch, width = raw.shape
         if not batch == len(history) == len(self._samplers):
@@ -173,12 +216,9 @@ class BatchSampler:
             self._fit(width)
         failed, edited = self._misfits, raw
         if self._stages:
-            raw = as_logits(raw)
-            edited, failed = self._run_stages(raw, history)
-        kernel = self._kernel(raw)
-        program = self._changing.new_program(history, width)
-        if program is not None:
-            kernel = kernel.reprogrammed(program)
+            raw = self._repaired(as_logits(raw), history)
+            edited, failed = self._run_stages(raw, history, states, steered)
+        kernel = self._kernel(raw, self._changing.program_for(history, width))
         result = kernel.step(
             edited,
             raw,
@@ -200,19 +240,34 @@ class BatchSampler:
                 expected = f"at most {width - 1}, the last token of the row"
                 self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
 
-    def _kernel(self, rows: Any) -> Kernel:  # noqa: ANN401 -- an array or a tensor
-        kernel = self._settled.get(rows.dtype)
-        if kernel is not None:
-            return kernel
-        backend = self._backend or fastest(rows)
-        if backend not in self._kernels:
-            self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
-        if backend is self._backend or backend is not Backend.NUMPY:
-            self._settled[rows.dtype] = self._kernels[backend]
+    def _kernel(self, rows: Any, program: Program) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+        backend = self._settled.get(rows.dtype)
+        if backend is None:
+            backend = self._backend or fastest(rows)
+            if backend not in self._kernels:
+                self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
+            if backend is self._backend or backend is not Backend.NUMPY:
+                self._settled[rows.dtype] = backend
+        if self._programs[backend] is not program:
+            self._programs[backend] = program
+            self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         return self._kernels[backend]
 
+    def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
+        """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
+        broken = [row for row in self._repairs if not (logits[row] < np.inf).all()]
+        if broken:
+            logits = logits.copy()
+        for row in broken:
+            logits[row] = self._repairs[row](logits[row : row + 1], history.select(row))[0]
+        return logits
+
     def _run_stages(
-        self, logits: NDArray[Any], history: History
+        self,
+        logits: NDArray[Any],
+        history: History,
+        states: Sequence[States] | None,
+        steered: dict[int, list[Steered]],
     ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
         """The batch after every segment but the last of each row's pipeline."""
         edited, failed = logits.copy(), dict(self._misfits)
@@ -220,10 +275,15 @@ class BatchSampler:
             # A row that is not logits is reported by the kernel; no processor should see it.
             if row in failed or not (logits[row] < np.inf).all():
                 continue
+            own = self._samplers[row].start() if states is None else states[row]
             try:
-                edited[row] = stages(logits[row : row + 1], history.select(row))[0]
+                after, seen = stages(logits[row : row + 1], history.select(row), own)
             except DecodingError as error:
                 failed[row] = error
+                continue
+            edited[row] = after[0]
+            if seen:
+                steered[row] = seen
         return edited, failed
 
     def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:

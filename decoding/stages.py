@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.backends import fastest, open_backend
 from decoding.changing import Changing
@@ -14,9 +17,23 @@ from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
+from decoding.processors.feedback import Feedback, drawn_of
 from decoding.typing import Logits, Processor
 
 _HOST = (Backend.NUMPY, Backend.NUMBA)
+
+
+class Steered(NamedTuple):
+    """What a feedback did to a row at one step."""
+
+    feedback: Feedback[Any]
+    state: Any
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    def next_state(self, token_id: int) -> Any:  # noqa: ANN401 -- the feedback's own
+        """Its state after the token that was drawn."""
+        return self.feedback.observe(self.state, drawn_of(self.before, self.after, token_id))
 
 
 class Stages:
@@ -37,14 +54,41 @@ class Stages:
             if not isinstance(segment, Fused) or segment.instructions
         ]
 
-    def __call__(self, logits: Logits, history: History) -> Logits:
-        """The row after every stage."""
+    @property
+    def is_steered(self) -> bool:
+        """Whether there is a feedback among them."""
+        return any(isinstance(stage, Feedback) for stage in self._stages)
+
+    def __call__(
+        self, logits: Logits, history: History, states: Sequence[Any]
+    ) -> tuple[Logits, list[Steered]]:
+        """The row after every stage, and what each feedback did; `states` are theirs, in order."""
+        waiting, steered = iter(states), []
         for stage in self._stages:
             if isinstance(stage, _FusedStage):
                 logits = stage(logits, history)
+            elif isinstance(stage, Feedback):
+                state = next(waiting)
+                after = run_processor(_AtState(stage, state), logits, history, self._row)
+                steered.append(Steered(stage, state, logits[0], after[0]))
+                logits = after
             else:
                 logits = run_processor(stage, logits, history, self._row)
-        return logits
+        return logits, steered
+
+
+@dataclass(frozen=True, slots=True)
+class _AtState:
+    """A feedback as a processor."""
+
+    feedback: Feedback[Any]
+    state: Any
+
+    def __call__(self, logits: Logits, history: History) -> Logits:  # noqa: ARG002 -- its contract
+        return self.feedback.filter(logits, [self.state])
+
+    def __repr__(self) -> str:
+        return repr(self.feedback)
 
 
 class _FusedStage:
@@ -56,6 +100,7 @@ class _FusedStage:
         nobody = np.zeros(1, np.int64)
         self._batch = Batch(self._changing.program, nobody.astype(np.uint64), nobody == 0, nobody)
         self._kernels: dict[Backend, Kernel] = {}
+        self._programs = dict.fromkeys(Backend, self._changing.program)
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         owners = self._segment.processors
@@ -63,8 +108,9 @@ class _FusedStage:
         backend = self._backend if self._backend in _HOST else fastest(logits)
         if backend not in self._kernels:
             self._kernels[backend] = open_backend(self._batch, backend, logits, 1)
-        program = self._changing.new_program(history, width)
-        if program is not None:
+        program = self._changing.program_for(history, width)
+        if self._programs[backend] is not program:
+            self._programs[backend] = program
             self._kernels[backend] = self._kernels[backend].reprogrammed(program)
         edited, emptied = self._kernels[backend].edit(
             logits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from decoding.history import History
+    from decoding.kernels.program import Instruction
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """A NumPy array of any float type."""
@@ -75,14 +76,11 @@ class DeclaredProcessor(Processor, Protocol):
 
 
 @runtime_checkable
-class DynamicBias(Protocol):
-    """A processor whose lowered instruction, a `LOGIT_BIAS`, has other entries at every step."""
+class DynamicInstruction(Protocol):
+    """A processor that lowers to one instruction, which is another one at every step."""
 
-    def additions(self, history: History) -> Mapping[int, float]:
-        """By token id, what is added to the logits of the one row that `history` is of.
-
-        −inf bans a token; ids that the row does not have are ignored.
-        """
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of; token ids that it does not have are ignored."""
         ...
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from decoding.errors import ParameterError, WireValidationError
-from decoding.parameters import GenerationParameters, Grammar, json_object_text
+from decoding.parameters import SAMPLING, GenerationParameters, Grammar, json_object_text
 from decoding.wire_types import parse_parameters, read_text
 
 Rule: TypeAlias = tuple[bool, str]
@@ -77,8 +77,8 @@ def validate(
       - `best_of` > 1 beside a temperature of 1.0 samples, where TGI repeats one greedy answer;
       - what only the library refuses (an empty stop string, an infinite temperature) is refused
         after all of TGI's rules, in the library's words;
-      - `presence_penalty` in [-2, 2], `min_p` and `logit_bias` (keys are ids in decimal) are known,
-        and `min_p` counts as sampling.
+      - `presence_penalty` in [-2, 2], `min_p`, `logit_bias` (keys are ids in decimal) and what
+        follows them in `GenerationParameters` are known, and the truncations count as sampling.
 
     Raises WireValidationError; `str()` is TGI's text, for a wrong JSON type its web framework's.
 
@@ -209,4 +209,4 @@ def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationPara
         raise WireValidationError(str(error)) from error
 
 
-_SAMPLING = frozenset({"temperature", "top_k", "top_p", "typical_p", "min_p"})
+_SAMPLING = frozenset(SAMPLING)

@@ -129,6 +129,19 @@ def _texts(path: str, value: object) -> tuple[str, ...]:
     return tuple(read_text(f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
+def _ids(path: str, value: object) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise _mismatch(path, value, "a sequence")
+    read = _integer("u32", 0, 2**32 - 1)
+    return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
+
+
+def _sequences(path: str, value: object) -> tuple[tuple[object, ...], ...]:
+    if not isinstance(value, list | tuple):
+        raise _mismatch(path, value, "a sequence")
+    return tuple(_ids(f"{path}[{index}]", item) for index, item in enumerate(value))
+
+
 def _biases(path: str, value: object) -> dict[int, float]:
     if not isinstance(value, Mapping):
         raise _mismatch(path, value, "a map")
@@ -195,4 +208,23 @@ _READERS: Mapping[str, Reader] = {
     "presence_penalty": _F32,
     "min_p": _F32,
     "logit_bias": _option(_biases),
+    "min_tokens": _U32,
+    "no_repeat_ngram_size": _U32,
+    "bad_words_ids": _option(_sequences),
+    "suppress_tokens": _option(_ids),
+    "allowed_token_ids": _option(_ids),
+    "dry_multiplier": _F32,
+    "dry_base": _F32,
+    "dry_allowed_length": _U32,
+    "dynatemp_range": _F32,
+    "dynatemp_exponent": _F32,
+    "epsilon_cutoff": _F32,
+    "eta_cutoff": _F32,
+    "top_n_sigma": _F32,
+    "top_h": _F32,
+    "xtc_probability": _F32,
+    "xtc_threshold": _F32,
+    "mirostat": _U32,
+    "mirostat_tau": _F32,
+    "mirostat_eta": _F32,
 }

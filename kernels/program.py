@@ -6,7 +6,7 @@ program. It consists of arrays only, so that any backend can read it without Pyt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class Opcode(IntEnum):
-    """The operations a backend implements; operands are (first, second), unused ones 0."""
+    """The operations a backend implements; operands are first to third, unused ones 0."""
 
     TEMPERATURE = 0
     """first: the temperature, > 0."""
@@ -45,6 +45,14 @@ class Opcode(IntEnum):
     """first: ε in (0, 1)."""
     TOP_N_SIGMA = 13
     """first: n > 0 standard deviations."""
+    DYNAMIC_TEMPERATURE = 14
+    """first, second: lowest and highest temperature, 0 ≤ first ≤ second; third: the exponent."""
+    TOP_H = 15
+    """first: the share of the entropy, in (0, 1)."""
+    XTC = 16
+    """first: the threshold; second: how few may be left; sparse: token ids that stay."""
+    LOGIT_SCALE = 17
+    """first, second: what logits below 0 are multiplied by, others divided by; sparse: whose."""
 
 
 class Instruction(NamedTuple):
@@ -53,8 +61,10 @@ class Instruction(NamedTuple):
     opcode: Opcode
     first: float = 0.0
     second: float = 0.0
-    token_ids: tuple[int, ...] = ()
-    values: tuple[float, ...] = ()
+    third: float = 0.0
+    token_ids: tuple[int, ...] | NDArray[np.integer] = ()
+    values: tuple[float, ...] | NDArray[np.float64] = ()
+    """One a token id, 0 where the operation has no use for it."""
     bitmask: NDArray[np.int32] | None = None
     """Packed words: bit i % 32 of word i // 32 is token i; tokens beyond them are not in it."""
 
@@ -95,20 +105,53 @@ class Batch(NamedTuple):
 def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
     """Lay the instructions of every row out as one program."""
     flat = [instruction for row in rows for instruction in row]
-    sparse = [sorted(zip(item.token_ids, item.values, strict=True)) for item in flat]
-    entries = [entry for item in sparse for entry in item]
+    sparse = [_by_token(item) for item in flat if len(item.token_ids)]
     bitmasks = [item.bitmask for item in flat if item.bitmask is not None]
     slots = iter(range(len(bitmasks)))
     return Program(
         np.array([item.opcode for item in flat], np.int32),
-        np.array([(item.first, item.second) for item in flat], np.float64).reshape(-1, 2),
+        np.array([item[1:4] for item in flat], np.float64).reshape(-1, 3),
         _starts([len(row) for row in rows]),
-        _starts([len(item) for item in sparse]),
-        np.array([token_id for token_id, _ in entries], np.int32),
-        np.array([value for _, value in entries], np.float64),
+        _starts([len(item.token_ids) for item in flat]),
+        np.concatenate([_NO_IDS, *(token_ids for token_ids, _ in sparse)]),
+        np.concatenate([_NO_VALUES, *(values for _, values in sparse)]),
         np.array([-1 if item.bitmask is None else next(slots) for item in flat], np.int32),
         fit_bitmasks(bitmasks, max(map(len, bitmasks), default=0)),
     )
+
+
+def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
+    """The program with other instructions at some places, whose bitmasks are the same."""
+    opcodes, operands = program.opcodes.copy(), program.operands.copy()
+    starts = program.sparse_starts
+    token_ids, values, moved, last = [], [], starts.copy(), 0
+    for index in sorted(changed):
+        item = changed[index]
+        opcodes[index], operands[index] = item.opcode, item[1:4]
+        start, stop = starts[index], starts[index + 1]
+        own_ids, own_values = _by_token(item)
+        token_ids += [program.sparse_token_ids[last:start], own_ids]
+        values += [program.sparse_values[last:start], own_values]
+        moved[index + 1 :] += len(own_ids) - (stop - start)
+        last = stop
+    return program._replace(
+        opcodes=opcodes,
+        operands=operands,
+        sparse_starts=moved,
+        sparse_token_ids=np.concatenate([*token_ids, program.sparse_token_ids[last:]]),
+        sparse_values=np.concatenate([*values, program.sparse_values[last:]]),
+    )
+
+
+_NO_IDS, _NO_VALUES = np.zeros(0, np.int32), np.zeros(0)
+
+
+def _by_token(item: Instruction) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    token_ids = np.asarray(item.token_ids, np.int32)
+    if len(token_ids) < 2:
+        return token_ids, np.asarray(item.values, np.float64)
+    order = np.argsort(token_ids, kind="stable")
+    return token_ids[order], np.asarray(item.values, np.float64)[order]
 
 
 def words_of(width: int) -> int:

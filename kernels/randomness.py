@@ -18,6 +18,7 @@ u is exact in float64 and lies in [2⁻⁵³, 1 − 2⁻⁵³], so the noise is 
 TOKEN_HIGH = 1
 TOKEN_LOW = 2
 SEQUENCE_SEED = 3
+XTC_COIN = 0x585443
 """Domain tags: words of different domains never meet."""
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)

@@ -4,6 +4,7 @@ Owns: parameters, their ranges, the definition, and what each processor lowers t
 Knows nothing of: other processors, the order they run in, requests or models.
 """
 
+from decoding.processors.adaptive_p import AdaptiveP
 from decoding.processors.at_least import AtLeast
 from decoding.processors.bitmask import Bitmask, BitmaskBias
 from decoding.processors.cutoffs import EpsilonCutoff, EtaCutoff
@@ -20,6 +21,7 @@ from decoding.processors.length import (
 )
 from decoding.processors.logit_bias import LogitBias
 from decoding.processors.min_p import MinP
+from decoding.processors.mirostat import Mirostat1, Mirostat2
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.processors.ngrams import EncoderNoRepeatNgram, NoRepeatNgram
 from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
@@ -39,6 +41,7 @@ from decoding.processors.watermark import Watermark
 from decoding.processors.xtc import Xtc
 
 __all__ = [
+    "AdaptiveP",
     "AllowedTokens",
     "AtLeast",
     "BadWords",
@@ -60,6 +63,8 @@ __all__ = [
     "LogitBias",
     "MinP",
     "MinTokens",
+    "Mirostat1",
+    "Mirostat2",
     "NaNPolicy",
     "NoRepeatNgram",
     "PrefixFunction",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from decoding.errors import require
+from decoding.history import History
 from decoding.kernels.vector import dense, feedback
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
@@ -44,11 +46,23 @@ class AdaptiveP:
     adaptive_target: float
     adaptive_decay: float = 0.9
 
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         legal = -math.inf < self.adaptive_target <= 1.0
         require("adaptive_target", self.adaptive_target, legal, "at most 1")
         legal = 0.0 <= self.adaptive_decay <= 0.99
         require("adaptive_decay", self.adaptive_decay, legal, "in [0, 0.99]")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        """What it does to the first token."""
+        return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> AdaptivePState:
         """The mean is the target."""

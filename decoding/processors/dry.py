@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, sequences
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -70,17 +71,14 @@ class Dry:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return (
-            ()
-            if self.dry_multiplier == 0.0 or self.last_n == 0
-            else (Instruction(Opcode.LOGIT_BIAS),)
-        )
+        """One instruction that changes with the step, none when neutral."""
+        neutral = self.dry_multiplier == 0.0 or self.last_n == 0
+        return () if neutral else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         token_ids, penalties = self._penalties(history.row(0))
-        return dict(zip(token_ids.tolist(), (-penalties).tolist(), strict=True))
+        return instructions.added(token_ids, -penalties)
 
     def _penalties(self, text: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         last_n = len(text) if self.last_n is None else self.last_n

@@ -10,6 +10,7 @@ import numpy as np
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits, rescaling
 from decoding.typing import Logits
 
@@ -18,7 +19,7 @@ from decoding.typing import Logits
 class DynamicTemperature:
     """Scale by a temperature that grows with the entropy of the row.
 
-        T = low + (high − low) · (H / ln n)^dynatemp_exponent,   (logits[i] − max) / T
+        T = low + (high − low) · (H / ln n)^dynatemp_exponent,   logits[i] / T
         low = max(0, temperature − dynatemp_range),   high = temperature + dynatemp_range
 
     H: entropy of the row in nats; n: its possible tokens, so that H / ln n lies in [0, 1].
@@ -34,7 +35,7 @@ class DynamicTemperature:
     that an earlier step left in the row among the n.
 
     >>> DynamicTemperature(1.0, 0.5)(np.zeros((1, 2)) + [[3.0, 3.0]], History.empty(1))
-    array([[0., 0.]])
+    array([[2., 2.]])
     """
 
     temperature: float
@@ -60,14 +61,28 @@ class DynamicTemperature:
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.dynatemp_range == 0.0 and self.temperature == 1.0:
             return logits
+        limit = float(np.finfo(logits.dtype).max)
         if self.dynatemp_range == 0.0:
-            limit = float(np.finfo(logits.dtype).max)
             return dense.edit(
                 logits, lambda _, row: edits.temperature(row, self.temperature, limit)
             )
         return dense.edit(
             logits,
             lambda _, row: rescaling.dynamic_temperature(
-                row, self.temperature, self.dynatemp_range, self.dynatemp_exponent
+                row, *self._ends, self.dynatemp_exponent, limit
             ),
         )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction, none when neutral."""
+        if self.dynatemp_range == 0.0:
+            fixed = Instruction(Opcode.TEMPERATURE, self.temperature)
+            return () if self.temperature == 1.0 else (fixed,)
+        ends, exponent = self._ends, self.dynatemp_exponent
+        return (Instruction(Opcode.DYNAMIC_TEMPERATURE, *ends, exponent),)
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return max(
+            0.0, self.temperature - self.dynatemp_range
+        ), self.temperature + self.dynatemp_range

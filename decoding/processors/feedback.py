@@ -2,7 +2,9 @@
 
 What such a filter does next depends on how likely the drawn tokens were, which no list of token ids
 says. Its state is an immutable value that the caller holds, one a sequence: copying it is a fork,
-keeping the old one is a rollback. A step of one sequence is
+keeping the old one is a rollback. In a pipeline `BatchSampler` is handed the states and returns the
+next ones with each sample; called as a processor it does what it does to the first token. A step of
+one sequence by hand is
 
     filtered = feedback.filter(logits, [state])          # any processors before and after
     token_id = draw(filtered)
@@ -12,13 +14,13 @@ keeping the old one is a rollback. A step of one sequence is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.vector.distribution import log_softmax
-from decoding.typing import Logits
+from decoding.typing import Logits, Processor
 
 State = TypeVar("State")
 
@@ -34,7 +36,8 @@ class Drawn(NamedTuple):
     logprob_after: float
 
 
-class Feedback(Protocol[State]):
+@runtime_checkable
+class Feedback(Processor, Protocol[State]):
     """A filter steered by a state that each drawn token moves."""
 
     def start(self) -> State:

@@ -10,8 +10,9 @@ import numpy as np
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, rescaling, sequences
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -51,17 +52,14 @@ class MinTokens:
         return sequences.without(logits, [self.eos_token_ids if yes else () for yes in short])
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return (
-            ()
-            if self.min_tokens == 0 or not self.eos_token_ids
-            else (Instruction(Opcode.LOGIT_BIAS),)
-        )
+        """One instruction that changes with the step, none when neutral."""
+        neutral = self.min_tokens == 0 or not self.eos_token_ids
+        return () if neutral else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         is_short = _generated(history)[0] < self.min_tokens
-        return dict.fromkeys(self.eos_token_ids if is_short else (), -math.inf)
+        return instructions.without(self.eos_token_ids if is_short else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +92,15 @@ class ForcedFirstToken:
     def __call__(self, logits: Logits, history: History) -> Logits:
         begins = (_generated(history) == 0).tolist()
         return sequences.only(logits, [(self.token_id,) if begin else None for begin in begins])
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction that changes with the step."""
+        return (instructions.NOTHING,)
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        begins = _generated(history)[0] == 0
+        return instructions.only((self.token_id,)) if begins else instructions.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,15 @@ class ForcedLastToken:
     def __call__(self, logits: Logits, history: History) -> Logits:
         ends = (_generated(history) == self.max_new_tokens - 1).tolist()
         return sequences.only(logits, [self.token_ids if end else None for end in ends])
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction that changes with the step."""
+        return (instructions.NOTHING,)
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        ends = _generated(history)[0] == self.max_new_tokens - 1
+        return instructions.only(self.token_ids) if ends else instructions.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +192,19 @@ class ExponentialLengthDecay:
                 values, chosen, self.decay_factor, steps[row]
             ),
         )
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction that changes with the step, none when neutral."""
+        neutral = self.decay_factor == 1.0 or not self.eos_token_ids
+        return () if neutral else (instructions.NOTHING,)
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        steps = int(_generated(history)[0]) - self.start
+        if steps <= 0:
+            return instructions.NOTHING
+        scale = rescaling.decay_scale(self.decay_factor, steps)
+        return instructions.scaled(self.eos_token_ids, *scale)
 
 
 def _generated(history: History) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

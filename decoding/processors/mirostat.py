@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from decoding.errors import require
+from decoding.history import History
 from decoding.kernels.vector import feedback
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
@@ -51,9 +53,21 @@ class Mirostat1:
     sampled: int = 100
     renormalised: bool = False
 
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         _check(self.mirostat_tau, self.mirostat_eta)
         require("sampled", self.sampled, self.sampled >= 2, ">= 2")
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        """What it does to the first token."""
+        return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:
         """μ = 2τ."""
@@ -90,8 +104,20 @@ class Mirostat2:
     mirostat_eta: float = 0.1
     renormalised: bool = False
 
+    argmax_invariant: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = True
+    idempotent: ClassVar[bool] = False
+    needs_history: ClassVar[bool] = False
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         _check(self.mirostat_tau, self.mirostat_eta)
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        """What it does to the first token."""
+        return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:
         """μ = 2τ."""

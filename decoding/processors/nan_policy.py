@@ -23,8 +23,10 @@ class NaNPolicy:
     infinity: finite or −inf; None, the default, is the largest number of the dtype.
     logits: `(batch, vocab)` float; −inf means impossible and stays (transformers: the lowest finite
     number, so that masked tokens return). Legal logits come back as the same object. A row can end
-    empty. Raises `ParameterError` at construction. Source: `remove_invalid_values` of transformers.
-    A model that returns NaN is broken, and so may be what it says of other tokens.
+    empty. As the first of a pipeline it acts on what the model returned, before that is refused
+    as no logits; elsewhere it has nothing to do. Raises `ParameterError` at construction. Source:
+    `remove_invalid_values` of transformers. A model that returns NaN is broken, and so may be what
+    it says of other tokens.
 
     >>> NaNPolicy(infinity=9.0)(np.array([[math.nan, math.inf, 1.0]]), History.empty(1))
     array([[-inf,   9.,   1.]])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction
 from decoding.kernels.vector import sequences
+from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -49,14 +49,13 @@ class NoRepeatNgram:
         return sequences.without(logits, [sequences.successors(text, text, size) for text in texts])
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return () if self.no_repeat_ngram_size == 0 else (Instruction(Opcode.LOGIT_BIAS),)
+        """One instruction that changes with the step, none when neutral."""
+        return () if self.no_repeat_ngram_size == 0 else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         text = history.row(0)
-        banned = sequences.successors(text, text, self.no_repeat_ngram_size)
-        return dict.fromkeys(banned.tolist(), -math.inf)
+        return instructions.without(sequences.successors(text, text, self.no_repeat_ngram_size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,10 @@ class EncoderNoRepeatNgram:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return () if self.encoder_no_repeat_ngram_size == 0 else (Instruction(Opcode.LOGIT_BIAS),)
+        """One instruction that changes with the step, none when neutral."""
+        return () if self.encoder_no_repeat_ngram_size == 0 else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         size = self.encoder_no_repeat_ngram_size
-        banned = sequences.successors(history.prompt(0), history.row(0), size)
-        return dict.fromkeys(banned.tolist(), -math.inf)
+        return instructions.without(sequences.successors(history.prompt(0), history.row(0), size))

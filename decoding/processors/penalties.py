@@ -14,6 +14,7 @@ from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
+from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -55,6 +56,11 @@ class RepetitionPenalty:
             return ()
         return (Instruction(Opcode.REPETITION_PENALTY, self.repetition_penalty),)
 
+    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
+        """The penalty on other tokens than those it looks at by itself."""
+        penalty = self.repetition_penalty
+        return instructions.scaled(np.unique(token_ids), penalty, penalty)
+
 
 @dataclass(frozen=True, slots=True)
 class FrequencyPenalty:
@@ -93,6 +99,12 @@ class FrequencyPenalty:
             return ()
         return (Instruction(Opcode.FREQUENCY_PENALTY, self.frequency_penalty),)
 
+    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
+        """The penalty on other tokens than those it looks at by itself."""
+        distinct, counts = np.unique(token_ids, return_counts=True)
+        amounts = -self.frequency_penalty * counts.astype(np.float64)
+        return instructions.added(distinct, amounts)
+
 
 @dataclass(frozen=True, slots=True)
 class PresencePenalty:
@@ -129,6 +141,11 @@ class PresencePenalty:
         if self.presence_penalty == 0.0:
             return ()
         return (Instruction(Opcode.PRESENCE_PENALTY, self.presence_penalty),)
+
+    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
+        """The penalty on other tokens than those it looks at by itself."""
+        distinct = np.unique(token_ids)
+        return instructions.added(distinct, np.full(len(distinct), -self.presence_penalty))
 
 
 def _penalise(

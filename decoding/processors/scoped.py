@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.history import PADDING, History
+from decoding.kernels.program import Instruction
+from decoding.processors import instructions
+from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from decoding.processors.token_ids import distinct
-from decoding.typing import DeclaredProcessor, Logits
+from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
 Part: TypeAlias = Literal["all", "prompt", "generated"]
 """A part of what a row has seen; "all" is the prompt and then the generated tokens."""
+
+
+@runtime_checkable
+class SparsePenalty(Protocol):
+    """A penalty that a kernel can apply to any tokens."""
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """Nothing when it is neutral."""
+        ...
+
+    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
+        """The instruction that penalises these, as often as they are there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,30 @@ class Scoped:
     def __call__(self, logits: Logits, history: History) -> Logits:
         return self.penalty(logits, self._view(history))
 
+    def lower(self) -> tuple[Instruction, ...] | None:
+        """One instruction that changes with the step, none when neutral; None as the penalty."""
+        if not isinstance(self.penalty, SparsePenalty | DynamicInstruction):
+            return None
+        lowered = getattr(self.penalty, "lower", lambda: None)()
+        if self._is_what_the_penalty_does:
+            return lowered
+        return (instructions.NOTHING,) if lowered else lowered
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        if self._is_what_the_penalty_does:
+            [same] = cast("SparsePenalty", self.penalty).lower()
+            return same
+        # Not by `isinstance`, which is slow for protocols.
+        if hasattr(self.penalty, "over"):
+            return cast("SparsePenalty", self.penalty).over(next(self._rows(history)))
+        return cast("DynamicInstruction", self.penalty).instruction(self._view(history))
+
+    @property
+    def _is_what_the_penalty_does(self) -> bool:
+        everything = self.last_n is None and not self.exempt
+        return everything and self.part == _part_of(self.penalty)
+
     def _view(self, history: History) -> History:
         rows = list(self._rows(history))
         token_ids = np.full((len(rows), max(map(len, rows), default=0)), PADDING, np.int32)
@@ -99,3 +139,10 @@ class Scoped:
             if self.last_n is not None:
                 row = row[max(0, len(row) - self.last_n) :]
             yield row[~np.isin(row, self.exempt)] if self.exempt else row
+
+
+def _part_of(penalty: object) -> Part | None:
+    """What a penalty looks at by itself, as far as a kernel knows."""
+    if isinstance(penalty, RepetitionPenalty):
+        return "all"
+    return "generated" if isinstance(penalty, FrequencyPenalty | PresencePenalty) else None

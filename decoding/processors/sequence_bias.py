@@ -11,8 +11,9 @@ import numpy as np
 
 from decoding.errors import ShapeError, require
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, edits, sequences
+from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -71,6 +72,19 @@ class SequenceBias:
             ),
         )
 
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction that changes with the step, none when neutral."""
+        if not self.bias:
+            return ()
+        # It names every token that it may ever change.
+        last = sorted({sequence[-1] for sequence, _ in self.bias})
+        return (instructions.added(last, np.zeros(len(last))),)
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        found = sequences.completed(history.row(0), self.bias)
+        return instructions.added(list(found), list(found.values()))
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class BadWords:
@@ -112,13 +126,13 @@ class BadWords:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return () if not self.sequences else (Instruction(Opcode.LOGIT_BIAS),)
+        """One instruction that changes with the step, none when neutral."""
+        return () if not self.sequences else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         pairs = [(sequence, -math.inf) for sequence in self.sequences]
-        return sequences.completed(history.row(0), pairs)
+        return instructions.without(list(sequences.completed(history.row(0), pairs)))
 
 
 def _checked(name: str, sequence: Sequence[int]) -> tuple[int, ...]:

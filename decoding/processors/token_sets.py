@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from decoding.errors import ShapeError, require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
-from decoding.processors.bitmask import pack
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -28,6 +26,7 @@ class AllowedTokens:
     Raises `ParameterError` at construction. Source: `allowed_token_ids` of vLLM. `Bitmask` is the
     same for sets that come packed.
 
+    >>> import numpy as np
     >>> AllowedTokens((1,))(np.zeros((1, 3)), History.empty(1))
     array([[-inf,   0., -inf]])
     """
@@ -51,8 +50,7 @@ class AllowedTokens:
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction."""
-        words = np.frombuffer(pack(self.token_ids), "<i4").astype(np.int32, copy=False)
-        return (Instruction(Opcode.BITMASK, bitmask=words),)
+        return (instructions.only(self.token_ids),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,7 @@ class SuppressTokens:
     that the row does not have, as `LogitBias`, which it is with −inf. Source: transformers
     (`suppress_tokens`), where such an id is ignored.
 
+    >>> import numpy as np
     >>> SuppressTokens((1,))(np.zeros((1, 3)), History.empty(1))
     array([[  0., -inf,   0.]])
     """
@@ -111,6 +110,7 @@ class BeginSuppressTokens:
     Raises `ParameterError` at construction. Source: transformers (`begin_suppress_tokens`), for
     Whisper, where the caller says which length is the beginning.
 
+    >>> import numpy as np
     >>> BeginSuppressTokens((1,))(np.zeros((2, 3)), History.of([[1], [1]], [[], [2]]))
     array([[  0., -inf,   0.],
            [  0.,   0.,   0.]])
@@ -136,10 +136,10 @@ class BeginSuppressTokens:
         return sequences.without(logits, [self.token_ids if begin else () for begin in begins])
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction whose entries change with every step, none when neutral."""
-        return () if not self.token_ids else (Instruction(Opcode.LOGIT_BIAS),)
+        """One instruction that changes with the step, none when neutral."""
+        return () if not self.token_ids else (instructions.NOTHING,)
 
-    def additions(self, history: History) -> dict[int, float]:
-        """What it adds to the logits of the one row that `history` is of."""
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
         begins = history.lengths[0] == history.prompt_lengths[0]
-        return dict.fromkeys(self.token_ids if begins else (), -math.inf)
+        return instructions.without(self.token_ids if begins else ())

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.typing import Logits
 
@@ -51,3 +52,12 @@ class TopH:
         if self.top_h == 1.0 and candidates >= logits.shape[1]:
             return logits
         return dense.keep(logits, lambda row: cutoffs.top_h(row, self.top_h, candidates))
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """The likeliest candidates, and then the share; whichever is not neutral."""
+        lowered = []
+        if self.candidates is not None:
+            lowered.append(Instruction(Opcode.TOP_K, self.candidates, 0.0))
+        if self.top_h < 1.0:
+            lowered.append(Instruction(Opcode.TOP_H, self.top_h))
+        return tuple(lowered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense
 from decoding.typing import Logits
-from decoding.watermark.scheme import GreenLists, Scheme, unpacked
+from decoding.watermark.scheme import Scheme, packed_green, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,6 @@ class Watermark:
 
     scheme: Scheme
     vocab_size: int | None = None
-    _lists: GreenLists = field(init=False, repr=False, compare=False)
 
     argmax_invariant: ClassVar[bool] = False
     only_removes: ClassVar[bool] = False
@@ -49,7 +48,6 @@ class Watermark:
     def __post_init__(self) -> None:
         if self.vocab_size is not None:
             self.scheme.share(self.vocab_size)  # refuses a size that has no lists
-        object.__setattr__(self, "_lists", GreenLists(self.scheme))
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.scheme.delta == 0.0:
@@ -69,7 +67,7 @@ class Watermark:
             return np.zeros(width, np.bool_)
         vocab_size = width if self.vocab_size is None else self.vocab_size
         if not self.scheme.seeding.reads_candidate:
-            return unpacked(self._lists.words(token_ids, vocab_size), width)
+            return unpacked(packed_green(self.scheme, token_ids, vocab_size), width)
         green = np.zeros(width, np.bool_)
         for token_id in _likeliest(row[:vocab_size], self.scheme.candidates):
             green[token_id] = self.scheme.is_green(token_ids, int(token_id), vocab_size)
@@ -90,7 +88,7 @@ class Watermark:
         token_ids = history.row(0)
         if len(token_ids) < self.scheme.context_width:
             return np.zeros(words_of(self.vocab_size), np.int32)
-        return self._lists.words(token_ids, self.vocab_size)
+        return packed_green(self.scheme, token_ids, self.vocab_size)
 
 
 def _likeliest(row: NDArray[Any], count: int) -> NDArray[np.int64]:

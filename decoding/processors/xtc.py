@@ -9,13 +9,13 @@ import numpy as np
 
 from decoding.errors import require
 from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference.cutoffs import coin
 from decoding.kernels.vector import cutoffs, dense
+from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
-
-XTC_COIN = 0x585443
-"""The domain of its random words ("XTC"), so that they never meet those of a draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +81,20 @@ class Xtc:
         result = logits.copy()
         result[acts] = shortened
         return result
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction that changes with the step, none when neutral."""
+        neutral = self.xtc_probability == 0.0 or self.xtc_threshold > 0.5
+        return () if neutral else (instructions.NOTHING,)
+
+    def instruction(self, history: History) -> Instruction:
+        """That of the one row that `history` is of."""
+        if coin(self.seed, int(history.lengths[0]), XTC_COIN) >= self.xtc_probability:
+            return instructions.NOTHING
+        return Instruction(
+            Opcode.XTC,
+            self.xtc_threshold,
+            self.min_tokens_to_keep,
+            token_ids=self.exempt,
+            values=(0.0,) * len(self.exempt),
+        )

@@ -20,6 +20,7 @@ from decoding.processors import (
     AllowedTokens,
     Bitmask,
     BitmaskBias,
+    DynamicTemperature,
     EpsilonCutoff,
     EtaCutoff,
     FrequencyPenalty,
@@ -29,6 +30,7 @@ from decoding.processors import (
     RepetitionPenalty,
     SuppressTokens,
     Temperature,
+    TopH,
     TopK,
     TopNSigma,
     TopP,
@@ -88,7 +90,7 @@ def batches(draw: st.DrawFn, max_batch: int = 3) -> tuple[Logits, History]:
 def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
     """Any processor that a kernel can run, with any legal parameter, ends of its range included."""
     unit = st.floats(0.0, 1.0, exclude_min=True)
-    penalty = st.floats(-5.0, 5.0)
+    penalty, exponent = st.floats(-5.0, 5.0), st.floats(0.0, 3.0)
     bias = st.dictionaries(st.integers(0, vocab_size - 1), st.floats(-10.0, 10.0), max_size=4)
     members = st.sets(st.integers(0, vocab_size + 40))
     options: list[st.SearchStrategy[DeclaredProcessor]] = [
@@ -100,6 +102,8 @@ def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
         st.floats(0.0, 0.99).map(EpsilonCutoff),
         st.floats(0.0, 0.99).map(EtaCutoff),
         st.floats(0.0, 6.0).map(TopNSigma),
+        st.builds(TopH, unit, st.none() | st.integers(1, vocab_size + 2)),
+        st.builds(DynamicTemperature, st.floats(0.1, 5.0), st.floats(0.0, 5.0), exponent),
         st.floats(0.1, 10.0).map(RepetitionPenalty),
         penalty.map(FrequencyPenalty),
         penalty.map(PresencePenalty),

@@ -20,11 +20,16 @@ from decoding.watermark.shuffle import LARGEST, in_shuffled_prefix, shuffled_pre
 MILLIONTH_PRIME = 15485863
 """The key that the reference implementation, TGI and transformers have as their default."""
 
-_LISTS_KEPT = 1024
+LISTS_KEPT = 4096
+"""Green lists in memory: 66 MB for a vocabulary of 128,256."""
 
 
 class Colouring(Protocol):
-    """A seed to a green list: which tokens of a vocabulary are green."""
+    """A seed to a green list: which tokens of a vocabulary are green; a hashable value."""
+
+    def __hash__(self) -> int:
+        """Equal colourings have the same lists, which are kept by them."""
+        ...
 
     def share(self, gamma: float, vocab_size: int) -> float:
         """The chance that a token is green, over all seeds."""
@@ -153,26 +158,20 @@ class Scheme:
         return [*last, token_id] if self.seeding.reads_candidate else last
 
 
-class GreenLists:
-    """The latest green lists of a scheme, packed: bit i % 32 of word i // 32 is token i."""
+def packed_green(scheme: Scheme, context: Tokens, vocab_size: int) -> NDArray[np.int32]:
+    """The green list after a context, one bit a token; kept, and not to be written to.
 
-    __slots__ = ("_packed", "scheme")
+    The latest lists are kept for all requests of a process: a list of the last token alone is
+    asked for again in every text.
+    """
+    return _packed(scheme.colouring, scheme.gamma, scheme.seed(context, -1), vocab_size)
 
-    def __init__(self, scheme: Scheme) -> None:
-        self.scheme = scheme
-        self._packed = lru_cache(maxsize=_LISTS_KEPT)(self._pack)
 
-    def words(self, context: Tokens, vocab_size: int) -> NDArray[np.int32]:
-        """The list after a context; not to be written to."""
-        return self._packed(self.scheme.seed(context, -1), vocab_size)
-
-    def _pack(self, seed: int, vocab_size: int) -> NDArray[np.int32]:
-        packed = self.scheme.colouring.packed(seed, self.scheme.gamma, vocab_size)
-        packed.flags.writeable = False
-        return packed
-
-    def __reduce__(self) -> tuple[type[GreenLists], tuple[Scheme]]:
-        return GreenLists, (self.scheme,)  # a copy starts empty
+@lru_cache(maxsize=LISTS_KEPT)
+def _packed(colouring: Colouring, gamma: float, seed: int, vocab_size: int) -> NDArray[np.int32]:
+    words = colouring.packed(seed, gamma, vocab_size)
+    words.flags.writeable = False
+    return words
 
 
 def unpacked(words: NDArray[np.int32], width: int) -> NDArray[np.bool_]:

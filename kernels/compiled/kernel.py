@@ -68,7 +68,7 @@ class CompiledKernel:
         self._head: tuple[int, int, bool, int] | None = None
         self._shares = _shares(size, threads)
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
-        self._by_numpy = VectorKernel(batch)
+        self._row_starts = np.zeros(0, np.int64)
         self.reprogrammed(batch.program)
 
     def step(
@@ -102,16 +102,18 @@ class CompiledKernel:
         edited = np.empty(logits.shape, kind)
         history = (token_ids, lengths, prompt_lengths)
         if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
-            return self._by_numpy.edit(logits, bitmasks, *history)
+            return self._by_numpy().edit(logits, bitmasks, *history)
         is_empty = self._outcomes["status"] == EMPTY_SUPPORT
         emptied = np.where(is_empty, self._outcomes["fault_position"], -1)
         return edited, emptied
 
     def reprogrammed(self, program: Program) -> CompiledKernel:
         """The same rows with another program; this kernel itself."""
-        self._by_numpy = VectorKernel(self._batch._replace(program=program))
+        self._program = program
         self._instructions, self._sparse = flatten(program)
-        self._plans["first"], self._plans["last"] = program.row_starts[:-1], program.row_starts[1:]
+        if program.row_starts is not self._row_starts:
+            starts = self._row_starts = program.row_starts
+            self._plans["first"], self._plans["last"] = starts[:-1], starts[1:]
         self._call[5:9] = (
             _address(self._instructions),
             len(self._instructions),
@@ -119,6 +121,9 @@ class CompiledKernel:
             len(self._sparse),
         )
         return self
+
+    def _by_numpy(self) -> VectorKernel:
+        return VectorKernel(self._batch._replace(program=self._program))
 
     def _run(
         self,
@@ -172,9 +177,10 @@ class CompiledKernel:
     ) -> None:
         """Step the rows that the compiled step left."""
         token_ids, lengths, prompt_lengths = history
+        by_numpy = self._by_numpy()
         for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY).tolist():
             outcome = self._outcomes[row]
-            top = self._by_numpy.step_row(
+            top = by_numpy.step_row(
                 outcome,
                 row,
                 raw_logits[row],
@@ -240,7 +246,7 @@ def _flat(logits: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 def _address(array: NDArray[Any]) -> int:
     """Where the array's memory begins; the array must be kept."""
-    return int(array.__array_interface__["data"][0])
+    return array.ctypes.data  # not `__array_interface__`, which describes every field of a record
 
 
 class _Address:

@@ -14,6 +14,7 @@ INSTRUCTION = np.dtype(
         ("opcode", np.int64),
         ("first", np.float64),
         ("second", np.float64),
+        ("third", np.float64),
         ("sparse_start", np.int64),
         ("sparse_stop", np.int64),
         ("slot", np.int64),
@@ -39,6 +40,7 @@ def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
     instructions["opcode"][:count] = program.opcodes
     instructions["first"][:count] = program.operands[:, 0]
     instructions["second"][:count] = program.operands[:, 1]
+    instructions["third"][:count] = program.operands[:, 2]
     instructions["sparse_start"][:count] = program.sparse_starts[:-1]
     instructions["sparse_stop"][:count] = program.sparse_starts[1:]
     instructions["slot"][:count] = program.slots

@@ -24,8 +24,21 @@ from decoding.kernels.compiled.candidates import (
     penalise,
     unmark,
 )
+from decoding.kernels.compiled.choices import (
+    keep_xtc,
+    scale_candidates,
+    scale_touched,
+    xtc_of_row,
+)
 from decoding.kernels.compiled.dense import (
     weigh_entries,
+)
+from decoding.kernels.compiled.entropy import (
+    entropy_of_sums,
+    keep_top_h,
+    sums_of_others,
+    temperature_of,
+    weigh_others,
 )
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
@@ -43,7 +56,9 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
+    count_between,
     edit_row,
+    lowest_finite,
     scan,
 )
 from decoding.kernels.compiled.touched import (
@@ -55,7 +70,7 @@ from decoding.kernels.compiled.touched import (
     walk,
     walk_candidates,
 )
-from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, bound_of, truncate
+from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, TOP_H, bound_of, truncate
 from decoding.kernels.program import Opcode
 
 TEMPERATURE, TOP_K, TOP_P = int(Opcode.TEMPERATURE), int(Opcode.TOP_K), int(Opcode.TOP_P)
@@ -63,6 +78,8 @@ MIN_P, TYPICAL_P = int(Opcode.MIN_P), int(Opcode.TYPICAL_P)
 REPETITION, FREQUENCY = int(Opcode.REPETITION_PENALTY), int(Opcode.FREQUENCY_PENALTY)
 PRESENCE, LOGIT_BIAS = int(Opcode.PRESENCE_PENALTY), int(Opcode.LOGIT_BIAS)
 BITMASK, BITMASK_BIAS = int(Opcode.BITMASK), int(Opcode.BITMASK_BIAS)
+DYNAMIC, XTC = int(Opcode.DYNAMIC_TEMPERATURE), int(Opcode.XTC)
+LOGIT_SCALE = int(Opcode.LOGIT_SCALE)
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """How `run` ends; BEYOND: the row's numbers are outside what this arithmetic is made for."""
@@ -131,6 +148,16 @@ def run_compact(
     )
     if opcode == TEMPERATURE:
         divide(logits, count, first)
+    elif opcode == DYNAMIC:
+        largest = largest_of(logits, count)
+        rest, moment = weigh_others(logits, count, largest, memory.doubles[WEIGHTS])
+        divide(logits, count, temperature_of(item, entropy_of_sums(rest, moment), count))
+    elif opcode == TOP_H:
+        count = keep_top_h(count, largest_of(logits, count), first, memory)
+    elif opcode == XTC:
+        count = keep_xtc(count, item, sparse, memory)
+    elif opcode == LOGIT_SCALE:
+        scale_candidates(item, sparse, vocab, memory, count)
     elif opcode == TOP_K:
         count = keep_top_k(
             ids,
@@ -279,6 +306,8 @@ def run(
                     place, count = touch(row, token_id, scale, memory, count)
                     memory.doubles[TOUCHED][place] += sparse[entry].value
                     can_empty |= sparse[entry].value == -np.inf
+        elif opcode == LOGIT_SCALE:
+            count = scale_touched(row, item, sparse, scale, vocab, memory, count)
         elif opcode in (REPETITION, FREQUENCY, PRESENCE):
             if not walked:
                 count = walk(row, history, prompt_length, vocab, scale, memory, count)
@@ -319,6 +348,21 @@ def run(
             largest = stored_max * scale
             if count > 0:
                 largest = dense_max(row, tail, block_max, scale, count, memory)
+            if opcode in (DYNAMIC, XTC):
+                if opcode == XTC:
+                    count = xtc_of_row(
+                        row, tail, block_max, largest, sums, scale, item, sparse, limit, memory
+                    )
+                else:
+                    rest, moment = sums_of_others(row, tail, block_max, scale, memory)
+                    alive = count_between(row, tail, lowest_finite(row), np.inf)
+                    scale /= temperature_of(item, entropy_of_sums(rest, moment), alive)
+                if count < 0 or not 1e-18 < scale < 1e18:
+                    return State(
+                        BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
+                    )
+                index += 1
+                continue
             here = State(DONE, index, False, count, walked, scale, none, np.inf, all_ids, weighed)
             kept, low, high, last_tie = truncate(
                 row, tail, block_max, largest, sums, opcode, item, here, limit, memory

@@ -132,11 +132,15 @@ def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block
     """
     largest = copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
     fits, lowest = state.count == 0 or is_precise(largest), lowest_finite(shadow)
+    negligible = -np.inf
+    for place in range(state.count):
+        negligible = max(negligible, memory.doubles[TOUCHED][place] - 64.0)
+    negligible /= state.scale
     for place in range(state.count):
         token_id = memory.integers[TOUCHED_IDS][place]
         logit = memory.doubles[TOUCHED][place] / state.scale
         if logit > -np.inf:
-            fits &= lowest <= logit <= -lowest and (logit < 0.0 or is_precise(logit))
+            fits &= lowest <= logit <= -lowest and (logit < negligible or is_precise(logit))
         shadow[token_id] = logit
         memory.integers[SLOT][token_id] = 0
     return fits, largest

@@ -17,6 +17,7 @@ from decoding.kernels.compiled.dense import (
     collect_largest,
     collect_nearest,
 )
+from decoding.kernels.compiled.entropy import top_h_of_row
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     HISTOGRAM,
@@ -45,6 +46,7 @@ EPSILON, ETA, SIGMA = (
     int(Opcode.ETA_CUTOFF),
     int(Opcode.TOP_N_SIGMA),
 )
+TOP_H = int(Opcode.TOP_H)
 
 
 @compiled
@@ -168,6 +170,8 @@ def truncate(
             )
         elif touched == 0:
             low = smallest_at_least(row, bound, scale)
+    elif opcode == TOP_H:
+        count = top_h_of_row(row, tail, block_max, largest, scale, first, memory)
     else:
         reference = largest / scale
         total, moment = sums_of(row, tail, largest, sums, scale)

@@ -74,9 +74,9 @@ class Needs(NamedTuple):
 class Plan(NamedTuple):
     """The rows of a batch as the kernels read them.
 
-    operands: the program's, a min-p's with its logarithm. cut_starts: each row's first instruction
-    that is no edit. temperatures: the product of those ahead of the first truncation. firsts: the
-    first truncation, −1 where there is none.
+    operands: the first two of the program's, a min-p's with its logarithm. cut_starts: each row's
+    first instruction that is no edit. temperatures: the product of those ahead of the first
+    truncation. firsts: the first truncation, −1 where there is none.
     """
 
     operands: NDArray[np.float64]
@@ -117,7 +117,7 @@ def plan(batch: Batch) -> Plan | None:
     penalised = np.isin(program.opcodes, _PENALTIES)
     reads = np.add.reduceat(np.append(penalised, False), program.row_starts[:-1])
     reads[program.row_starts[:-1] == program.row_starts[1:]] = 0
-    operands = program.operands.copy()
+    operands = program.operands[:, :2].copy()
     fractions = program.opcodes == Opcode.MIN_P
     operands[fractions, 0] = np.log(operands[fractions, 0])
     return Plan(

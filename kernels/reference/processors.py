@@ -122,3 +122,10 @@ def _bit(words: Sequence[int], token_id: int) -> int:
 
 def _only(logits: Row, kept: set[int]) -> Row:
     return [z if i in kept else _IMPOSSIBLE for i, z in enumerate(logits)]
+
+
+def log_softmax(logits: Sequence[float]) -> Row:
+    """z_i − max − ln Σ exp(z_j − max)."""
+    largest = max(logits)
+    total = math.fsum(math.exp(z - largest) for z in logits)
+    return [z - largest - math.log(total) for z in logits]

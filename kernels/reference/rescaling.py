@@ -7,23 +7,30 @@ import sys
 from collections.abc import Collection
 
 from decoding.kernels.reference.cutoffs import entropy_of
-from decoding.kernels.reference.step import log_softmax
+from decoding.kernels.reference.processors import log_softmax, temperature
 
 Row = list[float]
 _IMPOSSIBLE = -math.inf
 _LARGEST = sys.float_info.max
 
 
-def dynamic_temperature(logits: Row, temperature: float, reach: float, exponent: float) -> Row:
-    """(z − max) / T, T between temperature ± reach by the entropy's share of its greatest value."""
+def dynamic_temperature(logits: Row, lowest: float, highest: float, exponent: float) -> Row:
+    """z / T, T between the two by the entropy's share of its greatest value."""
     support = sum(z > _IMPOSSIBLE for z in logits)
     if support < 2:
         return logits
-    lowest, highest = max(0.0, temperature - reach), temperature + reach
     share = min(entropy_of(logits) / math.log(support), 1.0)
     value = max(lowest + (highest - lowest) * share**exponent, sys.float_info.min)
-    largest = max(logits)
-    return [max((z - largest) / value, -_LARGEST) if z > _IMPOSSIBLE else z for z in logits]
+    return temperature(logits, value)
+
+
+def logit_scale(logits: Row, token_ids: Collection[int], factor: float, divisor: float) -> Row:
+    """z · factor if z < 0 else z / divisor, of the given tokens; what is finite stays finite."""
+    changed = [z * factor if z < 0.0 else z / divisor for z in logits]
+    return [
+        min(max(y, -_LARGEST), _LARGEST) if i in token_ids and z > _IMPOSSIBLE else z
+        for i, (y, z) in enumerate(zip(changed, logits, strict=True))
+    ]
 
 
 def renormalise(logits: Row) -> Row:

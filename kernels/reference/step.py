@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.reference import cutoffs, processors
+from decoding.kernels.reference import cutoffs, processors, rescaling
 from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.reference.processors import log_softmax
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
@@ -63,6 +64,14 @@ def apply(
         Opcode.EPSILON_CUTOFF: lambda: cutoffs.epsilon_cutoff(row, first),
         Opcode.ETA_CUTOFF: lambda: cutoffs.eta_cutoff(row, first),
         Opcode.TOP_N_SIGMA: lambda: cutoffs.top_n_sigma(row, first),
+        Opcode.DYNAMIC_TEMPERATURE: lambda: rescaling.dynamic_temperature(
+            row, first, item.second, item.third
+        ),
+        Opcode.TOP_H: lambda: cutoffs.top_h(row, first),
+        Opcode.XTC: lambda: cutoffs.xtc(row, first, list(item.token_ids), int(item.second)),
+        Opcode.LOGIT_SCALE: lambda: rescaling.logit_scale(
+            row, list(item.token_ids), first, item.second
+        ),
     }
     return by_opcode[item.opcode]()
 
@@ -99,10 +108,3 @@ def step(
         len(support),
         [(i, raw_logprobs[i], logprobs[i]) for i in top],
     )
-
-
-def log_softmax(logits: Sequence[float]) -> list[float]:
-    """z_i − max − ln Σ exp(z_j − max)."""
-    largest = max(logits)
-    total = math.fsum(math.exp(z - largest) for z in logits)
-    return [z - largest - math.log(total) for z in logits]

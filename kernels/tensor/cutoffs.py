@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from decoding.kernels.tensor.candidates import NOTHING
+from decoding.kernels.tensor.candidates import NOTHING, Entries
 from decoding.kernels.tensor.filters import weights
 
 
@@ -45,3 +45,55 @@ def top_n_sigma(logits: Tensor, n: Tensor, whole: Tensor) -> Tensor:
     return ((largest / 2.0 - logits / 2.0) / unit <= n * (square / count).sqrt()) & (
         logits > NOTHING
     )
+
+
+def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:
+    """Likeliest first, while the partial sum of −p ln p is ≤ share · H; the first stays.
+
+    Columns are in ascending order of token id.
+    """
+    # Adding zero makes −0 and 0 one number for sorts that compare bits.
+    ordered, order = torch.sort(logits + 0.0, dim=1, descending=True, stable=True)
+    logprobs = ordered - _log_total(whole)
+    probs = logprobs.exp()
+    terms = torch.where(probs > 0.0, -probs * logprobs, 0.0)
+    kept = (terms.cumsum(1) <= share * entropy(whole)) & (probs > 0.0)
+    kept[:, :1] = ordered[:, :1] > NOTHING
+    return torch.zeros_like(kept).scatter(1, order, kept)
+
+
+def xtc(logits: Tensor, log_threshold: Tensor, exempt: Entries, minimum: Tensor) -> Tensor:
+    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    alive = logits > NOTHING
+    choices = alive & (logits - _log_total(logits) >= log_threshold)
+    least = torch.where(choices, logits, torch.inf).amin(1, keepdim=True)
+    removed = choices & (logits > least)
+    if exempt.places.shape[1]:
+        named = exempt.here.any(1, keepdim=True).expand_as(exempt.places)
+        spared = torch.zeros_like(alive).scatter(1, exempt.places, named)
+        removed = removed & ~spared
+    left = alive & ~removed
+    return torch.where(left.sum(1, keepdim=True) >= minimum, left, alive)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """ln Σ w + Σ w · gap / Σ w; 0 in a row without any finite entry.
+
+    The entropy of a row that is all but certain keeps its digits: Σ w is 1 + the rest.
+    """
+    largest = logits.amax(1, keepdim=True)
+    gaps = torch.where(logits > NOTHING, largest - logits, 0.0)
+    rest = _rest(logits)
+    return rest.log1p() + (weights(logits) * gaps).sum(1, keepdim=True) / (1.0 + rest)
+
+
+def _log_total(logits: Tensor) -> Tensor:
+    """ln Σ exp(z); 0 in a row without any finite entry."""
+    largest = logits.amax(1, keepdim=True)
+    return torch.where(largest > NOTHING, largest, 0.0) + _rest(logits).log1p()
+
+
+def _rest(logits: Tensor) -> Tensor:
+    """Σ exp(z − max) over all tokens but one of the likeliest."""
+    others = weights(logits).scatter(1, logits.argmax(1, keepdim=True), 0.0)
+    return others.sum(1, keepdim=True)

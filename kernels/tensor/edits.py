@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from decoding.kernels.tensor.candidates import NOTHING, Entries
+from decoding.kernels.tensor.cutoffs import entropy
 
 _LIMIT = sys.float_info.max
 
@@ -27,6 +28,26 @@ def temperature(logits: Tensor, value: Tensor, *, may_overflow: bool) -> Tensor:
     overflows = largest > value * _LIMIT
     shift = torch.where(overflows, logits.amax(1, keepdim=True), 0.0)
     return torch.where(alive, ((logits - shift) / value).clamp(min=-_LIMIT), logits)
+
+
+def dynamic_temperature(
+    logits: Tensor, lowest: Tensor, highest: Tensor, exponent: Tensor, *, may_overflow: bool
+) -> Tensor:
+    """z / T, T = lowest + (highest − lowest) · (H / ln support)^exponent."""
+    support = (logits > NOTHING).sum(1, keepdim=True)
+    greatest = support.clamp(min=2).to(torch.float64).log()
+    share = (entropy(logits) / greatest).clamp(max=1.0)
+    value = (lowest + (highest - lowest) * share**exponent).clamp(min=sys.float_info.min)
+    value = torch.where(support > 1, value, 1.0)
+    return temperature(logits, value, may_overflow=may_overflow)
+
+
+def logit_scale(logits: Tensor, chosen: Entries, factor: Tensor, divisor: Tensor) -> Tensor:
+    """z · factor if z < 0 else z / divisor; what is finite stays finite."""
+    old = logits.gather(1, chosen.places)
+    safe = torch.where(old > NOTHING, old, 0.0)
+    new = torch.where(safe < 0.0, safe * factor, safe / divisor).clamp(-_LIMIT, _LIMIT)
+    return chosen.replaced(logits, torch.where(old > NOTHING, new, old))
 
 
 def repetition_penalty(logits: Tensor, seen: Entries, penalty: Tensor) -> Tensor:

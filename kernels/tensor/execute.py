@@ -63,6 +63,7 @@ _KEEP_THE_LIKELIEST = (
     Opcode.EPSILON_CUTOFF,
     Opcode.ETA_CUTOFF,
     Opcode.TOP_N_SIGMA,
+    Opcode.TOP_H,
 )
 
 
@@ -80,6 +81,10 @@ def run(group: Group, logits: Tensor, around: Surroundings, capacity: int | None
             uncertain = uncertain | doubt
         elif operation.opcode == Opcode.TYPICAL_P:
             candidates = candidates.only(filters.typical_p(candidates.logits, operation.first))
+        elif operation.opcode == Opcode.XTC:
+            exempt = candidates.entries_of(operation.token_ids, operation.present)
+            keep = cutoffs.xtc(candidates.logits, operation.first, exempt, operation.second)
+            candidates = candidates.only(keep)
         else:
             candidates = _edit(candidates, operation, around)
         if operation.may_empty:
@@ -121,12 +126,13 @@ def _kept(logits: Tensor, operation: Operation, whole: Tensor) -> Tensor:
             return filters.top_p(logits, operation.first, total)
         case Opcode.MIN_P:
             return filters.min_p(logits, operation.first)
-        case Opcode.EPSILON_CUTOFF:
-            return filters.at_least(logits, cutoffs.epsilon_bound(whole, operation.first))
-        case Opcode.ETA_CUTOFF:
-            return filters.at_least(logits, cutoffs.eta_bound(whole, operation.first))
-        case Opcode.TOP_N_SIGMA:
-            return cutoffs.top_n_sigma(logits, operation.first, whole)
+        case Opcode.EPSILON_CUTOFF | Opcode.ETA_CUTOFF as opcode:
+            is_eta = opcode == Opcode.ETA_CUTOFF
+            bound_of = cutoffs.eta_bound if is_eta else cutoffs.epsilon_bound
+            return filters.at_least(logits, bound_of(whole, operation.first))
+        case Opcode.TOP_N_SIGMA | Opcode.TOP_H as opcode:
+            keep = cutoffs.top_h if opcode == Opcode.TOP_H else cutoffs.top_n_sigma
+            return keep(logits, operation.first, whole)
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
 
@@ -136,6 +142,17 @@ def _edit(candidates: Candidates, operation: Operation, around: Surroundings) ->
     match operation.opcode:
         case Opcode.TEMPERATURE:
             logits = edits.temperature(logits, first, may_overflow=operation.may_overflow)
+        case Opcode.DYNAMIC_TEMPERATURE:
+            logits = edits.dynamic_temperature(
+                logits,
+                first,
+                operation.second,
+                operation.third,
+                may_overflow=operation.may_overflow,
+            )
+        case Opcode.LOGIT_SCALE:
+            chosen = candidates.entries_of(operation.token_ids, operation.present)
+            logits = edits.logit_scale(logits, chosen, first, operation.second)
         case Opcode.REPETITION_PENALTY:
             seen = around.entries(candidates, generated=False)
             logits = edits.repetition_penalty(logits, seen, first)

@@ -26,7 +26,7 @@ _READS_HISTORY = (
 class Operation(NamedTuple):
     """One instruction of every row of a group.
 
-    Tensors have one row a row: `first` and `second` `(rows, 1)`, slots `(rows,)`, the sparse
+    Tensors have one row a row: `first` to `third` `(rows, 1)`, slots `(rows,)`, the sparse
     operand `(rows, most)`, of which `present` says what is the row's own. The rest is known to the
     host: `most`, the largest k of a top-k; whether some row cuts ties; whether the instruction
     could push a finite logit out of float64, or remove the last token of a row.
@@ -35,6 +35,7 @@ class Operation(NamedTuple):
     opcode: Opcode
     first: Tensor
     second: Tensor
+    third: Tensor
     slots: Tensor
     token_ids: Tensor
     values: Tensor
@@ -107,20 +108,21 @@ def _operation(
 ) -> tuple[Operation, float]:
     """The instructions at `indices`, and the bound of the logits that they leave."""
     opcode = Opcode(program.opcodes[indices[0]])
-    first, second = program.operands[indices, :1], program.operands[indices, 1:]
+    first, second, third = np.split(program.operands[indices], 3, axis=1)
     starts, ends = program.sparse_starts[indices], program.sparse_starts[indices + 1]
     entries = starts[:, np.newaxis] + np.arange((ends - starts).max())
     present = entries < ends[:, np.newaxis]
     entries = np.where(present, entries, 0)
     values = program.sparse_values[entries]
-    left = _reach(opcode, first, values[present], reach)
+    left = _reach(opcode, first, second, values[present], reach)
     may_overflow = left > _LIMIT / 4
     bans = opcode == Opcode.BITMASK or bool(np.isneginf(values[present]).any())
     operation = Operation(
         opcode,
         # The logarithm is taken here, so that it is the same number on every device.
-        upload(np.log(first) if opcode in _FRACTIONS else first, device),
+        upload(_logarithm(first) if opcode in _FRACTIONS else first, device),
         upload(second, device),
+        upload(third, device),
         upload(program.slots[indices].astype(np.int64), device),
         upload(program.sparse_token_ids[entries].astype(np.int64), device),
         upload(values, device),
@@ -133,21 +135,32 @@ def _operation(
     return operation, min(left, _LIMIT)
 
 
-_FRACTIONS = (Opcode.MIN_P, Opcode.EPSILON_CUTOFF, Opcode.ETA_CUTOFF)
+_FRACTIONS = (Opcode.MIN_P, Opcode.EPSILON_CUTOFF, Opcode.ETA_CUTOFF, Opcode.XTC)
 _EDITS = (*_READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
 """What moves a logit without bringing it back where that overflows."""
 
 
+def _logarithm(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):
+        logarithm: NDArray[np.float64] = np.log(fraction)
+    return logarithm
+
+
 def _reach(
-    opcode: Opcode, first: NDArray[np.float64], values: NDArray[np.float64], reach: float
+    opcode: Opcode,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    values: NDArray[np.float64],
+    reach: float,
 ) -> float:
     """The bound of the finite logits after an instruction, where it was `reach` before."""
     smallest, largest = float(first.min()), float(np.abs(first).max())
     match opcode:
-        case Opcode.TEMPERATURE:
-            return reach / smallest
-        case Opcode.REPETITION_PENALTY:
-            return reach * max(largest, 1.0 / smallest)
+        case Opcode.TEMPERATURE | Opcode.DYNAMIC_TEMPERATURE:
+            return reach / max(smallest, sys.float_info.min)
+        case Opcode.REPETITION_PENALTY | Opcode.LOGIT_SCALE:
+            divisor = float(second.min()) if opcode == Opcode.LOGIT_SCALE else smallest
+            return reach * max(largest, 1.0 / divisor)
         case Opcode.FREQUENCY_PENALTY:
             return reach + largest * _LONGEST
         case Opcode.PRESENCE_PENALTY | Opcode.BITMASK_BIAS:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import Opcode, Program
-from decoding.kernels.vector import cutoffs, edits, filters
+from decoding.kernels.vector import cutoffs, edits, filters, rescaling
 from decoding.kernels.vector.dense import narrow
 
 Row = NDArray[np.float64]
@@ -90,8 +90,10 @@ def _apply(
     prompt_length: int,
 ) -> Candidates:
     logits = candidates.logits
-    first, second = program.operands[index].tolist()
+    first, second, third = program.operands[index].tolist()
     slot = program.slots[index]
+    entries = slice(program.sparse_starts[index], program.sparse_starts[index + 1])
+    ids = program.sparse_token_ids[entries]
     keep = _kept(logits, program.opcodes[index], first, second)
     if keep is not None:
         return candidates.only(keep)
@@ -109,10 +111,16 @@ def _apply(
             generated = candidates.places_of(history[prompt_length:])
             logits = edits.presence_penalty(logits, generated, first)
         case Opcode.LOGIT_BIAS:
-            entries = slice(program.sparse_starts[index], program.sparse_starts[index + 1])
-            ids, values = program.sparse_token_ids[entries], program.sparse_values[entries]
             here = np.isin(ids, candidates.token_ids, assume_unique=True)
-            logits = edits.logit_bias(logits, candidates.places_of(ids), values[here])
+            values = program.sparse_values[entries][here]
+            logits = edits.logit_bias(logits, candidates.places_of(ids), values)
+        case Opcode.LOGIT_SCALE:
+            logits = rescaling.logit_scale(logits, candidates.places_of(ids), first, second)
+        case Opcode.DYNAMIC_TEMPERATURE:
+            logits = rescaling.dynamic_temperature(logits, first, second, third)
+        case Opcode.XTC:
+            exempt = candidates.places_of(ids)
+            return candidates.only(cutoffs.xtc(logits, first, exempt, int(second)))
         case Opcode.BITMASK_BIAS:
             here = edits.in_bitmask(candidates.token_ids, bitmasks[slot])
             logits = logits + np.where(here, first, 0.0)
@@ -125,6 +133,8 @@ def _kept(logits: Row, opcode: int, first: float, second: float) -> NDArray[np.b
     """What a truncation keeps; None for what is no truncation."""
     if opcode == Opcode.TOP_K:
         return filters.top_k(logits, int(first), keep_ties=second == 1.0)
+    if opcode == Opcode.TOP_H:
+        return cutoffs.top_h(logits, first, len(logits))
     by_opcode: dict[int, Callable[[Row, float], NDArray[np.bool_]]] = {
         Opcode.TOP_P: filters.top_p,
         Opcode.MIN_P: filters.min_p,

@@ -8,26 +8,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.vector.distribution import entropy_terms, log_softmax
+from decoding.kernels.vector.edits import temperature
 
 Row = NDArray[np.float64]
 
+_LARGEST = sys.float_info.max
 
-def dynamic_temperature(logits: Row, temperature: float, reach: float, exponent: float) -> Row:
-    """(z − max) / T, T = lowest + (highest − lowest) · (H / ln support)^exponent.
 
-    The maximum goes before the division, for T can be so small that nothing would be left of the
-    differences of what it makes of the logits.
-    """
+def dynamic_temperature(
+    logits: Row, lowest: float, highest: float, exponent: float, limit: float = _LARGEST
+) -> Row:
+    """z / T as `edits.temperature`, T = lowest + (highest − lowest) · (H / ln support)^exponent."""
     alive = logits > -np.inf
     support = np.count_nonzero(alive)
     if support < 2:
         return logits
-    lowest, highest = max(0.0, temperature - reach), temperature + reach
     share = entropy_terms(log_softmax(logits)).sum() / np.log(support)
-    value = max(lowest + (highest - lowest) * min(share, 1.0) ** exponent, sys.float_info.min)
+    value = lowest + (highest - lowest) * min(float(share), 1.0) ** exponent
+    return temperature(logits, max(value, sys.float_info.min), limit)
+
+
+def logit_scale(logits: Row, token_ids: NDArray[np.integer], factor: float, divisor: float) -> Row:
+    """z · factor if z < 0 else z / divisor, of the given tokens; what is finite stays finite."""
+    chosen = logits[token_ids]
+    possible = chosen > -np.inf
+    safe = np.where(possible, chosen, 0.0)
     with np.errstate(over="ignore"):
-        scaled = (logits - logits.max()) / value
-    return np.where(alive, np.maximum(scaled, -sys.float_info.max), logits)
+        changed = np.where(safe < 0.0, safe * factor, safe / divisor)
+    result = logits.copy()
+    result[token_ids] = np.where(possible, np.clip(changed, -_LARGEST, _LARGEST), chosen)
+    return result
 
 
 def guided(logits: Row, unconditional: Row, scale: float) -> Row:
@@ -40,16 +50,15 @@ def guided(logits: Row, unconditional: Row, scale: float) -> Row:
     return result
 
 
-def length_decay(logits: Row, token_ids: NDArray[np.int64], factor: float, steps: int) -> Row:
+def length_decay(logits: Row, token_ids: NDArray[np.integer], factor: float, steps: int) -> Row:
     """z + |z| · (factor^steps − 1) of the given tokens; nothing before the first step."""
-    if steps <= 0:
-        return logits
-    with np.errstate(over="ignore"):
-        growth = min(np.power(factor, float(steps)), sys.float_info.max) - 1.0
-        chosen = logits[token_ids]
-        possible = chosen > -np.inf
-        changed = chosen + np.where(possible, np.abs(chosen), 0.0) * growth
-    largest = sys.float_info.max
-    result = logits.copy()
-    result[token_ids] = np.where(possible, np.clip(changed, -largest, largest), chosen)
-    return result
+    return logits if steps <= 0 else logit_scale(logits, token_ids, *decay_scale(factor, steps))
+
+
+def decay_scale(factor: float, steps: int) -> tuple[float, float]:
+    """What `logit_scale` takes in place of a decay."""
+    try:
+        growth = max(factor**steps, 1.0 / _LARGEST)
+    except OverflowError:
+        growth = _LARGEST
+    return 2.0 - growth, 1.0 / growth

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import decoding.processors
 from decoding.history import History
 from decoding.processors import (
+    AdaptiveP,
     AllowedTokens,
     AtLeast,
     BadWords,
@@ -34,6 +35,8 @@ from decoding.processors import (
     LogitBias,
     MinP,
     MinTokens,
+    Mirostat1,
+    Mirostat2,
     NaNPolicy,
     NoRepeatNgram,
     PrefixFunction,
@@ -121,6 +124,17 @@ def _truncations(vocab_size: int) -> Any:
 
 # One line a processor: how to make one from a vocabulary size, and its neutral values.
 CASES: dict[str, tuple[Any, list[Any]]] = {
+    "Mirostat1": (
+        lambda _: st.builds(
+            Mirostat1, st.floats(0.0, 9.0), st.floats(0.0, 1.0), st.integers(2, 50), st.booleans()
+        ),
+        [],
+    ),
+    "Mirostat2": (
+        lambda _: st.builds(Mirostat2, st.floats(0.0, 9.0), st.floats(0.0, 1.0), st.booleans()),
+        [],
+    ),
+    "AdaptiveP": (lambda _: st.builds(AdaptiveP, _UNIT, st.floats(0.0, 0.99)), [AdaptiveP(-1.0)]),
     "Temperature": (lambda _: st.floats(1e-3, 1e3).map(Temperature), [Temperature(1.0)]),
     "TopK": (
         lambda n: st.builds(TopK, st.integers(0, n + 2), st.booleans()),

@@ -22,7 +22,7 @@ LAYERS = (
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text stopping details wire_types wire"),
     ("models", "models"),
-    ("sequences", "transcript request generation"),
+    ("sequences", "requested transcript request generation"),
     ("engine", "engine generate"),
     ("front", "decoding"),
     ("shell", "cli_flags cli_watermark cli"),

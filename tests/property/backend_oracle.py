@@ -61,7 +61,11 @@ _CUTS = (
     Opcode.TYPICAL_P,
     Opcode.EPSILON_CUTOFF,
     Opcode.ETA_CUTOFF,
+    Opcode.TOP_H,
+    Opcode.XTC,
 )
+_BY_TWO = (Opcode.DYNAMIC_TEMPERATURE, Opcode.LOGIT_SCALE)
+"""Whose second operand is a number like the first."""
 _TIE = 1e-12
 """How near, relatively, two perturbed scores must be for two backends to draw different tokens."""
 
@@ -70,6 +74,24 @@ def instructions_of(pipeline: Pipeline) -> tuple[Instruction, ...]:
     (fused,) = pipeline.segments
     assert isinstance(fused, Fused)
     return fused.instructions
+
+
+@st.composite
+def programs(draw: st.DrawFn, vocab_size: int) -> tuple[Instruction, ...]:
+    """What a chain of any processors lowers to at some step."""
+    items = list(instructions_of(draw(strategies.pipelines(vocab_size))))
+    ids = st.sets(st.integers(0, vocab_size - 1), max_size=4).map(tuple)
+    for _ in range(draw(st.integers(0, 2))):
+        token_ids = draw(ids)
+        if draw(st.booleans()):
+            operands = draw(st.floats(0.0, 0.5)), draw(st.integers(1, 4))
+            item = Instruction(Opcode.XTC, *operands)
+        else:
+            operands = draw(st.floats(-9.0, 9.0)), draw(st.floats(0.1, 9.0))
+            item = Instruction(Opcode.LOGIT_SCALE, *operands)
+        item = item._replace(token_ids=token_ids, values=(0.0,) * len(token_ids))
+        items.insert(draw(st.integers(0, len(items))), item)
+    return tuple(items)
 
 
 def rows_of(logits: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
@@ -104,7 +126,10 @@ def run_step(
 def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruction]:
     """Every parameter moved; a cut's fraction stays below 1."""
     return [
-        item._replace(first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf))
+        item._replace(
+            first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf),
+            second=item.second * (factor if item.opcode in _BY_TWO else 1.0),
+        )
         if item.opcode not in (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK)
         else item
         for item in instructions
@@ -168,16 +193,16 @@ def check_step(
     """One step of a drawn batch equals the reference's, row by row."""
     logits, history = data.draw(strategies.batches())
     size, vocab_size = logits.shape
-    programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
+    drawn = [data.draw(programs(vocab_size)) for _ in range(size)]
     rows = rows_of(logits, dtype)
     wide = widen(rows).astype(np.float64)
     expected = [
-        by_reference(wide[row], programs[row], history, row, precision.band) for row in range(size)
+        by_reference(wide[row], drawn[row], history, row, precision.band) for row in range(size)
     ]
     seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=size, max_size=size))
     greedy = data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
     top_n = data.draw(st.lists(st.integers(0, 6), min_size=size, max_size=size))
-    program = assemble(programs)
+    program = assemble(drawn)
     ready = Batch(program, np.array(seeds, np.uint64), np.array(greedy), np.array(top_n, np.int64))
     kernel = open_kernel(ready)
     result = run_step(kernel, program, rows, history)

@@ -17,18 +17,39 @@ from decoding.processors import (
     BeginSuppressTokens,
     Dry,
     EncoderNoRepeatNgram,
+    EncoderRepetitionPenalty,
+    ExponentialLengthDecay,
+    ForcedFirstToken,
+    ForcedLastToken,
+    FrequencyPenalty,
     MinTokens,
     NoRepeatNgram,
+    PresencePenalty,
     RepetitionPenalty,
+    Scoped,
+    SequenceBias,
     Temperature,
     TopK,
+    Xtc,
 )
 from decoding.testing import laws
 
 VOCAB = 9
 BACKENDS = [None, Backend.NUMPY, Backend.TORCH]
 IDS = st.sets(st.integers(0, VOCAB + 1), max_size=2).map(tuple)
+SEQUENCES = st.lists(st.integers(0, VOCAB - 1), min_size=1, max_size=3).map(tuple)
+PENALTIES = st.sampled_from(
+    [RepetitionPenalty(1.7), FrequencyPenalty(0.5), PresencePenalty(-0.5), Dry(0.8, last_n=9)]
+)
+SCOPES = st.sampled_from(["all", "prompt", "generated"])
 CHANGING = st.one_of(
+    st.builds(Scoped, PENALTIES, SCOPES, st.none() | st.integers(0, 9), IDS),
+    st.integers(0, VOCAB - 1).map(ForcedFirstToken),
+    st.builds(ForcedLastToken, IDS.filter(bool), st.integers(1, 5)),
+    st.builds(ExponentialLengthDecay, st.integers(0, 2), st.floats(0.5, 3.0), IDS),
+    st.floats(0.2, 5.0).map(EncoderRepetitionPenalty),
+    st.dictionaries(SEQUENCES, st.floats(-5.0, 5.0), max_size=3).map(SequenceBias),
+    st.builds(Xtc, st.sampled_from([0.5, 1.0]), st.floats(0.0, 0.4), st.integers(0, 9), IDS),
     st.integers(0, 4).map(NoRepeatNgram),
     st.integers(0, 4).map(EncoderNoRepeatNgram),
     st.lists(st.lists(st.integers(0, VOCAB), min_size=1, max_size=3), max_size=3).map(BadWords),

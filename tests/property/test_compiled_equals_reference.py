@@ -27,7 +27,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
-from decoding.kernels.program import Batch, Opcode, assemble
+from decoding.kernels.program import Batch, Instruction, Opcode, assemble
 from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
@@ -139,6 +139,23 @@ def random_pipeline(generator: np.random.Generator, width: int) -> Pipeline:
     return chain(*(options[place] for place in generator.permutation(len(options))[:count]))
 
 
+def random_instructions(generator: np.random.Generator, width: int) -> tuple[Instruction, ...]:
+    """What such a pipeline lowers to, with what needs the entropy or changes with the step."""
+    items = list(instructions_of(random_pipeline(generator, width)))
+    [further] = generator.spawn(1)
+    ids = tuple(further.choice(width, min(width, 9), replace=False).tolist())
+    named = {"token_ids": ids, "values": (0.0,) * len(ids)}
+    for item in (
+        Instruction(Opcode.TOP_H, float(further.choice([0.05, 0.4, 0.8, 0.99]))),
+        Instruction(Opcode.DYNAMIC_TEMPERATURE, float(further.choice([0.0, 0.5])), 2.0, 1.5),
+        Instruction(Opcode.XTC, float(further.choice([0.0, 1e-3, 0.1])), 1.0, **named),
+        Instruction(Opcode.LOGIT_SCALE, float(further.choice([-1.5, 0.5, 1.2])), 1.2, **named),
+    ):
+        if further.random() < 0.25:
+            items.insert(int(further.integers(len(items) + 1)), item)
+    return tuple(items)
+
+
 def supports(batch: Batch, rows: Any, history: History) -> Any:
     edited, emptied = VectorKernel(batch).edit(
         rows,
@@ -157,7 +174,7 @@ def check_case(seed: int) -> int:
     kinds = [KINDS[place] for place in generator.integers(0, len(KINDS), size)]
     dtype = DTYPES[generator.integers(len(DTYPES))]
     rows = rows_of(np.stack([kind(generator, width) for kind in kinds]), dtype)
-    instructions = [instructions_of(random_pipeline(generator, width)) for _ in range(size)]
+    instructions = [random_instructions(generator, width) for _ in range(size)]
     history = History.of(
         [generator.integers(0, width + 2, 30).tolist() for _ in range(size)],
         [generator.integers(0, width + 2, 20).tolist() for _ in range(size)],
@@ -326,3 +343,15 @@ def test_numbers_beyond_its_arithmetic_are_left_to_numpy() -> None:
     want = run_step(VectorKernel(batch), batch.program, rows, history)
     assert got.rows["token_id"].tolist() == want.rows["token_id"].tolist()
     assert got.rows["processed_logprob"].tolist() == want.rows["processed_logprob"].tolist()
+
+
+def test_a_negative_logit_that_is_likely_is_not_rounded() -> None:
+    row = np.array([[0.01257302, -0.05356694, -np.inf]], np.float32)
+    pipeline = chain(Temperature(103.0), FrequencyPenalty(5.0), Temperature(0.0078125))
+    program = assemble([instructions_of(pipeline)])
+    nobody = np.zeros(1, np.int64)
+    batch = Batch(program, nobody.astype(np.uint64), nobody > 0, nobody)
+    history = History.of([[]], [[0, 1]])
+    got = run_step(kernel.CompiledKernel(batch), program, row, history).rows[0]
+    want = laws.log_softmax(pipeline(row.astype(np.float64), history))[0]
+    assert abs(got["processed_logprob"] - want[got["token_id"]]) < 1e-5

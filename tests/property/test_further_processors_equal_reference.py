@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
+from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference import cutoffs, feedback, processors, rescaling, sequences
 from decoding.kernels.vector import sequences as vector_sequences
 from decoding.processors import (
@@ -43,7 +44,6 @@ from decoding.processors import (
 )
 from decoding.processors.adaptive_p import AdaptiveP, AdaptivePState
 from decoding.processors.mirostat import Mirostat1, Mirostat2, MirostatState
-from decoding.processors.xtc import XTC_COIN
 from decoding.testing import strategies
 
 Row = list[float]
@@ -129,7 +129,9 @@ def dynamic_temperature(example: Example) -> tuple[Any, Definition]:
     exponent = example.draw(st.floats(0.1, 3.0))
     return (
         DynamicTemperature(middle, reach, exponent),
-        lambda row, by: rescaling.dynamic_temperature(row, middle, reach, exponent),
+        lambda row, by: rescaling.dynamic_temperature(
+            row, max(0.0, middle - reach), middle + reach, exponent
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from backend_oracle import (
     by_reference,
     check_step,
     check_tokens,
-    instructions_of,
+    programs,
     rows_of,
 )
 from hypothesis import HealthCheck, given, settings
@@ -67,13 +67,11 @@ def test_a_step_equals_the_reference(data: st.DataObject, dtype: str, capacity: 
 def test_an_edit_equals_the_reference(data: st.DataObject, dtype: str) -> None:
     logits, history = data.draw(strategies.batches())
     size, vocab_size = logits.shape
-    programs = [instructions_of(data.draw(strategies.pipelines(vocab_size))) for _ in range(size)]
+    drawn = [data.draw(programs(vocab_size)) for _ in range(size)]
     rows = rows_of(logits, dtype)
     wide = widen(rows)
-    expected = np.array(
-        [by_reference(wide[row], programs[row], history, row) for row in range(size)]
-    )
-    program = assemble(programs)
+    expected = np.array([by_reference(wide[row], drawn[row], history, row) for row in range(size)])
+    program = assemble(drawn)
     nobody = np.zeros(size, np.int64)
     kernel = TensorKernel(Batch(program, nobody.astype(np.uint64), nobody == 0, nobody))
     edited, emptied = kernel.edit(

@@ -46,6 +46,7 @@ from decoding.processors import (
     AllowedTokens,
     Bitmask,
     BitmaskBias,
+    DynamicTemperature,
     EpsilonCutoff,
     EtaCutoff,
     FrequencyPenalty,
@@ -55,6 +56,7 @@ from decoding.processors import (
     RepetitionPenalty,
     SuppressTokens,
     Temperature,
+    TopH,
     TopK,
     TopNSigma,
     TopP,
@@ -95,8 +97,8 @@ SLICED = {"tile": 32, "room": 128, "narrow_room": 64}
 candidates, and leaves rows undecided."""
 
 
-REFUSED = (EpsilonCutoff, EtaCutoff, TopNSigma)
-"""Cutoffs that have no fused kernel here; torch runs them."""
+REFUSED = (DynamicTemperature, EpsilonCutoff, EtaCutoff, TopH, TopNSigma)
+"""What has no fused kernel here; torch runs them."""
 
 
 def accepted(vocab_size: int) -> st.SearchStrategy[Pipeline]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,17 @@ import pytest
 
 from decoding import LanguageModel, cli, cli_watermark
 from decoding.vocabulary import Vocabulary
-from decoding.watermark import detect, lefthash, philox, tgi, transformers_selfhash
+from decoding.watermark import (
+    GumbelScheme,
+    SynthId,
+    detect,
+    detect_gumbel,
+    detect_synthid,
+    lefthash,
+    philox,
+    tgi,
+    transformers_selfhash,
+)
 
 
 class Bytes:
@@ -89,9 +100,33 @@ def test_token_ids_need_no_model(
     assert lines[5:7] == ["window.start", "window.stop"]
 
 
+def test_the_watermarks_without_green_lists(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_watermark, "load", None)
+    file = tmp_path / "ids"
+    token_ids = np.random.default_rng(1).integers(0, 50, 40).tolist()
+    file.write_text(json.dumps(token_ids))
+    arguments = [str(file), "--token-ids", "--json", "--scheme"]
+    code, out, _ = run([*arguments, "synthid", "--keys", "3,5", "--ngram-len", "3"], capsys)
+    assert code == 0
+    assert json.loads(out) == asdict(detect_synthid(token_ids, SynthId((3, 5), 3)))
+    code, out, _ = run([*arguments, "gumbel", "--key", "9", "--context-width", "2"], capsys)
+    assert code == 0
+    want = detect_gumbel(token_ids, GumbelScheme(9, 2))
+    assert json.loads(out) == {**asdict(want), "scores": list(want.scores)}
+    code, out, _ = run([str(file), "--token-ids", "--scheme", "gumbel", "--key", "9"], capsys)
+    assert [line.split(":")[0] for line in out.splitlines()] == ["scored", "total", "p_value"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "content", "complaint"),
     [
+        (["--scheme", "synthid"], b"x", "--keys must be given for synthid"),
+        (["--scheme", "synthid", "--keys", "a"], b"x", "'a' is not numbers with commas"),
+        (["--scheme", "gumbel"], b"x", "--key must be given for gumbel"),
+        (["--scheme", "gumbel", "--gamma", "0.5"], b"x", "--gamma must be used with green lists"),
+        (["--keys", "1,2"], b"x", "--keys must be used with synthid"),
         (["--gamma", "2"], b"x", "gamma must be in (0, 1), got 2.0"),
         (["--scheme", "none"], b"x", "argument --scheme: invalid choice: 'none'"),
         (["--context-width", "2"], b"x", "--context-width must be used with one of lefthash"),

@@ -515,3 +515,42 @@ def test_the_loop_lets_other_tasks_run() -> None:
         return ticks
 
     assert asyncio.run(watch()) > 30
+
+
+def test_the_end_is_held_back_for_min_tokens() -> None:
+    model = LanguageModel(
+        forward=lambda rows: np.tile([9.0, 1.0, 0.0], (len(rows), 1)), eos_token_ids=frozenset({0})
+    )
+    asked = GenerationParameters(max_new_tokens=9, min_tokens=3)
+    tokens = [token.id for token in generate(model, [2], asked).tokens]
+    assert tokens == [1, 1, 1, 0]
+
+
+def test_what_only_some_peers_have_runs_alone_and_in_a_batch() -> None:
+    asked = [
+        GenerationParameters(max_new_tokens=9, seed=3, **fields)
+        for fields in (
+            {"mirostat": 2, "mirostat_tau": 3.0},
+            {"xtc_probability": 0.5, "xtc_threshold": 0.01, "temperature": 1.5},
+            {"dynatemp_range": 0.5, "top_h": 0.6, "dry_multiplier": 0.8},
+            {"mirostat": 1, "no_repeat_ngram_size": 1, "bad_words_ids": [[5], [6, 7]]},
+            {"allowed_token_ids": list(range(20)), "suppress_tokens": [3], "top_n_sigma": 1.0},
+        )
+    ]
+    engine = Engine(hash_model(VOCAB))
+    waiting = [engine.submit(Request([1, 2], item)) for item in asked]
+    while engine.busy:
+        engine.step()
+    for item, generation in zip(asked, waiting, strict=True):
+        together = generation.result().tokens
+        assert together == generate(hash_model(VOCAB), [1, 2], item).tokens
+    assert {token.id for token in waiting[-1].result().tokens} <= set(range(20)) - {3}
+    texts = [token.id for token in waiting[3].result().tokens]
+    assert len({1, 2, *texts}) == 2 + len(texts)
+
+
+def test_allowed_tokens_must_be_the_models() -> None:
+    model = LanguageModel(forward=hash_model(VOCAB), logits_width=VOCAB)
+    asked = GenerationParameters(max_new_tokens=1, allowed_token_ids=[VOCAB])
+    with pytest.raises(ParameterError, match="allowed_token_ids must be below 300"):
+        Engine(model).submit(Request([1], asked))

@@ -1,4 +1,4 @@
-"""Filters with state, driven by loops made by hand."""
+"""Filters with state, driven by loops made by hand, by a sampler and by the engine."""
 
 from __future__ import annotations
 
@@ -8,10 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoding.errors import ParameterError
+from decoding import (
+    BatchSampler,
+    Engine,
+    GenerationParameters,
+    History,
+    Request,
+    Sample,
+    Sampler,
+    Temperature,
+    TopK,
+    chain,
+    generate,
+)
+from decoding.errors import DecodingError, ParameterError, UnsupportedFeatureError
 from decoding.processors.adaptive_p import AdaptiveP, AdaptivePState
 from decoding.processors.feedback import Drawn, Feedback, drawn_of
 from decoding.processors.mirostat import Mirostat1, Mirostat2, MirostatState
+from decoding.rng import sequence_seed
+from decoding.testing.models import hash_model
 
 GONE = -math.inf
 HALVES = np.log(np.array([[0.5, 0.25, 0.125, 0.125]]))
@@ -124,3 +139,98 @@ def test_adaptive_p_is_neutral_below_zero() -> None:
 def test_outside_the_range(make: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(ParameterError, match=r"must be .*, got"):
         make(*arguments)
+
+
+ASKED = GenerationParameters(max_new_tokens=12, do_sample=True, seed=5)
+MODEL = hash_model(60)
+STEERED = (
+    chain(Temperature(1.5), Mirostat2(2.0, 0.7), TopK(20)),
+    chain(TopK(30), Mirostat1(3.0, 0.5, renormalised=True)),
+    chain(Temperature(2.0), AdaptiveP(0.2, 0.5)),
+    chain(Mirostat2(4.0), Temperature(0.9), AdaptiveP(0.1)),
+)
+
+
+def by_hand(pipeline: Any, prompt: list[int]) -> list[int]:
+    """The tokens of a loop that knows what each processor is."""
+    states = [item.start() if isinstance(item, Feedback) else None for item in pipeline.processors]
+    draw = BatchSampler([Sampler(chain(), sequence_seed(5, 0))])
+    text = list(prompt)
+    for _ in range(12):
+        row = logits = MODEL([text]).astype(np.float64)
+        rows = []
+        for item, state in zip(pipeline.processors, states, strict=True):
+            history = History.of([prompt], [text[len(prompt) :]])
+            steered = isinstance(item, Feedback)
+            after = item.filter(logits, [state]) if steered else item(logits, history)
+            rows.append((logits[0], after[0]))
+            logits = after
+        [sample] = draw(logits, History.of([text]))
+        assert isinstance(sample, Sample)
+        assert row.shape == logits.shape
+        for place, item in enumerate(pipeline.processors):
+            if isinstance(item, Feedback):
+                seen = drawn_of(*rows[place], sample.token_id)
+                states[place] = item.observe(states[place], seen)
+        text.append(sample.token_id)
+    return text[len(prompt) :]
+
+
+@pytest.mark.parametrize("pipeline", STEERED)
+def test_the_engine_carries_the_states(pipeline: Any) -> None:
+    tokens = [token.id for token in generate(MODEL, [1, 2], ASKED, pipeline=pipeline).tokens]
+    assert tokens == by_hand(pipeline, [1, 2])
+
+
+def test_alone_or_in_a_batch_it_is_the_same() -> None:
+    engine = Engine(MODEL)
+    pipelines = [*STEERED, chain(Temperature(0.7))]
+    prompts = [[place, 3] for place in range(len(pipelines))]
+    first = [
+        engine.submit(Request(prompt, ASKED, pipeline=pipeline))
+        for prompt, pipeline in zip(prompts[:2], pipelines[:2], strict=True)
+    ]
+    engine.step()
+    rest = [
+        engine.submit(Request(prompt, ASKED, pipeline=pipeline))
+        for prompt, pipeline in zip(prompts[2:], pipelines[2:], strict=True)
+    ]
+    while engine.busy:
+        engine.step()
+    for prompt, pipeline, generation in zip(prompts, pipelines, [*first, *rest], strict=True):
+        alone = generate(MODEL, prompt, ASKED, pipeline=pipeline)
+        assert generation.result().tokens == alone.tokens
+
+
+def test_best_of_sequences_have_states_of_their_own() -> None:
+    asked = GenerationParameters(max_new_tokens=8, do_sample=True, seed=5, best_of=3)
+    response = generate(MODEL, [1, 2], asked, pipeline=STEERED[0])
+    alone = generate(MODEL, [1, 2], ASKED, pipeline=STEERED[0])
+    every = [response.tokens, *(item.tokens for item in response.details.best_of_sequences)]
+    assert [token.id for token in alone.tokens[:8]] in [[token.id for token in s] for s in every]
+
+
+def test_a_sampler_forks_and_rolls_back_by_its_states() -> None:
+    member = Sampler(STEERED[0], 9)
+    sampler = BatchSampler([member, member])
+    logits = MODEL([[1], [1]])
+    old = [member.start(), member.start()]
+    first = sampler(logits, History.of([[1], [1]]), old)
+    states = [item.states for item in first if isinstance(item, Sample)]
+    assert states[0] == states[1] != old[0]
+    again = sampler(logits, History.of([[1, 2], [1, 2]]), [states[0], old[1]])
+    assert again == sampler(logits, History.of([[1, 2], [1, 2]]), [states[0], old[1]])
+    assert sampler(logits, History.of([[1], [1]])) == first
+    with pytest.raises(UnsupportedFeatureError, match="feedback"):
+        sampler.draw(logits, History.of([[1], [1]]))
+
+
+def test_an_error_of_a_feedback_is_the_rows_own() -> None:
+    class Broken(Mirostat2):
+        def filter(self, logits: Any, states: Any) -> Any:
+            raise ValueError("no")
+
+    sampler = BatchSampler([Sampler(chain(Broken()), 1), Sampler(STEERED[0], 1)])
+    failed, fine = sampler(MODEL([[1], [1]]), History.of([[1], [1]]))
+    assert isinstance(failed, DecodingError)
+    assert isinstance(fine, Sample)

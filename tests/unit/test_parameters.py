@@ -46,6 +46,25 @@ LEGAL: dict[str, list[Any]] = {
     "presence_penalty": [-LARGEST, 0.0, LARGEST],
     "min_p": [0.0, TINY, 1.0],
     "logit_bias": [{}, {0: 0.0}, {5: -100.0, 3: -INF}],
+    "min_tokens": [0, 1],
+    "no_repeat_ngram_size": [0, 3],
+    "bad_words_ids": [(), ((1,), (2, 3))],
+    "suppress_tokens": [(), (0, 2**31 - 1)],
+    "allowed_token_ids": [(5,), (7, 1)],
+    "dry_multiplier": [0.0, LARGEST],
+    "dry_base": [1.0, LARGEST],
+    "dry_allowed_length": [1, 2**40],
+    "dynatemp_range": [0.0, LARGEST],
+    "dynatemp_exponent": [0.0, LARGEST],
+    "epsilon_cutoff": [0.0, BELOW_ONE],
+    "eta_cutoff": [0.0, BELOW_ONE],
+    "top_n_sigma": [0.0, LARGEST],
+    "top_h": [TINY, 1.0],
+    "xtc_probability": [0.0, 1.0],
+    "xtc_threshold": [0.0, 1.0],
+    "mirostat": [0, 1, 2],
+    "mirostat_tau": [0.0, LARGEST],
+    "mirostat_eta": [0.0, LARGEST],
 }
 
 NOT_INTEGERS = [True, 1.0, "1", [1], NAN, np.float64(1.0), np.True_]
@@ -87,6 +106,25 @@ ILLEGAL: dict[str, list[Any]] = {
         {0.0: 0.0},
         {0: None},
     ],
+    "min_tokens": [-1, *NOT_INTEGERS],
+    "no_repeat_ngram_size": [-1, *NOT_INTEGERS],
+    "bad_words_ids": [None, 5, [1], [[]], [[-1]], ["ab"], "ab"],
+    "suppress_tokens": [None, 5, [-1], [2**31], [1.0], "ab"],
+    "allowed_token_ids": [(), 5, [-1], [2**31], [True]],
+    "dry_multiplier": [-TINY, INF, *NOT_REALS],
+    "dry_base": [BELOW_ONE, INF, *NOT_REALS],
+    "dry_allowed_length": [0, *NOT_INTEGERS],
+    "dynatemp_range": [-TINY, INF, *NOT_REALS],
+    "dynatemp_exponent": [-TINY, INF, *NOT_REALS],
+    "epsilon_cutoff": [-TINY, 1.0, *NOT_REALS],
+    "eta_cutoff": [-TINY, 1.0, *NOT_REALS],
+    "top_n_sigma": [-TINY, INF, *NOT_REALS],
+    "top_h": [0.0, ABOVE_ONE, *NOT_REALS],
+    "xtc_probability": [-TINY, ABOVE_ONE, *NOT_REALS],
+    "xtc_threshold": [-TINY, ABOVE_ONE, *NOT_REALS],
+    "mirostat": [-1, 3, *NOT_INTEGERS],
+    "mirostat_tau": [-TINY, INF, *NOT_REALS],
+    "mirostat_eta": [-TINY, INF, *NOT_REALS],
 }
 NAMES = [field.name for field in dataclasses.fields(GenerationParameters)]
 
@@ -181,6 +219,11 @@ def test_values_become_builtin(name: str, value: Any, kept: Any) -> None:
         ({"typical_p": 0.9}, False),
         ({"min_p": 0.0}, True),
         ({"min_p": 0.1}, False),
+        ({"top_h": 1.0, "mirostat": 0, "xtc_threshold": 0.2, "dry_multiplier": 1.0}, True),
+        ({"mirostat": 2}, False),
+        ({"temperature": 0.0, "mirostat": 2}, True),
+        ({"dynatemp_range": 0.5}, False),
+        ({"xtc_probability": 0.5}, False),
         ({"repetition_penalty": 2.0, "watermark": True, "seed": 1, "frequency_penalty": 1}, True),
     ],
 )
@@ -193,6 +236,12 @@ def test_is_greedy(asked: dict[str, Any], *, greedy: bool) -> None:
             GenerationParameters(**asked, best_of=2)
     else:
         assert GenerationParameters(**asked, best_of=2).best_of == 2
+
+
+def test_an_end_can_not_be_held_back_beyond_the_budget() -> None:
+    assert GenerationParameters(min_tokens=3, max_new_tokens=3).min_tokens == 3
+    with pytest.raises(ParameterError, match="min_tokens must be at most 3, which max_new_tokens"):
+        GenerationParameters(min_tokens=4, max_new_tokens=3)
 
 
 def test_a_request_is_a_value() -> None:
@@ -382,6 +431,14 @@ requests = st.fixed_dictionaries(
         "presence_penalty": finite,
         "min_p": st.floats(0.0, 1.0),
         "logit_bias": st.dictionaries(natural, finite | st.just(-INF), max_size=4),
+        "no_repeat_ngram_size": natural,
+        "bad_words_ids": st.lists(st.lists(st.integers(0, 9), min_size=1), max_size=3),
+        "suppress_tokens": st.lists(st.integers(0, 9), max_size=3),
+        "allowed_token_ids": st.lists(st.integers(0, 9), min_size=1, max_size=3),
+        "dry_multiplier": st.floats(0.0, 9.0),
+        "top_h": share,
+        "xtc_probability": st.floats(0.0, 1.0),
+        "mirostat": st.integers(0, 2),
     },
 )
 

@@ -12,8 +12,10 @@ from decoding.explain import explain, order_warnings
 from decoding.history import History
 from decoding.kernels.program import Opcode
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Fused, Pipeline, chain, pipeline_of
+from decoding.pipeline import Fused, Pipeline, chain
+from decoding.presets.mlx_lm import TopPWithTies
 from decoding.processors import (
+    AtLeast,
     FrequencyPenalty,
     LogitBias,
     MinP,
@@ -25,6 +27,7 @@ from decoding.processors import (
     TypicalP,
     Watermark,
 )
+from decoding.requested import pipeline_of
 from decoding.watermark import lefthash
 
 ROW = np.log(np.array([[0.6, 0.3, 0.1]]))
@@ -136,6 +139,7 @@ def test_explain_refuses_what_it_cannot_measure() -> None:
         (chain(TopP(0.9), Temperature(0.5)), 1),
         (chain(TopK(5), Temperature(0.5)), 0),
         (chain(MinP(0.1), TypicalP(0.9), Temperature(2.0)), 2),
+        (chain(AtLeast(MinP(0.1), 3), TopPWithTies(0.5), Temperature(2.0)), 2),
         (chain(TopK(5), RepetitionPenalty(1.2)), 1),
         (chain(Temperature(0.5), FrequencyPenalty(1.0)), 1),
         (chain(Watermark(lefthash()), Temperature(0.5)), 1),

@@ -17,7 +17,7 @@ from decoding.errors import (
 )
 from decoding.history import History
 from decoding.pipeline import chain
-from decoding.processors import LogitBias, Temperature, TopK, TopP
+from decoding.processors import LogitBias, NaNPolicy, Temperature, TopK, TopP
 from decoding.sampling import BatchSampler, Sample, Sampler, sample
 
 ROW = np.log(np.array([[0.1, 0.4, 0.4, 0.1]], np.float32))
@@ -237,3 +237,18 @@ def test_a_batch_sampler_can_be_used_again() -> None:
     sampler = BatchSampler([Sampler(chain(TopP(0.9)), seed=9)])
     again = [sampler(ROW, SEEN), sampler(ROW, SEEN)]
     assert again[0] == again[1]
+
+
+def test_a_nan_policy_comes_before_the_check() -> None:
+    row = np.array([np.nan, 1.0, np.inf, 0.0], np.float32)
+    logits = np.stack([row, row])
+    before = logits.copy()
+    repairing = Sampler(chain(NaNPolicy(infinity=2.0), TopK(2)), top_n=4)
+    other = Sampler(chain(TopK(2), NaNPolicy(infinity=2.0)))
+    repaired, refused = BatchSampler([repairing, other])(logits, History.empty(2))
+    assert isinstance(repaired, Sample)
+    assert repaired.token_id == 2
+    assert repaired.raw_logprob == pytest.approx(2.0 - np.log(np.exp([1.0, 2.0, 0.0]).sum()))
+    assert isinstance(refused, InvalidLogitsError)
+    assert np.array_equal(logits, before, equal_nan=True)
+    assert BatchSampler([repairing]).draw(logits[:1], History.empty(1)) == [2]

@@ -17,13 +17,14 @@ from decoding.kernels.colours import tokens_below
 from decoding.kernels.program import Opcode
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Fused, chain, pipeline_of
+from decoding.pipeline import Fused, chain
 from decoding.processors import (
     GumbelWatermark,
     RepetitionPenalty,
     SynthIdWatermark,
     Watermark,
 )
+from decoding.requested import pipeline_of
 from decoding.watermark import (
     Detector,
     GumbelScheme,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 
@@ -95,12 +96,12 @@ def test_at_least() -> None:
 
 def test_dynamic_temperature() -> None:
     # Uniform: H is the greatest possible, T = 1 + 0.5. Certain: H = 0, T = 1 − 0.5.
-    assert rescaling.dynamic_temperature([3.0, 3.0], 1.0, 0.5, 1.0) == [0.0, 0.0]
-    assert rescaling.dynamic_temperature([999.0, 0.0], 1.0, 0.5, 1.0) == [0.0, -1998.0]
+    assert rescaling.dynamic_temperature([3.0, 3.0], 0.5, 1.5, 1.0) == [2.0, 2.0]
+    assert rescaling.dynamic_temperature([999.0, 0.0], 0.5, 1.5, 1.0) == [1998.0, 0.0]
     # (0.5, 0.25, 0.25): H = 1.5 ln 2 of ln 3, 0.9464; squared 0.8957; T = 0.5 + 0.8957.
-    row = rescaling.dynamic_temperature(logs(0.5, 0.25, 0.25), 1.0, 0.5, 2.0)
+    row = rescaling.dynamic_temperature(logs(0.5, 0.25, 0.25), 0.5, 1.5, 2.0)
     assert row[0] - row[1] == pytest.approx(math.log(2) / 1.3957, abs=1e-4)
-    assert rescaling.dynamic_temperature([2.0, NOTHING], 1.0, 0.5, 1.0) == [2.0, NOTHING]
+    assert rescaling.dynamic_temperature([2.0, NOTHING], 0.5, 1.5, 1.0) == [2.0, NOTHING]
 
 
 def test_guidance() -> None:
@@ -109,6 +110,12 @@ def test_guidance() -> None:
     got = rescaling.guided(logs(0.5, 0.5, 0.0), logs(0.0, 0.5, 0.5), 2.0)
     assert got[0] == pytest.approx(math.log(0.5)), "ruled out by the other row only"
     assert got[2] == NOTHING
+
+
+def test_logit_scale() -> None:
+    row = [2.0, -1.0, 4.0, NOTHING]
+    assert rescaling.logit_scale(row, [0, 1, 3], -3.0, 4.0) == [0.5, 3.0, 4.0, NOTHING]
+    assert rescaling.logit_scale([1e308], [0], 1.0, 0.1) == [sys.float_info.max]
 
 
 def test_length_decay() -> None:

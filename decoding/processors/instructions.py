@@ -1,0 +1,50 @@
+"""What processors lower to whose instruction is another one at every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.program import Instruction, Opcode
+from decoding.processors.bitmask import pack
+
+Tokens: TypeAlias = Sequence[int] | NDArray[np.integer]
+
+NOTHING = Instruction(Opcode.LOGIT_BIAS)
+"""Leaves a row as it is."""
+
+
+def without(token_ids: Tokens) -> Instruction:
+    """Bans tokens, which may be named more than once."""
+    distinct = tuple(sorted({int(token_id) for token_id in token_ids}))
+    return added(distinct, (-math.inf,) * len(distinct))
+
+
+def added(token_ids: Tokens, values: Sequence[float] | NDArray[np.float64]) -> Instruction:
+    """Adds to the logits of distinct tokens."""
+    if not len(token_ids):
+        return NOTHING
+    return Instruction(Opcode.LOGIT_BIAS, token_ids=_kept(token_ids), values=_kept(values))
+
+
+def scaled(token_ids: Tokens, factor: float, divisor: float) -> Instruction:
+    """Multiplies the logits of distinct tokens by a factor below 0, else divides them."""
+    unused = np.zeros(len(token_ids))
+    values = unused if isinstance(token_ids, np.ndarray) else tuple(unused.tolist())
+    ids = _kept(token_ids)
+    return Instruction(Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=values)
+
+
+def only(token_ids: Tokens) -> Instruction:
+    """Keeps these tokens."""
+    words = np.frombuffer(pack(token_ids), "<i4").astype(np.int32, copy=False)
+    return Instruction(Opcode.BITMASK, bitmask=words)
+
+
+def _kept(values: Any) -> Any:  # noqa: ANN401 -- an array or a sequence of numbers
+    """An array as it is; anything else as a tuple, which is quicker for a few."""
+    return values if isinstance(values, np.ndarray) else tuple(values)

@@ -1,0 +1,254 @@
+"""The entropy of a row, and what is cut or scaled by it: top-H and dynamic temperature."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from decoding.kernels.compiled.blocks import weigh_block
+from decoding.kernels.compiled.dense import collect_largest, weigh_entries
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import (
+    HISTOGRAM,
+    IDS,
+    KEYS,
+    LOGITS,
+    PLACES,
+    SLOT,
+    VALUES,
+    WEIGHTS,
+)
+from decoding.kernels.compiled.passes import block_count, collect, rates_of
+from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.selection import BINS, boundary_bin, keep_up_to, weighted_cut
+
+_STEP = 8
+_FIRST_RANK = 256
+_NEGLIGIBLE = 700.0
+"""A token so far below the likeliest has a weight of 0, here and in `weigh_entries`."""
+
+
+@compiled
+def weigh_others(logits: Any, count: Any, largest: Any, weights: Any) -> Any:
+    """As `weigh_entries`, but the sums are without one of the largest."""
+    place = 0
+    while logits[place] < largest:
+        place += 1
+    logits[place] = -np.inf
+    rest, moment = weigh_entries(logits, count, largest, weights)
+    logits[place], weights[place] = largest, 1.0
+    return rest, moment
+
+
+@compiled
+def entropy_of_sums(rest: Any, moment: Any) -> Any:
+    """H, of Σ w and Σ w · gap without one of the likeliest; a certain row's keeps its digits."""
+    return math.log1p(rest) - moment / (1.0 + rest)
+
+
+@compiled
+def sums_of_others(row: Any, tail: Any, block_max: Any, scale: Any, memory: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row without one of its likeliest tokens.
+
+    In float32 but for the block where that one is, or where float32 has too small a range.
+    """
+    size = len(tail)
+    whole = len(row) // size
+    chosen = 0
+    for block in range(1, block_count(row, tail)):
+        if block_max[block] > block_max[chosen]:
+            chosen = block
+    reference = block_max[chosen]
+    rate, lowest = rates_of(scale)
+    zero = as_real(row, reference)
+    rest, moment = 0.0, 0.0
+    for block in range(block_count(row, tail)):
+        if block == chosen:
+            continue
+        if block < whole:
+            start = block * size
+            weight, first = weigh_block(row, start, start + size, zero, rate, lowest)
+        else:
+            weight, first = weigh_block(tail, 0, size, zero, rate, lowest)
+        rest += np.float64(weight)
+        moment += np.float64(first) * scale
+    spared = False
+    for token_id in range(chosen * size, min(chosen * size + size, len(row))):
+        gap = (value_at(row, token_id) - reference) * scale
+        if gap == 0.0 and not spared:
+            spared = True
+        elif gap > -_NEGLIGIBLE:
+            rest += math.exp(gap)
+            moment += math.exp(gap) * gap
+    if rest < 1e-30:
+        count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, 1, memory)
+        logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+        rest, moment = weigh_others(logits, count, reference * scale, weights)
+    return rest, moment
+
+
+@compiled
+def collect_down_to(
+    row: Any, tail: Any, block_max: Any, scale: Any, depth: Any, step: Any, memory: Any
+) -> Any:
+    """List the tokens at most `depth` below the largest logit, in every `step`-th block."""
+    largest = -np.inf
+    for block in range(block_count(row, tail)):
+        largest = max(largest, block_max[block])
+    return collect(
+        row,
+        tail,
+        block_max,
+        scale,
+        largest * scale - depth,
+        np.inf,
+        len(row) + 1,
+        step,
+        memory.integers[SLOT],
+        memory.integers[IDS],
+        memory.doubles[LOGITS],
+        0,
+    )
+
+
+@compiled
+def temperature_of(item: Any, entropy: Any, support: Any) -> Any:
+    """T of a dynamic temperature; 1 where a row has one possible token."""
+    if support < 2:
+        return 1.0
+    share = min(max(entropy, 0.0) / math.log(support), 1.0)
+    value = item.first + (item.second - item.first) * share**item.third
+    return max(value, 2.2250738585072014e-308)
+
+
+@compiled
+def to_entropies(logits: Any, count: Any, largest: Any, rest: Any, weights: Any) -> Any:
+    """Make weights exp(z − largest) the −p ln p of each entry; returns their sum."""
+    log_total, total = math.log1p(rest), 0.0
+    for place in range(count):
+        weights[place] *= (largest - logits[place] + log_total) / (1.0 + rest)
+        total += weights[place]
+    return total
+
+
+@compiled
+def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
+    """The likeliest of the listed while their weights sum to no more than `budget`; at least one.
+
+    Ties by the lowest id. The weights are those of `to_entropies`.
+    """
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
+    first = 0
+    for place in range(count):
+        keys[place] = -logits[place]
+        ahead = logits[place] > logits[first]
+        if ahead or (logits[place] == logits[first] and ids[place] < ids[first]):
+            first = place
+    first_id, first_logit = ids[first], logits[first]
+    if not weights[first] <= budget:
+        ids[0], logits[0] = first_id, first_logit
+        return 1
+    if budget <= 0.0:
+        ids[0], logits[0] = first_id, first_logit
+        return 1
+    key, token_id = weighted_cut(
+        keys,
+        weights,
+        ids,
+        count,
+        0.0,
+        budget,
+        -first_logit,
+        np.inf,
+        memory.integers[PLACES],
+        memory.doubles[HISTOGRAM],
+        memory.doubles[VALUES],
+    )
+    count = keep_up_to(keys, ids, logits, weights, count, key, token_id)
+    # The last of them may be the one that went beyond the budget.
+    total, last = 0.0, 0
+    for place in range(count):
+        total += weights[place]
+        behind = logits[place] < logits[last]
+        if behind or (logits[place] == logits[last] and ids[place] > ids[last]):
+            last = place
+    if total > budget and count > 1:
+        for place in range(last, count - 1):
+            ids[place], logits[place] = ids[place + 1], logits[place + 1]
+        count -= 1
+    return count
+
+
+@compiled
+def top_h_of_row(
+    row: Any, tail: Any, block_max: Any, largest: Any, scale: Any, share: Any, memory: Any
+) -> Any:
+    """The candidates that top-H leaves of a dense row without touched tokens; how many.
+
+    What is kept is looked for among the 256 likeliest, then down to where a sample of the blocks
+    says that it ends, then everywhere.
+    """
+    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    rest, moment = sums_of_others(row, tail, block_max, scale, memory)
+    entropy = entropy_of_sums(rest, moment)
+    budget = share * entropy
+    blocks = block_count(row, tail)
+    if blocks >= 8 * _STEP:
+        values = memory.doubles[VALUES]
+        rank = min(_FIRST_RANK, blocks // 4)
+        count = collect_largest(
+            row,
+            tail,
+            block_max,
+            scale,
+            rank,
+            len(row) + 1,
+            memory.integers[SLOT],
+            ids[:0],
+            logits,
+            0,
+            ids,
+            logits,
+            values,
+        )
+        if count >= 0:
+            weigh_entries(logits, count, largest, weights)
+            if to_entropies(logits, count, largest, rest, weights) > budget:
+                return keep_by_entropy(count, budget, memory)
+        count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, _STEP, memory)
+        lowest = largest
+        for place in range(count):
+            lowest = min(lowest, logits[place])
+        weigh_entries(logits, count, largest, weights)
+        to_entropies(logits, count, largest, rest, weights)
+        histogram = memory.doubles[HISTOGRAM]
+        for index in range(BINS):
+            histogram[index] = 0.0
+        factor = min(BINS / max(largest - lowest, 1e-300), 1e300)
+        for place in range(count):
+            bin_ = np.int64(min((largest - logits[place]) * factor, BINS - 1.0))
+            histogram[bin_] += _STEP * weights[place]
+        target = budget + min(0.1 * budget, 0.5 * (entropy - budget))
+        wanted, _ = boundary_bin(histogram, BINS, target, 0.0)
+        if wanted >= 0:
+            depth = (wanted + 1) / factor
+            count = collect_down_to(row, tail, block_max, scale, depth, 1, memory)
+            weigh_entries(logits, count, largest, weights)
+            if to_entropies(logits, count, largest, rest, weights) > budget:
+                return keep_by_entropy(count, budget, memory)
+    count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, 1, memory)
+    weigh_entries(logits, count, largest, weights)
+    to_entropies(logits, count, largest, rest, weights)
+    return keep_by_entropy(count, budget, memory)
+
+
+@compiled
+def keep_top_h(count: Any, largest: Any, share: Any, memory: Any) -> Any:
+    """The candidates that top-H leaves of candidates; how many."""
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    rest, moment = weigh_others(logits, count, largest, weights)
+    to_entropies(logits, count, largest, rest, weights)
+    return keep_by_entropy(count, share * entropy_of_sums(rest, moment), memory)
