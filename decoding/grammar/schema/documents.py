@@ -99,14 +99,15 @@ class Documents:
         resource = specification.create_resource(schema)
         if not resource.id():
             return scope
-        return _scope(dialect_of(schema, scope.dialect), scope.resolver.in_subresource(resource))
+        inner = scope.resolver.in_subresource(resource)
+        return _scope(dialect_of(schema, scope.dialect), inner, schema)
 
     def _resolving(self, dialect: Dialect) -> Scope:
         from jsonschema_specifications import REGISTRY
         from referencing.jsonschema import specification_with
 
         resource = specification_with(dialect.uri).create_resource(self.root)
-        return _scope(dialect, REGISTRY.resolver_with_root(resource))
+        return _scope(dialect, REGISTRY.resolver_with_root(resource), self.root)
 
     def _look_up(self, scope: Scope, reference: str, where: str) -> Target:
         from referencing.exceptions import Unresolvable
@@ -124,16 +125,26 @@ class Documents:
         contents = resolved.contents
         if not isinstance(contents, bool | Mapping):
             raise GrammarSyntaxError(where, f"{reference!r} leads to {type(contents).__name__}")
-        base = resolved.resolver.lookup("").contents
+        base = _base(resolved.resolver, contents)
         dialect = dialect_of(base, scope.dialect) if isinstance(base, Mapping) else scope.dialect
-        return Target(contents, _scope(dialect, resolved.resolver), reference)
+        return Target(contents, _scope(dialect, resolved.resolver, base), reference)
 
 
-def _scope(dialect: Dialect, resolver: Resolver) -> Scope:
+def _base(resolver: Resolver, otherwise: object) -> object:
+    """The whole document, or embedded one, that a resolver is in."""
+    from referencing.exceptions import Unresolvable
+
+    try:
+        found: object = resolver.lookup("").contents
+    except Unresolvable:  # it has an identifier that nobody has registered
+        return otherwise
+    return found
+
+
+def _scope(dialect: Dialect, resolver: Resolver, base: object) -> Scope:
     # Dynamic references look from the outermost resource inwards: of each resource, the outermost
     # visit decides.
     entered = tuple(dict.fromkeys(reversed([uri for uri, _ in resolver.dynamic_scope()])))
-    base = resolver.lookup("").contents
     return Scope(dialect, (id(base), entered), resolver)
 
 

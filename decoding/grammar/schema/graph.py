@@ -23,9 +23,10 @@ from decoding.grammar.schema.locations import (
     NEVER,
     NOTHING,
     Conjunction,
+    Literal,
     Locations,
 )
-from decoding.grammar.schema.logic import Logic
+from decoding.grammar.schema.logic import MOST, Logic
 from decoding.grammar.schema.lowering import Lowering
 from decoding.grammar.schema.report import Formats, OnUnsupported, Remark, Report, SchemaLimits
 from decoding.grammar.schema.scalar_logic import ScalarLogic
@@ -219,10 +220,11 @@ class SchemaGraph:
 
     def _product(self, logic: Logic[Any], conjunction: Conjunction) -> Steps[Found[Any]]:
         result = logic.kind.everything
-        for literal in sorted(conjunction):
+        for literal in sorted(conjunction, key=_kept_first):
             found = yield (logic.kind.name, literal)
             where = self._locations.of(literal).pointer
-            result = yield from logic.product(result, found, where)
+            most = MOST if literal & 1 else None
+            result = yield from logic.product(result, found, where, most)
         return result
 
     def _strings_of(self, conjunction: Conjunction) -> Expression:
@@ -319,6 +321,10 @@ class SchemaGraph:
                     shape.prefix, shape.rest, shape.minimum, shape.maximum, shape.contains
                 )
                 self._nodes.pop(number, None)
+
+
+def _kept_first(literal: Literal) -> tuple[int, int]:
+    return literal & 1, literal
 
 
 def compile_graph(

@@ -78,6 +78,23 @@ class ObjectKind(Objects):
         """Whether the draft speaks of any property."""
         return draft.seen != SeenKeys()
 
+    def conditions(self, draft: ObjectDraft) -> frozenset[object]:
+        """All that the draft asks for."""
+        bounds = (
+            ("minimum", draft.minimum if draft.minimum else None),
+            ("maximum", draft.maximum),
+        )
+        return frozenset(
+            (
+                *draft.groups,
+                *draft.required,
+                *draft.names,
+                *draft.dependent,
+                *(bound for bound in bounds if bound[1] is not None),
+                *draft.witnesses,
+            )
+        )
+
 
 class ArrayKind(Arrays):
     """Arrays, as the logic of schemas sees them."""
@@ -118,6 +135,24 @@ class ArrayKind(Arrays):
     def has_seen(self, draft: ArrayDraft) -> bool:
         """Whether the draft speaks of any item."""
         return draft.seen != SeenItems()
+
+    def conditions(self, draft: ArrayDraft) -> frozenset[object]:
+        """All that the draft asks for."""
+        bounds = (
+            ("minimum", draft.minimum if draft.minimum else None),
+            ("maximum", draft.maximum),
+        )
+        items = ((index, literal) for index, node in enumerate(draft.prefix) for literal in node)
+        return frozenset(
+            (
+                *items,
+                ("prefix", len(draft.prefix)),
+                ("rest", draft.rest),
+                *(bound for bound in bounds if bound[1] is not None),
+                *draft.contains,
+                *draft.unique,
+            )
+        )
 
 
 class Emptiness:

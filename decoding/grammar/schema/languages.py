@@ -7,7 +7,8 @@ Conditions that are common stay in a form that is cheap to use: bounds on the le
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 
 from decoding.grammar.expressions import (
     ANY_CHARACTER,
@@ -19,11 +20,11 @@ from decoding.grammar.expressions import (
     Expression,
     Not,
     Repeat,
-    Sequence,
     Words,
 )
 
 _CACHED = 4096
+_LONGEST = 512  # lengths up to here are told apart
 
 
 @lru_cache(_CACHED)
@@ -158,38 +159,114 @@ def _options(language: Expression) -> tuple[Expression, ...]:
 
 
 def _plainly_empty(language: Expression) -> bool | None:
-    """Emptiness of what holds neither `Both` nor `Not`; `None` where it takes an automaton."""
-    todo = [language]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, Both | Not):
-            return None
-        if isinstance(part, Characters) and not part.ranges:
-            break
-        if isinstance(part, Words) and not part.words:
-            break
-        if isinstance(part, Choice):
-            if not part.options:
-                break
-            todo.append(part.options[0])
-        if isinstance(part, Sequence):
-            todo.extend(part.parts)
-        elif isinstance(part, Repeat) and part.minimum:
-            todo.append(part.body)
-    else:
+    """Emptiness where it takes no product of automata; else `None`."""
+    if isinstance(language, Words):
+        return not language.words
+    if isinstance(language, Repeat) and language.body == ANY_CHARACTER:
         return False
     if isinstance(language, Choice):
         options = [_plainly_empty(option) for option in language.options]
         if False in options:
             return False
         return True if None not in options else None
-    return True if language == NOTHING or isinstance(language, Words) else None
+    if isinstance(language, Not | Both):
+        return _plainly_empty_both(_parts(language))
+    return None
+
+
+def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
+    """Emptiness of one language without logic, some bounds on lengths and finitely many words."""
+    low, high, longest = 0, _LONGEST, -1
+    language: Expression | None = None
+    for part in parts:
+        bounds = _bounds(part)
+        if bounds is not None:
+            low = max(low, bounds[0])
+            high = high if bounds[1] is None else min(high, bounds[1])
+        elif isinstance(part, Not) and isinstance(part.body, Words):
+            longest = max(longest, *map(len, part.body.words))
+        elif language is None:
+            language = part
+        else:
+            return None
+    if language is None:
+        return False if max(low, longest + 1) <= high else None
+    known = _lengths(language, min(high, _LONGEST))
+    if known is None or low > _LONGEST:
+        return None
+    # A member that is longer than every word that is left out is surely kept.
+    if known >> max(low, longest + 1) << max(low, longest + 1) & ((1 << high + 1) - 1):
+        return False
+    return True if longest < low and high < _LONGEST else None
+
+
+@lru_cache(_CACHED)
+def _lengths(language: Expression, most: int) -> int | None:
+    """The lengths of members up to a bound, as a set of bits; `None` where there is logic."""
+    from decoding.grammar import algebra
+
+    if algebra.has_logic(language):
+        return None
+    mask = (1 << most + 1) - 1
+
+    def lengths_of(node: Expression, parts: list[int]) -> int:
+        if isinstance(node, Characters):
+            return 2 & mask if node.ranges else 0
+        if isinstance(node, Words):
+            return mask & sum(1 << size for size in {len(word) for word in node.words})
+        if isinstance(node, Choice):
+            return reduce(or_, parts, 0)
+        if isinstance(node, Repeat):
+            return _repeated(parts[0], node.minimum, node.maximum, mask)
+        return reduce(lambda one, other: _sums(one, other, mask), parts, 1)
+
+    return algebra.fold(language, lengths_of)
+
+
+def _sums(one: int, other: int, mask: int) -> int:
+    result, shift = 0, 0
+    if one.bit_count() > other.bit_count():
+        one, other = other, one
+    while one:
+        low = (one & -one).bit_length() - 1
+        shift += low
+        result |= other << shift
+        one >>= low + 1
+        shift += 1
+    return result & mask
+
+
+def _repeated(body: int, minimum: int, maximum: int | None, mask: int) -> int:
+    result, power, times = 1, body, minimum
+    while times and result:
+        if times & 1:
+            result = _sums(result, power, mask)
+        power = _sums(power, power, mask)
+        times >>= 1
+    more = mask.bit_length() if maximum is None else maximum - minimum
+    optional = body | 1
+    while more and result:
+        if more & 1:
+            result = _sums(result, optional, mask)
+        optional = _sums(optional, optional, mask)
+        more >>= 1
+    return result
 
 
 @lru_cache(_CACHED)
 def _decided_empty(language: Expression) -> bool:
-    from decoding.grammar import dfa
+    from decoding.grammar import algebra, dfa
 
+    parts = _parts(language)
+    if len(parts) == 2 and isinstance(language, Both):
+        one, other = parts
+        if isinstance(one, Not):
+            one, other = other, one
+        body = other.body if isinstance(other, Not) else other
+        if not algebra.has_logic(one) and not algebra.has_logic(body):
+            if isinstance(other, Not):
+                return dfa.is_subset(one, body)
+            return dfa.is_disjoint(one, body)
     return dfa.is_empty(language)
 
 

@@ -25,6 +25,9 @@ from decoding.grammar.schema.one_of import exactly_one
 from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.schema.solver import Steps
 
+MOST = 512  # ways to break schemas that are followed
+_MERGED = 8_192  # pairs of drafts that are merged where not all ways need be followed
+_COMPARED = 8  # drafts from which on it pays to compare them
 _SUBSETS = 6  # branches whose every combination is tried where annotations count
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -57,6 +60,9 @@ class Kind(Protocol[Draft]):
 
     def has_seen(self, draft: Draft) -> bool:
         """Whether a draft speaks of any part."""
+
+    def conditions(self, draft: Draft) -> frozenset[object]:
+        """All that a draft asks for; drafts that ask for more have fewer members."""
 
 
 class Logic(Generic[Draft]):
@@ -96,31 +102,54 @@ class Logic(Generic[Draft]):
         result: Found[Draft] = yield (name, literal)
         return result
 
-    def product(self, one: Found[Draft], other: Found[Draft], where: str) -> Steps[Found[Draft]]:
-        """What is in both unions."""
+    def product(
+        self, one: Found[Draft], other: Found[Draft], where: str, most: int | None = None
+    ) -> Steps[Found[Draft]]:
+        """What is in both unions; at most so many of its drafts, where that is said."""
         if one is self.kind.everything:
             return other
         if other is self.kind.everything:
             return one
+        lefts, rights = one.drafts, other.drafts
+        if most is not None and len(lefts) * len(rights) > _MERGED:
+            lefts, rights = lefts[:most], rights[: max(1, _MERGED // min(most, len(lefts)))]
         drafts: dict[Draft, None] = {}
-        several = len(one.drafts) * len(other.drafts) > 1
-        for left in one.drafts:
-            for right in other.drafts:
+        several = len(lefts) * len(rights) > 1
+        for left in lefts:
+            for right in rights:
                 merged = self.kind.merge(left, right)
                 if merged is None:
                     continue
                 if several and (yield from self.kind.impossible(merged, 0)):
                     continue
                 drafts[merged] = None
-            self.check(len(drafts), where)
-        return Found(tuple(drafts), joined(one, other))
+            self.check(0 if most is not None else len(drafts), where)
+        kept = self.without_special(tuple(drafts))
+        restrictions = joined(one, other)
+        cut = len(lefts) < len(one.drafts) or len(rights) < len(other.drafts)
+        if most is not None and (cut or len(kept) > most):
+            kept = kept[:most]
+            sentence = f"only {len(kept)} ways to keep apart from other schemas are followed"
+            restrictions = (*restrictions, Remark(where, "not", sentence))
+        return Found(kept, restrictions)
+
+    def without_special(self, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
+        """The drafts, except those that only add conditions to another one."""
+        if len(drafts) < _COMPARED or any(map(self.kind.has_seen, drafts)):
+            return drafts
+        sets = sorted(((self.kind.conditions(draft), draft) for draft in drafts), key=_by_size)
+        kept: list[tuple[frozenset[object], Draft]] = []
+        for conditions, draft in sets:
+            if not any(fewer <= conditions for fewer, _ in kept):
+                kept.append((conditions, draft))
+        return tuple(draft for _, draft in kept)
 
     def union(self, *parts: Found[Draft]) -> Found[Draft]:
         """What is in any of these."""
         drafts = tuple(dict.fromkeys(draft for part in parts for draft in part.drafts))
-        if self.kind.everything.drafts[0] in drafts:
-            return Found(self.kind.everything.drafts) if len(drafts) > 1 else parts[0]
-        return Found(drafts, joined(*parts))
+        if self.kind.everything.drafts[0] in drafts and not any(map(self.kind.has_seen, drafts)):
+            return self.kind.everything
+        return Found(self.without_special(drafts), joined(*parts))
 
     def check(self, count: int, where: str) -> None:
         """Raise where there are too many drafts."""
@@ -239,7 +268,7 @@ class Logic(Generic[Draft]):
         if constants is not None:
             others = self.kind.everything
             for drafts in constants:
-                others = yield from self.product(others, Found(drafts), location.pointer)
+                others = yield from self.product(others, Found(drafts), location.pointer, MOST)
             result = self.union(result, others)
         left_out: list[tuple[str, str]] = [(one.keyword, one.sentence) for one in result.restrictions]
         for keyword, part in self._broken_parts(location):
@@ -291,7 +320,7 @@ class Logic(Generic[Draft]):
         result = self.kind.everything
         for branch in branches:
             found = yield from self.of(negated(branch))
-            result = yield from self.product(result, found, location.pointer)
+            result = yield from self.product(result, found, location.pointer, MOST)
         return result
 
     def _two_of(
@@ -319,6 +348,10 @@ class Logic(Generic[Draft]):
                 met = yield from self.product(one, other, location.pointer)
                 result = self.union(result, met)
         return result
+
+
+def _by_size(pair: tuple[frozenset[object], object]) -> int:
+    return len(pair[0])
 
 
 def joined(*parts: Found[Any]) -> tuple[Remark, ...]:

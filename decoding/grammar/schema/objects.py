@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -29,6 +30,7 @@ from decoding.grammar.schema.scalars import OBJECT, kinds_of, pattern, whole
 NO_OBJECTS: Found[ObjectDraft] = Found(())
 ALL_OBJECTS: Found[ObjectDraft] = Found((ANY_OBJECT,))
 
+_CACHED = 4096
 _GROUPED = frozenset(("properties", "patternProperties", "additionalProperties"))
 _KEYWORDS = _GROUPED | {
     *("required", "propertyNames", "minProperties", "maxProperties"),
@@ -179,7 +181,7 @@ class Objects:
                 yield ObjectDraft(witnesses=(witness,))
         for name, others in dependent_names(location):
             for other in sorted(others):
-                yield ObjectDraft((Group({other: NOTHING}),), frozenset((name,)))
+                yield ObjectDraft((only(other, NOTHING),), frozenset((name,)))
         if "minProperties" in schema:
             least = whole(schema, "minProperties", pointer)
             if least:
@@ -208,15 +210,20 @@ class Objects:
         yield ObjectDraft(minimum=len(value) + 1)
 
 
+@lru_cache(_CACHED)
+def only(name: str, value: Conjunction) -> Group:
+    """What is said of the value of one key."""
+    return Group({name: value})
+
+
 def lacking(name: str) -> ObjectDraft:
     """The objects without a key."""
-    return ObjectDraft((Group({name: NOTHING}),))
+    return ObjectDraft((only(name, NOTHING),))
 
 
 def having(name: str, value: Conjunction = EVERYTHING) -> ObjectDraft:
     """The objects with a key, and such a value."""
-    groups = (Group({name: value}),) if value else ()
-    return ObjectDraft(groups, frozenset((name,)))
+    return ObjectDraft((only(name, value),) if value else (), frozenset((name,)))
 
 
 def same(one: object, other: object) -> bool:

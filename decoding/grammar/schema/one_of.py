@@ -77,9 +77,4 @@ def _without(
     except GrammarUnsupportedError as problem:
         sentence = f"branch {index} is left out: it may meet branch {excluded} ({problem})"
         return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
-    if len(found.drafts) * len(outside.drafts) > _MOST:
-        kept = max(1, _MOST // len(found.drafts))
-        sentence = f"branch {index} avoids branch {excluded} in {kept} ways only"
-        remark = Remark(where, "oneOf", sentence)
-        outside = Found(outside.drafts[:kept], (*outside.restrictions, remark))
-    return (yield from logic.product(found, outside, where))
+    return (yield from logic.product(found, outside, where, _MOST))
