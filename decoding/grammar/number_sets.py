@@ -41,7 +41,7 @@ def union(*sets: NumberSet) -> NumberSet:
 
 def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
     """The numbers that are in both sets."""
-    if left == ALL_NUMBERS or left == right:
+    if left in (ALL_NUMBERS, right):
         return right
     if right == ALL_NUMBERS:
         return left
@@ -129,9 +129,7 @@ def common_multiple(first: Fraction, *others: Fraction) -> Fraction:
     result = abs(first)
     for other in others:
         scale = result.denominator * other.denominator
-        whole = lcm(
-            result.numerator * other.denominator, abs(other.numerator) * result.denominator
-        )
+        whole = lcm(result.numerator * other.denominator, abs(other.numerator) * result.denominator)
         result = Fraction(whole, scale)
     return result
 
@@ -168,9 +166,7 @@ def _normal(part: NumberRange) -> NumberRange | None:
             sorted(
                 other
                 for other in set(not_steps)
-                if not any(
-                    less != other and (other / less).denominator == 1 for less in not_steps
-                )
+                if not any(less != other and (other / less).denominator == 1 for less in not_steps)
             )
         )
     kept = NumberRange(low, high, low_open, high_open, step, not_steps)

@@ -146,9 +146,7 @@ class Arrays:
         del known
         return self.locations.child(location, "contains"), low, high
 
-    def _broken_items(
-        self, location: Location, restrictions: list[Remark]
-    ) -> Iterator[ArrayDraft]:
+    def _broken_items(self, location: Location, restrictions: list[Remark]) -> Iterator[ArrayDraft]:
         if _ITEMS.isdisjoint(location.keys):
             return
         prefix, rest = self.items(location)

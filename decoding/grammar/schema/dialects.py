@@ -22,7 +22,7 @@ class Dialect:
 
 
 _DRAFT4 = frozenset(
-    (
+    (  # noqa: SIM905 -- one list of words reads better than fifty strings
         "$ref type enum multipleOf maximum exclusiveMaximum minimum exclusiveMinimum"
         " maxLength minLength pattern format items additionalItems maxItems minItems uniqueItems"
         " maxProperties minProperties required properties patternProperties additionalProperties"

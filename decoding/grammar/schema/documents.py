@@ -86,11 +86,12 @@ class Documents:
             return Target(self.root, scope, "")
         from referencing.jsonschema import lookup_recursive_ref
 
-        resolved = lookup_recursive_ref(scope.resolver)
+        resolver: Any = scope.resolver
+        resolved = lookup_recursive_ref(resolver)
         return self._arrived(scope, resolved, "#", where)
 
     def enter(self, scope: Scope, schema: Mapping[str, Any]) -> Scope:
-        """The surroundings inside of a schema: another one where it has an identifier of its own."""
+        """The surroundings inside of a schema: others where it has an identifier of its own."""
         if scope.resolver is None or not any(word in schema for word in _BASE_KEYWORDS[:2]):
             return scope
         from referencing.jsonschema import specification_with
@@ -103,7 +104,7 @@ class Documents:
         return _scope(dialect_of(schema, scope.dialect), inner, schema)
 
     def _resolving(self, dialect: Dialect) -> Scope:
-        from jsonschema_specifications import REGISTRY
+        from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
         from referencing.jsonschema import specification_with
 
         resource = specification_with(dialect.uri).create_resource(self.root)
@@ -150,7 +151,8 @@ def _scope(dialect: Dialect, resolver: Resolver, base: object) -> Scope:
 
 def _is_simple(root: Mapping[str, Any], dialect: Dialect) -> bool:
     try:
-        text = marshal.dumps(root, 0)
+        document: Any = root
+        text = marshal.dumps(document, 0)
     except ValueError:
         return False
     if any(word in text for word in _MOVING):

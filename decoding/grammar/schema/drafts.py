@@ -128,7 +128,7 @@ class ArrayDraft:
 ANY_OBJECT = ObjectDraft()
 ANY_ARRAY = ArrayDraft()
 
-Draft = TypeVar("Draft", ObjectDraft, ArrayDraft)
+Draft = TypeVar("Draft", bound="ObjectDraft | ArrayDraft")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,15 @@ from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.documents import Documents
-from decoding.grammar.schema.drafts import Found
+from decoding.grammar.schema.drafts import Found, ObjectDraft
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
     EVERYTHING,
-    NEVER,
     NOTHING,
     Conjunction,
     Literal,
     Locations,
+    is_contradiction,
 )
 from decoding.grammar.schema.logic import MOST, Logic
 from decoding.grammar.schema.lowering import Lowering
@@ -138,8 +138,29 @@ class SchemaGraph:
         return self._locations.conjunction(schema, self._locations.documents.scope, "")
 
     def blame(self) -> str:
-        """The pointer of what makes the root empty."""
-        return ""
+        """The pointer of what makes the root empty: of the deepest value that must exist."""
+        number, where, seen = self.root, "", {1}
+        while number not in seen:
+            seen.add(number)
+            where = max(
+                (self._locations.of(one).pointer for one in self._conjunctions[number]),
+                key=len,
+                default=where,
+            )
+            raw = self._raw[number]
+            needed = [
+                one.node
+                for shape in raw.objects
+                for one in shape.properties
+                if one.required and one.node is not None and self.is_empty(one.node)
+            ] + [
+                node
+                for shape in raw.arrays
+                for node in (*shape.prefix, shape.rest)[: shape.minimum]
+                if node is not None and self.is_empty(node)
+            ]
+            number = needed[0] if needed else 1
+        return where
 
     def enter(self, conjunction: Conjunction) -> int:
         """The node of a conjunction, with all that it leads to."""
@@ -150,7 +171,7 @@ class SchemaGraph:
     def _number(self, conjunction: Conjunction) -> int:
         known = self._numbers.get(conjunction)
         if known is None:
-            if NEVER in conjunction or any(one ^ 1 in conjunction for one in conjunction):
+            if is_contradiction(conjunction):
                 known = self._numbers.get(NOTHING, 1)
             if known is None or conjunction == NOTHING:
                 known = len(self._conjunctions)
@@ -194,12 +215,23 @@ class SchemaGraph:
                         unique = draft.unique[0] if shape.unique else unique
             objects: list[ObjectShape] = []
             if kinds & OBJECT:
-                for draft in self._drafts("objects", conjunction).drafts:
-                    objects.extend(self._lowering.objects(draft))
+                objects = [
+                    self._lowering.object(draft)
+                    for draft in self._resolved(self._drafts("objects", conjunction).drafts, where)
+                ]
         except CircularError as problem:
             where = self._locations.of(problem.question[1]).pointer if problem.question else where
-            raise GrammarUnsatisfiableError(where, "a reference leads back to itself") from problem
+            raise GrammarSyntaxError(where, "it describes itself") from problem
         return _Raw(scalars, arrays, objects, unique)
+
+    def _resolved(self, drafts: tuple[ObjectDraft, ...], where: str) -> tuple[ObjectDraft, ...]:
+        """Drafts without witnesses that have the same objects."""
+        if not any(draft.witnesses for draft in drafts):
+            return drafts
+        resolved = dict.fromkeys(one for draft in drafts for one in self._lowering.witnessed(draft))
+        kept = self._of_objects.without_special(tuple(resolved))
+        self._of_objects.check(len(kept), where)
+        return kept
 
     def _drafts(self, kind: str, conjunction: Conjunction) -> Found[Any]:
         found: Found[Any]
@@ -255,7 +287,7 @@ class SchemaGraph:
         if scalars.null or scalars.true or scalars.false or scalars.numbers:
             return True
         for shape in raw.objects:
-            if not shape.minimum and not any([one.required for one in shape.properties]):
+            if not shape.minimum and not any(one.required for one in shape.properties):
                 return True
         if any(not shape.minimum for shape in raw.arrays):
             return True

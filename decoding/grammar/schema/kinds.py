@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.schema.arrays import ALL_ARRAYS, NO_ARRAYS, Arrays
@@ -21,10 +22,10 @@ from decoding.grammar.schema.drafts import (
 )
 from decoding.grammar.schema.locations import (
     EVERYTHING,
-    NEVER,
     NOTHING,
     Conjunction,
     Location,
+    is_contradiction,
 )
 from decoding.grammar.schema.objects import ALL_OBJECTS, NO_OBJECTS, Objects
 from decoding.grammar.schema.scalars import (
@@ -81,7 +82,7 @@ class ObjectKind(Objects):
     def conditions(self, draft: ObjectDraft) -> frozenset[object]:
         """All that the draft asks for."""
         bounds = (
-            ("minimum", draft.minimum if draft.minimum else None),
+            ("minimum", draft.minimum or None),
             ("maximum", draft.maximum),
         )
         return frozenset(
@@ -129,8 +130,7 @@ class ArrayKind(Arrays):
         if draft.seen.nodes:
             node = self.locations.any_of((*draft.seen.nodes, node), location)
         unseen = ArrayDraft((EVERYTHING,) * draft.seen.count, node)
-        merged = merge_arrays(replace(draft, seen=SeenItems(all=True)), closed_at(unseen))
-        return merged
+        return merge_arrays(replace(draft, seen=SeenItems(all=True)), closed_at(unseen))
 
     def has_seen(self, draft: ArrayDraft) -> bool:
         """Whether the draft speaks of any item."""
@@ -139,7 +139,7 @@ class ArrayKind(Arrays):
     def conditions(self, draft: ArrayDraft) -> frozenset[object]:
         """All that the draft asks for."""
         bounds = (
-            ("minimum", draft.minimum if draft.minimum else None),
+            ("minimum", draft.minimum or None),
             ("maximum", draft.maximum),
         )
         items = ((index, literal) for index, node in enumerate(draft.prefix) for literal in node)
@@ -164,7 +164,7 @@ class Emptiness:
 
     def proof(self, conjunction: Conjunction, depth: int) -> bool | Steps[bool]:
         """Whether it is plain, looking so deep, that there is no member."""
-        if NEVER in conjunction or any(literal ^ 1 in conjunction for literal in conjunction):
+        if is_contradiction(conjunction):
             return True
         kinds = EVERY_KIND
         for literal in conjunction:
@@ -189,7 +189,10 @@ class Emptiness:
         return True
 
     def _none(
-        self, kind: ObjectKind | ArrayKind, conjunction: Conjunction, depth: int
+        self,
+        kind: Any,  # noqa: ANN401 -- either kind, with its own drafts
+        conjunction: Conjunction,
+        depth: int,
     ) -> Steps[bool]:
         drafts = list(kind.everything.drafts)
         for literal in sorted(conjunction):

@@ -6,7 +6,7 @@ import marshal
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from decoding.errors import GrammarSyntaxError, GrammarUnsatisfiableError
+from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
 
@@ -24,18 +24,23 @@ _LOGIC = _REFERENCES | {
 }
 
 
+def is_contradiction(conjunction: Conjunction) -> bool:
+    """Whether a conjunction holds `false`, or a schema and its negation."""
+    if len(conjunction) < 2:
+        return NEVER in conjunction
+    return NEVER in conjunction or any(literal ^ 1 in conjunction for literal in conjunction)
+
+
 class Location:
     """One schema of a document, reduced to the keywords that constrain.
 
-    logic: whether other schemas say something of the same value. kinds: see `scalars.kinds_of`, once
-    it has been asked.
+    logic: whether other schemas say something of the same value. kinds: what `scalars.kinds_of`
+    has found, or -1.
     """
 
     __slots__ = ("denied", "kept", "keys", "kinds", "logic", "number", "pointer", "schema", "scope")
 
-    def __init__(
-        self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str
-    ) -> None:
+    def __init__(self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str) -> None:
         self.number, self.schema, self.scope, self.pointer = number, schema, scope, pointer
         self.keys = schema.keys()
         self.kinds = -1
@@ -144,7 +149,7 @@ class Locations:
             if not isinstance(target.schema, Mapping):
                 raise GrammarSyntaxError(where, f"{reference!r} leads to no schema")
             if id(target.schema) in seen:
-                raise GrammarUnsatisfiableError(where, "the reference leads back to itself")
+                raise GrammarSyntaxError(where, "the reference leads back to itself")
             seen.add(id(target.schema))
             schema, scope, pointer = target.schema, target.scope, target.pointer
         try:

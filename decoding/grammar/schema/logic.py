@@ -68,9 +68,7 @@ class Kind(Protocol[Draft]):
 class Logic(Generic[Draft]):
     """The drafts of one kind, by literal."""
 
-    def __init__(
-        self, kind: Kind[Draft], locations: Locations, report: Report
-    ) -> None:
+    def __init__(self, kind: Kind[Draft], locations: Locations, report: Report) -> None:
         self.kind, self.locations, self.report = kind, locations, report
 
     def found(self, literal: Literal) -> Found[Draft] | Steps[Found[Draft]]:
@@ -162,9 +160,7 @@ class Logic(Generic[Draft]):
         value = location.schema[keyword]
         if not isinstance(value, list):
             raise GrammarSyntaxError(f"{location.pointer}/{keyword}", "a list of schemas")
-        return [
-            self.locations.child(location, keyword, index) for index in range(len(value))
-        ]
+        return [self.locations.child(location, keyword, index) for index in range(len(value))]
 
     def _kept(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
         keyword = f"unevaluated{'Items' if self.kind.name == 'arrays' else 'Properties'}"
@@ -233,9 +229,9 @@ class Logic(Generic[Draft]):
         return self.union(met, unmet)
 
     def _any_of(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
-        parts = []
+        parts: list[Found[Draft]] = []
         for branch in self.branches(location, "anyOf"):
-            parts.append((yield from self.of(branch, seen=seen)))
+            parts.append((yield from self.of(branch, seen=seen)))  # noqa: PERF401 -- it yields
         if not seen:
             return self.union(*parts)
         # Every branch that a value fulfils counts for what is unevaluated, so they are combined.
@@ -270,7 +266,9 @@ class Logic(Generic[Draft]):
             for drafts in constants:
                 others = yield from self.product(others, Found(drafts), location.pointer, MOST)
             result = self.union(result, others)
-        left_out: list[tuple[str, str]] = [(one.keyword, one.sentence) for one in result.restrictions]
+        left_out: list[tuple[str, str]] = [
+            (one.keyword, one.sentence) for one in result.restrictions
+        ]
         for keyword, part in self._broken_parts(location):
             if self.kind.everything.drafts[0] in result.drafts:
                 return self.kind.everything
@@ -359,5 +357,3 @@ def joined(*parts: Found[Any]) -> tuple[Remark, ...]:
     if not any(part.restrictions for part in parts):
         return ()
     return tuple(dict.fromkeys(remark for part in parts for remark in part.restrictions))
-
-

@@ -17,7 +17,13 @@ from decoding.grammar.schema.drafts import (
     item_at,
     value_at,
 )
-from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction
+from decoding.grammar.schema.locations import (
+    EVERYTHING,
+    NOTHING,
+    Conjunction,
+    is_contradiction,
+)
+from decoding.grammar.schema.objects import only
 from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
@@ -61,15 +67,18 @@ class Lowering:
             bool(draft.unique) and (maximum is None or maximum > 1),
         )
 
-    def objects(self, draft: ObjectDraft) -> Iterator[ObjectShape]:
-        """The shapes of a draft."""
-        if not draft.witnesses:
-            yield self._object(draft)
-            return
-        for resolved in self._witnessed(draft):
-            yield self._object(resolved)
+    def witnessed(self, draft: ObjectDraft) -> Iterator[ObjectDraft]:
+        """The drafts in which every witness of a draft is a key by name, or is counted."""
+        todo = [draft]
+        while todo:
+            draft = todo.pop()
+            if draft.witnesses:
+                todo.extend(self._first_witnessed(draft))
+            else:
+                yield draft
 
-    def _object(self, draft: ObjectDraft) -> ObjectShape:
+    def object(self, draft: ObjectDraft) -> ObjectShape:
+        """The shape of a draft without witnesses."""
         number, required = self._number, draft.required
         groups = draft.groups
         dependent = _by_name(draft)
@@ -102,8 +111,7 @@ class Lowering:
             draft.maximum,
         )
 
-    def _witnessed(self, draft: ObjectDraft) -> Iterator[ObjectDraft]:
-        """The drafts in which the first witness is a key that is known by name, or is counted."""
+    def _first_witnessed(self, draft: ObjectDraft) -> list[ObjectDraft]:
         witness, rest = draft.witnesses[0], draft.witnesses[1:]
         known = sorted(
             {name for group in draft.groups for name in group.properties}
@@ -112,21 +120,18 @@ class Lowering:
             | frozenset(self._finite(witness))
         )
         draft = replace(draft, witnesses=rest)
-        resolved = [
-            replace(
-                draft,
-                groups=(*draft.groups, Group({name: witness.value})) if witness.value else draft.groups,
-                required=draft.required | {name},
-            )
-            for name in known
-            if self._fits(witness, name)
-        ]
+        resolved = []
+        for name in known:
+            if self._fits(witness, name):
+                value = value_at(draft, name) | witness.value
+                if not is_contradiction(value):
+                    groups = draft.groups
+                    if witness.value:
+                        groups = tuple(dict.fromkeys((*groups, only(name, witness.value))))
+                    required = draft.required | {name}
+                    resolved.append(replace(draft, groups=groups, required=required))
         resolved += self._anonymous(draft, witness, known)
-        for one in resolved:
-            if one.witnesses:
-                yield from self._witnessed(one)
-            else:
-                yield one
+        return resolved
 
     def _anonymous(
         self, draft: ObjectDraft, witness: Witness, known: list[str]
@@ -154,7 +159,7 @@ class Lowering:
                 absent = [name for name in allowed if name not in present]
                 yield replace(
                     draft,
-                    groups=(*draft.groups, Group(dict.fromkeys(absent, NOTHING))),
+                    groups=(*draft.groups, *(only(name, NOTHING) for name in absent)),
                     required=draft.required | set(present),
                     minimum=max(draft.minimum, size + 1),
                 )
@@ -209,19 +214,7 @@ def _undeclared(
     for group in patterned:
         for language, node in group.patterns:
             patterns[language] = patterns.get(language, EVERYTHING) | node
-    among: list[Expression] = []
-    extra: list[tuple[Expression, Conjunction]] = []
-    for group in groups:
-        if not group.additional:
-            continue
-        own = languages.any_of(language for language, _ in group.patterns)
-        if group.additional >= NOTHING:
-            among.append(own)
-            continue
-        others = [language for language in patterns if language not in dict(group.patterns)]
-        if others:
-            beyond = languages.both(languages.any_of(others), languages.complement(own))
-            extra.append((beyond, group.additional))
+    among, extra = _beyond(groups, list(patterns))
     if not additional:
         patterns = {language: node for language, node in patterns.items() if node}
     for language, node in list(patterns.items()):
@@ -229,3 +222,23 @@ def _undeclared(
             among.append(languages.complement(language))
             del patterns[language]
     return [*patterns.items(), *extra], additional, among
+
+
+def _beyond(
+    groups: tuple[Group, ...], patterns: list[Expression]
+) -> tuple[list[Expression], list[tuple[Expression, Conjunction]]]:
+    """What the groups' `additional` says of keys that only other groups' patterns know."""
+    among: list[Expression] = []
+    extra: list[tuple[Expression, Conjunction]] = []
+    for group in groups:
+        if not group.additional:
+            continue
+        own = [language for language, _ in group.patterns]
+        if group.additional >= NOTHING:
+            among.append(languages.any_of(own))
+            continue
+        others = [language for language in patterns if language not in own]
+        if others:
+            rest = languages.complement(languages.any_of(own))
+            extra.append((languages.both(languages.any_of(others), rest), group.additional))
+    return among, extra

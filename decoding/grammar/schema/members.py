@@ -63,7 +63,9 @@ def _has_object(graph: Graph, shape: ObjectShape, value: Mapping[str, Any]) -> b
     if any(name in value and not others <= value.keys() for name, others in shape.dependent):
         return False
     return all(
-        _may_have(graph, shape, name, inner) for name, inner in value.items() if name not in declared
+        _may_have(graph, shape, name, inner)
+        for name, inner in value.items()
+        if name not in declared
     )
 
 

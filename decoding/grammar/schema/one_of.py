@@ -24,10 +24,8 @@ def exactly_one(
     """The values of one branch that no other branch has."""
     founds: list[Found[Draft]] = []
     for branch in branches:
-        founds.append((yield from logic.of(branch, seen=seen)))  # noqa: PERF401 -- a generator's
-    live = [
-        index for index, found in enumerate(founds) if found.drafts or found.restrictions
-    ]
+        founds.append((yield from logic.of(branch, seen=seen)))  # noqa: PERF401 -- it yields
+    live = [index for index, found in enumerate(founds) if found.drafts or found.restrictions]
     parts: list[Found[Draft]] = []
     for index in live:
         result = founds[index]
@@ -47,9 +45,7 @@ def exactly_one(
     return union
 
 
-def _exclude_each_other(
-    logic: Logic[Draft], one: Found[Draft], other: Found[Draft]
-) -> Steps[bool]:
+def _exclude_each_other(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
     """Whether surely no value of the first is one of the other's schema."""
     if other.restrictions or len(one.drafts) * len(other.drafts) > _PAIRS:
         return False

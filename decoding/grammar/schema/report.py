@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from decoding.grammar.schema.dialects import escape
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
+from decoding.grammar.schema.dialects import escape
 
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]

@@ -30,9 +30,7 @@ _KINDS = {
     "array": ARRAY,
     "object": OBJECT,
 }
-_NUMERIC = frozenset(
-    ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-)
+_NUMERIC = frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 
 

@@ -8,16 +8,14 @@ from dataclasses import replace
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import least
-from decoding.grammar.shapes import ArrayShape, ObjectShape, Property
+from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
 IsEmpty = Callable[[int], bool]
 Meet = Callable[[int, int], int]  # the node of what is in both nodes
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
 
-def settle_array(
-    shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size
-) -> ArrayShape | None:
+def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -> ArrayShape | None:
     """The same arrays; `None` where there are none."""
     prefix, rest, maximum = shape.prefix, shape.rest, shape.maximum
     for index, node in enumerate(prefix):
@@ -36,18 +34,29 @@ def settle_array(
         prefix, rest = prefix[:maximum], None
     contains = []
     for counted in shape.contains:
-        if counted.minimum:
-            places = sum(not is_empty(meet(node, counted.node)) for node in prefix)
-            endless = rest is not None and not is_empty(meet(rest, counted.node))
-            room = None if maximum is None else maximum - len(prefix)
-            if places < counted.minimum and not endless:
-                return None
-            if endless and room is not None and places + room < counted.minimum:
-                return None
+        places = _places((prefix, rest, maximum), counted, is_empty, meet)
+        if places < counted.minimum:
+            return None
         if counted.minimum or not is_empty(counted.node):
             contains.append(counted)
     unique = shape.unique and (maximum is None or maximum > 1)
     return ArrayShape(prefix, rest, shape.minimum, maximum, tuple(contains), unique)
+
+
+def _places(
+    items: tuple[tuple[int, ...], int | None, int | None],
+    counted: Contains,
+    is_empty: IsEmpty,
+    meet: Meet,
+) -> int:
+    """How many items can be those that are counted; as many as are asked for is enough."""
+    prefix, rest, maximum = items
+    if not counted.minimum:
+        return 0
+    places = sum(not is_empty(meet(node, counted.node)) for node in prefix)
+    if rest is not None and not is_empty(meet(rest, counted.node)):
+        places += counted.minimum if maximum is None else maximum - len(prefix)
+    return places
 
 
 def _distinct(maximum: int | None, members: int, bound: int) -> int | None:
@@ -56,9 +65,7 @@ def _distinct(maximum: int | None, members: int, bound: int) -> int | None:
 
 def settle_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
     """The same objects; `None` where there are none."""
-    forbidden = {
-        one.name for one in shape.properties if one.node is None or is_empty(one.node)
-    }
+    forbidden = {one.name for one in shape.properties if one.node is None or is_empty(one.node)}
     required = {one.name for one in shape.properties if one.required}
     changed = bool(shape.dependent)
     while changed:
