@@ -1,0 +1,20 @@
+"""Grammars: which tokens may come next so that a text fits a regex, a JSON Schema or an EBNF."""
+
+from decoding.grammar.compiled import (
+    compile_choices,
+    compile_json_schema,
+    compile_regex,
+)
+from decoding.grammar.machine import Machine
+from decoding.grammar.matcher import Matcher
+from decoding.grammar.tokens import TokenTable, token_table
+
+__all__ = [
+    "Machine",
+    "Matcher",
+    "TokenTable",
+    "compile_choices",
+    "compile_json_schema",
+    "compile_regex",
+    "token_table",
+]

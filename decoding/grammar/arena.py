@@ -81,7 +81,7 @@ class Arena:
         self,
         parts: Sequence[tuple[Nfa, int]],
         names: int = 0,
-        reach: NDArray[np.int32] | None = None,
+        reach: NDArray[np.int64] | None = None,
     ) -> int:
         """The state before the first byte of a union of automata; 0 if nothing is in any.
 
@@ -116,7 +116,7 @@ class Arena:
         loose: NDArray[np.int8],
         starts: NDArray[np.int64],
         names: int,
-        reach: NDArray[np.int32] | None,
+        reach: NDArray[np.int64] | None,
     ) -> int:
         """Write an automaton given as arrays; the state before its first byte."""
         states = len(elements)
@@ -155,4 +155,3 @@ class Arena:
             self.fields[offset + at.LOOSE] = FREE_BETWEEN + index
         self.fields[first + at.LABEL_LOW] = FREE_LABEL
         return first
-

@@ -33,7 +33,9 @@ UTF8: tuple[Edges, ...] = (
 
 def _letters(first: str, last: str, target: int) -> Edges:
     """A range of letters in either case."""
-    return tuple((ord(a), ord(b), target) for a, b in ((first, last), (first.lower(), last.lower())))
+    return tuple(
+        (ord(a), ord(b), target) for a, b in ((first, last), (first.lower(), last.lower()))
+    )
 
 
 def _digits(target: int) -> Edges:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,7 @@ from decoding.grammar.expressions import Expression
 from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph
 from decoding.grammar.tables import JsonTables
+from decoding.grammar.trie import EVERY_BYTE, Trie, chain
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
 
@@ -91,22 +90,18 @@ class Automaton:
         return following
 
     def follow(self, state: int, text: bytes) -> int:
-        """The state after some more bytes; REJECTED if they do not fit."""
+        """The state after some more bytes; REJECTED if they do not fit.
+
+        There are at most as many as `trie.MAX_DEPTH`.
+        """
         with self.machine.lock:
-            place = self._place(state)
-            data = np.frombuffer(text, np.uint8)
-            arena = self.machine.arena
-            while True:
-                place[:] = self._places[state]
-                place[step.TOP] = self._frames[0]
-                said = walk.follow(
-                    arena.fields, self._frames, arena.table, data, place, self._white, self._request
-                )
-                if said == at.STOPS:
-                    return REJECTED
-                if said == at.GOES_ON:
-                    return self._number(place)
-                self._supply(said)
+            reached = np.zeros(1, np.uint32)
+            places = self.machine.room_for(len(text))
+            self._walk(state, chain(text), reached)
+            if not reached[0]:
+                return REJECTED
+            last = len(text) * step.PLACE_SIZE
+            return self._number(places[last : last + step.PLACE_SIZE].copy())
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
@@ -135,16 +130,10 @@ class Automaton:
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next."""
         with self.machine.lock:
-            arena, places = self.machine.arena, self.machine.places
-            out = np.zeros(256, np.uint8)
-            while True:
-                self._set_out(state)
-                count = walk.possible(
-                    arena.fields, self._frames, arena.table, places, self._white, self._request, out
-                )
-                if count >= 0:
-                    return out[:count].tobytes()
-                self._supply(count)
+            reached = np.zeros(8, np.uint32)
+            self._walk(state, EVERY_BYTE, reached)
+            bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
+            return np.flatnonzero(bits).astype(np.uint8).tobytes()
 
     def _mask(self, state: int) -> NDArray[np.uint32]:
         place = self._places[state]
@@ -154,10 +143,10 @@ class Automaton:
         base = self._base(place)
         if base is None:
             mask = machine.tokens.empty_mask()
-            self._walk(state, machine.tokens.bare, mask)
+            self._allow(state, machine.tokens.bare, mask)
         else:
             mask = base.copy()
-        self._walk(state, machine.tokens.quoted, mask)
+        self._allow(state, machine.tokens.quoted, mask)
         return mask
 
     def _base(self, place: NDArray[np.int64]) -> NDArray[np.uint32] | None:
@@ -184,26 +173,25 @@ class Automaton:
             return self.machine.base(state) if allowed else None
         return None
 
-    def _walk(self, state: int, trie: Any, mask: NDArray[np.uint32]) -> None:
-        arena, places = self.machine.arena, self.machine.places
+    def _walk(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
+        """Set the bits of the tokens of a trie that may come next."""
+        machine = self.machine
+        arena = machine.arena
         said = at.NEEDS_ROOM
         while said != at.GOES_ON:
-            self._set_out(state)
+            place = machine.places[: step.PLACE_SIZE]
+            place[:] = self._places[state]
+            place[step.TOP] = self._frames[0]
             said = walk.walk(
-                arena.fields, self._frames, arena.table, trie.nodes, places, self._white, mask,
+                arena.fields, self._frames, arena.table, nodes, machine.places, self._white, mask,
                 self._request,
             )  # fmt: skip
             if said != at.GOES_ON:
                 self._supply(said)
+
+    def _allow(self, state: int, trie: Trie, mask: NDArray[np.uint32]) -> None:
+        self._walk(state, trie.nodes, mask)
         self.machine.twins(trie, mask)
-
-    def _set_out(self, state: int) -> None:
-        place = self.machine.places[0]
-        place[:] = self._places[state]
-        place[step.TOP] = self._frames[0]
-
-    def _place(self, state: int) -> NDArray[np.int64]:
-        return self._places[state].copy()
 
     def _number(self, place: NDArray[np.int64]) -> int:
         """The number of a place: its new frames are settled first."""

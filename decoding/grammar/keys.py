@@ -1,4 +1,4 @@
-"""The keys of an object as classes that no schema tells apart, and the automaton that reads them."""
+"""The keys of an object as classes that no schema tells apart, and what reads them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from decoding.errors import GrammarLimitError
 from decoding.grammar.automaton import Nfa, Spelling
 from decoding.grammar.build import build
-from decoding.grammar.spelling import universe
 from decoding.grammar.dfa import accepts
 from decoding.grammar.expressions import Expression
 from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph, ObjectShape
+from decoding.grammar.spelling import universe
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 
@@ -66,7 +66,9 @@ def key_classes(machine: Machine, graph: Graph, shapes: Sequence[ObjectShape]) -
     plain = not any(shape.patterns or shape.names is not None for shape in shapes)
     if plain:
         extra = tuple(
-            None if shape.additional is None or graph.is_empty(shape.additional) else shape.additional
+            None
+            if shape.additional is None or graph.is_empty(shape.additional)
+            else shape.additional
             for shape in shapes
         )
         has_extra = any(node is not None for node in extra)
@@ -169,8 +171,8 @@ def _path(targets: list[list[tuple[int, int]]], name: str) -> int:
         if character == "/":
             spellings.append(b"\\/")
         if code < 0x20:
-            for low in {f"{code & 15:x}", f"{code & 15:X}"}:
-                spellings.append(f"\\u00{code >> 4}{low}".encode())
+            low = {f"{code & 15:x}", f"{code & 15:X}"}
+            spellings += [f"\\u00{code >> 4}{digit}".encode() for digit in sorted(low)]
         end = len(targets)
         targets.append([])
         for spelling in spellings:

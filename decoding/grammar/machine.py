@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from decoding.grammar.arena import Arena
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
-from decoding.grammar.spelling import universe
 from decoding.grammar.expressions import Expression
 from decoding.grammar.number_text import number_nfa
 from decoding.grammar.numbers import NumberRange
+from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
+from decoding.grammar.trie import Trie
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import walk
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
@@ -45,9 +46,15 @@ class Machine:
         self._counts: dict[int, NDArray[np.int16]] = {}
         self._loose: dict[Spelling, list[int]] = {}
         depth = 2 + max(tokens.bare.depth, tokens.quoted.depth)
-        self.places = np.zeros((depth, PLACE_SIZE), np.int64)
+        self.places = np.zeros(depth * PLACE_SIZE, np.int64)
         self.stack = np.zeros(depth, np.int64)
         self.pairs = np.zeros((depth, 2), np.int64)
+
+    def room_for(self, length: int) -> NDArray[np.int64]:
+        """The scratch of a walk this deep."""
+        if len(self.places) < (length + 2) * PLACE_SIZE:
+            self.places = np.zeros((length + 2) * PLACE_SIZE, np.int64)
+        return self.places
 
     def strings(self, expressions: tuple[Expression | None, ...]) -> int:
         """The state before the first character of a JSON string; vote i is expression i's."""
@@ -101,18 +108,18 @@ class Machine:
             self.sweep(state, known, (self.tokens.bare, self.tokens.quoted))
         return known
 
-    def sweep(self, state: int, mask: NDArray[np.uint32], tries: Sequence[object]) -> None:
+    def sweep(self, state: int, mask: NDArray[np.uint32], tries: Sequence[Trie]) -> None:
         """Allow what an automaton can read from a state."""
+        arena = self.arena
         for trie in tries:
-            nodes = trie.nodes
-            self.arena.retried(
-                lambda nodes=nodes: walk.sweep(
-                    self.arena.fields, self.arena.table, nodes, state, self.stack, mask
-                )
-            )
+            said = at.NEEDS_ROOM
+            while said != at.GOES_ON:
+                said = walk.sweep(arena.fields, arena.table, trie.nodes, state, self.stack, mask)
+                if said != at.GOES_ON:
+                    arena.make_room()
             self.twins(trie, mask)
 
-    def twins(self, trie: object, mask: NDArray[np.uint32]) -> None:
+    def twins(self, trie: Trie, mask: NDArray[np.uint32]) -> None:
         """Allow a token that spells the same as an allowed one."""
         if len(trie.twins):
             tokens, same = trie.twins.T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from decoding.errors import GrammarLimitError
@@ -246,7 +246,7 @@ def _length_bounds(expression: Expression) -> tuple[int, int] | None:
     return None
 
 
-def _votes(accepted: object) -> int:
+def _votes(accepted: Iterable[bool]) -> int:
     return sum(1 << vote for vote, accepts in enumerate(accepted) if accepts)
 
 
@@ -258,7 +258,7 @@ def _split(members: int) -> tuple[int, int]:
     return members & _LOW, members >> at.WORD
 
 
-def _words(members: object, words: int) -> list[int]:
+def _words(members: Iterable[int], words: int) -> list[int]:
     found = [0] * words
     for member in members:
         found[member // at.WORD] |= 1 << member % at.WORD
@@ -268,4 +268,3 @@ def _words(members: object, words: int) -> list[int]:
 def _check_count(alternatives: Sequence[object]) -> None:
     if len(alternatives) > at.MAX_SET:
         raise GrammarLimitError("", "alternatives of one value", at.MAX_SET)
-

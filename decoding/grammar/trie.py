@@ -30,7 +30,7 @@ class Trie:
 
 def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
     """The trie of some (token id, bytes); tokens without bytes are left out."""
-    ordered = sorted((spelled, token) for token, spelled in token_bytes if 0 < len(spelled))
+    ordered = sorted((spelled, token) for token, spelled in token_bytes if len(spelled) > 0)
     words: list[bytes] = []
     tokens: list[int] = []
     twins: list[tuple[int, int]] = []
@@ -92,3 +92,19 @@ def _subtree_sizes(depth: NDArray[np.int64]) -> NDArray[np.int64]:
         here = depth[places] == level
         size[places[here]] = (following - places)[here]
     return size
+
+
+def chain(text: bytes) -> NDArray[np.uint64]:
+    """The trie of one text, whose last byte is token 0."""
+    length = len(text)
+    depth = np.arange(1, length + 1, dtype=np.uint64)
+    nodes = np.frombuffer(text, np.uint8).astype(np.uint64) | (depth << np.uint64(DEPTH_AT))
+    nodes |= (np.uint64(length + 1) - depth) << np.uint64(SIZE_AT)
+    nodes[-1] |= np.uint64(1 << TOKEN_AT)
+    return nodes
+
+
+EVERY_BYTE = np.array(
+    [byte | 1 << DEPTH_AT | (byte + 1) << TOKEN_AT | 1 << SIZE_AT for byte in range(256)], np.uint64
+)
+"""The trie of all bytes; each is the token of its own number."""

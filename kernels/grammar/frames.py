@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.jit import inner
+from decoding.kernels.grammar.jit import inner, woven
 
 
-@inner
+@woven
 def set_of(arena: Any, low: Any) -> int:
     """A set written as two fields."""
     return arena[low] | (arena[low + 1] << at.WORD)
@@ -24,7 +24,7 @@ def bits(word: Any) -> int:
     return count
 
 
-@inner
+@woven
 def words_of(arena: Any, frames: Any, node: Any) -> int:
     """How many words a frame has."""
     return arena[frames[node + at.TYPE] + at.TYPE_WORDS]
@@ -55,13 +55,13 @@ def copied(arena: Any, frames: Any, top: Any, node: Any) -> int:
     return top + size
 
 
-@inner
+@woven
 def alternative(arena: Any, kind: Any, index: Any) -> int:
     """Where an alternative is described: their offsets are listed."""
     return arena[arena[kind + at.ALTERNATIVES_AT] + index]
 
 
-@inner
+@woven
 def class_of_key(arena: Any, kind: Any, state: Any) -> int:
     """The class of a key that ends in a state, or -1."""
     name = arena[state + at.LABEL_LOW]
@@ -104,7 +104,7 @@ def missing(arena: Any, frames: Any, node: Any, choice: Any) -> int:
     return count
 
 
-@inner
+@woven
 def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
     """Whether a key that is in `state` can be ended so that the object can be ended too."""
     kind = frames[node + at.TYPE]

@@ -6,10 +6,10 @@ from typing import Any
 
 from decoding.kernels.grammar import frames as frame
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.jit import inner
+from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.subsets import fill_row
 
-# A place in a text: one row of int64.
+# A place in a text: eight fields of a flat int64 array, from `here` on.
 MODE, AT, COUNT, NODE, VALUE, TOP, HASH = range(7)
 PLACE_SIZE = 8
 
@@ -24,13 +24,28 @@ FREE_LABEL = -1
 _HASH_BITS = (1 << 40) - 1
 
 
-@inner
+@woven
 def is_white(byte: Any) -> bool:
     """Whether JSON calls a byte white space."""
     return byte in (SPACE, NEWLINE, RETURN, TAB)
 
 
-@inner
+# White space, quotes, punctuation, and the bytes of numbers and of the beginnings of literals.
+_LOW_STRUCTURAL = sum(1 << byte for byte in b'\t\n\r "+,-.0123456789:')
+_HIGH_STRUCTURAL = sum(1 << byte - 64 for byte in b"E[]efnt{}")
+
+
+@woven
+def is_structural(byte: Any) -> bool:
+    """Whether a byte may occur in JSON outside strings and past the first letter of literals."""
+    if byte >= 128:
+        return False
+    if byte < 64:
+        return (_LOW_STRUCTURAL >> byte) & 1 == 1
+    return (_HIGH_STRUCTURAL >> (byte - 64)) & 1 == 1
+
+
+@woven
 def literal_byte(literal: Any, position: Any) -> int:
     """The bytes of null, true and false after the first; 0 behind the last."""
     if literal == 0:
@@ -40,62 +55,64 @@ def literal_byte(literal: Any, position: Any) -> int:
     return (97, 108, 115, 101, 0)[position - 1]
 
 
-@inner
-def value_end(arena: Any, frames: Any, place: Any, votes: Any) -> int:
+@woven
+def value_end(arena: Any, frames: Any, places: Any, here: Any, votes: Any) -> int:
     """A value has ended, accepted by some votes."""
     if votes == 0:
         return at.STOPS
-    node = place[NODE]
+    node = places[here + NODE]
     kind = frames[node + at.TYPE]
-    place[COUNT] = 0
+    places[here + COUNT] = 0
     if arena[kind + at.KIND] == at.KIND_ROOT:
-        place[MODE], place[AT] = at.DONE, 0
+        places[here + MODE], places[here + AT] = at.DONE, 0
         return at.GOES_ON
-    after = frame.with_value(arena, frames, place[TOP], node, votes)
+    after = frame.with_value(arena, frames, places[here + TOP], node, votes)
     if after == 0:
         return at.STOPS
     if after != node:
-        place[NODE] = after
-        place[TOP] = after + at.FRAME_WORDS + arena[kind + at.TYPE_WORDS]
+        places[here + NODE] = after
+        places[here + TOP] = after + at.FRAME_WORDS + arena[kind + at.TYPE_WORDS]
     is_object = arena[kind + at.KIND] == at.KIND_OBJECT
-    place[MODE] = at.OBJECT_AFTER if is_object else at.ARRAY_AFTER
-    place[AT] = 0
+    places[here + MODE] = at.OBJECT_AFTER if is_object else at.ARRAY_AFTER
+    places[here + AT] = 0
     return at.GOES_ON
 
 
 @inner
-def close(arena: Any, frames: Any, place: Any) -> int:
+def close(arena: Any, frames: Any, places: Any, here: Any) -> int:
     """An object or array ends."""
-    node = place[NODE]
+    node = places[here + NODE]
     votes = frame.votes_at_end(arena, frames, node)
-    place[NODE] = frames[node + at.PARENT]
-    return value_end(arena, frames, place, votes)
+    places[here + NODE] = frames[node + at.PARENT]
+    return value_end(arena, frames, places, here, votes)
 
 
-@inner
-def string_votes(arena: Any, place: Any) -> int:
+@woven
+def string_votes(arena: Any, places: Any, here: Any) -> int:
     """Who accepts the string if it ends here."""
-    state = place[AT]
+    state = places[here + AT]
     if arena[state + at.LABEL_LOW] != FREE_LABEL:
         return frame.set_of(arena, state + at.LABEL_LOW)
-    value = place[VALUE]
-    if place[COUNT] >= 0 and place[COUNT] < arena[value + at.SHORTEST]:
+    value = places[here + VALUE]
+    if places[here + COUNT] >= 0 and places[here + COUNT] < arena[value + at.SHORTEST]:
         return 0
     return frame.set_of(arena, value + at.FREE_LOW)
 
 
-@inner
-def begin_value(arena: Any, frames: Any, table: Any, place: Any, byte: Any, request: Any) -> int:
-    """The first byte of a value of the kind `place[VALUE]`."""
-    value = place[VALUE]
+@woven
+def begin_value(
+    arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """The first byte of a value of the kind `places[here + VALUE]`."""
+    value = places[here + VALUE]
     if byte == QUOTE:
         if arena[value + at.STRING] == 0:
             return at.STOPS
-        place[MODE], place[AT] = at.IN_STRING, arena[value + at.STRING]
+        places[here + MODE], places[here + AT] = at.IN_STRING, arena[value + at.STRING]
         counts = arena[value + at.SHORTEST] > 0 or arena[value + at.LONGEST] >= 0
-        place[COUNT] = 0 if counts else -1
+        places[here + COUNT] = 0 if counts else -1
         return at.GOES_ON
-    if byte == BRACE or byte == BRACKET:
+    if byte in (BRACE, BRACKET):
         field = at.OBJECT if byte == BRACE else at.ARRAY
         kind = arena[value + field]
         if kind == 0:
@@ -103,11 +120,11 @@ def begin_value(arena: Any, frames: Any, table: Any, place: Any, byte: Any, requ
         if kind < 0:
             request[0] = value
             return at.NEEDS_OBJECT if byte == BRACE else at.NEEDS_ARRAY
-        node = place[TOP]
-        place[TOP] = frame.opened(arena, frames, node, place[NODE], kind)
-        place[NODE] = node
-        place[MODE] = at.OBJECT_FIRST if byte == BRACE else at.ARRAY_FIRST
-        place[AT], place[COUNT] = 0, 0
+        node = places[here + TOP]
+        places[here + TOP] = frame.opened(arena, frames, node, places[here + NODE], kind)
+        places[here + NODE] = node
+        places[here + MODE] = at.OBJECT_FIRST if byte == BRACE else at.ARRAY_FIRST
+        places[here + AT], places[here + COUNT] = 0, 0
         return at.GOES_ON
     if byte == MINUS or ZERO <= byte <= NINE:
         state = arena[value + at.NUMBER]
@@ -117,7 +134,11 @@ def begin_value(arena: Any, frames: Any, table: Any, place: Any, byte: Any, requ
             return at.NEEDS_ROOM
         if arena[state + byte] == at.DEAD:
             return at.STOPS
-        place[MODE], place[AT], place[COUNT] = at.IN_NUMBER, arena[state + byte], 0
+        places[here + MODE], places[here + AT], places[here + COUNT] = (
+            at.IN_NUMBER,
+            arena[state + byte],
+            0,
+        )
         return at.GOES_ON
     literal = -1
     if byte == 110:
@@ -128,14 +149,14 @@ def begin_value(arena: Any, frames: Any, table: Any, place: Any, byte: Any, requ
         literal = 2
     if literal < 0 or frame.set_of(arena, value + at.NULL + 2 * literal) == 0:
         return at.STOPS
-    place[MODE], place[AT], place[COUNT] = at.IN_LITERAL, 8 * literal + 1, 0
+    places[here + MODE], places[here + AT], places[here + COUNT] = at.IN_LITERAL, 8 * literal + 1, 0
     return at.GOES_ON
 
 
 @inner
-def begin_item(arena: Any, frames: Any, table: Any, place: Any, request: Any) -> int:
+def begin_item(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
     """One more item begins: its value is due."""
-    node = place[NODE]
+    node = places[here + NODE]
     alive = frame.with_item(arena, frames, node, request)
     if alive == 0:
         return at.STOPS
@@ -144,22 +165,22 @@ def begin_item(arena: Any, frames: Any, table: Any, place: Any, request: Any) ->
     if follows == 0:
         return at.NEEDS_ENTRY
     count = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
-    new = place[TOP]
-    place[TOP] = frame.copied(arena, frames, new, node)
+    new = places[here + TOP]
+    places[here + TOP] = frame.copied(arena, frames, new, node)
     frames[new + at.ALIVE], frames[new + at.COUNT] = alive, count
     frames[new + at.ENTRY] = follows
-    place[NODE] = new
-    place[MODE], place[AT] = at.VALUE_NEXT, 0
-    place[VALUE] = arena[follows + at.ENTRY_VALUE]
+    places[here + NODE] = new
+    places[here + MODE], places[here + AT] = at.VALUE_NEXT, 0
+    places[here + VALUE] = arena[follows + at.ENTRY_VALUE]
     return at.GOES_ON
 
 
 @inner
-def end_key(arena: Any, frames: Any, place: Any, request: Any) -> int:
+def end_key(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
     """The closing quote of a key."""
-    node = place[NODE]
+    node = places[here + NODE]
     kind = frames[node + at.TYPE]
-    class_index = frame.class_of_key(arena, kind, place[AT])
+    class_index = frame.class_of_key(arena, kind, places[here + AT])
     if class_index < 0:
         return at.STOPS
     alive = frame.with_key(arena, frames, node, class_index, request)
@@ -170,18 +191,18 @@ def end_key(arena: Any, frames: Any, place: Any, request: Any) -> int:
     if class_index >= names and arena[kind + at.DISTINCT] != 0:
         known = hashes
         while known != 0:
-            if frames[known + 1] == place[HASH]:
+            if frames[known + 1] == places[here + HASH]:
                 return at.STOPS
             known = frames[known]
     follows = frame.entry_of(arena, kind, class_index, alive)
     if follows == 0:
         return at.NEEDS_ENTRY
-    new = place[TOP]
+    new = places[here + TOP]
     if class_index >= names and arena[kind + at.DISTINCT] != 0:
-        frames[new], frames[new + 1] = hashes, place[HASH]
+        frames[new], frames[new + 1] = hashes, places[here + HASH]
         hashes = new
         new += 2
-    place[TOP] = frame.copied(arena, frames, new, node)
+    places[here + TOP] = frame.copied(arena, frames, new, node)
     frames[new + at.HASHES] = hashes
     frames[new + at.COUNT] = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
     frames[new + at.ENTRY] = follows
@@ -191,130 +212,140 @@ def end_key(arena: Any, frames: Any, place: Any, request: Any) -> int:
     if alive != frames[node + at.ALIVE]:
         frames[new + at.ALIVE] = alive
         frame.narrow(arena, frames, new)
-    place[NODE] = new
-    place[MODE], place[AT], place[HASH] = at.COLON_NEXT, 0, 0
-    place[VALUE] = arena[follows + at.ENTRY_VALUE]
+    places[here + NODE] = new
+    places[here + MODE], places[here + AT], places[here + HASH] = at.COLON_NEXT, 0, 0
+    places[here + VALUE] = arena[follows + at.ENTRY_VALUE]
     return at.GOES_ON
 
 
-@inner
-def in_automaton(arena: Any, table: Any, place: Any, byte: Any) -> int:
+@woven
+def in_automaton(arena: Any, table: Any, places: Any, here: Any, byte: Any) -> int:
     """Follow one edge; STOPS leaves the place as it was."""
-    state = place[AT]
+    state = places[here + AT]
     if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
         return at.NEEDS_ROOM
     if arena[state + byte] == at.DEAD:
         return at.STOPS
-    place[AT] = arena[state + byte]
+    places[here + AT] = arena[state + byte]
     return at.GOES_ON
 
 
-@inner
-def in_key(arena: Any, frames: Any, table: Any, place: Any, byte: Any, request: Any) -> int:
+@woven
+def in_key(
+    arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, request: Any
+) -> int:
     """A byte inside a key, or the quote that ends it."""
-    node = place[NODE]
+    node = places[here + NODE]
     distinct = arena[frames[node + at.TYPE] + at.DISTINCT] != 0
     if distinct and byte == BACKSLASH:
         return at.STOPS
-    said = in_automaton(arena, table, place, byte)
+    said = in_automaton(arena, table, places, here, byte)
     if said == at.STOPS and byte == QUOTE:
-        return end_key(arena, frames, place, request)
+        return end_key(arena, frames, places, here, request)
     if said == at.GOES_ON:
-        if not frame.may_come(arena, frames, node, place[AT]):
+        if not frame.may_come(arena, frames, node, places[here + AT]):
             return at.STOPS
         if distinct:
-            place[HASH] = ((place[HASH] * 1000003) ^ (byte + 1)) & _HASH_BITS
+            places[here + HASH] = ((places[here + HASH] * 1000003) ^ (byte + 1)) & _HASH_BITS
     return said
 
 
-@inner
-def in_string(arena: Any, frames: Any, table: Any, place: Any, byte: Any) -> int:
+@woven
+def in_string(arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any) -> int:
     """A byte inside a string, or the quote that ends it."""
-    if place[COUNT] >= 0 and arena[place[AT] + at.LOOSE] == FREE_BETWEEN and byte != QUOTE:
-        longest = arena[place[VALUE] + at.LONGEST]
-        if place[COUNT] == longest:
+    if (
+        places[here + COUNT] >= 0
+        and arena[places[here + AT] + at.LOOSE] == FREE_BETWEEN
+        and byte != QUOTE
+    ):
+        longest = arena[places[here + VALUE] + at.LONGEST]
+        if places[here + COUNT] == longest:
             return at.STOPS
-        if longest >= 0 or place[COUNT] < arena[place[VALUE] + at.SHORTEST]:
-            place[COUNT] += 1
-    said = in_automaton(arena, table, place, byte)
+        if longest >= 0 or places[here + COUNT] < arena[places[here + VALUE] + at.SHORTEST]:
+            places[here + COUNT] += 1
+    said = in_automaton(arena, table, places, here, byte)
     if said == at.STOPS and byte == QUOTE:
-        return value_end(arena, frames, place, string_votes(arena, place))
+        return value_end(arena, frames, places, here, string_votes(arena, places, here))
     return said
 
 
-@inner
+@woven
 def step(
-    arena: Any, frames: Any, table: Any, place: Any, byte: Any, white: Any, request: Any
+    arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, white: Any, request: Any
 ) -> int:
     """Move a place on by one byte.
 
     place: int64 row, changed; undefined unless GOES_ON comes back. white: the longest run of white
     space. request: what is missing, for the answers that begin with NEEDS.
     """
-    mode = place[MODE]
-    if place[TOP] + 256 >= len(frames):
+    mode = places[here + MODE]
+    if places[here + TOP] + 256 >= len(frames):
         return at.NEEDS_FRAMES
     if mode == at.IN_STRING:
-        return in_string(arena, frames, table, place, byte)
+        return in_string(arena, frames, table, places, here, byte)
     if mode == at.IN_KEY:
-        return in_key(arena, frames, table, place, byte, request)
+        return in_key(arena, frames, table, places, here, byte, request)
     if mode == at.TEXT:
-        return in_automaton(arena, table, place, byte)
+        return in_automaton(arena, table, places, here, byte)
     if mode == at.IN_NUMBER:
-        said = in_automaton(arena, table, place, byte)
+        said = in_automaton(arena, table, places, here, byte)
         if said != at.STOPS:
             return said
-        votes = frame.set_of(arena, place[AT] + at.LABEL_LOW)
-        if value_end(arena, frames, place, votes) == at.STOPS:
+        votes = frame.set_of(arena, places[here + AT] + at.LABEL_LOW)
+        if value_end(arena, frames, places, here, votes) == at.STOPS:
             return at.STOPS
-        mode = place[MODE]
+        mode = places[here + MODE]
     if mode == at.IN_LITERAL:
-        literal, position = place[AT] // 8, place[AT] % 8
+        literal, position = places[here + AT] // 8, places[here + AT] % 8
         if literal_byte(literal, position) != byte:
             return at.STOPS
         if literal_byte(literal, position + 1) != 0:
-            place[AT] += 1
+            places[here + AT] += 1
             return at.GOES_ON
-        votes = frame.set_of(arena, place[VALUE] + at.NULL + 2 * literal)
-        return value_end(arena, frames, place, votes)
+        votes = frame.set_of(arena, places[here + VALUE] + at.NULL + 2 * literal)
+        return value_end(arena, frames, places, here, votes)
     if mode == at.DONE:
         return at.STOPS
     if is_white(byte):
-        if place[AT] >= white:
+        if places[here + AT] >= white:
             return at.STOPS
-        place[AT] += 1
+        places[here + AT] += 1
         return at.GOES_ON
     if mode == at.VALUE_NEXT:
-        return begin_value(arena, frames, table, place, byte, request)
+        return begin_value(arena, frames, table, places, here, byte, request)
     if mode == at.COLON_NEXT:
         if byte != COLON:
             return at.STOPS
-        place[MODE], place[AT] = at.VALUE_NEXT, 0
+        places[here + MODE], places[here + AT] = at.VALUE_NEXT, 0
         return at.GOES_ON
     if mode == at.ARRAY_FIRST:
         if byte == BRACKET_END:
-            return close(arena, frames, place)
-        said = begin_item(arena, frames, table, place, request)
+            return close(arena, frames, places, here)
+        said = begin_item(arena, frames, places, here, request)
         if said != at.GOES_ON:
             return said
-        return begin_value(arena, frames, table, place, byte, request)
+        return begin_value(arena, frames, table, places, here, byte, request)
     if mode == at.ARRAY_AFTER:
         if byte == BRACKET_END:
-            return close(arena, frames, place)
+            return close(arena, frames, places, here)
         if byte != COMMA:
             return at.STOPS
-        return begin_item(arena, frames, table, place, request)
-    keys = arena[frames[place[NODE] + at.TYPE] + at.KEYS]
+        return begin_item(arena, frames, places, here, request)
+    keys = arena[frames[places[here + NODE] + at.TYPE] + at.KEYS]
     if mode == at.OBJECT_AFTER:
         if byte == BRACE_END:
-            return close(arena, frames, place)
-        if byte != COMMA or keys == 0 or not frame.may_come(arena, frames, place[NODE], keys):
+            return close(arena, frames, places, here)
+        if (
+            byte != COMMA
+            or keys == 0
+            or not frame.may_come(arena, frames, places[here + NODE], keys)
+        ):
             return at.STOPS
-        place[MODE], place[AT] = at.KEY_NEXT, 0
+        places[here + MODE], places[here + AT] = at.KEY_NEXT, 0
         return at.GOES_ON
     if mode == at.OBJECT_FIRST and byte == BRACE_END:
-        return close(arena, frames, place)
-    if byte != QUOTE or keys == 0 or not frame.may_come(arena, frames, place[NODE], keys):
+        return close(arena, frames, places, here)
+    if byte != QUOTE or keys == 0 or not frame.may_come(arena, frames, places[here + NODE], keys):
         return at.STOPS
-    place[MODE], place[AT], place[HASH] = at.IN_KEY, keys, 0
+    places[here + MODE], places[here + AT], places[here + HASH] = at.IN_KEY, keys, 0
     return at.GOES_ON

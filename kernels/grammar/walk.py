@@ -7,12 +7,22 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.step import AT, COUNT, MODE, NODE, PLACE_SIZE, QUOTE, TOP, step
+from decoding.kernels.grammar.jit import entry, inner, woven
+from decoding.kernels.grammar.step import (
+    AT,
+    COUNT,
+    MODE,
+    NODE,
+    PLACE_SIZE,
+    QUOTE,
+    TOP,
+    is_structural,
+    step,
+)
 from decoding.kernels.grammar.subsets import fill_row
 
 
-@inner
+@woven
 def allow(words: Any, token: Any) -> None:
     """Set the bit of a token."""
     words[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
@@ -23,31 +33,31 @@ def walk(
     arena: Any, frames: Any, table: Any, trie: Any, places: Any, white: Any, words: Any,
     request: Any,
 ) -> int:  # fmt: skip
-    """Set the bits of the tokens that fit behind `places[0]`.
+    """Set the bits of the tokens that fit behind the first place.
 
-    trie: packed nodes in preorder. places: int64 `(depth + 1, PLACE_SIZE)`, one row a depth.
+    trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
     words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or what is missing.
     """
-    position = 0
+    position: Any = 0
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
         byte = node & 255
         depth = (node >> 8) & 1023
-        above = places[depth - 1]
-        place = places[depth]
-        mode = above[MODE]
+        above = (depth - 1) * PLACE_SIZE
+        here = above + PLACE_SIZE
+        mode = places[above + MODE]
         # Inside strings most bytes move one number only.
-        if mode == at.TEXT or (mode == at.IN_STRING and above[COUNT] < 0):
-            following = arena[above[AT] + byte]
+        if mode == at.TEXT or (mode == at.IN_STRING and places[above + COUNT] < 0):
+            following = arena[places[above + AT] + byte]
             if following == at.UNKNOWN:
-                if fill_row(arena, table, above[AT]) != at.GOES_ON:
+                if fill_row(arena, table, places[above + AT]) != at.GOES_ON:
                     return at.NEEDS_ROOM
-                following = arena[above[AT] + byte]
+                following = arena[places[above + AT] + byte]
             if following != at.DEAD:
                 for field in range(PLACE_SIZE):
-                    place[field] = above[field]
-                place[AT] = following
+                    places[here + field] = places[above + field]
+                places[here + AT] = following
                 token = (node >> 18) & 0xFFFFF
                 if token != 0:
                     allow(words, token - 1)
@@ -56,9 +66,13 @@ def walk(
             if mode == at.TEXT or byte != QUOTE:
                 position += node >> 38
                 continue
+        elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL) and not is_structural(byte):
+            # Nine in ten bytes of a vocabulary mean nothing between strings.
+            position += node >> 38
+            continue
         for field in range(PLACE_SIZE):
-            place[field] = above[field]
-        said = step(arena, frames, table, place, byte, white, request)
+            places[here + field] = places[above + field]
+        said = step(arena, frames, table, places, here, byte, white, request)
         if said == at.STOPS:
             position += node >> 38
         elif said == at.GOES_ON:
@@ -78,7 +92,7 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
     stack: int64, longer than the longest token.
     """
     stack[0] = state
-    position = 0
+    position: Any = 0
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
@@ -100,14 +114,16 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
 
 
 @entry
-def survey(arena: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any) -> int:
+def survey(
+    arena: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
+) -> int:
     """For every token how many characters it begins when it is read from a state; −1: it cannot be.
 
     between: the LOOSE of states between two characters. stack: int64 `(depth, 2)`.
     """
     stack[0, 0] = state
     stack[0, 1] = 0
-    position = 0
+    position: Any = 0
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
@@ -137,42 +153,6 @@ def within(counts: Any, most: Any, words: Any) -> None:
     for token in range(len(counts)):
         if 0 <= counts[token] <= most:
             allow(words, token)
-
-
-@entry
-def follow(
-    arena: Any, frames: Any, table: Any, text: Any, place: Any, white: Any, request: Any
-) -> int:
-    """Move a place on by some bytes.
-
-    Returns GOES_ON, STOPS or what is missing; only GOES_ON leaves the place defined.
-    """
-    for position in range(len(text)):
-        said = step(arena, frames, table, place, text[position], white, request)
-        if said != at.GOES_ON:
-            return said
-    return at.GOES_ON
-
-
-@entry
-def possible(
-    arena: Any, frames: Any, table: Any, places: Any, white: Any, request: Any, out: Any
-) -> int:
-    """Which bytes may come next: writes them to `out`.
-
-    Returns their number, or what is missing.
-    """
-    count = 0
-    for byte in range(256):
-        for field in range(PLACE_SIZE):
-            places[1, field] = places[0, field]
-        said = step(arena, frames, table, places[1], byte, white, request)
-        if said == at.GOES_ON:
-            out[count] = byte
-            count += 1
-        elif said != at.STOPS:
-            return said
-    return count
 
 
 @inner

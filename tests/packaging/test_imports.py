@@ -18,6 +18,7 @@ LAYERS = (
     ("ground", "_version errors typing history vocabulary wire_json cache"),
     ("kernels", "kernels"),
     ("watermark", "watermark"),
+    ("grammar", "grammar"),
     ("processors", "logits parameters rng processors"),
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text stopping details wire_types wire"),
@@ -31,7 +32,8 @@ TESTING = "decoding.testing"
 """May import anything; nothing imports it."""
 
 HEAVY = (
-    "asyncio hypothesis jinja2 matplotlib numba safetensors starlette tokenizers torch transformers"
+    "asyncio hypothesis jinja2 matplotlib numba referencing safetensors starlette tokenizers torch"
+    " transformers"
 )
 BUDGET_SECONDS = 0.25
 

@@ -1,0 +1,84 @@
+"""From a regex, a JSON Schema or a list of texts to a grammar over a vocabulary's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from decoding.errors import GrammarUnsatisfiableError, require
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.build import build
+from decoding.grammar.expressions import Words
+from decoding.grammar.grammar import Automaton
+from decoding.grammar.machine import Machine
+from decoding.grammar.matcher import Matcher
+from decoding.grammar.regex import parse_full
+from decoding.grammar.schema import Remark, SchemaLimits, compile_graph
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grammar:
+    """A compiled grammar; any number of texts can be followed with it at once.
+
+    restrictions: valid texts that are never produced, each with the place that it comes from.
+    dropped: conditions that were ignored because the caller allowed it.
+    """
+
+    automaton: Automaton
+    restrictions: tuple[Remark, ...] = field(default=())
+    dropped: tuple[Remark, ...] = field(default=())
+
+    def matcher(self) -> Matcher:
+        """A text that has not begun."""
+        return Matcher(self.automaton)
+
+
+def compile_json_schema(
+    schema: bool | Mapping[str, Any],  # noqa: FBT001 -- a schema
+    machine: Machine,
+    *,
+    on_unsupported: Literal["raise", "ignore"] = "raise",
+    formats: Literal["known", "strict", "annotation"] = "known",
+    whitespace: int = 20,
+    limits: SchemaLimits | None = None,
+) -> Grammar:
+    """The JSON texts whose value is valid under a schema, and none but these.
+
+    schema: JSON Schema 7, 2019-09 or 2020-12, as parsed JSON.
+    on_unsupported: "ignore" drops conditions that cannot be expressed and lists them.
+    formats: whether formats that are known are enforced, must be known, or are annotations.
+    whitespace: the longest run of white space between two JSON tokens, ≥ 0; none comes before or
+        behind the value.
+    Properties come in any order and no declared one twice. Raises `GrammarSyntaxError`,
+    `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON
+    pointer.
+    """
+    require("whitespace", whitespace, whitespace >= 0, ">= 0")
+    graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
+    automaton = Automaton.of_graph(machine, graph, whitespace)
+    return Grammar(automaton, tuple(graph.restrictions), tuple(graph.dropped))
+
+
+def compile_regex(pattern: str, machine: Machine) -> Grammar:
+    r"""The texts that a regular expression matches from their first to their last character.
+
+    pattern: ECMA-262 or Python's common syntax, with look-ahead where it can be expressed, without
+        references to groups.
+    Raises `GrammarSyntaxError`, `GrammarUnsupportedError` or `GrammarUnsatisfiableError`, each with
+    an offset.
+    """
+    expression = parse_full(pattern)
+    if build(expression, Spelling.TEXT).states == 0:
+        raise GrammarUnsatisfiableError("offset 0", "no text matches")
+    return Grammar(Automaton.of_expression(machine, expression))
+
+
+def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
+    """Exactly these texts.
+
+    Raises `ParameterError` for none at all.
+    """
+    words = tuple(sorted(set(texts)))
+    require("texts", words, bool(words), "at least one text")
+    return Grammar(Automaton.of_expression(machine, Words(words)))

@@ -1,0 +1,90 @@
+"""One text on its way through a grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.grammar.grammar import REJECTED, Automaton
+
+
+class Matcher:
+    """The tokens so far, and which may come next.
+
+    A place in a text is a number, so a fork is a copy of a list and a rollback drops its end.
+    """
+
+    __slots__ = ("_automaton", "_states")
+
+    def __init__(self, automaton: Automaton, states: Sequence[int] | None = None) -> None:
+        self._automaton = automaton
+        self._states = [automaton.start] if states is None else list(states)
+
+    @property
+    def state(self) -> int:
+        """The number of the place; equal numbers mean equal continuations."""
+        return self._states[-1]
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the text may end here."""
+        return self._automaton.accepts(self.state)
+
+    def mask(self) -> NDArray[np.uint32]:
+        """The tokens that may come next: bit i % 32 of word i // 32 is token i.
+
+        End tokens are allowed exactly where the text may end. The array is shared: copy it before
+        a change.
+        """
+        return self._automaton.mask(self.state)
+
+    def advance(self, token_id: int) -> bool:
+        """Take one more token; False, and nothing changed, if the grammar does not allow it.
+
+        End tokens are no text: they are not taken.
+        """
+        following = self._automaton.advance(self.state, token_id)
+        if following == REJECTED:
+            return False
+        self._states.append(following)
+        return True
+
+    def rollback(self, count: int) -> None:
+        """Take back the last tokens. Raises `ParameterError` if there are not so many."""
+        require("count", count, 0 <= count < len(self._states), "the number of tokens or less")
+        if count:
+            del self._states[-count:]
+
+    def fork(self) -> Matcher:
+        """Another text with the same beginning."""
+        return Matcher(self._automaton, self._states)
+
+    def count_allowed(self, token_ids: Iterable[int]) -> int:
+        """How many of these tokens, in their order, would be taken; nothing changes."""
+        state, count = self.state, 0
+        for token_id in token_ids:
+            state = self._automaton.advance(state, token_id)
+            if state == REJECTED:
+                break
+            count += 1
+        return count
+
+    def forced_bytes(self) -> bytes:
+        """What must come next whatever the tokens: until there is a choice or the text may end."""
+        state, forced = self.state, bytearray()
+        while not self._automaton.accepts(state):
+            following = self._automaton.next_bytes(state)
+            if len(following) != 1:
+                break
+            forced += following
+            state = self._automaton.follow(state, following)
+        return bytes(forced)
+
+
+def fill_masks(matchers: Sequence[Matcher], out: NDArray[np.uint32]) -> None:
+    """Write the masks of a batch, a row each."""
+    for matcher, row in zip(matchers, out, strict=True):
+        row[:] = matcher.mask()
