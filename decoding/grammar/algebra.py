@@ -175,7 +175,7 @@ def nullable(expression: Expression) -> bool:
 
 def before_anything(part: Expression) -> Expression:
     """Return the part, then any string, with as little of the part as will do."""
-    parts = list(part.parts) if isinstance(part, Sequence) else [part]
+    parts: list[Expression] = list(part.parts) if isinstance(part, Sequence) else [part]
     while parts and nullable(parts[-1]):
         parts.pop()
     if parts and isinstance(parts[-1], Repeat):
@@ -185,7 +185,7 @@ def before_anything(part: Expression) -> Expression:
 
 def after_anything(part: Expression) -> Expression:
     """Return any string, then the part, with as little of the part as will do."""
-    parts = list(part.parts) if isinstance(part, Sequence) else [part]
+    parts: list[Expression] = list(part.parts) if isinstance(part, Sequence) else [part]
     while parts and nullable(parts[0]):
         parts.pop(0)
     if parts and isinstance(parts[0], Repeat):

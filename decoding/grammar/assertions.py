@@ -291,7 +291,8 @@ def _hoist(node: Repeated) -> Node | None:
         parts = list(option.parts) if isinstance(option, Joined) else [option]
         starts = isinstance(parts[0], Start)
         ends = len(parts) > 1 and isinstance(parts[-1], End)
-        middle = joined(parts[1 if starts else 0 : -1 if ends else None])
+        inside: list[Node] = list(parts[1 if starts else 0 : -1 if ends else None])
+        middle = joined(inside)
         if isinstance(middle, _KINDS) or algebra.nullable(middle):
             return None
         sorted_out.setdefault((starts, ends), []).append(middle)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from decoding.grammar import codepoints
 from decoding.grammar.automaton import Loose, Nfa, Spelling
 from decoding.grammar.codepoints import EVERY, Ranges
-from decoding.grammar.construction import EMPTY, build_over
+from decoding.grammar.construction import EMPTY, Encoder, build_over
 from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.spelling import EXIT, Spelled, loose_nodes, spelled
 from decoding.grammar.symbols import check_logic, symbolic
@@ -66,8 +66,8 @@ def spell_out(nfa: Nfa, classes: list[Ranges], encoder: _Bytes) -> Nfa:
     states = nfa.states
     blocks: list[NDArray[np.int32]] = []
     loose = [nfa.loose]
-    for runs, moves in alike.items():
-        symbols = [s for low, high in runs for s in range(low, high + 1)]
+    for symbol_runs, moves in alike.items():
+        symbols = [s for low, high in symbol_runs for s in range(low, high + 1)]
         ranges = codepoints.union(*(classes[s] for s in symbols))
         nodes = encoder.characters(ranges)
         block, kinds = _copies(nodes, np.array(moves, np.int32), states)
@@ -102,6 +102,11 @@ def _copies(
 
 
 _ENCODERS = {spelling: _Bytes(spelling) for spelling in Spelling}
+
+
+def encoder(spelling: Spelling) -> Encoder:
+    """Return the alphabet of the bytes of a spelling."""
+    return _ENCODERS[spelling]
 
 
 @lru_cache(maxsize=1024)

@@ -171,7 +171,7 @@ def unicode_property(name: str) -> Ranges | None:
         if category in wanted or category[0] in wanted
         for pair in ranges
     ]
-    known = pairs or short in {"Cs"}
+    known = pairs or short == "Cs"
     return without_surrogates(union(pairs)) if known else None
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar import algebra
 from decoding.grammar.automaton import Loose, Nfa
 from decoding.grammar.codepoints import Ranges
 from decoding.grammar.expressions import (
@@ -43,8 +42,9 @@ FEWEST_TILES = 24
 class Encoder(Protocol):
     """The alphabet of an automaton."""
 
-    loose: tuple[int, ...]
-    """What the nodes of `characters(EVERY)` are in the automaton of all strings; may be empty."""
+    @property
+    def loose(self) -> tuple[int, ...]:
+        """What the nodes of `characters(EVERY)` are in the automaton of all strings, or empty."""
 
     def characters(self, ranges: Ranges) -> Spelled:
         """Return how one character is spelled."""
@@ -83,7 +83,8 @@ class Point:
 DEAD = Point()
 
 
-def _united(points: list[Point]) -> Point:
+def united(points: list[Point]) -> Point:
+    """Return the point that leaves as any of these do."""
     distinct = [point for point in dict.fromkeys(points) if not point.dead]
     if len(distinct) <= 1:
         return distinct[0] if distinct else DEAD
@@ -117,6 +118,7 @@ class Builder:
     # --- states ---
 
     def allocate(self, number: int) -> int:
+        """Return the first of some new states."""
         first = self.count
         self.count += number
         if self.count > MAX_STATES:
@@ -124,12 +126,14 @@ class Builder:
         return first
 
     def write(self, state: int, edges: tuple[Edge, ...]) -> None:
+        """Add the edges of a state."""
         self.charge(len(edges))
         flat = self.flat
         for low, high, target in edges:
             flat += (state, low, high, target)
 
     def charge(self, edges: int) -> None:
+        """Count edges, and raise when there are too many."""
         self.edges += edges
         if self.edges > MAX_EDGES:
             raise GrammarLimitError("", "edges of a string", MAX_EDGES)
@@ -143,6 +147,7 @@ class Builder:
         return point.state
 
     def fill(self, point: Point) -> None:
+        """Write what leaves a point whose state exists."""
         state = point.state
         self.write(state, point.edges)
         if point.accepting:
@@ -159,6 +164,7 @@ class Builder:
     # --- parts ---
 
     def characters(self, ranges: Ranges, following: Point) -> Point:
+        """Return the point before one character of a set."""
         nodes = self.encoder.characters(ranges) if ranges else ()
         if following.dead or not nodes:
             return self.dead()
@@ -178,6 +184,7 @@ class Builder:
         return placed[0], first
 
     def dead(self) -> Point:
+        """Return the point that nothing leaves; states before it may have to go."""
         self.pruned = True
         return DEAD
 
@@ -193,6 +200,7 @@ class Builder:
         return moves
 
     def words(self, words: tuple[str, ...], following: Point) -> Point:
+        """Return the point before one of some words."""
         trie = self.encoder.trie(words)
         if following.dead or not (len(trie.edges) or trie.empty):
             return self.dead()
@@ -209,7 +217,7 @@ class Builder:
             if len(trie.ends):
                 self.attach(trie.ends + np.int32(base), following)
             options.append(Point(tuple(tuple(row) for row in first.tolist())))
-        return _united(options)
+        return united(options)
 
     def embed(self, inner: Nfa, least: int, most: int, following: Point) -> Point:
         """Return the point before `least` to `most` copies of an automaton, one after another."""
@@ -231,12 +239,13 @@ class Builder:
         exits = (tile.ends[None, :] + shifts[max(least - 1, 0) :, None]).ravel()
         self.attach(exits, following)
         self.blocks_loose(tile, shifts)
-        first = Point(tuple(tuple(edge) for edge in (tile.entry + [0, 0, base]).tolist()))
+        first = Point(tuple(tuple(edge) for edge in (tile.entry + np.array((0, 0, base))).tolist()))
         if tile.entry_loose:
             first.loose = True
-        return first if least else _united([first, following])
+        return first if least else united([first, following])
 
     def blocks_loose(self, tile: _Tile, shifts: Rows) -> None:
+        """Mark the loose states of every copy of a body."""
         for state in np.flatnonzero(tile.loose != Loose.NONE).tolist():
             self.loose += [(int(shift) + state, int(tile.loose[state])) for shift in shifts]
 
@@ -283,19 +292,19 @@ class Builder:
         tasks: list[Callable[[], None]],
         emit: Callable[[Expression], Callable[[], None]],
     ) -> None:
+        """Replace the point on top by the point before any of the options."""
         following = points.pop()
         count = len(node.options)
 
         def unite() -> None:
             found = points[len(points) - count :]
             del points[len(points) - count :]
-            point = _united(found)
+            point = united(found)
             points.append(self.dead() if point.dead else point)
 
         tasks.append(unite)
         for option in node.options:
-            tasks.append(emit(option))
-            tasks.append(lambda: points.append(following))
+            tasks += (emit(option), lambda: points.append(following))
 
     def repeat(
         self,
@@ -304,6 +313,7 @@ class Builder:
         tasks: list[Callable[[], None]],
         emit: Callable[[Expression], Callable[[], None]],
     ) -> None:
+        """Replace the point on top by the point before a repetition."""
         following = points[-1]
         if following.dead:
             return
@@ -320,6 +330,7 @@ class Builder:
         tasks: list[Callable[[], None]],
         emit: Callable[[Expression], Callable[[], None]],
     ) -> None:
+        """Replace the point on top by the point before a body any number of times."""
         following = points.pop()
         head = Point()
         head.refs = (head,)  # not dead, and not yet known
@@ -333,7 +344,7 @@ class Builder:
 
         def close() -> None:
             before = points.pop()
-            whole = _united([before, following])
+            whole = united([before, following])
             head.refs = tuple(ref for ref in whole.refs if ref is not head)
             head.edges, head.accepting, head.loose = whole.edges, whole.accepting, whole.loose
             head.open = False
@@ -355,6 +366,7 @@ class Builder:
         tasks: list[Callable[[], None]],
         emit: Callable[[Expression], Callable[[], None]],
     ) -> None:
+        """Replace the point on top by the point before a body some times."""
         if least + further >= FEWEST_TILES:
             inner = build_over(self.encoder, body)
             points[-1] = self.embed(inner, least, least + further, points[-1])
@@ -362,13 +374,11 @@ class Builder:
         following = points[-1]
 
         def skip() -> None:
-            points[-1] = _united([points[-1], following])
+            points[-1] = united([points[-1], following])
 
-        for _ in range(least):
-            tasks.append(emit(body))
+        tasks += [emit(body) for _ in range(least)]
         for _ in range(further):
-            tasks.append(skip)
-            tasks.append(emit(body))
+            tasks += (skip, emit(body))
 
     def resolved(self, refs: tuple[Point, ...]) -> Point:
         """Return what leaves the heads of some loops."""
@@ -379,8 +389,8 @@ class Builder:
                 if ref not in seen:
                     seen[ref] = None
                     stack.append(ref)
-        united = _united(list(seen))
-        return Point(united.edges, accepting=united.accepting, loose=united.loose)
+        merged = united(list(seen))
+        return Point(merged.edges, accepting=merged.accepting, loose=merged.loose)
 
     def finish(self, start: Point) -> Nfa:
         """Return the automaton of what has been built."""
@@ -389,7 +399,7 @@ class Builder:
         first = self.state(start)
         accepting: list[Rows] = [np.array(self.accepting, np.int32)]
         for sources, point in self.late:
-            full = _united([point, self.resolved(point.refs)]) if point.refs else point
+            full = united([point, self.resolved(point.refs)]) if point.refs else point
             if full.edges:
                 self.charge(len(sources) * len(full.edges))
                 self.blocks.append(_from_each(sources, _rows(full.edges)))
@@ -479,7 +489,7 @@ def _reached(states: int, start: Rows, sources: Rows, targets: Rows) -> NDArray[
             if not seen[target]:
                 seen[target] = 1
                 stack.append(target)
-    return np.frombuffer(seen, np.uint8) != 0
+    return np.frombuffer(seen, np.bool_)
 
 
 def trimmed(nfa: Nfa) -> Nfa:

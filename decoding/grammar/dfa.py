@@ -9,16 +9,14 @@ from decoding.grammar import algebra, codepoints
 from decoding.grammar.automaton import Nfa
 from decoding.grammar.construction import build_over
 from decoding.grammar.expressions import (
-    Both,
     Characters,
     Choice,
     Expression,
-    Not,
     Repeat,
     Sequence,
     Words,
 )
-from decoding.grammar.subsets import Moves, Subsets, combined, as_nfa, moves_of
+from decoding.grammar.subsets import Moves, Subsets, as_nfa, combined, moves_of
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic, symbolic
 
 _FEW_WORDS = 64
@@ -185,7 +183,7 @@ def _shortest(nfa: Nfa) -> int:
     return length
 
 
-def _order(moves: Moves, starts: list[int]) -> list[int] | None:
+def _order(moves: Moves) -> list[int] | None:
     """Return the states in an order in which every move leads on, or None if there is a loop."""
     entering = [0] * len(moves)
     for row in moves:
@@ -202,7 +200,7 @@ def _order(moves: Moves, starts: list[int]) -> list[int] | None:
 
 def _longest(nfa: Nfa) -> int | None:
     moves = moves_of(nfa)
-    order = _order(moves, nfa.starts.tolist())
+    order = _order(moves)
     if order is None:
         return None
     longest = [0] * nfa.states
@@ -220,12 +218,12 @@ def members(expression: Expression, limit: int) -> tuple[str, ...] | None:
     nfa, alphabet = symbolic(expression)
     if not nfa.states:
         return ()
-    if _order(moves_of(nfa), nfa.starts.tolist()) is None:
+    if _order(moves_of(nfa)) is None:
         return None
     width = len(alphabet.classes)
     unique = as_nfa(combined([(Subsets(nfa, width), False)]))
     moves = moves_of(unique)
-    order = _order(moves, unique.starts.tolist())
+    order = _order(moves)
     if order is None:
         raise AssertionError(expression)
     final = set(unique.accepts.tolist())

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar import codepoints
 from decoding.grammar.codepoints import Ranges
+from decoding.grammar.expressions import MAX_CODE_POINT
 
 _CONTROLS = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "0": 0}
 _CLASSES = {"d": codepoints.DIGIT, "w": codepoints.WORD, "s": codepoints.SPACE}
@@ -27,7 +28,7 @@ def _hexadecimal(pattern: str, offset: int) -> tuple[int, int] | None:
         return None
     code = int(found[found.lastindex or 0], 16)
     end = found.end()
-    if code > codepoints.MAX_CODE_POINT:
+    if code > MAX_CODE_POINT:
         raise GrammarSyntaxError(where(offset - 1), f"there is no character {code:#x}")
     if found[2] and 0xD800 <= code <= 0xDBFF:
         low = _LOW_SURROGATE.match(pattern, end)

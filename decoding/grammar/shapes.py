@@ -58,7 +58,8 @@ class ObjectShape:
     a declared name is already part of its node.
     patterns: a key that is no declared name and in some of these languages has a value in the nodes
     of all of them.
-    additional: the node of keys that are neither declared nor in any pattern; `None`: there are none.
+    additional: the node of keys that are neither declared nor in any pattern; `None`: there are no
+        such keys.
     names: every key that is not declared is in this language; `None` is no condition.
     dependent: if the first name occurs, so do the others; all of them are declared.
     minimum, maximum: bounds on the number of distinct keys.

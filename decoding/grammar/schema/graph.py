@@ -370,7 +370,8 @@ def compile_graph(
 
     on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
     format: whether formats that are known are enforced, must be known, or are annotations.
-    Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError, GrammarLimitError.
+    Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError and
+    GrammarLimitError.
     """
     if not isinstance(schema, bool | Mapping):
         raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {schema!r}")

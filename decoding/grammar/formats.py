@@ -1,0 +1,97 @@
+r"""The strings of JSON Schema's formats.
+
+Each language is inside what its RFC allows, so a text that is produced is valid; some valid texts
+of rare form are left out: leap seconds, quoted local parts of e-mail addresses, IPv6 zones.
+Sources: RFC 3339 (dates and times, durations), 5321 (e-mail), 1123 (host names), 2673 and 4291 (IP
+addresses), 3986 and 3987 (URI and IRI), 6901 (JSON pointers), 4122 (UUID).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from decoding.grammar.expressions import Expression
+from decoding.grammar.regex import parse_full
+
+_DAYS = (
+    r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8])"
+)
+_FOURTH = r"0[48]|[2468][048]|[13579][26]"  # two digits that are a multiple of 4 and not 0
+_LEAP_YEAR = rf"\d\d({_FOURTH})|({_FOURTH})00"
+# Year 0 is a year of RFC 3339 but of few calendars.
+_YEAR = r"(\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})"
+_DATE = rf"({_YEAR}-({_DAYS})|({_LEAP_YEAR})-02-29)"
+_TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+_DURATION = (
+    r"P(\d+W|(\d+Y(\d+M(\d+D)?)?|\d+M(\d+D)?|\d+D)(T(\d+H(\d+M(\d+S)?)?|\d+M(\d+S)?|\d+S))?"
+    r"|T(\d+H(\d+M(\d+S)?)?|\d+M(\d+S)?|\d+S))"
+)
+_BYTE = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
+_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
+_H16 = r"[0-9A-Fa-f]{1,4}"
+_LS32 = rf"({_H16}:{_H16}|{_IPV4})"
+_IPV6 = "(" + "|".join(
+    (
+        rf"({_H16}:){{6}}{_LS32}",
+        rf"::({_H16}:){{5}}{_LS32}",
+        rf"({_H16})?::({_H16}:){{4}}{_LS32}",
+        rf"(({_H16}:){{0,1}}{_H16})?::({_H16}:){{3}}{_LS32}",
+        rf"(({_H16}:){{0,2}}{_H16})?::({_H16}:){{2}}{_LS32}",
+        rf"(({_H16}:){{0,3}}{_H16})?::{_H16}:{_LS32}",
+        rf"(({_H16}:){{0,4}}{_H16})?::{_LS32}",
+        rf"(({_H16}:){{0,5}}{_H16})?::{_H16}",
+        rf"(({_H16}:){{0,6}}{_H16})?::",
+    )
+) + ")"  # fmt: skip
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"{_LABEL}(\.{_LABEL})*"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_EMAIL = rf"{_ATOM}(\.{_ATOM})*@{_HOST}"
+_POINTER = r"(/([^~/]|~[01])*)*"
+
+
+def _reference(further: str) -> tuple[str, str]:
+    """URI and relative reference, with further characters that stand for themselves."""
+    free = rf"[A-Za-z0-9._~!$&'()*+,;={further}-]|%[0-9A-Fa-f]{{2}}"
+    plain = rf"({free}|[:@])"
+    authority = rf"(({free}|:)*@)?(\[{_IPV6}\]|({free})*)(:\d*)?"
+    behind = rf"(\?({plain}|[/?])*)?(#({plain}|[/?])*)?"
+    path = rf"(//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|{plain}+(/{plain}*)*|)"
+    relative = rf"(//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|({free}|@)+(/{plain}*)*|)"
+    uri = rf"[A-Za-z][A-Za-z0-9+.-]*:{path}{behind}"
+    return uri, rf"({uri}|{relative}{behind})"
+
+
+_URI, _URI_REFERENCE = _reference("")
+_IRI, _IRI_REFERENCE = _reference(r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef")
+
+_PATTERNS = {
+    "date-time": rf"{_DATE}[Tt]{_TIME}",
+    "date": _DATE,
+    "time": _TIME,
+    "duration": _DURATION,
+    "email": _EMAIL,
+    "idn-email": _EMAIL,
+    "hostname": _HOST,
+    "idn-hostname": _HOST,
+    "ipv4": _IPV4,
+    "ipv6": _IPV6,
+    "uri": _URI,
+    "uri-reference": _URI_REFERENCE,
+    "iri": _IRI,
+    "iri-reference": _IRI_REFERENCE,
+    "uuid": r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+    "json-pointer": _POINTER,
+    "relative-json-pointer": rf"(0|[1-9]\d*)(#|{_POINTER})",
+}
+
+
+@lru_cache(maxsize=64)
+def format_expression(name: str) -> Expression | None:
+    """The strings of a format; `None`: the format is not known here.
+
+    >>> format_expression("byte") is None
+    True
+    """
+    pattern = _PATTERNS.get(name)
+    return None if pattern is None else parse_full(pattern)
