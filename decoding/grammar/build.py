@@ -14,7 +14,8 @@ from decoding.grammar.codepoints import EVERY, Ranges
 from decoding.grammar.construction import EMPTY, Encoder, build_over
 from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.spelling import EXIT, Spelled, loose_nodes, spelled
-from decoding.grammar.symbols import check_logic, symbolic
+from decoding.grammar.subsets import symbolic
+from decoding.grammar.symbols import check_logic
 from decoding.grammar.tries import Trie, respelled, trie
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

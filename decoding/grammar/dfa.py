@@ -16,8 +16,8 @@ from decoding.grammar.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.subsets import Moves, Subsets, as_nfa, combined, moves_of
-from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic, symbolic
+from decoding.grammar.subsets import Moves, Subsets, as_nfa, combined, logic, moves_of, symbolic
+from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 _FEW_WORDS = 64
 
@@ -77,7 +77,7 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
             return not any(accepts(other, word) for word in some.words)
     for expression in (left, right):
         check_logic(expression)
-    encoder = Symbols(alphabet_of((left, right)))
+    encoder = Symbols(alphabet_of((left, right)), logic)
     return _no_common(build_over(encoder, left), build_over(encoder, right))
 
 
@@ -111,7 +111,7 @@ def is_subset(left: Expression, right: Expression) -> bool:
         return all(accepts(right, word) for word in left.words)
     for expression in (left, right):
         check_logic(expression)
-    encoder = Symbols(alphabet_of((left, right)))
+    encoder = Symbols(alphabet_of((left, right)), logic)
     inner = build_over(encoder, left)
     outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
     moves, final = moves_of(inner), set(inner.accepts.tolist())

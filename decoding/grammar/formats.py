@@ -3,7 +3,8 @@ r"""The strings of JSON Schema's formats.
 Each language is inside what its RFC allows, so a text that is produced is valid; some valid texts
 of rare form are left out: leap seconds, quoted local parts of e-mail addresses, IPv6 zones.
 Sources: RFC 3339 (dates and times, durations), 5321 (e-mail), 1123 (host names), 2673 and 4291 (IP
-addresses), 3986 and 3987 (URI and IRI), 6901 (JSON pointers), 4122 (UUID).
+addresses), 3986 and 3987 (URI and IRI), 6570 (URI templates), 6901 (JSON
+pointers), 4122 (UUID).
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ _HOST = rf"{_LABEL}(\.{_LABEL})*"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _EMAIL = rf"{_ATOM}(\.{_ATOM})*@{_HOST}"
 _POINTER = r"(/([^~/]|~[01])*)*"
+_VARIABLE = r"([A-Za-z0-9_]|%[0-9A-Fa-f]{2})(\.?([A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*(:[1-9]\d{0,3}|\*)?"
+_TEMPLATE = (
+    r"([A-Za-z0-9!#$&()*+,./:;=?@\[\]_~\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef-]|%[0-9A-Fa-f]{2}"
+    rf"|\{{[+#./;?&]?{_VARIABLE}(,{_VARIABLE})*\}})*"
+)
 
 
 def _reference(further: str) -> tuple[str, str]:
@@ -80,6 +86,7 @@ _PATTERNS = {
     "uri-reference": _URI_REFERENCE,
     "iri": _IRI,
     "iri-reference": _IRI_REFERENCE,
+    "uri-template": _TEMPLATE,
     "uuid": r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
     "json-pointer": _POINTER,
     "relative-json-pointer": rf"(0|[1-9]\d*)(#|{_POINTER})",

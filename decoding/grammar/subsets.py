@@ -5,6 +5,7 @@ Everything here is over the symbols of one alphabet (`decoding.grammar.symbols`)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar.automaton import Loose, Nfa
 from decoding.grammar.construction import EMPTY, build_over, trimmed
 from decoding.grammar.expressions import Both, Expression, Not
-from decoding.grammar.symbols import Symbols
+from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 MAX_STATES = 50_000
 MAX_ELEMENTS = 2_000_000
@@ -222,3 +223,11 @@ def logic(expression: Both | Not, encoder: Symbols) -> Nfa:
     for nfa, _ in built[1:]:
         result = paired(result, nfa)
     return result
+
+
+@lru_cache(maxsize=512)
+def symbolic(expression: Expression) -> tuple[Nfa, Alphabet]:
+    """Return the automaton of an expression over its own alphabet, and the alphabet."""
+    check_logic(expression)
+    alphabet = alphabet_of([expression])
+    return build_over(Symbols(alphabet, logic), expression), alphabet

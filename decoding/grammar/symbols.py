@@ -7,14 +7,12 @@ its symbols are the indices of the classes.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar import algebra, codepoints
 from decoding.grammar.automaton import Nfa
 from decoding.grammar.codepoints import EVERY, Ranges
-from decoding.grammar.construction import build_over
 from decoding.grammar.expressions import Both, Characters, Expression, Not, Words
 from decoding.grammar.spelling import EXIT, Spelled
 from decoding.grammar.tries import Trie, trie
@@ -76,8 +74,9 @@ class Symbols:
 
     loose = ()
 
-    def __init__(self, alphabet: Alphabet) -> None:
+    def __init__(self, alphabet: Alphabet, decide: Callable[[Both | Not, Symbols], Nfa]) -> None:
         self.alphabet = alphabet
+        self.decide = decide
 
     def characters(self, ranges: Ranges) -> Spelled:
         """Return the classes of a set as runs of symbols."""
@@ -95,9 +94,7 @@ class Symbols:
 
     def logic(self, expression: Both | Not) -> Nfa:
         """Return the automaton of an intersection or a complement."""
-        from decoding.grammar.subsets import logic
-
-        return logic(expression, self)
+        return self.decide(expression, self)
 
 
 def check_logic(expression: Expression) -> None:
@@ -108,11 +105,3 @@ def check_logic(expression: Expression) -> None:
 
     if algebra.fold(expression, depth) > MAX_LOGIC:
         raise GrammarLimitError("", "intersections and complements in one another", MAX_LOGIC)
-
-
-@lru_cache(maxsize=512)
-def symbolic(expression: Expression) -> tuple[Nfa, Alphabet]:
-    """Return the automaton of an expression over its own alphabet, and the alphabet."""
-    check_logic(expression)
-    alphabet = alphabet_of([expression])
-    return build_over(Symbols(alphabet), expression), alphabet

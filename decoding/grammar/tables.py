@@ -168,6 +168,7 @@ class JsonTables:
         _check_count(nodes)
         kinds = [self.graph.node(node) for node in nodes]
         record = [0] * at.VALUE_SIZE
+        record[at.LONGEST] = -1
         for field, votes in (
             (at.NULL, _votes(node.null for node in kinds)),
             (at.TRUE, _votes(node.true for node in kinds)),

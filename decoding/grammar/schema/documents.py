@@ -12,6 +12,7 @@ from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupp
 from decoding.grammar.schema.dialects import Dialect, dialect_of, escape
 
 _BASE_KEYWORDS = ("$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor")
+_CONTAINERS = 1_000_000
 _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
 
 
@@ -177,11 +178,14 @@ def _has_inner_id(root: Mapping[str, Any]) -> bool:
 
 def _check_nesting(root: object, most: int) -> None:
     level: list[Any] = [root]
-    depth = 0
+    depth = total = 0
     while level:
         depth += 1
+        total += len(level)
         if depth > most:
             raise GrammarLimitError("", "levels of nesting", most)
+        if total > _CONTAINERS:
+            raise GrammarLimitError("", "objects and arrays", _CONTAINERS)
         level = [
             value
             for container in level

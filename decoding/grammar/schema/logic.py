@@ -26,6 +26,7 @@ from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.schema.solver import Steps
 
 MOST = 512  # ways to break schemas that are followed
+_FEW = 64  # ways to differ from several constants that are followed
 _MERGED = 8_192  # pairs of drafts that are merged where not all ways need be followed
 _COMPARED = 8  # drafts from which on it pays to compare them
 _SUBSETS = 6  # branches whose every combination is tried where annotations count
@@ -264,7 +265,7 @@ class Logic(Generic[Draft]):
         if constants is not None:
             others = self.kind.everything
             for drafts in constants:
-                others = yield from self.product(others, Found(drafts), location.pointer, MOST)
+                others = yield from self.product(others, Found(drafts), location.pointer, _FEW)
             result = self.union(result, others)
         left_out: list[tuple[str, str]] = [
             (one.keyword, one.sentence) for one in result.restrictions

@@ -34,7 +34,7 @@ _CACHED = 4096
 _GROUPED = frozenset(("properties", "patternProperties", "additionalProperties"))
 _KEYWORDS = _GROUPED | {
     *("required", "propertyNames", "minProperties", "maxProperties"),
-    *("dependentRequired", "dependencies", "enum", "const"),
+    *("dependentRequired", "dependencies", "dependentSchemas", "enum", "const"),
 }
 
 
@@ -244,6 +244,9 @@ def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
         for name, others in _mapping(schema, keyword, pointer).items():
             if isinstance(others, list):
                 yield name, frozenset(others)
+    for name, others in _mapping(schema, "dependentSchemas", pointer).items():
+        if _asks_for_names(others):
+            yield name, frozenset(others["required"])
 
 
 def dependent_schemas(
@@ -252,8 +255,14 @@ def dependent_schemas(
     """The keys that ask for a schema of the whole object."""
     for keyword in ("dependentSchemas", "dependencies"):
         for name, schema in _mapping(location.schema, keyword, location.pointer).items():
-            if not isinstance(schema, list):
+            if not isinstance(schema, list) and not (
+                keyword == "dependentSchemas" and _asks_for_names(schema)
+            ):
                 yield name, locations.child(location, keyword, name)
+
+
+def _asks_for_names(schema: object) -> bool:
+    return isinstance(schema, Mapping) and schema.keys() == {"required"}
 
 
 def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[str, Any]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from math import isfinite
+from operator import or_
 from typing import Any
 
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
@@ -29,6 +31,15 @@ _KINDS = {
     "integer": NUMBER,
     "array": ARRAY,
     "object": OBJECT,
+}
+_KINDS_OF_VALUES = {
+    type(None): NULL,
+    bool: BOOLEAN,
+    str: STRING,
+    int: NUMBER,
+    float: NUMBER,
+    list: ARRAY,
+    dict: OBJECT,
 }
 _NUMERIC = frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
@@ -103,7 +114,7 @@ def are_empty(scalars: Scalars) -> bool:
 
 
 def kinds_of(location: Location) -> int:
-    """The kinds of values, as a sum, that `type` leaves to a location."""
+    """The kinds of values, as a sum, that `type`, `enum` and `const` leave to a location."""
     if location.kinds >= 0:
         return location.kinds
     declared = location.schema.get("type")
@@ -113,19 +124,37 @@ def kinds_of(location: Location) -> int:
         if not isinstance(name, str) or name not in _KINDS:
             raise GrammarSyntaxError(f"{location.pointer}/type", f"{name!r} is no type")
         kinds |= _KINDS[name]
+    for keyword in ("enum", "const"):
+        if keyword in location.schema:
+            values = location.schema[keyword]
+            if keyword == "const":
+                values = [values]
+            elif not isinstance(values, list):
+                raise GrammarSyntaxError(f"{location.pointer}/enum", "a list of values")
+            kinds &= reduce(or_, map(kind_of, values), 0)
     location.kinds = kinds
     return kinds
+
+
+def kind_of(value: object) -> int:
+    """The kind of one value."""
+    return _KINDS_OF_VALUES.get(type(value), 0) or _kind_of_other(value)
+
+
+def _kind_of_other(value: object) -> int:
+    if isinstance(value, Mapping):
+        return OBJECT
+    return NUMBER if is_number(value) else EVERY_KIND
 
 
 def plain_scalars(location: Location, report: Report) -> Scalars:
     """What the keywords of a location, other than logic, leave of all scalars."""
     schema = location.schema
+    kinds_of(location)  # checks what it reads
     result = _of_types(location)
     for keyword in ("enum", "const"):
         if keyword in schema:
             values = schema[keyword] if keyword == "enum" else [schema[keyword]]
-            if not isinstance(values, list):
-                raise GrammarSyntaxError(f"{location.pointer}/enum", "a list of values")
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
@@ -151,7 +180,6 @@ def _of_types(location: Location) -> Scalars:
     declared = location.schema.get("type")
     if declared is None:
         return ALL_SCALARS
-    kinds_of(location)  # checks them
     if isinstance(declared, str):
         return _BY_TYPE[declared]
     result = NO_SCALARS
