@@ -26,6 +26,7 @@ _FEW_REMAINDERS = 32
 _ANY = parse_full(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _ANY_INTEGER = parse_full(r"(0|[1-9][0-9]*)(\.0+)?([eE]\+?[0-9]{1,2})?")
 _ZEROS = parse_full(r"(\.0+)?")
+_ZERO = parse_full(r"0(\.0+)?")
 _MORE_ZEROS = parse_full("0*")
 _MANTISSA = parse_full(r"[1-9](\.[0-9]{1,14})?")
 _MINUS = Words(("-",))
@@ -185,6 +186,8 @@ def _magnitudes(
 ) -> list[Point]:
     """Return the points before the magnitudes on one side of zero."""
     step = piece.step
+    if bounds.high == 0:
+        return [] if piece.not_steps else [builder.run(_ZERO, following)]
     free = bounds.high is None and bounds.low == 0 and not bounds.low_open
     if step is None and not piece.not_steps:
         if free:

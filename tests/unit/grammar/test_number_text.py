@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 
 from decoding.grammar.automaton import Nfa
+from decoding.grammar.construction import trimmed
 from decoding.grammar.number_text import number_nfa
 from decoding.grammar.numbers import ANY_INTEGER, ANY_NUMBER, NumberRange
 
@@ -25,6 +26,14 @@ RANGES = [
     NumberRange(step=Fraction(1), excluded=frozenset({Fraction(7)})),
     NumberRange(low=Fraction(12), high=Fraction(12)),
     NumberRange(step=Fraction(1), not_steps=(Fraction(2),)),
+    NumberRange(low=Fraction(0), high=Fraction(1)),
+    NumberRange(low=Fraction(-1), high=Fraction(0), high_open=True),
+    NumberRange(low=Fraction(-7, 3), high=Fraction(123, 1000)),
+    NumberRange(low=Fraction(3, 10**5), high=Fraction(10) ** 30),
+    NumberRange(low=Fraction(-(2**63)), high=Fraction(2**63 - 1), step=Fraction(1)),
+    NumberRange(low=Fraction(10), high=Fraction(99), step=Fraction(7)),
+    NumberRange(not_steps=(Fraction(1, 2),)),
+    NumberRange(low=Fraction(1, 10), low_open=True, excluded=frozenset({Fraction(2), Fraction(5)})),
 ]
 TEXTS = [
     "0", "-0", "00", "01", "1", "-1", "5", "4", "17", "18", "12", "12.0", "12.00", "0.5",
@@ -73,6 +82,44 @@ def test_every_text_is_of_a_member_and_plain_members_have_theirs(number: int) ->
         plain = "e" not in text.lower() and len(text) < 8
         if plain and is_member(piece, value):
             assert taken, text
+
+
+def walks(nfa: Nfa, rng: random.Random, count: int) -> set[str]:
+    """Return texts that an automaton accepts."""
+    moves: dict[int, list[tuple[int, int, int]]] = {}
+    for source, low, high, target in nfa.edges.tolist():
+        moves.setdefault(source, []).append((low, high, target))
+    accepting = set(nfa.accepts.tolist())
+    found = set()
+    for _ in range(count):
+        state, text = rng.choice(nfa.starts.tolist()), ""
+        while len(text) < 60 and state in moves and not (state in accepting and rng.random() < 0.2):
+            low, high, state = rng.choice(moves[state])
+            text += chr(rng.randint(low, high))
+        if state in accepting:
+            found.add(text)
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(RANGES)))
+def test_every_text_that_is_accepted_is_of_a_member(number: int) -> None:
+    piece = RANGES[number]
+    texts = walks(number_nfa((piece,)), random.Random(number), 400)
+    assert texts
+    for text in texts:
+        json.loads(text)
+        assert is_member(piece, Fraction(text)), text
+        near = float(text)
+        if piece.low is not None and piece.step is None:
+            low = float(piece.low)
+            assert near > low or (near == low and not piece.low_open), text
+
+
+@pytest.mark.parametrize("number", range(len(RANGES)))
+def test_every_state_leads_from_a_start_to_an_end(number: int) -> None:
+    nfa = number_nfa((RANGES[number],))
+    assert trimmed(nfa).states == nfa.states
+    assert (nfa.edges[1:, 0] >= nfa.edges[:-1, 0]).all()
 
 
 def test_a_union_is_both() -> None:
