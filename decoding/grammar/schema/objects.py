@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from decoding.errors import GrammarSyntaxError
+from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.drafts import (
     ANY_OBJECT,
     NO_KEYS,
@@ -246,7 +247,8 @@ def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
                 yield name, frozenset(others)
     for name, others in _mapping(schema, "dependentSchemas", pointer).items():
         if _asks_for_names(others):
-            yield name, frozenset(others["required"])
+            where = f"{pointer}/dependentSchemas/{escape(name)}"
+            yield name, frozenset(_names(others, "required", where))
 
 
 def dependent_schemas(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from decoding.errors import GrammarUnsupportedError
@@ -26,14 +27,17 @@ def exactly_one(
     for branch in branches:
         founds.append((yield from logic.of(branch, seen=seen)))  # noqa: PERF401 -- it yields
     live = [index for index, found in enumerate(founds) if found.drafts or found.restrictions]
+    apart: set[tuple[int, int]] = set()
+    for one, other in combinations(live, 2):
+        if (yield from _exclude_each_other(logic, founds[one], founds[other])):
+            apart.update(((one, other), (other, one)))
     parts: list[Found[Draft]] = []
     for index in live:
         result = founds[index]
         for other in live:
-            if other == index or not result.drafts:
+            if other == index or (index, other) in apart or not result.drafts:
                 continue
-            disjoint = yield from _exclude_each_other(logic, result, founds[other])
-            if not disjoint:
+            if not (yield from _is_outside(logic, result, founds[other])):
                 where = f"{location.pointer}/oneOf"
                 result = yield from _without(logic, result, branches[other], where, (index, other))
         parts.append(result)
@@ -45,7 +49,16 @@ def exactly_one(
     return union
 
 
-def _exclude_each_other(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
+def _exclude_each_other(
+    logic: Logic[Draft], one: Found[Draft], other: Found[Draft]
+) -> Steps[bool]:
+    """Whether surely no value is one of both schemas."""
+    if one.restrictions:
+        return False
+    return (yield from _is_outside(logic, one, other))
+
+
+def _is_outside(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
     """Whether surely no value of the first is one of the other's schema."""
     if other.restrictions or len(one.drafts) * len(other.drafts) > _PAIRS:
         return False
