@@ -39,6 +39,9 @@ FEWEST_TILES = 24
 """So many copies of a body, and more, are made as arrays."""
 
 
+_LONG_WORD = 100
+
+
 class Encoder(Protocol):
     """The alphabet of an automaton."""
 
@@ -201,6 +204,10 @@ class Builder:
 
     def words(self, words: tuple[str, ...], following: Point) -> Point:
         """Return the point before one of some words."""
+        if len(words) == 1 and words[0].isascii() and len(words[0]) < _LONG_WORD:
+            for character in reversed(words[0]):
+                following = self.characters(((ord(character),) * 2,), following)
+            return following
         trie = self.encoder.trie(words)
         if following.dead or not (len(trie.edges) or trie.empty):
             return self.dead()

@@ -44,8 +44,20 @@ _IPV6 = "(" + "|".join(
         rf"(({_H16}:){{0,6}}{_H16})?::",
     )
 ) + ")"  # fmt: skip
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = rf"{_LABEL}(\.{_LABEL})*"
+
+
+def _label(most: int) -> str:
+    """A label of at most so many characters; IDNA reserves hyphens as third and fourth."""
+    any_of, edge = "[A-Za-z0-9-]", "[A-Za-z0-9]"
+    longer = rf"{any_of}({edge}{any_of}|-{edge}){any_of}{{0,{most - 5}}}{edge}"
+    return rf"{edge}({any_of}{{0,2}}{edge}|{longer})?"
+
+
+# A name has at most 253 characters: few labels, or long ones only at the beginning, or short ones.
+_HOST = "(" + "|".join(
+    rf"{_label(first)}(\.{_label(others)}){{0,{count}}}"
+    for first, others, count in ((62, 62, 3), (62, 22, 8), (20, 20, 11))
+) + ")"  # fmt: skip
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _EMAIL = rf"{_ATOM}(\.{_ATOM})*@{_HOST}"
 _POINTER = r"(/([^~/]|~[01])*)*"
@@ -56,16 +68,21 @@ _TEMPLATE = (
 )
 
 
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
+
+
 def _reference(further: str) -> tuple[str, str]:
     """URI and relative reference, with further characters that stand for themselves."""
     free = rf"[A-Za-z0-9._~!$&'()*+,;={further}-]|%[0-9A-Fa-f]{{2}}"
     plain = rf"({free}|[:@])"
     authority = rf"(({free}|:)*@)?(\[{_IPV6}\]|({free})*)(:\d*)?"
     behind = rf"(\?({plain}|[/?])*)?(#({plain}|[/?])*)?"
-    path = rf"(//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|{plain}+(/{plain}*)*|)"
-    relative = rf"(//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|({free}|@)+(/{plain}*)*|)"
-    uri = rf"[A-Za-z][A-Za-z0-9+.-]*:{path}{behind}"
-    return uri, rf"({uri}|{relative}{behind})"
+    rooted = rf"//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|"
+    rootless = rf"{plain}+(/{plain}*)*"
+    uri = rf"{_SCHEME}:({rooted}|{rootless}){behind}"
+    relative = rf"({free}|@)+(/{plain}*)*"  # no colon before a slash
+    reference = rf"(({_SCHEME}:)?({rooted})|{_SCHEME}:{rootless}|{relative}){behind}"
+    return uri, reference
 
 
 _URI, _URI_REFERENCE = _reference("")

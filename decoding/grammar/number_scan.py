@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -93,6 +95,19 @@ class _Scanner:
         self.whole_cap = longest + 1
         shown = max(len(self.low[1]), len(self.high[1]) if self.high else 0, self.scale)
         self.place_cap = shown + 1
+
+    def breaks(self, state: _State) -> list[int]:
+        """Return where digits begin to be told apart from smaller ones, from 0 to 10."""
+        if self.rules and (state.places < self.scale):
+            return list(range(11))
+        found = {0, 1, 10}
+        place = max(state.places, 0)
+        for compared, bound in ((state.low, self.low), (state.high, self.high)):
+            if bound and not compared:
+                digits, at = (bound[0], state.whole) if state.places < 0 else (bound[1], place)
+                if at < len(digits):
+                    found.update((int(digits[at]), int(digits[at]) + 1))
+        return sorted(found)
 
     def digit(self, state: _State, digit: int) -> _State | None:
         spec = self.spec
@@ -185,6 +200,7 @@ class _Scanner:
         return all(((rest % m == 0) and not state.beyond) == wanted for m, wanted in self.rules)
 
 
+@lru_cache(maxsize=1024)
 def scan(spec: Decimals) -> Nfa:
     """Return the automaton of some decimal texts, over bytes."""
     scanner = _Scanner(spec)
@@ -193,18 +209,19 @@ def scan(spec: Decimals) -> Nfa:
     states = [start]
     rows: list[int] = []
     for number, state in enumerate(states):  # grows on the way
-        moves = [(_POINT, scanner.point(state))]
-        moves += [(_ZERO + digit, scanner.digit(state, digit)) for digit in range(10)]
-        for symbol, target in moves:
-            if target is None:
-                continue
-            found = ids.setdefault(target, len(states))
-            if found == len(states):
-                states.append(target)
-            if rows and rows[-4] == number and rows[-2] == symbol - 1 and rows[-1] == found:
-                rows[-2] = symbol
-            else:
-                rows += (number, symbol, symbol, found)
+        moves = [(_POINT, _POINT, scanner.point(state))]
+        bounds = scanner.breaks(state)
+        for first, following in pairwise(bounds):
+            moves.append((_ZERO + first, _ZERO + following - 1, scanner.digit(state, first)))
+        for first, last, target in moves:
+            if target is not None:
+                found = ids.setdefault(target, len(states))
+                if found == len(states):
+                    states.append(target)
+                if rows and rows[-4] == number and rows[-2] == first - 1 and rows[-1] == found:
+                    rows[-2] = last
+                else:
+                    rows += (number, first, last, found)
         if len(states) > MAX_STATES:
             raise GrammarLimitError("", "states of a number", MAX_STATES)
     accepts = [number for number, state in enumerate(states) if scanner.accepting(state)]

@@ -10,7 +10,7 @@ from decoding.grammar import algebra
 from decoding.grammar.automaton import Nfa, Spelling
 from decoding.grammar.build import encoder
 from decoding.grammar.construction import Builder, Point, united
-from decoding.grammar.expressions import NOTHING, Choice, Expression, Sequence, Words
+from decoding.grammar.expressions import Expression, Sequence, Words
 from decoding.grammar.number_scan import Decimals, decimals, digits_of, scan
 from decoding.grammar.numbers import NumberRange
 from decoding.grammar.regex import parse_full
@@ -30,7 +30,9 @@ _ZERO = parse_full(r"0(\.0+)?")
 _MORE_ZEROS = parse_full("0*")
 _MANTISSA = parse_full(r"[1-9](\.[0-9]{1,14})?")
 _MINUS = Words(("-",))
+_PLUS = parse_full(r"\+?")
 _E = parse_full("[eE]")
+_ZERO_DIGIT = ord("0")
 
 
 @lru_cache(maxsize=2048)
@@ -255,39 +257,58 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
             DIGITS,
             mantissa=True,
         )
-        after = builder.run(_exponent([exponent]), following)
+        after = builder.run(_exponent(exponent, exponent), following)
         points.append(builder.embed(scan(spec), 1, 1, after))
     if free:
-        points.append(builder.run(algebra.sequence((_MANTISSA, _exponent(free))), following))
+        points.append(builder.run(Sequence((_MANTISSA, _exponent(free[0], free[-1]))), following))
     return points
 
 
-def _exponent(exponents: list[int]) -> Expression:
-    words: set[str] = set()
-    for exponent in exponents:
-        signs = ("", "+", "-") if exponent == 0 else ("-",) if exponent < 0 else ("", "+")
-        size = abs(exponent)
-        words.update(sign + text for sign in signs for text in {str(size), f"{size:02}"})
-    return algebra.sequence((_E, Words(tuple(sorted(words)))))
+def _digit(low: int, high: int) -> Expression:
+    return algebra.one_of(((_ZERO_DIGIT + low, _ZERO_DIGIT + high),))
+
+
+def _counts(low: int, high: int) -> Expression:
+    """Return the numbers between two of at most two digits, with or without a leading zero."""
+    options: list[Expression] = []
+    if low <= 9:
+        options.append(_digit(low, min(high, 9)))
+    full = range(-(-low // 10), (high + 1) // 10)  # the tens of which every number is meant
+    for tens in {low // 10, high // 10}.difference(full):
+        units = _digit(max(low - 10 * tens, 0), min(high - 10 * tens, 9))
+        options.append(Sequence((_digit(tens, tens), units)))
+    if full:
+        options.append(Sequence((_digit(full[0], full[-1]), _digit(0, 9))))
+    return algebra.choice(options)
+
+
+@lru_cache(maxsize=1024)
+def _exponent(low: int, high: int) -> Expression:
+    """Return the exponents between two, with the letter before them."""
+    options: list[Expression] = []
+    if high >= 0:
+        options.append(Sequence((_PLUS, _counts(max(low, 0), high))))
+    if low <= 0:
+        options.append(Sequence((_MINUS, _counts(max(-high, 0), -low))))
+    return Sequence((_E, algebra.choice(options)))
 
 
 def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
     """Return the integers between two bounds as one digit with an exponent."""
     alike: dict[tuple[int, int], list[int]] = {}
-    for exponent in range(MAX_EXPONENT + 1):
+    last_exponent = MAX_EXPONENT if high is None else min(MAX_EXPONENT, len(str(int(high))) - 1)
+    least, most = int(low), None if high is None else int(high)
+    for exponent in range(max(len(str(least)) - 1, 0), last_exponent + 1):
         unit = 10**exponent
-        first = max(1, int(-(-low // unit)))
-        last = 9 if high is None else min(9, int(high // unit))
+        first = max(1, -(-least // unit))
+        last = 9 if most is None else min(9, most // unit)
         if first <= last:
             alike.setdefault((first, last), []).append(exponent)
-    options: list[Expression] = []
-    for (first, last), exponents in alike.items():
-        words: set[str] = set()
-        for exponent in exponents:
-            words.update((str(exponent), f"{exponent:02}", f"+{exponent}", f"+{exponent:02}"))
-        digit = algebra.one_of(((48 + first, 48 + last),))
-        options.append(Sequence((digit, _ZEROS, _E, Words(tuple(sorted(words))))))
-    return Choice(tuple(options)) if options else NOTHING
+    # The exponents of the same digits follow one another.
+    return algebra.choice(
+        Sequence((_digit(*digits), _ZEROS, _E, _PLUS, _counts(exponents[0], exponents[-1])))
+        for digits, exponents in alike.items()
+    )
 
 
 def _singles(values: set[Fraction]) -> Expression:

@@ -7,9 +7,14 @@ import ipaddress
 import random
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.build import build
 from decoding.grammar.dfa import accepts
 from decoding.grammar.formats import format_expression
+
+CHECKER = Draft202012Validator.FORMAT_CHECKER
 
 CASES = [
     ("date-time", "2024-01-02T03:04:05.678Z", True),
@@ -24,7 +29,15 @@ CASES = [
     ("email", "a.b+c@example.org", True),
     ("email", "nope", False),
     ("hostname", "a-b.example.com", True),
+    ("hostname", "ec2-198-51-100-1.compute-1.amazonaws.com", True),
+    ("hostname", "kubernetes.default.svc.cluster.local", True),
+    ("hostname", "localhost", True),
     ("hostname", "-a", False),
+    ("hostname", "a" * 64, False),
+    ("hostname", "ab--c", False),
+    ("hostname", "a." * 130 + "a", False),
+    ("hostname", ".".join(["a" * 62] * 4), True),
+    ("idn-hostname", "example.com", True),
     ("ipv4", "255.0.10.1", True),
     ("ipv4", "256.0.0.1", False),
     ("ipv6", "2001:db8::1", True),
@@ -33,11 +46,19 @@ CASES = [
     ("uri", "https://user@example.com:8080/a/b?x=y#z", True),
     ("uri", "mailto:a@b.c", True),
     ("uri", "urn:isbn:123", True),
+    ("uri", "http://[::1]:8080/", True),
+    ("uri", "file:///etc/hosts", True),
+    ("uri", "https://example.com", True),
     ("uri", "/a", False),
     ("uri", "http://a b", False),
     ("uri-reference", "", True),
     ("uri-reference", "a/b?c#d", True),
     ("uri-reference", "a^b", False),
+    ("uri-reference", "//example.com/a", True),
+    ("uri-reference", "mailto:a@b.c", True),
+    ("uri-reference", "../a:b", True),
+    ("uri-reference", "#", True),
+    ("uri-reference", "1:b", False),
     ("iri", "https://exämple.org/ü", True),
     ("json-pointer", "/a/b~0", True),
     ("json-pointer", "/a~2", False),
@@ -84,3 +105,28 @@ def test_addresses_are_those_of_the_library() -> None:
         except ValueError:
             real = False
         assert accepts(expression, text) == real, text
+
+
+@pytest.mark.parametrize("name", sorted(CHECKER.checkers))
+def test_no_text_is_refused_by_jsonschema(name: str) -> None:
+    expression = format_expression(name)
+    if expression is None:
+        return
+    nfa = build(expression, Spelling.TEXT)
+    moves: dict[int, list[tuple[int, int, int]]] = {}
+    for source, low, high, target in nfa.edges.tolist():
+        moves.setdefault(source, []).append((low, high, target))
+    accepting = set(nfa.accepts.tolist())
+    rng = random.Random(name)
+    found = 0
+    for _ in range(150):
+        state, data = int(nfa.starts[0]), bytearray()
+        while (
+            len(data) < 300 and state in moves and not (state in accepting and rng.random() < 0.1)
+        ):
+            low, high, state = rng.choice(moves[state])
+            data.append(rng.randint(low, high))
+        if state in accepting:
+            found += 1
+            assert CHECKER.conforms(data.decode(), name), data
+    assert found
