@@ -25,6 +25,10 @@ _SPECIAL = 0x100
 _ESCAPES = {c: chr(c + _SPECIAL) for c in (*range(0x20), 0x2F)} | {0x22: '\\"', 0x5C: "\\\\"}
 
 
+_MANY = 64
+"""So many moves over the same set are written as arrays."""
+
+
 class _Bytes:
     """The bytes of a spelling."""
 
@@ -64,30 +68,75 @@ def spell_out(nfa: Nfa, classes: list[Ranges], encoder: _Bytes) -> Nfa:
     alike: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
     for move, runs in between.items():
         alike.setdefault(tuple(runs), []).append(move)
-    states = nfa.states
-    blocks: list[NDArray[np.int32]] = []
-    loose = [nfa.loose]
+    writer = _Writer(nfa, encoder)
     for symbol_runs, moves in alike.items():
         symbols = [s for low, high in symbol_runs for s in range(low, high + 1)]
-        ranges = codepoints.union(*(classes[s] for s in symbols))
-        nodes = encoder.characters(ranges)
-        block, kinds = _copies(nodes, np.array(moves, np.int32), states)
-        if ranges == EVERY:
-            safe = np.array([nfa.loose[source] != Loose.NONE for source, _ in moves])
-            orders = np.array(encoder.loose[1:], np.int8)[:, None]
-            kinds = np.where(safe, orders, np.int8(Loose.NONE)).ravel()
-        states += len(kinds)
-        blocks.append(block)
-        loose.append(kinds)
-    edges = np.concatenate(blocks) if blocks else np.zeros((0, 4), np.int32)
+        writer.write(codepoints.union(*(classes[s] for s in symbols)), moves)
+    edges = np.concatenate((np.array(writer.rows, np.int32).reshape(-1, 4), *writer.blocks))
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
-    return Nfa(states, nfa.starts, edges, nfa.accepts, np.concatenate(loose))
+    loose = np.full(writer.states, Loose.NONE, np.int8)
+    for first, kinds in writer.loose:
+        loose[first : first + len(kinds)] = kinds
+    for state, kind in writer.marks:
+        loose[state] = kind
+    return Nfa(writer.states, nfa.starts, edges, nfa.accepts, loose)
 
 
-def _copies(
-    nodes: Spelled, moves: NDArray[np.int32], states: int
-) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """Return the edges that spell one set of characters for each of some moves."""
+class _Writer:
+    """The bytes of characters between the states of an automaton."""
+
+    def __init__(self, nfa: Nfa, encoder: _Bytes) -> None:
+        self.encoder = encoder
+        self.states = nfa.states
+        self.safe: list[bool] = (nfa.loose != Loose.NONE).tolist()
+        self.loose = [(0, nfa.loose)]
+        self.marks: list[tuple[int, int]] = []
+        self.rows: list[int] = []
+        self.blocks: list[NDArray[np.int32]] = []
+        # What is left to read of a character before a state is the same whatever precedes it.
+        self.known: dict[tuple[object, int], int] = {}
+
+    def write(self, ranges: Ranges, moves: list[tuple[int, int]]) -> None:
+        """Add moves, each over one character of a set."""
+        nodes = self.encoder.characters(ranges)
+        if len(moves) >= _MANY:
+            block, inner = _copies(nodes, np.array(moves, np.int32), self.states)
+            kinds = np.full(inner, Loose.NONE, np.int8)
+            if ranges == EVERY:
+                safe = np.array([self.safe[source] for source, _ in moves])
+                orders = np.array(self.encoder.loose[1:], np.int8)[:, None]
+                kinds = np.where(safe, orders, np.int8(Loose.NONE)).ravel()
+            self.loose.append((self.states, kinds))
+            self.states += inner
+            self.blocks.append(block)
+            return
+        for source, target in moves:
+            self.one(ranges, nodes, source, target)
+
+    def one(self, ranges: Ranges, nodes: Spelled, source: int, target: int) -> None:
+        """Add one move."""
+        places = [source] * len(nodes)
+        keys: list[object] = [None] * len(nodes)
+        for node in range(len(nodes) - 1, -1, -1):  # a node moves to later ones only
+            moves = nodes[node]
+            if node:
+                keys[node] = key = tuple(
+                    (low, high, None if to == EXIT else keys[to]) for low, high, to in moves
+                )
+                place = self.known.get((key, target))
+                if place is not None:
+                    places[node] = place
+                    continue
+                places[node] = self.known[key, target] = self.states
+                self.states += 1
+            for low, high, to in moves:
+                self.rows += (places[node], low, high, target if to == EXIT else places[to])
+        if ranges == EVERY and self.safe[source]:
+            self.marks += zip(places[1:], self.encoder.loose[1:], strict=True)
+
+
+def _copies(nodes: Spelled, moves: NDArray[np.int32], states: int) -> tuple[NDArray[np.int32], int]:
+    """Return the edges that spell one set of characters for each of some moves, and new states."""
     count, inner = len(moves), len(nodes) - 1
     places = np.empty((inner + 1, count), np.int32)
     places[0] = moves[:, 0]
@@ -99,7 +148,7 @@ def _copies(
     for index, (node, low, high, target) in enumerate(rows):
         block[index, :, 0], block[index, :, 1], block[index, :, 2] = places[node], low, high
         block[index, :, 3] = moves[:, 1] if target == EXIT else places[target]
-    return block.reshape(-1, 4), np.full(inner * count, Loose.NONE, np.int8)
+    return block.reshape(-1, 4), inner * count
 
 
 _ENCODERS = {spelling: _Bytes(spelling) for spelling in Spelling}

@@ -482,7 +482,8 @@ def _tiled(edges: Rows, shifts: Rows) -> Rows:
     return found.reshape(-1, 4)
 
 
-def _reached(states: int, start: Rows, sources: Rows, targets: Rows) -> NDArray[np.bool_]:
+def reached(states: int, start: Rows, sources: Rows, targets: Rows) -> NDArray[np.bool_]:
+    """Return which states are reached from some along the edges from sources to targets."""
     order = np.argsort(sources, kind="stable")
     sorted_targets = targets[order].tolist()
     bounds = np.searchsorted(sources[order], np.arange(states + 1)).tolist()
@@ -504,8 +505,8 @@ def trimmed(nfa: Nfa) -> Nfa:
     if not nfa.states:
         return EMPTY
     sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
-    kept = _reached(nfa.states, nfa.starts, sources, targets)
-    kept = kept & _reached(nfa.states, nfa.accepts, targets, sources)
+    kept = reached(nfa.states, nfa.starts, sources, targets)
+    kept = kept & reached(nfa.states, nfa.accepts, targets, sources)
     if kept.all():
         return nfa
     if not kept.any():

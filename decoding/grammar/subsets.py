@@ -9,10 +9,11 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.automaton import Loose, Nfa
-from decoding.grammar.construction import EMPTY, build_over, trimmed
+from decoding.grammar.construction import EMPTY, build_over, reached, trimmed
 from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
@@ -190,18 +191,13 @@ def as_nfa(dfa: Dfa) -> Nfa:
     return nfa
 
 
-def _safe(nfa: Nfa, width: int) -> list[int]:
+def _safe(nfa: Nfa, width: int) -> NDArray[np.intp]:
     """Return the states from which every string can be read."""
     sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
     symbols = nfa.edges[:, 2] - nfa.edges[:, 1] + 1
-    safe = np.ones(nfa.states, np.bool_)
-    while True:
-        kept = safe[targets]
-        read = np.bincount(sources[kept], weights=symbols[kept], minlength=nfa.states)
-        following = safe & (read == width)
-        if (following == safe).all():
-            return np.flatnonzero(safe).tolist()
-        safe = following
+    read = np.bincount(sources, weights=symbols, minlength=nfa.states)
+    stuck = np.flatnonzero(read != width).astype(np.int32)
+    return np.flatnonzero(~reached(nfa.states, stuck, targets, sources))
 
 
 def logic(expression: Both | Not, encoder: Symbols) -> Nfa:
