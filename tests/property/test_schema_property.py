@@ -133,8 +133,11 @@ def verdict(validator: Any, value: Any) -> bool | None:
     """Whether a value is valid; `None` where that is what decides whether it is valid."""
     try:
         return bool(validator.is_valid(value))
-    except RecursionError:
-        return None
+    except BaseException as error:
+        # Out of stack, `jsonschema` raises RecursionError, or the panic of an extension module.
+        if isinstance(error, RecursionError) or "Panic" in type(error).__name__:
+            return None
+        raise
 
 
 def compare(schema: Any, validator: Any, candidates: list[Any]) -> None:

@@ -24,7 +24,7 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.objects import negated, same
+from decoding.grammar.schema.objects import constants, negated
 from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.schema.scalars import ARRAY, kinds_of, whole
 
@@ -79,7 +79,7 @@ class Arrays:
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
             return None
-        values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+        values = constants(schema)
         return [
             tuple(self._other_than(value, location)) for value in values if isinstance(value, list)
         ]
@@ -187,12 +187,8 @@ class Arrays:
             restrictions.append(Remark(pointer, "uniqueItems", sentence))
 
     def _constants(self, location: Location) -> Iterator[ArrayDraft]:
-        schema = location.schema
-        constant: Any = schema.get("const")
-        for value in schema.get("enum", [constant]):
+        for value in constants(location.schema):
             if not isinstance(value, list):
-                continue
-            if "const" in schema and not same(value, constant):
                 continue
             items = tuple(self.locations.constant(item, location) for item in value)
             yield ArrayDraft(items, NOTHING, len(value), len(value))

@@ -8,6 +8,8 @@ from typing import Any
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.schema.arrays import ALL_ARRAYS, NO_ARRAYS, Arrays
 from decoding.grammar.schema.drafts import (
+    NO_ITEMS,
+    NO_KEYS,
     ArrayDraft,
     Found,
     Group,
@@ -79,6 +81,10 @@ class ObjectKind(Objects):
         """Whether the draft speaks of any property."""
         return draft.seen != SeenKeys()
 
+    def unseen(self, draft: ObjectDraft) -> ObjectDraft:
+        """The draft, as if it spoke of no property."""
+        return replace(draft, seen=NO_KEYS)
+
     def conditions(self, draft: ObjectDraft) -> frozenset[object]:
         """All that the draft asks for."""
         bounds = (
@@ -135,6 +141,10 @@ class ArrayKind(Arrays):
     def has_seen(self, draft: ArrayDraft) -> bool:
         """Whether the draft speaks of any item."""
         return draft.seen != SeenItems()
+
+    def unseen(self, draft: ArrayDraft) -> ArrayDraft:
+        """The draft, as if it spoke of no item."""
+        return replace(draft, seen=NO_ITEMS)
 
     def conditions(self, draft: ArrayDraft) -> frozenset[object]:
         """All that the draft asks for."""

@@ -62,6 +62,9 @@ class Kind(Protocol[Draft]):
     def has_seen(self, draft: Draft) -> bool:
         """Whether a draft speaks of any part."""
 
+    def unseen(self, draft: Draft) -> Draft:
+        """The draft, as if it spoke of no part."""
+
     def conditions(self, draft: Draft) -> frozenset[object]:
         """All that a draft asks for; drafts that ask for more have fewer members."""
 
@@ -166,7 +169,7 @@ class Logic(Generic[Draft]):
     def _kept(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
         keyword = f"unevaluated{'Items' if self.kind.name == 'arrays' else 'Properties'}"
         own = keyword in location.schema
-        seen = seen or own
+        asked, seen = seen, seen or own
         result = self.kind.plain(location, seen=seen)
         if not result.drafts:
             return result
@@ -177,9 +180,10 @@ class Logic(Generic[Draft]):
                 return result
         if own:
             closed = (self.kind.rest(location, draft) for draft in result.drafts)
-            result = Found(
-                tuple(draft for draft in closed if draft is not None), result.restrictions
-            )
+            drafts = tuple(draft for draft in closed if draft is not None)
+            if not asked:  # what is seen below a negation must not be seen outside of it
+                drafts = tuple(map(self.kind.unseen, drafts))
+            result = Found(drafts, result.restrictions)
         return result
 
     def _parts(self, location: Location, *, seen: bool) -> Iterator[Steps[Found[Draft]]]:

@@ -94,7 +94,7 @@ class Objects:
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
             return None
-        values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]
+        values = constants(schema)
         return [
             tuple(self._other_than(value, location))
             for value in values
@@ -191,13 +191,8 @@ class Objects:
             yield ObjectDraft(minimum=whole(schema, "maxProperties", pointer) + 1)
 
     def _constants(self, location: Location) -> Iterator[ObjectDraft]:
-        schema = location.schema
-        constant = schema.get("const")
-        values = schema.get("enum", [constant])
-        for value in values:
+        for value in constants(location.schema):
             if not isinstance(value, Mapping):
-                continue
-            if "const" in schema and not same(value, constant):
                 continue
             properties = {
                 name: self.locations.constant(inner, location) for name, inner in value.items()
@@ -236,6 +231,14 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     return one == other
+
+
+def constants(schema: Mapping[str, Any]) -> list[Any]:
+    """The values that `enum` and `const` leave."""
+    if "const" not in schema:
+        return list(schema["enum"])
+    constant = schema["const"]
+    return [value for value in schema.get("enum", [constant]) if same(value, constant)]
 
 
 def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
