@@ -13,6 +13,7 @@ from decoding.grammar.schema.dialects import Dialect, dialect_of, escape
 
 _BASE_KEYWORDS = ("$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor")
 _CONTAINERS = 1_000_000
+_LEAVES = frozenset((str, int, float, bool, type(None)))
 _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
 
 
@@ -167,12 +168,9 @@ def _has_inner_id(root: Mapping[str, Any]) -> bool:
     todo: list[Any] = list(root.values())
     while todo:
         value = todo.pop()
-        if isinstance(value, Mapping):
-            if isinstance(value.get("id"), str):
-                return True
-            todo.extend(value.values())
-        elif isinstance(value, list):
-            todo.extend(value)
+        if isinstance(value, dict | Mapping) and isinstance(value.get("id"), str):
+            return True
+        todo.extend(inner for inner in _values(value) if type(inner) not in _LEAVES)
     return False
 
 
@@ -190,12 +188,12 @@ def _check_nesting(root: object, most: int) -> None:
             value
             for container in level
             for value in _values(container)
-            if isinstance(value, Mapping | list)
+            if type(value) not in _LEAVES
         ]
 
 
 def _values(container: object) -> Iterable[Any]:
-    if isinstance(container, Mapping):
+    if isinstance(container, dict | Mapping):
         return container.values()
     return container if isinstance(container, list) else ()
 

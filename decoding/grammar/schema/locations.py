@@ -81,7 +81,7 @@ class Locations:
             return EVERYTHING
         if schema is False:
             return NOTHING
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, dict | Mapping):
             raise GrammarSyntaxError(pointer, f"a schema, not {type(schema).__name__}")
         key = (id(schema), scope)
         known = self._by_identity.get(key)

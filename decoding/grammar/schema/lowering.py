@@ -113,6 +113,9 @@ class Lowering:
 
     def _first_witnessed(self, draft: ObjectDraft) -> list[ObjectDraft]:
         witness, rest = draft.witnesses[0], draft.witnesses[1:]
+        for name in draft.required:
+            if self._fits(witness, name) and witness.value <= value_at(draft, name):
+                return [replace(draft, witnesses=rest)]  # a key that is there in any case
         known = sorted(
             {name for group in draft.groups for name in group.properties}
             | draft.required
