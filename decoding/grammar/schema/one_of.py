@@ -49,9 +49,7 @@ def exactly_one(
     return union
 
 
-def _exclude_each_other(
-    logic: Logic[Draft], one: Found[Draft], other: Found[Draft]
-) -> Steps[bool]:
+def _exclude_each_other(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
     """Whether surely no value is one of both schemas."""
     if one.restrictions:
         return False
