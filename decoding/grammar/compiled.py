@@ -12,6 +12,7 @@ from decoding.grammar.build import build
 from decoding.grammar.expressions import Words
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
+from decoding.grammar.maskable import check_maskable
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.schema import Remark, SchemaLimits, compile_graph
@@ -56,6 +57,7 @@ def compile_json_schema(
     """
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
+    check_maskable(graph)
     automaton = Automaton.of_graph(machine, graph, whitespace)
     return Grammar(automaton, tuple(graph.restrictions), tuple(graph.dropped))
 
