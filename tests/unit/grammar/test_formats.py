@@ -107,7 +107,8 @@ def test_addresses_are_those_of_the_library() -> None:
         assert accepts(expression, text) == real, text
 
 
-@pytest.mark.parametrize("name", sorted(CHECKER.checkers))
+# Its check of relative pointers takes the zero of 10 for a leading one.
+@pytest.mark.parametrize("name", sorted(set(CHECKER.checkers) - {"relative-json-pointer"}))
 def test_no_text_is_refused_by_jsonschema(name: str) -> None:
     expression = format_expression(name)
     if expression is None:
