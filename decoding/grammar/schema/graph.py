@@ -24,6 +24,7 @@ from decoding.grammar.schema.locations import (
     Conjunction,
     Literal,
     Locations,
+    complement,
     is_contradiction,
 )
 from decoding.grammar.schema.logic import MOST, Logic
@@ -43,6 +44,8 @@ from decoding.grammar.schema.scalars import (
 from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 from decoding.grammar.shapes import ArrayShape, Node, ObjectShape
+
+_DEPTH = 2  # how deep it is looked for an item that `contains` does not count
 
 
 class _Raw:
@@ -303,10 +306,14 @@ class SchemaGraph:
         return False
 
     def _array(self, shape: ArrayShape) -> ArrayShape | None:
-        return settle_array(shape, self.is_empty, self._meet, self._size)
+        return settle_array(shape, self.is_empty, self._meet, self._within, self._size)
 
     def _meet(self, one: int, other: int) -> int:
         return self._numbers[self._conjunctions[one] | self._conjunctions[other]]
+
+    def _within(self, one: int, other: int) -> bool:
+        conjunction = self._conjunctions[one] | complement(self._conjunctions[other])
+        return bool(self._solver.solve(("empty", conjunction, _DEPTH)))
 
     def _size(self, number: int, enough: int) -> int:
         raw = self._raw[number]

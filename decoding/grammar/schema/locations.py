@@ -31,6 +31,15 @@ def is_contradiction(conjunction: Conjunction) -> bool:
     return NEVER in conjunction or any(literal ^ 1 in conjunction for literal in conjunction)
 
 
+def complement(conjunction: Conjunction) -> Conjunction:
+    """The values outside of a conjunction of one literal; of several, `EVERYTHING` at most."""
+    if len(conjunction) > 1:
+        return EVERYTHING
+    if not conjunction:
+        return NOTHING
+    return EVERYTHING if conjunction == NOTHING else frozenset(one ^ 1 for one in conjunction)
+
+
 class Location:
     """One schema of a document, reduced to the keywords that constrain.
 

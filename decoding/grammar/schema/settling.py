@@ -12,10 +12,15 @@ from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
 IsEmpty = Callable[[int], bool]
 Meet = Callable[[int, int], int]  # the node of what is in both nodes
+Within = Callable[
+    [int, int], bool
+]  # whether the first node surely has no member outside the second
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
 
-def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -> ArrayShape | None:
+def settle_array(
+    shape: ArrayShape, is_empty: IsEmpty, meet: Meet, within: Within, size: Size
+) -> ArrayShape | None:
     """The same arrays; `None` where there are none."""
     prefix, rest, maximum = shape.prefix, shape.rest, shape.maximum
     for index, node in enumerate(prefix):
@@ -30,17 +35,31 @@ def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -
         maximum = _distinct(maximum, size(rest, max(shape.minimum, 64)), max(shape.minimum, 64))
     if maximum is not None and maximum < shape.minimum:
         return None
+    needed = prefix[: shape.minimum]
+    if shape.unique and any(needed.count(node) > size(node, len(needed)) for node in needed):
+        return None
     if maximum is not None and maximum <= len(prefix):
         prefix, rest = prefix[:maximum], None
     contains = []
     for counted in shape.contains:
         places = _places((prefix, rest, maximum), counted, is_empty, meet)
-        if places < counted.minimum:
+        if places < counted.minimum or _forced(shape, counted, within):
             return None
         if counted.minimum or not is_empty(counted.node):
             contains.append(counted)
     unique = shape.unique and (maximum is None or maximum > 1)
     return ArrayShape(prefix, rest, shape.minimum, maximum, tuple(contains), unique)
+
+
+def _forced(shape: ArrayShape, counted: Contains, within: Within) -> bool:
+    """Whether more items than may be counted can be nothing else."""
+    if counted.maximum is None:
+        return False
+    forced = sum(within(node, counted.node) for node in shape.prefix[: shape.minimum])
+    beyond = shape.minimum - len(shape.prefix)
+    if beyond > 0 and shape.rest is not None and within(shape.rest, counted.node):
+        forced += beyond
+    return forced > counted.maximum
 
 
 def _places(
