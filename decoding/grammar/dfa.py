@@ -16,7 +16,16 @@ from decoding.grammar.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.subsets import Moves, Subsets, as_nfa, combined, logic, moves_of, symbolic
+from decoding.grammar.subsets import (
+    MAX_WORK,
+    Moves,
+    Subsets,
+    as_nfa,
+    combined,
+    logic,
+    moves_of,
+    symbolic,
+)
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 _FEW_WORDS = 64
@@ -86,18 +95,20 @@ def _no_common(left: Nfa, right: Nfa) -> bool:
     a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
     stack = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
     seen = set(stack)
+    steps = 0
     while stack:
         a, b = stack.pop()
         if a in a_final and b in b_final:
             return False
+        steps += len(a_moves[a]) * len(b_moves[b])
+        if steps > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
         for low, high, target in a_moves[a]:
             for other_low, other_high, other in b_moves[b]:
                 pair = target, other
                 if low <= other_high and other_low <= high and pair not in seen:
                     seen.add(pair)
                     stack.append(pair)
-        if len(seen) > 2_000_000:
-            raise GrammarLimitError("", "pairs of states", 2_000_000)
     return True
 
 
@@ -117,11 +128,15 @@ def is_subset(left: Expression, right: Expression) -> bool:
     moves, final = moves_of(inner), set(inner.accepts.tolist())
     stack = [(state, 0) for state in inner.starts.tolist()]
     seen = set(stack)
+    steps = 0
     while stack:
         state, subset = stack.pop()
         if not outer.sets[subset] or (state in final and not outer.accepting[subset]):
             return False  # every state of `inner` leads to some member
         row = outer.row(subset)
+        steps += len(moves[state]) + 1
+        if steps > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
         for low, high, target in moves[state]:
             for following in set(row[low : high + 1]):
                 if (target, following) not in seen:

@@ -18,7 +18,7 @@ from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 MAX_STATES = 50_000
-MAX_ELEMENTS = 2_000_000
+MAX_WORK = 5_000_000
 Moves: TypeAlias = list[list[tuple[int, int, int]]]
 
 
@@ -45,7 +45,7 @@ class Subsets:
         self.ids = {start: 0}
         self.rows: list[list[int] | None] = [None]
         self.accepting = [not self.final.isdisjoint(start)]
-        self.elements = len(start)
+        self.work = 0
 
     def row(self, state: int) -> list[int]:
         """Return the next state by symbol."""
@@ -64,6 +64,9 @@ class Subsets:
         for low, high, target in moves:
             for symbol in range(low, high + 1):
                 targets[symbol].append(target)
+        self.work += sum(map(len, targets))
+        if self.work > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
         known: dict[tuple[int, ...], int] = {}
         row = []
         for found in targets:
@@ -80,8 +83,7 @@ class Subsets:
             self.sets.append(members)
             self.rows.append(None)
             self.accepting.append(not self.final.isdisjoint(members))
-            self.elements += len(members)
-            if state >= MAX_STATES or self.elements > MAX_ELEMENTS:
+            if state >= MAX_STATES:
                 raise GrammarLimitError("", "states of an intersection", MAX_STATES)
         return state
 
