@@ -13,6 +13,7 @@ from decoding.grammar.tables import JsonTables
 from decoding.grammar.trie import EVERY_BYTE, Trie, chain
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
+from decoding.kernels.grammar.nodes import copy_twins
 
 REJECTED = -1
 """The state of a text that fits no longer."""
@@ -191,7 +192,7 @@ class Automaton:
 
     def _allow(self, state: int, trie: Trie, mask: NDArray[np.uint32]) -> None:
         self._walk(state, trie.nodes, mask)
-        self.machine.twins(trie, mask)
+        copy_twins(trie.twins, mask)
 
     def _number(self, place: NDArray[np.int64]) -> int:
         """The number of a place: its new frames are settled first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,8 @@ from decoding.grammar.tokens import TokenTable
 from decoding.grammar.trie import Trie
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import walk
+from decoding.kernels.grammar.nodes import copy_twins
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
-
-LONGEST_TOKEN = 128
-"""A bound on the length of a string is not told apart beyond this: no token can tell."""
 
 
 class Machine:
@@ -47,8 +44,8 @@ class Machine:
         self._loose: dict[Spelling, list[int]] = {}
         depth = 2 + max(tokens.bare.depth, tokens.quoted.depth)
         self.places = np.zeros(depth * PLACE_SIZE, np.int64)
-        self.stack = np.zeros(depth, np.int64)
-        self.pairs = np.zeros((depth, 2), np.int64)
+        self._stack = np.zeros(depth, np.int64)
+        self._pairs = np.zeros((depth, 2), np.int64)
 
     def room_for(self, length: int) -> NDArray[np.int64]:
         """The scratch of a walk this deep."""
@@ -94,7 +91,7 @@ class Machine:
         known = self._bases.get(state)
         if known is None:
             known = self._bases[state] = self.tokens.empty_mask()
-            self.sweep(state, known, (self.tokens.bare,))
+            self._sweep(state, known, self.tokens.bare)
         return known
 
     def text_mask(self, state: int) -> NDArray[np.uint32]:
@@ -105,35 +102,27 @@ class Machine:
         known = self._bases.get(state)
         if known is None:
             known = self._bases[state] = self.tokens.empty_mask()
-            self.sweep(state, known, (self.tokens.bare, self.tokens.quoted))
+            self._sweep(state, known, self.tokens.bare)
+            self._sweep(state, known, self.tokens.quoted)
         return known
 
-    def sweep(self, state: int, mask: NDArray[np.uint32], tries: Sequence[Trie]) -> None:
+    def _sweep(self, state: int, mask: NDArray[np.uint32], trie: Trie) -> None:
         """Allow what an automaton can read from a state."""
         arena = self.arena
-        for trie in tries:
-            said = at.NEEDS_ROOM
-            while said != at.GOES_ON:
-                said = walk.sweep(arena.fields, arena.table, trie.nodes, state, self.stack, mask)
-                if said != at.GOES_ON:
-                    arena.make_room()
-            self.twins(trie, mask)
-
-    def twins(self, trie: Trie, mask: NDArray[np.uint32]) -> None:
-        """Allow a token that spells the same as an allowed one."""
-        if len(trie.twins):
-            tokens, same = trie.twins.T
-            allowed = (mask[same >> 5] >> (same & 31).astype(np.uint32)) & np.uint32(1)
-            np.bitwise_or.at(mask, tokens >> 5, allowed << (tokens & 31).astype(np.uint32))
+        arena.retried(
+            lambda: walk.sweep(arena.fields, arena.table, trie.nodes, state, self._stack, mask)
+        )
+        copy_twins(trie.twins, mask)
 
     def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
         """The base mask of a FREE state when at most `remaining` more characters may begin."""
-        remaining = min(remaining, LONGEST_TOKEN)
+        # No token begins more characters than it has bytes.
+        remaining = min(remaining, self.tokens.bare.depth)
         known = self._bounded.get((state, remaining))
         if known is None:
             known = self._bounded[state, remaining] = self.tokens.empty_mask()
             walk.within(self._begun(state), remaining, known)
-            self.twins(self.tokens.bare, known)
+            copy_twins(self.tokens.bare.twins, known)
         return known
 
     def _begun(self, state: int) -> NDArray[np.int16]:
@@ -142,7 +131,7 @@ class Machine:
         if counts is None:
             counts = self._counts[state] = np.full(self.tokens.width, -1, np.int16)
             arena, nodes = self.arena, self.tokens.bare.nodes
-            walk.survey(arena.fields, arena.table, nodes, state, FREE_BETWEEN, self.pairs, counts)
+            walk.survey(arena.fields, arena.table, nodes, state, FREE_BETWEEN, self._pairs, counts)
         return counts
 
     def _loose_states(self, spelling: Spelling) -> list[int]:

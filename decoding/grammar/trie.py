@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-DEPTH_AT, TOKEN_AT, SIZE_AT = 8, 18, 38
-MAX_DEPTH = (1 << (TOKEN_AT - DEPTH_AT)) - 1
+from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN_AT
+
+MAX_DEPTH = DEPTH
 """The longest token that fits, in bytes; longer ones are never allowed."""
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
-from decoding.kernels.grammar.earley_walk import copy_twins, spread, survey, walk
+from decoding.kernels.grammar.earley_walk import spread, survey, walk
+from decoding.kernels.grammar.nodes import copy_twins
 
 MEGABYTE = 1 << 20
 _FIRST_ROOM = (256, 1_024, 256, 1_024)

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.hashing import PRIME, mixed
 from decoding.kernels.grammar.jit import entry, inner
 
-_PRIME = 2_147_483_647
-_FACTOR = 1_000_003
 _TRIED = 4
 """How many older groups a new one is compared with; each is among its callers."""
-
-
-@inner
-def mixed(value: int, more: int) -> int:
-    """A hash that knows one more number; both are below 2^31, and so is the result."""
-    return (value * _FACTOR + more) % _PRIME
 
 
 @inner
@@ -92,13 +85,13 @@ def intern_group(network: at.Network, arena: at.Arena, group: int) -> int:
     alike = _older_alike(network, arena, group, size, new)
     if alike >= 0:
         return alike
-    value = group % _PRIME
+    value = group % PRIME
     for place in range(size):
         value = mixed(value, arena.bounds[place + 1] - arena.bounds[place])
         for index in range(arena.bounds[place], arena.bounds[place + 1]):
             node = arena.gathered[index] & at.NODE_MASK
             value = mixed(value, arena.gathered[index] >> at.SHIFT)
-            value = mixed(value, node if node < new else _PRIME - 1 - (node - new))
+            value = mixed(value, node if node < new else PRIME - 1 - (node - new))
     slots = arena.node_table.size - 1
     slot = value & slots
     while arena.node_table[slot] != 0:

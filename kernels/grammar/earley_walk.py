@@ -13,20 +13,7 @@ from numpy.typing import NDArray
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_step import add_item, begin_step, closed, filled
 from decoding.kernels.grammar.jit import entry, inner
-
-# A node of the trie: its byte, its depth, a token + 1 or 0, and the nodes of its subtree with it.
-BYTE = (1 << 8) - 1
-DEPTH_AT, DEPTH = 8, (1 << 10) - 1
-TOKEN_AT, TOKEN = 18, (1 << 20) - 1
-SIZE_AT = 38
-
-
-@inner
-def allow(mask: NDArray[np.uint32], node: int) -> None:
-    """Set the bit of a node's token, if it has one."""
-    token = ((node >> TOKEN_AT) & TOKEN) - 1
-    if token >= 0:
-        mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
+from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
 
 
 @inner
@@ -170,12 +157,3 @@ def spread(
             if code < 0:
                 return code
     return 0
-
-
-@entry
-def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
-    """Allow tokens that spell the same as an allowed one; rows of (token, that one)."""
-    for index in range(len(twins)):
-        token, same = twins[index, 0], twins[index, 1]
-        if (mask[same >> 5] >> np.uint32(same & 31)) & np.uint32(1):
-            mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)

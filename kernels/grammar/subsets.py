@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
 
 BYTES = 256
@@ -74,8 +75,6 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
             previous = intern(arena, table, automaton, lists + start, count)
             previous_from = lists + start
             previous_length = count
-        elif count == 0:
-            previous = at.DEAD
         arena[state + b] = previous
         start = stop
     return at.GOES_ON
@@ -121,12 +120,11 @@ def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any) -> 
 
 @inner
 def first_slot(arena: Any, table: Any, automaton: Any, members: Any, length: Any) -> int:
-    """Where to look first for a set; the arithmetic stays far inside 64 bits."""
-    value = automaton & 0x3FFFFFFF
+    """Where to look first for a set."""
+    value = mixed(0, automaton)
     for k in range(length):
-        value = (value * 31 + arena[members + k]) & 0x3FFFFFFF
-    value = (value ^ (value >> 13)) * 0x2545 & 0x3FFFFFFF
-    return (value ^ (value >> 11)) & (len(table) - 1)
+        value = mixed(value, arena[members + k])
+    return value & (len(table) - 1)
 
 
 @inner
@@ -195,14 +193,6 @@ def rehash(arena: Any, old: Any, table: Any) -> None:
 
 
 @entry
-def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
-    """One step; NEEDS_ROOM when the arena is too full."""
-    if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
-        return at.NEEDS_ROOM
-    return arena[state + byte]
-
-
-@entry
 def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
     """Fill the rows of every state that can be reached, into `states`.
 
@@ -213,7 +203,7 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
     position = 0
     while position < count:
         state = states[position]
-        if arena[state + at.DEAD] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+        if arena[state] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
             return at.NEEDS_ROOM
         previous = at.DEAD
         for b in range(BYTES):

@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.jit import entry, inner, woven
+from decoding.kernels.grammar.hashing import mixed
+from decoding.kernels.grammar.jit import entry, inner
+from decoding.kernels.grammar.nodes import (
+    BYTE,
+    DEPTH,
+    DEPTH_AT,
+    SIZE_AT,
+    TOKEN,
+    TOKEN_AT,
+    allow,
+    allow_token,
+)
 from decoding.kernels.grammar.step import (
     AT,
     COUNT,
@@ -20,12 +31,6 @@ from decoding.kernels.grammar.step import (
     step,
 )
 from decoding.kernels.grammar.subsets import fill_row
-
-
-@woven
-def allow(words: Any, token: Any) -> None:
-    """Set the bit of a token."""
-    words[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
 
 
 @entry
@@ -42,8 +47,8 @@ def walk(
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
-        byte = node & 255
-        depth = (node >> 8) & 1023
+        byte = node & BYTE
+        depth = (node >> DEPTH_AT) & DEPTH
         above = (depth - 1) * PLACE_SIZE
         here = above + PLACE_SIZE
         mode = places[above + MODE]
@@ -58,27 +63,23 @@ def walk(
                 for field in range(PLACE_SIZE):
                     places[here + field] = places[above + field]
                 places[here + AT] = following
-                token = (node >> 18) & 0xFFFFF
-                if token != 0:
-                    allow(words, token - 1)
+                allow(words, node)
                 position += 1
                 continue
             if mode == at.TEXT or byte != QUOTE:
-                position += node >> 38
+                position += node >> SIZE_AT
                 continue
         elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL) and not is_structural(byte):
             # Nine in ten bytes of a vocabulary mean nothing between strings.
-            position += node >> 38
+            position += node >> SIZE_AT
             continue
         for field in range(PLACE_SIZE):
             places[here + field] = places[above + field]
         said = step(arena, frames, table, places, here, byte, white, request)
         if said == at.STOPS:
-            position += node >> 38
+            position += node >> SIZE_AT
         elif said == at.GOES_ON:
-            token = (node >> 18) & 0xFFFFF
-            if token != 0:
-                allow(words, token - 1)
+            allow(words, node)
             position += 1
         else:
             return said
@@ -96,19 +97,17 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
-        above = stack[((node >> 8) & 1023) - 1]
-        following = arena[above + (node & 255)]
+        above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
+        following = arena[above + (node & BYTE)]
         if following == at.UNKNOWN:
             if fill_row(arena, table, above) != at.GOES_ON:
                 return at.NEEDS_ROOM
-            following = arena[above + (node & 255)]
+            following = arena[above + (node & BYTE)]
         if following == at.DEAD:
-            position += node >> 38
+            position += node >> SIZE_AT
             continue
-        stack[(node >> 8) & 1023] = following
-        token = (node >> 18) & 0xFFFFF
-        if token != 0:
-            allow(words, token - 1)
+        stack[(node >> DEPTH_AT) & DEPTH] = following
+        allow(words, node)
         position += 1
     return at.GOES_ON
 
@@ -127,20 +126,20 @@ def survey(
     size = len(trie)
     while position < size:
         node = np.int64(trie[position])
-        depth = (node >> 8) & 1023
+        depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
-        following = arena[above + (node & 255)]
+        following = arena[above + (node & BYTE)]
         if following == at.UNKNOWN:
             if fill_row(arena, table, above) != at.GOES_ON:
                 return at.NEEDS_ROOM
-            following = arena[above + (node & 255)]
+            following = arena[above + (node & BYTE)]
         if following == at.DEAD:
-            position += node >> 38
+            position += node >> SIZE_AT
             continue
         stack[depth, 0] = following
         begins = 1 if arena[above + at.LOOSE] == between else 0
         stack[depth, 1] = stack[depth - 1, 1] + begins
-        token = (node >> 18) & 0xFFFFF
+        token = (node >> TOKEN_AT) & TOKEN
         if token != 0:
             counts[token - 1] = stack[depth, 1]
         position += 1
@@ -152,17 +151,16 @@ def within(counts: Any, most: Any, words: Any) -> None:
     """Set the bits of the tokens whose count is not negative and at most `most`."""
     for token in range(len(counts)):
         if 0 <= counts[token] <= most:
-            allow(words, token)
+            allow_token(words, token)
 
 
 @inner
 def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
-    """Where to look first for a frame; the arithmetic stays far inside 64 bits."""
-    value = 17
+    """Where to look first for a frame."""
+    value = 0
     for field in range(size):
-        value = (value * 31 + (frames[node + field] & 0x3FFFFFFF)) & 0x3FFFFFFF
-    value = (value ^ (value >> 13)) * 0x2545 & 0x3FFFFFFF
-    return (value ^ (value >> 11)) & (length - 1)
+        value = mixed(value, frames[node + field] & 0x3FFFFFFF)
+    return value & (length - 1)
 
 
 @entry

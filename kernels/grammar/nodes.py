@@ -1,0 +1,37 @@
+"""A node of a packed vocabulary trie, and the bit of a token in a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.kernels.grammar.jit import entry, woven
+
+# Its byte, its depth, a token + 1 or 0, and the nodes of its subtree with it.
+BYTE = (1 << 8) - 1
+DEPTH_AT, DEPTH = 8, (1 << 10) - 1
+TOKEN_AT, TOKEN = 18, (1 << 20) - 1
+SIZE_AT = 38
+
+
+@woven
+def allow(mask: NDArray[np.uint32], node: int) -> None:
+    """Set the bit of a node's token, if it has one."""
+    token = ((node >> TOKEN_AT) & TOKEN) - 1
+    if token >= 0:
+        allow_token(mask, token)
+
+
+@woven
+def allow_token(mask: NDArray[np.uint32], token: int) -> None:
+    """Set the bit of a token: bit i % 32 of word i // 32."""
+    mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
+
+
+@entry
+def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
+    """Allow tokens that spell the same as an allowed one; rows of (token, that one)."""
+    for index in range(len(twins)):
+        same = twins[index, 1]
+        if (mask[same >> 5] >> np.uint32(same & 31)) & np.uint32(1):
+            allow_token(mask, twins[index, 0])
