@@ -41,6 +41,8 @@ class Arena:
         if offset + size + (1 << 16) > len(self.fields):
             self._lengthen(size)
         self.fields[at.FREE] = offset + size
+        # Kernels leave what they no longer need behind the end.
+        self.fields[offset : offset + size] = 0
         return offset
 
     def write(self, values: Sequence[int] | NDArray[np.int32]) -> int:
@@ -79,67 +81,52 @@ class Arena:
 
     def automaton(
         self,
-        parts: Sequence[tuple[Nfa, int]],
+        parts: Sequence[tuple[Nfa, int | NDArray[np.int64]]],
         names: int = 0,
         reach: NDArray[np.int64] | None = None,
     ) -> int:
         """The state before the first byte of a union of automata; 0 if nothing is in any.
 
-        parts: each automaton with the number of the element that it accepts.
+        parts: each automaton with the number of the element that it accepts, or with one for each
+            of its accepting states.
         names: elements below this are names of keys; the others are bits of a label.
         reach: for every state of the union, in order, the words of keys it leads to.
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
             return at.DEAD
-        counts = np.concatenate([np.bincount(p.edges[:, 0], minlength=p.states) for p, _ in parts])
-        rows = np.zeros(states + 1, np.int64)
-        np.cumsum(counts, out=rows[1:])
-        elements = np.zeros(states, np.int64)
-        edges, starts, base = [], [], 0
-        for part, element in parts:
-            edges.append(part.edges[:, 1:] + np.array((0, 0, base)))
-            starts.append(part.starts + base)
-            elements[part.accepts + base] = element + 1
-            base += part.states
-        loose = np.concatenate([part.loose for part, _ in parts])
-        return self.begin(
-            rows, np.concatenate(edges).ravel(), elements, loose, np.concatenate(starts), names,
-            reach,
-        )  # fmt: skip
-
-    def begin(
-        self,
-        rows: NDArray[np.int64],
-        edges: NDArray[np.int64],
-        elements: NDArray[np.int64],
-        loose: NDArray[np.int8],
-        starts: NDArray[np.int64],
-        names: int,
-        reach: NDArray[np.int64] | None,
-    ) -> int:
-        """Write an automaton given as arrays; the state before its first byte."""
-        states = len(elements)
         words = 0 if reach is None else reach.shape[1]
-        head = self.take(at.AUTOMATON_SIZE + 3 * states + 1 + len(edges) + states * words)
+        edges = sum(len(part.edges) for part, _ in parts)
+        head = self.take(at.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
         fields = self.fields
-        place = head + at.AUTOMATON_SIZE
-        for field, values in (
-            (at.ROWS_AT, rows),
-            (at.EDGES_AT, edges),
-            (at.ELEMENT_AT, elements),
-            (at.LOOSE_AT, loose),
-            (at.REACH_AT, None if reach is None else reach.ravel()),
-        ):
-            fields[head + field] = place
-            if values is not None:
-                fields[place : place + len(values)] = values
-                place += len(values)
+        rows = head + at.AUTOMATON_SIZE
+        edges_at = rows + states + 1
+        elements = edges_at + 3 * edges
+        loose = elements + states
+        base, done = 0, 0
+        for part, element in parts:
+            counts = np.bincount(part.edges[:, 0], minlength=part.states)
+            first = rows + base + 1
+            fields[first : first + part.states] = done + np.cumsum(counts)
+            moves = part.edges[:, 1:] + np.array((0, 0, base))
+            fields[edges_at + 3 * done : edges_at + 3 * (done + len(moves))] = moves.ravel()
+            fields[elements + base + part.accepts] = element + 1
+            fields[loose + base : loose + base + part.states] = part.loose
+            base, done = base + part.states, done + len(moves)
+        if reach is not None:
+            fields[loose + states : loose + states * (1 + words)] = reach.ravel()
+        fields[head + at.ROWS_AT] = rows
+        fields[head + at.EDGES_AT] = edges_at
+        fields[head + at.ELEMENT_AT] = elements
+        fields[head + at.LOOSE_AT] = loose
+        fields[head + at.REACH_AT] = loose + states
         fields[head + at.WORDS] = words
         fields[head + at.NAMES] = names
-        start = self.retried(lambda: subsets.begin(self.fields, self.table, head, starts))
-        self.fields[head + at.START] = start
-        return start
+        bases = np.cumsum([0, *(part.states for part, _ in parts)])
+        starts = np.concatenate(
+            [part.starts + b for (part, _), b in zip(parts, bases, strict=False)]
+        )
+        return self.retried(lambda: subsets.begin(self.fields, self.table, head, starts))
 
     def free_string(self) -> int:
         r"""The state before the first character of any string, with every escape that JSON has.

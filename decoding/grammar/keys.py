@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import Nfa, Spelling
+from decoding.grammar.automaton import Loose, Nfa, Spelling
 from decoding.grammar.build import build
 from decoding.grammar.dfa import accepts
 from decoding.grammar.expressions import Expression
 from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph, ObjectShape
-from decoding.grammar.spelling import universe
+from decoding.grammar.spelling import EXIT, spelled, universe
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 
 MAX_NAMES = 512
 MAX_KEY_STATES = 4096
-
-_ESCAPES = {ord(c): e for c, e in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,84 +106,50 @@ def _plain_keys(machine: Machine, listed: tuple[str, ...], *, has_extra: bool) -
 def _write(machine: Machine, listed: tuple[str, ...], languages: Sequence[Nfa], words: int) -> int:
     """The automaton of some names and, as bits of its labels, some languages of other keys.
 
-    A state reaches the names that its path leads to, and in every language the class behind them.
+    A state reaches the names that its path leads to; where there is one language, that of all
+    strings, its states reach the class behind the names.
     """
-    targets: list[list[tuple[int, int]]] = [[]]
-    ends: list[tuple[int, int]] = []
-    bounds: list[int] = []
-    for index, name in enumerate(listed):
-        state = _path(targets, name)
-        ends.append((state, index + 1))
-        bounds.append(len(targets))
-    count = len(targets)
-    sizes = [count, *(nfa.states for nfa in languages)]
-    total = sum(sizes)
-    rows = np.zeros(total + 1, np.int64)
-    edges: list[int] = []
-    for state, row in enumerate(targets):
-        for byte, target in row:
-            edges += (byte, byte, target)
-        rows[state + 1] = len(edges) // 3
-    parts = [np.array(edges, np.int64)]
-    elements = np.zeros(total, np.int64)
-    for state, element in ends:
-        elements[state] = element
-    loose = np.full(total, -1, np.int8)
-    reach = np.zeros((total, words), np.int64)
-    first = 1
-    for index, last in enumerate(bounds):
-        bit = 1 << index % at.WORD
-        reach[first:last, index // at.WORD] = bit
-        reach[0, index // at.WORD] |= bit
-        first = last
-    base, done = count, len(edges) // 3
-    starts = [0] if listed else []
+    names, first = _paths(listed)
     behind = len(listed)
-    for number, nfa in enumerate(languages):
-        stop = base + nfa.states
-        rows[base + 1 : stop + 1] = done + np.cumsum(
-            np.bincount(nfa.edges[:, 0], minlength=nfa.states)
-        )
-        parts.append((nfa.edges[:, 1:] + np.array((0, 0, base))).ravel())
-        elements[nfa.accepts + base] = behind + number + 1
-        loose[base:stop] = nfa.loose
-        if number == 0:
-            loose[base:stop] = np.arange(nfa.states)
-        if len(languages) == 1:
-            reach[base:stop, behind // at.WORD] = 1 << behind % at.WORD
-        starts += [int(start) + base for start in nfa.starts]
-        base, done = stop, done + len(nfa.edges)
-    if not starts:
-        return at.DEAD
-    return machine.arena.begin(
-        rows, np.concatenate(parts), elements, loose, np.array(starts), behind, reach
-    )
+    parts: list[tuple[Nfa, int | NDArray[np.int64]]] = [(names, np.arange(behind))]
+    parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
+    reach = np.zeros((sum(nfa.states for nfa, _ in parts), words), np.int64)
+    for index, (start, stop) in enumerate(pairwise(first)):
+        reach[start:stop, index // at.WORD] = 1 << index % at.WORD
+        reach[0, index // at.WORD] |= 1 << index % at.WORD
+    if len(languages) == 1:
+        reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
+    return machine.arena.automaton(parts, behind, reach)
 
 
-def _path(targets: list[list[tuple[int, int]]], name: str) -> int:
-    """Add the states of a name in all its spellings; the last one."""
-    state = 0
-    for character in name:
-        code = ord(character)
-        spellings = [character.encode()] if code >= 0x20 and character not in '"\\' else []
-        if code in _ESCAPES:
-            spellings.append(b"\\" + _ESCAPES[code].encode())
-        if character == "/":
-            spellings.append(b"\\/")
-        if code < 0x20:
-            low = {f"{code & 15:x}", f"{code & 15:X}"}
-            spellings += [f"\\u00{code >> 4}{digit}".encode() for digit in sorted(low)]
-        end = len(targets)
-        targets.append([])
-        for spelling in spellings:
-            here = state
-            for byte in spelling[:-1]:
-                targets[here].append((byte, len(targets)))
-                here = len(targets)
-                targets.append([])
-            targets[here].append((spelling[-1], end))
-        state = end
-    return state
+def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
+    """The automaton of some names, a path each from state 0, and where each path begins and ends.
+
+    A name's last state is the one that accepts, so they are in the order of the names.
+    """
+    edges: list[tuple[int, int, int, int]] = []
+    ends: list[int] = []
+    first = [1]
+    states = 1
+    for name in listed:
+        here = 0
+        for character in name:
+            nodes = spelled(((ord(character),) * 2,), Spelling.JSON)
+            after = states + len(nodes) - 1
+            places = (here, *range(states, after))
+            edges += [
+                (places[node], low, high, after if target == EXIT else places[target])
+                for node, moves in enumerate(nodes)
+                for low, high, target in moves
+            ]
+            here, states = after, after + 1
+        ends.append(here)
+        first.append(states)
+    table = np.array(sorted(edges), np.int32).reshape(-1, 4)
+    count = states if listed else 0
+    starts = np.zeros(min(count, 1), np.int32)
+    loose = np.full(count, Loose.NONE, np.int8)
+    return Nfa(count, starts, table, np.array(ends, np.int32), loose), first
 
 
 def _with_languages(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
-from decoding.grammar.trie import Trie, build_trie
+from decoding.grammar.trie import MAX_DEPTH, Trie, build_trie
 from decoding.vocabulary import Vocabulary
 
 
@@ -45,7 +45,8 @@ def token_table(
 ) -> TokenTable:
     """The table of a vocabulary.
 
-    Special tokens spell nothing: no text makes them fit. Raises `ParameterError` for an end token
+    Special tokens spell nothing: no text makes them fit. Nor do tokens of more than
+    `trie.MAX_DEPTH` bytes. Raises `ParameterError` for an end token
     or a width outside the vocabulary.
     """
     ends = tuple(sorted(set(end_token_ids)))
@@ -55,7 +56,7 @@ def token_table(
         require("end_token_ids", token_id, 0 <= token_id < width, f"token ids below {width}")
     hidden = vocabulary.special_token_ids | set(ends)
     spelled = tuple(
-        b"" if token_id in hidden else bytes(text)
+        b"" if token_id in hidden or len(text) > MAX_DEPTH else bytes(text)
         for token_id, text in enumerate(vocabulary.token_bytes)
     )
     pairs = list(enumerate(spelled))

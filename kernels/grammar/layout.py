@@ -38,8 +38,7 @@ LOOSE_AT = 3
 WORDS = 4  # how many words of keys a state carries
 REACH_AT = 5  # for every state, its words
 NAMES = 6  # elements below this are names of their own, the rest are bits of a label
-START = 7
-AUTOMATON_SIZE = 8
+AUTOMATON_SIZE = 7
 
 # A kind of value: a tuple of nodes, every one with a vote.
 NULL = 0  # votes, two fields each

@@ -178,6 +178,13 @@ def test_special_tokens_and_what_is_beyond_the_vocabulary_never_fit(machine: Mac
     assert not matcher.advance(WIDTH + 5)
 
 
+def test_a_token_longer_than_a_trie_is_deep_never_fits() -> None:
+    vocabulary = Vocabulary([b"a", b"a" * 1023, b"a" * 1024])
+    matcher = compile_regex("a*", Machine(token_table(vocabulary, []))).matcher()
+    assert allowed(matcher) == [0, 1]
+    assert matcher.count_allowed([1, 0, 2]) == 2
+
+
 def test_a_character_is_not_ended_by_half(machine: Machine) -> None:
     matcher = compile_regex(".+", machine).matcher()
     for byte in "😀".encode()[:3]:
