@@ -14,7 +14,7 @@ from decoding.cache import cache_folder
 from decoding.errors import MissingDependencyError, require
 from decoding.kernels.backends import Backend, Kernel, open_kernel
 from decoding.kernels.compiled.loading import Loader
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Program
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
 from decoding.logits import is_tensor
 
@@ -67,6 +67,33 @@ def open_backend(batch: Batch, backend: Backend, rows: Any, threads: int | None)
         return open_kernel(batch, backend, threads or _threads_for(len(batch.seeds)))
     except ImportError as error:
         raise MissingDependencyError(_PACKAGES.get(backend, backend), backend) from error
+
+
+class OpenKernels:
+    """A batch on every backend that it was asked for, each with the program of its last step.
+
+    threads: for each; `None` chooses by the number of rows.
+    """
+
+    __slots__ = ("_batch", "_opened", "_threads")
+
+    def __init__(self, batch: Batch, threads: int | None) -> None:
+        self._batch, self._threads = batch, threads
+        self._opened: dict[Backend, tuple[Program, Kernel]] = {}
+
+    def at(self, backend: Backend, rows: Any, program: Program) -> Kernel:  # noqa: ANN401
+        """The batch on a backend, with a program; opened as `open_backend` does.
+
+        A program that is the same object as the last one costs nothing.
+        """
+        if backend not in self._opened:
+            kernel = open_backend(self._batch, backend, rows, self._threads)
+            self._opened[backend] = self._batch.program, kernel
+        last, kernel = self._opened[backend]
+        if last is not program:
+            kernel = kernel.reprogrammed(program)
+            self._opened[backend] = program, kernel
+        return kernel
 
 
 @cache

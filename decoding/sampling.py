@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.backends import fastest, open_backend
+from decoding.backends import OpenKernels, fastest
 from decoding.changing import Changing
 from decoding.errors import (
     DecodingError,
@@ -121,7 +121,7 @@ class BatchSampler:
     ) -> None:
         require("threads", threads, threads is None or threads >= 1, ">= 1, or None")
         self._samplers = tuple(samplers)
-        self._backend, self._threads = backend, threads
+        self._backend = backend
         self._last = [_last(sampler.pipeline) for sampler in samplers]
         self._stages = {
             row: Stages(sampler.pipeline.segments[:-1], row, backend)
@@ -134,14 +134,13 @@ class BatchSampler:
             if sampler.pipeline.processors and isinstance(sampler.pipeline.processors[0], NaNPolicy)
         }
         self._changing = Changing(self._last)
-        self._batch = Batch(
+        batch = Batch(
             self._changing.program,
             np.array([sampler.seed or 0 for sampler in samplers], np.uint64),
             np.array([sampler.seed is None for sampler in samplers], np.bool_),
             np.array([sampler.top_n for sampler in samplers], np.int64),
         )
-        self._kernels: dict[Backend, Kernel] = {}
-        self._programs = dict.fromkeys(Backend, self._changing.program)
+        self._kernels = OpenKernels(batch, threads)
         # By dtype: backends than which nothing faster can become ready.
         self._settled: dict[Any, Backend] = {}
         self._width = 0
@@ -244,14 +243,9 @@ class BatchSampler:
         backend = self._settled.get(rows.dtype)
         if backend is None:
             backend = self._backend or fastest(rows)
-            if backend not in self._kernels:
-                self._kernels[backend] = open_backend(self._batch, backend, rows, self._threads)
             if backend is self._backend or backend is not Backend.NUMPY:
                 self._settled[rows.dtype] = backend
-        if self._programs[backend] is not program:
-            self._programs[backend] = program
-            self._kernels[backend] = self._kernels[backend].reprogrammed(program)
-        return self._kernels[backend]
+        return self._kernels.at(backend, rows, program)
 
     def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
         """The rows whose pipeline begins with a policy for what is no logit, by that policy."""

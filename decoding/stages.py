@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.backends import fastest, open_backend
+from decoding.backends import OpenKernels, fastest
 from decoding.changing import Changing
 from decoding.errors import EmptySupportError, ProcessorError, ShapeError
 from decoding.history import History
-from decoding.kernels.backends import Backend, Kernel
+from decoding.kernels.backends import Backend
 from decoding.kernels.program import Batch
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
@@ -98,21 +98,15 @@ class _FusedStage:
         self._segment, self._row, self._backend = segment, row, backend
         self._changing = Changing([segment])
         nobody = np.zeros(1, np.int64)
-        self._batch = Batch(self._changing.program, nobody.astype(np.uint64), nobody == 0, nobody)
-        self._kernels: dict[Backend, Kernel] = {}
-        self._programs = dict.fromkeys(Backend, self._changing.program)
+        seeds = nobody.astype(np.uint64)
+        self._kernels = OpenKernels(Batch(self._changing.program, seeds, nobody == 0, nobody), 1)
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         owners = self._segment.processors
         width = logits.shape[1]
         backend = self._backend if self._backend in _HOST else fastest(logits)
-        if backend not in self._kernels:
-            self._kernels[backend] = open_backend(self._batch, backend, logits, 1)
-        program = self._changing.program_for(history, width)
-        if self._programs[backend] is not program:
-            self._programs[backend] = program
-            self._kernels[backend] = self._kernels[backend].reprogrammed(program)
-        edited, emptied = self._kernels[backend].edit(
+        kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width))
+        edited, emptied = kernel.edit(
             logits,
             self._changing.bitmasks(history, width),
             history.token_ids,
