@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from decoding.errors import GrammarError
 from decoding.grammar import Machine, Matcher, compile_json_schema, token_table
 from decoding.grammar.compiled import Grammar
+from decoding.grammar.schema import Schema
 from decoding.models.token_bytes import vocabulary_of
 
 
@@ -34,6 +35,20 @@ class Spelled(Protocol):
     eos: int
 
     def encode(self, text: str) -> list[int]: ...
+
+
+class Walker(Protocol):
+    """One compiled schema, and one text on its way through it."""
+
+    def reset(self) -> None: ...
+    def mask(self) -> NDArray[np.uint32]: ...
+    def advance(self, token_id: int) -> bool: ...
+
+
+class Compiler(Protocol):
+    """An engine."""
+
+    def compile(self, schema: Schema) -> Walker: ...
 
 
 class Vocabulary:
@@ -71,7 +86,7 @@ class Engine:
             first.mask()
             first.advance(token_id)
 
-    def compile(self, schema: bool | dict[str, Any]) -> Compiled:  # noqa: FBT001 -- a schema
+    def compile(self, schema: Schema) -> Compiled:
         return Compiled(compile_json_schema(schema, self.machine))
 
 
@@ -114,7 +129,7 @@ class LlguidanceEngine:
             wrapped, eos_token=tokens.eos, slices=llguidance.LLTokenizer.json_slices()
         )
 
-    def compile(self, schema: bool | dict[str, Any]) -> LlguidanceCompiled:  # noqa: FBT001 -- a schema
+    def compile(self, schema: Schema) -> LlguidanceCompiled:
         text = json.dumps({"grammars": [{"json_schema": schema}]})
         matcher = self.llguidance.LLMatcher(self.tokenizer, text)
         if matcher.is_error():
@@ -160,7 +175,7 @@ class Score:
     mask_us: list[float] = field(default_factory=list)
 
 
-def score(engine: Any, tokens: Vocabulary, files: list[Path]) -> Score:  # noqa: ANN401 -- any peer
+def score(engine: Compiler, tokens: Vocabulary, files: list[Path]) -> Score:
     """Every schema once, every one of its texts token by token."""
     result = Score()
     for path in files:

@@ -60,3 +60,56 @@ class Nfa:
     edges: NDArray[np.int32]
     accepts: NDArray[np.int32]
     loose: NDArray[np.int8]
+
+
+EMPTY = Nfa(
+    0,
+    np.zeros(0, np.int32),
+    np.zeros((0, 4), np.int32),
+    np.zeros(0, np.int32),
+    np.zeros(0, np.int8),
+)
+
+
+def reached(
+    states: int, start: NDArray[np.int32], sources: NDArray[np.int32], targets: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return which states are reached from some along the edges from sources to targets."""
+    order = np.argsort(sources, kind="stable")
+    sorted_targets = targets[order].tolist()
+    bounds = np.searchsorted(sources[order], np.arange(states + 1)).tolist()
+    seen = bytearray(states)
+    stack = start.tolist()
+    for state in stack:
+        seen[state] = 1
+    while stack:
+        state = stack.pop()
+        for target in sorted_targets[bounds[state] : bounds[state + 1]]:
+            if not seen[target]:
+                seen[target] = 1
+                stack.append(target)
+    return np.frombuffer(seen, np.bool_)
+
+
+def trimmed(nfa: Nfa) -> Nfa:
+    """Return an automaton without the states that lie on no accepting path."""
+    if not nfa.states:
+        return EMPTY
+    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
+    kept = reached(nfa.states, nfa.starts, sources, targets)
+    kept = kept & reached(nfa.states, nfa.accepts, targets, sources)
+    if kept.all():
+        return nfa
+    if not kept.any():
+        return EMPTY
+    ids = (np.cumsum(kept) - 1).astype(np.int32)
+    edges = nfa.edges[kept[sources] & kept[targets]].copy()
+    edges[:, 0] = ids[edges[:, 0]]
+    edges[:, 3] = ids[edges[:, 3]]
+    return Nfa(
+        int(kept.sum()),
+        ids[nfa.starts[kept[nfa.starts]]],
+        edges,
+        ids[nfa.accepts[kept[nfa.accepts]]],
+        nfa.loose[kept],
+    )

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.grammar import codepoints
-from decoding.grammar.automaton import Loose, Nfa, Spelling
+from decoding.grammar.automaton import EMPTY, Loose, Nfa, Spelling
 from decoding.grammar.codepoints import EVERY, Ranges
-from decoding.grammar.construction import EMPTY, Encoder, build_over
+from decoding.grammar.construction import Encoder, build_over
 from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.spelling import EXIT, Spelled, loose_nodes, spelled
 from decoding.grammar.subsets import symbolic
 from decoding.grammar.symbols import check_logic
-from decoding.grammar.tries import Trie, respelled, trie
+from decoding.grammar.word_tree import WordTree, respelled, word_tree
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_SPELLINGS = re.compile("[\0-\x1f/]")
@@ -39,14 +39,14 @@ class _Bytes:
     def characters(self, ranges: Ranges) -> Spelled:
         return spelled(ranges, self.spelling)
 
-    def trie(self, words: tuple[str, ...]) -> Trie:
+    def word_tree(self, words: tuple[str, ...]) -> WordTree:
         text = "\n".join(words)
         if not text.isascii() and _SURROGATE.search(text):
             words = tuple(word for word in words if not _SURROGATE.search(word))
         as_bytes = [word.encode().decode("latin-1") for word in words]
         if self.spelling is Spelling.TEXT:
-            return trie(as_bytes)
-        tree = trie([word.translate(_ESCAPES) for word in as_bytes])
+            return word_tree(as_bytes)
+        tree = word_tree([word.translate(_ESCAPES) for word in as_bytes])
         special = {ord(c) for word in words for c in _MANY_SPELLINGS.findall(word)}
         if not special:
             return tree

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from decoding.errors import GrammarUnsatisfiableError, require
 from decoding.grammar.automaton import Spelling
@@ -15,7 +15,7 @@ from decoding.grammar.machine import Machine
 from decoding.grammar.maskable import check_maskable
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
-from decoding.grammar.schema import Remark, SchemaLimits, compile_graph
+from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Grammar:
 
 
 def compile_json_schema(
-    schema: bool | Mapping[str, Any],  # noqa: FBT001 -- a schema
+    schema: Schema,
     machine: Machine,
     *,
     on_unsupported: Literal["raise", "ignore"] = "raise",

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import Loose, Nfa
+from decoding.grammar.automaton import EMPTY, Loose, Nfa, trimmed
 from decoding.grammar.codepoints import Ranges
+from decoding.grammar.copies import Tile, from_each, tiled
 from decoding.grammar.expressions import (
     ANY_CHARACTER,
     Both,
@@ -28,7 +29,7 @@ from decoding.grammar.expressions import (
     Words,
 )
 from decoding.grammar.spelling import EXIT, Spelled
-from decoding.grammar.tries import Trie
+from decoding.grammar.word_tree import WordTree
 
 Edge = tuple[int, int, int]
 Rows = NDArray[np.int32]
@@ -52,7 +53,7 @@ class Encoder(Protocol):
     def characters(self, ranges: Ranges) -> Spelled:
         """Return how one character is spelled."""
 
-    def trie(self, words: tuple[str, ...]) -> Trie:
+    def word_tree(self, words: tuple[str, ...]) -> WordTree:
         """Return how some words are spelled."""
 
     def logic(self, expression: Both | Not) -> Nfa:
@@ -208,21 +209,21 @@ class Builder:
             for character in reversed(words[0]):
                 following = self.characters(((ord(character),) * 2,), following)
             return following
-        trie = self.encoder.trie(words)
-        if following.dead or not (len(trie.edges) or trie.empty):
+        tree = self.encoder.word_tree(words)
+        if following.dead or not (len(tree.edges) or tree.empty):
             return self.dead()
-        options = [following] if trie.empty else []
-        if len(trie.edges):
-            after = self.state(following) if trie.leaf else -1
-            base = self.allocate(trie.nodes) - 1  # node 0 is the point, and -1 the state after it
-            rows = trie.edges.copy()
+        options = [following] if tree.empty else []
+        if len(tree.edges):
+            after = self.state(following) if tree.leaf else -1
+            base = self.allocate(tree.nodes) - 1  # node 0 is the point, and -1 the state after it
+            rows = tree.edges.copy()
             rows[:, 0] += base
             rows[:, 3] = np.where(rows[:, 3] < 0, after, rows[:, 3] + base)
-            first = rows[: trie.first, 1:]
+            first = rows[: tree.first, 1:]
             self.charge(len(rows))
-            self.blocks.append(rows[trie.first :])
-            if len(trie.ends):
-                self.attach(trie.ends + np.int32(base), following)
+            self.blocks.append(rows[tree.first :])
+            if len(tree.ends):
+                self.attach(tree.ends + np.int32(base), following)
             options.append(Point(tuple(tuple(row) for row in first.tolist())))
         return united(options)
 
@@ -232,7 +233,7 @@ class Builder:
             return self.dead()
         if not inner.states or not most:
             return following
-        tile = _Tile(inner)
+        tile = Tile(inner)
         if tile.nullable:
             least = 0
         base = self.allocate(tile.states * most)
@@ -240,9 +241,9 @@ class Builder:
         self.charge(most * (len(tile.inner) + len(tile.onward)))
         if self.count > MAX_STATES:
             raise GrammarLimitError("", "states of a string", MAX_STATES)
-        self.blocks.append(_tiled(tile.inner, shifts))
+        self.blocks.append(tiled(tile.inner, shifts))
         if most > 1:
-            self.blocks.append(_tiled(tile.onward, shifts[:-1]))
+            self.blocks.append(tiled(tile.onward, shifts[:-1]))
         exits = (tile.ends[None, :] + shifts[max(least - 1, 0) :, None]).ravel()
         self.attach(exits, following)
         self.blocks_loose(tile, shifts)
@@ -251,7 +252,7 @@ class Builder:
             first.loose = True
         return first if least else united([first, following])
 
-    def blocks_loose(self, tile: _Tile, shifts: Rows) -> None:
+    def blocks_loose(self, tile: Tile, shifts: Rows) -> None:
         """Mark the loose states of every copy of a body."""
         for state in np.flatnonzero(tile.loose != Loose.NONE).tolist():
             self.loose += [(int(shift) + state, int(tile.loose[state])) for shift in shifts]
@@ -409,7 +410,7 @@ class Builder:
             full = united([point, self.resolved(point.refs)]) if point.refs else point
             if full.edges:
                 self.charge(len(sources) * len(full.edges))
-                self.blocks.append(_from_each(sources, _rows(full.edges)))
+                self.blocks.append(from_each(sources, _rows(full.edges)))
             if full.accepting:
                 accepting.append(sources)
             if full.loose:
@@ -428,100 +429,6 @@ class Builder:
             loose,
         )
         return trimmed(nfa) if self.pruned else nfa
-
-
-EMPTY = Nfa(
-    0,
-    np.zeros(0, np.int32),
-    np.zeros((0, 4), np.int32),
-    np.zeros(0, np.int32),
-    np.zeros(0, np.int8),
-)
-
-
-class _Tile:
-    """An automaton to be copied: a point that enters it, and its states but for the start."""
-
-    def __init__(self, inner: Nfa) -> None:
-        edges = inner.edges
-        starting = np.zeros(inner.states, np.bool_)
-        starting[inner.starts] = True
-        entry = edges[starting[edges[:, 0]]]
-        # A start that nothing enters is the point only.
-        kept = ~starting
-        kept[edges[:, 3]] = True
-        ids = (np.cumsum(kept) - 1).astype(np.int32)
-        accepting = np.zeros(inner.states, np.bool_)
-        accepting[inner.accepts] = True
-        self.nullable = bool((accepting & starting).any())
-        self.states = int(kept.sum())
-        own = edges[kept[edges[:, 0]]].copy()
-        own[:, 0] = ids[own[:, 0]]
-        own[:, 3] = ids[own[:, 3]]
-        self.inner = own
-        self.entry = entry[:, 1:].copy()
-        self.entry[:, 2] = ids[self.entry[:, 2]]
-        self.ends = ids[accepting & kept]
-        onward = self.entry + np.array([0, 0, self.states], np.int32)
-        self.onward = _from_each(self.ends, onward)
-        self.loose = inner.loose[kept]
-        self.entry_loose = bool((inner.loose[inner.starts] == Loose.BETWEEN).any())
-
-
-def _from_each(sources: Rows, moves: Rows) -> Rows:
-    found = np.empty((len(sources), len(moves), 4), np.int32)
-    found[:, :, 0] = sources[:, None]
-    found[:, :, 1:] = moves
-    return found.reshape(-1, 4)
-
-
-def _tiled(edges: Rows, shifts: Rows) -> Rows:
-    found = np.repeat(edges[None], len(shifts), axis=0)
-    found[:, :, 0] += shifts[:, None]
-    found[:, :, 3] += shifts[:, None]
-    return found.reshape(-1, 4)
-
-
-def reached(states: int, start: Rows, sources: Rows, targets: Rows) -> NDArray[np.bool_]:
-    """Return which states are reached from some along the edges from sources to targets."""
-    order = np.argsort(sources, kind="stable")
-    sorted_targets = targets[order].tolist()
-    bounds = np.searchsorted(sources[order], np.arange(states + 1)).tolist()
-    seen = bytearray(states)
-    stack = start.tolist()
-    for state in stack:
-        seen[state] = 1
-    while stack:
-        state = stack.pop()
-        for target in sorted_targets[bounds[state] : bounds[state + 1]]:
-            if not seen[target]:
-                seen[target] = 1
-                stack.append(target)
-    return np.frombuffer(seen, np.bool_)
-
-
-def trimmed(nfa: Nfa) -> Nfa:
-    """Return an automaton without the states that lie on no accepting path."""
-    if not nfa.states:
-        return EMPTY
-    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
-    kept = reached(nfa.states, nfa.starts, sources, targets)
-    kept = kept & reached(nfa.states, nfa.accepts, targets, sources)
-    if kept.all():
-        return nfa
-    if not kept.any():
-        return EMPTY
-    ids = (np.cumsum(kept) - 1).astype(np.int32)
-    edges = nfa.edges[kept[sources] & kept[targets]].copy()
-    edges[:, 0] = ids[edges[:, 0]]
-    edges[:, 3] = ids[edges[:, 3]]
-    return Nfa(
-        int(kept.sum()),
-        ids[nfa.starts[kept[nfa.starts]]],
-        edges,
-        ids[nfa.accepts[kept[nfa.accepts]]],
-        nfa.loose[kept],
-    )
 
 
 def build_over(encoder: Encoder, expression: Expression) -> Nfa:

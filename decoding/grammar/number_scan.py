@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import Loose, Nfa
-from decoding.grammar.construction import trimmed
+from decoding.grammar.automaton import Loose, Nfa, trimmed
 
 MAX_STATES = 5_000
 _POINT = ord(".")

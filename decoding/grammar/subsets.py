@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import Loose, Nfa
-from decoding.grammar.construction import EMPTY, build_over, reached, trimmed
+from decoding.grammar.automaton import EMPTY, Loose, Nfa, reached, trimmed
+from decoding.grammar.construction import build_over
 from decoding.grammar.expressions import Both, Expression, Not
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 

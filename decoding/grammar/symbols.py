@@ -15,7 +15,7 @@ from decoding.grammar.automaton import Nfa
 from decoding.grammar.codepoints import EVERY, Ranges
 from decoding.grammar.expressions import Both, Characters, Expression, Not, Words
 from decoding.grammar.spelling import EXIT, Spelled
-from decoding.grammar.tries import Trie, trie
+from decoding.grammar.word_tree import WordTree, word_tree
 
 MAX_LOGIC = 64
 
@@ -83,14 +83,14 @@ class Symbols:
         runs = codepoints.union((s, s) for s in self.alphabet.symbols(ranges))
         return (tuple((low, high, EXIT) for low, high in runs),)
 
-    def trie(self, words: tuple[str, ...]) -> Trie:
+    def word_tree(self, words: tuple[str, ...]) -> WordTree:
         """Return the words as symbols."""
         symbol = self.alphabet.symbol
         table = {c: symbol(c) for c in {ord(c) for word in words for c in word}}
         spelled = [
             word.translate(table) for word in words if -1 not in map(table.get, map(ord, word))
         ]
-        return trie(spelled)
+        return word_tree(spelled)
 
     def logic(self, expression: Both | Not) -> Nfa:
         """Return the automaton of an intersection or a complement."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar.schema.dialects import Dialect, dialect_of, escape
+
+Schema: TypeAlias = "bool | Mapping[str, Any]"
+"""A JSON Schema, as parsed JSON."""
 
 _BASE_KEYWORDS = ("$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor")
 _CONTAINERS = 1_000_000
@@ -55,7 +58,7 @@ class Target:
 class Documents:
     """The schema's own document, and the metaschemas; nothing is ever fetched."""
 
-    def __init__(self, root: Mapping[str, Any] | bool, nesting: int) -> None:  # noqa: FBT001 -- a schema
+    def __init__(self, root: Schema, nesting: int) -> None:
         self.root = root
         self._own = ""
         self._widened: Scope | None = None

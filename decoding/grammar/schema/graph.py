@@ -15,7 +15,7 @@ from decoding.grammar import number_sets
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
-from decoding.grammar.schema.documents import Documents
+from decoding.grammar.schema.documents import Documents, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
@@ -367,7 +367,7 @@ def _kept_first(literal: Literal) -> tuple[int, int]:
 
 
 def compile_graph(
-    schema: bool | Mapping[str, Any],  # noqa: FBT001 -- a schema
+    schema: Schema,
     *,
     on_unsupported: OnUnsupported = "raise",
     format: Formats = "known",  # noqa: A002 -- the keyword's name

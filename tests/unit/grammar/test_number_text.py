@@ -7,6 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
+from nfa_oracle import runs
 
 from decoding.grammar.automaton import Nfa
 from decoding.grammar.construction import trimmed
@@ -43,14 +44,6 @@ TEXTS = [
     "0.3", "7", "7.0", "-12", "-13", "3", "-3", "6.0", "-", "1.", ".5", "1e", "+1", "100",
     "1.5e0", "0.0",
 ]  # fmt: skip
-
-
-def runs(nfa: Nfa, data: bytes) -> bool:
-    states = set(nfa.starts.tolist())
-    edges = nfa.edges.tolist()
-    for byte in data:
-        states = {t for s, low, high, t in edges if s in states and low <= byte <= high}
-    return bool(states & set(nfa.accepts.tolist()))
 
 
 def is_member(piece: NumberRange, value: Fraction) -> bool:

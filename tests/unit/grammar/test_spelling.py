@@ -7,11 +7,11 @@ import random
 
 import numpy as np
 import pytest
+from nfa_oracle import runs
 
-from decoding.grammar.automaton import Loose, Nfa, Spelling
+from decoding.grammar.automaton import Loose, Nfa, Spelling, trimmed
 from decoding.grammar.build import build
 from decoding.grammar.codepoints import EVERY, Ranges, complement, difference, partition, union
-from decoding.grammar.construction import trimmed
 from decoding.grammar.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -61,14 +61,6 @@ def reads(nodes: Spelled, data: bytes) -> bool:
         assert targets[0] > node
         node = targets[0]
     return False
-
-
-def runs(nfa: Nfa, data: bytes) -> bool:
-    states = set(nfa.starts.tolist())
-    edges = nfa.edges.tolist()
-    for byte in data:
-        states = {t for s, low, high, t in edges if s in states and low <= byte <= high}
-    return bool(states & set(nfa.accepts.tolist()))
 
 
 def sets() -> list[Ranges]:

@@ -12,7 +12,7 @@ from decoding.grammar.spelling import EXIT, Spelled
 
 
 @dataclass(frozen=True, slots=True)
-class Trie:
+class WordTree:
     """Words over an alphabet of small integers.
 
     nodes: the number of nodes besides node 0, which is the beginning: 1 to `nodes`.
@@ -32,7 +32,7 @@ class Trie:
     leaf: bool
 
 
-def trie(words: Iterable[str]) -> Trie:
+def word_tree(words: Iterable[str]) -> WordTree:
     """Return the tree of some words, whose symbols are the code points of their characters."""
     distinct = sorted(set(words))
     rows: list[int] = []
@@ -62,15 +62,15 @@ def trie(words: Iterable[str]) -> Trie:
     return arranged(nodes, np.array(rows, np.int32).reshape(-1, 4), ends, empty=empty)
 
 
-def arranged(nodes: int, edges: NDArray[np.int32], ends: list[int], *, empty: bool) -> Trie:
+def arranged(nodes: int, edges: NDArray[np.int32], ends: list[int], *, empty: bool) -> WordTree:
     """Return a tree with its edges in order."""
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
     first = int(np.searchsorted(edges[:, 0], 1))
     leaf = bool((edges[:, 3] < 0).any())
-    return Trie(nodes, edges, first, np.array(ends, np.int32), empty, leaf)
+    return WordTree(nodes, edges, first, np.array(ends, np.int32), empty, leaf)
 
 
-def respelled(tree: Trie, spellings: dict[int, Spelled]) -> Trie:
+def respelled(tree: WordTree, spellings: dict[int, Spelled]) -> WordTree:
     """Return a tree with some symbols replaced by what spells them."""
     edges, nodes = tree.edges, tree.nodes
     blocks = [edges[~np.isin(edges[:, 1], list(spellings))]]
