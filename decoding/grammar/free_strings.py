@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.spelling import universe
+
 Edges: TypeAlias = tuple[tuple[int, int, int], ...]
 """(lowest byte, highest byte, target)."""
 
 (
     ESCAPE, FIRST, AFTER_D, THREE, TWO, ONE, HIGH_TWO, HIGH_ONE, LOW, LOW_U, LOW_D, LOW_C,
 ) = range(8, 20)  # fmt: skip
-
-UTF8: tuple[Edges, ...] = (
-    (
-        (0x00, 0x7F, 0), (0xC2, 0xDF, 1), (0xE0, 0xE0, 4), (0xE1, 0xEC, 2), (0xED, 0xED, 5),
-        (0xEE, 0xEF, 2), (0xF0, 0xF0, 6), (0xF1, 0xF3, 3), (0xF4, 0xF4, 7),
-    ),
-    ((0x80, 0xBF, 0),),
-    ((0x80, 0xBF, 1),),
-    ((0x80, 0xBF, 2),),
-    ((0xA0, 0xBF, 1),),
-    ((0x80, 0x9F, 1),),
-    ((0x90, 0xBF, 2),),
-    ((0x80, 0x8F, 2),),
-)  # fmt: skip
-"""UTF-8, without overlong forms, surrogates and what lies beyond U+10FFFF."""
 
 
 def _letters(first: str, last: str, target: int) -> Edges:
@@ -42,9 +30,17 @@ def _digits(target: int) -> Edges:
     return ((0x30, 0x39, target), *_letters("A", "F", target))
 
 
+def _bare() -> tuple[Edges, ...]:
+    """What is no escape: the states 0 to 7 of the automaton of all strings."""
+    rows = universe(Spelling.JSON).edges.tolist()
+    return tuple(
+        tuple((low, high, target) for source, low, high, target in rows if source == state)
+        for state in range(ESCAPE)
+    )
+
+
 FREE: tuple[Edges, ...] = (
-    ((0x20, 0x21, 0), (0x23, 0x5B, 0), (0x5C, 0x5C, ESCAPE), (0x5D, 0x7F, 0), *UTF8[0][1:]),
-    *UTF8[1:],
+    *_bare(),
     (*((ord(letter), ord(letter), 0) for letter in '"\\/bfnrt'), (ord("u"), ord("u"), FIRST)),
     (
         (0x30, 0x39, THREE), *_letters("A", "C", THREE), *_letters("D", "D", AFTER_D),
