@@ -170,7 +170,7 @@ def _after(part: Expression, rest: Rest) -> Rest:
     return Rest(*(algebra.choice((*moved, here)) for here in rest))
 
 
-def _boundary(negative: bool, rest: Rest) -> Rest:  # noqa: FBT001 -- the only field of the assertion
+def _boundary(node: Boundary, rest: Rest) -> Rest:
     def word_next(following: Expression) -> Expression:
         return algebra.beginning_in(following, codepoints.WORD)
 
@@ -178,7 +178,7 @@ def _boundary(negative: bool, rest: Rest) -> Rest:  # noqa: FBT001 -- the only f
         found = algebra.beginning_in(following, _NOT_WORD)
         return algebra.choice((EMPTY_STRING, found)) if algebra.nullable(following) else found
 
-    outside, inside = (other_next, word_next) if negative else (word_next, other_next)
+    outside, inside = (other_next, word_next) if node.negative else (word_next, other_next)
     return Rest(outside(rest.start), inside(rest.after_word), outside(rest.after_other))
 
 
@@ -222,8 +222,8 @@ def _resolve(node: Node, rest: Rest) -> Rest:
             return Rest(rest.start, NOTHING, NOTHING)
         case End():
             return _map(rest, lambda r: EMPTY_STRING if algebra.nullable(r) else NOTHING)
-        case Boundary(negative):
-            return _boundary(negative, rest)
+        case Boundary():
+            return _boundary(node, rest)
         case Look():
             if not node.ahead:
                 raise _unsupported(node, "what precedes it is not known")

@@ -72,3 +72,10 @@ ANY_CHARACTER = Characters(((0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
 ANY_STRING = Repeat(ANY_CHARACTER, 0, None)
 EMPTY_STRING = Sequence(())
 NOTHING = Choice(())
+
+
+def length_bounds(expression: Expression) -> tuple[int, int | None] | None:
+    """The fewest and the most characters, where an expression says nothing else."""
+    if isinstance(expression, Repeat) and expression.body == ANY_CHARACTER:
+        return expression.minimum, expression.maximum
+    return None

@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import TypeAlias
 
-from decoding.grammar.numbers import ANY_NUMBER, NumberRange
+from decoding.grammar.numbers import ANY_NUMBER, NumberRange, is_member
 
 NumberSet: TypeAlias = tuple[NumberRange, ...]
 
@@ -30,7 +30,7 @@ def exactly(value: Fraction) -> NumberRange:
 
 def contains(numbers: NumberSet, value: Fraction) -> bool:
     """Whether the number is in the set."""
-    return any(_holds(part, value) for part in numbers)
+    return any(is_member(part, value) for part in numbers)
 
 
 def union(*sets: NumberSet) -> NumberSet:
@@ -45,20 +45,21 @@ def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
         return right
     if right == ALL_NUMBERS:
         return left
-    if all(_is_point(part) for part in left):
-        return tuple(part for part in left if contains(right, _point(part)))
-    if all(_is_point(part) for part in right):
-        return tuple(part for part in right if contains(left, _point(part)))
+    for some, other in ((left, right), (right, left)):
+        points = [point for part in some if (point := _point(part)) is not None]
+        if len(points) == len(some):
+            pairs = zip(some, points, strict=True)
+            return tuple(part for part, point in pairs if contains(other, point))
     met = (_meet(one, other) for one in left for other in right)
     return union(tuple(part for part in met if part is not None))
 
 
 def complement(numbers: NumberSet) -> NumberSet:
     """The numbers that are not in the set."""
-    points = frozenset(_point(part) for part in numbers if _is_point(part))
+    points = frozenset(point for part in numbers if (point := _point(part)) is not None)
     outside: NumberSet = (replace(ANY_NUMBER, excluded=points),)
     for part in numbers:
-        if not _is_point(part):
+        if _point(part) is None:
             outside = intersection(outside, tuple(_left_out(part)))
     return outside
 
@@ -67,38 +68,23 @@ def count(numbers: NumberSet, enough: int) -> int:
     """How many numbers the set has; `enough` where there are that many or more."""
     found: set[Fraction] = set()
     for part in numbers:
-        if _is_point(part):
-            found.add(_point(part))
+        point = _point(part)
+        if point is not None:
+            found.add(point)
         elif part.step is None or part.low is None or part.high is None:
             return enough
         else:
-            for value in _multiples(part):
-                if _holds(part, value):
+            for value in _multiples(part.step, part.low, part.high):
+                if is_member(part, value):
                     found.add(value)
                 if len(found) >= enough:
                     return enough
     return min(len(found), enough)
 
 
-def _is_point(part: NumberRange) -> bool:
-    return part.low is not None and part.low == part.high
-
-
-def _point(part: NumberRange) -> Fraction:
-    assert part.low is not None  # noqa: S101 -- for the type checker
-    return part.low
-
-
-def _holds(part: NumberRange, value: Fraction) -> bool:
-    if part.low is not None and (value < part.low or (part.low_open and value == part.low)):
-        return False
-    if part.high is not None and (value > part.high or (part.high_open and value == part.high)):
-        return False
-    if part.step is not None and (value / part.step).denominator != 1:
-        return False
-    if value in part.excluded:
-        return False
-    return all((value / step).denominator != 1 for step in part.not_steps)
+def _point(part: NumberRange) -> Fraction | None:
+    """The only number of a range that has no other."""
+    return part.low if part.low == part.high else None
 
 
 def _meet(one: NumberRange, other: NumberRange) -> NumberRange | None:
@@ -154,7 +140,7 @@ def _normal(part: NumberRange) -> NumberRange | None:
         if low > high or (low == high and (low_open or high_open)):
             return None
         if low == high:
-            return exactly(low) if _holds(part, low) else None
+            return exactly(low) if is_member(part, low) else None
     not_steps = part.not_steps
     if not_steps:
         if step is not None:
@@ -172,20 +158,17 @@ def _normal(part: NumberRange) -> NumberRange | None:
     kept = NumberRange(low, high, low_open, high_open, step, not_steps)
     if part.excluded:
         kept = replace(
-            kept, excluded=frozenset(value for value in part.excluded if _holds(kept, value))
+            kept, excluded=frozenset(value for value in part.excluded if is_member(kept, value))
         )
     if step is None or low is None or high is None or not (kept.not_steps or kept.excluded):
         return kept  # what is left out is countable, or thins out the multiples for ever
-    return kept if any(_holds(kept, value) for value in _multiples(kept)) else None
+    return kept if any(is_member(kept, value) for value in _multiples(step, low, high)) else None
 
 
-def _multiples(part: NumberRange) -> Iterator[Fraction]:
-    assert part.step is not None  # noqa: S101 -- for the type checker
-    assert part.low is not None  # noqa: S101
-    assert part.high is not None  # noqa: S101
-    first, last = ceil(part.low / part.step), floor(part.high / part.step)
+def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fraction]:
+    first, last = ceil(low / step), floor(high / step)
     for factor in range(first, min(last, first + _SCANNED) + 1):
-        yield factor * part.step
+        yield factor * step
 
 
 def _left_out(part: NumberRange) -> Iterator[NumberRange]:

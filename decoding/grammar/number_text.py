@@ -12,7 +12,7 @@ from decoding.grammar.build import encoder
 from decoding.grammar.construction import Builder, Point, united
 from decoding.grammar.expressions import Expression, Sequence, Words
 from decoding.grammar.number_scan import Decimals, decimals, digits_of, scan
-from decoding.grammar.numbers import NumberRange
+from decoding.grammar.numbers import NumberRange, is_member, within
 from decoding.grammar.regex import parse_full
 
 DIGITS = 15
@@ -70,17 +70,6 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     return builder.finish(united(points))
 
 
-def contains(piece: NumberRange, value: Fraction) -> bool:
-    """Whether a number is in a range."""
-    if piece.low is not None and (value < piece.low or (value == piece.low and piece.low_open)):
-        return False
-    if piece.high is not None and (value > piece.high or (value == piece.high and piece.high_open)):
-        return False
-    if piece.step is not None and value % piece.step:
-        return False
-    return value not in piece.excluded and all(value % step for step in piece.not_steps)
-
-
 def _step(step: Fraction) -> Fraction:
     """Return the step whose decimal multiples are those of this one."""
     rest = step.denominator
@@ -97,7 +86,7 @@ def _pieces(ranges: tuple[NumberRange, ...]) -> list[NumberRange]:
         steps = tuple(_step(step) for step in whole.not_steps)
         step = None if whole.step is None else _step(whole.step)
         low, low_open = whole.low, whole.low_open
-        cuts = sorted(v for v in whole.excluded if contains_bounds(whole, v))
+        cuts = sorted(v for v in whole.excluded if within(whole, v))
         for cut in (*cuts, None):
             high = whole.high if cut is None else cut
             high_open = whole.high_open if cut is None else True
@@ -107,16 +96,11 @@ def _pieces(ranges: tuple[NumberRange, ...]) -> list[NumberRange]:
     return [piece for piece in map(_tidy, found) if piece is not None]
 
 
-def contains_bounds(piece: NumberRange, value: Fraction) -> bool:
-    """Whether a number lies between the bounds of a range."""
-    return contains(NumberRange(piece.low, piece.high, piece.low_open, piece.high_open), value)
-
-
 def _tidy(piece: NumberRange) -> NumberRange | None:
     """Return a range with bounds of few digits, or None if it is empty."""
     low, high, low_open, high_open = piece.low, piece.high, piece.low_open, piece.high_open
     if low is not None and low == high:
-        return piece if contains(piece, low) and decimals(low) is not None else None
+        return piece if is_member(piece, low) and decimals(low) is not None else None
     if piece.step is not None:
         if low is not None:
             low = _on_grid(low, piece.step, up=True, strict=low_open)

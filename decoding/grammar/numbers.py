@@ -27,3 +27,18 @@ class NumberRange:
 
 ANY_NUMBER = NumberRange()
 ANY_INTEGER = NumberRange(step=Fraction(1))
+
+
+def within(part: NumberRange, value: Fraction) -> bool:
+    """Whether a number lies between the bounds of a range."""
+    if part.low is not None and (value < part.low or (part.low_open and value == part.low)):
+        return False
+    return part.high is None or not (value > part.high or (part.high_open and value == part.high))
+
+
+def is_member(part: NumberRange, value: Fraction) -> bool:
+    """Whether a number is in a range."""
+    if not within(part, value) or value in part.excluded:
+        return False
+    steps = part.not_steps
+    return (part.step is None or value % part.step == 0) and all(value % step for step in steps)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.expressions import ANY_CHARACTER, Expression, Repeat
+from decoding.grammar.expressions import length_bounds
 from decoding.grammar.keys import KeyClasses, key_classes
 from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import ArrayShape, Graph, Node, ObjectShape
@@ -187,14 +187,15 @@ class JsonTables:
         distinct = {expression for expression in expressions if expression is not None}
         if not distinct:
             return
-        bounds = _length_bounds(distinct.pop()) if len(distinct) == 1 else None
+        bounds = length_bounds(distinct.pop()) if len(distinct) == 1 else None
         if bounds is None:
             record[at.STRING] = self.machine.strings(expressions)
             return
         record[at.STRING] = self.machine.free
         votes = _votes(expression is not None for expression in expressions)
         record[at.FREE_LOW : at.FREE_LOW + 2] = _split(votes)
-        record[at.SHORTEST], record[at.LONGEST] = bounds
+        shortest, longest = bounds
+        record[at.SHORTEST], record[at.LONGEST] = shortest, -1 if longest is None else longest
 
     def _object_alternative(
         self, vote: int, shape: ObjectShape, index: int, keys: KeyClasses, allowing: Sequence[int]
@@ -237,14 +238,6 @@ class JsonTables:
 
     def _put(self, record: int, field: int, value: int) -> None:
         self.machine.arena.fields[record + field] = value
-
-
-def _length_bounds(expression: Expression) -> tuple[int, int] | None:
-    """The bounds of a condition on the length alone, −1 for none above."""
-    match expression:
-        case Repeat(body, minimum, maximum) if body == ANY_CHARACTER:
-            return minimum, -1 if maximum is None else maximum
-    return None
 
 
 def _votes(accepted: Iterable[bool]) -> int:

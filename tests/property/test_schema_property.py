@@ -137,6 +137,9 @@ def verdict(validator: Any, value: Any) -> bool | None:
         # Out of stack, `jsonschema` raises RecursionError, or the panic of an extension module.
         if isinstance(error, RecursionError) or "Panic" in type(error).__name__:
             return None
+        # Its `additionalItems` takes `items` for a list even where that is true or false.
+        if isinstance(error, TypeError) and "'bool' has no len()" in str(error):
+            return None
         raise
 
 

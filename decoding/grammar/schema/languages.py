@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache, reduce
 from operator import or_
 
+from decoding.grammar import algebra, dfa
 from decoding.grammar.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -21,7 +22,9 @@ from decoding.grammar.expressions import (
     Not,
     Repeat,
     Words,
+    length_bounds,
 )
+from decoding.grammar.regex import parse_search
 
 _CACHED = 4096
 _LONGEST = 512  # lengths up to here are told apart
@@ -30,24 +33,14 @@ _LONGEST = 512  # lengths up to here are told apart
 @lru_cache(_CACHED)
 def search(pattern: str) -> Expression:
     """The strings in which an ECMA-262 pattern finds a match; raises the regex parser's errors."""
-    from decoding.grammar.regex import parse_search
-
     return parse_search(pattern)
-
-
-@lru_cache(_CACHED)
-def known_format(name: str) -> Expression | None:
-    """The strings of a format, or `None` where the format is not known."""
-    from decoding.grammar.formats import format_expression
-
-    return format_expression(name)
 
 
 def holds(language: Expression, text: str) -> bool:
     """Whether the string is in the language."""
     if isinstance(language, Words):
         return text in language.words
-    bounds = _bounds(language)
+    bounds = length_bounds(language)
     if bounds is not None:
         low, high = bounds
         return low <= len(text) and (high is None or len(text) <= high)
@@ -87,7 +80,7 @@ def both(left: Expression, right: Expression) -> Expression:
     high: int | None = None
     rest: dict[Expression, None] = {}
     for part in parts:
-        bounds = _bounds(part)
+        bounds = length_bounds(part)
         if bounds is None:
             rest[part] = None
         else:
@@ -121,7 +114,7 @@ def complement(language: Expression) -> Expression:
         return language.body
     if language == NOTHING:
         return ANY_STRING
-    bounds = _bounds(language)
+    bounds = length_bounds(language)
     if bounds is None:
         return Not(language)
     low, high = bounds
@@ -144,12 +137,6 @@ def count(language: Expression, enough: int) -> int:
     return 0 if is_empty(language) else enough
 
 
-def _bounds(language: Expression) -> tuple[int, int | None] | None:
-    if isinstance(language, Repeat) and language.body == ANY_CHARACTER:
-        return language.minimum, language.maximum
-    return None
-
-
 def _parts(language: Expression) -> tuple[Expression, ...]:
     return language.parts if isinstance(language, Both) else (language,)
 
@@ -162,7 +149,7 @@ def _plainly_empty(language: Expression) -> bool | None:
     """Emptiness where it takes no product of automata; else `None`."""
     if isinstance(language, Words):
         return not language.words
-    if isinstance(language, Repeat) and language.body == ANY_CHARACTER:
+    if length_bounds(language) is not None:
         return False
     if isinstance(language, Choice):
         options = [_plainly_empty(option) for option in language.options]
@@ -179,7 +166,7 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
     low, high, longest = 0, _LONGEST, -1
     language: Expression | None = None
     for part in parts:
-        bounds = _bounds(part)
+        bounds = length_bounds(part)
         if bounds is not None:
             low = max(low, bounds[0])
             high = high if bounds[1] is None else min(high, bounds[1])
@@ -203,8 +190,6 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
 @lru_cache(_CACHED)
 def _lengths(language: Expression, most: int) -> int | None:
     """The lengths of members up to a bound, as a set of bits; `None` where there is logic."""
-    from decoding.grammar import algebra
-
     if algebra.has_logic(language):
         return None
     mask = (1 << most + 1) - 1
@@ -255,8 +240,6 @@ def _repeated(body: int, minimum: int, maximum: int | None, mask: int) -> int:
 
 @lru_cache(_CACHED)
 def _decided_empty(language: Expression) -> bool:
-    from decoding.grammar import algebra, dfa
-
     parts = _parts(language)
     if len(parts) == 2 and isinstance(language, Both):
         one, other = parts
@@ -272,8 +255,6 @@ def _decided_empty(language: Expression) -> bool:
 
 @lru_cache(_CACHED * 4)
 def _accepts(language: Expression, text: str) -> bool:
-    from decoding.grammar import dfa
-
     return dfa.accepts(language, text)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar import number_sets
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
+from decoding.grammar.formats import format_expression
 from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
 from decoding.grammar.numbers import ANY_INTEGER, NumberRange
 from decoding.grammar.schema import languages
@@ -274,7 +275,7 @@ def _format(location: Location, report: Report) -> Expression:
     name, pointer = location.schema["format"], location.pointer
     if report.formats == "annotation" or not isinstance(name, str):
         return ANY_STRING
-    language = languages.known_format(name)
+    language = format_expression(name)
     if language is not None:
         return language
     if report.formats == "strict":
