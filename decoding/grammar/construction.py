@@ -118,6 +118,9 @@ class Builder:
         self.late: list[tuple[Rows, Point]] = []
         self.edges = 0
         self.pruned = False
+        # Of the expression that is being built: the points before what is built, what is to do.
+        self.points: list[Point] = []
+        self.tasks: list[Callable[[], None]] = []
 
     # --- states ---
 
@@ -260,32 +263,27 @@ class Builder:
     # --- the whole ---
 
     def run(self, expression: Expression, following: Point) -> Point:
-        """Return the point before the expression."""
-        tasks: list[Callable[[], None]] = []
-        points = [following]
+        """Return the point before the expression, given the one behind it."""
+        self.points = [following]
+        self.then(expression)
+        while self.tasks:
+            self.tasks.pop()()
+        return self.points.pop()
 
-        def emit(node: Expression) -> Callable[[], None]:
-            return lambda: self.step(node, points, tasks, emit)
+    def then(self, node: Expression) -> None:
+        """Let the next task be to replace the point on top by the point before a node."""
+        self.tasks.append(lambda: self.step(node))
 
-        tasks.append(emit(expression))
-        while tasks:
-            tasks.pop()()
-        return points[0]
-
-    def step(
-        self,
-        node: Expression,
-        points: list[Point],
-        tasks: list[Callable[[], None]],
-        emit: Callable[[Expression], Callable[[], None]],
-    ) -> None:
+    def step(self, node: Expression) -> None:
         """Replace the point on top by the point before the node, now or by further tasks."""
+        points = self.points
         if isinstance(node, Sequence):
-            tasks.extend(emit(part) for part in node.parts)
+            for part in node.parts:
+                self.then(part)
         elif isinstance(node, Choice):
-            self.choice(node, points, tasks, emit)
+            self.choice(node)
         elif isinstance(node, Repeat):
-            self.repeat(node, points, tasks, emit)
+            self.repeat(node)
         elif isinstance(node, Characters):
             points[-1] = self.characters(node.ranges, points[-1])
         elif isinstance(node, Words):
@@ -293,16 +291,10 @@ class Builder:
         else:
             points[-1] = self.embed(self.encoder.logic(node), 1, 1, points[-1])
 
-    def choice(
-        self,
-        node: Choice,
-        points: list[Point],
-        tasks: list[Callable[[], None]],
-        emit: Callable[[Expression], Callable[[], None]],
-    ) -> None:
+    def choice(self, node: Choice) -> None:
         """Replace the point on top by the point before any of the options."""
+        points, count = self.points, len(node.options)
         following = points.pop()
-        count = len(node.options)
 
         def unite() -> None:
             found = points[len(points) - count :]
@@ -310,35 +302,24 @@ class Builder:
             point = united(found)
             points.append(self.dead() if point.dead else point)
 
-        tasks.append(unite)
+        self.tasks.append(unite)
         for option in node.options:
-            tasks += (emit(option), lambda: points.append(following))
+            self.then(option)
+            self.tasks.append(lambda: points.append(following))
 
-    def repeat(
-        self,
-        node: Repeat,
-        points: list[Point],
-        tasks: list[Callable[[], None]],
-        emit: Callable[[Expression], Callable[[], None]],
-    ) -> None:
+    def repeat(self, node: Repeat) -> None:
         """Replace the point on top by the point before a repetition."""
-        following = points[-1]
-        if following.dead:
+        if self.points[-1].dead:
             return
         if node.maximum is None:
-            tasks.append(lambda: self.copies(node.body, node.minimum, 0, points, tasks, emit))
-            self.loop(node.body, points, tasks, emit)
+            self.tasks.append(lambda: self.copies(node.body, node.minimum, 0))
+            self.loop(node.body)
         else:
-            self.copies(node.body, node.minimum, node.maximum - node.minimum, points, tasks, emit)
+            self.copies(node.body, node.minimum, node.maximum - node.minimum)
 
-    def loop(
-        self,
-        body: Expression,
-        points: list[Point],
-        tasks: list[Callable[[], None]],
-        emit: Callable[[Expression], Callable[[], None]],
-    ) -> None:
+    def loop(self, body: Expression) -> None:
         """Replace the point on top by the point before a body any number of times."""
+        points = self.points
         following = points.pop()
         head = Point()
         head.refs = (head,)  # not dead, and not yet known
@@ -362,19 +343,12 @@ class Builder:
 
         head.open = True
         points.append(head)
-        tasks.append(close)
-        tasks.append(emit(body))
+        self.tasks.append(close)
+        self.then(body)
 
-    def copies(
-        self,
-        body: Expression,
-        least: int,
-        further: int,
-        points: list[Point],
-        tasks: list[Callable[[], None]],
-        emit: Callable[[Expression], Callable[[], None]],
-    ) -> None:
+    def copies(self, body: Expression, least: int, further: int) -> None:
         """Replace the point on top by the point before a body some times."""
+        points = self.points
         if least + further >= FEWEST_TILES:
             inner = build_over(self.encoder, body)
             points[-1] = self.embed(inner, least, least + further, points[-1])
@@ -384,9 +358,11 @@ class Builder:
         def skip() -> None:
             points[-1] = united([points[-1], following])
 
-        tasks += [emit(body) for _ in range(least)]
+        for _ in range(least):
+            self.then(body)
         for _ in range(further):
-            tasks += (skip, emit(body))
+            self.tasks.append(skip)
+            self.then(body)
 
     def resolved(self, refs: tuple[Point, ...]) -> Point:
         """Return what leaves the heads of some loops."""
