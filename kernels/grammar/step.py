@@ -7,7 +7,7 @@ from typing import Any
 from decoding.kernels.grammar import frames as frame
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.jit import inner, woven
-from decoding.kernels.grammar.subsets import fill_row
+from decoding.kernels.grammar.subsets import next_state
 
 # A place in a text: eight fields of a flat int64 array, from `here` on.
 MODE, AT, COUNT, NODE, VALUE, TOP, HASH = range(7)
@@ -130,16 +130,8 @@ def begin_value(
         state = arena[value + at.NUMBER]
         if state == 0:
             return at.STOPS
-        if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
-            return at.NEEDS_ROOM
-        if arena[state + byte] == at.DEAD:
-            return at.STOPS
-        places[here + MODE], places[here + AT], places[here + COUNT] = (
-            at.IN_NUMBER,
-            arena[state + byte],
-            0,
-        )
-        return at.GOES_ON
+        places[here + MODE], places[here + AT], places[here + COUNT] = at.IN_NUMBER, state, 0
+        return in_automaton(arena, table, places, here, byte)
     literal = -1
     if byte == 110:
         literal = 0
@@ -221,12 +213,12 @@ def end_key(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> in
 @woven
 def in_automaton(arena: Any, table: Any, places: Any, here: Any, byte: Any) -> int:
     """Follow one edge; STOPS leaves the place as it was."""
-    state = places[here + AT]
-    if arena[state + byte] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
+    following = next_state(arena, table, places[here + AT], byte)
+    if following == at.UNKNOWN:
         return at.NEEDS_ROOM
-    if arena[state + byte] == at.DEAD:
+    if following == at.DEAD:
         return at.STOPS
-    places[here + AT] = arena[state + byte]
+    places[here + AT] = following
     return at.GOES_ON
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.hashing import mixed
-from decoding.kernels.grammar.jit import entry, inner
+from decoding.kernels.grammar.jit import entry, inner, woven
 
 BYTES = 256
 ROOM = 1 << 12
@@ -78,6 +78,14 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
         arena[state + b] = previous
         start = stop
     return at.GOES_ON
+
+
+@woven
+def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
+    """The state after one more byte; UNKNOWN if there is no room to find it."""
+    if arena[state + byte] == at.UNKNOWN:
+        fill_row(arena, table, state)
+    return arena[state + byte]
 
 
 @inner

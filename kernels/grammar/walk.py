@@ -30,7 +30,7 @@ from decoding.kernels.grammar.step import (
     is_structural,
     step,
 )
-from decoding.kernels.grammar.subsets import fill_row
+from decoding.kernels.grammar.subsets import next_state
 
 
 @entry
@@ -54,11 +54,9 @@ def walk(
         mode = places[above + MODE]
         # Inside strings most bytes move one number only.
         if mode == at.TEXT or (mode == at.IN_STRING and places[above + COUNT] < 0):
-            following = arena[places[above + AT] + byte]
+            following = next_state(arena, table, places[above + AT], byte)
             if following == at.UNKNOWN:
-                if fill_row(arena, table, places[above + AT]) != at.GOES_ON:
-                    return at.NEEDS_ROOM
-                following = arena[places[above + AT] + byte]
+                return at.NEEDS_ROOM
             if following != at.DEAD:
                 for field in range(PLACE_SIZE):
                     places[here + field] = places[above + field]
@@ -98,11 +96,9 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
     while position < size:
         node = np.int64(trie[position])
         above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
-        following = arena[above + (node & BYTE)]
+        following = next_state(arena, table, above, node & BYTE)
         if following == at.UNKNOWN:
-            if fill_row(arena, table, above) != at.GOES_ON:
-                return at.NEEDS_ROOM
-            following = arena[above + (node & BYTE)]
+            return at.NEEDS_ROOM
         if following == at.DEAD:
             position += node >> SIZE_AT
             continue
@@ -128,11 +124,9 @@ def survey(
         node = np.int64(trie[position])
         depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
-        following = arena[above + (node & BYTE)]
+        following = next_state(arena, table, above, node & BYTE)
         if following == at.UNKNOWN:
-            if fill_row(arena, table, above) != at.GOES_ON:
-                return at.NEEDS_ROOM
-            following = arena[above + (node & BYTE)]
+            return at.NEEDS_ROOM
         if following == at.DEAD:
             position += node >> SIZE_AT
             continue
