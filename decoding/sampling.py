@@ -128,6 +128,7 @@ class BatchSampler:
             for row, sampler in enumerate(samplers)
             if len(sampler.pipeline.segments) > 1
         }
+        self._starts = {row: samplers[row].start() for row in self._stages}
         self._repairs = {
             row: sampler.pipeline.processors[0]
             for row, sampler in enumerate(samplers)
@@ -269,7 +270,7 @@ class BatchSampler:
             # A row that is not logits is reported by the kernel; no processor should see it.
             if row in failed or not (logits[row] < np.inf).all():
                 continue
-            own = self._samplers[row].start() if states is None else states[row]
+            own = self._starts[row] if states is None else states[row]
             try:
                 after, seen = stages(logits[row : row + 1], history.select(row), own)
             except DecodingError as error:

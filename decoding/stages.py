@@ -53,24 +53,28 @@ class Stages:
             for segment in segments
             if not isinstance(segment, Fused) or segment.instructions
         ]
+        # Asking an object for a protocol looks up each of its members: too much for every step.
+        self._feedbacks: list[Feedback[Any] | None] = [
+            stage if isinstance(stage, Feedback) else None for stage in self._stages
+        ]
 
     @property
     def is_steered(self) -> bool:
         """Whether there is a feedback among them."""
-        return any(isinstance(stage, Feedback) for stage in self._stages)
+        return any(feedback is not None for feedback in self._feedbacks)
 
     def __call__(
         self, logits: Logits, history: History, states: Sequence[Any]
     ) -> tuple[Logits, list[Steered]]:
         """The row after every stage, and what each feedback did; `states` are theirs, in order."""
         waiting, steered = iter(states), []
-        for stage in self._stages:
+        for stage, feedback in zip(self._stages, self._feedbacks, strict=True):
             if isinstance(stage, _FusedStage):
                 logits = stage(logits, history)
-            elif isinstance(stage, Feedback):
+            elif feedback is not None:
                 state = next(waiting)
-                after = run_processor(_AtState(stage, state), logits, history, self._row)
-                steered.append(Steered(stage, state, logits[0], after[0]))
+                after = run_processor(_AtState(feedback, state), logits, history, self._row)
+                steered.append(Steered(feedback, state, logits[0], after[0]))
                 logits = after
             else:
                 logits = run_processor(stage, logits, history, self._row)

@@ -148,10 +148,7 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
         if ahead or (logits[place] == logits[first] and ids[place] < ids[first]):
             first = place
     first_id, first_logit = ids[first], logits[first]
-    if not weights[first] <= budget:
-        ids[0], logits[0] = first_id, first_logit
-        return 1
-    if budget <= 0.0:
+    if not weights[first] <= budget or budget <= 0.0:
         ids[0], logits[0] = first_id, first_logit
         return 1
     key, token_id = weighted_cut(

@@ -45,6 +45,12 @@ _LOOKED_AT = 8  # items whose emptiness is looked at
 _COMBINED = 64  # drafts whose emptiness is looked at
 
 
+def _bounds(draft: ObjectDraft | ArrayDraft) -> tuple[tuple[str, int], ...]:
+    """The bounds on a number that a draft asks for."""
+    lowest = (("minimum", draft.minimum),) if draft.minimum else ()
+    return lowest if draft.maximum is None else (*lowest, ("maximum", draft.maximum))
+
+
 class ObjectKind(Objects):
     """Objects, as the logic of schemas sees them."""
 
@@ -87,17 +93,13 @@ class ObjectKind(Objects):
 
     def conditions(self, draft: ObjectDraft) -> frozenset[object]:
         """All that the draft asks for."""
-        bounds = (
-            ("minimum", draft.minimum or None),
-            ("maximum", draft.maximum),
-        )
         return frozenset(
             (
                 *draft.groups,
                 *draft.required,
                 *draft.names,
                 *draft.dependent,
-                *(bound for bound in bounds if bound[1] is not None),
+                *_bounds(draft),
                 *draft.witnesses,
             )
         )
@@ -148,17 +150,13 @@ class ArrayKind(Arrays):
 
     def conditions(self, draft: ArrayDraft) -> frozenset[object]:
         """All that the draft asks for."""
-        bounds = (
-            ("minimum", draft.minimum or None),
-            ("maximum", draft.maximum),
-        )
         items = ((index, literal) for index, node in enumerate(draft.prefix) for literal in node)
         return frozenset(
             (
                 *items,
                 ("prefix", len(draft.prefix)),
                 ("rest", draft.rest),
-                *(bound for bound in bounds if bound[1] is not None),
+                *_bounds(draft),
                 *draft.contains,
                 *draft.unique,
             )

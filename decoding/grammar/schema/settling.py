@@ -12,9 +12,8 @@ from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
 IsEmpty = Callable[[int], bool]
 Meet = Callable[[int, int], int]  # the node of what is in both nodes
-Within = Callable[
-    [int, int], bool
-]  # whether the first node surely has no member outside the second
+# Whether the first node surely has no member outside the second.
+Within = Callable[[int, int], bool]
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
 
