@@ -180,7 +180,9 @@ def test_special_tokens_and_what_is_beyond_the_vocabulary_never_fit(machine: Mac
 
 def test_a_token_longer_than_a_trie_is_deep_never_fits() -> None:
     vocabulary = Vocabulary([b"a", b"a" * 1023, b"a" * 1024])
-    matcher = compile_regex("a*", Machine(token_table(vocabulary, []))).matcher()
+    tokens = token_table(vocabulary, [])
+    assert [len(spelled) for spelled in tokens.spelled] == [1, 1023, 0]
+    matcher = compile_regex("a*", Machine(tokens)).matcher()
     assert allowed(matcher) == [0, 1]
     assert matcher.count_allowed([1, 0, 2]) == 2
 
