@@ -13,7 +13,6 @@ from decoding.errors import InvalidLogitsError, ShapeError
 from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.mlx_lm import TopPWithTies
 from decoding.processors import (
     AtLeast,
     BitmaskBias,
@@ -41,7 +40,7 @@ from decoding.processors import (
 from decoding.typing import Processor
 
 _TEMPERATURES = (Temperature, DynamicTemperature)
-_MASS_RULES = (TopP, TopPWithTies, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
+_MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
 _TRUNCATIONS = (TopK, TopNSigma, *_MASS_RULES)
 _EDITS = (
     RepetitionPenalty,
@@ -193,13 +192,17 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
         for place, first in enumerate(pipeline.processors)
         for second in pipeline.processors[place + 1 :]
         for earlier, later, meaning in _ORDERS_THAT_CHANGE_THE_MEANING
-        if isinstance(_inner(first), earlier) and isinstance(_inner(second), later)
+        if issubclass(_kind(first), earlier) and issubclass(_kind(second), later)
     )
 
 
-def _inner(processor: Processor) -> Processor:
-    """What a floor stands under."""
-    return processor.truncation if isinstance(processor, AtLeast) else processor
+def _kind(processor: Processor) -> type:
+    """What decides about orders: what a floor stands under, and top-p whatever it does to ties."""
+    # Whoever imports the library need not wait for the samplers of all other engines.
+    from decoding.presets.mlx_lm import TopPWithTies
+
+    inner = processor.truncation if isinstance(processor, AtLeast) else processor
+    return TopP if isinstance(inner, TopPWithTies) else type(inner)
 
 
 def _stages(

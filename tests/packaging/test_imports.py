@@ -154,6 +154,14 @@ def test_nothing_heavy_is_imported(module: str) -> None:
     assert in_a_fresh_interpreter(program).split() == []
 
 
+def test_grammars_and_the_samplers_of_peers_wait_until_they_are_asked_for() -> None:
+    program = "import sys, decoding; print(*sys.modules)"
+    loaded = in_a_fresh_interpreter(program).split()
+    assert not [
+        name for name in loaded if name.startswith(("decoding.presets", "decoding.grammar"))
+    ]
+
+
 def test_import_is_quick() -> None:
     # The processor's time, and beyond that of NumPy, so that a slow or busy machine counts little.
     program = (
