@@ -7,11 +7,14 @@ from decoding.grammar.compiled import (
 )
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
+from decoding.grammar.protocol import TokenGrammar, TokenMatcher
 from decoding.grammar.tokens import TokenTable, token_table
 
 __all__ = [
     "Machine",
     "Matcher",
+    "TokenGrammar",
+    "TokenMatcher",
     "TokenTable",
     "compile_choices",
     "compile_json_schema",

@@ -1,0 +1,54 @@
+"""What follows one text through a grammar, whoever compiled the grammar."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TokenMatcher(Protocol):
+    """One text on its way through a grammar: `Matcher`, or the matcher of another engine.
+
+    Laws, for the vocabulary's ends and the width of the model's logits:
+
+    - a token that is no end is in `mask()` if and only if `advance` of it returns True;
+    - an end is in `mask()` if and only if `is_accepting`, and `advance` takes none;
+    - special tokens, and ids beyond the vocabulary, are in no mask and are not taken;
+    - n tokens taken and `rollback(n)` change nothing;
+    - what happens to a fork does not happen to its origin.
+    """
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the text may end here."""
+        ...
+
+    def mask(self) -> NDArray[np.uint32]:
+        """The tokens that may come next: bit i % 32 of word i // 32 is token i.
+
+        ⌈width / 32⌉ words; bits from the width on are zero. The array is not to be changed, and
+        nothing that is done to the matcher changes it.
+        """
+        ...
+
+    def advance(self, token_id: int) -> bool:
+        """Take one more token; False, and nothing changed, if the grammar does not allow it."""
+        ...
+
+    def rollback(self, count: int) -> None:
+        """Take back the last tokens. Raises `ParameterError` if there are not so many."""
+        ...
+
+    def fork(self) -> TokenMatcher:
+        """Another text with the same beginning."""
+        ...
+
+
+class TokenGrammar(Protocol):
+    """A compiled grammar: any number of texts can be followed with it at once."""
+
+    def matcher(self) -> TokenMatcher:
+        """A text that has not begun."""
+        ...
