@@ -2,7 +2,9 @@
 
 from decoding.grammar.compiled import (
     compile_choices,
+    compile_gbnf,
     compile_json_schema,
+    compile_lark,
     compile_regex,
 )
 from decoding.grammar.machine import Machine
@@ -17,7 +19,9 @@ __all__ = [
     "TokenMatcher",
     "TokenTable",
     "compile_choices",
+    "compile_gbnf",
     "compile_json_schema",
+    "compile_lark",
     "compile_regex",
     "token_table",
 ]

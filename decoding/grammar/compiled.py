@@ -1,4 +1,4 @@
-"""From a regex, a JSON Schema or a list of texts to a grammar over a vocabulary's tokens."""
+"""From a regex, a schema, an EBNF or a list of texts to a grammar over a vocabulary's tokens."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from decoding.errors import GrammarUnsatisfiableError, require
+from decoding.grammar.acceptor import Acceptor
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
+from decoding.grammar.context_free import ContextFreeAcceptor
+from decoding.grammar.ebnf.gbnf import parse_gbnf
+from decoding.grammar.ebnf.larklike import parse_larklike
+from decoding.grammar.ebnf.network import compile_rules
+from decoding.grammar.ebnf.references import referenced
+from decoding.grammar.ebnf.rules import Rules
 from decoding.grammar.expressions import Words
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
@@ -16,6 +23,9 @@ from decoding.grammar.maskable import check_maskable
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
+
+STATES_MEMORY = 1 << 26
+"""Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +36,7 @@ class Grammar:
     dropped: conditions that were ignored because the caller allowed it.
     """
 
-    automaton: Automaton
+    automaton: Acceptor
     restrictions: tuple[Remark, ...] = field(default=())
     dropped: tuple[Remark, ...] = field(default=())
 
@@ -84,3 +94,36 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
     words = tuple(sorted(set(texts)))
     require("texts", words, bool(words), "at least one text")
     return Grammar(Automaton.of_expression(machine, Words(words)))
+
+
+def compile_gbnf(
+    text: str, machine: Machine, *, start: str = "root", memory: int = STATES_MEMORY
+) -> Grammar:
+    """The texts that a grammar in GBNF derives; see `decoding.grammar.ebnf.gbnf`.
+
+    start: the rule that a whole text is.
+    memory: bytes that the states of all texts may take, > 0. A text that needs more of them, or too
+        much work, raises `GrammarLimitError` where it is met.
+    `<[id]>` and `<text>` stand for tokens themselves, special ones too, but for end tokens; `!`
+    before them for any other token that spells text. Raises `GrammarSyntaxError`,
+    `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with
+    `line:column` where there is one.
+    """
+    return _context_free(parse_gbnf(text, start), machine, memory)
+
+
+def compile_lark(
+    text: str, machine: Machine, *, start: str = "start", memory: int = STATES_MEMORY
+) -> Grammar:
+    """The texts that a grammar in a Lark-like EBNF derives; see `decoding.grammar.ebnf.larklike`.
+
+    Parameters and errors are those of `compile_gbnf`.
+    """
+    return _context_free(parse_larklike(text, start), machine, memory)
+
+
+def _context_free(rules: Rules, machine: Machine, memory: int) -> Grammar:
+    require("memory", memory, memory > 0, "> 0")
+    compiled = compile_rules(rules)
+    marks = referenced(rules, compiled.marks, machine.tokens)
+    return Grammar(ContextFreeAcceptor(compiled.network, marks, machine.tokens, memory))

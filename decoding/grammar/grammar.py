@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
+from decoding.grammar.acceptor import REJECTED
 from decoding.grammar.expressions import Expression
 from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph
@@ -15,8 +16,6 @@ from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
 from decoding.kernels.grammar.nodes import copy_twins
 
-REJECTED = -1
-"""The state of a text that fits no longer."""
 MAX_FRAMES = 1 << 25
 MAX_CHAIN = 10_000
 """How deep a JSON text may nest."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
-from decoding.grammar.grammar import REJECTED, Automaton
+from decoding.grammar.acceptor import REJECTED, Acceptor
 
 
 class Matcher:
@@ -17,11 +17,11 @@ class Matcher:
     A place in a text is a number, so a fork is a copy of a list and a rollback drops its end.
     """
 
-    __slots__ = ("_automaton", "_states")
+    __slots__ = ("_acceptor", "_states")
 
-    def __init__(self, automaton: Automaton, states: Sequence[int] | None = None) -> None:
-        self._automaton = automaton
-        self._states = [automaton.start] if states is None else list(states)
+    def __init__(self, acceptor: Acceptor, states: Sequence[int] | None = None) -> None:
+        self._acceptor = acceptor
+        self._states = [acceptor.start] if states is None else list(states)
 
     @property
     def state(self) -> int:
@@ -31,7 +31,7 @@ class Matcher:
     @property
     def is_accepting(self) -> bool:
         """Whether the text may end here."""
-        return self._automaton.accepts(self.state)
+        return self._acceptor.accepts(self.state)
 
     def mask(self) -> NDArray[np.uint32]:
         """The tokens that may come next: bit i % 32 of word i // 32 is token i.
@@ -39,14 +39,14 @@ class Matcher:
         End tokens are allowed exactly where the text may end. The array is shared: copy it before
         a change.
         """
-        return self._automaton.mask(self.state)
+        return self._acceptor.mask(self.state)
 
     def advance(self, token_id: int) -> bool:
         """Take one more token; False, and nothing changed, if the grammar does not allow it.
 
         End tokens are no text: they are not taken.
         """
-        following = self._automaton.advance(self.state, token_id)
+        following = self._acceptor.advance(self.state, token_id)
         if following == REJECTED:
             return False
         self._states.append(following)
@@ -60,13 +60,13 @@ class Matcher:
 
     def fork(self) -> Matcher:
         """Another text with the same beginning."""
-        return Matcher(self._automaton, self._states)
+        return Matcher(self._acceptor, self._states)
 
     def count_allowed(self, token_ids: Iterable[int]) -> int:
         """How many of these tokens, in their order, would be taken; nothing changes."""
         state, count = self.state, 0
         for token_id in token_ids:
-            state = self._automaton.advance(state, token_id)
+            state = self._acceptor.advance(state, token_id)
             if state == REJECTED:
                 break
             count += 1
@@ -75,12 +75,12 @@ class Matcher:
     def forced_bytes(self) -> bytes:
         """What must come next whatever the tokens: until there is a choice or the text may end."""
         state, forced = self.state, bytearray()
-        while not self._automaton.accepts(state):
-            following = self._automaton.next_bytes(state)
+        while not self._acceptor.accepts(state):
+            following = self._acceptor.next_bytes(state)
             if len(following) != 1:
                 break
             forced += following
-            state = self._automaton.follow(state, following)
+            state = self._acceptor.follow(state, following)
         return bytes(forced)
 
 

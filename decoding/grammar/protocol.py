@@ -15,7 +15,8 @@ class TokenMatcher(Protocol):
 
     - a token that is no end is in `mask()` if and only if `advance` of it returns True;
     - an end is in `mask()` if and only if `is_accepting`, and `advance` takes none;
-    - special tokens, and ids beyond the vocabulary, are in no mask and are not taken;
+    - special tokens that the grammar does not name itself, and ids beyond the vocabulary, are in no
+      mask and are not taken;
     - n tokens taken and `rollback(n)` change nothing;
     - what happens to a fork does not happen to its origin.
     """

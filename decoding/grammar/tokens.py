@@ -22,6 +22,7 @@ class TokenTable:
     width: of the logits, ≥ the number of tokens; what lies beyond the tokens is never allowed.
     bare, quoted: the tries of the tokens without and with a double quote: only the latter can leave
         a JSON string.
+    vocabulary: what the tokens are called, special ones among them.
     """
 
     spelled: tuple[bytes, ...]
@@ -29,6 +30,7 @@ class TokenTable:
     width: int
     bare: Trie = field(repr=False)
     quoted: Trie = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
 
     @property
     def words(self) -> int:
@@ -66,4 +68,5 @@ def token_table(
         width,
         build_trie([pair for pair in pairs if b'"' not in pair[1]]),
         build_trie([pair for pair in pairs if b'"' in pair[1]]),
+        vocabulary,
     )

@@ -8,7 +8,6 @@ step that was made once is a look-up.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +15,15 @@ from numpy.typing import NDArray
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
-from decoding.kernels.grammar.earley_walk import spread, survey, walk
+from decoding.kernels.grammar.earley_surveys import Survey, Surveys
+from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.nodes import copy_twins
 
 MEGABYTE = 1 << 20
 _FIRST_ROOM = (256, 1_024, 256, 1_024)
-# A network state is worth a survey of its own if that visits so many nodes, and not one in so many
-# leads out of it. So many surveys are kept, and states of more configurations are walked whole.
-_MANY = 4_096
-_RARE = 16
-_KEPT = 256
+# States of more configurations are walked whole; so many vocabularies, or parts of one, are known.
 _FEW = 8
+_TRIES = 4
 _WHY = {
     at.TOO_MANY_CONFIGURATIONS: ("configurations of a state", at.MAX_CONFIGURATIONS),
     at.TOO_MUCH_WORK: ("callers in one step", at.MAX_WORK),
@@ -47,15 +44,6 @@ class MachineLimitError(RuntimeError):
         self.what, self.limit = what, limit
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Survey:
-    """See `decoding.kernels.grammar.earley_walk.survey`; places are sorted by their targets."""
-
-    mask: NDArray[np.uint32]
-    places: NDArray[np.int64]
-    targets: NDArray[np.int64]
-
-
 class EarleyMachine:
     """States are numbers that stay valid; −1 is dead. Threads may share a machine.
 
@@ -73,12 +61,7 @@ class EarleyMachine:
         self._notes = np.zeros(at.NOTES, np.int64)
         self._stack = np.zeros(at.MAX_DEPTH, np.int32)
         self._lock = threading.Lock()
-        # Of one vocabulary, the last that was asked for.
-        self._trie: NDArray[np.uint64] | None = None
-        self._scratch = np.zeros(0, np.uint32)
-        self._places = np.zeros((2, 0), np.int64)
-        self._surveys: dict[int, _Survey | None] = {}
-        self._kept = 0
+        self._surveys: list[Surveys] = []
         while True:
             start = int(begin(network, self._arena, self._notes))
             if start != at.FULL:
@@ -145,53 +128,51 @@ class EarleyMachine:
         twins: NDArray[np.int32],
         out: NDArray[np.uint32],
     ) -> None:
-        """Write which tokens may come next: bit i % 32 of word i // 32 is token i.
+        """Set the bits of tokens that may come next: bit i % 32 of word i // 32 is token i.
 
         trie: see `decoding.kernels.grammar.earley_walk.walk`; arrays given here are not changed
             later. twins: `(n, 2)`: a token, and one of the same bytes that is in the trie.
 
         Raises:
-            MachineLimitError: the mask needs too much work; `out` is zeros then.
+            MachineLimitError: the mask needs too much work; `out` does not have all of them.
         """
-        out.fill(0)
         if state < 0:
             return
         with self._lock:
+            surveys = self._surveys_of(trie, out.size)
             while True:
                 self._notes[at.FILLS] = 0
-                code = self._write_mask(state, trie, out)
-                if code == 0:
-                    break
-                out.fill(0)
+                code = self._write_mask(state, surveys, out)
                 if code != at.FULL:
-                    _checked(code)
+                    break
                 self._enlarge()
+            _checked(code)
             if len(twins):
                 copy_twins(twins, out)
 
-    def _write_mask(self, state: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]) -> int:
-        """Write a mask but for its twins; 0, or a code."""
+    def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
+        """Set the bits of a mask but for its twins; 0, or a code."""
         arena = self._arena
         begin, end = int(arena.state_at[state]), int(arena.state_at[state + 1])
         if end - begin <= _FEW:
             keys: list[int] = arena.keys[begin:end].tolist()
-            surveys = [self._survey(key >> at.SHIFT, trie, out) for key in keys]
-            if any(surveys):
-                for key, found in zip(keys, surveys, strict=True):
+            known = [surveys.of(self.network, self._stack, key >> at.SHIFT) for key in keys]
+            if any(known):
+                for key, found in zip(keys, known, strict=True):
                     if found is not None:
-                        code = self._spread(found, key & at.NODE_MASK, trie, out)
+                        code = self._spread(found, key & at.NODE_MASK, surveys.trie, out)
                         if code != 0:
                             return code
-                rest = [key for key, found in zip(keys, surveys, strict=True) if found is None]
+                rest = [key for key, found in zip(keys, known, strict=True) if found is None]
                 if not rest:
                     return 0
                 state = int(part(arena, np.array(rest, np.int64)))
                 if state == at.FULL:
                     return state
-        return int(walk(self.network, arena, self._notes, self._stack, trie, state, out))
+        return int(walk(self.network, arena, self._notes, self._stack, surveys.trie, state, out))
 
     def _spread(
-        self, found: _Survey, node: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
+        self, found: Survey, node: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
     ) -> int:
         np.bitwise_or(out, found.mask, out=out)
         return int(
@@ -208,28 +189,14 @@ class EarleyMachine:
             )
         )
 
-    def _survey(
-        self, origin: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
-    ) -> _Survey | None:
-        """What a network state allows by itself; `None` where that is not worth knowing."""
-        if trie is not self._trie or out.size != self._scratch.size:
-            self._trie, self._scratch = trie, np.zeros(out.size, np.uint32)
-            self._places = np.zeros((2, trie.size), np.int64)
-            self._surveys.clear()
-            self._kept = 0
-        if origin not in self._surveys:
-            self._surveys[origin] = None
-            if self._kept < _KEPT:
-                self._scratch.fill(0)
-                visited, found = survey(
-                    self.network, self._stack, trie, origin, self._scratch, *self._places
-                )
-                if visited >= _MANY and 0 <= found * _RARE <= visited:
-                    order = np.argsort(self._places[1, :found], kind="stable")
-                    places, targets = self._places[:, order]
-                    self._surveys[origin] = _Survey(self._scratch.copy(), places, targets)
-                    self._kept += 1
-        return self._surveys[origin]
+    def _surveys_of(self, trie: NDArray[np.uint64], words: int) -> Surveys:
+        """The surveys with a trie, for masks of so many words."""
+        for surveys in self._surveys:
+            if surveys.trie is trie and surveys.scratch.size == words:
+                return surveys
+        surveys = Surveys(trie, words)
+        self._surveys = [surveys, *self._surveys[: _TRIES - 1]]
+        return surveys
 
     def _enlarge(self) -> None:
         """Make room for what the last step wanted, and as much again if that fits."""

@@ -15,7 +15,7 @@ from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.trie import build_trie
-from decoding.kernels.grammar import earley
+from decoding.kernels.grammar import earley_surveys
 from decoding.kernels.grammar.earley import EarleyMachine
 
 DEPTH = 6
@@ -272,8 +272,8 @@ def test_masks_are_what_stepping_allows(
     name: str, *, surveyed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if surveyed:  # as for states that allow many tokens
-        monkeypatch.setattr(earley, "_MANY", 0)
-        monkeypatch.setattr(earley, "_RARE", 0)
+        monkeypatch.setattr(earley_surveys, "_MANY", 0)
+        monkeypatch.setattr(earley_surveys, "_RARE", 0)
     source = random.Random(name)
     grammar = KNOWN[name]
     machine = machine_of(grammar)
@@ -284,6 +284,7 @@ def test_masks_are_what_stepping_allows(
     mask = np.zeros((len(tokens) + 31) // 32, np.uint32)
     state = machine.start
     for _ in range(30):
+        mask[:] = 0
         machine.mask(state, trie.nodes, trie.twins, mask)
         allowed = [token for token in range(len(tokens)) if mask[token // 32] >> token % 32 & 1]
         expected = [

@@ -1,0 +1,55 @@
+"""What a matcher follows a text with, whatever kind of grammar stands behind it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.tokens import TokenTable
+
+REJECTED = -1
+"""The state of a text that fits no longer."""
+
+
+class Acceptor(Protocol):
+    """The texts of one grammar, as states that are numbered when they are first met.
+
+    A state stays what it is: keeping its number is a rollback, copying it a fork. From every state
+    some text leads to an end. Each method but `accepts` may raise `GrammarLimitError`; what was
+    known before is known after that.
+    """
+
+    @property
+    def tokens(self) -> TokenTable:
+        """The vocabulary."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """The state before any text."""
+        ...
+
+    def advance(self, state: int, token: int) -> int:
+        """The state after one more token; REJECTED if it does not fit, as no end token does."""
+        ...
+
+    def follow(self, state: int, text: bytes) -> int:
+        """The state after some more bytes; REJECTED if they do not fit.
+
+        There are at most as many as `trie.MAX_DEPTH`.
+        """
+        ...
+
+    def accepts(self, state: int) -> bool:
+        """Whether the text may end here."""
+        ...
+
+    def mask(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next, a bit each, end tokens included; not to be changed."""
+        ...
+
+    def next_bytes(self, state: int) -> bytes:
+        """The bytes that may come next; none at all where a token that is no text may."""
+        ...

@@ -1,0 +1,124 @@
+"""Context-free grammars over a vocabulary: the machine of `decoding.kernels.grammar.earley`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.acceptor import REJECTED
+from decoding.grammar.tokens import TokenTable
+from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
+from decoding.kernels.grammar.earley_arrays import Network
+
+_BYTES = 256
+_MASKS = 1 << 25
+"""Bytes of masks that are kept."""
+
+
+class ContextFreeAcceptor:
+    """The texts of a context-free grammar; see `Acceptor`.
+
+    network: the grammar; its symbol 256 + i is any token of `marks[i]`, taken as such.
+    marks: masks of tokens.
+    memory: bytes that the states may take. They stay, so a text that is not like those before it
+        may be the one that needs too many.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        marks: Sequence[NDArray[np.uint32]],
+        tokens: TokenTable,
+        memory: int,
+    ) -> None:
+        self.tokens = tokens
+        self._marks = list(enumerate(marks, _BYTES))
+        self._masks: dict[int, NDArray[np.uint32]] = {}
+        self._kept = max(_MASKS // (4 * tokens.words), 1)
+        columns, firsts = np.unique(network.column_of[:_BYTES], return_index=True)
+        # The bytes of a column, which no state tells apart.
+        self._alike = [
+            (int(first), np.flatnonzero(network.column_of[:_BYTES] == column).astype(np.uint8))
+            for column, first in zip(columns, firsts, strict=True)
+        ]
+        try:
+            self._machine = EarleyMachine(network, memory)
+        except MachineLimitError as error:
+            raise _limit(error) from error
+
+    @property
+    def start(self) -> int:
+        """The state before any text."""
+        return self._machine.start
+
+    def advance(self, state: int, token: int) -> int:
+        """The state after one more token; REJECTED if it does not fit.
+
+        A token may fit by its bytes, by being named, or both; then what follows either may follow.
+        """
+        spelled = self.tokens.spelled
+        if not 0 <= token < len(spelled):
+            return REJECTED
+        try:
+            machine = self._machine
+            following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
+            for symbol, mask in self._marks:
+                if int(mask[token >> 5]) >> (token & 31) & 1:
+                    following = machine.join(following, machine.step(state, symbol))
+        except MachineLimitError as error:
+            raise _limit(error) from error
+        return following
+
+    def follow(self, state: int, text: bytes) -> int:
+        """The state after some more bytes; REJECTED if they do not fit."""
+        try:
+            return self._machine.steps(state, text)
+        except MachineLimitError as error:
+            raise _limit(error) from error
+
+    def accepts(self, state: int) -> bool:
+        """Whether the text may end here."""
+        return self._machine.accepting(state)
+
+    def mask(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next, a bit each; not to be changed."""
+        known = self._masks.get(state)
+        if known is None:
+            try:
+                known = self._mask(state)
+            except MachineLimitError as error:
+                raise _limit(error) from error
+            while len(self._masks) >= self._kept:
+                # The oldest goes; of two threads that find the same one, the second finds none.
+                self._masks.pop(next(iter(self._masks)), None)
+            self._masks[state] = known
+        return known
+
+    def _mask(self, state: int) -> NDArray[np.uint32]:
+        tokens, mask = self.tokens, self.tokens.empty_mask()
+        for trie in (tokens.bare, tokens.quoted):
+            self._machine.mask(state, trie.nodes, trie.twins, mask)
+        for symbol, named in self._marks:
+            if self._machine.step(state, symbol) != REJECTED:
+                mask |= named
+        for token in tokens.end_token_ids if self.accepts(state) else ():
+            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        return mask
+
+    def next_bytes(self, state: int) -> bytes:
+        """The bytes that may come next; none at all where a token that is named may."""
+        try:
+            step = self._machine.step
+            if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
+                return b""
+            alive = [alike for first, alike in self._alike if step(state, first) != REJECTED]
+        except MachineLimitError as error:
+            raise _limit(error) from error
+        return b"".join(alike.tobytes() for alike in alive)
+
+
+def _limit(error: MachineLimitError) -> GrammarLimitError:
+    return GrammarLimitError("", error.what, error.limit)

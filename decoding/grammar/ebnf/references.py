@@ -1,0 +1,56 @@
+"""Tokens that a grammar names as such, found in a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarUnsupportedError
+from decoding.grammar.ebnf.rules import Rules, TokenReference
+from decoding.grammar.tokens import TokenTable
+
+
+def referenced(
+    grammar: Rules, marks: Sequence[TokenReference], tokens: TokenTable
+) -> list[NDArray[np.uint32]]:
+    """The mask of each mark.
+
+    A token by its text may be several that are spelled alike, special ones among them. Any token
+    but one is any that spells text, so no special token.
+
+    Raises:
+        GrammarUnsupportedError: the vocabulary has no such token, or it is an end token, which
+            comes where the text may end and nowhere else.
+    """
+    return [_mask(grammar, mark, tokens) for mark in marks]
+
+
+def _mask(grammar: Rules, mark: TokenReference, tokens: TokenTable) -> NDArray[np.uint32]:
+    known = tokens.vocabulary.token_bytes
+    if isinstance(mark.token, int):
+        found = [mark.token] if mark.token < len(known) else []
+    else:
+        found = [token for token, text in enumerate(known) if text == mark.token.encode()]
+    if not found:
+        raise _unsupported(grammar, mark, "the vocabulary has no such token")
+    if mark.negated:
+        found = [token for token, text in enumerate(tokens.spelled) if text and token not in found]
+    elif set(found) & set(tokens.end_token_ids):
+        raise _unsupported(grammar, mark, "it is an end token, which comes where a text may end")
+    mask = tokens.empty_mask()
+    for token in found:
+        mask[token >> 5] |= np.uint32(1 << (token & 31))
+    return mask
+
+
+def _unsupported(grammar: Rules, mark: TokenReference, reason: str) -> GrammarUnsupportedError:
+    """The error at the first rule that names the token."""
+    where = next(
+        rule.where
+        for rule in grammar.rules
+        if any(item.symbol == mark for alternative in rule.alternatives for item in alternative)
+    )
+    spelled = f"<[{mark.token}]>" if isinstance(mark.token, int) else mark.token
+    return GrammarUnsupportedError(where, f"the token {spelled}", reason)
