@@ -84,7 +84,8 @@ class Automaton:
         """The state after one more token; REJECTED if it does not fit."""
         following = self._next[state].get(token)
         if following is None:
-            spelled = self.tokens.spelled[token] if token < len(self.tokens.spelled) else b""
+            known = 0 <= token < len(self.tokens.spelled)
+            spelled = self.tokens.spelled[token] if known else b""
             following = self.follow(state, spelled) if spelled else REJECTED
             self._next[state][token] = following
         return following

@@ -32,8 +32,8 @@ TESTING = "decoding.testing"
 """May import anything; nothing imports it."""
 
 HEAVY = (
-    "asyncio hypothesis jinja2 matplotlib numba referencing safetensors starlette tokenizers torch"
-    " transformers"
+    "asyncio hypothesis jinja2 llguidance matplotlib numba referencing safetensors starlette"
+    " tokenizers torch transformers xgrammar"
 )
 MOST_OWN_MODULES, MOST_OTHER_MODULES, MOST_CALLS = 115, 50, 100_000
 """What `import decoding` may bring beyond NumPy, and the functions it may call; these take most of
