@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from decoding.errors import GrammarError
 from decoding.grammar import Machine, Matcher, compile_json_schema, token_table
-from decoding.grammar.compiled import Grammar
+from decoding.grammar.compiled import CompiledGrammar
 from decoding.grammar.schema import Schema
 from decoding.models.token_bytes import vocabulary_of
 
@@ -93,7 +93,7 @@ class Engine:
 class Compiled:
     """One schema, one text at a time."""
 
-    def __init__(self, grammar: Grammar) -> None:
+    def __init__(self, grammar: CompiledGrammar) -> None:
         self.grammar = grammar
         self.matcher: Matcher = grammar.matcher()
 

@@ -77,6 +77,15 @@ REQUESTED = (
         "`logit_bias`",
     ),
     Facts(
+        "GrammarMask",
+        "the tokens with which the text still fits a grammar",
+        "–",
+        "a compiled grammar",
+        "Willard & Louf 2023, arXiv:2307.09702",
+        ("TGI", *SERVERS, "llama.cpp"),
+        "`grammar`, `jump_forward`",
+    ),
+    Facts(
         "Dry",
         "L − m · b^(length of the repeat − allowed)",
         "m = 0",

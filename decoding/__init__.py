@@ -12,7 +12,7 @@ from decoding.generation import Generation
 from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
-from decoding.parameters import GenerationParameters, Grammar
+from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     AdaptiveP,
@@ -33,6 +33,7 @@ from decoding.processors import (
     ForcedFirstToken,
     ForcedLastToken,
     FrequencyPenalty,
+    GrammarMask,
     GumbelWatermark,
     LogitBias,
     MinP,
@@ -61,6 +62,7 @@ from decoding.processors import (
 from decoding.processors.feedback import Feedback
 from decoding.request import Request
 from decoding.requested import pipeline_of
+from decoding.requested_grammar import Grammar
 from decoding.sampling import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
 
@@ -94,6 +96,7 @@ __all__ = [
     "Generation",
     "GenerationParameters",
     "Grammar",
+    "GrammarMask",
     "GumbelWatermark",
     "History",
     "LanguageModel",

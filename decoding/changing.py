@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.errors import DecodingError, ProcessorError
 from decoding.history import History
 from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, patched, words_of
 from decoding.pipeline import Fused
 from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
 
+Failures: TypeAlias = dict[int, DecodingError]
+"""What ended rows, by row."""
+
 
 class Changing:
     """The programs of a batch, one fused run of instructions a row, as a step needs them."""
 
-    def __init__(self, segments: Sequence[Fused]) -> None:
-        self._segments = segments
+    def __init__(self, segments: Sequence[Fused], first_row: int = 0) -> None:
+        """first_row: the row that the first segment is of; errors count from it."""
+        self._segments, self._first_row = segments, first_row
         self._rows: list[list[Instruction]] = [list(segment.instructions) for segment in segments]
         self.program = assemble(self._rows)
         self._first: list[int] = self.program.row_starts.tolist()
@@ -30,15 +35,26 @@ class Changing:
         self._masks = self._dynamic_masks()
         self._width, self._bitmasks = -1, np.zeros((0, 0), np.int32)
 
-    def bitmasks(self, history: History, width: int) -> NDArray[np.int32]:
-        """The bitmasks of this step, for logits of a width."""
+    def bitmasks(self, history: History, width: int) -> tuple[NDArray[np.int32], Failures]:
+        """The bitmasks of this step, for logits of a width, and the rows that got none."""
         if width != self._width:
             self._width = width
             self._bitmasks = fit_bitmasks(list(self.program.bitmasks), words_of(width))
+        failed: Failures = {}
         for slot, row, processor in self._masks:
-            words = processor.bitmask(history.select(row))
+            own = history.select(row)
+            try:
+                words = processor.bitmask(own)
+            except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+                problem = f"raised {type(error).__name__}: {error}"
+                generated = int(own.lengths[0] - own.prompt_lengths[0])
+                where = self._first_row + row
+                failed[row] = ProcessorError(repr(processor), problem, where, generated)
+                failed[row].__cause__ = error
+                self._bitmasks[slot] = 0
+                continue
             self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
-        return self._bitmasks
+        return self._bitmasks, failed
 
     def program_for(self, history: History, width: int) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""

@@ -20,9 +20,16 @@ from typing import Any, NoReturn
 from decoding._version import __version__
 from decoding.cache import cache_folder
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
+from decoding.cli_grammar import add_grammar, add_grammar_flags
 from decoding.cli_watermark import add_watermark
 from decoding.details import StreamEvent
-from decoding.errors import DecodingError, ParameterError, ShapeError, UnsupportedFeatureError
+from decoding.errors import (
+    DecodingError,
+    GrammarError,
+    ParameterError,
+    ShapeError,
+    UnsupportedFeatureError,
+)
 from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
@@ -43,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for text in asked.run(asked):
             sys.stdout.write(text)
             sys.stdout.flush()
-    except (ParameterError, UnsupportedFeatureError, ShapeError) as error:
+    except (ParameterError, UnsupportedFeatureError, ShapeError, GrammarError) as error:
         return _complain(str(error), WRONG_INPUT)
     except BrokenPipeError:
         # The interpreter flushes stdout once more when it ends; that must find an open file.
@@ -81,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_generate(commands)
+    add_grammar(commands)
     add_watermark(commands)
     _add_fetch(commands)
     _add_info(commands)
@@ -108,6 +116,7 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
         "--stream", action="store_true", help="print text as it comes; with --json, an event a line"
     )
     add_flags(parser.add_argument_group("request parameters, named as in the API"))
+    add_grammar_flags(parser)
     parser.set_defaults(run=_generate)
 
 

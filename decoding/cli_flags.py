@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from decoding.parameters import GenerationParameters, Grammar
+from decoding.cli_grammar import read_grammar
+from decoding.errors import require
+from decoding.parameters import GenerationParameters
+from decoding.requested_grammar import Grammar
 
 DEFAULT_MAX_NEW_TOKENS = 128
 """What the command allows where it is not told, or less where the context has less room."""
@@ -54,6 +57,11 @@ def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParam
         value = getattr(asked, name)
         if value is not None:
             given[name] = flag.join(value) if flag.join else value
+    grammar = read_grammar(asked)
+    if grammar is not None:
+        legal = "grammar" not in given
+        require("--grammar", asked.grammar, legal, "not used beside another grammar")
+        given["grammar"] = grammar
     return GenerationParameters(**given)  # type: ignore[arg-type]  # checked at run time
 
 
@@ -120,6 +128,7 @@ FLAGS: Mapping[str, Flag] = MappingProxyType(
         "decoder_input_details": Flag(bool, "in the JSON: the logprobs of the prompt"),
         "top_n_tokens": Flag(int, "in the JSON: the N likeliest tokens of every step", "N"),
         "grammar": Flag(_grammar, 'what the text must match: {"type": ..., "value": ...}', "JSON"),
+        "jump_forward": Flag(bool, "write tokens that the grammar forces without drawing them"),
         "watermark": Flag(bool, "watermark the text"),
         "adapter_id": Flag(str, "the adapter to use", "ID"),
     }

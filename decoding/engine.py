@@ -18,6 +18,7 @@ from decoding.errors import (
 )
 from decoding.generation import Generation, RunningSequence
 from decoding.history import HistoryBuffer
+from decoding.jumping import write_forced
 from decoding.logits import as_logits, as_rows
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
@@ -106,7 +107,7 @@ class Engine:
                 logits = self._start(group, all_positions=all_positions)
                 sequences = [sequence for item in group for sequence in item.sequences]
                 if logits is not None:
-                    _draw(_Batch(sequences), logits)
+                    _begin(sequences, logits)
                 newcomers += sequences
         return newcomers
 
@@ -143,15 +144,18 @@ class Engine:
         return logits if len(rows) == len(logits) else logits[rows]
 
     def _extend(self, batch: _Batch) -> None:
-        """Append each sequence's last token to the model's memory and draw the next."""
+        """Append what each sequence has new to the model's memory and draw the next token."""
         states = [item.state for item in batch.sequences]
-        latest = [item.token_ids[-1:] for item in batch.sequences]
+        latest = [[item.token_ids[-1], *item.forced] for item in batch.sequences]
+        rows = sum(map(len, latest))
+        jumps = rows > len(states)
         try:
-            logits = _checked(self._forward.extend(states, latest), len(states))
+            output = self._forward.extend(states, latest, all_positions=jumps)
+            logits = _checked(output, rows)
         except Exception as error:  # noqa: BLE001 -- a model may raise anything
             _fail([item.generation for item in batch.sequences], error)
             return
-        _draw(batch, logits)
+        _draw(batch, _jump(batch, logits, latest) if jumps else logits)
 
     def _let_go(self, sequences: Sequence[RunningSequence]) -> None:
         """Keep the sequences that go on as the batch; give back the memory of the others."""
@@ -173,6 +177,31 @@ class _Batch:
         )
 
 
+def _begin(sequences: Sequence[RunningSequence], logits: Any) -> None:  # noqa: ANN401 -- rows
+    """The first token of every sequence: drawn, unless there is no choice."""
+    drawing = [row for row, item in enumerate(sequences) if not item.forced]
+    for row, item in enumerate(sequences):
+        if item.forced:
+            write_forced(item, logits[row : row + 1], item.forced[:1])
+            item.forced = item.forced[1:]
+    if len(drawing) == len(sequences):
+        _draw(_Batch(sequences), logits)
+    elif drawing:
+        _draw(_Batch([sequences[row] for row in drawing]), logits[drawing])
+
+
+def _jump(batch: _Batch, logits: Any, latest: Sequence[Sequence[int]]) -> Any:  # noqa: ANN401 -- rows
+    """Write what is forced; returns the last row of every sequence, to draw from."""
+    ends = np.cumsum([len(token_ids) for token_ids in latest])
+    for row, (item, end) in enumerate(zip(batch.sequences, ends, strict=True)):
+        if item.forced:
+            before = slice(end - 1 - len(item.forced), end - 1)
+            count = write_forced(item, logits[before], item.forced)
+            batch.history.extend_row(row, item.forced[:count])
+            item.forced = ()
+    return logits[ends - 1]
+
+
 def _draw(batch: _Batch, logits: Any) -> None:  # noqa: ANN401 -- rows
     """One token for every row; a row's error ends its own request only."""
     states = [item.feedback for item in batch.sequences]
@@ -182,6 +211,7 @@ def _draw(batch: _Batch, logits: Any) -> None:  # noqa: ANN401 -- rows
             sequence.generation.error = outcome
         elif not sequence.over:
             sequence.take(outcome)
+            sequence.look_ahead()
     batch.history.append([item.token_ids[-1] for item in batch.sequences])
 
 

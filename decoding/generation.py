@@ -24,9 +24,10 @@ class RunningSequence:
     """One sequence of a generation: the model's memory of it and what it has written.
 
     feedback: the states of its pipeline's feedbacks; values, so that they fork and roll back.
+    forced: tokens that come next without being drawn; the model has not seen them yet.
     """
 
-    __slots__ = ("feedback", "generation", "sampler", "state", "token_ids", "transcript")
+    __slots__ = ("feedback", "forced", "generation", "sampler", "state", "token_ids", "transcript")
 
     def __init__(self, generation: Generation, index: int, state: State) -> None:
         plan = generation.plan
@@ -36,14 +37,23 @@ class RunningSequence:
         self.feedback = self.sampler.start()
         self.token_ids = list(plan.prompt)
         self.transcript = Transcript(plan.ending, plan.vocabulary)
+        self.forced: Sequence[int] = ()
+        self.look_ahead()
 
     @property
     def over(self) -> bool:
         """Whether it needs no further token: it has finished, or its generation has ended."""
         return self.transcript.finish_reason is not None or self.generation.done
 
+    def look_ahead(self) -> None:
+        """Find out which tokens are forced after those so far, and how many there is room for."""
+        plan = self.generation.plan
+        if plan.jump is not None and not self.over:
+            room = plan.ending.max_new_tokens - self.transcript.token_count
+            self.forced = plan.jump(self.token_ids[len(plan.prompt) :])[:room]
+
     def take(self, sample: Sample) -> None:
-        """Write one drawn token down."""
+        """Write one token down."""
         self.token_ids.append(sample.token_id)
         self.feedback = sample.states
         text = self.transcript.push(sample)

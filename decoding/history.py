@@ -97,10 +97,23 @@ class HistoryBuffer:
 
     def append(self, token_ids: Sequence[int]) -> None:
         """One more token for every row."""
-        width = self._token_ids.shape[1]
-        if self._longest == width:
-            more = np.full((len(self._rows), max(64, width)), PADDING, np.int32)
-            self._token_ids = np.concatenate([self._token_ids, more], axis=1)
+        self._make_room(1)
         self._token_ids[self._rows, self._lengths] = token_ids
         self._lengths = self._lengths + 1
         self._longest += 1
+
+    def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
+        """Several more tokens for one row."""
+        self._make_room(len(token_ids))
+        start = int(self._lengths[row])
+        end = start + len(token_ids)
+        self._token_ids[row, start:end] = token_ids
+        self._lengths = self._lengths.copy()
+        self._lengths[row] = end
+        self._longest = max(self._longest, end)
+
+    def _make_room(self, count: int) -> None:
+        width = self._token_ids.shape[1]
+        if self._longest + count > width:
+            more = np.full((len(self._rows), max(64, width, count)), PADDING, np.int32)
+            self._token_ids = np.concatenate([self._token_ids, more], axis=1)

@@ -3,107 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 
 from decoding.errors import ParameterError
-
-GrammarType: TypeAlias = Literal["regex", "json", "json_object", "json_schema"]
-"""TGI's names of the kinds of grammar; `json_object` is its alias of `json`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grammar:
-    """What the generated text must match; checked for form only.
-
-    type: `regex`, `json` (alias `json_object`) or `json_schema`.
-    value: the expression of a `regex`; for the others a mapping or JSON text of an object: the JSON
-        Schema itself, or for `json_schema` an object with a `schema` and optionally a `name`.
-        Kept as compact JSON text, which makes a grammar immutable and hashable and, unlike a dict,
-        tells apart two orders of the same keys.
-
-    Whether the expression compiles, and whether the schema is one, is found out by the compiler.
-    Raises ParameterError at construction. Source: TGI 3.3.6, router/src/lib.rs, `GrammarType`.
-
-    >>> Grammar("json", {"type": "integer"})
-    Grammar(type='json', value='{"type":"integer"}')
-    """
-
-    type: GrammarType
-    value: str | Mapping[str, object]
-
-    def __post_init__(self) -> None:
-        kinds = get_args(GrammarType)
-        if self.type not in kinds:
-            raise ParameterError("grammar.type", self.type, f"one of {', '.join(kinds)}")
-        if self.type == "regex":
-            if not isinstance(self.value, str):
-                raise ParameterError("grammar.value", self.value, "the text of an expression")
-            return
-        try:
-            object.__setattr__(self, "value", json_object_text(self.value))
-        except ValueError as error:
-            expected = f"an object or the JSON text of one ({error})"
-            raise ParameterError("grammar.value", self.value, expected) from error
-        if self.type == "json_schema" and not isinstance(self._object.get("schema"), dict):
-            raise ParameterError("grammar.value", self.value, "an object with an object `schema`")
-
-    @property
-    def schema(self) -> dict[str, Any] | None:
-        """A fresh copy of the JSON Schema; None for a `regex`."""
-        if self.type == "regex":
-            return None
-        return dict(self._object["schema"] if self.type == "json_schema" else self._object)
-
-    @property
-    def _object(self) -> dict[str, Any]:
-        return dict(json.loads(str(self.value)))
-
-    @classmethod
-    def from_dict(cls, mapping: Mapping[str, Any]) -> Grammar:
-        """The inverse of `to_dict`: exactly the keys `type` and `value`."""
-        if not isinstance(mapping, Mapping) or set(mapping) != {"type", "value"}:
-            raise ParameterError("grammar", mapping, "a mapping of `type` and `value`")
-        return cls(**mapping)
-
-    def to_dict(self) -> dict[str, object]:
-        """TGI's form: an object where the grammar is one, text where it is an expression."""
-        return {"type": self.type, "value": self.value if self.type == "regex" else self._object}
-
-
-def json_object_text(value: object) -> str:
-    """The compact JSON text of an object given as a mapping or as JSON text.
-
-    Raises ValueError where `value` is neither, or holds what JSON cannot.
-    """
-    try:
-        decoded = json.loads(value) if isinstance(value, str) else _plain(value)
-        text = json.dumps(decoded, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except RecursionError as error:
-        raise ValueError("recursion limit exceeded") from error
-    if not isinstance(decoded, dict):
-        raise ValueError(f'{text} is not of type "object"')  # noqa: TRY004  # one error for the caller
-    return text
-
-
-def _plain(value: object) -> object:
-    """The builtin form of a JSON value; `json.dumps` alone would turn a key 1 into "1"."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case Mapping() if all(isinstance(key, str) for key in value):
-            return {key: _plain(item) for key, item in value.items()}
-    raise ValueError(f"{value!r} has no JSON form")
+from decoding.requested_grammar import Grammar
 
 
 class TokenBias(Mapping[int, float]):
@@ -177,6 +87,7 @@ class GenerationParameters:
     | `mirostat` | 0, 1 or 2: the version | None, 0 |
     | `mirostat_tau` | >= 0, finite | None: 5 |
     | `mirostat_eta` | >= 0, finite | None: 0.1 |
+    | `jump_forward` | bool; a grammar's only, see `decoding.grammar.forced` | False |
 
     From `presence_penalty` on they are not TGI's, but have the names of vLLM, transformers and
     llama.cpp. A field that says how takes part where its neighbour says that. Types are strict: a
@@ -230,6 +141,7 @@ class GenerationParameters:
     mirostat: int | None = None
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
+    jump_forward: bool = False
 
     def __post_init__(self) -> None:
         for name, convert, accepts, expected in _CHECKS:
@@ -414,6 +326,7 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ("mirostat", _integer, lambda n: 0 <= n <= 2, "0, 1 or 2"),
     ("mirostat_tau", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
+    ("jump_forward", _boolean, _any, "a bool"),
 )
 SAMPLING = {
     "temperature": 1.0,

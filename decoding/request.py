@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,7 +11,8 @@ import numpy as np
 from decoding.errors import ParameterError, UnsupportedFeatureError, require
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Pipeline
+from decoding.pipeline import Pipeline, chain
+from decoding.processors.grammar_mask import GrammarMask
 from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
 from decoding.sampling import Sampler
@@ -22,6 +23,9 @@ from decoding.vocabulary import Vocabulary
 Inputs: TypeAlias = str | Sequence[int]
 """A prompt: text, or token ids."""
 
+Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
+"""Given the generated tokens, those that must come next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -30,7 +34,7 @@ class Request:
     inputs: text (the model needs a tokenizer) or token ids; at least one token.
     parameters: the TGI request's.
     pipeline: replaces the pipeline that the parameters ask for; whether tokens are sampled is still
-    theirs to say.
+    theirs to say, and their grammar's mask comes first in it.
     keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
     """
 
@@ -46,6 +50,7 @@ class Plan:
 
     prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
     samplers: one a sequence; more than one is best-of.
+    jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     """
 
     prompt: tuple[int, ...]
@@ -54,6 +59,7 @@ class Plan:
     ending: Ending
     vocabulary: Vocabulary | None
     wants_prefill: bool
+    jump: Jump | None = None
 
     @property
     def seed(self) -> int | None:
@@ -69,7 +75,8 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         UnsupportedFeatureError: it asks for machinery this version does not have.
     """
     parameters = request.parameters
-    _refuse_unsupported(parameters)
+    if parameters.adapter_id is not None:
+        raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
     prompt = _prompt(request.inputs, model)
     vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
     if parameters.stop and vocabulary is None:
@@ -83,12 +90,15 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         None if seed is None else sequence_seed(seed, index)
         for index in range(parameters.best_of or 1)
     ]
+    mask = _grammar_mask(parameters, model)
     return Plan(
         prompt,
         _prompt_text(request.inputs, vocabulary) if parameters.return_full_text else "",
         tuple(
             Sampler(
-                _pipeline(request, model, own_seed or 0), own_seed, parameters.top_n_tokens or 0
+                _pipeline(request, model, mask, own_seed or 0),
+                own_seed,
+                parameters.top_n_tokens or 0,
             )
             for own_seed in seeds
         ),
@@ -100,25 +110,52 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         ),
         vocabulary,
         parameters.decoder_input_details,
+        _jump(mask, model) if mask is not None and parameters.jump_forward else None,
     )
 
 
-def _pipeline(request: Request, model: LanguageModel, seed: int) -> Pipeline:
+def _jump(mask: GrammarMask, model: LanguageModel) -> Jump:
+    from decoding.grammar.forced import forced_tokens
+
+    tokenizer = model.tokenizer
+    assert tokenizer is not None  # noqa: S101 -- ours: else there is no mask
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False)
+
+    def jump(generated: Sequence[int]) -> list[int]:
+        matcher = mask.matcher(np.array(generated, np.int32))
+        return [] if matcher is None else forced_tokens(matcher, encode)
+
+    return jump
+
+
+def _pipeline(
+    request: Request, model: LanguageModel, mask: GrammarMask | None, seed: int
+) -> Pipeline:
     if request.pipeline is not None:
-        return request.pipeline
+        return request.pipeline if mask is None else chain(mask, request.pipeline)
     width, allowed = model.logits_width, request.parameters.allowed_token_ids
     if width is not None and allowed is not None:
         expected = f"below {width}, the width of the model's logits"
         require("allowed_token_ids", max(allowed), max(allowed) < width, expected)
     eos_token_ids = model.eos_token_ids
-    return pipeline_of(request.parameters, width, eos_token_ids=eos_token_ids, seed=seed)
+    return pipeline_of(
+        request.parameters, width, eos_token_ids=eos_token_ids, grammar_mask=mask, seed=seed
+    )
 
 
-def _refuse_unsupported(parameters: GenerationParameters) -> None:
-    if parameters.grammar is not None:
-        raise UnsupportedFeatureError("grammar", "this version has no grammar masks")
-    if parameters.adapter_id is not None:
-        raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
+def _grammar_mask(parameters: GenerationParameters, model: LanguageModel) -> GrammarMask | None:
+    if parameters.grammar is None:
+        if parameters.jump_forward:
+            raise ParameterError("jump_forward", True, "False without a grammar")  # noqa: FBT003
+        return None
+    if model.grammars is None:
+        raise ParameterError("grammar", parameters.grammar, "None for a model without a tokenizer")
+    if not model.eos_token_ids:
+        expected = "None for a model without an end-of-sequence token, which a complete text needs"
+        raise ParameterError("grammar", parameters.grammar, expected)
+    return model.grammars.mask_of(parameters.grammar)
 
 
 def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:

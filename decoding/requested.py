@@ -14,6 +14,7 @@ from decoding.processors import (
     EpsilonCutoff,
     EtaCutoff,
     FrequencyPenalty,
+    GrammarMask,
     LogitBias,
     MinP,
     MinTokens,
@@ -41,11 +42,12 @@ def pipeline_of(
     vocab_size: int | None = None,
     *,
     eos_token_ids: Collection[int] = (),
+    grammar_mask: GrammarMask | None = None,
     seed: int = 0,
 ) -> Pipeline:
     """The pipeline a request asks for, in TGI's order; what TGI does not have stands with its kind.
 
-    watermark → repetition → frequency → presence → bias
+    watermark → repetition → frequency → presence → bias → grammar
         → DRY → no repeated n-gram → bad words → suppressed, allowed tokens → min tokens
         → temperature → top-k → top-p → typical-p → min-p
         → epsilon, eta cutoff → top-nσ → top-H → XTC → mirostat
@@ -53,11 +55,13 @@ def pipeline_of(
     vocab_size: the width of the model's logits, where it is known: then the watermark, which is
     TGI's (`decoding.watermark.presets.tgi`), is lowered too.
     eos_token_ids: what `min_tokens` keeps back. seed: of the sequence, for XTC's coin.
+    grammar_mask: that of the request's grammar, compiled for the model's vocabulary.
 
     Unset and neutral parameters take no part. At temperature 0 neither do the truncations: they
     follow the temperature, and what it leaves is the likeliest token alone.
     """
-    edits = (*_edits(parameters, vocab_size), *_bans(parameters, eos_token_ids))
+    mask = () if grammar_mask is None else (grammar_mask,)
+    edits = (*_edits(parameters, vocab_size), *mask, *_bans(parameters, eos_token_ids))
     if parameters.temperature == 0.0:
         return chain(*edits)
     return chain(*edits, *_heated(parameters), *_truncations(parameters, seed))

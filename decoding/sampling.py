@@ -219,16 +219,17 @@ class BatchSampler:
             raw = self._repaired(as_logits(raw), history)
             edited, failed = self._run_stages(raw, history, states, steered)
         kernel = self._kernel(raw, self._changing.program_for(history, width))
+        bitmasks, maskless = self._changing.bitmasks(history, width)
         result = kernel.step(
             edited,
             raw,
-            self._changing.bitmasks(history, width),
+            bitmasks,
             history.token_ids,
             history.lengths,
             history.prompt_lengths,
             describe=describe,
         )
-        return result, failed
+        return result, {**maskless, **failed} if maskless else failed
 
     def _fit(self, width: int) -> None:
         """Everything that depends on the width of the logits, which rarely changes."""

@@ -100,7 +100,7 @@ class _FusedStage:
 
     def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
         self._segment, self._row, self._backend = segment, row, backend
-        self._changing = Changing([segment])
+        self._changing = Changing([segment], row)
         nobody = np.zeros(1, np.int64)
         seeds = nobody.astype(np.uint64)
         self._kernels = OpenKernels(Batch(self._changing.program, seeds, nobody == 0, nobody), 1)
@@ -110,9 +110,12 @@ class _FusedStage:
         width = logits.shape[1]
         backend = self._backend if self._backend in _HOST else fastest(logits)
         kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width))
+        bitmasks, failed = self._changing.bitmasks(history, width)
+        if failed:
+            raise failed[0]
         edited, emptied = kernel.edit(
             logits,
-            self._changing.bitmasks(history, width),
+            bitmasks,
             history.token_ids,
             history.lengths,
             history.prompt_lengths,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from decoding.errors import ParameterError, WireValidationError
-from decoding.parameters import SAMPLING, GenerationParameters, Grammar, json_object_text
+from decoding.parameters import SAMPLING, GenerationParameters
+from decoding.requested_grammar import Grammar, json_object_text
 from decoding.wire_types import parse_parameters, read_text
 
 Rule: TypeAlias = tuple[bool, str]

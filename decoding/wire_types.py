@@ -227,4 +227,5 @@ _READERS: Mapping[str, Reader] = {
     "mirostat": _U32,
     "mirostat_tau": _F32,
     "mirostat_eta": _F32,
+    "jump_forward": _boolean,
 }

@@ -1,6 +1,7 @@
 """Grammars: which tokens may come next so that a text fits a regex, a JSON Schema or an EBNF."""
 
 from decoding.grammar.compiled import (
+    CompiledGrammar,
     compile_choices,
     compile_gbnf,
     compile_json_schema,
@@ -13,6 +14,7 @@ from decoding.grammar.protocol import TokenGrammar, TokenMatcher
 from decoding.grammar.tokens import TokenTable, token_table
 
 __all__ = [
+    "CompiledGrammar",
     "Machine",
     "Matcher",
     "TokenGrammar",

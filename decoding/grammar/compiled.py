@@ -29,7 +29,7 @@ STATES_MEMORY = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grammar:
+class CompiledGrammar:
     """A compiled grammar; any number of texts can be followed with it at once.
 
     restrictions: valid texts that are never produced, each with the place that it comes from.
@@ -53,7 +53,7 @@ def compile_json_schema(
     formats: Literal["known", "strict", "annotation"] = "known",
     whitespace: int = 20,
     limits: SchemaLimits | None = None,
-) -> Grammar:
+) -> CompiledGrammar:
     """The JSON texts whose value is valid under a schema, and none but these.
 
     schema: JSON Schema 7, 2019-09 or 2020-12, as parsed JSON.
@@ -69,10 +69,10 @@ def compile_json_schema(
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
     check_maskable(graph)
     automaton = Automaton.of_graph(machine, graph, whitespace)
-    return Grammar(automaton, tuple(graph.restrictions), tuple(graph.dropped))
+    return CompiledGrammar(automaton, tuple(graph.restrictions), tuple(graph.dropped))
 
 
-def compile_regex(pattern: str, machine: Machine) -> Grammar:
+def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     r"""The texts that a regular expression matches from their first to their last character.
 
     pattern: ECMA-262 or Python's common syntax, with look-ahead where it can be expressed, without
@@ -83,22 +83,22 @@ def compile_regex(pattern: str, machine: Machine) -> Grammar:
     expression = parse_full(pattern)
     if build(expression, Spelling.TEXT).states == 0:
         raise GrammarUnsatisfiableError("offset 0", "no text matches")
-    return Grammar(Automaton.of_expression(machine, expression))
+    return CompiledGrammar(Automaton.of_expression(machine, expression))
 
 
-def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
+def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """Exactly these texts.
 
     Raises `ParameterError` for none at all.
     """
     words = tuple(sorted(set(texts)))
     require("texts", words, bool(words), "at least one text")
-    return Grammar(Automaton.of_expression(machine, Words(words)))
+    return CompiledGrammar(Automaton.of_expression(machine, Words(words)))
 
 
 def compile_gbnf(
     text: str, machine: Machine, *, start: str = "root", memory: int = STATES_MEMORY
-) -> Grammar:
+) -> CompiledGrammar:
     """The texts that a grammar in GBNF derives; see `decoding.grammar.ebnf.gbnf`.
 
     start: the rule that a whole text is.
@@ -114,7 +114,7 @@ def compile_gbnf(
 
 def compile_lark(
     text: str, machine: Machine, *, start: str = "start", memory: int = STATES_MEMORY
-) -> Grammar:
+) -> CompiledGrammar:
     """The texts that a grammar in a Lark-like EBNF derives; see `decoding.grammar.ebnf.larklike`.
 
     Parameters and errors are those of `compile_gbnf`.
@@ -122,8 +122,8 @@ def compile_lark(
     return _context_free(parse_larklike(text, start), machine, memory)
 
 
-def _context_free(rules: Rules, machine: Machine, memory: int) -> Grammar:
+def _context_free(rules: Rules, machine: Machine, memory: int) -> CompiledGrammar:
     require("memory", memory, memory > 0, "> 0")
     compiled = compile_rules(rules)
     marks = referenced(rules, compiled.marks, machine.tokens)
-    return Grammar(ContextFreeAcceptor(compiled.network, marks, machine.tokens, memory))
+    return CompiledGrammar(ContextFreeAcceptor(compiled.network, marks, machine.tokens, memory))

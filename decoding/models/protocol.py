@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from decoding.models.grammars import ModelGrammars
 from decoding.typing import ForwardFunction
 from decoding.vocabulary import Tokenizer
 
@@ -63,6 +64,7 @@ class LanguageModel:
     chat_template: Jinja source that turns messages into a prompt; None = no chat.
     template_variables: what the template may read besides the messages, as `bos_token`.
     name: shown to people.
+    grammars: what requests may ask generated text to match; None without a tokenizer.
     """
 
     forward: ForwardFunction | CachedModel
@@ -73,3 +75,12 @@ class LanguageModel:
     chat_template: str | None = None
     template_variables: Mapping[str, str] = field(default_factory=dict)
     name: str = "model"
+    grammars: ModelGrammars | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        grammars = None
+        if self.tokenizer is not None:
+            grammars = ModelGrammars(
+                self.tokenizer.vocabulary, self.eos_token_ids, self.logits_width
+            )
+        object.__setattr__(self, "grammars", grammars)

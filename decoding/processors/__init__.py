@@ -11,6 +11,7 @@ from decoding.processors.cutoffs import EpsilonCutoff, EtaCutoff
 from decoding.processors.dry import Dry
 from decoding.processors.dynamic_temperature import DynamicTemperature
 from decoding.processors.encoder_repetition_penalty import EncoderRepetitionPenalty
+from decoding.processors.grammar_mask import GrammarMask
 from decoding.processors.guidance import ClassifierFreeGuidance
 from decoding.processors.gumbel_watermark import GumbelWatermark
 from decoding.processors.length import (
@@ -59,6 +60,7 @@ __all__ = [
     "ForcedFirstToken",
     "ForcedLastToken",
     "FrequencyPenalty",
+    "GrammarMask",
     "GumbelWatermark",
     "LogitBias",
     "MinP",

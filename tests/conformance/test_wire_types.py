@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from decoding.errors import WireTypeError, WireValidationError
-from decoding.parameters import GenerationParameters, Grammar
+from decoding.parameters import GenerationParameters
+from decoding.requested_grammar import Grammar
 from decoding.wire import WireLimits, validate
 from decoding.wire_types import parse_parameters
 
@@ -67,6 +68,7 @@ REQUIRED = {
     "do_sample": "a boolean",
     "stop": "a sequence",
     "watermark": "a boolean",
+    "jump_forward": "a boolean",
 }
 
 

@@ -19,14 +19,14 @@ LAYERS = (
     ("kernels", "kernels"),
     ("watermark", "watermark"),
     ("grammar", "grammar"),
-    ("processors", "logits parameters rng processors"),
+    ("processors", "logits requested_grammar parameters rng processors"),
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text stopping details wire_types wire"),
     ("models", "models"),
-    ("sequences", "requested transcript request generation"),
+    ("sequences", "requested transcript request generation jumping"),
     ("engine", "engine generate"),
     ("front", "decoding"),
-    ("shell", "cli_flags cli_watermark cli"),
+    ("shell", "cli_flags cli_grammar cli_watermark cli"),
 )
 TESTING = "decoding.testing"
 """May import anything; nothing imports it."""

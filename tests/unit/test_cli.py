@@ -264,6 +264,7 @@ FLAG_CASES = {
     "mirostat": (["--mirostat", "2"], 2),
     "mirostat_tau": (["--mirostat-tau", "3"], 3.0),
     "mirostat_eta": (["--mirostat-eta", "0.2"], 0.2),
+    "jump_forward": (["--jump-forward"], True),
 }
 
 
@@ -295,7 +296,11 @@ class TestFlags:
             (["--logit-bias", "5:1"], "argument --logit-bias: '5:1' is not ID=VALUE"),
             (["--grammar", "a+"], "argument --grammar: 'a+': Expecting value"),
             (["--grammar", '{"type": "ebnf", "value": ""}'], "grammar.type must be one of"),
-            (["--grammar", '{"type": "regex", "value": "a"}'], "grammar cannot be used"),
+            (["--grammar", '{"type": "regex", "value": "("}'], "offset 0: "),
+            (["--regex", "a", "--lark", "x"], "argument --lark: not allowed with argument --regex"),
+            (["--regex", "a", "--grammar", '{"type": "regex", "value": "a"}'], "--grammar must be"),
+            (["--regex", r"(a)\1"], r"offset 3: "),
+            (["--jump-forward"], "jump_forward must be False without a grammar"),
             (["--best-of", "2"], "best_of must be 1 where decoding is greedy"),
             (["--best-of", "2", "--do-sample", "--stream"], "best_of must be 1 when streaming"),
             (["--logit-bias", "999=1"], "logit_bias must be at most 256"),

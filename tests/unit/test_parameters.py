@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from decoding import parameters
 from decoding.errors import ParameterError
-from decoding.parameters import GenerationParameters, Grammar, TokenBias
+from decoding.parameters import GenerationParameters, TokenBias
+from decoding.requested_grammar import Grammar
 
 TINY = math.ulp(0.0)
 BELOW_ONE = math.nextafter(1.0, 0.0)
@@ -65,6 +66,7 @@ LEGAL: dict[str, list[Any]] = {
     "mirostat": [0, 1, 2],
     "mirostat_tau": [0.0, LARGEST],
     "mirostat_eta": [0.0, LARGEST],
+    "jump_forward": [True, False],
 }
 
 NOT_INTEGERS = [True, 1.0, "1", [1], NAN, np.float64(1.0), np.True_]
@@ -125,6 +127,7 @@ ILLEGAL: dict[str, list[Any]] = {
     "mirostat": [-1, 3, *NOT_INTEGERS],
     "mirostat_tau": [-TINY, INF, *NOT_REALS],
     "mirostat_eta": [-TINY, INF, *NOT_REALS],
+    "jump_forward": [None, *NOT_BOOLEANS],
 }
 NAMES = [field.name for field in dataclasses.fields(GenerationParameters)]
 
@@ -428,6 +431,7 @@ requests = st.fixed_dictionaries(
         "truncate": positive,
         "typical_p": share,
         "watermark": st.booleans(),
+        "jump_forward": st.booleans(),
         "presence_penalty": finite,
         "min_p": st.floats(0.0, 1.0),
         "logit_bias": st.dictionaries(natural, finite | st.just(-INF), max_size=4),

@@ -21,7 +21,7 @@ from decoding.grammar import (
     compile_regex,
     token_table,
 )
-from decoding.grammar.compiled import Grammar
+from decoding.grammar.compiled import CompiledGrammar
 from decoding.grammar.matcher import Matcher, fill_masks
 from decoding.vocabulary import Vocabulary
 
@@ -60,7 +60,7 @@ def by_definition(matcher: Matcher) -> list[int]:
     return [*taken, END] if matcher.is_accepting else taken
 
 
-def walk(grammar: Grammar, rng: random.Random, steps: int = 40) -> str | None:
+def walk(grammar: CompiledGrammar, rng: random.Random, steps: int = 40) -> str | None:
     """A random text; every mask on the way is compared with the definition."""
     matcher = grammar.matcher()
     spelled = b""

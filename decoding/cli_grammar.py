@@ -1,0 +1,150 @@
+"""Grammars on the command line: the flags of one, and `decoding grammar check`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from decoding.errors import DecodingError, ParameterError
+from decoding.requested_grammar import Grammar
+from decoding.vocabulary import Vocabulary
+
+_FLAGS = ("json_schema", "regex", "ebnf", "lark")
+_SHOWN = 8
+
+
+def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Give a parser the flags that say what a text must match, of which one may be used."""
+    group = parser.add_argument_group("grammars").add_mutually_exclusive_group(required=required)
+    group.add_argument(
+        "--json-schema", metavar="FILE", help="a JSON Schema: the text is valid JSON ('-': stdin)"
+    )
+    group.add_argument("--regex", metavar="PATTERN", help="the whole text matches it")
+    group.add_argument("--ebnf", metavar="FILE", help="rules of llama.cpp's GBNF")
+    group.add_argument("--lark", metavar="FILE", help="rules in a notation like Lark's")
+
+
+def read_grammar(asked: argparse.Namespace) -> Grammar | None:
+    """What the flags of `add_grammar_flags` say; None if none is used.
+
+    Raises:
+        ParameterError: a file is no UTF-8, or no JSON object where it should be one.
+        OSError: it cannot be read.
+    """
+    if asked.json_schema is not None:
+        return Grammar("json", _read("--json-schema", asked.json_schema))
+    if asked.regex is not None:
+        return Grammar("regex", asked.regex)
+    if asked.ebnf is not None:
+        return Grammar("gbnf", _read("--ebnf", asked.ebnf))
+    if asked.lark is not None:
+        return Grammar("lark", _read("--lark", asked.lark))
+    return None
+
+
+def add_grammar(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+    """Give the command the verb `grammar`."""
+    parser = commands.add_parser(
+        "grammar", help="check a grammar", description="Work with grammars; no model is loaded."
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    _add_check(verbs)
+
+
+def _add_check(verbs: Any) -> None:  # noqa: ANN401
+    parser = verbs.add_parser(
+        "check",
+        help="compile a grammar and test a text",
+        description="Compile a grammar, list the valid texts that it never produces, and tell how"
+        " far a text fits. Exit codes: 1 a text does not fit, 2 the grammar is wrong.",
+    )
+    add_grammar_flags(parser, required=True)
+    parser.add_argument(
+        "--ignore-unsupported",
+        action="store_true",
+        help="drop the conditions of a schema that masks cannot hold, and list them",
+    )
+    parser.add_argument("--text", metavar="FILE", help="the text to test; '-' reads stdin")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(run=_check)
+
+
+def _check(asked: argparse.Namespace) -> Iterator[str]:
+    # Imported here because most runs of the command have no grammar.
+    from decoding.grammar import Machine, compile_json_schema, token_table
+    from decoding.models.grammars import compiled
+
+    grammar = read_grammar(asked)
+    assert grammar is not None  # noqa: S101 -- ours: the parser requires one
+    # Every byte is a token, and one more ends the text.
+    machine = Machine(
+        token_table(Vocabulary([bytes([byte]) for byte in range(256)] + [b""]), [256])
+    )
+    started = time.perf_counter()
+    if grammar.schema is not None and asked.ignore_unsupported:
+        made = compile_json_schema(grammar.schema, machine, on_unsupported="ignore")
+    else:
+        made = compiled(grammar, machine)
+    facts: dict[str, Any] = {
+        "compile_ms": round(1e3 * (time.perf_counter() - started), 1),
+        "restrictions": [_told(remark) for remark in made.restrictions],
+        "dropped": [_told(remark) for remark in made.dropped],
+    }
+    if asked.text is not None:
+        facts["text"] = _tested(made.matcher(), _read("--text", asked.text).encode())
+    yield (json.dumps(facts, ensure_ascii=False) if asked.json else "\n".join(_lines(facts))) + "\n"
+    if asked.text is not None and not facts["text"]["fits"]:
+        raise DecodingError("the text does not fit the grammar")
+
+
+def _tested(matcher: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
+    """How far a text fits, and what could come there instead."""
+    count = matcher.count_allowed(text)
+    for byte in text[:count]:
+        matcher.advance(byte)
+    fits = count == len(text) and matcher.is_accepting
+    words = matcher.mask()
+    expected = [bytes([byte]) for byte in range(256) if words[byte >> 5] >> (byte & 31) & 1]
+    return {
+        "fits": fits,
+        "bytes_that_fit": count,
+        "complete": matcher.is_accepting and count == len(text),
+        "expected_next": [repr(byte)[1:] for byte in expected],
+    }
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"compiled in {facts['compile_ms']} ms"
+    for name, title in (("restrictions", "never produced"), ("dropped", "not enforced")):
+        yield f"{title}: {'-' if not facts[name] else ''}".rstrip()
+        yield from (f"  {told['where']} {told['keyword']}: {told['why']}" for told in facts[name])
+    if "text" not in facts:
+        return
+    text = facts["text"]
+    if text["fits"]:
+        yield "text: fits"
+        return
+    shown = " ".join(text["expected_next"][:_SHOWN])
+    more = " ..." if len(text["expected_next"]) > _SHOWN else ""
+    yield f"text: fits for {text['bytes_that_fit']} bytes; then expected {shown}{more}"
+
+
+def _told(remark: Any) -> dict[str, str]:  # noqa: ANN401
+    return {
+        "where": remark.where or "the root",
+        "keyword": remark.keyword,
+        "why": remark.sentence,
+    }
+
+
+def _read(flag: str, source: str) -> str:
+    raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ParameterError(flag, error.object[error.start :][:1], "UTF-8") from error

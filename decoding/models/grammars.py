@@ -1,0 +1,80 @@
+"""The grammars that requests ask for, compiled once for a model."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from decoding.processors.grammar_mask import GrammarMask
+from decoding.requested_grammar import Grammar
+from decoding.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
+    from decoding.grammar import CompiledGrammar, Machine
+
+MAX_GRAMMARS = 128
+"""Compiled grammars that a model keeps; the one that was not asked for longest goes first."""
+
+
+class ModelGrammars:
+    """Grammars over one vocabulary.
+
+    They share the automata and masks of a `Machine`, made with the first. Threads may share
+    an object of this class.
+
+    vocabulary, end_token_ids, width: as for `token_table`.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, end_token_ids: Collection[int], width: int | None = None
+    ) -> None:
+        self._vocabulary, self._end_token_ids, self._width = vocabulary, end_token_ids, width
+        self._machine: Machine | None = None
+        self._masks: OrderedDict[Grammar, GrammarMask] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def machine(self) -> Machine:
+        """What the grammars share."""
+        from decoding.grammar import Machine, token_table
+
+        if self._machine is None:
+            table = token_table(self._vocabulary, self._end_token_ids, self._width)
+            self._machine = Machine(table)
+        return self._machine
+
+    def mask_of(self, grammar: Grammar) -> GrammarMask:
+        """The processor that holds generated text to a grammar; the same for an equal grammar.
+
+        Raises:
+            GrammarError: the grammar cannot be compiled.
+        """
+        with self._lock:
+            mask = self._masks.get(grammar)
+            if mask is None:
+                mask = self._masks[grammar] = GrammarMask(compiled(grammar, self.machine))
+                if len(self._masks) > MAX_GRAMMARS:
+                    self._masks.popitem(last=False)
+            self._masks.move_to_end(grammar)
+            return mask
+
+
+def compiled(grammar: Grammar, machine: Machine) -> CompiledGrammar:
+    """A request's grammar over a machine's vocabulary.
+
+    Raises:
+        GrammarError: it is malformed, asks for what masks cannot say, or nothing fits it.
+    """
+    from decoding.grammar import compile_gbnf, compile_json_schema, compile_lark, compile_regex
+
+    if grammar.schema is not None:
+        return compile_json_schema(grammar.schema, machine)
+    match grammar.type:
+        case "gbnf":
+            return compile_gbnf(str(grammar.value), machine)
+        case "lark":
+            return compile_lark(str(grammar.value), machine)
+        case _:
+            return compile_regex(str(grammar.value), machine)

@@ -1,0 +1,109 @@
+"""The tokens that a grammar allows, as a step of a pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.history import History
+from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.vector import edits
+from decoding.typing import Logits
+
+if TYPE_CHECKING:  # importing it would load the compilers of grammars, and Numba
+    from decoding.grammar.protocol import TokenGrammar, TokenMatcher
+
+MAX_PLACES = 1024
+"""Texts that a processor remembers its place in; others are read from their beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarMask:
+    """Keep only the tokens with which the generated text still fits a grammar.
+
+        keep i  <=>  matcher(generated tokens).mask() has bit i
+
+    The prompt is no part of the text. End tokens stay exactly where the text may end. A history
+    that does not fit, or has an end token in it, leaves no token.
+
+    grammar: as `decoding.grammar` compiles it, for the vocabulary of the logits. No value is
+    neutral; tokens beyond the masks do not stay.
+    logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched. A row may end
+    empty, and the sampler then raises `EmptySupportError`. The mask is a function of the history:
+    sequences may share a processor, fork and roll back; the last places are remembered, and a token
+    more costs one step. Source: Willard & Louf 2023, "Efficient Guided Generation for Large
+    Language Models", arXiv:2307.09702.
+    """
+
+    grammar: TokenGrammar
+    _places: _Places = field(init=False, repr=False, compare=False)
+
+    argmax_invariant: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = True
+    never_empties: ClassVar[bool] = False
+    idempotent: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = True
+    vocabulary_blind: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", _Places(self.grammar))
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        columns = np.arange(logits.shape[1])
+        kept = [
+            edits.in_bitmask(columns, self.bitmask(history.select(row)))
+            for row in range(len(logits))
+        ]
+        return np.where(np.stack(kept), logits, -np.inf).astype(logits.dtype, copy=False)
+
+    def lower(self) -> tuple[Instruction, ...]:
+        """One instruction whose words change with every step."""
+        return (Instruction(Opcode.BITMASK, bitmask=np.zeros(0, np.int32)),)
+
+    def bitmask(self, history: History) -> NDArray[np.int32]:
+        """The mask after the generated tokens of the one row that `history` is of."""
+        matcher = self.matcher(history.generated(0))
+        return np.zeros(0, np.int32) if matcher is None else matcher.mask().view(np.int32)
+
+    def matcher(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
+        """The place after these tokens, not to be changed; None where they do not fit."""
+        return self._places.after(np.ascontiguousarray(generated))
+
+
+class _Places:
+    """Matchers by what they have read, the latest last."""
+
+    def __init__(self, grammar: TokenGrammar) -> None:
+        self._grammar = grammar
+        self._known: OrderedDict[bytes, TokenMatcher | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def after(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
+        """The matcher that has read these tokens; None if it refused one."""
+        read = generated.tobytes()
+        with self._lock:
+            if read in self._known:
+                self._known.move_to_end(read)
+                return self._known[read]
+            before = self._known.get(read[:-4]) if read else None
+            if before is not None:
+                matcher: TokenMatcher | None = _advanced(before.fork(), generated[-1:])
+            elif read[:-4] in self._known:
+                matcher = None
+            else:
+                matcher = _advanced(self._grammar.matcher(), generated)
+            self._known[read] = matcher
+            if len(self._known) > MAX_PLACES:
+                self._known.popitem(last=False)
+            return matcher
+
+
+def _advanced(matcher: TokenMatcher, token_ids: NDArray[np.int32]) -> TokenMatcher | None:
+    taken = all(matcher.advance(token_id) for token_id in token_ids.tolist())
+    return matcher if taken else None
