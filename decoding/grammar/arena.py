@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.automaton import Nfa
+from decoding.grammar.counted import Bounds
 from decoding.grammar.free_strings import FREE
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
@@ -84,6 +85,7 @@ class Arena:
         parts: Sequence[tuple[Nfa, int | NDArray[np.int64]]],
         names: int = 0,
         reach: NDArray[np.int64] | None = None,
+        bounds: Sequence[Bounds | None] = (),
     ) -> int:
         """The state before the first byte of a union of automata; 0 if nothing is in any.
 
@@ -91,6 +93,7 @@ class Arena:
             of its accepting states.
         names: elements below this are names of keys; the others are bits of a label.
         reach: for every state of the union, in order, the words of keys it leads to.
+        bounds: for each automaton, what bounds the characters of its strings.
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
@@ -123,10 +126,40 @@ class Arena:
         fields[head + at.WORDS] = words
         fields[head + at.NAMES] = names
         bases = np.cumsum([0, *(part.states for part, _ in parts)])
+        if any(bound is not None for bound in bounds):
+            self._count(
+                head, states, [(b, int(first)) for b, first in zip(bounds, bases, strict=False)]
+            )
         starts = np.concatenate(
             [part.starts + b for (part, _), b in zip(parts, bases, strict=False)]
         )
         return self.retried(lambda: subsets.begin(self.fields, self.table, head, starts))
+
+    def _count(self, head: int, states: int, bounds: Sequence[tuple[Bounds | None, int]]) -> None:
+        """Let an automaton count characters.
+
+        bounds: for each of its parts, with the part's first state.
+        """
+        places, between = self.take(states), self.take(states)
+        most, certain_from, certain_until = 0, 0, (1 << 31) - 1
+        for bound, first in bounds:
+            if bound is None:
+                continue
+            table = self.write(bound.table.ravel())
+            maximum = -1 if bound.maximum is None else bound.maximum
+            part = self.write([first, bound.minimum, maximum, bound.table.shape[1], table])
+            last = first + len(bound.between)
+            self.fields[places + first : places + last] = part
+            self.fields[between + first : between + last] = bound.between
+            most = max(most, bound.minimum, maximum + 1)
+            certain_from = max(certain_from, bound.minimum)
+            if bound.maximum is not None:
+                certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
+        fields = self.fields
+        fields[head + at.PARTS_AT], fields[head + at.BETWEEN_AT] = places, between
+        fields[head + at.MOST] = most
+        fields[head + at.CERTAIN_FROM] = certain_from
+        fields[head + at.CERTAIN_UNTIL] = certain_until
 
     def free_string(self) -> int:
         r"""The state before the first character of any string, with every escape that JSON has.
@@ -140,5 +173,6 @@ class Arena:
             for low, high, target in edges:
                 self.fields[offset + low : offset + high + 1] = offsets[target]
             self.fields[offset + at.LOOSE] = FREE_BETWEEN + index
+            self.fields[offset + at.BEGUN] = -1
         self.fields[first + at.LABEL_LOW] = FREE_LABEL
         return first

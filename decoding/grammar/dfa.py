@@ -8,6 +8,7 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar import algebra, codepoints
 from decoding.grammar.automaton import Nfa
 from decoding.grammar.construction import build_over
+from decoding.grammar.counted import Counted, counted, has_length
 from decoding.grammar.expressions import (
     Characters,
     Choice,
@@ -72,7 +73,13 @@ def is_empty(expression: Expression) -> bool:
     """Whether the language has no member."""
     if not algebra.has_logic(expression):
         return algebra.fold(expression, _empty)
-    return not symbolic(expression)[0].states
+    return not any(_inhabited(part) for part in counted(expression))
+
+
+def _inhabited(part: Counted) -> bool:
+    if not part.bounded:
+        return bool(symbolic(part.language)[0].states)
+    return has_length(symbolic(part.language)[0], part.minimum, part.maximum)
 
 
 @lru_cache(maxsize=4096)

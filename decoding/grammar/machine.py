@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.grammar.arena import Arena
 from decoding.grammar.automaton import Spelling
-from decoding.grammar.build import build
+from decoding.grammar.counted import counted_automata
 from decoding.grammar.expressions import Expression
 from decoding.grammar.number_text import number_nfa
 from decoding.grammar.numbers import NumberRange
@@ -17,7 +17,7 @@ from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
 from decoding.grammar.trie import Trie
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import walk
+from decoding.kernels.grammar import subsets, walk
 from decoding.kernels.grammar.nodes import copy_twins
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
 
@@ -42,7 +42,8 @@ class Machine:
         self._bounded: dict[tuple[int, int], NDArray[np.uint32]] = {}
         self._counts: dict[int, NDArray[np.int16]] = {}
         self._loose: dict[Spelling, list[int]] = {}
-        depth = 2 + max(tokens.bare.depth, tokens.quoted.depth)
+        self._longest = max(tokens.bare.depth, tokens.quoted.depth)
+        depth = 2 + self._longest
         self.places = np.zeros(depth * PLACE_SIZE, np.int64)
         self._stack = np.zeros(depth, np.int64)
         self._pairs = np.zeros((depth, 2), np.int64)
@@ -57,15 +58,20 @@ class Machine:
         """The state before the first character of a JSON string; vote i is expression i's."""
         known = self._strings.get(expressions)
         if known is None:
-            known = self.arena.automaton(
-                [
-                    (build(expression, Spelling.JSON), vote)
-                    for vote, expression in enumerate(expressions)
-                    if expression is not None
-                ]
+            known = self._strings[expressions] = self._union(
+                [(one, vote) for vote, one in enumerate(expressions) if one is not None],
+                Spelling.JSON,
             )
-            self._strings[expressions] = known
         return known
+
+    def _union(self, expressions: list[tuple[Expression, int]], spelling: Spelling) -> int:
+        """The state before the first character of some expressions, each with its vote."""
+        parts, bounds = [], []
+        for expression, vote in expressions:
+            for nfa, bound in counted_automata(expression, spelling):
+                parts.append((nfa, vote))
+                bounds.append(bound)
+        return self.arena.automaton(parts, bounds=bounds)
 
     def numbers(self, ranges: tuple[tuple[NumberRange, ...], ...]) -> int:
         """The state before the first character of a number; vote i is ranges i's."""
@@ -79,8 +85,7 @@ class Machine:
         """The state before the first byte of a text in a regular language."""
         known = self._texts.get(expression)
         if known is None:
-            known = self.arena.automaton([(build(expression, Spelling.TEXT), 0)])
-            self._texts[expression] = known
+            known = self._texts[expression] = self._union([(expression, 0)], Spelling.TEXT)
         return known
 
     def base(self, state: int) -> NDArray[np.uint32]:
@@ -88,6 +93,8 @@ class Machine:
         loose = int(self.arena.fields[state + at.LOOSE])
         if 0 <= loose < FREE_BETWEEN:
             state = self._loose_states(Spelling.JSON)[loose]
+        else:
+            state = self._uncounted(state)
         known = self._bases.get(state)
         if known is None:
             known = self._bases[state] = self.tokens.empty_mask()
@@ -97,14 +104,21 @@ class Machine:
     def text_mask(self, state: int) -> NDArray[np.uint32]:
         """All tokens that a text may go on with, in a state of a plain automaton."""
         loose = int(self.arena.fields[state + at.LOOSE])
-        if loose >= 0:
-            state = self._loose_states(Spelling.TEXT)[loose]
+        state = self._loose_states(Spelling.TEXT)[loose] if loose >= 0 else self._uncounted(state)
         known = self._bases.get(state)
         if known is None:
             known = self._bases[state] = self.tokens.empty_mask()
             self._sweep(state, known, self.tokens.bare)
             self._sweep(state, known, self.tokens.quoted)
         return known
+
+    def _uncounted(self, state: int) -> int:
+        """A state that reads every token as this one does, whatever has been counted."""
+        arena = self.arena
+        if arena.fields[state + at.BEGUN] < 0:
+            return state
+        longest = self._longest
+        return arena.retried(lambda: subsets.uncounted(arena.fields, arena.table, state, longest))
 
     def _sweep(self, state: int, mask: NDArray[np.uint32], trie: Trie) -> None:
         """Allow what an automaton can read from a state."""

@@ -28,7 +28,8 @@ LOOSE = 258  # the state of the automaton of all strings that this one equals, o
 SET_AT = 259  # the automaton states that this state stands for
 SET_LENGTH = 260
 AUTOMATON = 261
-STATE_WORDS = 262  # then: the keys that can still be reached, as words
+BEGUN = 262  # how many characters are begun before a state of a counted automaton, else -1
+STATE_WORDS = 263  # then: the keys that can still be reached, as words
 
 # An automaton without empty moves, from which states are made.
 ROWS_AT = 0  # where the edges of state i begin, relative to EDGES_AT / 3
@@ -38,7 +39,20 @@ LOOSE_AT = 3
 WORDS = 4  # how many words of keys a state carries
 REACH_AT = 5  # for every state, its words
 NAMES = 6  # elements below this are names of their own, the rest are bits of a label
-AUTOMATON_SIZE = 7
+PARTS_AT = 7  # for every state of a counted automaton, its part or 0; 0 if nothing is counted
+BETWEEN_AT = 8  # for every state, whether it lies between two characters
+MOST = 9  # characters are not told apart beyond this
+CERTAIN_FROM = 10  # from so many characters on up to the other bound no part ends or begins
+CERTAIN_UNTIL = 11
+AUTOMATON_SIZE = 12
+
+# A part of a counted automaton: states that share bounds on the number of characters.
+PART_FIRST = 0  # its first state
+PART_MINIMUM = 1
+PART_MAXIMUM = 2  # -1 is no bound
+PART_WIDTH = 3  # fields per state
+PART_TABLE = 4  # with a maximum: the fewest characters to come, by the least that is asked for
+PART_SIZE = 5  # without: the most characters to come, -1 for no bound
 
 # A kind of value: a tuple of nodes, every one with a vote.
 NULL = 0  # votes, two fields each

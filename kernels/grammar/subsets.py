@@ -57,6 +57,10 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
             for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
                 arena[lists + arena[begins + b]] = target
                 arena[begins + b] += 1
+    counted: Any = arena[state + at.BEGUN]
+    if counted >= 0:
+        counted += arena[arena[automaton + at.BETWEEN_AT] + arena[members]]
+        counted = min(counted, arena[automaton + at.MOST])
     previous_from = 0
     previous_length = 0
     previous = at.DEAD
@@ -72,7 +76,7 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
                     break
         if not same:
             # Interning sorts a copy, so that the list itself can be compared with the next.
-            previous = intern(arena, table, automaton, lists + start, count)
+            previous = intern(arena, table, automaton, lists + start, count, counted)
             previous_from = lists + start
             previous_length = count
         arena[state + b] = previous
@@ -89,14 +93,35 @@ def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
 
 
 @inner
-def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any) -> int:
-    """The state of some automaton states, given in any order and maybe twice; DEAD for none."""
-    if count == 0:
-        return at.DEAD
+def is_within(arena: Any, part: Any, member: Any, counted: Any) -> bool:
+    """Whether after so many characters something that a state leads to keeps a part's bounds."""
+    needed = max(arena[part + at.PART_MINIMUM] - counted, 0)
+    most = arena[part + at.PART_MAXIMUM]
+    width = arena[part + at.PART_WIDTH]
+    row = arena[part + at.PART_TABLE] + (member - arena[part + at.PART_FIRST]) * width
+    if most < 0:
+        return arena[row] < 0 or arena[row] >= needed
+    return counted <= most and arena[row + needed] <= most - counted
+
+
+@inner
+def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
+    """The state of some automaton states, given in any order and maybe twice; DEAD for none.
+
+    counted: the number of characters before it, or −1 if nothing is counted. States that keep no
+    bound are left out.
+    """
     free = arena[at.FREE]
     length = 0
+    bounded = False
     for k in range(count):
         target = arena[members + k]
+        if counted >= 0:
+            part = arena[arena[automaton + at.PARTS_AT] + target]
+            if part != 0:
+                if not is_within(arena, part, target, counted):
+                    continue
+                bounded = True
         place = length
         while place > 0 and arena[free + place - 1] > target:
             place -= 1
@@ -106,10 +131,18 @@ def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any) -> 
             arena[free + move] = arena[free + move - 1]
         arena[free + place] = target
         length += 1
-    slot = first_slot(arena, table, automaton, free, length)
+    if length == 0:
+        return at.DEAD
+    if not bounded:
+        counted = -1
+    slot = first_slot(arena, table, automaton, free, length, counted)
     while table[slot] != 0:
         known = table[slot]
-        if arena[known + at.AUTOMATON] == automaton and arena[known + at.SET_LENGTH] == length:
+        if (
+            arena[known + at.AUTOMATON] == automaton
+            and arena[known + at.SET_LENGTH] == length
+            and arena[known + at.BEGUN] == counted
+        ):
             same = True
             there = arena[known + at.SET_AT]
             for k in range(length):
@@ -122,21 +155,25 @@ def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any) -> 
     state = free + length
     table[slot] = state
     arena[at.HASH_USED] += 1
-    describe(arena, automaton, state, free, length)
+    describe(arena, automaton, state, free, length, counted)
     return state
 
 
 @inner
-def first_slot(arena: Any, table: Any, automaton: Any, members: Any, length: Any) -> int:
+def first_slot(
+    arena: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
+) -> int:  # fmt: skip
     """Where to look first for a set."""
-    value = mixed(0, automaton)
+    value = mixed(counted + 1, automaton)
     for k in range(length):
         value = mixed(value, arena[members + k])
     return value & (len(table) - 1)
 
 
 @inner
-def describe(arena: Any, automaton: Any, state: Any, members: Any, length: Any) -> None:
+def describe(
+    arena: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
+) -> None:  # fmt: skip
     """Write a new state's record behind its set and move the arena's end behind both."""
     for b in range(BYTES):
         arena[state + b] = at.UNKNOWN
@@ -153,6 +190,19 @@ def describe(arena: Any, automaton: Any, state: Any, members: Any, length: Any) 
     for k in range(length):
         member = arena[members + k]
         element = arena[elements + member] - 1
+        loose_there = arena[loose + member]
+        part = 0
+        if counted >= 0:
+            part = arena[arena[automaton + at.PARTS_AT] + member]
+        if part != 0:
+            most = arena[part + at.PART_MAXIMUM]
+            if counted < arena[part + at.PART_MINIMUM]:
+                element = -1
+                loose_there = -1
+            elif most >= 0:
+                loose_there = -1
+                if counted > most:
+                    element = -1
         if element >= 0:
             if words > 0:
                 if element < names:
@@ -163,7 +213,7 @@ def describe(arena: Any, automaton: Any, state: Any, members: Any, length: Any) 
                 low |= 1 << element
             else:
                 high |= 1 << (element - at.WORD)
-        found = max(found, arena[loose + member])
+        found = max(found, loose_there)
         for w in range(words):
             arena[state + at.STATE_WORDS + w] |= arena[reach + member * words + w]
     arena[state + at.LABEL_LOW] = low
@@ -172,6 +222,7 @@ def describe(arena: Any, automaton: Any, state: Any, members: Any, length: Any) 
     arena[state + at.SET_AT] = members
     arena[state + at.SET_LENGTH] = length
     arena[state + at.AUTOMATON] = automaton
+    arena[state + at.BEGUN] = counted
     arena[at.FREE] = state + at.STATE_WORDS + words
 
 
@@ -185,7 +236,30 @@ def begin(arena: Any, table: Any, automaton: Any, starts: Any) -> int:
     members = len(arena) - count - 1
     for k in range(count):
         arena[members + k] = starts[k]
-    return intern(arena, table, automaton, members, count)
+    counted = -1
+    if arena[automaton + at.PARTS_AT] != 0:
+        counted = 0
+    return intern(arena, table, automaton, members, count, counted)
+
+
+@entry
+def uncounted(arena: Any, table: Any, state: Any, longest: Any) -> int:
+    """The state that reads any next `longest` characters as this one does, and counts nothing.
+
+    The same state if there is none such; NEEDS_ROOM where there is no room for it.
+    """
+    automaton = arena[state + at.AUTOMATON]
+    counted = arena[state + at.BEGUN]
+    if (
+        counted < arena[automaton + at.CERTAIN_FROM]
+        or counted + longest > arena[automaton + at.CERTAIN_UNTIL]
+    ):
+        return state
+    length = arena[state + at.SET_LENGTH]
+    needed = length + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
+    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
+        return at.NEEDS_ROOM
+    return intern(arena, table, automaton, arena[state + at.SET_AT], length, -1)
 
 
 @entry
@@ -194,7 +268,8 @@ def rehash(arena: Any, old: Any, table: Any) -> None:
     for state in old:
         if state != 0:
             members, length = arena[state + at.SET_AT], arena[state + at.SET_LENGTH]
-            slot = first_slot(arena, table, arena[state + at.AUTOMATON], members, length)
+            automaton, counted = arena[state + at.AUTOMATON], arena[state + at.BEGUN]
+            slot = first_slot(arena, table, automaton, members, length, counted)
             while table[slot] != 0:
                 slot = (slot + 1) & (len(table) - 1)
             table[slot] = state

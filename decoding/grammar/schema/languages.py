@@ -241,7 +241,8 @@ def _repeated(body: int, minimum: int, maximum: int | None, mask: int) -> int:
 @lru_cache(_CACHED)
 def _decided_empty(language: Expression) -> bool:
     parts = _parts(language)
-    if len(parts) == 2 and isinstance(language, Both):
+    bounded = any(length_bounds(part) is not None for part in parts)
+    if len(parts) == 2 and isinstance(language, Both) and not bounded:
         one, other = parts
         if isinstance(one, Not):
             one, other = other, one
