@@ -53,7 +53,7 @@ class Changing:
                 failed[row].__cause__ = error
                 self._bitmasks[slot] = 0
                 continue
-            self._bitmasks[slot] = fit_bitmasks([words], self._bitmasks.shape[1])[0]
+            self._write(slot, words)
         return self._bitmasks, failed
 
     def program_for(self, history: History, width: int) -> Program:
@@ -73,6 +73,13 @@ class Changing:
             self.program = assemble(self._rows)
             self._masks, self._width = self._dynamic_masks(), -1
         return self.program
+
+    def _write(self, slot: int, words: NDArray[np.int32]) -> None:
+        """The words of a slot, cut or filled up with zeros."""
+        target = self._bitmasks[slot]
+        count = min(len(words), len(target))
+        target[:count] = words[:count]
+        target[count:] = 0
 
     def _places(self) -> Iterator[tuple[int, int, Processor]]:
         for row, segment in enumerate(self._segments):

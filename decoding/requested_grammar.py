@@ -62,10 +62,11 @@ class Grammar:
 
     @classmethod
     def of_type(cls, python_type: Any) -> Grammar:  # noqa: ANN401 -- any type, also `list[int]`
-        """The JSON texts that a Python type can be read from.
+        """JSON texts that a Python type can be read from.
 
         python_type: a Pydantic model, a dataclass, or any other type that Pydantic can describe;
-            `TypeAdapter(python_type).validate_json` reads what is generated.
+            `TypeAdapter(python_type).validate_json` reads what is generated. Fields that it does
+            not have are not generated.
 
         Raises:
             MissingDependencyError: Pydantic is not installed.
@@ -77,7 +78,7 @@ class Grammar:
         except ImportError as error:
             raise MissingDependencyError("pydantic", "grammar") from error
         try:
-            return cls("json", TypeAdapter(python_type).json_schema())
+            return cls("json", _closed(TypeAdapter(python_type).json_schema()))
         except PydanticUserError as error:
             expected = f"a type with a JSON Schema ({error})"
             raise ParameterError("python_type", python_type, expected) from error
@@ -99,6 +100,28 @@ class Grammar:
             "type": self.type,
             "value": self.value if self.type in _TEXTS else self._object,
         }
+
+
+_HOLDING_SCHEMAS = ("items", "additionalProperties")
+_HOLDING_LISTS = ("anyOf", "oneOf", "prefixItems")
+_HOLDING_NAMED = ("$defs", "properties")
+
+
+def _closed(schema: Any) -> Any:  # noqa: ANN401 -- JSON
+    """A schema whose objects have no properties but those that it names.
+
+    Branches of an `allOf` stay open: together they may name what each alone does not.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False, **schema} if "properties" in schema else dict(schema)
+    for key in closed.keys() & set(_HOLDING_SCHEMAS):
+        closed[key] = _closed(closed[key])
+    for key in closed.keys() & set(_HOLDING_LISTS):
+        closed[key] = [_closed(item) for item in closed[key]]
+    for key in closed.keys() & set(_HOLDING_NAMED):
+        closed[key] = {name: _closed(item) for name, item in closed[key].items()}
+    return closed
 
 
 def json_object_text(value: object) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import numpy as np
+import pydantic
 import pytest
+from annotated_types import Ge, Le, MaxLen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -223,6 +226,45 @@ def test_the_mask_is_a_function_of_the_history() -> None:
         history = History.of([[5, 6]], [list(text.encode())])
         kept = np.flatnonzero(mask(logits, history)[0] == 0).tolist()
         assert kept == [ord(character) for character in allowed], text
+
+
+# Python types
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass(frozen=True)
+class Pen:
+    colour: Colour
+    width: Annotated[float, Ge(0), Le(9)]
+    owners: Annotated[list[Literal["me", "you"]], MaxLen(2)]
+
+
+class Desk(pydantic.BaseModel):
+    pens: Annotated[tuple[Pen, ...], MaxLen(2)]
+    tidy: bool | None = None
+
+
+@pytest.mark.parametrize("python_type", [Pen, Desk, tuple[Colour, bool]])
+def test_what_is_generated_can_be_read_as_the_type(python_type: Any) -> None:
+    reads = pydantic.TypeAdapter(python_type).validate_json
+    finished = 0
+    for seed in range(8):
+        parameters = asked(Grammar.of_type(python_type), do_sample=True, seed=seed)
+        response = generate(MODEL, "x", parameters)
+        if response.finish_reason is FinishReason.EOS_TOKEN:
+            reads(response.generated_text)
+            finished += 1
+    assert finished > 2
+
+
+@pytest.mark.parametrize("python_type", [Callable[[], int], type("Plain", (), {})])
+def test_types_that_have_no_texts_are_refused(python_type: Any) -> None:
+    with pytest.raises(ParameterError, match="python_type must be a type with a JSON Schema"):
+        Grammar.of_type(python_type)
 
 
 # Jumps
