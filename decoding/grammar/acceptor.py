@@ -27,6 +27,11 @@ class Acceptor(Protocol):
         ...
 
     @property
+    def is_worn(self) -> bool:
+        """Whether its states take so much memory that a new text better begins with a new one."""
+        ...
+
+    @property
     def start(self) -> int:
         """The state before any text."""
         ...

@@ -16,8 +16,8 @@ from decoding.kernels.grammar import subsets
 from decoding.kernels.grammar.jit import COMPILED
 from decoding.kernels.grammar.step import FREE_BETWEEN, FREE_LABEL
 
-MAX_FIELDS = 1 << 26
-"""256 MB of int32."""
+MAX_FIELDS = 1 << 25
+"""128 MiB of int32."""
 
 
 class Arena:
@@ -152,7 +152,7 @@ class Arena:
             self.fields[places + first : places + last] = part
             self.fields[between + first : between + last] = bound.between
             most = max(most, bound.minimum, maximum + 1)
-            certain_from = max(certain_from, bound.minimum)
+            certain_from = max(certain_from, 0 if bound.is_minimum_certain else bound.minimum)
             if bound.maximum is not None:
                 certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
         fields = self.fields

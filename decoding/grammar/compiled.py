@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from decoding.errors import GrammarUnsatisfiableError, require
+from decoding.errors import require
 from decoding.grammar.acceptor import Acceptor
-from decoding.grammar.automaton import Spelling
-from decoding.grammar.build import build
 from decoding.grammar.context_free import ContextFreeAcceptor
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.ebnf.references import referenced
 from decoding.grammar.ebnf.rules import Rules
-from decoding.grammar.expressions import Words
+from decoding.grammar.expressions import Expression, Words
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
 from decoding.grammar.maskable import check_maskable
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
+from decoding.grammar.renewed import Renewed
 from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
 
 STATES_MEMORY = 1 << 26
@@ -32,17 +31,18 @@ STATES_MEMORY = 1 << 26
 class CompiledGrammar:
     """A compiled grammar; any number of texts can be followed with it at once.
 
+    acceptor: gives what follows a text that begins.
     restrictions: valid texts that are never produced, each with the place that it comes from.
     dropped: conditions that were ignored because the caller allowed it.
     """
 
-    automaton: Acceptor
+    acceptor: Callable[[], Acceptor]
     restrictions: tuple[Remark, ...] = field(default=())
     dropped: tuple[Remark, ...] = field(default=())
 
     def matcher(self) -> Matcher:
         """A text that has not begun."""
-        return Matcher(self.automaton)
+        return Matcher(self.acceptor())
 
 
 def compile_json_schema(
@@ -68,8 +68,8 @@ def compile_json_schema(
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
     check_maskable(graph)
-    automaton = Automaton.of_graph(machine, graph, whitespace)
-    return CompiledGrammar(automaton, tuple(graph.restrictions), tuple(graph.dropped))
+    acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
+    return CompiledGrammar(acceptor, tuple(graph.restrictions), tuple(graph.dropped))
 
 
 def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
@@ -80,10 +80,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     Raises `GrammarSyntaxError`, `GrammarUnsupportedError` or `GrammarUnsatisfiableError`, each with
     an offset.
     """
-    expression = parse_full(pattern)
-    if build(expression, Spelling.TEXT).states == 0:
-        raise GrammarUnsatisfiableError("offset 0", "no text matches")
-    return CompiledGrammar(Automaton.of_expression(machine, expression))
+    return _regular(parse_full(pattern), machine)
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
@@ -93,7 +90,11 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """
     words = tuple(sorted(set(texts)))
     require("texts", words, bool(words), "at least one text")
-    return CompiledGrammar(Automaton.of_expression(machine, Words(words)))
+    return _regular(Words(words), machine)
+
+
+def _regular(expression: Expression, machine: Machine) -> CompiledGrammar:
+    return CompiledGrammar(Renewed(lambda: Automaton.of_expression(machine.store(), expression)))
 
 
 def compile_gbnf(
@@ -126,4 +127,5 @@ def _context_free(rules: Rules, machine: Machine, memory: int) -> CompiledGramma
     require("memory", memory, memory > 0, "> 0")
     compiled = compile_rules(rules)
     marks = referenced(rules, compiled.marks, machine.tokens)
-    return CompiledGrammar(ContextFreeAcceptor(compiled.network, marks, machine.tokens, memory))
+    network, tokens = compiled.network, machine.tokens
+    return CompiledGrammar(Renewed(lambda: ContextFreeAcceptor(network, marks, tokens, memory)))

@@ -35,6 +35,7 @@ class ContextFreeAcceptor:
         memory: int,
     ) -> None:
         self.tokens = tokens
+        self._memory = memory
         self._marks = list(enumerate(marks, _BYTES))
         self._masks: dict[int, NDArray[np.uint32]] = {}
         self._kept = max(_MASKS // (4 * tokens.words), 1)
@@ -48,6 +49,11 @@ class ContextFreeAcceptor:
             self._machine = EarleyMachine(network, memory)
         except MachineLimitError as error:
             raise _limit(error) from error
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether more than half of the memory is taken."""
+        return self._machine.memory_used > self._memory // 2
 
     @property
     def start(self) -> int:

@@ -67,6 +67,14 @@ class Bounds:
     between: NDArray[np.bool_]
     table: NDArray[np.int32]
 
+    @property
+    def is_minimum_certain(self) -> bool:
+        """Whether the minimum can be reached from everywhere without passing the maximum."""
+        if self.maximum is None:
+            return bool((self.table < 0).all())
+        passed = (self.table - np.arange(self.minimum + 1)).max()
+        return bool(passed <= self.maximum - self.minimum)
+
 
 def counted(expression: Expression) -> Iterator[Counted]:
     """Return languages whose union is the expression, with what bounds could be set apart."""

@@ -8,17 +8,20 @@ from numpy.typing import NDArray
 from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
 from decoding.grammar.acceptor import REJECTED
 from decoding.grammar.expressions import Expression
-from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph
+from decoding.grammar.store import FULL, Store
 from decoding.grammar.tables import JsonTables
 from decoding.grammar.trie import EVERY_BYTE, Trie, chain
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
 from decoding.kernels.grammar.nodes import copy_twins
 
-MAX_FRAMES = 1 << 25
+MAX_FRAMES = 1 << 23
+"""64 MiB of int64."""
 MAX_CHAIN = 10_000
 """How deep a JSON text may nest."""
+_MANY_STATES = 100_000
+"""New texts begin with a new automaton then: so many states take about 60 MiB."""
 
 
 class Automaton:
@@ -27,9 +30,9 @@ class Automaton:
     States are never changed: keeping a number is a rollback, copying it a fork.
     """
 
-    def __init__(self, machine: Machine, white: int = 0) -> None:
-        self.machine = machine
-        self.tokens = machine.tokens
+    def __init__(self, store: Store, white: int = 0) -> None:
+        self.store = store
+        self.tokens = store.tokens
         self._white = white
         self._frames = np.zeros(1 << 12, np.int64)
         self._known = np.zeros(1 << 8, np.int64)
@@ -38,29 +41,31 @@ class Automaton:
         self._places: list[NDArray[np.int64]] = []
         self._numbers: dict[bytes, int] = {}
         self._next: list[dict[int, int]] = []
-        self._masks: dict[int, NDArray[np.uint32]] = {}
+        self._masks = store.masks
+        self._numbered = store.masks.numbers()
         self._tables: JsonTables | None = None
+        self._size = store.size
 
     @classmethod
-    def of_expression(cls, machine: Machine, expression: Expression) -> Automaton:
+    def of_expression(cls, store: Store, expression: Expression) -> Automaton:
         """The texts of a regular language."""
-        automaton = cls(machine)
+        automaton = cls(store)
         place = np.zeros(step.PLACE_SIZE, np.int64)
-        place[step.MODE], place[step.AT] = at.TEXT, machine.text(expression)
+        place[step.MODE], place[step.AT] = at.TEXT, store.text(expression)
         if place[step.AT] == at.DEAD:
-            raise GrammarUnsatisfiableError("", "no text matches")
+            raise GrammarUnsatisfiableError("offset 0", "no text matches")
         automaton._frames[0] = at.FRAME_WORDS
         automaton._number(place)
         return automaton
 
     @classmethod
-    def of_graph(cls, machine: Machine, graph: Graph, white: int) -> Automaton:
+    def of_graph(cls, store: Store, graph: Graph, white: int) -> Automaton:
         """The JSON texts of a schema.
 
         white: the longest run of white space between two JSON tokens.
         """
-        automaton = cls(machine, white)
-        tables = automaton._tables = JsonTables(machine, graph)
+        automaton = cls(store, white)
+        tables = automaton._tables = JsonTables(store, graph)
         kind = tables.root()
         frames = automaton._frames
         root = at.FRAME_WORDS
@@ -70,10 +75,17 @@ class Automaton:
         place = np.zeros(step.PLACE_SIZE, np.int64)
         # White space in front of the value is none of it.
         place[step.AT], place[step.NODE] = white, root
-        fields = machine.arena.fields
+        fields = store.arena.fields
         place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
         automaton._number(place)
         return automaton
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether its states take so much memory that a new text better begins with a new one."""
+        if len(self._places) > _MANY_STATES or 4 * len(self._frames) > MAX_FRAMES:
+            return True
+        return self.store.size > self._size + FULL
 
     @property
     def start(self) -> int:
@@ -87,7 +99,8 @@ class Automaton:
             known = 0 <= token < len(self.tokens.spelled)
             spelled = self.tokens.spelled[token] if known else b""
             following = self.follow(state, spelled) if spelled else REJECTED
-            self._next[state][token] = following
+            if following != REJECTED:
+                self._next[state][token] = following
         return following
 
     def follow(self, state: int, text: bytes) -> int:
@@ -95,9 +108,9 @@ class Automaton:
 
         There are at most as many as `trie.MAX_DEPTH`.
         """
-        with self.machine.lock:
+        with self.store.lock:
             reached = np.zeros(1, np.uint32)
-            places = self.machine.room_for(len(text))
+            places = self.store.room_for(len(text))
             self._walk(state, chain(text), reached)
             if not reached[0]:
                 return REJECTED
@@ -111,7 +124,7 @@ class Automaton:
         if mode == at.DONE:
             return True
         label = int(place[step.AT]) + at.LABEL_LOW
-        fields = self.machine.arena.fields
+        fields = self.store.arena.fields
         if mode == at.TEXT:
             return bool(fields[label])
         at_root = self._frames[place[step.NODE] + at.PARENT] == 0
@@ -119,18 +132,18 @@ class Automaton:
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each; not to be changed."""
-        known = self._masks.get(state)
+        known = self._masks.get(self._numbered + state)
         if known is None:
-            with self.machine.lock:
+            with self.store.lock:
                 known = self._mask(state)
             for token in self.tokens.end_token_ids if self.accepts(state) else ():
                 known[token >> 5] |= np.uint32(1 << (token & 31))
-            self._masks[state] = known
+            self._masks.put(self._numbered + state, known)
         return known
 
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next."""
-        with self.machine.lock:
+        with self.store.lock:
             reached = np.zeros(8, np.uint32)
             self._walk(state, EVERY_BYTE, reached)
             bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
@@ -138,27 +151,27 @@ class Automaton:
 
     def _mask(self, state: int) -> NDArray[np.uint32]:
         place = self._places[state]
-        machine = self.machine
+        store = self.store
         if place[step.MODE] == at.TEXT:
-            return machine.text_mask(int(place[step.AT])).copy()
+            return store.text_mask(int(place[step.AT])).copy()
         base = self._base(place)
         if base is None:
-            mask = machine.tokens.empty_mask()
-            self._allow(state, machine.tokens.bare, mask)
+            mask = store.tokens.empty_mask()
+            self._allow(state, store.tokens.bare, mask)
         else:
             mask = base.copy()
-        self._allow(state, machine.tokens.quoted, mask)
+        self._allow(state, store.tokens.quoted, mask)
         return mask
 
     def _base(self, place: NDArray[np.int64]) -> NDArray[np.uint32] | None:
         """The tokens without a quote that may come next inside a string, where that is known."""
         mode, state = int(place[step.MODE]), int(place[step.AT])
-        fields = self.machine.arena.fields
+        fields = self.store.arena.fields
         if mode == at.IN_STRING:
             longest = int(fields[place[step.VALUE] + at.LONGEST])
             if place[step.COUNT] >= 0 and longest >= 0:
-                return self.machine.bounded(state, longest - int(place[step.COUNT]))
-            return self.machine.base(state)
+                return self.store.bounded(state, longest - int(place[step.COUNT]))
+            return self.store.base(state)
         if mode == at.IN_KEY and fields[state + at.LOOSE] >= 0:
             node = int(place[step.NODE])
             kind = int(self._frames[node + at.TYPE])
@@ -171,20 +184,20 @@ class Automaton:
             else:
                 everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
                 allowed = int(self._frames[node + at.ALIVE]) == everyone
-            return self.machine.base(state) if allowed else None
+            return self.store.base(state) if allowed else None
         return None
 
     def _walk(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
         """Set the bits of the tokens of a trie that may come next."""
-        machine = self.machine
-        arena = machine.arena
+        store = self.store
+        arena = store.arena
         said = at.NEEDS_ROOM
         while said != at.GOES_ON:
-            place = machine.places[: step.PLACE_SIZE]
+            place = store.places[: step.PLACE_SIZE]
             place[:] = self._places[state]
             place[step.TOP] = self._frames[0]
             said = walk.walk(
-                arena.fields, self._frames, arena.table, nodes, machine.places, self._white, mask,
+                arena.fields, self._frames, arena.table, nodes, store.places, self._white, mask,
                 self._request,
             )  # fmt: skip
             if said != at.GOES_ON:
@@ -198,7 +211,7 @@ class Automaton:
         """The number of a place: its new frames are settled first."""
         if place[step.MODE] != at.TEXT:
             while walk.settle(
-                self.machine.arena.fields, self._frames, self._known, place, self._chain
+                self.store.arena.fields, self._frames, self._known, place, self._chain
             ) != at.GOES_ON:  # fmt: skip
                 self._lengthen()
         place[step.TOP] = 0
@@ -214,7 +227,7 @@ class Automaton:
         """Make what a kernel found missing."""
         tables = self._tables
         if said == at.NEEDS_ROOM:
-            self.machine.arena.make_room()
+            self.store.arena.make_room()
         elif said == at.NEEDS_FRAMES or tables is None:
             self._lengthen()
         elif said == at.NEEDS_ENTRY:
@@ -232,5 +245,5 @@ class Automaton:
         frames[: len(self._frames)] = self._frames
         self._frames = frames
         known = np.zeros(2 * len(self._known), np.int64)
-        walk.rehash(self.machine.arena.fields, frames, self._known, known)
+        walk.rehash(self.store.arena.fields, frames, self._known, known)
         self._known = known

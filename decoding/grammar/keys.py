@@ -14,9 +14,9 @@ from decoding.grammar.automaton import Loose, Nfa, Spelling
 from decoding.grammar.build import build
 from decoding.grammar.dfa import accepts
 from decoding.grammar.expressions import Expression
-from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import Graph, ObjectShape
 from decoding.grammar.spelling import EXIT, spelled, universe
+from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 
@@ -49,7 +49,7 @@ class KeyClasses:
         return len(self.listed)
 
 
-def key_classes(machine: Machine, graph: Graph, shapes: Sequence[ObjectShape]) -> KeyClasses:
+def key_classes(store: Store, graph: Graph, shapes: Sequence[ObjectShape]) -> KeyClasses:
     """The classes of the keys of some shapes side by side."""
     declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
     # A name that nobody allows needs a class too: it is no other key.
@@ -72,14 +72,14 @@ def key_classes(machine: Machine, graph: Graph, shapes: Sequence[ObjectShape]) -
             for shape in shapes
         )
         has_extra = any(node is not None for node in extra)
-        start = _plain_keys(machine, listed, has_extra=has_extra)
+        start = _plain_keys(store, listed, has_extra=has_extra)
         if has_extra:
             nodes.append(extra)
         classes = len(nodes)
         return KeyClasses(
             start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
         )
-    return _with_languages(machine, graph, shapes, listed, nodes)
+    return _with_languages(store, graph, shapes, listed, nodes)
 
 
 def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
@@ -94,16 +94,16 @@ def _count_words(classes: int) -> int:
     return -(-max(classes, 1) // at.WORD)
 
 
-def _plain_keys(machine: Machine, listed: tuple[str, ...], *, has_extra: bool) -> int:
-    known = machine.keys.get((listed, has_extra))
+def _plain_keys(store: Store, listed: tuple[str, ...], *, has_extra: bool) -> int:
+    known = store.keys.get((listed, has_extra))
     if known is None:
         words = _count_words(len(listed) + has_extra)
-        known = _write(machine, listed, [universe(Spelling.JSON)] if has_extra else [], words)
-        machine.keys[listed, has_extra] = known
+        known = _write(store, listed, [universe(Spelling.JSON)] if has_extra else [], words)
+        store.keys[listed, has_extra] = known
     return known
 
 
-def _write(machine: Machine, listed: tuple[str, ...], languages: Sequence[Nfa], words: int) -> int:
+def _write(store: Store, listed: tuple[str, ...], languages: Sequence[Nfa], words: int) -> int:
     """The automaton of some names and, as bits of its labels, some languages of other keys.
 
     A state reaches the names that its path leads to; where there is one language, that of all
@@ -119,7 +119,7 @@ def _write(machine: Machine, listed: tuple[str, ...], languages: Sequence[Nfa], 
         reach[0, index // at.WORD] |= 1 << index % at.WORD
     if len(languages) == 1:
         reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
-    return machine.arena.automaton(parts, behind, reach)
+    return store.arena.automaton(parts, behind, reach)
 
 
 def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
@@ -153,7 +153,7 @@ def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
 
 
 def _with_languages(
-    machine: Machine,
+    store: Store,
     graph: Graph,
     shapes: Sequence[ObjectShape],
     listed: tuple[str, ...],
@@ -172,9 +172,9 @@ def _with_languages(
         universe(Spelling.JSON) if language is None else build(language, Spelling.JSON)
         for language in languages
     ]
-    arena = machine.arena
+    arena = store.arena
     words = _count_words(len(listed) + at.MAX_SET)
-    start = _write(machine, listed, automata, words)
+    start = _write(store, listed, automata, words)
     states = np.zeros(MAX_KEY_STATES, np.int64)
     count = arena.retried(lambda: subsets.expand(arena.fields, arena.table, start, states))
     if count == at.TOO_MANY:

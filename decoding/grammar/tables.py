@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decoding.errors import GrammarLimitError
 from decoding.grammar.expressions import length_bounds
 from decoding.grammar.keys import KeyClasses, key_classes
-from decoding.grammar.machine import Machine
 from decoding.grammar.shapes import ArrayShape, Graph, Node, ObjectShape
+from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
@@ -30,8 +30,8 @@ class _Type:
 class JsonTables:
     """The records of one schema."""
 
-    def __init__(self, machine: Machine, graph: Graph) -> None:
-        self.machine, self.graph = machine, graph
+    def __init__(self, store: Store, graph: Graph) -> None:
+        self.store, self.graph = store, graph
         self._values: dict[tuple[int, ...], int] = {}
         self._nodes_of: dict[int, tuple[int, ...]] = {}
         self._types: dict[int, _Type] = {}
@@ -48,7 +48,7 @@ class JsonTables:
 
     def entry_of_root(self, kind: int) -> int:
         """The entry of a root type."""
-        fields = self.machine.arena.fields
+        fields = self.store.arena.fields
         return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
 
     def value(self, nodes: tuple[int, ...]) -> int:
@@ -84,8 +84,8 @@ class JsonTables:
         record = [0, *_split(alive), value, len(masks)]
         for node, alternatives in masks.items():
             record += [*_split(alternatives), counts.get(node, 0)]
-        fields_at = self.machine.arena.write(record)
-        fields = self.machine.arena.fields
+        fields_at = self.store.arena.write(record)
+        fields = self.store.arena.fields
         place = int(fields[kind + at.CLASSES_AT]) + (tight * classes + class_index) * at.CLASS_SIZE
         fields[fields_at + at.ENTRY_NEXT] = fields[place + at.CLASS_ENTRIES]
         fields[place + at.CLASS_ENTRIES] = fields_at
@@ -98,7 +98,7 @@ class JsonTables:
             for shape in self.graph.node(node).objects
         ]
         _check_count(shapes)
-        keys = key_classes(self.machine, self.graph, [shape for _, shape in shapes])
+        keys = key_classes(self.store, self.graph, [shape for _, shape in shapes])
         allowing = [_allowing(nodes) for nodes in keys.nodes]
         kind = self._record(at.TYPE_SIZE)
         self._types[kind] = _Type(keys.nodes)
@@ -114,12 +114,12 @@ class JsonTables:
         self._put(kind, at.TYPE_WORDS, words)
         self._put(kind, at.KEYS, keys.start)
         initial = _words((c for c, mask in enumerate(allowing) if mask), words)
-        self._put(kind, at.INITIAL_AT, self.machine.arena.write(initial))
+        self._put(kind, at.INITIAL_AT, self.store.arena.write(initial))
         self._put(kind, at.BOUNDED, bool(maxima))
         self._put(kind, at.EXTRA, keys.extra)
         if keys.combinations:
             pairs = [field for pair in keys.combinations for field in pair]
-            self._put(kind, at.COMBINATIONS_AT, self.machine.arena.write(pairs))
+            self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
             self._put(kind, at.COMBINATIONS, len(keys.combinations))
         has_extra = len(keys.nodes) > keys.names
         self._put(kind, at.DISTINCT, has_extra and max(minima) > 1)
@@ -161,7 +161,7 @@ class JsonTables:
         bounds += [shape.maximum for _, shape in shapes if shape.maximum is not None]
         self._put(kind, at.CAP, max([*bounds, positions - 1]))
         self._put(kind, at.TYPE_WORDS, len(minima))
-        self._put(kind, at.INITIAL_AT, self.machine.arena.write([0] * len(minima) + minima))
+        self._put(kind, at.INITIAL_AT, self.store.arena.write([0] * len(minima) + minima))
         self._put(value, at.ARRAY, kind)
 
     def _value(self, nodes: tuple[int, ...]) -> int:
@@ -177,10 +177,10 @@ class JsonTables:
             record[field : field + 2] = _split(votes)
         self._strings(kinds, record)
         if any(node.numbers for node in kinds):
-            record[at.NUMBER] = self.machine.numbers(tuple(node.numbers for node in kinds))
+            record[at.NUMBER] = self.store.numbers(tuple(node.numbers for node in kinds))
         record[at.OBJECT] = -any(node.objects for node in kinds)
         record[at.ARRAY] = -any(node.arrays for node in kinds)
-        return self.machine.arena.write(record)
+        return self.store.arena.write(record)
 
     def _strings(self, kinds: Sequence[Node], record: list[int]) -> None:
         expressions = tuple(node.strings for node in kinds)
@@ -189,9 +189,9 @@ class JsonTables:
             return
         bounds = length_bounds(distinct.pop()) if len(distinct) == 1 else None
         if bounds is None:
-            record[at.STRING] = self.machine.strings(expressions)
+            record[at.STRING] = self.store.strings(expressions)
             return
-        record[at.STRING] = self.machine.free
+        record[at.STRING] = self.store.free
         votes = _votes(expression is not None for expression in expressions)
         record[at.FREE_LOW : at.FREE_LOW + 2] = _split(votes)
         shortest, longest = bounds
@@ -223,21 +223,21 @@ class JsonTables:
     ) -> None:
         self._put(kind, at.KIND, name)
         self._put(kind, at.ALTERNATIVES, len(alternatives))
-        places = [self.machine.arena.write(alternative) for alternative in alternatives]
-        self._put(kind, at.ALTERNATIVES_AT, self.machine.arena.write(places))
+        places = [self.store.arena.write(alternative) for alternative in alternatives]
+        self._put(kind, at.ALTERNATIVES_AT, self.store.arena.write(places))
         self._put(kind, at.CLASSES_AT, self._classes(allowing))
         self._put(kind, at.CLASSES, len(allowing))
 
     def _classes(self, allowing: list[int]) -> int:
-        return self.machine.arena.write(
+        return self.store.arena.write(
             [field for mask in allowing for field in (*_split(mask), 0)] or [0]
         )
 
     def _record(self, size: int) -> int:
-        return self.machine.arena.take(size)
+        return self.store.arena.take(size)
 
     def _put(self, record: int, field: int, value: int) -> None:
-        self.machine.arena.fields[record + field] = value
+        self.store.arena.fields[record + field] = value
 
 
 def _votes(accepted: Iterable[bool]) -> int:

@@ -1,0 +1,58 @@
+"""Masks that are kept as long as there is room for them."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NUMBERS_EACH = 1 << 40
+
+
+class KeptMasks:
+    """Masks by number, of at most `memory` bytes together.
+
+    There are two halves. What is asked for is in the young one, or moves there; when that is full,
+    the old half is dropped and the young one becomes the old. So what goes has not been asked for
+    since half of the memory was filled with other masks.
+    """
+
+    __slots__ = ("_firsts", "_half", "_held", "_lock", "_old", "_young")
+
+    def __init__(self, memory: int) -> None:
+        self._half = memory // 2
+        self._young: dict[int, NDArray[np.uint32]] = {}
+        self._old: dict[int, NDArray[np.uint32]] = {}
+        self._held = 0
+        self._lock = threading.Lock()
+        self._firsts = count(0, _NUMBERS_EACH)
+
+    @property
+    def size(self) -> int:
+        """Bytes that are held, at most."""
+        return self._held + sum(mask.nbytes for mask in self._old.values())
+
+    def numbers(self) -> int:
+        """The first of 2^40 numbers that nobody else uses."""
+        return next(self._firsts)
+
+    def get(self, number: int) -> NDArray[np.uint32] | None:
+        """A mask, if it is still there."""
+        known = self._young.get(number)
+        if known is None:
+            known = self._old.get(number)
+            if known is not None:
+                self.put(number, known)
+        return known
+
+    def put(self, number: int, mask: NDArray[np.uint32]) -> None:
+        """Keep a mask, if it is not larger than half of the memory."""
+        if mask.nbytes > self._half:
+            return
+        with self._lock:
+            if self._held + mask.nbytes > self._half:
+                self._old, self._young, self._held = self._young, {}, 0
+            self._young[number] = mask
+            self._held += mask.nbytes

@@ -1,0 +1,183 @@
+"""The automata that grammars of one vocabulary share, and masks of their states."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.arena import Arena
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.counted import counted_automata
+from decoding.grammar.expressions import Expression
+from decoding.grammar.kept import KeptMasks
+from decoding.grammar.number_text import number_nfa
+from decoding.grammar.numbers import NumberRange
+from decoding.grammar.spelling import universe
+from decoding.grammar.tokens import TokenTable
+from decoding.grammar.trie import Trie
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import subsets, walk
+from decoding.kernels.grammar.nodes import copy_twins
+from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
+
+FULL = 1 << 25
+"""Bytes of automata from which on new grammars go elsewhere."""
+_REMAINING = 11
+"""Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
+
+
+class Store:
+    """The automata of strings and numbers, written once for all grammars of a vocabulary.
+
+    A mask of the *base* of a state holds the tokens without a quote that an automaton can read from
+    it: they cannot leave the string, so what surrounds it does not matter.
+    """
+
+    def __init__(self, tokens: TokenTable, masks: KeptMasks) -> None:
+        self.tokens, self.masks = tokens, masks
+        self.arena = Arena()
+        self.lock = threading.RLock()
+        self.free = self.arena.free_string()
+        self._strings: dict[tuple[Expression | None, ...], int] = {}
+        self._texts: dict[Expression, int] = {}
+        self._numbers: dict[tuple[tuple[NumberRange, ...], ...], int] = {}
+        self.keys: dict[tuple[tuple[str, ...], bool], int] = {}
+        self._numbered, self._bounded = masks.numbers(), masks.numbers()
+        self._counts: dict[int, NDArray[np.int16]] = {}
+        self._loose: dict[Spelling, list[int]] = {}
+        self._longest = max(tokens.bare.depth, tokens.quoted.depth)
+        depth = 2 + self._longest
+        self.places = np.zeros(depth * PLACE_SIZE, np.int64)
+        self._stack = np.zeros(depth, np.int64)
+        self._pairs = np.zeros((depth, 2), np.int64)
+
+    @property
+    def size(self) -> int:
+        """Bytes of automata."""
+        return int(self.arena.fields[at.FREE]) * 4
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new grammars go elsewhere."""
+        return self.size > FULL
+
+    def room_for(self, length: int) -> NDArray[np.int64]:
+        """The scratch of a walk this deep."""
+        if len(self.places) < (length + 2) * PLACE_SIZE:
+            self.places = np.zeros((length + 2) * PLACE_SIZE, np.int64)
+        return self.places
+
+    def strings(self, expressions: tuple[Expression | None, ...]) -> int:
+        """The state before the first character of a JSON string; vote i is expression i's."""
+        known = self._strings.get(expressions)
+        if known is None:
+            known = self._strings[expressions] = self._union(
+                [(one, vote) for vote, one in enumerate(expressions) if one is not None],
+                Spelling.JSON,
+            )
+        return known
+
+    def _union(self, expressions: list[tuple[Expression, int]], spelling: Spelling) -> int:
+        """The state before the first character of some expressions, each with its vote."""
+        parts, bounds = [], []
+        for expression, vote in expressions:
+            for nfa, bound in counted_automata(expression, spelling):
+                parts.append((nfa, vote))
+                bounds.append(bound)
+        return self.arena.automaton(parts, bounds=bounds)
+
+    def numbers(self, ranges: tuple[tuple[NumberRange, ...], ...]) -> int:
+        """The state before the first character of a number; vote i is ranges i's."""
+        known = self._numbers.get(ranges)
+        if known is None:
+            parts = [(number_nfa(union), vote) for vote, union in enumerate(ranges) if union]
+            known = self._numbers[ranges] = self.arena.automaton(parts)
+        return known
+
+    def text(self, expression: Expression) -> int:
+        """The state before the first byte of a text in a regular language."""
+        known = self._texts.get(expression)
+        if known is None:
+            known = self._texts[expression] = self._union([(expression, 0)], Spelling.TEXT)
+        return known
+
+    def base(self, state: int) -> NDArray[np.uint32]:
+        """The base mask of a state of any automaton; not to be changed."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        if 0 <= loose < FREE_BETWEEN:
+            state = self._loose_states(Spelling.JSON)[loose]
+        else:
+            state = self._uncounted(state)
+        known = self.masks.get(self._numbered + state)
+        if known is None:
+            known = self.tokens.empty_mask()
+            self._sweep(state, known, self.tokens.bare)
+            self.masks.put(self._numbered + state, known)
+        return known
+
+    def text_mask(self, state: int) -> NDArray[np.uint32]:
+        """All tokens that a text may go on with, in a state of a plain automaton."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        state = self._loose_states(Spelling.TEXT)[loose] if loose >= 0 else self._uncounted(state)
+        known = self.masks.get(self._numbered + state)
+        if known is None:
+            known = self.tokens.empty_mask()
+            self._sweep(state, known, self.tokens.bare)
+            self._sweep(state, known, self.tokens.quoted)
+            self.masks.put(self._numbered + state, known)
+        return known
+
+    def _uncounted(self, state: int) -> int:
+        """A state that reads every token as this one does, whatever has been counted."""
+        arena = self.arena
+        if arena.fields[state + at.BEGUN] < 0:
+            return state
+        longest = self._longest
+        return arena.retried(lambda: subsets.uncounted(arena.fields, arena.table, state, longest))
+
+    def _sweep(self, state: int, mask: NDArray[np.uint32], trie: Trie) -> None:
+        """Allow what an automaton can read from a state."""
+        arena = self.arena
+        arena.retried(
+            lambda: walk.sweep(arena.fields, arena.table, trie.nodes, state, self._stack, mask)
+        )
+        copy_twins(trie.twins, mask)
+
+    def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
+        """The base mask of a FREE state when at most `remaining` more characters may begin."""
+        # No token begins more characters than it has bytes.
+        remaining = min(remaining, self.tokens.bare.depth)
+        number = self._bounded + (state << _REMAINING) + remaining
+        known = self.masks.get(number)
+        if known is None:
+            known = self.tokens.empty_mask()
+            walk.within(self._begun(state), remaining, known)
+            copy_twins(self.tokens.bare.twins, known)
+            self.masks.put(number, known)
+        return known
+
+    def _begun(self, state: int) -> NDArray[np.int16]:
+        """How many characters each token begins, read from a FREE state; −1: it cannot be read."""
+        counts = self._counts.get(state)
+        if counts is None:
+            counts = self._counts[state] = np.full(self.tokens.width, -1, np.int16)
+            arena, nodes = self.arena, self.tokens.bare.nodes
+            walk.survey(arena.fields, arena.table, nodes, state, FREE_BETWEEN, self._pairs, counts)
+        return counts
+
+    def _loose_states(self, spelling: Spelling) -> list[int]:
+        """The states of the automaton of all strings, by `Loose`."""
+        states = self._loose.get(spelling)
+        if states is None:
+            nfa = universe(spelling)
+            states = []
+            for loose in range(nfa.states):
+                from_here = type(nfa)(
+                    nfa.states, np.array([loose], np.int32), nfa.edges, nfa.accepts,
+                    np.full(nfa.states, -1, np.int8),
+                )  # fmt: skip
+                states.append(self.arena.automaton([(from_here, 0)]))
+            self._loose[spelling] = states
+        return states
