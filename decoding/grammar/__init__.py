@@ -8,6 +8,7 @@ from decoding.grammar.compiled import (
     compile_lark,
     compile_regex,
 )
+from decoding.grammar.forced import forced_tokens
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.protocol import TokenGrammar, TokenMatcher
@@ -25,5 +26,6 @@ __all__ = [
     "compile_json_schema",
     "compile_lark",
     "compile_regex",
+    "forced_tokens",
     "token_table",
 ]

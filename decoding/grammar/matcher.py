@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.grammar.acceptor import REJECTED, Acceptor
+from decoding.grammar.tokens import TokenTable
 
 
 class Matcher:
@@ -29,6 +30,11 @@ class Matcher:
         return self._states[-1]
 
     @property
+    def tokens(self) -> TokenTable:
+        """The vocabulary."""
+        return self._acceptor.tokens
+
+    @property
     def is_accepting(self) -> bool:
         """Whether the text may end here."""
         return self._acceptor.accepts(self.state)
@@ -47,6 +53,14 @@ class Matcher:
         End tokens are no text: they are not taken.
         """
         following = self._acceptor.advance(self.state, token_id)
+        if following == REJECTED:
+            return False
+        self._states.append(following)
+        return True
+
+    def follow(self, text: bytes) -> bool:
+        """Take some bytes as if they were one token, `trie.MAX_DEPTH` at most; as `advance`."""
+        following = self._acceptor.follow(self.state, text)
         if following == REJECTED:
             return False
         self._states.append(following)

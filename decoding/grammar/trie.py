@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN_AT
+from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 MAX_DEPTH = DEPTH
 """The longest token that fits, in bytes; longer ones are never allowed."""
@@ -22,11 +22,13 @@ class Trie:
         no token and a subtree counts its own root.
     twins: int32 `(n, 2)`: (token id, the id of an earlier token that spells the same).
     depth: the longest token, in bytes.
+    roots: by byte, the node at depth 1; −1 where no token begins with it.
     """
 
     nodes: NDArray[np.uint64]
     twins: NDArray[np.int32]
     depth: int
+    roots: NDArray[np.int64]
 
 
 def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
@@ -43,7 +45,7 @@ def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
             tokens.append(token)
     pairs = np.array(twins, np.int32).reshape(-1, 2)
     if not words:
-        return Trie(np.zeros(0, np.uint64), pairs, 0)
+        return Trie(np.zeros(0, np.uint64), pairs, 0, np.full(256, -1, np.int64))
     lengths = np.array([len(word) for word in words])
     begins = np.concatenate(([0], np.cumsum(lengths)))[:-1]
     text = np.frombuffer(b"".join(words), np.uint8)
@@ -60,7 +62,10 @@ def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
     nodes = byte | (depth.astype(np.uint64) << np.uint64(DEPTH_AT))
     nodes |= token_field << np.uint64(TOKEN_AT)
     nodes |= size.astype(np.uint64) << np.uint64(SIZE_AT)
-    return Trie(nodes, pairs, int(lengths.max()))
+    roots = np.full(256, -1, np.int64)
+    first = np.flatnonzero(depth == 1)
+    roots[byte[first].astype(np.int64)] = first
+    return Trie(nodes, pairs, int(lengths.max()), roots)
 
 
 def _shared(
@@ -103,6 +108,37 @@ def chain(text: bytes) -> NDArray[np.uint64]:
     nodes |= (np.uint64(length + 1) - depth) << np.uint64(SIZE_AT)
     nodes[-1] |= np.uint64(1 << TOKEN_AT)
     return nodes
+
+
+def find(trie: Trie, text: bytes) -> int:
+    """The node that some bytes lead to, at least one; −1 if no token begins with them."""
+    found = int(trie.roots[text[0]])
+    for byte in text[1:] if found >= 0 else b"":
+        at, end = found + 1, found + (int(trie.nodes[found]) >> SIZE_AT)
+        found = -1
+        while at < end and found < 0:
+            node = int(trie.nodes[at])
+            if node & BYTE == byte:
+                found = at
+            at += node >> SIZE_AT
+        if found < 0:
+            break
+    return found
+
+
+def is_token(trie: Trie, text: bytes) -> bool:
+    """Whether some bytes are those of a token."""
+    node = find(trie, text)
+    return node >= 0 and int(trie.nodes[node]) >> TOKEN_AT & TOKEN > 0
+
+
+def tokens_below(trie: Trie, node: int) -> NDArray[np.int64]:
+    """The tokens that begin as a node does and are longer, each spelling once; −1 has none."""
+    if node < 0:
+        return np.zeros(0, np.int64)
+    below = trie.nodes[node + 1 : node + (int(trie.nodes[node]) >> SIZE_AT)]
+    tokens = (below >> np.uint64(TOKEN_AT) & np.uint64(TOKEN)).astype(np.int64)
+    return tokens[tokens > 0] - 1
 
 
 EVERY_BYTE = np.array(
