@@ -8,6 +8,7 @@ from decoding.grammar.compiled import (
     compile_lark,
     compile_regex,
 )
+from decoding.grammar.drafts import masks_for_draft
 from decoding.grammar.forced import forced_tokens
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
@@ -27,5 +28,6 @@ __all__ = [
     "compile_lark",
     "compile_regex",
     "forced_tokens",
+    "masks_for_draft",
     "token_table",
 ]

@@ -1,0 +1,54 @@
+"""Masks for tokens that were drafted ahead of the model and are checked all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.grammar.protocol import TokenMatcher
+
+
+def masks_for_draft(
+    matcher: TokenMatcher, token_ids: Sequence[int], parents: Sequence[int]
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    """The masks before and after every token of a tree of drafts, and which of them fit.
+
+    token_ids: of the nodes, each behind its parent.
+    parents: as many: the number of the node that comes before, −1 for the text so far. A row of
+        tokens has the parents −1, 0, 1, ...
+
+    The masks are `(1 + nodes, words)`: the first is what may come next, the one after it what may
+    come after node 0, and so on. Node i fits if its parent does and `masks[1 + parents[i]]` has its
+    token. What comes after a token that does not fit, or after an end token, is nothing: zeros. All
+    is as if the tokens had been taken one by one; the matcher stays where it is.
+
+    Raises:
+        ParameterError: a parent is no earlier node, or there are not as many as tokens.
+        GrammarLimitError: a mask needs too much.
+    """
+    expected = f"{len(token_ids)}, one for each token"
+    require("the number of parents", len(parents), len(parents) == len(token_ids), expected)
+    first = matcher.mask()
+    masks = np.zeros((1 + len(token_ids), len(first)), np.uint32)
+    fits = np.zeros(len(token_ids), np.bool_)
+    masks[0] = first
+    places: list[TokenMatcher | None] = [matcher]
+    for node, (token, parent) in enumerate(zip(token_ids, parents, strict=True)):
+        require("a parent", parent, -1 <= parent < node, f"-1 or a node before node {node}")
+        before, place = places[1 + parent], None
+        fits[node] = _has(masks[1 + parent], token)
+        if before is not None and fits[node]:
+            ahead = before.fork()
+            if ahead.advance(token):
+                place = ahead
+                masks[1 + node] = ahead.mask()
+        places.append(place)
+    return masks, fits
+
+
+def _has(mask: NDArray[np.uint32], token: int) -> bool:
+    """Whether a mask allows a token."""
+    return 0 <= token < 32 * len(mask) and bool(int(mask[token >> 5]) >> (token & 31) & 1)
