@@ -20,6 +20,8 @@ _PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "mlx": "mlx",
     "mlx_lm": "mlx-lm",
+    "llguidance": "llguidance",
+    "xgrammar": "xgrammar",
 }
 
 

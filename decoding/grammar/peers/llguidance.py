@@ -58,7 +58,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grammar:
+class CompiledGrammar:
     """A compiled grammar; any number of texts can be followed with it at once."""
 
     machine: Machine
@@ -118,7 +118,7 @@ class Matcher:
         return Matcher(self._machine, self._matcher.deep_copy(), self._count)
 
 
-def compile_json_schema(schema: Schema, machine: Machine) -> Grammar:
+def compile_json_schema(schema: Schema, machine: Machine) -> CompiledGrammar:
     """The JSON texts that are valid under a schema.
 
     Raises `GrammarError` with the engine's reason for what it cannot express.
@@ -126,7 +126,7 @@ def compile_json_schema(schema: Schema, machine: Machine) -> Grammar:
     return _compiled(f"start: %json {json.dumps(schema)}", machine)
 
 
-def compile_regex(pattern: str, machine: Machine) -> Grammar:
+def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     r"""The texts that a regular expression matches as a whole; \d, \w are ASCII.
 
     pattern: the syntax of Rust's crate `regex`. Raises `GrammarError`.
@@ -134,7 +134,7 @@ def compile_regex(pattern: str, machine: Machine) -> Grammar:
     return _compiled(f"start: /{llguidance.regex_to_lark(pattern, 'dw')}/", machine)
 
 
-def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
+def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """Exactly these texts. Raises `ParameterError` for none at all."""
     words = sorted(set(texts))
     require("texts", words, bool(words), "at least one text")
@@ -143,7 +143,7 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
     )
 
 
-def compile_gbnf(text: str, machine: Machine) -> Grammar:
+def compile_gbnf(text: str, machine: Machine) -> CompiledGrammar:
     """The texts that a grammar in GBNF derives from its rule `root`.
 
     It becomes one in the engine's Lark, whose lexer takes the longest match: terminals that run
@@ -156,7 +156,7 @@ def compile_gbnf(text: str, machine: Machine) -> Grammar:
     return _compiled(rules, machine)
 
 
-def compile_lark(text: str, machine: Machine) -> Grammar:
+def compile_lark(text: str, machine: Machine) -> CompiledGrammar:
     """The texts of a grammar in the engine's Lark, whose lexer takes the longest match.
 
     Source: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md. Raises
@@ -165,10 +165,10 @@ def compile_lark(text: str, machine: Machine) -> Grammar:
     return _compiled(text, machine)
 
 
-def _compiled(rules: str, machine: Machine) -> Grammar:
+def _compiled(rules: str, machine: Machine) -> CompiledGrammar:
     matcher = llguidance.LLMatcher(machine.tokenizer, _NO_FORCING + rules)
     _check(matcher)
-    return Grammar(machine, matcher)
+    return CompiledGrammar(machine, matcher)
 
 
 def _check(matcher: llguidance.LLMatcher) -> None:

@@ -43,7 +43,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Grammar:
+class CompiledGrammar:
     """A compiled grammar; any number of texts can be followed with it at once."""
 
     machine: Machine
@@ -96,7 +96,9 @@ class Matcher:
         return Matcher(self._machine, self._matcher.fork(), self._count)
 
 
-def compile_json_schema(schema: Schema, machine: Machine, *, strict_mode: bool = True) -> Grammar:
+def compile_json_schema(
+    schema: Schema, machine: Machine, *, strict_mode: bool = True
+) -> CompiledGrammar:
     """JSON texts for a schema; see above what may be wrong with them.
 
     strict_mode: what a schema does not declare is forbidden where it does not say otherwise; that
@@ -108,12 +110,12 @@ def compile_json_schema(schema: Schema, machine: Machine, *, strict_mode: bool =
     )
 
 
-def compile_regex(pattern: str, machine: Machine) -> Grammar:
+def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     """The texts that a regular expression matches as a whole; raises `GrammarError`."""
     return _compiled(machine, lambda: machine.compiler.compile_regex(pattern))
 
 
-def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
+def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """Exactly these texts. Raises `ParameterError` for none at all."""
     words = sorted(set(texts))
     require("texts", words, bool(words), "at least one text")
@@ -122,18 +124,20 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> Grammar:
     )
 
 
-def compile_gbnf(text: str, machine: Machine, *, start: str = "root") -> Grammar:
+def compile_gbnf(text: str, machine: Machine, *, start: str = "root") -> CompiledGrammar:
     """The texts that a grammar in GBNF derives from its rule `start`; raises `GrammarError`."""
     return _compiled(machine, lambda: machine.compiler.compile_grammar(text, root_rule_name=start))
 
 
-def compile_lark(text: str, machine: Machine) -> Grammar:
+def compile_lark(text: str, machine: Machine) -> CompiledGrammar:
     """The texts that a grammar in the engine's Lark derives; raises `GrammarError`."""
     return _compiled(machine, lambda: machine.compiler.compile_lark(text))
 
 
-def _compiled(machine: Machine, compiled: Callable[[], xgrammar.CompiledGrammar]) -> Grammar:
+def _compiled(
+    machine: Machine, compiled: Callable[[], xgrammar.CompiledGrammar]
+) -> CompiledGrammar:
     try:
-        return Grammar(machine, compiled())
+        return CompiledGrammar(machine, compiled())
     except RuntimeError as error:
         raise GrammarError("", f"xgrammar: {error}") from error
