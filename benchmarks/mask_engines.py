@@ -22,8 +22,15 @@ from decoding.models.token_bytes import vocabulary_of
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.vocabulary import Vocabulary
 
-_WARMUP_SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
-_WARMUP_TEXT = '{"a": "b", "c": [1.5, null]}'
+_WARMUP_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "a": {"type": "string", "maxLength": 9},
+        "on": {"type": "string", "format": "date"},
+    },
+    "patternProperties": {"^x-": {"type": "string"}},
+}
+_WARMUP_TEXT = '{"a": "b", "x-a": "c", "on": "2024-01-31", "c": [1.5, null]}'
 
 
 class Spelled(Protocol):
