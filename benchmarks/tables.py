@@ -12,13 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import RESULTS, ROOT, processors
+from benchmarks import RESULTS, ROOT, mask_scores, processors
 from benchmarks.results import TWO_THREADS, Figures, Place
 from benchmarks.workloads import MIXED, WORKLOADS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 README = ROOT / "README.md"
 FILES = ("hot_loop.json", "engine.json", "parts.json")
+MASKS = "masks.json"
 
 _PEERS = {"llama_cpp": "llama.cpp", "transformers": "transformers", "mlx": "mlx-lm"}
 _DESCRIPTIONS = {
@@ -82,14 +83,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--print", action="store_true", help="show the tables, write nothing")
     options = parser.parse_args(arguments)
-    results = [json.loads((RESULTS / name).read_text("utf-8")) for name in FILES]
-    block = render(*results)
+    *results, masks = [json.loads((RESULTS / name).read_text("utf-8")) for name in (*FILES, MASKS)]
+    blocks = {
+        (processors.BEGIN, processors.END): processors.render(),
+        (BEGIN, END): render(*results),
+        (mask_scores.BEGIN, mask_scores.END): mask_scores.render(masks),
+    }
     if options.print:
-        print(processors.render())
-        print(block)
+        print("\n".join(blocks.values()))
         return 0
-    text = replace_block(README.read_text("utf-8"), block)
-    text = replace_block(text, processors.render(), (processors.BEGIN, processors.END))
+    text = README.read_text("utf-8")
+    for markers, block in blocks.items():
+        text = replace_block(text, block, markers)
     README.write_text(text, "utf-8")
     return 0
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import RESULTS
-from benchmarks.tables import BEGIN, END, FILES, README, block_of, render, replace_block
+from benchmarks import RESULTS, mask_scores
+from benchmarks.tables import BEGIN, END, FILES, MASKS, README, block_of, render, replace_block
 
 MACHINE = {
     "cpu": "A processor",
@@ -121,8 +121,11 @@ def test_markers_must_be_there_once(text: str) -> None:
 
 
 def test_the_readme_shows_the_committed_results() -> None:
-    paths = [RESULTS / name for name in FILES]
+    paths = [RESULTS / name for name in (*FILES, MASKS)]
     if not all(path.exists() for path in paths):
         pytest.skip("no results are committed")
-    results = [json.loads(path.read_text("utf-8")) for path in paths]
-    assert block_of(README.read_text("utf-8")) == render(*results)
+    *results, masks = [json.loads(path.read_text("utf-8")) for path in paths]
+    text = README.read_text("utf-8")
+    assert block_of(text) == render(*results)
+    markers = mask_scores.BEGIN, mask_scores.END
+    assert block_of(text, markers) == mask_scores.render(masks)
