@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from decoding.grammar import CompiledGrammar, Machine, Matcher, compile_json_schema, token_table
 from decoding.grammar.schema import Schema
+from decoding.kernels.grammar import subsets, walk
 from decoding.models.fetch import fetch
 from decoding.models.gguf import GGUFFile
 from decoding.models.token_bytes import vocabulary_of
@@ -104,6 +105,7 @@ class Engine:
         spelled = [b"" if spelled is None else spelled for spelled in tokens.bytes]
         self.machine = Machine(token_table(Vocabulary(spelled, special), [tokens.eos]))
         # The first walk loads the machine code: that is the process's cost, not a schema's.
+        _load_kernels_of_large_grammars()
         first = self.compile(_WARMUP_SCHEMA)
         for token_id in tokens.encode(_WARMUP_TEXT):
             first.mask()
@@ -111,6 +113,14 @@ class Engine:
 
     def compile(self, schema: Schema) -> Compiled:
         return Compiled(compile_json_schema(schema, self.machine))
+
+
+def _load_kernels_of_large_grammars() -> None:
+    """Those that move what is in a table to a longer one; here there is nothing in it."""
+    fields = np.zeros(64, np.int32)
+    subsets.rehash(fields, np.zeros(16, np.int32), np.zeros(64, np.int32))
+    known = np.zeros(16, np.int64)
+    walk.rehash(fields, np.zeros(64, np.int64), known, np.zeros(64, np.int64))
 
 
 class Compiled:
