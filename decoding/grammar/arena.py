@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.automaton import Nfa
-from decoding.grammar.counted import Bounds
 from decoding.grammar.free_strings import FREE
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 from decoding.kernels.grammar.jit import COMPILED
 from decoding.kernels.grammar.step import FREE_BETWEEN, FREE_LABEL
+
+if TYPE_CHECKING:
+    from decoding.grammar.counted import Bounds
 
 MAX_FIELDS = 1 << 25
 """128 MiB of int32."""

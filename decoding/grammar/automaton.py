@@ -8,6 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.grammar import paths
+
 
 class Spelling(IntEnum):
     """How a string becomes bytes."""
@@ -76,19 +78,13 @@ def reached(
 ) -> NDArray[np.bool_]:
     """Return which states are reached from some along the edges from sources to targets."""
     order = np.argsort(sources, kind="stable")
-    sorted_targets = targets[order].tolist()
-    bounds = np.searchsorted(sources[order], np.arange(states + 1)).tolist()
-    seen = bytearray(states)
-    stack = start.tolist()
-    for state in stack:
-        seen[state] = 1
-    while stack:
-        state = stack.pop()
-        for target in sorted_targets[bounds[state] : bounds[state + 1]]:
-            if not seen[target]:
-                seen[target] = 1
-                stack.append(target)
-    return np.frombuffer(seen, np.bool_)
+    rows = np.searchsorted(sources[order], np.arange(states + 1))
+    seen = np.zeros(states, np.bool_)
+    seen[start] = True
+    stack = np.zeros(states, np.int64)
+    stack[: len(start)] = start
+    paths.find_reached(rows, targets[order], seen, stack, len(start))
+    return seen
 
 
 def trimmed(nfa: Nfa) -> Nfa:
@@ -113,3 +109,40 @@ def trimmed(nfa: Nfa) -> Nfa:
         ids[nfa.accepts[kept[nfa.accepts]]],
         nfa.loose[kept],
     )
+
+
+def deterministic(rows: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Nfa:
+    """Return the automaton of rows of next states, −1 for none, trimmed; it starts in state 0.
+
+    `loose` is BETWEEN or NONE.
+    """
+    states, symbols = rows.shape
+    begins = np.ones(rows.shape, np.bool_)
+    begins[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    sources, lows = np.nonzero(begins)
+    highs = np.append(lows[1:], 0) - 1
+    highs[highs < 0] = symbols - 1  # the last run of a row
+    targets = rows[sources, lows]
+    edges = np.stack((sources, lows, highs, targets), axis=1)[targets >= 0].astype(np.int32)
+    nfa = trimmed(
+        Nfa(
+            states,
+            np.zeros(1, np.int32),
+            edges,
+            np.flatnonzero(accepting).astype(np.int32),
+            np.full(states, Loose.NONE, np.int8),
+        )
+    )
+    if not nfa.states:
+        return EMPTY
+    nfa.loose[_safe(nfa, symbols)] = Loose.BETWEEN
+    return nfa
+
+
+def _safe(nfa: Nfa, symbols: int) -> NDArray[np.intp]:
+    """Return the states from which every string can be read."""
+    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
+    width = nfa.edges[:, 2] - nfa.edges[:, 1] + 1
+    read = np.bincount(sources, weights=width, minlength=nfa.states)
+    stuck = np.flatnonzero(read != symbols).astype(np.int32)
+    return np.flatnonzero(~reached(nfa.states, stuck, targets, sources))

@@ -29,7 +29,7 @@ from decoding.grammar.expressions import (
     Words,
     length_bounds,
 )
-from decoding.kernels.grammar import lengths
+from decoding.kernels.grammar import paths
 
 MAX_WORK = 200_000_000
 MAX_FIELDS = 4_000_000
@@ -58,7 +58,7 @@ class Bounds:
 
     between: `(states,)` bool: whether a state lies between two characters.
     table: `(states, width)` int32. With a maximum, field k of a state is the fewest characters, but
-        at least k, from there to something accepted, `lengths.NEVER` if there are none; the
+        at least k, from there to something accepted, `paths.NEVER` if there are none; the
         width is `minimum` + 1. Without one, the only field is the most characters, −1 for no bound.
     """
 
@@ -162,15 +162,15 @@ class _Graph:
         self.stack = np.zeros(states, np.int64)
         if escape is not None:
             self.phases[:] = -1
-            lengths.find_phases(
+            paths.find_phases(
                 self.rows, self.edges, nfa.starts, escape, self.phases, self.stack
             )  # fmt: skip
 
     def nearest(self) -> NDArray[np.int32]:
         """Return the fewest characters from each state to something accepted."""
-        found = np.full(self.nfa.states, lengths.NEVER, np.int32)
+        found = np.full(self.nfa.states, paths.NEVER, np.int32)
         stacks = np.zeros((2, self.nfa.states), np.int64)
-        lengths.find_nearest(
+        paths.find_nearest(
             self.entering_rows, self.entering, self.nfa.accepts, self.phases, found, stacks
         )
         return found
@@ -179,7 +179,7 @@ class _Graph:
         """Return the most characters, −1 for no bound."""
         found = np.zeros(self.nfa.states, np.int32)
         degrees = np.diff(self.rows)
-        lengths.find_farthest(
+        paths.find_farthest(
             self.entering_rows, self.entering, self.phases, degrees, found, self.stack
         )
         return found
@@ -189,7 +189,7 @@ class _Graph:
         found = np.empty((self.nfa.states, minimum + 1), np.int32)
         found[:, 0] = self.nearest()
         order = np.argsort(self.phases, kind="stable")
-        lengths.find_beyond(self.rows, self.edges, self.phases, order, found)
+        paths.find_beyond(self.rows, self.edges, self.phases, order, found)
         return found
 
 
@@ -211,7 +211,7 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
     beyond[:, 1] = graph.nearest()
     for _ in range(minimum):
         beyond[:, 0] = beyond[:, 1]
-        lengths.find_beyond(graph.rows, graph.edges, graph.phases, order, beyond)
+        paths.find_beyond(graph.rows, graph.edges, graph.phases, order, beyond)
     return bool((beyond[nfa.starts, 1] <= maximum).any())
 
 
@@ -248,4 +248,4 @@ def _bounds(nfa: Nfa, part: Counted, spelling: Spelling) -> Bounds | None:
     if nfa.states * (1 if maximum is None else minimum + 1) > MAX_FIELDS:
         return None
     table = farthest[:, None] if maximum is None else graph.beyond(minimum)
-    return Bounds(minimum, maximum, graph.phases == lengths.BETWEEN, table)
+    return Bounds(minimum, maximum, graph.phases == paths.BETWEEN, table)

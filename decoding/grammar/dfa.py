@@ -10,9 +10,11 @@ from decoding.grammar.automaton import Nfa
 from decoding.grammar.construction import build_over
 from decoding.grammar.counted import Counted, counted, has_length
 from decoding.grammar.expressions import (
+    Both,
     Characters,
     Choice,
     Expression,
+    Not,
     Repeat,
     Sequence,
     Words,
@@ -23,6 +25,7 @@ from decoding.grammar.subsets import (
     Subsets,
     as_nfa,
     combined,
+    is_inhabited,
     logic,
     moves_of,
     symbolic,
@@ -78,7 +81,8 @@ def is_empty(expression: Expression) -> bool:
 
 def _inhabited(part: Counted) -> bool:
     if not part.bounded:
-        return bool(symbolic(part.language)[0].states)
+        check_logic(part.language)
+        return is_inhabited(part.language, alphabet_of([part.language]))
     return has_length(symbolic(part.language)[0], part.minimum, part.maximum)
 
 
@@ -91,8 +95,12 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
             if known is not None:
                 return known.isdisjoint(some.words)
             return not any(accepts(other, word) for word in some.words)
-    for expression in (left, right):
-        check_logic(expression)
+    try:
+        return is_empty(Both((left, right)))
+    except GrammarLimitError:
+        if algebra.has_logic(left) or algebra.has_logic(right):
+            raise
+    # Pairs of states need not be deterministic.
     encoder = Symbols(alphabet_of((left, right)), logic)
     return _no_common(build_over(encoder, left), build_over(encoder, right))
 
@@ -127,11 +135,18 @@ def is_subset(left: Expression, right: Expression) -> bool:
         if known is not None:
             return known.issuperset(left.words)
         return all(accepts(right, word) for word in left.words)
-    for expression in (left, right):
-        check_logic(expression)
+    try:
+        return is_empty(Both((left, Not(right))))
+    except GrammarLimitError:
+        if algebra.has_logic(left):
+            raise
     encoder = Symbols(alphabet_of((left, right)), logic)
-    inner = build_over(encoder, left)
     outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
+    return _leads_within(build_over(encoder, left), outer)
+
+
+def _leads_within(inner: Nfa, outer: Subsets) -> bool:
+    """Whether whatever an automaton accepts is accepted by a deterministic one."""
     moves, final = moves_of(inner), set(inner.accepts.tolist())
     stack = [(state, 0) for state in inner.starts.tolist()]
     seen = set(stack)

@@ -5,20 +5,22 @@ Everything here is over the symbols of one alphabet (`decoding.grammar.symbols`)
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import EMPTY, Loose, Nfa, reached, trimmed
+from decoding.grammar import algebra
+from decoding.grammar.automaton import Loose, Nfa, deterministic, trimmed
 from decoding.grammar.construction import build_over
 from decoding.grammar.expressions import Both, Expression, Not
+from decoding.grammar.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 MAX_STATES = 50_000
 MAX_WORK = 5_000_000
+_MOST_ALTERNATIVES = 32
 Moves: TypeAlias = list[list[tuple[int, int, int]]]
 
 
@@ -152,8 +154,8 @@ def paired(left: Nfa, right: Nfa) -> Nfa:
                     if found == len(states):
                         states.append((target, other))
                     rows += (number, first, last, found)
-        if len(states) > 10 * MAX_STATES:
-            raise GrammarLimitError("", "states of an intersection", 10 * MAX_STATES)
+        if len(rows) > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
     final = set(left.accepts.tolist()), set(right.accepts.tolist())
     accepts = [n for n, (a, b) in enumerate(states) if a in final[0] and b in final[1]]
     return trimmed(
@@ -169,58 +171,59 @@ def paired(left: Nfa, right: Nfa) -> Nfa:
 
 def as_nfa(dfa: Dfa) -> Nfa:
     """Return a deterministic automaton as an `Nfa`, trimmed; `loose` is BETWEEN or NONE."""
-    rows: list[int] = []
-    for state, row in enumerate(dfa.rows):
-        start = 0
-        for symbol in range(1, len(row) + 1):
-            if symbol == len(row) or row[symbol] != row[start]:
-                if row[start] >= 0:
-                    rows += (state, start, symbol - 1, row[start])
-                start = symbol
-    states = len(dfa.rows)
-    nfa = trimmed(
-        Nfa(
-            states,
-            np.zeros(1, np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.flatnonzero(dfa.accepting).astype(np.int32),
-            np.full(states, Loose.NONE, np.int8),
-        )
-    )
-    if not nfa.states:
-        return EMPTY
-    nfa.loose[_safe(nfa, len(dfa.rows[0]))] = Loose.BETWEEN
-    return nfa
-
-
-def _safe(nfa: Nfa, width: int) -> NDArray[np.intp]:
-    """Return the states from which every string can be read."""
-    sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
-    symbols = nfa.edges[:, 2] - nfa.edges[:, 1] + 1
-    read = np.bincount(sources, weights=symbols, minlength=nfa.states)
-    stuck = np.flatnonzero(read != width).astype(np.int32)
-    return np.flatnonzero(~reached(nfa.states, stuck, targets, sources))
+    return deterministic(np.array(dfa.rows, np.int32), np.array(dfa.accepting, np.bool_))
 
 
 def logic(expression: Both | Not, encoder: Symbols) -> Nfa:
     """Return the automaton of an intersection or a complement."""
+    options = alternatives(expression, _MOST_ALTERNATIVES)
+    if options is None or len(options) == 1:
+        return _joined(options[0] if options else expression, encoder)
+    # Automata of a union need not be followed side by side.
+    return build_over(encoder, algebra.choice(options))
+
+
+def _joined(expression: Expression, encoder: Symbols) -> Nfa:
+    """Return the automaton of an expression, with its logic in one product."""
+    try:
+        if len(encoder.alphabet.classes) <= MAX_SYMBOLS:
+            return Product(expression, encoder).automaton()
+        return as_nfa(_wide(expression, encoder))
+    except GrammarLimitError:
+        if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+            raise
+    first, *others = (build_over(encoder, part) for part in expression.parts)
+    return reduce(paired, others, first)
+
+
+def _wide(expression: Expression, encoder: Symbols) -> Dfa:
+    """Return the automaton of an intersection or a complement over any number of symbols."""
     parts = expression.parts if isinstance(expression, Both) else (expression,)
-    width = len(encoder.alphabet.classes)
-    built: list[tuple[Nfa, bool]] = []
+    automata = []
     for part in parts:
         body: Expression = part.body if isinstance(part, Not) else part
-        built.append((build_over(encoder, body), isinstance(part, Not)))
-    if any(not nfa.states and not negative for nfa, negative in built):
-        return EMPTY
-    try:
-        return as_nfa(combined([(Subsets(nfa, width), negative) for nfa, negative in built]))
-    except GrammarLimitError:
-        if any(negative for _, negative in built) or not built:
-            raise
-    result = built[0][0]
-    for nfa, _ in built[1:]:
-        result = paired(result, nfa)
-    return result
+        subsets = Subsets(build_over(encoder, body), len(encoder.alphabet.classes))
+        automata.append((subsets, isinstance(part, Not)))
+    return combined(automata)
+
+
+def is_inhabited(expression: Expression, alphabet: Alphabet) -> bool:
+    """Whether a language has a member."""
+    encoder = Symbols(alphabet, logic)
+    options = alternatives(expression, _MOST_ALTERNATIVES)
+    return any(
+        _is_inhabited(option, encoder) for option in ([expression] if options is None else options)
+    )
+
+
+def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
+    if algebra.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
+        try:
+            return Product(expression, encoder).is_inhabited()
+        except GrammarLimitError:
+            if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+                raise
+    return bool(build_over(encoder, expression).states)
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 from counted_work import at_most_calls
@@ -80,6 +81,27 @@ def test_two_languages(one: int, other: int) -> None:
     assert is_empty(Both((left, right))) == a.isdisjoint(b)
     if is_disjoint(LANGUAGES[one], LANGUAGES[other]):
         assert a.isdisjoint(b)
+
+
+def test_formulas_of_languages() -> None:
+    rng = random.Random(5)
+    every = set(TEXTS)
+    formulas = [(language, of(language)) for language in LANGUAGES]
+    for _ in range(80):
+        kind, count = rng.choice((Both, Choice, Not)), rng.randint(2, 4)
+        chosen = rng.sample(formulas, count)
+        expressions, texts = zip(*chosen, strict=True)
+        if kind is Not:
+            formulas.append((Not(expressions[0]), every - texts[0]))
+        elif kind is Both:
+            formulas.append((Both(expressions), set.intersection(*texts)))
+        else:
+            formulas.append((Choice(expressions), set.union(*texts)))
+        formula, found = formulas[-1]
+        short = Both((formula, INSIDE))
+        assert members(short, 400) == tuple(sorted(found)), formula
+        assert is_empty(short) == (not found)
+        assert is_empty(Both((Not(formula), INSIDE))) == (found == every)
 
 
 def test_a_character_that_no_expression_names_is_one_too() -> None:

@@ -1,4 +1,4 @@
-"""How many more characters an automaton may read until something it accepts.
+"""What an automaton reaches, and after how many characters.
 
 Automata come as edges (source, lowest symbol, highest symbol, target), sorted by source, with where
 each state's edges begin; and as the same edges sorted by target. An edge begins a character where
@@ -35,6 +35,23 @@ def _following(phase: Any, byte: Any, escape: Any) -> int:
     if phase == _ESCAPE:
         return _FIRST_DIGIT if byte == _U else BETWEEN
     return BETWEEN if phase == _LAST_DIGIT else phase - 1
+
+
+@entry
+def find_reached(rows: Any, targets: Any, seen: Any, stack: Any, count: Any) -> None:
+    """Mark what is reached from the first `count` states of the stack, which are marked.
+
+    rows: where the targets of each state begin. stack: as long as there are states.
+    """
+    while count > 0:
+        count -= 1
+        state = stack[count]
+        for edge in range(rows[state], rows[state + 1]):
+            target = targets[edge]
+            if not seen[target]:
+                seen[target] = True
+                stack[count] = target
+                count += 1
 
 
 @entry
