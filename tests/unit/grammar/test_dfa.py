@@ -87,7 +87,7 @@ def test_formulas_of_languages() -> None:
     rng = random.Random(5)
     every = set(TEXTS)
     formulas = [(language, of(language)) for language in LANGUAGES]
-    for _ in range(80):
+    for _ in range(30):
         kind, count = rng.choice((Both, Choice, Not)), rng.randint(2, 4)
         chosen = rng.sample(formulas, count)
         expressions, texts = zip(*chosen, strict=True)
