@@ -6,6 +6,7 @@ gives a mask before each token and takes it.
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,6 +111,8 @@ class Engine:
         for token_id in tokens.encode(_WARMUP_TEXT):
             first.mask()
             first.advance(token_id)
+        # What stands now is no garbage: servers tell the collector so as well.
+        gc.freeze()
 
     def compile(self, schema: Schema) -> Compiled:
         return Compiled(compile_json_schema(schema, self.machine))
