@@ -54,7 +54,7 @@ def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:
     """
     # Adding zero makes −0 and 0 one number for sorts that compare bits.
     ordered, order = torch.sort(logits + 0.0, dim=1, descending=True, stable=True)
-    logprobs = ordered - _log_total(whole)
+    logprobs = _logprobs(ordered, whole)
     probs = logprobs.exp()
     terms = torch.where(probs > 0.0, -probs * logprobs, 0.0)
     kept = (terms.cumsum(1) <= share * entropy(whole)) & (probs > 0.0)
@@ -65,7 +65,7 @@ def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:
 def xtc(logits: Tensor, log_threshold: Tensor, exempt: Entries, minimum: Tensor) -> Tensor:
     """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
     alive = logits > NOTHING
-    choices = alive & (logits - _log_total(logits) >= log_threshold)
+    choices = alive & (_logprobs(logits, logits) >= log_threshold)
     least = torch.where(choices, logits, torch.inf).amin(1, keepdim=True)
     removed = choices & (logits > least)
     if exempt.places.shape[1]:
@@ -87,10 +87,10 @@ def entropy(logits: Tensor) -> Tensor:
     return rest.log1p() + (weights(logits) * gaps).sum(1, keepdim=True) / (1.0 + rest)
 
 
-def _log_total(logits: Tensor) -> Tensor:
-    """ln Σ exp(z); 0 in a row without any finite entry."""
-    largest = logits.amax(1, keepdim=True)
-    return torch.where(largest > NOTHING, largest, 0.0) + _rest(logits).log1p()
+def _logprobs(logits: Tensor, whole: Tensor) -> Tensor:
+    """(z − max) − ln Σ exp(z − max), in this order: beside 10³⁸ the logarithm would vanish."""
+    largest = whole.amax(1, keepdim=True)
+    return (logits - torch.where(largest > NOTHING, largest, 0.0)) - _rest(whole).log1p()
 
 
 def _rest(logits: Tensor) -> Tensor:

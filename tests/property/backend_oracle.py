@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from hypothesis import assume
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
@@ -34,7 +35,17 @@ from decoding.kernels.result import OK, StepResult
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
 from decoding.kernels.vector.dense import narrow
 from decoding.kernels.vector.step import VectorKernel
-from decoding.pipeline import Fused, Pipeline
+from decoding.pipeline import Fused, Pipeline, chain
+from decoding.processors import (
+    FrequencyPenalty,
+    LogitBias,
+    MinP,
+    RepetitionPenalty,
+    Temperature,
+    TopK,
+    TopP,
+    TypicalP,
+)
 from decoding.testing import strategies
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -270,41 +281,68 @@ def relative_gap(
     return abs(score(first) - score(second)) / max(1.0, abs(score(first)))
 
 
+TOKEN_PIPELINES = {
+    "plain": chain(),
+    "chain": chain(
+        RepetitionPenalty(1.2), FrequencyPenalty(0.3), Temperature(0.8), TopK(20), TopP(0.9)
+    ),
+    "nucleus": chain(Temperature(1.2), TopP(0.8)),
+    "others": chain(LogitBias({3: 2.0}), TypicalP(0.9), MinP(0.01), Temperature(1.3)),
+}
+TOKEN_BATCHES = max(25, settings().max_examples // 20)
+"""Batches of a thousand rows for each of the pipelines: 100,000 pairs of a seed and a position."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Random rows, and the token that NumPy's kernels draw of each."""
+
+    batch: Batch
+    logits: np.ndarray[Any, Any]
+    history: History
+    tokens: np.ndarray[Any, Any]
+
+
+@cache
+def drawn_by_numpy(name: str, number: int) -> Drawn:
+    """A thousand rows, no two numbers the same; drawn once for all the backends held to them."""
+    size, vocab_size, width = 1000, 50, 64
+    generator = np.random.default_rng([sorted(TOKEN_PIPELINES).index(name), number])
+    program = assemble([instructions_of(TOKEN_PIPELINES[name])] * size)
+    nobody = np.zeros(size, np.int64)
+    logits = (generator.standard_normal((size, vocab_size)) * 3.0).astype(np.float32)
+    seeds = generator.integers(0, 2**64, size, np.uint64)
+    lengths = generator.integers(0, width + 1, size)
+    token_ids = generator.integers(0, vocab_size, (size, width)).astype(np.int32)
+    history = History(token_ids, lengths, lengths // 2)
+    batch = Batch(program, seeds, nobody > 0, nobody)
+    result = run_step(VectorKernel(batch), program, logits, history, describe=False)
+    return Drawn(batch, logits, history, result.rows["token_id"].copy())
+
+
 def check_tokens(
     open_kernel: OpenKernel,
-    pipeline: Pipeline,
+    name: str,
     *,
-    part: int,
-    batches: int,
-    size: int = 1000,
+    batches: int = TOKEN_BATCHES,
     precision: Precision = Precision(),
 ) -> None:
-    """Batches of random rows, seeds and positions draw what NumPy's kernels draw.
+    """A backend draws what NumPy's kernels draw.
 
     Two tokens may differ only where the reference's perturbed scores tie to within 10⁻¹², or where
-    the support does not survive the precision's band. Parts are drawn independently of each other.
+    the support does not survive the precision's band.
     """
-    generator = np.random.default_rng(part)
-    vocab_size, width = 50, 64
-    instructions = instructions_of(pipeline)
-    program = assemble([instructions] * size)
-    nobody = np.zeros(size, np.int64)
-    for _ in range(batches):
-        logits = (generator.standard_normal((size, vocab_size)) * 3.0).astype(np.float32)
-        seeds = generator.integers(0, 2**64, size, np.uint64)
-        lengths = generator.integers(0, width + 1, size)
-        token_ids = generator.integers(0, vocab_size, (size, width)).astype(np.int32)
-        history = History(token_ids, lengths, lengths // 2)
-        ready = Batch(program, seeds, nobody > 0, nobody)
-        got, want = (
-            run_step(kernel, program, logits, history, describe=False).rows["token_id"].copy()
-            for kernel in (open_kernel(ready), VectorKernel(ready))
-        )
+    instructions = instructions_of(TOKEN_PIPELINES[name])
+    for number in range(batches):
+        drawn = drawn_by_numpy(name, number)
+        batch, history, want = drawn.batch, drawn.history, drawn.tokens
+        result = run_step(open_kernel(batch), batch.program, drawn.logits, history, describe=False)
+        got = result.rows["token_id"]
         for row in np.flatnonzero(got != want).tolist():
             prompt, generated = history.prompt(row).tolist(), history.generated(row).tolist()
-            values = logits[row].astype(np.float64).tolist()
+            values = drawn.logits[row].astype(np.float64).tolist()
             left = reference.run(values, instructions, prompt, generated)
-            seed, position = int(seeds[row]), int(lengths[row])
+            seed, position = int(batch.seeds[row]), int(history.lengths[row])
             if precision.band > Precision().band and any(
                 [z > -math.inf for z in reference.run(values, moved, prompt, generated)]
                 != [z > -math.inf for z in left]

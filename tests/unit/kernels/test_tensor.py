@@ -504,3 +504,10 @@ def test_the_backend_can_be_forced_on_the_host() -> None:
 def test_a_device_without_float64_is_served_by_the_host() -> None:
     assert arrays.working_device(torch.device("mps")) == torch.device("cpu")
     assert arrays.working_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
+
+
+def test_two_of_the_largest_logits_share_the_mass() -> None:
+    # ln 2 is less than what separates two numbers of this size.
+    both_halves = np.array([[3e38, -INF, 3e38]], np.float32)
+    results = both([[Instruction(Opcode.TOP_H, 0.5)]], both_halves)
+    assert [result.rows["support_size"].tolist() for result in results] == [[1], [1]]
