@@ -12,7 +12,7 @@ import pytest
 from grammars_of_peers import GBNF, STRINGS
 from mask_peers import PADDING, allowed, byte_level_tokens
 
-from decoding import grammar
+from decoding import GrammarMask, History, Sample, Sampler, chain, grammar, sample
 from decoding.errors import GrammarError, MissingDependencyError, ParameterError
 from decoding.grammar import TokenGrammar, token_table
 from decoding.grammar.peers import llguidance, xgrammar
@@ -91,6 +91,22 @@ def test_what_is_refused_changes_nothing(engine: ModuleType) -> None:
     assert matcher.is_accepting
     assert not matcher.advance(end)
     assert allowed(matcher) >= {b, *TOKENS.end_token_ids}
+
+
+def test_a_pipeline_draws_the_same_text_whoever_compiled_its_grammar() -> None:
+    drawn = []
+    for engine in ENGINES:
+        sampler = Sampler(chain(GrammarMask(grammars(engine)[2])), seed=3)
+        generator, text = np.random.default_rng(9), list[int]()
+        for _ in range(20):
+            logits = generator.standard_normal((1, TOKENS.width))
+            logits[:, TOKENS.end_token_ids] -= 20.0
+            [now] = sample(logits, History.of([[0]], [text]), [sampler])
+            assert isinstance(now, Sample)
+            text.append(now.token_id)
+        drawn.append(text)
+    assert drawn[1] == drawn[0]
+    assert drawn[2] == drawn[0]
 
 
 @pytest.mark.parametrize("engine", [llguidance, xgrammar], ids=lambda engine: engine.__name__)
