@@ -16,8 +16,8 @@ from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
 from decoding.kernels.grammar.nodes import copy_twins
 
-MAX_FRAMES = 1 << 23
-"""64 MiB of int64."""
+MAX_FRAMES = 1 << 22
+"""32 MiB of int64: 40,000 arrays in one another, in one text."""
 MAX_CHAIN = 10_000
 """How deep a JSON text may nest."""
 _MANY_STATES = 100_000

@@ -19,8 +19,9 @@ from decoding.grammar.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
 MAX_STATES = 50_000
-MAX_WORK = 5_000_000
+MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
+_MOST_EDGES = 300_000
 Moves: TypeAlias = list[list[tuple[int, int, int]]]
 
 
@@ -154,8 +155,8 @@ def paired(left: Nfa, right: Nfa) -> Nfa:
                     if found == len(states):
                         states.append((target, other))
                     rows += (number, first, last, found)
-        if len(rows) > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+        if len(rows) > _MOST_EDGES * 4:
+            raise GrammarLimitError("", "moves of an intersection", _MOST_EDGES)
     final = set(left.accepts.tolist()), set(right.accepts.tolist())
     accepts = [n for n, (a, b) in enumerate(states) if a in final[0] and b in final[1]]
     return trimmed(

@@ -33,9 +33,15 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
     # The lists of targets by byte lie behind everything else: they are gone when this is done.
     free = arena[at.FREE]
     state_size = at.STATE_WORDS + arena[automaton + at.WORDS]
-    needed = 2 * total + 3 * BYTES + BYTES * state_size + ROOM
-    if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + BYTES) >= len(table):
+    needed = 2 * total + 3 * BYTES + 2 * BYTES * state_size + ROOM
+    if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + 2 * BYTES) >= len(table):
         return at.NEEDS_ROOM
+    counted: Any = arena[state + at.BEGUN]
+    if counted >= 0:
+        counted += arena[arena[automaton + at.BETWEEN_AT] + arena[members]]
+        counted = min(counted, arena[automaton + at.MOST])
+    if length == 1 and fill_alone(arena, table, state, counted):
+        return at.GOES_ON
     begins = len(arena) - BYTES - 1
     lists = begins - total - 1
     for b in range(BYTES + 1):
@@ -57,10 +63,6 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
             for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
                 arena[lists + arena[begins + b]] = target
                 arena[begins + b] += 1
-    counted: Any = arena[state + at.BEGUN]
-    if counted >= 0:
-        counted += arena[arena[automaton + at.BETWEEN_AT] + arena[members]]
-        counted = min(counted, arena[automaton + at.MOST])
     previous_from = 0
     previous_length = 0
     previous = at.DEAD
@@ -82,6 +84,25 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
         arena[state + b] = previous
         start = stop
     return at.GOES_ON
+
+
+@inner
+def fill_alone(arena: Any, table: Any, state: Any, counted: Any) -> bool:
+    """Compute the next states of a state of one member, unless some byte leads to two members."""
+    automaton = arena[state + at.AUTOMATON]
+    row = arena[automaton + at.ROWS_AT] + arena[arena[state + at.SET_AT]]
+    edges = arena[automaton + at.EDGES_AT]
+    for b in range(BYTES):
+        arena[state + b] = at.DEAD
+    for e in range(arena[row], arena[row + 1]):
+        low, high = arena[edges + 3 * e], arena[edges + 3 * e + 1]
+        for b in range(low, high + 1):
+            if arena[state + b] != at.DEAD:
+                return False
+        following = intern(arena, table, automaton, edges + 3 * e + 2, 1, counted)
+        for b in range(low, high + 1):
+            arena[state + b] = following
+    return True
 
 
 @woven
