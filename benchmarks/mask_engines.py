@@ -24,15 +24,22 @@ from decoding.models.token_bytes import vocabulary_of
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.vocabulary import Vocabulary
 
-_WARMUP_SCHEMA = {
+WARMUP_SCHEMA = {
     "type": "object",
     "properties": {
-        "a": {"type": "string", "maxLength": 9},
+        "long": {"type": "string", "maxLength": 9},
+        "code": {"type": "string", "pattern": "^[a-f]{24}$", "minLength": 2},
+        "many": {
+            "type": "string",
+            "allOf": [{"pattern": "^a"}, {"pattern": "b$"}],
+            "not": {"pattern": "c"},
+        },
         "on": {"type": "string", "format": "date"},
     },
     "patternProperties": {"^x-": {"type": "string"}},
 }
-_WARMUP_TEXT = '{"a": "b", "x-a": "c", "on": "2024-01-31", "c": [1.5, null]}'
+WARMUP_TEXT = """{"long": "b", "code": "abcdefabcdefabcdefabcdef", "many": "ab", "x-a": "c",
+ "on": "2024-01-31", "else": [1.5]}"""
 
 
 class Spelled(Protocol):
@@ -107,8 +114,8 @@ class Engine:
         self.machine = Machine(token_table(Vocabulary(spelled, special), [tokens.eos]))
         # The first walk loads the machine code: that is the process's cost, not a schema's.
         _load_kernels_of_large_grammars()
-        first = self.compile(_WARMUP_SCHEMA)
-        for token_id in tokens.encode(_WARMUP_TEXT):
+        first = self.compile(WARMUP_SCHEMA)
+        for token_id in tokens.encode(WARMUP_TEXT):
             first.mask()
             first.advance(token_id)
         # What stands now is no garbage: servers tell the collector so as well.
