@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import tokenizers
+from numpy.typing import NDArray
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from decoding.grammar import TokenGrammar, TokenMatcher, TokenTable, token_table
@@ -50,9 +51,12 @@ def byte_level_tokens() -> TokenTable:
     return token_table(vocabulary, ends, len(vocabulary) + PADDING)
 
 
+def tokens_of(mask: NDArray[np.uint32]) -> NDArray[np.int64]:
+    return np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
+
+
 def allowed(matcher: TokenMatcher) -> set[int]:
-    bits = np.unpackbits(matcher.mask().view(np.uint8), bitorder="little")
-    return set(np.flatnonzero(bits).tolist())
+    return set(tokens_of(matcher.mask()).tolist())
 
 
 def follow(matcher: TokenMatcher, text: bytes, tokens: TokenTable) -> int:
@@ -88,25 +92,26 @@ def assert_equal_masks(
     except_for: what one of the two does not take: tokens that bring it need not be equal.
     """
     rng = random.Random(7)
+    parts = tuple(except_for)
+
+    def excused(text: bytes, token: int) -> bool:
+        return any(part in text[-1:] + tokens.spelled[token] for part in parts)
+
+    def leads_on(text: bytes, token: int) -> bool:
+        is_end = token in tokens.end_token_ids
+        avoided = is_end or bool(set(tokens.spelled[token]) & set(avoid))
+        return not avoided and not excused(text, token)
+
     for _ in range(5):
         mine, yours, text = ours.matcher(), theirs.matcher(), b""
         for _ in range(25):
-            here = allowed(mine)
-            ignored = {
-                token
-                for token, spelled in enumerate(tokens.spelled)
-                if any(part in text[-1:] + spelled for part in except_for)
-            }
-            different = (here ^ allowed(yours)) - ignored
-            assert not different, (text, [tokens.spelled[i] for i in different])
-            choices = [
-                token
-                for token in sorted(here - ignored - set(tokens.end_token_ids))
-                if not set(tokens.spelled[token]) & set(avoid)
-            ]
-            if not choices:
+            here = mine.mask()
+            different = [t for t in tokens_of(here ^ yours.mask()) if not excused(text, t)]
+            assert not different, (text, [tokens.spelled[token] for token in different])
+            tried = rng.choices(tokens_of(here), k=60)
+            token = next((int(token) for token in tried if leads_on(text, token)), None)
+            if token is None:
                 break
-            token = rng.choice(choices)
             assert mine.advance(token)
             assert yours.advance(token)
             text += tokens.spelled[token]

@@ -7,7 +7,11 @@ from grammars_of_peers import CHOICES, GBNF, LARK, REGEXES, STRINGS, STRUCTURES,
 from mask_peers import NO_LIMIT, allowed, assert_equal_masks, byte_level_tokens, difference, follow
 
 from decoding import grammar
+from decoding.grammar import token_table
 from decoding.grammar.peers import llguidance
+from decoding.models.fetch import fetch
+from decoding.models.gguf import GGUFFile
+from decoding.models.tokenizer import HuggingFaceTokenizer
 
 TOKENS = byte_level_tokens()
 OURS, THEIRS = grammar.Machine(TOKENS), llguidance.Machine(TOKENS)
@@ -26,8 +30,9 @@ def test_strings_have_equal_masks_but_for_two_characters(name: str) -> None:
     schema = STRINGS[name]
     ours = grammar.compile_json_schema(schema, OURS, whitespace=NO_LIMIT)
     theirs = llguidance.compile_json_schema(schema | ESCAPES, THEIRS)
-    # They take neither DEL nor an escaped slash; both are JSON.
-    assert_equal_masks(ours, theirs, TOKENS, except_for=[b"\x7f", b"\\/"], avoid=b"eE")
+    # They take neither DEL nor an escaped slash, and in names few escapes; all that is JSON.
+    avoid = b"" if schema["type"] == "string" else b"\\"
+    assert_equal_masks(ours, theirs, TOKENS, except_for=[b"\x7f", b"\\/"], avoid=avoid)
 
 
 def test_numbers_have_equal_masks_as_long_as_they_have_no_exponent() -> None:
@@ -59,6 +64,26 @@ def test_lark_has_equal_masks(text: str) -> None:
     assert_equal_masks(ours, llguidance.compile_lark(text, THEIRS), TOKENS)
 
 
+@pytest.mark.model
+def test_masks_over_the_vocabulary_of_a_model_are_equal() -> None:
+    metadata = GGUFFile.open(fetch("smollm2")).metadata
+    vocabulary = HuggingFaceTokenizer.from_gguf(metadata).vocabulary
+    tokens = token_table(vocabulary, [metadata["tokenizer.ggml.eos_token_id"]])
+    ours, theirs = grammar.Machine(tokens), llguidance.Machine(tokens)
+    for schema in (STRUCTURES["recursion"], STRINGS["names"], STRINGS["strings, 2 to 5"]):
+        assert_equal_masks(
+            grammar.compile_json_schema(schema, ours, whitespace=NO_LIMIT),
+            llguidance.compile_json_schema(schema | ESCAPES, theirs),
+            tokens,
+            except_for=[b"\x7f", b"\\/"],
+            avoid=b"\\",
+        )
+    for pattern in REGEXES[1:5]:
+        assert_equal_masks(
+            grammar.compile_regex(pattern, ours), llguidance.compile_regex(pattern, theirs), tokens
+        )
+
+
 # name: schema, a text that both take, some tokens that only we or only they allow behind it
 ONLY_WE: dict[str, tuple[Schema, bytes, set[bytes]]] = {
     "properties come in any order": (
@@ -77,6 +102,11 @@ ONLY_WE: dict[str, tuple[Schema, bytes, set[bytes]]] = {
         {b".", b"e", b"E"},
     ),
     "printable characters may be written as escapes": ({"type": "string"}, b'"\\u00', {b"4", b"6"}),
+    "names may be written with escapes as all strings": (
+        {"type": "object"} | ESCAPES,
+        b'{"\\u',
+        {b"d", b"e"},
+    ),
     "DEL is a character like any other": ({"type": "string"}, b'"', {b"\x7f"}),
     "a slash may be escaped": ({"type": "string"}, b'"\\', {b"/"}),
     "a slash of a word may be escaped": ({"enum": ["a/b"]}, b'"a', {b"\\"}),
