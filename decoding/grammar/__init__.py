@@ -1,5 +1,6 @@
 """Grammars: which tokens may come next so that a text fits a regex, a JSON Schema or an EBNF."""
 
+from decoding.grammar.ahead import precompute, prefetch
 from decoding.grammar.compiled import (
     CompiledGrammar,
     compile_choices,
@@ -29,5 +30,7 @@ __all__ = [
     "compile_regex",
     "forced_tokens",
     "masks_for_draft",
+    "precompute",
+    "prefetch",
     "token_table",
 ]

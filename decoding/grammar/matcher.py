@@ -25,6 +25,11 @@ class Matcher:
         self._states = [acceptor.start] if states is None else list(states)
 
     @property
+    def acceptor(self) -> Acceptor:
+        """What the text is followed with."""
+        return self._acceptor
+
+    @property
     def state(self) -> int:
         """The number of the place; equal numbers mean equal continuations."""
         return self._states[-1]
