@@ -57,6 +57,7 @@ class Engine:
 
         Raises:
             ParameterError: a parameter or the prompt is outside what this model can do.
+            GrammarError: its grammar is malformed, cannot be held, or has no text.
             UnsupportedFeatureError: it asks for machinery this version does not have.
         """
         generation = Generation(request, plan(request, self.model))

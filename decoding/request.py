@@ -72,6 +72,7 @@ def plan(request: Request, model: LanguageModel) -> Plan:
 
     Raises:
         ParameterError: a parameter or the prompt is outside what this model can do.
+        GrammarError: the grammar is malformed, cannot be held, or has no text.
         UnsupportedFeatureError: it asks for machinery this version does not have.
     """
     parameters = request.parameters

@@ -74,7 +74,7 @@ def validate(
 
     On purpose this is not TGI:
       - a JSON Schema needs no `properties`. Whether it is a schema at all, and whether a regex
-        compiles, is found out by the compiler of grammars, which comes later;
+        compiles, is found out when the request is submitted, as a `GrammarError`;
       - `best_of` > 1 beside a temperature of 1.0 samples, where TGI repeats one greedy answer;
       - what only the library refuses (an empty stop string, an infinite temperature) is refused
         after all of TGI's rules, in the library's words;
