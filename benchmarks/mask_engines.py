@@ -15,31 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from decoding.grammar import CompiledGrammar, Machine, Matcher, compile_json_schema, token_table
+from decoding.grammar import (
+    CompiledGrammar,
+    Machine,
+    Matcher,
+    compile_json_schema,
+    token_table,
+    warmup,
+)
 from decoding.grammar.schema import Schema
-from decoding.kernels.grammar import subsets, walk
 from decoding.models.fetch import fetch
 from decoding.models.gguf import GGUFFile
 from decoding.models.token_bytes import vocabulary_of
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.vocabulary import Vocabulary
-
-WARMUP_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "long": {"type": "string", "maxLength": 9},
-        "code": {"type": "string", "pattern": "^[a-f]{24}$", "minLength": 2},
-        "many": {
-            "type": "string",
-            "allOf": [{"pattern": "^a"}, {"pattern": "b$"}],
-            "not": {"pattern": "c"},
-        },
-        "on": {"type": "string", "format": "date"},
-    },
-    "patternProperties": {"^x-": {"type": "string"}},
-}
-WARMUP_TEXT = """{"long": "b", "code": "abcdefabcdefabcdefabcdef", "many": "ab", "x-a": "c",
- "on": "2024-01-31", "else": [1.5]}"""
 
 
 class Spelled(Protocol):
@@ -112,25 +101,13 @@ class Engine:
         special = frozenset(i for i, spelled in enumerate(tokens.bytes) if spelled is None)
         spelled = [b"" if spelled is None else spelled for spelled in tokens.bytes]
         self.machine = Machine(token_table(Vocabulary(spelled, special), [tokens.eos]))
-        # The first walk loads the machine code: that is the process's cost, not a schema's.
-        _load_kernels_of_large_grammars()
-        first = self.compile(WARMUP_SCHEMA)
-        for token_id in tokens.encode(WARMUP_TEXT):
-            first.mask()
-            first.advance(token_id)
+        # Loading the machine code is the process's cost, not a schema's.
+        warmup()
         # What stands now is no garbage: servers tell the collector so as well.
         gc.freeze()
 
     def compile(self, schema: Schema) -> Compiled:
         return Compiled(compile_json_schema(schema, self.machine))
-
-
-def _load_kernels_of_large_grammars() -> None:
-    """Those that move what is in a table to a longer one; here there is nothing in it."""
-    fields = np.zeros(64, np.int32)
-    subsets.rehash(fields, np.zeros(16, np.int32), np.zeros(64, np.int32))
-    known = np.zeros(16, np.int64)
-    walk.rehash(fields, np.zeros(64, np.int64), known, np.zeros(64, np.int64))
 
 
 class Compiled:

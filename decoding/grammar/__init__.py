@@ -15,6 +15,7 @@ from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.protocol import TokenGrammar, TokenMatcher
 from decoding.grammar.tokens import TokenTable, token_table
+from decoding.grammar.warming import warmup
 
 __all__ = [
     "CompiledGrammar",
@@ -33,4 +34,5 @@ __all__ = [
     "precompute",
     "prefetch",
     "token_table",
+    "warmup",
 ]

@@ -1,0 +1,41 @@
+"""After the warm-up no grammar waits for the compiler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+
+from decoding.grammar.warming import SCHEMA, TEXT
+
+pytest.importorskip("numba")
+
+PROGRAM = """
+import importlib
+import decoding.grammar
+decoding.grammar.warmup()
+for name in ("paths", "products", "subsets", "walk", "earley_step", "earley_walk"):
+    module = importlib.import_module("decoding.kernels.grammar." + name)
+    for each in vars(module).values():
+        if getattr(each, "__module__", "") != module.__name__ or not hasattr(each, "signatures"):
+            continue
+        if "no_cpython_wrapper" not in each.targetoptions and not each.signatures:
+            print(name, each.__name__)
+"""
+SELDOM = {"part", "joined", "spread"}
+"""Small, and needed by large vocabularies under context-free grammars alone."""
+
+
+def test_every_kernel_is_compiled() -> None:
+    asked = [sys.executable, "-c", PROGRAM]
+    printed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    missing = {tuple(line.split()) for line in printed.splitlines()}
+    assert {name for module, name in missing} <= SELDOM
+    assert all(module.startswith("earley") for module, name in missing)
+
+
+def test_the_text_is_one_of_the_schema() -> None:
+    assert jsonschema.Draft202012Validator(SCHEMA).is_valid(json.loads(TEXT))
