@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.mask_cases import BUILT_IN, Case
 from benchmarks.mask_scores import ratios, render, summary
 from benchmarks.mask_worker import Worker, compile_case, walk_case
+from benchmarks.masks import Engine
 
 CASE = Case("case", {}, (("ab", True), ("b", False)))
 
@@ -61,6 +63,18 @@ def test_texts_of_built_in_cases_are_as_valid_as_said(case: Case) -> None:
     assert case.texts
     for text, valid in case.texts:
         assert validator.is_valid(json.loads(text)) == valid, text
+
+
+def test_our_engine_is_right_about_all_of_them() -> None:
+    pytest.importorskip("numba")
+    tokens = Bytes()
+    engine = Engine(tokens)
+    gc.unfreeze()  # what the engine freezes is its process's
+    for case in BUILT_IN:
+        compiled, _ = compile_case(engine, case)
+        assert compiled is not None, case.name
+        found = walk_case(compiled, tokens, case)
+        assert (found["mismatches"], found["wrong"]) == (0, 0), case.name
 
 
 @pytest.mark.parametrize(
