@@ -236,6 +236,19 @@ class GrammarUnsatisfiableError(GrammarError):
     """No text at all fits a grammar."""
 
 
+class GrammarVocabularyError(GrammarError):
+    """A text that fits a grammar could come to where no token spells what must follow.
+
+    Attributes:
+        missing: bytes that may have to follow and have no token of their own.
+    """
+
+    def __init__(self, where: str, missing: bytes) -> None:
+        shown = " ".join(f"{byte:02X}" for byte in missing[:16]) + " ..." * (len(missing) > 16)
+        super().__init__(where, f"the vocabulary has no token for the bytes {shown}")
+        self.missing = missing
+
+
 class GrammarLimitError(GrammarError):
     """A grammar needs more than it may take.
 

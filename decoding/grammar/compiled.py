@@ -22,6 +22,7 @@ from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
 from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
+from decoding.grammar.spellable import check_expression, check_network, check_strings
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
@@ -30,6 +31,9 @@ STATES_MEMORY = 1 << 26
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
     """A compiled grammar; any number of texts can be followed with it at once.
+
+    A vocabulary without a token for each byte could leave a text where no token fits; where that
+    is possible, compiling raises `GrammarVocabularyError`, which lists the bytes.
 
     acceptor: gives what follows a text that begins.
     restrictions: valid texts that are never produced, each with the place that it comes from.
@@ -68,6 +72,7 @@ def compile_json_schema(
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
     check_maskable(graph)
+    check_strings(machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
     return CompiledGrammar(acceptor, tuple(graph.restrictions), tuple(graph.dropped))
 
@@ -94,6 +99,7 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
 
 
 def _regular(expression: Expression, machine: Machine) -> CompiledGrammar:
+    check_expression(expression, machine.tokens)
     return CompiledGrammar(Renewed(lambda: Automaton.of_expression(machine.store(), expression)))
 
 
@@ -126,6 +132,7 @@ def compile_lark(
 def _context_free(rules: Rules, machine: Machine, memory: int) -> CompiledGrammar:
     require("memory", memory, memory > 0, "> 0")
     compiled = compile_rules(rules)
+    check_network(compiled.network, machine.tokens)
     marks = referenced(rules, compiled.marks, machine.tokens)
     network, tokens = compiled.network, machine.tokens
     return CompiledGrammar(Renewed(lambda: ContextFreeAcceptor(network, marks, tokens, memory)))

@@ -23,6 +23,7 @@ class TokenTable:
     bare, quoted: the tries of the tokens without and with a double quote: only the latter can leave
         a JSON string.
     vocabulary: what the tokens are called, special ones among them.
+    alone, used: the bytes that are a token each, and those that occur in any.
     """
 
     spelled: tuple[bytes, ...]
@@ -31,6 +32,8 @@ class TokenTable:
     bare: Trie = field(repr=False)
     quoted: Trie = field(repr=False)
     vocabulary: Vocabulary = field(repr=False)
+    alone: bytes = field(repr=False)
+    used: bytes = field(repr=False)
 
     @property
     def words(self) -> int:
@@ -69,4 +72,8 @@ def token_table(
         build_trie([pair for pair in pairs if b'"' not in pair[1]]),
         build_trie([pair for pair in pairs if b'"' in pair[1]]),
         vocabulary,
+        bytes(sorted({text[0] for text in spelled if len(text) == 1})),
+        np.flatnonzero(np.bincount(np.frombuffer(b"".join(spelled), np.uint8), minlength=256))
+        .astype(np.uint8)
+        .tobytes(),
     )
