@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 
+_MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
+"""ASCII characters whose spelling in JSON is not one byte alone."""
 MAX_NAMES = 512
 MAX_KEY_STATES = 4096
 
@@ -114,9 +117,14 @@ def _write(store: Store, listed: tuple[str, ...], languages: Sequence[Nfa], word
     parts: list[tuple[Nfa, int | NDArray[np.int64]]] = [(names, np.arange(behind))]
     parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
     reach = np.zeros((sum(nfa.states for nfa, _ in parts), words), np.int64)
-    for index, (start, stop) in enumerate(pairwise(first)):
-        reach[start:stop, index // at.WORD] = 1 << index % at.WORD
-        reach[0, index // at.WORD] |= 1 << index % at.WORD
+    index = np.arange(behind)
+    word, bit = index // at.WORD, 1 << index % at.WORD
+    lengths = np.diff(first)
+    reach[np.arange(1, names.states), np.repeat(word, lengths)] = np.repeat(bit, lengths)
+    if listed:
+        full, over = divmod(behind, at.WORD)
+        reach[0, :full] = (1 << at.WORD) - 1
+        reach[0, full : full + 1] = (1 << over) - 1
     if len(languages) == 1:
         reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
     return store.arena.automaton(parts, behind, reach)
@@ -127,6 +135,36 @@ def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
 
     A name's last state is the one that accepts, so they are in the order of the names.
     """
+    text = "".join(listed)
+    if text.isascii() and not _MANY_BYTES.search(text):
+        table, first, ends = _bytes_in_a_row(listed, text)
+    else:
+        table, first, ends = _spelled(listed)
+    count = first[-1] if listed else 0
+    starts = np.zeros(min(count, 1), np.int32)
+    loose = np.full(count, Loose.NONE, np.int8)
+    return Nfa(count, starts, table, np.array(ends, np.int32), loose), first
+
+
+def _bytes_in_a_row(
+    listed: tuple[str, ...], text: str
+) -> tuple[NDArray[np.int32], list[int], list[int]]:
+    """The edges of names whose characters are a byte each, where paths begin, and where they end.
+
+    text: the names joined.
+    """
+    last = list(accumulate((len(name) for name in listed), initial=0))
+    ends = [stop if stop > start else 0 for start, stop in pairwise(last)]
+    table = np.empty((len(text), 4), np.int32)
+    table[:, 0] = np.arange(len(text))
+    table[:, 3] = table[:, 0] + 1
+    table[:, 1] = table[:, 2] = np.frombuffer(text.encode(), np.uint8)
+    table[[start for start, stop in pairwise(last) if stop > start], 0] = 0
+    return table[np.argsort(table[:, 0], kind="stable")], [place + 1 for place in last], ends
+
+
+def _spelled(listed: tuple[str, ...]) -> tuple[NDArray[np.int32], list[int], list[int]]:
+    """What `_bytes_in_a_row` returns, for any names."""
     edges: list[tuple[int, int, int, int]] = []
     ends: list[int] = []
     first = [1]
@@ -145,11 +183,7 @@ def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
             here, states = after, after + 1
         ends.append(here)
         first.append(states)
-    table = np.array(sorted(edges), np.int32).reshape(-1, 4)
-    count = states if listed else 0
-    starts = np.zeros(min(count, 1), np.int32)
-    loose = np.full(count, Loose.NONE, np.int8)
-    return Nfa(count, starts, table, np.array(ends, np.int32), loose), first
+    return np.array(sorted(edges), np.int32).reshape(-1, 4), first, ends
 
 
 def _with_languages(
