@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
-from decoding.grammar.trie import MAX_DEPTH, Trie, build_trie
+from decoding.grammar.trie import MAX_DEPTH, Trie
+from decoding.grammar.trie_files import tries
 from decoding.vocabulary import Vocabulary
 
 
@@ -51,8 +52,8 @@ def token_table(
     """The table of a vocabulary.
 
     Special tokens spell nothing: no text makes them fit. Nor do tokens of more than
-    `trie.MAX_DEPTH` bytes. Raises `ParameterError` for an end token
-    or a width outside the vocabulary.
+    `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are kept in `cache_folder()`. Raises
+    `ParameterError` for an end token or a width outside the vocabulary.
     """
     ends = tuple(sorted(set(end_token_ids)))
     width = len(vocabulary) if width is None else width
@@ -64,13 +65,13 @@ def token_table(
         b"" if token_id in hidden or len(text) > MAX_DEPTH else bytes(text)
         for token_id, text in enumerate(vocabulary.token_bytes)
     )
-    pairs = list(enumerate(spelled))
+    bare, quoted = tries(spelled)
     return TokenTable(
         spelled,
         ends,
         width,
-        build_trie([pair for pair in pairs if b'"' not in pair[1]]),
-        build_trie([pair for pair in pairs if b'"' in pair[1]]),
+        bare,
+        quoted,
         vocabulary,
         bytes(sorted({text[0] for text in spelled if len(text) == 1})),
         np.flatnonzero(np.bincount(np.frombuffer(b"".join(spelled), np.uint8), minlength=256))

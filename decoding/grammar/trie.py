@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +34,22 @@ class Trie:
 
 def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
     """The trie of some (token id, bytes); tokens without bytes are left out."""
-    ordered = sorted((spelled, token) for token, spelled in token_bytes if len(spelled) > 0)
+    ordered = sorted(token_bytes, key=itemgetter(1))
     words: list[bytes] = []
     tokens: list[int] = []
     twins: list[tuple[int, int]] = []
-    for spelled, token in ordered:
-        if words and spelled == words[-1]:
+    last = b""
+    for token, spelled in ordered:
+        if spelled != last:
+            if len(spelled) <= MAX_DEPTH:
+                words.append(spelled)
+                tokens.append(token)
+                last = spelled
+        elif spelled:
             twins.append((token, tokens[-1]))
-        elif len(spelled) <= MAX_DEPTH:
-            words.append(spelled)
-            tokens.append(token)
     pairs = np.array(twins, np.int32).reshape(-1, 2)
     if not words:
-        return Trie(np.zeros(0, np.uint64), pairs, 0, np.full(256, -1, np.int64))
+        return trie_of(np.zeros(0, np.uint64), pairs)
     lengths = np.array([len(word) for word in words])
     begins = np.concatenate(([0], np.cumsum(lengths)))[:-1]
     text = np.frombuffer(b"".join(words), np.uint8)
@@ -62,10 +66,16 @@ def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
     nodes = byte | (depth.astype(np.uint64) << np.uint64(DEPTH_AT))
     nodes |= token_field << np.uint64(TOKEN_AT)
     nodes |= size.astype(np.uint64) << np.uint64(SIZE_AT)
-    roots = np.full(256, -1, np.int64)
+    return trie_of(nodes, pairs)
+
+
+def trie_of(nodes: NDArray[np.uint64], twins: NDArray[np.int32]) -> Trie:
+    """The trie of these nodes."""
+    depth = (nodes >> np.uint64(DEPTH_AT)) & np.uint64(DEPTH)
     first = np.flatnonzero(depth == 1)
-    roots[byte[first].astype(np.int64)] = first
-    return Trie(nodes, pairs, int(lengths.max()), roots)
+    roots = np.full(256, -1, np.int64)
+    roots[(nodes[first] & np.uint64(BYTE)).astype(np.int64)] = first
+    return Trie(nodes, twins, int(depth.max(initial=0)), roots)
 
 
 def _shared(
@@ -88,16 +98,20 @@ def _shared(
 def _subtree_sizes(depth: NDArray[np.int64]) -> NDArray[np.int64]:
     """The distance from each node to the next one that is not deeper."""
     total = len(depth)
-    size = np.empty(total, np.int64)
-    places = np.arange(total)
+    depths = np.append(depth, 0)
+    ends = np.arange(1, total + 1)
+    by_depth = np.argsort(depth, kind="stable")
+    firsts = np.searchsorted(depth[by_depth], np.arange(int(depth.max()) + 2))
     for level in range(int(depth.max()), 0, -1):
-        # Nodes deeper than this level are done and can no longer end a subtree.
-        kept = depth[places] <= level
-        places = places[kept]
-        following = np.append(places[1:], total)
-        here = depth[places] == level
-        size[places[here]] = (following - places)[here]
-    return size
+        here = by_depth[firsts[level] : firsts[level + 1]]
+        end = here + 1
+        going = np.flatnonzero(depths[end] > level)
+        while len(going):
+            # From the end of one child's subtree to that of the next.
+            end[going] = ends[end[going]]
+            going = going[depths[end[going]] > level]
+        ends[here] = end
+    return ends - np.arange(total)
 
 
 def chain(text: bytes) -> NDArray[np.uint64]:

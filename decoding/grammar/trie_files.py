@@ -1,0 +1,73 @@
+"""The tries of large vocabularies, kept on disk: every process would build the same."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from decoding.cache import cache_folder
+from decoding.grammar.trie import Trie, build_trie, trie_of
+
+_FORMAT = b"1"
+"""To be changed with the layout of nodes, or what belongs to which trie."""
+_LARGE = 10_000
+"""Below so many tokens, building is faster than reading."""
+
+
+def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
+    """The tries of the tokens without and with a double quote; index = token id.
+
+    Those of a large vocabulary are looked for in `cache_folder()`, under a hash of all that is
+    spelled, and written there: whole or not at all, and not where that cannot be done.
+    """
+    if len(spelled) < _LARGE:
+        return _built(spelled)
+    path = cache_folder() / "tries" / f"{_name(spelled)}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return _read(path)
+    made = _built(spelled)
+    with contextlib.suppress(OSError):
+        _write(path, *made)
+    return made
+
+
+def _built(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
+    pairs = list(enumerate(spelled))
+    bare = build_trie([pair for pair in pairs if b'"' not in pair[1]])
+    return bare, build_trie([pair for pair in pairs if b'"' in pair[1]])
+
+
+def _name(spelled: Sequence[bytes]) -> str:
+    lengths = np.fromiter(map(len, spelled), np.int64, len(spelled))
+    return hashlib.sha256(_FORMAT + lengths.tobytes() + b"".join(spelled)).hexdigest()
+
+
+def _read(path: Path) -> tuple[Trie, Trie]:
+    with path.open("rb") as file, np.load(file) as found:
+        bare = trie_of(found["bare"], found["bare_twins"])
+        return bare, trie_of(found["quoted"], found["quoted_twins"])
+
+
+def _write(path: Path, bare: Trie, quoted: Trie) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(
+                file,
+                bare=bare.nodes,
+                bare_twins=bare.twins,
+                quoted=quoted.nodes,
+                quoted_twins=quoted.twins,
+            )
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
