@@ -224,7 +224,8 @@ def histories_of(rows: Rows) -> tuple[History, ...]:
     token_ids = np.empty((batch, length), np.int32)
     for row, logits in enumerate(rows):
         generator = np.random.default_rng([2, width, row])
-        likely = np.argpartition(-logits, min(1000, width - 1))[:1000]
+        # Sorted: in which order a partition leaves them depends on the machine.
+        likely = np.sort(np.argpartition(-logits, min(1000, width - 1))[:1000])
         chosen = generator.choice(likely, length)
         anything = generator.integers(width, size=length)
         token_ids[row] = np.where(generator.random(length) < 0.5, chosen, anything)
