@@ -134,5 +134,5 @@ def _context_free(rules: Rules, machine: Machine, memory: int) -> CompiledGramma
     compiled = compile_rules(rules)
     check_network(compiled.network, machine.tokens)
     marks = referenced(rules, compiled.marks, machine.tokens)
-    network, tokens = compiled.network, machine.tokens
-    return CompiledGrammar(Renewed(lambda: ContextFreeAcceptor(network, marks, tokens, memory)))
+    network = compiled.network
+    return CompiledGrammar(Renewed(lambda: ContextFreeAcceptor(network, marks, machine, memory)))

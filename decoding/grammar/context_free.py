@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.acceptor import REJECTED
-from decoding.grammar.tokens import TokenTable
+from decoding.grammar.machine import Machine
 from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
 from decoding.kernels.grammar.earley_arrays import Network
 
 _BYTES = 256
-_MASKS = 1 << 25
-"""Bytes of masks that are kept."""
 
 
 class ContextFreeAcceptor:
@@ -23,6 +21,7 @@ class ContextFreeAcceptor:
 
     network: the grammar; its symbol 256 + i is any token of `marks[i]`, taken as such.
     marks: masks of tokens.
+    machine: gives the vocabulary, and keeps the masks.
     memory: bytes that the states may take. They stay, so a text that is not like those before it
         may be the one that needs too many.
     """
@@ -31,14 +30,14 @@ class ContextFreeAcceptor:
         self,
         network: Network,
         marks: Sequence[NDArray[np.uint32]],
-        tokens: TokenTable,
+        machine: Machine,
         memory: int,
     ) -> None:
-        self.tokens = tokens
+        self.tokens = machine.tokens
         self._memory = memory
         self._marks = list(enumerate(marks, _BYTES))
-        self._masks: dict[int, NDArray[np.uint32]] = {}
-        self._kept = max(_MASKS // (4 * tokens.words), 1)
+        self._masks = machine.masks
+        self._first = self._masks.numbers()
         columns, firsts = np.unique(network.column_of[:_BYTES], return_index=True)
         # The bytes of a column, which no state tells apart.
         self._alike = [
@@ -91,16 +90,13 @@ class ContextFreeAcceptor:
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each; not to be changed."""
-        known = self._masks.get(state)
+        known = self._masks.get(self._first + state)
         if known is None:
             try:
                 known = self._mask(state)
             except MachineLimitError as error:
                 raise _limit(error) from error
-            while len(self._masks) >= self._kept:
-                # The oldest goes; of two threads that find the same one, the second finds none.
-                self._masks.pop(next(iter(self._masks)), None)
-            self._masks[state] = known
+            self._masks.put(self._first + state, known)
         return known
 
     def _mask(self, state: int) -> NDArray[np.uint32]:

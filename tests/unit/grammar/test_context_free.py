@@ -142,13 +142,15 @@ def test_limits_are_errors_and_leave_the_text_as_it_was(machine: Machine) -> Non
         matcher.mask()
 
 
-def test_masks_that_are_kept_are_bounded(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decoding.grammar.context_free._MASKS", 8 * machine.tokens.words)
-    matcher = compile_gbnf('root ::= "a" root "b" | "a"', machine).matcher()
+@pytest.mark.parametrize("memory", [0, 4])
+def test_a_mask_that_was_dropped_is_made_again(machine: Machine, memory: int) -> None:
+    forgetful = Machine(machine.tokens, memory * 4 * machine.tokens.words)
+    matcher = compile_gbnf('root ::= "a" root "b" | "a"', forgetful).matcher()
     masks = []
-    for _ in range(5):
+    for _ in range(9):
         masks.append(matcher.mask().copy())
         assert matcher.advance(ord("a"))
     for mask in reversed(masks):
         matcher.rollback(1)
         assert (matcher.mask() == mask).all()
+    assert forgetful.masks.size <= memory * 4 * machine.tokens.words
