@@ -18,14 +18,16 @@ class Spelling(IntEnum):
     """UTF-8."""
     JSON = 1
     """The inside of a JSON string: UTF-8 with `\\` escapes and without the quotes."""
+    ONCE = 2
+    """The same, but every string in one way only: as Python's `json.dumps` writes it in UTF-8."""
 
 
 class Loose(IntEnum):
     r"""The states of the automaton of all strings; a state of another automaton may equal one.
 
-    In TEXT only the first eight occur. In JSON a character that must be escaped is spelled by its
-    short escape or, below U+0020, by \u00XX with either case of the hexadecimal digit; "/" is
-    spelled bare or as \/; every other character is spelled bare.
+    In TEXT only the first eight occur, in ONCE none. In JSON a character that must be escaped is
+    spelled by its short escape or, below U+0020, by \u00XX with either case of the hexadecimal
+    digit; "/" is spelled bare or as \/; every other character is spelled bare.
     """
 
     NONE = -1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -46,6 +48,8 @@ class _Bytes:
         as_bytes = [word.encode().decode("latin-1") for word in words]
         if self.spelling is Spelling.TEXT:
             return word_tree(as_bytes)
+        if self.spelling is Spelling.ONCE:
+            return word_tree([json.dumps(word, ensure_ascii=False)[1:-1] for word in as_bytes])
         tree = word_tree([word.translate(_ESCAPES) for word in as_bytes])
         special = {ord(c) for word in words for c in _MANY_SPELLINGS.findall(word)}
         if not special:
@@ -163,4 +167,7 @@ def encoder(spelling: Spelling) -> Encoder:
 def build(expression: Expression, spelling: Spelling) -> Nfa:
     """Return the automaton of an expression: without empty moves, trimmed, with one start."""
     check_logic(expression)
-    return build_over(_ENCODERS[spelling], expression)
+    nfa = build_over(_ENCODERS[spelling], expression)
+    if spelling is Spelling.ONCE:
+        nfa = replace(nfa, loose=np.full(nfa.states, Loose.NONE, np.int8))
+    return nfa

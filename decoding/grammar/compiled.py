@@ -17,7 +17,6 @@ from decoding.grammar.ebnf.rules import Rules
 from decoding.grammar.expressions import Expression, Words
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
-from decoding.grammar.maskable import check_maskable
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
@@ -71,10 +70,11 @@ def compile_json_schema(
     """
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
-    check_maskable(graph)
     check_strings(machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
-    return CompiledGrammar(acceptor, tuple(graph.restrictions), tuple(graph.dropped))
+    return CompiledGrammar(
+        acceptor, (*graph.restrictions, *graph.spelled_once), tuple(graph.dropped)
+    )
 
 
 def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:

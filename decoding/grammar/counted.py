@@ -215,7 +215,7 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
     return bool((beyond[nfa.starts, 1] <= maximum).any())
 
 
-_ESCAPES = {Spelling.JSON: ord("\\"), Spelling.TEXT: -1}
+_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.ONCE: ord("\\")}
 
 
 @lru_cache(maxsize=256)

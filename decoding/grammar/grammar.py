@@ -235,8 +235,13 @@ class Automaton:
             tables.entry(kind, class_index, alive)
         elif said == at.NEEDS_OBJECT:
             tables.object_type(int(self._request[0]))
-        else:
+        elif said == at.NEEDS_ARRAY:
             tables.array_type(int(self._request[0]))
+        elif said == at.NEEDS_ITEM:
+            tables.item(int(self._request[0]), int(self._request[1]))
+        else:
+            kind, array_state, votes, again = (int(field) for field in self._request)
+            tables.move(kind, array_state, votes, again)
 
     def _lengthen(self) -> None:
         if 4 * len(self._frames) > MAX_FRAMES:

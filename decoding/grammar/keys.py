@@ -52,7 +52,9 @@ class KeyClasses:
         return len(self.listed)
 
 
-def key_classes(store: Store, graph: Graph, shapes: Sequence[ObjectShape]) -> KeyClasses:
+def key_classes(
+    store: Store, graph: Graph, shapes: Sequence[ObjectShape], spelling: Spelling
+) -> KeyClasses:
     """The classes of the keys of some shapes side by side."""
     declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
     # A name that nobody allows needs a class too: it is no other key.
@@ -75,14 +77,14 @@ def key_classes(store: Store, graph: Graph, shapes: Sequence[ObjectShape]) -> Ke
             for shape in shapes
         )
         has_extra = any(node is not None for node in extra)
-        start = _plain_keys(store, listed, has_extra=has_extra)
+        start = _plain_keys(store, listed, spelling, has_extra=has_extra)
         if has_extra:
             nodes.append(extra)
         classes = len(nodes)
         return KeyClasses(
             start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
         )
-    return _with_languages(store, graph, shapes, listed, nodes)
+    return _with_languages(store, graph, shapes, dict(zip(listed, nodes, strict=True)), spelling)
 
 
 def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
@@ -97,22 +99,32 @@ def _count_words(classes: int) -> int:
     return -(-max(classes, 1) // at.WORD)
 
 
-def _plain_keys(store: Store, listed: tuple[str, ...], *, has_extra: bool) -> int:
-    known = store.keys.get((listed, has_extra))
+def _plain_keys(
+    store: Store, listed: tuple[str, ...], spelling: Spelling, *, has_extra: bool
+) -> int:
+    known = store.keys.get((listed, has_extra, spelling))
     if known is None:
         words = _count_words(len(listed) + has_extra)
-        known = _write(store, listed, [universe(Spelling.JSON)] if has_extra else [], words)
-        store.keys[listed, has_extra] = known
+        others = [universe(spelling)] if has_extra else []
+        known = store.keys[listed, has_extra, spelling] = _write(
+            store, listed, others, words, spelling
+        )
     return known
 
 
-def _write(store: Store, listed: tuple[str, ...], languages: Sequence[Nfa], words: int) -> int:
+def _write(
+    store: Store,
+    listed: tuple[str, ...],
+    languages: Sequence[Nfa],
+    words: int,
+    spelling: Spelling,
+) -> int:
     """The automaton of some names and, as bits of its labels, some languages of other keys.
 
     A state reaches the names that its path leads to; where there is one language, that of all
     strings, its states reach the class behind the names.
     """
-    names, first = _paths(listed)
+    names, first = _paths(listed, spelling)
     behind = len(listed)
     parts: list[tuple[Nfa, int | NDArray[np.int64]]] = [(names, np.arange(behind))]
     parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
@@ -130,7 +142,7 @@ def _write(store: Store, listed: tuple[str, ...], languages: Sequence[Nfa], word
     return store.arena.automaton(parts, behind, reach)
 
 
-def _paths(listed: tuple[str, ...]) -> tuple[Nfa, list[int]]:
+def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]:
     """The automaton of some names, a path each from state 0, and where each path begins and ends.
 
     A name's last state is the one that accepts, so they are in the order of the names.
@@ -172,7 +184,7 @@ def _spelled(listed: tuple[str, ...]) -> tuple[NDArray[np.int32], list[int], lis
     for name in listed:
         here = 0
         for character in name:
-            nodes = spelled(((ord(character),) * 2,), Spelling.JSON)
+            nodes = spelled(((ord(character),) * 2,), spelling)
             after = states + len(nodes) - 1
             places = (here, *range(states, after))
             edges += [
@@ -190,10 +202,11 @@ def _with_languages(
     store: Store,
     graph: Graph,
     shapes: Sequence[ObjectShape],
-    listed: tuple[str, ...],
-    nodes: list[tuple[int | None, ...]],
+    named: Mapping[str, tuple[int | None, ...]],
+    spelling: Spelling,
 ) -> KeyClasses:
     """Classes by the set of languages that a key is in: found by visiting every state."""
+    listed, nodes = tuple(named), list(named.values())
     languages: list[Expression | None] = [None]
     for shape in shapes:
         languages += [language for language, _ in shape.patterns]
@@ -203,12 +216,12 @@ def _with_languages(
         raise GrammarLimitError("", "different patterns of the keys of one object", at.WORD)
     bit = {language: 1 << number for number, language in enumerate(languages)}
     automata = [
-        universe(Spelling.JSON) if language is None else build(language, Spelling.JSON)
+        universe(spelling) if language is None else build(language, spelling)
         for language in languages
     ]
     arena = store.arena
     words = _count_words(len(listed) + at.MAX_SET)
-    start = _write(store, listed, automata, words)
+    start = _write(store, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
     count = arena.retried(lambda: subsets.expand(arena.fields, arena.table, start, states))
     if count == at.TOO_MANY:

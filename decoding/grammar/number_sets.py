@@ -82,6 +82,19 @@ def count(numbers: NumberSet, enough: int) -> int:
     return min(len(found), enough)
 
 
+def listed(numbers: NumberSet) -> list[Fraction]:
+    """The numbers of a set that has finitely many, which `count` tells."""
+    found: set[Fraction] = set()
+    for part in numbers:
+        point = _point(part)
+        if point is not None:
+            found.add(point)
+        elif part.step is not None and part.low is not None and part.high is not None:
+            multiples = _multiples(part.step, part.low, part.high)
+            found.update(value for value in multiples if is_member(part, value))
+    return sorted(found)
+
+
 def _point(part: NumberRange) -> Fraction | None:
     """The only number of a range that has no other."""
     return part.low if part.low == part.high else None

@@ -16,11 +16,15 @@ from decoding.grammar.numbers import NumberRange
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """Between `minimum` and `maximum` items are members of `node`."""
+    """Between `minimum` and `maximum` items are members of `node`.
+
+    outside: the node of what is no member of `node`; there is one where there is a maximum.
+    """
 
     node: int
     minimum: int
     maximum: int | None
+    outside: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class ArrayShape:
     minimum, maximum: bounds on the number of items, `None` is no bound. No shape promises items
     that cannot exist: an item's node that is empty has already lowered `maximum`.
     unique: no two items are equal; then every item's node holds scalars only.
+    members: where unique items are out of few values, the nodes of these, of one member each.
     """
 
     prefix: tuple[int, ...] = ()
@@ -39,6 +44,7 @@ class ArrayShape:
     maximum: int | None = None
     contains: tuple[Contains, ...] = ()
     unique: bool = False
+    members: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@ r"""How one character out of a set is spelled in bytes, and the automaton of all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -109,6 +110,33 @@ class _Nodes:
             moves.append((0x75, 0x75, self.add([(0x30, 0x30, zero)])))
         return moves
 
+    def of_single_escapes(self, ranges: Ranges) -> list[tuple[int, int, int]]:
+        r"""Return the moves after a `\` that spell characters which must be escaped, each once."""
+        members = {
+            c
+            for low, high in codepoints.intersection(ranges, _ALWAYS_ESCAPED)
+            for c in range(low, high + 1)
+        }
+        letters = [ord(_SHORT_ESCAPES.get(c, chr(c))) for c in members if _is_short(c)]
+        moves = [(c, c, EXIT) for c in sorted(letters)]
+        thousands = []
+        for tens in (0, 1):
+            codes = sorted(
+                ord(f"{c % 16:x}") for c in members if c >> 4 == tens and not _is_short(c)
+            )
+            if codes:
+                rows = [(code, code, EXIT) for code in codes]
+                thousands.append((0x30 + tens, 0x30 + tens, self.add(rows, tens)))
+        if thousands:
+            zero = self.add([(0x30, 0x30, self.add(thousands))])
+            moves.append((0x75, 0x75, self.add([(0x30, 0x30, zero)])))
+        return moves
+
+
+def _is_short(character: int) -> bool:
+    """Whether a character that must be escaped has an escape of two bytes."""
+    return character > 0x1F or character in _SHORT_ESCAPES
+
 
 @lru_cache(maxsize=4096)
 def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
@@ -116,9 +144,10 @@ def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
     nodes = _Nodes()
     bare = ranges
     escapes: list[tuple[int, int, int]] = []
-    if spelling is Spelling.JSON:
+    if spelling is not Spelling.TEXT:
         bare = codepoints.difference(ranges, _ALWAYS_ESCAPED)
-        escapes = nodes.of_escapes(ranges)
+        every = spelling is Spelling.JSON
+        escapes = nodes.of_escapes(ranges) if every else nodes.of_single_escapes(ranges)
     first = nodes.of_bytes(_byte_sequences(bare))
     if escapes:
         first.append((0x5C, 0x5C, nodes.add(escapes)))
@@ -159,16 +188,21 @@ def _loose_order(spelling: Spelling) -> list[Loose]:
     return order
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def loose_nodes(spelling: Spelling) -> tuple[int, ...]:
     """Return which `Loose` state each node of `spelled(EVERY, spelling)` is."""
+    if spelling is Spelling.ONCE:
+        return (int(Loose.NONE),) * len(spelled(EVERY, spelling))
     return tuple(int(loose) for loose in _loose_order(spelling))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def universe(spelling: Spelling) -> Nfa:
-    """Return the automaton of all strings, whose state i is `Loose(i)`."""
-    order = loose_nodes(spelling)
+    """Return the automaton of all strings, whose state i is `Loose(i)`, except in ONCE."""
+    order: Sequence[int] = loose_nodes(spelling)
+    loose = np.arange(len(order), dtype=np.int8)
+    if spelling is Spelling.ONCE:
+        order, loose = range(len(order)), np.full(len(order), Loose.NONE, np.int8)
     rows = [
         (order[node], low, high, 0 if target == EXIT else order[target])
         for node, moves in enumerate(spelled(EVERY, spelling))
@@ -180,5 +214,5 @@ def universe(spelling: Spelling) -> Nfa:
         np.zeros(1, np.int32),
         np.array(sorted(rows), np.int32),
         np.zeros(1, np.int32),
-        np.arange(states, dtype=np.int8),
+        loose,
     )

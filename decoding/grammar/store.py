@@ -14,6 +14,7 @@ from decoding.grammar.expressions import Expression
 from decoding.grammar.kept import KeptMasks
 from decoding.grammar.number_text import number_nfa
 from decoding.grammar.numbers import NumberRange
+from decoding.grammar.numbers_once import once
 from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
 from decoding.grammar.trie import Trie
@@ -40,10 +41,10 @@ class Store:
         self.arena = Arena()
         self.lock = threading.RLock()
         self.free = self.arena.free_string()
-        self._strings: dict[tuple[Expression | None, ...], int] = {}
+        self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}
-        self._numbers: dict[tuple[tuple[NumberRange, ...], ...], int] = {}
-        self.keys: dict[tuple[tuple[str, ...], bool], int] = {}
+        self._numbers: dict[tuple[tuple[tuple[NumberRange, ...], ...], Spelling], int] = {}
+        self.keys: dict[tuple[tuple[str, ...], bool, Spelling], int] = {}
         self._numbered, self._bounded = masks.numbers(), masks.numbers()
         self._counts: dict[int, NDArray[np.int16]] = {}
         self._loose: dict[Spelling, list[int]] = {}
@@ -69,13 +70,15 @@ class Store:
             self.places = np.zeros((length + 2) * PLACE_SIZE, np.int64)
         return self.places
 
-    def strings(self, expressions: tuple[Expression | None, ...]) -> int:
+    def strings(
+        self, expressions: tuple[Expression | None, ...], spelling: Spelling = Spelling.JSON
+    ) -> int:
         """The state before the first character of a JSON string; vote i is expression i's."""
-        known = self._strings.get(expressions)
+        known = self._strings.get((expressions, spelling))
         if known is None:
-            known = self._strings[expressions] = self._union(
+            known = self._strings[expressions, spelling] = self._union(
                 [(one, vote) for vote, one in enumerate(expressions) if one is not None],
-                Spelling.JSON,
+                spelling,
             )
         return known
 
@@ -88,12 +91,15 @@ class Store:
                 bounds.append(bound)
         return self.arena.automaton(parts, bounds=bounds)
 
-    def numbers(self, ranges: tuple[tuple[NumberRange, ...], ...]) -> int:
+    def numbers(
+        self, ranges: tuple[tuple[NumberRange, ...], ...], spelling: Spelling = Spelling.JSON
+    ) -> int:
         """The state before the first character of a number; vote i is ranges i's."""
-        known = self._numbers.get(ranges)
+        known = self._numbers.get((ranges, spelling))
         if known is None:
-            parts = [(number_nfa(union), vote) for vote, union in enumerate(ranges) if union]
-            known = self._numbers[ranges] = self.arena.automaton(parts)
+            spelled = once if spelling is Spelling.ONCE else number_nfa
+            parts = [(spelled(union), vote) for vote, union in enumerate(ranges) if union]
+            known = self._numbers[ranges, spelling] = self.arena.automaton(parts)
         return known
 
     def text(self, expression: Expression) -> int:

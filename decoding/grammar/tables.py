@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar.array_plan import ArrayPlan
+from decoding.grammar.array_states import Alternative, ArrayStates
+from decoding.grammar.automaton import Spelling
 from decoding.grammar.expressions import length_bounds
 from decoding.grammar.keys import KeyClasses, key_classes
 from decoding.grammar.shapes import ArrayShape, Graph, Node, ObjectShape
@@ -15,26 +17,16 @@ from decoding.kernels.grammar import layout as at
 _LOW = (1 << at.WORD) - 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Type:
-    """What entries of a type are made from.
-
-    nodes: for every class, every alternative's node; `None` where it does not allow the class.
-    counted: for arrays, by alternative: pairs (word of the count, node that is counted).
-    """
-
-    nodes: tuple[tuple[int | None, ...], ...]
-    counted: tuple[tuple[tuple[int, int], ...], ...] = ()
-
-
 class JsonTables:
     """The records of one schema."""
 
     def __init__(self, store: Store, graph: Graph) -> None:
         self.store, self.graph = store, graph
-        self._values: dict[tuple[int, ...], int] = {}
+        self._values: dict[tuple[tuple[int, ...], bool], int] = {}
         self._nodes_of: dict[int, tuple[int, ...]] = {}
-        self._types: dict[int, _Type] = {}
+        # Of objects: for every class the node of each alternative, `None` where it has no such key.
+        self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
+        self._arrays: dict[int, ArrayStates] = {}
 
     def root(self) -> int:
         """The type of the frame around the whole text, with its one entry."""
@@ -42,7 +34,7 @@ class JsonTables:
         self._put(kind, at.KIND, at.KIND_ROOT)
         self._put(kind, at.ALTERNATIVES, 1)
         self._put(kind, at.CLASSES_AT, self._classes([1]))
-        self._types[kind] = _Type(((self.graph.root,),))
+        self._nodes[kind] = ((self.graph.root,),)
         self.entry(kind, 0, 1)
         return kind
 
@@ -51,44 +43,40 @@ class JsonTables:
         fields = self.store.arena.fields
         return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
 
-    def value(self, nodes: tuple[int, ...]) -> int:
-        """The record of a value that is looked at as each of these nodes."""
-        known = self._values.get(nodes)
+    def value(self, nodes: tuple[int, ...], *, apart: bool = False) -> int:
+        """The record of a value that is looked at as each of these nodes.
+
+        apart: its scalars are spelled in one way each.
+        """
+        known = self._values.get((nodes, apart))
         if known is None:
-            known = self._values[nodes] = self._value(nodes)
+            known = self._values[nodes, apart] = self._value(nodes, apart=apart)
             self._nodes_of[known] = nodes
         return known
 
     def entry(self, kind: int, class_index: int, alive: int) -> None:
-        """Write what follows for some alternatives of a type."""
-        made = self._types[kind]
-        classes = len(made.nodes)
-        tight, class_index = divmod(class_index, classes)
+        """Write what follows a key of a class for some alternatives of an object."""
         masks: dict[int, int] = {}
-        counts: dict[int, int] = {}
-        for index in range(len(made.nodes[0])):
-            if not (alive >> index) & 1:
-                continue
-            node = made.nodes[class_index][index]
-            counted = made.counted[index] if made.counted else ()
-            if node is None:
-                continue
-            if not tight:
+        for index, node in enumerate(self._nodes[kind][class_index]):
+            if alive >> index & 1 and node is not None:
                 masks[node] = masks.get(node, 0) | 1 << index
-            for word, contained in counted:
-                both = self.graph.conjunction((node, contained))
-                if not self.graph.is_empty(both):
-                    masks[both] = masks.get(both, 0) | 1 << index
-                    counts[both] = counts.get(both, 0) | 1 << word
         value = self.value(tuple(masks))
         record = [0, *_split(alive), value, len(masks)]
-        for node, alternatives in masks.items():
-            record += [*_split(alternatives), counts.get(node, 0)]
+        for alternatives in masks.values():
+            record += _split(alternatives)
         fields_at = self.store.arena.write(record)
         fields = self.store.arena.fields
-        place = int(fields[kind + at.CLASSES_AT]) + (tight * classes + class_index) * at.CLASS_SIZE
+        place = int(fields[kind + at.CLASSES_AT]) + class_index * at.CLASS_SIZE
         fields[fields_at + at.ENTRY_NEXT] = fields[place + at.CLASS_ENTRIES]
         fields[place + at.CLASS_ENTRIES] = fields_at
+
+    def item(self, kind: int, state: int) -> None:
+        """Write which items may come next in a state of an array."""
+        self._arrays[kind].item(state)
+
+    def move(self, kind: int, state: int, votes: int, again: int) -> None:
+        """Write the state of an array after an item; see `ArrayStates.move`."""
+        self._arrays[kind].move(state, votes, again)
 
     def object_type(self, value: int) -> None:
         """Write the type of the objects of a value."""
@@ -98,10 +86,13 @@ class JsonTables:
             for shape in self.graph.node(node).objects
         ]
         _check_count(shapes)
-        keys = key_classes(self.store, self.graph, [shape for _, shape in shapes])
+        # Keys are remembered where they are counted and need not have names.
+        distinct = max(shape.minimum for _, shape in shapes) > 1
+        spelling = Spelling.ONCE if distinct else Spelling.JSON
+        keys = key_classes(self.store, self.graph, [shape for _, shape in shapes], spelling)
         allowing = [_allowing(nodes) for nodes in keys.nodes]
         kind = self._record(at.TYPE_SIZE)
-        self._types[kind] = _Type(keys.nodes)
+        self._nodes[kind] = keys.nodes
         words = keys.words
         alternatives = [
             self._object_alternative(vote, shape, index, keys, allowing)
@@ -109,7 +100,7 @@ class JsonTables:
         ]
         maxima = [shape.maximum for _, shape in shapes if shape.maximum is not None]
         minima = [shape.minimum for _, shape in shapes]
-        self._write_type(kind, at.KIND_OBJECT, alternatives, allowing)
+        self._write_objects(kind, alternatives, allowing)
         self._put(kind, at.CAP, max(minima + maxima))
         self._put(kind, at.TYPE_WORDS, words)
         self._put(kind, at.KEYS, keys.start)
@@ -121,8 +112,7 @@ class JsonTables:
             pairs = [field for pair in keys.combinations for field in pair]
             self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
             self._put(kind, at.COMBINATIONS, len(keys.combinations))
-        has_extra = len(keys.nodes) > keys.names
-        self._put(kind, at.DISTINCT, has_extra and max(minima) > 1)
+        self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
         self._put(value, at.OBJECT, kind)
 
     def array_type(self, value: int) -> None:
@@ -133,38 +123,35 @@ class JsonTables:
             for shape in self.graph.node(node).arrays
         ]
         _check_count(shapes)
-        positions = 1 + max(len(shape.prefix) for _, shape in shapes)
-        nodes = tuple(
-            tuple(self._item(shape, position) for _, shape in shapes)
-            for position in range(positions)
-        )
-        counted: list[tuple[tuple[int, int], ...]] = []
-        minima: list[int] = []
-        for _, shape in shapes:
-            words = range(len(minima), len(minima) + len(shape.contains))
-            counted.append(tuple((w, c.node) for w, c in zip(words, shape.contains, strict=True)))
-            minima += [contains.minimum for contains in shape.contains]
-        if len(minima) > at.WORD:
-            raise GrammarLimitError("", "conditions on what an array contains", at.WORD)
+        alternatives = [self._array_alternative(vote, shape) for vote, shape in shapes]
+        apart = any(shape.unique and not shape.members for _, shape in shapes)
+
+        def value_of(nodes: tuple[int, ...]) -> int:
+            return self.value(nodes, apart=apart)
+
+        states = ArrayStates(self.store.arena, alternatives, value_of)
         kind = self._record(at.TYPE_SIZE)
-        self._types[kind] = _Type(nodes, tuple(counted))
-        alternatives = []
-        for (vote, shape), words_of in zip(shapes, counted, strict=True):
-            maximum = -1 if shape.maximum is None else shape.maximum
-            conditions = [field for word, _ in words_of for field in (word, minima[word])]
-            alternatives.append([vote, shape.minimum, maximum, len(words_of), *conditions])
-        # A second bank of classes: items that must be counted, because room is running out.
-        allowing = [_allowing(at_position) for at_position in nodes] * 2
-        self._write_type(kind, at.KIND_ARRAY, alternatives, allowing)
-        self._put(kind, at.CLASSES, positions)
-        bounds = [shape.minimum for _, shape in shapes]
-        bounds += [shape.maximum for _, shape in shapes if shape.maximum is not None]
-        self._put(kind, at.CAP, max([*bounds, positions - 1]))
-        self._put(kind, at.TYPE_WORDS, len(minima))
-        self._put(kind, at.INITIAL_AT, self.store.arena.write([0] * len(minima) + minima))
+        self._arrays[kind] = states
+        self._put(kind, at.KIND, at.KIND_ARRAY)
+        self._put(kind, at.KEYS, states.first())
+        self._put(kind, at.DISTINCT, apart)
         self._put(value, at.ARRAY, kind)
 
-    def _value(self, nodes: tuple[int, ...]) -> int:
+    def _array_alternative(self, vote: int, shape: ArrayShape) -> Alternative:
+        graph = self.graph
+        plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
+        if not (shape.unique and shape.members):
+            return Alternative(vote, plan)
+        positions = []
+        for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
+            nodes = [graph.conjunction((item, member)) for member in shape.members]
+            kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
+            positions.append(tuple(kept))
+        if shape.rest is None:
+            positions.append(())
+        return Alternative(vote, plan, tuple(positions))
+
+    def _value(self, nodes: tuple[int, ...], *, apart: bool) -> int:
         _check_count(nodes)
         kinds = [self.graph.node(node) for node in nodes]
         record = [0] * at.VALUE_SIZE
@@ -175,21 +162,24 @@ class JsonTables:
             (at.FALSE, _votes(node.false for node in kinds)),
         ):
             record[field : field + 2] = _split(votes)
-        self._strings(kinds, record)
+        spelling = Spelling.ONCE if apart else Spelling.JSON
+        self._strings(kinds, record, spelling)
         if any(node.numbers for node in kinds):
-            record[at.NUMBER] = self.store.numbers(tuple(node.numbers for node in kinds))
+            ranges = tuple(node.numbers for node in kinds)
+            record[at.NUMBER] = self.store.numbers(ranges, spelling)
+        record[at.APART] = apart
         record[at.OBJECT] = -any(node.objects for node in kinds)
         record[at.ARRAY] = -any(node.arrays for node in kinds)
         return self.store.arena.write(record)
 
-    def _strings(self, kinds: Sequence[Node], record: list[int]) -> None:
+    def _strings(self, kinds: Sequence[Node], record: list[int], spelling: Spelling) -> None:
         expressions = tuple(node.strings for node in kinds)
         distinct = {expression for expression in expressions if expression is not None}
         if not distinct:
             return
         bounds = length_bounds(distinct.pop()) if len(distinct) == 1 else None
-        if bounds is None:
-            record[at.STRING] = self.store.strings(expressions)
+        if bounds is None or spelling is Spelling.ONCE:
+            record[at.STRING] = self.store.strings(expressions, spelling)
             return
         record[at.STRING] = self.store.free
         votes = _votes(expression is not None for expression in expressions)
@@ -212,16 +202,8 @@ class JsonTables:
         maximum = -1 if shape.maximum is None else shape.maximum
         return [vote, shape.minimum, maximum, count, *required, *allowed, *dependent]
 
-    def _item(self, shape: ArrayShape, position: int) -> int | None:
-        node = shape.prefix[position] if position < len(shape.prefix) else shape.rest
-        if node is None or self.graph.is_empty(node):
-            return None
-        return node
-
-    def _write_type(
-        self, kind: int, name: int, alternatives: list[list[int]], allowing: list[int]
-    ) -> None:
-        self._put(kind, at.KIND, name)
+    def _write_objects(self, kind: int, alternatives: list[list[int]], allowing: list[int]) -> None:
+        self._put(kind, at.KIND, at.KIND_OBJECT)
         self._put(kind, at.ALTERNATIVES, len(alternatives))
         places = [self.store.arena.write(alternative) for alternative in alternatives]
         self._put(kind, at.ALTERNATIVES_AT, self.store.arena.write(places))

@@ -37,7 +37,8 @@ def opened(arena: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
     frames[top + at.TYPE] = kind
     frames[top + at.ALIVE] = (1 << arena[kind + at.ALTERNATIVES]) - 1
     frames[top + at.COUNT] = 0
-    frames[top + at.ENTRY] = 0
+    # Of arrays, what waits is their state before the first item.
+    frames[top + at.ENTRY] = arena[kind + at.KEYS]
     frames[top + at.HASHES] = 0
     words = arena[kind + at.TYPE_WORDS]
     initial = arena[kind + at.INITIAL_AT]
@@ -80,8 +81,11 @@ def class_of_key(arena: Any, kind: Any, state: Any) -> int:
 
 
 @inner
-def is_needed(arena: Any, frames: Any, node: Any, choice: Any, word: Any) -> int:
-    """The keys of one word that an alternative still needs."""
+def is_needed(arena: Any, frames: Any, node: Any, choice: Any, word: Any, coming: Any) -> int:
+    """The keys of one word that an alternative still needs.
+
+    coming: the class of a key that counts as if it had come, or -1.
+    """
     words = arena[frames[node + at.TYPE] + at.TYPE_WORDS]
     required = choice + at.ALTERNATIVE_SIZE
     needed = arena[required + word]
@@ -90,18 +94,38 @@ def is_needed(arena: Any, frames: Any, node: Any, choice: Any, word: Any) -> int
         for k in range(arena[choice + at.DEPENDENCIES]):
             trigger = arena[listed + k * (1 + words)]
             there = frames[node + at.FRAME_WORDS + trigger // at.WORD]
-            if (there >> (trigger % at.WORD)) & 1 == 0:
+            if trigger == coming or (there >> (trigger % at.WORD)) & 1 == 0:
                 needed |= arena[listed + k * (1 + words) + 1 + word]
-    return needed & frames[node + at.FRAME_WORDS + word]
+    needed &= frames[node + at.FRAME_WORDS + word]
+    if coming >= 0 and coming // at.WORD == word:
+        needed &= ~(1 << coming % at.WORD)
+    return needed
 
 
 @inner
-def missing(arena: Any, frames: Any, node: Any, choice: Any) -> int:
-    """How many keys an alternative still needs."""
+def missing(arena: Any, frames: Any, node: Any, choice: Any, coming: Any) -> int:
+    """How many keys an alternative still needs, once a key has come; -1: without one."""
     count = 0
     for w in range(words_of(arena, frames, node)):
-        count += bits(is_needed(arena, frames, node, choice, w))
+        count += bits(is_needed(arena, frames, node, choice, w, coming))
     return count
+
+
+@inner
+def has_room(arena: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+    """Whether some key that a state leads to has room with all that it needs."""
+    words = words_of(arena, frames, node)
+    allowed = choice + at.ALTERNATIVE_SIZE + words
+    room = arena[choice + at.MAXIMUM] - frames[node + at.COUNT] - 1
+    for w in range(words):
+        left = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
+        left &= arena[state + at.STATE_WORDS + w]
+        for bit in range(at.WORD):
+            if (left >> bit) & 1 == 1 and (
+                missing(arena, frames, node, choice, w * at.WORD + bit) <= room
+            ):
+                return True
+    return False
 
 
 @woven
@@ -123,11 +147,15 @@ def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
         allowed = choice + at.ALTERNATIVE_SIZE + words
         room = 1
         if maximum >= 0:
-            room = maximum - frames[node + at.COUNT] - missing(arena, frames, node, choice)
+            if arena[choice + at.DEPENDENCIES] > 0:
+                if has_room(arena, frames, node, choice, state):
+                    return True
+                continue
+            room = maximum - frames[node + at.COUNT] - missing(arena, frames, node, choice, -1)
         for w in range(words):
             open_keys = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
             if room <= 0:
-                open_keys = is_needed(arena, frames, node, choice, w)
+                open_keys = is_needed(arena, frames, node, choice, w, -1)
             if open_keys & arena[state + at.STATE_WORDS + w] != 0:
                 return True
     return False
@@ -135,7 +163,7 @@ def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
 
 @inner
 def entry_of(arena: Any, kind: Any, class_index: Any, alive: Any) -> int:
-    """What follows a key or begins an item when these alternatives are left; 0: not made yet."""
+    """What follows a key when these alternatives are left; 0: not made yet."""
     place = arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE
     follows = arena[place + at.CLASS_ENTRIES]
     while follows != 0 and set_of(arena, follows + at.ENTRY_LOW) != alive:
@@ -145,7 +173,7 @@ def entry_of(arena: Any, kind: Any, class_index: Any, alive: Any) -> int:
 
 @inner
 def allowing(arena: Any, kind: Any, class_index: Any) -> int:
-    """The alternatives that allow a class of keys or items."""
+    """The alternatives that allow a class of keys."""
     return set_of(arena, arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE)
 
 
@@ -163,10 +191,7 @@ def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any)
             maximum = arena[choice + at.MAXIMUM]
             if (alive >> index) & 1 == 0 or maximum < 0:
                 continue
-            word, bit = class_index // at.WORD, class_index % at.WORD
-            left = missing(arena, frames, node, choice)
-            if (is_needed(arena, frames, node, choice, word) >> bit) & 1 == 1:
-                left -= 1
+            left = missing(arena, frames, node, choice, class_index)
             if frames[node + at.COUNT] + 1 + left > maximum:
                 alive &= ~(1 << index)
     request[0], request[1], request[2] = kind, class_index, alive
@@ -174,53 +199,18 @@ def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any)
 
 
 @inner
-def unmet(arena: Any, frames: Any, node: Any, choice: Any) -> int:
-    """How many items an alternative of an array still has to contain."""
-    count = 0
-    listed = choice + at.ALTERNATIVE_SIZE
-    for k in range(arena[choice + at.COUNTED]):
-        there = frames[node + at.FRAME_WORDS + arena[listed + 2 * k]]
-        count += max(arena[listed + 2 * k + 1] - there, 0)
-    return count
-
-
-@inner
-def with_item(arena: Any, frames: Any, node: Any, request: Any) -> int:
-    """The alternatives left once one more item begins, 0 for none.
-
-    Where the room left is just what an alternative still has to contain, the item must be such a
-    one: that is a class of its own, behind the others. Beside other alternatives such a one drops
-    out.
-    """
-    kind = frames[node + at.TYPE]
-    count = frames[node + at.COUNT]
-    class_index = min(count, arena[kind + at.CLASSES] - 1)
-    alive = frames[node + at.ALIVE] & allowing(arena, kind, class_index)
-    tight = 0
-    for index in range(arena[kind + at.ALTERNATIVES]):
-        choice = alternative(arena, kind, index)
-        maximum = arena[choice + at.MAXIMUM]
-        if (alive >> index) & 1 == 0 or maximum < 0:
-            continue
-        due = unmet(arena, frames, node, choice)
-        if count + max(due, 1) > maximum:
-            alive &= ~(1 << index)
-        elif due > 0 and count + due == maximum:
-            tight |= 1 << index
-    if tight != 0 and tight == alive:
-        class_index += arena[kind + at.CLASSES]
-    else:
-        alive &= ~tight
-    request[0], request[1], request[2] = kind, class_index, alive
-    return alive
+def is_kept(frames: Any, node: Any, hashed: Any) -> bool:
+    """Whether a frame keeps a hash."""
+    known = frames[node + at.HASHES]
+    while known != 0 and frames[known + 1] != hashed:
+        known = frames[known]
+    return known != 0
 
 
 @inner
 def narrow(arena: Any, frames: Any, node: Any) -> None:
     """Forget the keys that no alternative left allows."""
     kind = frames[node + at.TYPE]
-    if arena[kind + at.KIND] != at.KIND_OBJECT:
-        return
     alive = frames[node + at.ALIVE]
     words = arena[kind + at.TYPE_WORDS]
     for w in range(words):
@@ -236,6 +226,8 @@ def narrow(arena: Any, frames: Any, node: Any) -> None:
 def votes_at_end(arena: Any, frames: Any, node: Any) -> int:
     """Who accepts the object or array as it stands, 0: it may not end here."""
     kind = frames[node + at.TYPE]
+    if arena[kind + at.KIND] == at.KIND_ARRAY:
+        return set_of(arena, frames[node + at.ENTRY] + at.ENDS_LOW)
     alive = frames[node + at.ALIVE]
     count = frames[node + at.COUNT]
     votes = 0
@@ -246,16 +238,9 @@ def votes_at_end(arena: Any, frames: Any, node: Any) -> int:
         if count < arena[choice + at.MINIMUM]:
             continue
         whole = True
-        if arena[kind + at.KIND] == at.KIND_OBJECT:
-            for w in range(arena[kind + at.TYPE_WORDS]):
-                if is_needed(arena, frames, node, choice, w) != 0:
-                    whole = False
-        else:
-            listed = choice + at.ALTERNATIVE_SIZE
-            for k in range(arena[choice + at.COUNTED]):
-                word = arena[listed + 2 * k]
-                if frames[node + at.FRAME_WORDS + word] < arena[listed + 2 * k + 1]:
-                    whole = False
+        for w in range(arena[kind + at.TYPE_WORDS]):
+            if is_needed(arena, frames, node, choice, w, -1) != 0:
+                whole = False
         if whole:
             votes |= 1 << arena[choice + at.VOTE]
     return votes
@@ -263,31 +248,58 @@ def votes_at_end(arena: Any, frames: Any, node: Any) -> int:
 
 @inner
 def with_value(arena: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
-    """The frame once the value that was due has come, accepted by some votes; 0: that cannot be.
+    """The frame of an object once the value that was due has come; 0: that cannot be.
 
-    It is `node` itself when nothing changes, else a new frame at `top`.
+    votes: who accepts the value. The frame is `node` itself when nothing changes, else a new one at
+    `top`.
     """
-    kind = frames[node + at.TYPE]
     entry = frames[node + at.ENTRY]
     left = 0
-    counted = 0
     for vote in range(arena[entry + at.ENTRY_VOTES]):
         if (votes >> vote) & 1 == 1:
-            place = entry + at.ENTRY_SIZE + vote * at.VOTE_SIZE
-            left |= set_of(arena, place)
-            counted |= arena[place + 2]
+            left |= set_of(arena, entry + at.ENTRY_SIZE + vote * at.VOTE_SIZE)
     left &= frames[node + at.ALIVE]
     if left == 0:
         return 0
-    if left == frames[node + at.ALIVE] and counted == 0:
+    if left == frames[node + at.ALIVE]:
         return node
     copied(arena, frames, top, node)
     frames[top + at.ALIVE] = left
     narrow(arena, frames, top)
-    if counted != 0:
-        for w in range(arena[kind + at.TYPE_WORDS]):
-            if (counted >> w) & 1 == 1 and frames[top + at.FRAME_WORDS + w] < arena[
-                arena[kind + at.INITIAL_AT] + arena[kind + at.TYPE_WORDS] + w
-            ]:
-                frames[top + at.FRAME_WORDS + w] += 1
+    return top
+
+
+@inner
+def move_of(arena: Any, state: Any, votes: Any, again: Any) -> int:
+    """The move of an array's state when an item came that some votes accept; 0: not made yet.
+
+    again: 1 if an equal item came before, else 0.
+    """
+    move = arena[state + at.MOVES]
+    while move != 0 and (
+        arena[move + at.MOVE_AGAIN] != again or set_of(arena, move + at.MOVE_LOW) != votes
+    ):
+        move = arena[move + at.MOVE_NEXT]
+    return move
+
+
+@inner
+def with_item(
+    arena: Any, frames: Any, top: Any, node: Any, votes: Any, again: Any, request: Any
+) -> int:
+    """The frame of an array after one more item; 0: it cannot be, NEEDS_MOVE: it is not known.
+
+    It is `node` itself when nothing changes, else a new one at `top`.
+    """
+    state = frames[node + at.ENTRY]
+    move = move_of(arena, state, votes, again)
+    if move == 0:
+        request[0], request[1] = frames[node + at.TYPE], state
+        request[2], request[3] = votes, again
+        return at.NEEDS_MOVE
+    following = arena[move + at.MOVE_TO]
+    if following == 0 or following == state:
+        return 0 if following == 0 else node
+    copied(arena, frames, top, node)
+    frames[top + at.ENTRY] = following
     return top

@@ -67,25 +67,26 @@ NUMBER = 11
 OBJECT = 12  # the type of object; 0 none, -1 not made yet
 ARRAY = 13
 VALUE_ID = 14
-VALUE_SIZE = 15
+APART = 15  # whether its scalars are spelled in one way each, because they are remembered
+VALUE_SIZE = 16
 
-# A type of object or array: alternatives side by side.
+# A type of object or array. The alternatives of an object lie side by side.
 KIND = 0
 KIND_ROOT, KIND_OBJECT, KIND_ARRAY = 0, 1, 2
 ALTERNATIVES = 1
 ALTERNATIVES_AT = 2
-CLASSES_AT = 3  # keys by atom, items by position
+CLASSES_AT = 3  # keys by atom
 CLASSES = 4
 CAP = 5  # counts are not told apart beyond this
-TYPE_WORDS = 6  # words of a frame: keys that may still come; for arrays: the counts of `contains`
-KEYS = 7  # the state before the first character of a key
+TYPE_WORDS = 6  # words of a frame: keys that may still come
+KEYS = 7  # the state before the first character of a key; of arrays: that before the first item
 INITIAL_AT = 8  # the words at the beginning
 BOUNDED = 9  # whether some alternative has a bound on the number of keys
 EXTRA = 10  # the class of keys with no name, in a type without patterns; -1 otherwise
 COMBINATIONS_AT = 11  # pairs (set of languages, class) for keys with no name
 COMBINATIONS = 12
 TYPE_ID = 13
-DISTINCT = 14  # whether keys with no name, or items, must differ
+DISTINCT = 14  # whether keys with no name, or items, must differ, so that they are remembered
 TYPE_SIZE = 15
 
 # An alternative of an object: then its words REQUIRED, ALLOWED, then dependencies.
@@ -93,10 +94,9 @@ VOTE = 0
 MINIMUM = 1
 MAXIMUM = 2  # -1 is no bound
 DEPENDENCIES = 3  # how many: each the class of a name, then words
-COUNTED = 3  # for arrays: how many kinds of items are counted; then pairs (word, minimum)
 ALTERNATIVE_SIZE = 4
 
-# A class of keys or items.
+# A class of keys.
 CLASS_LOW = 0  # the alternatives that allow it
 CLASS_HIGH = 1
 CLASS_ENTRIES = 2  # the first entry, or 0
@@ -107,17 +107,32 @@ ENTRY_NEXT = 0
 ENTRY_LOW = 1
 ENTRY_HIGH = 2
 ENTRY_VALUE = 3
-ENTRY_VOTES = 4  # then, for every vote: alternatives (two fields), words counted (a bit each)
+ENTRY_VOTES = 4  # then, for every vote: alternatives (two fields)
 ENTRY_SIZE = 5
-VOTE_SIZE = 3
+VOTE_SIZE = 2
+
+# A state of an array: what matters of the items so far.
+ITEM_VALUE = 0  # the kind of the next item; 0: there is none, -1: it is not made yet
+ENDS_LOW = 1  # who accepts the array if it ends here
+ENDS_HIGH = 2
+MOVES = 3  # the first move, or 0
+ARRAY_STATE_SIZE = 4
+
+# A move: an item has come, accepted by some votes.
+MOVE_NEXT = 0
+MOVE_LOW = 1
+MOVE_HIGH = 2
+MOVE_AGAIN = 3  # whether an equal item came before
+MOVE_TO = 4  # the state after it; 0: that cannot be
+MOVE_SIZE = 5
 
 # A frame.
 PARENT = 0
 TYPE = 1
 ALIVE = 2
 COUNT = 3
-ENTRY = 4
-HASHES = 5
+ENTRY = 4  # of arrays: the state
+HASHES = 5  # of keys or items that must not come again: a link to (link, hash), or 0
 FRAME_WORDS = 6
 
 # Where a text stands.
@@ -134,6 +149,7 @@ ARRAY_FIRST = 9
 ARRAY_AFTER = 10
 DONE = 11
 TEXT = 12  # no JSON: a plain automaton
+IN_ITEM = 13  # a string or number that must differ from the items before it
 
 # What a step says.
 GOES_ON = 1
@@ -144,3 +160,5 @@ NEEDS_ARRAY = -3
 NEEDS_ROOM = -4
 TOO_MANY = -5
 NEEDS_FRAMES = -6
+NEEDS_ITEM = -7
+NEEDS_MOVE = -8

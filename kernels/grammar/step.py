@@ -13,7 +13,7 @@ from decoding.kernels.grammar.subsets import next_state
 MODE, AT, COUNT, NODE, VALUE, TOP, HASH = range(7)
 PLACE_SIZE = 8
 
-QUOTE, BACKSLASH, COMMA, COLON, SPACE, NEWLINE, RETURN, TAB = 34, 92, 44, 58, 32, 10, 13, 9
+QUOTE, COMMA, COLON, SPACE, NEWLINE, RETURN, TAB = 34, 44, 58, 32, 10, 13, 9
 BRACE, BRACE_END, BRACKET, BRACKET_END, MINUS, ZERO, NINE = 123, 125, 91, 93, 45, 48, 57
 
 FREE_BETWEEN = 16
@@ -55,9 +55,14 @@ def literal_byte(literal: Any, position: Any) -> int:
     return (97, 108, 115, 101, 0)[position - 1]
 
 
-@woven
-def value_end(arena: Any, frames: Any, places: Any, here: Any, votes: Any) -> int:
-    """A value has ended, accepted by some votes."""
+@inner
+def value_end(
+    arena: Any, frames: Any, places: Any, here: Any, votes: Any, again: Any, request: Any
+) -> int:
+    """A value has ended, accepted by some votes.
+
+    again: 1 if it is an item that an array has already, else 0.
+    """
     if votes == 0:
         return at.STOPS
     node = places[here + NODE]
@@ -66,25 +71,28 @@ def value_end(arena: Any, frames: Any, places: Any, here: Any, votes: Any) -> in
     if arena[kind + at.KIND] == at.KIND_ROOT:
         places[here + MODE], places[here + AT] = at.DONE, 0
         return at.GOES_ON
-    after = frame.with_value(arena, frames, places[here + TOP], node, votes)
-    if after == 0:
-        return at.STOPS
+    if arena[kind + at.KIND] == at.KIND_OBJECT:
+        after = frame.with_value(arena, frames, places[here + TOP], node, votes)
+        places[here + MODE] = at.OBJECT_AFTER
+    else:
+        after = frame.with_item(arena, frames, places[here + TOP], node, votes, again, request)
+        places[here + MODE] = at.ARRAY_AFTER
+    if after <= 0:
+        return after
     if after != node:
         places[here + NODE] = after
         places[here + TOP] = after + at.FRAME_WORDS + arena[kind + at.TYPE_WORDS]
-    is_object = arena[kind + at.KIND] == at.KIND_OBJECT
-    places[here + MODE] = at.OBJECT_AFTER if is_object else at.ARRAY_AFTER
     places[here + AT] = 0
     return at.GOES_ON
 
 
 @inner
-def close(arena: Any, frames: Any, places: Any, here: Any) -> int:
+def close(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
     """An object or array ends."""
     node = places[here + NODE]
     votes = frame.votes_at_end(arena, frames, node)
     places[here + NODE] = frames[node + at.PARENT]
-    return value_end(arena, frames, places, here, votes)
+    return value_end(arena, frames, places, here, votes, 0, request)
 
 
 @woven
@@ -99,6 +107,90 @@ def string_votes(arena: Any, places: Any, here: Any) -> int:
     return frame.set_of(arena, value + at.FREE_LOW)
 
 
+@inner
+def begin_item(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
+    """One more item begins: its value is due."""
+    node = places[here + NODE]
+    state = frames[node + at.ENTRY]
+    value = arena[state + at.ITEM_VALUE]
+    if value < 0:
+        request[0], request[1] = frames[node + at.TYPE], state
+        return at.NEEDS_ITEM
+    if value == 0:
+        return at.STOPS
+    places[here + MODE], places[here + AT] = at.VALUE_NEXT, 0
+    places[here + VALUE] = value
+    return at.GOES_ON
+
+
+@woven
+def hashed_with(hashed: Any, byte: Any) -> int:
+    """The hash of a text that is one byte longer."""
+    return ((hashed * 1000003) ^ (byte + 1)) & _HASH_BITS
+
+
+@inner
+def keep(arena: Any, frames: Any, places: Any, here: Any) -> None:
+    """Keep the hash of a key or item that has ended in a new frame."""
+    node, link = places[here + NODE], places[here + TOP]
+    frames[link], frames[link + 1] = frames[node + at.HASHES], places[here + HASH]
+    places[here + TOP] = frame.copied(arena, frames, link + 2, node)
+    frames[link + 2 + at.HASHES] = link
+    places[here + NODE], places[here + HASH] = link + 2, 0
+
+
+@inner
+def is_last(arena: Any, table: Any, state: Any) -> int:
+    """Whether a text must end in a state: GOES_ON if so, STOPS, or NEEDS_ROOM."""
+    for byte in range(256):
+        following = next_state(arena, table, state, byte)
+        if following != at.DEAD:
+            return at.NEEDS_ROOM if following == at.UNKNOWN else at.STOPS
+    return at.GOES_ON
+
+
+@inner
+def takes(arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any) -> int:
+    """Add a byte to the hash of a key or item; STOPS if it has come before and cannot go on."""
+    places[here + HASH] = hashed_with(places[here + HASH], byte)
+    if not frame.is_kept(frames, places[here + NODE], places[here + HASH]):
+        return at.GOES_ON
+    said = is_last(arena, table, places[here + AT])
+    if said == at.NEEDS_ROOM:
+        return said
+    return at.STOPS if said == at.GOES_ON else at.GOES_ON
+
+
+@inner
+def item_end(arena: Any, frames: Any, places: Any, here: Any, votes: Any, request: Any) -> int:
+    """An item that must differ from others has ended, accepted by some votes."""
+    again = 1 if frame.is_kept(frames, places[here + NODE], places[here + HASH]) else 0
+    said = value_end(arena, frames, places, here, votes, again, request)
+    if said == at.GOES_ON:
+        keep(arena, frames, places, here)
+    return said
+
+
+@inner
+def in_item(
+    arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """A byte inside a string or number that must differ from others, or the quote that ends it.
+
+    COUNT is 1 in a string. STOPS leaves the place of a number as it was where it may have ended.
+    """
+    following = next_state(arena, table, places[here + AT], byte)
+    if following == at.UNKNOWN:
+        return at.NEEDS_ROOM
+    if following != at.DEAD:
+        places[here + AT] = following
+        return takes(arena, frames, table, places, here, byte)
+    if byte != QUOTE or places[here + COUNT] == 0:
+        return at.STOPS
+    votes = frame.set_of(arena, places[here + AT] + at.LABEL_LOW)
+    return item_end(arena, frames, places, here, votes, request)
+
+
 @woven
 def begin_value(
     arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, request: Any
@@ -109,6 +201,9 @@ def begin_value(
         if arena[value + at.STRING] == 0:
             return at.STOPS
         places[here + MODE], places[here + AT] = at.IN_STRING, arena[value + at.STRING]
+        if arena[value + at.APART] != 0:
+            places[here + MODE], places[here + COUNT], places[here + HASH] = at.IN_ITEM, 1, QUOTE
+            return at.GOES_ON
         counts = arena[value + at.SHORTEST] > 0 or arena[value + at.LONGEST] >= 0
         places[here + COUNT] = 0 if counts else -1
         return at.GOES_ON
@@ -131,6 +226,9 @@ def begin_value(
         if state == 0:
             return at.STOPS
         places[here + MODE], places[here + AT], places[here + COUNT] = at.IN_NUMBER, state, 0
+        if arena[value + at.APART] != 0:
+            places[here + MODE], places[here + HASH] = at.IN_ITEM, 0
+            return in_item(arena, frames, table, places, here, byte, request)
         return in_automaton(arena, table, places, here, byte)
     literal = -1
     if byte == 110:
@@ -142,28 +240,10 @@ def begin_value(
     if literal < 0 or frame.set_of(arena, value + at.NULL + 2 * literal) == 0:
         return at.STOPS
     places[here + MODE], places[here + AT], places[here + COUNT] = at.IN_LITERAL, 8 * literal + 1, 0
-    return at.GOES_ON
-
-
-@inner
-def begin_item(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
-    """One more item begins: its value is due."""
-    node = places[here + NODE]
-    alive = frame.with_item(arena, frames, node, request)
-    if alive == 0:
-        return at.STOPS
-    kind = frames[node + at.TYPE]
-    follows = frame.entry_of(arena, kind, request[1], alive)
-    if follows == 0:
-        return at.NEEDS_ENTRY
-    count = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
-    new = places[here + TOP]
-    places[here + TOP] = frame.copied(arena, frames, new, node)
-    frames[new + at.ALIVE], frames[new + at.COUNT] = alive, count
-    frames[new + at.ENTRY] = follows
-    places[here + NODE] = new
-    places[here + MODE], places[here + AT] = at.VALUE_NEXT, 0
-    places[here + VALUE] = arena[follows + at.ENTRY_VALUE]
+    if arena[value + at.APART] != 0:
+        places[here + HASH] = byte
+        if frame.is_kept(frames, places[here + NODE], byte):
+            return at.STOPS
     return at.GOES_ON
 
 
@@ -179,23 +259,17 @@ def end_key(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> in
     if alive == 0:
         return at.STOPS
     names = arena[arena[arena[kind + at.KEYS] + at.AUTOMATON] + at.NAMES]
-    hashes = frames[node + at.HASHES]
-    if class_index >= names and arena[kind + at.DISTINCT] != 0:
-        known = hashes
-        while known != 0:
-            if frames[known + 1] == places[here + HASH]:
-                return at.STOPS
-            known = frames[known]
+    distinct = class_index >= names and arena[kind + at.DISTINCT] != 0
+    if distinct and frame.is_kept(frames, node, places[here + HASH]):
+        return at.STOPS
     follows = frame.entry_of(arena, kind, class_index, alive)
     if follows == 0:
         return at.NEEDS_ENTRY
+    if distinct:
+        keep(arena, frames, places, here)
+        node = places[here + NODE]
     new = places[here + TOP]
-    if class_index >= names and arena[kind + at.DISTINCT] != 0:
-        frames[new], frames[new + 1] = hashes, places[here + HASH]
-        hashes = new
-        new += 2
     places[here + TOP] = frame.copied(arena, frames, new, node)
-    frames[new + at.HASHES] = hashes
     frames[new + at.COUNT] = min(frames[node + at.COUNT] + 1, arena[kind + at.CAP])
     frames[new + at.ENTRY] = follows
     if class_index < names:
@@ -228,22 +302,21 @@ def in_key(
 ) -> int:
     """A byte inside a key, or the quote that ends it."""
     node = places[here + NODE]
-    distinct = arena[frames[node + at.TYPE] + at.DISTINCT] != 0
-    if distinct and byte == BACKSLASH:
-        return at.STOPS
     said = in_automaton(arena, table, places, here, byte)
     if said == at.STOPS and byte == QUOTE:
         return end_key(arena, frames, places, here, request)
     if said == at.GOES_ON:
         if not frame.may_come(arena, frames, node, places[here + AT]):
             return at.STOPS
-        if distinct:
-            places[here + HASH] = ((places[here + HASH] * 1000003) ^ (byte + 1)) & _HASH_BITS
+        if arena[frames[node + at.TYPE] + at.DISTINCT] != 0:
+            return takes(arena, frames, table, places, here, byte)
     return said
 
 
 @woven
-def in_string(arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any) -> int:
+def in_string(
+    arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, request: Any
+) -> int:
     """A byte inside a string, or the quote that ends it."""
     if (
         places[here + COUNT] >= 0
@@ -257,7 +330,8 @@ def in_string(arena: Any, frames: Any, table: Any, places: Any, here: Any, byte:
             places[here + COUNT] += 1
     said = in_automaton(arena, table, places, here, byte)
     if said == at.STOPS and byte == QUOTE:
-        return value_end(arena, frames, places, here, string_votes(arena, places, here))
+        votes = string_votes(arena, places, here)
+        return value_end(arena, frames, places, here, votes, 0, request)
     return said
 
 
@@ -274,7 +348,7 @@ def step(
     if places[here + TOP] + 256 >= len(frames):
         return at.NEEDS_FRAMES
     if mode == at.IN_STRING:
-        return in_string(arena, frames, table, places, here, byte)
+        return in_string(arena, frames, table, places, here, byte, request)
     if mode == at.IN_KEY:
         return in_key(arena, frames, table, places, here, byte, request)
     if mode == at.TEXT:
@@ -284,8 +358,19 @@ def step(
         if said != at.STOPS:
             return said
         votes = frame.set_of(arena, places[here + AT] + at.LABEL_LOW)
-        if value_end(arena, frames, places, here, votes) == at.STOPS:
-            return at.STOPS
+        said = value_end(arena, frames, places, here, votes, 0, request)
+        if said != at.GOES_ON:
+            return said
+        mode = places[here + MODE]
+    if mode == at.IN_ITEM:
+        before = places[here + AT]
+        said = in_item(arena, frames, table, places, here, byte, request)
+        if said != at.STOPS or places[here + AT] != before or places[here + COUNT] == 1:
+            return said
+        votes = frame.set_of(arena, before + at.LABEL_LOW)
+        said = item_end(arena, frames, places, here, votes, request)
+        if said != at.GOES_ON:
+            return said
         mode = places[here + MODE]
     if mode == at.IN_LITERAL:
         literal, position = places[here + AT] // 8, places[here + AT] % 8
@@ -295,7 +380,9 @@ def step(
             places[here + AT] += 1
             return at.GOES_ON
         votes = frame.set_of(arena, places[here + VALUE] + at.NULL + 2 * literal)
-        return value_end(arena, frames, places, here, votes)
+        if arena[places[here + VALUE] + at.APART] != 0:
+            return item_end(arena, frames, places, here, votes, request)
+        return value_end(arena, frames, places, here, votes, 0, request)
     if mode == at.DONE:
         return at.STOPS
     if is_white(byte):
@@ -312,21 +399,21 @@ def step(
         return at.GOES_ON
     if mode == at.ARRAY_FIRST:
         if byte == BRACKET_END:
-            return close(arena, frames, places, here)
+            return close(arena, frames, places, here, request)
         said = begin_item(arena, frames, places, here, request)
         if said != at.GOES_ON:
             return said
         return begin_value(arena, frames, table, places, here, byte, request)
     if mode == at.ARRAY_AFTER:
         if byte == BRACKET_END:
-            return close(arena, frames, places, here)
+            return close(arena, frames, places, here, request)
         if byte != COMMA:
             return at.STOPS
         return begin_item(arena, frames, places, here, request)
     keys = arena[frames[places[here + NODE] + at.TYPE] + at.KEYS]
     if mode == at.OBJECT_AFTER:
         if byte == BRACE_END:
-            return close(arena, frames, places, here)
+            return close(arena, frames, places, here, request)
         if (
             byte != COMMA
             or keys == 0
@@ -336,7 +423,7 @@ def step(
         places[here + MODE], places[here + AT] = at.KEY_NEXT, 0
         return at.GOES_ON
     if mode == at.OBJECT_FIRST and byte == BRACE_END:
-        return close(arena, frames, places, here)
+        return close(arena, frames, places, here, request)
     if byte != QUOTE or keys == 0 or not frame.may_come(arena, frames, places[here + NODE], keys):
         return at.STOPS
     places[here + MODE], places[here + AT], places[here + HASH] = at.IN_KEY, keys, 0

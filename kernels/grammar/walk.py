@@ -67,7 +67,9 @@ def walk(
             if mode == at.TEXT or byte != QUOTE:
                 position += node >> SIZE_AT
                 continue
-        elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL) and not is_structural(byte):
+        elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL, at.IN_ITEM) and not is_structural(
+            byte
+        ):
             # Nine in ten bytes of a vocabulary mean nothing between strings.
             position += node >> SIZE_AT
             continue

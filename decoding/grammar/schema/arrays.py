@@ -109,7 +109,7 @@ class Arrays:
             if high is not None and high < low:
                 return None
             if low or high is not None:
-                contains = (Counted(contained, low, high),)
+                contains = (Counted(contained, low, high, pointer),)
             minimum = max(minimum, low)
         items = NO_ITEMS
         if seen:
@@ -140,10 +140,8 @@ class Arrays:
 
     def _contained(self, location: Location) -> tuple[Conjunction, int, int | None]:
         schema, pointer = location.schema, location.pointer
-        known = location.scope.dialect.keywords
         low = whole(schema, "minContains", pointer) if "minContains" in schema else 1
         high = whole(schema, "maxContains", pointer) if "maxContains" in schema else None
-        del known
         return self.locations.child(location, "contains"), low, high
 
     def _broken_items(self, location: Location, restrictions: list[Remark]) -> Iterator[ArrayDraft]:
@@ -162,7 +160,8 @@ class Arrays:
             restrictions.append(Remark(location.pointer, "items", sentence))
             yield at_index(len(prefix), negated(rest))
         else:
-            yield ArrayDraft(minimum=1, contains=(Counted(negated(rest), 1, None),))
+            counted = Counted(negated(rest), 1, None, location.pointer)
+            yield ArrayDraft(minimum=1, contains=(counted,))
 
     def _broken_counts(
         self, location: Location, restrictions: list[Remark]
@@ -179,9 +178,10 @@ class Arrays:
             if low == 1:
                 yield closed_at(ArrayDraft(rest=negated(node)))
             elif low:
-                yield ArrayDraft(contains=(Counted(node, 0, low - 1),))
+                yield ArrayDraft(contains=(Counted(node, 0, low - 1, pointer),))
             if high is not None:
-                yield ArrayDraft(minimum=high + 1, contains=(Counted(node, high + 1, None),))
+                counted = Counted(node, high + 1, None, pointer)
+                yield ArrayDraft(minimum=high + 1, contains=(counted,))
         if schema.get("uniqueItems") is True:
             sentence = "arrays with two equal items cannot be asked for"
             restrictions.append(Remark(pointer, "uniqueItems", sentence))

@@ -81,11 +81,15 @@ class ObjectDraft:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Between `minimum` and `maximum` items fulfil `node`."""
+    """Between `minimum` and `maximum` items fulfil `node`.
+
+    where: the pointer of the schema that says so.
+    """
 
     node: Conjunction
     minimum: int
     maximum: int | None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from decoding.errors import (
@@ -12,6 +13,15 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar import number_sets
+from decoding.grammar.automaton import Spelling
+from decoding.grammar.build import build
+from decoding.grammar.distinct import (
+    MAX_MEMBERS,
+    can_always_go_on,
+    few_strings,
+    is_endless,
+    members,
+)
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
@@ -24,7 +34,6 @@ from decoding.grammar.schema.locations import (
     Conjunction,
     Literal,
     Locations,
-    complement,
     is_contradiction,
 )
 from decoding.grammar.schema.logic import MOST, Logic
@@ -43,9 +52,7 @@ from decoding.grammar.schema.scalars import (
 )
 from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
-from decoding.grammar.shapes import ArrayShape, Node, ObjectShape
-
-_DEPTH = 2  # how deep it is looked for an item that `contains` does not count
+from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
 
 
 class _Raw:
@@ -110,6 +117,11 @@ class SchemaGraph:
     def dropped(self) -> tuple[Remark, ...]:
         """What the schema asks for and the graph does not."""
         return tuple(self._report.dropped)
+
+    @property
+    def spelled_once(self) -> tuple[Remark, ...]:
+        """What masks spell in one way only, as they must remember it."""
+        return tuple(self._report.spelled_once)
 
     @property
     def notes(self) -> tuple[Remark, ...]:
@@ -222,6 +234,7 @@ class SchemaGraph:
                     self._lowering.object(draft)
                     for draft in self._resolved(self._drafts("objects", conjunction).drafts, where)
                 ]
+                objects = [self._with_names(shape, where) for shape in objects]
         except CircularError as problem:
             where = self._locations.of(problem.question[1]).pointer if problem.question else where
             raise GrammarSyntaxError(where, "it describes itself") from problem
@@ -306,14 +319,10 @@ class SchemaGraph:
         return False
 
     def _array(self, shape: ArrayShape) -> ArrayShape | None:
-        return settle_array(shape, self.is_empty, self._meet, self._within, self._size)
+        return settle_array(shape, self.is_empty, self._meet, self._size)
 
-    def _meet(self, one: int, other: int) -> int:
-        return self._numbers[self._conjunctions[one] | self._conjunctions[other]]
-
-    def _within(self, one: int, other: int) -> bool:
-        conjunction = self._conjunctions[one] | complement(self._conjunctions[other])
-        return bool(self._solver.solve(("empty", conjunction, _DEPTH)))
+    def _meet(self, numbers: tuple[int, ...]) -> int:
+        return self._numbers[frozenset().union(*(self._conjunctions[one] for one in numbers))]
 
     def _size(self, number: int, enough: int) -> int:
         raw = self._raw[number]
@@ -347,19 +356,80 @@ class SchemaGraph:
         )
 
     def _check_unique(self, number: int) -> None:
+        """Say how items are kept distinct; where they cannot be, drop `uniqueItems` or raise."""
         raw = self._raw[number]
+        where = raw.unique or ""
         for index, shape in enumerate(raw.arrays):
             settled = self._array(shape) if shape.unique else None
             if settled is None or not settled.unique:
                 continue
             items = (*settled.prefix, *(() if settled.rest is None else (settled.rest,)))
-            if any(self.node(item).arrays or self.node(item).objects for item in items):
-                reason = "items that may be arrays or objects cannot be kept distinct"
-                self._report.unsupported(raw.unique or "", "uniqueItems", reason)
-                raw.arrays[index] = ArrayShape(
-                    shape.prefix, shape.rest, shape.minimum, shape.maximum, shape.contains
-                )
-                self._nodes.pop(number, None)
+            kept = self._kept_apart(shape, settled, [self.node(item) for item in items])
+            if isinstance(kept, str):
+                self._report.unsupported(where, "uniqueItems", kept)
+                kept = replace(shape, unique=False)
+            elif not kept.members:
+                sentence = "items have one spelling each: 1.0, 1e0 or \\/ do not occur"
+                self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
+            raw.arrays[index] = kept
+            self._nodes.pop(number, None)
+
+    def _with_names(self, shape: ObjectShape, where: str) -> ObjectShape:
+        """The shape; where keys are counted and few may occur without a name, with these names."""
+        if shape.minimum < 2 or (shape.additional == 1 and not shape.patterns):
+            return shape
+        sentence = "keys that are not declared have one spelling each"
+        remark = Remark(where, "minProperties", sentence)
+        if not shape.patterns and shape.names is None:
+            self._report.spelled_once[remark] = None
+            return shape
+        language = languages.complement(languages.words(one.name for one in shape.properties))
+        if shape.names is not None:
+            language = languages.both(shape.names, language)
+        if shape.additional == 1:
+            patterns = languages.any_of(language for language, _ in shape.patterns)
+            language = languages.both(language, patterns)
+        names = few_strings(language)
+        if names is not None:
+            found = [Property(name, self._undeclared(shape, name)) for name in names]
+            properties = (*shape.properties, *found)
+            return replace(shape, properties=properties, patterns=(), additional=1, names=None)
+        if not is_endless(build(language, Spelling.TEXT)):
+            reason = "keys that must differ are out of finitely many"
+            self._report.unsupported(where, "minProperties", reason)
+            return replace(shape, minimum=1)
+        self._report.spelled_once[remark] = None
+        return shape
+
+    def _undeclared(self, shape: ObjectShape, name: str) -> int | None:
+        """The node of a key that a shape does not declare."""
+        matched = [node for language, node in shape.patterns if languages.holds(language, name)]
+        if not matched:
+            return shape.additional
+        return self._number(frozenset().union(*(self._conjunctions[node] for node in matched)))
+
+    def _kept_apart(
+        self, shape: ArrayShape, settled: ArrayShape, items: list[Node]
+    ) -> ArrayShape | str:
+        """The shape with the members of its items, where they are few; or why it is refused."""
+        if any(item.arrays or item.objects for item in items):
+            return "items that may be arrays or objects cannot be kept distinct"
+        lists = [members(item) for item in items]
+        if not settled.contains and all(listed is not None for listed in lists):
+            location = self._locations.of(0)
+            values = [value for listed in lists for value in listed or ()]
+            nodes = dict.fromkeys(
+                self._number(self._locations.constant(value, location)) for value in values
+            )
+            self._expand()
+            if len(nodes) <= MAX_MEMBERS:
+                return replace(shape, members=tuple(nodes))
+        counted = [one.minimum > 1 or one.maximum is not None for one in settled.contains]
+        if any(counted) or (settled.contains and settled.maximum is not None):
+            return "distinct items are not counted by what they are"
+        if not all(map(can_always_go_on, items)):
+            return f"items are out of finitely many values, and more than {MAX_MEMBERS}"
+        return shape
 
 
 def _kept_first(literal: Literal) -> tuple[int, int]:

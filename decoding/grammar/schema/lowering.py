@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 
 from decoding.grammar.expressions import ANY_STRING, Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import (
     ArrayDraft,
+    Counted,
     Group,
     ObjectDraft,
     Witness,
     closed_at,
     item_at,
+    least,
     value_at,
 )
 from decoding.grammar.schema.locations import (
@@ -23,10 +25,11 @@ from decoding.grammar.schema.locations import (
     Conjunction,
     is_contradiction,
 )
-from decoding.grammar.schema.objects import only
+from decoding.grammar.schema.objects import negated, only
 from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
+_CONDITIONS = 3  # kinds of items that one array is asked to contain
 _SUBSETS = 4  # declared keys whose presence is told apart one by one
 
 
@@ -51,12 +54,26 @@ class Lowering:
         if maximum is not None and maximum < draft.minimum:
             return None
         prefix = draft.prefix if maximum is None else draft.prefix[:maximum]
-        contains = []
-        for counted in draft.contains:
-            contains.append(Contains(number(counted.node), counted.minimum, counted.maximum))
-            if counted.minimum:  # whether there can be such items is decided with all other nodes
-                for index in range(len(prefix) + 1):
-                    number(item_at(draft, index) | counted.node)
+        counted = self._countable(draft)
+        if any(one.maximum is not None and one.maximum < one.minimum for one in counted):
+            return None
+        # Whether there can be items of each kind is decided with all other nodes.
+        for chosen in product((False, True), repeat=len(counted)) if counted else ():
+            kind = EVERYTHING
+            for one, taken in zip(counted, chosen, strict=True):
+                if taken or one.maximum is not None:
+                    kind |= one.node if taken else negated(one.node)
+            for index in range(len(prefix) + 1):
+                number(item_at(draft, index) | kind)
+        contains = [
+            Contains(
+                number(one.node),
+                one.minimum,
+                one.maximum,
+                None if one.maximum is None else number(negated(one.node)),
+            )
+            for one in counted
+        ]
         ended = maximum is not None and maximum <= len(prefix)
         return ArrayShape(
             tuple(number(node) for node in prefix),
@@ -66,6 +83,27 @@ class Lowering:
             tuple(contains),
             bool(draft.unique) and (maximum is None or maximum > 1),
         )
+
+    def _countable(self, draft: ArrayDraft) -> list[Counted]:
+        """What is counted, each kind of item once, as far as masks can count."""
+        merged: dict[Conjunction, Counted] = {}
+        for one in draft.contains:
+            other = merged.get(one.node, one)
+            maximum = least(one.maximum, other.maximum)
+            where = one.where if maximum == one.maximum else other.where
+            merged[one.node] = Counted(one.node, max(one.minimum, other.minimum), maximum, where)
+        counted = list(merged.values())
+        if len(counted) > _CONDITIONS:
+            reason = f"more than {_CONDITIONS} conditions on what one array contains"
+            self._report.unsupported(counted[_CONDITIONS].where, "contains", reason)
+            counted = counted[:_CONDITIONS]
+        if len(counted) > 1:
+            for index, one in enumerate(counted):
+                if one.maximum is not None:
+                    reason = "an array must contain items of several kinds"
+                    self._report.unsupported(one.where, "maxContains", reason)
+                    counted[index] = replace(one, maximum=None)
+        return counted
 
     def witnessed(self, draft: ObjectDraft) -> Iterator[ObjectDraft]:
         """The drafts in which every witness of a draft is a key by name, or is counted."""

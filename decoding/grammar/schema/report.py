@@ -45,7 +45,8 @@ class Report:
 
     restrictions: values that a schema allows and its graph does not. dropped: keywords that the
     graph does not enforce, for lack of support and by the caller's leave. notes: what holds by
-    definition of the keyword, and may yet surprise.
+    definition of the keyword, and may yet surprise. spelled_once: what is remembered in a text, so
+    that it has one spelling only.
     """
 
     on_unsupported: OnUnsupported = "raise"
@@ -54,6 +55,7 @@ class Report:
     restrictions: dict[Remark, None] = field(default_factory=dict)
     dropped: dict[Remark, None] = field(default_factory=dict)
     notes: dict[Remark, None] = field(default_factory=dict)
+    spelled_once: dict[Remark, None] = field(default_factory=dict)
     started: float = field(default_factory=monotonic)
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from decoding.grammar.array_plan import ArrayPlan, IsEmpty, Meet
+from decoding.grammar.distinct import count_strings
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import least
-from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
+from decoding.grammar.shapes import ArrayShape, ObjectShape, Property
 
-IsEmpty = Callable[[int], bool]
-Meet = Callable[[int, int], int]  # the node of what is in both nodes
-# Whether the first node surely has no member outside the second.
-Within = Callable[[int, int], bool]
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
 
-def settle_array(
-    shape: ArrayShape, is_empty: IsEmpty, meet: Meet, within: Within, size: Size
-) -> ArrayShape | None:
+def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -> ArrayShape | None:
     """The same arrays; `None` where there are none."""
     prefix, rest, maximum = shape.prefix, shape.rest, shape.maximum
     for index, node in enumerate(prefix):
@@ -39,42 +35,16 @@ def settle_array(
         return None
     if maximum is not None and maximum <= len(prefix):
         prefix, rest = prefix[:maximum], None
-    contains = []
-    for counted in shape.contains:
-        places = _places((prefix, rest, maximum), counted, is_empty, meet)
-        if places < counted.minimum or _forced(shape, counted, within):
-            return None
-        if counted.minimum or not is_empty(counted.node):
-            contains.append(counted)
+    contains = tuple(
+        counted for counted in shape.contains if counted.minimum or counted.maximum is not None
+    )
     unique = shape.unique and (maximum is None or maximum > 1)
-    return ArrayShape(prefix, rest, shape.minimum, maximum, tuple(contains), unique)
-
-
-def _forced(shape: ArrayShape, counted: Contains, within: Within) -> bool:
-    """Whether more items than may be counted can be nothing else."""
-    if counted.maximum is None:
-        return False
-    forced = sum(within(node, counted.node) for node in shape.prefix[: shape.minimum])
-    beyond = shape.minimum - len(shape.prefix)
-    if beyond > 0 and shape.rest is not None and within(shape.rest, counted.node):
-        forced += beyond
-    return forced > counted.maximum
-
-
-def _places(
-    items: tuple[tuple[int, ...], int | None, int | None],
-    counted: Contains,
-    is_empty: IsEmpty,
-    meet: Meet,
-) -> int:
-    """How many items can be those that are counted; as many as are asked for is enough."""
-    prefix, rest, maximum = items
-    if not counted.minimum:
-        return 0
-    places = sum(not is_empty(meet(node, counted.node)) for node in prefix)
-    if rest is not None and not is_empty(meet(rest, counted.node)):
-        places += counted.minimum if maximum is None else maximum - len(prefix)
-    return places
+    settled = ArrayShape(prefix, rest, shape.minimum, maximum, contains, unique, shape.members)
+    if contains:
+        plan = ArrayPlan(settled, meet, is_empty)
+        if not plan.is_possible(0, plan.first):
+            return None
+    return settled
 
 
 def _distinct(maximum: int | None, members: int, bound: int) -> int | None:
@@ -85,16 +55,10 @@ def settle_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
     """The same objects; `None` where there are none."""
     forbidden = {one.name for one in shape.properties if one.node is None or is_empty(one.node)}
     required = {one.name for one in shape.properties if one.required}
-    changed = bool(shape.dependent)
-    while changed:
-        changed = False
-        for name, others in shape.dependent:
-            if name not in forbidden and not forbidden.isdisjoint(others):
-                forbidden.add(name)
-                changed = True
-            if name in required and not others <= required:
-                required |= others
-                changed = True
+    if shape.dependent:
+        shape = replace(shape, dependent=_closed(shape.dependent))
+        forbidden |= {name for name, others in shape.dependent if not forbidden.isdisjoint(others)}
+        required.update(*(others for name, others in shape.dependent if name in required))
     if not required.isdisjoint(forbidden):
         return None
     if shape.maximum is not None and max(len(required), shape.minimum) > shape.maximum:
@@ -104,6 +68,23 @@ def settle_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
     if missing > 0 and _undeclared(settled, missing) < missing:
         return None
     return settled
+
+
+def _closed(
+    dependent: tuple[tuple[str, frozenset[str]], ...],
+) -> tuple[tuple[str, frozenset[str]], ...]:
+    """Every name with all names that are there if it is."""
+    direct = dict(dependent)
+    closed = []
+    for name in direct:
+        found: set[str] = set()
+        stack = [name]
+        while stack:
+            others = direct.get(stack.pop(), frozenset()) - found
+            found |= others
+            stack.extend(others)
+        closed.append((name, frozenset(found - {name})))
+    return tuple(closed)
 
 
 def _settled(
@@ -153,9 +134,6 @@ def _undeclared(shape: ObjectShape, enough: int) -> int:
     names = ANY_STRING if shape.names is None else shape.names
     declared = languages.words(one.name for one in shape.properties)
     names = languages.both(names, languages.complement(declared))
-    patterns = languages.any_of(language for language, _ in shape.patterns)
-    found = languages.count(languages.both(names, patterns), enough)
-    if shape.additional is not None:
-        others = languages.both(names, languages.complement(patterns))
-        found += languages.count(others, enough)
-    return found
+    if shape.additional is None:
+        names = languages.both(names, languages.any_of(language for language, _ in shape.patterns))
+    return count_strings(names, enough)

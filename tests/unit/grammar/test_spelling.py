@@ -41,6 +41,8 @@ def spellings(code_point: int, spelling: Spelling) -> list[bytes]:
     if spelling is Spelling.TEXT:
         return [character.encode()]
     short = {8: b"\\b", 9: b"\\t", 10: b"\\n", 12: b"\\f", 13: b"\\r"}
+    if spelling is Spelling.ONCE:
+        return [json.dumps(character, ensure_ascii=False)[1:-1].encode()]
     if code_point < 0x20:
         hexadecimal = f"{code_point:02x}"
         found = [f"\\u00{hexadecimal}".encode(), f"\\u00{hexadecimal.upper()}".encode()]
