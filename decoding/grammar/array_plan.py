@@ -136,10 +136,11 @@ class ArrayPlan:
         condition, done = shape.contains[0], counts[0]
         counting = any(way.counts for way in ways)
         most = (condition.maximum or 0) - done if counting else 0
-        due = max(condition.minimum - done, 0)
+        owed_of_it = max(condition.minimum - done, 0)
+        items = max(owed, owed_of_it)
         if any(not way.counts for way in ways):
-            return due <= most and max(owed, due) <= room
-        return max(owed, due) <= min(most, room)
+            return owed_of_it <= most and items <= room
+        return items <= min(most, room)
 
     def _items_for(self, due: Counts) -> float:
         """The fewest items behind the prefix that count so often; ∞ where none do."""

@@ -26,6 +26,11 @@ class Alternative:
     plan: ArrayPlan
     members: tuple[tuple[tuple[int, int], ...], ...] = ()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether items must differ from what is kept of those before them."""
+        return self.plan.shape.unique and not self.members
+
     def at(self, position: int) -> tuple[tuple[int, int], ...]:
         """The values that an item may have."""
         return self.members[min(position, len(self.members) - 1)]
@@ -74,7 +79,8 @@ class Gain(NamedTuple):
     bit: int
 
 
-class _State(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _State:
     """How many items there are, as far as that matters; the alternatives left."""
 
     count: int
@@ -84,15 +90,15 @@ class _State(NamedTuple):
 class ArrayStates:
     """The states of the arrays of one kind of value: alternatives side by side.
 
-    value: writes the kind of an item that is looked at as each of some nodes. From every state some
-    items lead to an end.
+    value: writes the kind of an item that is looked at as each of some nodes, and whether its
+    scalars are spelled in one way each. From every state some items lead to an end.
     """
 
     def __init__(
         self,
         arena: Arena,
         alternatives: Sequence[Alternative],
-        value: Callable[[tuple[int, ...]], int],
+        value: Callable[[tuple[int, ...], bool], int],
     ) -> None:
         self._arena, self._alternatives, self._value = arena, alternatives, value
         self._cap = max(one.plan.cap for one in alternatives)
@@ -117,7 +123,8 @@ class ArrayStates:
                 if after is not None and alternative.is_possible(state.count + 1, after):
                     votes.setdefault(node, []).append((index, gain))
         self._votes[place] = list(votes.values())
-        value = self._value(tuple(votes)) if votes else 0
+        apart = any(self._alternatives[index].remembers for index, _ in state.left)
+        value = self._value(tuple(votes), apart) if votes else 0
         self._arena.fields[place + at.ITEM_VALUE] = value
 
     def move(self, place: int, votes: int, again: int) -> None:

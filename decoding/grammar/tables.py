@@ -124,18 +124,15 @@ class JsonTables:
         ]
         _check_count(shapes)
         alternatives = [self._array_alternative(vote, shape) for vote, shape in shapes]
-        apart = any(shape.unique and not shape.members for _, shape in shapes)
-
-        def value_of(nodes: tuple[int, ...]) -> int:
-            return self.value(nodes, apart=apart)
-
-        states = ArrayStates(self.store.arena, alternatives, value_of)
+        states = ArrayStates(self.store.arena, alternatives, self._item_value)
         kind = self._record(at.TYPE_SIZE)
         self._arrays[kind] = states
         self._put(kind, at.KIND, at.KIND_ARRAY)
         self._put(kind, at.KEYS, states.first())
-        self._put(kind, at.DISTINCT, apart)
         self._put(value, at.ARRAY, kind)
+
+    def _item_value(self, nodes: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see value
+        return self.value(nodes, apart=apart)
 
     def _array_alternative(self, vote: int, shape: ArrayShape) -> Alternative:
         graph = self.graph

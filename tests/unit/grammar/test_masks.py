@@ -11,7 +11,6 @@ import pytest
 
 from decoding.errors import (
     GrammarUnsatisfiableError,
-    GrammarUnsupportedError,
     ParameterError,
 )
 from decoding.grammar import (
@@ -242,18 +241,6 @@ def test_a_regex_masks_by_definition(machine: Machine) -> None:
     for pattern in ("[0-9]{4}-[0-9]{2}", "(?:ab|abc)+é?", "[^a]{1,3}", ".*name.*", '"[^"]*"'):
         for _ in range(3):
             walk(compile_regex(pattern, machine), rng, 15)
-
-
-@pytest.mark.parametrize(
-    "schema",
-    [
-        {"type": "object", "properties": {"a": {"items": INTEGER, "uniqueItems": True}}},
-        {"type": "array", "contains": {"const": 1}, "maxContains": 1},
-    ],
-)
-def test_what_masks_cannot_hold_is_refused(machine: Machine, schema: dict) -> None:
-    with pytest.raises(GrammarUnsupportedError):
-        compile_json_schema(schema, machine)
 
 
 def test_nothing_fits_is_an_error(machine: Machine) -> None:

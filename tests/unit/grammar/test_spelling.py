@@ -121,6 +121,9 @@ def test_no_other_bytes_spell_a_character() -> None:
 @pytest.mark.parametrize("spelling", list(Spelling))
 def test_state_i_of_the_universe_is_loose_i(spelling: Spelling) -> None:
     nfa = universe(spelling)
+    if spelling is Spelling.ONCE:
+        assert set(nfa.loose.tolist()) == {Loose.NONE}
+        return
     assert nfa.states == (8 if spelling is Spelling.TEXT else 14)
     assert nfa.loose.tolist() == list(range(nfa.states))
     moves = {(s, low): t for s, low, _, t in nfa.edges.tolist()}
@@ -184,12 +187,22 @@ def keeps_its_promise(nfa: Nfa, state: int, spelling: Spelling) -> None:
 
 
 def test_where_anything_may_follow_is_loose() -> None:
-    for spelling in Spelling:
+    for spelling in (Spelling.TEXT, Spelling.JSON):
         for pattern in ("b+", "^a", "^(?!x)"):
             kinds = set(build(parse_search(pattern), spelling).loose.tolist())
             rare = {Loose.ESCAPE_U000, Loose.ESCAPE_U001}
             assert set(range(len(universe(spelling).loose))) <= kinds | rare
         assert Loose.BETWEEN not in build(parse_full("[^a]*"), spelling).loose
+
+
+def test_spelled_once_is_as_json_is_written() -> None:
+    texts = ('"\\\b\f\n\r\t/', "\0\x0e\x1f\x7f", "é\N{GRINNING FACE}", "")
+    for language in (ANY_STRING, Words(tuple(sorted(texts))), parse_full(r"[\s\S]*")):
+        nfa = build(language, Spelling.ONCE)
+        for text in texts:
+            assert runs(nfa, json.dumps(text, ensure_ascii=False)[1:-1].encode())
+        for other in (b"\\/", b"\\u000a", b"\\u001F", b"\\u0041"):
+            assert not runs(nfa, other)
 
 
 def test_words_are_spelled_in_every_way() -> None:
