@@ -151,7 +151,7 @@ def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]
     if text.isascii() and not _MANY_BYTES.search(text):
         table, first, ends = _bytes_in_a_row(listed, text)
     else:
-        table, first, ends = _spelled(listed)
+        table, first, ends = _spelled(listed, spelling)
     count = first[-1] if listed else 0
     starts = np.zeros(min(count, 1), np.int32)
     loose = np.full(count, Loose.NONE, np.int8)
@@ -175,7 +175,9 @@ def _bytes_in_a_row(
     return table[np.argsort(table[:, 0], kind="stable")], [place + 1 for place in last], ends
 
 
-def _spelled(listed: tuple[str, ...]) -> tuple[NDArray[np.int32], list[int], list[int]]:
+def _spelled(
+    listed: tuple[str, ...], spelling: Spelling
+) -> tuple[NDArray[np.int32], list[int], list[int]]:
     """What `_bytes_in_a_row` returns, for any names."""
     edges: list[tuple[int, int, int, int]] = []
     ends: list[int] = []
