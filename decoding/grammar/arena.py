@@ -144,7 +144,7 @@ class Arena:
         bounds: for each of its parts, with the part's first state.
         """
         places, between = self.take(states), self.take(states)
-        most, certain_from, certain_until = 0, 0, (1 << 31) - 1
+        most, enough, certain_from, certain_until = 0, 0, 0, (1 << 31) - 1
         for bound, first in bounds:
             if bound is None:
                 continue
@@ -155,12 +155,13 @@ class Arena:
             self.fields[places + first : places + last] = part
             self.fields[between + first : between + last] = bound.between
             most = max(most, bound.minimum, maximum + 1)
+            enough = max(enough, bound.minimum)
             certain_from = max(certain_from, 0 if bound.is_minimum_certain else bound.minimum)
             if bound.maximum is not None:
                 certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
         fields = self.fields
         fields[head + at.PARTS_AT], fields[head + at.BETWEEN_AT] = places, between
-        fields[head + at.MOST] = most
+        fields[head + at.MOST], fields[head + at.ENOUGH] = most, enough
         fields[head + at.CERTAIN_FROM] = certain_from
         fields[head + at.CERTAIN_UNTIL] = certain_until
 

@@ -111,7 +111,7 @@ class Automaton:
         with self.store.lock:
             reached = np.zeros(1, np.uint32)
             places = self.store.room_for(len(text))
-            self._walk(state, chain(text), reached)
+            self._walk(self._places[state], chain(text), reached)
             if not reached[0]:
                 return REJECTED
             last = len(text) * step.PLACE_SIZE
@@ -145,7 +145,7 @@ class Automaton:
         """The bytes that may come next."""
         with self.store.lock:
             reached = np.zeros(8, np.uint32)
-            self._walk(state, EVERY_BYTE, reached)
+            self._walk(self._places[state], EVERY_BYTE, reached)
             bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
             return np.flatnonzero(bits).astype(np.uint8).tobytes()
 
@@ -155,12 +155,15 @@ class Automaton:
         if place[step.MODE] == at.TEXT:
             return store.text_mask(int(place[step.AT])).copy()
         base = self._base(place)
+        if place[step.MODE] == at.IN_STRING:
+            place = place.copy()
+            place[step.AT] = store.alike(int(place[step.AT]))
         if base is None:
             mask = store.tokens.empty_mask()
-            self._allow(state, store.tokens.bare, mask)
+            self._allow(place, store.tokens.bare, mask)
         else:
             mask = base.copy()
-        self._allow(state, store.tokens.quoted, mask)
+        self._allow(place, store.tokens.quoted, mask)
         return mask
 
     def _base(self, place: NDArray[np.int64]) -> NDArray[np.uint32] | None:
@@ -187,14 +190,16 @@ class Automaton:
             return self.store.base(state) if allowed else None
         return None
 
-    def _walk(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
-        """Set the bits of the tokens of a trie that may come next."""
+    def _walk(
+        self, start: NDArray[np.int64], nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
+    ) -> None:
+        """Set the bits of the tokens of a trie that may follow a place."""
         store = self.store
         arena = store.arena
         said = at.NEEDS_ROOM
         while said != at.GOES_ON:
             place = store.places[: step.PLACE_SIZE]
-            place[:] = self._places[state]
+            place[:] = start
             place[step.TOP] = self._frames[0]
             said = walk.walk(
                 arena.fields, self._frames, arena.table, nodes, store.places, self._white, mask,
@@ -203,8 +208,8 @@ class Automaton:
             if said != at.GOES_ON:
                 self._supply(said)
 
-    def _allow(self, state: int, trie: Trie, mask: NDArray[np.uint32]) -> None:
-        self._walk(state, trie.nodes, mask)
+    def _allow(self, place: NDArray[np.int64], trie: Trie, mask: NDArray[np.uint32]) -> None:
+        self._walk(place, trie.nodes, mask)
         copy_twins(trie.twins, mask)
 
     def _number(self, place: NDArray[np.int64]) -> int:

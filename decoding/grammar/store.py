@@ -143,6 +143,15 @@ class Store:
         longest = self._longest
         return arena.retried(lambda: subsets.uncounted(arena.fields, arena.table, state, longest))
 
+    def alike(self, state: int) -> int:
+        """A state that reads every token and then accepts as this one does.
+
+        It counts nothing where that is possible, so that few states are made for many lengths.
+        """
+        fields = self.arena.fields
+        enough = fields[fields[state + at.AUTOMATON] + at.ENOUGH]
+        return self._uncounted(state) if fields[state + at.BEGUN] >= enough else state
+
     def _sweep(self, state: int, mask: NDArray[np.uint32], trie: Trie) -> None:
         """Allow what an automaton can read from a state."""
         arena = self.arena

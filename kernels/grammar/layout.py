@@ -44,7 +44,8 @@ BETWEEN_AT = 8  # for every state, whether it lies between two characters
 MOST = 9  # characters are not told apart beyond this
 CERTAIN_FROM = 10  # from so many characters on up to the other bound no part ends or begins
 CERTAIN_UNTIL = 11
-AUTOMATON_SIZE = 12
+ENOUGH = 12  # from so many characters on no minimum keeps a part from ending
+AUTOMATON_SIZE = 13
 
 # A part of a counted automaton: states that share bounds on the number of characters.
 PART_FIRST = 0  # its first state

@@ -108,6 +108,8 @@ SCHEMAS = [
     {"enum": ["ab", "abc", 12, None, {"a": [1]}, True]},
     {"type": "string", "pattern": "^a(b|é)+$"},
     {"type": "string", "minLength": 2, "maxLength": 4},
+    {"type": "array", "items": {"type": "string", "pattern": "^(ab?|\\n)*$", "minLength": 5,
+                                "maxLength": 40}},
     {"type": "number", "minimum": -1.5, "maximum": 12},
     {"$defs": {"n": {"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}},
                      "additionalProperties": False}}, "$ref": "#/$defs/n"},
