@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -29,7 +30,14 @@ SCHEMA = {
 """Needs every kernel of schemas on the way through `TEXT`."""
 TEXT = b"""{"long": "b", "code": "abcdefabcdefabcdefabcdef", "many": "ab", "x-a": "c",
  "on": "2024-01-31", "else": [1.5]}"""
-_RULES, _NESTED = 'root ::= "[" root? "]" | "a" root | root "b" | "c"', b"[[aac"
+_RULES = r"""
+    root ::= "[" root? "]" | "a" root | root "b" | "c" | <[97]> "d" | text | word
+    text ::= "\"" [^"]* "\"" text?
+    word ::= "\"" "z" word? "!"
+"""
+_NESTED = b'[[aa"z"'
+_WORDS = [bytes(word) for word in itertools.product(b"abcdefghijklmnopq", repeat=3)]
+"""So many that what stays inside the quotes is looked for once."""
 
 
 def warmup() -> float:
@@ -43,7 +51,7 @@ def warmup() -> float:
     spelled = [bytes([byte]) for byte in range(256)] + [b'",', b"ab", b"ab", b""]
     machine = Machine(token_table(Vocabulary(spelled), [len(spelled) - 1]))
     _follow(compile_json_schema(SCHEMA, machine), TEXT)
-    nested = compile_gbnf(_RULES, machine)
+    nested = compile_gbnf(_RULES, Machine(token_table(Vocabulary(spelled + _WORDS), [])))
     nested.matcher().count_allowed(_NESTED)
     _follow(nested, _NESTED)
     _make_tables_longer()
