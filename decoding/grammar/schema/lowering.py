@@ -182,6 +182,13 @@ class Lowering:
             return
         if self._finite(witness):
             return
+        if draft.maximum == len(draft.required) + 1:
+            # There is room for just one more key, so it is this one.
+            language = self._language(witness)
+            names = dict.fromkeys(sorted(draft.required), EVERYTHING)
+            group = Group(names, ((language, witness.value),), NOTHING)
+            yield replace(draft, groups=(*draft.groups, group), minimum=draft.maximum)
+            return
         counted = not witness.value and witness.within is None and not witness.avoided
         if not counted or witness.not_names:
             sentence = "objects are left out that break it by a key that is declared nowhere"
@@ -215,6 +222,15 @@ class Lowering:
             if isinstance(language, Words):
                 return language.words
         return ()
+
+    def _language(self, witness: Witness) -> Expression:
+        """The keys that a witness may be."""
+        language = ANY_STRING if witness.within is None else witness.within
+        for avoided in (*witness.avoided, languages.words(witness.outside)):
+            language = languages.both(language, languages.complement(avoided))
+        if witness.not_names:
+            language = languages.both(language, self._strings(witness.not_names))
+        return language
 
     def _fits(self, witness: Witness, name: str) -> bool:
         if name in witness.outside or any(languages.holds(one, name) for one in witness.avoided):

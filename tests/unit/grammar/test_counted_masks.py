@@ -1,4 +1,4 @@
-"""Arrays through masks: what is counted, what must differ, and that a text can always end."""
+"""Items and keys that are counted or must differ, through masks; and a text can always end."""
 
 import json
 import random
@@ -67,6 +67,11 @@ KEYS: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"properties": {"a": INT, "b": INT, "c": INT}, "additionalProperties": False,
       "maxProperties": 2, "dependentRequired": {"a": ["b"], "b": ["c"]}},
      ['{"b":1,"c":1}', '{"c":1}'], ['{"a":1}', '{"b":1,"a":1}']),
+    ({"not": {"patternProperties": {"a": {"type": "integer"}}}, "maxProperties": 1},
+     ['{"xa":"y"}', '{"a":[]}'], ["{}", '{"a":1}', '{"x":"y"}']),
+    ({"allOf": [{"not": {"propertyNames": {"not": {"pattern": p}}}} for p in ("a", "b")],
+      "required": ["da"], "maxProperties": 2, "additionalProperties": INT},
+     ['{"da":1,"xb":2}', '{"b":1,"da":2}'], ['{"da":1}', '{"da":1,"c":2}', '{"b":1}']),
 ]
 # fmt: on
 
