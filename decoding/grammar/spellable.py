@@ -21,13 +21,21 @@ from decoding.kernels.grammar.earley_arrays import TOP, Network
 
 _BYTES = 256
 _UTF_8 = bytes(sorted({*range(0xC0), *range(0xC2, 0xF5)}))
-_IN_JSON = bytes(byte for byte in _UTF_8 if byte >= 0x20 and byte != 0x7F)
-"""What strings of JSON may be spelled with."""
+_ASCII, _LATER, _FIRST = range(0x20, 0x7F), range(0x80, 0xC0), range(0xC2, 0xF5)
+"""Bytes that are characters; bytes that go on with one; bytes that begin longer ones."""
 
 
 def check_strings(tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless any JSON text can be finished, its strings too."""
-    missing = bytes(byte for byte in _IN_JSON if byte not in tokens.alone)
+    """Raise `GrammarVocabularyError` unless any JSON text can be finished, its strings too.
+
+    A character that no token begins, as is the lot of rare ones in small vocabularies, is spelled
+    by an escape where a string must have it. Names have no escapes: one with such a character that
+    is required leaves no token when its turn comes.
+    """
+    needed = [*_ASCII]
+    if any(byte in tokens.used for byte in _FIRST):
+        needed += _LATER
+    missing = bytes(byte for byte in needed if byte not in tokens.alone)
     if missing:
         raise GrammarVocabularyError("", missing)
 

@@ -186,6 +186,12 @@ def test_what_no_token_begins_need_not_be_finished() -> None:
         compile_gbnf('root ::= "e" "é"', letters)
 
 
+def test_json_escapes_what_no_token_begins() -> None:
+    matcher = compile_json_schema({"const": "é"}, ascii_and()).matcher()
+    assert taken(matcher, list(rb'"\u00e9"')) == 8
+    assert matcher.is_accepting
+
+
 def test_end_tokens_belong_to_the_width() -> None:
     with pytest.raises(ParameterError, match="token ids below 3"):
         token_table(Vocabulary([b"a", b"b"]), [3], 3)
