@@ -28,9 +28,8 @@ _ASCII, _LATER, _FIRST = range(0x20, 0x7F), range(0x80, 0xC0), range(0xC2, 0xF5)
 def check_strings(tokens: TokenTable) -> None:
     """Raise `GrammarVocabularyError` unless any JSON text can be finished, its strings too.
 
-    A character that no token begins, as is the lot of rare ones in small vocabularies, is spelled
-    by an escape where a string must have it. Names have no escapes: one with such a character that
-    is required leaves no token when its turn comes.
+    Characters that no token begins, as is the lot of rare ones in small vocabularies, need not be
+    finished. A schema that insists on one leaves no token when its turn comes.
     """
     needed = [*_ASCII]
     if any(byte in tokens.used for byte in _FIRST):
