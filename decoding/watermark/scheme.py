@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.kernels.colours import tokens_below
-from decoding.kernels.program import words_of
 from decoding.watermark.prf import GREEN, KEY_RANGE, token_word
 from decoding.watermark.seeding import Seeding, Tokens
-from decoding.watermark.shuffle import LARGEST, in_shuffled_prefix, shuffled_prefix
+from decoding.watermark.shuffle import LARGEST, in_shuffled_prefix, packed_prefix
 
 MILLIONTH_PRIME = 15485863
 """The key that the reference implementation, TGI and transformers have as their default."""
@@ -57,9 +56,7 @@ class Permuted:
 
     def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
         """The list, one bit a token."""
-        bits = np.zeros(32 * words_of(vocab_size), np.bool_)
-        bits[shuffled_prefix(seed, vocab_size, int(vocab_size * gamma))] = True
-        return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
+        return packed_prefix(seed, vocab_size, int(vocab_size * gamma))
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
         """Whether one token is on it; the list is not made to find out."""

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from decoding.kernels.program import words_of
 
 LARGEST = (2**32 - 1) // 20 - 1
 """The most items that torch permutes in this way."""
@@ -43,6 +46,19 @@ def shuffled_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
     # The last item has nobody left to swap with.
     last = size * (size - 1) // 2 - int(first.sum(dtype=np.int64))
     return np.append(first, np.int32(last))
+
+
+def packed_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
+    """The first `count` entries as a set: bit i % 32 of word i // 32 is item i."""
+    fill = _compiled_fill()
+    if fill is None or not 0 < count < size:
+        bits = np.zeros(32 * words_of(size), np.bool_)
+        bits[shuffled_prefix(seed, size, count)] = True
+        return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32, copy=False)
+    octets = np.zeros(4 * words_of(size), np.uint8)
+    kind = np.uint16 if count < 2**16 else np.uint32
+    fill(octets, np.uint32(seed % 2**32), size, count, np.empty(size, kind))
+    return octets.view("<i4").astype(np.int32, copy=False)
 
 
 def in_shuffled_prefix(seed: int, size: int, count: int, item: int) -> bool:
@@ -94,9 +110,25 @@ def _compiled() -> Callable[..., None] | None:
         from numba import njit
     except ImportError:
         return None
+    return _with_cache(njit, _swap)
+
+
+@cache
+def _compiled_fill() -> Callable[..., None] | None:
+    """The set as machine code, in the same way."""
+    try:
+        from numba import njit
+
+        from decoding.kernels.compiled.shuffles import fill
+    except ImportError:
+        return None
+    return _with_cache(njit, fill)
+
+
+def _with_cache(njit: Any, function: Callable[..., None]) -> Callable[..., None]:  # noqa: ANN401
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
-        compiled: Callable[..., None] = njit(cache=True, **options)(_swap)
+        compiled: Callable[..., None] = njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder to keep it in
-        compiled = njit(**options)(_swap)
+        compiled = njit(**options)(function)
     return compiled

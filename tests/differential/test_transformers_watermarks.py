@@ -27,7 +27,8 @@ from decoding.watermark import (
     lefthash,
     transformers_selfhash,
 )
-from decoding.watermark.shuffle import in_shuffled_prefix, shuffled_prefix
+from decoding.watermark.scheme import unpacked
+from decoding.watermark.shuffle import in_shuffled_prefix, packed_prefix, shuffled_prefix
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -62,6 +63,8 @@ def test_the_shuffle_is_randperm(size: int) -> None:
         want = torch.randperm(size, generator=generator).numpy()
         for count in {0, size // 4, size // 2, size}:
             assert np.array_equal(shuffled_prefix(seed, size, count), want[:count])
+            bits = unpacked(packed_prefix(seed, size, count), size)
+            assert np.array_equal(np.flatnonzero(bits), np.sort(want[:count]))
             green = set(want[:count].tolist())
             for item in (0, size // 3, size - 1, size, -1, *want[max(0, count - 1) : count + 1]):
                 assert in_shuffled_prefix(seed, size, count, int(item)) == (int(item) in green)

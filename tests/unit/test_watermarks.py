@@ -49,7 +49,7 @@ from decoding.watermark import (
 )
 from decoding.watermark.prf import GREEN, token_word
 from decoding.watermark.scheme import MILLIONTH_PRIME, unpacked
-from decoding.watermark.shuffle import shuffled_prefix
+from decoding.watermark.shuffle import packed_prefix, shuffled_prefix
 from decoding.watermark.tails import binomial_tail, gamma_tail, normal_tail
 
 PRESETS = [
@@ -90,6 +90,13 @@ class TestLists:
             order = np.arange(size, dtype=np.int32)
             compiled(order, partners)
             assert np.array_equal(order[:count], _first_of_list(partners.tolist(), size))
+
+    @pytest.mark.parametrize("gamma", [0.01, 0.25, 0.5, 0.9])
+    def test_a_packed_list_is_the_prefix_of_the_shuffle(self, gamma: float) -> None:
+        for size in (1, 2, 31, 32, 33, 64, 65, 623, 1249, 80_000):
+            seed, count = 15485863 * size, int(size * gamma)
+            green = np.flatnonzero(unpacked(packed_prefix(seed, size, count), size + 40))
+            assert np.array_equal(green, np.sort(shuffled_prefix(seed, size, count)))
 
     def test_a_thresholded_list_has_the_stated_share(self) -> None:
         scheme = philox(0.3)
