@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from decoding.errors import DecodingError, ProcessorError
 from decoding.history import History
-from decoding.kernels.program import Instruction, Program, assemble, fit_bitmasks, patched, words_of
+from decoding.kernels.program import (
+    READS_HISTORY,
+    Instruction,
+    Program,
+    assemble,
+    fit_bitmasks,
+    patched,
+    retuned,
+    words_of,
+)
 from decoding.pipeline import Fused
 from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
 
@@ -31,6 +40,8 @@ class Changing:
             (row, index, processor)
             for row, index, processor in self._places()
             if isinstance(processor, DynamicInstruction)
+            # What a kernel finds in the history itself is the same instruction at every step.
+            and self._rows[row][index].opcode not in READS_HISTORY
         ]
         self._masks = self._dynamic_masks()
         self._width, self._bitmasks = -1, np.zeros((0, 0), np.int32)
@@ -59,16 +70,19 @@ class Changing:
     def program_for(self, history: History, width: int) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
         changed: dict[int, Instruction] = {}
-        masks_move = False
+        masks_move = entries_move = False
         for row, index, processor in self._dynamic:
             item = _within(processor.instruction(history.select(row)), width)
             last = self._rows[row][index]
-            if not _same(item, last):
+            same_entries = _same_entries(item, last)
+            if not same_entries or item[:4] != last[:4] or item.bitmask is not last.bitmask:
                 changed[self._first[row] + index] = item
                 masks_move |= item.bitmask is not last.bitmask
+                entries_move |= not same_entries
                 self._rows[row][index] = item
         if changed and not masks_move:
-            self.program = patched(self.program, changed)
+            change = patched if entries_move else retuned
+            self.program = change(self.program, changed)
         if masks_move:
             self.program = assemble(self._rows)
             self._masks, self._width = self._dynamic_masks(), -1
@@ -100,18 +114,13 @@ class Changing:
         ]
 
 
-def _same(one: Instruction, other: Instruction) -> bool:
-    return one is other or (
-        one[:4] == other[:4]
-        and one.bitmask is other.bitmask
-        and _equal(one.token_ids, other.token_ids)
-        and _equal(one.values, other.values)
-    )
+def _same_entries(one: Instruction, other: Instruction) -> bool:
+    return _equal(one.token_ids, other.token_ids) and _equal(one.values, other.values)
 
 
 def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 -- an array or a tuple
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return one == other
+        return one == other  # quick where they are the same object
     return np.array_equal(one, other)
 
 

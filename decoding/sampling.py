@@ -28,7 +28,7 @@ from decoding.errors import (
 )
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch, Opcode, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import Fused, Pipeline, chain
@@ -322,7 +322,8 @@ def _last(pipeline: Pipeline) -> Fused:
 
 
 def _widest_bias(pipeline: Pipeline) -> int:
-    """The largest token id that an instruction names; −1 for none."""
+    """The largest token id that a bias names; −1 for none."""
     fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
-    named = [item.token_ids for segment in fused for item in segment.instructions]
+    items = [item for segment in fused for item in segment.instructions]
+    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
     return max((token_id for token_ids in named for token_id in token_ids), default=-1)

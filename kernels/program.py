@@ -28,11 +28,11 @@ class Opcode(IntEnum):
     TYPICAL_P = 4
     """first: the mass in (0, 1)."""
     REPETITION_PENALTY = 5
-    """first: the penalty, > 0; over prompt and generated tokens."""
+    """first: the penalty, > 0."""
     FREQUENCY_PENALTY = 6
-    """first: the penalty a generated occurrence."""
+    """first: the penalty an occurrence."""
     PRESENCE_PENALTY = 7
-    """first: the penalty a distinct generated token."""
+    """first: the penalty a distinct token."""
     LOGIT_BIAS = 8
     """sparse: token ids and what is added to their logits."""
     BITMASK = 9
@@ -53,6 +53,35 @@ class Opcode(IntEnum):
     """first: the threshold; second: how few may be left; sparse: token ids that stay."""
     LOGIT_SCALE = 17
     """first, second: what logits below 0 are multiplied by, others divided by; sparse: whose."""
+    NO_REPEAT_NGRAM = 18
+    """first: n ≥ 1; second: 1 where only n-grams of the prompt count, which the text then begins
+    with, else 0."""
+    DRY = 19
+    """first: the multiplier; second: the base; third: the allowed length; sparse: breakers."""
+
+
+READS_HISTORY = frozenset(
+    (
+        Opcode.REPETITION_PENALTY,
+        Opcode.FREQUENCY_PENALTY,
+        Opcode.PRESENCE_PENALTY,
+        Opcode.NO_REPEAT_NGRAM,
+        Opcode.DRY,
+    )
+)
+"""What looks at `Instruction.part` of the history, at the last `Instruction.last_n` tokens of it.
+
+For the penalties the sparse operand are token ids that they leave alone.
+"""
+
+
+class Part(IntEnum):
+    """A part of what a row has seen."""
+
+    ALL = 0
+    """The prompt, then what was generated."""
+    PROMPT = 1
+    GENERATED = 2
 
 
 class Instruction(NamedTuple):
@@ -67,6 +96,9 @@ class Instruction(NamedTuple):
     """One a token id, 0 where the operation has no use for it."""
     bitmask: NDArray[np.int32] | None = None
     """Packed words: bit i % 32 of word i // 32 is token i; tokens beyond them are not in it."""
+    part: Part = Part.ALL
+    last_n: int = 0
+    """0 for no limit."""
 
 
 class Program(NamedTuple):
@@ -74,13 +106,14 @@ class Program(NamedTuple):
 
     Row r runs the instructions `row_starts[r]` up to `row_starts[r + 1]`; instruction i has the
     operands `operands[i]`, the sparse operand from `sparse_starts[i]` up to
-    `sparse_starts[i + 1]`, sorted by token id, and the bitmask `bitmasks[slots[i]]`, where
-    `slots[i]` is not −1. The bitmasks `(slots, words)` are those at assembly: what changes with
-    every step is handed to a kernel beside the program.
+    `sparse_starts[i + 1]`, sorted by token id, the part and last n `scopes[i]`, and the bitmask
+    `bitmasks[slots[i]]`, where `slots[i]` is not −1. The bitmasks `(slots, words)` are those at
+    assembly: what changes with every step is handed to a kernel beside the program.
     """
 
     opcodes: NDArray[np.int32]
     operands: NDArray[np.float64]
+    scopes: NDArray[np.int64]
     row_starts: NDArray[np.int64]
     sparse_starts: NDArray[np.int64]
     sparse_token_ids: NDArray[np.int32]
@@ -111,6 +144,7 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
     return Program(
         np.array([item.opcode for item in flat], np.int32),
         np.array([item[1:4] for item in flat], np.float64).reshape(-1, 3),
+        np.array([item[7:9] for item in flat], np.int64).reshape(-1, 2),
         _starts([len(row) for row in rows]),
         _starts([len(item.token_ids) for item in flat]),
         np.concatenate([_NO_IDS, *(token_ids for token_ids, _ in sparse)]),
@@ -122,25 +156,29 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
 
 def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
     """The program with other instructions at some places, whose bitmasks are the same."""
-    opcodes, operands = program.opcodes.copy(), program.operands.copy()
     starts = program.sparse_starts
     token_ids, values, moved, last = [], [], starts.copy(), 0
     for index in sorted(changed):
-        item = changed[index]
-        opcodes[index], operands[index] = item.opcode, item[1:4]
         start, stop = starts[index], starts[index + 1]
-        own_ids, own_values = _by_token(item)
+        own_ids, own_values = _by_token(changed[index])
         token_ids += [program.sparse_token_ids[last:start], own_ids]
         values += [program.sparse_values[last:start], own_values]
         moved[index + 1 :] += len(own_ids) - (stop - start)
         last = stop
-    return program._replace(
-        opcodes=opcodes,
-        operands=operands,
+    return retuned(program, changed)._replace(
         sparse_starts=moved,
         sparse_token_ids=np.concatenate([*token_ids, program.sparse_token_ids[last:]]),
         sparse_values=np.concatenate([*values, program.sparse_values[last:]]),
     )
+
+
+def retuned(program: Program, changed: Mapping[int, Instruction]) -> Program:
+    """The program with other opcodes, operands and scopes at some places, and the rest as it is."""
+    opcodes, operands = program.opcodes.copy(), program.operands.copy()
+    scopes = program.scopes.copy()
+    for index, item in changed.items():
+        opcodes[index], operands[index], scopes[index] = item.opcode, item[1:4], item[7:9]
+    return program._replace(opcodes=opcodes, operands=operands, scopes=scopes)
 
 
 _NO_IDS, _NO_VALUES = np.zeros(0, np.int32), np.zeros(0)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, sequences
-from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -71,14 +70,28 @@ class Dry:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction that changes with the step, none when neutral."""
-        neutral = self.dry_multiplier == 0.0 or self.last_n == 0
-        return () if neutral else (instructions.NOTHING,)
+        """One instruction, none when neutral."""
+        if self.dry_multiplier == 0.0 or self.last_n == 0:
+            return ()
+        return (
+            Instruction(
+                Opcode.DRY,
+                self.dry_multiplier,
+                self.dry_base,
+                self.dry_allowed_length,
+                token_ids=self.breakers,
+                values=(0.0,) * len(self.breakers),
+                last_n=self.last_n or 0,
+            ),
+        )
 
-    def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
-        token_ids, penalties = self._penalties(history.row(0))
-        return instructions.added(token_ids, -penalties)
+    def over(
+        self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
+    ) -> tuple[Instruction, ...] | None:
+        """As much of another text as it looks at; None where tokens are left out."""
+        shorter = min((limit for limit in (last_n, self.last_n) if limit), default=0)
+        scoped = [item._replace(part=part, last_n=shorter) for item in self.lower()]
+        return None if exempt else tuple(scoped)
 
     def _penalties(self, text: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         last_n = len(text) if self.last_n is None else self.last_n

@@ -10,9 +10,8 @@ import numpy as np
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
-from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -57,10 +56,8 @@ class EncoderRepetitionPenalty:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction that changes with the step, none when neutral."""
-        return () if self.encoder_repetition_penalty == 1.0 else (instructions.NOTHING,)
-
-    def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """One instruction, none when neutral."""
+        if self.encoder_repetition_penalty == 1.0:
+            return ()
         reward = 1.0 / self.encoder_repetition_penalty
-        return instructions.scaled(np.unique(history.prompt(0)), reward, reward)
+        return (Instruction(Opcode.REPETITION_PENALTY, reward, part=Part.PROMPT),)

@@ -33,10 +33,9 @@ def added(token_ids: Tokens, values: Sequence[float] | NDArray[np.float64]) -> I
 
 def scaled(token_ids: Tokens, factor: float, divisor: float) -> Instruction:
     """Multiplies the logits of distinct tokens by a factor below 0, else divides them."""
-    unused = np.zeros(len(token_ids))
-    values = unused if isinstance(token_ids, np.ndarray) else tuple(unused.tolist())
+    unused = (0.0,) * len(token_ids)
     ids = _kept(token_ids)
-    return Instruction(Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=values)
+    return Instruction(Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=unused)
 
 
 def only(token_ids: Tokens) -> Instruction:

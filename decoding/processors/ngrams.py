@@ -7,9 +7,8 @@ from typing import ClassVar
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import sequences
-from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -49,13 +48,17 @@ class NoRepeatNgram:
         return sequences.without(logits, [sequences.successors(text, text, size) for text in texts])
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction that changes with the step, none when neutral."""
-        return () if self.no_repeat_ngram_size == 0 else (instructions.NOTHING,)
+        """One instruction, none when neutral."""
+        if self.no_repeat_ngram_size == 0:
+            return ()
+        return (Instruction(Opcode.NO_REPEAT_NGRAM, self.no_repeat_ngram_size),)
 
-    def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
-        text = history.row(0)
-        return instructions.without(sequences.successors(text, text, self.no_repeat_ngram_size))
+    def over(
+        self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
+    ) -> tuple[Instruction, ...] | None:
+        """The ban in another text than it looks at by itself; None where tokens are left out."""
+        scoped = [item._replace(part=part, last_n=last_n) for item in self.lower()]
+        return None if exempt else tuple(scoped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +103,7 @@ class EncoderNoRepeatNgram:
         )
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction that changes with the step, none when neutral."""
-        return () if self.encoder_no_repeat_ngram_size == 0 else (instructions.NOTHING,)
-
-    def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
-        size = self.encoder_no_repeat_ngram_size
-        return instructions.without(sequences.successors(history.prompt(0), history.row(0), size))
+        """One instruction, none when neutral."""
+        if self.encoder_no_repeat_ngram_size == 0:
+            return ()
+        return (Instruction(Opcode.NO_REPEAT_NGRAM, self.encoder_no_repeat_ngram_size, 1.0),)

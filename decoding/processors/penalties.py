@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
-from decoding.processors import instructions
 from decoding.typing import Logits
 
 
@@ -52,14 +51,15 @@ class RepetitionPenalty:
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
+        return self.over(Part.ALL)
+
+    def over(
+        self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
+    ) -> tuple[Instruction, ...]:
+        """The penalty on other tokens than those it looks at by itself."""
         if self.repetition_penalty == 1.0:
             return ()
-        return (Instruction(Opcode.REPETITION_PENALTY, self.repetition_penalty),)
-
-    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
-        """The penalty on other tokens than those it looks at by itself."""
-        penalty = self.repetition_penalty
-        return instructions.scaled(np.unique(token_ids), penalty, penalty)
+        return (_over(Opcode.REPETITION_PENALTY, self.repetition_penalty, part, last_n, exempt),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +95,15 @@ class FrequencyPenalty:
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
+        return self.over(Part.GENERATED)
+
+    def over(
+        self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
+    ) -> tuple[Instruction, ...]:
+        """The penalty on other tokens than those it looks at by itself."""
         if self.frequency_penalty == 0.0:
             return ()
-        return (Instruction(Opcode.FREQUENCY_PENALTY, self.frequency_penalty),)
-
-    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
-        """The penalty on other tokens than those it looks at by itself."""
-        distinct, counts = np.unique(token_ids, return_counts=True)
-        amounts = -self.frequency_penalty * counts.astype(np.float64)
-        return instructions.added(distinct, amounts)
+        return (_over(Opcode.FREQUENCY_PENALTY, self.frequency_penalty, part, last_n, exempt),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +138,22 @@ class PresencePenalty:
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
+        return self.over(Part.GENERATED)
+
+    def over(
+        self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
+    ) -> tuple[Instruction, ...]:
+        """The penalty on other tokens than those it looks at by itself."""
         if self.presence_penalty == 0.0:
             return ()
-        return (Instruction(Opcode.PRESENCE_PENALTY, self.presence_penalty),)
+        return (_over(Opcode.PRESENCE_PENALTY, self.presence_penalty, part, last_n, exempt),)
 
-    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
-        """The penalty on other tokens than those it looks at by itself."""
-        distinct = np.unique(token_ids)
-        return instructions.added(distinct, np.full(len(distinct), -self.presence_penalty))
+
+def _over(
+    opcode: Opcode, penalty: float, part: Part, last_n: int, exempt: tuple[int, ...]
+) -> Instruction:
+    unused = (0.0,) * len(exempt)
+    return Instruction(opcode, penalty, token_ids=exempt, values=unused, part=part, last_n=last_n)
 
 
 def _penalise(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from decoding.errors import require
 from decoding.history import PADDING, History
 from decoding.kernels.program import Instruction
+from decoding.kernels.program import Part as KernelPart
 from decoding.processors import instructions
-from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
 from decoding.processors.token_ids import distinct
 from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
@@ -22,16 +22,24 @@ Part: TypeAlias = Literal["all", "prompt", "generated"]
 
 
 @runtime_checkable
-class SparsePenalty(Protocol):
-    """A penalty that a kernel can apply to any tokens."""
+class Movable(Protocol):
+    """What a kernel can do with any tokens of the history."""
 
-    def lower(self) -> tuple[Instruction, ...]:
-        """Nothing when it is neutral."""
+    def over(
+        self, part: KernelPart, last_n: int, exempt: tuple[int, ...]
+    ) -> tuple[Instruction, ...] | None:
+        """What it lowers to over the last n tokens of a part, 0 for all, without the exempt.
+
+        Nothing when it is neutral; None where only Python can do it.
+        """
         ...
 
-    def over(self, token_ids: NDArray[np.int32]) -> Instruction:
-        """The instruction that penalises these, as often as they are there."""
-        ...
+
+_PARTS = {
+    "all": KernelPart.ALL,
+    "prompt": KernelPart.PROMPT,
+    "generated": KernelPart.GENERATED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +109,18 @@ class Scoped:
         return self.penalty(logits, self._view(history))
 
     def lower(self) -> tuple[Instruction, ...] | None:
-        """One instruction that changes with the step, none when neutral; None as the penalty."""
-        if not isinstance(self.penalty, SparsePenalty | DynamicInstruction):
+        """What the penalty lowers to over other tokens; None where only Python can do it."""
+        if isinstance(self.penalty, Movable):
+            over = self.penalty.over(_PARTS[self.part], self.last_n or 0, self.exempt)
+            return () if self.last_n == 0 else over
+        if not isinstance(self.penalty, DynamicInstruction):
             return None
         lowered = getattr(self.penalty, "lower", lambda: None)()
-        if self._is_what_the_penalty_does:
-            return lowered
         return (instructions.NOTHING,) if lowered else lowered
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
-        if self._is_what_the_penalty_does:
-            [same] = cast("SparsePenalty", self.penalty).lower()
-            return same
-        # Not by `isinstance`, which is slow for protocols.
-        if hasattr(self.penalty, "over"):
-            return cast("SparsePenalty", self.penalty).over(next(self._rows(history)))
+        """That of the one row that `history` is of, for a penalty whose changes with the step."""
         return cast("DynamicInstruction", self.penalty).instruction(self._view(history))
-
-    @property
-    def _is_what_the_penalty_does(self) -> bool:
-        everything = self.last_n is None and not self.exempt
-        return everything and self.part == _part_of(self.penalty)
 
     def _view(self, history: History) -> History:
         rows = list(self._rows(history))
@@ -139,10 +137,3 @@ class Scoped:
             if self.last_n is not None:
                 row = row[max(0, len(row) - self.last_n) :]
             yield row[~np.isin(row, self.exempt)] if self.exempt else row
-
-
-def _part_of(penalty: object) -> Part | None:
-    """What a penalty looks at by itself, as far as a kernel knows."""
-    if isinstance(penalty, RepetitionPenalty):
-        return "all"
-    return "generated" if isinstance(penalty, FrequencyPenalty | PresencePenalty) else None

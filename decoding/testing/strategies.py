@@ -74,8 +74,12 @@ def poisoned_logits(draw: st.DrawFn, max_vocab: int = MAX_VOCAB) -> Logits:
 
 @st.composite
 def histories(draw: st.DrawFn, batch: int, vocab_size: int) -> History:
-    """What `batch` rows have seen; now and then an id beyond the width of the logits."""
-    token_ids = st.lists(st.integers(0, vocab_size + 1), max_size=12)
+    """What `batch` rows have seen; now and then an id beyond the width of the logits.
+
+    Some are of few tokens, so that they repeat themselves.
+    """
+    largest = draw(st.sampled_from([vocab_size + 1, min(2, vocab_size + 1)]))
+    token_ids = st.lists(st.integers(0, largest), max_size=12)
     per_row = st.lists(token_ids, min_size=batch, max_size=batch)
     return History.of(draw(per_row), draw(per_row))
 

@@ -357,6 +357,43 @@ def copy_32(_context: Any, row: Any, start: Any, low: Any, high: Any, shadow: An
 
 
 @intrinsic
+def copy_edited_block(
+    _context: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    bitmask: Any,
+    inside: Any,
+    outside: Any,
+    shadow: Any,
+    at: Any,
+) -> Any:
+    """A block into `shadow` from token `at` on, edited as `edit_32` does; its largest logit."""
+    real = float_type(row.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, stop, bitmask, inside, outside, shadow, at = arguments
+        kinds, element = signature.args, context.get_data_type(real)
+        one, other = splat(builder, inside, MASK_LANES), splat(builder, outside, MASK_LANES)
+
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            token = builder.add(at, builder.sub(index, start))
+            place = builder.lshr(token, ir.Constant(INT64, 5))
+            word = load(context, builder, kinds[3], bitmask, place, 1)
+            bits = builder.bitcast(word.value, ir.VectorType(ir.IntType(1), MASK_LANES))
+            values = widen(load(context, builder, kinds[0], array, index, MASK_LANES), row.dtype)
+            edited = values + Vector(builder, bits).choose(one, other)
+            store(context, builder, kinds[6], shadow, token, edited)
+            return [edited.larger(Vector(builder, totals[0])).value]
+
+        lowest = ir.Constant(ir.VectorType(element, MASK_LANES), [float("-inf")] * MASK_LANES)
+        [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
+        return Vector(builder, top).reduce(lambda one, other: one.larger(other))
+
+    return real(row, start, stop, bitmask, real, real, shadow, at), generate
+
+
+@intrinsic
 def edit_32(_context: Any, shadow: Any, start: Any, word: Any, inside: Any, outside: Any) -> Any:
     """Add `inside` to 32 logits of `shadow` where a bit of `word` is set, else `outside`."""
     real = float_type(shadow.dtype)

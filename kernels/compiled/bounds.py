@@ -203,6 +203,27 @@ def _cut(
 
 
 @compiled
+def _sides(row: Any, count: Any, centre: Any, key: Any, memory: Any) -> Any:
+    """The bounds, in the row's precision, of what is no farther from `centre` than `key`.
+
+    centre − key and centre + key are rounded: the listed tokens say on which side of them they are.
+    """
+    keys, ids = memory.doubles[KEYS], memory.integers[IDS]
+    low, high = as_real(row, centre - key), as_real(row, centre + key)
+    for place in range(count):
+        logit = as_real(row, value_at(row, np.int64(ids[place])))
+        if keys[place] > key and low <= logit < centre:
+            low = np.nextafter(logit, as_real(row, np.inf))
+        elif keys[place] > key and centre < logit <= high:
+            high = np.nextafter(logit, as_real(row, -np.inf))
+    for place in range(count):
+        logit = as_real(row, value_at(row, np.int64(ids[place])))
+        if keys[place] <= key:
+            low, high = min(low, logit), max(high, logit)
+    return np.float64(low), np.float64(high)
+
+
+@compiled
 def find_bounds(
     row: Any,
     tail: Any,
@@ -245,7 +266,7 @@ def find_bounds(
             break
         _fill_histogram(row, tail, step, near, far, middle, zero, rates, memory)
         first, last = _boundary(memory.doubles[HISTOGRAM], before, target, doubt)
-        if step == 1 and last < 0:
+        if step == 1 and last < 0 and before == 0.0:
             return -np.inf, np.inf, everyone
         # The edges are widened by rounding's worth.
         width = (far - near) / BINS
@@ -262,7 +283,8 @@ def find_bounds(
             key, token_id = _cut(count, centre, reference, scale, one_sided, before, target, memory)
             if one_sided:
                 return -key, np.inf, everyone if keep_ties else token_id
-            return centre - key, centre + key, everyone
+            low, high = _sides(row, count, centre, key, memory)
+            return low, high, everyone
         if outer - inner >= far - near:
             if step == 1:
                 break
@@ -271,7 +293,8 @@ def find_bounds(
         near, far, doubt = inner, outer, 0.0
         if one_sided:
             bottom, top = extremes(row, tail, centre - far, centre - near)
-            near, far = centre - top, centre - bottom
+            # Distances are float32: the farthest must not be taken for one beyond.
+            near, far = centre - top, (centre - bottom) * (1.0 + SLACK)
             if bottom == top:
                 before, _ = _weigh(row, tail, middle, np.float32(near), most, zero, rates)
     if not one_sided:

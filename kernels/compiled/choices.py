@@ -1,4 +1,4 @@
-"""XTC, and edits of chosen tokens that depend on the sign of the logit."""
+"""XTC, and edits of chosen tokens: biases, and scales that depend on the sign of the logit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.candidates import largest_of, mark, unmark
+from decoding.kernels.compiled.candidates import keep_possible, largest_of, mark, unmark
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TOUCHED, WEIGHTS
@@ -133,3 +133,35 @@ def scale_candidates(item: Any, sparse: Any, vocab: Any, memory: Any, count: Any
         if token_id < vocab and slot[token_id] != 0:
             logits[slot[token_id] - 1] = scaled(logits[slot[token_id] - 1], item)
     unmark(slot, memory.integers[IDS], count)
+
+
+@compiled
+def bias_touched(
+    row: Any, entries: Any, first: Any, last: Any, scale: Any, vocab: Any, memory: Any, count: Any
+) -> Any:
+    """Bias the named tokens of a dense row, which touches them.
+
+    Returns how many are touched now, and whether any of the named was banned.
+    """
+    bans = False
+    for entry in range(first, last):
+        if entries[entry].token_id < vocab:
+            place, count = touch(row, entries[entry].token_id, scale, memory, count)
+            memory.doubles[TOUCHED][place] += entries[entry].value
+            bans |= entries[entry].value == -np.inf
+    return count, bans
+
+
+@compiled
+def bias_candidates(
+    entries: Any, first: Any, last: Any, vocab: Any, memory: Any, count: Any
+) -> Any:
+    """Bias the named ones of candidates; how many are left."""
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    mark(slot, ids, count)
+    for entry in range(first, last):
+        token_id = entries[entry].token_id
+        if token_id < vocab and slot[token_id] != 0:
+            logits[slot[token_id] - 1] += entries[entry].value
+    unmark(slot, ids, count)
+    return keep_possible(ids, logits, count)

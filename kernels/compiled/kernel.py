@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.compiled.memory import allocate
-from decoding.kernels.compiled.records import PLAN, flatten
+from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import (
     DESCRIBE,
     DRAW,
@@ -68,7 +68,8 @@ class CompiledKernel:
         self._head: tuple[int, int, bool, int] | None = None
         self._shares = _shares(size, threads)
         self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
-        self._row_starts = np.zeros(0, np.int64)
+        self._program, self._row_starts = assemble([]), np.zeros(0, np.int64)
+        self._instructions, self._sparse = flatten(self._program)
         self.reprogrammed(batch.program)
 
     def step(
@@ -109,7 +110,11 @@ class CompiledKernel:
 
     def reprogrammed(self, program: Program) -> CompiledKernel:
         """The same rows with another program; this kernel itself."""
-        self._program = program
+        last, self._program = self._program, program
+        # A retuned program shares all but its operands with the one before.
+        if program.sparse_starts is last.sparse_starts and program.slots is last.slots:
+            write_operands(self._instructions, program)
+            return self
         self._instructions, self._sparse = flatten(program)
         if program.row_starts is not self._row_starts:
             starts = self._row_starts = program.row_starts

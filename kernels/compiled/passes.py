@@ -16,6 +16,7 @@ from numba.extending import overload
 
 from decoding.kernels.compiled.blocks import (
     copy_32,
+    copy_edited_block,
     count_above_block,
     edit_32,
     extremes_between,
@@ -419,6 +420,32 @@ def copy_row(
             block_max[block] = largest_value(shadow, block * size, size)
             largest = max(largest, block_max[block])
     return largest
+
+
+@compiled
+def copy_edited_row(
+    row: Any, tail: Any, bitmask: Any, inside: Any, outside: Any, shadow: Any, block_max: Any
+) -> Any:
+    """A row copied as `copy_row` does, all of it, and edited as `edit_row` does."""
+    size = len(tail)
+    whole = len(row) // size
+    one, other = as_real(row, inside), as_real(row, outside)
+    none, infinite = as_real(row, -np.inf), as_real(row, np.inf)
+    for block in range(block_count(row, tail)):
+        start = block * size
+        if block < whole and start + size <= 32 * len(bitmask):
+            top = copy_edited_block(row, start, start + size, bitmask, one, other, shadow, start)
+            block_max[block] = top
+            continue
+        for lane in range(0, size, 32):
+            if block < whole:
+                copy_32(row, start + lane, none, infinite, shadow, start + lane)
+            else:
+                copy_32(tail, lane, none, infinite, shadow, start + lane)
+            word = (start + lane) // 32
+            bits = bitmask[word] if word < len(bitmask) else np.int32(0)
+            edit_32(shadow, start + lane, bits, one, other)
+        block_max[block] = largest_value(shadow, start, size)
 
 
 @compiled

@@ -18,6 +18,8 @@ INSTRUCTION = np.dtype(
         ("sparse_start", np.int64),
         ("sparse_stop", np.int64),
         ("slot", np.int64),
+        ("part", np.int64),
+        ("last_n", np.int64),
     ]
 )
 SPARSE = np.dtype([("token_id", np.int64), ("value", np.float64)])
@@ -37,10 +39,7 @@ def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
     """The program's arrays as records, of which at least one each."""
     count = len(program.opcodes)
     instructions = np.zeros(max(count, 1), INSTRUCTION)
-    instructions["opcode"][:count] = program.opcodes
-    instructions["first"][:count] = program.operands[:, 0]
-    instructions["second"][:count] = program.operands[:, 1]
-    instructions["third"][:count] = program.operands[:, 2]
+    write_operands(instructions, program)
     instructions["sparse_start"][:count] = program.sparse_starts[:-1]
     instructions["sparse_stop"][:count] = program.sparse_starts[1:]
     instructions["slot"][:count] = program.slots
@@ -48,3 +47,14 @@ def flatten(program: Program) -> tuple[NDArray[Any], NDArray[Any]]:
     sparse["token_id"][: len(program.sparse_token_ids)] = program.sparse_token_ids
     sparse["value"][: len(program.sparse_values)] = program.sparse_values
     return instructions, sparse
+
+
+def write_operands(instructions: NDArray[Any], program: Program) -> None:
+    """Into records what `decoding.kernels.program.retuned` changes."""
+    count = len(program.opcodes)
+    instructions["opcode"][:count] = program.opcodes
+    instructions["first"][:count] = program.operands[:, 0]
+    instructions["second"][:count] = program.operands[:, 1]
+    instructions["third"][:count] = program.operands[:, 2]
+    instructions["part"][:count] = program.scopes[:, 0]
+    instructions["last_n"][:count] = program.scopes[:, 1]

@@ -20,11 +20,11 @@ from decoding.kernels.compiled.candidates import (
     keep_possible,
     keep_top_k,
     largest_of,
-    mark,
     penalise,
-    unmark,
 )
 from decoding.kernels.compiled.choices import (
+    bias_candidates,
+    bias_touched,
     keep_xtc,
     scale_candidates,
     scale_touched,
@@ -49,7 +49,6 @@ from decoding.kernels.compiled.memory import (
     OCCURRENCES,
     PLACES,
     SEEN,
-    SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
@@ -61,14 +60,14 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     scan,
 )
+from decoding.kernels.compiled.repeats import repeats_of
+from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
     dense_max,
+    flush,
     forget,
     is_precise,
     make_shadow,
-    touch,
-    walk,
-    walk_candidates,
 )
 from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, TOP_H, bound_of, truncate
 from decoding.kernels.program import Opcode
@@ -80,6 +79,7 @@ PRESENCE, LOGIT_BIAS = int(Opcode.PRESENCE_PENALTY), int(Opcode.LOGIT_BIAS)
 BITMASK, BITMASK_BIAS = int(Opcode.BITMASK), int(Opcode.BITMASK_BIAS)
 DYNAMIC, XTC = int(Opcode.DYNAMIC_TEMPERATURE), int(Opcode.XTC)
 LOGIT_SCALE = int(Opcode.LOGIT_SCALE)
+NO_REPEAT_NGRAM, DRY = int(Opcode.NO_REPEAT_NGRAM), int(Opcode.DRY)
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """How `run` ends; BEYOND: the row's numbers are outside what this arithmetic is made for."""
@@ -203,21 +203,19 @@ def run_compact(
     elif opcode == BITMASK_BIAS:
         edit_by_bitmask(ids, logits, count, bitmasks[item.slot], first, 0.0)
     elif opcode == LOGIT_BIAS:
-        mark(memory.integers[SLOT], ids, count)
-        for entry in range(item.sparse_start, item.sparse_stop):
-            token_id = sparse[entry].token_id
-            if token_id < vocab and memory.integers[SLOT][token_id] != 0:
-                logits[memory.integers[SLOT][token_id] - 1] += sparse[entry].value
-        unmark(memory.integers[SLOT], ids, count)
-        count = keep_possible(ids, logits, count)
+        first_entry, last_entry = item.sparse_start, item.sparse_stop
+        count = bias_candidates(sparse, first_entry, last_entry, vocab, memory, count)
+    elif opcode in (NO_REPEAT_NGRAM, DRY):
+        entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
+        count = bias_candidates(entries, 0, found, vocab, memory, count)
     else:
-        walk_candidates(history, prompt_length, vocab, memory, count)
+        walk_candidates(item, sparse, history, prompt_length, vocab, memory, count)
         repetition, frequency, presence = _amounts(opcode, first)
         penalise(
             logits,
             count,
-            memory.integers[SEEN],
-            memory.integers[OCCURRENCES],
+            memory.integers[PLACES],
+            memory.integers[PLACES],
             repetition,
             frequency,
             presence,
@@ -300,24 +298,29 @@ def run(
             stale = True
             can_empty = opcode == BITMASK
         elif opcode == LOGIT_BIAS:
-            for entry in range(item.sparse_start, item.sparse_stop):
-                token_id = sparse[entry].token_id
-                if token_id < vocab:
-                    place, count = touch(row, token_id, scale, memory, count)
-                    memory.doubles[TOUCHED][place] += sparse[entry].value
-                    can_empty |= sparse[entry].value == -np.inf
+            count, can_empty = bias_touched(
+                row, sparse, item.sparse_start, item.sparse_stop, scale, vocab, memory, count
+            )
+        elif opcode in (NO_REPEAT_NGRAM, DRY):
+            entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
+            count, can_empty = bias_touched(row, entries, 0, found, scale, vocab, memory, count)
         elif opcode == LOGIT_SCALE:
             count = scale_touched(row, item, sparse, scale, vocab, memory, count)
         elif opcode in (REPETITION, FREQUENCY, PRESENCE):
-            if not walked:
+            usual = is_usual(item)
+            if not usual:
+                count = walk_scope(
+                    row, item, sparse, history, prompt_length, vocab, scale, memory, count
+                )
+            elif not walked:
                 count = walk(row, history, prompt_length, vocab, scale, memory, count)
                 walked = True
             repetition, frequency, presence = _amounts(opcode, first)
             penalise(
                 memory.doubles[TOUCHED],
                 count,
-                memory.integers[SEEN],
-                memory.integers[OCCURRENCES],
+                memory.integers[SEEN if usual else PLACES],
+                memory.integers[OCCURRENCES if usual else PLACES],
                 repetition,
                 frequency,
                 presence,
@@ -338,11 +341,14 @@ def run(
                         all_ids,
                         weighed,
                     )
-                if not make_shadow(row, tail, here, memory, shadow, block_max)[0]:
+                if stale:
+                    scan(row, tail, block_max)
+                fits, stored_max = flush(tail, scale, count, memory, shadow, block_max)
+                if not fits:
                     return State(
                         BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
                     )
-                count, walked, stale = 0, False, True
+                count, walked, stale = 0, False, False
             if stale:
                 stored_max, stale = scan(row, tail, block_max), False
             largest = stored_max * scale
@@ -392,7 +398,6 @@ def run(
                     return State(
                         BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
                     )
-                stale = count > 0
                 index, count, walked = after, 0, False
                 continue
             forget(memory, count)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from decoding.kernels.compiled.candidates import largest_of
+from decoding.kernels.compiled.candidates import edit_by_bitmask, largest_of
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.describe import (
     collect_top,
@@ -38,6 +38,7 @@ from decoding.kernels.compiled.memory import (
 from decoding.kernels.compiled.passes import (
     BLOCK,
     block_count,
+    copy_edited_row,
     count_between,
     find_fault,
     lowest_finite,
@@ -45,9 +46,26 @@ from decoding.kernels.compiled.passes import (
     survey,
 )
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
-from decoding.kernels.compiled.rows import BEYOND, DONE, EMPTIED, NEEDS_SHADOW, State, Sums, run
+from decoding.kernels.compiled.rows import (
+    BEYOND,
+    BITMASK,
+    BITMASK_BIAS,
+    DONE,
+    EMPTIED,
+    NEEDS_SHADOW,
+    State,
+    Sums,
+    run,
+)
 from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import dense_max, forget, make_shadow
+from decoding.kernels.compiled.touched import (
+    dense_max,
+    flush,
+    forget,
+    is_precise,
+    make_shadow,
+    round_touched,
+)
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -136,6 +154,8 @@ def finish(
             )
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
+        if count > 0:
+            round_touched(row, tail, block_max, scale, count, memory)
         largest = dense_max(row, tail, block_max, scale, count, memory)
         total, moment, whole = 1.0, 0.0, False
         if plan.greedy != 0 or abs(largest) >= NOISELESS:
@@ -232,6 +252,46 @@ def write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: An
         forget(memory, state.count)
 
 
+@compiled
+def begin_shadow(
+    row: Any,
+    tail: Any,
+    state: Any,
+    instructions: Any,
+    last: Any,
+    bitmasks: Any,
+    largest: Any,
+    memory: Any,
+    shadow: Any,
+    block_max: Any,
+) -> Any:
+    """Copy what stays of a row into its shadow; a bitmask that waits for one is met on the way.
+
+    Returns whether the touched logits fit, the shadow's largest, and the instruction to go on from.
+    """
+    index, everything = state.index, state.low == -np.inf and state.high == np.inf
+    if state.outcome == NEEDS_SHADOW and everything and index < last:
+        item = instructions[index]
+        if item.opcode == BITMASK or (item.opcode == BITMASK_BIAS and is_precise(largest)):
+            bitmask = bitmasks[item.slot]
+            inside = item.first if item.opcode == BITMASK_BIAS else 0.0
+            outside = 0.0 if item.opcode == BITMASK_BIAS else -np.inf
+            touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+            edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
+            copy_edited_row(row, tail, bitmask, inside / state.scale, outside, shadow, block_max)
+            fits, most = flush(tail, state.scale, state.count, memory, shadow, block_max)
+            return fits, most, index + 1
+    fits, most = make_shadow(row, tail, state, memory, shadow, block_max)
+    return fits, most, index
+
+
+@compiled
+def restarted(state: Any, index: Any) -> Any:
+    """A dense row whose shadow holds what was touched, before an instruction."""
+    everyone = state.last_tie
+    return State(DONE, index, False, 0, False, state.scale, -np.inf, np.inf, everyone, np.nan)
+
+
 @entry
 def step_rows(
     logits: Any,
@@ -305,27 +365,30 @@ def step_rows(
             limit,
             memory,
         )
-        flush = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
-        flush = flush and asked != EDIT
-        if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flush):
-            stale = state.count > 0
-            fits, shadow_max = make_shadow(row, tail, state, memory, shadow, work_max)
+        flushes = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
+        flushes = flushes and asked != EDIT
+        if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flushes):
+            fits, shadow_max, start = begin_shadow(
+                row,
+                tail,
+                state,
+                instructions,
+                plan.last,
+                bitmasks,
+                largest,
+                memory,
+                shadow,
+                work_max,
+            )
             if not fits:
                 outcome.status = LEFT_TO_NUMPY
                 left += 1
                 continue
-            state = State(
-                DONE,
-                state.index,
-                False,
-                0,
-                False,
-                state.scale,
-                -np.inf,
-                np.inf,
-                state.last_tie,
-                np.nan,
-            )
+            if shadow_max == -np.inf:
+                outcome.status = EMPTY_SUPPORT
+                outcome.fault_position = state.index - plan.first
+                continue
+            state = restarted(state, start)
             padding = shadow[:BLOCK]
             state = run(
                 shadow,
@@ -334,7 +397,7 @@ def step_rows(
                 shadow_max,
                 Sums(False, 1.0, 0.0),
                 True,
-                stale,
+                False,
                 shadow,
                 width,
                 instructions,
@@ -350,23 +413,12 @@ def step_rows(
             if state.outcome == DONE and asked == EDIT:
                 write_row(shadow, state, memory, out, index * width, width)
             elif state.outcome == DONE and not state.compact and state.count > 0:
-                if not make_shadow(shadow, padding, state, memory, shadow, work_max)[0]:
+                fits, _ = flush(padding, state.scale, state.count, memory, shadow, work_max)
+                if not fits:
                     outcome.status = LEFT_TO_NUMPY
                     left += 1
                     continue
-                scan(shadow, padding, work_max)
-                state = State(
-                    DONE,
-                    state.index,
-                    False,
-                    0,
-                    False,
-                    state.scale,
-                    -np.inf,
-                    np.inf,
-                    state.last_tie,
-                    np.nan,
-                )
+                state = restarted(state, state.index)
             if state.outcome == DONE and asked != EDIT:
                 finish(
                     shadow,

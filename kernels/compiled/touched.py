@@ -10,13 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.candidates import (
-    mark,
-    unmark,
-)
+from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
-    IDS,
     OCCURRENCES,
     SEEN,
     SLOT,
@@ -28,9 +24,10 @@ from decoding.kernels.compiled.passes import (
     block_count,
     copy_row,
     largest_of_blocks,
+    largest_value,
     lowest_finite,
 )
-from decoding.kernels.compiled.scalars import value_at
+from decoding.kernels.compiled.scalars import as_real, value_at
 
 
 @compiled
@@ -54,37 +51,6 @@ def touch(row: Any, token_id: Any, scale: Any, memory: Any, count: Any) -> Any:
     memory.integers[SEEN][count] = 0
     memory.integers[OCCURRENCES][count] = 0
     return count, count + 1
-
-
-@compiled
-def walk(
-    row: Any, history: Any, prompt_length: Any, vocab: Any, scale: Any, memory: Any, count: Any
-) -> Any:
-    """Touch every token of the history and note how often it was generated."""
-    for index in range(len(history)):
-        token_id = np.int64(history[index])
-        if 0 <= token_id < vocab:
-            place, count = touch(row, token_id, scale, memory, count)
-            memory.integers[SEEN][place] = 1
-            memory.integers[OCCURRENCES][place] += index >= prompt_length
-    return count
-
-
-@compiled
-def walk_candidates(history: Any, prompt_length: Any, vocab: Any, memory: Any, count: Any) -> Any:
-    """Note which candidates the history has, and how often they were generated."""
-    mark(memory.integers[SLOT], memory.integers[IDS], count)
-    seen, occurrences = memory.integers[SEEN], memory.integers[OCCURRENCES]
-    for place in range(count):
-        seen[place] = occurrences[place] = 0
-    for index in range(len(history)):
-        token_id = np.int64(history[index])
-        if 0 <= token_id < vocab:
-            place = memory.integers[SLOT][token_id] - 1
-            if place >= 0:
-                memory.integers[SEEN][place] = 1
-                memory.integers[OCCURRENCES][place] += index >= prompt_length
-    unmark(memory.integers[SLOT], memory.integers[IDS], count)
 
 
 @compiled
@@ -123,27 +89,61 @@ def dense_max(
 
 
 @compiled
-def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
-    """Copy what stays of a row into its shadow, touched tokens as they are; forgets the touched.
+def _fits(row: Any, largest: Any, scale: Any, count: Any, memory: Any) -> Any:
+    """Whether the touched logits can be rounded to the row's precision.
 
-    Returns whether the touched logits can be rounded to the shadow's precision, the likely ones
-    without moving a logprob by 10⁻⁵, and none beyond its range; and the shadow's largest logit.
-    That and the block maxima written are only right if no token was touched.
+    The likely ones without moving a logprob by 10⁻⁵, and none beyond its range; `largest` is the
+    largest stored logit.
     """
-    largest = copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
-    fits, lowest = state.count == 0 or is_precise(largest), lowest_finite(shadow)
+    fits, lowest, touched = is_precise(largest), lowest_finite(row), memory.doubles[TOUCHED]
     negligible = -np.inf
-    for place in range(state.count):
-        negligible = max(negligible, memory.doubles[TOUCHED][place] - 64.0)
-    negligible /= state.scale
-    for place in range(state.count):
-        token_id = memory.integers[TOUCHED_IDS][place]
-        logit = memory.doubles[TOUCHED][place] / state.scale
+    for place in range(count):
+        negligible = max(negligible, touched[place] - 64.0)
+    negligible /= scale
+    for place in range(count):
+        logit = touched[place] / scale
         if logit > -np.inf:
             fits &= lowest <= logit <= -lowest and (logit < negligible or is_precise(logit))
-        shadow[token_id] = logit
+    return fits
+
+
+@compiled
+def round_touched(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, memory: Any) -> Any:
+    """Round the touched logits as a shadow would, where they fit: ties are then the same there."""
+    if _fits(row, largest_of_blocks(row, tail, block_max), scale, count, memory):
+        touched = memory.doubles[TOUCHED]
+        for place in range(count):
+            touched[place] = np.float64(as_real(row, touched[place] / scale)) * scale
+
+
+@compiled
+def flush(tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+    """Write the touched tokens into a shadow, and forget them; keeps its block maxima right.
+
+    Returns whether they fit, and the shadow's largest logit.
+    """
+    largest, size = largest_of_blocks(shadow, tail, block_max), len(tail)
+    if count == 0:
+        return True, largest
+    fits = _fits(shadow, largest, scale, count, memory)
+    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    for place in range(count):
+        token_id = np.int64(touched_ids[place])
+        shadow[token_id] = touched[place] / scale
         memory.integers[SLOT][token_id] = 0
-    return fits, largest
+        block_max[token_id // size] = np.nan
+    for place in range(count):
+        block = np.int64(touched_ids[place]) // size
+        if np.isnan(block_max[block]):
+            block_max[block] = largest_value(shadow, block * size, size)
+    return fits, largest_of_blocks(shadow, tail, block_max)
+
+
+@compiled
+def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+    """Copy what stays of a row into its shadow, touched tokens as they are; returns as `flush`."""
+    copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
+    return flush(tail, state.scale, state.count, memory, shadow, block_max)
 
 
 @compiled

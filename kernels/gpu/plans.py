@@ -5,10 +5,11 @@ A row is accepted if its program is
     (penalty | logit bias | bitmask | bitmask bias)*
     (temperature | top-k | top-p | min-p | typical-p)*
 
-each in any order and number: every edit before every temperature and truncation. Its parameters
-must be moderate too, so that edits and temperatures stay far from the ends of float32 and float64:
-temperatures, alone and multiplied up to the first truncation, and the repetition penalty in
-[10⁻³⁰, 10³⁰], every other number up to 10³⁰ in magnitude, a bias of −inf aside.
+each in any order and number: every edit before every temperature and truncation. A repetition
+penalty is over the whole history, the others over what is generated, without exempt tokens. Its
+parameters must be moderate too, so that edits and temperatures stay far from the ends of float32
+and float64: temperatures, alone and multiplied up to the first truncation, and the repetition
+penalty in [10⁻³⁰, 10³⁰], every other number up to 10³⁰ in magnitude, a bias of −inf aside.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch, Opcode, Program
+from decoding.kernels.program import Batch, Opcode, Part, Program
 
 _LARGE = 1e30
 _PENALTIES = (Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY)
@@ -111,7 +112,9 @@ def plan(batch: Batch) -> Plan | None:
         if truncations:
             firsts[row] = truncations[0]
     if not (
-        _are_moderate(program) and ((temperatures >= 1 / _LARGE) & (temperatures <= _LARGE)).all()
+        _are_plain(program)
+        and _are_moderate(program)
+        and ((temperatures >= 1 / _LARGE) & (temperatures <= _LARGE)).all()
     ):
         return None
     penalised = np.isin(program.opcodes, _PENALTIES)
@@ -173,6 +176,14 @@ def _quads_within(geometry: Geometry) -> int:
 def power_of_two(least: int) -> int:
     """The smallest power of two that is not below `least`, which is at least 1."""
     return 1 << (least - 1).bit_length()
+
+
+def _are_plain(program: Program) -> bool:
+    """Whether each penalty looks at what it looks at by itself."""
+    over = np.where(program.opcodes == Opcode.REPETITION_PENALTY, Part.ALL, Part.GENERATED)
+    plain = (program.scopes[:, 0] == over) & (program.scopes[:, 1] == 0)
+    plain &= np.diff(program.sparse_starts) == 0
+    return bool(plain[np.isin(program.opcodes, _PENALTIES)].all())
 
 
 def _are_moderate(program: Program) -> bool:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.reference import cutoffs, processors, rescaling
+from decoding.kernels.program import Instruction, Opcode, Part
+from decoding.kernels.reference import cutoffs, processors, rescaling, sequences
 from decoding.kernels.reference.philox import gumbel, token_word
 from decoding.kernels.reference.processors import log_softmax
 from decoding.kernels.result import TIES_BEYOND_TOP_N
@@ -45,17 +45,17 @@ def apply(
     """The row after one instruction."""
     first = item.first
     words = [] if item.bitmask is None else [int(word) for word in item.bitmask]
+    text = scope_of(item, prompt, generated)
+    penalised = [token_id for token_id in text if token_id not in item.token_ids]
     by_opcode: dict[Opcode, Callable[[], list[float]]] = {
         Opcode.TEMPERATURE: lambda: processors.temperature(row, first),
         Opcode.TOP_K: lambda: processors.top_k(row, int(first), keep_ties=item.second == 1.0),
         Opcode.TOP_P: lambda: processors.top_p(row, first),
         Opcode.MIN_P: lambda: processors.min_p(row, first),
         Opcode.TYPICAL_P: lambda: processors.typical_p(row, first),
-        Opcode.REPETITION_PENALTY: lambda: processors.repetition_penalty(
-            row, [*prompt, *generated], first
-        ),
-        Opcode.FREQUENCY_PENALTY: lambda: processors.frequency_penalty(row, generated, first),
-        Opcode.PRESENCE_PENALTY: lambda: processors.presence_penalty(row, generated, first),
+        Opcode.REPETITION_PENALTY: lambda: processors.repetition_penalty(row, penalised, first),
+        Opcode.FREQUENCY_PENALTY: lambda: processors.frequency_penalty(row, penalised, first),
+        Opcode.PRESENCE_PENALTY: lambda: processors.presence_penalty(row, penalised, first),
         Opcode.LOGIT_BIAS: lambda: processors.logit_bias(
             row, dict(zip(item.token_ids, item.values, strict=True))
         ),
@@ -72,8 +72,25 @@ def apply(
         Opcode.LOGIT_SCALE: lambda: rescaling.logit_scale(
             row, list(item.token_ids), first, item.second
         ),
+        Opcode.NO_REPEAT_NGRAM: lambda: sequences.no_repeat_ngram(
+            row, text[: len(prompt)] if item.second == 1.0 else text, text, int(first)
+        ),
+        Opcode.DRY: lambda: sequences.dry(
+            row, text, first, item.second, int(item.third), list(item.token_ids)
+        ),
     }
     return by_opcode[item.opcode]()
+
+
+def scope_of(item: Instruction, prompt: Sequence[int], generated: Sequence[int]) -> list[int]:
+    """The tokens of the history that an instruction looks at."""
+    parts = {
+        Part.ALL: [*prompt, *generated],
+        Part.PROMPT: list(prompt),
+        Part.GENERATED: list(generated),
+    }
+    text = parts[item.part]
+    return text[max(0, len(text) - item.last_n) :] if item.last_n > 0 else text
 
 
 def step(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from decoding.kernels.program import Opcode
+from decoding.kernels.program import Opcode, Part
 from decoding.kernels.tensor import cutoffs, edits, filters
 from decoding.kernels.tensor.candidates import NOTHING, Candidates, Entries
 from decoding.kernels.tensor.programs import Group, Operation
@@ -35,12 +35,17 @@ class Surroundings(NamedTuple):
             self.bitmasks,
         )
 
-    def entries(self, candidates: Candidates, *, generated: bool) -> Entries:
-        """Where what a row has seen, or only what it has generated, stands among its candidates."""
+    def entries(self, candidates: Candidates, operation: Operation) -> Entries:
+        """Where the tokens that a penalty is over stand among the candidates of their row."""
         columns = torch.arange(self.token_ids.shape[1], device=self.token_ids.device)
-        present = columns < self.lengths
-        if generated:
-            present = present & (columns >= self.prompt_lengths)
+        in_prompt, in_generated = operation.parts == Part.PROMPT, operation.parts == Part.GENERATED
+        start = torch.where(in_generated, self.prompt_lengths, 0)
+        stop = torch.where(in_prompt, self.prompt_lengths, self.lengths)
+        latest = torch.where(operation.last_n > 0, stop - operation.last_n, 0)
+        present = (columns >= torch.maximum(start, latest)) & (columns < stop)
+        if operation.token_ids.shape[1] > 0:
+            same = self.token_ids[:, :, None] == operation.token_ids[:, None, :]
+            present = present & ~(same & operation.present[:, None, :]).any(2)
         return candidates.entries_of(self.token_ids, present)
 
 
@@ -154,14 +159,14 @@ def _edit(candidates: Candidates, operation: Operation, around: Surroundings) ->
             chosen = candidates.entries_of(operation.token_ids, operation.present)
             logits = edits.logit_scale(logits, chosen, first, operation.second)
         case Opcode.REPETITION_PENALTY:
-            seen = around.entries(candidates, generated=False)
+            seen = around.entries(candidates, operation)
             logits = edits.repetition_penalty(logits, seen, first)
         case Opcode.FREQUENCY_PENALTY:
-            generated = around.entries(candidates, generated=True)
-            logits = edits.frequency_penalty(logits, generated, first)
+            seen = around.entries(candidates, operation)
+            logits = edits.frequency_penalty(logits, seen, first)
         case Opcode.PRESENCE_PENALTY:
-            generated = around.entries(candidates, generated=True)
-            logits = edits.presence_penalty(logits, generated, first)
+            seen = around.entries(candidates, operation)
+            logits = edits.presence_penalty(logits, seen, first)
         case Opcode.LOGIT_BIAS:
             biased = candidates.entries_of(operation.token_ids, operation.present)
             logits = edits.logit_bias(logits, biased, operation.values)

@@ -17,7 +17,7 @@ from decoding.kernels.tensor.candidates import NOTHING
 from decoding.kernels.tensor.describe import Fault, describe, pack, unpack
 from decoding.kernels.tensor.execute import Surroundings, run
 from decoding.kernels.tensor.noise import choose
-from decoding.kernels.tensor.programs import Group, groups_of
+from decoding.kernels.tensor.programs import Group, groups_of, looked_up
 
 
 class TensorKernel:
@@ -47,7 +47,8 @@ class TensorKernel:
         """Draw one token a row; the device is waited for once, to copy the results."""
         given = _on_working_device(logits)
         raw = given if raw_logits is logits else _on_working_device(raw_logits).to(given.device)
-        groups = self._groups_for(given)
+        batch = looked_up(self._batch, token_ids, lengths, prompt_lengths)
+        groups = self._groups_for(batch, given)
         around = self._surroundings(
             groups, given.device, bitmasks, token_ids, lengths, prompt_lengths
         )
@@ -58,7 +59,7 @@ class TensorKernel:
                 launch(group, given, raw, around, capacity, described=describe) for group in groups
             ]
             again = _collect(groups, tables, rows, tops)
-            groups, capacity = groups_of(self._batch, again, given.device, _reach(given)), None
+            groups, capacity = groups_of(batch, again, given.device, _reach(given)), None
         return StepResult(rows, np.concatenate(tops))
 
     def edit(
@@ -71,7 +72,8 @@ class TensorKernel:
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Run the program alone."""
         given = _on_working_device(logits)
-        groups = self._groups_for(given)
+        batch = looked_up(self._batch, token_ids, lengths, prompt_lengths)
+        groups = self._groups_for(batch, given)
         around = self._surroundings(
             groups, given.device, bitmasks, token_ids, lengths, prompt_lengths
         )
@@ -88,11 +90,13 @@ class TensorKernel:
         """The same rows with another program."""
         return TensorKernel(self._batch._replace(program=program), capacity=self._capacity)
 
-    def _groups_for(self, logits: Tensor) -> list[Group]:
+    def _groups_for(self, batch: Batch, logits: Tensor) -> list[Group]:
+        rows = range(len(batch.seeds))
         key = logits.device, _reach(logits)
+        if batch is not self._batch:
+            return groups_of(batch, rows, *key)
         if key not in self._groups:
-            rows = range(len(self._batch.seeds))
-            self._groups[key] = groups_of(self._batch, rows, *key)
+            self._groups[key] = groups_of(batch, rows, *key)
         return self._groups[key]
 
     def _surroundings(

@@ -11,22 +11,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from decoding.kernels.program import Batch, Opcode, Program
+from decoding.kernels.program import (
+    READS_HISTORY,
+    Batch,
+    Instruction,
+    Opcode,
+    Program,
+    patched,
+)
 from decoding.kernels.tensor.arrays import upload
+from decoding.kernels.vector.scopes import repeats
 
+_SEARCHES = (Opcode.NO_REPEAT_NGRAM, Opcode.DRY)
 _LIMIT = sys.float_info.max
 _LONGEST = 2.0**31
-_READS_HISTORY = (
-    Opcode.REPETITION_PENALTY,
-    Opcode.FREQUENCY_PENALTY,
-    Opcode.PRESENCE_PENALTY,
-)
 
 
 class Operation(NamedTuple):
     """One instruction of every row of a group.
 
-    Tensors have one row a row: `first` to `third` `(rows, 1)`, slots `(rows,)`, the sparse
+    Tensors have one row a row: `first` to `last_n` `(rows, 1)`, slots `(rows,)`, the sparse
     operand `(rows, most)`, of which `present` says what is the row's own. The rest is known to the
     host: `most`, the largest k of a top-k; whether some row cuts ties; whether the instruction
     could push a finite logit out of float64, or remove the last token of a row.
@@ -36,6 +40,8 @@ class Operation(NamedTuple):
     first: Tensor
     second: Tensor
     third: Tensor
+    parts: Tensor
+    last_n: Tensor
     slots: Tensor
     token_ids: Tensor
     values: Tensor
@@ -67,7 +73,27 @@ class Group(NamedTuple):
     @property
     def reads_history(self) -> bool:
         """Whether the programs look at what the rows have seen."""
-        return any(operation.opcode in _READS_HISTORY for operation in self.operations)
+        return any(operation.opcode in READS_HISTORY for operation in self.operations)
+
+
+def looked_up(
+    batch: Batch,
+    token_ids: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+    prompt_lengths: NDArray[np.int64],
+) -> Batch:
+    """The batch with biases for what its programs search the history for; itself if for nothing.
+
+    The host searches: it has the history, and no other device has to be waited for.
+    """
+    program = batch.program
+    found = {}
+    for index in np.flatnonzero(np.isin(program.opcodes, _SEARCHES)).tolist():
+        row = int(np.searchsorted(program.row_starts, index, "right")) - 1
+        history, prompt_length = token_ids[row, : lengths[row]], int(prompt_lengths[row])
+        ids, values = repeats(program, index, history, prompt_length)
+        found[index] = Instruction(Opcode.LOGIT_BIAS, token_ids=ids, values=values)
+    return batch._replace(program=patched(program, found)) if found else batch
 
 
 def groups_of(batch: Batch, rows: Iterable[int], device: torch.device, reach: float) -> list[Group]:
@@ -123,6 +149,8 @@ def _operation(
         upload(_logarithm(first) if opcode in _FRACTIONS else first, device),
         upload(second, device),
         upload(third, device),
+        upload(program.scopes[indices, :1], device),
+        upload(program.scopes[indices, 1:], device),
         upload(program.slots[indices].astype(np.int64), device),
         upload(program.sparse_token_ids[entries].astype(np.int64), device),
         upload(values, device),
@@ -136,7 +164,7 @@ def _operation(
 
 
 _FRACTIONS = (Opcode.MIN_P, Opcode.EPSILON_CUTOFF, Opcode.ETA_CUTOFF, Opcode.XTC)
-_EDITS = (*_READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
+_EDITS = (*READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
 """What moves a logit without bringing it back where that overflows."""
 
 

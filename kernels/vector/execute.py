@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import Opcode, Program
-from decoding.kernels.vector import cutoffs, edits, filters, rescaling
+from decoding.kernels.vector import cutoffs, edits, filters, rescaling, scopes
 from decoding.kernels.vector.dense import narrow
 
 Row = NDArray[np.float64]
@@ -26,6 +26,11 @@ class Candidates(NamedTuple):
         places = np.searchsorted(self.token_ids, token_ids)
         places[places == len(self.token_ids)] = 0
         return places[self.token_ids[places] == token_ids]
+
+    def biased(self, token_ids: NDArray[np.int32], values: Row) -> Row:
+        """The logits after a bias of distinct tokens; ids that are not there are dropped."""
+        here = np.isin(token_ids, self.token_ids, assume_unique=True)
+        return edits.logit_bias(self.logits, self.places_of(token_ids), values[here])
 
     def only(self, keep: NDArray[np.bool_]) -> Candidates:
         """The candidates that stay."""
@@ -102,18 +107,13 @@ def _apply(
             return candidates.only(edits.in_bitmask(candidates.token_ids, bitmasks[slot]))
         case Opcode.TEMPERATURE:
             logits = edits.temperature(logits, first)
-        case Opcode.REPETITION_PENALTY:
-            logits = edits.repetition_penalty(logits, candidates.places_of(history), first)
-        case Opcode.FREQUENCY_PENALTY:
-            generated = candidates.places_of(history[prompt_length:])
-            logits = edits.frequency_penalty(logits, generated, first)
-        case Opcode.PRESENCE_PENALTY:
-            generated = candidates.places_of(history[prompt_length:])
-            logits = edits.presence_penalty(logits, generated, first)
+        case opcode if opcode in _PENALTIES:
+            seen = scopes.penalised(program, index, history, prompt_length)
+            logits = _PENALTIES[opcode](logits, candidates.places_of(seen), first)
         case Opcode.LOGIT_BIAS:
-            here = np.isin(ids, candidates.token_ids, assume_unique=True)
-            values = program.sparse_values[entries][here]
-            logits = edits.logit_bias(logits, candidates.places_of(ids), values)
+            logits = candidates.biased(ids, program.sparse_values[entries])
+        case Opcode.NO_REPEAT_NGRAM | Opcode.DRY:
+            logits = candidates.biased(*scopes.repeats(program, index, history, prompt_length))
         case Opcode.LOGIT_SCALE:
             logits = rescaling.logit_scale(logits, candidates.places_of(ids), first, second)
         case Opcode.DYNAMIC_TEMPERATURE:
@@ -127,6 +127,13 @@ def _apply(
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
     return Candidates(candidates.token_ids, logits)
+
+
+_PENALTIES: dict[int, Callable[[Row, NDArray[np.int64], float], Row]] = {
+    Opcode.REPETITION_PENALTY: edits.repetition_penalty,
+    Opcode.FREQUENCY_PENALTY: edits.frequency_penalty,
+    Opcode.PRESENCE_PENALTY: edits.presence_penalty,
+}
 
 
 def _kept(logits: Row, opcode: int, first: float, second: float) -> NDArray[np.bool_] | None:

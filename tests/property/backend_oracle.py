@@ -23,6 +23,7 @@ from decoding.kernels.program import (
     Batch,
     Instruction,
     Opcode,
+    Part,
     Program,
     assemble,
     fit_bitmasks,
@@ -75,6 +76,7 @@ _CUTS = (
     Opcode.TOP_H,
     Opcode.XTC,
 )
+_EXACT = (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK, Opcode.NO_REPEAT_NGRAM)
 _BY_TWO = (Opcode.DYNAMIC_TEMPERATURE, Opcode.LOGIT_SCALE)
 """Whose second operand is a number like the first."""
 _TIE = 1e-12
@@ -94,15 +96,45 @@ def programs(draw: st.DrawFn, vocab_size: int) -> tuple[Instruction, ...]:
     ids = st.sets(st.integers(0, vocab_size - 1), max_size=4).map(tuple)
     for _ in range(draw(st.integers(0, 2))):
         token_ids = draw(ids)
-        if draw(st.booleans()):
-            operands = draw(st.floats(0.0, 0.5)), draw(st.integers(1, 4))
-            item = Instruction(Opcode.XTC, *operands)
-        else:
-            operands = draw(st.floats(-9.0, 9.0)), draw(st.floats(0.1, 9.0))
-            item = Instruction(Opcode.LOGIT_SCALE, *operands)
-        item = item._replace(token_ids=token_ids, values=(0.0,) * len(token_ids))
+        item = draw(st.sampled_from(FURTHER))(draw)
+        if item.opcode != Opcode.NO_REPEAT_NGRAM:
+            item = item._replace(token_ids=token_ids, values=(0.0,) * len(token_ids))
         items.insert(draw(st.integers(0, len(items))), item)
     return tuple(items)
+
+
+def xtc(draw: st.DrawFn) -> Instruction:
+    return Instruction(Opcode.XTC, draw(st.floats(0.0, 0.5)), draw(st.integers(1, 4)))
+
+
+def logit_scale(draw: st.DrawFn) -> Instruction:
+    return Instruction(Opcode.LOGIT_SCALE, draw(st.floats(-9.0, 9.0)), draw(st.floats(0.1, 9.0)))
+
+
+def scoped(draw: st.DrawFn) -> Instruction:
+    """A penalty on any part of the history."""
+    opcode = draw(st.sampled_from(PENALTIES))
+    amount = st.floats(0.1, 9.0) if opcode == Opcode.REPETITION_PENALTY else st.floats(-5.0, 5.0)
+    part, last_n = draw(st.sampled_from(Part)), draw(st.integers(0, 9))
+    return Instruction(opcode, draw(amount), part=part, last_n=last_n)
+
+
+def no_repeat_ngram(draw: st.DrawFn) -> Instruction:
+    size = draw(st.integers(1, 4))
+    if draw(st.booleans()):
+        return Instruction(Opcode.NO_REPEAT_NGRAM, size, 1.0)
+    part, last_n = draw(st.sampled_from(Part)), draw(st.integers(0, 9))
+    return Instruction(Opcode.NO_REPEAT_NGRAM, size, part=part, last_n=last_n)
+
+
+def dry(draw: st.DrawFn) -> Instruction:
+    operands = draw(st.floats(0.0, 3.0)), draw(st.floats(1.0, 3.0)), draw(st.integers(1, 3))
+    part, last_n = draw(st.sampled_from(Part)), draw(st.integers(0, 9))
+    return Instruction(Opcode.DRY, *operands, part=part, last_n=last_n)
+
+
+PENALTIES = (Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY)
+FURTHER = (xtc, logit_scale, scoped, no_repeat_ngram, dry)
 
 
 def rows_of(logits: np.ndarray[Any, Any], dtype: str) -> np.ndarray[Any, Any]:
@@ -141,7 +173,7 @@ def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruc
             first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf),
             second=item.second * (factor if item.opcode in _BY_TWO else 1.0),
         )
-        if item.opcode not in (Opcode.TOP_K, Opcode.LOGIT_BIAS, Opcode.BITMASK)
+        if item.opcode not in _EXACT
         else item
         for item in instructions
     ]

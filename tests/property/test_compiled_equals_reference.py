@@ -28,7 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoding.history import History
-from decoding.kernels.program import Batch, Instruction, Opcode, assemble
+from decoding.kernels.program import Batch, Instruction, Opcode, Part, assemble
+from decoding.kernels.reference import step as reference
 from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
@@ -151,6 +152,10 @@ def random_instructions(generator: np.random.Generator, width: int) -> tuple[Ins
         Instruction(Opcode.DYNAMIC_TEMPERATURE, float(further.choice([0.0, 0.5])), 2.0, 1.5),
         Instruction(Opcode.XTC, float(further.choice([0.0, 1e-3, 0.1])), 1.0, **named),
         Instruction(Opcode.LOGIT_SCALE, float(further.choice([-1.5, 0.5, 1.2])), 1.2, **named),
+        Instruction(Opcode.REPETITION_PENALTY, 1.3, part=Part.PROMPT, last_n=9, **named),
+        Instruction(Opcode.FREQUENCY_PENALTY, 0.4, part=Part.ALL, **named),
+        Instruction(Opcode.NO_REPEAT_NGRAM, 1.0, part=Part.GENERATED),
+        Instruction(Opcode.DRY, 0.8, 1.5, 1.0),
     ):
         if further.random() < 0.25:
             items.insert(int(further.integers(len(items) + 1)), item)
@@ -236,6 +241,89 @@ def test_lowered_equals_by_definition_on_wide_rows() -> None:
     cases = max(500, 4 * settings().max_examples)
     compared = sum(check_case(seed) for seed in range(cases))
     assert compared > cases
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_cut_among_ties_is_exact(dtype: str) -> None:
+    # Few distinct logits, so that a bound that is off by rounding is off by a group of tokens.
+    compared = 0
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        width, step = int(generator.choice([255, 256, 640])), generator.choice([0.25, 0.5, 1.0])
+        row = np.round(generator.standard_normal(width) * 3.0 / step) * step
+        some = generator.random(width) < 0.2
+        row[some] /= generator.choice([0.7, 1.1, 3.0])
+        rows = rows_of(row[np.newaxis], dtype)
+        wide = rows[0].astype(np.float64)
+        mass = float(generator.choice([0.1, 0.5, 0.9, 0.99]))
+        for item in (
+            Instruction(Opcode.TYPICAL_P, mass),
+            Instruction(Opcode.TOP_P, mass),
+            Instruction(Opcode.TOP_H, mass),
+            Instruction(Opcode.ETA_CUTOFF, 0.01 * mass),
+        ):
+            supports = [
+                [z > -np.inf for z in reference.run(wide.tolist(), [other], [], [])]
+                for other in (item, *(nudged((item,), 1.0 + move)[0] for move in (-1e-5, 1e-5)))
+            ]
+            if supports[1] != supports[2]:
+                continue
+            compared += 1
+            program = assemble([[item]])
+            one = np.zeros(1, np.int64)
+            batch = Batch(program, one.astype(np.uint64), one > 0, one)
+            arrays = (bitmasks_for(program, width), np.zeros((1, 0), np.int32), one, one)
+            for limit in LIMITS:
+                edited, _ = kernel.CompiledKernel(batch, 1, limit).edit(rows, *arrays)
+                assert (edited[0] > -np.inf).tolist() == supports[0], (seed, item, limit)
+    assert compared > 500
+
+
+@given(
+    text=st.lists(st.integers(0, 2), max_size=60) | st.just([1] * 300),
+    start=st.integers(0, 60),
+    breakers=st.sets(st.integers(0, 4), max_size=1).map(tuple),
+    limits=st.tuples(st.integers(1, 4), st.integers(0, 40)),
+)
+def test_searches_of_the_history_find_what_numpy_finds(
+    text: list[int], start: int, breakers: tuple[int, ...], limits: tuple[int, int]
+) -> None:
+    row, first = np.linspace(0.0, 1.0, 5)[np.newaxis], min(start, len(text))
+    history = History.of([text[:first]], [text[first:]])
+    named = {"token_ids": breakers, "values": (0.0,) * len(breakers)}
+    shortest, last_n = limits
+    # The last token is never repeated, so that a ban leaves one.
+    for item in (
+        Instruction(Opcode.NO_REPEAT_NGRAM, shortest, last_n=last_n),
+        Instruction(Opcode.NO_REPEAT_NGRAM, shortest, 1.0),
+        Instruction(Opcode.DRY, 0.7, 1.01, shortest, last_n=last_n, **named),
+    ):
+        for before in ((), (Instruction(Opcode.MIN_P, 0.1),)):
+            program = assemble([[*before, item]])
+            one = np.zeros(1, np.int64)
+            batch = Batch(program, one.astype(np.uint64), one > 0, one)
+            got, _ = kernel.CompiledKernel(batch).edit(
+                row,
+                bitmasks_for(program, 5),
+                history.token_ids,
+                history.lengths,
+                history.prompt_lengths,
+            )
+            np.testing.assert_allclose(got, supports(batch, row, history)[0], rtol=1e-12)
+
+
+def test_a_greedy_token_does_not_depend_on_its_description() -> None:
+    # Token 1 is larger by what no float32 holds.
+    row, history = np.array([[0.0, -0.7]], np.float32), History.empty(1)
+    scale = Instruction(Opcode.LOGIT_SCALE, -1e-190, 1.0, token_ids=(0, 1), values=(0.0, 0.0))
+    program = assemble([[scale]])
+    batch = Batch(program, np.zeros(1, np.uint64), np.ones(1, np.bool_), np.zeros(1, np.int64))
+    ready = kernel.CompiledKernel(batch)
+    drawn = [
+        int(run_step(ready, program, row, history, describe=describe).rows[0]["token_id"])
+        for describe in (True, False)
+    ]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.slow

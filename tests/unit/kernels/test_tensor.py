@@ -14,6 +14,7 @@ from decoding.kernels.program import (
     Batch,
     Instruction,
     Opcode,
+    Part,
     assemble,
     fit_bitmasks,
     words_of,
@@ -48,8 +49,8 @@ TOP_P = Instruction(Opcode.TOP_P, 0.9)
 MIN_P = Instruction(Opcode.MIN_P, 0.1)
 TYPICAL_P = Instruction(Opcode.TYPICAL_P, 0.9)
 REPETITION = Instruction(Opcode.REPETITION_PENALTY, 1.5)
-FREQUENCY = Instruction(Opcode.FREQUENCY_PENALTY, 0.5)
-PRESENCE = Instruction(Opcode.PRESENCE_PENALTY, 0.5)
+FREQUENCY = Instruction(Opcode.FREQUENCY_PENALTY, 0.5, part=Part.GENERATED)
+PRESENCE = Instruction(Opcode.PRESENCE_PENALTY, 0.5, part=Part.GENERATED)
 BIAS = Instruction(Opcode.LOGIT_BIAS, token_ids=(1, 2), values=(1.0, -1.0))
 BITMASK = Instruction(Opcode.BITMASK, bitmask=np.array([0b0111], np.int32))
 BITMASK_BIAS = Instruction(Opcode.BITMASK_BIAS, 1.0, bitmask=np.array([0b0010], np.int32))
@@ -407,7 +408,7 @@ def test_nothing_on_the_device_depends_on_a_value() -> None:
     kernel = TensorKernel(batch)
     logits = torch.zeros((size, width), device="meta", dtype=torch.bfloat16)
     history = History.of([[1, 2, 3]] * size)
-    [group] = kernel._groups_for(logits)
+    [group] = kernel._groups_for(batch, logits)
     around = kernel._surroundings(
         [group],
         logits.device,
