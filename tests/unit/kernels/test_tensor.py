@@ -435,10 +435,10 @@ def test_constants_stay_on_the_device_and_changed_bitmasks_are_seen() -> None:
         return int(kernel.step(ROW, ROW, bitmasks, *seen, describe=False).rows["token_id"][0])
 
     assert token() == 0
-    groups = kernel._groups_for(torch.from_numpy(ROW))
+    groups = kernel._groups_for(batch, torch.from_numpy(ROW))
     tensor = kernel._bitmasks.on(torch.device("cpu"), bitmasks)
     assert token() == 0
-    assert kernel._groups_for(torch.from_numpy(ROW)) is groups
+    assert kernel._groups_for(batch, torch.from_numpy(ROW)) is groups
     assert kernel._bitmasks.on(torch.device("cpu"), bitmasks) is tensor
     assert not np.shares_memory(tensor.numpy(), bitmasks)
     bitmasks[0, 0] = 0b0100
