@@ -376,7 +376,15 @@ class SchemaGraph:
 
     def _with_names(self, shape: ObjectShape, where: str) -> ObjectShape:
         """The shape; where keys are counted and few may occur without a name, with these names."""
-        if shape.minimum < 2 or (shape.additional == 1 and not shape.patterns):
+        closed = shape.additional == 1 and not shape.patterns
+        if closed and shape.maximum is not None and shape.dependent:
+            needing = {name for name, _ in shape.dependent}
+            free = sum(one.required or one.name not in needing for one in shape.properties)
+            if free < shape.minimum:
+                reason = "keys that need others may leave no room for as many as are asked for"
+                self._report.unsupported(where, "minProperties", reason)
+                return replace(shape, minimum=0)
+        if shape.minimum < 2 or closed:
             return shape
         sentence = "keys that are not declared have one spelling each"
         remark = Remark(where, "minProperties", sentence)
