@@ -21,7 +21,7 @@ from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
 from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
-from decoding.grammar.spellable import check_expression, check_network, check_strings
+from decoding.grammar.spellable import check_expression, check_network, check_schema
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
@@ -70,7 +70,7 @@ def compile_json_schema(
     """
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
-    check_strings(machine.tokens)
+    check_schema(schema, machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
     return CompiledGrammar(
         acceptor, (*graph.restrictions, *graph.spelled_once), tuple(graph.dropped)

@@ -7,6 +7,7 @@ is excluded: where tokens can lead, bytes that have tokens of their own must lea
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -16,27 +17,32 @@ from decoding.errors import GrammarVocabularyError
 from decoding.grammar.automaton import Spelling, reached
 from decoding.grammar.build import build
 from decoding.grammar.expressions import Expression
+from decoding.grammar.schema import Schema
 from decoding.grammar.tokens import TokenTable
 from decoding.kernels.grammar.earley_arrays import TOP, Network
 
 _BYTES = 256
 _UTF_8 = bytes(sorted({*range(0xC0), *range(0xC2, 0xF5)}))
-_ASCII, _LATER, _FIRST = range(0x20, 0x7F), range(0x80, 0xC0), range(0xC2, 0xF5)
-"""Bytes that are characters; bytes that go on with one; bytes that begin longer ones."""
+_PRINTABLE = range(0x20, 0x7F)
+_CONTINUATION = range(0x80, 0xC0)
+_INSISTING = ("const", "enum", "pattern", "required", "dependentRequired")
 
 
-def check_strings(tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless any JSON text can be finished, its strings too.
+def check_schema(schema: Schema, tokens: TokenTable) -> None:
+    """Raise `GrammarVocabularyError` unless every JSON text under a schema can be finished.
 
-    Characters that no token begins, as is the lot of rare ones in small vocabularies, need not be
-    finished. A schema that insists on one leaves no token when its turn comes.
+    What has to be there: printable ASCII, the bytes that end any character which tokens can begin,
+    and what the schema spells where it may insist on it. A class of characters in a pattern is not
+    looked into; where none of its characters has tokens, masks come to be empty.
     """
-    needed = [*_ASCII]
-    if any(byte in tokens.used for byte in _FIRST):
-        needed += _LATER
-    missing = bytes(byte for byte in needed if byte not in tokens.alone)
+    if _has_all(tokens):
+        return
+    wanted = {*_PRINTABLE, *_insisted_on(schema)}
+    if tokens.used[-1:] >= b"\x80":
+        wanted |= set(_CONTINUATION)
+    missing = wanted - set(tokens.alone)
     if missing:
-        raise GrammarVocabularyError("", missing)
+        raise GrammarVocabularyError("", bytes(sorted(missing)))
 
 
 def check_expression(expression: Expression, tokens: TokenTable) -> None:
@@ -75,6 +81,20 @@ def check_network(network: Network, tokens: TokenTable) -> None:
     if wanted:
         found = np.flatnonzero(np.isin(network.column_of[:_BYTES], list(wanted)))
         raise GrammarVocabularyError("", found.astype(np.uint8).tobytes())
+
+
+def _insisted_on(schema: Schema) -> bytes:
+    """What stands in a schema, wherever in it, under the keywords that may demand characters."""
+    found: list[object] = []
+    stack: list[object] = [schema]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            found += [part[keyword] for keyword in _INSISTING if keyword in part]
+            stack += part.values()
+        elif isinstance(part, list):
+            stack += part
+    return json.dumps(found, ensure_ascii=False).encode(errors="ignore")
 
 
 def _has_all(tokens: TokenTable) -> bool:

@@ -173,6 +173,22 @@ def test_texts_that_could_not_be_finished_are_refused_with_the_missing_bytes() -
         compile_json_schema({"type": "string"}, half)
 
 
+def test_a_schema_needs_what_it_spells_and_what_ends_a_character() -> None:
+    spelled = [bytes([byte]) for byte in range(256) if byte not in b"\xe2\xf1"]
+    common = Machine(token_table(Vocabulary([*spelled, b"\xe2\x82", b'"\xf1']), []))
+    schema = {"type": "string", "description": "\N{EURO SIGN}"}
+    matcher = compile_json_schema(schema, common).matcher()
+    assert matcher.advance(len(spelled) + 1)
+    assert matcher.follow(b"\x80\x80\x80")
+    assert allows(matcher, spelled.index(b'"'))
+    with pytest.raises(GrammarVocabularyError, match="the bytes E2") as raised:
+        compile_json_schema({"items": {"enum": ["\N{EURO SIGN}"]}}, common)
+    assert raised.value.missing == b"\xe2"
+    vocabulary = Vocabulary([bytes([byte]) for byte in range(256) if byte != 0x7E])
+    with pytest.raises(GrammarVocabularyError, match=r"the bytes 7E$"):
+        compile_json_schema(True, Machine(token_table(vocabulary, [])))
+
+
 def test_what_no_token_begins_need_not_be_finished() -> None:
     letters = ascii_and()
     for grammar in (
