@@ -15,7 +15,9 @@ from decoding.sampling import Sampler, sample
 
 
 def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> int:  # noqa: ANN401 -- rows
-    """Write tokens down that have no alternative; returns how many until the sequence ended.
+    """Write tokens down that are not drawn; returns how many until the sequence ended.
+
+    Their text has no alternative; some of it could be spelled by other tokens.
 
     logits: `(len(token_ids), vocab)`, each row what the model says before that token. Raw logprobs
     and ranks are its; the processed logprob is 0 of a support of one. Feedbacks do not see them.
