@@ -2,13 +2,24 @@
 # Tools come from .venv where there is one, else from PATH; BIN=folder/ overrides.
 BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 
-.PHONY: check test nightly golden types format
+.PHONY: check lint laws examples test nightly golden types format
 
-check:
+# The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
+check: lint types
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory -j2 --output-sync=target laws examples
+
+lint:
 	$(BIN)ruff format --check .
 	$(BIN)ruff check .
-	$(MAKE) --no-print-directory types
-	$(BIN)pytest -m "not slow and not model"
+
+QUICK = $(BIN)pytest -m "not slow and not model"
+LAWS = conformance property statistical
+
+laws:
+	$(QUICK) $(LAWS:%=tests/%)
+
+examples:
+	$(QUICK) $(LAWS:%=--ignore tests/%)
 
 test:
 	$(BIN)pytest

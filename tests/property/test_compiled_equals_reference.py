@@ -58,6 +58,7 @@ LIMITS = (4, 64, 16_384)
 """Few listed candidates, so that small rows take the ways of large ones too."""
 
 
+@pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
     max_examples=max(500, settings().max_examples),

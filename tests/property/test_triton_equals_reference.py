@@ -262,12 +262,14 @@ def assert_close(got: float, want: float) -> None:
     assert abs(got - want) <= BAND * max(1.0, abs(want))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=60 * MORE)
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float16", "bfloat16"]))
 def test_rows_that_fit_a_program_equal_the_reference(data: st.DataObject, dtype: str) -> None:
     check(data, dtype, WHOLE, 40, 1e-9)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=40 * MORE)
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float16", "bfloat16"]))
 def test_rows_in_slices_equal_the_reference(data: st.DataObject, dtype: str) -> None:
@@ -289,6 +291,7 @@ class Interpreted:
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "batches"), [("plain", 25), ("nucleus", 2), ("chain", 2)])
 def test_the_tokens_are_those_of_numpy(name: str, batches: int) -> None:
     check_tokens(Interpreted, name, batches=batches * MORE)
@@ -439,6 +442,7 @@ def test_raw_logits_may_be_others() -> None:
     assert_close(row["processed_logprob"], reference.log_softmax([0.0, 1.0, 2.0])[2])
 
 
+@pytest.mark.slow
 def test_a_token_depends_on_its_row_alone() -> None:
     generator = np.random.default_rng(9)
     logits = (generator.standard_normal((4, 90)) * 2.0).astype(np.float32)

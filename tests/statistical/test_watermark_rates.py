@@ -28,6 +28,8 @@ from decoding.watermark import (
 )
 from decoding.watermark.tails import binomial_tail
 
+pytestmark = pytest.mark.slow
+
 TEXTS, LENGTH, VOCABULARY = 2000, 200, 64
 LEVELS = (0.1, 0.01, 0.001)
 
@@ -59,8 +61,8 @@ def test_one_key_and_many_texts(scheme: Scheme) -> None:
     "scheme",
     [
         philox(context_width=2),
-        pytest.param(minhash(), marks=pytest.mark.slow),
-        pytest.param(transformers_selfhash(context_width=3), marks=pytest.mark.slow),
+        minhash(),
+        transformers_selfhash(context_width=3),
     ],
     ids=repr,
 )

@@ -38,6 +38,7 @@ def rows_of(case: Case, own: Any = numpy_step, **peers: Any) -> list[dict[str, A
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS_WITHOUT_MODEL)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_workload_runs_and_passes_its_checks(name: str, kind: str) -> None:
@@ -50,6 +51,7 @@ def test_every_workload_runs_and_passes_its_checks(name: str, kind: str) -> None
     assert ours["peak_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_one_token_is_a_vocabulary() -> None:
     for name in NAMES:
         _, ours = rows_of(Case(name, "gaussian", 1, 1, "float32"))
@@ -74,6 +76,7 @@ WRONG: dict[str, Callable[[Sample], Sample]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("name", ["temperature", "chain", "top_p"])
 def test_what_is_wrong_is_an_error_and_has_no_figures(name: str, wrong: str) -> None:
@@ -160,6 +163,7 @@ def test_a_peer_with_another_distribution_is_an_error(problem: str) -> None:
     assert problem in row["error"]
 
 
+@pytest.mark.slow
 def test_the_program_writes_its_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "results" / "hot_loop.json"
     options = ["--vocab", str(WIDTH), "--batch", "1,2", "--logits", "gaussian,flat"]

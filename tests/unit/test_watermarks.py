@@ -332,6 +332,7 @@ class TestDetection:
         assert false_positive_rate(1.0, 4, 0.5) == pytest.approx(1 / 16)
         assert false_positive_rate(0.99, 4, 0.5) == pytest.approx(5 / 16)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scheme", PRESETS, ids=repr)
     def test_marked_text_is_found_whatever_the_batch(self, scheme: Scheme) -> None:
         """Rows of different lengths are drawn together; each is found by itself."""
