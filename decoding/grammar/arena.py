@@ -32,12 +32,13 @@ class Arena:
 
     __slots__ = ("fields", "table")
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 1 << 20) -> None:
+        """room: fields that are there at once, a power of two; none takes memory until written."""
         # Without a compiler NumPy's scalars would overflow where machine code widens.
         kind = np.int32 if COMPILED else np.int64
-        self.fields = np.zeros(1 << 20, kind)
+        self.fields = np.zeros(room, kind)
         self.fields[at.FREE] = at.HEAD
-        self.table = np.zeros(1 << 14, np.int32)
+        self.table = np.zeros(room >> 6, np.int32)
 
     def take(self, size: int) -> int:
         """The offset of `size` new fields, all 0."""

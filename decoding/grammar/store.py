@@ -25,6 +25,8 @@ from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
 
 FULL = 1 << 25
 """Bytes of automata from which on new grammars go elsewhere."""
+_ROOM = 1 << 23
+"""Fields of automata up to which nothing is moved: `FULL` bytes of them."""
 _REMAINING = 11
 """Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
 
@@ -38,7 +40,7 @@ class Store:
 
     def __init__(self, tokens: TokenTable, masks: KeptMasks) -> None:
         self.tokens, self.masks = tokens, masks
-        self.arena = Arena()
+        self.arena = Arena(_ROOM)
         self.lock = threading.RLock()
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
