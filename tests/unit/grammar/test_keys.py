@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from decoding.grammar.automaton import Spelling
 from decoding.grammar.keys import _bytes_in_a_row, _spelled
 
 
@@ -11,7 +12,7 @@ from decoding.grammar.keys import _bytes_in_a_row, _spelled
     "listed", [("name",), ("a", "ab", "b"), ("", "a"), ("a", ""), ("x" * 40, "", "\x7f ~")]
 )
 def test_paths_of_names_of_single_bytes(listed: tuple[str, ...]) -> None:
-    short, long = _bytes_in_a_row(listed, "".join(listed)), _spelled(listed)
+    short, long = _bytes_in_a_row(listed, "".join(listed)), _spelled(listed, Spelling.JSON)
     assert sorted(short[0].tolist()) == long[0].tolist()
     assert short[0][:, 0].tolist() == long[0][:, 0].tolist()
     assert short[1:] == long[1:]
