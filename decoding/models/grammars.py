@@ -14,7 +14,7 @@ from decoding.vocabulary import Vocabulary
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
     from decoding.grammar import CompiledGrammar, Machine
 
-MAX_GRAMMARS = 128
+MAX_GRAMMARS = 32
 """Compiled grammars that a model keeps; the one that was not asked for longest goes first."""
 
 
