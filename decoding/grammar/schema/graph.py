@@ -141,7 +141,9 @@ class SchemaGraph:
     def conjunction(self, numbers: tuple[int, ...]) -> int:
         """The node of the values that are members of every one of these nodes."""
         number = self._number(frozenset().union(*(self._conjunctions[one] for one in numbers)))
-        self._expand()
+        if number >= len(self._raw):
+            self._report.begin()  # texts are followed long after a schema was compiled
+            self._expand()
         return number
 
     def is_empty(self, number: int) -> bool:

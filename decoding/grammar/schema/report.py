@@ -64,6 +64,10 @@ class Report:
             raise GrammarUnsupportedError(f"{where}/{escape(keyword)}", keyword, reason)
         self.dropped[Remark(where, keyword, reason)] = None
 
+    def begin(self) -> None:
+        """The deadline counts from now."""
+        self.started = monotonic()
+
     def check_time(self, where: str = "") -> None:
         """Raise once the deadline is over."""
         if monotonic() - self.started > self.limits.deadline_s:

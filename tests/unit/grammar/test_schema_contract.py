@@ -212,6 +212,15 @@ def test_shapes_say_nothing_of_what_cannot_occur() -> None:
     assert (len(shape.prefix), shape.rest, shape.maximum) == (1, None, 1)
 
 
+def test_nodes_that_are_made_later_have_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = compile_graph(
+        {"prefixItems": [{"items": {"minimum": 1}}, {"items": {"type": "integer"}}]}
+    )
+    (shape,) = graph.node(graph.root).arrays
+    monkeypatch.setattr("decoding.grammar.schema.report.monotonic", lambda: 1e12)
+    assert not graph.is_empty(graph.conjunction(shape.prefix))
+
+
 def test_nodes_are_made_on_demand_too() -> None:
     graph = compile_graph({"prefixItems": [{"minimum": 1}, {"maximum": 0}, {"type": "integer"}]})
     (shape,) = graph.node(graph.root).arrays
