@@ -26,6 +26,12 @@ from decoding.grammar.spellable import check_expression, check_network, check_sc
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
+SPELLINGS = (
+    Remark("", "string", "strings and names that a keyword binds escape only what they must"),
+    Remark("", "number", "exponents have two digits at most, ends of zeros 15, bounded numbers 15"),
+)
+"""Restrictions of every schema: of its values, some spellings are never produced."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
@@ -72,8 +78,13 @@ def compile_json_schema(
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
     check_schema(schema, machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
+    # Every text needs it, and what it meets first belongs to compiling.
+    first = acceptor()
+    first.mask(first.start)
     return CompiledGrammar(
-        acceptor, (*graph.restrictions, *graph.spelled_once), tuple(graph.dropped)
+        acceptor,
+        (*graph.restrictions, *graph.spelled_once, *SPELLINGS),
+        tuple(graph.dropped),
     )
 
 

@@ -45,7 +45,7 @@ class Decimals:
     low_open, high_open: whether the bound itself is excluded.
     steps: (step, whether the number must be a multiple of it, or must not); finitely many digits.
     most: the most digits in all, or `None`.
-    fraction: whether digits may follow the point: "any", "zeros" or "none".
+    has_fraction: whether a point and digits may follow.
     mantissa: whether exactly one digit, not zero, precedes the point.
     """
 
@@ -55,7 +55,7 @@ class Decimals:
     high_open: bool = False
     steps: tuple[tuple[Fraction, bool], ...] = ()
     most: int | None = None
-    fraction: str = "any"
+    has_fraction: bool = True
     mantissa: bool = False
 
 
@@ -139,10 +139,7 @@ class _Scanner:
         return (digit > other) - (digit < other)
 
     def _place(self, state: _State, digit: int, total: int) -> _State | None:
-        spec = self.spec
         at = state.places
-        if spec.fraction == "zeros" and digit:
-            return None
         beyond = state.beyond
         rest = state.rest
         if at < self.scale:
@@ -166,7 +163,7 @@ class _Scanner:
 
     def point(self, state: _State) -> _State | None:
         """Return the state after the point: what was read compares with the whole bound."""
-        if state.places >= 0 or not state.whole or self.spec.fraction == "none":
+        if state.places >= 0 or not state.whole or not self.spec.has_fraction:
             return None
         low, high = self._settled(state)
         if low < 0 or high > 0:

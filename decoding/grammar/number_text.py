@@ -24,10 +24,10 @@ _LONGEST = 400
 _FEW_REMAINDERS = 32
 
 _ANY = parse_full(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
-_ANY_INTEGER = parse_full(r"(0|[1-9][0-9]*)(\.0+)?([eE]\+?[0-9]{1,2})?")
-_ZEROS = parse_full(r"(\.0+)?")
-_ZERO = parse_full(r"0(\.0+)?")
-_MORE_ZEROS = parse_full("0*")
+_ANY_INTEGER = parse_full(r"(0|[1-9][0-9]*)(\.0{1,15})?([eE]\+?[0-9]{1,2})?")
+_ZEROS = parse_full(r"(\.0{1,15})?")
+_ZERO = parse_full(r"0(\.0{1,15})?")
+_MORE_ZEROS = parse_full("0{0,15}")
 _MANTISSA = parse_full(r"[1-9](\.[0-9]{1,14})?")
 _MINUS = Words(("-",))
 _PLUS = parse_full(r"\+?")
@@ -46,7 +46,8 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     other numbers of at most 15 digits in plain form, or in scientific form with one digit, which is
     not zero, before the point. So few digits, because then the binary64 number that a parser makes
     of the text keeps to the bounds too. Multiples of a step are in plain form only. A range of one
-    number is spelled in plain form, with any zeros at the end, or as Python writes the float.
+    number is spelled in plain form, with zeros at the end, or as Python writes the float. Zeros
+    that say nothing are at most 15: a model that falls into repeating them comes to an end.
 
     Raises:
         GrammarLimitError: for steps with more than 5,000 remainders.
@@ -188,23 +189,29 @@ def _magnitudes(
     if not whole:
         spec = Decimals(bounds.low, bounds.high, bounds.low_open, bounds.high_open, steps, DIGITS)
         return [builder.embed(scan(spec), 1, 1, following)]
-    points = [builder.embed(scan(spec), 1, 1, following) for spec in _integers(bounds, steps)]
+    zeros = builder.run(_ZEROS, following)
+    points = [
+        builder.embed(scan(spec), 1, 1, zeros if has_zeros else following)
+        for spec, has_zeros in _integers(bounds, steps)
+    ]
     if not steps:
         points.append(builder.run(_round_integers(bounds.low, bounds.high), following))
     return points
 
 
-def _integers(bounds: Decimals, steps: tuple[tuple[Fraction, bool], ...]) -> list[Decimals]:
-    """Return the plain texts of integers; a fraction of zeros where a float is as exact."""
+def _integers(
+    bounds: Decimals, steps: tuple[tuple[Fraction, bool], ...]
+) -> list[tuple[Decimals, bool]]:
+    """Return the digits of integers; with a fraction of zeros where a float is as exact."""
     low, high, limit = bounds.low, bounds.high, Fraction(10**DIGITS)
     if low < limit and (high < limit if high is not None else not steps):
-        return [Decimals(low, high, steps=steps, fraction="zeros")]
+        return [(Decimals(low, high, steps=steps, has_fraction=False), True)]
     many = prod(step.numerator for step, _ in steps) > _FEW_REMAINDERS
     if low >= limit or (many and high is None):
-        return [Decimals(low, high, steps=steps, fraction="none")]
+        return [(Decimals(low, high, steps=steps, has_fraction=False), False)]
     return [
-        Decimals(low, limit - 1, steps=steps, fraction="zeros"),
-        Decimals(limit, high, steps=steps, fraction="none"),
+        (Decimals(low, limit - 1, steps=steps, has_fraction=False), True),
+        (Decimals(limit, high, steps=steps, has_fraction=False), False),
     ]
 
 

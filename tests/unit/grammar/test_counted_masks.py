@@ -128,5 +128,7 @@ def test_what_cannot_be_kept_is_refused_by_its_keyword_and_pointer(
 def test_what_is_spelled_in_one_way_is_listed(machine: Machine) -> None:
     schema = {"type": "array", "items": S, "uniqueItems": True}
     assert [one.keyword for one in compile_json_schema(schema, machine).restrictions] == [
-        "uniqueItems"
+        "uniqueItems",
+        "string",
+        "number",
     ]
