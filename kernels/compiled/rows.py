@@ -63,6 +63,7 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.repeats import repeats_of
 from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
+    compact_by_bitmask,
     dense_max,
     flush,
     forget,
@@ -83,6 +84,9 @@ NO_REPEAT_NGRAM, DRY = int(Opcode.NO_REPEAT_NGRAM), int(Opcode.DRY)
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """How `run` ends; BEYOND: the row's numbers are outside what this arithmetic is made for."""
+
+FEW = 2_048
+"""A bitmask of so many tokens makes a row compact: from there on a pass over all costs less."""
 
 
 class Sums(NamedTuple):
@@ -275,7 +279,19 @@ def run(
             for place in range(count):
                 memory.doubles[TOUCHED][place] /= first
         elif opcode in (BITMASK, BITMASK_BIAS):
-            if opcode == BITMASK_BIAS and not is_precise(stored_max):
+            if opcode == BITMASK:
+                kept = compact_by_bitmask(
+                    row, bitmasks[item.slot], scale, count, min(limit, FEW), memory
+                )
+                if kept == 0:
+                    return State(
+                        EMPTIED, index, True, 0, False, scale, none, np.inf, all_ids, weighed
+                    )
+                if kept > 0:
+                    compact, count, walked, stale = True, kept, False, False
+                    index += 1
+                    continue
+            elif not is_precise(stored_max):
                 return State(
                     BEYOND, index, False, count, walked, scale, none, np.inf, all_ids, weighed
                 )

@@ -13,6 +13,8 @@ import numpy as np
 from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
+    IDS,
+    LOGITS,
     OCCURRENCES,
     SEEN,
     SLOT,
@@ -27,7 +29,7 @@ from decoding.kernels.compiled.passes import (
     largest_value,
     lowest_finite,
 )
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros, value_at
 
 
 @compiled
@@ -150,3 +152,36 @@ def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block
 def forget(memory: Any, touched_count: Any) -> Any:
     """Wipe the slots of the touched tokens."""
     unmark(memory.integers[SLOT], memory.integers[TOUCHED_IDS], touched_count)
+
+
+@compiled
+def compact_by_bitmask(
+    row: Any, bitmask: Any, scale: Any, count: Any, limit: Any, memory: Any
+) -> Any:
+    """List the possible tokens of a dense row whose bit is set; how many, −1 if beyond a limit.
+
+    Listed, they leave no token touched.
+    """
+    allowed = 0
+    for index in range(len(bitmask)):
+        allowed += bit_count(np.uint32(bitmask[index]))
+        if allowed > limit:
+            return -1
+    slot, touched = memory.integers[SLOT], memory.doubles[TOUCHED]
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    kept = 0
+    for index in range(len(bitmask)):
+        word = np.uint32(bitmask[index])
+        while word != 0:
+            token_id = index * 32 + trailing_zeros(word)
+            word = np.uint32(word & np.uint32(word - np.uint32(1)))
+            if token_id >= len(row):
+                break
+            place = slot[token_id]
+            logit = touched[place - 1] if place != 0 else value_at(row, token_id) * scale
+            if logit > -np.inf:
+                ids[kept] = token_id
+                logits[kept] = logit
+                kept += 1
+    forget(memory, count)
+    return kept
