@@ -291,7 +291,7 @@ def run(
                     compact, count, walked, stale = True, kept, False, False
                     index += 1
                     continue
-            elif not is_precise(stored_max):
+            elif not is_precise(stored_max * scale):
                 return State(
                     BEYOND, index, False, count, walked, scale, none, np.inf, all_ids, weighed
                 )
