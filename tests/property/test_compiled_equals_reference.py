@@ -244,6 +244,7 @@ def test_lowered_equals_by_definition_on_wide_rows() -> None:
     assert compared > cases
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_cut_among_ties_is_exact(dtype: str) -> None:
     # Few distinct logits, so that a bound that is off by rounding is off by a group of tokens.

@@ -30,6 +30,7 @@ pytest.importorskip("torch")
 from decoding.kernels.tensor.kernel import TensorKernel
 
 
+@pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
     max_examples=max(300, settings().max_examples),

@@ -104,6 +104,7 @@ def random_case(rng: random.Random) -> Case:
     return Case(pieces, tuple(stops), rng.random() < 0.5)
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_splits() -> None:
     stopped = 0
     for seed in range(10_000):

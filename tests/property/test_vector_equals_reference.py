@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from backend_oracle import DTYPES, by_reference, check_step, instructions_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ def test_a_step_equals_the_reference(data: st.DataObject, dtype: str) -> None:
     check_step(VectorKernel, dtype, data)
 
 
+@pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
     max_examples=max(500, settings().max_examples),
