@@ -57,11 +57,7 @@ class Changing:
             try:
                 words = processor.bitmask(own)
             except Exception as error:  # noqa: BLE001 -- a processor may raise anything
-                problem = f"raised {type(error).__name__}: {error}"
-                generated = int(own.lengths[0] - own.prompt_lengths[0])
-                where = self._first_row + row
-                failed[row] = ProcessorError(repr(processor), problem, where, generated)
-                failed[row].__cause__ = error
+                failed[row] = raised(processor, error, own, self._first_row + row)
                 self._bitmasks[slot] = 0
                 continue
             self._write(slot, words)
@@ -112,6 +108,19 @@ class Changing:
             for slot, (row, processor) in enumerate(masked)
             if isinstance(processor, DynamicBitmask)
         ]
+
+
+def steps_of(history: History) -> int:
+    """How many tokens the one row that a history is of has generated."""
+    return int(history.lengths[0] - history.prompt_lengths[0])
+
+
+def raised(processor: object, error: Exception, history: History, row: int) -> ProcessorError:
+    """What a row ends with where a processor raised something."""
+    problem = f"raised {type(error).__name__}: {error}"
+    failure = ProcessorError(repr(processor), problem, row, steps_of(history))
+    failure.__cause__ = error
+    return failure
 
 
 def _same_entries(one: Instruction, other: Instruction) -> bool:

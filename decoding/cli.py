@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from decoding._version import __version__
 from decoding.cache import cache_folder
+from decoding.cli_files import read_utf8
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
 from decoding.cli_grammar import add_grammar, add_grammar_flags
 from decoding.cli_watermark import add_watermark
@@ -184,11 +185,7 @@ def _texts(events: Iterable[StreamEvent]) -> Iterator[str]:
 def _read_prompt(argument: str) -> str:
     text = argument
     if argument == "-":
-        try:
-            text = sys.stdin.buffer.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ParameterError("stdin", error.object[error.start :][:1], "UTF-8") from error
-        text = text.removesuffix("\n").removesuffix("\r")
+        text = read_utf8("stdin", argument).removesuffix("\n").removesuffix("\r")
     if not text:
         raise ParameterError("PROMPT", text, "at least one character")
     return text

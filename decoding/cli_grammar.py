@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from decoding.errors import DecodingError, ParameterError
+from decoding.cli_files import read_utf8
+from decoding.errors import DecodingError
 from decoding.requested_grammar import Grammar
 from decoding.vocabulary import Vocabulary
 
-_FLAGS = ("json_schema", "regex", "ebnf", "lark")
+if TYPE_CHECKING:  # most runs of the command have no grammar
+    from decoding.grammar import Matcher
+    from decoding.grammar.schema import Remark
+
 _SHOWN = 8
 
 
@@ -37,13 +39,13 @@ def read_grammar(asked: argparse.Namespace) -> Grammar | None:
         OSError: it cannot be read.
     """
     if asked.json_schema is not None:
-        return Grammar("json", _read("--json-schema", asked.json_schema))
+        return Grammar("json", read_utf8("--json-schema", asked.json_schema))
     if asked.regex is not None:
         return Grammar("regex", asked.regex)
     if asked.ebnf is not None:
-        return Grammar("gbnf", _read("--ebnf", asked.ebnf))
+        return Grammar("gbnf", read_utf8("--ebnf", asked.ebnf))
     if asked.lark is not None:
-        return Grammar("lark", _read("--lark", asked.lark))
+        return Grammar("lark", read_utf8("--lark", asked.lark))
     return None
 
 
@@ -96,13 +98,13 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
         "dropped": [_told(remark) for remark in made.dropped],
     }
     if asked.text is not None:
-        facts["text"] = _tested(made.matcher(), _read("--text", asked.text).encode())
+        facts["text"] = _tested(made.matcher(), read_utf8("--text", asked.text).encode())
     yield (json.dumps(facts, ensure_ascii=False) if asked.json else "\n".join(_lines(facts))) + "\n"
     if asked.text is not None and not facts["text"]["fits"]:
         raise DecodingError("the text does not fit the grammar")
 
 
-def _tested(matcher: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
+def _tested(matcher: Matcher, text: bytes) -> dict[str, Any]:
     """How far a text fits, and what could come there instead."""
     count = matcher.count_allowed(text)
     for byte in text[:count]:
@@ -113,7 +115,7 @@ def _tested(matcher: Any, text: bytes) -> dict[str, Any]:  # noqa: ANN401
     return {
         "fits": fits,
         "bytes_that_fit": count,
-        "complete": matcher.is_accepting and count == len(text),
+        "complete": fits,
         "expected_next": [repr(byte)[1:] for byte in expected],
     }
 
@@ -134,17 +136,9 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"text: fits for {text['bytes_that_fit']} bytes; then expected {shown}{more}"
 
 
-def _told(remark: Any) -> dict[str, str]:  # noqa: ANN401
+def _told(remark: Remark) -> dict[str, str]:
     return {
         "where": remark.where or "the root",
         "keyword": remark.keyword,
         "why": remark.sentence,
     }
-
-
-def _read(flag: str, source: str) -> str:
-    raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ParameterError(flag, error.object[error.start :][:1], "UTF-8") from error

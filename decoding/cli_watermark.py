@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from decoding.cli_files import read_utf8
 from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS
@@ -189,11 +188,7 @@ def _scheme(asked: argparse.Namespace) -> Scheme:
 
 
 def _read(argument: str) -> str:
-    try:
-        written = sys.stdin.buffer.read() if argument == "-" else Path(argument).read_bytes()
-        return written.decode("utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise ParameterError("FILE", error.object[error.start :][:1], "UTF-8") from error
+    return read_utf8("FILE", argument).removesuffix("\n").removesuffix("\r")
 
 
 def _token_ids(text: str) -> list[int]:

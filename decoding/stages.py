@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.backends import OpenKernels, fastest
-from decoding.changing import Changing
+from decoding.changing import Changing, raised, steps_of
 from decoding.errors import EmptySupportError, ProcessorError, ShapeError
 from decoding.history import History
 from decoding.kernels.backends import Backend
@@ -121,7 +121,7 @@ class _FusedStage:
             history.prompt_lengths,
         )
         if emptied[0] >= 0:
-            raise EmptySupportError(self._row, repr(owners[emptied[0]]), _steps(history))
+            raise EmptySupportError(self._row, repr(owners[emptied[0]]), steps_of(history))
         return edited
 
 
@@ -134,7 +134,7 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
     """
     given = logits.view()
     given.flags.writeable = False
-    generated = _steps(history)
+    generated = steps_of(history)
 
     def broken(problem: str) -> ProcessorError:
         return ProcessorError(repr(processor), problem, row, generated)
@@ -142,7 +142,7 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
     try:
         returned = processor(given, history)
     except Exception as error:
-        raise broken(f"raised {type(error).__name__}: {error}") from error
+        raise raised(processor, error, history, row) from error
     try:
         result = as_logits(returned)
     except ShapeError as error:
@@ -156,7 +156,3 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
     if not (result > -np.inf).any() and (logits > -np.inf).any():
         raise EmptySupportError(row, repr(processor), generated)
     return result
-
-
-def _steps(history: History) -> int:
-    return int(history.lengths[0] - history.prompt_lengths[0])
