@@ -228,6 +228,18 @@ def test_the_mask_is_a_function_of_the_history() -> None:
         assert kept == [ord(character) for character in allowed], text
 
 
+@pytest.mark.parametrize("width", [257, 261, 288, 289, 400])
+def test_logits_beyond_the_vocabulary_are_never_drawn(width: int) -> None:
+    grammar = compile_regex("ab*c", MODEL.grammars.machine)  # type: ignore[union-attr]
+    logits = np.full((3, width), 100.0)
+    logits[:, : END + 1] = 0.0
+    history = History.of([[5]] * 3, [list(text) for text in (b"", b"ab", b"abc")])
+    samplers = [Sampler(chain(GrammarMask(grammar)), seed=seed) for seed in range(3)]
+    results = sample(logits, history, samplers)
+    supports = [result.support_size for result in results]  # type: ignore[union-attr]
+    assert supports == [1, 2, 1]
+
+
 # Python types
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -79,7 +80,10 @@ def test_a_tree_is_as_its_tokens_one_by_one(machine: Machine) -> None:
         for node, token in enumerate(token_ids):
             before = stepped(matcher, path_to(parents[node], token_ids, parents))
             assert fits[node] == (before is not None and token in allowed(before))
-            after = stepped(matcher, path_to(node, token_ids, parents))
+            path = path_to(node, token_ids, parents)
+            after = stepped(matcher, path)
+            ahead = matcher.fork()
+            assert matcher.count_allowed(path) == len(list(takewhile(ahead.advance, path)))
             assert (masks[1 + node] == (0 if after is None else after.mask())).all()
             fitted += bool(fits[node])
             ended += bool(fits[node]) and token == END

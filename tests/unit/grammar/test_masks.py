@@ -152,6 +152,10 @@ def test_masks_equal_the_definition_and_texts_are_valid(machine: Machine, number
         (SCHEMAS[9], '{"a": 1, "abc": 2}', False),
         (SCHEMAS[11], '{"b": 1, "a": 1}', True),
         (SCHEMAS[11], '{"a": 1, "c": 1}', False),
+        (STRING, '"\\ud83d"', False),
+        (STRING, '"\\ude00"', False),
+        (STRING, '"\\ud83d\\udbff"', False),
+        (STRING, '"\\ud83da"', False),
         ({"minLength": 2, "type": "string"}, '"😀"', False),
         ({"type": "string", "pattern": "b+"}, '"abc"', True),
         ({"type": "string", "pattern": "^[^a]$"}, '"\\n"', True),
@@ -188,8 +192,9 @@ def test_a_token_longer_than_a_trie_is_deep_never_fits() -> None:
     assert matcher.count_allowed([1, 0, 2]) == 2
 
 
-def test_a_character_is_not_ended_by_half(machine: Machine) -> None:
-    matcher = compile_regex(".+", machine).matcher()
+@pytest.mark.parametrize("pattern", [".+", "[^a]"])
+def test_a_character_is_not_ended_by_half(machine: Machine, pattern: str) -> None:
+    matcher = compile_regex(pattern, machine).matcher()
     for byte in "😀".encode()[:3]:
         assert matcher.advance(byte)
         assert not matcher.is_accepting
@@ -243,6 +248,25 @@ def test_a_regex_masks_by_definition(machine: Machine) -> None:
     for pattern in ("[0-9]{4}-[0-9]{2}", "(?:ab|abc)+é?", "[^a]{1,3}", ".*name.*", '"[^"]*"'):
         for _ in range(3):
             walk(compile_regex(pattern, machine), rng, 15)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"),
+    [("(a|b)*a(a|b){200}", 1 << 20), ("((((a*)*)*)*)*", 1 << 12)],
+)
+def test_what_has_no_small_deterministic_form_is_masked_in_little_memory(
+    machine: Machine, pattern: str, most: int
+) -> None:
+    before = machine.store().size
+    matcher = compile_regex(pattern, machine).matcher()
+    text = "a" + "ab" * 150 if "b" in pattern else "a" * 300
+    letters = {ord(letter) for letter in set(text)}
+    for count in range(len(text)):
+        ends = "b" not in pattern or (count > 200 and text[count - 201] == "a")
+        assert matcher.is_accepting == (END in allowed(matcher)) == ends
+        assert {token for token in allowed(matcher) if token < 256} == letters
+        assert matcher.advance(ord(text[count]))
+    assert machine.store().size - before < most
 
 
 def test_nothing_fits_is_an_error(machine: Machine) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from counted_work import at_most_calls
 from random_texts import accepts, byte_machine
 
-from decoding.errors import GrammarUnsatisfiableError
-from decoding.grammar import Machine, compile_json_schema
+from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
+from decoding.grammar import CompiledGrammar, Machine, compile_json_schema
 
 CASES: list[tuple[str, Any, str, bool]] = [
     (
@@ -260,18 +261,63 @@ def test_a_text_is_allowed_if_it_is_valid(
     assert accepts(grammar.matcher(), text) == valid
 
 
-def test_what_is_long_costs_no_more_than_what_is_short(machine: Machine) -> None:
-    for schema in (
-        {"type": "string", "maxLength": 20_000},
-        {"type": "array", "items": {"type": "string"}, "maxItems": 5_000},
-        {"enum": [f"word {number}" for number in range(5_000)]},
-    ):
-        before = machine.store().size
-        grammar = compile_json_schema(schema, machine)
-        text = '["x"]' if "items" in schema else '"word 4999"'
-        assert accepts(grammar.matcher(), text)
-        assert machine.store().size - before < 1 << 22
-    assert accepts(compile_json_schema(True, machine).matcher(), "[" * 60 + "]" * 60)
+def masks(grammar: CompiledGrammar, text: str) -> list[int]:
+    """One in front of each byte of a text."""
+    matcher, found = grammar.matcher(), []
+    for byte in text.encode():
+        found.append(int.from_bytes(matcher.mask().tobytes(), "little"))
+        assert matcher.advance(byte)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword", "few", "many", "text"),
+    [
+        ({"type": "string"}, "maxLength", 200, 20_000, '"' + "ab é" * 30),
+        ({"type": "array", "items": {"type": "string"}}, "maxItems", 50, 5_000, "[" + '"a", ' * 40),
+    ],
+)
+def test_a_bound_far_away_costs_no_more_than_one_near_by(
+    schema: Any, keyword: str, few: int, many: int, text: str
+) -> None:
+    found, sizes = [], []
+    for bound in ({}, {keyword: few}, {keyword: many}):
+        machine = byte_machine()
+        found.append(masks(compile_json_schema({**schema, **bound}, machine), text))
+        sizes.append(machine.store().size)
+    assert found[0] == found[1] == found[2]
+    assert sizes[2] == sizes[1]
+
+
+def test_many_words_are_a_tree(machine: Machine) -> None:
+    before = machine.store().size
+    with at_most_calls(200_000):
+        grammar = compile_json_schema({"enum": [f"word {n}" for n in range(5_000)]}, machine)
+    with at_most_calls(2_000):
+        found = masks(grammar, '"word 4999"')
+    digits, quote = sum(1 << byte for byte in b"0123456789"), 1 << ord('"')
+    assert [found[6], found[9], found[10]] == [digits, digits | quote, quote]
+    assert machine.store().size - before < 1 << 18
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[" * 1_000, b"]"), (b'{"a":' * 200, b"1}}")])
+def test_a_text_nests_as_deep_as_memory_allows(
+    machine: Machine, opening: bytes, closing: bytes
+) -> None:
+    matcher = compile_json_schema(True, machine).matcher()
+    taken = []
+
+    def follow() -> bool:
+        taken.append(matcher.state)
+        return matcher.follow(opening)
+
+    with pytest.raises(GrammarLimitError, match="open objects and arrays"):
+        all(follow() for _ in range(500))
+    assert len(taken) > 40
+    assert matcher.state == taken[-1]
+    assert matcher.follow(closing)
+    matcher.rollback(2)
+    assert matcher.state == taken[-2]
 
 
 def test_nothing_valid_is_an_error_with_a_pointer(machine: Machine) -> None:

@@ -23,11 +23,13 @@ for name in ("paths", "products", "subsets", "walk", "earley_step", "earley_walk
         if getattr(each, "__module__", "") != module.__name__ or not hasattr(each, "signatures"):
             continue
         if "no_cpython_wrapper" not in each.targetoptions and not each.signatures:
-            print(name, each.__name__)
+            print("not compiled:", name, each.__name__)
+        if not each.targetoptions.get("nogil"):
+            print("stops other threads:", name, each.__name__)
 """
 
 
-def test_every_kernel_is_compiled() -> None:
+def test_every_kernel_is_compiled_and_lets_other_threads_run() -> None:
     asked = [sys.executable, "-c", PROGRAM]
     printed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     assert printed.split() == []
