@@ -5,8 +5,9 @@ Knows nothing of: logits, processors, pipelines, models or text; the processors 
 marks are in `decoding.processors`.
 """
 
+from decoding.watermark.bayesian import BayesianDetector, fit_bayesian
 from decoding.watermark.detect import Detection, Detector, Window, detect, false_positive_rate
-from decoding.watermark.detect_synthid import SynthIdDetection, detect_synthid
+from decoding.watermark.detect_synthid import SynthIdDetection, detect_synthid, g_values
 from decoding.watermark.gumbel import GumbelDetection, GumbelScheme, detect_gumbel
 from decoding.watermark.presets import (
     lefthash,
@@ -29,6 +30,7 @@ from decoding.watermark.seeding import (
 from decoding.watermark.synthid import SynthId
 
 __all__ = [
+    "BayesianDetector",
     "ContextHash",
     "Detection",
     "Detector",
@@ -49,6 +51,8 @@ __all__ = [
     "detect_gumbel",
     "detect_synthid",
     "false_positive_rate",
+    "fit_bayesian",
+    "g_values",
     "lefthash",
     "minhash",
     "philox",

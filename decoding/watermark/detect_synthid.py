@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.watermark.synthid import SynthId
 from decoding.watermark.tails import binomial_tail, normal_tail
@@ -43,24 +44,32 @@ def detect_synthid(token_ids: Sequence[int], scheme: SynthId) -> SynthIdDetectio
     >>> detect_synthid([1, 2, 3], SynthId((654, 400), ngram_len=3)).scored
     1
     """
-    width = scheme.ngram_len - 1
-    tokens = np.array(token_ids, np.int64)
-    if len(tokens) <= width:
-        return SynthIdDetection(0, 0.0, 1.0, 0.0, 0.0, 1.0)
-    contexts = np.lib.stride_tricks.sliding_window_view(tokens[:-1], width)
-    hashed = scheme.hashes(contexts)
-    fresh = _fresh(hashed.tolist(), scheme.history_size)
-    g = np.array([layer[fresh] for layer in scheme.layers(hashed, tokens[width:])], np.float64)
-    scored, coin = g.shape[1], float(scheme.table.mean())
+    g = g_values(token_ids, scheme)
+    scored, coin = len(g), float(scheme.table.mean())
     if not 0.0 < coin < 1.0 or scored == 0:
         return SynthIdDetection(scored, 0.0, 1.0, 0.0, 0.0, 1.0)
     weights = np.linspace(10.0, 1.0, scheme.depth)
     weights /= weights.sum()
-    weighted = float(weights @ g.mean(axis=1))
+    weighted = float(weights @ g.mean(axis=0))
     spread = math.sqrt(coin * (1.0 - coin) * float(weights @ weights) / scored)
     z = (weighted - coin) / spread
     p_value = binomial_tail(int(g.sum()), g.size, coin)
     return SynthIdDetection(scored, float(g.mean()), p_value, weighted, z, normal_tail(z))
+
+
+def g_values(token_ids: Sequence[int], scheme: SynthId) -> NDArray[np.uint8]:
+    """`(scored, depth)` bits: those of the n-grams within a text whose context is no repeated one.
+
+    token_ids: as for `detect_synthid`.
+    """
+    width = scheme.ngram_len - 1
+    tokens = np.array(token_ids, np.int64)
+    if len(tokens) <= width:
+        return np.zeros((0, scheme.depth), np.uint8)
+    contexts = np.lib.stride_tricks.sliding_window_view(tokens[:-1], width)
+    hashed = scheme.hashes(contexts)
+    fresh = _fresh(hashed.tolist(), scheme.history_size)
+    return np.stack([layer[fresh] for layer in scheme.layers(hashed, tokens[width:])], axis=1)
 
 
 def _fresh(hashed: list[int], history_size: int) -> list[bool]:

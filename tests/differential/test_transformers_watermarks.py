@@ -18,6 +18,7 @@ from decoding.pipeline import chain
 from decoding.processors import LogitBias, SynthIdWatermark, Watermark
 from decoding.testing.laws import log_softmax
 from decoding.watermark import (
+    BayesianDetector,
     LastToken,
     Scheme,
     SelfHash,
@@ -199,6 +200,43 @@ def test_synthid_means_are_equal(scheme: SynthId) -> None:
     weights = np.linspace(10, 1, scheme.depth)
     weighted = (g[mask] * weights).sum() / (weights.sum() * mask.sum())
     assert got.weighted_mean == pytest.approx(weighted, abs=1e-12)
+
+
+def test_bayesian_posteriors_are_equal() -> None:
+    config = transformers.BayesianDetectorConfig(watermarking_depth=6, base_rate=0.3)
+    peer = transformers.BayesianDetectorModel(config).double()
+    likelihood = peer.likelihood_model_watermarked
+    generator = np.random.default_rng(9)
+    for spread in (0.01, 1.0, 4.0):
+        with torch.no_grad():
+            for parameter in (likelihood.beta, likelihood.delta):
+                parameter.copy_(torch.from_numpy(generator.normal(0, spread, parameter.shape)))
+        ours = BayesianDetector.from_transformers(peer.state_dict())
+        g, mask = generator.integers(0, 2, (20, 30, 6)), generator.random((20, 30)) < 0.6
+        with torch.no_grad():
+            (want,) = peer(torch.from_numpy(g).double(), torch.from_numpy(mask).double())
+        odds = np.array([ours.log_odds(text[kept]) for text, kept in zip(g, mask, strict=True)])
+        np.testing.assert_allclose(1 / (1 + np.exp(-odds)), want.numpy(), rtol=0, atol=1e-6)
+
+
+def test_bayesian_detection_is_equal() -> None:
+    """Repeated contexts, and all from the end token on, are left out by theirs; ours is told."""
+    scheme, end = SynthId(KEYS, ngram_len=3), 5
+    peer = transformers.BayesianDetectorModel(
+        transformers.BayesianDetectorConfig(watermarking_depth=scheme.depth)
+    ).double()
+    with torch.no_grad():
+        peer.likelihood_model_watermarked.beta.add_(3.0)
+    their_detect = transformers.SynthIDTextWatermarkDetector(
+        peer, synthid(scheme), SimpleNamespace(eos_token_id=end)
+    )
+    ours = BayesianDetector.from_transformers(peer.state_dict())
+    texts = np.random.default_rng(5).integers(0, 12, (5, 60))
+    texts[:, 40] = end
+    with torch.no_grad():
+        (want,) = their_detect(torch.from_numpy(texts))
+    got = [ours.posterior(row[: row.index(end)], scheme) for row in texts.tolist()]
+    np.testing.assert_allclose(got, want.numpy(), rtol=0, atol=1e-6)
 
 
 @pytest.mark.model

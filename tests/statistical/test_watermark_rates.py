@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from decoding.watermark import (
     detect_gumbel,
     detect_synthid,
     false_positive_rate,
+    fit_bayesian,
     lefthash,
     minhash,
     philox,
@@ -107,3 +109,41 @@ def test_gumbel() -> None:
     for level in LEVELS:
         assert not_too_many(sum(item.p_value <= level for item in found), 400, level)
     assert np.mean([item.total / item.scored for item in found]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_bayesian_detector_finds_more_than_the_weighted_mean() -> None:
+    """Of 1,000 marked texts a quarter of whose tokens were open, the others certain.
+
+    Where 1 % of unmarked texts are flagged, the weighted mean finds about 43 % of the marked ones
+    and the detector, learnt from 200 of either kind, 58 %; where 10 % are, 78 % and 86 %. Of the
+    texts that it says are marked with a probability above 0.9, more than nine in ten are.
+    """
+    generator = np.random.default_rng(6)
+    count, length, depth = 1000, 40, 10
+    marked, plain = tournament(generator, 200, length, depth), coins(generator, 200, length, depth)
+    detector = fit_bayesian([*marked, *plain], [True] * 200 + [False] * 200, steps=60)
+    texts = tournament(generator, count, length, depth), coins(generator, count, length, depth)
+    weighted = [text.mean(axis=1) @ np.linspace(10.0, 1.0, depth) for text in texts]
+    odds = [np.array([detector.log_odds(g) for g in text]) for text in texts]
+    for level in (0.1, 0.01):
+        found = [(yes > np.quantile(no, 1.0 - level)).mean() for yes, no in (weighted, odds)]
+        assert found[1] > found[0] + 0.03
+    certain = np.concatenate(odds) > np.log(9.0)
+    assert certain[:count].sum() > 0.9 * certain.sum()
+
+
+def tournament(generator: np.random.Generator, texts: int, length: int, depth: int) -> Any:
+    """The g-values of tokens that won: of 50 equally likely ones, or of the only one there is."""
+    size, vocabulary = texts * length, 50
+    g = generator.integers(0, 2, (size, vocabulary, depth), dtype=np.uint8)
+    is_open = generator.random((size, 1)) < 0.25
+    probs = np.where(is_open, 1.0 / vocabulary, np.arange(vocabulary) == 0)
+    for layer in range(depth):
+        bits = g[:, :, layer]
+        probs *= 1.0 + bits - (bits * probs).sum(axis=1, keepdims=True)
+    chosen = (probs.cumsum(axis=1) < generator.random((size, 1)) * (1 - 1e-9)).sum(axis=1)
+    return g[np.arange(size), chosen].reshape(texts, length, depth)
+
+
+def coins(generator: np.random.Generator, texts: int, length: int, depth: int) -> Any:
+    return generator.integers(0, 2, (texts, length, depth))
