@@ -57,8 +57,10 @@ def _weigh(row: Any, tail: Any, largest: Any, scale: Any) -> Any:
 
 
 @_njit
-def _draw(row: Any, tail: Any, block_max: Any, largest: Any, seed: Any, scratch: Any) -> Any:
-    return draw.draw_from_row(row, tail, block_max, 1.0, largest, 0, seed, scratch)
+def _draw(
+    row: Any, shadow: Any, patched: Any, block_max: Any, largest: Any, seed: Any, scratch: Any
+) -> Any:
+    return draw.draw_from_row(row, shadow, patched, block_max, 1.0, largest, 0, seed, scratch)
 
 
 @_njit
@@ -82,7 +84,9 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
     block_max = doubles[RAW_MAX]
     tail = np.full(passes.BLOCK, -np.inf, np.float32)
     start = len(row) // passes.BLOCK * passes.BLOCK
-    tail[: len(row) - start] = row[start:]
+    tail[: len(row) - start] = shadow[start : len(row)] = row[start:]
+    patched = np.zeros(-(-len(row) // passes.BLOCK), np.int32)
+    patched[start // passes.BLOCK :] = 1
     wide = row.astype(np.float64)
     largest, middle = float(wide.max()), float(np.median(wide))
     weights = np.exp(wide - largest)
@@ -108,7 +112,7 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
         ),
         Part(
             "the same, Philox of every token, and the draw",
-            lambda: _draw(row, tail, block_max, largest, np.uint64(_SEED), singles),
+            lambda: _draw(row, shadow, patched, block_max, largest, np.uint64(_SEED), singles),
             lambda found: bool(found[0] == token_id),
         ),
         Part(

@@ -69,8 +69,7 @@ class Xtc:
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.xtc_probability == 0.0 or self.xtc_threshold > 0.5:
             return logits
-        positions = history.lengths.tolist()
-        acts = [coin(self.seed, place, XTC_COIN) < self.xtc_probability for place in positions]
+        acts = [self._acts(position) for position in history.lengths.tolist()]
         if not any(acts):
             return logits
         exempt = dense.within(np.array(self.exempt, np.int32), logits.shape[1]).astype(np.int64)
@@ -89,7 +88,7 @@ class Xtc:
 
     def instruction(self, history: History) -> Instruction:
         """That of the one row that `history` is of."""
-        if coin(self.seed, int(history.lengths[0]), XTC_COIN) >= self.xtc_probability:
+        if not self._acts(int(history.lengths[0])):
             return instructions.NOTHING
         return Instruction(
             Opcode.XTC,
@@ -98,3 +97,8 @@ class Xtc:
             token_ids=self.exempt,
             values=(0.0,) * len(self.exempt),
         )
+
+    def _acts(self, position: int) -> bool:
+        """Whether the coin says so; at probability 1 it need not be tossed."""
+        probability = self.xtc_probability
+        return probability == 1.0 or coin(self.seed, position, XTC_COIN) < probability

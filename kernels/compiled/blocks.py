@@ -31,8 +31,8 @@ from decoding.kernels.compiled.vectors import (
     widen,
 )
 
-_WIDE = llvm.get_host_cpu_features().get("avx512f", False)
-LANES = 16 if _WIDE else 8
+WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+LANES = 16 if WIDE else 8
 """As many lanes as leave enough registers for the constants of a loop."""
 SCAN_LANES = 32
 MASK_LANES = 32

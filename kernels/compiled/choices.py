@@ -7,15 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.candidates import keep_possible, largest_of, mark, unmark
+from decoding.kernels.compiled.candidates import (
+    keep_at_least,
+    keep_possible,
+    largest_of,
+    mark,
+    unmark,
+)
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TOUCHED, WEIGHTS
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TOUCHED, VALUES, WEIGHTS
 from decoding.kernels.compiled.passes import collect, count_between, lowest_finite
 from decoding.kernels.compiled.touched import touch
 from decoding.kernels.compiled.truncation import sums_of
 
 _LARGEST = 1.7976931348623157e308
+_ROUNDING = 1e-6
+"""More than the relative error of a row's sums."""
+_FARTHEST_REFERENCE = 64.0
+"""How far from the largest logit the sums of a row were taken, and more."""
+_FEW = 512
+_DEEPER = 2.0
+"""By how much less likely tokens are listed too, so that less is left to bounds."""
 
 
 @compiled
@@ -31,6 +44,80 @@ def _is_exempt(token_id: Any, item: Any, sparse: Any) -> Any:
 def _bound(threshold: Any, largest: Any, total: Any) -> Any:
     """The least logit of probability `threshold`."""
     return largest + math.log(total) + math.log(threshold) if threshold > 0.0 else -np.inf
+
+
+@compiled
+def _bounds_of_total(total: Any, moment: Any, error: Any, highest: Any, scale: Any) -> Any:
+    """Bounds of Σ exp(gap · scale), scale ≥ 1, where Σ w and Σ w · gap are known, w = exp(gap).
+
+    The sum's logarithm is convex in the scale, so it lies above its tangent at 1; and no gap is
+    above `highest`, which is at most 0. error: by how much Σ w and Σ w · gap may be wrong.
+    """
+    least, low = total - error, 0.0
+    if least > 0.0:
+        low = least * math.exp((scale - 1.0) * min((moment - error) / least, highest))
+    return low, (total + error) * math.exp((scale - 1.0) * highest)
+
+
+@compiled
+def _bounds_by_listed(
+    largest: Any, sums: Any, scale: Any, bound: Any, error: Any, count: Any, memory: Any
+) -> Any:
+    """Bounds of a row's Σ w as it is scaled, where its logits from `bound` on are listed."""
+    logits, stored, weights = (
+        memory.doubles[LOGITS],
+        memory.doubles[VALUES],
+        memory.doubles[WEIGHTS],
+    )
+    for place in range(count):
+        stored[place] = logits[place] / scale
+    weight, first = weigh_entries(stored, count, largest / scale, weights)
+    listed, _ = weigh_entries(logits, count, largest, weights)
+    highest = min((bound - largest) / scale, 0.0)
+    rest = _bounds_of_total(sums.total - weight, sums.moment - first, error, highest, scale)
+    return listed + rest[0], listed + rest[1]
+
+
+@compiled
+def _list_reaching(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    largest: Any,
+    sums: Any,
+    scale: Any,
+    threshold: Any,
+    limit: Any,
+    memory: Any,
+) -> Any:
+    """List the tokens of a dense row whose probability is `threshold` or more; how many.
+
+    −1 where these are more than `limit`. Where few tokens are the most of a row, they and its sums
+    as it is stored say almost what its sum as it is scaled is. It is weighed once more only if that
+    leaves some token in doubt.
+    """
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    count, total = -1, 1.0
+    if threshold > 0.0 and sums.known and scale >= 1.0:
+        error = _ROUNDING * (_FARTHEST_REFERENCE * sums.total - sums.moment)
+        low, high = _bounds_of_total(sums.total, sums.moment, error, 0.0, scale)
+        bound = _bound(threshold, largest, max(low, 1.0)) - _DEEPER
+        few = min(limit, _FEW)
+        count = collect(row, tail, block_max, scale, bound, np.inf, few, 1, slot, ids, logits, 0)
+        if count >= 0:
+            low, high = _bounds_by_listed(largest, sums, scale, bound, error, count, memory)
+            surely, perhaps = _bound(threshold, largest, high), _bound(threshold, largest, low)
+            settled = True
+            for place in range(count):
+                settled &= not perhaps <= logits[place] < surely
+            if settled:
+                return keep_at_least(ids, logits, count, surely)
+    if threshold > 0.0:
+        total, _ = sums_of(row, tail, largest, sums, scale)
+    bound = _bound(threshold, largest, total)
+    if count >= 0:
+        return keep_at_least(ids, logits, count, bound)
+    return collect(row, tail, block_max, scale, bound, np.inf, limit, 1, slot, ids, logits, 0)
 
 
 @compiled
@@ -51,12 +138,7 @@ def xtc_of_row(
     −1 where more than `limit` tokens reach the threshold.
     """
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    total = 1.0
-    if item.first > 0.0:
-        total, _ = sums_of(row, tail, largest, sums, scale)
-    bound = _bound(item.first, largest, total)
-    slot = memory.integers[SLOT]
-    count = collect(row, tail, block_max, scale, bound, np.inf, limit, 1, slot, ids, logits, 0)
+    count = _list_reaching(row, tail, block_max, largest, sums, scale, item.first, limit, memory)
     if count < 2:
         return min(count, 0)
     least, removed = np.inf, 0

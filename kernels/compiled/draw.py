@@ -15,7 +15,7 @@ import numpy as np
 
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.noise import contest_block, words_of_eight
-from decoding.kernels.compiled.passes import block_count, rates_of
+from decoding.kernels.compiled.passes import BLOCK, count_in_block, lowest_finite, rates_of
 from decoding.kernels.compiled.scalars import as_real, trailing_zeros, value_at
 from decoding.kernels.randomness import (
     DISCARDED_BITS,
@@ -111,9 +111,18 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 
 @compiled
+def _stored_at(row: Any, shadow: Any, patched: Any, token_id: Any) -> Any:
+    """A logit of a patched row."""
+    if patched[token_id // BLOCK] != 0:
+        return value_at(shadow, token_id)
+    return value_at(row, token_id)
+
+
+@compiled
 def draw_from_row(
     row: Any,
-    tail: Any,
+    shadow: Any,
+    patched: Any,
     block_max: Any,
     scale: Any,
     largest: Any,
@@ -121,33 +130,37 @@ def draw_from_row(
     seed: Any,
     weights: Any,
 ) -> Any:
-    """The winner among all tokens of a row, the sums of `weigh`, and whether all are possible.
+    """The winner among all tokens of a patched row, and its stored logit.
 
-    largest: the row's. weights: float32 scratch for a block.
+    Then the sums of `weigh`, and how many tokens are possible.
+    patched: of every block, 0 or whether it is read from the shadow. largest: the row's. weights:
+    float32 scratch for a block.
     """
-    size = len(tail)
     rate, lowest = rates_of(scale)
     zero = as_real(row, largest)
     top = largest * scale
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
     best, score, limit = np.int64(-1), -np.inf, np.inf
     # The contest starts with the score of a largest token, which is a good one.
-    for block in range(block_count(row, tail)):
+    for block in range(len(patched)):
         if block_max[block] == largest:
-            best = np.int64(block * size)
-            while value_at(row, best) != largest:
+            best = np.int64(block * BLOCK)
+            while _stored_at(row, shadow, patched, best) != largest:
                 best += 1
             score = top + gumbel(best, position, seed)
             limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
             break
-    total, moment, least = 0.0, 0.0, np.float32(1.0)
-    for block in range(block_count(row, tail)):
-        start = block * size
-        if start + size <= len(row):
-            hits, weight, first, smallest = contest_block(
-                row,
+    total, moment, support = 0.0, 0.0, 0
+    for block in range(len(patched)):
+        if block_max[block] == -np.inf:
+            continue
+        start = block * BLOCK
+        stop = start + BLOCK
+        if patched[block] != 0:
+            hits, weight, first, least = contest_block(
+                shadow,
                 start,
-                start + size,
+                stop,
                 zero,
                 rate,
                 lowest,
@@ -161,10 +174,10 @@ def draw_from_row(
                 weights,
             )
         else:
-            hits, weight, first, smallest = contest_block(
-                tail,
-                0,
-                size,
+            hits, weight, first, least = contest_block(
+                row,
+                start,
+                stop,
                 zero,
                 rate,
                 lowest,
@@ -177,14 +190,20 @@ def draw_from_row(
                 np.float32(limit),
                 weights,
             )
-        least = min(least, smallest)
         total += np.float64(weight)
         moment += np.float64(first)
+        # A weight above the least there is belongs to a possible token.
+        if least > np.float32(1.2e-38):
+            support += BLOCK
+        elif patched[block] != 0:
+            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
+        else:
+            support += count_in_block(row, start, lowest_finite(row), np.inf)
         while hits != 0:
             lane = trailing_zeros(hits)
             hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-            for token_id in range(start + lane, min(start + size, len(row)), 32):
-                logit = value_at(row, token_id) * scale
+            for token_id in range(start + lane, stop, 32):
+                logit = _stored_at(row, shadow, patched, token_id) * scale
                 if not logit > -np.inf or token_id == best:
                     continue
                 high = philox_word(token_id, position, _HIGH, seed)
@@ -195,5 +214,4 @@ def draw_from_row(
                 if rival > score or (rival == score and token_id < best):
                     best, score = np.int64(token_id), rival
                     limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
-    # A weight above the least there is belongs to a possible token.
-    return best, total, moment * scale, least > np.float32(1.2e-38)
+    return best, _stored_at(row, shadow, patched, best), total, moment * scale, support

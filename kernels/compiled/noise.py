@@ -11,7 +11,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.blocks import LANES, gap_of, loop, sum_of, zeros
+from decoding.kernels.compiled.blocks import (
+    LANES,
+    MASK_LANES,
+    WIDE,
+    gap_of,
+    loop,
+    sum_of,
+    zeros,
+)
 from decoding.kernels.compiled.scalars import float_type
 from decoding.kernels.compiled.vectors import (
     FLOAT,
@@ -26,7 +34,8 @@ from decoding.kernels.compiled.vectors import (
     widen,
 )
 
-CONTEST_LANES = 32
+_CONTEST_LANES = 128 if WIDE else 32
+"""Of Philox at once: its rounds wait for one another, so four registers of them are under way."""
 _ROUNDING = 1024.0
 """More than what float32 rounds of a word and of the number it is compared with."""
 
@@ -64,11 +73,11 @@ def contest_block(
         kind, out_kind = signature.args[0], signature.args[-1]
         rates, bounds = (splat(builder, item, LANES) for item in (rate, lowest))
 
-        tokens, blocks = CONTEST_LANES, CONTEST_LANES // 4
+        tokens, blocks = _CONTEST_LANES, _CONTEST_LANES // 4
         twice = builder.fmul(limit, ir.Constant(FLOAT, -2.0))
         limits = splat(builder, twice, tokens)
         lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
-        flags = ir.IntType(tokens)
+        flags = ir.IntType(MASK_LANES)
 
         def contest(index: Any, totals: list[Any]) -> list[Any]:
             at = builder.sub(index, start)
@@ -89,7 +98,9 @@ def contest_block(
             signed = (words ^ 0x80000000).convert("sitofp", FLOAT)
             found = load(context, builder, out_kind, out, at, tokens)
             may_win = signed.compare(">", found.multiply_add(limits, 2.0**31 - _ROUNDING))
-            hits = builder.or_(hits, builder.bitcast(may_win.value, flags))
+            for part in range(0, tokens, MASK_LANES):
+                wins = may_win.part(part, MASK_LANES)
+                hits = builder.or_(hits, builder.bitcast(wins.value, flags))
             return [hits, total.value, moment.value, least.value]
 
         ones = ir.Constant(ir.VectorType(FLOAT, LANES), [1.0] * LANES)
@@ -161,12 +172,12 @@ def mask_below(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         first, position, draw, domain, key0, key1, bound = arguments
-        blocks = CONTEST_LANES // 4
+        blocks = MASK_LANES // 4
         lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
         block = builder.lshr(first, ir.Constant(INT64, 2))
         counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
         words = _by_token(philox4x32(counter, (key0, key1)))
-        narrow = splat(builder, builder.trunc(bound, INT32), CONTEST_LANES)
+        narrow = splat(builder, builder.trunc(bound, INT32), MASK_LANES)
         return builder.bitcast(words.compare("<", narrow).value, INT32)
 
     word = types.uint64

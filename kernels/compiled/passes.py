@@ -375,18 +375,37 @@ def append_equal(
 
 
 @compiled
-def count_between(row: Any, tail: Any, low: Any, high: Any) -> Any:
-    """How many logits lie in [low, high], bounds that are the row's own values."""
-    size = len(tail)
-    whole = len(row) // size
+def count_in_block(row: Any, start: Any, low: Any, high: Any) -> Any:
+    """`count_between` of the block that begins at `start`."""
     least, most = as_real(row, low), as_real(row, high)
     count = 0
-    for start in range(0, block_count(row, tail) * size, 32):
-        if start < whole * size:
-            count += bit_count(mask_between(row, start, least, most))
-        else:
-            count += bit_count(mask_between(tail, start - whole * size, least, most))
+    for lane in range(0, BLOCK, MASK):
+        count += bit_count(mask_between(row, start + lane, least, most))
     return count
+
+
+@compiled
+def count_between(row: Any, tail: Any, low: Any, high: Any) -> Any:
+    """How many logits lie in [low, high], bounds that are the row's own values."""
+    whole = len(row) // BLOCK * BLOCK
+    count = 0
+    for start in range(0, whole, BLOCK):
+        count += count_in_block(row, start, low, high)
+    if whole < len(row):
+        count += count_in_block(tail, 0, low, high)
+    return count
+
+
+@compiled
+def copy_block(row: Any, tail: Any, block: Any, shadow: Any) -> Any:
+    """One block of a row into its shadow, as it is."""
+    none, infinite = as_real(row, -np.inf), as_real(row, np.inf)
+    start = block * BLOCK
+    for lane in range(0, BLOCK, MASK):
+        if start + BLOCK <= len(row):
+            copy_32(row, start + lane, none, infinite, shadow, start + lane)
+        else:
+            copy_32(tail, lane, none, infinite, shadow, start + lane)
 
 
 @compiled
@@ -430,18 +449,14 @@ def copy_edited_row(
     size = len(tail)
     whole = len(row) // size
     one, other = as_real(row, inside), as_real(row, outside)
-    none, infinite = as_real(row, -np.inf), as_real(row, np.inf)
     for block in range(block_count(row, tail)):
         start = block * size
         if block < whole and start + size <= 32 * len(bitmask):
             top = copy_edited_block(row, start, start + size, bitmask, one, other, shadow, start)
             block_max[block] = top
             continue
+        copy_block(row, tail, block, shadow)
         for lane in range(0, size, 32):
-            if block < whole:
-                copy_32(row, start + lane, none, infinite, shadow, start + lane)
-            else:
-                copy_32(tail, lane, none, infinite, shadow, start + lane)
             word = (start + lane) // 32
             bits = bitmask[word] if word < len(bitmask) else np.int32(0)
             edit_32(shadow, start + lane, bits, one, other)

@@ -26,6 +26,7 @@ from decoding.kernels.compiled.jit import compiled, entry
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
+    PLACES,
     RAW_MAX,
     SLOT,
     TOUCHED,
@@ -41,6 +42,7 @@ from decoding.kernels.compiled.passes import (
     copy_edited_row,
     count_between,
     find_fault,
+    largest_of_blocks,
     lowest_finite,
     scan,
     survey,
@@ -64,6 +66,7 @@ from decoding.kernels.compiled.touched import (
     forget,
     is_precise,
     make_shadow,
+    patch,
     round_touched,
 )
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
@@ -126,8 +129,13 @@ def finish(
     outcome: Any,
     top: Any,
     memory: Any,
+    shadow: Any,
 ) -> Any:
-    """Draw from what the program left of a row, and describe the draw if that is wanted."""
+    """Draw from what the program left of a row, and describe the draw if that is wanted.
+
+    Of a dense row no token is touched where the whole of it is asked for: for the likeliest tokens,
+    and to describe the largest.
+    """
     count, scale = state.count, state.scale
     ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
     log_total, entropy, support = 0.0, 0.0, count
@@ -154,26 +162,39 @@ def finish(
             )
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
-        if count > 0:
-            round_touched(row, tail, block_max, scale, count, memory)
-        largest = dense_max(row, tail, block_max, scale, count, memory)
-        total, moment, whole = 1.0, 0.0, False
-        if plan.greedy != 0 or abs(largest) >= NOISELESS:
+        total, moment = 1.0, 0.0
+        largest = largest_of_blocks(row, tail, block_max) * scale
+        if plan.greedy != 0 or (count == 0 and abs(largest) >= NOISELESS):
+            if count > 0:
+                round_touched(row, tail, block_max, scale, count, memory)
             token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
+            logit = value_at(row, token_id) * scale
+            forget(memory, count)
             if wanted:
                 total, moment = weigh_row(row, tail, largest, scale)
+                support = count_between(row, tail, lowest_finite(row), np.inf)
         else:
-            token_id, total, moment, whole = draw_from_row(
-                row, tail, block_max, scale, largest / scale, position, plan.seed, memory.singles
+            work_max = memory.doubles[WORK_MAX]
+            fits, top_logit = patch(row, tail, block_max, scale, count, memory, shadow, work_max)
+            if not fits:
+                outcome.status = LEFT_TO_NUMPY
+                return
+            largest = top_logit * scale
+            token_id, logit, total, moment, support = draw_from_row(
+                row,
+                shadow,
+                memory.integers[PLACES][: block_count(row, tail)],
+                work_max,
+                scale,
+                top_logit,
+                position,
+                plan.seed,
+                memory.singles,
             )
+            logit *= scale
         if wanted:
             log_total = np.log(total)
             entropy = max(0.0, log_total - moment / total)
-            support = len(row)
-            if not whole:
-                support = count_between(row, tail, lowest_finite(row), np.inf)
-        logit = value_at(row, token_id) * scale
-        forget(memory, count)
     outcome.token_id = token_id
     if not wanted:
         return
@@ -365,8 +386,8 @@ def step_rows(
             limit,
             memory,
         )
-        flushes = not state.compact and state.count > 0 and (wanted or plan.greedy == 0)
-        flushes = flushes and asked != EDIT
+        flushes = not state.compact and state.count > 0
+        flushes = flushes and wanted and (plan.greedy != 0 or plan.top_n > 0)
         if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flushes):
             fits, shadow_max, start = begin_shadow(
                 row,
@@ -436,6 +457,7 @@ def step_rows(
                     outcome,
                     top,
                     memory,
+                    shadow,
                 )
         elif state.outcome == DONE and asked == EDIT:
             write_row(row, state, memory, out, index * width, width)
@@ -456,6 +478,7 @@ def step_rows(
                 outcome,
                 top,
                 memory,
+                shadow,
             )
         if state.outcome == EMPTIED:
             outcome.status = EMPTY_SUPPORT

@@ -1,7 +1,8 @@
 """The touched tokens of a dense row: penalised or biased, their logits kept beside the row.
 
 `slot[token]` is 1 + its place among the touched, 0 for all others. What must see the row as a whole
-gets a *shadow*, a copy in which the touched stand as they are.
+gets a *shadow*, a copy in which the touched stand as they are. For a draw it is enough that blocks
+are: of a *patched* row those with touched tokens are read from the shadow, the others as stored.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
     OCCURRENCES,
+    PLACES,
     SEEN,
     SLOT,
     TOUCHED,
@@ -23,7 +25,9 @@ from decoding.kernels.compiled.memory import (
     VALUES,
 )
 from decoding.kernels.compiled.passes import (
+    BLOCK,
     block_count,
+    copy_block,
     copy_row,
     largest_of_blocks,
     largest_value,
@@ -146,6 +150,35 @@ def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block
     """Copy what stays of a row into its shadow, touched tokens as they are; returns as `flush`."""
     copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
     return flush(tail, state.scale, state.count, memory, shadow, block_max)
+
+
+@compiled
+def patch(
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    count: Any,
+    memory: Any,
+    shadow: Any,
+    shadow_max: Any,
+) -> Any:
+    """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
+
+    shadow_max: where the block maxima go, of all blocks. Which are patched, how many blocks there
+    are, is left in `integers[PLACES]`. Returns as `flush`.
+    """
+    patched, touched_ids = memory.integers[PLACES], memory.integers[TOUCHED_IDS]
+    for block in range(block_count(row, tail)):
+        patched[block], shadow_max[block] = 0, block_max[block]
+    for place in range(count):
+        patched[touched_ids[place] // BLOCK] = 1
+    if len(row) % BLOCK != 0:
+        patched[len(row) // BLOCK] = 1
+    for block in range(block_count(row, tail)):
+        if patched[block] != 0:
+            copy_block(row, tail, block, shadow)
+    return flush(tail, scale, count, memory, shadow, shadow_max)
 
 
 @compiled
