@@ -13,7 +13,7 @@ from decoding.grammar.automaton import Nfa
 from decoding.grammar.free_strings import FREE
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
-from decoding.kernels.grammar.jit import COMPILED
+from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.step import FREE_BETWEEN, FREE_LABEL
 
 if TYPE_CHECKING:
@@ -28,17 +28,16 @@ class Arena:
 
     fields: the array; `fields[layout.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
+    shared_fields, shared_table: both as kernels take them.
     """
 
-    __slots__ = ("fields", "table")
+    __slots__ = ("fields", "shared_fields", "shared_table", "table")
 
     def __init__(self, room: int = 1 << 20) -> None:
         """room: fields that are there at once, a power of two; none takes memory until written."""
-        # Without a compiler NumPy's scalars would overflow where machine code widens.
-        kind = np.int32 if COMPILED else np.int64
-        self.fields = np.zeros(room, kind)
+        self._take_fields(np.zeros(room, np.int32))
+        self._take_table(np.zeros(room >> 6, np.int32))
         self.fields[at.FREE] = at.HEAD
-        self.table = np.zeros(room >> 6, np.int32)
 
     def take(self, size: int) -> int:
         """The offset of `size` new fields, all 0."""
@@ -64,12 +63,18 @@ class Arena:
             said = kernel()
         return said
 
+    def fill(self, state: int) -> None:
+        """Make the next states of a state."""
+        # Only its own row: there is room for no other state.
+        alone = shared(np.zeros(1, np.int64))
+        self.retried(lambda: subsets.expand(self.shared_fields, self.shared_table, state, alone))
+
     def make_room(self) -> None:
         """Lengthen what is short: the table, else the fields."""
         if 3 * int(self.fields[at.HASH_USED]) > len(self.table):
             table = np.zeros(4 * len(self.table), np.int32)
-            subsets.rehash(self.fields, self.table, table)
-            self.table = table
+            subsets.rehash(self.shared_fields, self.shared_table, shared(table))
+            self._take_table(table)
         else:
             self._lengthen(0)
 
@@ -82,7 +87,13 @@ class Arena:
             raise GrammarLimitError("", "fields of automata", MAX_FIELDS)
         fields = np.zeros(length, self.fields.dtype)
         fields[:used] = self.fields[:used]
-        self.fields = fields
+        self._take_fields(fields)
+
+    def _take_fields(self, fields: NDArray[np.int32]) -> None:
+        self.fields, self.shared_fields = fields, shared(fields)
+
+    def _take_table(self, table: NDArray[np.int32]) -> None:
+        self.table, self.shared_table = table, shared(table)
 
     def automaton(
         self,
@@ -137,7 +148,9 @@ class Arena:
         starts = np.concatenate(
             [part.starts + b for (part, _), b in zip(parts, bases, strict=False)]
         )
-        return self.retried(lambda: subsets.begin(self.fields, self.table, head, starts))
+        return self.retried(
+            lambda: subsets.begin(self.shared_fields, self.shared_table, head, shared(starts))
+        )
 
     def _count(self, head: int, states: int, bounds: Sequence[tuple[Bounds | None, int]]) -> None:
         """Let an automaton count characters.

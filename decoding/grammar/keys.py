@@ -20,6 +20,7 @@ from decoding.grammar.spelling import EXIT, spelled, universe
 from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar.jit import shared
 
 _MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
 """ASCII characters whose spelling in JSON is not one byte alone."""
@@ -225,7 +226,9 @@ def _with_languages(
     words = _count_words(len(listed) + at.MAX_SET)
     start = _write(store, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
-    count = arena.retried(lambda: subsets.expand(arena.fields, arena.table, start, states))
+    count = arena.retried(
+        lambda: subsets.expand(arena.shared_fields, arena.shared_table, start, shared(states))
+    )
     if count == at.TOO_MANY:
         raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
     states = states[:count]
@@ -245,7 +248,7 @@ def _with_languages(
         if class_index >= 0 and any(node is not None for node in nodes[class_index]):
             place = state + at.STATE_WORDS + class_index // at.WORD
             fields[place] = 1 << class_index % at.WORD
-    subsets.spread(fields, states, words)
+    subsets.spread(arena.shared_fields, shared(states), words)
     # Only where no key is forbidden does the base mask of all strings hold.
     if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
         fields[states + at.LOOSE] = -1

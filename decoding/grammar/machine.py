@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decoding.errors import require
+from decoding.grammar.backends import PREFERRED, Backend
 from decoding.grammar.kept import KeptMasks
 from decoding.grammar.store import Store
 from decoding.grammar.tokens import TokenTable
@@ -17,18 +18,26 @@ class Machine:
     tokens: the vocabulary.
     masks_memory: bytes of masks that are kept at most, ≥ 0; 8,000 masks of Llama 3's vocabulary
         take the 128 MiB of the default. What was dropped is made again when it is asked for.
+    backend: how masks are made, which changes nothing of them.
     Automata are kept as long as a grammar uses them. Grammars are compiled into one store until
         that holds `store.FULL` bytes; then another is begun.
     """
 
-    def __init__(self, tokens: TokenTable, masks_memory: int = MASKS_MEMORY) -> None:
+    def __init__(
+        self,
+        tokens: TokenTable,
+        masks_memory: int = MASKS_MEMORY,
+        *,
+        backend: Backend = PREFERRED,
+    ) -> None:
         require("masks_memory", masks_memory, masks_memory >= 0, ">= 0")
         self.tokens = tokens
         self.masks = KeptMasks(masks_memory)
-        self._store = Store(tokens, self.masks)
+        self._backend = backend
+        self._store = Store(tokens, self.masks, backend)
 
     def store(self) -> Store:
         """Where the next grammar belongs."""
         if self._store.is_full:
-            self._store = Store(self.tokens, self.masks)
+            self._store = Store(self.tokens, self.masks, self._backend)
         return self._store

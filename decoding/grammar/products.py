@@ -16,6 +16,7 @@ from decoding.grammar.expressions import Both, Choice, Expression, Not
 from decoding.grammar.symbols import Symbols
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import products
+from decoding.kernels.grammar.jit import shared
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
@@ -43,10 +44,10 @@ class Product:
                 written[node] = self._leaf(build_over(encoder, node))
             formula.append((products.LEAF, 0))
             starts.append(written[node])
-        self.formula = np.array(formula, np.int64)
+        self.formula = shared(np.array(formula, np.int64))
         self.starts = np.array(starts, np.int32)
-        self.values = np.zeros(len(formula), np.int64)
-        self.firsts = np.zeros(len(formula), np.int64)
+        self.values = shared(np.zeros(len(formula), np.int64))
+        self.firsts = shared(np.zeros(len(formula), np.int64))
 
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
@@ -91,8 +92,9 @@ class Product:
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
         return arena.retried(
             lambda: products.search(
-                arena.fields, arena.table, self.formula, states, table, stack, self.symbols,
-                progress, self.values, self.firsts,
+                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                shared(table), shared(stack), self.symbols, shared(progress), self.values,
+                self.firsts,
             )
         )  # fmt: skip
 
@@ -106,8 +108,9 @@ class Product:
         progress = np.array([1, 0], np.int64)
         said = arena.retried(
             lambda: products.explore(
-                arena.fields, arena.table, self.formula, states, table, rows, accepting, progress,
-                self.values, self.firsts,
+                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                shared(table), shared(rows), shared(accepting), shared(progress), self.values,
+                self.firsts,
             )
         )  # fmt: skip
         count = int(progress[products.COUNT])
@@ -120,7 +123,13 @@ class Product:
         states[:leaves] = self.starts
         table = np.zeros(1 << (2 * size).bit_length(), np.int32)
         first = products.begin(
-            self.arena.fields, self.formula, states, table, leaves, self.values, self.firsts
+            self.arena.shared_fields,
+            self.formula,
+            shared(states),
+            shared(table),
+            leaves,
+            self.values,
+            self.firsts,
         )
         return states, table, int(first)
 

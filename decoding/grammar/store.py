@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,15 @@ from decoding.grammar.kept import KeptMasks
 from decoding.grammar.number_text import number_nfa
 from decoding.grammar.numbers import NumberRange
 from decoding.grammar.numbers_once import once
+from decoding.grammar.runs import Runs
 from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
-from decoding.grammar.trie import Trie
 from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import subsets, walk
-from decoding.kernels.grammar.nodes import copy_twins
+from decoding.kernels.grammar import subsets
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
+
+if TYPE_CHECKING:
+    from decoding.grammar.backends import Backend
 
 FULL = 1 << 25
 """Bytes of automata from which on new grammars go elsewhere."""
@@ -38,9 +41,11 @@ class Store:
     it: they cannot leave the string, so what surrounds it does not matter.
     """
 
-    def __init__(self, tokens: TokenTable, masks: KeptMasks) -> None:
-        self.tokens, self.masks = tokens, masks
+    def __init__(self, tokens: TokenTable, masks: KeptMasks, backend: Backend) -> None:
+        self.tokens, self.masks, self.backend = tokens, masks, backend
         self.arena = Arena(_ROOM)
+        self.runs = Runs(self.arena)
+        self._sweeps = backend.sweeps(self.arena, tokens)
         self.lock = threading.RLock()
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
@@ -51,10 +56,7 @@ class Store:
         self._counts: dict[int, NDArray[np.int16]] = {}
         self._loose: dict[Spelling, list[int]] = {}
         self._longest = max(tokens.bare.depth, tokens.quoted.depth)
-        depth = 2 + self._longest
-        self.places = np.zeros(depth * PLACE_SIZE, np.int64)
-        self._stack = np.zeros(depth, np.int64)
-        self._pairs = np.zeros((depth, 2), np.int64)
+        self.places = np.zeros((2 + self._longest) * PLACE_SIZE, np.int64)
 
     @property
     def size(self) -> int:
@@ -121,7 +123,7 @@ class Store:
         known = self.masks.get(self._numbered + state)
         if known is None:
             known = self.tokens.empty_mask()
-            self._sweep(state, known, self.tokens.bare)
+            self._sweeps.allow(state, self.tokens.bare, known)
             self.masks.put(self._numbered + state, known)
         return known
 
@@ -132,8 +134,8 @@ class Store:
         known = self.masks.get(self._numbered + state)
         if known is None:
             known = self.tokens.empty_mask()
-            self._sweep(state, known, self.tokens.bare)
-            self._sweep(state, known, self.tokens.quoted)
+            self._sweeps.allow(state, self.tokens.bare, known)
+            self._sweeps.allow(state, self.tokens.quoted, known)
             self.masks.put(self._numbered + state, known)
         return known
 
@@ -143,7 +145,9 @@ class Store:
         if arena.fields[state + at.BEGUN] < 0:
             return state
         longest = self._longest
-        return arena.retried(lambda: subsets.uncounted(arena.fields, arena.table, state, longest))
+        return arena.retried(
+            lambda: subsets.uncounted(arena.shared_fields, arena.shared_table, state, longest)
+        )
 
     def alike(self, state: int) -> int:
         """A state that reads every token and then accepts as this one does.
@@ -154,14 +158,6 @@ class Store:
         enough = fields[fields[state + at.AUTOMATON] + at.ENOUGH]
         return self._uncounted(state) if fields[state + at.BEGUN] >= enough else state
 
-    def _sweep(self, state: int, mask: NDArray[np.uint32], trie: Trie) -> None:
-        """Allow what an automaton can read from a state."""
-        arena = self.arena
-        arena.retried(
-            lambda: walk.sweep(arena.fields, arena.table, trie.nodes, state, self._stack, mask)
-        )
-        copy_twins(trie.twins, mask)
-
     def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
         """The base mask of a FREE state when at most `remaining` more characters may begin."""
         # No token begins more characters than it has bytes.
@@ -170,19 +166,13 @@ class Store:
         known = self.masks.get(number)
         if known is None:
             known = self.tokens.empty_mask()
-            walk.within(self._begun(state), remaining, known)
-            copy_twins(self.tokens.bare.twins, known)
+            bare = self.tokens.bare
+            begun = self._counts.get(state)
+            if begun is None:
+                begun = self._counts[state] = self._sweeps.begun(state, bare)
+            self._sweeps.allow_begun(begun, remaining, bare, known)
             self.masks.put(number, known)
         return known
-
-    def _begun(self, state: int) -> NDArray[np.int16]:
-        """How many characters each token begins, read from a FREE state; −1: it cannot be read."""
-        counts = self._counts.get(state)
-        if counts is None:
-            counts = self._counts[state] = np.full(self.tokens.width, -1, np.int16)
-            arena, nodes = self.arena, self.tokens.bare.nodes
-            walk.survey(arena.fields, arena.table, nodes, state, FREE_BETWEEN, self._pairs, counts)
-        return counts
 
     def _loose_states(self, spelling: Spelling) -> list[int]:
         """The states of the automaton of all strings, by `Loose`."""

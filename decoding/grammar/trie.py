@@ -155,7 +155,11 @@ def tokens_below(trie: Trie, node: int) -> NDArray[np.int64]:
     return tokens[tokens > 0] - 1
 
 
-EVERY_BYTE = np.array(
-    [byte | 1 << DEPTH_AT | (byte + 1) << TOKEN_AT | 1 << SIZE_AT for byte in range(256)], np.uint64
+EVERY_BYTE = trie_of(
+    np.array(
+        [byte | 1 << DEPTH_AT | (byte + 1) << TOKEN_AT | 1 << SIZE_AT for byte in range(256)],
+        np.uint64,
+    ),
+    np.zeros((0, 2), np.int32),
 )
 """The trie of all bytes; each is the token of its own number."""

@@ -17,6 +17,7 @@ from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
+from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.nodes import copy_twins
 
 MEGABYTE = 1 << 20
@@ -57,13 +58,14 @@ class EarleyMachine:
         self._memory = memory
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
-        self._arena = at.new_arena(network, np.array(_FIRST_ROOM))
-        self._notes = np.zeros(at.NOTES, np.int64)
-        self._stack = np.zeros(at.MAX_DEPTH, np.int32)
+        self._shared_network = at.Network(*(shared(array) for array in network))
+        self._take(at.new_arena(network, np.array(_FIRST_ROOM)))
+        self._notes = shared(np.zeros(at.NOTES, np.int64))
+        self._stack = shared(np.zeros(at.MAX_DEPTH, np.int32))
         self._lock = threading.Lock()
         self._surveys: list[Surveys] = []
         while True:
-            start = int(begin(network, self._arena, self._notes))
+            start = int(begin(self._shared_network, self._shared, self._notes))
             if start != at.FULL:
                 break
             self._enlarge()
@@ -93,7 +95,7 @@ class EarleyMachine:
             return target
         with self._lock:
             while True:
-                target = int(fill(self.network, self._arena, self._notes, state, column))
+                target = int(fill(self._shared_network, self._shared, self._notes, state, column))
                 if target != at.FULL:
                     return _checked(target)
                 self._enlarge()
@@ -116,7 +118,7 @@ class EarleyMachine:
             return max(state, other)
         with self._lock:
             while True:
-                both = int(joined(self._arena, state, other))
+                both = int(joined(self._shared, state, other))
                 if both != at.FULL:
                     return _checked(both)
                 self._enlarge()
@@ -148,7 +150,7 @@ class EarleyMachine:
                 self._enlarge()
             _checked(code)
             if len(twins):
-                copy_twins(twins, out)
+                copy_twins(shared(twins), shared(out))
 
     def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
         """Set the bits of a mask but for its twins; 0, or a code."""
@@ -156,7 +158,7 @@ class EarleyMachine:
         begin, end = int(arena.state_at[state]), int(arena.state_at[state + 1])
         if end - begin <= _FEW:
             keys: list[int] = arena.keys[begin:end].tolist()
-            known = [surveys.of(self.network, self._stack, key >> at.SHIFT) for key in keys]
+            known = [surveys.of(self._shared_network, self._stack, key >> at.SHIFT) for key in keys]
             if any(known):
                 for key, found in zip(keys, known, strict=True):
                     if found is not None:
@@ -166,10 +168,20 @@ class EarleyMachine:
                 rest = [key for key, found in zip(keys, known, strict=True) if found is None]
                 if not rest:
                     return 0
-                state = int(part(arena, np.array(rest, np.int64)))
+                state = int(part(self._shared, shared(np.array(rest, np.int64))))
                 if state == at.FULL:
                     return state
-        return int(walk(self.network, arena, self._notes, self._stack, surveys.trie, state, out))
+        return int(
+            walk(
+                self._shared_network,
+                self._shared,
+                self._notes,
+                self._stack,
+                shared(surveys.trie),
+                state,
+                shared(out),
+            )
+        )
 
     def _spread(
         self, found: Survey, node: int, trie: NDArray[np.uint64], out: NDArray[np.uint32]
@@ -177,15 +189,15 @@ class EarleyMachine:
         np.bitwise_or(out, found.mask, out=out)
         return int(
             spread(
-                self.network,
-                self._arena,
+                self._shared_network,
+                self._shared,
                 self._notes,
                 self._stack,
-                trie,
-                found.places,
-                found.targets,
+                shared(trie),
+                shared(found.places),
+                shared(found.targets),
                 node,
-                out,
+                shared(out),
             )
         )
 
@@ -209,8 +221,11 @@ class EarleyMachine:
         else:
             raise MachineLimitError("bytes of states", self._memory)
         arena = at.grown(self.network, self._arena, larger)
-        rehash(self.network, arena)
-        self._arena = arena
+        self._take(arena)
+        rehash(self._shared_network, self._shared)
+
+    def _take(self, arena: at.Arena) -> None:
+        self._arena, self._shared = arena, at.Arena(*(shared(array) for array in arena))
 
 
 def _checked(code: int) -> int:

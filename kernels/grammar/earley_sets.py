@@ -42,7 +42,7 @@ def intern_state(arena: at.Arena, keys: at.Int64s, count: int, accepting: int) -
     value = int(accepting)
     for index in range(count):
         value = mixed(mixed(value, keys[index] >> at.SHIFT), keys[index] & at.NODE_MASK)
-    places = arena.state_table.size - 1
+    places = len(arena.state_table) - 1
     place = value & places
     while arena.state_table[place] != 0:
         state = arena.state_table[place] - 1
@@ -59,7 +59,7 @@ def intern_state(arena: at.Arena, keys: at.Int64s, count: int, accepting: int) -
                 return int(state)
         place = (place + 1) & places
     state, begin = arena.used[at.STATES], arena.used[at.KEYS]
-    if state + 1 > arena.accepting.size or begin + count > arena.keys.size:
+    if state + 1 > len(arena.accepting) or begin + count > len(arena.keys):
         arena.used[at.WANTED + at.STATES] = state + 1
         arena.used[at.WANTED + at.KEYS] = begin + count
         return at.FULL
@@ -92,7 +92,7 @@ def intern_group(network: at.Network, arena: at.Arena, group: int) -> int:
             node = arena.gathered[index] & at.NODE_MASK
             value = mixed(value, arena.gathered[index] >> at.SHIFT)
             value = mixed(value, node if node < new else PRIME - 1 - (node - new))
-    slots = arena.node_table.size - 1
+    slots = len(arena.node_table) - 1
     slot = value & slots
     while arena.node_table[slot] != 0:
         first = arena.node_table[slot] - 1
@@ -105,7 +105,7 @@ def intern_group(network: at.Network, arena: at.Arena, group: int) -> int:
         slot = (slot + 1) & slots
     begin = arena.used[at.CALLERS]
     count = arena.bounds[size]
-    if new + size > arena.node_rule.size or begin + count > arena.callers.size:
+    if new + size > len(arena.node_rule) or begin + count > len(arena.callers):
         arena.used[at.WANTED + at.NODES] = new + size
         arena.used[at.WANTED + at.CALLERS] = begin + count
         return at.FULL
@@ -191,14 +191,14 @@ def _equals_if_merged(arena: at.Arena, first: int, size: int, new: int) -> bool:
 @entry
 def rehash(network: at.Network, arena: at.Arena) -> None:
     """Enter into the empty hash tables of an arena all that it holds."""
-    slots = arena.node_table.size - 1
+    slots = len(arena.node_table) - 1
     for node in range(1, arena.used[at.NODES]):
         if network.member_of[arena.node_rule[node]] == 0:
             slot = arena.node_hash[node] & slots
             while arena.node_table[slot] != 0:
                 slot = (slot + 1) & slots
             arena.node_table[slot] = node + 1
-    places = arena.state_table.size - 1
+    places = len(arena.state_table) - 1
     for state in range(arena.used[at.STATES]):
         place = arena.state_hash[state] & places
         while arena.state_table[place] != 0:

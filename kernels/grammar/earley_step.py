@@ -62,7 +62,7 @@ def begin_step(arena: at.Arena, notes: at.Int64s) -> None:
 @inner
 def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
     """Note a configuration, once."""
-    places = arena.item_table.size - 1
+    places = len(arena.item_table) - 1
     place = ((key >> at.SHIFT) * 7_919 + (key & at.NODE_MASK)) & places
     generation = arena.used[at.GENERATION]
     while arena.item_stamp[place] == generation:
@@ -236,7 +236,7 @@ def _gather(arena: at.Arena, rule: int, total: int) -> int:
     """Append the callers of a rule; returns how many there are now, −1 if there is no room."""
     pair = arena.head[rule]
     while pair >= 0:
-        if total == arena.gathered.size:
+        if total == len(arena.gathered):
             return -1
         arena.gathered[total] = arena.pool_key[pair]
         total += 1
@@ -247,7 +247,7 @@ def _gather(arena: at.Arena, rule: int, total: int) -> int:
 @entry
 def part(arena: at.Arena, keys: at.Int64s) -> int:
     """The state with these configurations of another one, or `FULL`."""
-    return intern_state(arena, keys, keys.size, 0)
+    return intern_state(arena, keys, len(keys), 0)
 
 
 @entry

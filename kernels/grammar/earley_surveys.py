@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.kernels.grammar.earley_arrays import Network
 from decoding.kernels.grammar.earley_walk import survey
+from decoding.kernels.grammar.jit import shared
 
 # A network state is worth a survey of its own if that visits so many nodes, and not one in so many
 # leads out of it. Surveys of so many bytes are kept.
@@ -44,7 +45,14 @@ class Surveys:
 
     def _made(self, network: Network, stack: NDArray[np.int32], state: int) -> Survey | None:
         self.scratch.fill(0)
-        visited, found = survey(network, stack, self.trie, state, self.scratch, *self._places)
+        visited, found = survey(
+            network,
+            stack,
+            shared(self.trie),
+            state,
+            shared(self.scratch),
+            *(shared(row) for row in self._places),
+        )
         if visited < _MANY or found < 0 or found * _RARE > visited:
             return None
         order = np.argsort(self._places[1, :found], kind="stable")

@@ -71,7 +71,7 @@ def walk(
     Returns 0, or a code below `UNKNOWN`; then the mask is not complete.
     """
     stack[0] = state
-    return walked(network, arena, notes, stack, trie, 0, trie.size, mask)
+    return walked(network, arena, notes, stack, trie, 0, len(trie), mask)
 
 
 @entry
@@ -93,7 +93,7 @@ def survey(
     stack[0] = state
     column_of = network.column_of
     index, visited, found = 0, 0, 0
-    while index < trie.size:
+    while index < len(trie):
         node = int(trie[index])
         visited += 1
         depth = (node >> DEPTH_AT) & DEPTH
@@ -108,7 +108,7 @@ def survey(
                 continue
             ways += 1
             inside = network.move_target[edge]
-            if found == places.size:
+            if found == len(places):
                 return visited, -1
             # Counted only if it turns out to be needed.
             places[found], targets[found] = index, inside
@@ -139,7 +139,7 @@ def spread(
 ) -> int:
     """Walk on from the places of a survey, with the callers of a node; 0, or a code."""
     known, state = -1, at.DEAD
-    for number in range(places.size):
+    for number in range(len(places)):
         if targets[number] != known:
             known = targets[number]
             begin_step(arena, notes)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 try:
     from numba import config, njit
 
@@ -31,6 +33,15 @@ woven = njit(
 _entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True, cache=True)
 
 
+def shared(array: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
+    """An array as kernels take it.
+
+    Without a compiler it is a view of the same memory that gives Python's own numbers: they are
+    read three times as fast as NumPy's, and never overflow.
+    """
+    return array if COMPILED else array.data
+
+
 def digest_of(folder: Path) -> str:
     """Changes with every file of a package."""
     digest = hashlib.sha256()
@@ -50,6 +61,7 @@ def kept_below(package: Path, wanted: str) -> Path:
 
 _PACKAGE = Path(__file__).parent
 _DIGEST = digest_of(_PACKAGE)
+_ENTRIES: list[Any] = []
 
 
 def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba types it
@@ -64,6 +76,13 @@ def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba type
     before = config.CACHE_DIR
     config.CACHE_DIR = str(kept_below(_PACKAGE, before) / _DIGEST)
     try:
-        return _entry(function)
+        made = _entry(function)
     finally:
         config.CACHE_DIR = before
+    _ENTRIES.append(made)
+    return made
+
+
+def count_compiled() -> int:
+    """How many kernels this process has compiled or loaded so far."""
+    return sum(len(made.signatures) for made in _ENTRIES)

@@ -28,12 +28,12 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
     total = 0
     for k in range(length):
         row = rows + arena[members + k]
-        for e in range(arena[row], arena[row + 1]):
-            total += arena[edges + 3 * e + 1] - arena[edges + 3 * e] + 1
-    # The lists of targets by byte lie behind everything else: they are gone when this is done.
+        total += arena[row + 1] - arena[row]
+    # The edges by their lowest byte, and those that go on, lie behind everything else: they are
+    # gone when this is done.
     free = arena[at.FREE]
     state_size = at.STATE_WORDS + arena[automaton + at.WORDS]
-    needed = 2 * total + 3 * BYTES + 2 * BYTES * state_size + ROOM
+    needed = 4 * total + BYTES + 2 * BYTES * state_size + ROOM
     if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + 2 * BYTES) >= len(table):
         return at.NEEDS_ROOM
     counted: Any = arena[state + at.BEGUN]
@@ -43,46 +43,50 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
     if length == 1 and fill_alone(arena, table, state, counted):
         return at.GOES_ON
     begins = len(arena) - BYTES - 1
-    lists = begins - total - 1
+    ordered = begins - total
     for b in range(BYTES + 1):
         arena[begins + b] = 0
     for k in range(length):
         row = rows + arena[members + k]
         for e in range(arena[row], arena[row + 1]):
-            for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
-                arena[begins + b] += 1
-    running = 0
-    for b in range(BYTES + 1):
-        count = arena[begins + b]
-        arena[begins + b] = running
-        running += count
+            arena[begins + arena[edges + 3 * e] + 1] += 1
+    for b in range(BYTES):
+        arena[begins + b + 1] += arena[begins + b]
     for k in range(length):
         row = rows + arena[members + k]
         for e in range(arena[row], arena[row + 1]):
-            target = arena[edges + 3 * e + 2]
-            for b in range(arena[edges + 3 * e], arena[edges + 3 * e + 1] + 1):
-                arena[lists + arena[begins + b]] = target
-                arena[begins + b] += 1
-    previous_from = 0
-    previous_length = 0
-    previous = at.DEAD
-    start = 0
-    for b in range(BYTES):
-        stop = arena[begins + b]
-        count = stop - start
-        same = count == previous_length
-        if same:
-            for k in range(count):
-                if arena[lists + start + k] != arena[previous_from + k]:
-                    same = False
-                    break
-        if not same:
-            # Interning sorts a copy, so that the list itself can be compared with the next.
-            previous = intern(arena, table, automaton, lists + start, count, counted)
-            previous_from = lists + start
-            previous_length = count
-        arena[state + b] = previous
-        start = stop
+            low = arena[edges + 3 * e]
+            arena[ordered + arena[begins + low]] = edges + 3 * e
+            arena[begins + low] += 1
+    going = ordered - total
+    targets = going - total
+    position = 0
+    count = 0
+    b = 0
+    while b < BYTES:
+        kept = 0
+        for k in range(count):
+            if arena[arena[going + k] + 1] >= b:
+                arena[going + kept] = arena[going + k]
+                kept += 1
+        count = kept
+        while position < total and arena[arena[ordered + position]] == b:
+            arena[going + count] = arena[ordered + position]
+            count += 1
+            position += 1
+        # Up to the next byte at which an edge begins or ends, all lead to the same.
+        until = BYTES
+        if position < total:
+            until = arena[arena[ordered + position]]
+        for k in range(count):
+            until = min(until, arena[arena[going + k] + 1] + 1)
+            arena[targets + k] = arena[arena[going + k] + 2]
+        following = at.DEAD
+        if count > 0:
+            following = intern(arena, table, automaton, targets, count, counted)
+        for c in range(b, until):
+            arena[state + c] = following
+        b = until
     return at.GOES_ON
 
 

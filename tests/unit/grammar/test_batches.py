@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from decoding.grammar import CompiledGrammar, Machine, Matcher, compile_json_schema, token_table
-from decoding.grammar.grammar import Automaton
 from decoding.grammar.matcher import fill_masks
+from decoding.grammar.remembered import RememberedWalks
+from decoding.grammar.walks import KernelWalks
 from decoding.vocabulary import Vocabulary
 
 PIECES = ('{"', '": ', '", "', '"}', "}, ", " [", "na", "name", "true", "12", "\\u00", "é", "ab")
@@ -92,7 +93,8 @@ def test_a_batch_is_its_rows_and_walks_no_trie_twice(monkeypatch: pytest.MonkeyP
     def walked(*_: object) -> None:
         pytest.fail("a mask that is known was made again")
 
-    monkeypatch.setattr(Automaton, "_walk", walked)
+    for walks in (KernelWalks, RememberedWalks):
+        monkeypatch.setattr(walks, "allow", walked)
     out = np.full((THREADS, len(rows[0])), 7, np.uint32)
     fill_masks(matchers[:THREADS], out)
     assert np.array_equal(out, rows)

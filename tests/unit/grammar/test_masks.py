@@ -8,6 +8,7 @@ import random
 import jsonschema
 import numpy as np
 import pytest
+from mask_cases import END, SCHEMAS, SPECIAL, SPELLED, TWIN, WIDTH, token_table_of_pieces
 
 from decoding.errors import (
     GrammarUnsatisfiableError,
@@ -20,33 +21,19 @@ from decoding.grammar import (
     compile_regex,
     token_table,
 )
+from decoding.grammar.backends import INTERPRETED, KERNELS
 from decoding.grammar.compiled import CompiledGrammar
 from decoding.grammar.matcher import Matcher, fill_masks
 from decoding.vocabulary import Vocabulary
-
-# fmt: off
-PIECES = [
-    '{"', '":', '": ', '",', '", "', '"}', '"]', "}}", "}]", "],", ' "', "  ", " {", " [", "[]",
-    "{}",
-    "name", "na", "age", "ag", "x1", "true", "false", "null", "nul", "tr", "12", "10", "0.", ".5",
-    "e1", "-1", '\\"', "\\n", "\\u00", "41", "\\ud83d", "\\ude00", "é", "😀", "ab", "abc", '"a',
-    '"name":', 'a"', "aa", "\n  ", "2024-", "-0", "://", '{"name": "', '"x1"', "kind",
-]
-# fmt: on
-SPELLED = [bytes([byte]) for byte in range(256)] + [piece.encode() for piece in PIECES]
-SPELLED += [b"name", b"<end>", b"<special>"]
-TWIN, END, SPECIAL = len(SPELLED) - 3, len(SPELLED) - 2, len(SPELLED) - 1
-WIDTH = len(SPELLED) + 9
 
 # What ends a text soon: the first two above all.
 WAY_OUT = [ord("}"), ord("]"), *(SPELLED.index(name) for name in (b"age", b"name", b"kind"))]
 WAY_OUT += [ord(character) for character in '":,bax10']
 
 
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    vocabulary = Vocabulary(SPELLED, frozenset({END, SPECIAL}))
-    return Machine(token_table(vocabulary, [END], WIDTH))
+@pytest.fixture(scope="module", params=[KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    return Machine(token_table_of_pieces(), backend=request.param)
 
 
 def allowed(matcher: Matcher) -> list[int]:
@@ -79,41 +66,6 @@ def walk(grammar: CompiledGrammar, rng: random.Random, steps: int = 40) -> str |
         assert matcher.advance(choice)
         spelled += SPELLED[choice]
     return None
-
-
-STRING, INTEGER = {"type": "string"}, {"type": "integer"}
-SCHEMAS = [
-    {},
-    {"type": "object", "properties": {"name": STRING, "age": INTEGER}, "required": ["age"]},
-    {"type": "object", "properties": {"name": {"maxLength": 3, "type": "string"}, "ag": INTEGER},
-     "required": ["name"], "additionalProperties": False},
-    {"type": "array", "items": INTEGER, "minItems": 2, "maxItems": 3},
-    {"type": "array", "prefixItems": [INTEGER, {"type": "boolean"}], "items": False},
-    {"type": "array", "items": {"type": ["integer", "string"]}, "contains": {"type": "string"},
-     "maxItems": 2},
-    {"anyOf": [
-        {"type": "object", "properties": {"kind": {"const": "a"}, "x1": INTEGER},
-         "required": ["kind", "x1"], "additionalProperties": False},
-        {"type": "object", "properties": {"kind": {"const": "b"}, "name": STRING},
-         "required": ["kind"], "additionalProperties": False},
-    ]},
-    {"type": "object", "patternProperties": {"^x": INTEGER, "1$": {"minimum": 0}},
-     "additionalProperties": {"type": "boolean"}},
-    {"type": "object", "minProperties": 2, "maxProperties": 3},
-    {"type": "object", "minProperties": 1, "maxProperties": 2, "additionalProperties": False,
-     "properties": {"a": INTEGER, "ab": INTEGER, "abc": INTEGER}, "required": ["ab"]},
-    {"type": "object", "propertyNames": {"pattern": "^[a-c]+$"}},
-    {"type": "object", "properties": {"a": INTEGER, "b": INTEGER, "c": INTEGER},
-     "dependentRequired": {"a": ["b"]}, "additionalProperties": False},
-    {"enum": ["ab", "abc", 12, None, {"a": [1]}, True]},
-    {"type": "string", "pattern": "^a(b|é)+$"},
-    {"type": "string", "minLength": 2, "maxLength": 4},
-    {"type": "array", "items": {"type": "string", "pattern": "^(ab?|\\n)*$", "minLength": 5,
-                                "maxLength": 40}},
-    {"type": "number", "minimum": -1.5, "maximum": 12},
-    {"$defs": {"n": {"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}},
-                     "additionalProperties": False}}, "$ref": "#/$defs/n"},
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("number", range(len(SCHEMAS)))
@@ -227,8 +179,8 @@ def test_rollback_and_fork_equal_a_replay(machine: Machine) -> None:
 
 
 def test_what_must_come_is_forced(machine: Machine) -> None:
-    schema = {"type": "object", "properties": {"name_of_it": STRING}, "required": ["name_of_it"],
-              "additionalProperties": False}  # fmt: skip
+    schema = {"type": "object", "properties": {"name_of_it": {"type": "string"}},
+              "required": ["name_of_it"], "additionalProperties": False}  # fmt: skip
     matcher = compile_json_schema(schema, machine, whitespace=0).matcher()
     assert matcher.forced_bytes() == b'{"name_of_it":"'
     choices = compile_choices(["orderId", "orderName"], machine).matcher()

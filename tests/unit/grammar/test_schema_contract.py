@@ -14,6 +14,7 @@ from decoding.errors import (
 )
 from decoding.grammar.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
 from decoding.grammar.schema import SchemaLimits, compile_graph, is_member
+from decoding.grammar.schema.report import Report
 from decoding.grammar.shapes import Node, ObjectShape, Property
 
 
@@ -156,6 +157,16 @@ def test_limits_are_the_callers() -> None:
         compile_graph(schema, limits=SchemaLimits(nesting=2))
     with pytest.raises(GrammarLimitError, match="seconds"):
         compile_graph(schema, limits=SchemaLimits(deadline_s=0.0))
+
+
+def test_the_deadline_does_not_count_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = 0
+    monkeypatch.setattr("decoding.grammar.schema.report.count_compiled", lambda: compiled)
+    report = Report(limits=SchemaLimits(deadline_s=0.0))
+    compiled += 1
+    report.check_time()
+    with pytest.raises(GrammarLimitError, match="seconds"):
+        report.check_time()
 
 
 def test_unknown_formats_are_annotations_unless_formats_are_strict() -> None:

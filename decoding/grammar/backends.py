@@ -1,0 +1,32 @@
+"""What looks through the tokens of a vocabulary: compiled kernels, or NumPy and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from decoding.grammar.arena import Arena
+from decoding.grammar.levels import LevelSweeps
+from decoding.grammar.places import Places
+from decoding.grammar.remembered import RememberedWalks
+from decoding.grammar.sweeps import KernelSweeps, Sweeps
+from decoding.grammar.tokens import TokenTable
+from decoding.grammar.walks import KernelWalks, Walks
+from decoding.kernels.grammar.jit import COMPILED
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """How masks are made; they are the same with every back end.
+
+    sweeps: for the automata of a store. walks: for the texts of a grammar.
+    """
+
+    sweeps: Callable[[Arena, TokenTable], Sweeps]
+    walks: Callable[[Places], Walks]
+
+
+KERNELS = Backend(KernelSweeps, KernelWalks)
+INTERPRETED = Backend(LevelSweeps, RememberedWalks)
+"""Where no kernels are compiled, a hundred times as fast as these."""
+PREFERRED = KERNELS if COMPILED else INTERPRETED

@@ -1,0 +1,192 @@
+"""Where texts of one grammar stand: records of numbers, and the frames of what is open there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.shapes import Graph
+from decoding.grammar.store import Store
+from decoding.grammar.tables import JsonTables
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import step, walk
+from decoding.kernels.grammar.jit import shared
+
+Place = NDArray[np.int64]
+"""`step.PLACE_SIZE` fields; see `decoding.kernels.grammar.step`."""
+
+MAX_FRAMES = 1 << 22
+"""32 MiB of int64: 40,000 arrays in one another, in one text."""
+MAX_CHAIN = 10_000
+"""How deep a JSON text may nest."""
+
+
+class Places:
+    """Places by number, equal ones once; they are never changed.
+
+    white: the longest run of white space between two JSON tokens.
+    """
+
+    def __init__(self, store: Store, white: int = 0) -> None:
+        self.store, self.white = store, white
+        self._take(np.zeros(1 << 12, np.int64))
+        self._known = np.zeros(1 << 8, np.int64)
+        self._request = np.zeros(4, np.int64)
+        self._chain = np.zeros(MAX_CHAIN, np.int64)
+        self._records: list[Place] = []
+        self._numbers: dict[bytes, int] = {}
+        self._tables: JsonTables | None = None
+        self._frames[0] = at.FRAME_WORDS
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, number: int) -> Place:
+        return self._records[number]
+
+    @property
+    def is_half_full(self) -> bool:
+        """Whether frames take half of the room that they may take, or nearly."""
+        return 4 * len(self._frames) > MAX_FRAMES
+
+    def begin_text(self, state: int) -> int:
+        """The number of the place before a text of a plain automaton, which is in `state`."""
+        place = np.zeros(step.PLACE_SIZE, np.int64)
+        place[step.MODE], place[step.AT] = at.TEXT, state
+        return self.number(place)
+
+    def begin_json(self, graph: Graph) -> int:
+        """The number of the place before a JSON text of a schema."""
+        tables = self._tables = JsonTables(self.store, graph)
+        kind = tables.root()
+        frames, root = self._frames, at.FRAME_WORDS
+        frames[root + at.TYPE], frames[root + at.ALIVE] = kind, 1
+        frames[root + at.ENTRY] = tables.entry_of_root(kind)
+        frames[0] = 2 * at.FRAME_WORDS
+        place = np.zeros(step.PLACE_SIZE, np.int64)
+        # White space in front of the value is none of it.
+        place[step.AT], place[step.NODE] = self.white, root
+        fields = self.store.arena.fields
+        place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
+        return self.number(place)
+
+    def frame(self, place: Sequence[int] | Place, field: int) -> int:
+        """A field of the innermost frame of a place."""
+        return int(self._frames[place[step.NODE] + field])
+
+    def is_distinct(self, place: Sequence[int] | Place) -> bool:
+        """Whether a place is in a key that must not come again, so that its text is remembered."""
+        if place[step.MODE] != at.IN_KEY:
+            return False
+        return bool(self.store.arena.fields[self.frame(place, at.TYPE) + at.DISTINCT])
+
+    def is_open(self, place: Sequence[int] | Place) -> bool:
+        """Whether a place is in a key that may go on as any string does, and end as any string.
+
+        What a kernel found possible so far stays so, for all that is read leads to the same keys.
+        """
+        fields = self.store.arena.fields
+        if fields[place[step.AT] + at.LOOSE] < 0:
+            return False
+        kind = self.frame(place, at.TYPE)
+        if fields[kind + at.DISTINCT]:
+            return False
+        if fields[kind + at.EXTRA] >= 0:
+            return True
+        everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
+        return not fields[kind + at.BOUNDED] and self.frame(place, at.ALIVE) == everyone
+
+    def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
+        """The keys that may still come, if any that is among them may; else `None`."""
+        fields, frame = self.store.arena.shared_fields, place[step.NODE]
+        kind = self._shared_frames[frame + at.TYPE]
+        if fields[kind + at.BOUNDED] or fields[kind + at.DISTINCT]:
+            return None
+        words = frame + at.FRAME_WORDS
+        return tuple(self._shared_frames[words : words + fields[kind + at.TYPE_WORDS]])
+
+    def bounds(self, place: Sequence[int]) -> tuple[int, int]:
+        """The fewest and most characters of a string that a place is in and that counts them.
+
+        The latter is −1 where there is no bound.
+        """
+        fields, value = self.store.arena.shared_fields, place[step.VALUE]
+        return max(fields[value + at.SHORTEST], 0), fields[value + at.LONGEST]
+
+    def number(self, place: Place) -> int:
+        """The number of a place, which is changed: its new frames are settled."""
+        if place[step.MODE] != at.TEXT:
+            self._settle(place)
+        place[step.TOP] = 0
+        key = place.tobytes()
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._records)
+            self._records.append(place)
+        return number
+
+    def walk(self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
+        """Set the bits of the tokens of a trie's nodes that may follow a place.
+
+        Afterwards `store.places` has the place after the last token, at its depth.
+        """
+        arena, places = self.store.arena, self.store.places
+        said = at.NEEDS_ROOM
+        while said != at.GOES_ON:
+            place = places[: step.PLACE_SIZE]
+            place[:] = start
+            place[step.TOP] = self._frames[0]
+            said = walk.walk(
+                arena.shared_fields, self._shared_frames, arena.shared_table, shared(nodes),
+                shared(places), self.white, shared(mask), shared(self._request),
+            )  # fmt: skip
+            if said != at.GOES_ON:
+                self._supply(said)
+
+    def _settle(self, place: Place) -> None:
+        arena, said = self.store.arena, at.NEEDS_FRAMES
+        while said != at.GOES_ON:
+            said = walk.settle(
+                arena.shared_fields, self._shared_frames, shared(self._known), shared(place),
+                shared(self._chain),
+            )  # fmt: skip
+            if said != at.GOES_ON:
+                self._lengthen()
+
+    def _supply(self, said: int) -> None:
+        """Make what a kernel found missing."""
+        tables = self._tables
+        if said == at.NEEDS_ROOM:
+            self.store.arena.make_room()
+        elif said == at.NEEDS_FRAMES or tables is None:
+            self._lengthen()
+        elif said == at.NEEDS_ENTRY:
+            kind, class_index, alive = (int(field) for field in self._request[:3])
+            tables.entry(kind, class_index, alive)
+        elif said == at.NEEDS_OBJECT:
+            tables.object_type(int(self._request[0]))
+        elif said == at.NEEDS_ARRAY:
+            tables.array_type(int(self._request[0]))
+        elif said == at.NEEDS_ITEM:
+            tables.item(int(self._request[0]), int(self._request[1]))
+        else:
+            kind, array_state, votes, again = (int(field) for field in self._request)
+            tables.move(kind, array_state, votes, again)
+
+    def _lengthen(self) -> None:
+        if 4 * len(self._frames) > MAX_FRAMES:
+            raise GrammarLimitError("", "fields of open objects and arrays", MAX_FRAMES)
+        frames = np.zeros(2 * len(self._frames), np.int64)
+        frames[: len(self._frames)] = self._frames
+        self._take(frames)
+        known = np.zeros(2 * len(self._known), np.int64)
+        walk.rehash(
+            self.store.arena.shared_fields, self._shared_frames, shared(self._known), shared(known)
+        )
+        self._known = known
+
+    def _take(self, frames: NDArray[np.int64]) -> None:
+        self._frames, self._shared_frames = frames, shared(frames)
