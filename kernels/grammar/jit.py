@@ -33,13 +33,13 @@ woven = njit(
 _entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True, cache=True)
 
 
-def shared(array: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
+def shared(fields: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
     """An array as kernels take it.
 
     Without a compiler it is a view of the same memory that gives Python's own numbers: they are
     read three times as fast as NumPy's, and never overflow.
     """
-    return array if COMPILED else array.data
+    return fields if COMPILED else fields.data
 
 
 def digest_of(folder: Path) -> str:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.hashing import mixed
-from decoding.kernels.grammar.jit import entry, inner, woven
+from decoding.kernels.grammar.jit import COMPILED, entry, inner, woven
 
 BYTES = 256
 ROOM = 1 << 12
 """What a state may take beyond its set."""
+
+
+if COMPILED:
+
+    @woven
+    def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
+        """Set the fields from `begin` up to `end` of int32."""
+        for place in range(begin, end):
+            fields[place] = value
+
+else:
+
+    def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
+        """Set the fields from `begin` up to `end` of int32."""
+        fields[begin:end] = array("i", (value,)) * (end - begin)
 
 
 @inner
@@ -44,8 +60,7 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
         return at.GOES_ON
     begins = len(arena) - BYTES - 1
     ordered = begins - total
-    for b in range(BYTES + 1):
-        arena[begins + b] = 0
+    set_all(arena, begins, begins + BYTES + 1, 0)
     for k in range(length):
         row = rows + arena[members + k]
         for e in range(arena[row], arena[row + 1]):
@@ -84,8 +99,7 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
         following = at.DEAD
         if count > 0:
             following = intern(arena, table, automaton, targets, count, counted)
-        for c in range(b, until):
-            arena[state + c] = following
+        set_all(arena, state + b, state + until, following)
         b = until
     return at.GOES_ON
 
@@ -96,16 +110,14 @@ def fill_alone(arena: Any, table: Any, state: Any, counted: Any) -> bool:
     automaton = arena[state + at.AUTOMATON]
     row = arena[automaton + at.ROWS_AT] + arena[arena[state + at.SET_AT]]
     edges = arena[automaton + at.EDGES_AT]
-    for b in range(BYTES):
-        arena[state + b] = at.DEAD
+    set_all(arena, state, state + BYTES, at.DEAD)
     for e in range(arena[row], arena[row + 1]):
         low, high = arena[edges + 3 * e], arena[edges + 3 * e + 1]
         for b in range(low, high + 1):
             if arena[state + b] != at.DEAD:
                 return False
         following = intern(arena, table, automaton, edges + 3 * e + 2, 1, counted)
-        for b in range(low, high + 1):
-            arena[state + b] = following
+        set_all(arena, state + low, state + high + 1, following)
     return True
 
 
@@ -200,8 +212,7 @@ def describe(
     arena: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
 ) -> None:  # fmt: skip
     """Write a new state's record behind its set and move the arena's end behind both."""
-    for b in range(BYTES):
-        arena[state + b] = at.UNKNOWN
+    set_all(arena, state, state + BYTES, at.UNKNOWN)
     words = arena[automaton + at.WORDS]
     names = arena[automaton + at.NAMES]
     elements = arena[automaton + at.ELEMENT_AT]
