@@ -229,4 +229,11 @@ class XgrammarCompiled:
         return self.matcher.is_completed()
 
 
-ENGINES = {"ours": Engine, "llguidance": LlguidanceEngine, "xgrammar": XgrammarEngine}
+OURS, INTERPRETED = "ours", "interpreted"
+ENGINES = {
+    OURS: Engine,
+    # The same in a process without Numba.
+    INTERPRETED: Engine,
+    "llguidance": LlguidanceEngine,
+    "xgrammar": XgrammarEngine,
+}

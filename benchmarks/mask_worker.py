@@ -1,10 +1,9 @@
 """One engine over one case after another, in a process that can be killed.
 
-    python -m benchmarks.mask_worker ENGINE SECONDS [FOLDER OF THE TOKENIZER]
-
-It ends when a case takes more SECONDS of the processor's time to compile, or to walk. It reads a
-case a line and answers each with a line that says how long compiling took, and one with
-what became of the texts; in front of them comes a line once the engine stands.
+`main` takes ENGINE SECONDS [FOLDER OF THE TOKENIZER] from the command line. It ends when a case
+takes more SECONDS of the processor's time to compile, or to walk. It reads a case a line and
+answers each with a line that says how long compiling took, and one with what became of the texts;
+in front of them comes a line once the engine stands.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import numpy as np
 
 from benchmarks import ROOT
 from benchmarks.mask_cases import Case
-from benchmarks.mask_engines import ENGINES, Compiler, Spelled, Tokens, Walker
+from benchmarks.mask_engines import ENGINES, INTERPRETED, Compiler, Spelled, Tokens, Walker
 
 START_LIMIT_S = 300.0
 _PATIENCE = 10.0
@@ -151,7 +150,10 @@ class Worker:
     def of_engine(cls, name: str, tokenizer: Path | None, limit_s: float) -> Worker:
         """limit_s: seconds of the processor's time to compile a case, and again to walk it."""
         folder = [] if tokenizer is None else [str(tokenizer.resolve())]
-        command = [sys.executable, "-m", "benchmarks.mask_worker", name, str(limit_s), *folder]
+        program = "from benchmarks import mask_worker; mask_worker.main()"
+        if name == INTERPRETED:
+            program = f"import sys; sys.modules['numba'] = None; {program}"
+        command = [sys.executable, "-c", program, name, str(limit_s), *folder]
         return cls(command, _PATIENCE * limit_s)
 
     def start(self) -> dict[str, Any]:
@@ -217,7 +219,3 @@ def main() -> None:
             except Exception as error:  # noqa: BLE001 -- one text's failure is not the run's
                 answer({"failed": f"{type(error).__name__}: {error}"[:_REASON_LENGTH]})
         signal.setitimer(signal.ITIMER_PROF, 0.0)
-
-
-if __name__ == "__main__":
-    main()

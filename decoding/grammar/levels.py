@@ -115,7 +115,8 @@ def tokens_read(
 ) -> NDArray[np.int32]:
     """The tokens that an automaton can read from a state; see `read`."""
     token = levels_of(trie).token
-    found = np.concatenate([token[nodes] for nodes, _, _ in read(arena, trie, state, keys)])
+    levels = [token[nodes] for nodes, _, _ in read(arena, trie, state, keys)]
+    found = np.concatenate([token[:0], *levels])
     return found[found >= 0]
 
 

@@ -8,7 +8,7 @@ import random
 import jsonschema
 import numpy as np
 import pytest
-from mask_cases import END, SCHEMAS, SPECIAL, SPELLED, TWIN, WIDTH, token_table_of_pieces
+from mask_cases import END, SCHEMAS, SPECIAL, SPELLED, STRING, TWIN, WIDTH, token_table_of_pieces
 
 from decoding.errors import (
     GrammarUnsatisfiableError,
