@@ -122,8 +122,10 @@ class Arena:
         elements = edges_at + 3 * edges
         loose = elements + states
         base, done = 0, 0
+        endless = all(bound is None or bound.maximum is None for bound in bounds)
         for part, element in parts:
             counts = np.bincount(part.edges[:, 0], minlength=part.states)
+            endless = endless and bool(counts.all())
             first = rows + base + 1
             fields[first : first + part.states] = done + np.cumsum(counts)
             moves = part.edges[:, 1:] + np.array((0, 0, base))
@@ -140,6 +142,7 @@ class Arena:
         fields[head + at.REACH_AT] = loose + states
         fields[head + at.WORDS] = words
         fields[head + at.NAMES] = names
+        fields[head + at.ENDLESS] = endless
         bases = np.cumsum([0, *(part.states for part, _ in parts)])
         if any(bound is not None for bound in bounds):
             self._count(

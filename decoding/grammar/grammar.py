@@ -141,4 +141,6 @@ class Automaton:
             return self.store.base(state)
         if mode == at.IN_KEY and self._places.is_open(place):
             return self.store.base(state)
+        if mode in (at.IN_KEY, at.IN_ITEM) and self._places.can_always_go_on(place):
+            return self.store.base(state)
         return None

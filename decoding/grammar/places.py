@@ -99,6 +99,21 @@ class Places:
         everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
         return not fields[kind + at.BOUNDED] and self.frame(place, at.ALIVE) == everyone
 
+    def can_always_go_on(self, place: Sequence[int] | Place) -> bool:
+        """Whether a key or item that must differ from others can do so, whatever is read inside."""
+        fields, state = self.store.arena.fields, place[step.AT]
+        if place[step.MODE] == at.IN_ITEM:
+            is_string = place[step.COUNT] == 1
+            return bool(is_string and fields[fields[state + at.AUTOMATON] + at.ENDLESS])
+        kind = self.frame(place, at.TYPE)
+        extra = int(fields[kind + at.EXTRA])
+        words = fields[state + at.STATE_WORDS :][: fields[kind + at.TYPE_WORDS]]
+        # Any string that no name begins with.
+        return extra >= 0 and bool(
+            np.flatnonzero(words).tolist() == [extra // at.WORD]
+            and words[extra // at.WORD] == 1 << extra % at.WORD
+        )
+
     def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
         """The keys that may still come, if any that is among them may; else `None`."""
         fields, frame = self.store.arena.shared_fields, place[step.NODE]

@@ -45,7 +45,8 @@ MOST = 9  # characters are not told apart beyond this
 CERTAIN_FROM = 10  # from so many characters on up to the other bound no part ends or begins
 CERTAIN_UNTIL = 11
 ENOUGH = 12  # from so many characters on no minimum keeps a part from ending
-AUTOMATON_SIZE = 13
+ENDLESS = 13  # whether every state can be left: no text is such that it must end
+AUTOMATON_SIZE = 14
 
 # A part of a counted automaton: states that share bounds on the number of characters.
 PART_FIRST = 0  # its first state

@@ -405,7 +405,7 @@ class SchemaGraph:
             properties = (*shape.properties, *found)
             return replace(shape, properties=properties, patterns=(), additional=1, names=None)
         if not is_endless(build(language, Spelling.TEXT)):
-            reason = "keys that must differ are out of finitely many"
+            reason = "keys that must differ are finitely many, or those with some beginning are"
             self._report.unsupported(where, "minProperties", reason)
             return replace(shape, minimum=1)
         self._report.spelled_once[remark] = None
@@ -438,7 +438,10 @@ class SchemaGraph:
         if any(counted) or (settled.contains and settled.maximum is not None):
             return "distinct items are not counted by what they are"
         if not all(map(can_always_go_on, items)):
-            return f"items are out of finitely many values, and more than {MAX_MEMBERS}"
+            return (
+                f"items are out of more than {MAX_MEMBERS} values that are finitely many,"
+                " or those with some beginning are"
+            )
         return shape
 
 

@@ -60,4 +60,8 @@ SCHEMAS: list[dict[str, Any]] = [
     {"type": "number", "minimum": -1.5, "maximum": 12},
     {"$defs": {"n": {"type": "object", "properties": {"a": {"$ref": "#/$defs/n"}},
                      "additionalProperties": False}}, "$ref": "#/$defs/n"},
+    {"type": "array", "items": STRING, "uniqueItems": True, "minItems": 2},
+    {"type": "array", "items": {"type": "string", "pattern": "^a?b*$"}, "uniqueItems": True},
+    {"type": "array", "items": {"type": "string", "pattern": "^(a|b*c)$"}, "uniqueItems": True},
+    {"type": "object", "properties": {"name": INTEGER, "na": STRING}, "minProperties": 3},
 ]  # fmt: skip
