@@ -8,7 +8,7 @@ Logits here are legal: finite or −inf, with at least one finite entry a row. I
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -43,18 +43,19 @@ Row = NDArray[np.float32]
 MAX_VOCAB = 40
 
 
+@lru_cache(maxsize=256)
 @st.composite
 def rows(draw: st.DrawFn, vocab_size: int) -> Row:
     """One legal float32 row of `vocab_size` logits."""
-    kind = draw(st.sampled_from(sorted(_KINDS)))
-    row = _KINDS[kind](draw, vocab_size)
+    row = draw(st.sampled_from(_KINDS))(draw, vocab_size)
     if draw(st.booleans()):
-        alive = draw(st.lists(st.booleans(), min_size=vocab_size, max_size=vocab_size))
-        alive[draw(st.integers(0, vocab_size - 1))] = True
-        row = np.where(alive, row, np.float32(-np.inf))
+        alive = _below(draw, 2, vocab_size) == 1
+        if alive.any():
+            row = np.where(alive, row, np.float32(-np.inf))
     return row
 
 
+@lru_cache(maxsize=256)
 @st.composite
 def logits(draw: st.DrawFn, max_batch: int = 3, max_vocab: int = MAX_VOCAB) -> Logits:
     """A legal batch, float32 or float64."""
@@ -72,6 +73,7 @@ def poisoned_logits(draw: st.DrawFn, max_vocab: int = MAX_VOCAB) -> Logits:
     return row[np.newaxis]
 
 
+@lru_cache(maxsize=256)
 @st.composite
 def histories(draw: st.DrawFn, batch: int, vocab_size: int) -> History:
     """What `batch` rows have seen; now and then an id beyond the width of the logits.
@@ -79,11 +81,13 @@ def histories(draw: st.DrawFn, batch: int, vocab_size: int) -> History:
     Some are of few tokens, so that they repeat themselves.
     """
     largest = draw(st.sampled_from([vocab_size + 1, min(2, vocab_size + 1)]))
-    token_ids = st.lists(st.integers(0, largest), max_size=12)
-    per_row = st.lists(token_ids, min_size=batch, max_size=batch)
-    return History.of(draw(per_row), draw(per_row))
+    lengths = _below(draw, 13, 2 * batch)
+    token_ids = _below(draw, largest + 1, int(lengths.sum()))
+    texts = [text.tolist() for text in np.split(token_ids, lengths.cumsum()[:-1])]
+    return History.of(texts[:batch], texts[batch:])
 
 
+@lru_cache(maxsize=256)
 @st.composite
 def batches(draw: st.DrawFn, max_batch: int = 3) -> tuple[Logits, History]:
     """Legal logits and a history that fits them."""
@@ -91,6 +95,7 @@ def batches(draw: st.DrawFn, max_batch: int = 3) -> tuple[Logits, History]:
     return batch, draw(histories(*batch.shape))
 
 
+@lru_cache(maxsize=256)
 def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
     """Any processor that a kernel can run, with any legal parameter, ends of its range included."""
     unit = st.floats(0.0, 1.0, exclude_min=True)
@@ -120,10 +125,22 @@ def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
     return st.one_of(options)
 
 
+@lru_cache(maxsize=256)
 def pipelines(vocab_size: int, max_length: int = 6) -> st.SearchStrategy[Pipeline]:
     """A chain of any processors in any order."""
     members = st.lists(processors(vocab_size), max_size=max_length)
     return members.map(lambda items: chain(*items))
+
+
+def _below(draw: st.DrawFn, limit: int, size: int) -> NDArray[np.int64]:
+    """`size` integers in [0, limit), in one choice: a list of choices takes ten times as long."""
+    drawn = draw(st.binary(min_size=4 * size, max_size=4 * size))
+    return np.frombuffer(drawn, ">u4").astype(np.int64) % limit
+
+
+def _one_of(draw: st.DrawFn, values: tuple[float, ...], vocab_size: int) -> Row:
+    """Each logit is one of some values, the simplest first."""
+    return np.array(values, np.float32)[_below(draw, len(values), vocab_size)]
 
 
 def _gaussian(draw: st.DrawFn, vocab_size: int) -> Row:
@@ -133,16 +150,13 @@ def _gaussian(draw: st.DrawFn, vocab_size: int) -> Row:
 
 
 def _tied(draw: st.DrawFn, vocab_size: int) -> Row:
-    values = st.lists(st.integers(-3, 3), min_size=vocab_size, max_size=vocab_size)
-    return np.array(draw(values), np.float32)
+    return _one_of(draw, (0, 1, -1, 2, -2, 3, -3), vocab_size)
 
 
 def _neighbouring(draw: st.DrawFn, vocab_size: int) -> Row:
     base = np.float32(draw(st.floats(-20.0, 20.0, width=32)))
-    steps = draw(st.lists(st.integers(0, 2), min_size=vocab_size, max_size=vocab_size))
-    ladder = [base, np.nextafter(base, np.float32(np.inf)), base]
-    ladder[2] = np.nextafter(ladder[1], np.float32(np.inf))
-    return np.array([ladder[step] for step in steps], np.float32)
+    above = np.nextafter(base, np.float32(np.inf))
+    return _one_of(draw, (base, above, np.nextafter(above, np.float32(np.inf))), vocab_size)
 
 
 def _peaked(draw: st.DrawFn, vocab_size: int) -> Row:
@@ -152,25 +166,24 @@ def _peaked(draw: st.DrawFn, vocab_size: int) -> Row:
 
 
 def _dyadic(draw: st.DrawFn, vocab_size: int) -> Row:
-    exponents = draw(st.lists(st.integers(0, 6), min_size=vocab_size, max_size=vocab_size))
-    return (-np.log(2.0) * np.array(exponents)).astype(np.float32)
+    return (-np.log(2.0) * _below(draw, 7, vocab_size)).astype(np.float32)
 
 
 def _extreme(draw: st.DrawFn, vocab_size: int) -> Row:
-    values = st.sampled_from([3e38, -3e38, 1e-40, -1e-40, 0.0, -0.0, 1e4, 88.0, -104.0])
-    return np.array(draw(st.lists(values, min_size=vocab_size, max_size=vocab_size)), np.float32)
+    values = (0.0, -0.0, 88.0, -104.0, 1e4, 1e-40, -1e-40, 3e38, -3e38)
+    return _one_of(draw, values, vocab_size)
 
 
 def _offset(draw: st.DrawFn, vocab_size: int) -> Row:
     return _tied(draw, vocab_size) + np.float32(draw(st.sampled_from([-1e4, 1e4, 512.0])))
 
 
-_KINDS: dict[str, Callable[[st.DrawFn, int], Any]] = {
-    "gaussian": _gaussian,
-    "tied": _tied,
-    "neighbouring": _neighbouring,
-    "peaked": _peaked,
-    "dyadic": _dyadic,
-    "extreme": _extreme,
-    "offset": _offset,
-}
+_KINDS: tuple[Callable[[st.DrawFn, int], Row], ...] = (
+    _peaked,
+    _tied,
+    _dyadic,
+    _neighbouring,
+    _gaussian,
+    _extreme,
+    _offset,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -298,6 +299,12 @@ NO_VALUES = {"GrammarMask"}
 """Equal only to themselves: a compiled grammar belongs to the vocabulary it is compiled for."""
 
 
+@cache
+def instances(name: str, vocab_size: int) -> st.SearchStrategy[Any]:
+    """Made once for each size: Hypothesis validates every new strategy."""
+    return CASES[name][0](vocab_size)
+
+
 def test_every_public_processor_is_listed() -> None:
     assert set(CASES) == set(decoding.processors.__all__)
 
@@ -307,7 +314,7 @@ def test_every_public_processor_is_listed() -> None:
 def test_the_contract_and_what_it_declares(
     name: str, data: st.DataObject, batch: tuple[Any, History]
 ) -> None:
-    processor = data.draw(CASES[name][0](batch[0].shape[1]))
+    processor = data.draw(instances(name, batch[0].shape[1]))
     laws.check_contract(processor, *batch)
     laws.check_declarations(processor, *batch)
     if name not in NO_VALUES:
@@ -329,7 +336,7 @@ def test_neutral_is_the_same_object(name: str, batch: tuple[Any, History]) -> No
 @given(data=st.data())
 def test_an_all_masked_row_passes_through(name: str, data: st.DataObject) -> None:
     dead = np.full((1, 5), -np.inf, np.float32)
-    processor = data.draw(CASES[name][0](5))
+    processor = data.draw(instances(name, 5))
     assert np.array_equal(processor(dead, History.of([[1]], [[2]])), dead)
 
 

@@ -89,6 +89,7 @@ def instructions_of(pipeline: Pipeline) -> tuple[Instruction, ...]:
     return fused.instructions
 
 
+@cache
 @st.composite
 def programs(draw: st.DrawFn, vocab_size: int) -> tuple[Instruction, ...]:
     """What a chain of any processors lowers to at some step."""
