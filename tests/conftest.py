@@ -5,6 +5,7 @@ Tests marked `model` fetch the weights once, and are skipped where these cannot 
 """
 
 import functools
+import gc
 import os
 import sys
 
@@ -42,6 +43,12 @@ def pytest_sessionstart() -> None:
     if "numba" not in os.environ.get("DECODING_TEST_WITHOUT", "").split(","):
         for dtype in ("float32", "float64"):
             warmup(dtype)
+
+
+def pytest_collection_finish() -> None:
+    """The collector of garbage passes over what stays: packages, and tests by the thousand."""
+    gc.collect()
+    gc.freeze()
 
 
 @functools.cache

@@ -66,7 +66,7 @@ def test_every_split_of_every_byte_class() -> None:
 
 def test_held_is_always_the_beginning_of_a_character() -> None:
     beginnings = {b""}
-    for code_point in range(0x80, 0x110000):
+    for code_point in range(0x80, 0x110000, 64):  # the last byte, of six bits, begins nothing
         # CPython's decoder waits for all of a surrogate before it refuses it.
         encoded = chr(code_point).encode("utf-8", "surrogatepass")
         beginnings.update(encoded[:end] for end in range(1, len(encoded)))

