@@ -6,8 +6,9 @@ word never lowers a score; bisection finds that threshold in 64 steps, so
 
     P(i) = E_w [ Π_{j≠i} (words of j that lose against w) / 2⁶⁴ ]
 
-is an integral over one uniform, done by Gauss-Legendre quadrature. Nothing is drawn, so nothing
-can be unlucky: what is left is the quadrature's error, below 1e-9 for the rows used here.
+is an integral over one uniform, done by Fejér's quadrature: as many points near the ends, where the
+integrand bends, as Gauss has, without an eigenvalue problem. Nothing is drawn, so nothing can be
+unlucky: what is left is the quadrature's error, below 1e-9 for the rows used here.
 """
 
 from __future__ import annotations
@@ -54,8 +55,11 @@ def total_variation(first: Row, second: Row) -> float:
 
 @cache
 def _quadrature(nodes: int) -> tuple[Row, Row]:
-    points, weights = np.polynomial.legendre.leggauss(nodes)
-    return points, weights
+    """Points and weights on [−1, 1]: L. Fejér 1933, his first rule."""
+    angles = (np.arange(nodes) + 0.5) * np.pi / nodes
+    orders = np.arange(1, nodes // 2 + 1)
+    waves = np.cos(2.0 * np.outer(angles, orders)) / (4.0 * orders**2 - 1.0)
+    return np.cos(angles), (2.0 - 4.0 * waves.sum(axis=1)) / nodes
 
 
 def _losing_fraction(

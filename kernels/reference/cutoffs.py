@@ -15,9 +15,13 @@ Row = list[float]
 _IMPOSSIBLE = -math.inf
 
 
-def entropy(probs: Row) -> float:
-    """−Σ p ln p in nats, of a distribution or a part of one."""
-    return -math.fsum(p * math.log(p) for p in probs if p > 0.0)
+def entropy_terms(logits: Row) -> Row:
+    """−p ln p of finite logits, in nats; ln p = z − max − ln(1 + the rest), with all its digits."""
+    largest = max(logits)
+    falls = sorted(largest - z for z in logits)[1:]
+    log_total = math.log1p(math.fsum(math.exp(-fall) for fall in falls))
+    logprobs = [z - largest - log_total for z in logits]
+    return [-math.exp(logprob) * logprob if logprob > _IMPOSSIBLE else 0.0 for logprob in logprobs]
 
 
 def entropy_of(logits: Row) -> float:
@@ -54,11 +58,12 @@ def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
     order = sorted(alive, key=lambda i: (-logits[i], i))[:candidates]
     if share == 1.0:
         return _only(logits, set(order))
-    probs = probabilities([logits[i] for i in order])
-    budget = share * entropy(probs)
+    chosen = [logits[i] for i in order]
+    probs, terms = probabilities(chosen), entropy_terms(chosen)
+    budget = share * math.fsum(terms)
     kept = {order[0]}
     for count, i in enumerate(order[1:], start=2):
-        if probs[count - 1] == 0.0 or entropy(probs[:count]) > budget:
+        if probs[count - 1] == 0.0 or math.fsum(terms[:count]) > budget:
             break
         kept.add(i)
     return _only(logits, kept)

@@ -41,7 +41,7 @@ def test_eta_is_lower_where_the_entropy_is_high() -> None:
 def test_top_h() -> None:
     # −p ln p: 0.347, 0.347, 0.260, 0.260 of H = 1.213; partial sums 0.286, 0.571, 0.786, 1.
     row = logs(0.5, 0.25, 0.125, 0.125)
-    assert cutoffs.entropy([0.5, 0.25, 0.125, 0.125]) == pytest.approx(1.2130, abs=1e-4)
+    assert cutoffs.entropy_terms(row) == pytest.approx([0.3466, 0.3466, 0.2599, 0.2599], abs=1e-4)
     assert cutoffs.entropy_of(row) == pytest.approx(1.2130, abs=1e-4)
     assert cutoffs.entropy_of([100.0, 0.0]) == pytest.approx(101 * math.exp(-100))
     assert support(cutoffs.top_h(row, 0.2)) == [0], "the first always stays"
@@ -49,6 +49,9 @@ def test_top_h() -> None:
     assert support(cutoffs.top_h(row, 0.8)) == [0, 1, 2], "a tie at the cut: the lowest id"
     assert support(cutoffs.top_h(row, 1.0)) == [0, 1, 2, 3]
     assert support(cutoffs.top_h(row, 1.0, 2)) == [0, 1]
+    # The first has 20 q of the entropy, each other one 104 q, where q = exp(−104): 1 − 20 q is 1.
+    certain = [104.0] + [0.0] * 20
+    assert support(cutoffs.top_h(certain, (20 + 104 * 5.9) / 2100)) == [0, 1, 2, 3, 4, 5]
 
 
 def test_top_n_sigma() -> None:
