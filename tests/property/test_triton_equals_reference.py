@@ -42,13 +42,7 @@ from triton_oracle import (
 from decoding.history import History
 from decoding.kernels.program import Batch
 from decoding.kernels.reference import step as reference
-from decoding.kernels.result import (
-    EMPTY_SUPPORT,
-    INVALID_LOGITS,
-    OK,
-    TIES_BEYOND_TOP_N,
-    StepResult,
-)
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, TIES_BEYOND_TOP_N, StepResult
 from decoding.kernels.rows import widen
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
