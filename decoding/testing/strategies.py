@@ -138,7 +138,7 @@ def _below(draw: st.DrawFn, limit: int, size: int) -> NDArray[np.int64]:
     return np.frombuffer(drawn, ">u4").astype(np.int64) % limit
 
 
-def _one_of(draw: st.DrawFn, values: tuple[float, ...], vocab_size: int) -> Row:
+def _one_of(draw: st.DrawFn, values: tuple[float | np.float32, ...], vocab_size: int) -> Row:
     """Each logit is one of some values, the simplest first."""
     return np.array(values, np.float32)[_below(draw, len(values), vocab_size)]
 

@@ -72,11 +72,15 @@ def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
 def top_n_sigma(logits: Row, n: float) -> Row:
     """Token i stays iff z_i ≥ max − n · σ, σ the population deviation of the finite logits."""
     alive = [z for z in logits if z > _IMPOSSIBLE]
-    if not alive:
+    # As shares of the widest gap, whose squares are neither 0 nor infinite.
+    widest = max(alive) / 2.0 - min(alive) / 2.0 if alive else 0.0
+    if widest == 0.0:
         return logits
-    mean = math.fsum(alive) / len(alive)
-    sigma = math.sqrt(math.fsum((z - mean) ** 2 for z in alive) / len(alive))
-    return _only(logits, {i for i, z in enumerate(logits) if z >= max(alive) - n * sigma})
+    falls = [(max(alive) / 2.0 - z / 2.0) / widest for z in logits]
+    finite = [fall for fall in falls if fall < math.inf]
+    mean = math.fsum(finite) / len(finite)
+    sigma = math.sqrt(math.fsum((fall - mean) ** 2 for fall in finite) / len(finite))
+    return _only(logits, {i for i, fall in enumerate(falls) if fall <= n * sigma})
 
 
 def xtc(logits: Row, threshold: float, exempt: Collection[int] = (), minimum: int = 1) -> Row:

@@ -61,6 +61,10 @@ def test_top_n_sigma() -> None:
     assert support(cutoffs.top_n_sigma(row, 2.0 / sigma + 1e-9)) == [0, 2]
     assert support(cutoffs.top_n_sigma(row, 0.1)) == [0]
     assert support(cutoffs.top_n_sigma(row, 3.0)) == [0, 1, 2, 3]
+    # σ is half of the gap, also where its square is less than any float64, or more.
+    for gap in ([1e-200, 0.0], [1e200, 0.0], [1.7e308, -1.7e308]):
+        assert support(cutoffs.top_n_sigma(gap, 1.99)) == [0]
+        assert support(cutoffs.top_n_sigma(gap, 2.01)) == [0, 1]
 
 
 @pytest.mark.parametrize(
