@@ -1,7 +1,8 @@
 r"""The strings of JSON Schema's formats.
 
 Each language is inside what its RFC allows, so a text that is produced is valid; some valid texts
-of rare form are left out: leap seconds, quoted local parts of e-mail addresses, IPv6 zones.
+of rare form are left out, such as leap seconds. What must not have a format is outside of all that
+any reader takes for it.
 Sources: RFC 3339 (dates and times, durations), 5321 (e-mail), 1123 (host names), 2673 and 4291 (IP
 addresses), 3986 and 3987 (URI and IRI), 6570 (URI templates), 6901 (JSON
 pointers), 4122 (UUID).
@@ -108,6 +109,55 @@ _PATTERNS = {
     "json-pointer": _POINTER,
     "relative-json-pointer": rf"(0|[1-9]\d*)(#|{_POINTER})",
 }
+
+# What may have a format by some reading, where that is more than what is produced.
+_DATED, _ANYTHING = r"\d[\s\S]*", r"[\s\S]*"
+_POSSIBLE = {
+    "date-time": _DATED,
+    "date": _DATED,
+    "time": _DATED,
+    "duration": r"[+-]?P[\s\S]*",
+    "email": r"[\s\S]*@[\s\S]*",
+    "idn-email": r"[\s\S]*@[\s\S]*",
+    "hostname": "[A-Za-z0-9._-]*",
+    "idn-hostname": _ANYTHING,
+    "ipv6": r"[0-9A-Fa-f:.]*(%[\s\S]*)?",
+    "uri": rf"{_SCHEME}:[\s\S]*",
+    "uri-reference": _ANYTHING,
+    "iri": r"[\s\S]*:[\s\S]*",
+    "iri-reference": _ANYTHING,
+    "uri-template": _ANYTHING,
+    "relative-json-pointer": r"(0|[1-9]\d*)[\s\S]*",
+}
+_LEFT_OUT = {
+    "date-time": "the year 0000, leap seconds and fractions of more than nine digits",
+    "date": "the year 0000",
+    "time": "leap seconds and fractions of more than nine digits",
+    "duration": "fractions and signs, which ISO 8601 has",
+    "email": "quoted local parts and addresses in brackets",
+    "idn-email": "all but ASCII",
+    "hostname": "long labels behind other long ones",
+    "idn-hostname": "all but ASCII",
+    "ipv6": "addresses with a zone",
+    "uri": "hosts of the form [v1.x]",
+    "uri-reference": "hosts of the form [v1.x]",
+    "iri": "hosts of the form [v1.x] and characters beyond U+FFFF",
+    "iri-reference": "hosts of the form [v1.x] and characters beyond U+FFFF",
+    "uri-template": "characters beyond U+FFFF",
+    "relative-json-pointer": "changes of an index",
+}
+
+
+def left_out(name: str) -> str | None:
+    """Which strings that may have a format are never produced; `None` for none."""
+    return _LEFT_OUT.get(name)
+
+
+@lru_cache(maxsize=64)
+def possible_expression(name: str) -> Expression | None:
+    """The strings that may have a known format; `None`: no others than `format_expression`'s."""
+    pattern = _POSSIBLE.get(name)
+    return None if pattern is None else parse_full(pattern)
 
 
 @lru_cache(maxsize=64)

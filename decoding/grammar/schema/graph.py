@@ -46,7 +46,6 @@ from decoding.grammar.schema.scalars import (
     EVERY_KIND,
     OBJECT,
     Scalars,
-    are_empty,
     kinds_of,
     meet,
 )
@@ -309,7 +308,7 @@ class SchemaGraph:
                 return True
         if any(not shape.minimum for shape in raw.arrays):
             return True
-        return not are_empty(scalars)
+        return not languages.is_empty(scalars.strings)
 
     def _has_shape(self, number: int) -> bool:
         raw = self._raw[number]

@@ -36,6 +36,11 @@ def _has_array(graph: Graph, shape: ArrayShape, items: list[Any]) -> bool:
             return False
     for counted in shape.contains:
         found = sum(is_member(graph, counted.node, item) for item in items)
+        if counted.outside is not None and not all(
+            is_member(graph, counted.node, item) or is_member(graph, counted.outside, item)
+            for item in items
+        ):
+            return False
         if found < counted.minimum or (counted.maximum is not None and found > counted.maximum):
             return False
     return not shape.unique or _are_distinct(items)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
@@ -14,11 +14,10 @@ from typing import Any
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar import number_sets
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
-from decoding.grammar.formats import format_expression
+from decoding.grammar.formats import format_expression, left_out, possible_expression
 from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
 from decoding.grammar.numbers import ANY_INTEGER, NumberRange
 from decoding.grammar.schema import languages
-from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import Remark, Report
 
@@ -48,13 +47,18 @@ _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
-    """A set of scalars, by their kind."""
+    """A set of scalars, by their kind.
+
+    possible: where it is not quite known which strings are members, all that may be; `strings` are
+        those that are for sure.
+    """
 
     null: bool
     true: bool
     false: bool
     strings: Expression
     numbers: NumberSet
+    possible: Expression | None = None
 
 
 ALL_SCALARS = Scalars(null=True, true=True, false=True, strings=ANY_STRING, numbers=ALL_NUMBERS)
@@ -73,6 +77,7 @@ def meet(left: Scalars, right: Scalars) -> Scalars:
         left.false and right.false,
         languages.both(left.strings, right.strings),
         number_sets.intersection(left.numbers, right.numbers),
+        _of_possible(languages.both, left, right),
     )
 
 
@@ -88,7 +93,21 @@ def join(left: Scalars, right: Scalars) -> Scalars:
         left.false or right.false,
         languages.either(left.strings, right.strings),
         number_sets.union(left.numbers, right.numbers),
+        _of_possible(languages.either, left, right),
     )
+
+
+def _of_possible(
+    combined: Callable[[Expression, Expression], Expression], left: Scalars, right: Scalars
+) -> Expression | None:
+    if left.possible is None and right.possible is None:
+        return None
+    return combined(_possible(left), _possible(right))
+
+
+def _possible(scalars: Scalars) -> Expression:
+    """All strings that may be members."""
+    return scalars.strings if scalars.possible is None else scalars.possible
 
 
 def invert(scalars: Scalars) -> Scalars:
@@ -101,16 +120,17 @@ def invert(scalars: Scalars) -> Scalars:
         not scalars.null,
         not scalars.true,
         not scalars.false,
-        languages.complement(scalars.strings),
+        languages.complement(_possible(scalars)),
         number_sets.complement(scalars.numbers),
+        None if scalars.possible is None else languages.complement(scalars.strings),
     )
 
 
 def are_empty(scalars: Scalars) -> bool:
-    """Whether the set has no member."""
+    """Whether surely nothing is a member of the set."""
     return scalars is NO_SCALARS or (
         not (scalars.null or scalars.true or scalars.false or scalars.numbers)
-        and languages.is_empty(scalars.strings)
+        and languages.is_empty(_possible(scalars))
     )
 
 
@@ -159,10 +179,9 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
-        result = Scalars(result.null, result.true, result.false, result.strings, numbers)
+        result = replace(result, numbers=numbers)
     if result.strings != NOTHING and not _TEXTUAL.isdisjoint(location.keys):
-        strings = languages.both(result.strings, _strings(location, report))
-        result = Scalars(result.null, result.true, result.false, strings, result.numbers)
+        result = meet(result, _strings(location, report))
     return result
 
 
@@ -243,18 +262,23 @@ def _numbers(location: Location) -> NumberSet:
     return numbers
 
 
-def _strings(location: Location, report: Report) -> Expression:
+def _strings(location: Location, report: Report) -> Scalars:
     schema, pointer = location.schema, location.pointer
     low = whole(schema, "minLength", pointer) if "minLength" in schema else 0
     high = whole(schema, "maxLength", pointer) if "maxLength" in schema else None
-    strings = languages.lengths(low, high)
+    found = _with_strings(languages.lengths(low, high))
     if "format" in schema:
-        strings = languages.both(strings, _format(location, report))
+        found = meet(found, _format(location, report))
     if "pattern" in schema:
         language = pattern(schema["pattern"], pointer, "pattern", report)
         if language is not None:
-            strings = languages.both(strings, language)
-    return strings
+            found = meet(found, _with_strings(language))
+    return found
+
+
+def _with_strings(strings: Expression, possible: Expression | None = None) -> Scalars:
+    """All scalars, but of strings these."""
+    return replace(ALL_SCALARS, strings=strings, possible=possible)
 
 
 def pattern(text: object, pointer: str, keyword: str, report: Report) -> Expression | None:
@@ -271,16 +295,19 @@ def pattern(text: object, pointer: str, keyword: str, report: Report) -> Express
     return None
 
 
-def _format(location: Location, report: Report) -> Expression:
+def _format(location: Location, report: Report) -> Scalars:
     name, pointer = location.schema["format"], location.pointer
     if report.formats == "annotation" or not isinstance(name, str):
-        return ANY_STRING
-    language = format_expression(name)
+        return ALL_SCALARS
+    language, lost = format_expression(name), left_out(name)
+    if lost is not None:
+        sentence = f"never produced, as {name!r} or as what is none: {lost}"
+        report.restrictions[Remark(f"{pointer}/format", "format", sentence)] = None
     if language is not None:
-        return language
+        return _with_strings(language, possible_expression(name))
     if report.formats == "strict":
         report.unsupported(pointer, "format", f"{name!r} is not known")
     else:
         sentence = f"format {name!r} is not known; any string has it"
-        report.notes[Remark(f"{pointer}/{escape('format')}", "format", sentence)] = None
-    return ANY_STRING
+        report.notes[Remark(f"{pointer}/format", "format", sentence)] = None
+    return ALL_SCALARS

@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import random
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
 from decoding.grammar.dfa import accepts
-from decoding.grammar.formats import format_expression
+from decoding.grammar.formats import format_expression, possible_expression
+from decoding.grammar.schema import compile_graph, is_member, languages
 
 CHECKER = Draft202012Validator.FORMAT_CHECKER
 
@@ -73,6 +76,49 @@ def test_cases(name: str, text: str, fits: bool) -> None:
     expression = format_expression(name)
     assert expression is not None
     assert accepts(expression, text) == fits
+
+
+# Valid by some reading, and never produced.
+DOUBTFUL = [
+    ("date-time", "2016-12-31T23:59:60Z"), ("date", "0000-01-01"), ("time", "23:59:60Z"),
+    ("duration", "P0.5D"), ("email", '"a b"@example.org'), ("idn-email", "é@example.org"),
+    ("hostname", ".".join(["a" * 20] * 5 + ["a" * 50])), ("idn-hostname", "exämple.org"),
+    ("ipv6", "fe80::1%eth0"), ("uri", "http://[v1.x]/"), ("uri-reference", "//[v1.x]/"),
+    ("iri", "http://😀/"), ("iri-reference", "😀"), ("uri-template", "😀"),
+    ("relative-json-pointer", "0+1#"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), DOUBTFUL)
+def test_what_may_have_a_format_is_in_neither_it_nor_its_complement(name: str, text: str) -> None:
+    produced, possible = format_expression(name), possible_expression(name)
+    assert produced is not None
+    assert possible is not None
+    assert not accepts(produced, text)
+    assert accepts(possible, text)
+    assert languages.is_empty(languages.both(produced, languages.complement(possible)))
+    one = {"format": name}
+    inside = {"type": "object", "properties": {"a": one}, "required": ["a"]}
+    string = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    cases: list[tuple[dict[str, Any], Any]] = [
+        (one, text),
+        ({"not": one}, text),
+        ({"oneOf": [one, {"type": "string"}]}, text),
+        ({"if": one, "then": {"type": "number"}}, text),
+        ({"items": {"not": one}}, [text]),
+        ({"contains": {"not": one}}, [text]),
+        ({"contains": one, "minContains": 0, "maxContains": 0}, [text]),
+        ({"propertyNames": {"not": one}}, {text: 1}),
+        ({"oneOf": [inside, string]}, {"a": text}),
+        ({"not": inside}, {"a": text}),
+    ]
+    for schema, value in cases:
+        try:
+            graph = compile_graph(schema)
+        except GrammarUnsupportedError:  # nothing at all is left
+            continue
+        assert not is_member(graph, graph.root, value), schema
+        assert graph.restrictions, schema
 
 
 def test_dates_are_those_of_the_calendar() -> None:
