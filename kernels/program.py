@@ -50,7 +50,8 @@ class Opcode(IntEnum):
     TOP_H = 15
     """first: the share of the entropy, in (0, 1)."""
     XTC = 16
-    """first: the threshold; second: how few may be left; sparse: token ids that stay."""
+    """first: the threshold; second: how few may be left; third: the probability that it acts, by
+    the coin of its seed at the row's place; sparse: token ids that stay."""
     LOGIT_SCALE = 17
     """first, second: what logits below 0 are multiplied by, others divided by; sparse: whose."""
     NO_REPEAT_NGRAM = 18
@@ -99,6 +100,8 @@ class Instruction(NamedTuple):
     part: Part = Part.ALL
     last_n: int = 0
     """0 for no limit."""
+    seed: int = 0
+    """Of a coin, in [0, 2⁶⁴)."""
 
 
 class Program(NamedTuple):
@@ -106,14 +109,16 @@ class Program(NamedTuple):
 
     Row r runs the instructions `row_starts[r]` up to `row_starts[r + 1]`; instruction i has the
     operands `operands[i]`, the sparse operand from `sparse_starts[i]` up to
-    `sparse_starts[i + 1]`, sorted by token id, the part and last n `scopes[i]`, and the bitmask
-    `bitmasks[slots[i]]`, where `slots[i]` is not −1. The bitmasks `(slots, words)` are those at
-    assembly: what changes with every step is handed to a kernel beside the program.
+    `sparse_starts[i + 1]`, sorted by token id, the part and last n `scopes[i]`, the seed of a coin
+    `coins[i]`, and the bitmask `bitmasks[slots[i]]`, where `slots[i]` is not −1. The bitmasks
+    `(slots, words)` are those at assembly: what changes with every step is handed to a kernel
+    beside the program.
     """
 
     opcodes: NDArray[np.int32]
     operands: NDArray[np.float64]
     scopes: NDArray[np.int64]
+    coins: NDArray[np.uint64]
     row_starts: NDArray[np.int64]
     sparse_starts: NDArray[np.int64]
     sparse_token_ids: NDArray[np.int32]
@@ -145,6 +150,7 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
         np.array([item.opcode for item in flat], np.int32),
         np.array([item[1:4] for item in flat], np.float64).reshape(-1, 3),
         np.array([item[7:9] for item in flat], np.int64).reshape(-1, 2),
+        np.array([item.seed for item in flat], np.uint64),
         _starts([len(row) for row in rows]),
         _starts([len(item.token_ids) for item in flat]),
         np.concatenate([_NO_IDS, *(token_ids for token_ids, _ in sparse)]),
@@ -173,12 +179,13 @@ def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
 
 
 def retuned(program: Program, changed: Mapping[int, Instruction]) -> Program:
-    """The program with other opcodes, operands and scopes at some places, and the rest as it is."""
+    """The program with other opcodes, operands, scopes and seeds at some places."""
     opcodes, operands = program.opcodes.copy(), program.operands.copy()
-    scopes = program.scopes.copy()
+    scopes, coins = program.scopes.copy(), program.coins.copy()
     for index, item in changed.items():
         opcodes[index], operands[index], scopes[index] = item.opcode, item[1:4], item[7:9]
-    return program._replace(opcodes=opcodes, operands=operands, scopes=scopes)
+        coins[index] = item.seed
+    return program._replace(opcodes=opcodes, operands=operands, scopes=scopes, coins=coins)
 
 
 _NO_IDS, _NO_VALUES = np.zeros(0, np.int32), np.zeros(0)

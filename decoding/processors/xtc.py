@@ -13,7 +13,6 @@ from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference.cutoffs import coin
 from decoding.kernels.vector import cutoffs, dense
-from decoding.processors import instructions
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -69,7 +68,8 @@ class Xtc:
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.xtc_probability == 0.0 or self.xtc_threshold > 0.5:
             return logits
-        acts = [self._acts(position) for position in history.lengths.tolist()]
+        positions = history.lengths.tolist()
+        acts = [coin(self.seed, place, XTC_COIN) < self.xtc_probability for place in positions]
         if not any(acts):
             return logits
         exempt = dense.within(np.array(self.exempt, np.int32), logits.shape[1]).astype(np.int64)
@@ -82,23 +82,17 @@ class Xtc:
         return result
 
     def lower(self) -> tuple[Instruction, ...]:
-        """One instruction that changes with the step, none when neutral."""
-        neutral = self.xtc_probability == 0.0 or self.xtc_threshold > 0.5
-        return () if neutral else (instructions.NOTHING,)
-
-    def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
-        if not self._acts(int(history.lengths[0])):
-            return instructions.NOTHING
-        return Instruction(
-            Opcode.XTC,
-            self.xtc_threshold,
-            self.min_tokens_to_keep,
-            token_ids=self.exempt,
-            values=(0.0,) * len(self.exempt),
+        """One instruction, none when neutral; a kernel tosses the coin."""
+        if self.xtc_probability == 0.0 or self.xtc_threshold > 0.5:
+            return ()
+        return (
+            Instruction(
+                Opcode.XTC,
+                self.xtc_threshold,
+                self.min_tokens_to_keep,
+                self.xtc_probability,
+                self.exempt,
+                (0.0,) * len(self.exempt),
+                seed=self.seed,
+            ),
         )
-
-    def _acts(self, position: int) -> bool:
-        """Whether the coin says so; at probability 1 it need not be tossed."""
-        probability = self.xtc_probability
-        return probability == 1.0 or coin(self.seed, position, XTC_COIN) < probability

@@ -63,13 +63,18 @@ class BayesianDetector:
         state: its `prior`, `likelihood_model_watermarked.beta` and `.delta`, as anything that NumPy
         takes for an array. As there, a prior is moved into [1e-5, 1 − 1e-5].
 
-        Raises `ParameterError` where one is missing or not finite.
+        Raises `ParameterError` where one is missing or not finite, `ShapeError` where one has not
+        as many numbers as it should.
         """
         names = ("prior", *(f"likelihood_model_watermarked.{name}" for name in ("beta", "delta")))
         for name in names:
             require("state", sorted(state), name in state, f"one with {name!r}")
         prior, beta, delta = (np.asarray(state[name], np.float64) for name in names)
-        return _detector(float(prior.reshape(())), beta.ravel(), delta.reshape(delta.shape[-2:]))
+        for array, count in ((prior, 1), (delta, beta.size**2)):
+            if array.size != count:
+                raise ShapeError("state", array.shape, f"{count} numbers for {beta.size} layers")
+        square = delta.reshape(beta.size, beta.size)
+        return _detector(float(prior.item()), beta.ravel(), square)
 
     @property
     def depth(self) -> int:
@@ -87,7 +92,9 @@ class BayesianDetector:
     def posterior(self, token_ids: Sequence[int], scheme: SynthId) -> float:
         """The probability that a text is marked, by the g-values that `detect_synthid` counts.
 
-        token_ids: the generated text, without its prompt and without what follows an end token.
+        token_ids: the generated text, without its prompt and without what follows an end token;
+            transformers' detector leaves out that token as well.
+
         Raises `ParameterError` where the scheme has another number of layers.
 
         >>> detector = BayesianDetector(0.5, (0.0, -1.0), ((), (0.3,)))
@@ -154,8 +161,6 @@ def _detector(
     prior: float, beta: NDArray[np.float64], delta: NDArray[np.float64]
 ) -> BayesianDetector:
     """With what lies below the diagonal of `(depth, depth)` numbers delta."""
-    if delta.shape != (len(beta), len(beta)):
-        raise ShapeError("delta", delta.shape, f"{(len(beta), len(beta))}, as there are betas")
     rows = tuple(tuple(row[:layer]) for layer, row in enumerate(delta.tolist()))
     prior = min(max(prior, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
     return BayesianDetector(prior, tuple(beta.tolist()), rows)

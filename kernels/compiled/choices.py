@@ -27,6 +27,7 @@ _ROUNDING = 1e-6
 _FARTHEST_REFERENCE = 64.0
 """How far from the largest logit the sums of a row were taken, and more."""
 _FEW = 512
+"""The most tokens that are listed to find bounds."""
 _DEEPER = 2.0
 """By how much less likely tokens are listed too, so that less is left to bounds."""
 

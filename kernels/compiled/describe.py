@@ -28,6 +28,7 @@ from decoding.kernels.compiled.passes import (
 )
 from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import largest_places
+from decoding.kernels.compiled.touched import forget, patch_all
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
@@ -66,13 +67,26 @@ def write_top(
 
 @compiled
 def collect_top(
-    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, n: Any, limit: Any, memory: Any
+    row: Any,
+    tail: Any,
+    block_max: Any,
+    scale: Any,
+    largest: Any,
+    n: Any,
+    limit: Any,
+    count: Any,
+    memory: Any,
+    shadow: Any,
 ) -> Any:
     """Candidates that hold the n largest of a dense row and enough of their ties; how many.
 
-    −1 where its logits lie too far apart.
+    −1 where its logits lie too far apart. count: touched tokens, for which the row is patched;
+    they are forgotten.
     """
-    count = collect_largest(
+    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    for place in range(count):
+        touched[place] = value_at(shadow, np.int64(touched_ids[place])) * scale
+    found = collect_largest(
         row,
         tail,
         block_max,
@@ -80,15 +94,28 @@ def collect_top(
         n,
         limit,
         memory.integers[SLOT],
-        memory.integers[TOUCHED_IDS],
-        memory.doubles[TOUCHED],
-        0,
+        touched_ids,
+        touched,
+        count,
         memory.integers[IDS],
         memory.doubles[LOGITS],
         memory.doubles[VALUES],
     )
-    if count >= 0:
-        return count
+    forget(memory, count)
+    if found >= 0:
+        return found
+    if count == 0:
+        return _collect_ties(row, tail, block_max, scale, largest, n, limit, memory)
+    patch_all(row, tail, memory, shadow)
+    padding = shadow[: len(tail)]
+    return _collect_ties(shadow, padding, block_max, scale, largest, n, limit, memory)
+
+
+@compiled
+def _collect_ties(
+    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, n: Any, limit: Any, memory: Any
+) -> Any:
+    """`collect_top` where more tie than can be listed; no token is touched."""
     reference = largest / scale
     nth, _, _ = find_bounds(
         row,

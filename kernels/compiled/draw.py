@@ -63,13 +63,24 @@ def philox_word(token_id: Any, position: Any, domain: Any, seed: Any) -> Any:
 
 
 @compiled
+def _uniform(high: Any, low: Any) -> Any:
+    """A number in (0, 1) of 64 random bits."""
+    word = (high << _HALF) | low
+    return (np.float64(word >> _DISCARDED) + 0.5) * UNIFORM_SCALE
+
+
+@compiled
 def gumbel(token_id: Any, position: Any, seed: Any) -> Any:
     """A token's noise, from all its 64 bits."""
     high = philox_word(token_id, position, _HIGH, seed)
     low = philox_word(token_id, position, _LOW, seed)
-    word = (high << _HALF) | low
-    uniform = (np.float64(word >> _DISCARDED) + 0.5) * UNIFORM_SCALE
-    return -math.log(-math.log(uniform))
+    return -math.log(-math.log(_uniform(high, low)))
+
+
+@compiled
+def coin(position: Any, domain: Any, seed: Any) -> Any:
+    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    return _uniform(philox_word(0, position, domain, seed), philox_word(1, position, domain, seed))
 
 
 @compiled

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.compiled.finish import LEFT_TO_NUMPY
 from decoding.kernels.compiled.memory import allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
-from decoding.kernels.compiled.step import (
-    DESCRIBE,
-    DRAW,
-    EDIT,
-    LEFT_TO_NUMPY,
-    step_rows,
-)
+from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
 from decoding.kernels.program import Batch, Program, assemble
 from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacity
 from decoding.kernels.vector.step import VectorKernel

@@ -20,6 +20,7 @@ INSTRUCTION = np.dtype(
         ("slot", np.int64),
         ("part", np.int64),
         ("last_n", np.int64),
+        ("seed", np.uint64),
     ]
 )
 SPARSE = np.dtype([("token_id", np.int64), ("value", np.float64)])
@@ -58,3 +59,4 @@ def write_operands(instructions: NDArray[Any], program: Program) -> None:
     instructions["third"][:count] = program.operands[:, 2]
     instructions["part"][:count] = program.scopes[:, 0]
     instructions["last_n"][:count] = program.scopes[:, 1]
+    instructions["seed"][:count] = program.coins

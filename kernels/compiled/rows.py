@@ -33,6 +33,7 @@ from decoding.kernels.compiled.choices import (
 from decoding.kernels.compiled.dense import (
     weigh_entries,
 )
+from decoding.kernels.compiled.draw import coin
 from decoding.kernels.compiled.entropy import (
     entropy_of_sums,
     keep_top_h,
@@ -72,6 +73,7 @@ from decoding.kernels.compiled.touched import (
 )
 from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, TOP_H, bound_of, truncate
 from decoding.kernels.program import Opcode
+from decoding.kernels.randomness import XTC_COIN
 
 TEMPERATURE, TOP_K, TOP_P = int(Opcode.TEMPERATURE), int(Opcode.TOP_K), int(Opcode.TOP_P)
 MIN_P, TYPICAL_P = int(Opcode.MIN_P), int(Opcode.TYPICAL_P)
@@ -81,6 +83,8 @@ BITMASK, BITMASK_BIAS = int(Opcode.BITMASK), int(Opcode.BITMASK_BIAS)
 DYNAMIC, XTC = int(Opcode.DYNAMIC_TEMPERATURE), int(Opcode.XTC)
 LOGIT_SCALE = int(Opcode.LOGIT_SCALE)
 NO_REPEAT_NGRAM, DRY = int(Opcode.NO_REPEAT_NGRAM), int(Opcode.DRY)
+
+_XTC_COIN = np.uint64(XTC_COIN)
 
 DONE, EMPTIED, NEEDS_SHADOW, BEYOND = 0, 1, 2, 3
 """How `run` ends; BEYOND: the row's numbers are outside what this arithmetic is made for."""
@@ -262,6 +266,9 @@ def run(
         opcode, first = item.opcode, item.first
         here = State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
         can_empty = False
+        if opcode == XTC and coin(len(history), _XTC_COIN, item.seed) >= item.third:
+            index += 1
+            continue
         if compact:
             weighed = np.nan
             count = run_compact(

@@ -7,42 +7,22 @@ from typing import Any
 import numpy as np
 from numba import carray
 
-from decoding.kernels.compiled.candidates import edit_by_bitmask, largest_of
-from decoding.kernels.compiled.dense import weigh_entries
-from decoding.kernels.compiled.describe import (
-    collect_top,
-    describe,
-    describe_candidates,
-    weigh_row,
-    write_top,
-)
-from decoding.kernels.compiled.draw import (
-    NOISELESS,
-    draw_candidate,
-    draw_from_row,
-    greedy_candidate,
-)
+from decoding.kernels.compiled.candidates import edit_by_bitmask
+from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, finish
 from decoding.kernels.compiled.jit import compiled, entry
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
-    PLACES,
     RAW_MAX,
-    SLOT,
     TOUCHED,
     TOUCHED_IDS,
-    WEIGHTS,
-    WORDS,
     WORK_MAX,
     Memory,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
-    block_count,
     copy_edited_row,
-    count_between,
     find_fault,
-    largest_of_blocks,
     lowest_finite,
     scan,
     survey,
@@ -60,22 +40,12 @@ from decoding.kernels.compiled.rows import (
     run,
 )
 from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import (
-    dense_max,
-    flush,
-    forget,
-    is_precise,
-    make_shadow,
-    patch,
-    round_touched,
-)
+from decoding.kernels.compiled.touched import flush, forget, is_precise, make_shadow
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
 """What can be asked of a step."""
 
-LEFT_TO_NUMPY = 3
-"""A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
 
@@ -89,130 +59,6 @@ def tail_of(row: Any) -> Any:
         for lane in range(BLOCK):
             tail[lane] = row[start + lane] if start + lane < len(row) else minus_infinity(row)
     return tail
-
-
-@compiled
-def greedy_of_row(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, memory: Any) -> Any:
-    """The lowest id of a dense row's largest logits."""
-    largest = dense_max(row, tail, block_max, scale, count, memory)
-    best = np.int64(len(row))
-    for place in range(count):
-        if memory.doubles[TOUCHED][place] == largest:
-            best = min(best, np.int64(memory.integers[TOUCHED_IDS][place]))
-    size = len(tail)
-    for block in range(block_count(row, tail)):
-        start = block * size
-        if start >= best:
-            break
-        if not block_max[block] * scale >= largest:
-            continue
-        for token_id in range(start, min(start + size, len(row))):
-            if value_at(row, token_id) * scale == largest and memory.integers[SLOT][token_id] == 0:
-                return min(best, np.int64(token_id))
-    return best
-
-
-@compiled
-def finish(
-    row: Any,
-    tail: Any,
-    block_max: Any,
-    state: Any,
-    raw: Any,
-    raw_tail: Any,
-    raw_largest: Any,
-    raw_total: Any,
-    plan: Any,
-    position: Any,
-    wanted: Any,
-    limit: Any,
-    outcome: Any,
-    top: Any,
-    memory: Any,
-    shadow: Any,
-) -> Any:
-    """Draw from what the program left of a row, and describe the draw if that is wanted.
-
-    Of a dense row no token is touched where the whole of it is asked for: for the likeliest tokens,
-    and to describe the largest.
-    """
-    count, scale = state.count, state.scale
-    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    log_total, entropy, support = 0.0, 0.0, count
-    if state.compact:
-        largest = largest_of(logits, count)
-        # The weights are relative to the row before the truncation, where that is near enough.
-        reference = state.weighed if largest - state.weighed > -600.0 else largest
-        if wanted:
-            log_total, entropy = describe_candidates(count, largest, state.weighed, memory)
-        if plan.greedy != 0 or abs(largest) >= NOISELESS:
-            place = greedy_candidate(ids, logits, count)
-        else:
-            if not wanted and reference == largest:
-                weigh_entries(logits, count, largest, weights)
-            place = draw_candidate(
-                ids,
-                logits,
-                count,
-                reference,
-                weights,
-                position,
-                plan.seed,
-                memory.integers[WORDS].view(np.uint32),
-            )
-        token_id, logit = np.int64(ids[place]), logits[place]
-    else:
-        total, moment = 1.0, 0.0
-        largest = largest_of_blocks(row, tail, block_max) * scale
-        if plan.greedy != 0 or (count == 0 and abs(largest) >= NOISELESS):
-            if count > 0:
-                round_touched(row, tail, block_max, scale, count, memory)
-            token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
-            logit = value_at(row, token_id) * scale
-            forget(memory, count)
-            if wanted:
-                total, moment = weigh_row(row, tail, largest, scale)
-                support = count_between(row, tail, lowest_finite(row), np.inf)
-        else:
-            work_max = memory.doubles[WORK_MAX]
-            fits, top_logit = patch(row, tail, block_max, scale, count, memory, shadow, work_max)
-            if not fits:
-                outcome.status = LEFT_TO_NUMPY
-                return
-            largest = top_logit * scale
-            token_id, logit, total, moment, support = draw_from_row(
-                row,
-                shadow,
-                memory.integers[PLACES][: block_count(row, tail)],
-                work_max,
-                scale,
-                top_logit,
-                position,
-                plan.seed,
-                memory.singles,
-            )
-            logit *= scale
-        if wanted:
-            log_total = np.log(total)
-            entropy = max(0.0, log_total - moment / total)
-    outcome.token_id = token_id
-    if not wanted:
-        return
-    outcome.processed_logprob = logit - largest - log_total
-    outcome.entropy = entropy
-    outcome.support_size = support
-    raw_log = describe(
-        raw, raw_tail, memory.doubles[RAW_MAX], raw_largest, raw_total, token_id, outcome
-    )
-    if plan.top_n > 0:
-        if not state.compact:
-            count = collect_top(row, tail, block_max, scale, largest, plan.top_n, limit, memory)
-            if count < 0:
-                outcome.status = LEFT_TO_NUMPY
-                return
-        write_top(
-            raw, raw_largest, raw_log, count, plan.top_n, largest, log_total, outcome, top, memory
-        )
 
 
 @compiled
@@ -386,9 +232,9 @@ def step_rows(
             limit,
             memory,
         )
-        flushes = not state.compact and state.count > 0
-        flushes = flushes and wanted and (plan.greedy != 0 or plan.top_n > 0)
-        if state.outcome == NEEDS_SHADOW or (state.outcome == DONE and flushes):
+        flushes = state.outcome == DONE and not state.compact and state.count > 0
+        flushes = flushes and wanted and plan.greedy != 0
+        if state.outcome == NEEDS_SHADOW or flushes:
             fits, shadow_max, start = begin_shadow(
                 row,
                 tail,

@@ -17,12 +17,12 @@ from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
     OCCURRENCES,
-    PLACES,
     SEEN,
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
+    WORDS,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
@@ -123,8 +123,10 @@ def round_touched(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, m
 
 
 @compiled
-def flush(tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
-    """Write the touched tokens into a shadow, and forget them; keeps its block maxima right.
+def write_touched(
+    tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any
+) -> Any:
+    """Write the touched tokens into a shadow; keeps its block maxima right.
 
     Returns whether they fit, and the shadow's largest logit.
     """
@@ -136,13 +138,20 @@ def flush(tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max
     for place in range(count):
         token_id = np.int64(touched_ids[place])
         shadow[token_id] = touched[place] / scale
-        memory.integers[SLOT][token_id] = 0
         block_max[token_id // size] = np.nan
     for place in range(count):
         block = np.int64(touched_ids[place]) // size
         if np.isnan(block_max[block]):
             block_max[block] = largest_value(shadow, block * size, size)
     return fits, largest_of_blocks(shadow, tail, block_max)
+
+
+@compiled
+def flush(tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+    """Write the touched tokens into a shadow, and forget them; returns as `write_touched`."""
+    fits, largest = write_touched(tail, scale, count, memory, shadow, block_max)
+    forget(memory, count)
+    return fits, largest
 
 
 @compiled
@@ -165,10 +174,10 @@ def patch(
 ) -> Any:
     """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
 
-    shadow_max: where the block maxima go, of all blocks. Which are patched, how many blocks there
-    are, is left in `integers[PLACES]`. Returns as `flush`.
+    shadow_max: where the block maxima go, of all blocks. Which blocks are patched is left in
+    `integers[WORDS]`. Returns as `write_touched`.
     """
-    patched, touched_ids = memory.integers[PLACES], memory.integers[TOUCHED_IDS]
+    patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
     for block in range(block_count(row, tail)):
         patched[block], shadow_max[block] = 0, block_max[block]
     for place in range(count):
@@ -178,7 +187,15 @@ def patch(
     for block in range(block_count(row, tail)):
         if patched[block] != 0:
             copy_block(row, tail, block, shadow)
-    return flush(tail, scale, count, memory, shadow, shadow_max)
+    return write_touched(tail, scale, count, memory, shadow, shadow_max)
+
+
+@compiled
+def patch_all(row: Any, tail: Any, memory: Any, shadow: Any) -> Any:
+    """Write the blocks that are not patched into the shadow as well."""
+    for block in range(block_count(row, tail)):
+        if memory.integers[WORDS][block] == 0:
+            copy_block(row, tail, block, shadow)
 
 
 @compiled

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from decoding.kernels.program import Instruction, Opcode, Part
+from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference import cutoffs, processors, rescaling, sequences
 from decoding.kernels.reference.philox import gumbel, token_word
 from decoding.kernels.reference.processors import log_softmax
@@ -68,7 +69,11 @@ def apply(
             row, first, item.second, item.third
         ),
         Opcode.TOP_H: lambda: cutoffs.top_h(row, first),
-        Opcode.XTC: lambda: cutoffs.xtc(row, first, list(item.token_ids), int(item.second)),
+        Opcode.XTC: lambda: (
+            cutoffs.xtc(row, first, list(item.token_ids), int(item.second))
+            if cutoffs.coin(item.seed, len(prompt) + len(generated), XTC_COIN) < item.third
+            else row
+        ),
         Opcode.LOGIT_SCALE: lambda: rescaling.logit_scale(
             row, list(item.token_ids), first, item.second
         ),

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from decoding.kernels.program import Opcode, Part
+from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.tensor import cutoffs, edits, filters
 from decoding.kernels.tensor.candidates import NOTHING, Candidates, Entries
+from decoding.kernels.tensor.noise import coin
 from decoding.kernels.tensor.programs import Group, Operation
 
 
@@ -89,7 +91,8 @@ def run(group: Group, logits: Tensor, around: Surroundings, capacity: int | None
         elif operation.opcode == Opcode.XTC:
             exempt = candidates.entries_of(operation.token_ids, operation.present)
             keep = cutoffs.xtc(candidates.logits, operation.first, exempt, operation.second)
-            candidates = candidates.only(keep)
+            acts = coin(operation.coins, around.lengths, XTC_COIN) < operation.third
+            candidates = candidates.only(keep | ~acts)
         else:
             candidates = _edit(candidates, operation, around)
         if operation.may_empty:

@@ -65,9 +65,20 @@ def token_words(
 
 def gumbel(high: Tensor, low: Tensor) -> Tensor:
     """Standard Gumbel noise of 64 random bits each; finite at every word."""
+    return -(-_uniform(high, low).log()).log()
+
+
+def coin(seeds: tuple[Tensor, Tensor], positions: Tensor, domain: int) -> Tensor:
+    """A number in (0, 1) a row, `(rows, 1)` as the seeds and positions."""
+    zero = torch.zeros_like(positions)
+    words = philox4x32((zero, positions, zero, torch.full_like(positions, domain)), seeds)
+    return _uniform(words[0], words[1])
+
+
+def _uniform(high: Tensor, low: Tensor) -> Tensor:
+    """Numbers in (0, 1) of 64 random bits each."""
     bits = (high << (32 - DISCARDED_BITS)) | (low >> DISCARDED_BITS)
-    uniform = (bits.to(torch.float64) + 0.5) * UNIFORM_SCALE
-    return -(-uniform.log()).log()
+    return (bits.to(torch.float64) + 0.5) * UNIFORM_SCALE
 
 
 def choose(

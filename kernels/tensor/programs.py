@@ -30,10 +30,10 @@ _LONGEST = 2.0**31
 class Operation(NamedTuple):
     """One instruction of every row of a group.
 
-    Tensors have one row a row: `first` to `last_n` `(rows, 1)`, slots `(rows,)`, the sparse
-    operand `(rows, most)`, of which `present` says what is the row's own. The rest is known to the
-    host: `most`, the largest k of a top-k; whether some row cuts ties; whether the instruction
-    could push a finite logit out of float64, or remove the last token of a row.
+    Tensors have one row a row: `first` to `last_n` and the halves of `coins` `(rows, 1)`, slots
+    `(rows,)`, the sparse operand `(rows, most)`, of which `present` says what is the row's own. The
+    rest is known to the host: `most`, the largest k of a top-k; whether some row cuts ties; whether
+    the instruction could push a finite logit out of float64, or remove the last token of a row.
     """
 
     opcode: Opcode
@@ -42,6 +42,7 @@ class Operation(NamedTuple):
     third: Tensor
     parts: Tensor
     last_n: Tensor
+    coins: tuple[Tensor, Tensor]
     slots: Tensor
     token_ids: Tensor
     values: Tensor
@@ -113,20 +114,20 @@ def _group(batch: Batch, rows: NDArray[np.int64], device: torch.device, reach: f
         operation, reach = _operation(batch.program, starts[rows] + position, device, reach)
         operations.append(operation)
     whole = len(rows) == len(batch.seeds)
-    seeds = batch.seeds[rows, np.newaxis]
     return Group(
         rows,
         None if whole else upload(rows, device),
         tuple(operations),
-        None
-        if batch.greedy[rows[0]]
-        else (
-            upload((seeds & np.uint64(0xFFFFFFFF)).astype(np.int64), device),
-            upload((seeds >> np.uint64(32)).astype(np.int64), device),
-        ),
+        None if batch.greedy[rows[0]] else _halves(batch.seeds[rows, np.newaxis], device),
         upload(batch.top_n[rows, np.newaxis], device),
         int(batch.top_n[rows].max()),
     )
+
+
+def _halves(seeds: NDArray[np.uint64], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The low and the high 32 bits of seeds, as int64."""
+    low, high = seeds & np.uint64(0xFFFFFFFF), seeds >> np.uint64(32)
+    return upload(low.astype(np.int64), device), upload(high.astype(np.int64), device)
 
 
 def _operation(
@@ -151,6 +152,7 @@ def _operation(
         upload(third, device),
         upload(program.scopes[indices, :1], device),
         upload(program.scopes[indices, 1:], device),
+        _halves(program.coins[indices, np.newaxis], device),
         upload(program.slots[indices].astype(np.int64), device),
         upload(program.sparse_token_ids[entries].astype(np.int64), device),
         upload(values, device),

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import Opcode, Program
+from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.vector import cutoffs, edits, filters, rescaling, scopes
 from decoding.kernels.vector.dense import narrow
+from decoding.kernels.vector.noise import coin
 
 Row = NDArray[np.float64]
 
@@ -119,6 +121,8 @@ def _apply(
         case Opcode.DYNAMIC_TEMPERATURE:
             logits = rescaling.dynamic_temperature(logits, first, second, third)
         case Opcode.XTC:
+            if coin(int(program.coins[index]), len(history), XTC_COIN) >= third:
+                return candidates
             exempt = candidates.places_of(ids)
             return candidates.only(cutoffs.xtc(logits, first, exempt, int(second)))
         case Opcode.BITMASK_BIAS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,10 +53,20 @@ def token_words(
     return (high << _HALF) | low
 
 
+def coin(seed: int, position: int, domain: int) -> float:
+    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    high, low, _, _ = philox4x32(np.zeros(1, np.uint64), position, 0, domain, seed)[0]
+    return float(_uniform((high << _HALF) | low))
+
+
 def gumbel(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Standard Gumbel noise of 64 random bits each; finite at every word."""
-    uniform = ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
-    return -np.log(-np.log(uniform))
+    return -np.log(-np.log(_uniform(words)))
+
+
+def _uniform(words: Any) -> Any:  # noqa: ANN401 -- an array of words or one
+    """Numbers in (0, 1) of 64 random bits each."""
+    return ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
 
 
 def perturb(logits: NDArray[np.float64], words: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -105,7 +105,8 @@ def programs(draw: st.DrawFn, vocab_size: int) -> tuple[Instruction, ...]:
 
 
 def xtc(draw: st.DrawFn) -> Instruction:
-    return Instruction(Opcode.XTC, draw(st.floats(0.0, 0.5)), draw(st.integers(1, 4)))
+    operands = draw(st.floats(0.0, 0.5)), draw(st.integers(1, 4)), draw(st.sampled_from([1.0, 0.5]))
+    return Instruction(Opcode.XTC, *operands, seed=draw(st.integers(0, 2**64 - 1)))
 
 
 def logit_scale(draw: st.DrawFn) -> Instruction:

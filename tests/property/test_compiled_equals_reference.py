@@ -151,7 +151,7 @@ def random_instructions(generator: np.random.Generator, width: int) -> tuple[Ins
     for item in (
         Instruction(Opcode.TOP_H, float(further.choice([0.05, 0.4, 0.8, 0.99]))),
         Instruction(Opcode.DYNAMIC_TEMPERATURE, float(further.choice([0.0, 0.5])), 2.0, 1.5),
-        Instruction(Opcode.XTC, float(further.choice([0.0, 1e-3, 0.1])), 1.0, **named),
+        Instruction(Opcode.XTC, float(further.choice([0.0, 1e-3, 0.1])), 1.0, 0.8, **named),
         Instruction(Opcode.LOGIT_SCALE, float(further.choice([-1.5, 0.5, 1.2])), 1.2, **named),
         Instruction(Opcode.REPETITION_PENALTY, 1.3, part=Part.PROMPT, last_n=9, **named),
         Instruction(Opcode.FREQUENCY_PENALTY, 0.4, part=Part.ALL, **named),

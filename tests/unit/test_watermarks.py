@@ -450,6 +450,7 @@ class TestBayesianDetector:
             (lambda: BayesianDetector(0.5, (0.0, math.nan), ((), (0.0,))), "beta"),
             (lambda: BayesianDetector(0.5, (0.0, 0.0), ((0.0,), (0.0,))), "delta"),
             (lambda: BayesianDetector.from_transformers({"prior": [0.5]}), "state"),
+            (lambda: BayesianDetector.from_transformers(TOO_FEW), "state"),
             (lambda: DETECTOR.posterior([1, 2, 3], SynthId((1, 2))), "scheme"),
             (lambda: DETECTOR.log_odds(np.zeros((4, 2), int)), "g"),
             (lambda: DETECTOR.log_odds(np.full((4, 1), 2)), "g"),
@@ -468,6 +469,11 @@ class TestBayesianDetector:
 
 
 DETECTOR = BayesianDetector(0.5, (0.0,), ((),))
+TOO_FEW = {
+    "prior": [0.5],
+    "likelihood_model_watermarked.beta": [[[0.0, 0.0]]],
+    "likelihood_model_watermarked.delta": [[[[0.0]]]],
+}
 
 
 class TestGumbel:
