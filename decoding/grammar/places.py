@@ -91,9 +91,8 @@ class Places:
         fields = self.store.arena.fields
         if fields[place[step.AT] + at.LOOSE] < 0:
             return False
+        # Keys that must differ are in automata of their own, in which no state is loose.
         kind = self.frame(place, at.TYPE)
-        if fields[kind + at.DISTINCT]:
-            return False
         if fields[kind + at.EXTRA] >= 0:
             return True
         everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1

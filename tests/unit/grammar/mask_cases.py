@@ -64,4 +64,6 @@ SCHEMAS: list[dict[str, Any]] = [
     {"type": "array", "items": {"type": "string", "pattern": "^a?b*$"}, "uniqueItems": True},
     {"type": "array", "items": {"type": "string", "pattern": "^(a|b*c)$"}, "uniqueItems": True},
     {"type": "object", "properties": {"name": INTEGER, "na": STRING}, "minProperties": 3},
+    {"type": "object", "properties": {"name": INTEGER}, "required": ["name"], "minProperties": 2,
+     "maxProperties": 2},
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 
-from decoding.grammar import CompiledGrammar, Machine, compile_json_schema, compile_regex
+from decoding.grammar import CompiledGrammar, Machine, compile_json_schema, compile_regex, runs
 from decoding.grammar.backends import INTERPRETED, KERNELS
 from decoding.grammar.warming import SCHEMA
 
@@ -33,6 +33,17 @@ def machines() -> tuple[Machine, Machine]:
 @pytest.mark.parametrize("number", range(len(SCHEMAS + MORE)))
 def test_masks_of_schemas(machines: tuple[Machine, Machine], number: int) -> None:
     schema = (SCHEMAS + MORE)[number]
+    _compare(machines, lambda machine: compile_json_schema(schema, machine), number)
+
+
+@pytest.mark.parametrize("number", [1, 7, 10, 18])
+def test_masks_when_all_tokens_are_read_at_once(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(runs, "_FEW", 0)
+    tokens = token_table_of_pieces()
+    machines = Machine(tokens, backend=KERNELS), Machine(tokens, backend=INTERPRETED)
+    schema = SCHEMAS[number]
     _compare(machines, lambda machine: compile_json_schema(schema, machine), number)
 
 

@@ -124,6 +124,17 @@ def test_texts(machine: Machine, schema: bool | dict, text: str, fits: bool) -> 
     assert (taken == len(text.encode()) and matcher.is_accepting) == fits
 
 
+def test_a_key_is_any_string_only_where_those_left_allow_it(machine: Machine) -> None:
+    free = {"type": "object", "properties": {"kind": {"const": "a"}}, "required": ["kind"]}
+    strict = {"type": "object", "properties": {"kind": {"const": "b"}}, "required": ["kind"],
+              "patternProperties": {"^[a-c]*$": {}}, "additionalProperties": False}  # fmt: skip
+    grammar = compile_json_schema({"anyOf": [free, strict]}, machine)
+    for text in (b'{"kind":"a","a', b'{"kind":"b","a', b'{"a'):
+        matcher = grammar.matcher()
+        assert matcher.follow(text)
+        assert allowed(matcher) == by_definition(matcher), text
+
+
 def test_special_tokens_and_what_is_beyond_the_vocabulary_never_fit(machine: Machine) -> None:
     matcher = compile_json_schema({"type": "string"}, machine).matcher()
     assert matcher.advance(ord('"'))
