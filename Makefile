@@ -12,7 +12,7 @@ lint:
 	$(BIN)ruff format --check .
 	$(BIN)ruff check .
 
-QUICK = $(BIN)pytest -m "not slow and not model"
+QUICK = $(BIN)pytest --hypothesis-profile=check -m "not slow and not model"
 LAWS = conformance property statistical
 
 laws:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from hypothesis import settings
 
 from decoding.history import History
 from decoding.pipeline import Pipeline
 
-EXAMPLES = 1000
+EXAMPLES = min(1000, 10 * settings().max_examples)
 WIDTH = 40
 GONE = -np.inf
 
