@@ -29,6 +29,7 @@ from decoding import (
     TopK,
     chain,
     generate,
+    load,
     stream,
 )
 from decoding.errors import (
@@ -337,3 +338,33 @@ def test_jumps_of_some_leave_the_others_alone() -> None:
     prompts = ["a", "b", "c", "d"]
     together = generate(MODEL, prompts, requests)
     assert together == [generate(MODEL, *pair) for pair in zip(prompts, requests, strict=True)]
+
+
+SHORT = {"type": "string", "maxLength": 12}
+WRITTEN = [
+    SCHEMA,
+    {"type": "array", "items": {"enum": ["a", "b", 3, None]}, "minItems": 2, "uniqueItems": True},
+    {"type": "object", "properties": {"on": {"type": "string", "format": "date"}, "why": SHORT},
+     "required": ["on"], "additionalProperties": False},
+    {"type": "object", "additionalProperties": {"type": "boolean"}, "minProperties": 1,
+     "maxProperties": 3, "propertyNames": {"pattern": "^[a-z]{1,4}$"}},
+    {"oneOf": [{"type": "number", "multipleOf": 0.5, "minimum": 0, "maximum": 10},
+               {"type": "object", "properties": {"it": SHORT}, "required": ["it"],
+                "additionalProperties": False}]},
+]  # fmt: skip
+
+
+@pytest.mark.model
+def test_a_real_model_at_a_high_temperature_writes_what_is_asked_for() -> None:
+    model = load()
+    hot = GenerationParameters(temperature=1.5, max_new_tokens=200, seed=5)
+    for number, schema in enumerate(WRITTEN):
+        validator = jsonschema.Draft202012Validator(
+            schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+        )
+        asked_for = replace(hot, grammar=Grammar("json", schema), jump_forward=number % 2 == 0)
+        written = generate(model, "Answer with JSON: ", asked_for)
+        assert written.finish_reason is FinishReason.EOS_TOKEN
+        assert validator.is_valid(json.loads(written.generated_text)), written.generated_text
+    day = generate(model, "The date of today is ", replace(hot, grammar=Grammar("regex", DATE)))
+    assert re.fullmatch(DATE, day.generated_text)
