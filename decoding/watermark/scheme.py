@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.errors import ParameterError, require
 from decoding.kernels.colours import tokens_below
 from decoding.watermark.prf import GREEN, KEY_RANGE, token_word
 from decoding.watermark.seeding import Seeding, Tokens
@@ -149,8 +149,8 @@ class Scheme:
 
     def _window(self, context: Tokens, token_id: int) -> list[int]:
         width = self.context_width
-        expected = f"at least {width} tokens"
-        require("context", context, len(context) >= width, expected)
+        if len(context) < width:
+            raise ParameterError("context", context, f"at least {width} tokens")
         last = [int(token) for token in context[len(context) - width :]]
         return [*last, token_id] if self.seeding.reads_candidate else last
 
