@@ -74,7 +74,8 @@ class BayesianDetector:
             if array.size != count:
                 raise ShapeError("state", array.shape, f"{count} numbers for {beta.size} layers")
         square = delta.reshape(beta.size, beta.size)
-        return _detector(float(prior.item()), beta.ravel(), square)
+        share = min(max(float(prior.item()), _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
+        return _detector(share, beta.ravel(), square)
 
     @property
     def depth(self) -> int:
@@ -162,7 +163,6 @@ def _detector(
 ) -> BayesianDetector:
     """With what lies below the diagonal of `(depth, depth)` numbers delta."""
     rows = tuple(tuple(row[:layer]) for layer, row in enumerate(delta.tolist()))
-    prior = min(max(prior, _LEAST_PRIOR), 1.0 - _LEAST_PRIOR)
     return BayesianDetector(prior, tuple(beta.tolist()), rows)
 
 

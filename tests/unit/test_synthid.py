@@ -88,6 +88,7 @@ class TestBayesianDetector:
         detector = fit_bayesian(texts, labels, prior=0.4, steps=50)
         assert detector == fit_bayesian(texts, labels, prior=0.4, steps=50)
         assert detector.prior == 0.4
+        assert fit_bayesian(texts, labels, prior=1e-7, steps=1).prior == 1e-7
         assert detector.beta[0] > detector.beta[1] > detector.beta[2]
         wrong = sum(
             (detector.log_odds(g) > 0) is not is_marked
