@@ -28,5 +28,5 @@ class Backend:
 
 KERNELS = Backend(KernelSweeps, KernelWalks)
 INTERPRETED = Backend(LevelSweeps, RememberedWalks)
-"""Where no kernels are compiled, a hundred times as fast as these."""
+"""For where no kernels are compiled: as plain Python these take fifteen times as long."""
 PREFERRED = KERNELS if COMPILED else INTERPRETED

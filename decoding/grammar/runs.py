@@ -6,6 +6,7 @@ the text before it: it is found once for all grammars of a store.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -71,45 +72,43 @@ class Runs:
 
     def read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Run:
         """What an automaton reads; it may be left where it cannot go on."""
-        key = (trie, nodes, reading)
-        known = self._known.get(key)
-        if known is None:
-            alone = nodes == ROOT and levels_of(trie).used.isdisjoint(reading.endings)
-            found = self._read(reading, branches_of(trie), nodes, _FEW if alone else _ANY)
-            known = found or Run(tokens_read(self._arena, trie, reading.state, reading.keys), ())
-            self._keep(key, known)
-        return known
+        return self._once((trie, nodes, reading), lambda: self._read(reading, trie, nodes))
 
     def counted(self, state: int, least: int, most: int, trie: Trie, nodes: Nodes) -> Run:
         """What the FREE automaton reads from a state on, and where a quote may end that.
 
         least: so many characters must begin before the quote. most: no more may; −1 is no bound.
         """
-        key = (trie, nodes, state, least, most)
-        known = self._known.get(key)
-        if known is None:
-            known = self._counted(state, (least, most), branches_of(trie), nodes)
-            self._keep(key, known)
-        return known
+        return self._once(
+            (trie, nodes, state, least, most),
+            lambda: self._counted(state, (least, most), branches_of(trie), nodes),
+        )
 
     def white(self, most: int, trie: Trie, nodes: Nodes) -> Run:
         """At most so much white space; what state it is left in is 0."""
-        key = (trie, nodes, most)
+        return self._once((trie, nodes, most), lambda: _white(most, branches_of(trie), nodes))
+
+    def _once(self, key: Key, make: Callable[[], Run]) -> Run:
+        """A run that is known, or is made and kept."""
         known = self._known.get(key)
         if known is None:
-            known = _white(most, branches_of(trie), nodes)
-            self._keep(key, known)
+            known = make()
+            size = len(known.tokens) + 10 * len(known.exits)
+            if self._held + size > _ROOM:
+                self._known.clear()
+                self._held = 0
+            self._known[key] = known
+            self._held += size
         return known
 
-    def _keep(self, key: Key, run: Run) -> None:
-        size = len(run.tokens) + 10 * len(run.exits)
-        if self._held + size > _ROOM:
-            self._known.clear()
-            self._held = 0
-        self._known[key] = run
-        self._held += size
+    def _read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Run:
+        alone = nodes == ROOT and levels_of(trie).used.isdisjoint(reading.endings)
+        found = self._visited(reading, branches_of(trie), nodes, _FEW if alone else _ANY)
+        return found or Run(tokens_read(self._arena, trie, reading.state, reading.keys), ())
 
-    def _read(self, reading: Reading, branches: Branches, nodes: Nodes, visits: int) -> Run | None:
+    def _visited(
+        self, reading: Reading, branches: Branches, nodes: Nodes, visits: int
+    ) -> Run | None:
         """The run; `None` if it has more than so many nodes with children."""
         state, endings, keys = reading
         inside: list[int] = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,8 +53,8 @@ def token_words(
 
 def coin(seed: int, position: int, domain: int) -> float:
     """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
-    high, low, _, _ = philox4x32(np.zeros(1, np.uint64), position, 0, domain, seed)[0]
-    return float(_uniform((high << _HALF) | low))
+    words = philox4x32(np.zeros(1, np.uint64), position, 0, domain, seed)
+    return float(_uniform((words[:, 0] << _HALF) | words[:, 1])[0])
 
 
 def gumbel(words: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -64,7 +62,7 @@ def gumbel(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     return -np.log(-np.log(_uniform(words)))
 
 
-def _uniform(words: Any) -> Any:  # noqa: ANN401 -- an array of words or one
+def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Numbers in (0, 1) of 64 random bits each."""
     return ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
 
