@@ -14,7 +14,7 @@ LONGEST_VALUE = 400
 LONGEST_MESSAGE = 2_000
 """Characters of the message of an error."""
 
-_DIGITS = 80
+_BITS = 256
 _MEMBERS = 16
 _LEVELS = 6
 
@@ -22,8 +22,9 @@ _LEVELS = 6
 def shown(value: object, limit: int = LONGEST_VALUE) -> str:
     """The `repr` of a value for a message: at most `limit` characters that UTF-8 can encode.
 
-    Short values of builtin types have exactly their `repr`. Long strings and containers are cut, and so are their
-    members; an integer of many digits is described by its bits; a `repr` that raises is named.
+    Short values of builtin types have exactly their `repr`. Long strings and containers are cut,
+    and so are their members; an integer of many digits is described by its bits; a `repr` that
+    raises is named.
 
     >>> shown("a" * 1000, 20), shown(10**5000)
     ("'aaaaaaa ... aaaaaa'", '<an integer of 16610 bits>')
@@ -76,7 +77,7 @@ class _Repr(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 -- the signature of reprlib
         # Python refuses to write more than 4,300 digits, and takes quadratic time for them.
-        return repr(x) if x.bit_length() <= 3 * _DIGITS else f"<an integer of {x.bit_length()} bits>"
+        return repr(x) if x.bit_length() <= _BITS else f"<an integer of {x.bit_length()} bits>"
 
     def repr_bytes(self, x: bytes, level: int) -> str:  # noqa: ARG002 -- the signature of reprlib
         return _cut(repr(x[: self.maxstring]), self.maxstring) + " ..." * (len(x) > self.maxstring)

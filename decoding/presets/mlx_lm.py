@@ -25,6 +25,7 @@ from decoding.processors import (
     TopK,
     Xtc,
 )
+from decoding.processors.call import checked_call
 from decoding.typing import DeclaredProcessor, Logits, Processor
 
 
@@ -57,6 +58,7 @@ class TopPWithTies:
     def __post_init__(self) -> None:
         number("top_p", self.top_p, above=0, at_most=1)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.top_p == 1.0:
             return logits

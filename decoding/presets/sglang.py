@@ -24,6 +24,7 @@ from decoding.processors import (
     Temperature,
     TopK,
 )
+from decoding.processors.call import checked_call
 from decoding.typing import Logits, Processor
 
 _GREEDY_BELOW = 1e-6
@@ -62,6 +63,7 @@ class JointTopKTopP:
             whole("top_k", self.top_k, at_least=1)
         number("top_p", self.top_p, above=0, at_most=1)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.top_p == 1.0 and (self.top_k is None or self.top_k >= logits.shape[1]):
             return logits

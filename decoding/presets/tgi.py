@@ -19,6 +19,7 @@ from decoding.processors import (
     TypicalP,
     Watermark,
 )
+from decoding.processors.call import checked_call
 from decoding.typing import Logits, Processor
 from decoding.watermark import presets
 
@@ -50,6 +51,7 @@ class RelativeFrequencyPenalty:
     def __post_init__(self) -> None:
         number("frequency_penalty", self.frequency_penalty)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.frequency_penalty == 0.0:
             return logits

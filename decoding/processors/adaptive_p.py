@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.vector import dense, feedback
+from decoding.processors.call import checked_call
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
 
@@ -55,11 +56,10 @@ class AdaptiveP:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = -math.inf < self.adaptive_target <= 1.0
-        require("adaptive_target", self.adaptive_target, legal, "at most 1")
-        legal = 0.0 <= self.adaptive_decay <= 0.99
-        require("adaptive_decay", self.adaptive_decay, legal, "in [0, 0.99]")
+        check_real(self, "adaptive_target", lambda x: -math.inf < x <= 1.0, "at most 1")
+        check_real(self, "adaptive_decay", lambda x: 0.0 <= x <= 0.99, "in [0, 0.99]")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         """What it does to the first token."""
         return self.filter(logits, [self.start()] * len(logits))
@@ -69,6 +69,7 @@ class AdaptiveP:
         weight = 1.0 / (1.0 - self.adaptive_decay)
         return AdaptivePState(self.adaptive_target * weight, weight)
 
+    @checked_call
     def filter(self, logits: Logits, states: Sequence[AdaptivePState]) -> Logits:
         """New logits by the distance of each probability to the corrected target."""
         if self.adaptive_target < 0.0:

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from decoding.checks import check_integer
 from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
+from decoding.processors.call import checked_call
 from decoding.typing import DeclaredProcessor, Logits
 
 
@@ -39,10 +41,10 @@ class AtLeast:
     idempotent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = getattr(self.truncation, "only_removes", False)
-        require("truncation", self.truncation, legal, "a processor that declares only_removes")
-        legal = self.min_tokens_to_keep >= 0
-        require("min_tokens_to_keep", self.min_tokens_to_keep, legal, ">= 0")
+        legal = callable(self.truncation) and getattr(self.truncation, "only_removes", False)
+        expected = "a processor that declares only_removes"
+        require("truncation", self.truncation, legal is True, expected)
+        check_integer(self, "min_tokens_to_keep", 0)
 
     @property
     def argmax_invariant(self) -> bool:
@@ -69,6 +71,7 @@ class AtLeast:
         """As the truncation."""
         return self.truncation.vocabulary_blind
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         truncated = self.truncation(logits, history)
         if truncated is logits or self.min_tokens_to_keep == 0:

@@ -10,10 +10,13 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import check_real, checked_token_ids
+from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense, edits
+from decoding.logits import is_tensor
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -23,9 +26,7 @@ def pack(token_ids: Iterable[int]) -> bytes:
     >>> pack([0, 33]).hex()
     '0100000002000000'
     """
-    chosen = sorted(set(token_ids))
-    if chosen:
-        require("token_ids", chosen[0], chosen[0] >= 0, ">= 0")
+    chosen = sorted(set(checked_token_ids("token_ids", token_ids)))
     bits = np.zeros(32 * words_of(chosen[-1] + 1) if chosen else 0, np.bool_)
     bits[chosen] = True
     return np.packbits(bits, bitorder="little").tobytes()
@@ -37,10 +38,11 @@ class Bitmask:
 
         keep i  <=>  bit i % 32 of word i // 32 is set
 
-    packed: 32-bit little-endian words, as `pack` makes them; tokens beyond them do not stay. No
-    value is neutral.
+    packed: 32-bit little-endian words, as `pack` makes them, or an array or tensor of such words,
+    as the `mask()` of a matcher; kept as bytes. Tokens beyond them do not stay. No value is
+    neutral.
     logits: `(batch, vocab)` float; the rest become −inf, what stays is untouched. A row may end
-    empty. Raises `ParameterError` at construction for a length that is no multiple of 4. Source:
+    empty. Raises `ParameterError` at construction for anything but whole words. Source:
     the packing of xgrammar and llguidance.
 
     >>> Bitmask.of([1])(np.zeros((1, 3)), History.empty(1))
@@ -58,14 +60,14 @@ class Bitmask:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = len(self.packed) % 4 == 0
-        require("packed", len(self.packed), legal, "a whole number of 4-byte words")
+        object.__setattr__(self, "packed", _packed(self.packed))
 
     @classmethod
     def of(cls, token_ids: Iterable[int]) -> Bitmask:
         """The mask that keeps these tokens."""
         return cls(pack(token_ids))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         kept = edits.in_bitmask(np.arange(logits.shape[1]), _words(self.packed))
         return dense.keep(logits, lambda _: kept)
@@ -103,15 +105,15 @@ class BitmaskBias:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = len(self.packed) % 4 == 0
-        require("packed", len(self.packed), legal, "a whole number of 4-byte words")
-        require("bias", self.bias, math.isfinite(self.bias), "finite")
+        object.__setattr__(self, "packed", _packed(self.packed))
+        check_real(self, "bias", math.isfinite, "finite")
 
     @classmethod
     def of(cls, token_ids: Iterable[int], bias: float) -> BitmaskBias:
         """The bias of these tokens."""
         return cls(pack(token_ids), bias)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.bias == 0.0:
             return logits
@@ -123,6 +125,22 @@ class BitmaskBias:
         if self.bias == 0.0:
             return ()
         return (Instruction(Opcode.BITMASK_BIAS, self.bias, bitmask=_words(self.packed)),)
+
+
+def _packed(words: object) -> bytes:
+    """The little-endian bytes of packed words, however they are handed over."""
+    expected = "whole 32-bit words: bytes, or an array of int32 or uint32"
+    if isinstance(words, bytes | bytearray | memoryview):
+        packed = bytes(words)
+        if len(packed) % 4:
+            raise ParameterError("packed", f"{len(packed)} bytes", expected)
+        return packed
+    array = words.numpy(force=True) if is_tensor(words) else words  # type: ignore[attr-defined]  # it is one
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu" or array.itemsize != 4:
+        raise ParameterError("packed", words, expected)
+    if array.ndim != 1:
+        raise ParameterError("packed", f"an array of shape {array.shape}", f"{expected}, one axis")
+    return array.astype("<u4").tobytes()
 
 
 def _words(packed: bytes) -> NDArray[np.int32]:

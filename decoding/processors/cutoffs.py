@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -37,9 +38,9 @@ class EpsilonCutoff:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 <= self.epsilon_cutoff < 1.0
-        require("epsilon_cutoff", self.epsilon_cutoff, legal, "in [0, 1)")
+        check_real(self, "epsilon_cutoff", lambda x: 0.0 <= x < 1.0, "in [0, 1)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.epsilon_cutoff == 0.0:
             return logits
@@ -77,9 +78,9 @@ class EtaCutoff:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 <= self.eta_cutoff < 1.0
-        require("eta_cutoff", self.eta_cutoff, legal, "in [0, 1)")
+        check_real(self, "eta_cutoff", lambda x: 0.0 <= x < 1.0, "in [0, 1)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.eta_cutoff == 0.0:
             return logits

@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import check_integer, check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, sequences
+from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -52,15 +53,14 @@ class Dry:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = 0.0 <= self.dry_multiplier < math.inf
-        require("dry_multiplier", self.dry_multiplier, legal, "in [0, inf)")
-        require("dry_base", self.dry_base, 1.0 <= self.dry_base < math.inf, "in [1, inf)")
-        legal = self.dry_allowed_length >= 1
-        require("dry_allowed_length", self.dry_allowed_length, legal, ">= 1")
-        legal = self.last_n is None or self.last_n >= 0
-        require("last_n", self.last_n, legal, "None or >= 0")
+        check_real(self, "dry_multiplier", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check_real(self, "dry_base", lambda x: 1.0 <= x < math.inf, "in [1, inf)")
+        check_integer(self, "dry_allowed_length", 1)
+        if self.last_n is not None:
+            check_integer(self, "last_n", 0)
         object.__setattr__(self, "breakers", distinct("breakers", self.breakers))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.dry_multiplier == 0.0 or self.last_n == 0:
             return logits

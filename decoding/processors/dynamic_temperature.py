@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits, rescaling
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -51,13 +52,11 @@ class DynamicTemperature:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 < self.temperature < math.inf
-        require("temperature", self.temperature, legal, "in (0, inf)")
-        legal = 0.0 <= self.dynatemp_range < math.inf
-        require("dynatemp_range", self.dynatemp_range, legal, "in [0, inf)")
-        legal = 0.0 <= self.dynatemp_exponent < math.inf
-        require("dynatemp_exponent", self.dynatemp_exponent, legal, "in [0, inf)")
+        check_real(self, "temperature", lambda x: 0.0 < x < math.inf, "in (0, inf)")
+        check_real(self, "dynatemp_range", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check_real(self, "dynatemp_exponent", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.dynatemp_range == 0.0 and self.temperature == 1.0:
             return logits

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -39,10 +40,14 @@ class EncoderRepetitionPenalty:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        value = self.encoder_repetition_penalty
-        legal = 0.0 < value < math.inf and 1.0 / value < math.inf
-        require("encoder_repetition_penalty", value, legal, "in (0, inf)")
+        check_real(
+            self,
+            "encoder_repetition_penalty",
+            lambda x: 0.0 < x < math.inf and 1.0 / x < math.inf,
+            "in (0, inf)",
+        )
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.encoder_repetition_penalty == 1.0:
             return logits

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import edits
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 if TYPE_CHECKING:  # importing it would load the compilers of grammars, and Numba
@@ -54,6 +55,7 @@ class GrammarMask:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_places", _Places(self.grammar))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         columns = np.arange(logits.shape[1])
         kept = [

@@ -9,9 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from decoding.checks import check_real
 from decoding.errors import InvalidLogitsError, ShapeError, require
 from decoding.history import History
 from decoding.kernels.vector import dense, rescaling
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -45,9 +47,15 @@ class ClassifierFreeGuidance:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = math.isfinite(self.guidance_scale)
-        require("guidance_scale", self.guidance_scale, legal, "finite")
+        require(
+            "unconditional",
+            self.unconditional,
+            callable(self.unconditional),
+            "a function of a History",
+        )
+        check_real(self, "guidance_scale", math.isfinite, "finite")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.guidance_scale == 1.0:
             return logits

@@ -8,11 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from decoding.checks import check_integer, check_real
 from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, rescaling, sequences
 from decoding.processors import instructions
+from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -42,9 +44,10 @@ class MinTokens:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require("min_tokens", self.min_tokens, self.min_tokens >= 0, ">= 0")
+        check_integer(self, "min_tokens", 0)
         object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.min_tokens == 0 or not self.eos_token_ids:
             return logits
@@ -87,8 +90,9 @@ class ForcedFirstToken:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require("token_id", self.token_id, self.token_id >= 0, ">= 0")
+        check_integer(self, "token_id", 0)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         begins = (_generated(history) == 0).tolist()
         return sequences.only(logits, [(self.token_id,) if begin else None for begin in begins])
@@ -131,8 +135,9 @@ class ForcedLastToken:
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("token_ids", self.token_ids))
         require("token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
-        require("max_new_tokens", self.max_new_tokens, self.max_new_tokens >= 1, ">= 1")
+        check_integer(self, "max_new_tokens", 1)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         ends = (_generated(history) == self.max_new_tokens - 1).tolist()
         return sequences.only(logits, [self.token_ids if end else None for end in ends])
@@ -175,11 +180,11 @@ class ExponentialLengthDecay:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require("start", self.start, self.start >= 0, ">= 0")
-        legal = 0.0 < self.decay_factor < math.inf
-        require("decay_factor", self.decay_factor, legal, "in (0, inf)")
+        check_integer(self, "start", 0)
+        check_real(self, "decay_factor", lambda x: 0.0 < x < math.inf, "in (0, inf)")
         object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.decay_factor == 1.0 or not self.eos_token_ids:
             return logits

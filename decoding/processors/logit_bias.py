@@ -9,10 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import ShapeError, require
+from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_real
+from decoding.errors import ParameterError, ShapeError
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -42,14 +44,20 @@ class LogitBias:
     vocabulary_blind: ClassVar[bool] = False
 
     def __init__(self, bias: Mapping[int, float] | Iterable[tuple[int, float]]) -> None:
-        pairs = dict(bias)
-        for token_id, value in pairs.items():
-            require("logit_bias", token_id, token_id >= 0, "keyed by token ids >= 0")
-            legal = value < math.inf
-            require(f"logit_bias[{token_id}]", value, legal, "finite or -inf")
-        ordered = tuple(sorted((int(i), float(value)) for i, value in pairs.items()))
-        object.__setattr__(self, "bias", ordered)
+        try:
+            pairs = dict(bias)
+        except (TypeError, ValueError):
+            expected = "a mapping of token ids to biases, or their pairs"
+            raise ParameterError("logit_bias", bias, expected) from None
+        kept: dict[int, float] = {}
+        for key, value in pairs.items():
+            expected = "keyed by token ids >= 0"
+            token_id = checked_integer("logit_bias", key, 0, LARGEST_TOKEN_ID, expected)
+            name = f"logit_bias[{token_id}]"
+            kept[token_id] = checked_real(name, value, lambda x: x < math.inf, "finite or -inf")
+        object.__setattr__(self, "bias", tuple(sorted(kept.items())))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if not self.bias:
             return logits

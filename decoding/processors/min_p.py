@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -35,8 +36,9 @@ class MinP:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require("min_p", self.min_p, 0.0 <= self.min_p <= 1.0, "in [0, 1]")
+        check_real(self, "min_p", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.min_p == 0.0:
             return logits

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_integer, check_real
 from decoding.history import History
 from decoding.kernels.vector import feedback
+from decoding.processors.call import checked_call
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
 
@@ -62,9 +63,11 @@ class Mirostat1:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.mirostat_tau, self.mirostat_eta)
-        require("sampled", self.sampled, self.sampled >= 2, ">= 2")
+        check_real(self, "mirostat_tau", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check_real(self, "mirostat_eta", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check_integer(self, "sampled", 2)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         """What it does to the first token."""
         return self.filter(logits, [self.start()] * len(logits))
@@ -73,6 +76,7 @@ class Mirostat1:
         """μ = 2τ."""
         return MirostatState(2.0 * self.mirostat_tau)
 
+    @checked_call
     def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
         """−inf for all but the k likeliest of each row; what stays is untouched."""
         kept = [
@@ -113,8 +117,10 @@ class Mirostat2:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check(self.mirostat_tau, self.mirostat_eta)
+        check_real(self, "mirostat_tau", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check_real(self, "mirostat_eta", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         """What it does to the first token."""
         return self.filter(logits, [self.start()] * len(logits))
@@ -123,6 +129,7 @@ class Mirostat2:
         """μ = 2τ."""
         return MirostatState(2.0 * self.mirostat_tau)
 
+    @checked_call
     def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
         """−inf for tokens of more surprise than μ; what stays is untouched."""
         kept = [
@@ -134,11 +141,6 @@ class Mirostat2:
     def observe(self, state: MirostatState, drawn: Drawn) -> MirostatState:
         """μ after a token."""
         return _moved(state, drawn, self.mirostat_tau, self.mirostat_eta, self.renormalised)
-
-
-def _check(tau: float, eta: float) -> None:
-    require("mirostat_tau", tau, 0.0 <= tau < math.inf, "in [0, inf)")
-    require("mirostat_eta", eta, 0.0 <= eta < math.inf, "in [0, inf)")
 
 
 def _moved(

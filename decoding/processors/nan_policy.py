@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -44,10 +45,11 @@ class NaNPolicy:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require("nan", self.nan, self.nan < math.inf, "finite or -inf")
-        legal = self.infinity is None or self.infinity < math.inf
-        require("infinity", self.infinity, legal, "None, finite or -inf")
+        check_real(self, "nan", lambda x: x < math.inf, "finite or -inf")
+        if self.infinity is not None:
+            check_real(self, "infinity", lambda x: x < math.inf, "None, finite or -inf")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if (logits < np.inf).all():
             return logits

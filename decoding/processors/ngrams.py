@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_integer
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import sequences
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -35,11 +36,9 @@ class NoRepeatNgram:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        size = self.no_repeat_ngram_size
-        require(
-            "no_repeat_ngram_size", size, isinstance(size, int) and size >= 0, "an integer >= 0"
-        )
+        check_integer(self, "no_repeat_ngram_size", 0)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.no_repeat_ngram_size == 0:
             return logits
@@ -86,10 +85,9 @@ class EncoderNoRepeatNgram:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        size = self.encoder_no_repeat_ngram_size
-        legal = isinstance(size, int) and size >= 0
-        require("encoder_no_repeat_ngram_size", size, legal, "an integer >= 0")
+        check_integer(self, "encoder_no_repeat_ngram_size", 0)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         size = self.encoder_no_repeat_ngram_size
         if size == 0:

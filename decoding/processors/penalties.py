@@ -10,10 +10,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -41,9 +42,9 @@ class RepetitionPenalty:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = 0.0 < self.repetition_penalty < math.inf
-        require("repetition_penalty", self.repetition_penalty, legal, "in (0, inf)")
+        check_real(self, "repetition_penalty", lambda x: 0.0 < x < math.inf, "in (0, inf)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.repetition_penalty == 1.0:
             return logits
@@ -85,9 +86,9 @@ class FrequencyPenalty:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = math.isfinite(self.frequency_penalty)
-        require("frequency_penalty", self.frequency_penalty, legal, "finite")
+        check_real(self, "frequency_penalty", math.isfinite, "finite")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.frequency_penalty == 0.0:
             return logits
@@ -128,9 +129,9 @@ class PresencePenalty:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = math.isfinite(self.presence_penalty)
-        require("presence_penalty", self.presence_penalty, legal, "finite")
+        check_real(self, "presence_penalty", math.isfinite, "finite")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.presence_penalty == 0.0:
             return logits

@@ -8,8 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.vector import sequences
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -41,6 +43,10 @@ class PrefixFunction:
     shift_invariant: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require("allowed", self.allowed, callable(self.allowed), "a function of a History")
+
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         return sequences.only(
             logits,

@@ -8,6 +8,7 @@ from typing import ClassVar
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.kernels.vector.distribution import log_softmax
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -32,5 +33,6 @@ class Renormalise:
     shift_invariant: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         return dense.edit(logits, lambda _, row: log_softmax(row))

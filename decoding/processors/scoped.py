@@ -9,11 +9,13 @@ from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runti
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import check_integer
 from decoding.errors import require
 from decoding.history import PADDING, History
 from decoding.kernels.program import Instruction
 from decoding.kernels.program import Part as KernelPart
 from decoding.processors import instructions
+from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
 from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
@@ -74,10 +76,12 @@ class Scoped:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = self.part in get_args(Part)
+        legal = callable(self.penalty) and not isinstance(self.penalty, type)
+        require("penalty", self.penalty, legal, "a processor")
+        legal = isinstance(self.part, str) and self.part in get_args(Part)
         require("part", self.part, legal, f"one of {', '.join(get_args(Part))}")
-        legal = self.last_n is None or self.last_n >= 0
-        require("last_n", self.last_n, legal, "None or >= 0")
+        if self.last_n is not None:
+            check_integer(self, "last_n", 0)
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
     @property
@@ -105,6 +109,7 @@ class Scoped:
         """As the penalty."""
         return self.penalty.shift_invariant
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         return self.penalty(logits, self._view(history))
 

@@ -9,11 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import ShapeError, require
+from decoding.checks import checked_real, checked_token_ids
+from decoding.errors import ParameterError, ShapeError, require, shown
 from decoding.history import History
 from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, edits, sequences
 from decoding.processors import instructions
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -48,13 +50,17 @@ class SequenceBias:
         self, bias: Mapping[Sequence[int], float] | Iterable[tuple[Sequence[int], float]]
     ) -> None:
         pairs = bias.items() if isinstance(bias, Mapping) else bias
+        if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+            expected = "a mapping of sequences of token ids to biases, or their pairs"
+            raise ParameterError("sequence_bias", bias, expected)
         kept: dict[tuple[int, ...], float] = {}
         for sequence, value in pairs:
             key = _checked("sequence_bias", sequence)
-            require(f"sequence_bias[{key}]", value, value < math.inf, "finite or -inf")
-            kept[key] = float(value)
+            name = f"sequence_bias[{shown(key)}]"
+            kept[key] = checked_real(name, value, lambda x: x < math.inf, "finite or -inf")
         object.__setattr__(self, "bias", tuple(sorted(kept.items())))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if not self.bias:
             return logits
@@ -113,9 +119,12 @@ class BadWords:
     vocabulary_blind: ClassVar[bool] = False
 
     def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
+        if isinstance(sequences, str | bytes) or not isinstance(sequences, Iterable):
+            raise ParameterError("bad_words", sequences, "sequences of token ids")
         kept = {_checked("bad_words", sequence) for sequence in sequences}
         object.__setattr__(self, "sequences", tuple(sorted(kept)))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if not self.sequences:
             return logits
@@ -136,7 +145,6 @@ class BadWords:
 
 
 def _checked(name: str, sequence: Sequence[int]) -> tuple[int, ...]:
-    key = tuple(int(token_id) for token_id in sequence)
-    legal = len(key) > 0 and min(key) >= 0
-    require(name, key, legal, "non-empty sequences of token ids >= 0")
+    key = tuple(checked_token_ids(name, sequence))
+    require(name, sequence, len(key) > 0, "non-empty sequences of token ids >= 0")
     return key

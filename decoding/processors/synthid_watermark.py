@@ -9,8 +9,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.vector import dense
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 from decoding.watermark.synthid import SynthId
 
@@ -43,6 +45,10 @@ class SynthIdWatermark:
     shift_invariant: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        require("scheme", self.scheme, isinstance(self.scheme, SynthId), "a SynthId")
+
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         result = logits.copy()
         for index, row in enumerate(logits):

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -43,9 +44,9 @@ class Temperature:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 < self.temperature < math.inf
-        require("temperature", self.temperature, legal, "in (0, inf)")
+        check_real(self, "temperature", lambda x: 0.0 < x < math.inf, "in (0, inf)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.temperature == 1.0:
             return logits

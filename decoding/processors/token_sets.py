@@ -11,6 +11,7 @@ from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
 from decoding.processors import instructions
+from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -45,6 +46,7 @@ class AllowedTokens:
         object.__setattr__(self, "token_ids", distinct("allowed_token_ids", self.token_ids))
         require("allowed_token_ids", self.token_ids, len(self.token_ids) > 0, "not empty")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         return sequences.only(logits, [self.token_ids] * len(logits))
 
@@ -83,6 +85,7 @@ class SuppressTokens:
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("suppress_tokens", self.token_ids))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if not self.token_ids:
             return logits
@@ -129,6 +132,7 @@ class BeginSuppressTokens:
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("begin_suppress_tokens", self.token_ids))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if not self.token_ids:
             return logits

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_integer, check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -43,10 +44,11 @@ class TopH:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require("top_h", self.top_h, 0.0 < self.top_h <= 1.0, "in (0, 1]")
-        legal = self.candidates is None or self.candidates >= 1
-        require("candidates", self.candidates, legal, "None or >= 1")
+        check_real(self, "top_h", lambda x: 0.0 < x <= 1.0, "in (0, 1]")
+        if self.candidates is not None:
+            check_integer(self, "candidates", 1)
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         candidates = logits.shape[1] if self.candidates is None else self.candidates
         if self.top_h == 1.0 and candidates >= logits.shape[1]:

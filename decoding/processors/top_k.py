@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_integer
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -38,14 +39,14 @@ class TopK:
     shift_invariant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = isinstance(self.top_k, int) and self.top_k >= 0
-        require("top_k", self.top_k, legal, "an integer >= 0")
+        check_integer(self, "top_k", 0)
 
     @property
     def vocabulary_blind(self) -> bool:
         """Only ties cut by id look at where a token stands."""
         return self.keep_ties
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.top_k == 0 or self.top_k >= logits.shape[1]:
             return logits

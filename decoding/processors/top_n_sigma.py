@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from decoding.errors import require
+from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 
 
@@ -38,9 +39,9 @@ class TopNSigma:
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 <= self.top_n_sigma < math.inf
-        require("top_n_sigma", self.top_n_sigma, legal, "in [0, inf)")
+        check_real(self, "top_n_sigma", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.top_n_sigma == 0.0:
             return logits

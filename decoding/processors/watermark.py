@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense
+from decoding.processors.call import checked_call
 from decoding.typing import Logits
 from decoding.watermark.scheme import Scheme, packed_green, unpacked
 
@@ -46,9 +48,11 @@ class Watermark:
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        require("scheme", self.scheme, isinstance(self.scheme, Scheme), "a Scheme")
         if self.vocab_size is not None:
             self.scheme.share(self.vocab_size)  # refuses a size that has no lists
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.scheme.delta == 0.0:
             return logits

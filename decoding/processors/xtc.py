@@ -7,12 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.errors import require
+from decoding.checks import check_integer, check_real
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference.cutoffs import coin
 from decoding.kernels.vector import cutoffs, dense
+from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
 from decoding.typing import Logits
 
@@ -51,13 +52,10 @@ class Xtc:
     shift_invariant: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        legal = 0.0 <= self.xtc_probability <= 1.0
-        require("xtc_probability", self.xtc_probability, legal, "in [0, 1]")
-        legal = 0.0 <= self.xtc_threshold <= 1.0
-        require("xtc_threshold", self.xtc_threshold, legal, "in [0, 1]")
-        require("seed", self.seed, 0 <= self.seed < 2**64, "in [0, 2**64)")
-        legal = self.min_tokens_to_keep >= 1
-        require("min_tokens_to_keep", self.min_tokens_to_keep, legal, ">= 1")
+        check_real(self, "xtc_probability", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
+        check_real(self, "xtc_threshold", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
+        check_integer(self, "seed", 0, 2**64 - 1, "in [0, 2**64)")
+        check_integer(self, "min_tokens_to_keep", 1)
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
     @property
@@ -65,6 +63,7 @@ class Xtc:
         """Only exempt ids look at where a token stands."""
         return not self.exempt
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         if self.xtc_probability == 0.0 or self.xtc_threshold > 0.5:
             return logits

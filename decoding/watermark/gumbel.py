@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import check_integer
 from decoding.kernels.randomness import DISCARDED_BITS, UNIFORM_SCALE
 from decoding.kernels.vector.noise import gumbel
 from decoding.watermark.ngrams import contexts, first_time
@@ -49,8 +49,8 @@ class GumbelScheme:
     context_width: int = 4
 
     def __post_init__(self) -> None:
-        require("key", self.key, 0 <= self.key < KEY_RANGE, "in [0, 2**64)")
-        require("context_width", self.context_width, self.context_width >= 1, ">= 1")
+        check_integer(self, "key", 0, KEY_RANGE - 1, "in [0, 2**64)")
+        check_integer(self, "context_width", 1)
 
     def noise(self, context: Sequence[int], token_ids: NDArray[np.int64]) -> NDArray[np.float64]:
         """−ln(−ln u) of some tokens, in ascending order, after a context."""

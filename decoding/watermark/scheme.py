@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import check_integer, check_real, checked_integer
 from decoding.errors import ParameterError, require
 from decoding.kernels.colours import tokens_below
 from decoding.watermark.prf import GREEN, KEY_RANGE, token_word
@@ -112,10 +113,14 @@ class Scheme:
     candidates: int = 40
 
     def __post_init__(self) -> None:
-        require("gamma", self.gamma, 0.0 < self.gamma < 1.0, "in (0, 1)")
-        require("delta", self.delta, math.isfinite(self.delta), "finite")
-        require("key", self.key, 0 <= self.key < KEY_RANGE, "in [0, 2**64)")
-        require("candidates", self.candidates, self.candidates >= 1, ">= 1")
+        legal = hasattr(self.seeding, "reads_candidate") and not isinstance(self.seeding, type)
+        require("seeding", self.seeding, legal, "a seeding, as those of decoding.watermark.seeding")
+        legal = hasattr(self.colouring, "packed") and not isinstance(self.colouring, type)
+        require("colouring", self.colouring, legal, "a colouring, as Permuted()")
+        check_real(self, "gamma", lambda x: 0.0 < x < 1.0, "in (0, 1)")
+        check_real(self, "delta", math.isfinite, "finite")
+        check_integer(self, "key", 0, KEY_RANGE - 1, "in [0, 2**64)")
+        check_integer(self, "candidates", 1)
 
     @property
     def context_width(self) -> int:
@@ -179,4 +184,4 @@ def unpacked(words: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
 
 
 def _require_size(vocab_size: int) -> None:
-    require("vocab_size", vocab_size, 1 <= vocab_size <= LARGEST, f"in [1, {LARGEST}]")
+    checked_integer("vocab_size", vocab_size, 1, LARGEST, f"in [1, {LARGEST}]")

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import checked_integer
 from decoding.watermark.prf import context_hash
 from decoding.watermark.shuffle import shuffled_prefix
 
@@ -170,7 +170,7 @@ class ContextHash:
 
 
 def _require_width(width: int) -> None:
-    require("width", width, width >= 1, ">= 1")
+    checked_integer("width", width, 1)
 
 
 def _entry(index: int, table_seed: int) -> int:

@@ -10,13 +10,14 @@ doi:10.1038/s41586-024-08025-4; the hash and the table are those of transformers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import check_integer, checked_integer
+from decoding.errors import ParameterError, require
 from decoding.watermark.shuffle import mt19937_words
 
 Hashes = NDArray[np.int64]
@@ -49,13 +50,16 @@ class SynthId:
     """`(table_size,)` bits, not to be written to."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "keys", tuple(int(key) for key in self.keys))
-        legal = bool(self.keys) and all(0 <= key < 2**63 for key in self.keys)
-        require("keys", self.keys, legal, "at least one integer, each in [0, 2**63)")
-        require("ngram_len", self.ngram_len, self.ngram_len >= 2, ">= 2")
-        require("table_size", self.table_size, self.table_size >= 1, ">= 1")
-        require("table_seed", self.table_seed, 0 <= self.table_seed < 2**64, "in [0, 2**64)")
-        require("history_size", self.history_size, self.history_size >= 1, ">= 1")
+        expected = "at least one integer, each in [0, 2**63)"
+        if isinstance(self.keys, str) or not isinstance(self.keys, Iterable):
+            raise ParameterError("keys", self.keys, expected)
+        keys = [checked_integer("keys", key, 0, 2**63 - 1, expected) for key in self.keys]
+        require("keys", self.keys, len(keys) > 0, expected)
+        object.__setattr__(self, "keys", tuple(keys))
+        check_integer(self, "ngram_len", 2)
+        check_integer(self, "table_size", 1)
+        check_integer(self, "table_seed", 0, 2**64 - 1, "in [0, 2**64)")
+        check_integer(self, "history_size", 1)
         bits = (mt19937_words(self.table_seed, self.table_size) & 1).astype(np.uint8)
         bits.flags.writeable = False
         object.__setattr__(self, "table", bits)

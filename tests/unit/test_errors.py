@@ -274,7 +274,8 @@ def test_a_model_that_says_much_is_quoted_in_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 1.5, -7, "a'b", b"x", [1, (2,)], {"b": 1, "a": 2}, {3}, (), frozenset({1})]
+    "value",
+    [None, True, 1.5, -7, "a'b", b"x", [1, (2,)], {"b": 1, "a": 2}, {3}, (), frozenset({1})],
 )
 def test_short_values_have_their_repr(value: Any) -> None:
     assert shown(value) == repr(value)
