@@ -12,7 +12,7 @@ import numpy as np
 from decoding.checks import check_real
 from decoding.history import History
 from decoding.kernels.vector import dense, feedback
-from decoding.processors.call import checked_call
+from decoding.processors.call import checked_call, checked_filter
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
 
@@ -69,7 +69,7 @@ class AdaptiveP:
         weight = 1.0 / (1.0 - self.adaptive_decay)
         return AdaptivePState(self.adaptive_target * weight, weight)
 
-    @checked_call
+    @checked_filter
     def filter(self, logits: Logits, states: Sequence[AdaptivePState]) -> Logits:
         """New logits by the distance of each probability to the corrected target."""
         if self.adaptive_target < 0.0:

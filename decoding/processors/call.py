@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence, Sized
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,62 +14,68 @@ from decoding.logits import is_tensor
 from decoding.typing import Logits
 
 _Self = TypeVar("_Self")
-_Rows = TypeVar("_Rows", bound=Sized)
+_State = TypeVar("_State")
+_Call = Callable[[_Self, Logits, History], Logits]
+_Filter = Callable[[_Self, Logits, Sequence[_State]], Logits]
+
 _EXPECTED = "(batch, vocab) floats, NumPy or torch"
 
 
-def checked_call(
-    call: Callable[[_Self, Logits, _Rows], Logits],
-) -> Callable[[_Self, Logits, _Rows], Logits]:
-    """Let a method of NumPy logits take those of torch as well, and check its arguments.
+def checked_call(call: _Call[_Self]) -> _Call[_Self]:
+    """Let the `__call__` of a processor take tensors as well, and check its arguments.
 
-    call: `(self, logits, rows)`; rows is the `History`, or the states of a feedback.
+    call: takes `(batch, vocab)` NumPy logits and the history of as many rows, at least one.
 
-    The method that is returned takes `(batch, vocab)` floats, NumPy or torch, and an entry of rows
-    for each row of logits. The logits of a tensor are computed in NumPy, those of bfloat16 in
-    float32, and come back with the dtype and the device of the tensor, outside of autograd. What
-    the call leaves unchanged is the very object that came; nothing that came is written to.
+    The method that is returned takes `(batch, vocab)` floats, NumPy or torch. The logits of a
+    tensor are computed in NumPy, those of bfloat16 in float32, and come back with the dtype and the
+    device of the tensor, outside of autograd; what is finite stays finite. What the call leaves
+    unchanged is the very object that came; nothing that came is written to.
 
     Raises, when called:
-        ShapeError: the logits are no two-dimensional floats, or the rows are not as many.
-        ParameterError: the rows are neither a `History` nor a sequence of states.
+        ShapeError: the logits are no two-dimensional floats, or the history has another number of
+            rows.
+        ParameterError: the history is no `History`.
     """
 
     @functools.wraps(call)
-    def checked(self: _Self, logits: Logits, history: _Rows) -> Logits:
-        given = cast("Any", logits)
-        tensor = not isinstance(given, np.ndarray) and is_tensor(given)
-        array = _of_tensor(given) if tensor else given
-        _check_array(array)
-        _check_rows(history, len(array))
-        if not len(array):
-            return logits
-        result = call(self, array, history)
-        if result is array:
-            return logits
-        return _like(given, result) if tensor else result
+    def checked(self: _Self, logits: Logits, history: History) -> Logits:
+        array = _as_array(logits)
+        if not isinstance(history, History):
+            raise ParameterError("history", history, "a History, as `History.of` makes it")
+        _check_rows("history", len(history), len(array))
+        return _returned(logits, array, call(self, array, history) if len(array) else array)
 
     return checked
 
 
-def _check_array(array: Any) -> None:  # noqa: ANN401 -- an edge: anything may come
+def checked_filter(call: _Filter[_Self, _State]) -> _Filter[_Self, _State]:
+    """The same for the `filter` of a feedback, which takes a state for each row."""
+
+    @functools.wraps(call)
+    def checked(self: _Self, logits: Logits, states: Sequence[_State]) -> Logits:
+        array = _as_array(logits)
+        if not isinstance(states, Sequence) or isinstance(states, str):
+            raise ParameterError("states", states, "a sequence of states")
+        _check_rows("states", len(states), len(array))
+        return _returned(logits, array, call(self, array, states) if len(array) else array)
+
+    return checked
+
+
+def _as_array(logits: Any) -> Any:  # noqa: ANN401 -- an edge: anything may come
+    array = _of_tensor(logits) if is_tensor(logits) else logits
     if not isinstance(array, np.ndarray):
         raise ShapeError("logits", f"a {type(array).__name__}", _EXPECTED)
-    if array.dtype.kind != "f":
+    if array.dtype.char not in "efd":
         raise ShapeError("logits", f"an array of {array.dtype}", _EXPECTED)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ShapeError("logits", f"shape {array.shape}", _EXPECTED)
+    return array
 
 
-def _check_rows(rows: object, batch: int) -> None:
-    if isinstance(rows, History):
-        name = "history"
-    elif isinstance(rows, Sequence) and not isinstance(rows, str):
-        name = "states"
-    else:
-        raise ParameterError("history", rows, "a History, which `History.of` makes of token ids")
-    if len(rows) != batch:
-        raise ShapeError(name, f"{len(rows)} rows", f"of {batch} rows, as the logits")
+def _check_rows(name: str, rows: int, batch: int) -> None:
+    if rows != batch:
+        raise ShapeError(name, f"{rows} rows", f"of {batch} rows, as the logits")
 
 
 def _of_tensor(tensor: Any) -> Any:  # noqa: ANN401 -- a torch tensor to an array
@@ -81,12 +87,16 @@ def _of_tensor(tensor: Any) -> Any:  # noqa: ANN401 -- a torch tensor to an arra
     return (host.float() if host.dtype == torch.bfloat16 else host).numpy()
 
 
-def _like(tensor: Any, result: Logits) -> Any:  # noqa: ANN401 -- torch tensors
-    """The result as a tensor of the dtype and device of another; what is finite stays finite."""
+def _returned(given: Any, array: Any, result: Any) -> Any:  # noqa: ANN401 -- arrays or tensors
+    """The result in the form in which the logits were given."""
+    if result is array:
+        return given
+    if not is_tensor(given):
+        return result
     import torch
 
-    limit = torch.finfo(tensor.dtype).max
-    # A copy: the result may be, or view, memory of the tensor that came.
+    limit = torch.finfo(given.dtype).max
+    # A copy: the result may view the memory of the tensor that came.
     computed = torch.from_numpy(np.array(result))
-    narrowed = torch.where(computed == -torch.inf, computed, computed.clamp(-limit, limit))
-    return narrowed.to(tensor.dtype).to(tensor.device)
+    bounded = torch.where(computed == -torch.inf, computed, computed.clamp(-limit, limit))
+    return bounded.to(given.dtype).to(given.device)

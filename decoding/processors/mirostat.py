@@ -12,7 +12,7 @@ import numpy as np
 from decoding.checks import check_integer, check_real
 from decoding.history import History
 from decoding.kernels.vector import feedback
-from decoding.processors.call import checked_call
+from decoding.processors.call import checked_call, checked_filter
 from decoding.processors.feedback import Drawn
 from decoding.typing import Logits
 
@@ -76,7 +76,7 @@ class Mirostat1:
         """μ = 2τ."""
         return MirostatState(2.0 * self.mirostat_tau)
 
-    @checked_call
+    @checked_filter
     def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
         """−inf for all but the k likeliest of each row; what stays is untouched."""
         kept = [
@@ -129,7 +129,7 @@ class Mirostat2:
         """μ = 2τ."""
         return MirostatState(2.0 * self.mirostat_tau)
 
-    @checked_call
+    @checked_filter
     def filter(self, logits: Logits, states: Sequence[MirostatState]) -> Logits:
         """−inf for tokens of more surprise than μ; what stays is untouched."""
         kept = [

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,12 @@ _TOLERANCE = 1e-5
 
 
 def check_contract(processor: Processor, logits: Logits, history: History) -> None:
-    """Shape, purity, validity, no resurrection, and a batch is its rows."""
+    """Shape, purity, validity, no resurrection, and a batch is its rows, whatever pads them.
+
+    A row alone is called without padding and with more of it than in the batch; the batch is called
+    with paddings of several widths and contents: tokens of the row itself, of its neighbours, and
+    the ends of int32.
+    """
     given = logits.copy()
     given.flags.writeable = False
     result = processor(given, history)
@@ -32,8 +38,53 @@ def check_contract(processor: Processor, logits: Logits, history: History) -> No
     _law(result.dtype == logits.dtype, "the dtype is kept")
     _law(bool((result < np.inf).all()), "finite or -inf logits give finite or -inf logits")
     _law(not (np.isneginf(logits) & ~np.isneginf(result)).any(), "-inf never returns to life")
-    rows = [processor(logits[row : row + 1], history.select(row)) for row in range(len(logits))]
-    _law(np.array_equal(result, np.concatenate(rows)), "a batch is the stack of its rows")
+    for alone in (_alone, _alone_in_padding):
+        rows = [processor(logits[row : row + 1], alone(history, row)) for row in range(len(logits))]
+        _law(np.array_equal(result, np.concatenate(rows)), "a batch is the stack of its rows")
+    for padded in paddings(history):
+        again = processor(given, padded)
+        _law(np.array_equal(again, result), "what lies beyond the length of a row is not read")
+
+
+def paddings(history: History) -> Iterator[History]:
+    """The same rows in histories of other widths, with other tokens beyond their lengths.
+
+    A sampler, like a processor, must return the same for all of them.
+    """
+    rows = [history.row(row) for row in range(len(history))]
+    longest = max(map(len, rows), default=0)
+    neighbours = rows[1:] + rows[:1]
+    yield _padded(history, longest, [_NO_TOKENS] * len(rows))
+    yield _padded(history, longest + 1, [row[-1:] + 1 for row in rows])
+    yield _padded(history, longest + 3, [row[::-1] for row in rows])
+    yield _padded(history, 2 * longest + 9, neighbours)
+    yield _padded(history, longest + 2, [_ENDS] * len(rows))
+
+
+_NO_TOKENS = np.zeros(0, np.int32)
+_ENDS = np.array([0, np.iinfo(np.int32).max, np.iinfo(np.int32).min], np.int32)
+
+
+def _alone(history: History, row: int) -> History:
+    """One row without padding."""
+    return _padded(history.select(row), int(history.lengths[row]), [_NO_TOKENS])
+
+
+def _alone_in_padding(history: History, row: int) -> History:
+    """One row before more padding than the batch has: its own tokens, again and again."""
+    width = 2 * history.token_ids.shape[1] + 3
+    return _padded(history.select(row), width, [history.row(row)])
+
+
+def _padded(history: History, width: int, contents: Sequence[NDArray[np.int32]]) -> History:
+    """The rows in a history of a width, each followed by its contents, repeated; 0 for none."""
+    token_ids = np.zeros((len(history), width), np.int32)
+    for index, content in enumerate(contents):
+        row = history.row(index)
+        token_ids[index, : len(row)] = row
+        if len(content):
+            token_ids[index, len(row) :] = np.resize(content, width - len(row))
+    return History(token_ids, history.lengths, history.prompt_lengths)
 
 
 def check_declarations(processor: DeclaredProcessor, logits: Logits, history: History) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import decoding.processors
+from decoding.errors import ParameterError, ShapeError
 from decoding.grammar import Machine, compile_regex, token_table
 from decoding.history import History
 from decoding.processors import (
@@ -380,6 +381,107 @@ def test_a_broken_processor_is_caught(broken: Any, law: str) -> None:
     logits = np.array([[0.0, 1.0, -np.inf], [5.0, 1.0, 2.0]], np.float32)
     with pytest.raises((AssertionError, ValueError), match=law):
         laws.check_contract(broken, logits, History.empty(2))
+
+
+def _bans_the_last_column(logits: Any, history: History) -> Any:
+    banned = logits.copy()
+    if history.token_ids.shape[1]:
+        for row, token_id in enumerate(history.token_ids[:, -1]):
+            banned[row, token_id % logits.shape[1]] = -np.inf
+    return banned
+
+
+def _counts_the_padding(logits: Any, history: History) -> Any:
+    counts = np.stack([np.bincount(row[row >= 0], minlength=3)[:3] for row in history.token_ids])
+    return (logits - counts).astype(logits.dtype)
+
+
+def _divides_by_the_width(logits: Any, history: History) -> Any:
+    return (logits / max(1, history.token_ids.shape[1])).astype(logits.dtype)
+
+
+def _reads_one_beyond(logits: Any, history: History) -> Any:
+    banned = logits.copy()
+    for row, length in enumerate(history.lengths):
+        beyond = history.token_ids[row, length : length + 1]
+        banned[row, beyond[(beyond >= 0) & (beyond < 3)]] = -np.inf
+    return banned
+
+
+@pytest.mark.parametrize(
+    "broken", [_bans_the_last_column, _counts_the_padding, _divides_by_the_width, _reads_one_beyond]
+)
+@pytest.mark.parametrize(
+    "history", [History.of([[1, 2]], [[1]]), History.of([[1, 2], [0, 2]], [[1], [2]])]
+)
+def test_a_processor_that_reads_padding_is_caught(broken: Any, history: History) -> None:
+    logits = np.ones((len(history), 3), np.float32)
+    with pytest.raises(AssertionError, match=r"beyond the length|stack of its rows"):
+        laws.check_contract(broken, logits, history)
+
+
+def test_paddings_change_nothing_but_the_padding() -> None:
+    history = History.of([[1, 2], [3]], [[4], []])
+    seen = list(laws.paddings(history))
+    assert len({padded.token_ids.shape[1] for padded in seen}) == len(seen)
+    for padded in seen:
+        assert [padded.prompt(row).tolist() for row in range(2)] == [[1, 2], [3]]
+        assert [padded.generated(row).tolist() for row in range(2)] == [[4], []]
+
+
+_DTYPES = ["float16", "bfloat16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=FEW)
+@given(data=st.data(), batch=strategies.batches(), dtype=st.sampled_from(_DTYPES))
+def test_a_tensor_is_edited_as_its_array(
+    name: str, data: st.DataObject, batch: tuple[Any, History], dtype: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    processor = data.draw(instances(name, batch[0].shape[1]))
+    kind = getattr(torch, dtype)
+    limit = torch.finfo(kind).max
+    clipped = torch.from_numpy(batch[0]).double().clamp(min=-limit, max=limit)
+    tensor = torch.where(torch.from_numpy(batch[0]) == -torch.inf, -torch.inf, clipped).to(kind)
+    array = (tensor.float() if dtype == "bfloat16" else tensor).numpy()
+    before = tensor.clone()
+    result = processor(tensor, batch[1])
+    assert torch.equal(tensor, before)
+    assert isinstance(result, torch.Tensor)
+    assert (result.dtype, result.device) == (kind, tensor.device)
+    expected = torch.from_numpy(processor(array.copy(), batch[1]))
+    bounded = torch.where(expected == -torch.inf, expected, expected.clamp(-limit, limit))
+    assert torch.equal(result, bounded.to(kind))
+    assert torch.equal(result == -torch.inf, expected == -torch.inf)
+    assert not result.requires_grad
+
+
+@pytest.mark.parametrize("name", [name for name, (_, neutral) in CASES.items() if neutral])
+def test_a_neutral_processor_returns_the_very_tensor(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.zeros(2, 7, dtype=torch.bfloat16)
+    history = History.of([[1, 2], [3]], [[3], []])
+    for neutral in CASES[name][1]:
+        assert neutral(tensor, history) is tensor
+
+
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=3)
+@given(data=st.data())
+def test_wrong_arguments_are_named(name: str, data: st.DataObject) -> None:
+    processor = data.draw(instances(name, 5))
+    logits, history = np.zeros((2, 5), np.float32), History.of([[1], [2]])
+    for wrong in (logits.astype(np.int64), logits[0], logits[:, :0], logits.tolist(), None):
+        with pytest.raises(ShapeError, match=r"^logits must be"):
+            processor(wrong, history)
+    with pytest.raises(ShapeError, match="history must be of 2 rows, as the logits, got 3 rows"):
+        processor(logits, History.empty(3))
+    for nothing in (None, [[1], [2]]):
+        with pytest.raises(ParameterError, match="history must be a History"):
+            processor(logits, nothing)
+    none = logits[:0]
+    assert processor(none, History.empty(0)) is none
 
 
 class _Liar:
