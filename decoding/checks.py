@@ -50,7 +50,7 @@ def checked_real(name: str, value: object, legal: Callable[[float], bool], expec
     try:
         converted = real(value)
     except (TypeError, OverflowError):
-        raise ParameterError(name, value, f"a number {expected}") from None
+        raise ParameterError(name, value, f"a number, {expected}") from None
     if not legal(converted):
         raise ParameterError(name, value, expected)
     return converted
@@ -75,7 +75,8 @@ def checked_integer(
     try:
         converted = integer(value)
     except TypeError:
-        raise ParameterError(name, value, f"an integer {expected or f'>= {least}'}") from None
+        wanted = f"an integer >= {least}" if expected is None else f"an integer, {expected}"
+        raise ParameterError(name, value, wanted) from None
     if converted < least:
         raise ParameterError(name, value, expected or f">= {least}")
     if converted > most:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from decoding.checks import checked_integer
 from decoding.details import PrefillToken
 from decoding.errors import (
     CancelledError,
@@ -15,6 +16,7 @@ from decoding.errors import (
     ForwardError,
     InvalidLogitsError,
     ShapeError,
+    require,
     shown_error,
 )
 from decoding.generation import Generation, RunningSequence
@@ -43,6 +45,9 @@ class Engine:
         self, model: LanguageModel | ForwardFunction, *, max_batch_size: int | None = None
     ) -> None:
         self.model = model if isinstance(model, LanguageModel) else LanguageModel(forward=model)
+        if max_batch_size is not None:
+            expected = ">= 1, or None"
+            max_batch_size = checked_integer("max_batch_size", max_batch_size, 1, expected=expected)
         self.max_batch_size = max_batch_size
         self._forward = _cached(self.model.forward)
         self._waiting: deque[Generation] = deque()
@@ -61,12 +66,14 @@ class Engine:
             GrammarError: its grammar is malformed, cannot be held, or has no text.
             UnsupportedFeatureError: it asks for machinery this version does not have.
         """
+        require("request", request, isinstance(request, Request), "a Request")
         generation = Generation(request, plan(request, self.model))
         self._waiting.append(generation)
         return generation
 
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. One that is done stays as it is."""
+        require("generation", generation, isinstance(generation, Generation), "a Generation")
         if generation.done:
             return
         generation.error = CancelledError("the request was cancelled")

@@ -163,10 +163,12 @@ def _submit(
     pipeline: Pipeline | None,
 ) -> list[Generation]:
     prompts = cast("Sequence[Inputs]", inputs if _is_batch(inputs) else [inputs])
-    if parameters is None or isinstance(parameters, GenerationParameters):
-        each = [parameters or GenerationParameters()] * len(prompts)
-    else:
+    if parameters is None:
+        each = [GenerationParameters()] * len(prompts)
+    elif isinstance(parameters, Sequence) and not isinstance(parameters, str):
         each = list(parameters)
+    else:
+        each = [parameters] * len(prompts)  # `Request` refuses what are no parameters
     legal = len(each) == len(prompts)
     require("parameters", f"{len(each)} for {len(prompts)} inputs", legal, "one, or one an input")
     requests = [Request(*pair, pipeline) for pair in zip(prompts, each, strict=True)]
@@ -179,10 +181,11 @@ def _submit_stream(
     parameters: GenerationParameters | None,
     pipeline: Pipeline | None,
 ) -> Generation:
-    asked = parameters or GenerationParameters()
+    asked = GenerationParameters() if parameters is None else parameters
+    request = Request(inputs, asked, pipeline)
     if asked.best_of is not None and asked.best_of > 1:
         raise ParameterError("best_of", asked.best_of, "1 when streaming")
-    return engine.submit(Request(inputs, asked, pipeline))
+    return engine.submit(request)
 
 
 def _is_batch(inputs: Inputs | Sequence[Inputs]) -> bool:

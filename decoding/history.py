@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import ShapeError
+from decoding.errors import ParameterError, ShapeError
 
 PADDING = -1
 """Fills the unused end of a row of `History.token_ids`; never a token."""
+
+_LARGEST = np.iinfo(np.int32).max
+_EXPECTED = "token ids that an int32 holds, of the prompt and of the generated text"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +42,12 @@ class History:
         generated: Sequence[Sequence[int]] | None = None,
     ) -> History:
         """A history from plain lists; `generated` defaults to nothing for every row."""
+        if isinstance(prompts, str) or not isinstance(prompts, Sequence | np.ndarray):
+            raise ParameterError("prompts", prompts, "a sequence of token ids for each row")
         chosen = generated if generated is not None else [()] * len(prompts)
         if len(chosen) != len(prompts):
             raise ShapeError("generated", f"{len(chosen)} rows", f"{len(prompts)} rows")
-        rows = [[*prompt, *tail] for prompt, tail in zip(prompts, chosen, strict=True)]
+        rows = [_row(*parts) for parts in zip(prompts, chosen, strict=True)]
         width = max((len(row) for row in rows), default=0)
         token_ids = np.full((len(rows), width), PADDING, np.int32)
         for index, row in enumerate(rows):
@@ -76,6 +82,21 @@ class History:
         """The history of one row, as a batch of one."""
         rows = slice(row, row + 1)
         return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
+
+
+def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]] | list[int]:
+    """The tokens of one row, checked."""
+    try:
+        row = [*prompt, *tail]
+        token_ids = np.array(row)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError("a row of the history", (prompt, tail), _EXPECTED) from None
+    if not row:
+        return row
+    legal = token_ids.ndim == 1 and token_ids.dtype.kind in "iu"
+    if not legal or token_ids.min() < PADDING or token_ids.max() > _LARGEST:
+        raise ParameterError("a row of the history", (prompt, tail), _EXPECTED)
+    return token_ids
 
 
 class HistoryBuffer:

@@ -7,12 +7,14 @@ separated by the processors that only Python knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.program import Instruction
+from decoding.processors.call import checked_call
 from decoding.typing import Logits, Processor
 
 
@@ -55,8 +57,14 @@ class Pipeline:
     """The lowered form; it begins and ends with a `Fused`, possibly empty."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.processors, str) or not isinstance(self.processors, Iterable):
+            raise ParameterError("processors", self.processors, "a sequence of processors")
+        object.__setattr__(self, "processors", tuple(self.processors))
+        for index, processor in enumerate(self.processors):
+            _check(f"processors[{index}]", processor)
         object.__setattr__(self, "segments", tuple(_segments(self.processors)))
 
+    @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
         """The logits after every processor in turn."""
         for processor in self.processors:
@@ -65,11 +73,48 @@ class Pipeline:
 
 
 def chain(*processors: Processor) -> Pipeline:
-    """One pipeline of the given processors; pipelines among them are spliced in."""
+    """One pipeline of the given processors; pipelines among them are spliced in.
+
+    Raises:
+        ParameterError: one of them is no processor: not an object, or a function, that is called
+            with logits and a history.
+    """
     flat: list[Processor] = []
     for processor in processors:
         flat += processor.processors if isinstance(processor, Pipeline) else (processor,)
     return Pipeline(tuple(flat))
+
+
+def as_pipeline(given: Processor | None, name: str = "pipeline") -> Pipeline:
+    """A pipeline as it is; one of a lone processor; the empty one for None.
+
+    name: what the caller calls it, for error messages.
+
+    Raises:
+        ParameterError: it is neither a pipeline nor a processor.
+
+    >>> from decoding.processors import TopK
+    >>> as_pipeline(TopK(2)) == chain(TopK(2))
+    True
+    """
+    if isinstance(given, Pipeline):
+        return given
+    if given is None:
+        return Pipeline(())
+    _check(name, given)
+    return Pipeline((given,))
+
+
+def _check(name: str, processor: object) -> None:
+    if isinstance(processor, type):
+        expected = "a processor, which an instance of the class would be"
+    elif isinstance(processor, list | tuple):
+        expected = "a processor; several are the arguments of `chain`"
+    elif not callable(processor):
+        expected = "a processor: what is called with logits and a history"
+    else:
+        return
+    raise ParameterError(name, processor, expected)
 
 
 def _segments(processors: tuple[Processor, ...]) -> Iterator[Segment]:

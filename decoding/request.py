@@ -11,7 +11,7 @@ import numpy as np
 from decoding.errors import ParameterError, UnsupportedFeatureError, require
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Pipeline, chain
+from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
@@ -33,7 +33,8 @@ class Request:
 
     inputs: text (the model needs a tokenizer) or token ids; at least one token.
     parameters: the TGI request's.
-    pipeline: replaces the pipeline that the parameters ask for; whether tokens are sampled is still
+    pipeline: a pipeline or a lone processor; it
+    replaces the pipeline that the parameters ask for; whether tokens are sampled is still
     theirs to say, and their grammar's mask comes first in it.
     keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
     """
@@ -42,6 +43,13 @@ class Request:
     parameters: GenerationParameters = GenerationParameters()
     pipeline: Pipeline | None = None
     keep_stop: bool = True
+
+    def __post_init__(self) -> None:
+        legal = isinstance(self.parameters, GenerationParameters)
+        require("parameters", self.parameters, legal, "GenerationParameters")
+        require("keep_stop", self.keep_stop, isinstance(self.keep_stop, bool), "a bool")
+        if self.pipeline is not None:
+            object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
 
 
 @dataclass(frozen=True, slots=True)

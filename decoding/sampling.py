@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from decoding.backends import OpenKernels, fastest
 from decoding.changing import Changing
+from decoding.checks import check_integer, checked_integer
 from decoding.errors import (
     DecodingError,
     EmptySupportError,
     InvalidLogitsError,
+    ParameterError,
     ShapeError,
     UnsupportedFeatureError,
     require,
@@ -32,7 +34,7 @@ from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, Opcode, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_logits, as_rows
-from decoding.pipeline import Fused, Pipeline, chain
+from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
 from decoding.processors.feedback import Feedback
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.rng import SEED_RANGE
@@ -46,7 +48,7 @@ States: TypeAlias = tuple[Any, ...]
 class Sampler:
     """How one row turns logits into a token.
 
-    pipeline: what is done to the logits first.
+    pipeline: what is done to the logits first; a lone processor is a pipeline.
     seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
     lowest id.
     top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
@@ -58,9 +60,10 @@ class Sampler:
     top_n: int = 0
 
     def __post_init__(self) -> None:
-        legal = self.seed is None or 0 <= self.seed < SEED_RANGE
-        require("seed", self.seed, legal, "None or in [0, 2**64)")
-        require("top_n", self.top_n, self.top_n >= 0, ">= 0")
+        object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
+        if self.seed is not None:
+            check_integer(self, "seed", 0, SEED_RANGE - 1, "None or in [0, 2**64)")
+        check_integer(self, "top_n", 0)
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
@@ -120,8 +123,9 @@ class BatchSampler:
         backend: Backend | None = None,
         threads: int | None = None,
     ) -> None:
-        require("threads", threads, threads is None or threads >= 1, ">= 1, or None")
-        self._samplers = tuple(samplers)
+        if threads is not None:
+            threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
+        self._samplers = _checked_samplers(samplers)
         self._backend = backend
         self._last = [_last(sampler.pipeline) for sampler in samplers]
         self._stages = {
@@ -305,6 +309,14 @@ def sample(
     (1, 1, -0.6931)
     """
     return BatchSampler(samplers)(logits, history)
+
+
+def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
+    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
+        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
+    for index, item in enumerate(samplers):
+        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
+    return tuple(samplers)
 
 
 def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:

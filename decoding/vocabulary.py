@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from decoding.errors import require
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
@@ -19,6 +21,15 @@ class Vocabulary:
 
     token_bytes: Sequence[bytes]
     special_token_ids: frozenset[int] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        # The bytes of every token of a large vocabulary are not looked at: the ends tell.
+        spelled = isinstance(self.token_bytes, Sequence) and not isinstance(
+            self.token_bytes, str | bytes
+        )
+        ends = (*self.token_bytes[:1], *self.token_bytes[-1:]) if spelled else ()
+        legal = spelled and all(isinstance(item, bytes) for item in ends)
+        require("token_bytes", self.token_bytes, legal, "a sequence of bytes, one a token")
 
     def __len__(self) -> int:
         return len(self.token_bytes)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from decoding.errors import require
 from decoding.models.grammars import ModelGrammars
 from decoding.typing import ForwardFunction
 from decoding.vocabulary import Tokenizer
@@ -78,6 +79,9 @@ class LanguageModel:
     grammars: ModelGrammars | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        is_model = callable(self.forward) and not isinstance(self.forward, type)
+        expected = "a function from token-id lists to logits, or a CachedModel"
+        require("model", self.forward, is_model or hasattr(self.forward, "prefill"), expected)
         grammars = None
         if self.tokenizer is not None:
             grammars = ModelGrammars(

@@ -41,7 +41,8 @@ class AtLeast:
     idempotent: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        legal = callable(self.truncation) and getattr(self.truncation, "only_removes", False)
+        is_processor = callable(self.truncation) and not isinstance(self.truncation, type)
+        legal = is_processor and getattr(self.truncation, "only_removes", False)
         expected = "a processor that declares only_removes"
         require("truncation", self.truncation, legal is True, expected)
         check_integer(self, "min_tokens_to_keep", 0)

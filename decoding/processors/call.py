@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -43,7 +43,8 @@ def checked_call(call: _Call[_Self]) -> _Call[_Self]:
         if not isinstance(history, History):
             raise ParameterError("history", history, "a History, as `History.of` makes it")
         _check_rows("history", len(history), len(array))
-        return _returned(logits, array, call(self, array, history) if len(array) else array)
+        result = call(self, array, history) if len(array) else array
+        return cast("Logits", _returned(logits, array, result))
 
     return checked
 
@@ -57,7 +58,8 @@ def checked_filter(call: _Filter[_Self, _State]) -> _Filter[_Self, _State]:
         if not isinstance(states, Sequence) or isinstance(states, str):
             raise ParameterError("states", states, "a sequence of states")
         _check_rows("states", len(states), len(array))
-        return _returned(logits, array, call(self, array, states) if len(array) else array)
+        result = call(self, array, states) if len(array) else array
+        return cast("Logits", _returned(logits, array, result))
 
     return checked
 

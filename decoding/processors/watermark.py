@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import check_integer
 from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
@@ -50,6 +51,7 @@ class Watermark:
     def __post_init__(self) -> None:
         require("scheme", self.scheme, isinstance(self.scheme, Scheme), "a Scheme")
         if self.vocab_size is not None:
+            check_integer(self, "vocab_size", 1)
             self.scheme.share(self.vocab_size)  # refuses a size that has no lists
 
     @checked_call

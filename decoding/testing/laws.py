@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,23 @@ def _padded(history: History, width: int, contents: Sequence[NDArray[np.int32]])
         if len(content):
             token_ids[index, len(row) :] = np.resize(content, width - len(row))
     return History(token_ids, history.lengths, history.prompt_lengths)
+
+
+def check_sampler(
+    sampler: Callable[[Logits, History], Sequence[object]], logits: Logits, history: History
+) -> None:
+    """A sampler writes to nothing and draws the same again, whatever pads the history.
+
+    sampler: from `(batch, vocab)` logits and their history to a result a row, which `==` compares.
+    """
+    given = logits.copy()
+    given.flags.writeable = False
+    drawn = list(sampler(given, history))
+    _law(len(drawn) == len(logits), "a result for every row")
+    _law(list(sampler(given, history)) == drawn, "the same logits and history, the same results")
+    for padded in paddings(history):
+        same = list(sampler(given, padded)) == drawn
+        _law(same, "what lies beyond the length of a row is not read")
 
 
 def check_declarations(processor: DeclaredProcessor, logits: Logits, history: History) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from decoding.checks import checked_integer, checked_token_ids
 from decoding.errors import require
 from decoding.watermark.ngrams import contexts, first_time
 from decoding.watermark.scheme import Scheme
@@ -92,6 +93,7 @@ class Detector:
     _colours: Colours = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require("scheme", self.scheme, isinstance(self.scheme, Scheme), "a Scheme")
         self.scheme.share(self.vocab_size)  # refuses a size that has no lists
         object.__setattr__(self, "_colours", Colours(self.scheme, self.vocab_size))
 
@@ -103,8 +105,9 @@ class Detector:
         window_sizes: Sequence[int] = (),
     ) -> Detection:
         """See `detect`."""
-        for size in window_sizes:
-            require("window_sizes", size, size >= 1, ">= 1")
+        token_ids = checked_token_ids("token_ids", token_ids)
+        prompt = checked_token_ids("prompt", prompt)
+        window_sizes = [checked_integer("window_sizes", size, 1) for size in window_sizes]
         known = list(contexts(token_ids, self.scheme.context_width, prompt))
         coins = [
             None if context is None else (self.scheme.seed(context, int(token)), int(token))

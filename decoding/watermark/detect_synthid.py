@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import checked_token_ids
+from decoding.errors import require
 from decoding.watermark.synthid import SynthId
 from decoding.watermark.tails import binomial_tail, normal_tail
 
@@ -62,8 +64,9 @@ def g_values(token_ids: Sequence[int], scheme: SynthId) -> NDArray[np.uint8]:
 
     token_ids: as for `detect_synthid`.
     """
+    require("scheme", scheme, isinstance(scheme, SynthId), "a SynthId")
     width = scheme.ngram_len - 1
-    tokens = np.array(token_ids, np.int64)
+    tokens = np.array(checked_token_ids("token_ids", token_ids), np.int64)
     if len(tokens) <= width:
         return np.zeros((0, scheme.depth), np.uint8)
     contexts = np.lib.stride_tricks.sliding_window_view(tokens[:-1], width)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer
+from decoding.checks import check_integer, checked_token_ids
+from decoding.errors import require
 from decoding.kernels.randomness import DISCARDED_BITS, UNIFORM_SCALE
 from decoding.kernels.vector.noise import gumbel
 from decoding.watermark.ngrams import contexts, first_time
@@ -93,7 +94,9 @@ def detect_gumbel(
     >>> detect_gumbel([1, 2, 3], GumbelScheme(7, context_width=2)).scored
     1
     """
-    known = list(contexts(token_ids, scheme.context_width, prompt))
+    require("scheme", scheme, isinstance(scheme, GumbelScheme), "a GumbelScheme")
+    token_ids = checked_token_ids("token_ids", token_ids)
+    known = list(contexts(token_ids, scheme.context_width, checked_token_ids("prompt", prompt)))
     ngrams = [
         None if context is None else (*context, int(token))
         for context, token in zip(known, token_ids, strict=True)

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import checked_integer
+from decoding.checks import check_integer
 from decoding.watermark.prf import context_hash
 from decoding.watermark.shuffle import shuffled_prefix
 
@@ -61,7 +61,7 @@ class LastToken:
     reads_candidate: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """Key times the last token."""
@@ -80,7 +80,7 @@ class TokenSum:
     reads_candidate: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """Key times the sum."""
@@ -100,7 +100,7 @@ class MinHash:
     reads_candidate: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """The least entry."""
@@ -120,7 +120,7 @@ class SkipGram:
     reads_candidate: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """The entry of the first token."""
@@ -141,7 +141,7 @@ class SelfHash:
     reads_candidate: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """The least product, of 64-bit integers that wrap."""
@@ -162,15 +162,11 @@ class ContextHash:
     reads_candidate: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_width(self.width)
+        check_integer(self, "width", 1)
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """See `decoding.watermark.prf`."""
         return context_hash(window, key)
-
-
-def _require_width(width: int) -> None:
-    checked_integer("width", width, 1)
 
 
 def _entry(index: int, table_seed: int) -> int:

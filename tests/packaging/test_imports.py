@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     # A module imports from its own line and the lines above it. A package stands for all in it.
-    ("ground", "_version errors typing history vocabulary wire_json cache"),
+    ("ground", "_version showing errors checks typing history vocabulary wire_json cache"),
     ("kernels", "kernels"),
     ("watermark", "watermark"),
     ("grammar", "grammar"),
