@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from decoding.cli_grammar import read_grammar
-from decoding.errors import require
+from decoding.errors import require, shown
 from decoding.parameters import GenerationParameters
 from decoding.requested_grammar import Grammar
 
@@ -69,14 +70,14 @@ def _grammar(text: str) -> Grammar:
     try:
         return Grammar.from_dict(json.loads(text))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)}: {error}") from error
 
 
 def _ids(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(item) for item in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not token ids with commas") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not token ids with commas") from error
 
 
 def _bias(text: str) -> tuple[int, float]:
@@ -84,8 +85,20 @@ def _bias(text: str) -> tuple[int, float]:
     try:
         return int(token_id), float(value)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ID=VALUE") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not ID=VALUE") from error
 
+
+def _breaker(text: str) -> str:
+    """The text with `\\n`, `\\t`, `\\r` and `\\\\` decoded, which a shell does not do by itself."""
+    return re.sub(r"\\[nrt\\]", lambda found: _ESCAPES[found[0]], text)
+
+
+def _breakers(texts: list[str]) -> tuple[str, ...]:
+    """`none` alone, the word of llama.cpp, is for no breakers at all."""
+    return () if texts == ["none"] else tuple(texts)
+
+
+_ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\"}
 
 FLAGS: Mapping[str, Flag] = MappingProxyType(
     {
@@ -102,14 +115,20 @@ FLAGS: Mapping[str, Flag] = MappingProxyType(
         "frequency_penalty": Flag(float, "on tokens of the text, each time; 0 is neutral", "R"),
         "presence_penalty": Flag(float, "on tokens of the text, once; 0 is neutral", "R"),
         "logit_bias": Flag(_bias, "add to a logit; -inf bans; repeatable", "ID=VALUE", dict),
+        "repeat_last_n": Flag(int, "the three penalties see the last N tokens; -1 is all", "N"),
         "min_tokens": Flag(int, "do not end before N tokens", "N"),
         "no_repeat_ngram_size": Flag(int, "no N tokens twice in a row of N", "N"),
         "bad_words_ids": Flag(_ids, "never these tokens in a row; repeatable", "IDS", tuple),
+        "bad_words": Flag(str, "never this word; repeatable", "TEXT", tuple),
         "suppress_tokens": Flag(_ids, "never these tokens", "IDS"),
         "allowed_token_ids": Flag(_ids, "these tokens alone", "IDS"),
         "dry_multiplier": Flag(float, "against repetitions by their length; 0 is neutral", "M"),
         "dry_base": Flag(float, "of DRY's powers (default: 1.75)", "B"),
         "dry_allowed_length": Flag(int, "repetitions that DRY lets be (default: 2)", "N"),
+        "dry_penalty_last_n": Flag(int, "DRY sees the last N tokens; -1 is all", "N"),
+        "dry_sequence_breakers": Flag(
+            _breaker, "no repetition reaches across this text; repeatable", "TEXT", _breakers
+        ),
         "dynatemp_range": Flag(float, "by how much the entropy moves the temperature", "R"),
         "dynatemp_exponent": Flag(float, "how it does (default: 1)", "E"),
         "epsilon_cutoff": Flag(float, "keep tokens of probability P; 0 is neutral", "P"),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from decoding.cli_files import read_utf8
-from decoding.errors import ParameterError
+from decoding.errors import ParameterError, shown
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS
 from decoding.watermark import (
@@ -147,7 +147,7 @@ def _keys(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(item) for item in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not numbers with commas") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not numbers with commas") from error
 
 
 def _other_scheme(asked: argparse.Namespace) -> SynthId | GumbelScheme:

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import difflib
 import math
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from decoding.errors import ParameterError
+from decoding.checks import LARGEST_COUNT, LARGEST_TOKEN_ID
+from decoding.checks import integer as _integer
+from decoding.checks import real as _real
+from decoding.checks import text as _text
+from decoding.errors import ParameterError, require, shown
+from decoding.logits import is_tensor
 from decoding.requested_grammar import Grammar
+
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+
+MOST_STRINGS, MOST_CHARACTERS = 2**14, 2**18
+"""What a sequence of strings may hold in all: a matcher of stops takes some 300 bytes of memory a
+character."""
+
+MOST_TOKEN_IDS = 2**20
+"""Token ids that a sequence may hold in all: four times the largest vocabularies."""
+_MOST_TOKEN_IDS = f"at most {MOST_TOKEN_IDS} token ids in all"
+
+
+class _TooManyError(Exception):
+    """A sequence is longer than a request may have; the message is the limit."""
 
 
 class TokenBias(Mapping[int, float]):
@@ -68,14 +88,18 @@ class GenerationParameters:
     | `presence_penalty` | finite | None, 0 |
     | `min_p` | [0, 1] | None, 0 |
     | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
+    | `repeat_last_n` | >= −1: how many tokens the three penalties look at; −1 for all | None, −1 |
     | `min_tokens` | >= 0, and no more than max_new_tokens: no end of sequence before | None, 0 |
     | `no_repeat_ngram_size` | >= 0 | None, 0 |
     | `bad_words_ids` | sequence of non-empty sequences of token ids | () |
+    | `bad_words` | sequence of non-empty strings, banned at the beginning and after a space | () |
     | `suppress_tokens` | sequence of token ids | () |
     | `allowed_token_ids` | at least one token id | None |
     | `dry_multiplier` | >= 0, finite | None, 0 |
     | `dry_base` | >= 1, finite | None: 1.75 |
     | `dry_allowed_length` | >= 1 | None: 2 |
+    | `dry_penalty_last_n` | >= −1: how many tokens DRY looks at; −1 for all | None: −1 |
+    | `dry_sequence_breakers` | sequence of non-empty strings | None: line end, `:`, `"` and `*` |
     | `dynatemp_range` | >= 0, finite: around the temperature | None, 0 |
     | `dynatemp_exponent` | >= 0, finite | None: 1 |
     | `epsilon_cutoff` | [0, 1) | None, 0 |
@@ -90,9 +114,13 @@ class GenerationParameters:
     | `jump_forward` | bool; a grammar's only, see `decoding.grammar.forced` | False |
 
     From `presence_penalty` on they are not TGI's, but have the names of vLLM, transformers and
-    llama.cpp. A field that says how takes part where its neighbour says that. Types are strict: a
-    bool is no number, an int may stand for a float, NumPy scalars become Python ones, NaN is
-    refused. TGI's narrower ranges: `wire.validate`.
+    llama.cpp. A field that says how takes part where its neighbour says that. `repeat_last_n` is
+    for the repetition, frequency and presence penalties; 0 turns them off, as `dry_penalty_last_n`
+    does DRY. `bad_words` and `dry_sequence_breakers` need a tokenizer; `decoding.requested_words`
+    says which tokens they stand for. Types are strict: a bool is no number, an int may stand for a
+    float, NumPy scalars become Python ones, token ids may be arrays or tensors, NaN is refused.
+    Counts are at most 2**53, strings `MOST_STRINGS` of `MOST_CHARACTERS`, ids `MOST_TOKEN_IDS`.
+    TGI's narrower ranges: `wire.validate`.
     Raises ParameterError for the first field, in this order, outside its range.
     Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters`.
 
@@ -122,14 +150,18 @@ class GenerationParameters:
     presence_penalty: float | None = None
     min_p: float | None = None
     logit_bias: Mapping[int, float] = field(default_factory=TokenBias)
+    repeat_last_n: int | None = None
     min_tokens: int | None = None
     no_repeat_ngram_size: int | None = None
     bad_words_ids: Sequence[Sequence[int]] = ()
+    bad_words: Sequence[str] = ()
     suppress_tokens: Sequence[int] = ()
     allowed_token_ids: Sequence[int] | None = None
     dry_multiplier: float | None = None
     dry_base: float | None = None
     dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: Sequence[str] | None = None
     dynatemp_range: float | None = None
     dynatemp_exponent: float | None = None
     epsilon_cutoff: float | None = None
@@ -152,6 +184,8 @@ class GenerationParameters:
                 converted = convert(value)
             except (TypeError, OverflowError):
                 converted = None
+            except _TooManyError as error:
+                raise ParameterError(name, value, f"{expected}, {error}") from None
             if converted is None or not accepts(converted):
                 suffix = ", or None" if name in _OPTIONAL else ""
                 raise ParameterError(name, value, expected + suffix)
@@ -159,7 +193,7 @@ class GenerationParameters:
         if self.best_of is not None and self.best_of > 1 and self.is_greedy:
             raise ParameterError("best_of", self.best_of, "1 where decoding is greedy")
         if self.max_new_tokens is not None and (self.min_tokens or 0) > self.max_new_tokens:
-            expected = f"at most {self.max_new_tokens}, which max_new_tokens is"
+            expected = f"at most {shown(self.max_new_tokens)}, which max_new_tokens is"
             raise ParameterError("min_tokens", self.min_tokens, expected)
 
     @property
@@ -178,25 +212,33 @@ class GenerationParameters:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> GenerationParameters:
-        """The inverse of `to_dict`; a `grammar` may be a mapping of `type` and `value`.
+        """The inverse of `to_dict`, also after JSON.
+
+        mapping: a `grammar` may be a mapping of `type` and `value`; the token ids of a `logit_bias`
+            may be text, as the keys of JSON objects are, and a ban "-Infinity", which strict JSON
+            has no number for.
 
         Raises ParameterError for a name that is none of the fields, and suggests the nearest.
         """
+        require("parameters", mapping, isinstance(mapping, Mapping), "a mapping")
         names = [entry.name for entry in fields(cls)]
         for name in mapping:
             if name not in names:
                 nearest = difflib.get_close_matches(str(name), names, n=1)
                 hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
                 raise ParameterError("parameter name", name, f"known{hint}")
-        grammar = mapping.get("grammar")
-        if isinstance(grammar, Mapping):
-            return cls(**{**mapping, "grammar": Grammar.from_dict(grammar)})
-        return cls(**mapping)
+        given = dict(mapping)
+        if isinstance(given.get("grammar"), Mapping):
+            given["grammar"] = Grammar.from_dict(given["grammar"])
+        if isinstance(given.get("logit_bias"), Mapping):
+            given["logit_bias"] = _bias_of_json(given["logit_bias"])
+        return cls(**given)
 
     def to_dict(self) -> dict[str, object]:
         """The fields that are not at their default, in builtin types.
 
-        `from_dict(p.to_dict()) == p` for every p.
+        `from_dict(p.to_dict()) == p` and `from_dict(json.loads(json.dumps(p.to_dict()))) == p` for
+        every p.
         """
         default = type(self)()
         names = (entry.name for entry in fields(self))
@@ -207,28 +249,10 @@ class GenerationParameters:
         }
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return str.__str__(value)
-
-
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError
     return bool(value)
-
-
-def _integer(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError
-    return operator.index(value)
-
-
-def _real(value: object) -> float:
-    if isinstance(value, float | np.floating):
-        return float(value)
-    return float(_integer(value))
 
 
 def _grammar(value: object) -> Grammar:
@@ -237,32 +261,76 @@ def _grammar(value: object) -> Grammar:
     return value
 
 
+def _count(value: object) -> int:
+    count = _integer(value)
+    if count > LARGEST_COUNT:
+        raise _TooManyError("at most 2**53")
+    return count
+
+
 def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError
-    return tuple(_text(item) for item in value)
+    strings = tuple(_text(item) for item in islice(value, MOST_STRINGS + 1))
+    if len(strings) > MOST_STRINGS or sum(map(len, strings)) > MOST_CHARACTERS:
+        raise _TooManyError(f"at most {MOST_STRINGS} of {MOST_CHARACTERS} characters in all")
+    return strings
+
+
+def _bias_of_json(biases: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """A mapping of ids to biases from one of JSON, whose keys are text.
+
+    Raises ParameterError for a key that is given as text and as a number.
+    """
+    decoded = {
+        int(key) if isinstance(key, str) and _DECIMAL.fullmatch(key) else key: -math.inf
+        if bias == "-Infinity"
+        else bias
+        for key, bias in biases.items()
+    }
+    if len(decoded) < len(biases):
+        raise ParameterError("logit_bias", biases, "a mapping in which each token id occurs once")
+    return decoded
 
 
 def _bias(value: object) -> TokenBias:
     if not isinstance(value, Mapping):
         raise TypeError
+    if len(value) > MOST_TOKEN_IDS:
+        raise _TooManyError(_MOST_TOKEN_IDS)
     return TokenBias({_integer(key): _real(bias) for key, bias in value.items()})
 
 
 def _integers(value: object) -> tuple[int, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise TypeError
-    return tuple(_integer(item) for item in value)
+    return tuple(_integer(item) for item in _items(value, MOST_TOKEN_IDS))
 
 
 def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+    sequences: list[tuple[int, ...]] = []
+    room = MOST_TOKEN_IDS
+    for item in _items(value, MOST_TOKEN_IDS):
+        sequences.append(tuple(_integer(entry) for entry in _items(item, room)))
+        room -= len(sequences[-1])
+    return tuple(sequences)
+
+
+def _items(value: object, most: int) -> list[Any]:
+    """The items of a sequence, an array or a tensor."""
+    if isinstance(value, np.ndarray) or is_tensor(value):
+        if value.ndim == 0:  # type: ignore[attr-defined]
+            raise TypeError
+        listed = value[: most + 1].tolist()  # type: ignore[index]  # it is one of them
+    elif isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError
-    return tuple(_integers(item) for item in value)
+    else:
+        listed = list(islice(value, most + 1))
+    if len(listed) > most:
+        raise _TooManyError(_MOST_TOKEN_IDS)
+    return listed
 
 
-def _are_ids(values: Sequence[int]) -> bool:
-    return all(0 <= value < 2**31 for value in values)
+def _are_ids(values: Iterable[int]) -> bool:
+    return all(0 <= value <= LARGEST_TOKEN_ID for value in values)
 
 
 def _any(_: object) -> bool:
@@ -271,22 +339,22 @@ def _any(_: object) -> bool:
 
 _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], ...] = (
     ("adapter_id", _text, _any, "a string"),
-    ("best_of", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("best_of", _count, lambda n: n >= 1, "an integer >= 1"),
     ("decoder_input_details", _boolean, _any, "a bool"),
     ("details", _boolean, _any, "a bool"),
     ("do_sample", _boolean, _any, "a bool"),
     ("frequency_penalty", _real, math.isfinite, "a finite number"),
     ("grammar", _grammar, _any, "a Grammar"),
-    ("max_new_tokens", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("max_new_tokens", _count, lambda n: n >= 1, "an integer >= 1"),
     ("repetition_penalty", _real, lambda x: 0.0 < x < math.inf, "a finite number > 0"),
     ("return_full_text", _boolean, _any, "a bool"),
     ("seed", _integer, lambda n: 0 <= n < 2**64, "an integer in [0, 2**64)"),
     ("stop", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
     ("temperature", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
-    ("top_k", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("top_n_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_k", _count, lambda n: n >= 0, "an integer >= 0"),
+    ("top_n_tokens", _count, lambda n: n >= 0, "an integer >= 0"),
     ("top_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
-    ("truncate", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("truncate", _count, lambda n: n >= 1, "an integer >= 1"),
     ("typical_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("watermark", _boolean, _any, "a bool"),
     ("presence_penalty", _real, math.isfinite, "a finite number"),
@@ -294,17 +362,19 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     (
         "logit_bias",
         _bias,
-        lambda bias: all(key >= 0 and value < math.inf for key, value in bias.items()),
+        lambda bias: _are_ids(bias) and all(value < math.inf for value in bias.values()),
         "a mapping of token ids >= 0 to biases that are finite or -inf",
     ),
-    ("min_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("no_repeat_ngram_size", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("repeat_last_n", _count, lambda n: n >= -1, "an integer >= -1"),
+    ("min_tokens", _count, lambda n: n >= 0, "an integer >= 0"),
+    ("no_repeat_ngram_size", _count, lambda n: n >= 0, "an integer >= 0"),
     (
         "bad_words_ids",
         _sequences,
         lambda words: all(word and _are_ids(word) for word in words),
         "a sequence of non-empty sequences of token ids",
     ),
+    ("bad_words", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
     ("suppress_tokens", _integers, _are_ids, "a sequence of token ids"),
     (
         "allowed_token_ids",
@@ -314,7 +384,14 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ),
     ("dry_multiplier", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dry_base", _real, lambda x: 1.0 <= x < math.inf, "a finite number >= 1"),
-    ("dry_allowed_length", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("dry_allowed_length", _count, lambda n: n >= 1, "an integer >= 1"),
+    ("dry_penalty_last_n", _count, lambda n: n >= -1, "an integer >= -1"),
+    (
+        "dry_sequence_breakers",
+        _texts,
+        all,
+        "a sequence of non-empty strings (one string goes into a list)",
+    ),
     ("dynatemp_range", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dynatemp_exponent", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("epsilon_cutoff", _real, lambda x: 0.0 <= x < 1.0, "a number in [0, 1)"),
@@ -323,7 +400,7 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ("top_h", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("xtc_probability", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
     ("xtc_threshold", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
-    ("mirostat", _integer, lambda n: 0 <= n <= 2, "0, 1 or 2"),
+    ("mirostat", _count, lambda n: 0 <= n <= 2, "0, 1 or 2"),
     ("mirostat_tau", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("jump_forward", _boolean, _any, "a bool"),
@@ -349,6 +426,8 @@ _BUILTIN: dict[str, Callable[[Any], object]] = {
     "allowed_token_ids": list,
     "bad_words_ids": lambda words: [list(word) for word in words],
     "logit_bias": dict,
+    "bad_words": list,
+    "dry_sequence_breakers": list,
     "stop": list,
     "suppress_tokens": list,
 }

@@ -148,9 +148,13 @@ def _pipeline(
     if width is not None and allowed is not None:
         expected = f"below {width}, the width of the model's logits"
         require("allowed_token_ids", max(allowed), max(allowed) < width, expected)
-    eos_token_ids = model.eos_token_ids
     return pipeline_of(
-        request.parameters, width, eos_token_ids=eos_token_ids, grammar_mask=mask, seed=seed
+        request.parameters,
+        width,
+        eos_token_ids=model.eos_token_ids,
+        grammar_mask=mask,
+        seed=seed,
+        tokenizer=model.tokenizer,
     )
 
 

@@ -23,6 +23,7 @@ from decoding.processors import (
     NoRepeatNgram,
     PresencePenalty,
     RepetitionPenalty,
+    Scoped,
     SuppressTokens,
     Temperature,
     TopH,
@@ -33,17 +34,20 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
+from decoding.requested_words import bad_word_sequences, breaker_ids
 from decoding.typing import Processor
+from decoding.vocabulary import Tokenizer
 from decoding.watermark.presets import tgi
 
 
-def pipeline_of(
+def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     parameters: GenerationParameters,
     vocab_size: int | None = None,
     *,
     eos_token_ids: Collection[int] = (),
     grammar_mask: GrammarMask | None = None,
     seed: int = 0,
+    tokenizer: Tokenizer | None = None,
 ) -> Pipeline:
     """The pipeline a request asks for, in TGI's order; what TGI does not have stands with its kind.
 
@@ -56,12 +60,14 @@ def pipeline_of(
     TGI's (`decoding.watermark.presets.tgi`), is lowered too.
     eos_token_ids: what `min_tokens` keeps back. seed: of the sequence, for XTC's coin.
     grammar_mask: that of the request's grammar, compiled for the model's vocabulary.
+    tokenizer: what `bad_words` and `dry_sequence_breakers` are encoded with; `ParameterError` where
+    they are asked for and there is none.
 
     Unset and neutral parameters take no part. At temperature 0 neither do the truncations: they
     follow the temperature, and what it leaves is the likeliest token alone.
     """
     mask = () if grammar_mask is None else (grammar_mask,)
-    edits = (*_edits(parameters, vocab_size), *mask, *_bans(parameters, eos_token_ids))
+    edits = (*_edits(parameters, vocab_size), *mask, *_bans(parameters, eos_token_ids, tokenizer))
     if parameters.temperature == 0.0:
         return chain(*edits)
     return chain(*edits, *_heated(parameters), *_truncations(parameters, seed))
@@ -70,28 +76,44 @@ def pipeline_of(
 def _edits(parameters: GenerationParameters, vocab_size: int | None) -> Iterator[Processor]:
     if parameters.watermark:
         yield Watermark(tgi(), vocab_size)
+    last_n = _window(parameters.repeat_last_n)
     if parameters.repetition_penalty is not None:
-        yield RepetitionPenalty(parameters.repetition_penalty)
+        penalty = RepetitionPenalty(parameters.repetition_penalty)
+        yield penalty if last_n is None else Scoped(penalty, "all", last_n)
     if parameters.frequency_penalty is not None:
-        yield FrequencyPenalty(parameters.frequency_penalty)
+        frequency = FrequencyPenalty(parameters.frequency_penalty)
+        yield frequency if last_n is None else Scoped(frequency, "generated", last_n)
     if parameters.presence_penalty is not None:
-        yield PresencePenalty(parameters.presence_penalty)
+        presence = PresencePenalty(parameters.presence_penalty)
+        yield presence if last_n is None else Scoped(presence, "generated", last_n)
     if parameters.logit_bias:
         yield LogitBias(parameters.logit_bias)
 
 
-def _bans(parameters: GenerationParameters, eos_token_ids: Collection[int]) -> Iterator[Processor]:
+def _window(last_n: int | None) -> int | None:
+    """How many tokens are looked at; None for all."""
+    return None if last_n == -1 else last_n
+
+
+def _bans(
+    parameters: GenerationParameters,
+    eos_token_ids: Collection[int],
+    tokenizer: Tokenizer | None,
+) -> Iterator[Processor]:
     if parameters.dry_multiplier:
         base, allowed = parameters.dry_base, parameters.dry_allowed_length
         yield Dry(
             parameters.dry_multiplier,
             1.75 if base is None else base,
             2 if allowed is None else allowed,
+            _window(parameters.dry_penalty_last_n),
+            breaker_ids(parameters.dry_sequence_breakers, tokenizer),
         )
     if parameters.no_repeat_ngram_size:
         yield NoRepeatNgram(parameters.no_repeat_ngram_size)
-    if parameters.bad_words_ids:
-        yield BadWords(parameters.bad_words_ids)
+    if parameters.bad_words_ids or parameters.bad_words:
+        words = bad_word_sequences(parameters.bad_words, tokenizer)
+        yield BadWords([*parameters.bad_words_ids, *words])
     if parameters.suppress_tokens:
         yield SuppressTokens(tuple(parameters.suppress_tokens))
     if parameters.allowed_token_ids is not None:

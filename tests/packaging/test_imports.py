@@ -23,7 +23,7 @@ LAYERS = (
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text stopping details wire_types wire"),
     ("models", "models"),
-    ("sequences", "requested transcript request generation jumping"),
+    ("sequences", "requested_words requested transcript request generation jumping"),
     ("engine", "engine generate"),
     ("front", "decoding"),
     ("shell", "cli_files cli_flags cli_grammar cli_watermark cli"),

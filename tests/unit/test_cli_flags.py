@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import fields
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from speaker import Speaker, code_of, model_of
 
 from decoding import GenerationParameters, Grammar, cli
+from decoding.cli_flags import add_flags, read_flags
+from decoding.cli_grammar import add_grammar_flags
+from decoding.errors import ParameterError
 
 FLAG_CASES = {
     "adapter_id": (["--adapter-id", "mine"], "mine"),
@@ -33,14 +37,21 @@ FLAG_CASES = {
     "truncate": (["--truncate", "9"], 9),
     "typical_p": (["--typical-p", "0.8"], 0.8),
     "watermark": (["--watermark"], True),
+    "repeat_last_n": (["--repeat-last-n", "64"], 64),
     "min_tokens": (["--min-tokens", "2"], 2),
     "no_repeat_ngram_size": (["--no-repeat-ngram-size", "3"], 3),
     "bad_words_ids": (["--bad-words-ids", "5,6", "--bad-words-ids", "7"], ((5, 6), (7,))),
+    "bad_words": (["--bad-words", "a", "--bad-words", "b c"], ("a", "b c")),
     "suppress_tokens": (["--suppress-tokens", "5,6"], (5, 6)),
     "allowed_token_ids": (["--allowed-token-ids", "5"], (5,)),
     "dry_multiplier": (["--dry-multiplier", "0.8"], 0.8),
     "dry_base": (["--dry-base", "2"], 2.0),
     "dry_allowed_length": (["--dry-allowed-length", "3"], 3),
+    "dry_penalty_last_n": (["--dry-penalty-last-n", "-1"], -1),
+    "dry_sequence_breakers": (
+        ["--dry-sequence-breakers", r"\n", "--dry-sequence-breakers", r"a\tb\\n\x"],
+        ("\n", "a\tb\\n\\x"),
+    ),
     "dynatemp_range": (["--dynatemp-range", "0.5"], 0.5),
     "dynatemp_exponent": (["--dynatemp-exponent", "2"], 2.0),
     "epsilon_cutoff": (["--epsilon-cutoff", "0.1"], 0.1),
@@ -57,6 +68,23 @@ FLAG_CASES = {
 
 
 class TestFlags:
+    @pytest.mark.parametrize(
+        ("texts", "kept"), [(["none"], ()), (["none", "a"], ("none", "a")), ([""], None)]
+    )
+    def test_no_breakers_are_asked_for_by_a_word(
+        self, texts: list[str], kept: tuple[str, ...] | None
+    ) -> None:
+        parser = argparse.ArgumentParser()
+        add_flags(parser)
+        add_grammar_flags(parser)
+        words = [word for text in texts for word in ("--dry-sequence-breakers", text)]
+        asked = parser.parse_args(words)
+        if kept is None:
+            with pytest.raises(ParameterError, match="dry_sequence_breakers must be a sequence"):
+                read_flags(asked)
+        else:
+            assert read_flags(asked).dry_sequence_breakers == kept
+
     @pytest.mark.parametrize("name", [field.name for field in fields(GenerationParameters)])
     def test_every_parameter_has_a_flag_that_reaches_it(
         self, monkeypatch: pytest.MonkeyPatch, name: str

@@ -106,7 +106,7 @@ def test_the_constructor_of_importerror_is_not_forgotten() -> None:
     assert twin.msg == str(twin)
 
 
-class Odd(DecodingError):
+class OddError(DecodingError):
     """An error of a user, whose constructor takes something else than its message."""
 
     def __init__(self, first: int, second: int) -> None:
@@ -115,12 +115,12 @@ class Odd(DecodingError):
 
 
 def test_a_subclass_of_a_user_survives() -> None:
-    twin = pickled(Odd(1, 2))
-    assert isinstance(twin, Odd)
+    twin = pickled(OddError(1, 2))
+    assert isinstance(twin, OddError)
     assert (str(twin), twin.total) == ("1 and 2", 3)
 
 
-class Unloadable(Exception):
+class UnloadableError(Exception):
     """Pickles, and then raises when it is loaded, as many exceptions of other libraries do."""
 
     def __init__(self, first: str, second: str) -> None:
@@ -130,12 +130,12 @@ class Unloadable(Exception):
 @pytest.mark.parametrize("value", [lambda: 0, threading.Lock(), (item for item in ())])
 def test_what_pickle_cannot_carry_becomes_its_text(value: Any) -> None:
     error = errors.ParameterError("stop", value, "strings")
-    error.__cause__ = Unloadable("no", "pe")
+    error.__cause__ = UnloadableError("no", "pe")
     twin = pickled(error)
     assert isinstance(twin, errors.ParameterError)
     assert str(twin) == str(error)
     assert (twin.name, twin.value) == ("stop", shown(value))
-    assert repr(twin.__cause__) == "Exception('Unloadable: nope')"
+    assert repr(twin.__cause__) == "Exception('UnloadableError: nope')"
     assert copy.copy(error).value is value
 
 
@@ -190,7 +190,7 @@ class Surrogate:
         return "\ud800" * 10_000
 
 
-class Shouting(Exception):
+class ShoutingError(Exception):
     def __str__(self) -> str:
         raise ZeroDivisionError
 
@@ -217,7 +217,7 @@ HOSTILE: dict[str, Any] = {
     "nested lists": nested(),
     "an array": np.zeros((1000, 1000)),
     "parameters": GenerationParameters(suppress_tokens=range(10**6)),
-    "an error": Shouting("a" * 10**6),
+    "an error": ShoutingError("a" * 10**6),
     "a pipeline": chain(*[TopP(0.5)] * 10**5),
 }
 
@@ -246,21 +246,21 @@ def test_a_refused_parameter_is_shown_in_bounds(what: str) -> None:
 def test_a_processor_whose_repr_raises_is_blamed_all_the_same() -> None:
     class Broken(Hostile):
         def __call__(self, logits: Any, history: History) -> Any:
-            raise Shouting
+            raise ShoutingError
 
     [outcome] = sample(np.zeros((1, 3)), History.empty(1), [Sampler(chain(Broken()))])
     assert isinstance(outcome, errors.ProcessorError)
     assert str(outcome) == (
-        "processor <a Broken whose repr raises ZeroDivisionError> raised Shouting: <its str raises"
-        " ZeroDivisionError> (row 0, step 0)"
+        "processor <a Broken whose repr raises ZeroDivisionError> raised ShoutingError:"
+        " <its str raises ZeroDivisionError> (row 0, step 0)"
     )
 
 
 def test_a_model_that_raises_what_cannot_be_shown_ends_in_a_typed_error() -> None:
     def forward(rows: list[list[int]]) -> Any:
-        raise Shouting("a" * 10**6)
+        raise ShoutingError("a" * 10**6)
 
-    with pytest.raises(errors.ForwardError, match="raised Shouting"):
+    with pytest.raises(errors.ForwardError, match="raised ShoutingError"):
         generate(forward, [1], GenerationParameters(max_new_tokens=2))
 
 

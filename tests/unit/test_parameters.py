@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import pickle
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -47,14 +48,18 @@ LEGAL: dict[str, list[Any]] = {
     "presence_penalty": [-LARGEST, 0.0, LARGEST],
     "min_p": [0.0, TINY, 1.0],
     "logit_bias": [{}, {0: 0.0}, {5: -100.0, 3: -INF}],
+    "repeat_last_n": [-1, 0, 2**40],
     "min_tokens": [0, 1],
     "no_repeat_ngram_size": [0, 3],
     "bad_words_ids": [(), ((1,), (2, 3))],
+    "bad_words": [(), ("a", " b")],
     "suppress_tokens": [(), (0, 2**31 - 1)],
     "allowed_token_ids": [(5,), (7, 1)],
     "dry_multiplier": [0.0, LARGEST],
     "dry_base": [1.0, LARGEST],
     "dry_allowed_length": [1, 2**40],
+    "dry_penalty_last_n": [-1, 0, 2**40],
+    "dry_sequence_breakers": [(), ("\n", ":")],
     "dynatemp_range": [0.0, LARGEST],
     "dynatemp_exponent": [0.0, LARGEST],
     "epsilon_cutoff": [0.0, BELOW_ONE],
@@ -107,15 +112,21 @@ ILLEGAL: dict[str, list[Any]] = {
         {"0": 0.0},
         {0.0: 0.0},
         {0: None},
+        {2**31: 0.0},
+        {10**400: 0.0},
     ],
+    "repeat_last_n": [-2, *NOT_INTEGERS],
     "min_tokens": [-1, *NOT_INTEGERS],
     "no_repeat_ngram_size": [-1, *NOT_INTEGERS],
     "bad_words_ids": [None, 5, [1], [[]], [[-1]], ["ab"], "ab"],
-    "suppress_tokens": [None, 5, [-1], [2**31], [1.0], "ab"],
+    "bad_words": [None, "word", [""], [1], [b"a"], 5],
+    "suppress_tokens": [None, 5, np.array(5), [-1], [2**31], [1.0], "ab"],
     "allowed_token_ids": [(), 5, [-1], [2**31], [True]],
     "dry_multiplier": [-TINY, INF, *NOT_REALS],
     "dry_base": [BELOW_ONE, INF, *NOT_REALS],
     "dry_allowed_length": [0, *NOT_INTEGERS],
+    "dry_penalty_last_n": [-2, *NOT_INTEGERS],
+    "dry_sequence_breakers": ["a", [""], [1], [b"a"], 5],
     "dynatemp_range": [-TINY, INF, *NOT_REALS],
     "dynatemp_exponent": [-TINY, INF, *NOT_REALS],
     "epsilon_cutoff": [-TINY, 1.0, *NOT_REALS],
@@ -406,45 +417,59 @@ grammars = st.one_of(
     ),
 )
 finite = st.floats(allow_nan=False, allow_infinity=False)
-positive = st.integers(min_value=1)
-natural = st.integers(min_value=0)
+positive = st.integers(1, 2**53)
+natural = st.integers(0, 2**53)
+texts = st.text(st.characters() | st.just("\ud800"), min_size=1)
 share = st.floats(min_value=0.0, max_value=1.0, exclude_min=True)
-requests = st.fixed_dictionaries(
-    {},
-    optional={
-        "adapter_id": st.text(),
-        "best_of": st.just(1),
-        "decoder_input_details": st.booleans(),
-        "details": st.booleans(),
-        "do_sample": st.booleans(),
-        "frequency_penalty": finite,
-        "grammar": grammars,
-        "max_new_tokens": positive,
-        "repetition_penalty": finite.filter(lambda x: x > 0.0),
-        "return_full_text": st.booleans(),
-        "seed": st.integers(0, 2**64 - 1),
-        "stop": st.lists(st.text(min_size=1), max_size=3),
-        "temperature": finite.filter(lambda x: x >= 0.0),
-        "top_k": natural,
-        "top_n_tokens": natural,
-        "top_p": share,
-        "truncate": positive,
-        "typical_p": share,
-        "watermark": st.booleans(),
-        "jump_forward": st.booleans(),
-        "presence_penalty": finite,
-        "min_p": st.floats(0.0, 1.0),
-        "logit_bias": st.dictionaries(natural, finite | st.just(-INF), max_size=4),
-        "no_repeat_ngram_size": natural,
-        "bad_words_ids": st.lists(st.lists(st.integers(0, 9), min_size=1), max_size=3),
-        "suppress_tokens": st.lists(st.integers(0, 9), max_size=3),
-        "allowed_token_ids": st.lists(st.integers(0, 9), min_size=1, max_size=3),
-        "dry_multiplier": st.floats(0.0, 9.0),
-        "top_h": share,
-        "xtc_probability": st.floats(0.0, 1.0),
-        "mirostat": st.integers(0, 2),
-    },
-)
+OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
+    "adapter_id": st.text(),
+    "best_of": st.just(1),
+    "decoder_input_details": st.booleans(),
+    "details": st.booleans(),
+    "do_sample": st.booleans(),
+    "frequency_penalty": finite,
+    "grammar": grammars,
+    "max_new_tokens": positive,
+    "repetition_penalty": finite.filter(lambda x: x > 0.0),
+    "return_full_text": st.booleans(),
+    "seed": st.integers(0, 2**64 - 1),
+    "stop": st.lists(texts, max_size=3),
+    "temperature": finite.filter(lambda x: x >= 0.0),
+    "top_k": natural,
+    "top_n_tokens": natural,
+    "top_p": share,
+    "truncate": positive,
+    "typical_p": share,
+    "watermark": st.booleans(),
+    "jump_forward": st.booleans(),
+    "presence_penalty": finite,
+    "min_p": st.floats(0.0, 1.0),
+    "logit_bias": st.dictionaries(st.integers(0, 2**31 - 1), finite | st.just(-INF), max_size=4),
+    "repeat_last_n": st.integers(-1, 2**53),
+    "min_tokens": st.just(1),
+    "no_repeat_ngram_size": natural,
+    "bad_words": st.lists(texts, max_size=3),
+    "dry_base": st.floats(1.0, 9.0),
+    "dry_allowed_length": positive,
+    "dry_penalty_last_n": st.integers(-1, 2**53),
+    "dry_sequence_breakers": st.lists(texts, max_size=3),
+    "dynatemp_range": st.floats(0.0, 9.0),
+    "dynatemp_exponent": st.floats(0.0, 9.0),
+    "epsilon_cutoff": st.floats(0.0, 0.9),
+    "eta_cutoff": st.floats(0.0, 0.9),
+    "top_n_sigma": st.floats(0.0, 9.0),
+    "xtc_threshold": st.floats(0.0, 1.0),
+    "mirostat_tau": st.floats(0.0, 9.0),
+    "mirostat_eta": st.floats(0.0, 9.0),
+    "bad_words_ids": st.lists(st.lists(st.integers(0, 9), min_size=1), max_size=3),
+    "suppress_tokens": st.lists(st.integers(0, 9), max_size=3),
+    "allowed_token_ids": st.lists(st.integers(0, 9), min_size=1, max_size=3),
+    "dry_multiplier": st.floats(0.0, 9.0),
+    "top_h": share,
+    "xtc_probability": st.floats(0.0, 1.0),
+    "mirostat": st.integers(0, 2),
+}
+requests = st.fixed_dictionaries({}, optional=OPTIONAL)
 
 
 @given(requests)
@@ -455,6 +480,133 @@ def test_round_trip(asked: dict[str, Any]) -> None:
     assert hash(again) == hash(request)
     assert again.to_dict() == request.to_dict()
     assert set(request.to_dict()) <= set(asked)
+
+
+def test_the_round_trip_covers_every_field() -> None:
+    assert set(OPTIONAL) == set(NAMES)
+
+
+@given(requests)
+def test_round_trip_through_json(asked: dict[str, Any]) -> None:
+    request = GenerationParameters(**asked)
+    text = json.dumps(request.to_dict())
+    again = GenerationParameters.from_dict(json.loads(text))
+    assert again == request
+    assert hash(again) == hash(request)
+    assert json.dumps(again.to_dict()) == text
+
+
+@pytest.mark.parametrize(
+    ("given_bias", "kept"),
+    [
+        ({"5": 1.5}, {5: 1.5}),
+        ({"0": -INF, "12": 2}, {0: -INF, 12: 2.0}),
+        ({"5": "-Infinity"}, {5: -INF}),
+        ({5: 1.5, "6": 1}, {5: 1.5, 6: 1.0}),
+        ({}, {}),
+    ],
+)
+def test_the_ids_of_a_bias_may_be_text_in_a_dict(given_bias: Any, kept: Any) -> None:
+    assert GenerationParameters.from_dict({"logit_bias": given_bias}).logit_bias == kept
+
+
+@pytest.mark.parametrize(
+    "bias",
+    [
+        {"05": 1.0},
+        {"+5": 1.0},
+        {"-5": 1.0},
+        {" 5": 1.0},
+        {"5.0": 1.0},
+        {"٥": 1.0},
+        {"": 1.0},
+        {"a": 1.0},
+        {str(2**31): 1.0},
+        {"9" * 10_000: 1.0},
+        {"5": "1.5"},
+        {"5": "Infinity"},
+        {"5": 1.0, 5: 1.0},
+        [["5", 1.0]],
+    ],
+)
+def test_other_text_is_no_bias(bias: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^logit_bias must be") as caught:
+        GenerationParameters.from_dict({"logit_bias": bias})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("mapping", [None, "top_k=1", [("top_k", 1)], 5])
+def test_a_dict_is_a_mapping(mapping: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^parameters must be a mapping"):
+        GenerationParameters.from_dict(mapping)
+
+
+class Endless(Sequence[Any]):
+    """A sequence that has no end and does not know its length."""
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+
+    def __len__(self) -> int:
+        raise TypeError
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.item
+
+
+TOO_MANY = {
+    "strings": ["a"] * 10**6,
+    "characters": ["a" * 10**6],
+    "endless strings": Endless("a"),
+    "token ids": range(10**15),
+    "endless token ids": Endless(1),
+    "a large list": [1] * 10**7,
+    "an array": np.ones(3 * 10**6, np.int64),
+    "sequences": [[1] * 10**6] * 100,
+    "biases": dict.fromkeys(range(2 * 10**6), 1.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "limit"),
+    [
+        *itertools.product(
+            ["stop", "bad_words", "dry_sequence_breakers"],
+            ["strings", "characters", "endless strings"],
+            ["at most 16384 of 262144 characters in all"],
+        ),
+        *itertools.product(
+            ["suppress_tokens", "allowed_token_ids"],
+            ["token ids", "endless token ids", "a large list", "an array"],
+            ["at most 1048576 token ids in all"],
+        ),
+        ("bad_words_ids", "sequences", "at most 1048576 token ids in all"),
+        ("bad_words_ids", "token ids", "a sequence of non-empty sequences"),
+        ("logit_bias", "biases", "at most 1048576 token ids in all"),
+    ],
+)
+def test_a_request_is_bounded(name: str, what: str, limit: str) -> None:
+    value = TOO_MANY[what]
+    with pytest.raises(ParameterError, match=f"^{name} must be .*{limit}") as caught:
+        GenerationParameters(**{name: value})
+    assert caught.value.value is value
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["top_k", "max_new_tokens", "truncate", "min_tokens", "best_of"])
+@pytest.mark.parametrize("value", [2**53 + 1, 10**400, 10**5000], ids=["more", "much", "huge"])
+def test_a_count_is_bounded(name: str, value: int) -> None:
+    with pytest.raises(ParameterError, match=rf"^{name} must be .*at most 2\*\*53, got"):
+        GenerationParameters(**{name: value})
+
+
+def test_token_ids_may_be_arrays_and_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    ids = np.array([[1, 2], [3, 4]])
+    for form in (ids, torch.from_numpy(ids), ids.astype(np.uint8), list(ids), ids.tolist()):
+        asked = GenerationParameters(bad_words_ids=form, suppress_tokens=form[0])
+        assert asked.bad_words_ids == ((1, 2), (3, 4))
+        assert asked.suppress_tokens == (1, 2)
 
 
 @given(requests)
