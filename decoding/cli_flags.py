@@ -89,7 +89,7 @@ def _bias(text: str) -> tuple[int, float]:
 
 
 def _breaker(text: str) -> str:
-    """The text with `\\n`, `\\t`, `\\r` and `\\\\` decoded, which a shell does not do by itself."""
+    """The text with the escapes of line ends, tabs and backslashes decoded, as a shell does not."""
     return re.sub(r"\\[nrt\\]", lambda found: _ESCAPES[found[0]], text)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.checks import LARGEST_COUNT, LARGEST_TOKEN_ID
+from decoding.checks import LARGEST_COUNT
 from decoding.checks import integer as _integer
 from decoding.checks import real as _real
 from decoding.checks import text as _text
@@ -261,13 +261,6 @@ def _grammar(value: object) -> Grammar:
     return value
 
 
-def _count(value: object) -> int:
-    count = _integer(value)
-    if count > LARGEST_COUNT:
-        raise _TooManyError("at most 2**53")
-    return count
-
-
 def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError
@@ -330,7 +323,7 @@ def _items(value: object, most: int) -> list[Any]:
 
 
 def _are_ids(values: Iterable[int]) -> bool:
-    return all(0 <= value <= LARGEST_TOKEN_ID for value in values)
+    return all(0 <= value < 2**31 for value in values)
 
 
 def _any(_: object) -> bool:
@@ -339,22 +332,22 @@ def _any(_: object) -> bool:
 
 _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], ...] = (
     ("adapter_id", _text, _any, "a string"),
-    ("best_of", _count, lambda n: n >= 1, "an integer >= 1"),
+    ("best_of", _integer, lambda n: n >= 1, "an integer >= 1"),
     ("decoder_input_details", _boolean, _any, "a bool"),
     ("details", _boolean, _any, "a bool"),
     ("do_sample", _boolean, _any, "a bool"),
     ("frequency_penalty", _real, math.isfinite, "a finite number"),
     ("grammar", _grammar, _any, "a Grammar"),
-    ("max_new_tokens", _count, lambda n: n >= 1, "an integer >= 1"),
+    ("max_new_tokens", _integer, lambda n: n >= 1, "an integer >= 1"),
     ("repetition_penalty", _real, lambda x: 0.0 < x < math.inf, "a finite number > 0"),
     ("return_full_text", _boolean, _any, "a bool"),
     ("seed", _integer, lambda n: 0 <= n < 2**64, "an integer in [0, 2**64)"),
     ("stop", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
     ("temperature", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
-    ("top_k", _count, lambda n: n >= 0, "an integer >= 0"),
-    ("top_n_tokens", _count, lambda n: n >= 0, "an integer >= 0"),
+    ("top_k", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_n_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
     ("top_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
-    ("truncate", _count, lambda n: n >= 1, "an integer >= 1"),
+    ("truncate", _integer, lambda n: n >= 1, "an integer >= 1"),
     ("typical_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("watermark", _boolean, _any, "a bool"),
     ("presence_penalty", _real, math.isfinite, "a finite number"),
@@ -365,9 +358,14 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
         lambda bias: _are_ids(bias) and all(value < math.inf for value in bias.values()),
         "a mapping of token ids >= 0 to biases that are finite or -inf",
     ),
-    ("repeat_last_n", _count, lambda n: n >= -1, "an integer >= -1"),
-    ("min_tokens", _count, lambda n: n >= 0, "an integer >= 0"),
-    ("no_repeat_ngram_size", _count, lambda n: n >= 0, "an integer >= 0"),
+    (
+        "repeat_last_n",
+        _integer,
+        lambda n: -1 <= n <= LARGEST_COUNT,
+        "an integer >= -1 (at most 2**53)",
+    ),
+    ("min_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("no_repeat_ngram_size", _integer, lambda n: n >= 0, "an integer >= 0"),
     (
         "bad_words_ids",
         _sequences,
@@ -384,8 +382,13 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ),
     ("dry_multiplier", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dry_base", _real, lambda x: 1.0 <= x < math.inf, "a finite number >= 1"),
-    ("dry_allowed_length", _count, lambda n: n >= 1, "an integer >= 1"),
-    ("dry_penalty_last_n", _count, lambda n: n >= -1, "an integer >= -1"),
+    ("dry_allowed_length", _integer, lambda n: n >= 1, "an integer >= 1"),
+    (
+        "dry_penalty_last_n",
+        _integer,
+        lambda n: -1 <= n <= LARGEST_COUNT,
+        "an integer >= -1 (at most 2**53)",
+    ),
     (
         "dry_sequence_breakers",
         _texts,
@@ -400,7 +403,7 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ("top_h", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("xtc_probability", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
     ("xtc_threshold", _real, lambda x: 0.0 <= x <= 1.0, "a number in [0, 1]"),
-    ("mirostat", _count, lambda n: 0 <= n <= 2, "0, 1 or 2"),
+    ("mirostat", _integer, lambda n: 0 <= n <= 2, "0, 1 or 2"),
     ("mirostat_tau", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("jump_forward", _boolean, _any, "a bool"),
