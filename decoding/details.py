@@ -224,6 +224,20 @@ class Response(_Record):
         """Per generated token the most probable ones, best first; empty unless asked for."""
         return self.details.top_tokens
 
+    @classmethod
+    def from_json(cls, document: str | bytes) -> Response:
+        """The response that a JSON text tells of, as `to_json` or TGI write it with details.
+
+        `Response.from_json(response.to_json())` has the same tokens and the same JSON for every
+        response with `wire_details`. What is off the wire is NaN, or 0 for counts.
+
+        Raises:
+            ParameterError: it is no such text, or has no `details`; says where.
+        """
+        from decoding.details_json import read_response
+
+        return read_response(document)
+
     def to_wire(self) -> Wire:
         """The body of `/generate`: `{generated_text, details?}`."""
         wire: Wire = {"generated_text": self.generated_text}

@@ -307,12 +307,12 @@ def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
     return tuple(sequences)
 
 
-def _items(value: object, most: int) -> list[Any]:
+def _items(value: Any, most: int) -> list[Any]:  # noqa: ANN401 -- what a caller gave
     """The items of a sequence, an array or a tensor."""
     if isinstance(value, np.ndarray) or is_tensor(value):
-        if value.ndim == 0:  # type: ignore[attr-defined]
+        if value.ndim == 0:
             raise TypeError
-        listed = value[: most + 1].tolist()  # type: ignore[index]  # it is one of them
+        listed: list[Any] = value[: most + 1].tolist()
     elif isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError
     else:

@@ -15,7 +15,6 @@ _BEFORE = ("", "\n")
 """What stands before a word when it is encoded: nothing, and what no tokenizer joins with it."""
 
 
-@lru_cache(maxsize=64)  # a sequence of best-of and a request of many ask for the same
 def bad_word_sequences(
     words: Sequence[str], tokenizer: Tokenizer | None
 ) -> Sequence[Sequence[int]]:
@@ -40,7 +39,6 @@ def bad_word_sequences(
     return tuple(found)
 
 
-@lru_cache(maxsize=64)
 def breaker_ids(texts: Sequence[str] | None, tokenizer: Tokenizer | None) -> tuple[int, ...]:
     """The tokens that end a repetition for DRY, ascending.
 
@@ -85,5 +83,7 @@ def _plain_ids(text: str, tokenizer: Tokenizer) -> list[int]:
     return [int(token_id) for token_id in tokenizer.encode(text, add_special_tokens=False)]
 
 
-def _containing(text: bytes, vocabulary: Vocabulary) -> list[int]:
-    return [index for index, spelled in enumerate(vocabulary.token_bytes) if text in spelled]
+@lru_cache(maxsize=64)  # every request with DRY asks for those of the default breakers
+def _containing(text: bytes, vocabulary: Vocabulary) -> tuple[int, ...]:
+    spelled = enumerate(vocabulary.token_bytes)
+    return tuple([token_id for token_id, letters in spelled if text in letters])

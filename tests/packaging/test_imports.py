@@ -21,7 +21,7 @@ LAYERS = (
     ("grammar", "grammar"),
     ("processors", "logits requested_grammar parameters rng processors"),
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
-    ("text", "text stopping details wire_types wire"),
+    ("text", "text stopping details details_json wire_types wire"),
     ("models", "models"),
     ("sequences", "requested_words requested transcript request generation jumping"),
     ("engine", "engine generate"),
