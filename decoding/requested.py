@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from decoding.errors import require
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
@@ -66,6 +67,8 @@ def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     Unset and neutral parameters take no part. At temperature 0 neither do the truncations: they
     follow the temperature, and what it leaves is the likeliest token alone.
     """
+    legal = isinstance(parameters, GenerationParameters)
+    require("parameters", parameters, legal, "GenerationParameters")
     mask = () if grammar_mask is None else (grammar_mask,)
     edits = (*_edits(parameters, vocab_size), *mask, *_bans(parameters, eos_token_ids, tokenizer))
     if parameters.temperature == 0.0:

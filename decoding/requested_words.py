@@ -80,6 +80,9 @@ def _encodings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
 
 
 def _plain_ids(text: str, tokenizer: Tokenizer) -> list[int]:
+    """The ids of a text; none for lone surrogates, which no token spells."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return []
     return [int(token_id) for token_id in tokenizer.encode(text, add_special_tokens=False)]
 
 

@@ -214,9 +214,13 @@ class BatchSampler:
         """
         raw = as_rows(logits)
         batch, width = raw.shape
+        require("history", history, isinstance(history, History), "a History")
         if not batch == len(history) == len(self._samplers):
             expected = f"{len(self._samplers)} rows, one a sampler"
             raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
+        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
+            expected = f"a sequence of {batch} entries, one a sampler, or None"
+            raise ParameterError("states", states, expected)
         if width != self._width:
             self._fit(width)
         failed, edited = self._misfits, raw

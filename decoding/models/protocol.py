@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from decoding.checks import check_integer, checked_token_ids
 from decoding.errors import require
 from decoding.models.grammars import ModelGrammars
 from decoding.typing import ForwardFunction
@@ -82,6 +83,11 @@ class LanguageModel:
         is_model = callable(self.forward) and not isinstance(self.forward, type)
         expected = "a function from token-id lists to logits, or a CachedModel"
         require("model", self.forward, is_model or hasattr(self.forward, "prefill"), expected)
+        eos_token_ids = frozenset(checked_token_ids("eos_token_ids", self.eos_token_ids))
+        object.__setattr__(self, "eos_token_ids", eos_token_ids)
+        for name in ("logits_width", "context_length"):
+            if getattr(self, name) is not None:
+                check_integer(self, name, 1)
         grammars = None
         if self.tokenizer is not None:
             grammars = ModelGrammars(

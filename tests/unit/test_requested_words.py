@@ -80,6 +80,19 @@ def test_words_are_encoded_without_special_tokens_and_as_a_whole() -> None:
     assert bad_word_sequences((), None) == ()
 
 
+def test_what_no_token_spells_stands_for_none() -> None:
+    assert bad_word_sequences(("\ud800",), TOKENIZER) == ()
+    assert breaker_ids(("\udfff", "a"), TOKENIZER) == breaker_ids(("a",), TOKENIZER)
+
+
+def test_a_tokenizer_need_not_be_hashable() -> None:
+    class Unhashable(Longest):
+        __hash__ = None  # type: ignore[assignment]
+
+    assert set(bad_word_sequences(("a",), Unhashable())) == {(97,), (32, 97)}
+    assert breaker_ids(None, Unhashable()) == breaker_ids(None, TOKENIZER)
+
+
 def test_a_model_never_writes_a_bad_word() -> None:
     def forward(rows: list[list[int]]) -> Any:
         logits = np.zeros((len(rows), len(PIECES)))

@@ -205,6 +205,44 @@ def test_a_model_is_called(wrong: Any) -> None:
         LanguageModel(forward=wrong)
 
 
+@pytest.mark.parametrize("name", ["logits_width", "context_length"])
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "8"])
+def test_the_sizes_of_a_model_are_positive_integers(name: str, wrong: Any) -> None:
+    sizes: dict[str, Any] = {name: wrong}
+    with pytest.raises(ParameterError, match=rf"^{name} must be"):
+        LanguageModel(forward=flat, **sizes)
+
+
+@pytest.mark.parametrize("right", [[2], (2, 2), {2}, np.array([2]), frozenset({2})])
+def test_end_tokens_are_any_token_ids(right: Any) -> None:
+    assert LanguageModel(forward=flat, eos_token_ids=right).eos_token_ids == frozenset({2})
+
+
+@pytest.mark.parametrize("wrong", [2, "2", [1.5], [-1], [2**31], None])
+def test_end_tokens_are_token_ids(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^eos_token_ids must be"):
+        LanguageModel(forward=flat, eos_token_ids=wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, [[1, 2]], "text"])
+def test_a_sampler_takes_a_history(wrong: Any) -> None:
+    for call in (BatchSampler([Sampler()]), BatchSampler([Sampler()]).draw):
+        with pytest.raises(ParameterError, match=r"^history must be a History"):
+            call(ROW, wrong)
+
+
+@pytest.mark.parametrize("wrong", [[], [(), ()], 5])
+def test_states_are_one_a_row(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^states must be a sequence of 1 entries"):
+        BatchSampler([Sampler(TOP_P)])(ROW, SEEN, wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, {}, "text"])
+def test_a_pipeline_is_asked_for_by_parameters(wrong: Any) -> None:
+    with pytest.raises(ParameterError, match=r"^parameters must be GenerationParameters"):
+        decoding.pipeline_of(wrong)
+
+
 @pytest.mark.parametrize("wrong", ["text", [1, 2], None, ASKED])
 def test_an_engine_takes_requests_and_generations(wrong: Any) -> None:
     engine = Engine(flat)
