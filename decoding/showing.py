@@ -100,11 +100,11 @@ class _Repr(reprlib.Repr):
         inner = f"{{{self._joined(members, len(x), level)}}}" if x else ""
         return f"frozenset({inner})"
 
-    def repr_instance(self, x: object, level: int) -> str:
+    def repr_instance(self, x: Any, level: int) -> str:  # noqa: ANN401 -- any value
         """Dataclasses and mappings member by member: their own `repr` may write megabytes."""
         if isinstance(x, Mapping):
             return self.repr_dict(x, level)
-        if is_dataclass(x) and not isinstance(x, type) and x.__dataclass_params__.repr:  # type: ignore[attr-defined]
+        if _has_generated_repr(x):
             names = [entry.name for entry in fields(x) if entry.repr]
             members = (f"{name}={self.repr1(getattr(x, name), level - 1)}" for name in names)
             listed = ", ".join(members) if level > 0 else "..."
@@ -116,6 +116,11 @@ class _Repr(reprlib.Repr):
             return "..."
         listed = list(islice(members, _MEMBERS))
         return ", ".join([*listed, "..."] if count > _MEMBERS else listed)
+
+
+def _has_generated_repr(value: Any) -> bool:  # noqa: ANN401 -- any value
+    """Whether it is a dataclass without a `repr` of its own: the generated one is a wrapper."""
+    return is_dataclass(value) and hasattr(type(value).__repr__, "__wrapped__")
 
 
 _REPR = _Repr()

@@ -1,6 +1,7 @@
 """Errors pass through pickle and copies, and their messages are bounded whatever they quote."""
 
 import copy
+import dataclasses
 import math
 import pickle
 import threading
@@ -279,6 +280,32 @@ def test_a_model_that_says_much_is_quoted_in_bounds() -> None:
 )
 def test_short_values_have_their_repr(value: Any) -> None:
     assert shown(value) == repr(value)
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: list[int] = dataclasses.field(default_factory=list)
+    hidden: int = dataclasses.field(default=0, repr=False)
+
+
+@dataclasses.dataclass
+class Named(Point):
+    def __repr__(self) -> str:
+        return "a name"
+
+
+@dataclasses.dataclass(repr=False)
+class Bare:
+    x: int = 0
+
+
+def test_dataclasses_have_their_repr() -> None:
+    assert shown(Point(1, [2])) == repr(Point(1, [2]))
+    assert shown(Named(1)) == "a name"
+    assert shown(Bare()).startswith("<tests.unit.test_errors.Bare object at ")
+    assert shown(Point) == repr(Point)
+    assert shown(Point(1, [0] * 10**6)).endswith(", 0, 0, ...])")
 
 
 def test_texts_are_cut_in_the_middle() -> None:
