@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import DecodingError, ProcessorError
+from decoding.errors import DecodingError, ProcessorError, shown, shown_error
 from decoding.history import History
 from decoding.kernels.program import (
     READS_HISTORY,
@@ -117,8 +117,8 @@ def steps_of(history: History) -> int:
 
 def raised(processor: object, error: Exception, history: History, row: int) -> ProcessorError:
     """What a row ends with where a processor raised something."""
-    problem = f"raised {type(error).__name__}: {error}"
-    failure = ProcessorError(repr(processor), problem, row, steps_of(history))
+    problem = f"raised {shown_error(error)}"
+    failure = ProcessorError(shown(processor), problem, row, steps_of(history))
     failure.__cause__ = error
     return failure
 

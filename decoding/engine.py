@@ -15,6 +15,7 @@ from decoding.errors import (
     ForwardError,
     InvalidLogitsError,
     ShapeError,
+    shown_error,
 )
 from decoding.generation import Generation, RunningSequence
 from decoding.history import HistoryBuffer
@@ -236,7 +237,7 @@ def _fail(generations: Sequence[Generation], error: Exception) -> None:
     """End every generation of a forward pass that failed."""
     for generation in dict.fromkeys(generations):
         steps = len(generation.sequences[0].transcript.tokens) if generation.sequences else 0
-        problem = f"raised {type(error).__name__}: {error}"
+        problem = f"raised {shown_error(error)}"
         generation.error = ForwardError(problem, steps)
         generation.error.__cause__ = error
 

@@ -2,11 +2,88 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Sequence
+from typing import Any, Self, TypeVar
+
+from decoding import showing
+from decoding.showing import bounded
+
+shown, shown_error = showing.shown, showing.shown_error
+"""How a message shows a value or an exception of others: bounded, and never an error itself."""
 
 
 class DecodingError(Exception):
-    """Root of every error that this library raises on purpose."""
+    """Root of every error that this library raises on purpose.
+
+    A message has at most `decoding.showing.LONGEST_MESSAGE` characters, which UTF-8 can encode; the
+    attributes hold the values themselves. Pickling keeps type, message, attributes, notes and
+    cause; an attribute that pickle cannot carry becomes its text, such a cause a plain `Exception`
+    of its text. A deep copy shares what cannot be copied.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(bounded(item) if isinstance(item, str) else item for item in args))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Each attribute is pickled apart, to know which of them pickle cannot carry.
+        state = {name: _pickled(value) for name, value in vars(self).items()}
+        return _unpickled, (type(self), self.args, state, _pickled(self.__cause__))
+
+    def __copy__(self) -> Self:
+        return _rebuilt(type(self), self.args, vars(self), self.__cause__)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        twin = _rebuilt(type(self), self.args, {}, None)
+        memo[id(self)] = twin
+        vars(twin).update({name: _deep_copy(value, memo) for name, value in vars(self).items()})
+        if self.__cause__ is not None:
+            twin.__cause__ = _deep_copy(self.__cause__, memo)
+        return twin
+
+
+_Error = TypeVar("_Error", bound=DecodingError)
+
+
+def _rebuilt(
+    kind: type[_Error],
+    args: tuple[object, ...],
+    attributes: dict[str, Any],
+    cause: BaseException | None,
+) -> _Error:
+    """An error of what another one holds, whatever the constructor of its class takes."""
+    error = kind.__new__(kind)
+    super(DecodingError, error).__init__(*args)
+    vars(error).update(attributes)
+    if cause is not None:
+        error.__cause__ = cause
+    return error
+
+
+def _unpickled(
+    kind: type[_Error], args: tuple[object, ...], attributes: dict[str, bytes], cause: bytes
+) -> _Error:
+    loaded = {name: pickle.loads(data) for name, data in attributes.items()}  # noqa: S301 -- a part of the pickle that calls this
+    return _rebuilt(kind, args, loaded, pickle.loads(cause))  # noqa: S301 -- the same
+
+
+def _pickled(value: object) -> bytes:
+    """The pickle of a value, or of its text where the value does not survive pickling."""
+    try:
+        data = pickle.dumps(value)
+        pickle.loads(data)  # noqa: S301 -- our own bytes
+    except Exception:  # noqa: BLE001 -- pickling runs foreign code
+        is_error = isinstance(value, BaseException)
+        return pickle.dumps(Exception(shown_error(value)) if is_error else shown(value))
+    return data
+
+
+def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 -- any value
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:  # noqa: BLE001 -- copying runs foreign code
+        return value
 
 
 class ParameterError(DecodingError, ValueError):
@@ -19,7 +96,7 @@ class ParameterError(DecodingError, ValueError):
     """
 
     def __init__(self, name: str, value: object, expected: str) -> None:
-        super().__init__(f"{name} must be {expected}, got {value!r}")
+        super().__init__(f"{name} must be {expected}, got {shown(value)}")
         self.name, self.value, self.expected = name, value, expected
 
 
@@ -69,7 +146,8 @@ class ShapeError(DecodingError, ValueError):
     """
 
     def __init__(self, name: str, got: object, expected: str) -> None:
-        super().__init__(f"{name} must be {expected}, got {got}")
+        text = got if isinstance(got, str) else shown(got)
+        super().__init__(f"{name} must be {expected}, got {text}")
         self.name, self.got, self.expected = name, got, expected
 
 
@@ -148,8 +226,9 @@ class BatchError(DecodingError):
 
     def __init__(self, results: Sequence[object]) -> None:
         failed = [index for index, result in enumerate(results) if isinstance(result, Exception)]
-        count = f"{len(failed)} of {len(results)} requests failed (indices {failed})"
-        super().__init__(f"{count}; the first: {results[failed[0]]}")
+        count = f"{len(failed)} of {len(results)} requests failed (indices {shown(failed)})"
+        first = "".join(f"; the first: {shown_error(results[index])}" for index in failed[:1])
+        super().__init__(count + first)
         self.results = tuple(results)
 
 
@@ -244,8 +323,8 @@ class GrammarVocabularyError(GrammarError):
     """
 
     def __init__(self, where: str, missing: bytes) -> None:
-        shown = " ".join(f"{byte:02X}" for byte in missing[:16]) + " ..." * (len(missing) > 16)
-        super().__init__(where, f"the vocabulary has no token for the bytes {shown}")
+        listed = " ".join(f"{byte:02X}" for byte in missing[:16]) + " ..." * (len(missing) > 16)
+        super().__init__(where, f"the vocabulary has no token for the bytes {listed}")
         self.missing = missing
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import InvalidLogitsError, ShapeError
+from decoding.errors import InvalidLogitsError, ShapeError, shown
 from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
@@ -169,7 +169,7 @@ def trace(
     yield "logits", row
     for processor in pipeline.processors:
         row = processor(row, history)
-        yield repr(processor), row
+        yield shown(processor), row
 
 
 def probabilities(row: NDArray[Any]) -> NDArray[Any]:
@@ -188,7 +188,7 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
     'TopP(top_p=0.9) before Temperature(temperature=0.5)'
     """
     return tuple(
-        f"{first!r} before {second!r}: {meaning}"
+        f"{shown(first)} before {shown(second)}: {meaning}"
         for place, first in enumerate(pipeline.processors)
         for second in pipeline.processors[place + 1 :]
         for earlier, later, meaning in _ORDERS_THAT_CHANGE_THE_MEANING

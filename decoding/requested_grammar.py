@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from decoding.errors import MissingDependencyError, ParameterError
+from decoding.errors import MissingDependencyError, ParameterError, shown
 
 GrammarType: TypeAlias = Literal["regex", "json", "json_object", "json_schema", "gbnf", "lark"]
 """TGI's names of the kinds of grammar, `json_object` its alias of `json`; and two notations of
@@ -149,4 +149,4 @@ def _plain(value: object) -> object:
             return [_plain(item) for item in value]
         case Mapping() if all(isinstance(key, str) for key in value):
             return {key: _plain(item) for key, item in value.items()}
-    raise ValueError(f"{value!r} has no JSON form")
+    raise ValueError(f"{shown(value)} has no JSON form")

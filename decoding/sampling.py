@@ -25,6 +25,7 @@ from decoding.errors import (
     ShapeError,
     UnsupportedFeatureError,
     require,
+    shown,
 )
 from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
@@ -288,7 +289,7 @@ class BatchSampler:
         if status == INVALID_LOGITS:
             return InvalidLogitsError(row, position, count, generated)
         assert status == EMPTY_SUPPORT  # noqa: S101 -- ours: a kernel has no other statuses
-        culprit = None if position < 0 else repr(self._last[row].processors[position])
+        culprit = None if position < 0 else shown(self._last[row].processors[position])
         return EmptySupportError(row, culprit, generated)
 
 

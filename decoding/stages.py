@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from decoding.backends import OpenKernels, fastest
 from decoding.changing import Changing, raised, steps_of
-from decoding.errors import EmptySupportError, ProcessorError, ShapeError
+from decoding.errors import EmptySupportError, ProcessorError, ShapeError, shown
 from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.kernels.program import Batch
@@ -121,7 +121,7 @@ class _FusedStage:
             history.prompt_lengths,
         )
         if emptied[0] >= 0:
-            raise EmptySupportError(self._row, repr(owners[emptied[0]]), steps_of(history))
+            raise EmptySupportError(self._row, shown(owners[emptied[0]]), steps_of(history))
         return edited
 
 
@@ -137,7 +137,7 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
     generated = steps_of(history)
 
     def broken(problem: str) -> ProcessorError:
-        return ProcessorError(repr(processor), problem, row, generated)
+        return ProcessorError(shown(processor), problem, row, generated)
 
     try:
         returned = processor(given, history)
@@ -154,5 +154,5 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
     if (np.isneginf(logits) & ~np.isneginf(result)).any():
         raise broken("must not bring an impossible token back to life")
     if not (result > -np.inf).any() and (logits > -np.inf).any():
-        raise EmptySupportError(row, repr(processor), generated)
+        raise EmptySupportError(row, shown(processor), generated)
     return result

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decoding import parameters
-from decoding.errors import ParameterError
+from decoding.errors import ParameterError, shown
 from decoding.parameters import GenerationParameters, TokenBias
 from decoding.requested_grammar import Grammar
 
@@ -153,7 +153,7 @@ def test_everything_else_is_refused(name: str, value: Any) -> None:
         GenerationParameters(**{name: value})
     assert caught.value.name == name
     assert caught.value.value is value
-    assert str(caught.value) == f"{name} must be {caught.value.expected}, got {value!r}"
+    assert str(caught.value) == f"{name} must be {caught.value.expected}, got {shown(value)}"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_every_field_has_a_row_in_the_docstring() -> None:
 def test_unknown_names_are_refused_with_a_hint(name: Any, hint: str) -> None:
     with pytest.raises(ParameterError) as caught:
         GenerationParameters.from_dict({"top_k": 1, name: 1})
-    assert str(caught.value) == f"parameter name must be known{hint}, got {name!r}"
+    assert str(caught.value) == f"parameter name must be known{hint}, got {shown(name)}"
 
 
 def test_to_dict_has_what_is_not_default() -> None:
