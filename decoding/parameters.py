@@ -5,15 +5,22 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from decoding.errors import ParameterError
+from decoding.errors import ParameterError, shown
 from decoding.requested_grammar import Grammar
+from decoding.typing import implies_sampling
+
+LARGEST_COUNT = 2**53
+"""The largest count that a kernel, which holds it as a float64, holds exactly."""
+
+LARGEST_BEST_OF = 2**14
+"""Sequences of one request: vLLM's limit."""
 
 
 class TokenBias(Mapping[int, float]):
@@ -47,10 +54,10 @@ class GenerationParameters:
     | field | range | neutral |
     |---|---|---|
     | `adapter_id` | a string | None |
-    | `best_of` | >= 1; > 1 only where tokens are sampled | None, 1 |
+    | `best_of` | [1, 2**14]; > 1 only where tokens are sampled | None, 1 |
     | `decoder_input_details` | bool | False |
     | `details` | bool | False |
-    | `do_sample` | bool | False: greedy unless a sampling parameter says otherwise |
+    | `do_sample` | bool; not False beside what means sampling | None: see `is_sampling` |
     | `frequency_penalty` | finite | None, 0 |
     | `grammar` | `Grammar` | None |
     | `max_new_tokens` | >= 1 | None: as many as the caller's budget allows |
@@ -67,7 +74,7 @@ class GenerationParameters:
     | `watermark` | bool | False |
     | `presence_penalty` | finite | None, 0 |
     | `min_p` | [0, 1] | None, 0 |
-    | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
+    | `logit_bias` | token id to a finite bias or −inf (ban); kept as `TokenBias` | {} |
     | `min_tokens` | >= 0, and no more than max_new_tokens: no end of sequence before | None, 0 |
     | `no_repeat_ngram_size` | >= 0 | None, 0 |
     | `bad_words_ids` | sequence of non-empty sequences of token ids | () |
@@ -89,10 +96,10 @@ class GenerationParameters:
     | `mirostat_eta` | >= 0, finite | None: 0.1 |
     | `jump_forward` | bool; a grammar's only, see `decoding.grammar.forced` | False |
 
-    From `presence_penalty` on they are not TGI's, but have the names of vLLM, transformers and
-    llama.cpp. A field that says how takes part where its neighbour says that. Types are strict: a
-    bool is no number, an int may stand for a float, NumPy scalars become Python ones, NaN is
-    refused. TGI's narrower ranges: `wire.validate`.
+    Counts are at most 2**53, token ids below 2**31. From `presence_penalty` on they are not TGI's,
+    but have the names of vLLM, transformers and llama.cpp. A field that says how takes part where
+    its neighbour says that. Types are strict: a bool is no number, an int may stand for a float,
+    NumPy scalars become Python ones, NaN is refused. TGI's narrower ranges: `wire.validate`.
     Raises ParameterError for the first field, in this order, outside its range.
     Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters`.
 
@@ -104,7 +111,7 @@ class GenerationParameters:
     best_of: int | None = None
     decoder_input_details: bool = False
     details: bool = False
-    do_sample: bool = False
+    do_sample: bool | None = None
     frequency_penalty: float | None = None
     grammar: Grammar | None = None
     max_new_tokens: int | None = None
@@ -156,7 +163,15 @@ class GenerationParameters:
                 suffix = ", or None" if name in _OPTIONAL else ""
                 raise ParameterError(name, value, expected + suffix)
             object.__setattr__(self, name, converted)
-        if self.best_of is not None and self.best_of > 1 and self.is_greedy:
+        if self.do_sample is False:
+            for name in ("seed", *SAMPLING):
+                value = getattr(self, name)
+                if value is not None and not (name == "temperature" and value == 0.0):
+                    expected = f"True or None beside {name}={shown(value)}"
+                    raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+        # Where nothing is said, a pipeline beside the parameters may still mean sampling.
+        said_greedy = self.temperature == 0.0 or self.do_sample is False
+        if self.best_of is not None and self.best_of > 1 and said_greedy:
             raise ParameterError("best_of", self.best_of, "1 where decoding is greedy")
         if self.max_new_tokens is not None and (self.min_tokens or 0) > self.max_new_tokens:
             expected = f"at most {self.max_new_tokens}, which max_new_tokens is"
@@ -164,17 +179,11 @@ class GenerationParameters:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether every token is the likeliest one.
+        """Whether the likeliest token is taken at every step; see `is_sampling`.
 
-        TGI samples iff `do_sample`, or `temperature`, `top_k`, `top_p` or `typical_p` (here also
-        any other truncation, `dynatemp_range` or `mirostat`) is not neutral; temperature 0 means
-        greedy whatever else is asked.
+        A pipeline of the caller's beside these parameters may still mean sampling.
         """
-        if self.temperature == 0.0:
-            return True
-        return not self.do_sample and all(
-            getattr(self, name) in (None, neutral) for name, neutral in SAMPLING.items()
-        )
+        return not is_sampling(self)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> GenerationParameters:
@@ -205,6 +214,31 @@ class GenerationParameters:
             for name in names
             if (value := getattr(self, name)) != getattr(default, name)
         }
+
+
+def is_sampling(parameters: GenerationParameters, processors: Iterable[object] = ()) -> bool:
+    """Whether tokens are drawn at random, and not the likeliest token taken at every step.
+
+    Temperature 0 and `do_sample=False` mean greedy decoding. Otherwise tokens are sampled if any of
+    this is given, whatever its value:
+
+    - `do_sample=True`, a temperature or a seed;
+    - a truncation: `top_k`, `top_p`, `typical_p`, `min_p`, `epsilon_cutoff`, `eta_cutoff`,
+      `top_n_sigma`, `top_h`, `xtc_probability`, `mirostat`; or `dynatemp_range`;
+    - a pipeline with a processor that implies sampling (`implies_sampling`).
+
+    Penalties, biases, masks and a green-list watermark alone do not mean sampling. This is the rule
+    of Python and of the command line; TGI's own is in `decoding.wire`.
+
+    processors: those of the pipeline that replaces the one of the parameters.
+
+    >>> is_sampling(GenerationParameters(temperature=1.0)), is_sampling(GenerationParameters())
+    (True, False)
+    """
+    if parameters.temperature == 0.0 or parameters.do_sample is False:
+        return False
+    given = any(getattr(parameters, name) is not None for name in ("do_sample", "seed", *SAMPLING))
+    return given or any(implies_sampling(item) for item in processors)
 
 
 def _text(value: object) -> str:
@@ -261,7 +295,7 @@ def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
     return tuple(_integers(item) for item in value)
 
 
-def _are_ids(values: Sequence[int]) -> bool:
+def _are_ids(values: Iterable[int]) -> bool:
     return all(0 <= value < 2**31 for value in values)
 
 
@@ -271,22 +305,32 @@ def _any(_: object) -> bool:
 
 _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], ...] = (
     ("adapter_id", _text, _any, "a string"),
-    ("best_of", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("best_of", _integer, lambda n: 1 <= n <= LARGEST_BEST_OF, "an integer >= 1 (at most 2**14)"),
     ("decoder_input_details", _boolean, _any, "a bool"),
     ("details", _boolean, _any, "a bool"),
     ("do_sample", _boolean, _any, "a bool"),
     ("frequency_penalty", _real, math.isfinite, "a finite number"),
     ("grammar", _grammar, _any, "a Grammar"),
-    ("max_new_tokens", _integer, lambda n: n >= 1, "an integer >= 1"),
+    (
+        "max_new_tokens",
+        _integer,
+        lambda n: 1 <= n <= LARGEST_COUNT,
+        "an integer >= 1 (at most 2**53)",
+    ),
     ("repetition_penalty", _real, lambda x: 0.0 < x < math.inf, "a finite number > 0"),
     ("return_full_text", _boolean, _any, "a bool"),
     ("seed", _integer, lambda n: 0 <= n < 2**64, "an integer in [0, 2**64)"),
     ("stop", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
     ("temperature", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
-    ("top_k", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("top_n_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_k", _integer, lambda n: 0 <= n <= LARGEST_COUNT, "an integer >= 0 (at most 2**53)"),
+    (
+        "top_n_tokens",
+        _integer,
+        lambda n: 0 <= n <= LARGEST_COUNT,
+        "an integer >= 0 (at most 2**53)",
+    ),
     ("top_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
-    ("truncate", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("truncate", _integer, lambda n: 1 <= n <= LARGEST_COUNT, "an integer >= 1 (at most 2**53)"),
     ("typical_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("watermark", _boolean, _any, "a bool"),
     ("presence_penalty", _real, math.isfinite, "a finite number"),
@@ -294,11 +338,16 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     (
         "logit_bias",
         _bias,
-        lambda bias: all(key >= 0 and value < math.inf for key, value in bias.items()),
+        lambda bias: _are_ids(bias) and all(value < math.inf for value in bias.values()),
         "a mapping of token ids >= 0 to biases that are finite or -inf",
     ),
-    ("min_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("no_repeat_ngram_size", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("min_tokens", _integer, lambda n: 0 <= n <= LARGEST_COUNT, "an integer >= 0 (at most 2**53)"),
+    (
+        "no_repeat_ngram_size",
+        _integer,
+        lambda n: 0 <= n <= LARGEST_COUNT,
+        "an integer >= 0 (at most 2**53)",
+    ),
     (
         "bad_words_ids",
         _sequences,
@@ -314,7 +363,12 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ),
     ("dry_multiplier", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dry_base", _real, lambda x: 1.0 <= x < math.inf, "a finite number >= 1"),
-    ("dry_allowed_length", _integer, lambda n: n >= 1, "an integer >= 1"),
+    (
+        "dry_allowed_length",
+        _integer,
+        lambda n: 1 <= n <= LARGEST_COUNT,
+        "an integer >= 1 (at most 2**53)",
+    ),
     ("dynatemp_range", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dynatemp_exponent", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("epsilon_cutoff", _real, lambda x: 0.0 <= x < 1.0, "a number in [0, 1)"),
@@ -328,21 +382,21 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("jump_forward", _boolean, _any, "a bool"),
 )
-SAMPLING = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "typical_p": 1.0,
-    "min_p": 0.0,
-    "dynatemp_range": 0.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "top_n_sigma": 0.0,
-    "top_h": 1.0,
-    "xtc_probability": 0.0,
-    "mirostat": 0,
-}
-"""What asks for sampling by not being neutral."""
+SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "min_p",
+    "dynatemp_range",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_n_sigma",
+    "top_h",
+    "xtc_probability",
+    "mirostat",
+)
+"""Fields besides `do_sample` and `seed` that mean sampling where they are given."""
 _OPTIONAL = frozenset(entry.name for entry in fields(GenerationParameters) if entry.default is None)
 _BUILTIN: dict[str, Callable[[Any], object]] = {
     "grammar": Grammar.to_dict,

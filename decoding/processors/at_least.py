@@ -10,7 +10,7 @@ import numpy as np
 from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
-from decoding.typing import DeclaredProcessor, Logits
+from decoding.typing import DeclaredProcessor, Logits, implies_sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ class AtLeast:
     def vocabulary_blind(self) -> bool:
         """As the truncation."""
         return self.truncation.vocabulary_blind
+
+    @property
+    def implies_sampling(self) -> bool:
+        """As the truncation."""
+        return implies_sampling(self.truncation)
 
     def __call__(self, logits: Logits, history: History) -> Logits:
         truncated = self.truncation(logits, history)

@@ -34,6 +34,7 @@ class EpsilonCutoff:
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class EtaCutoff:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

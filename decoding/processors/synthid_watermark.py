@@ -41,6 +41,7 @@ class SynthIdWatermark:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __call__(self, logits: Logits, history: History) -> Logits:

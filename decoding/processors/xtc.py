@@ -49,6 +49,7 @@ class Xtc:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         legal = 0.0 <= self.xtc_probability <= 1.0

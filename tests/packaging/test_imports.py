@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     # A module imports from its own line and the lines above it. A package stands for all in it.
-    ("ground", "_version errors typing history vocabulary wire_json cache"),
+    ("ground", "_version errors showing typing history vocabulary wire_json cache"),
     ("kernels", "kernels"),
     ("watermark", "watermark"),
     ("grammar", "grammar"),
     ("processors", "logits requested_grammar parameters rng processors"),
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
-    ("text", "text stopping details wire_types wire"),
+    ("text", "text prompts stopping details wire_types wire"),
     ("models", "models"),
-    ("sequences", "requested transcript request generation jumping"),
+    ("sequences", "requested transcript plans request generation jumping drawing memory"),
     ("engine", "engine generate"),
     ("front", "decoding"),
     ("shell", "cli_files cli_flags cli_grammar cli_watermark cli"),
