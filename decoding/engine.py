@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Iterable, Sequence
+from types import FrameType
 from typing import Any, cast
 
 import numpy as np
@@ -65,7 +67,9 @@ class Engine:
         self._memory = Memory(_cached(self.model.forward))
         self._waiting: deque[Generation] = deque()
         self._batch = RunningBatch(())
-        self._stepping = False
+        # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
+        # the attribute from being cleared.
+        self._frame: FrameType | None = None
         # Whether waiting and running requests are as a finished step leaves them.
         self._settled = True
 
@@ -93,7 +97,7 @@ class Engine:
         generation.fail(CancelledError("the request was cancelled"))
         if generation in self._waiting:
             self._waiting.remove(generation)
-        if not self._stepping:  # else the step gives back what it held
+        if not self._is_stepping():  # else the step gives back what it held
             self._recover()
             self._regroup(self._batch.sequences)
 
@@ -105,10 +109,10 @@ class Engine:
         Raises:
             RuntimeError: a step of this engine is running: a model or a processor called this.
         """
-        if self._stepping:
+        if self._is_stepping():
             raise RuntimeError("a step of this engine is running")
         try:
-            self._stepping = True
+            self._frame = inspect.currentframe()
             self._recover()
             self._settled = False
             try:
@@ -117,9 +121,16 @@ class Engine:
                 moved = self._give_up(error)
             self._settled = True
         finally:
-            self._stepping = False
+            self._frame = None
             self._recover()
         return moved
+
+    def _is_stepping(self) -> bool:
+        """Whether this was called from within a step, by a model or a processor."""
+        frame = None if self._frame is None else inspect.currentframe()
+        while frame is not None and frame is not self._frame:
+            frame = frame.f_back
+        return frame is not None
 
     def _give_up(self, error: Exception) -> list[Generation]:
         """End every request that a step has touched."""

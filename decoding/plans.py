@@ -59,16 +59,18 @@ def fit(work: Plan, width: int) -> Plan:
         expected = f"below {width}, the width of the model's logits"
         require(name, token_id, token_id < width, expected)
     mask = None if work.padding is None else work.padding.mask(width)
-    if mask is None:
-        return replace(work, width=width)
-    samplers = [replace(item, pipeline=_masked(item.pipeline, mask)) for item in work.samplers]
+    samplers = [
+        # A kernel has room for as many described tokens as are asked for.
+        Sampler(_masked(item.pipeline, mask), item.seed, min(item.top_n, width))
+        for item in work.samplers
+    ]
     return replace(work, width=width, samplers=tuple(samplers))
 
 
-def _masked(pipeline: Pipeline, mask: Bitmask) -> Pipeline:
+def _masked(pipeline: Pipeline, mask: Bitmask | None) -> Pipeline:
     """The pipeline behind a mask, unless a grammar's mask leaves no more than that anyway."""
     first, rest = pipeline.processors[:1], pipeline.processors[1:]
-    if any(isinstance(item, GrammarMask) for item in pipeline.processors):
+    if mask is None or any(isinstance(item, GrammarMask) for item in pipeline.processors):
         return pipeline
     # What repairs rows that are no logits stays in front: the sampler looks for it there.
     if first and isinstance(first[0], NaNPolicy):
