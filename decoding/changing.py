@@ -45,15 +45,16 @@ class Changing:
         ]
         self._masks = self._dynamic_masks()
         self._width, self._bitmasks = -1, np.zeros((0, 0), np.int32)
+        self._failed: Failures = {}
 
     def bitmasks(self, history: History, width: int) -> tuple[NDArray[np.int32], Failures]:
-        """The bitmasks of this step, for logits of a width, and the rows that got none."""
+        """The bitmasks of this step, for logits of a width, and the rows whose processor failed."""
         if width != self._width:
             self._width = width
             self._bitmasks = fit_bitmasks(list(self.program.bitmasks), words_of(width))
-        failed: Failures = {}
+        failed: Failures = dict(self._failed)
         for slot, row, processor in self._masks:
-            own = history.select(row)
+            own = history.select(row).read_only()
             try:
                 words = processor.bitmask(own)
             except Exception as error:  # noqa: BLE001 -- a processor may raise anything
@@ -67,8 +68,15 @@ class Changing:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
         changed: dict[int, Instruction] = {}
         masks_move = entries_move = False
+        self._failed = {}
         for row, index, processor in self._dynamic:
-            item = _within(processor.instruction(history.select(row)), width)
+            own = history.select(row).read_only()
+            try:
+                item = _within(processor.instruction(own), width)
+            except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+                # The row's result is not used; its instruction stays that of the last step.
+                self._failed[row] = raised(processor, error, own, self._first_row + row)
+                continue
             last = self._rows[row][index]
             same_entries = _same_entries(item, last)
             if not same_entries or item[:4] != last[:4] or item.bitmask is not last.bitmask:

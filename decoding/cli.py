@@ -35,7 +35,8 @@ from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
-from decoding.request import Inputs, Request, plan
+from decoding.prompts import Inputs
+from decoding.request import Request, plan
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
 

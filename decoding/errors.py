@@ -213,6 +213,21 @@ class ForwardError(DecodingError):
         self.step = step
 
 
+class RequestError(DecodingError):
+    """A running request ended for a reason that no narrower error describes.
+
+    Its vocabulary or its grammar raised something, or a state of the model could not be had again
+    after an interrupt.
+
+    Attributes:
+        step: tokens generated before the failing one.
+    """
+
+    def __init__(self, problem: str, step: int) -> None:
+        super().__init__(f"the request cannot go on: {problem} (step {step})")
+        self.step = step
+
+
 class CancelledError(DecodingError):
     """A request was cancelled before it finished."""
 

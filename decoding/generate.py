@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TypeAlias, cast, overload
 
-import numpy as np
-
 from decoding.details import Response, StreamEvent
 from decoding.engine import Engine
 from decoding.errors import BatchError, ParameterError, require
@@ -14,8 +12,9 @@ from decoding.generation import Generation
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
-from decoding.request import Inputs, Request
-from decoding.typing import ForwardFunction
+from decoding.prompts import Inputs, is_batch
+from decoding.request import Request
+from decoding.typing import ForwardFunction, Processor
 
 Model: TypeAlias = LanguageModel | ForwardFunction
 """What can be generated with: a loaded model, or any callable from token-id lists to logits."""
@@ -27,10 +26,10 @@ Parameters: TypeAlias = GenerationParameters | Sequence[GenerationParameters] | 
 @overload
 def generate(  # type: ignore[overload-overlap]  # a str is a sequence of str, and means one prompt
     model: Model,
-    inputs: str | Sequence[int],
+    inputs: Inputs,
     parameters: GenerationParameters | None = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> Response: ...
 
 
@@ -40,7 +39,7 @@ def generate(
     inputs: Sequence[str] | Sequence[Sequence[int]],
     parameters: Parameters = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> list[Response]: ...
 
 
@@ -49,7 +48,7 @@ def generate(
     inputs: Inputs | Sequence[Inputs],
     parameters: Parameters = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> Response | list[Response]:
     """Generate from one prompt, or from several at once.
 
@@ -78,7 +77,7 @@ async def generate_async(
     inputs: Inputs | Sequence[Inputs],
     parameters: Parameters = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> Response | list[Response]:
     """`generate` without blocking the event loop; cancelling the task stops after the current step.
 
@@ -99,7 +98,7 @@ def stream(
     inputs: Inputs,
     parameters: GenerationParameters | None = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> Iterator[StreamEvent]:
     """Generate from one prompt, an event a token; closing the iterator ends the generation.
 
@@ -119,7 +118,7 @@ async def stream_async(
     inputs: Inputs,
     parameters: GenerationParameters | None = None,
     *,
-    pipeline: Pipeline | None = None,
+    pipeline: Pipeline | Processor | None = None,
 ) -> AsyncIterator[StreamEvent]:
     """`stream` without blocking the event loop; each step runs in a worker thread."""
     engine = Engine(model)
@@ -147,22 +146,27 @@ def _events(engine: Engine, generation: Generation) -> Iterator[StreamEvent]:
 async def _in_thread(step: Callable[[], list[Generation]]) -> None:
     import asyncio
 
-    # A step that has begun must end before the engine is touched again, also when we are cancelled.
+    # A step that has begun must end before the engine is touched again, also when we are cancelled,
+    # and however often.
     running = asyncio.ensure_future(asyncio.to_thread(step))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    running.result()
 
 
 def _submit(
     engine: Engine,
     inputs: Inputs | Sequence[Inputs],
     parameters: Parameters,
-    pipeline: Pipeline | None,
+    pipeline: Pipeline | Processor | None,
 ) -> list[Generation]:
-    prompts = cast("Sequence[Inputs]", inputs if _is_batch(inputs) else [inputs])
+    prompts = cast("Sequence[Inputs]", inputs if is_batch(inputs) else [inputs])
     if parameters is None:
         each = [GenerationParameters()] * len(prompts)
     elif isinstance(parameters, Sequence) and not isinstance(parameters, str):
@@ -179,7 +183,7 @@ def _submit_stream(
     engine: Engine,
     inputs: Inputs,
     parameters: GenerationParameters | None,
-    pipeline: Pipeline | None,
+    pipeline: Pipeline | Processor | None,
 ) -> Generation:
     asked = GenerationParameters() if parameters is None else parameters
     request = Request(inputs, asked, pipeline)
@@ -188,16 +192,10 @@ def _submit_stream(
     return engine.submit(request)
 
 
-def _is_batch(inputs: Inputs | Sequence[Inputs]) -> bool:
-    return not isinstance(inputs, str) and any(
-        isinstance(item, str | Sequence | np.ndarray) for item in inputs
-    )
-
-
 def _results(
     inputs: Inputs | Sequence[Inputs], generations: list[Generation]
 ) -> Response | list[Response]:
-    if not _is_batch(inputs):
+    if not is_batch(inputs):
         return generations[0].result()
     if any(item.error is not None for item in generations):
         raise BatchError([item.error or item.response for item in generations])

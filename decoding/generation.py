@@ -15,30 +15,57 @@ from decoding.details import (
 )
 from decoding.errors import DecodingError
 from decoding.models.protocol import State
-from decoding.request import Plan, Request
-from decoding.sampling import Sample
+from decoding.plans import Plan
+from decoding.request import Request
+from decoding.sampling import Sample, States
 from decoding.transcript import Transcript
 
 
 class RunningSequence:
     """One sequence of a generation: the model's memory of it and what it has written.
 
-    feedback: the states of its pipeline's feedbacks; values, so that they fork and roll back.
-    forced: tokens that come next without being drawn; the model has not seen them yet.
+    samples: the tokens it has written, drawn or forced. They alone say how far it is: all other
+    attributes but the first three follow from them, and `rebuild` makes these again.
+    state: the model's memory of it.
+    held: how many of its tokens the state holds; None where that is not known, and then the state
+        is not used again. Between steps it holds all but the last.
     """
 
-    __slots__ = ("feedback", "forced", "generation", "sampler", "state", "token_ids", "transcript")
+    __slots__ = (
+        "_ahead",
+        "_start",
+        "generation",
+        "held",
+        "sampler",
+        "samples",
+        "state",
+        "token_ids",
+        "transcript",
+    )
 
     def __init__(self, generation: Generation, index: int, state: State) -> None:
         plan = generation.plan
         self.generation = generation
         self.sampler = plan.samplers[index]
         self.state = state
-        self.feedback = self.sampler.start()
-        self.token_ids = list(plan.prompt)
-        self.transcript = Transcript(plan.ending, plan.vocabulary)
-        self.forced: Sequence[int] = ()
+        self.held: int | None = len(plan.prompt)
+        self.samples: list[Sample] = []
+        self._start = self.sampler.start()
+        # How many tokens there were when the grammar was asked, and what it forces after them.
+        self._ahead: tuple[int, tuple[int, ...]] = (0, ())
+        self.reset()
         self.look_ahead()
+
+    @property
+    def feedback(self) -> States:
+        """The states of its pipeline's feedbacks; values, so that they fork and roll back."""
+        return self.samples[-1].states if self.samples else self._start
+
+    @property
+    def forced(self) -> tuple[int, ...]:
+        """Tokens that come next without being drawn; the model has not seen them yet."""
+        count, token_ids = self._ahead
+        return token_ids[len(self.samples) - count :]
 
     @property
     def over(self) -> bool:
@@ -50,12 +77,31 @@ class RunningSequence:
         plan = self.generation.plan
         if plan.jump is not None and not self.over:
             room = plan.ending.max_new_tokens - self.transcript.token_count
-            self.forced = plan.jump(self.token_ids[len(plan.prompt) :])[:room]
+            forced = plan.jump(self.token_ids[len(plan.prompt) :])[:room]
+            self._ahead = (len(self.samples), tuple(forced))
 
     def take(self, sample: Sample) -> None:
         """Write one token down."""
+        # From here on the token counts; where what follows is interrupted, it is made again.
+        self.samples.append(sample)
+        self._write(sample)
+
+    def reset(self) -> None:
+        """Forget the text, but not the samples that it is made of."""
+        plan = self.generation.plan
+        self.token_ids = list(plan.prompt)
+        self.transcript = Transcript(plan.ending, plan.vocabulary)
+
+    def rewrite(self) -> None:
+        """Write the text of the samples again, after `reset`."""
+        for sample in self.samples:
+            self._write(sample)
+        count, token_ids = self._ahead
+        if len(self.samples) > count + len(token_ids):
+            self.look_ahead()
+
+    def _write(self, sample: Sample) -> None:
         self.token_ids.append(sample.token_id)
-        self.feedback = sample.states
         text = self.transcript.push(sample)
         self.generation.progress(self, text)
 
@@ -68,7 +114,16 @@ class Generation:
     several sequences to choose from.
     """
 
-    __slots__ = ("_events", "error", "plan", "prefill", "request", "response", "sequences")
+    __slots__ = (
+        "_events",
+        "_taken",
+        "error",
+        "plan",
+        "prefill",
+        "request",
+        "response",
+        "sequences",
+    )
 
     def __init__(self, request: Request, plan: Plan) -> None:
         self.request = request
@@ -78,6 +133,7 @@ class Generation:
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
         self._events: list[StreamEvent] = []
+        self._taken = 0
 
     @property
     def done(self) -> bool:
@@ -86,8 +142,12 @@ class Generation:
 
     def take_events(self) -> list[StreamEvent]:
         """The stream events since the last call."""
-        taken, self._events = self._events, []
-        return taken
+        # Events that were made again after an interrupt may have been taken before.
+        fresh = [event for event in self._events if event.index > self._taken]
+        if fresh:
+            self._taken = fresh[-1].index
+        self._events = []
+        return fresh
 
     def result(self) -> Response:
         """The response of a generation that is done.
@@ -102,9 +162,33 @@ class Generation:
             raise RuntimeError("the generation is not done")
         return self.response
 
-    def start(self, states: Sequence[State]) -> None:
-        """Begin to run: one sequence a state of the model."""
-        self.sequences = [RunningSequence(self, index, item) for index, item in enumerate(states)]
+    def begin(self, states: Sequence[State], prefill: tuple[PrefillToken, ...]) -> None:
+        """Begin to run: one sequence a state of the model, each of which holds the prompt."""
+        sequences = [RunningSequence(self, index, item) for index, item in enumerate(states)]
+        self.prefill = prefill
+        # Who has sequences has begun: this comes last.
+        self.sequences = sequences
+
+    def fail(self, error: DecodingError) -> None:
+        """End it with an error, unless one has ended it before."""
+        if self.error is None:
+            self.error = error
+
+    def rebuild(self) -> None:
+        """After an interrupt: make texts, events and response again from what has been written.
+
+        Where a sequence has not drawn its first token, the generation has not begun.
+        """
+        if self.error is not None:
+            return
+        if not all(sequence.samples for sequence in self.sequences):
+            self.sequences, self.prefill = [], ()
+            return
+        self.response, self._events = None, []
+        for sequence in self.sequences:
+            sequence.reset()
+        for sequence in self.sequences:
+            sequence.rewrite()
 
     def progress(self, sequence: RunningSequence, text: str) -> None:
         """Note that a sequence has written one more token, which made `text` certain."""

@@ -83,6 +83,13 @@ class History:
         rows = slice(row, row + 1)
         return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
 
+    def read_only(self) -> History:
+        """The same history in views that cannot be written to: for code of others."""
+        arrays = (self.token_ids.view(), self.lengths.view(), self.prompt_lengths.view())
+        for array in arrays:
+            array.flags.writeable = False
+        return History(*arrays)
+
 
 def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]] | list[int]:
     """The tokens of one row, checked."""

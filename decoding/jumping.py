@@ -14,8 +14,8 @@ from decoding.processors import AllowedTokens
 from decoding.sampling import Sampler, sample
 
 
-def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> int:  # noqa: ANN401 -- rows
-    """Write tokens down that are not drawn; returns how many until the sequence ended.
+def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> None:  # noqa: ANN401 -- rows
+    """Write tokens down that are not drawn, until the sequence ends.
 
     Their text has no alternative; some of it could be spelled by other tokens.
 
@@ -24,13 +24,10 @@ def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int
     """
     top_n = sequence.sampler.top_n
     samplers = [Sampler(chain(AllowedTokens((token_id,))), top_n=top_n) for token_id in token_ids]
-    count = 0
     for outcome in sample(logits, History.empty(len(samplers)), samplers):
         if sequence.over:
             break
         if isinstance(outcome, DecodingError):
-            sequence.generation.error = outcome
+            sequence.generation.fail(outcome)
             break
         sequence.take(replace(outcome, states=sequence.feedback))
-        count += 1
-    return count

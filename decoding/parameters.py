@@ -20,6 +20,10 @@ from decoding.checks import text as _text
 from decoding.errors import ParameterError, require, shown
 from decoding.logits import is_tensor
 from decoding.requested_grammar import Grammar
+from decoding.typing import implies_sampling
+
+LARGEST_BEST_OF = 2**14
+"""Sequences of one request: vLLM's limit."""
 
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -67,10 +71,10 @@ class GenerationParameters:
     | field | range | neutral |
     |---|---|---|
     | `adapter_id` | a string | None |
-    | `best_of` | >= 1; > 1 only where tokens are sampled | None, 1 |
+    | `best_of` | [1, 2**14]; > 1 only where tokens are sampled | None, 1 |
     | `decoder_input_details` | bool | False |
     | `details` | bool | False |
-    | `do_sample` | bool | False: greedy unless a sampling parameter says otherwise |
+    | `do_sample` | bool; not False beside what means sampling | None: see `is_sampling` |
     | `frequency_penalty` | finite | None, 0 |
     | `grammar` | `Grammar` | None |
     | `max_new_tokens` | >= 1 | None: as many as the caller's budget allows |
@@ -119,7 +123,8 @@ class GenerationParameters:
     does DRY. `bad_words` and `dry_sequence_breakers` need a tokenizer; `decoding.requested_words`
     says which tokens they stand for. Types are strict: a bool is no number, an int may stand for a
     float, NumPy scalars become Python ones, token ids may be arrays or tensors, NaN is refused.
-    Counts are at most 2**53, strings `MOST_STRINGS` of `MOST_CHARACTERS`, ids `MOST_TOKEN_IDS`.
+    Counts are at most 2**53, token ids below 2**31, strings `MOST_STRINGS` of `MOST_CHARACTERS`,
+    ids `MOST_TOKEN_IDS`.
     TGI's narrower ranges: `wire.validate`.
     Raises ParameterError for the first field, in this order, outside its range.
     Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters`.
@@ -132,7 +137,7 @@ class GenerationParameters:
     best_of: int | None = None
     decoder_input_details: bool = False
     details: bool = False
-    do_sample: bool = False
+    do_sample: bool | None = None
     frequency_penalty: float | None = None
     grammar: Grammar | None = None
     max_new_tokens: int | None = None
@@ -190,7 +195,15 @@ class GenerationParameters:
                 suffix = ", or None" if name in _OPTIONAL else ""
                 raise ParameterError(name, value, expected + suffix)
             object.__setattr__(self, name, converted)
-        if self.best_of is not None and self.best_of > 1 and self.is_greedy:
+        if self.do_sample is False:
+            for name in ("seed", *SAMPLING):
+                value = getattr(self, name)
+                if value is not None and not (name == "temperature" and value == 0.0):
+                    expected = f"True or None beside {name}={shown(value)}"
+                    raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+        # Where nothing is said, a pipeline beside the parameters may still mean sampling.
+        said_greedy = self.temperature == 0.0 or self.do_sample is False
+        if self.best_of is not None and self.best_of > 1 and said_greedy:
             raise ParameterError("best_of", self.best_of, "1 where decoding is greedy")
         if self.max_new_tokens is not None and (self.min_tokens or 0) > self.max_new_tokens:
             expected = f"at most {shown(self.max_new_tokens)}, which max_new_tokens is"
@@ -198,17 +211,11 @@ class GenerationParameters:
 
     @property
     def is_greedy(self) -> bool:
-        """Whether every token is the likeliest one.
+        """Whether the likeliest token is taken at every step; see `is_sampling`.
 
-        TGI samples iff `do_sample`, or `temperature`, `top_k`, `top_p` or `typical_p` (here also
-        any other truncation, `dynatemp_range` or `mirostat`) is not neutral; temperature 0 means
-        greedy whatever else is asked.
+        A pipeline of the caller's beside these parameters may still mean sampling.
         """
-        if self.temperature == 0.0:
-            return True
-        return not self.do_sample and all(
-            getattr(self, name) in (None, neutral) for name, neutral in SAMPLING.items()
-        )
+        return not is_sampling(self)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> GenerationParameters:
@@ -247,6 +254,31 @@ class GenerationParameters:
             for name in names
             if (value := getattr(self, name)) != getattr(default, name)
         }
+
+
+def is_sampling(parameters: GenerationParameters, processors: Iterable[object] = ()) -> bool:
+    """Whether tokens are drawn at random, and not the likeliest token taken at every step.
+
+    Temperature 0 and `do_sample=False` mean greedy decoding. Otherwise tokens are sampled if any of
+    this is given, whatever its value:
+
+    - `do_sample=True`, a temperature or a seed;
+    - a truncation: `top_k`, `top_p`, `typical_p`, `min_p`, `epsilon_cutoff`, `eta_cutoff`,
+      `top_n_sigma`, `top_h`, `xtc_probability`, `mirostat`; or `dynatemp_range`;
+    - a pipeline with a processor that implies sampling (`implies_sampling`).
+
+    Penalties, biases, masks and a green-list watermark alone do not mean sampling. This is the rule
+    of Python and of the command line; TGI's own is in `decoding.wire`.
+
+    processors: those of the pipeline that replaces the one of the parameters.
+
+    >>> is_sampling(GenerationParameters(temperature=1.0)), is_sampling(GenerationParameters())
+    (True, False)
+    """
+    if parameters.temperature == 0.0 or parameters.do_sample is False:
+        return False
+    given = any(getattr(parameters, name) is not None for name in ("do_sample", "seed", *SAMPLING))
+    return given or any(implies_sampling(item) for item in processors)
 
 
 def _boolean(value: object) -> bool:
@@ -332,22 +364,32 @@ def _any(_: object) -> bool:
 
 _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], ...] = (
     ("adapter_id", _text, _any, "a string"),
-    ("best_of", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("best_of", _integer, lambda n: 1 <= n <= LARGEST_BEST_OF, "an integer >= 1 (at most 2**14)"),
     ("decoder_input_details", _boolean, _any, "a bool"),
     ("details", _boolean, _any, "a bool"),
     ("do_sample", _boolean, _any, "a bool"),
     ("frequency_penalty", _real, math.isfinite, "a finite number"),
     ("grammar", _grammar, _any, "a Grammar"),
-    ("max_new_tokens", _integer, lambda n: n >= 1, "an integer >= 1"),
+    (
+        "max_new_tokens",
+        _integer,
+        lambda n: 1 <= n <= LARGEST_COUNT,
+        "an integer >= 1 (at most 2**53)",
+    ),
     ("repetition_penalty", _real, lambda x: 0.0 < x < math.inf, "a finite number > 0"),
     ("return_full_text", _boolean, _any, "a bool"),
     ("seed", _integer, lambda n: 0 <= n < 2**64, "an integer in [0, 2**64)"),
     ("stop", _texts, all, "a sequence of non-empty strings (one string goes into a list)"),
     ("temperature", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
-    ("top_k", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("top_n_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("top_k", _integer, lambda n: 0 <= n <= LARGEST_COUNT, "an integer >= 0 (at most 2**53)"),
+    (
+        "top_n_tokens",
+        _integer,
+        lambda n: 0 <= n <= LARGEST_COUNT,
+        "an integer >= 0 (at most 2**53)",
+    ),
     ("top_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
-    ("truncate", _integer, lambda n: n >= 1, "an integer >= 1"),
+    ("truncate", _integer, lambda n: 1 <= n <= LARGEST_COUNT, "an integer >= 1 (at most 2**53)"),
     ("typical_p", _real, lambda x: 0.0 < x <= 1.0, "a number in (0, 1]"),
     ("watermark", _boolean, _any, "a bool"),
     ("presence_penalty", _real, math.isfinite, "a finite number"),
@@ -364,8 +406,13 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
         lambda n: -1 <= n <= LARGEST_COUNT,
         "an integer >= -1 (at most 2**53)",
     ),
-    ("min_tokens", _integer, lambda n: n >= 0, "an integer >= 0"),
-    ("no_repeat_ngram_size", _integer, lambda n: n >= 0, "an integer >= 0"),
+    ("min_tokens", _integer, lambda n: 0 <= n <= LARGEST_COUNT, "an integer >= 0 (at most 2**53)"),
+    (
+        "no_repeat_ngram_size",
+        _integer,
+        lambda n: 0 <= n <= LARGEST_COUNT,
+        "an integer >= 0 (at most 2**53)",
+    ),
     (
         "bad_words_ids",
         _sequences,
@@ -382,7 +429,12 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ),
     ("dry_multiplier", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("dry_base", _real, lambda x: 1.0 <= x < math.inf, "a finite number >= 1"),
-    ("dry_allowed_length", _integer, lambda n: n >= 1, "an integer >= 1"),
+    (
+        "dry_allowed_length",
+        _integer,
+        lambda n: 1 <= n <= LARGEST_COUNT,
+        "an integer >= 1 (at most 2**53)",
+    ),
     (
         "dry_penalty_last_n",
         _integer,
@@ -408,21 +460,21 @@ _CHECKS: tuple[tuple[str, Callable[[object], Any], Callable[[Any], bool], str], 
     ("mirostat_eta", _real, lambda x: 0.0 <= x < math.inf, "a finite number >= 0"),
     ("jump_forward", _boolean, _any, "a bool"),
 )
-SAMPLING = {
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "typical_p": 1.0,
-    "min_p": 0.0,
-    "dynatemp_range": 0.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "top_n_sigma": 0.0,
-    "top_h": 1.0,
-    "xtc_probability": 0.0,
-    "mirostat": 0,
-}
-"""What asks for sampling by not being neutral."""
+SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+    "min_p",
+    "dynatemp_range",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "top_n_sigma",
+    "top_h",
+    "xtc_probability",
+    "mirostat",
+)
+"""Fields besides `do_sample` and `seed` that mean sampling where they are given."""
 _OPTIONAL = frozenset(entry.name for entry in fields(GenerationParameters) if entry.default is None)
 _BUILTIN: dict[str, Callable[[Any], object]] = {
     "grammar": Grammar.to_dict,

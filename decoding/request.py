@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from decoding.errors import ParameterError, UnsupportedFeatureError, require
+from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown
 from decoding.models.protocol import LanguageModel
-from decoding.parameters import GenerationParameters
+from decoding.parameters import GenerationParameters, is_sampling
 from decoding.pipeline import Pipeline, as_pipeline, chain
+from decoding.plans import Jump, Plan, fit
 from decoding.processors.grammar_mask import GrammarMask
+from decoding.prompts import Inputs, read_token_ids
 from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
 from decoding.sampling import Sampler
 from decoding.stopping import StopStrings
 from decoding.transcript import Ending
+from decoding.typing import Processor, implies_sampling
 from decoding.vocabulary import Vocabulary
-
-Inputs: TypeAlias = str | Sequence[int]
-"""A prompt: text, or token ids."""
-
-Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
-"""Given the generated tokens, those that must come next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A prompt and what is asked of it.
 
-    inputs: text (the model needs a tokenizer) or token ids; at least one token.
+    inputs: text (the model needs a tokenizer) or token ids in a sequence, an array or a tensor; at
+        least one token.
     parameters: the TGI request's.
-    pipeline: a pipeline or a lone processor; it
-    replaces the pipeline that the parameters ask for; whether tokens are sampled is still
-    theirs to say, and their grammar's mask comes first in it.
+    pipeline: replaces the pipeline that the parameters ask for; a lone processor is one as well.
+        The mask of the parameters' grammar comes first in it. Whether tokens are sampled, both say:
+        `decoding.parameters.is_sampling`.
     keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
     """
 
     inputs: Inputs
     parameters: GenerationParameters = GenerationParameters()
-    pipeline: Pipeline | None = None
+    pipeline: Pipeline | Processor | None = None
     keep_stop: bool = True
 
     def __post_init__(self) -> None:
@@ -50,29 +47,6 @@ class Request:
         require("keep_stop", self.keep_stop, isinstance(self.keep_stop, bool), "a bool")
         if self.pipeline is not None:
             object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A request on a given model: every default filled in, every check passed.
-
-    prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
-    samplers: one a sequence; more than one is best-of.
-    jump: what a grammar forces after some tokens, where the request wants that written undrawn.
-    """
-
-    prompt: tuple[int, ...]
-    prompt_text: str
-    samplers: tuple[Sampler, ...]
-    ending: Ending
-    vocabulary: Vocabulary | None
-    wants_prefill: bool
-    jump: Jump | None = None
-
-    @property
-    def seed(self) -> int | None:
-        """The request's seed; None when greedy."""
-        return self.samplers[0].seed
 
 
 def plan(request: Request, model: LanguageModel) -> Plan:
@@ -84,33 +58,29 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         UnsupportedFeatureError: it asks for machinery this version does not have.
     """
     parameters = request.parameters
+    legal = isinstance(parameters, GenerationParameters)
+    require("parameters", parameters, legal, "GenerationParameters")
     if parameters.adapter_id is not None:
         raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
-    prompt = _prompt(request.inputs, model)
+    pipeline = _own_pipeline(request.pipeline)
+    token_ids = _prompt(request.inputs, model)
     vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
     if parameters.stop and vocabulary is None:
         raise ParameterError("stop", parameters.stop, "empty for a model without a tokenizer")
-    if parameters.truncate is not None:
-        prompt = prompt[-parameters.truncate :]
-    seed = None
-    if not parameters.is_greedy:
-        seed = random_seed() if parameters.seed is None else parameters.seed
-    seeds = [
-        None if seed is None else sequence_seed(seed, index)
-        for index in range(parameters.best_of or 1)
-    ]
+    prompt = token_ids if parameters.truncate is None else token_ids[-parameters.truncate :]
     mask = _grammar_mask(parameters, model)
-    return Plan(
+    samplers = tuple(
+        Sampler(
+            _pipeline(parameters, pipeline, model, mask, own_seed or 0),
+            own_seed,
+            parameters.top_n_tokens or 0,
+        )
+        for own_seed in _seeds(parameters, pipeline)
+    )
+    work = Plan(
         prompt,
-        _prompt_text(request.inputs, vocabulary) if parameters.return_full_text else "",
-        tuple(
-            Sampler(
-                _pipeline(request, model, mask, own_seed or 0),
-                own_seed,
-                parameters.top_n_tokens or 0,
-            )
-            for own_seed in seeds
-        ),
+        _prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
+        samplers,
         Ending(
             _max_new_tokens(parameters, len(prompt), model.context_length),
             model.eos_token_ids,
@@ -120,7 +90,48 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         vocabulary,
         parameters.decoder_input_details,
         _jump(mask, model) if mask is not None and parameters.jump_forward else None,
+        tuple(_largest_ids(parameters, token_ids)),
+        None if model.draws_padding else model.padding,
     )
+    return work if model.logits_width is None else fit(work, model.logits_width)
+
+
+def _own_pipeline(pipeline: Pipeline | Processor | None) -> Pipeline | None:
+    if pipeline is None or isinstance(pipeline, Pipeline):
+        return pipeline
+    require("pipeline", pipeline, callable(pipeline), "a pipeline, a processor or None")
+    return chain(pipeline)
+
+
+def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[int | None]:
+    """The seed of every sequence; None for greedy decoding."""
+    processors = () if pipeline is None else pipeline.processors
+    count = parameters.best_of or 1
+    if parameters.do_sample is False:
+        for processor in filter(implies_sampling, processors):
+            expected = f"True or None beside {shown(processor)} in the pipeline"
+            raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+    if not is_sampling(parameters, processors):
+        require("best_of", count, count == 1, "1 where decoding is greedy")
+        return [None]
+    seed = random_seed() if parameters.seed is None else parameters.seed
+    return [sequence_seed(seed, index) for index in range(count)]
+
+
+def _largest_ids(
+    parameters: GenerationParameters, prompt: Sequence[int]
+) -> Iterator[tuple[str, int]]:
+    """Whatever names token ids, and the largest that it names."""
+    yield "inputs", max(prompt)
+    named = {
+        "logit_bias": parameters.logit_bias,
+        "bad_words_ids": [item for word in parameters.bad_words_ids for item in word],
+        "suppress_tokens": parameters.suppress_tokens,
+        "allowed_token_ids": parameters.allowed_token_ids or (),
+    }
+    for name, token_ids in named.items():
+        if token_ids:
+            yield name, max(token_ids)
 
 
 def _jump(mask: GrammarMask, model: LanguageModel) -> Jump:
@@ -140,17 +151,17 @@ def _jump(mask: GrammarMask, model: LanguageModel) -> Jump:
 
 
 def _pipeline(
-    request: Request, model: LanguageModel, mask: GrammarMask | None, seed: int
+    parameters: GenerationParameters,
+    own: Pipeline | None,
+    model: LanguageModel,
+    mask: GrammarMask | None,
+    seed: int,
 ) -> Pipeline:
-    if request.pipeline is not None:
-        return request.pipeline if mask is None else chain(mask, request.pipeline)
-    width, allowed = model.logits_width, request.parameters.allowed_token_ids
-    if width is not None and allowed is not None:
-        expected = f"below {width}, the width of the model's logits"
-        require("allowed_token_ids", max(allowed), max(allowed) < width, expected)
+    if own is not None:
+        return own if mask is None else chain(mask, own)
     return pipeline_of(
-        request.parameters,
-        width,
+        parameters,
+        model.logits_width,
         eos_token_ids=model.eos_token_ids,
         grammar_mask=mask,
         seed=seed,
@@ -172,25 +183,22 @@ def _grammar_mask(parameters: GenerationParameters, model: LanguageModel) -> Gra
 
 
 def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
-    if isinstance(inputs, str):
-        if model.tokenizer is None:
-            raise ParameterError("inputs", inputs, "token ids for a model without a tokenizer")
-        require("inputs", inputs, inputs != "", "not empty")
-        token_ids = tuple(model.tokenizer.encode(inputs))
-    else:
-        legal = all(isinstance(item, int | np.integer) and item >= 0 for item in inputs)
-        require("inputs", inputs, legal, "a string or token ids >= 0")
-        token_ids = tuple(int(item) for item in inputs)
+    if not isinstance(inputs, str):
+        return read_token_ids(inputs)
+    if model.tokenizer is None:
+        raise ParameterError("inputs", inputs, "token ids for a model without a tokenizer")
+    require("inputs", inputs, inputs != "", "not empty")
+    token_ids = tuple(model.tokenizer.encode(inputs))
     require("inputs", inputs, len(token_ids) > 0, "at least one token")
     return token_ids
 
 
-def _prompt_text(inputs: Inputs, vocabulary: Vocabulary | None) -> str:
+def _prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
     if isinstance(inputs, str):
         return inputs
     if vocabulary is None:
         return ""
-    spelled = (vocabulary.bytes_of(item) for item in inputs if not vocabulary.is_special(item))
+    spelled = (vocabulary.bytes_of(item) for item in token_ids if not vocabulary.is_special(item))
     return b"".join(spelled).decode("utf-8", errors="replace")
 
 

@@ -38,7 +38,7 @@ from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
 from decoding.processors.feedback import Feedback
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.rng import SEED_RANGE
-from decoding.stages import Stages, Steered
+from decoding.stages import Stages, Steered, next_states
 
 States: TypeAlias = tuple[Any, ...]
 """What the feedbacks of one sequence's pipeline remember, in their order: immutable values."""
@@ -175,8 +175,11 @@ class BatchSampler:
         for row, seen in steered.items():
             sample = drawn[row]
             if isinstance(sample, Sample):
-                after = tuple([item.next_state(sample.token_id) for item in seen])
-                drawn[row] = replace(sample, states=after)
+                after = next_states(seen, sample.token_id, history.select(row), row)
+                if isinstance(after, DecodingError):
+                    drawn[row] = after
+                else:
+                    drawn[row] = replace(sample, states=after)
         for row, error in failed.items():
             drawn[row] = error
         return drawn

@@ -36,6 +36,22 @@ class Steered(NamedTuple):
         return self.feedback.observe(self.state, drawn_of(self.before, self.after, token_id))
 
 
+def next_states(
+    steered: Sequence[Steered], token_id: int, history: History, row: int
+) -> tuple[Any, ...] | ProcessorError:
+    """The states of a row's feedbacks after a token, or what ends the row where one raises.
+
+    history: of that row, before the token.
+    """
+    states: list[Any] = []
+    for item in steered:
+        try:
+            states.append(item.next_state(token_id))
+        except Exception as error:  # noqa: BLE001 -- a feedback may raise anything
+            return raised(item.feedback, error, history, row)
+    return tuple(states)
+
+
 class Stages:
     """The segments of one row's pipeline, but for its last: logits `(1, vocab)` to logits.
 
@@ -140,7 +156,7 @@ def run_processor(processor: Processor, logits: Logits, history: History, row: i
         return ProcessorError(shown(processor), problem, row, generated)
 
     try:
-        returned = processor(given, history)
+        returned = processor(given, history.read_only())
     except Exception as error:
         raise raised(processor, error, history, row) from error
     try:

@@ -75,6 +75,16 @@ class DeclaredProcessor(Processor, Protocol):
         ...
 
 
+def implies_sampling(processor: object) -> bool:
+    """Whether a request with this processor in its pipeline samples.
+
+    Temperatures, truncations, and watermarks that are laid into the draw declare
+    `implies_sampling = True`. Other processors do not, and need not declare anything: one that a
+    user writes does not mean sampling unless it declares so.
+    """
+    return bool(getattr(processor, "implies_sampling", False))
+
+
 @runtime_checkable
 class DynamicInstruction(Protocol):
     """A processor that lowers to one instruction, which is another one at every step."""

@@ -68,9 +68,13 @@ def validate(
     stream: whether the answer will be streamed.
     count_tokens: the length of the whole prompt; called once, after the rules that do not need it.
 
-    In the result numbers are rounded to float32, as TGI holds them; `best_of` 0 has become 1;
-    `best_of` > 1 has set `do_sample`; an absent `max_new_tokens` is what `max_total_tokens` leaves
-    after the prompt, or after its last `truncate` tokens.
+    In the result numbers are rounded to float32, as TGI holds them; `best_of` 0 has become 1; an
+    absent `max_new_tokens` is what `max_total_tokens` leaves after the prompt, or after its last
+    `truncate` tokens.
+
+    `do_sample` is always set, by TGI's rule, which is not the library's: tokens are sampled if it
+    is true or `temperature`, `top_k`, `top_p` or `typical_p` is not neutral. Where they are not, a
+    seed and what is neutral are dropped: a temperature of 1.0 or a seed alone is greedy.
 
     On purpose this is not TGI:
       - a JSON Schema needs no `properties`. Whether it is a schema at all, and whether a regex
@@ -198,10 +202,16 @@ def _extension_rules(given: Mapping[str, Any]) -> Iterator[Rule]:
 
 def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
     """The library's own check comes last, so that it never speaks before TGI."""
-    adjusted: dict[str, Any] = {**given, "max_new_tokens": max_new_tokens}
+    best_of = max(1, given.get("best_of", 1))
+    sampling = given.get("do_sample", False) or best_of > 1 or _is_warped(given)
+    adjusted: dict[str, Any] = {
+        name: value
+        for name, value in given.items()
+        if sampling or (name != "seed" and name not in _NEUTRAL)
+    }
+    adjusted |= {"do_sample": sampling, "max_new_tokens": max_new_tokens}
     if "best_of" in given:
-        adjusted["best_of"] = max(1, given["best_of"])
-        adjusted["do_sample"] = given.get("do_sample", False) or given["best_of"] > 1
+        adjusted["best_of"] = best_of
     try:
         if "grammar" in given:
             adjusted["grammar"] = Grammar.from_dict(given["grammar"])
@@ -210,4 +220,24 @@ def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationPara
         raise WireValidationError(str(error)) from error
 
 
+def _is_warped(given: Mapping[str, Any]) -> bool:
+    """Whether a field that TGI warps logits by, or another truncation, is not neutral."""
+    return any(given.get(name, neutral) != neutral for name, neutral in _NEUTRAL.items())
+
+
+_NEUTRAL = {
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "min_p": 0.0,
+    "dynatemp_range": 0.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "top_n_sigma": 0.0,
+    "top_h": 1.0,
+    "xtc_probability": 0.0,
+    "mirostat": 0,
+}
+"""What asks for sampling on the wire, unless it has this value."""
 _SAMPLING = frozenset(SAMPLING)

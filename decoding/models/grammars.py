@@ -41,7 +41,10 @@ class ModelGrammars:
         from decoding.grammar import Machine, token_table
 
         if self._machine is None:
-            table = token_table(self._vocabulary, self._end_token_ids, self._width)
+            width = self._width
+            if width is None:
+                width = max(len(self._vocabulary), 1 + max(self._end_token_ids, default=-1))
+            table = token_table(self._vocabulary, self._end_token_ids, width)
             self._machine = Machine(table)
         return self._machine
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from decoding.checks import check_integer, checked_token_ids
 from decoding.errors import require
 from decoding.models.grammars import ModelGrammars
+from decoding.models.padding import HeadPadding
 from decoding.typing import ForwardFunction
 from decoding.vocabulary import Tokenizer
 
@@ -22,7 +23,8 @@ class CachedModel(Protocol):
     Logits are one array `(rows, vocab)`, NumPy or torch: a row a sequence, of its last token, or
     with `all_positions` a row a token, sequence after sequence. States are independent: what is
     done to one never shows in another. A method that raises leaves the states it was given
-    unusable, but for `release`.
+    unusable, but for `release`. The lists of prompts, states and token ids that a method is given
+    are its own, to keep or to change.
     """
 
     def prefill(
@@ -50,7 +52,10 @@ class CachedModel(Protocol):
         ...
 
     def release(self, state: State) -> None:
-        """Give back what the state holds; it must not be used again."""
+        """Give back what the state holds; it must not be used again.
+
+        An engine calls this once for every state, also where the call raises.
+        """
         ...
 
 
@@ -66,7 +71,10 @@ class LanguageModel:
     chat_template: Jinja source that turns messages into a prompt; None = no chat.
     template_variables: what the template may read besides the messages, as `bos_token`.
     name: shown to people.
+    draws_padding: whether ids of the head that no token of the tokenizer has may be drawn, as
+        models with a head wider than their vocabulary allow; they spell nothing.
     grammars: what requests may ask generated text to match; None without a tokenizer.
+    padding: which ids no token has; None without a tokenizer.
     """
 
     forward: ForwardFunction | CachedModel
@@ -77,7 +85,9 @@ class LanguageModel:
     chat_template: str | None = None
     template_variables: Mapping[str, str] = field(default_factory=dict)
     name: str = "model"
+    draws_padding: bool = False
     grammars: ModelGrammars | None = field(init=False, repr=False, compare=False)
+    padding: HeadPadding | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         is_model = callable(self.forward) and not isinstance(self.forward, type)
@@ -88,9 +98,11 @@ class LanguageModel:
         for name in ("logits_width", "context_length"):
             if getattr(self, name) is not None:
                 check_integer(self, name, 1)
-        grammars = None
+        grammars = padding = None
         if self.tokenizer is not None:
             grammars = ModelGrammars(
                 self.tokenizer.vocabulary, self.eos_token_ids, self.logits_width
             )
+            padding = HeadPadding(self.tokenizer.vocabulary, self.eos_token_ids)
         object.__setattr__(self, "grammars", grammars)
+        object.__setattr__(self, "padding", padding)

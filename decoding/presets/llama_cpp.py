@@ -101,8 +101,10 @@ def llama_cpp(
     | `dynatemp_exponent` | >= 0 | |
     | `seed` | of XTC's coin alone, in [0, 2⁶⁴); see `Xtc` | |
 
-    At a `temp` of 0 and below the pipeline ends before the temperature, and the caller draws
-    greedily from what the samplers before it leave: typical-p and XTC can remove the likeliest.
+    At a `temp` of 0 and below the pipeline ends with `TopK(1, keep_ties=False)` in place of the
+    temperature: it leaves the likeliest token that the samplers before it leave; typical-p and XTC
+    can remove the likeliest of all. Without a temperature among the samplers one of 1 ends the
+    pipeline, so that tokens are sampled, as llama.cpp does.
     Mirostat and adaptive-p take the place of the chain's end and steer by what was drawn, so that
     they are no part of a pipeline: `Mirostat1`, `Mirostat2` and `AdaptiveP`. Infill is not here.
 
@@ -156,7 +158,7 @@ def llama_cpp(
     if temp <= 0.0 and "temperature" in order:
         if spread:
             raise ParameterError("dynatemp_range", dynatemp_range, "0 where temp is 0 or below")
-        order = order[: order.index("temperature")]
+        order = order[: order.index("temperature") + 1]
     penalties = (
         Scoped(RepetitionPenalty(repetition), "all", window) if repetition != 1.0 else None,
         Scoped(FrequencyPenalty(frequency), "all", window) if frequency else None,
@@ -173,7 +175,11 @@ def llama_cpp(
         "xtc": xtc if xtc.xtc_probability and xtc.xtc_threshold <= 0.5 else None,
         "temperature": _temperature(temp, spread, exponent),
     }
-    chosen = (LogitBias(bias) if bias else None, *(stages[name] for name in order))
+    chosen = (
+        LogitBias(bias) if bias else None,
+        *(stages[name] for name in order),
+        Temperature(1.0) if "temperature" not in order else None,
+    )
     return chain(*filter(None, chosen))
 
 
@@ -190,7 +196,7 @@ def _floored(truncation: DeclaredProcessor, floor: int) -> DeclaredProcessor:
     return AtLeast(truncation, floor) if floor > 1 else truncation
 
 
-def _temperature(temp: float, spread: float, exponent: float) -> Processor | None:
-    if temp <= 0.0 or (temp == 1.0 and not spread):
-        return None
+def _temperature(temp: float, spread: float, exponent: float) -> Processor:
+    if temp <= 0.0:
+        return TopK(1, keep_ties=False)
     return DynamicTemperature(temp, spread, exponent) if spread else Temperature(temp)

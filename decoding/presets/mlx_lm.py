@@ -53,6 +53,7 @@ class TopPWithTies:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -161,7 +162,7 @@ def mlx_lm(
         likely if min_p else None,
         Xtc(xtc_probability, strictly_above, seed, exempt) if xtc_probability else None,
         TopK(top_k, keep_ties=False) if top_k else None,
-        Temperature(temp) if temp != 1.0 else None,
+        Temperature(temp),
     )
     return chain(*filter(None, edits), *filter(None, truncations))
 

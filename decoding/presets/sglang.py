@@ -56,6 +56,7 @@ class JointTopKTopP:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -126,7 +127,7 @@ def sglang(
     python/sglang/srt/layers/sampler.py.
 
     >>> sglang(top_k=10, top_p=0.9).processors
-    (JointTopKTopP(top_k=10, top_p=0.9),)
+    (Temperature(temperature=1.0), JointTopKTopP(top_k=10, top_p=0.9))
 
     Raises:
         ParameterError: a parameter is outside its range.
@@ -153,7 +154,7 @@ def sglang(
     # Without a top-p the joint rule is top-k, which a kernel can run.
     alone = TopK(limit, keep_ties=False) if limit is not None else None
     truncations: tuple[Processor | None, ...] = (
-        Temperature(temperature) if temperature != 1.0 else None,
+        Temperature(temperature),
         JointTopKTopP(limit, top_p) if top_p < 1.0 else alone,
         MinP(min_p) if min_p else None,
     )

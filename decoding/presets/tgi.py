@@ -93,11 +93,13 @@ def tgi(
 
     vocab_size: the width of the model's logits, if known, so that the watermark is lowered.
 
-    TGI samples if `do_sample` is set or a parameter from `temperature` on is active; else draw
-    greedily. A temperature of 0 is an error there, and here. Penalties see prompt and generated
+    A request with a parameter from `temperature` on samples, see `decoding.parameters.is_sampling`.
+    A temperature of 0 is an error there, and here. Penalties see prompt and generated
     text. A grammar's mask stands before the temperature.
 
     Deliberate deviations:
+      - a temperature of 1.0 alone samples (there it is greedy unless `do_sample` is set, which
+        `decoding.wire` follows);
       - padding is never penalised and never counted (its batches leak it into shorter rows);
       - the frequency penalty of its CPU path, where less punishes more, does not exist here;
       - a `top_k` beyond the vocabulary is off (its batches crash), and a mass that typical-p's
@@ -131,7 +133,7 @@ def tgi(
         Watermark(presets.tgi(), vocab_size) if flag("watermark", watermark) else None,
         RepetitionPenalty(repetition_penalty) if repetition_penalty not in (None, 1.0) else None,
         RelativeFrequencyPenalty(frequency_penalty) if frequency_penalty else None,
-        Temperature(temperature) if temperature not in (None, 1.0) else None,
+        Temperature(temperature) if temperature is not None else None,
         TopK(top_k) if top_k else None,
         TopP(top_p) if top_p else None,
         TypicalP(typical_p) if typical_p else None,

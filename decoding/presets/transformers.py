@@ -180,7 +180,7 @@ def transformers(
         temperature, top_h, top_k, top_p, min_p, typical_p, epsilon_cutoff, eta_cutoff
     )
     if not flag("do_sample", do_sample):
-        unheard = [stage for stage in warpers if stage not in (None, TopK(50))]
+        unheard = [stage for stage in warpers if stage not in (None, Temperature(1.0), TopK(50))]
         if unheard:
             raise ParameterError("do_sample", do_sample, f"True beside {unheard[0]!r}")
         warpers = ()
@@ -214,7 +214,7 @@ def _warpers(
     epsilon = number("epsilon_cutoff", epsilon_cutoff, at_least=0, below=1)
     eta = number("eta_cutoff", eta_cutoff, at_least=0, below=1)
     return (
-        Temperature(temperature) if temperature != 1.0 else None,
+        Temperature(temperature),
         TopH(top_h, _TOP_H_CANDIDATES) if top_h else None,
         TopK(top_k) if top_k else None,
         TopP(top_p or _TINY) if top_p < 1.0 else None,

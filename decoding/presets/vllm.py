@@ -105,7 +105,7 @@ def vllm(
     if temperature == 0.0:
         return chain(*filter(None, edits))
     truncations: tuple[Processor | None, ...] = (
-        Temperature(max(temperature, _LOWEST_TEMPERATURE)) if temperature != 1.0 else None,
+        Temperature(max(temperature, _LOWEST_TEMPERATURE)),
         MinP(min_p) if min_p else None,
         TopK(top_k) if top_k > 0 else None,
         TopP(top_p) if top_p < 1.0 else None,

@@ -53,6 +53,7 @@ class AdaptiveP:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

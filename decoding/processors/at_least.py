@@ -12,7 +12,7 @@ from decoding.errors import require
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
-from decoding.typing import DeclaredProcessor, Logits
+from decoding.typing import DeclaredProcessor, Logits, implies_sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,11 @@ class AtLeast:
     def vocabulary_blind(self) -> bool:
         """As the truncation."""
         return self.truncation.vocabulary_blind
+
+    @property
+    def implies_sampling(self) -> bool:
+        """As the truncation."""
+        return implies_sampling(self.truncation)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -35,6 +35,7 @@ class EpsilonCutoff:
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -75,6 +76,7 @@ class EtaCutoff:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -43,6 +43,7 @@ class GumbelWatermark:
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ class MinP:
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

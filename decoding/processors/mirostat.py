@@ -60,6 +60,7 @@ class Mirostat1:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -114,6 +115,7 @@ class Mirostat2:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

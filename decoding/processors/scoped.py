@@ -17,7 +17,7 @@ from decoding.kernels.program import Part as KernelPart
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
-from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
+from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits, implies_sampling
 
 Part: TypeAlias = Literal["all", "prompt", "generated"]
 """A part of what a row has seen; "all" is the prompt and then the generated tokens."""
@@ -108,6 +108,11 @@ class Scoped:
     def shift_invariant(self) -> bool:
         """As the penalty."""
         return self.penalty.shift_invariant
+
+    @property
+    def implies_sampling(self) -> bool:
+        """As the penalty."""
+        return implies_sampling(self.penalty)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -41,6 +41,7 @@ class TopH:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
     vocabulary_blind: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ class TopK:
     idempotent: ClassVar[bool] = True
     needs_history: ClassVar[bool] = False
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_integer(self, "top_k", 0)

@@ -50,6 +50,7 @@ class Xtc:
     idempotent: ClassVar[bool] = False
     needs_history: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = True
+    implies_sampling: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_real(self, "xtc_probability", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")

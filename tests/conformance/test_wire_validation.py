@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from decoding.errors import ParameterError, WireValidationError
-from decoding.parameters import GenerationParameters
+from decoding.parameters import GenerationParameters, is_sampling
 from decoding.wire import WireLimits, validate
 
 LIMITS = {"max_input_tokens": 4, "max_total_tokens": 8}
@@ -353,24 +353,69 @@ def test_just_beyond_is_refused(
     ("fields", "request_", "result"),
     [
         (None, {}, {"do_sample": True, "max_new_tokens": 5}),
-        ({}, {}, {"max_new_tokens": 5}),
-        ({"max_new_tokens": None}, {"tokens": 4}, {"max_new_tokens": 4}),
-        ({"truncate": 2}, {"tokens": 100}, {"truncate": 2, "max_new_tokens": 6}),
-        ({"truncate": 4}, {"tokens": 2}, {"truncate": 4, "max_new_tokens": 6}),
-        ({"best_of": 0}, {}, {"best_of": 1, "max_new_tokens": 5}),
+        ({}, {}, {"do_sample": False, "max_new_tokens": 5}),
+        ({"max_new_tokens": None}, {"tokens": 4}, {"do_sample": False, "max_new_tokens": 4}),
+        (
+            {"truncate": 2},
+            {"tokens": 100},
+            {"do_sample": False, "truncate": 2, "max_new_tokens": 6},
+        ),
+        (
+            {"truncate": 4},
+            {"tokens": 2},
+            {"do_sample": False, "truncate": 4, "max_new_tokens": 6},
+        ),
+        ({"best_of": 0}, {}, {"best_of": 1, "do_sample": False, "max_new_tokens": 5}),
         (
             {"best_of": 2, "temperature": 1.0},
             {},
             {"best_of": 2, "do_sample": True, "temperature": 1.0, "max_new_tokens": 5},
         ),
-        ({"temperature": 0.1}, {}, {"temperature": 0.10000000149011612, "max_new_tokens": 5}),
-        ({"stop": ["a"]}, {}, {"stop": ["a"], "max_new_tokens": 5}),
-        ({"logit_bias": {"7": -5}}, {}, {"logit_bias": {7: -5.0}, "max_new_tokens": 5}),
-        ({"future": {}, "max_tokens": "?"}, {}, {"max_new_tokens": 5}),
+        (
+            {"temperature": 0.1},
+            {},
+            {"do_sample": True, "temperature": 0.10000000149011612, "max_new_tokens": 5},
+        ),
+        ({"stop": ["a"]}, {}, {"do_sample": False, "stop": ["a"], "max_new_tokens": 5}),
+        (
+            {"logit_bias": {"7": -5}},
+            {},
+            {"do_sample": False, "logit_bias": {7: -5.0}, "max_new_tokens": 5},
+        ),
+        ({"future": {}, "max_tokens": "?"}, {}, {"do_sample": False, "max_new_tokens": 5}),
     ],
 )
 def test_the_result(fields: Any, request_: dict[str, Any], result: dict[str, Any]) -> None:
     assert check(fields, **request_).to_dict() == result
+
+
+@pytest.mark.parametrize(
+    ("fields", "result"),
+    [
+        # A temperature of 1.0 warps nothing, and without sampling TGI's server drops the seed.
+        ({"temperature": 1.0}, {"do_sample": False}),
+        ({"temperature": 1.0, "do_sample": False}, {"do_sample": False}),
+        ({"temperature": 1.0, "seed": 3}, {"do_sample": False}),
+        ({"seed": 3}, {"do_sample": False}),
+        ({"seed": 3, "min_p": 0.0, "mirostat": 0}, {"do_sample": False}),
+        ({"seed": 3, "do_sample": True}, {"do_sample": True, "seed": 3}),
+        # A warper samples, also beside `do_sample: false`.
+        ({"top_k": 5, "do_sample": False}, {"do_sample": True, "top_k": 5}),
+        (
+            {"top_p": 0.5, "temperature": 1.0, "seed": 3},
+            {"do_sample": True, "top_p": 0.5, "temperature": 1.0, "seed": 3},
+        ),
+        ({"typical_p": 0.5}, {"do_sample": True, "typical_p": 0.5}),
+        ({"min_p": 0.5}, {"do_sample": True, "min_p": 0.5}),
+        ({"repetition_penalty": 2.0}, {"do_sample": False, "repetition_penalty": 2.0}),
+    ],
+)
+def test_whether_tokens_are_sampled_is_the_servers_rule(
+    fields: dict[str, Any], result: dict[str, Any]
+) -> None:
+    made = check(fields)
+    assert made.to_dict() == {**result, "max_new_tokens": 5}
+    assert is_sampling(made) is result["do_sample"]
 
 
 def test_every_field_passes_through() -> None:

@@ -41,7 +41,7 @@ def test_a_forward_pass_that_raises_ends_its_batch_and_leaks_nothing() -> None:
     )
 
 
-def test_a_fork_that_raises_leaks_no_sequence_of_the_batch() -> None:
+def test_a_fork_that_raises_ends_its_request_only_and_leaks_nothing() -> None:
     class Unforkable(Counting):
         def fork(self, state: Any) -> Any:
             raise MemoryError("no room")
@@ -51,7 +51,9 @@ def test_a_fork_that_raises_leaks_no_sequence_of_the_batch() -> None:
     plain = GenerationParameters(max_new_tokens=2)
     with pytest.raises(BatchError) as caught:
         generate(LanguageModel(forward=cached), [[5], [6], [7]], [plain, wide, plain])
-    assert all(isinstance(result, ForwardError) for result in caught.value.results)
+    alone = [generate(hash_model(VOCAB), [item], plain) for item in (5, 7)]
+    assert [caught.value.results[0], caught.value.results[2]] == alone
+    assert isinstance(caught.value.results[1], ForwardError)
     assert not cached.live
 
 

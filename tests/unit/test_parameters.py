@@ -14,10 +14,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoding import parameters
+from decoding import parameters, processors
 from decoding.errors import ParameterError, shown
-from decoding.parameters import GenerationParameters, TokenBias
+from decoding.parameters import GenerationParameters, TokenBias, is_sampling
+from decoding.presets.mlx_lm import TopPWithTies
+from decoding.presets.sglang import JointTopKTopP
+from decoding.processors import (
+    AdaptiveP,
+    AtLeast,
+    Bitmask,
+    DynamicTemperature,
+    EpsilonCutoff,
+    EtaCutoff,
+    GumbelWatermark,
+    LogitBias,
+    MinP,
+    Mirostat1,
+    Mirostat2,
+    RepetitionPenalty,
+    Scoped,
+    SynthIdWatermark,
+    Temperature,
+    TopH,
+    TopK,
+    TopNSigma,
+    TopP,
+    TypicalP,
+    Watermark,
+    Xtc,
+)
 from decoding.requested_grammar import Grammar
+from decoding.typing import Processor
+from decoding.watermark.gumbel import GumbelScheme
+from decoding.watermark.presets import tgi
+from decoding.watermark.synthid import SynthId
 
 TINY = math.ulp(0.0)
 BELOW_ONE = math.nextafter(1.0, 0.0)
@@ -81,22 +111,22 @@ NOT_TEXTS = [1, b"x", ["x"]]
 
 ILLEGAL: dict[str, list[Any]] = {
     "adapter_id": NOT_TEXTS,
-    "best_of": [0, -1, *NOT_INTEGERS],
+    "best_of": [0, -1, 2**14 + 1, 10**400, *NOT_INTEGERS],
     "decoder_input_details": [None, *NOT_BOOLEANS],
     "details": [None, *NOT_BOOLEANS],
-    "do_sample": [None, *NOT_BOOLEANS],
+    "do_sample": NOT_BOOLEANS,
     "frequency_penalty": [INF, -INF, *NOT_REALS],
     "grammar": ["a+", {"type": "regex", "value": "a+"}],
-    "max_new_tokens": [0, -1, *NOT_INTEGERS],
+    "max_new_tokens": [0, -1, 2**53 + 1, 10**400, *NOT_INTEGERS],
     "repetition_penalty": [0, 0.0, -1.0, INF, *NOT_REALS],
     "return_full_text": NOT_BOOLEANS,
     "seed": [-1, 2**64, *NOT_INTEGERS],
     "stop": [None, "stop", b"stop", [""], ["a", ""], [1], {"a"}, 5],
     "temperature": [-TINY, INF, *NOT_REALS],
-    "top_k": [-1, *NOT_INTEGERS],
-    "top_n_tokens": [-1, *NOT_INTEGERS],
+    "top_k": [-1, 2**53 + 1, 10**400, *NOT_INTEGERS],
+    "top_n_tokens": [-1, 2**53 + 1, 10**400, *NOT_INTEGERS],
     "top_p": [0, 0.0, ABOVE_ONE, INF, *NOT_REALS],
-    "truncate": [0, *NOT_INTEGERS],
+    "truncate": [0, 2**53 + 1, 10**400, *NOT_INTEGERS],
     "typical_p": [0, 0.0, ABOVE_ONE, INF, *NOT_REALS],
     "watermark": [None, *NOT_BOOLEANS],
     "presence_penalty": [INF, -INF, *NOT_REALS],
@@ -105,6 +135,8 @@ ILLEGAL: dict[str, list[Any]] = {
         None,
         [(1, 2.0)],
         {-1: 0.0},
+        {2**31: 0.0},
+        {10**400: 0.0},
         {0: INF},
         {0: NAN},
         {True: 0.0},
@@ -216,40 +248,109 @@ def test_values_become_builtin(name: str, value: Any, kept: Any) -> None:
         assert type(stored) is type(kept)
 
 
-@pytest.mark.parametrize(
-    ("asked", "greedy"),
-    [
-        ({}, True),
-        ({"do_sample": True}, False),
-        ({"temperature": 1.0}, True),
-        ({"temperature": 0.5}, False),
-        ({"temperature": 0.0}, True),
-        ({"temperature": 0.0, "do_sample": True, "top_k": 5, "top_p": 0.5, "min_p": 0.1}, True),
-        ({"top_k": 0}, True),
-        ({"top_k": 1}, False),
-        ({"top_p": 1.0}, True),
-        ({"top_p": 0.9}, False),
-        ({"typical_p": 1.0}, True),
-        ({"typical_p": 0.9}, False),
-        ({"min_p": 0.0}, True),
-        ({"min_p": 0.1}, False),
-        ({"top_h": 1.0, "mirostat": 0, "xtc_threshold": 0.2, "dry_multiplier": 1.0}, True),
-        ({"mirostat": 2}, False),
-        ({"temperature": 0.0, "mirostat": 2}, True),
-        ({"dynatemp_range": 0.5}, False),
-        ({"xtc_probability": 0.5}, False),
-        ({"repetition_penalty": 2.0, "watermark": True, "seed": 1, "frequency_penalty": 1}, True),
-    ],
-)
-def test_is_greedy(asked: dict[str, Any], *, greedy: bool) -> None:
-    assert GenerationParameters(**asked).is_greedy is greedy
-    if greedy:
-        with pytest.raises(
-            ParameterError, match="best_of must be 1 where decoding is greedy, got 2"
-        ):
-            GenerationParameters(**asked, best_of=2)
-    else:
-        assert GenerationParameters(**asked, best_of=2).best_of == 2
+SAMPLING = {
+    "temperature": [TINY, 1.0, 2.0],
+    "seed": [0],
+    "top_k": [0, 1],
+    "top_p": [0.5, 1.0],
+    "typical_p": [0.5, 1.0],
+    "min_p": [0.0, 0.1],
+    "dynatemp_range": [0.0, 0.5],
+    "epsilon_cutoff": [0.0, 0.5],
+    "eta_cutoff": [0.0, 0.5],
+    "top_n_sigma": [0.0, 1.0],
+    "top_h": [0.5, 1.0],
+    "xtc_probability": [0.0, 0.5],
+    "mirostat": [0, 2],
+}
+EDITS: dict[str, Any] = {
+    "repetition_penalty": 2.0,
+    "frequency_penalty": 1.0,
+    "presence_penalty": 1.0,
+    "logit_bias": {1: 1.0},
+    "watermark": True,
+    "dry_multiplier": 1.0,
+    "no_repeat_ngram_size": 2,
+    "bad_words_ids": [[1]],
+    "suppress_tokens": [1],
+    "allowed_token_ids": [1],
+    "xtc_threshold": 0.2,
+    "dynatemp_exponent": 2.0,
+    "mirostat_tau": 3.0,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), table(SAMPLING))
+def test_what_is_given_means_sampling_whatever_its_value(name: str, value: Any) -> None:
+    given = {name: value}
+    assert is_sampling(GenerationParameters(**given))
+    assert is_sampling(GenerationParameters(**given, do_sample=True))
+    assert GenerationParameters(**given, best_of=2).best_of == 2
+    if name != "temperature":
+        assert not is_sampling(GenerationParameters(**given, temperature=0.0))
+    with pytest.raises(ParameterError, match=f"^do_sample must be True or None beside {name}="):
+        GenerationParameters(**given, do_sample=False)
+
+
+def test_edits_alone_do_not_mean_sampling() -> None:
+    assert not is_sampling(GenerationParameters())
+    assert not is_sampling(GenerationParameters(**EDITS))
+    assert not is_sampling(GenerationParameters(**EDITS, temperature=0.0, do_sample=False))
+    assert is_sampling(GenerationParameters(**EDITS, do_sample=True))
+    assert not is_sampling(GenerationParameters(temperature=0.0, do_sample=True, top_k=5, seed=1))
+    assert GenerationParameters().is_greedy
+    assert not GenerationParameters(seed=1).is_greedy
+
+
+@pytest.mark.parametrize("greedy", [{"temperature": 0.0}, {"do_sample": False}])
+def test_several_sequences_need_sampling(greedy: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match="best_of must be 1 where decoding is greedy, got 2"):
+        GenerationParameters(**greedy, best_of=2)
+
+
+SAMPLERS: list[Processor] = [
+    Temperature(1.0),
+    DynamicTemperature(1.0, 0.0),
+    TopK(0),
+    TopP(1.0),
+    TypicalP(1.0),
+    MinP(0.0),
+    EpsilonCutoff(0.0),
+    EtaCutoff(0.0),
+    TopNSigma(0.0),
+    TopH(1.0),
+    Xtc(0.0, 0.1, 0),
+    Mirostat1(5.0, 0.1),
+    Mirostat2(5.0, 0.1),
+    AdaptiveP(0.5, 0.9),
+    AtLeast(TopP(1.0), 2),
+    GumbelWatermark(GumbelScheme(key=1)),
+    SynthIdWatermark(SynthId(keys=(1, 2, 3))),
+    JointTopKTopP(None, 1.0),
+    TopPWithTies(0.5),
+]
+
+
+def test_which_processors_imply_sampling() -> None:
+    """All that heat, truncate or are laid into the draw; of the library's, no others."""
+    for processor in SAMPLERS:
+        assert is_sampling(GenerationParameters(), [processor]), processor
+        assert not is_sampling(GenerationParameters(temperature=0.0), [processor])
+    names = {type(item).__name__ for item in SAMPLERS}
+    declared = {
+        name
+        for name in processors.__all__
+        if getattr(getattr(processors, name), "implies_sampling", False) is True
+    }
+    assert declared == names - {"AtLeast", "JointTopKTopP", "TopPWithTies"}
+    edits = [
+        AtLeast(Bitmask.of([1]), 1),
+        Scoped(RepetitionPenalty(2.0), "all"),
+        Watermark(tgi()),
+        LogitBias({1: 1.0}),
+        lambda logits, _: logits,
+    ]
+    assert not is_sampling(GenerationParameters(), edits)
 
 
 def test_an_end_can_not_be_held_back_beyond_the_budget() -> None:
@@ -469,7 +570,16 @@ OPTIONAL: dict[str, st.SearchStrategy[Any]] = {
     "xtc_probability": st.floats(0.0, 1.0),
     "mirostat": st.integers(0, 2),
 }
-requests = st.fixed_dictionaries({}, optional=OPTIONAL)
+
+
+def consistent(asked: dict[str, Any]) -> dict[str, Any]:
+    """Without what `do_sample=False` cannot stand beside."""
+    if asked.get("do_sample") is False:
+        return {name: value for name, value in asked.items() if name not in SAMPLING}
+    return asked
+
+
+requests = st.fixed_dictionaries({}, optional=OPTIONAL).map(consistent)
 
 
 @given(requests)
@@ -609,3 +719,11 @@ def test_an_unset_field_is_the_same_as_its_default(asked: dict[str, Any]) -> Non
         for field in dataclasses.fields(GenerationParameters)
     }
     assert GenerationParameters(**{**default, **asked}) == GenerationParameters(**asked)
+
+
+@pytest.mark.parametrize("name", ["top_k", "best_of", "max_new_tokens", "temperature", "seed"])
+def test_an_integer_of_many_digits_is_refused_in_a_bounded_message(name: str) -> None:
+    huge: dict[str, Any] = {name: 10**5000}
+    with pytest.raises(ParameterError, match=rf"^{name} must be ") as caught:
+        GenerationParameters(**huge)
+    assert len(str(caught.value)) < 200

@@ -50,8 +50,8 @@ PRESETS: dict[str, Callable[..., Pipeline]] = {
     [
         ("tgi", ()),
         ("transformers", ()),
-        ("vllm", ()),
-        ("sglang", ()),
+        ("vllm", (Temperature(1.0),)),
+        ("sglang", (Temperature(1.0),)),
         ("llama_cpp", (TopK(40, keep_ties=False), TopP(0.95), MinP(0.05), Temperature(0.8))),
         ("mlx_lm", ()),
     ],
@@ -61,7 +61,7 @@ def test_defaults(name: str, processors: tuple[Any, ...]) -> None:
 
 
 def test_the_defaults_of_transformers_where_it_samples() -> None:
-    assert presets.transformers(do_sample=True) == chain(TopK(50))
+    assert presets.transformers(do_sample=True) == chain(Temperature(1.0), TopK(50))
 
 
 def test_tgi_in_its_order() -> None:
@@ -129,7 +129,7 @@ def test_sglang_in_its_order() -> None:
         JointTopKTopP(10, 0.9),
         MinP(0.1),
     )
-    assert presets.sglang(top_k=10) == chain(TopK(10, keep_ties=False))
+    assert presets.sglang(top_k=10) == chain(Temperature(1.0), TopK(10, keep_ties=False))
 
 
 def test_llama_cpp_in_an_order_of_the_callers() -> None:
@@ -190,9 +190,14 @@ def test_greedy_leaves_the_edits(name: str, given: Any, processors: tuple[Any, .
     assert PRESETS[name](repetition_penalty=2.0, **given) == chain(*processors)
 
 
-def test_greedy_of_llama_cpp_is_what_precedes_the_temperature() -> None:
+def test_greedy_of_llama_cpp_is_the_likeliest_of_what_precedes_the_temperature() -> None:
     samplers = ("top_k", "temperature", "min_p")
-    assert presets.llama_cpp(temp=0.0, samplers=samplers) == chain(TopK(40, keep_ties=False))
+    expected = chain(TopK(40, keep_ties=False), TopK(1, keep_ties=False))
+    assert presets.llama_cpp(temp=0.0, samplers=samplers) == expected
+
+
+def test_llama_cpp_without_a_temperature_samples_at_one() -> None:
+    assert presets.llama_cpp(samplers=(), temp=0.0) == chain(Temperature(1.0))
 
 
 @pytest.mark.parametrize(
@@ -209,8 +214,10 @@ def test_greedy_of_llama_cpp_is_what_precedes_the_temperature() -> None:
         ),
     ],
 )
-def test_neutral_parameters_take_no_part(name: str, given: Any) -> None:
-    assert PRESETS[name](**given).processors == ()
+def test_neutral_parameters_leave_the_temperature_which_means_sampling(
+    name: str, given: Any
+) -> None:
+    assert PRESETS[name](**given) == chain(Temperature(1.0))
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,12 @@ def test_max_new_tokens_defaults_to_the_room_that_is_left() -> None:
     [
         (MODEL, "", {}, "inputs must be not empty"),
         (MODEL, [], {}, "inputs must be at least one token"),
-        (MODEL, [1, -2], {}, "inputs must be a string or token ids >= 0"),
+        (
+            MODEL,
+            [1, -2],
+            {},
+            r"inputs must be a string or token ids >= 0 \(below 2\*\*31\); one of them is -2",
+        ),
         (MODEL, [1] * 200, {}, "inputs must be fewer than 200 tokens"),
         (MODEL, [1] * 190, {"max_new_tokens": 11}, "max_new_tokens must be at most 10"),
         (hash_model(9), "text", {}, "inputs must be token ids for a model without a tokenizer"),

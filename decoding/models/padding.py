@@ -1,0 +1,36 @@
+"""Columns of a model's logits that no token of its tokenizer has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from decoding.processors.bitmask import Bitmask
+from decoding.vocabulary import Vocabulary
+
+
+class HeadPadding:
+    """The ids of a model's head that spell nothing, and the mask that bans them.
+
+    Heads are often wider than the vocabulary, rounded up to a multiple of 64 or 128, and
+    vocabularies have gaps. Such an id adds no text: a model that draws it wastes a token.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, end_token_ids: Collection[int]) -> None:
+        self._vocabulary, self._end_token_ids = vocabulary, end_token_ids
+        self._masks: dict[int, Bitmask | None] = {}
+
+    def mask(self, width: int) -> Bitmask | None:
+        """What keeps the ids below `width` that a token has; None where that is all of them.
+
+        Special tokens and those that end a sequence stay, whatever they spell.
+        """
+        if width not in self._masks:
+            self._masks[width] = self._made(width)
+        return self._masks[width]
+
+    def _made(self, width: int) -> Bitmask | None:
+        spelled = list(self._vocabulary.token_bytes[:width])
+        kept = {token_id for token_id, text in enumerate(spelled) if text}
+        kept |= {item for item in self._vocabulary.special_token_ids if 0 <= item < width}
+        kept |= {item for item in self._end_token_ids if 0 <= item < width}
+        return Bitmask.of(kept) if len(kept) < width else None

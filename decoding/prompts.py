@@ -1,0 +1,60 @@
+"""What a caller may hand over as a prompt, as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import ParameterError, shown
+from decoding.logits import is_tensor
+
+Inputs: TypeAlias = str | Sequence[int] | NDArray[np.integer[Any]]
+"""A prompt: text, or token ids; a one-dimensional torch tensor of integers is taken as well."""
+
+LARGEST_TOKEN_ID = 2**31 - 1
+"""The largest token id that a history, which is of int32, holds."""
+
+_EXPECTED = "a string or token ids >= 0 (below 2**31)"
+
+
+def read_token_ids(inputs: Any) -> tuple[int, ...]:  # noqa: ANN401 -- an edge: anything may come
+    """The token ids of a prompt that is no text: a sequence, an array or a tensor of integers.
+
+    Raises:
+        ParameterError: anything else, also `bytes`, a set, bools, an empty or a nested sequence, an
+            id below 0 or above `LARGEST_TOKEN_ID`.
+    """
+    listed = inputs
+    if isinstance(inputs, np.ndarray) or is_tensor(inputs):
+        if inputs.ndim != 1 or not _holds_integers(inputs):
+            got = f"{type(inputs).__name__} of {inputs.dtype}, shape {tuple(inputs.shape)}"
+            raise ParameterError("inputs", got, f"{_EXPECTED}, in one dimension")
+        listed = inputs.tolist()
+    elif isinstance(inputs, bytes | bytearray | memoryview) or not isinstance(inputs, Sequence):
+        raise ParameterError("inputs", inputs, _EXPECTED)
+    for item in listed:
+        integral = isinstance(item, int | np.integer) and not isinstance(item, bool)
+        if not integral or not 0 <= item <= LARGEST_TOKEN_ID:
+            raise ParameterError("inputs", inputs, f"{_EXPECTED}; one of them is {shown(item)}")
+    if len(listed) == 0:
+        raise ParameterError("inputs", inputs, "at least one token")
+    return tuple(map(int, listed))
+
+
+def is_batch(inputs: Any) -> bool:  # noqa: ANN401 -- an edge: anything may come
+    """Whether it is several prompts: a sequence that holds prompts, or a two-dimensional array."""
+    if isinstance(inputs, np.ndarray) or is_tensor(inputs):
+        return bool(inputs.ndim > 1)
+    if isinstance(inputs, str) or not isinstance(inputs, Sequence):
+        return False
+    return any(isinstance(item, str | Sequence | np.ndarray) or is_tensor(item) for item in inputs)
+
+
+def _holds_integers(array: Any) -> bool:  # noqa: ANN401 -- an array or a tensor
+    if isinstance(array, np.ndarray):
+        return array.dtype.kind in "iu"
+    dtype = array.dtype
+    return not (dtype.is_floating_point or dtype.is_complex or str(dtype) == "torch.bool")
