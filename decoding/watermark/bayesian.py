@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import check_real, checked_integer, checked_real
 from decoding.errors import ShapeError, require
 from decoding.watermark.detect_synthid import g_values
 from decoding.watermark.synthid import SynthId
@@ -49,7 +50,7 @@ class BayesianDetector:
     delta: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        require("prior", self.prior, 0.0 < self.prior < 1.0, "in (0, 1)")
+        check_real(self, "prior", lambda x: 0.0 < x < 1.0, "in (0, 1)")
         legal = bool(self.beta) and all(map(math.isfinite, self.beta))
         require("beta", self.beta, legal, "a finite number for each layer")
         legal = [len(row) for row in self.delta] == list(range(len(self.beta)))
@@ -130,9 +131,9 @@ def fit_bayesian(
     Raises `ParameterError` and `ShapeError`. Source of the optimiser: Kingma and Ba 2015,
     "Adam: A Method for Stochastic Optimization", arXiv:1412.6980.
     """
-    require("prior", prior, 0.0 < prior < 1.0, "in (0, 1)")
-    require("penalty", penalty, 0.0 <= penalty < math.inf, "in [0, inf)")
-    require("steps", steps, steps >= 1, ">= 1")
+    prior = checked_real("prior", prior, lambda x: 0.0 < x < 1.0, "in (0, 1)")
+    penalty = checked_real("penalty", penalty, lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+    steps = checked_integer("steps", steps, 1)
     labels = np.array(is_marked, np.float64)
     if len(labels) != len(g):
         raise ShapeError("is_marked", f"{len(labels)} labels", f"one for each of {len(g)} texts")

@@ -134,6 +134,7 @@ VALUES: dict[str, Any] = {
     **{type(item).__name__: item for item in PROCESSORS},
 }
 WATERMARKS: dict[str, Any] = {
+    "BayesianDetector": watermark.BayesianDetector(0.5, (0.1, 0.2), ((), (0.3,))),
     "ContextHash": ContextHash(2),
     "Detection": watermark.detect(TEXT, Scheme(LastToken()), 9),
     "Detector": watermark.Detector(Scheme(LastToken()), 9),
@@ -159,7 +160,6 @@ FUNCTIONS = {
 }
 NO_VALUES = {
     "BatchSampler": "runs",
-    "BayesianDetector": "fitted; compared by its state in the tests of watermarks",
     "DecodingError": "errors have tests of their own",
     "Engine": "runs",
     "Feedback": "a protocol",
