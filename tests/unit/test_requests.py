@@ -38,6 +38,39 @@ def test_best_of_ranks_by_mean_logprob_and_every_sequence_can_be_had_again() -> 
         assert again.tokens == item.tokens
 
 
+@pytest.mark.parametrize(
+    ("seed", "index", "expected"),
+    [
+        (0, 1, 9693536618748786954),
+        (0, 2, 1240880215476943679),
+        (1, 1, 2674651032490149937),
+        (11, 3, 16701014722103640121),
+        (18446744073709551615, 1, 2816022387694275019),
+        (18446744073709551615, 16383, 10918062912623608775),
+        (5, 0, 5),
+    ],
+)
+def test_the_seed_of_a_sequence_is_known(seed: int, index: int, expected: int) -> None:
+    assert sequence_seed(seed, index) == expected
+
+
+def test_top_tokens_carry_the_logprob_after_the_pipeline_and_the_models_own() -> None:
+    asked = GenerationParameters(
+        max_new_tokens=1, top_n_tokens=3, temperature=0.5, logit_bias={7: 20.0}, seed=1
+    )
+    [top] = generate(hash_model(VOCAB), [5], asked).details.top_tokens
+    logits = hash_model(VOCAB)([[5]])[0].astype(np.float64)
+    edited = logits.copy()
+    edited[7] += 20.0
+    edited /= 0.5
+    for item in top:
+        processed = edited[item.id] - np.log(np.exp(edited - edited.max()).sum()) - edited.max()
+        raw = logits[item.id] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+        assert item.logprob == pytest.approx(processed, abs=1e-5)
+        assert item.raw_logprob == pytest.approx(raw, abs=1e-5)
+    assert top[0].id == 7
+
+
 def test_prompt_logprobs_are_raw_and_need_no_cache() -> None:
     parameters = GenerationParameters(
         max_new_tokens=1, decoder_input_details=True, temperature=0.3, seed=1
@@ -143,7 +176,12 @@ def test_max_new_tokens_defaults_to_the_room_that_is_left() -> None:
     [
         (MODEL, "", {}, "inputs must be not empty"),
         (MODEL, [], {}, "inputs must be at least one token"),
-        (MODEL, [1, -2], {}, r"inputs must be a string or token ids >= 0 \(below 2\*\*31\); one of them is -2"),
+        (
+            MODEL,
+            [1, -2],
+            {},
+            r"inputs must be a string or token ids >= 0 \(below 2\*\*31\); one of them is -2",
+        ),
         (MODEL, [1] * 200, {}, "inputs must be fewer than 200 tokens"),
         (MODEL, [1] * 190, {"max_new_tokens": 11}, "max_new_tokens must be at most 10"),
         (hash_model(9), "text", {}, "inputs must be token ids for a model without a tokenizer"),
