@@ -216,7 +216,7 @@ def test_of_sequences_that_tie_the_first_is_the_best() -> None:
 def test_a_cancelled_request_waits_no_longer() -> None:
     engine = Engine(MODEL, max_batch_size=1)
     asked = GenerationParameters(max_new_tokens=3)
-    running, cancelled, waiting = (engine.submit(Request([item], asked)) for item in (5, 6, 7))
+    running, waiting, cancelled = (engine.submit(Request([item], asked)) for item in (5, 6, 7))
     engine.step()
     engine.cancel(cancelled)
     assert list(engine._waiting) == [waiting]

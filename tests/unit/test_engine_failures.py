@@ -13,6 +13,7 @@ from hashed_models import VOCAB, ByteTokenizer, Counting
 from decoding import (
     Engine,
     GenerationParameters,
+    History,
     LanguageModel,
     RepetitionPenalty,
     Request,
@@ -29,6 +30,7 @@ from decoding.errors import (
     RequestError,
 )
 from decoding.kernels.program import Instruction, Opcode
+from decoding.sampling import BatchSampler, Sample, Sampler
 from decoding.testing.models import hash_model
 from decoding.vocabulary import Vocabulary
 
@@ -384,6 +386,15 @@ def test_a_feedback_fails_alone(at: str) -> None:
     assert isinstance(error.__cause__, ZeroDivisionError)
 
 
+def test_a_feedback_that_cannot_observe_takes_its_rows_place_only() -> None:
+    samplers = [Sampler(chain(Watching("observe")), seed=1), Sampler(seed=1)]
+    states = [(2,), ()]
+    logits = np.zeros((2, 5), np.float32)
+    bad, good = BatchSampler(samplers)(logits, History.empty(2), states)
+    assert isinstance(bad, ProcessorError)
+    assert isinstance(good, Sample)
+
+
 def test_an_instruction_that_no_kernel_takes_ends_its_request_only() -> None:
     class Absurd(Own):
         def lower(self) -> Any:
@@ -441,7 +452,8 @@ def test_a_step_within_a_step_is_refused_and_a_cancellation_waits_for_its_end() 
         engine.step()
     assert len(problems) == 1
     assert isinstance(plain.error, CancelledError)
-    assert other.error is None
+    alone = generate(hash_model(VOCAB), [1], asked)
+    assert [token.id for token in other.result().tokens] == [token.id for token in alone.tokens]
     assert not cached.live
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -222,3 +223,23 @@ def test_allowed_tokens_must_be_the_models() -> None:
     asked = GenerationParameters(max_new_tokens=1, allowed_token_ids=[VOCAB])
     with pytest.raises(ParameterError, match="allowed_token_ids must be below 300"):
         Engine(model).submit(Request([1], asked))
+
+
+@pytest.mark.parametrize("prompt", [[1], [1, 2], [1, 2, 3], [9, 9, 9, 9]])
+@pytest.mark.parametrize("best_of", [1, 2, 3, 4])
+def test_prompt_details_change_no_token(prompt: list[int], best_of: int) -> None:
+    """Also where the prompts have as many tokens as there are sequences to draw for."""
+    asked = GenerationParameters(best_of=best_of, max_new_tokens=3, seed=1)
+    told = replace(asked, decoder_input_details=True)
+    engine = Engine(MODEL)
+    alone, other = (engine.submit(Request(item, told)) for item in (prompt, [4, 4]))
+    while engine.busy:
+        engine.step()
+    for generation, inputs in ((alone, prompt), (other, [4, 4])):
+        got, expected = generation.result(), generate(MODEL, inputs, asked)
+        for one, another in zip(
+            [got.details, *got.best_of_sequences],
+            [expected.details, *expected.best_of_sequences],
+            strict=True,
+        ):
+            assert [token.id for token in one.tokens] == [token.id for token in another.tokens]
