@@ -229,7 +229,7 @@ def test_allowed_tokens_must_be_the_models() -> None:
 @pytest.mark.parametrize("best_of", [1, 2, 3, 4])
 def test_prompt_details_change_no_token(prompt: list[int], best_of: int) -> None:
     """Also where the prompts have as many tokens as there are sequences to draw for."""
-    asked = GenerationParameters(best_of=best_of, max_new_tokens=3, seed=1)
+    asked = GenerationParameters(best_of=best_of, do_sample=True, max_new_tokens=3, seed=1)
     told = replace(asked, decoder_input_details=True)
     engine = Engine(MODEL)
     alone, other = (engine.submit(Request(item, told)) for item in (prompt, [4, 4]))
