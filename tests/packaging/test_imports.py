@@ -23,7 +23,10 @@ LAYERS = (
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text prompts stopping details wire_types wire"),
     ("models", "models"),
-    ("sequences", "requested transcript plans request generation jumping drawing memory"),
+    (
+        "sequences",
+        "requested transcript plans request generation jumping drawing memory prompt_logprobs",
+    ),
     ("engine", "engine generate"),
     ("front", "decoding"),
     ("shell", "cli_files cli_flags cli_grammar cli_watermark cli"),
