@@ -11,24 +11,23 @@ from typing import Any, cast
 import numpy as np
 
 from decoding.checks import checked_integer
-from decoding.details import PrefillToken
 from decoding.drawing import RunningBatch, batch_of, draw_first, draw_next, rows_of
 from decoding.errors import (
     CancelledError,
     DecodingError,
     ForwardError,
-    InvalidLogitsError,
     RequestError,
     ShapeError,
     require,
     shown_error,
 )
 from decoding.generation import Generation, RunningSequence
-from decoding.logits import as_logits, as_rows
+from decoding.logits import as_rows
 from decoding.memory import Memory
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
 from decoding.plans import Plan, fit
+from decoding.prompt_logprobs import prefill_tokens
 from decoding.request import Request, plan
 from decoding.typing import ForwardFunction
 
@@ -222,7 +221,7 @@ class Engine:
             return
         try:
             generation.plan = fit(generation.plan, width)
-            prefill = () if prompt_rows is None else _prefill_tokens(generation.plan, prompt_rows)
+            prefill = () if prompt_rows is None else prefill_tokens(generation.plan, prompt_rows)
         except DecodingError as error:
             generation.fail(error)
             return
@@ -338,22 +337,6 @@ def _generations(sequences: Iterable[RunningSequence]) -> list[Generation]:
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:
     """The states of sequences, as far as it is known what they hold."""
     return [item.state for item in sequences if item.held is not None]
-
-
-def _prefill_tokens(work: Plan, rows: Any) -> tuple[PrefillToken, ...]:  # noqa: ANN401
-    """The prompt's tokens with their raw logprobs, given the logits after each."""
-    logits = as_logits(rows)
-    logprobs: list[float | None] = [None]
-    for row, token_id in enumerate(work.prompt[1:]):
-        values = logits[row].astype(np.float64)
-        invalid = np.flatnonzero(~(values < np.inf))
-        if len(invalid):
-            raise InvalidLogitsError(row, int(invalid[0]), len(invalid))
-        largest = values.max()
-        logprobs.append(float(values[token_id] - largest - np.log(np.exp(values - largest).sum())))
-    vocabulary = work.vocabulary
-    texts = [vocabulary.text_of(item) if vocabulary else "" for item in work.prompt]
-    return tuple(map(PrefillToken, work.prompt, texts, logprobs))
 
 
 def _fail(generations: Iterable[Generation], error: Exception) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import InvalidLogitsError, ShapeError, shown
+from decoding.changing import raised
+from decoding.errors import DecodingError, InvalidLogitsError, ShapeError, shown
 from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
@@ -137,6 +138,7 @@ def explain(
     Raises:
         ShapeError: not one row of logits, or none of its tokens is possible.
         InvalidLogitsError: NaN or +inf in the row.
+        ProcessorError: a processor raised, also where it tried to write to what it was given.
 
     >>> explanation = explain(chain(TopK(2), TopP(0.6)), np.log([[0.7, 0.2, 0.1]]))
     >>> [stage.support_size for stage in explanation.stages], explanation.runner_up
@@ -165,10 +167,24 @@ def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
 def trace(
     pipeline: Pipeline, row: NDArray[Any], history: History
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The row `(1, vocab)` as it came, named "logits", and after each processor, by its repr."""
+    """The row `(1, vocab)` as it came, named "logits", and after each processor, by its repr.
+
+    Raises:
+        ProcessorError: a processor raised, also where it tried to write to what it was given.
+    """
     yield "logits", row
+    seen = history.read_only()
     for processor in pipeline.processors:
-        row = processor(row, history)
+        given = row.view()
+        given.flags.writeable = False
+        try:
+            after = processor(given, seen)
+        except DecodingError:
+            raise
+        except Exception as error:
+            raise raised(processor, error, history, 0) from error
+        # A processor that has nothing to do returns what it was given.
+        row = row if after is given else after
         yield shown(processor), row
 
 
@@ -217,10 +233,11 @@ def _stages(
 
 def _green(pipeline: Pipeline, row: NDArray[Any], history: History) -> NDArray[np.bool_] | None:
     """The green tokens of the first watermark, for the row as it gets there."""
-    for processor in pipeline.processors:
+    for processor, (_, given) in zip(
+        pipeline.processors, trace(pipeline, row, history), strict=False
+    ):
         if isinstance(processor, Watermark):
-            return processor.green(row[0], history.row(0))
-        row = processor(row, history)
+            return processor.green(given[0], history.row(0))
     return None
 
 

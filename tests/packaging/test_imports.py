@@ -25,7 +25,8 @@ LAYERS = (
     ("models", "models"),
     (
         "sequences",
-        "requested_words requested transcript plans request generation jumping drawing memory",
+        "requested_words requested transcript plans request generation jumping drawing memory"
+        " prompt_logprobs",
     ),
     ("engine", "engine generate"),
     ("front", "decoding"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
 from hashed_models import MODEL, VOCAB, ByteTokenizer, Counting
 from hypothesis import given, settings
@@ -199,3 +201,80 @@ def test_what_only_some_peers_have_runs_alone_and_in_a_batch() -> None:
     assert {token.id for token in waiting[-1].result().tokens} <= set(range(20)) - {3}
     texts = [token.id for token in waiting[3].result().tokens]
     assert len({1, 2, *texts}) == 2 + len(texts)
+
+
+def test_of_sequences_that_tie_the_first_is_the_best() -> None:
+    def even(rows: list[list[int]]) -> Any:
+        return np.zeros((len(rows), 8), np.float32)
+
+    asked = GenerationParameters(max_new_tokens=3, seed=5, best_of=4)
+    response = generate(even, [1], asked)
+    assert len({item.seed for item in response.best_of_sequences} | {response.seed}) == 4
+    assert response.seed == 5, "TGI takes another sequence only if it is strictly likelier"
+
+
+def test_a_cancelled_request_waits_no_longer() -> None:
+    engine = Engine(MODEL, max_batch_size=1)
+    asked = GenerationParameters(max_new_tokens=3)
+    running, waiting, cancelled = (engine.submit(Request([item], asked)) for item in (5, 6, 7))
+    engine.step()
+    engine.cancel(cancelled)
+    assert list(engine._waiting) == [waiting]
+    engine.cancel(running)
+    engine.cancel(waiting)
+    assert not engine.busy
+    assert [item.error.args for item in (running, cancelled, waiting)] == [
+        ("the request was cancelled",)
+    ] * 3
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_more_sequences_run_than_the_batch_may_have(most: int) -> None:
+    widths: list[int] = []
+
+    class Watched(Counting):
+        def extend(self, states: Any, token_ids: Any, **named: Any) -> Any:
+            widths.append(len(states))
+            return super().extend(states, token_ids, **named)
+
+    engine = Engine(LanguageModel(forward=Watched()), max_batch_size=most)
+    asked = GenerationParameters(max_new_tokens=4)
+    pair = GenerationParameters(max_new_tokens=4, best_of=2, seed=1)
+    for parameters in (asked, pair, asked, asked, pair, asked, asked):
+        engine.submit(Request([5], parameters))
+    while engine.busy:
+        engine.step()
+    # A request of two runs alone where one is the limit.
+    assert max(widths) == max(most, 2)
+    if most == 3:
+        assert widths.count(3) >= 3
+
+
+def test_a_task_that_is_cancelled_twice_still_waits_for_its_step() -> None:
+    cached = Counting()
+    begun, end = threading.Event(), threading.Event()
+
+    def forward_slowly(*given: Any, **named: Any) -> Any:
+        begun.set()
+        end.wait(30)
+        return Counting.extend(cached, *given, **named)
+
+    cached.extend = forward_slowly  # type: ignore[method-assign]
+
+    async def cancel_twice() -> None:
+        model = LanguageModel(forward=cached)
+        task = asyncio.create_task(
+            generate_async(model, [1], GenerationParameters(max_new_tokens=10**6))
+        )
+        await asyncio.to_thread(begun.wait, 30)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert cached.live, "the state is in use"
+        end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_twice())
+    assert not cached.live

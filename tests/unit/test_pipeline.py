@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoding.errors import InvalidLogitsError, ShapeError
+from decoding.errors import InvalidLogitsError, ProcessorError, ShapeError
 from decoding.explain import explain, order_warnings
 from decoding.history import History
 from decoding.kernels.program import Opcode
@@ -123,6 +123,20 @@ def test_explain_shows_the_green_mass() -> None:
 def test_explain_takes_any_callable_and_a_single_token() -> None:
     assert "double" in str(explain(chain(double), ROW))
     assert "one possible token" in str(explain(chain(), np.zeros((1, 1))))
+
+
+@pytest.mark.parametrize("target", ["logits", "token_ids", "lengths"])
+def test_explain_lets_no_processor_write_to_what_it_is_given(target: str) -> None:
+    row, history = np.zeros((1, 4)), History.of([[1]], [[2]])
+
+    def writes(logits: Any, seen: Any) -> Any:
+        (logits if target == "logits" else getattr(seen, target))[...] = 3
+        return logits
+
+    with pytest.raises(ProcessorError, match="read-only"):
+        explain(chain(writes), row, history)
+    assert not row.any()
+    assert history.row(0).tolist() == [1, 2]
 
 
 def test_explain_refuses_what_it_cannot_measure() -> None:

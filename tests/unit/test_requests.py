@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,39 @@ def test_best_of_ranks_by_mean_logprob_and_every_sequence_can_be_had_again() -> 
             MODEL, "best", GenerationParameters(max_new_tokens=6, temperature=1.5, seed=item.seed)
         )
         assert again.tokens == item.tokens
+
+
+@pytest.mark.parametrize(
+    ("seed", "index", "expected"),
+    [
+        (0, 1, 9693536618748786954),
+        (0, 2, 1240880215476943679),
+        (1, 1, 2674651032490149937),
+        (11, 3, 16701014722103640121),
+        (18446744073709551615, 1, 2816022387694275019),
+        (18446744073709551615, 16383, 10918062912623608775),
+        (5, 0, 5),
+    ],
+)
+def test_the_seed_of_a_sequence_is_known(seed: int, index: int, expected: int) -> None:
+    assert sequence_seed(seed, index) == expected
+
+
+def test_top_tokens_carry_the_logprob_after_the_pipeline_and_the_models_own() -> None:
+    asked = GenerationParameters(
+        max_new_tokens=1, top_n_tokens=3, temperature=0.5, logit_bias={7: 20.0}, seed=1
+    )
+    [top] = generate(hash_model(VOCAB), [5], asked).details.top_tokens
+    logits = hash_model(VOCAB)([[5]])[0].astype(np.float64)
+    edited = logits.copy()
+    edited[7] += 20.0
+    edited /= 0.5
+    for item in top:
+        processed = edited[item.id] - np.log(np.exp(edited - edited.max()).sum()) - edited.max()
+        raw = logits[item.id] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+        assert item.logprob == pytest.approx(processed, abs=1e-5)
+        assert item.raw_logprob == pytest.approx(raw, abs=1e-5)
+    assert top[0].id == 7
 
 
 def test_prompt_logprobs_are_raw_and_need_no_cache() -> None:
@@ -189,3 +223,23 @@ def test_allowed_tokens_must_be_the_models() -> None:
     asked = GenerationParameters(max_new_tokens=1, allowed_token_ids=[VOCAB])
     with pytest.raises(ParameterError, match="allowed_token_ids must be below 300"):
         Engine(model).submit(Request([1], asked))
+
+
+@pytest.mark.parametrize("prompt", [[1], [1, 2], [1, 2, 3], [9, 9, 9, 9]])
+@pytest.mark.parametrize("best_of", [1, 2, 3, 4])
+def test_prompt_details_change_no_token(prompt: list[int], best_of: int) -> None:
+    """Also where the prompts have as many tokens as there are sequences to draw for."""
+    asked = GenerationParameters(best_of=best_of, do_sample=True, max_new_tokens=3, seed=1)
+    told = replace(asked, decoder_input_details=True)
+    engine = Engine(MODEL)
+    alone, other = (engine.submit(Request(item, told)) for item in (prompt, [4, 4]))
+    while engine.busy:
+        engine.step()
+    for generation, inputs in ((alone, prompt), (other, [4, 4])):
+        got, expected = generation.result(), generate(MODEL, inputs, asked)
+        for one, another in zip(
+            [got.details, *got.best_of_sequences],
+            [expected.details, *expected.best_of_sequences],
+            strict=True,
+        ):
+            assert [token.id for token in one.tokens] == [token.id for token in another.tokens]
