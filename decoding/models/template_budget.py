@@ -71,7 +71,7 @@ class Budget:
     def read(self, value: object) -> Weight:
         """Take the steps of an operation that reads a value and everything in it."""
         weight = self.weigh(value)
-        self.step((weight.values >> 2) + (weight.size >> 10))
+        self.step((weight.values >> 1) + (weight.size >> 10))
         return weight
 
     def weigh(self, value: object) -> Weight:
@@ -82,7 +82,7 @@ class Budget:
         if isinstance(value, (str, *_SCALARS)):
             return Weight(1, getsizeof(value), 0)
         values, size, depth = 1, getsizeof(value), 0
-        most = self.steps << 2
+        most = self.steps << 1
         stack: list[Iterator[object]] = [_parts(value)]
         while stack:
             depth = max(depth, len(stack))

@@ -14,6 +14,7 @@ from sys import getsizeof
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from jinja2 import Undefined
 from jinja2.sandbox import SandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
 from markupsafe import Markup
 
@@ -106,7 +107,7 @@ def take_search(budget: Budget, text: str, part: str, *, reverse: bool = False) 
 
 def check_key(key: object) -> None:
     """Refuse keys whose hashes take long, or may be made to collide."""
-    if isinstance(key, str | bool | float | type(None)) or (
+    if isinstance(key, str | bool | float | type(None) | Undefined) or (
         isinstance(key, int) and key.bit_length() <= 60
     ):
         return

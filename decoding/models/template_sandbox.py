@@ -31,12 +31,13 @@ from decoding.models.template_operations import (
     binary,
     brace_format,
     call_method,
+    check_key,
 )
 
 MAX_TEMPLATE_LENGTH = 2**17
 """Characters of a template; the longest of public models has about 40,000."""
 
-MAX_TEMPLATE_TOKENS = 30_000
+MAX_TEMPLATE_TOKENS = 12_000
 """Tokens of a template's expressions and statements."""
 
 
@@ -123,13 +124,19 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = OPERATORS
 
     def _generate(self, source: nodes.Template, *options: Any, **named: Any) -> str:
-        return super()._generate(_Rewriter().visit(source), *options, **named)
+        variables = sum(1 for _ in source.find_all((nodes.Assign, nodes.AssignBlock, nodes.Macro)))
+        return super()._generate(_Rewriter(variables).visit(source), *options, **named)
 
     def wrap_str_format(self, value: Any) -> Any:
         method = isinstance(value, BuiltinMethodType | MethodType)
         if method and isinstance(value.__self__, str) and value.__name__.startswith("format"):
             return FormatMethod(value.__self__, value.__name__ == "format_map")
         return None
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, tuple):  # hashing one may take for ever
+            check_key(argument)
+        return super().getitem(obj, argument)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         return binary(budget_of(context), operator, left, right)
@@ -154,7 +161,13 @@ _FRAME_NAMES = ("_loop_vars", "_block_vars")  # what Jinja adds to the arguments
 
 
 class _Rewriter(NodeTransformer):
-    """Puts calls into a template's syntax tree wherever its work or its values are to be counted."""
+    """Puts calls into a template's syntax tree wherever its work or its values are to be counted.
+
+    variables: how many the template sets: a block's context is a copy of them.
+    """
+
+    def __init__(self, variables: int) -> None:
+        self._variables = variables
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802
         # As a constant it is written by way of `shown`, which counts it.
@@ -172,7 +185,7 @@ class _Rewriter(NodeTransformer):
 
     def _counted(self, node: Any) -> nodes.Node:
         """Let a body take steps before it is run: more, the more expressions are in it."""
-        steps = _steps(node.body)
+        steps = _steps(node.body, self._variables if isinstance(node, nodes.Block) else 0)
         self.generic_visit(node)
         node.body.insert(0, nodes.ExprStmt(steps, lineno=node.lineno))
         return node  # type: ignore[no-any-return]
@@ -234,8 +247,9 @@ def _call(name: str, value: nodes.Expr, *others: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(value, name, list(others), [], None, None, lineno=value.lineno)
 
 
-def _steps(body: list[Any]) -> nodes.Filter:
-    return _call("(steps)", nodes.Const(1 + _size(body) // 8, lineno=body[0].lineno if body else 1))
+def _steps(body: list[Any], more: int = 0) -> nodes.Filter:
+    line = body[0].lineno if body else 1
+    return _call("(steps)", nodes.Const(1 + (_size(body) + more) // 8, lineno=line))
 
 
 _BODIES = (nodes.For, nodes.Macro, nodes.CallBlock)
