@@ -36,7 +36,7 @@ class RunningSequence:
         self.state = state
         self.feedback = self.sampler.start()
         self.token_ids = list(plan.prompt)
-        self.transcript = Transcript(plan.ending, plan.vocabulary)
+        self.transcript = Transcript(plan.ending, plan.vocabulary, begun=plan.begun)
         self.forced: Sequence[int] = ()
         self.look_ahead()
 

@@ -17,11 +17,14 @@ from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
 from decoding.sampling import Sampler
 from decoding.stopping import StopStrings
+from decoding.text import TextStream
 from decoding.transcript import Ending
 from decoding.vocabulary import Vocabulary
 
 Inputs: TypeAlias = str | Sequence[int]
 """A prompt: text, or token ids."""
+
+_MOST_OF_A_CHARACTER = 4  # bytes
 
 Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
 """Given the generated tokens, those that must come next."""
@@ -49,6 +52,7 @@ class Plan:
     """A request on a given model: every default filled in, every check passed.
 
     prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
+    begun: bytes with which the prompt ends inside a character; they belong to the generated text.
     samplers: one a sequence; more than one is best-of.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     """
@@ -60,6 +64,7 @@ class Plan:
     vocabulary: Vocabulary | None
     wants_prefill: bool
     jump: Jump | None = None
+    begun: bytes = b""
 
     @property
     def seed(self) -> int | None:
@@ -108,10 +113,12 @@ def plan(request: Request, model: LanguageModel) -> Plan:
             model.eos_token_ids,
             StopStrings(tuple(parameters.stop)),
             request.keep_stop,
+            parameters.min_tokens or 0,
         ),
         vocabulary,
         parameters.decoder_input_details,
         _jump(mask, model) if mask is not None and parameters.jump_forward else None,
+        b"" if isinstance(request.inputs, str) else _begun(request.inputs, vocabulary),
     )
 
 
@@ -174,12 +181,30 @@ def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
 
 
 def _prompt_text(inputs: Inputs, vocabulary: Vocabulary | None) -> str:
+    """A prompt's text, but for a character that it ends inside of: see `_begun`."""
     if isinstance(inputs, str):
         return inputs
     if vocabulary is None:
         return ""
-    spelled = (vocabulary.bytes_of(item) for item in inputs if not vocabulary.is_special(item))
-    return b"".join(spelled).decode("utf-8", errors="replace")
+    stream, text = TextStream(), ""
+    for item in inputs:
+        if vocabulary.is_special(item):
+            text += stream.flush()
+        else:
+            text += stream.push(vocabulary.bytes_of(item))
+    return text
+
+
+def _begun(prompt: Sequence[int], vocabulary: Vocabulary | None) -> bytes:
+    """The bytes with which a prompt ends inside a character."""
+    end = b""
+    for item in reversed(prompt):
+        if vocabulary is None or vocabulary.is_special(item) or len(end) > _MOST_OF_A_CHARACTER:
+            break
+        end = vocabulary.bytes_of(item) + end
+    stream = TextStream()
+    stream.push(end)
+    return stream.held
 
 
 def _max_new_tokens(

@@ -42,7 +42,7 @@ def render_chat(
         `reasoning_content` and `thinking` are filled from each other and from `reasoning`.
     template: Jinja source; it may use `raise_exception`, `strftime_now`, `tojson` (which escapes
         no HTML), `break` and `continue`, and `{% generation %}` blocks, which change nothing. It
-        takes at most about 200,000 steps and makes at most 8 MiB of text, and more for more input.
+        takes at most 100,000 steps and makes at most 8 MiB of text, and more for more input.
     variables: what else it may read, as `bos_token` and `enable_thinking`; `tools` and `documents`
         are None unless given.
     add_generation_prompt: end with the opening of the assistant's turn.

@@ -14,7 +14,7 @@ from sys import getsizeof
 
 from decoding.errors import ChatTemplateError
 
-BASE_STEPS, STEPS_PER_INPUT_VALUE = 200_000, 500
+BASE_STEPS, STEPS_PER_INPUT_VALUE = 100_000, 500
 BASE_BYTES, BYTES_PER_INPUT_BYTE = 8 * 2**20, 64
 
 MAX_INTEGER_BITS = 16_384
