@@ -143,5 +143,6 @@ def cut_continuation(rendered: str, text: str) -> str:
     place = rendered.rfind(mark.strip())
     if place < 0 or text.strip() not in rendered:
         raise ChatTemplateError("it does not write the message that is to be continued as it is")
-    kept = rendered[:place]
-    return kept if rendered.startswith(mark, place) else kept.rstrip()
+    kept = rendered[:place] if rendered.startswith(mark, place) else rendered[:place].rstrip()
+    # A template may write the text more than once.
+    return kept.replace(mark, "").replace(mark.strip(), "")
