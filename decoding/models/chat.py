@@ -18,7 +18,7 @@ from decoding.models.chat_messages import (
     plain,
     weight_of,
 )
-from decoding.models.control_tokens import control_tokens, encode_marked, mark
+from decoding.models.control_tokens import Marks, control_tokens, encode_marked, texts_in
 from decoding.models.protocol import LanguageModel
 from decoding.models.template_budget import Budget
 
@@ -124,12 +124,13 @@ def chat_prompt(
         "documents": plain(documents),
         "variables": plain(variables or {}),
     }
+    marks = Marks({})
     if sanitize_control_tokens:
-        said = mark(said, control_tokens(tokenizer, literal_text(template)))
+        tokens = control_tokens(tokenizer, literal_text(template))
+        marks = Marks.for_words(texts_in([said, template]), tokens)
+        said = marks.put(said)
     values = {"tools": said["tools"], "documents": said["documents"]}
     values |= {**plain(model.template_variables), **said["variables"]}
     opened = not continue_final_message if add_generation_prompt is None else add_generation_prompt
     text = _rendered(said["messages"], template, values, opened, continue_final_message)
-    if sanitize_control_tokens:
-        return encode_marked(tokenizer, text)
-    return tokenizer.encode(text, add_special_tokens=False)
+    return encode_marked(tokenizer, text, marks)

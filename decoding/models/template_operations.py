@@ -341,9 +341,7 @@ def take_joined(budget: Budget, separator: str, texts: Sequence[object]) -> None
     characters = len(separator) * len(texts) + sum(
         len(text) for text in texts if isinstance(text, str)
     )
-    plain = separator.isascii() and all(
-        text.isascii() for text in texts if isinstance(text, str)
-    )
+    plain = separator.isascii() and all(text.isascii() for text in texts if isinstance(text, str))
     budget.step(len(texts) >> 2)
     budget.allocate((1 if plain else 4) * characters + 64)
 

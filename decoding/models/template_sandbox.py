@@ -274,9 +274,7 @@ def _compared(left: nodes.Expr, operand: nodes.Operand) -> nodes.Expr:
         side if isinstance(side, nodes.Const) else _call("(compared)", side)
         for side in (left, right)
     ]
-    return nodes.Compare(
-        sides[0], [nodes.Operand(operand.op, sides[1])], lineno=left.lineno
-    )
+    return nodes.Compare(sides[0], [nodes.Operand(operand.op, sides[1])], lineno=left.lineno)
 
 
 def _environment() -> _Environment:

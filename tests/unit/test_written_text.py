@@ -36,9 +36,7 @@ def saying(script: bytes | list[int], prompt_length: int) -> LanguageModel:
             logits[index, 0x83] = 8
         return logits
 
-    return LanguageModel(
-        forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({EOS})
-    )
+    return LanguageModel(forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({EOS}))
 
 
 @pytest.mark.parametrize(

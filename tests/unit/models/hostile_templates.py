@@ -18,7 +18,9 @@ HOSTILE = {
     "binary recursion": "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}"
     "{% endmacro %}{{ f(40) }}",
     "call blocks": "{% macro f(n) %}{{ caller() }}{{ caller() }}{% endmacro %}"
-    + "{% call f() %}" * 30 + "x" * 100 + "{% endcall %}" * 30,
+    + "{% call f() %}" * 30
+    + "x" * 100
+    + "{% endcall %}" * 30,
     "block that calls itself": "{% block b %}{{ self.b() }}{{ self.b() }}{% endblock %}",
     # Strings that grow.
     "doubling string": "{% set ns = namespace(s='x') %}{% for a in range(99) %}"

@@ -136,9 +136,7 @@ CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
 
 
-@pytest.mark.parametrize(
-    "content", [Deep(), CYCLE, 10**10_000], ids=["object", "list", "integer"]
-)
+@pytest.mark.parametrize("content", [Deep(), CYCLE, 10**10_000], ids=["object", "list", "integer"])
 def test_values_without_an_end_are_refused(content: Any) -> None:
     with pytest.raises(ChatTemplateError, match="nested more than 100 deep|more than 16,384 bits"):
         render_chat([{"role": "user", "content": content}], TURNS, {})
