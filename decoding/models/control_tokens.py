@@ -152,10 +152,23 @@ def encode_marked(tokenizer: Tokenizer, text: str, marks: Marks) -> list[int]:
     return ids
 
 
-def encode_text_only(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text whose special tokens are encoded as text, without any in front."""
+def encode_sanitized(
+    tokenizer: Tokenizer, text: str, *, add_special_tokens: bool = True
+) -> list[int]:
+    """The ids of a prompt whose own special tokens are encoded as text.
+
+    add_special_tokens: put those around it that the model expects.
+
+    Raises:
+        ParameterError: the tokenizer makes a control token of its text even so.
+    """
     marks = Marks.for_words([text], control_tokens(tokenizer))
-    return encode_marked(tokenizer, marks.put(text), marks)
+    ids = encode_marked(tokenizer, marks.put(text), marks)
+    if not add_special_tokens:
+        return ids
+    inner, whole = _encode(tokenizer, "a"), tokenizer.encode("a")
+    start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
+    return [*whole[:start], *ids, *whole[start + len(inner) :]]
 
 
 def _encode(tokenizer: Tokenizer, text: str) -> list[int]:

@@ -8,10 +8,8 @@ Jinja evaluates no filter at compile time that is given the context, as those of
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import update_wrapper
 from sys import getsizeof
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias

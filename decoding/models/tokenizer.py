@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers,
 from tokenizers.models import BPE
 
 from decoding.errors import ModelFormatError, ParameterError
-from decoding.models.control_tokens import encode_text_only
+from decoding.models.control_tokens import encode_sanitized
 from decoding.models.token_bytes import vocabulary_of
 from decoding.vocabulary import Vocabulary
 
@@ -146,8 +146,7 @@ class HuggingFaceTokenizer:
                 special token that the tokenizer cannot spell as text.
         """
         if sanitize_control_tokens:
-            inner = encode_text_only(self, text)
-            return self._framed(inner) if add_special_tokens else inner
+            return encode_sanitized(self, text, add_special_tokens=add_special_tokens)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -170,13 +169,6 @@ class HuggingFaceTokenizer:
         if self.tokenizer.pre_tokenizer is not None:
             pieces = [piece for piece, _ in self.tokenizer.pre_tokenizer.pre_tokenize_str(text)]
         return [token.id for piece in pieces for token in self.tokenizer.model.tokenize(piece)]
-
-    def _framed(self, ids: list[int]) -> list[int]:
-        """Ids with the special tokens around them that the model expects around a text."""
-        inner = self.encode("a", add_special_tokens=False)
-        whole = self.encode("a")
-        start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
-        return [*whole[:start], *ids, *whole[start + len(inner) :]]
 
 
 def _list(metadata: Mapping[str, Any], key: str, kind: type[_T], path: object) -> list[_T]:

@@ -26,7 +26,7 @@ LAYERS = (
     ("sequences", "requested transcript request generation jumping"),
     ("engine", "engine generate"),
     ("front", "decoding"),
-    ("shell", "cli_files cli_flags cli_grammar cli_watermark cli"),
+    ("shell", "cli_chat cli_files cli_flags cli_grammar cli_watermark cli"),
 )
 TESTING = "decoding.testing"
 """May import anything; nothing imports it."""

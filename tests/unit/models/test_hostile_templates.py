@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from hostile_templates import HOSTILE
 
 pytest.importorskip("jinja2")
