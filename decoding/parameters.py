@@ -68,7 +68,7 @@ class GenerationParameters:
     | `presence_penalty` | finite | None, 0 |
     | `min_p` | [0, 1] | None, 0 |
     | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
-    | `min_tokens` | >= 0, and no more than max_new_tokens: no end of sequence or stop before | None, 0 |
+    | `min_tokens` | >= 0, and no more than max_new_tokens: no end and no stop before | None, 0 |
     | `no_repeat_ngram_size` | >= 0 | None, 0 |
     | `bad_words_ids` | sequence of non-empty sequences of token ids | () |
     | `suppress_tokens` | sequence of token ids | () |

@@ -58,6 +58,8 @@ def render_chat(
     >>> render_chat([{"role": "user", "content": "a < b"}], template, {})
     '[user] a < b'
     """
+    legal = isinstance(variables, Mapping)
+    require("variables", type(variables).__name__, legal, "a mapping from names to values")
     values = plain({"tools": None, "documents": None, **variables})
     chat = normalised(messages)
     return _rendered(chat, template, values, add_generation_prompt, continue_final_message)
@@ -82,7 +84,7 @@ def _rendered(
     return rendered if text is None else cut_continuation(rendered, text)
 
 
-def chat_prompt(
+def chat_prompt(  # noqa: PLR0913 -- the parameters of `apply_chat_template`
     model: LanguageModel,
     messages: Sequence[Mapping[str, Any]],
     *,
@@ -117,9 +119,12 @@ def chat_prompt(
     template, tokenizer = model.chat_template, model.tokenizer
     if template is None or tokenizer is None:
         raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
-    require("messages", messages, len(messages) > 0, "at least one message")
+    legal = variables is None or isinstance(variables, Mapping)
+    require("variables", type(variables).__name__, legal, "a mapping from names to values")
+    chat = normalised(messages)
+    require("messages", messages, len(chat) > 0, "at least one message")
     said = {
-        "messages": normalised(messages),
+        "messages": chat,
         "tools": plain(tools),
         "documents": plain(documents),
         "variables": plain(variables or {}),

@@ -27,7 +27,7 @@ CONTINUATION_MARK = "(the final message goes on here) "
 _MAX_DEPTH = 100
 
 
-def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401 -- JSON data
+def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401, PLR0911 -- JSON data
     """A copy of a value that has JSON's types only; any other object becomes `<its type>`.
 
     Data classes and objects with `model_dump` become dictionaries, tuples stay tuples.
@@ -88,13 +88,14 @@ def normalised(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
         ParameterError: a message is no mapping, data class or object with `model_dump`.
     """
     legal = isinstance(messages, Sequence) and not isinstance(messages, str | bytes)
-    require("messages", messages, legal, "a sequence of messages")
+    require("messages", type(messages).__name__, legal, "a sequence of messages")
     return [_normalised(plain(message), index) for index, message in enumerate(messages)]
 
 
 def _normalised(message: object, index: int) -> Message:
     if not isinstance(message, dict):
-        raise ParameterError(f"messages[{index}]", message, "a mapping with 'role' and 'content'")
+        expected = "a mapping with 'role' and 'content'"
+        raise ParameterError(f"messages[{index}]", type(message).__name__, expected)
     kept = {key: value for key, value in message.items() if value is not None}
     reasoning = next((kept[key] for key in REASONING_FIELDS if key in kept), None)
     if reasoning is None:
@@ -130,7 +131,8 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
     elif isinstance(text, str):
         last.update(dict.fromkeys(fields, text + CONTINUATION_MARK))
         return text
-    raise ParameterError(f"messages[-1][{field!r}]", text, "text, which is to be continued")
+    expected = "text, which is to be continued"
+    raise ParameterError(f"messages[-1][{field!r}]", type(text).__name__, expected)
 
 
 def cut_continuation(rendered: str, text: str) -> str:

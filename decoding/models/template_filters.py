@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import jinja2
 from jinja2 import pass_context
+from jinja2.exceptions import FilterArgumentError, SecurityError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.runtime import Context
 from jinja2.tests import TESTS as JINJA_TESTS
@@ -29,6 +30,7 @@ from decoding.models.template_operations import (
     binary,
     check_key,
     contains,
+    names,
     pad_width,
     percent_format,
     slice_of,
@@ -52,7 +54,8 @@ _Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
 
 def budget_of(context: Context) -> Budget:
     """The budget of the rendering that a context belongs to."""
-    budget: Budget = context.resolve(BUDGET)
+    budget = context.resolve(BUDGET)
+    assert isinstance(budget, Budget)  # noqa: S101 -- ours: `render` puts it there
     return budget
 
 
@@ -165,17 +168,15 @@ def _take_nothing(budget: Budget, value: object, given: Arguments) -> None:
 
 _TAKERS: Mapping[str, _Taker] = MappingProxyType(
     {
-        **dict.fromkeys(
+        **names(
             "capitalize e escape filesizeformat float forceescape int lower safe string truncate"
-            " upper".split(),
+            " upper",
             _take_text,
         ),
-        **dict.fromkeys(
-            "list map reject rejectattr reverse select selectattr slice".split(), _take_items
-        ),
-        **dict.fromkeys("dictsort groupby max min sort".split(), _take_ordered),
-        **dict.fromkeys("pprint striptags urlize xmlattr".split(), _take_slow),
-        **dict.fromkeys("title urlencode wordcount".split(), _take_words),
+        **names("list map reject rejectattr reverse select selectattr slice", _take_items),
+        **names("dictsort groupby max min sort", _take_ordered),
+        **names("pprint striptags urlize xmlattr", _take_slow),
+        **names("title urlencode wordcount", _take_words),
         "batch": _take_batch,
         "center": _take_center,
         "indent": _take_indent,
@@ -188,8 +189,13 @@ _TAKERS: Mapping[str, _Taker] = MappingProxyType(
         "wordwrap": _take_wrapped,
     }
 )
-_EAGER = frozenset("batch dictsort groupby max min slice sort sum unique".split())
-_AS_THEY_ARE = "abs attr count d default first last length random".split()
+_EAGER = names("batch dictsort groupby max min slice sort sum unique", None)
+_AS_THEY_ARE = names("abs attr count d default first last length random", None)
+
+
+def _function(table: Mapping[str, Any], name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = table[name]
+    return function
 
 
 def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[..., Any]:
@@ -197,7 +203,7 @@ def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[
     kind = _PassArg.from_obj(function)
 
     @pass_context
-    def call(context: Context, value: Any, *positional: Any, **named: Any) -> Any:  # noqa: ANN401 -- as Jinja
+    def call(context: Context, value: Any, *positional: Any, **named: Any) -> Any:
         budget = budget_of(context)
         budget.step()
         if name in _EAGER and hasattr(value, "__next__"):
@@ -219,18 +225,16 @@ def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[
 
 
 @pass_context
-def _format(context: Context, value: Any, *positional: Any, **named: Any) -> str:  # noqa: ANN401
+def _format(context: Context, value: Any, *positional: Any, **named: Any) -> str:
     if positional and named:
-        raise jinja2.filters.FilterArgumentError(
-            "can't handle positional and keyword arguments at the same time"
-        )
+        raise FilterArgumentError("can't handle positional and keyword arguments at the same time")
     budget = budget_of(context)
     text = text_of(budget, value)
     return str(budget.made(percent_format(budget, text, named or positional)))
 
 
 @pass_context
-def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> str:  # noqa: ANN401
+def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> str:
     budget = budget_of(context)
     if attribute is not None:
         value = context.environment.call_filter(
@@ -246,7 +250,7 @@ def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> s
 @pass_context
 def _to_json(  # noqa: PLR0913, PLR0917 -- as in transformers
     context: Context,
-    value: Any,  # noqa: ANN401
+    value: Any,
     ensure_ascii: bool = False,  # noqa: FBT001, FBT002 -- templates pass it by position too
     indent: int | str | None = None,
     separators: tuple[str, str] | None = None,
@@ -275,25 +279,25 @@ def _steps(context: Context, count: int) -> bool:
 
 
 @pass_context
-def _compared(context: Context, value: Any) -> Any:  # noqa: ANN401 -- any value
+def _compared(context: Context, value: Any) -> Any:
     budget_of(context).read(value)
     return value
 
 
 @pass_context
-def _made(context: Context, value: Any) -> Any:  # noqa: ANN401
+def _made(context: Context, value: Any) -> Any:
     return budget_of(context).made(value)
 
 
 @pass_context
-def _key(context: Context, value: Any) -> Any:  # noqa: ANN401
+def _key(context: Context, value: Any) -> Any:
     del context
     check_key(value)
     return value
 
 
 @pass_context
-def _unpacked(context: Context, value: Any) -> Any:  # noqa: ANN401
+def _unpacked(context: Context, value: Any) -> Any:
     budget_of(context).items(value)
     return value
 
@@ -308,17 +312,17 @@ def _concatenated(context: Context, values: list[Any]) -> str:
 
 
 @pass_context
-def _contained(context: Context, item: Any, container: Any) -> bool:  # noqa: ANN401
+def _contained(context: Context, item: Any, container: Any) -> bool:
     return contains(budget_of(context), item, container)
 
 
 @pass_context
-def _sliced(context: Context, value: Any, *bounds: Any) -> Any:  # noqa: ANN401
+def _sliced(context: Context, value: Any, *bounds: Any) -> Any:
     return slice_of(budget_of(context), value, *bounds)
 
 
 @pass_context
-def shown(context: Context, value: Any) -> str:  # noqa: ANN401
+def shown(context: Context, value: Any) -> str:
     """The text that `{{ value }}` writes."""
     budget = budget_of(context)
     text = text_of(budget, value)
@@ -328,8 +332,8 @@ def shown(context: Context, value: Any) -> str:  # noqa: ANN401
 
 FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
-        **{name: JINJA_FILTERS[name] for name in _AS_THEY_ARE},
-        **{name: _bounded(name, JINJA_FILTERS[name], take) for name, take in _TAKERS.items()},
+        **{name: _function(JINJA_FILTERS, name) for name in _AS_THEY_ARE},
+        **{name: _bounded(name, _function(JINJA_FILTERS, name), _TAKERS[name]) for name in _TAKERS},
         "format": _format,
         "join": _join,
         "tojson": _to_json,
@@ -356,28 +360,30 @@ def _take_compared(budget: Budget, value: object, given: Arguments) -> None:
 
 
 @pass_context
-def _is_divisible(context: Context, value: Any, num: Any) -> bool:  # noqa: ANN401
+def _is_divisible(context: Context, value: Any, num: Any) -> bool:
     return bool(binary(budget_of(context), "%", value, num) == 0)
 
 
 @pass_context
-def _is_odd(context: Context, value: Any) -> bool:  # noqa: ANN401
+def _is_odd(context: Context, value: Any) -> bool:
     return bool(binary(budget_of(context), "%", value, 2) == 1)
 
 
 @pass_context
-def _is_even(context: Context, value: Any) -> bool:  # noqa: ANN401
+def _is_even(context: Context, value: Any) -> bool:
     return bool(binary(budget_of(context), "%", value, 2) == 0)
 
 
+_COMPARISONS = names(
+    "== eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le lower upper", None
+)
+
 TESTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
-        **JINJA_TESTS,
+        **{name: _function(JINJA_TESTS, name) for name in JINJA_TESTS},
         **{
-            name: _bounded(name, JINJA_TESTS[name], _take_compared)
-            for name in (
-                "== eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le lower upper".split()
-            )
+            name: _bounded(name, _function(JINJA_TESTS, name), _take_compared)
+            for name in _COMPARISONS
         },
         "divisibleby": _is_divisible,
         "even": _is_even,
@@ -394,14 +400,14 @@ TESTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 class _Dict:
     """`dict` as a function only: the type itself would give more than templates may have."""
 
-    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:  # noqa: ANN401
+    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
         for given in pairs:
             for pair in given if isinstance(given, list | tuple) else ():
                 check_key(pair[0])
         return dict(*pairs, **named)
 
     @staticmethod
-    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:  # noqa: ANN401
+    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:
         """`dict.fromkeys`."""
         listed = list(keys)
         for key in listed:
@@ -412,13 +418,13 @@ class _Dict:
 class _Namespace(jinja2.utils.Namespace):
     """`namespace`: without attributes that begin with an underscore, as in transformers."""
 
-    def __init__(*given: Any, **named: Any) -> None:  # noqa: ANN401, N805 -- `self` may be a name
+    def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
         attributes = dict(*given[1:], **named)
         for name in attributes:
             _check_attribute(name)
         jinja2.utils.Namespace.__init__(given[0], attributes)
 
-    def __setitem__(self, name: str, value: Any) -> None:  # noqa: ANN401
+    def __setitem__(self, name: str, value: Any) -> None:
         _check_attribute(name)
         super().__setitem__(name, value)
 
@@ -428,7 +434,7 @@ class _Namespace(jinja2.utils.Namespace):
 
 def _check_attribute(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise jinja2.sandbox.SecurityError(f"a namespace has no attribute {name!r}")
+        raise SecurityError(f"a namespace has no attribute {name!r}")
 
 
 def _range(*bounds: int) -> range:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from sys import getsizeof
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from jinja2 import Undefined
 from jinja2.sandbox import SandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
@@ -31,17 +31,23 @@ _SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u30
     map(chr, range(0x2000, 0x200B))
 )
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_T = TypeVar("_T")
 _STRING = 84  # bytes of a short string and the pointer to it
 _NUMBERS = (int, float, complex)
 
 
-def argument(given: Arguments, position: int, name: str, default: object = None) -> Any:  # noqa: ANN401 -- a template's value
+def names(written: str, value: _T) -> dict[str, _T]:
+    """The same value for each of some names, which are written with spaces between."""
+    return dict.fromkeys(written.split(), value)
+
+
+def argument(given: Arguments, position: int, name: str, default: object = None) -> Any:
     """One argument of a call, by its position or its name."""
     positional, named = given
     return positional[position] if position < len(positional) else named.get(name, default)
 
 
-def binary(budget: Budget, symbol: str, left: Any, right: Any) -> Any:  # noqa: ANN401 -- a template's values
+def binary(budget: Budget, symbol: str, left: Any, right: Any) -> Any:
     """The value of `left symbol right`."""
     budget.step()
     for side in (left, right):
@@ -85,7 +91,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
 OPERATORS = frozenset(_OPERATORS)
 
 
-def contains(budget: Budget, item: Any, container: Any) -> bool:  # noqa: ANN401 -- a template's values
+def contains(budget: Budget, item: Any, container: Any) -> bool:
     """`item in container`."""
     budget.step()
     if isinstance(container, str):
@@ -114,7 +120,7 @@ def check_key(key: object) -> None:
     raise ChatTemplateError(f"a {type(key).__name__} like this is no key in a chat template")
 
 
-def text_of(budget: Budget, value: Any) -> str:  # noqa: ANN401 -- a template's value
+def text_of(budget: Budget, value: Any) -> str:
     """`str(value)`."""
     if isinstance(value, str):
         return value
@@ -129,7 +135,7 @@ def take_text(budget: Budget, value: object) -> None:
         budget.allocate(4 * weight.size + 4 * weight.values)
 
 
-def slice_of(budget: Budget, value: Any, start: Any, stop: Any, step: Any) -> Any:  # noqa: ANN401
+def slice_of(budget: Budget, value: Any, start: Any, stop: Any, step: Any) -> Any:
     """`value[start:stop:step]`."""
     budget.step()
     part = slice(start, stop, step)
@@ -146,7 +152,7 @@ _CONVERSION = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d*)(?:\.(\*|\d*))?")
 _AFTER_KEY = re.compile(r"\)[#0\- +]*(\d*)(?:\.(\d*))?")
 
 
-def percent_format(budget: Budget, text: str, values: Any) -> str:  # noqa: ANN401
+def percent_format(budget: Budget, text: str, values: Any) -> str:
     """`text % values`."""
     widths = [item for found in _CONVERSION.findall(text) for item in found]
     if "%(" in text:  # a key may hold parentheses, so a conversion may begin after any of them
@@ -156,7 +162,8 @@ def percent_format(budget: Budget, text: str, values: Any) -> str:  # noqa: ANN4
     size = 4 * budget.read(values).size + 400  # a float may take more than 300 digits
     budget.step(count)
     budget.allocate(4 * (getsizeof(text) + total) + count * size)
-    return text % values
+    written: str = text % values
+    return written
 
 
 def _width(written: str) -> int:
@@ -183,15 +190,15 @@ class FormatMethod:
 class _Bounded(SandboxedFormatter):
     """Formats field by field within a budget."""
 
-    def __init__(self, environment: SandboxedEnvironment, budget: Budget, **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, environment: SandboxedEnvironment, budget: Budget, **options: Any) -> None:
         super().__init__(environment, **options)
         self._budget = budget
 
-    def convert_field(self, value: Any, conversion: Any) -> Any:  # noqa: ANN401 -- as the base class
+    def convert_field(self, value: Any, conversion: Any) -> Any:
         take_text(self._budget, value)
         return self._budget.made(super().convert_field(value, conversion))
 
-    def format_field(self, value: Any, format_spec: str) -> Any:  # noqa: ANN401
+    def format_field(self, value: Any, format_spec: str) -> Any:
         self._budget.step()
         for digits in re.findall(r"\d+", format_spec):
             self._budget.allocate(4 * _width(digits))
@@ -221,7 +228,7 @@ def brace_format(
     return type(text)(formatter.vformat(text, positional, named))
 
 
-def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) -> Any:  # noqa: ANN401
+def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) -> Any:
     """Call a method of a built-in value: one of those that chat templates may use."""
     owner: Any = getattr(method, "__self__", None)
     name = method.__name__
@@ -231,8 +238,10 @@ def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) ->
             takers[name](budget, owner, given)
             positional, named = given
             return budget.made(method(*positional, **named))
-    kind = owner.__name__ if isinstance(owner, type) else type(owner).__name__
-    raise ChatTemplateError(f"the method {name!r} of {kind!r} is not there for chat templates")
+    owning = owner if isinstance(owner, type) else type(owner)
+    raise ChatTemplateError(
+        f"the method {name!r} of {owning.__name__!r} is not there for chat templates"
+    )
 
 
 _Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
@@ -357,16 +366,16 @@ def _take_join(budget: Budget, owner: str, given: Arguments) -> None:
 _METHODS: Mapping[type | tuple[type, ...], Mapping[str, _Taker]] = MappingProxyType(
     {
         str: {
-            **dict.fromkeys(
+            **names(
                 "capitalize casefold endswith isalnum isalpha isascii isdecimal isdigit"
                 " isidentifier islower isnumeric isprintable isspace istitle isupper lower"
-                " removeprefix removesuffix startswith swapcase title upper".split(),
+                " removeprefix removesuffix startswith swapcase title upper",
                 _take_linear,
             ),
-            **dict.fromkeys("center ljust rjust zfill".split(), _take_padding),
-            **dict.fromkeys("count find index partition".split(), _take_search),
-            **dict.fromkeys("rfind rindex rpartition".split(), _take_reverse_search),
-            **dict.fromkeys("lstrip rstrip strip".split(), _take_strip),
+            **names("center ljust rjust zfill", _take_padding),
+            **names("count find index partition", _take_search),
+            **names("rfind rindex rpartition", _take_reverse_search),
+            **names("lstrip rstrip strip", _take_strip),
             "expandtabs": _take_tabs,
             "join": _take_join,
             "replace": _take_replace,

@@ -100,7 +100,7 @@ def _reason(error: Exception) -> str:
 class _Limits(Extension):
     """Counts a template's tokens."""
 
-    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:  # type: ignore[override]
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         for count, token in enumerate(stream):
             if count >= MAX_TEMPLATE_TOKENS:
                 raise ChatTemplateError(f"it has more than {MAX_TEMPLATE_TOKENS:,} tokens")
@@ -141,20 +141,20 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         return binary(budget_of(context), operator, left, right)
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        budget = budget_of(__context)
+    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        budget = budget_of(context)
         budget.step(1 + len(args) + len(kwargs))
         given = args, {name: kwargs[name] for name in kwargs if name not in _FRAME_NAMES}
-        if isinstance(__obj, FormatMethod):
-            return brace_format(__self, budget, __obj, given)
-        if isinstance(__obj, BuiltinMethodType | MethodType) and isinstance(
-            __obj.__self__, str | bytes | list | tuple | dict | range | int | float | type
+        if isinstance(called, FormatMethod):
+            return brace_format(self, budget, called, given)
+        if isinstance(called, BuiltinMethodType | MethodType) and isinstance(
+            called.__self__, str | bytes | list | tuple | dict | range | int | float | type
         ):
-            return call_method(budget, __obj, given)
-        if not isinstance(__obj, Macro | LoopContext):
+            return call_method(budget, called, given)
+        if not isinstance(called, Macro | LoopContext):
             for value in args:
                 budget.read(value)
-        return budget.made(super().call(__context, __obj, *args, **kwargs))
+        return budget.made(super().call(context, called, *args, **kwargs))
 
 
 _FRAME_NAMES = ("_loop_vars", "_block_vars")  # what Jinja adds to the arguments of every call
@@ -169,16 +169,16 @@ class _Rewriter(NodeTransformer):
     def __init__(self, variables: int) -> None:
         self._variables = variables
 
-    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
         # As a constant it is written by way of `shown`, which counts it.
         return nodes.Const(node.data, lineno=node.lineno)
 
-    def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:
         if isinstance(node.value, int) and node.value.bit_length() > MAX_INTEGER_BITS:
             raise ChatTemplateError(f"an integer has more than {MAX_INTEGER_BITS:,} bits")
         return node
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+    def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.test is not None:
             node.test = nodes.And(_steps([node.test]), node.test)
         return self._counted(node)
@@ -190,9 +190,9 @@ class _Rewriter(NodeTransformer):
         node.body.insert(0, nodes.ExprStmt(steps, lineno=node.lineno))
         return node  # type: ignore[no-any-return]
 
-    visit_Macro = visit_CallBlock = visit_Block = visit_Template = _counted  # noqa: N815
+    visit_Macro = visit_CallBlock = visit_Block = visit_Template = _counted
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
         left, whole = node.expr, None
         for operand in node.ops:
@@ -201,11 +201,11 @@ class _Rewriter(NodeTransformer):
             left = operand.expr
         return whole or node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
         return _call("(concatenated)", nodes.List(node.nodes, lineno=node.lineno))
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
         self.generic_visit(node)
         if not isinstance(node.arg, nodes.Slice):
             return node
@@ -213,17 +213,17 @@ class _Rewriter(NodeTransformer):
         bounds = (node.arg.start, node.arg.stop, node.arg.step)
         return _call("(sliced)", node.node, *(bound or none for bound in bounds))
 
-    def visit_List(self, node: nodes.List) -> nodes.Node:  # noqa: N802
+    def visit_List(self, node: nodes.List) -> nodes.Node:
         self.generic_visit(node)
         return _call("(made)", node)
 
-    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:  # noqa: N802
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
         self.generic_visit(node)
         for pair in node.items:
             pair.key = _call("(key)", pair.key)
         return _call("(made)", node)
 
-    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:  # noqa: N802
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
         return _call("(made)", node) if node.ctx == "load" else node
 
@@ -234,13 +234,13 @@ class _Rewriter(NodeTransformer):
                 setattr(node, name, _call("(unpacked)", getattr(node, name)))
         return node  # type: ignore[no-any-return]
 
-    visit_Call = visit_Filter = visit_Test = _unpacked  # noqa: N815
+    visit_Call = visit_Filter = visit_Test = _unpacked
 
     def _refused(self, node: nodes.Node) -> nodes.Node:
         raise ChatTemplateError(f"{type(node).__name__} is not there for chat templates")
 
-    visit_Extends = visit_Include = visit_Import = visit_FromImport = _refused  # noqa: N815
-    visit_EvalContextModifier = visit_ScopedEvalContextModifier = _refused  # noqa: N815
+    visit_Extends = visit_Include = visit_Import = visit_FromImport = _refused
+    visit_EvalContextModifier = visit_ScopedEvalContextModifier = _refused
 
 
 def _call(name: str, value: nodes.Expr, *others: nodes.Expr) -> nodes.Filter:

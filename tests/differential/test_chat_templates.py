@@ -108,7 +108,7 @@ EXAMPLES = settings(max_examples=max(60, settings().max_examples), deadline=None
     opened=st.booleans(),
 )
 def test_text_of_any_messages(
-    template: str, messages: Any, tools: Any, documents: Any, thinking: Any, opened: Any
+    template: str, *, messages: Any, tools: Any, documents: Any, thinking: Any, opened: Any
 ) -> None:
     more = {} if thinking is None else {"enable_thinking": thinking}
     theirs = attempt_peer(

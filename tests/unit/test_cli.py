@@ -67,8 +67,9 @@ class TestGenerate:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         template = (
-            "{{ enable_thinking is false }}|{{ style }}|{{ tools[0].name }}|{{ documents[0].title }}"
-            "|{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+            "{{ enable_thinking is false }}|{{ style }}|{{ tools[0].name }}"
+            "|{{ documents[0].title }}|"
+            "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
             "{{ '?' if add_generation_prompt else '!' }}"
         )
         (tmp_path / "tools.json").write_text('[{"name": "f"}]', encoding="utf-8")

@@ -105,8 +105,8 @@ def test_a_final_message_may_be_written_twice_and_may_have_parts() -> None:
         ([{"role": "user", "content": 1}], TURNS, True, ParameterError),
         ([{"role": "user", "content": [{"image": "a"}]}], TURNS, True, ParameterError),
         ([{"role": "user", "content": "a"}], "{{ messages[0].role }}", True, ChatTemplateError),
-        ([{"role": "user", "content": "a"}], "{{ messages[0].role }}content", True, ChatTemplateError),
-        ([{"role": "user", "content": "a"}], TURNS + "{{ m.content | upper }}", "name", ChatTemplateError),
+        ([{"role": "user", "content": "a"}], "{# content #}", True, ChatTemplateError),
+        ([{"role": "user", "name": "a"}], TURNS, "name", ChatTemplateError),
     ],
 )  # fmt: skip
 def test_what_cannot_be_continued_is_refused(
@@ -138,7 +138,7 @@ CYCLE.append(CYCLE)
 
 @pytest.mark.parametrize("content", [Deep(), CYCLE, 10**10_000], ids=["object", "list", "integer"])
 def test_values_without_an_end_are_refused(content: Any) -> None:
-    with pytest.raises(ChatTemplateError, match="nested more than 100 deep|more than 16,384 bits"):
+    with pytest.raises(ChatTemplateError, match=r"nested more than 100 deep|more than 16,384 bits"):
         render_chat([{"role": "user", "content": content}], TURNS, {})
 
 
