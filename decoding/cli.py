@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from decoding._version import __version__
 from decoding.cache import cache_folder
+from decoding.cli_chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli_files import read_utf8
 from decoding.cli_flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
 from decoding.cli_grammar import add_grammar, add_grammar_flags
@@ -106,10 +107,6 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
     parser.add_argument(
         "prompt", metavar="PROMPT", help="'-' reads UTF-8 from stdin, less one final line end"
     )
-    parser.add_argument(
-        "--chat", action="store_true", help="PROMPT is a message for the model's chat template"
-    )
-    parser.add_argument("--system", metavar="TEXT", help="with --chat: the system message")
     _add_model(parser, "default: $DECODING_MODEL, else the first name")
     parser.add_argument(
         "--json", action="store_true", help="print what TGI's /generate answers, details included"
@@ -117,6 +114,7 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
     parser.add_argument(
         "--stream", action="store_true", help="print text as it comes; with --json, an event a line"
     )
+    add_chat_flags(parser)
     add_flags(parser.add_argument_group("request parameters, named as in the API"))
     add_grammar_flags(parser)
     parser.set_defaults(run=_generate)
@@ -154,11 +152,10 @@ def _add_model(parser: argparse.ArgumentParser, text: str) -> None:
 
 def _generate(asked: argparse.Namespace) -> Iterator[str]:
     parameters = read_flags(asked, details=asked.json)
-    if asked.system is not None and not asked.chat:
-        raise ParameterError("--system", asked.system, "used with --chat")
+    check_chat_flags(asked)
     text = _read_prompt(asked.prompt)
     model = _load(asked.model)
-    prompt = _chat_prompt(model, asked.system, text) if asked.chat else text
+    prompt = read_prompt(asked, model, text)
     if parameters.max_new_tokens is None:
         parameters = replace(parameters, max_new_tokens=_default_length(model, prompt, parameters))
     if not asked.stream:
@@ -190,14 +187,6 @@ def _read_prompt(argument: str) -> str:
     if not text:
         raise ParameterError("PROMPT", text, "at least one character")
     return text
-
-
-def _chat_prompt(model: LanguageModel, system: str | None, message: str) -> list[int]:
-    # Imported here because jinja2 comes with an extra.
-    from decoding.models.chat import chat_prompt
-
-    messages = [] if system is None else [{"role": "system", "content": system}]
-    return chat_prompt(model, [*messages, {"role": "user", "content": message}])
 
 
 def _default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:

@@ -8,6 +8,7 @@ Inference 3.3.6.
 
 from __future__ import annotations
 
+import builtins
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,6 +59,8 @@ class Token(_Record):
     rank: 1 + the number of tokens with a strictly larger raw logit. Off the wire.
     entropy: nats, of the processed distribution. Off the wire.
     support_size: how many tokens the pipeline left possible. Off the wire.
+    bytes: what the token spells, which may be part of a character; None where that is not known.
+        Off the wire.
     """
 
     id: int
@@ -68,6 +71,7 @@ class Token(_Record):
     rank: int
     entropy: float
     support_size: int
+    bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -83,6 +87,8 @@ class TopToken(_Record):
     logprob: processed.
     special: whether it is structure rather than text.
     raw_logprob: of the model's own distribution. Off the wire.
+    bytes: what the token spells, which may be part of a character; None where that is not known.
+        Off the wire.
     """
 
     id: int
@@ -90,6 +96,7 @@ class TopToken(_Record):
     logprob: float
     special: bool
     raw_logprob: float
+    bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -103,11 +110,14 @@ class PrefillToken(_Record):
     id: the token id.
     text: the token decoded alone.
     logprob: raw, given the tokens before it; None for the first, which has none before it.
+    bytes: what the token spells, which may be part of a character; None where that is not known.
+        Off the wire.
     """
 
     id: int
     text: str
     logprob: float | None
+    bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob}`."""
@@ -176,6 +186,7 @@ class Response(_Record):
     """The result of one request.
 
     generated_text: the text, without special tokens; with the prompt in front where that was asked.
+        Where a prompt of ids ends inside a character, the text begins with the whole character.
     details: how it came about; always there for a user of the library.
     wire_details: whether the wire shows them.
     """

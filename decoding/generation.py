@@ -90,7 +90,7 @@ class RunningSequence:
         """Forget the text, but not the samples that it is made of."""
         plan = self.generation.plan
         self.token_ids = list(plan.prompt)
-        self.transcript = Transcript(plan.ending, plan.vocabulary)
+        self.transcript = Transcript(plan.ending, plan.vocabulary, begun=plan.begun)
 
     def rewrite(self) -> None:
         """Write the text of the samples again, after `reset`."""

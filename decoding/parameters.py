@@ -93,7 +93,7 @@ class GenerationParameters:
     | `min_p` | [0, 1] | None, 0 |
     | `logit_bias` | token id >= 0 to a finite bias or −inf (ban); kept as `TokenBias` | {} |
     | `repeat_last_n` | >= −1: how many tokens the three penalties look at; −1 for all | None, −1 |
-    | `min_tokens` | >= 0, and no more than max_new_tokens: no end of sequence before | None, 0 |
+    | `min_tokens` | >= 0, and no more than max_new_tokens: no end and no stop before | None, 0 |
     | `no_repeat_ngram_size` | >= 0 | None, 0 |
     | `bad_words_ids` | sequence of non-empty sequences of token ids | () |
     | `bad_words` | sequence of non-empty strings, banned at the beginning and after a space | () |

@@ -23,6 +23,7 @@ class Plan:
     """A request on a given model.
 
     prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
+    begun: bytes with which the prompt ends inside a character; they belong to the generated text.
     samplers: one a sequence; more than one is best-of.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     largest_ids: by the name of a parameter, the largest token id that it names.
@@ -40,6 +41,7 @@ class Plan:
     largest_ids: tuple[tuple[str, int], ...] = ()
     padding: HeadPadding | None = None
     width: int | None = None
+    begun: bytes = b""
 
     @property
     def seed(self) -> int | None:

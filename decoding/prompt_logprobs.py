@@ -29,4 +29,5 @@ def prefill_tokens(work: Plan, rows: Any) -> tuple[PrefillToken, ...]:  # noqa: 
         logprobs.append(float(values[token_id] - largest - np.log(np.exp(values - largest).sum())))
     vocabulary = work.vocabulary
     texts = [vocabulary.text_of(item) if vocabulary else "" for item in work.prompt]
-    return tuple(map(PrefillToken, work.prompt, texts, logprobs))
+    spelled = [vocabulary.bytes_of(item) if vocabulary else None for item in work.prompt]
+    return tuple(map(PrefillToken, work.prompt, texts, logprobs, spelled))

@@ -1,4 +1,4 @@
-"""What a caller may hand over as a prompt, as token ids."""
+"""What a caller may hand over as a prompt: its token ids and its text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 from decoding.errors import ParameterError, shown
 from decoding.logits import is_tensor
+from decoding.text import TextStream
+from decoding.vocabulary import Vocabulary
 
 Inputs: TypeAlias = str | Sequence[int] | NDArray[np.integer[Any]]
 """A prompt: text, or token ids; a one-dimensional torch tensor of integers is taken as well."""
 
 LARGEST_TOKEN_ID = 2**31 - 1
 """The largest token id that a history, which is of int32, holds."""
+
+_LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8, at most."""
 
 _EXPECTED = "a string or token ids >= 0 (below 2**31)"
 
@@ -51,6 +56,34 @@ def is_batch(inputs: Any) -> bool:  # noqa: ANN401 -- an edge: anything may come
     if isinstance(inputs, str) or not isinstance(inputs, Sequence):
         return False
     return any(isinstance(item, str | Sequence | np.ndarray) or is_tensor(item) for item in inputs)
+
+
+def prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
+    """A prompt's text, without the beginning of a character that its last tokens leave open.
+
+    The text that is generated begins with these bytes: `begun_character`.
+    """
+    if isinstance(inputs, str):
+        return inputs
+    if vocabulary is None:
+        return ""
+    stream, text = TextStream(), ""
+    for item in token_ids:
+        special = vocabulary.is_special(item)
+        text += stream.flush() if special else stream.push(vocabulary.bytes_of(item))
+    return text
+
+
+def begun_character(token_ids: Sequence[int], vocabulary: Vocabulary | None) -> bytes:
+    """The bytes of the character that a prompt of token ids ends inside of; mostly none."""
+    end = b""
+    for item in reversed(token_ids):
+        if vocabulary is None or vocabulary.is_special(item) or len(end) > _LONGEST_CHARACTER:
+            break
+        end = vocabulary.bytes_of(item) + end
+    stream = TextStream()
+    stream.push(end)
+    return stream.held
 
 
 def _holds_integers(array: Any) -> bool:  # noqa: ANN401 -- an array or a tensor

@@ -13,14 +13,13 @@ from decoding.parameters import GenerationParameters, is_sampling
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.plans import Jump, Plan, fit
 from decoding.processors.grammar_mask import GrammarMask
-from decoding.prompts import Inputs, read_token_ids
+from decoding.prompts import Inputs, begun_character, prompt_text, read_token_ids
 from decoding.requested import pipeline_of
 from decoding.rng import random_seed, sequence_seed
 from decoding.sampling import Sampler
 from decoding.stopping import StopStrings
 from decoding.transcript import Ending
 from decoding.typing import Processor, implies_sampling
-from decoding.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,9 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         UnsupportedFeatureError: it asks for machinery this version does not have.
     """
     parameters = request.parameters
-    legal = isinstance(parameters, GenerationParameters)
-    require("parameters", parameters, legal, "GenerationParameters")
     if parameters.adapter_id is not None:
         raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
-    pipeline = _own_pipeline(request.pipeline)
+    pipeline = None if request.pipeline is None else as_pipeline(request.pipeline)
     token_ids = _prompt(request.inputs, model)
     vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
     if parameters.stop and vocabulary is None:
@@ -79,28 +76,23 @@ def plan(request: Request, model: LanguageModel) -> Plan:
     )
     work = Plan(
         prompt,
-        _prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
+        prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
         samplers,
         Ending(
             _max_new_tokens(parameters, len(prompt), model.context_length),
             model.eos_token_ids,
             StopStrings(tuple(parameters.stop)),
             request.keep_stop,
+            parameters.min_tokens or 0,
         ),
         vocabulary,
         parameters.decoder_input_details,
         _jump(mask, model) if mask is not None and parameters.jump_forward else None,
         tuple(_largest_ids(parameters, token_ids)),
         None if model.draws_padding else model.padding,
+        begun=b"" if isinstance(request.inputs, str) else begun_character(token_ids, vocabulary),
     )
     return work if model.logits_width is None else fit(work, model.logits_width)
-
-
-def _own_pipeline(pipeline: Pipeline | Processor | None) -> Pipeline | None:
-    if pipeline is None or isinstance(pipeline, Pipeline):
-        return pipeline
-    require("pipeline", pipeline, callable(pipeline), "a pipeline, a processor or None")
-    return chain(pipeline)
 
 
 def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[int | None]:
@@ -191,15 +183,6 @@ def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
     token_ids = tuple(model.tokenizer.encode(inputs))
     require("inputs", inputs, len(token_ids) > 0, "at least one token")
     return token_ids
-
-
-def _prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
-    if isinstance(inputs, str):
-        return inputs
-    if vocabulary is None:
-        return ""
-    spelled = (vocabulary.bytes_of(item) for item in token_ids if not vocabulary.is_special(item))
-    return b"".join(spelled).decode("utf-8", errors="replace")
 
 
 def _max_new_tokens(

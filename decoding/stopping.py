@@ -72,8 +72,12 @@ class _Automaton(NamedTuple):
             state = self.fallback[state]
         return self.children[state].get(character, 0)
 
-    def scan(self, state: int, text: str) -> tuple[int, int]:
-        """The state after `text` and how much of it was read: all, or up to the first stop."""
+    def scan(self, state: int, text: str, *, stopping: bool = True) -> tuple[int, int]:
+        """The state after `text` and how much of it was read: all, or up to the first stop.
+
+        stopping: without, strings that end here are passed by; one that begins here may still end
+            in what follows.
+        """
         position = 0
         while position < len(text):
             if not state:
@@ -84,7 +88,10 @@ class _Automaton(NamedTuple):
             state = self.step(state, text[position])
             position += 1
             if self.found[state] is not None:
-                break
+                if stopping:
+                    break
+                while state and not self.children[state]:  # nothing that is passed by is held
+                    state = self.fallback[state]
         return state, position
 
 
@@ -149,20 +156,24 @@ class StopMatcher:
         # Immutable values only, so that a shallow copy is a fork.
         self._window: tuple[tuple[str, bool], ...] = ()
 
-    def push(self, text: str, *, visible: bool = True) -> str:
+    def push(self, text: str, *, visible: bool = True, stopping: bool = True) -> str:
         """Takes the text of one token; returns the visible text that is now certain.
 
         Invisible text (that of special tokens) takes part in the matching and is never returned;
         but it may release visible text that was held back. Text after a stop is ignored.
+
+        stopping: without, a stop that ends in this text is text like any other; one that begins in
+            it may still end in what follows.
         """
         if self._stop is not None:
             return ""
         automaton = self._automaton
         held = automaton.depth[self._state]
-        self._state, read = automaton.scan(self._state, text)
-        self._stop = automaton.found[self._state]
-        if self._stop is None and automaton.has_empty:
-            self._stop = ""
+        self._state, read = automaton.scan(self._state, text, stopping=stopping)
+        if stopping:
+            self._stop = automaton.found[self._state]
+            if self._stop is None and automaton.has_empty:
+                self._stop = ""
         text = text[:read]
         if self._keep:
             return text if visible else ""

@@ -18,12 +18,15 @@ class Ending:
 
     max_new_tokens: at least 1. eos_token_ids: any of them ends it. stops: first occurrence ends it.
     keep_stop: whether the stop stays in the text (TGI) or is removed (OpenAI).
+    min_tokens: a stop that ends within so many tokens is text like any other, as in vLLM; one that
+        ends later counts, wherever it begins. 0 is neutral.
     """
 
     max_new_tokens: int
     eos_token_ids: Collection[int] = ()
     stops: StopStrings = StopStrings()
     keep_stop: bool = True
+    min_tokens: int = 0
 
 
 class Transcript:
@@ -32,12 +35,18 @@ class Transcript:
     The texts that `push` returns, joined, are the generated text: no special tokens, cut at the
     first stop, never half a character; what is incomplete at the end becomes U+FFFD.
     An end-of-sequence token counts as special. Without a vocabulary all text is empty.
+
+    begun: bytes with which the prompt ends inside a character. The text begins with the whole
+        character, or with U+FFFD where the tokens do not complete it.
     """
 
-    def __init__(self, ending: Ending, vocabulary: Vocabulary | None) -> None:
+    def __init__(
+        self, ending: Ending, vocabulary: Vocabulary | None, *, begun: bytes = b""
+    ) -> None:
         self._ending = ending
         self._vocabulary = vocabulary
         self._stream = TextStream()
+        self._stream.push(begun)
         self._matcher = ending.stops.start(keep=ending.keep_stop)
         self._pieces: list[str] = []
         self._tokens: list[Token] = []
@@ -83,16 +92,19 @@ class Transcript:
         """Take one drawn token; returns the text that has become certain."""
         token_id = sample.token_id
         special = self._is_special(token_id)
+        stopping = len(self._tokens) >= self._ending.min_tokens
         if special:
             text = self._text_of(token_id)
-            shown = self._matcher.push(self._stream.flush())
-            shown += self._matcher.push(text, visible=False)
+            shown = self._matcher.push(self._stream.flush(), stopping=stopping)
+            shown += self._matcher.push(text, visible=False, stopping=stopping)
         else:
             text = ""
-            shown = self._matcher.push(self._stream.push(self._bytes_of(token_id)))
+            written = self._stream.push(self._bytes_of(token_id))
+            shown = self._matcher.push(written, stopping=stopping)
         self.finish_reason = self._reason_to_finish(token_id)
         if self.finish_reason is not None:
-            shown += self._matcher.push(self._stream.flush()) + self._matcher.flush()
+            rest = self._stream.flush()
+            shown += self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
         self._pieces.append(shown)
         self._record(sample, shown + text, special=special)
         return shown
@@ -108,6 +120,7 @@ class Transcript:
                 sample.rank,
                 sample.entropy,
                 sample.support_size,
+                self._spelled(sample.token_id),
             )
         )
         if sample.top:
@@ -119,6 +132,7 @@ class Transcript:
                         other.processed_logprob,
                         self._is_special(other.token_id),
                         other.raw_logprob,
+                        self._spelled(other.token_id),
                     )
                     for other in sample.top
                 )
@@ -140,6 +154,9 @@ class Transcript:
 
     def _bytes_of(self, token_id: int) -> bytes:
         return b"" if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
+
+    def _spelled(self, token_id: int) -> bytes | None:
+        return None if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
 
     def _text_of(self, token_id: int) -> str:
         return "" if self._vocabulary is None else self._vocabulary.text_of(token_id)

@@ -1,33 +1,31 @@
 """Messages to a prompt, through a model's Jinja chat template.
 
-A template comes with a model and is not trusted: it runs in Jinja's immutable sandbox.
+A template comes with a model and is not trusted: it runs in a sandbox and within a budget of steps
+and of bytes. Messages are read as transformers reads them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
-from decoding.errors import ChatTemplateError, MissingDependencyError, ParameterError
+from decoding.errors import MissingDependencyError, ParameterError, require
+from decoding.models.chat_messages import (
+    Message,
+    cut_continuation,
+    mark_continuation,
+    normalised,
+    plain,
+    weight_of,
+)
+from decoding.models.control_tokens import Marks, control_tokens, encode_marked, texts_in
 from decoding.models.protocol import LanguageModel
+from decoding.models.template_budget import Budget
 
 try:
-    import jinja2
-    from jinja2 import nodes
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from decoding.models.template_sandbox import literal_text, render
 except ImportError as error:
     raise MissingDependencyError("jinja2", "torch") from error
-
-# What a template's own expressions can raise besides Jinja's errors.
-_TEMPLATE_FAULTS = (
-    jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError,
-    ValueError,
-)  # fmt: skip
 
 
 def render_chat(
@@ -35,89 +33,109 @@ def render_chat(
     template: str,
     variables: Mapping[str, Any],
     add_generation_prompt: bool = True,  # noqa: FBT001, FBT002 - the name every template reads
+    *,
+    continue_final_message: bool | str = False,
 ) -> str:
     """Render messages to the text a model was trained on, as transformers does.
 
-    messages: plain JSON data, usually with `role` and `content`.
+    messages: plain JSON data, usually with `role` and `content`. Fields that are None are left out;
+        `reasoning_content` and `thinking` are filled from each other and from `reasoning`.
     template: Jinja source; it may use `raise_exception`, `strftime_now`, `tojson` (which escapes
-        no HTML), `break` and `continue`, and `{% generation %}` blocks, which change nothing.
-    variables: what else it may read, as `bos_token`; `tools` and `documents` are None unless given.
+        no HTML), `break` and `continue`, and `{% generation %}` blocks, which change nothing. It
+        takes at most 100,000 steps and makes at most 8 MiB of text, and more for more input.
+    variables: what else it may read, as `bos_token` and `enable_thinking`; `tools` and `documents`
+        are None unless given.
     add_generation_prompt: end with the opening of the assistant's turn.
+    continue_final_message: end within the last message, which the model is to continue: True for
+        its `content`, or the name of the field. `add_generation_prompt` must be False then.
 
     Raises:
-        ChatTemplateError: the template is no Jinja, failed, or refused the messages.
+        ParameterError: a message is no mapping, or the last one has no text to continue.
+        ChatTemplateError: the template is no Jinja, failed, refused the messages, takes more than
+            it may, or does not write the last message as it is.
 
     >>> template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}"
     >>> render_chat([{"role": "user", "content": "a < b"}], template, {})
     '[user] a < b'
     """
-    values = {
-        "tools": None,
-        "documents": None,
-        **variables,
-        "messages": messages,
-        "add_generation_prompt": add_generation_prompt,
-    }
-    try:
-        return _compiled(template).render(values)
-    except jinja2.TemplateSyntaxError as error:
-        raise ChatTemplateError(error.message or "syntax error", error.lineno) from error
-    except _TEMPLATE_FAULTS as error:
-        raise ChatTemplateError(str(error)) from error
+    legal = isinstance(variables, Mapping)
+    require("variables", type(variables).__name__, legal, "a mapping from names to values")
+    values = plain({"tools": None, "documents": None, **variables})
+    chat = normalised(messages)
+    return _rendered(chat, template, values, add_generation_prompt, continue_final_message)
 
 
-def chat_prompt(model: LanguageModel, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+def _rendered(
+    chat: list[Message],
+    template: str,
+    values: dict[str, Any],
+    add_generation_prompt: bool,  # noqa: FBT001
+    continue_final_message: bool | str,  # noqa: FBT001
+) -> str:
+    if continue_final_message and add_generation_prompt:
+        expected = "False where the final message is continued"
+        raise ParameterError("add_generation_prompt", add_generation_prompt, expected)
+    text = None
+    if continue_final_message:
+        field = continue_final_message if isinstance(continue_final_message, str) else "content"
+        text = mark_continuation(chat, field, template)
+    values = {**values, "messages": chat, "add_generation_prompt": add_generation_prompt}
+    rendered = render(template, values, Budget.for_input(weight_of(values)))
+    return rendered if text is None else cut_continuation(rendered, text)
+
+
+def chat_prompt(  # noqa: PLR0913 -- the parameters of `apply_chat_template`
+    model: LanguageModel,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+    documents: Sequence[Mapping[str, Any]] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    add_generation_prompt: bool | None = None,
+    continue_final_message: bool | str = False,
+    sanitize_control_tokens: bool = True,
+) -> list[int]:
     """Messages to the token ids that `generate` takes as its inputs.
 
     The rendered template spells the special tokens itself; none are added to it.
 
+    tools: JSON Schemas of the functions that the model may call.
+    documents: what it may quote, usually with `title` and `text`.
+    variables: what else the template may read, as `enable_thinking`; these win over the model's.
+    add_generation_prompt: end with the opening of the assistant's turn; None means that it does
+        unless the final message is continued.
+    continue_final_message: as for `render_chat`.
+    sanitize_control_tokens: control tokens that the messages, tools, documents and variables spell,
+        as `<|im_end|>`, are encoded as text, so that only the template's own take effect. Control
+        tokens are the special tokens, and the added tokens that the template's own text spells.
+        (What a template puts together from pieces, as `'<|' + role + '|>'`, is its own.) False
+        leaves it to whoever wrote the messages to end turns.
+
     Raises:
-        ParameterError: the model has no chat template or no tokenizer.
+        ParameterError: the model has no chat template or no tokenizer, there are no messages, or
+            the tokenizer cannot spell a control token as text.
         ChatTemplateError: as for `render_chat`.
     """
-    if model.chat_template is None or model.tokenizer is None:
+    template, tokenizer = model.chat_template, model.tokenizer
+    if template is None or tokenizer is None:
         raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
-    text = render_chat(messages, model.chat_template, model.template_variables)
-    return model.tokenizer.encode(text, add_special_tokens=False)
-
-
-class _Generation(Extension):
-    """Accepts the blocks that mark an assistant's words for training; they render as they are."""
-
-    tags = {"generation"}  # noqa: RUF012 - declared as a plain set by the base class
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.Scope(body).set_lineno(line)
-
-
-@lru_cache(maxsize=16)
-def _compiled(template: str) -> jinja2.Template:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = _strftime_now
-    return environment.from_string(template)
-
-
-def _to_json(
-    value: object,
-    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 - templates pass it by position too
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
-) -> str:
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-    )
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _strftime_now(pattern: str) -> str:
-    return datetime.now().astimezone().strftime(pattern)
+    legal = variables is None or isinstance(variables, Mapping)
+    require("variables", type(variables).__name__, legal, "a mapping from names to values")
+    chat = normalised(messages)
+    require("messages", messages, len(chat) > 0, "at least one message")
+    said = {
+        "messages": chat,
+        "tools": plain(tools),
+        "documents": plain(documents),
+        "variables": plain(variables or {}),
+    }
+    marks = Marks({})
+    if sanitize_control_tokens:
+        tokens = control_tokens(tokenizer, literal_text(template))
+        marks = Marks.for_words(texts_in([said, template]), tokens)
+        said = marks.put(said)
+    values = {"tools": said["tools"], "documents": said["documents"]}
+    values |= {**plain(model.template_variables), **said["variables"]}
+    opened = not continue_final_message if add_generation_prompt is None else add_generation_prompt
+    text = _rendered(said["messages"], template, values, opened, continue_final_message)
+    return encode_marked(tokenizer, text, marks)

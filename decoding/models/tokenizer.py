@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers,
 from tokenizers.models import BPE
 
 from decoding.errors import ModelFormatError, ParameterError
+from decoding.models.control_tokens import encode_sanitized
 from decoding.models.token_bytes import vocabulary_of
 from decoding.vocabulary import Vocabulary
 
@@ -127,14 +128,25 @@ class HuggingFaceTokenizer:
             raise ModelFormatError(path, f"the tokens make no tokenizer: {error}") from error
         return cls(tokenizer, path)
 
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+    def encode(
+        self,
+        text: str,
+        *,
+        add_special_tokens: bool = True,
+        sanitize_control_tokens: bool = False,
+    ) -> list[int]:
         """The ids of a text.
 
         add_special_tokens: put those in front that the model expects; a rendered chat has them.
+        sanitize_control_tokens: encode special tokens that the text spells as text, so that they
+            have no effect.
 
         Raises:
-            ParameterError: the text holds a lone surrogate, which no encoding can spell.
+            ParameterError: the text holds a lone surrogate, which no encoding can spell, or a
+                special token that the tokenizer cannot spell as text.
         """
+        if sanitize_control_tokens:
+            return encode_sanitized(self, text, add_special_tokens=add_special_tokens)
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -143,6 +155,20 @@ class HuggingFaceTokenizer:
             ) from error
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
         return ids
+
+    def added_tokens(self) -> dict[str, bool]:
+        """The texts of the added tokens, each with whether it is special."""
+        added = self.tokenizer.get_added_tokens_decoder().values()
+        return {token.content: token.special for token in added}
+
+    def encode_as_text(self, text: str) -> list[int]:
+        """The ids of a text in which no added token is matched, special or not."""
+        if self.tokenizer.normalizer is not None:
+            text = self.tokenizer.normalizer.normalize_str(text)
+        pieces = [text]
+        if self.tokenizer.pre_tokenizer is not None:
+            pieces = [piece for piece, _ in self.tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+        return [token.id for piece in pieces for token in self.tokenizer.model.tokenize(piece)]
 
 
 def _list(metadata: Mapping[str, Any], key: str, kind: type[_T], path: object) -> list[_T]:

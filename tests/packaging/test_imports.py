@@ -23,14 +23,11 @@ LAYERS = (
     ("pipeline", "pipeline backends changing stages sampling explain compare presets"),
     ("text", "text prompts stopping details details_json wire_types wire"),
     ("models", "models"),
-    (
-        "sequences",
-        "requested_words requested transcript plans request generation jumping drawing memory"
-        " prompt_logprobs",
-    ),
+    ("requests", "requested_words requested transcript plans request"),
+    ("sequences", "generation jumping drawing memory prompt_logprobs"),
     ("engine", "engine generate"),
     ("front", "decoding"),
-    ("shell", "cli_files cli_flags cli_grammar cli_watermark cli"),
+    ("shell", "cli_chat cli_files cli_flags cli_grammar cli_watermark cli"),
 )
 TESTING = "decoding.testing"
 """May import anything; nothing imports it."""

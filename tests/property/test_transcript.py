@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from decoding.sampling import Sample
 from decoding.stopping import StopStrings
+from decoding.text import TextStream
 from decoding.transcript import Ending, Transcript
 from decoding.vocabulary import Vocabulary
 
@@ -56,6 +57,17 @@ def first_stop(text: str, stops: list[str]) -> tuple[int, int] | None:
     return None if not ends else (min(ends)[1], min(ends)[0])
 
 
+def first_late_stop(text: str, stops: list[str], from_end: int) -> tuple[int, int] | None:
+    """The same of the stops that end after `from_end` characters."""
+    ends = [
+        (place + len(stop), place)
+        for stop in stops
+        for place in range(len(text))
+        if stop and text.startswith(stop, place) and place + len(stop) > from_end
+    ]
+    return None if not ends else (min(ends)[1], min(ends)[0])
+
+
 def visible_until(runs: list[tuple[str, bool]], end: int) -> str:
     shown, position = "", 0
     for text, visible in runs:
@@ -88,3 +100,43 @@ def test_pieces_are_the_text_cut_at_the_first_stop(
     assert "".join(pieces) == transcript.text == visible_until(runs, end)
     if len(read) < len(token_ids):
         assert found is not None, "only a stop ends a text early"
+
+
+@given(
+    token_ids=st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=12),
+    stops=st.lists(st.text("ab<s>é", min_size=1, max_size=3), max_size=3),
+    keep=st.booleans(),
+    min_tokens=st.integers(0, 12),
+)
+def test_stops_that_end_within_the_first_tokens_are_text(
+    token_ids: list[int], stops: list[str], keep: bool, min_tokens: int
+) -> None:
+    ending = Ending(len(token_ids), (), StopStrings(tuple(stops)), keep, min_tokens)
+    transcript = Transcript(ending, VOCABULARY)
+    early = ""
+    for count, token_id in enumerate(token_ids, 1):
+        transcript.push(sample_of(token_id))
+        if count <= min_tokens:
+            early = certain_text(token_ids[:count])
+        if transcript.finish_reason is not None:
+            break
+    read = token_ids[: transcript.token_count]
+    runs = written(read)
+    whole = "".join(text for text, _ in runs)
+    if len(read) <= min_tokens:  # the end of the tokens: nothing may stop
+        assert transcript.text == visible_until(runs, len(whole))
+        return
+    found = first_late_stop(whole, stops, len(early))
+    end = len(whole) if found is None else found[keep]
+    assert transcript.text == visible_until(runs, end)
+
+
+def certain_text(token_ids: list[int]) -> str:
+    """All text that is certain after some tokens, that of special ones included."""
+    stream, text = TextStream(), ""
+    for token_id in token_ids:
+        if token_id in SPECIAL:
+            text += stream.flush() + PIECES[token_id].decode()
+        else:
+            text += stream.push(PIECES[token_id])
+    return text

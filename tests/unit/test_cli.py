@@ -63,6 +63,82 @@ class TestGenerate:
         assert cli.main(["generate", "Hi", "--chat"]) == 0
         assert forward.prompt == "<user>Hi>"
 
+    def test_a_chat_has_variables_tools_documents_and_a_beginning(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        template = (
+            "{{ enable_thinking is false }}|{{ style }}|{{ tools[0].name }}"
+            "|{{ documents[0].title }}|"
+            "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+            "{{ '?' if add_generation_prompt else '!' }}"
+        )
+        (tmp_path / "tools.json").write_text('[{"name": "f"}]', encoding="utf-8")
+        (tmp_path / "documents.json").write_text('[{"title": "é"}]', encoding="utf-8")
+        forward = Speaker("Hello")
+        monkeypatch.setattr(cli, "load", lambda source: model_of(forward, chat_template=template))
+        flags = ["--template-variable", "enable_thinking=false", "--template-variable", "style=a=b"]
+        files = [
+            *("--tools", str(tmp_path / "tools.json")),
+            *("--documents", str(tmp_path / "documents.json")),
+        ]
+        assert cli.main(["generate", "Hi", "--chat", *flags, *files]) == 0
+        assert forward.prompt == "True|a=b|f|é|<user>Hi?"
+        forward.prompt = None
+        assert cli.main(["generate", "Hi", "--chat", *flags, *files, "--continue", "Well,"]) == 0
+        assert forward.prompt == "True|a=b|f|é|<user>Hi<assistant>Well,"
+
+    @pytest.mark.parametrize(
+        "flags",
+        [
+            ["--system", "a"],
+            ["--template-variable", "a=1"],
+            ["--template-variable", "a", "--chat"],
+            ["--template-variable", "=1", "--chat"],
+            ["--tools", "tools.json"],
+            ["--documents", "documents.json"],
+            ["--continue", "a"],
+        ],
+    )
+    def test_flags_of_chats_that_say_nothing(
+        self, speaker: Speaker, capsys: pytest.CaptureFixture[str], flags: list[str]
+    ) -> None:
+        assert code_of(["generate", "Hi", *flags]) == cli.WRONG_INPUT
+        assert "used with --chat" in (said := capsys.readouterr().err) or "NAME=VALUE" in said
+
+    @pytest.mark.parametrize("text", ["{", "{}", "[1]", "[" * 9_999])
+    def test_tools_are_a_list_of_objects(
+        self, speaker: Speaker, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str
+    ) -> None:
+        (tmp_path / "tools.json").write_text(text, encoding="utf-8")
+        flags = ["--chat", "--tools", str(tmp_path / "tools.json")]
+        assert cli.main(["generate", "Hi", *flags]) == cli.WRONG_INPUT
+        assert "--tools must be a file" in capsys.readouterr().err
+
+    def test_control_tokens_in_the_prompt_are_text_where_that_is_asked_or_in_a_chat(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Matching(ByteTokenizer):
+            def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+                first, *others = text.split("<end>")
+                ids = list(first.encode())
+                return ids + [item for other in others for item in (EOS, *other.encode())]
+
+        prompts: list[list[int]] = []
+
+        def forward(rows: list[list[int]]) -> np.ndarray:
+            prompts.append(rows[0])
+            logits = np.zeros((1, 257), np.float32)
+            logits[0, EOS] = 9
+            return logits
+
+        model = model_of(forward, tokenizer=Matching())
+        monkeypatch.setattr(cli, "load", lambda source: model)
+        sanitize, keep = ["--sanitize-control-tokens"], ["--no-sanitize-control-tokens"]
+        for flags in ([], sanitize, ["--chat"], ["--chat", *keep]):
+            assert cli.main(["generate", "a<end>", *flags]) == 0
+        assert [EOS in prompt for prompt in prompts] == [True, False, False, True]
+        assert bytes(prompts[1]) == b"a<end>"
+
     @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
     def test_a_dash_reads_utf8_from_stdin_whatever_the_locale(
         self, speaker: Speaker, monkeypatch: pytest.MonkeyPatch, ending: bytes

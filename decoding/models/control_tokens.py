@@ -1,0 +1,199 @@
+"""Control tokens that a user's words spell: they are marked, rendered, and encoded as text.
+
+A control token in the words of a message would end the user's turn or begin the system's. So every
+control token in the words is put between two private characters before the template is rendered;
+when the rendered text is encoded, such a token is encoded as text, and the marks are left out. Each
+token has marks of its own, which no word holds, so that nothing can be forged: a token that has
+lost one of its marks, as where a template cuts a text, is still text, and a mark that stands alone
+parts the text around it, so that no token comes about there.
+
+Source: `sanitize_control_tokens` of transformers 5.24, whose ids these are, but where it lets
+tokens pass: after a slice, in JSON that is written in ASCII, and as keys of dictionaries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from decoding.errors import ParameterError
+from decoding.vocabulary import Tokenizer
+
+_PRIVATE = range(0xF0000, 0xFFFFE)
+_NEVER = "(?!)"
+
+
+@runtime_checkable
+class PlainEncoder(Protocol):
+    """A tokenizer that can encode a text without matching the tokens that were added to it."""
+
+    def added_tokens(self) -> dict[str, bool]:
+        """The texts of the added tokens, each with whether it is special."""
+        ...
+
+    def encode_as_text(self, text: str) -> list[int]:
+        """The ids of a text in which no added token is matched."""
+        ...
+
+
+def control_tokens(tokenizer: Tokenizer, template_text: str = "") -> tuple[str, ...]:
+    """The texts of a tokenizer's control tokens.
+
+    These are its special tokens, and the added tokens that a chat template's own text spells, as
+    `<think>`.
+    """
+    if isinstance(tokenizer, PlainEncoder):
+        found = (
+            text
+            for text, special in tokenizer.added_tokens().items()
+            if special or (text in template_text and not text.isspace())
+        )
+    else:
+        vocabulary = tokenizer.vocabulary
+        found = (vocabulary.text_of(item) for item in sorted(vocabulary.special_token_ids))
+    return tuple(text for text in found if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The characters that stand before and after each control token in a user's words."""
+
+    around: Mapping[str, tuple[str, str]]
+
+    @classmethod
+    def for_words(cls, words: Iterable[str], tokens: Iterable[str]) -> Marks:
+        """Marks for those of the tokens that are in the words, which do not hold the marks."""
+        texts = list(words)
+        found = [token for token in tokens if any(token in text for text in texts)]
+        if not found:
+            return cls({})
+        free = (
+            mark
+            for mark in map(chr, _PRIVATE)
+            if not any(form in text for form in (mark, *_escaped(mark)) for text in texts)
+        )
+        pairs = zip(found, free, free, strict=False)
+        around = {token: (start, end) for token, start, end in pairs}
+        if len(around) < len(found):
+            expected = f"at most {len(around)} different ones in the messages"
+            raise ParameterError("control tokens", f"{len(found)} of them", expected)
+        return cls(around)
+
+    def put(self, value: Any) -> Any:  # noqa: ANN401 -- JSON data
+        """Plain data with every control token in its texts marked."""
+        return self._put(value, re.compile(_any_of(self.around))) if self.around else value
+
+    def _put(self, value: Any, tokens: re.Pattern[str]) -> Any:  # noqa: ANN401
+        match value:
+            case str():
+                return tokens.sub(lambda match: match[0].join(self.around[match[0]]), value)
+            case dict():
+                return {self._put(k, tokens): self._put(item, tokens) for k, item in value.items()}
+            case list() | tuple():
+                return [self._put(item, tokens) for item in value]
+        return value
+
+    def split(self, text: str) -> list[tuple[str, bool]]:
+        """A rendered text in pieces without marks, each with whether it is a marked token."""
+        characters = "".join(map("".join, self.around.values()))
+        for character in characters:
+            for escaped in _escaped(character):
+                text = text.replace(escaped, character)
+        longest_first = sorted(self.around.items(), key=lambda item: len(item[0]), reverse=True)
+        tokens = (
+            f"{start}{re.escape(token)}{end}?|{re.escape(token)}{end}"
+            for token, (start, end) in longest_first
+        )
+        marked = re.compile("|".join([*tokens, f"[{characters}]" if characters else _NEVER]))
+        pieces, done = [], 0
+        for match in marked.finditer(text):
+            pieces += [(text[done : match.start()], False), (match[0].strip(characters), True)]
+            done = match.end()
+        return [*pieces, (text[done:], False)]
+
+
+def _any_of(tokens: Iterable[str]) -> str:
+    """Of several that begin at one place, the longest is found."""
+    return "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
+
+
+def _escaped(character: str) -> tuple[str, str]:
+    """How a private character is written in JSON in ASCII, and in Python's representation."""
+    units = character.encode("utf-16-be").hex()
+    return f"\\u{units[:4]}\\u{units[4:]}", f"\\U{ord(character):08x}"
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in plain data, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts_in(key)
+            yield from texts_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts_in(item)
+
+
+def encode_marked(tokenizer: Tokenizer, text: str, marks: Marks) -> list[int]:
+    """The ids of a rendered chat; what is marked is encoded as text.
+
+    Raises:
+        ParameterError: the tokenizer makes a control token of its text even so.
+    """
+    (first, _), *others = marks.split(text)
+    ids = _encode(tokenizer, first)
+    for piece, is_token in others:
+        if piece:
+            ids += _spelled(tokenizer, piece) if is_token else _inner(tokenizer, piece)
+    return ids
+
+
+def encode_sanitized(
+    tokenizer: Tokenizer, text: str, *, add_special_tokens: bool = True
+) -> list[int]:
+    """The ids of a prompt whose own special tokens are encoded as text.
+
+    add_special_tokens: put those around it that the model expects.
+
+    Raises:
+        ParameterError: the tokenizer makes a control token of its text even so.
+    """
+    marks = Marks.for_words([text], control_tokens(tokenizer))
+    ids = encode_marked(tokenizer, marks.put(text), marks)
+    if not add_special_tokens:
+        return ids
+    inner, whole = _encode(tokenizer, "a"), tokenizer.encode("a")
+    start = next(at for at in range(len(whole)) if whole[at : at + len(inner)] == inner)
+    return [*whole[:start], *ids, *whole[start + len(inner) :]]
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def _inner(tokenizer: Tokenizer, text: str) -> list[int]:
+    return _after_newline(lambda piece: _encode(tokenizer, piece), _encode(tokenizer, "\n"), text)
+
+
+def _spelled(tokenizer: Tokenizer, token: str) -> list[int]:
+    """A control token's text, as text."""
+    if isinstance(tokenizer, PlainEncoder):
+        ids = _after_newline(tokenizer.encode_as_text, _encode(tokenizer, "\n"), token)
+    else:  # parted, so that the tokenizer does not see the token
+        ids = _inner(tokenizer, token[:1]) + _inner(tokenizer, token[1:])
+    vocabulary = tokenizer.vocabulary
+    whole = set(_encode(tokenizer, token))
+    if any(vocabulary.is_special(item) or (len(whole) == 1 and item in whole) for item in ids):
+        expected = "one that the tokenizer can spell as text; or pass sanitize_control_tokens=False"
+        raise ParameterError("control token", token, expected)
+    return ids
+
+
+def _after_newline(encode: Callable[[str], list[int]], newline: list[int], text: str) -> list[int]:
+    """Encode what stands within a text: SentencePiece puts a space before the text's beginning."""
+    ids = encode("\n" + text)
+    return ids[len(newline) :] if ids[: len(newline)] == newline else encode(text)

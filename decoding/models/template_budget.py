@@ -1,0 +1,140 @@
+"""How much work one rendering of a chat template may do: steps, and bytes of new values.
+
+A step is one operation of a template: a turn of a loop, a call, a filter, an operator. An operation
+on large values takes more steps, so that a step stands for at most about ten microseconds. Bytes
+are counted when a value is made and are never given back, so that they bound the memory in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from dataclasses import dataclass
+from itertools import chain
+from sys import getsizeof
+
+from decoding.errors import ChatTemplateError
+
+BASE_STEPS, STEPS_PER_INPUT_VALUE = 100_000, 500
+BASE_BYTES, BYTES_PER_INPUT_BYTE = 8 * 2**20, 64
+
+MAX_INTEGER_BITS = 16_384
+"""Of any integer: more than the 4,300 digits that Python converts to text."""
+
+_MAX_DEPTH = 1_000
+_BYTES_OF_CHARACTER = 84  # a string of one character and the pointer to it
+_SCALARS = (int, float, bool, type(None))
+_CONTAINERS = (list, tuple, dict, range, KeysView, ValuesView, ItemsView)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The extent of a value with everything in it; a value that occurs twice counts twice.
+
+    values: how many values. size: their bytes. depth: how deeply containers are nested.
+    """
+
+    values: int
+    size: int
+    depth: int
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the steps and the bytes of one rendering.
+
+    Every method raises ChatTemplateError when there is not enough, before the work is done.
+    """
+
+    steps: int
+    size: int
+
+    @classmethod
+    def for_input(cls, weight: Weight) -> Budget:
+        """A constant, and so much more for each value and each byte of the template's input."""
+        return cls(
+            BASE_STEPS + STEPS_PER_INPUT_VALUE * weight.values,
+            BASE_BYTES + BYTES_PER_INPUT_BYTE * weight.size,
+        )
+
+    def step(self, count: int = 1) -> None:
+        """Take steps."""
+        self.steps -= count
+        if self.steps < 0:
+            raise ChatTemplateError("it takes more steps than a chat template may")
+
+    def allocate(self, size: int) -> None:
+        """Take bytes for a value that is about to be made."""
+        self.size -= size
+        if self.size < 0:
+            raise ChatTemplateError("it makes longer texts or lists than a chat template may")
+
+    def read(self, value: object) -> Weight:
+        """Take the steps of an operation that reads a value and everything in it."""
+        weight = self.weigh(value)
+        self.step((weight.values >> 1) + (weight.size >> 10))
+        return weight
+
+    def weigh(self, value: object) -> Weight:
+        """The extent of a value; gives up where reading it would take more steps than are left.
+
+        Values may share their parts, so a value of a few bytes can be read for ever.
+        """
+        if isinstance(value, (str, *_SCALARS)):
+            return Weight(1, getsizeof(value), 0)
+        values, size, depth = 1, getsizeof(value), 0
+        most = self.steps << 1
+        stack: list[Iterator[object]] = [_parts(value)]
+        while stack:
+            depth = max(depth, len(stack))
+            for part in stack[-1]:
+                values += 1
+                size += getsizeof(part)
+                if not isinstance(part, (str, *_SCALARS)):
+                    if values > most or len(stack) > _MAX_DEPTH:
+                        raise ChatTemplateError("it builds lists nested deeper than it may read")
+                    stack.append(_parts(part))
+                    break
+            else:
+                stack.pop()
+        return Weight(values, size, depth)
+
+    def made(self, value: object) -> object:
+        """Count a value that an operation has made; an iterator counts its items as they come."""
+        if isinstance(value, Iterator):
+            return self._metered(value)
+        if isinstance(value, str):
+            self.allocate(getsizeof(value))
+        elif isinstance(value, int):
+            check_integer(value)
+        elif isinstance(value, list | tuple | dict):
+            self.allocate(getsizeof(value) + 72 * len(value))
+        return value
+
+    def items(self, value: object) -> None:
+        """Take what a list of a value's items needs; an iterator's items count as they come."""
+        if isinstance(value, (str, *_CONTAINERS)):
+            count = len(value)
+            self.step(count >> 2)
+            small = not isinstance(value, str) or value.isascii()
+            self.allocate(count * (8 if small else _BYTES_OF_CHARACTER))
+            if isinstance(value, range):
+                self.allocate(28 * count)
+
+    def _metered(self, items: Iterator[object]) -> Iterator[object]:
+        for item in items:
+            self.step()
+            self.allocate(8)
+            yield item
+
+
+def check_integer(value: int) -> None:
+    """Refuse an integer whose arithmetic takes long."""
+    if value.bit_length() > MAX_INTEGER_BITS:
+        raise ChatTemplateError(f"it makes an integer of more than {MAX_INTEGER_BITS:,} bits")
+
+
+def _parts(value: object) -> Iterator[object]:
+    """What a container holds; reading an iterator would change it, so that it holds nothing."""
+    if isinstance(value, dict):
+        return chain.from_iterable(value.items())
+    return iter(value if isinstance(value, _CONTAINERS) else ())

@@ -1,0 +1,472 @@
+"""The filters and tests of chat templates: Jinja's, each within a budget.
+
+Every filter is one of three kinds: it does a fixed amount of work and stays as it is; it is
+Jinja's own function, called after the budget has given what it may need; or it is written here.
+Jinja evaluates no filter at compile time that is given the context, as those of the last two kinds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from sys import getsizeof
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeAlias
+
+import jinja2
+from jinja2 import pass_context
+from jinja2.exceptions import FilterArgumentError, SecurityError
+from jinja2.filters import FILTERS as JINJA_FILTERS
+from jinja2.runtime import Context
+from jinja2.tests import TESTS as JINJA_TESTS
+from jinja2.utils import _PassArg
+
+from decoding.errors import ChatTemplateError
+from decoding.models.template_budget import Budget, check_integer
+from decoding.models.template_operations import (
+    Arguments,
+    argument,
+    binary,
+    check_key,
+    contains,
+    names,
+    pad_width,
+    percent_format,
+    slice_of,
+    take_joined,
+    take_lines,
+    take_replaced,
+    take_strip,
+    take_text,
+    text_of,
+)
+
+BUDGET = "(budget)"
+"""The variable that holds the budget of a rendering; no template can spell its name."""
+
+MAX_RANGE = 100_000
+"""Items of a range, as in Jinja's sandbox."""
+
+_MAX_INDENT = 64
+_Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
+
+
+def budget_of(context: Context) -> Budget:
+    """The budget of the rendering that a context belongs to."""
+    budget = context.resolve(BUDGET)
+    assert isinstance(budget, Budget)  # noqa: S101 -- ours: `render` puts it there
+    return budget
+
+
+# What Jinja's filters need, given the piped value and the other arguments.
+
+
+def _take_text(budget: Budget, value: object, given: Arguments) -> None:
+    take_text(budget, value)
+    positional, named = given
+    for other in (*positional, *named.values()):
+        budget.read(other)
+
+
+def _take_items(budget: Budget, value: object, given: Arguments) -> None:
+    budget.items(value)
+    positional, named = given
+    parts = 1 + sum(
+        len(name) for name in (*positional[:1], named.get("attribute")) if isinstance(name, str)
+    )
+    if hasattr(value, "__len__") and isinstance(value, str | list | tuple | dict | range):
+        budget.step(len(value) * (1 + parts // 8))
+
+
+def _take_ordered(budget: Budget, value: object, given: Arguments) -> None:
+    _take_items(budget, value, given)
+    weight = budget.read(value)
+    rounds = weight.values.bit_length()
+    budget.step(rounds * (weight.values // 8 + (weight.size >> 10)))
+
+
+def _take_unique(budget: Budget, value: object, given: Arguments) -> None:
+    _take_ordered(budget, value, given)
+    for item in value if isinstance(value, list | tuple | range) else ():
+        check_key(item)
+
+
+def _take_sum(budget: Budget, value: object, given: Arguments) -> None:
+    _take_items(budget, value, given)
+    weight = budget.read(value)
+    start = argument(given, 1, "start", 0)
+    if not isinstance(start, int | float):  # lists are copied at every addition
+        budget.step(weight.values * weight.values >> 6)
+        budget.allocate(weight.size)
+
+
+def _take_slow(budget: Budget, value: object, given: Arguments) -> None:
+    """For filters that copy the text again and again, or search it with slow expressions."""
+    _take_text(budget, value, given)
+    size = getsizeof(text_of(budget, value))
+    budget.allocate(32 * size)
+    budget.step(size * size >> 12)
+
+
+def _take_words(budget: Budget, value: object, given: Arguments) -> None:
+    _take_text(budget, value, given)
+    size = getsizeof(text_of(budget, value))
+    budget.allocate(32 * size)
+    budget.step(size >> 4)
+
+
+def _take_wrapped(budget: Budget, value: object, given: Arguments) -> None:
+    _take_slow(budget, value, given)
+    between = argument(given, 2, "wrapstring")
+    if isinstance(between, str):
+        budget.allocate(getsizeof(between) * (len(text_of(budget, value)) + 1))
+
+
+def _take_center(budget: Budget, value: object, given: Arguments) -> None:
+    _take_text(budget, value, given)
+    budget.allocate(4 * pad_width(argument(given, 0, "width", 80)))
+
+
+def _take_trim(budget: Budget, value: object, given: Arguments) -> None:
+    _take_text(budget, value, given)
+    take_strip(budget, text_of(budget, value), argument(given, 0, "chars"))
+
+
+def _take_replace(budget: Budget, value: object, given: Arguments) -> None:
+    take_text(budget, value)
+    old, new = (text_of(budget, argument(given, *where)) for where in ((0, "old"), (1, "new")))
+    most = argument(given, 2, "count")
+    take_replaced(budget, text_of(budget, value), old, new, -1 if most is None else most)
+
+
+def _take_indent(budget: Budget, value: object, given: Arguments) -> None:
+    _take_text(budget, value, given)
+    width = argument(given, 0, "width", 4)
+    size = getsizeof(width) if isinstance(width, str) else 4 * pad_width(width)
+    budget.allocate(2 * size * (take_lines(budget, text_of(budget, value)) + 1))
+
+
+def _take_batch(budget: Budget, value: object, given: Arguments) -> None:
+    _take_items(budget, value, given)
+    if argument(given, 1, "fill_with") is not None:
+        budget.allocate(8 * pad_width(argument(given, 0, "linecount", 0)))
+
+
+def _take_round(budget: Budget, value: object, given: Arguments) -> None:
+    del budget
+    digits = argument(given, 0, "precision", 0)
+    if isinstance(value, str) or not isinstance(digits, int) or abs(digits) > 400:
+        raise ChatTemplateError("round takes a number and at most 400 digits")
+    if isinstance(value, int):
+        check_integer(value)
+
+
+def _take_nothing(budget: Budget, value: object, given: Arguments) -> None:
+    del budget, value, given
+
+
+_TAKERS: Mapping[str, _Taker] = MappingProxyType(
+    {
+        **names(
+            "capitalize e escape filesizeformat float forceescape int lower safe string truncate"
+            " upper",
+            _take_text,
+        ),
+        **names("list map reject rejectattr reverse select selectattr slice", _take_items),
+        **names("dictsort groupby max min sort", _take_ordered),
+        **names("pprint striptags urlize xmlattr", _take_slow),
+        **names("title urlencode wordcount", _take_words),
+        "batch": _take_batch,
+        "center": _take_center,
+        "indent": _take_indent,
+        "items": _take_nothing,
+        "replace": _take_replace,
+        "round": _take_round,
+        "sum": _take_sum,
+        "trim": _take_trim,
+        "unique": _take_unique,
+        "wordwrap": _take_wrapped,
+    }
+)
+_EAGER = names("batch dictsort groupby max min slice sort sum unique", None)
+_AS_THEY_ARE = names("abs attr count d default first last length random", None)
+
+
+def _function(table: Mapping[str, Any], name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = table[name]
+    return function
+
+
+def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[..., Any]:
+    """A function of Jinja that is called after the budget has given what it needs."""
+    kind = _PassArg.from_obj(function)
+
+    @pass_context
+    def call(context: Context, value: Any, *positional: Any, **named: Any) -> Any:
+        budget = budget_of(context)
+        budget.step()
+        if name in _EAGER and hasattr(value, "__next__"):
+            value = list(value)
+        take(budget, value, (positional, named))
+        match kind:
+            case _PassArg.context:
+                front: tuple[Any, ...] = (context,)
+            case _PassArg.eval_context:
+                front = (context.eval_ctx,)
+            case _PassArg.environment:
+                front = (context.environment,)
+            case _:
+                front = ()
+        return budget.made(function(*front, value, *positional, **named))
+
+    call.__name__ = name
+    return call
+
+
+@pass_context
+def _format(context: Context, value: Any, *positional: Any, **named: Any) -> str:
+    if positional and named:
+        raise FilterArgumentError("can't handle positional and keyword arguments at the same time")
+    budget = budget_of(context)
+    text = text_of(budget, value)
+    return str(budget.made(percent_format(budget, text, named or positional)))
+
+
+@pass_context
+def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> str:
+    budget = budget_of(context)
+    if attribute is not None:
+        value = context.environment.call_filter(
+            "map", value, (), {"attribute": attribute}, context=context
+        )
+    budget.items(value)
+    texts = [text_of(budget, item) for item in value]
+    separator = text_of(budget, d)
+    take_joined(budget, separator, texts)
+    return separator.join(texts)
+
+
+@pass_context
+def _to_json(  # noqa: PLR0913, PLR0917 -- as in transformers
+    context: Context,
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 -- templates pass it by position too
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
+    budget = budget_of(context)
+    weight = budget.read(value)
+    step = len(indent) if isinstance(indent, str) else indent or 0
+    if step > _MAX_INDENT:
+        raise ChatTemplateError(f"tojson indents by {_MAX_INDENT} at most")
+    marks = 8 if separators is None else 4 * sum(map(len, separators))
+    budget.allocate(6 * weight.size + weight.values * (4 * step * (weight.depth + 1) + marks))
+    text = json.dumps(
+        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+    return str(budget.made(text))
+
+
+# What templates are rewritten to call; the names cannot be spelled in a template.
+
+
+@pass_context
+def _steps(context: Context, count: int) -> bool:
+    budget_of(context).step(count)
+    return True
+
+
+@pass_context
+def _compared(context: Context, value: Any) -> Any:
+    budget_of(context).read(value)
+    return value
+
+
+@pass_context
+def _made(context: Context, value: Any) -> Any:
+    return budget_of(context).made(value)
+
+
+@pass_context
+def _key(context: Context, value: Any) -> Any:
+    del context
+    check_key(value)
+    return value
+
+
+@pass_context
+def _unpacked(context: Context, value: Any) -> Any:
+    budget_of(context).items(value)
+    return value
+
+
+@pass_context
+def _concatenated(context: Context, values: list[Any]) -> str:
+    budget = budget_of(context)
+    budget.step()
+    texts = [text_of(budget, value) for value in values]
+    take_joined(budget, "", texts)
+    return jinja2.runtime.markup_join(texts)
+
+
+@pass_context
+def _contained(context: Context, item: Any, container: Any) -> bool:
+    return contains(budget_of(context), item, container)
+
+
+@pass_context
+def _sliced(context: Context, value: Any, *bounds: Any) -> Any:
+    return slice_of(budget_of(context), value, *bounds)
+
+
+@pass_context
+def shown(context: Context, value: Any) -> str:
+    """The text that `{{ value }}` writes."""
+    budget = budget_of(context)
+    text = text_of(budget, value)
+    budget.allocate(getsizeof(text))
+    return text
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        **{name: _function(JINJA_FILTERS, name) for name in _AS_THEY_ARE},
+        **{name: _bounded(name, _function(JINJA_FILTERS, name), _TAKERS[name]) for name in _TAKERS},
+        "format": _format,
+        "join": _join,
+        "tojson": _to_json,
+        "(compared)": _compared,
+        "(concatenated)": _concatenated,
+        "(contained)": _contained,
+        "(key)": _key,
+        "(made)": _made,
+        "(sliced)": _sliced,
+        "(steps)": _steps,
+        "(unpacked)": _unpacked,
+    }
+)
+"""The filters of chat templates, and those that templates are rewritten to call."""
+
+
+# Tests.
+
+
+def _take_compared(budget: Budget, value: object, given: Arguments) -> None:
+    budget.read(value)
+    for other in given[0]:
+        budget.read(other)
+
+
+@pass_context
+def _is_divisible(context: Context, value: Any, num: Any) -> bool:
+    return bool(binary(budget_of(context), "%", value, num) == 0)
+
+
+@pass_context
+def _is_odd(context: Context, value: Any) -> bool:
+    return bool(binary(budget_of(context), "%", value, 2) == 1)
+
+
+@pass_context
+def _is_even(context: Context, value: Any) -> bool:
+    return bool(binary(budget_of(context), "%", value, 2) == 0)
+
+
+_COMPARISONS = names(
+    "== eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le lower upper", None
+)
+
+TESTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    {
+        **{name: _function(JINJA_TESTS, name) for name in JINJA_TESTS},
+        **{
+            name: _bounded(name, _function(JINJA_TESTS, name), _take_compared)
+            for name in _COMPARISONS
+        },
+        "divisibleby": _is_divisible,
+        "even": _is_even,
+        "in": _contained,
+        "odd": _is_odd,
+    }
+)
+"""The tests of chat templates."""
+
+
+# Global functions.
+
+
+class _Dict:
+    """`dict` as a function only: the type itself would give more than templates may have."""
+
+    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
+        for given in pairs:
+            for pair in given if isinstance(given, list | tuple) else ():
+                check_key(pair[0])
+        return dict(*pairs, **named)
+
+    @staticmethod
+    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:
+        """`dict.fromkeys`."""
+        listed = list(keys)
+        for key in listed:
+            check_key(key)
+        return dict.fromkeys(listed, value)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """`namespace`: without attributes that begin with an underscore, as in transformers."""
+
+    def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
+        attributes = dict(*given[1:], **named)
+        for name in attributes:
+            _check_attribute(name)
+        jinja2.utils.Namespace.__init__(given[0], attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_attribute(name)
+        super().__setitem__(name, value)
+
+    def __repr__(self) -> str:
+        return "<Namespace>"
+
+
+def _check_attribute(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace has no attribute {name!r}")
+
+
+def _range(*bounds: int) -> range:
+    items = range(*bounds)
+    large = any(abs(bound) > 10**9 for bound in bounds)
+    if large or len(items) > MAX_RANGE:
+        raise OverflowError(f"a range has {MAX_RANGE:,} items at most")
+    return items
+
+
+def _raise_exception(message: object) -> NoReturn:
+    raise jinja2.TemplateError(message if isinstance(message, str) else type(message).__name__)
+
+
+def _strftime_now(pattern: str) -> str:
+    if len(pattern) > MAX_STRFTIME:
+        raise ChatTemplateError(f"strftime_now takes a pattern of {MAX_STRFTIME} characters")
+    return datetime.now().astimezone().replace(tzinfo=None).strftime(pattern)
+
+
+MAX_STRFTIME = 1_000
+"""Characters of a pattern of dates: one may give 256 times as many."""
+
+GLOBALS: Mapping[str, Any] = MappingProxyType(
+    {
+        "cycler": jinja2.utils.Cycler,
+        "dict": _Dict(),
+        "joiner": jinja2.utils.Joiner,
+        "namespace": _Namespace,
+        "raise_exception": _raise_exception,
+        "range": _range,
+        "strftime_now": _strftime_now,
+    }
+)
+"""The global names of chat templates."""
