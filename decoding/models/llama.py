@@ -130,12 +130,15 @@ class LlamaModel:
             )
 
         embedding = get("model.embed_tokens.weight")
+        output = embedding if config.tied else get("lm_head.weight")
+        if torch.equal(output, embedding):
+            output = embedding  # held once
         return cls(
             config=config,
             embedding=embedding,
             layers=tuple(layer(index) for index in range(config.layers)),
             norm=get("model.norm.weight"),
-            output=embedding if config.tied else get("lm_head.weight"),
+            output=output,
             inverse_frequencies=inverse_frequencies(config).to(device),
         )
 

@@ -166,11 +166,11 @@ _PADDING = b"\0" * 512
         ),
         (
             _file(entries=1, body=_string("general.alignment") + struct.pack("<II", 4, 3)),
-            "general.alignment must be a multiple of 8, got 3",
+            "general.alignment must be a multiple of 8, at most 1048576, got 3",
         ),
         (_file(tensors=1, body=_tensor("t", []) + _PADDING), "must have 1 to 4 axes, got 0"),
         (_file(tensors=1, body=_tensor("t", [1] * 5) + _PADDING), "must have 1 to 4 axes, got 5"),
-        (_file(tensors=1, body=_tensor("t", [32], 10) + _PADDING), "type Q2_K; readable types"),
+        (_file(tensors=1, body=_tensor("t", [32], 9) + _PADDING), "type Q8_1; readable types"),
         (_file(tensors=1, body=_tensor("t", [32], 99) + _PADDING), "type number 99"),
         (_file(tensors=1, body=_tensor("t", [33], 3) + _PADDING), "Q4_1 cannot have the axes"),
         (_file(tensors=1, body=_tensor("t", [0]) + _PADDING), "F32 cannot have the axes"),
