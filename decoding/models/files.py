@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from decoding.errors import ModelFormatError
 
+_MOST_NAME = 1024
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring, _SHOWN.maxlevel = 80, 3
 
@@ -53,11 +54,13 @@ def member(folder: Path, name: str) -> Path:
     Raises:
         ModelFormatError: the name is absolute or has `..` in it, or the file lies elsewhere.
     """
-    path = folder / name if "\0" not in name else folder
     plain = PurePosixPath(name.replace("\\", "/"))
     anchored = plain.is_absolute() or PureWindowsPath(name).anchor
+    if len(name) > _MOST_NAME:
+        raise ModelFormatError(folder, f"the file name {shown(name)} is too long")
     if anchored or ".." in plain.parts or "\0" in name or not plain.parts:
         raise ModelFormatError(folder, f"the file name {shown(name)} leaves the model's folder")
+    path = folder / name
     try:
         root, real = folder.resolve(), path.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle

@@ -172,7 +172,15 @@ class GGUFSource:
     _originals: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        originals = {_from_gguf(name): name for name in self.file.tensors if name != ROPE_DIVISORS}
+        originals: dict[str, str] = {}
+        for name in self.file.tensors:
+            if name == ROPE_DIVISORS:
+                continue
+            known = _from_gguf(name)
+            # A tensor under its Hugging Face name has an unknown layout.
+            if known == name and name.startswith(("model.", "lm_head.")):
+                raise ModelFormatError(self.file.path, f"unexpected tensors: {shown(name)}")
+            originals[known] = name
         object.__setattr__(self, "_originals", originals)
 
     @property
