@@ -142,16 +142,20 @@ def _tokenizer(folder: Path) -> HuggingFaceTokenizer | None:
 
 def _token_ids(value: object, config: LlamaConfig, path: Path) -> set[int]:
     """End tokens as files spell them: an id, a list of ids, or null."""
-    ids = value if isinstance(value, list) else [] if value is None else [value]
-    for token_id in ids:
-        known = isinstance(token_id, int) and not isinstance(token_id, bool)
-        if not known or not 0 <= token_id < config.vocab_size:
+    ids: set[int] = set()
+    for token_id in value if isinstance(value, list) else [] if value is None else [value]:
+        if (
+            isinstance(token_id, bool)
+            or not isinstance(token_id, int)
+            or not 0 <= token_id < config.vocab_size
+        ):
             raise ModelFormatError(
                 path,
                 "eos_token_id must be an id or a list of ids,"
                 f" each in [0, {config.vocab_size}), got {shown(token_id)}",
             )
-    return set(ids)
+        ids.add(token_id)
+    return ids
 
 
 def _chat_template(folder: Path, texts: Mapping[str, Any]) -> str | None:

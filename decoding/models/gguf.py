@@ -1,8 +1,8 @@
 """A reader of GGUF files: metadata and tensors, mapped into memory and never trusted.
 
 Every length in the file is checked against the bytes that are left before anything is read or
-allocated, and what becomes a Python object is bounded by a count as well, so a damaged file costs an
-error and nothing else.
+allocated, and what becomes a Python object is bounded by a count as well, so a damaged file costs
+an error and nothing else.
 
 Source: the GGUF specification, https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -196,7 +196,9 @@ class _Cursor:
         dtype = np.dtype(_NUMBERS[kind])
         self.need(count * dtype.itemsize, f"the value of {shown(key)}")
         self.spend(count, 0)
-        values = np.frombuffer(self.take(count * dtype.itemsize, f"the value of {shown(key)}"), dtype)
+        values = np.frombuffer(
+            self.take(count * dtype.itemsize, f"the value of {shown(key)}"), dtype
+        )
         if kind != _BOOL:
             return list(values.tolist())
         if count and values.max() > 1:
@@ -229,11 +231,7 @@ class _Cursor:
 
     def tensors(self, count: int, metadata: Mapping[str, Any]) -> dict[str, TensorInfo]:
         alignment = metadata.get("general.alignment", 32)
-        if (
-            not isinstance(alignment, int)
-            or not 8 <= alignment <= _MOST_ALIGNMENT
-            or alignment % 8
-        ):
+        if not isinstance(alignment, int) or not 8 <= alignment <= _MOST_ALIGNMENT or alignment % 8:
             self.fail(
                 f"general.alignment must be a multiple of 8, at most {_MOST_ALIGNMENT},"
                 f" got {shown(alignment)}"
@@ -246,11 +244,13 @@ class _Cursor:
             if name in tensors:
                 self.fail(f"tensor {shown(name)} occurs twice")
             if offset % alignment:
-                self.fail(f"tensor {shown(name)} lies at offset {offset}, not a multiple of {alignment}")
+                self.fail(
+                    f"tensor {shown(name)} lies at offset {offset}, not a multiple of {alignment}"
+                )
             if info.start + info.nbytes > len(self.data):
                 self.fail(
-                    f"truncated or corrupt: tensor {shown(name)} ends at byte {info.start + info.nbytes}"
-                    f" of a file of {len(self.data)} bytes"
+                    f"truncated or corrupt: tensor {shown(name)} ends at byte"
+                    f" {info.start + info.nbytes} of a file of {len(self.data)} bytes"
                 )
             tensors[name] = info
         # Tensors that share bytes would make a short file ask for any amount of memory.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from decoding.errors import ModelFormatError
 from decoding.models.fields import Fields
 from decoding.models.files import shown
 from decoding.models.pre_tokenizers import SPLITTERS, Splitter
@@ -32,13 +31,17 @@ _DEFAULT_IDS = MappingProxyType(
 )
 _END_KEYS = ("eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep")
 _END_TEXTS = frozenset(
-    "<|eot_id|> <|im_end|> <|end|> <|return|> <|call|> <|flush|> <|calls|> <end_of_turn>"
-    " <|endoftext|> </s> <|eom_id|> <EOT> _<EOT> [EOT] [EOS] <|end_of_text|> <end_of_utterance>"
-    " <eos> <turn|> <|tool_response> <｜end▁of▁sentence｜> [e~["
-    # What pads, or begins the next file, in a model of code.
-    " <|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD] <|fim_repo|> <|repo_name|> <fim-repo> <REPO>"
-    " <reponame> <|file_sep|>".split()
-)
+    (
+        "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
+        "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+        "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
+        "<｜end▁of▁sentence｜>", "[e~[",
+        # What pads, or begins the next file, in a model of code.
+        "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",
+        "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+    )
+)  # fmt: skip
+"""Texts of tokens that end a turn."""
 _CHANNEL_ENDS = tuple(
     {call, other} for call in ("<|call|>", "<|calls|>") for other in ("<|return|>", "<|flush|>")
 )
@@ -109,7 +112,7 @@ class GGUFVocabulary:
             raise fields.error("tokenizer.ggml.scores must be numbers, got nan")
         splitter = _splitter(fields) if model == BYTE_LEVEL else None
         special = _special_ids(fields, model, tokens, types)
-        end_token_ids = _end_token_ids(fields, tokens, special)
+        end_token_ids = _end_token_ids(tokens, special)
         types = [
             CONTROL if index in end_token_ids and token in _END_TEXTS else kind
             for index, (token, kind) in enumerate(zip(tokens, types, strict=False))
@@ -199,9 +202,7 @@ def _added(
     )
 
 
-def _end_token_ids(
-    fields: Fields, tokens: Sequence[str], special: Mapping[str, int]
-) -> frozenset[int]:
+def _end_token_ids(tokens: Sequence[str], special: Mapping[str, int]) -> frozenset[int]:
     ids = {special[name] for name in _END_KEYS if name in special}
     ids |= {token_id for token_id, token in enumerate(tokens) if token in _END_TEXTS}
     by_text = {tokens[token_id]: token_id for token_id in ids}

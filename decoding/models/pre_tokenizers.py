@@ -1,7 +1,7 @@
-"""How the byte-level tokenizers of GGUF files cut text before the merges, by the name in the file.
+r"""How the byte-level tokenizers of GGUF files cut text before the merges, by the name in the file.
 
 Patterns are those of the models' own `tokenizer.json`. llama.cpp's engine lacks case-insensitive
-groups and classes as `\\p{Lu}`, and writes some of them differently; where the two disagree (`'ſ`,
+groups and classes as `\p{Lu}`, and writes some of them differently; where the two disagree (`'ſ`,
 accented capitals) the model was trained with these.
 
 Source: llama.cpp, `llama-vocab.cpp`, for the names, the order of the patterns and the defaults.
@@ -53,148 +53,103 @@ _PUNCTUATION_WORDS = (
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
     r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+"
 )
-_CJK = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"
-_CJK_HANGUL = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+"
-_WIDE_PUNCTUATION = r"\s?[!-/:-~" "\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+"
-_YOUTU = (
-    "[\uAC00-\uD7A3\u3131-\u318E]+"
-    "|[\uFF01\u2026\u201C\u201D\u2018\u2019\u2014\uFF1A\uFF1B\uFF0C\u3001-\u303F\uFE30-\uFE4F]+"
-    f"|[\u3105-\u312F]+|{_CJK}"
+_CJK = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+_CJK_HANGUL = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+_WIDE_PUNCTUATION = r"\s?[!-/:-~" "\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"
+_YOUTU = (  # Hangul, punctuation, Bopomofo, Han and kana
+    "[\uac00-\ud7a3\u3131-\u318e]+"
+    "|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+"
+    f"|[\u3105-\u312f]+|{_CJK}"
 )
 _CASED = (
-    "A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF"
-    "\u0370-\u0373\u0376\u0377\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C\u038E-\u03A1"
-    "\u03A3-\u03F5\u03F7-\u0481\u048A-\u052F\u0531-\u0556\u10A0-\u10C5\u13A0-\u13F5"
-    "\u13F8-\u13FD\u1C90-\u1CBA\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77\u1D79-\u1D9A"
-    "\u1E00-\u1F15\u1F18-\u1F1D\u1F20-\u1F45\u1F48-\u1F4D\u1F50-\u1F57\u1F59\u1F5B\u1F5D"
-    "\u1F5F-\u1F7D\u1F80-\u1FB4\u1FB6-\u1FBC\u1FBE\u1FC2-\u1FC4\u1FC6-\u1FCC\u1FD0-\u1FD3"
-    "\u1FD6-\u1FDB\u1FE0-\u1FEC\u1FF2-\u1FF4\u1FF6-\u1FFC\u2102\u2107\u210A-\u2113\u2115"
-    "\u2119-\u211D\u2124\u2126\u2128\u212A-\u212D\u212F-\u2134\u2139\u213C-\u213F\u2145-\u2149"
-    "\u214E\u2183\u2184\u2C00-\u2C7B\u2C7E-\u2CE4\u2CEB-\u2CEE\u2CF2\u2CF3\uA640-\uA66D"
-    "\uA680-\uA69B\uA722-\uA76F\uA771-\uA787\uA78B-\uA78E\uAB70-\uABBF\uFB00-\uFB06"
-    "\uFB13-\uFB17\uFF21-\uFF3A\uFF41-\uFF5A\U00010400-\U0001044F\U000104B0-\U000104D3"
-    "\U000104D8-\U000104FB\U00010C80-\U00010CB2\U00010CC0-\U00010CF2\U000118A0-\U000118DF"
-    "\U0001E900-\U0001E943"
+    "A-Za-z\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af"
+    "\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1"
+    "\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5"
+    "\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a"
+    "\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d"
+    "\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3"
+    "\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115"
+    "\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149"
+    "\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3\ua640-\ua66d"
+    "\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06"
+    "\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a\U00010400-\U0001044f\U000104b0-\U000104d3"
+    "\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
+    "\U0001e900-\U0001e943"
 )
 """Letters that come in capitals and small, as of the Unicode that DeepSeek used."""
-_BLOOM = r" ?[^(\s|.,!?" "\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+"
+_BLOOM = r" ?[^(\s|.,!?" "\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
 
-_LLAMA3 = Splitter((_words(r"\p{N}{1,3}"),), ignore_merges=True, add_bos=True)
-_LLAMA3_PLAIN = Splitter(_LLAMA3.patterns)
-_PLAIN = Splitter((_GPT2,))
-_DIGITS = Splitter((r"\p{N}", _GPT2))
-_QWEN2 = Splitter((_words(r"\p{N}"),), nfc=True)
-_ONE_DIGIT = Splitter(_QWEN2.patterns)
-_GPT4O = Splitter((_cased_words(r"\p{N}{1,3}", f"{_CONTRACTIONS}?"),))
-_DEEPSEEK3 = Splitter((r"\p{N}{1,3}", _CJK, rf"{_PUNCTUATION_WORDS}[\r\n]*|{_SPACES}"))
-_BAILING = Splitter(
-    (
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
-        r"|\s*[\r\n]|\s+(?!\S)|\s+",
-    )
+_DEEPSEEK = (r"[\r\n]", rf"\s?[{_CASED}]+", _WIDE_PUNCTUATION, r"\s+$", _CJK_HANGUL, r"\p{N}+")
+_DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK_HANGUL, r"\p{N}")
+_DEEPSEEK3 = (r"\p{N}{1,3}", _CJK, rf"{_PUNCTUATION_WORDS}[\r\n]*|{_SPACES}")
+_LLAMA3 = (_words(r"\p{N}{1,3}"),)
+_QWEN2 = (_words(r"\p{N}"),)
+_QWEN35 = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
+    rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}"
+)
+_GPT4O = _cased_words(r"\p{N}{1,3}", f"{_CONTRACTIONS}?")
+_BAILING = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+    r"|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+_SEED = rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
+_EXAONE = (
+    rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+_JAIS2 = (
+    rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}{{1,3}}|{_SYMBOLS}|\s*[\r\n]+"
+    r"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)"
+    r"|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}"
 )
 
-_BY_SPLITTER: tuple[tuple[Splitter, str], ...] = (
-    (_LLAMA3, "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano"),
-    (_LLAMA3_PLAIN, "dbrx smaug-bpe chatglm-bpe"),
-    (Splitter(_LLAMA3.patterns, ignore_merges=True), "glm4 glm5"),
+_NAMES: tuple[tuple[Splitter, str], ...] = (
     (
-        _PLAIN,
-        "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum modern-bert"
-        " exaone4 jina-es jina-de jina-v2-es jina-v2-de",
+        Splitter(_LLAMA3, ignore_merges=True, add_bos=True),
+        "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
     ),
-    (_DIGITS, "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2"),
-    (_QWEN2, "qwen2 deepseek-r1-qwen kormo f2llmv2"),
-    (_ONE_DIGIT, "stablelm2 hunyuan megrez solar-open grok-2"),
+    (Splitter(_LLAMA3), "dbrx smaug-bpe chatglm-bpe"),
+    (Splitter(_LLAMA3, ignore_merges=True), "glm4 glm5"),
     (
-        Splitter(
-            (
-                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
-                rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}",
-            ),
-            nfc=True,
+        Splitter((_GPT2,)),
+        (
+            "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum modern-bert"
+            " exaone4 jina-es jina-de jina-v2-es jina-v2-de"
         ),
-        "qwen35",
     ),
-    (_GPT4O, "gpt-4o llama4 kanana2 talkie minimax-m2"),
     (
-        Splitter((r"\d{1,3}(?=(?:\d{3})*\b)", *_GPT4O.patterns)),
-        "tiny_aya cohere2moe",
+        Splitter((r"\p{N}", _GPT2)),
+        "smollm starcoder refact command-r codeshell exaone minerva-7b mellum2",
     ),
+    (Splitter(_QWEN2, nfc=True), "qwen2 deepseek-r1-qwen kormo f2llmv2"),
+    (Splitter(_QWEN2), "stablelm2 hunyuan megrez solar-open grok-2"),
+    (Splitter((_QWEN35,), nfc=True), "qwen35"),
+    (Splitter((_GPT4O,)), "gpt-4o llama4 kanana2 talkie minimax-m2"),
+    (Splitter((r"\d{1,3}(?=(?:\d{3})*\b)", _GPT4O)), "tiny_aya cohere2moe"),
     (Splitter((_cased_words(r"\p{N}", ""),), ignore_merges=True, add_bos=True), "tekken"),
+    (Splitter(_DEEPSEEK), "deepseek-llm"),
+    (Splitter(_DEEPSEEK_CODER), "deepseek-coder"),
+    (Splitter(_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
     (
-        Splitter(
-            (
-                r"[\r\n]", rf"\s?[{_CASED}]+", _WIDE_PUNCTUATION, r"\s+$",
-                _CJK_HANGUL, r"\p{N}+",
-            )
-        ),
-        "deepseek-llm",
-    ),
-    (
-        Splitter(
-            (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK_HANGUL, r"\p{N}")
-        ),
-        "deepseek-coder",
-    ),
-    (_DEEPSEEK3, "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
-    (
-        Splitter(
-            (
-                _YOUTU,
-                _cased_words(r"\p{N}", f"{_CONTRACTIONS}?"),
-            ),
-            ignore_merges=True,
-        ),
+        Splitter((_YOUTU, _cased_words(r"\p{N}", f"{_CONTRACTIONS}?")), ignore_merges=True),
         "youtu",
     ),
-    (
-        Splitter((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")),
-        "falcon",
-    ),
+    (Splitter((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")), "falcon"),
     (Splitter((_BLOOM,)), "poro-chat bloom gpt3-finnish"),
     (Splitter((_BLOOM, r"\p{N}")), "viking"),
-    (_BAILING, "bailingmoe bailingmoe2 llada-moe"),
-    (
-        Splitter(
-            (rf"{_CONTRACTIONS}|{_WORD}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}",)
-        ),
-        "seed-coder",
-    ),
-    (
-        Splitter(
-            (
-                rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+"
-                r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+",
-            )
-        ),
-        "exaone-moe",
-    ),
-    (
-        Splitter((r"\p{N}{1,3}", _words(r"\p{N}+")), ignore_merges=True),
-        "minicpm5",
-    ),
+    (Splitter((_BAILING,)), "bailingmoe bailingmoe2 llada-moe"),
+    (Splitter((_SEED,)), "seed-coder"),
+    (Splitter((_EXAONE,)), "exaone-moe"),
+    (Splitter((r"\p{N}{1,3}", _words(r"\p{N}+")), ignore_merges=True), "minicpm5"),
     (Splitter((_words(r"\p{N}", contractions=""),)), "ufakzeka"),
-    (Splitter((r"[^\n]+|[\n]+", *_ONE_DIGIT.patterns)), "laguna"),
-    (
-        Splitter(
-            (
-                f"{_CONTRACTIONS}|{_WORD}"
-                rf"|\p{{N}}{{1,3}}|{_SYMBOLS}|\s*[\r\n]+"
-                r"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)"
-                r"|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}",
-            )
-        ),
-        "jais-2",
-    ),
-    (
-        # Of files from before April 2024, which do not say how their model cuts text.
-        Splitter((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")),
-        "default",
-    ),
-)  # fmt: skip
+    (Splitter((r"[^\n]+|[\n]+", *_QWEN2)), "laguna"),
+    (Splitter((_JAIS2,)), "jais-2"),
+    # Of files from before April 2024, which do not say how their model cuts text.
+    (Splitter((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")), "default"),
+)
 
 SPLITTERS = MappingProxyType(
-    {name: splitter for splitter, names in _BY_SPLITTER for name in names.split()}
+    {name: splitter for splitter, names in _NAMES for name in names.split()}
 )
 """By the value of `tokenizer.ggml.pre`; "default" where a file has none."""

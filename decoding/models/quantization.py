@@ -225,38 +225,41 @@ def _by_gguf(number: int) -> Callable[[Blocks], Weights]:
     return dequantize
 
 
-_OWN = (
-    (0, "F32", 1, 4, _float32),
-    (1, "F16", 1, 2, _float16),
-    (2, "Q4_0", 32, 18, _q4_0),
-    (3, "Q4_1", 32, 20, _q4_1),
-    (6, "Q5_0", 32, 22, _q5_0),
-    (7, "Q5_1", 32, 24, _q5_1),
-    (8, "Q8_0", 32, 34, _q8_0),
-    (10, "Q2_K", 256, 84, _q2_k),
-    (11, "Q3_K", 256, 110, _q3_k),
-    (12, "Q4_K", 256, 144, _q4_k),
-    (13, "Q5_K", 256, 176, _q5_k),
-    (14, "Q6_K", 256, 210, _q6_k),
-    (20, "IQ4_NL", 32, 18, _iq4_nl),
-    (23, "IQ4_XS", 256, 136, _iq4_xs),
-    (30, "BF16", 1, 2, _bfloat16),
-)
-_OF_GGUF = (
-    (16, "IQ2_XXS", 256, 66),
-    (17, "IQ2_XS", 256, 74),
-    (18, "IQ3_XXS", 256, 98),
-    (19, "IQ1_S", 256, 50),
-    (21, "IQ3_S", 256, 110),
-    (22, "IQ2_S", 256, 82),
-    (29, "IQ1_M", 256, 56),
-    (34, "TQ1_0", 256, 54),
-    (35, "TQ2_0", 256, 66),
-    (39, "MXFP4", 32, 17),
-)
+_OWN: dict[int, tuple[str, int, int, Callable[[Blocks], Weights]]] = {
+    0: ("F32", 1, 4, _float32),
+    1: ("F16", 1, 2, _float16),
+    2: ("Q4_0", 32, 18, _q4_0),
+    3: ("Q4_1", 32, 20, _q4_1),
+    6: ("Q5_0", 32, 22, _q5_0),
+    7: ("Q5_1", 32, 24, _q5_1),
+    8: ("Q8_0", 32, 34, _q8_0),
+    10: ("Q2_K", 256, 84, _q2_k),
+    11: ("Q3_K", 256, 110, _q3_k),
+    12: ("Q4_K", 256, 144, _q4_k),
+    13: ("Q5_K", 256, 176, _q5_k),
+    14: ("Q6_K", 256, 210, _q6_k),
+    20: ("IQ4_NL", 32, 18, _iq4_nl),
+    23: ("IQ4_XS", 256, 136, _iq4_xs),
+    30: ("BF16", 1, 2, _bfloat16),
+}
+_OF_GGUF = {
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    29: ("IQ1_M", 256, 56),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+}
 QUANTIZATION_TYPES = MappingProxyType(
-    {number: QuantizationType(*rest) for number, *rest in _OWN}
-    | {number: QuantizationType(*rest, _by_gguf(number)) for number, *rest in _OF_GGUF}
+    {number: QuantizationType(*rest) for number, rest in _OWN.items()}
+    | {
+        number: QuantizationType(name, weights, size, _by_gguf(number))
+        for number, (name, weights, size) in _OF_GGUF.items()
+    }
 )
 """The readable formats by their number in a GGUF file."""
 

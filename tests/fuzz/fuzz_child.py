@@ -1,7 +1,7 @@
-"""The process that meets the cases: a line with a kind and a number in, a line with the outcome out.
+"""The process that meets the cases: it reads a kind and a number a line, and writes the outcome.
 
-Run as `python fuzz_child.py FOLDER`. A case that takes more than two seconds of processor time kills
-the process, and memory beyond a gigabyte more than it began with is refused by the system.
+Run as `python fuzz_child.py FOLDER`. A case that takes more than two seconds of processor time
+kills the process, and the system refuses it memory beyond a gigabyte more than it began with.
 """
 
 from __future__ import annotations
@@ -59,10 +59,20 @@ def safetensors_case(folder: Path) -> Case:
 def json_case(kind: str, folder: Path) -> Case:
     name, value, names, parts = {
         "config": ("config.json", seeds.CONFIG, seeds.CONFIG_NAMES, seeds.CONFIG_PARTS),
-        "tokenizer": ("tokenizer.json", seeds.TOKENIZER, seeds.TOKENIZER_NAMES, seeds.TOKENIZER_PARTS),
+        "tokenizer": (
+            "tokenizer.json",
+            seeds.TOKENIZER,
+            seeds.TOKENIZER_NAMES,
+            seeds.TOKENIZER_PARTS,
+        ),
         "texts": ("tokenizer_config.json", seeds.TEXTS, seeds.TEXTS_NAMES, seeds.TEXTS_PARTS),
-        "index": ("model.safetensors.index.json", seeds.index(), seeds.INDEX_NAMES, seeds.INDEX_PARTS),
-    }[kind]  # fmt: skip
+        "index": (
+            "model.safetensors.index.json",
+            seeds.index(),
+            seeds.INDEX_NAMES,
+            seeds.INDEX_PARTS,
+        ),
+    }[kind]
     seeds.write_folder(folder, sharded=kind == "index")
 
     def damaged(number: int) -> bytes:
@@ -105,6 +115,11 @@ def outcome_of(path: Path) -> str:
     return "loaded"
 
 
+def say(outcome: str) -> None:
+    sys.stdout.write(f"{outcome}\n")
+    sys.stdout.flush()
+
+
 def main(folder: str) -> None:
     cases = {kind: case(kind, Path(folder) / kind) for kind in KINDS}
     for whole in (cases["config"].model, cases["index"].model):
@@ -113,13 +128,13 @@ def main(folder: str) -> None:
     limit = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    print("ready", flush=True)
+    say("ready")
     for line in sys.stdin:
         kind, number = line.split()
         model, file, damaged = cases[kind]
         whole = file.read_bytes() if file.exists() else b""
         file.write_bytes(damaged(int(number)))
-        print(outcome_of(model), flush=True)
+        say(outcome_of(model))
         file.write_bytes(whole)
 
 

@@ -1,4 +1,4 @@
-"""Small model files that load, and the words that mean something in each: what fuzzers start from."""
+"""What fuzzers start from: small model files that load, and the words that mean something there."""
 
 from __future__ import annotations
 
@@ -40,12 +40,36 @@ CONFIG = {
     "tie_word_embeddings": False,
 }
 CONFIG_NAMES = [
-    *CONFIG, "head_dim", "sliding_window", "use_sliding_window", "layer_types", "attention_bias",
-    "mlp_bias", "rope_parameters", "quantization_config", "hidden_act", "type", "partial_rotary_factor",
-    "final_logit_softcapping", "query_pre_attn_scalar", "num_experts", "attention_multiplier",
-]  # fmt: skip
-CONFIG_PARTS = ["llama", "mistral", "qwen2", "qwen3", "gemma3", "yarn", "linear", "default",
-                ["full_attention"], ["sliding_attention"], {"rope_type": "linear", "factor": 2}]  # fmt: skip
+    *CONFIG,
+    "head_dim",
+    "sliding_window",
+    "use_sliding_window",
+    "layer_types",
+    "attention_bias",
+    "mlp_bias",
+    "rope_parameters",
+    "quantization_config",
+    "hidden_act",
+    "type",
+    "partial_rotary_factor",
+    "final_logit_softcapping",
+    "query_pre_attn_scalar",
+    "num_experts",
+    "attention_multiplier",
+]
+CONFIG_PARTS = [
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma3",
+    "yarn",
+    "linear",
+    "default",
+    ["full_attention"],
+    ["sliding_attention"],
+    {"rope_type": "linear", "factor": 2},
+]
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 ADDED = ["<s>", "</s>", "<|im_end|>", "<unk>"]
@@ -82,12 +106,20 @@ TOKENIZER = {
                 "behavior": "Isolated",
                 "invert": False,
             },
-            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+            {
+                "type": "ByteLevel",
+                "add_prefix_space": False,
+                "trim_offsets": True,
+                "use_regex": False,
+            },
         ],
     },
     "post_processor": {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "single": [
+            {"SpecialToken": {"id": "<s>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
         "special_tokens": {"<s>": {"id": "<s>", "ids": [256], "tokens": ["<s>"]}},
     },
@@ -95,7 +127,12 @@ TOKENIZER = {
         "type": "Sequence",
         "decoders": [
             {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+            {
+                "type": "ByteLevel",
+                "add_prefix_space": True,
+                "trim_offsets": True,
+                "use_regex": True,
+            },
         ],
     },
     "model": {
@@ -108,15 +145,37 @@ TOKENIZER = {
         "byte_fallback": False,
         "ignore_merges": False,
         # Merged tokens first: of a vocabulary, a fuzzer changes only the beginning.
-        "vocab": dict(sorted(zip(TOKENS, range(len(TOKENS)), strict=True), key=lambda item: -item[1])),
+        "vocab": dict(
+            sorted(zip(TOKENS, range(len(TOKENS)), strict=True), key=lambda item: -item[1])
+        ),
         "merges": [["a", "b"], ["Ġ", "a"], ["Ġa", "b"], ["1", "2"]],
     },
-}  # fmt: skip
+}
 TOKENIZER_NAMES = [
-    *TOKENIZER, "type", "pattern", "content", "String", "Regex", "decoders", "normalizers", "vocab",
-    "start", "stop", "id", "ids", "prefix", "cleanup", "replacement", "prepend_scheme", "unk_id",
-    "length", "strip_left", "precompiled_charsmap", "max_input_chars_per_word", "merges",
-]  # fmt: skip
+    *TOKENIZER,
+    "type",
+    "pattern",
+    "content",
+    "String",
+    "Regex",
+    "decoders",
+    "normalizers",
+    "vocab",
+    "start",
+    "stop",
+    "id",
+    "ids",
+    "prefix",
+    "cleanup",
+    "replacement",
+    "prepend_scheme",
+    "unk_id",
+    "length",
+    "strip_left",
+    "precompiled_charsmap",
+    "max_input_chars_per_word",
+    "merges",
+]
 TOKENIZER_PARTS: list[Any] = [
     {"type": "Strip", "content": " ", "start": 1, "stop": 0},
     {"type": "Strip", "content": "a", "start": 10**9, "stop": 10**9},
@@ -125,26 +184,69 @@ TOKENIZER_PARTS: list[Any] = [
     {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 60_000},
     {"type": "Replace", "pattern": {"String": ""}, "content": "xx"},
     {"type": "Replace", "pattern": {"Regex": ""}, "content": "xx"},
-    {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60},
-    {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60},
+    {
+        "type": "Sequence",
+        "decoders": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60,
+    },
+    {
+        "type": "Sequence",
+        "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 60,
+    },
     {"type": "Prepend", "prepend": "▁"},
     {"type": "Precompiled", "precompiled_charsmap": "AAAAAAAA/////w=="},
-    {"type": "Fuse"}, {"type": "ByteFallback"}, {"type": "CTC", "pad_token": "a", "word_delimiter_token": "|", "cleanup": True},
+    {"type": "Fuse"},
+    {"type": "ByteFallback"},
+    {"type": "CTC", "pad_token": "a", "word_delimiter_token": "|", "cleanup": True},
     {"type": "WordPiece", "prefix": "##", "cleanup": True},
     {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
     {"type": "FixedLength", "length": 0},
-    {"type": "Digits", "individual_digits": True}, {"type": "Punctuation", "behavior": "MergedWithNext"},
-    {"type": "CharDelimiterSplit", "delimiter": "a"}, {"type": "UnicodeScripts"}, {"type": "BertPreTokenizer"},
+    {"type": "Digits", "individual_digits": True},
+    {"type": "Punctuation", "behavior": "MergedWithNext"},
+    {"type": "CharDelimiterSplit", "delimiter": "a"},
+    {"type": "UnicodeScripts"},
+    {"type": "BertPreTokenizer"},
     {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
-    {"type": "RobertaProcessing", "sep": ["x", 5], "cls": ["y", 6], "trim_offsets": True, "add_prefix_space": True},
-    {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -2.0]], "byte_fallback": False},
+    {
+        "type": "RobertaProcessing",
+        "sep": ["x", 5],
+        "cls": ["y", 6],
+        "trim_offsets": True,
+        "add_prefix_space": True,
+    },
+    {
+        "type": "Unigram",
+        "unk_id": 0,
+        "vocab": [["<unk>", 0.0], ["a", -1.0], ["b", -2.0]],
+        "byte_fallback": False,
+    },
     {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"},
-    {"type": "WordPiece", "vocab": {"a": 0, "##b": 1}, "unk_token": "a", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100},
-    {"strategy": {"Fixed": 10**15}, "direction": "Left", "pad_to_multiple_of": 0, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"},
+    {
+        "type": "WordPiece",
+        "vocab": {"a": 0, "##b": 1},
+        "unk_token": "a",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+    },
+    {
+        "strategy": {"Fixed": 10**15},
+        "direction": "Left",
+        "pad_to_multiple_of": 0,
+        "pad_id": 0,
+        "pad_type_id": 0,
+        "pad_token": "a",
+    },
     {"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 10},
-    {"id": 50_000_000, "content": "<far>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True},
+    {
+        "id": 50_000_000,
+        "content": "<far>",
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    },
     {"a": 50_000_000},
-]  # fmt: skip
+]
 
 TEXTS = {
     "tokenizer_class": "PreTrainedTokenizerFast",
@@ -161,7 +263,14 @@ TEXTS = {
     "clean_up_tokenization_spaces": False,
 }
 TEXTS_NAMES = [*TEXTS, "pad_token", "content", "name", "template", "extra_special_tokens"]
-TEXTS_PARTS: list[Any] = ["<s>", "</s>", {"content": "<s>"}, {"content": 1}, "{{ messages }}", "{% x"]
+TEXTS_PARTS: list[Any] = [
+    "<s>",
+    "</s>",
+    {"content": "<s>"},
+    {"content": 1},
+    "{{ messages }}",
+    "{% x",
+]
 
 SHARDS = ["model-1.safetensors", "model-2.safetensors"]
 
@@ -179,12 +288,20 @@ def index() -> dict[str, Any]:
 
 
 INDEX_NAMES = ["metadata", "weight_map", "model.norm.weight", "lm_head.weight"]
-INDEX_PARTS: list[Any] = [*SHARDS, "../model-1.safetensors", "/etc/passwd", "pipe", "link", "folder",
-                          "tokenizer.json", "absent.safetensors"]  # fmt: skip
+INDEX_PARTS: list[Any] = [
+    *SHARDS,
+    "../model-1.safetensors",
+    "/etc/passwd",
+    "pipe",
+    "link",
+    "folder",
+    "tokenizer.json",
+    "absent.safetensors",
+]
 
 
 def write_folder(folder: Path, *, sharded: bool) -> None:
-    """Fill a folder with a model that loads, with a pipe, a folder and a link in it that an index could name."""
+    """Fill a folder with a model that loads, and things that an index could name instead."""
     for name, value in (
         ("config.json", CONFIG),
         ("tokenizer.json", TOKENIZER),
@@ -200,7 +317,9 @@ def write_folder(folder: Path, *, sharded: bool) -> None:
     (folder / "folder").mkdir()
     (folder / "model.safetensors.index.json").write_text(json.dumps(index()), encoding="utf-8")
     for shard in SHARDS:
-        held = {name: tensors()[name] for name, file in index()["weight_map"].items() if file == shard}
+        held = {
+            name: tensors()[name] for name, file in index()["weight_map"].items() if file == shard
+        }
         safetensors.torch.save_file(held, folder / shard)
 
 
@@ -220,7 +339,17 @@ def write_gguf(path: Path, model: str) -> None:
         tokens, types = TOKENS, [1] * 256 + [3] * 4 + [1] * 4
         writer.add_token_merges(["a b", "Ġ a", "Ġa b", "1 2"])
     else:
-        tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "▁", "a", "b", "ab", "▁a"]
+        tokens = [
+            "<unk>",
+            "<s>",
+            "</s>",
+            *(f"<0x{b:02X}>" for b in range(256)),
+            "▁",
+            "a",
+            "b",
+            "ab",
+            "▁a",
+        ]
         types = [2, 3, 3] + [6] * 256 + [1] * 5
         writer.add_token_scores([0.0] * 259 + [-1.0, -2.0, -3.0, -4.0, -5.0])
     writer.add_token_list(tokens)
@@ -230,9 +359,21 @@ def write_gguf(path: Path, model: str) -> None:
     writer.add_chat_template("{{ messages[0].content }}")
     rng = np.random.default_rng(0)
     kinds = [gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q4_0]
-    widths = {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32, "ffn_up": 32, "ffn_down": 32}
+    widths = {
+        "attn_q": 32,
+        "attn_k": 16,
+        "attn_v": 16,
+        "attn_output": 32,
+        "ffn_gate": 32,
+        "ffn_up": 32,
+        "ffn_down": 32,
+    }
     for number, (name, rows) in enumerate(
-        [("token_embd", len(tokens)), ("output", len(tokens)), *((f"blk.0.{n}", r) for n, r in widths.items())]
+        [
+            ("token_embd", len(tokens)),
+            ("output", len(tokens)),
+            *((f"blk.0.{n}", r) for n, r in widths.items()),
+        ]
     ):
         weights = rng.normal(size=(rows, 32)).astype(np.float32)
         kind = kinds[number % 2]

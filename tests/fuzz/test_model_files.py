@@ -106,7 +106,7 @@ def test_damage_costs_an_error_and_nothing_else(kind: str, child: Child) -> None
         outcomes[outcome] += 1
         if outcome not in ("loaded", "refused"):
             faults.append(f"{kind} {number}: {outcome}")
-    print(kind, dict(outcomes.most_common(2)))
+    sys.stdout.write(f"{kind}: {dict(outcomes.most_common(2))}\n")
     assert not faults, f"{len(faults)} of {count}: " + "\n".join(faults[:20])
     # Files that all load, or none of which does, would say nothing.
     assert outcomes["loaded"] > count // 100

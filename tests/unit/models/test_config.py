@@ -108,7 +108,10 @@ def test_model_types_differ_where_transformers_does() -> None:
         ({"attention_multiplier": 0.0078125}, "attention_multiplier must be 1 / √8"),
         ({"embedding_multiplier": 12.0}, "embedding_multiplier is not implemented"),
         ({"logit_scale": 0.0625}, "logit_scale is not implemented"),
-        ({"num_local_experts": 8}, r"num_local_experts \(a mixture of experts\) is not implemented"),
+        (
+            {"num_local_experts": 8},
+            r"num_local_experts \(a mixture of experts\) is not implemented",
+        ),
         ({"alibi": True}, "alibi is not implemented"),
         ({"no_rope_layers": [1, 0]}, "no_rope_layers is not implemented"),
         ({"use_qk_norm": True}, "use_qk_norm is not implemented"),

@@ -91,9 +91,7 @@ def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
 TOKENS = [*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab"]
 
 
-def write_gguf(
-    path: Path, *, without: str = "", tokens: list[str] = TOKENS, **extra: Any
-) -> Path:
+def write_gguf(path: Path, *, without: str = "", tokens: list[str] = TOKENS, **extra: Any) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
     writer.add_embedding_length(32)
@@ -247,6 +245,20 @@ def test_gguf_tensors_that_do_not_fit(tmp_path: Path) -> None:
         load(write_gguf(tmp_path / "b.gguf", blk__0__ssm__weight=np.zeros(4, np.float32)))
 
 
+def test_gguf_tensors_under_two_names(tmp_path: Path) -> None:
+    """Under a name of Hugging Face the order of a tensor's rows is not known."""
+    extra = {"model__norm__weight": np.ones(32, np.float32)}
+    with pytest.raises(ModelFormatError, match=r"unexpected tensors: 'model\.norm\.weight'"):
+        load(write_gguf(tmp_path / "a.gguf", **extra))
+    with pytest.raises(ModelFormatError, match="unexpected tensors: 'lm_head"):
+        load(write_gguf(tmp_path / "b.gguf", lm_head__weight=np.ones((260, 32), np.float32)))
+
+
+def test_gguf_divisors_that_fit_no_head(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match=r"rope_freqs\.weight has the shape \(70000,\)"):
+        load(write_gguf(tmp_path / "a.gguf", rope_freqs__weight=np.ones(70_000, np.float32)))
+
+
 def test_damaged_folders(folder: Path) -> None:
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
@@ -274,9 +286,7 @@ def tokenizer_json(*added: str) -> str:
     ("value", "expected"),
     [(7, {7, 257}), ([7, 8], {7, 8, 257}), (None, {257}), ([], {257}), ([257], {257})],
 )
-def test_end_tokens_of_both_configurations(
-    folder: Path, value: object, expected: set[int]
-) -> None:
+def test_end_tokens_of_both_configurations(folder: Path, value: object, expected: set[int]) -> None:
     assert load(folder).eos_token_ids == {257}
     write_json(folder / "generation_config.json", {"eos_token_id": value})
     assert load(folder).eos_token_ids == expected
