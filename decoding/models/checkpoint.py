@@ -26,6 +26,7 @@ from decoding.models.weights import (
 )
 
 _NO_TOKENIZER = ("tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model")
+_ADAPTER = "adapter_config.json"
 _MOST_TEMPLATE = 1 << 20  # bytes
 _MOST_DIVISORS = 1 << 16
 
@@ -34,7 +35,8 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     """Load a folder with `config.json`, `*.safetensors` and, for text, `tokenizer.json`.
 
     Also read, where they exist: `generation_config.json` (end tokens), `tokenizer_config.json`
-    (template variables, chat template, the end token's text) and `chat_template.jinja`, which wins.
+    and `special_tokens_map.json` (template variables, chat template, the end token's text), and
+    `chat_template.jinja`, which wins.
 
     End tokens are those of all three configurations: a fine-tuned model often names the token that
     ends its turns in one of them only.
@@ -49,7 +51,14 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     values = read_json(member(folder, "config.json"))
     config = LlamaConfig.from_json(values, folder / "config.json")
     generation = read_json(member(folder, "generation_config.json"), optional=True)
-    texts = read_json(member(folder, "tokenizer_config.json"), optional=True)
+    texts = {
+        **read_json(member(folder, "special_tokens_map.json"), optional=True),
+        **read_json(member(folder, "tokenizer_config.json"), optional=True),
+    }
+    if is_present(folder / _ADAPTER):
+        raise ModelFormatError(
+            folder / _ADAPTER, "adapters are not implemented; merge it into the model's weights"
+        )
     tokenizer = _tokenizer(folder)
     variables = _template_variables(texts)
     eos = _token_ids(generation.get("eos_token_id"), config, folder / "generation_config.json")

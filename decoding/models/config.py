@@ -18,6 +18,7 @@ _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")  # of GGUF, which stores Mistral as Llama
 _ACTIVATIONS = ("silu", "swish")
 _LAYER_TYPES = ("full_attention", "sliding_attention")
+_FIRST_SLIDING = 28  # of Qwen's layers, where a file does not say
 _WINDOW = 4096  # of Mistral and of Qwen, where a file does not say
 
 
@@ -200,7 +201,9 @@ def _window_from_json(fields: Fields, model_type: str) -> int | None:
         )
     used = "sliding_attention" in kinds
     if model_type.startswith("qwen"):
-        used = used or fields.flag("use_sliding_window")
+        if fields.flag("use_sliding_window") and not kinds:  # the last layers slide
+            first = fields.size("max_window_layers", _FIRST_SLIDING, least=0)
+            used = first < fields.size("num_hidden_layers")
         return fields.size("sliding_window", _WINDOW) if used else None
     # A null says "no window"; a missing key means the model type's default.
     default = _WINDOW if model_type == "mistral" or used else None

@@ -43,6 +43,9 @@ SCALED = RopeScaling(
 )
 
 
+SLIDING_QWEN = {"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64}
+
+
 def test_json_and_gguf_mean_the_same() -> None:
     tensors = ["output.weight"]
     assert LlamaConfig.from_json(JSON) == LlamaConfig.from_gguf(GGUF, tensors)
@@ -162,7 +165,11 @@ def test_a_long_value_is_shown_in_short() -> None:
         ({"model_type": "mistral", "sliding_window": 512}, 128),
         ({"model_type": "mistral", "sliding_window": None}, 128),
         ({"model_type": "mistral", "max_position_embeddings": 8192}, 4096),
-        ({"model_type": "qwen2", "use_sliding_window": True, "sliding_window": 64}, 64),
+        ({**SLIDING_QWEN, "max_window_layers": 1}, 64),
+        ({**SLIDING_QWEN, "max_window_layers": 2}, 128),
+        (SLIDING_QWEN, 128),
+        ({**SLIDING_QWEN, "num_hidden_layers": 29}, 64),
+        ({**SLIDING_QWEN, "layer_types": ["full_attention", "sliding_attention"]}, 64),
         ({"model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64}, 128),
         ({"model_type": "qwen3", "sliding_window": 64, "layer_types": ["full_attention"]}, 128),
         ({"model_type": "qwen3", "sliding_window": 64, "layer_types": ["sliding_attention"]}, 64),

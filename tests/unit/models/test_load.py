@@ -302,6 +302,22 @@ def test_the_end_token_of_the_tokenizers_configuration(folder: Path, text: objec
     assert load(folder).eos_token_ids == {257}
 
 
+def test_an_end_token_of_the_older_map_of_special_tokens(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(tokenizer_json("<a>", "<b>", "<|im_end|>"))
+    write_json(folder / "special_tokens_map.json", {"eos_token": "<|im_end|>", "bos_token": "<a>"})
+    model = load(folder)
+    assert model.eos_token_ids == {257, 258}
+    assert model.template_variables == {"eos_token": "<|im_end|>", "bos_token": "<a>"}
+    write_json(folder / "tokenizer_config.json", {"eos_token": "<b>"})
+    assert load(folder).eos_token_ids == {257}
+
+
+def test_an_adapter_beside_the_weights_is_not_read_past(folder: Path) -> None:
+    write_json(folder / "adapter_config.json", {"peft_type": "LORA"})
+    with pytest.raises(ModelFormatError, match=r"adapter_config\.json: adapters are not"):
+        load(folder)
+
+
 @pytest.mark.parametrize("value", ["</s>", ["</s>"], True, -1, [3, -1], 260, 10**14, 1.0, {"a": 1}])
 @pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
 def test_end_tokens_that_are_none(folder: Path, value: object, file: str) -> None:
