@@ -82,6 +82,11 @@ _BLOOM = r" ?[^(\s|.,!?" "\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
 _DEEPSEEK = (r"[\r\n]", rf"\s?[{_CASED}]+", _WIDE_PUNCTUATION, r"\s+$", _CJK_HANGUL, r"\p{N}+")
 _DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK_HANGUL, r"\p{N}")
 _DEEPSEEK3 = (r"\p{N}{1,3}", _CJK, rf"{_PUNCTUATION_WORDS}[\r\n]*|{_SPACES}")
+_SPARK = (r"\p{N}{1,3}", _CJK, rf"{_PUNCTUATION_WORDS}|[\r\n]|\s+(?!\S)|\s+", r"\p{N}")
+_CHAMELEON = (
+    r"<sentinel:[0-9]+>", r"(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}",
+    r"[\p{P}!-/:-@\[-`{-~]", _GPT2,
+)  # fmt: skip
 _LLAMA3 = (_words(r"\p{N}{1,3}"),)
 _QWEN2 = (_words(r"\p{N}"),)
 _QWEN35 = (
@@ -115,7 +120,7 @@ _NAMES: tuple[tuple[Splitter, str], ...] = (
         Splitter((_GPT2,)),
         (
             "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum modern-bert"
-            " exaone4 jina-es jina-de jina-v2-es jina-v2-de"
+            " exaone4 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe"
         ),
     ),
     (
@@ -131,6 +136,9 @@ _NAMES: tuple[tuple[Splitter, str], ...] = (
     (Splitter(_DEEPSEEK), "deepseek-llm"),
     (Splitter(_DEEPSEEK_CODER), "deepseek-coder"),
     (Splitter(_DEEPSEEK3), "deepseek-v3 hunyuan-dense joyai-llm hy_v4"),
+    (Splitter(_SPARK), "spark2_5"),
+    (Splitter(_CHAMELEON, add_bos=True), "chameleon"),
+    (Splitter((r"\p{N}+", r"(?=(\d{3})+(?!\d))")), "superbpe"),
     (
         Splitter((_YOUTU, _cased_words(r"\p{N}", f"{_CONTRACTIONS}?")), ignore_merges=True),
         "youtu",
