@@ -26,7 +26,8 @@ def load(
 
     source: a known name ("smollm2", downloaded on first use), a `.gguf` file, or a folder with
         `config.json`, `*.safetensors` and `tokenizer.json`. None takes `$DECODING_MODEL`, else
-        "smollm2".
+        "smollm2". Only regular files of the folder are read: a link that leads out of it is
+        refused, but for those of Hugging Face's cache.
     dtype: "float32", "bfloat16" or "float16"; anything but float32 changes near-ties.
     device: as torch spells it.
 
@@ -34,8 +35,11 @@ def load(
         ParameterError: the source is none of these.
         ModelFormatError: it is damaged or holds something that is not implemented.
         FetchError: a known model could not be downloaded.
-        MissingDependencyError: torch or safetensors is not installed.
+        MissingDependencyError: torch or safetensors is not installed, or gguf, which reads the
+            weights of some GGUF files.
     """
+    if source is not None and not isinstance(source, str | Path):
+        raise ParameterError("source", source, "a string or a path")
     source = source or os.environ.get("DECODING_MODEL") or _DEFAULT
     path = Path(source)
     known = isinstance(source, str) and source in fetch.KNOWN_MODELS

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from decoding.errors import ModelFormatError
 from decoding.models.config import LlamaConfig
+from decoding.models.files import is_present, member, read_text, shown
 from decoding.models.gguf import GGUFFile
+from decoding.models.gguf_vocabulary import GGUFVocabulary
 from decoding.models.jsonfile import read_json
 from decoding.models.llama import LlamaModel
 from decoding.models.protocol import LanguageModel
@@ -19,38 +22,60 @@ from decoding.models.weights import (
     SafetensorsSource,
     TensorSource,
     check_tensors,
+    settled,
 )
 
-_GGUF_EOS = ("eos_token_id", "eot_token_id", "eom_token_id")
+_NO_TOKENIZER = ("tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model")
+_ADAPTER = "adapter_config.json"
+_MOST_TEMPLATE = 1 << 20  # bytes
+_MOST_DIVISORS = 1 << 16
 
 
 def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
     """Load a folder with `config.json`, `*.safetensors` and, for text, `tokenizer.json`.
 
     Also read, where they exist: `generation_config.json` (end tokens), `tokenizer_config.json`
-    (template variables, chat template) and `chat_template.jinja`, which wins.
+    and `special_tokens_map.json` (template variables, chat template, the end token's text), and
+    `chat_template.jinja`, which wins.
+
+    End tokens are those of all three configurations: a fine-tuned model often names the token that
+    ends its turns in one of them only.
+
+    Nothing outside the folder is read: see `decoding.models.files.member` for links.
 
     Raises:
-        ModelFormatError: a file is missing, damaged or holds something that is not implemented.
+        ModelFormatError: a file is missing, damaged or elsewhere, or holds something that is not
+            implemented.
         ParameterError: an unknown dtype.
     """
-    values = read_json(folder / "config.json")
+    values = read_json(member(folder, "config.json"))
     config = LlamaConfig.from_json(values, folder / "config.json")
+    generation = read_json(member(folder, "generation_config.json"), optional=True)
+    texts = {
+        **read_json(member(folder, "special_tokens_map.json"), optional=True),
+        **read_json(member(folder, "tokenizer_config.json"), optional=True),
+    }
+    if is_present(folder / _ADAPTER):
+        raise ModelFormatError(
+            folder / _ADAPTER, "adapters are not implemented; merge it into the model's weights"
+        )
+    tokenizer = _tokenizer(folder)
+    variables = _template_variables(texts)
+    eos = _token_ids(generation.get("eos_token_id"), config, folder / "generation_config.json")
+    eos |= _token_ids(values.get("eos_token_id"), config, folder / "config.json")
+    if tokenizer is not None and "eos_token" in variables:
+        token_id = tokenizer.tokenizer.token_to_id(variables["eos_token"])
+        eos |= set() if token_id is None else {token_id}
+    template = _chat_template(folder, texts)
     model = _build(config, SafetensorsSource.open(folder), folder, dtype, device)
-    generation = read_json(folder / "generation_config.json", optional=True)
-    eos = generation.get("eos_token_id", values.get("eos_token_id"))
-    tokenizer_path = folder / "tokenizer.json"
-    texts = read_json(folder / "tokenizer_config.json", optional=True)
     return LanguageModel(
         forward=model,
-        tokenizer=HuggingFaceTokenizer.from_file(tokenizer_path)
-        if tokenizer_path.exists()
-        else None,
-        eos_token_ids=_token_ids(eos, folder),
+        tokenizer=tokenizer,
+        eos_token_ids=frozenset(token_id for token_id in eos if token_id < config.vocab_size),
         logits_width=config.vocab_size,
         context_length=config.context_length,
-        chat_template=_chat_template(folder, texts),
-        template_variables=_template_variables(texts),
+        chat_template=template,
+        template_variables=variables,
         name=folder.resolve().name,
     )
 
@@ -60,26 +85,32 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
 
     Raises:
         ModelFormatError: the file is damaged or holds something that is not implemented.
+        MissingDependencyError: its weights have a format that the package gguf reads, and that is
+            not installed.
         ParameterError: an unknown dtype.
     """
     file = GGUFFile.open(path)
     metadata = file.metadata
-    divisors: tuple[float, ...] = ()
-    if ROPE_DIVISORS in file.tensors:
-        divisors = tuple(file.read(ROPE_DIVISORS).ravel().tolist())
-    config = LlamaConfig.from_gguf(metadata, file.tensors, rope_divisors=divisors, path=path)
+    config = LlamaConfig.from_gguf(
+        metadata, file.tensors, rope_divisors=_rope_divisors(file), path=path
+    )
+    vocabulary = GGUFVocabulary.from_metadata(metadata, path)
+    if vocabulary is not None and len(vocabulary.tokens) > config.vocab_size:
+        count = len(vocabulary.tokens)
+        raise ModelFormatError(path, f"{count} tokens do not fit {config.vocab_size} logits")
     model = _build(config, GGUFSource(file, config), path, dtype, device)
-    tokenizer = HuggingFaceTokenizer.from_gguf(metadata, path)
-    eos = [metadata.get(f"tokenizer.ggml.{key}") for key in _GGUF_EOS]
     template = metadata.get("tokenizer.chat_template")
+    tokenizer = None
+    if vocabulary is not None:
+        tokenizer = HuggingFaceTokenizer.from_gguf_vocabulary(vocabulary, path)
     return LanguageModel(
         forward=model,
         tokenizer=tokenizer,
-        eos_token_ids=_token_ids([token_id for token_id in eos if token_id is not None], path),
+        eos_token_ids=frozenset() if vocabulary is None else vocabulary.end_token_ids,
         logits_width=config.vocab_size,
         context_length=config.context_length,
         chat_template=template if isinstance(template, str) else None,
-        template_variables=_gguf_variables(metadata, tokenizer),
+        template_variables={} if vocabulary is None else _gguf_variables(vocabulary),
         name=path.stem,
     )
 
@@ -87,29 +118,66 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
 def _build(
     config: LlamaConfig, source: TensorSource, path: Path, dtype: str, device: str
 ) -> LlamaModel:
+    config, source = settled(config, source)
     check_tensors(config, source, path)
     return LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device)
 
 
-def _token_ids(value: object, path: Path) -> frozenset[int]:
+def _rope_divisors(file: GGUFFile) -> tuple[float, ...]:
+    """The values of the tensor that stretches rotary angles; its size is checked before it."""
+    info = file.tensors.get(ROPE_DIVISORS)
+    if info is None:
+        return ()
+    if math.prod(info.shape) > _MOST_DIVISORS:
+        raise ModelFormatError(
+            file.path, f"{ROPE_DIVISORS} has the shape {info.shape}, too large for a head"
+        )
+    return tuple(file.read(ROPE_DIVISORS).ravel().tolist())
+
+
+def _tokenizer(folder: Path) -> HuggingFaceTokenizer | None:
+    path = folder / "tokenizer.json"
+    if is_present(path):
+        return HuggingFaceTokenizer.from_file(member(folder, "tokenizer.json"))
+    for name in _NO_TOKENIZER:
+        if is_present(folder / name):
+            raise ModelFormatError(
+                path,
+                f"is missing; {name} alone is not read. Write tokenizer.json with transformers:"
+                " AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+            )
+    return None
+
+
+def _token_ids(value: object, config: LlamaConfig, path: Path) -> set[int]:
     """End tokens as files spell them: an id, a list of ids, or null."""
-    ids = value if isinstance(value, list) else [] if value is None else [value]
-    if any(isinstance(token_id, bool) or not isinstance(token_id, int) for token_id in ids):
-        raise ModelFormatError(path, f"eos_token_id must be an id or a list of ids, got {value!r}")
-    return frozenset(ids)
+    ids: set[int] = set()
+    for token_id in value if isinstance(value, list) else [] if value is None else [value]:
+        if (
+            isinstance(token_id, bool)
+            or not isinstance(token_id, int)
+            or not 0 <= token_id < config.vocab_size
+        ):
+            raise ModelFormatError(
+                path,
+                "eos_token_id must be an id or a list of ids,"
+                f" each in [0, {config.vocab_size}), got {shown(token_id)}",
+            )
+        ids.add(token_id)
+    return ids
 
 
 def _chat_template(folder: Path, texts: Mapping[str, Any]) -> str | None:
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise ModelFormatError(path, f"cannot be read: {error}") from error
+    if is_present(folder / "chat_template.jinja"):
+        return read_text(member(folder, "chat_template.jinja"), _MOST_TEMPLATE)
     template = texts.get("chat_template")
     if isinstance(template, list):  # several, by name
-        named = {entry["name"]: entry["template"] for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
+        named = [
+            entry.get("template")
+            for entry in template
+            if isinstance(entry, dict) and entry.get("name") == "default"
+        ]
+        template = named[-1] if named else None
     return template if isinstance(template, str) else None
 
 
@@ -123,10 +191,10 @@ def _template_variables(texts: Mapping[str, Any]) -> dict[str, str]:
     return variables
 
 
-def _gguf_variables(metadata: Mapping[str, Any], tokenizer: HuggingFaceTokenizer) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
-        token_id = metadata.get(f"tokenizer.ggml.{key}_token_id")
-        if isinstance(token_id, int) and 0 <= token_id < len(tokenizer.vocabulary):
-            variables[f"{name}_token"] = tokenizer.vocabulary.text_of(token_id)
-    return variables
+def _gguf_variables(vocabulary: GGUFVocabulary) -> dict[str, str]:
+    names = {"bos": "bos", "eos": "eos", "unknown": "unk", "padding": "pad"}
+    return {
+        f"{name}_token": vocabulary.tokens[vocabulary.special_ids[key]]
+        for key, name in names.items()
+        if key in vocabulary.special_ids
+    }

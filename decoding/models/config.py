@@ -5,15 +5,21 @@ Whatever would change the numbers and is not implemented is refused here, by nam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from decoding.errors import ModelFormatError
+from decoding.models.fields import Fields
+from decoding.models.files import shown
+from decoding.models.unimplemented import refuse_metadata, refuse_settings
 
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+_ARCHITECTURES = ("llama", "qwen2", "qwen3")  # of GGUF, which stores Mistral as Llama
 _ACTIVATIONS = ("silu", "swish")
-_MISTRAL_WINDOW = 4096
+_LAYER_TYPES = ("full_attention", "sliding_attention")
+_FIRST_SLIDING = 28  # of Qwen's layers, where a file does not say
+_WINDOW = 4096  # of Mistral and of Qwen, where a file does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,8 @@ class LlamaConfig:
 
     heads: query heads, a multiple of `kv_heads`.
     head_dim: width of a head, even.
+    context_length: where attention has a sliding window, at most the window: a context that ends
+        there is computed as the model's makers did.
     tied: the output matrix is the embedding matrix.
     qkv_bias, output_bias, mlp_bias: which linear layers add a bias.
     qk_norm: queries and keys are normalised per head before rotation (Qwen3).
@@ -69,23 +77,22 @@ class LlamaConfig:
 
         Raises:
             ModelFormatError: a value is missing or impossible, or names something that is not
-                implemented (model type, activation, rotary scaling, short sliding window ...).
+                implemented (model type, activation, rotary scaling, experts ...).
         """
-        fields = _Fields(config, path)
+        fields = Fields(config, path)
         model_type = fields.one_of("model_type", _MODEL_TYPES)
         fields.one_of("hidden_act", _ACTIVATIONS, "silu")
-        if config.get("quantization_config") is not None:
-            raise fields.error(
-                "quantization_config is set; only plain float weights are implemented"
-            )
         heads = fields.size("num_attention_heads")
         hidden_size = fields.size("hidden_size")
         # Mistral's and Qwen3's own defaults for keys that a file may leave out.
         kv_default = 8 if model_type == "mistral" else heads
         head_default = 128 if model_type == "qwen3" else hidden_size // heads
         bias = model_type != "mistral" and fields.flag("attention_bias")
+        head_dim = fields.size("head_dim", head_default)
+        refuse_settings(fields, head_dim)
         rope_theta, rope_scaling = _rope_from_json(fields)
-        return fields.checked(
+        return _checked(
+            fields,
             cls(
                 vocab_size=fields.size("vocab_size"),
                 hidden_size=hidden_size,
@@ -93,7 +100,7 @@ class LlamaConfig:
                 layers=fields.size("num_hidden_layers"),
                 heads=heads,
                 kv_heads=fields.size("num_key_value_heads", kv_default),
-                head_dim=fields.size("head_dim", head_default),
+                head_dim=head_dim,
                 context_length=fields.size("max_position_embeddings"),
                 norm_eps=fields.positive("rms_norm_eps", 1e-6),
                 rope_theta=rope_theta,
@@ -121,20 +128,21 @@ class LlamaConfig:
         Raises:
             ModelFormatError: as for `from_json`.
         """
-        architecture = _Fields(metadata, path).one_of("general.architecture", _MODEL_TYPES)
-        fields = _Fields(metadata, path, f"{architecture}.")
-        if fields.size("expert_count", 0, least=0):
-            raise fields.error("it is a mixture of experts, which is not implemented")
+        architecture = Fields(metadata, path).one_of("general.architecture", _ARCHITECTURES)
+        fields = Fields(metadata, path, f"{architecture}.")
         heads = fields.size("attention.head_count")
         hidden_size = fields.size("embedding_length")
         head_dim = fields.size("attention.key_length", hidden_size // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
             if fields.size(key, head_dim) != head_dim:
                 raise fields.error(f"{fields.prefix}{key} must equal the head width {head_dim}")
-        tokens = metadata.get("tokenizer.ggml.tokens", ())
-        return fields.checked(
+        refuse_metadata(fields, head_dim)
+        tokens = metadata.get("tokenizer.ggml.tokens")
+        counted = len(tokens) if isinstance(tokens, list) else None
+        return _checked(
+            fields,
             cls(
-                vocab_size=fields.size("vocab_size", len(tokens)),
+                vocab_size=fields.size("vocab_size", counted),
                 hidden_size=hidden_size,
                 intermediate_size=fields.size("feed_forward_length"),
                 layers=fields.size("block_count"),
@@ -149,129 +157,109 @@ class LlamaConfig:
                 qkv_bias="blk.0.attn_q.bias" in tensor_names,
                 output_bias="blk.0.attn_output.bias" in tensor_names,
                 mlp_bias="blk.0.ffn_up.bias" in tensor_names,
-                qk_norm="blk.0.attn_q_norm.weight" in tensor_names,
+                qk_norm=architecture == "qwen3",
             ),
             window=fields.size("attention.sliding_window", 0, least=0) or None,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Fields:
-    """Typed reads of a mapping; every failure names the file and the key."""
+def _checked(fields: Fields, config: LlamaConfig, window: int | None) -> LlamaConfig:
+    """The configuration, once the relations between its sizes are known to be possible.
 
-    values: Mapping[str, Any]
-    path: object
-    prefix: str = ""
-
-    def error(self, problem: str) -> ModelFormatError:
-        return ModelFormatError(self.path, problem)
-
-    def get(self, key: str, default: object) -> Any:  # noqa: ANN401 - a configuration holds anything
-        value = self.values.get(self.prefix + key)
-        return default if value is None else value
-
-    def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.error(
-                f"{self.prefix}{key} must be an integer of at least {least}, got {value!r}"
-            )
-        return value
-
-    def positive(self, key: str, default: float | None = None) -> float:
-        value = self.get(key, default)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < float("inf"):
-            raise self.error(f"{self.prefix}{key} must be a positive number, got {value!r}")
-        return float(value)
-
-    def flag(self, key: str) -> bool:
-        value = self.get(key, default=False)
-        if not isinstance(value, bool):
-            raise self.error(f"{self.prefix}{key} must be true or false, got {value!r}")
-        return value
-
-    def one_of(self, key: str, known: tuple[str, ...], default: str | None = None) -> str:
-        value = self.get(key, default)
-        if value not in known:
-            raise self.error(
-                f"{key} {value!r} is not implemented; implemented are {', '.join(known)}"
-            )
-        return str(value)
-
-    def checked(self, config: LlamaConfig, window: int | None) -> LlamaConfig:
-        """The relations between sizes that no single field can show."""
-        if config.heads % config.kv_heads:
-            raise self.error(
-                f"{config.heads} query heads cannot share {config.kv_heads} key-value heads"
-            )
-        if config.head_dim % 2:
-            raise self.error(
-                f"the head width must be even for rotary embeddings, got {config.head_dim}"
-            )
-        if window is not None and window < config.context_length:
-            raise self.error(
-                f"a sliding window of {window} tokens is not implemented;"
-                f" the context has {config.context_length}"
-            )
-        scaling = config.rope_scaling
-        if (
-            scaling is not None
-            and scaling.divisors
-            and len(scaling.divisors) != config.head_dim // 2
-        ):
-            raise self.error(
+    window: tokens that attention reaches back over; up to there a window changes nothing, so the
+        context ends with it.
+    """
+    if config.heads % config.kv_heads:
+        raise fields.error(
+            f"{config.heads} query heads cannot share {config.kv_heads} key-value heads"
+        )
+    if config.head_dim % 2:
+        raise fields.error(
+            f"the head width must be even for rotary embeddings, got {config.head_dim}"
+        )
+    scaling = config.rope_scaling
+    if scaling is not None and scaling.divisors:
+        if len(scaling.divisors) != config.head_dim // 2:
+            raise fields.error(
                 f"rope_freqs.weight must have {config.head_dim // 2} values,"
                 f" got {len(scaling.divisors)}"
             )
-        return config
+        if not all(0 < divisor < math.inf for divisor in scaling.divisors):
+            raise fields.error("rope_freqs.weight must be positive numbers")
+    if window is not None and window < config.context_length:
+        return replace(config, context_length=window)
+    return config
 
 
-def _window_from_json(fields: _Fields, model_type: str) -> int | None:
+def _window_from_json(fields: Fields, model_type: str) -> int | None:
+    """The fewest tokens that a layer's attention reaches back over; None = all."""
+    kinds = fields.get("layer_types", [])
+    if not isinstance(kinds, list) or not all(kind in _LAYER_TYPES for kind in kinds):
+        raise fields.error(
+            f"layer_types {shown(kinds)} is not implemented; implemented are"
+            f" {' and '.join(_LAYER_TYPES)}"
+        )
+    used = "sliding_attention" in kinds
     if model_type.startswith("qwen"):
-        return fields.size("sliding_window", 4096) if fields.flag("use_sliding_window") else None
-    if model_type != "mistral":
-        return None
+        if fields.flag("use_sliding_window") and not kinds:  # the last layers slide
+            first = fields.size("max_window_layers", _FIRST_SLIDING, least=0)
+            used = first < fields.size("num_hidden_layers")
+        return fields.size("sliding_window", _WINDOW) if used else None
     # A null says "no window"; a missing key means the model type's default.
-    if fields.values.get("sliding_window", _MISTRAL_WINDOW) is None:
+    default = _WINDOW if model_type == "mistral" or used else None
+    if fields.values.get("sliding_window", default) is None and not used:
         return None
-    return fields.size("sliding_window", _MISTRAL_WINDOW)
+    return fields.size("sliding_window", default)
 
 
-def _rope_from_json(fields: _Fields) -> tuple[float, RopeScaling | None]:
+def _rope_from_json(fields: Fields) -> tuple[float, RopeScaling | None]:
     """`rope_parameters` is transformers 5's spelling, `rope_theta` with `rope_scaling` 4's."""
-    values = fields.get("rope_parameters", fields.get("rope_scaling", {}))
+    values = fields.get("rope_scaling") or fields.get("rope_parameters", {})
     if not isinstance(values, Mapping):
-        raise fields.error(f"rope_parameters must be an object, got {values!r}")
-    rope = _Fields(values, fields.path)
+        raise fields.error(f"rope_parameters must be an object, got {shown(values)}")
+    for key, value in values.items():
+        if isinstance(value, Mapping) or key == "mrope_section":
+            raise fields.error(f"rope_parameters with {shown(key)} is not implemented")
+    rope = Fields(values, fields.path)
     theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
     for place in (rope, fields):
-        if place.positive("partial_rotary_factor", 1.0) != 1.0:
-            raise fields.error("a partial_rotary_factor other than 1 is not implemented")
+        for key in ("partial_rotary_factor", "rotary_pct"):
+            if place.positive(key, 1.0) != 1.0:
+                raise fields.error(f"a {key} other than 1 is not implemented")
+    if rope.positive("attention_factor", 1.0) != 1.0:
+        raise fields.error("an attention_factor other than 1 is not implemented")
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return theta, None
     if kind == "linear":
         return theta, RopeScaling(kind="linear", factor=rope.positive("factor"))
     if kind == "llama3":
+        low, high = rope.positive("low_freq_factor"), rope.positive("high_freq_factor")
+        if low >= high:
+            raise fields.error(f"low_freq_factor {low} must be below high_freq_factor {high}")
         return theta, RopeScaling(
             kind="llama3",
             factor=rope.positive("factor"),
-            low_frequency_factor=rope.positive("low_freq_factor"),
-            high_frequency_factor=rope.positive("high_freq_factor"),
+            low_frequency_factor=low,
+            high_frequency_factor=high,
             original_context_length=rope.positive("original_max_position_embeddings"),
         )
     raise fields.error(
-        f"rope type {kind!r} is not implemented; implemented are default, linear, llama3"
+        f"rope type {shown(kind)} is not implemented; implemented are default, linear, llama3"
     )
 
 
-def _rope_from_gguf(fields: _Fields, divisors: tuple[float, ...]) -> RopeScaling | None:
-    kind = fields.get("rope.scaling.type", "none")
-    if divisors and kind == "none":
-        return RopeScaling(kind="divisors", divisors=divisors)
-    if kind == "none":
-        return None
-    if kind == "linear" and not divisors:
-        return RopeScaling(kind="linear", factor=fields.positive("rope.scaling.factor"))
-    raise fields.error(f"rope scaling {kind!r} is not implemented; implemented are none and linear")
+def _rope_from_gguf(fields: Fields, divisors: tuple[float, ...]) -> RopeScaling | None:
+    """With llama.cpp's defaults: the type is linear, and the factor may have an older key."""
+    kind = fields.text("rope.scaling.type", "linear")
+    if kind not in ("none", "linear"):
+        raise fields.error(
+            f"rope scaling {shown(kind)} is not implemented; implemented are none and linear"
+        )
+    factor = fields.number("rope.scaling.factor", fields.number("rope.scale_linear", 1.0))
+    factor = 1.0 if kind == "none" or factor == 0 else factor
+    if factor < 0:
+        raise fields.error(f"{fields.prefix}rope.scaling.factor must be positive, got {factor}")
+    if divisors:
+        return RopeScaling(kind="divisors", divisors=tuple(factor * value for value in divisors))
+    return None if factor == 1 else RopeScaling(kind="linear", factor=factor)

@@ -1,7 +1,8 @@
 """A reader of GGUF files: metadata and tensors, mapped into memory and never trusted.
 
 Every length in the file is checked against the bytes that are left before anything is read or
-allocated, so a damaged file costs an error and nothing else.
+allocated, and what becomes a Python object is bounded by a count as well, so a damaged file costs
+an error and nothing else.
 
 Source: the GGUF specification, https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ModelFormatError
+from decoding.models.files import require_regular, shown
 from decoding.models.quantization import QUANTIZATION_TYPES, UNREADABLE_TYPES, QuantizationType
 
 _MAGIC = b"GGUF"
@@ -31,6 +33,11 @@ _NUMBERS = {
 _LEAST_ENTRY = 8 + 4 + 1  # a key's length, a type, a one-byte value
 _LEAST_TENSOR = 8 + 4 + 4 + 8  # a name's length, the number of axes, a type, an offset
 _MOST_AXES = 4
+_MOST_ENTRIES = 1 << 16  # of metadata; known files have less than 100
+_MOST_TENSORS = 1 << 17
+_MOST_ELEMENTS = 8_000_000  # of all arrays together: a vocabulary with merges has 1.4 million
+_MOST_CHARACTERS = 64 << 20  # of all strings together: the largest vocabularies have 20 MB
+_MOST_ALIGNMENT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class GGUFFile:
                 format that is not readable; the message names the place.
         """
         path = Path(path)
+        require_regular(path)
         try:
             data = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
         except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
@@ -100,6 +108,8 @@ class _Cursor:
     path: Path
     data: memoryview
     offset: int = 0
+    elements: int = 0
+    characters: int = 0
 
     def fail(self, problem: str) -> NoReturn:
         raise ModelFormatError(self.path, f"{problem} (at byte {self.offset})")
@@ -117,9 +127,21 @@ class _Cursor:
     def integer(self, size: int, role: str) -> int:
         return int.from_bytes(self.take(size, role), "little")
 
+    def spend(self, elements: int, characters: int) -> None:
+        """Count what has become an object; one of a few bytes can take a hundred in memory."""
+        self.elements += elements
+        self.characters += characters
+        if self.elements > _MOST_ELEMENTS:
+            self.fail(f"metadata has more than {_MOST_ELEMENTS} elements of arrays")
+        if self.characters > _MOST_CHARACTERS:
+            self.fail(f"metadata has more than {_MOST_CHARACTERS} bytes of text")
+
     def string(self, role: str) -> str:
         start = self.offset
-        raw = bytes(self.take(self.integer(8, role), role))
+        length = self.integer(8, role)
+        self.need(length, role)
+        self.spend(0, length)
+        raw = bytes(self.take(length, role))
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -140,6 +162,11 @@ class _Cursor:
         entries = self.integer(8, "the number of metadata entries")
         self.need(entries * _LEAST_ENTRY, f"a table of {entries} metadata entries")
         self.need(count * _LEAST_TENSOR, f"a table of {count} tensors")
+        if entries > _MOST_ENTRIES or count > _MOST_TENSORS:
+            self.fail(
+                f"at most {_MOST_ENTRIES} metadata entries and {_MOST_TENSORS} tensors are read,"
+                f" got {entries} and {count}"
+            )
         return entries, count
 
     def metadata(self, entries: int) -> dict[str, Any]:
@@ -147,17 +174,17 @@ class _Cursor:
         for index in range(entries):
             key = self.string(f"the key of metadata entry {index}")
             if key in metadata:
-                self.fail(f"metadata key {key!r} occurs twice")
-            metadata[key] = self.value(self.integer(4, f"the type of {key!r}"), key)
+                self.fail(f"metadata key {shown(key)} occurs twice")
+            metadata[key] = self.value(self.integer(4, f"the type of {shown(key)}"), key)
         return metadata
 
     def value(self, kind: int, key: str) -> Any:  # noqa: ANN401 - a file's value has any type
         if kind == _ARRAY:
-            kind = self.integer(4, f"the element type of {key!r}")
-            count = self.integer(8, f"the length of {key!r}")
+            kind = self.integer(4, f"the element type of {shown(key)}")
+            count = self.integer(8, f"the length of {shown(key)}")
             return self.strings(count, key) if kind == _STRING else self.numbers(kind, count, key)
         return (
-            self.string(f"the value of {key!r}")
+            self.string(f"the value of {shown(key)}")
             if kind == _STRING
             else self.numbers(kind, 1, key)[0]
         )
@@ -165,68 +192,90 @@ class _Cursor:
     def numbers(self, kind: int, count: int, key: str) -> list[Any]:
         if kind not in _NUMBERS:
             what = "an array of arrays" if kind == _ARRAY else f"of the unknown type {kind}"
-            self.fail(f"metadata {key!r} is {what}")
+            self.fail(f"metadata {shown(key)} is {what}")
         dtype = np.dtype(_NUMBERS[kind])
-        values = np.frombuffer(self.take(count * dtype.itemsize, f"the value of {key!r}"), dtype)
+        self.need(count * dtype.itemsize, f"the value of {shown(key)}")
+        self.spend(count, 0)
+        values = np.frombuffer(
+            self.take(count * dtype.itemsize, f"the value of {shown(key)}"), dtype
+        )
         if kind != _BOOL:
             return list(values.tolist())
         if count and values.max() > 1:
-            self.fail(f"metadata {key!r} holds a bool that is neither 0 nor 1")
+            self.fail(f"metadata {shown(key)} holds a bool that is neither 0 nor 1")
         return list(values.astype(bool).tolist())
 
     def strings(self, count: int, key: str) -> list[str]:
         """A vocabulary is read here: a hundred thousand strings, hence no call of `string`."""
-        self.need(count * 8, f"{key!r} with {count} strings")
+        self.need(count * 8, f"{shown(key)} with {count} strings")
+        self.spend(count, 0)
         data, offset, end = self.data, self.offset, len(self.data)
+        enough = offset + count * 8 + _MOST_CHARACTERS
         length_at = struct.Struct("<Q").unpack_from
         values: list[str] = []
         for index in range(count):
             if offset + 8 > end or offset + 8 + (length := length_at(data, offset)[0]) > end:
                 self.offset = offset
-                self.fail(f"truncated or corrupt: string {index} of {key!r} passes the end")
+                self.fail(f"truncated or corrupt: string {index} of {shown(key)} passes the end")
             try:
                 values.append(str(data[offset + 8 : offset + 8 + length], "utf-8"))
             except UnicodeDecodeError:
                 self.offset = offset
-                self.fail(f"string {index} of {key!r} is not UTF-8")
+                self.fail(f"string {index} of {shown(key)} is not UTF-8")
             offset += 8 + length
+            if offset > enough:
+                break
+        self.spend(0, offset - self.offset)
         self.offset = offset
         return values
 
     def tensors(self, count: int, metadata: Mapping[str, Any]) -> dict[str, TensorInfo]:
         alignment = metadata.get("general.alignment", 32)
-        if not isinstance(alignment, int) or alignment < 8 or alignment % 8:
-            self.fail(f"general.alignment must be a multiple of 8, got {alignment!r}")
+        if not isinstance(alignment, int) or not 8 <= alignment <= _MOST_ALIGNMENT or alignment % 8:
+            self.fail(
+                f"general.alignment must be a multiple of 8, at most {_MOST_ALIGNMENT},"
+                f" got {shown(alignment)}"
+            )
         headers = [self.tensor_header(index) for index in range(count)]
-        base = math.ceil(self.offset / alignment) * alignment
+        base = -(-self.offset // alignment) * alignment
         tensors: dict[str, TensorInfo] = {}
         for name, shape, quantization, offset in headers:
             info = TensorInfo(shape, quantization, base + offset)
             if name in tensors:
-                self.fail(f"tensor {name!r} occurs twice")
+                self.fail(f"tensor {shown(name)} occurs twice")
             if offset % alignment:
-                self.fail(f"tensor {name!r} lies at offset {offset}, not a multiple of {alignment}")
+                self.fail(
+                    f"tensor {shown(name)} lies at offset {offset}, not a multiple of {alignment}"
+                )
             if info.start + info.nbytes > len(self.data):
                 self.fail(
-                    f"truncated or corrupt: tensor {name!r} ends at byte {info.start + info.nbytes}"
-                    f" of a file of {len(self.data)} bytes"
+                    f"truncated or corrupt: tensor {shown(name)} ends at byte"
+                    f" {info.start + info.nbytes} of a file of {len(self.data)} bytes"
                 )
             tensors[name] = info
+        # Tensors that share bytes would make a short file ask for any amount of memory.
+        end, before = 0, ""
+        for name, info in sorted(tensors.items(), key=lambda item: item[1].start):
+            if info.start < end:
+                self.fail(f"tensors {shown(before)} and {shown(name)} overlap")
+            end, before = info.start + info.nbytes, name
         return tensors
 
     def tensor_header(self, index: int) -> tuple[str, tuple[int, ...], QuantizationType, int]:
         name = self.string(f"the name of tensor {index}")
-        axes = self.integer(4, f"the number of axes of tensor {name!r}")
+        axes = self.integer(4, f"the number of axes of tensor {shown(name)}")
         if not 1 <= axes <= _MOST_AXES:
-            self.fail(f"tensor {name!r} must have 1 to {_MOST_AXES} axes, got {axes}")
-        sizes = [self.integer(8, f"the shape of tensor {name!r}") for _ in range(axes)]
-        kind = self.integer(4, f"the type of tensor {name!r}")
+            self.fail(f"tensor {shown(name)} must have 1 to {_MOST_AXES} axes, got {axes}")
+        sizes = [self.integer(8, f"the shape of tensor {shown(name)}") for _ in range(axes)]
+        kind = self.integer(4, f"the type of tensor {shown(name)}")
         if kind not in QUANTIZATION_TYPES:
             readable = ", ".join(known.name for known in QUANTIZATION_TYPES.values())
             unreadable = UNREADABLE_TYPES.get(kind, f"number {kind}")
-            self.fail(f"tensor {name!r} has type {unreadable}; readable types are {readable}")
+            self.fail(f"tensor {shown(name)} has type {unreadable}; readable types are {readable}")
         quantization = QUANTIZATION_TYPES[kind]
         if 0 in sizes or sizes[0] % quantization.block_weights:
-            self.fail(f"tensor {name!r} of type {quantization.name} cannot have the axes {sizes}")
-        offset = self.integer(8, f"the offset of tensor {name!r}")
+            self.fail(
+                f"tensor {shown(name)} of type {quantization.name} cannot have the axes {sizes}"
+            )
+        offset = self.integer(8, f"the offset of tensor {shown(name)}")
         return name, tuple(reversed(sizes)), quantization, offset

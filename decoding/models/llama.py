@@ -99,11 +99,11 @@ class LlamaModel:
             ParameterError: the dtype is not float32, bfloat16 or float16, or torch has no such
                 device here.
         """
-        if dtype not in _DTYPES:
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
             raise ParameterError("dtype", dtype, f"one of {', '.join(_DTYPES)}")
         try:
             torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, TypeError) as error:
             raise ParameterError("device", device, f"usable by torch ({error})") from error
 
         def get(name: str) -> Tensor:
@@ -130,12 +130,15 @@ class LlamaModel:
             )
 
         embedding = get("model.embed_tokens.weight")
+        output = embedding if config.tied else get("lm_head.weight")
+        if torch.equal(output, embedding):
+            output = embedding  # held once
         return cls(
             config=config,
             embedding=embedding,
             layers=tuple(layer(index) for index in range(config.layers)),
             norm=get("model.norm.weight"),
-            output=embedding if config.tied else get("lm_head.weight"),
+            output=output,
             inverse_frequencies=inverse_frequencies(config).to(device),
         )
 

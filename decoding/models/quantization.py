@@ -4,6 +4,9 @@ A tensor is a run of equal blocks; a block holds a few weights as small integers
 Every function takes `(blocks, bytes of a block) uint8` and returns `(blocks, weights) float32`,
 with the operations of ggml in ggml's order, so that the bits are the same.
 
+Formats whose integers are numbers of rows in large tables (most of the IQ family), and those that
+few files use, are read by the package `gguf`, which the makers of the formats keep.
+
 Source: ggml, `ggml-common.h` (layouts) and `ggml-quants.c` (`dequantize_row_*`).
 """
 
@@ -16,6 +19,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from decoding.errors import MissingDependencyError
 
 Blocks: TypeAlias = NDArray[np.uint8]
 Weights: TypeAlias = NDArray[np.float32]
@@ -147,28 +152,121 @@ def _q6_k(blocks: Blocks) -> Weights:
     return weights.reshape(len(blocks), 256)
 
 
+def _twos(packed: Blocks) -> Blocks:
+    """Four two-bit integers a byte: the lowest of 32 bytes, then the next, `(blocks, 256)`."""
+    shifts = np.array([[0], [2], [4], [6]], np.uint8)
+    groups = packed.reshape(len(packed), -1, 1, 32) >> shifts
+    return (groups & np.uint8(3)).reshape(len(packed), 256)
+
+
+def _q2_k(blocks: Blocks) -> Weights:
+    """Sixteen runs of sixteen weights; a byte a run holds its scale and its minimum."""
+    quants = _twos(blocks[:, 16:80]).reshape(len(blocks), 16, 16).astype(np.float32)
+    scales = (blocks[:, :16] & np.uint8(0x0F)).astype(np.float32)
+    minima = (blocks[:, :16] >> np.uint8(4)).astype(np.float32)
+    quants *= (_half(blocks, 80) * scales)[:, :, None]
+    quants -= (_half(blocks, 82) * minima)[:, :, None]
+    return quants.reshape(len(blocks), 256)
+
+
+def _q3_k(blocks: Blocks) -> Weights:
+    """Sixteen runs of sixteen weights, each two bits and a third that is 1 for "do not take 4".
+
+    A scale has four bits in a nibble of bytes 0-7, and two in bytes 8-11, four scales a byte.
+    """
+    shifts = np.arange(8, dtype=np.uint8)[:, None]
+    kept = ((blocks[:, None, :32] >> shifts) & np.uint8(1)).reshape(len(blocks), 256)
+    quants = _twos(blocks[:, 32:96]).astype(np.float32)
+    quants -= ((kept ^ np.uint8(1)) << np.uint8(2)).astype(np.float32)
+    packed = blocks[:, 96:108]
+    low = _nibbles(packed[:, :8], 8).reshape(len(blocks), 16)
+    high = (packed[:, None, 8:] >> np.array([[0], [2], [4], [6]], np.uint8)) & np.uint8(3)
+    scales = (low | (high.reshape(len(blocks), 16) << np.uint8(4))).astype(np.float32)
+    scales -= np.float32(32)
+    weights = quants.reshape(len(blocks), 16, 16)
+    weights *= (_half(blocks, 108) * scales)[:, :, None]
+    return weights.reshape(len(blocks), 256)
+
+
+_UNEVEN = np.array(
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32
+)
+"""What a nibble of the IQ4 formats stands for."""
+
+
+def _iq4_nl(blocks: Blocks) -> Weights:
+    weights = _UNEVEN[_nibbles(blocks[:, 2:], 16).reshape(len(blocks), 32)]
+    weights *= _half(blocks, 0)
+    return weights
+
+
+def _iq4_xs(blocks: Blocks) -> Weights:
+    """Eight runs of 32 weights; scales have four bits in bytes 4-7 and two in bytes 2-3."""
+    low = ((blocks[:, 4:8, None] >> np.array([0, 4], np.uint8)) & np.uint8(0x0F)).reshape(-1, 8)
+    bits = np.ascontiguousarray(blocks[:, 2:4]).view("<u2") >> np.arange(0, 16, 2, dtype=np.uint16)
+    scales = (low | ((bits.astype(np.uint8) & np.uint8(3)) << np.uint8(4))).astype(np.float32)
+    scales -= np.float32(32)
+    weights = _UNEVEN[_nibbles(blocks[:, 8:], 16).reshape(len(blocks), 8, 32)]
+    weights *= (_half(blocks, 0) * scales)[:, :, None]
+    return weights.reshape(len(blocks), 256)
+
+
+def _by_gguf(number: int) -> Callable[[Blocks], Weights]:
+    """Read by the package `gguf`."""
+
+    def dequantize(blocks: Blocks) -> Weights:
+        try:
+            import gguf
+        except ImportError as error:
+            raise MissingDependencyError("gguf", "gguf") from error
+        weights: Weights = gguf.dequantize(blocks, gguf.GGMLQuantizationType(number))
+        return weights
+
+    return dequantize
+
+
+_OWN: dict[int, tuple[str, int, int, Callable[[Blocks], Weights]]] = {
+    0: ("F32", 1, 4, _float32),
+    1: ("F16", 1, 2, _float16),
+    2: ("Q4_0", 32, 18, _q4_0),
+    3: ("Q4_1", 32, 20, _q4_1),
+    6: ("Q5_0", 32, 22, _q5_0),
+    7: ("Q5_1", 32, 24, _q5_1),
+    8: ("Q8_0", 32, 34, _q8_0),
+    10: ("Q2_K", 256, 84, _q2_k),
+    11: ("Q3_K", 256, 110, _q3_k),
+    12: ("Q4_K", 256, 144, _q4_k),
+    13: ("Q5_K", 256, 176, _q5_k),
+    14: ("Q6_K", 256, 210, _q6_k),
+    20: ("IQ4_NL", 32, 18, _iq4_nl),
+    23: ("IQ4_XS", 256, 136, _iq4_xs),
+    30: ("BF16", 1, 2, _bfloat16),
+}
+_OF_GGUF = {
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    29: ("IQ1_M", 256, 56),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+}
 QUANTIZATION_TYPES = MappingProxyType(
-    {
-        0: QuantizationType("F32", 1, 4, _float32),
-        1: QuantizationType("F16", 1, 2, _float16),
-        2: QuantizationType("Q4_0", 32, 18, _q4_0),
-        3: QuantizationType("Q4_1", 32, 20, _q4_1),
-        6: QuantizationType("Q5_0", 32, 22, _q5_0),
-        7: QuantizationType("Q5_1", 32, 24, _q5_1),
-        8: QuantizationType("Q8_0", 32, 34, _q8_0),
-        12: QuantizationType("Q4_K", 256, 144, _q4_k),
-        13: QuantizationType("Q5_K", 256, 176, _q5_k),
-        14: QuantizationType("Q6_K", 256, 210, _q6_k),
-        30: QuantizationType("BF16", 1, 2, _bfloat16),
+    {number: QuantizationType(*rest) for number, rest in _OWN.items()}
+    | {
+        number: QuantizationType(name, weights, size, _by_gguf(number))
+        for number, (name, weights, size) in _OF_GGUF.items()
     }
 )
 """The readable formats by their number in a GGUF file."""
 
 UNREADABLE_TYPES = MappingProxyType(
     {
-        9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS",
-        19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16",
-        26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+        9: "Q8_1", 15: "Q8_K", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
+        40: "NVFP4", 41: "Q1_0",
     }
 )  # fmt: skip
 """Names of the formats that are only recognised, for error messages."""

@@ -21,6 +21,13 @@ from decoding.vocabulary import Vocabulary
 Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""
 
+MOST_TOKENS = 1 << 22
+"""Of a vocabulary, gaps between ids counted. The largest known have a million."""
+_MOST_BYTES = 64 << 20
+"""That all tokens together spell. The largest vocabularies known spell 5 MB."""
+_MOST_CHARACTERS = 1 << 16  # of one token
+_MOST_STEPS = 64
+
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 # The library's own list, applied in this order to one token at a time.
 _CLEANUP = (
@@ -33,7 +40,8 @@ def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary
     """Every id's bytes and which ids are special; ids that no token has spell nothing.
 
     Raises:
-        ModelFormatError: the decoder has a step whose bytes are not known; names it.
+        ModelFormatError: the decoder has a step whose bytes are not known; names it. Or an id is
+            `MOST_TOKENS` or more, or the tokens spell more than 64 MiB.
     """
     added = tokenizer.get_added_tokens_decoder()
     # A decoder's pickle is its JSON, and much shorter than the whole tokenizer's.
@@ -41,15 +49,24 @@ def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary
     steps = _steps(decoder, source)
     byte_level = _spell_bytes in steps
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    spelled = [b""] * (max(vocabulary.values(), default=-1) + 1)
+    count = max(vocabulary.values(), default=-1) + 1
+    if count > MOST_TOKENS:
+        raise ModelFormatError(source, f"token ids must be below {MOST_TOKENS}, got {count - 1}")
+    spelled = [b""] * count
+    left = _MOST_BYTES
     for token, token_id in vocabulary.items():
+        if len(token) > _MOST_CHARACTERS:
+            raise ModelFormatError(source, f"token {token_id} has {len(token)} characters")
         # Added tokens are matched in the raw text, so a byte-level alphabet does not apply to them;
         # but a single character is the token of a byte before it is anything else.
         raw = byte_level and token_id in added and len(token) > 1
         value: str | bytes = token.encode() if raw else token
         for step in steps:
             value = step(value)
+            if len(value) > left:
+                raise ModelFormatError(source, f"its tokens spell more than {_MOST_BYTES} bytes")
         spelled[token_id] = value.encode() if isinstance(value, str) else value
+        left -= len(spelled[token_id])
     special = frozenset(token_id for token_id, token in added.items() if token.special)
     return Vocabulary(spelled, special)
 
@@ -93,8 +110,12 @@ def _replace(old: str, new: str) -> Callable[[str], str]:
 def _strip(content: str, start: int, stop: int) -> Callable[[str], str]:
     def strip(token: str) -> str:
         for _ in range(start):
+            if not content or not token.startswith(content):
+                break
             token = token.removeprefix(content)
         for _ in range(stop):
+            if not content or not token.endswith(content):
+                break
             token = token.removesuffix(content)
         return token
 
@@ -117,7 +138,10 @@ def _steps(decoder: Mapping[str, Any] | None, source: object) -> list[Step]:
         return [_on_text(lambda token: f" {token}")]
     steps: list[Step] = []
     fused = False
-    for part in decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]:
+    parts = decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
+    if len(parts) > _MOST_STEPS:
+        _unknown(f"of {len(parts)} steps", source)
+    for part in parts:
         if part["type"] == "Fuse":
             fused = True
         elif not fused:
@@ -142,7 +166,7 @@ def _step(part: Mapping[str, Any], source: object) -> Step:
         case {"type": "WordPiece", "prefix": str(prefix), "cleanup": bool(cleanup)}:
             step = _on_text(_word_piece(prefix, cleanup=cleanup))
         case _:
-            _unknown(json.dumps(part), source)
+            _unknown(json.dumps(part)[:200], source)
     return step
 
 

@@ -7,14 +7,15 @@ The names are those of Hugging Face checkpoints; `tensor_shapes` lists what a mo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from decoding.errors import MissingDependencyError, ModelFormatError
 from decoding.models.config import LlamaConfig
+from decoding.models.files import is_present, member, require_regular, shown
 from decoding.models.gguf import GGUFFile
-from decoding.models.jsonfile import read_json
+from decoding.models.jsonfile import MOST_VALUES, parse_json, read_json
 
 try:
     import torch
@@ -24,8 +25,12 @@ except ImportError as error:
     raise MissingDependencyError(error.name or "torch", "torch") from error
 
 _INDEX = "model.safetensors.index.json"
+_SINGLE = "model.safetensors"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth")
+_MOST_HEADER = 32 << 20  # bytes of a shard's list of tensors
+_EMBEDDING, _OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_LISTED = 5  # names an error message spells out
+_LISTED, _LISTED_CHARACTERS = 5, 80  # names an error message spells out
 _GGUF_NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
@@ -76,11 +81,11 @@ def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
     if config.qk_norm:
         norms |= {"self_attn.q_norm": width, "self_attn.k_norm": width}
     shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (config.vocab_size, hidden),
+        _EMBEDDING: (config.vocab_size, hidden),
         "model.norm.weight": (hidden,),
     }
     if not config.tied:
-        shapes["lm_head.weight"] = (config.vocab_size, hidden)
+        shapes[_OUTPUT] = (config.vocab_size, hidden)
     for layer in (f"model.layers.{index}" for index in range(config.layers)):
         for name, (rows, columns, bias) in linears.items():
             shapes[f"{layer}.{name}.weight"] = (rows, columns)
@@ -90,19 +95,54 @@ def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def settled(config: LlamaConfig, source: TensorSource) -> tuple[LlamaConfig, TensorSource]:
+    """What a file holds decides about tied matrices, as for transformers.
+
+    A configuration that ties the output matrix to the embedding does not hold for a file with a
+    matrix of each. A file with the output matrix alone has the embedding under its name.
+    """
+    if not config.tied or _OUTPUT not in source.shapes:
+        return config, source
+    if _EMBEDDING in source.shapes:
+        return replace(config, tied=False), source
+    return config, _EmbeddingOfOutput(source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _EmbeddingOfOutput:
+    """A source whose output matrix is read as the embedding."""
+
+    source: TensorSource
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """See `TensorSource.shapes`."""
+        shapes = dict(self.source.shapes)
+        shapes[_EMBEDDING] = shapes.pop(_OUTPUT)
+        return shapes
+
+    def read(self, name: str) -> Tensor:
+        """See `TensorSource.read`."""
+        return self.source.read(_OUTPUT if name == _EMBEDDING else name)
+
+
 def check_tensors(config: LlamaConfig, source: TensorSource, path: object) -> None:
     """Hold the tensors of a source against the configuration.
 
     Raises:
         ModelFormatError: names the missing, unexpected or misshapen tensors.
     """
-    expected = tensor_shapes(config)
-    ignored = {"lm_head.weight"} if config.tied else set()
     present = {
         name: shape
         for name, shape in source.shapes.items()
-        if name not in ignored and not name.endswith(".rotary_emb.inv_freq")
+        if not name.endswith(".rotary_emb.inv_freq")
     }
+    # Before the names of all layers are spelled out: a configuration can claim any number.
+    if config.layers > len(present):
+        raise ModelFormatError(
+            path, f"missing tensors: {config.layers} layers need more than {len(present)}"
+        )
+    expected = tensor_shapes(config)
     if missing := expected.keys() - present.keys():
         raise ModelFormatError(path, f"missing tensors: {_listed(missing)}")
     if unexpected := present.keys() - expected.keys():
@@ -110,12 +150,12 @@ def check_tensors(config: LlamaConfig, source: TensorSource, path: object) -> No
     for name, shape in expected.items():
         if present[name] != shape:
             raise ModelFormatError(
-                path, f"tensor {name} must have the shape {shape}, got {present[name]}"
+                path, f"tensor {name} must have the shape {shape}, got {shown(present[name])}"
             )
 
 
 def _listed(names: Collection[str]) -> str:
-    listed = ", ".join(sorted(names)[:_LISTED])
+    listed = ", ".join(name[:_LISTED_CHARACTERS] for name in sorted(names)[:_LISTED])
     return listed if len(names) <= _LISTED else f"{listed} and {len(names) - _LISTED} more"
 
 
@@ -132,7 +172,15 @@ class GGUFSource:
     _originals: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        originals = {_from_gguf(name): name for name in self.file.tensors if name != ROPE_DIVISORS}
+        originals: dict[str, str] = {}
+        for name in self.file.tensors:
+            if name == ROPE_DIVISORS:
+                continue
+            known = _from_gguf(name)
+            # A tensor under its Hugging Face name has an unknown layout.
+            if known == name and name.startswith(("model.", "lm_head.")):
+                raise ModelFormatError(self.file.path, f"unexpected tensors: {shown(name)}")
+            originals[known] = name
         object.__setattr__(self, "_originals", originals)
 
     @property
@@ -174,40 +222,85 @@ class SafetensorsSource:
         """Map the shards and read their headers.
 
         Raises:
-            ModelFormatError: a file is missing or damaged, a tensor is not of a float type, or
-                the index and the shards disagree.
+            ModelFormatError: a file is missing, damaged or outside the folder, a tensor is not of a
+                float type, or the index and the shards disagree.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         shards: dict[str, Any] = {}
         index = _index(folder)
-        for file in sorted(set(index.values())) if index else ["model.safetensors"]:
-            path = folder / file
-            try:
-                shard: Any = safe_open(path, framework="pt")
-                slices = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 - no dict
-            except (OSError, SafetensorError) as error:
-                raise ModelFormatError(path, f"cannot be read: {error}") from error
-            for name, part in slices.items():
-                if part.get_dtype() not in _FLOATS:
-                    problem = f"tensor {name} has type {part.get_dtype()}, not one of "
-                    raise ModelFormatError(path, problem + ", ".join(_FLOATS))
-                shapes[name], shards[name] = tuple(part.get_shape()), shard
+        for file in sorted(set(index.values())) if index else [_SINGLE]:
+            path = member(folder, file)
+            shard, slices = _open_shard(path)
+            for name, (shape, kind) in slices.items():
+                if index.get(name, file) != file:  # the index says where a tensor's values are
+                    continue
+                if kind not in _FLOATS:
+                    listed = ", ".join(_FLOATS)
+                    raise ModelFormatError(
+                        path, f"tensor {shown(name)} has type {kind}, not one of {listed}"
+                    )
+                if name in shapes:
+                    raise ModelFormatError(path, f"has {shown(name)}, as another shard does")
+                shapes[name], shards[name] = shape, shard
         if absent := index.keys() - shapes.keys():
             raise ModelFormatError(folder / _INDEX, f"lists absent tensors: {_listed(absent)}")
         return cls(folder, shapes, shards)
 
     def read(self, name: str) -> Tensor:
         """See `TensorSource.read`."""
-        tensor: Tensor = self._shards[name].get_tensor(name)
+        try:
+            tensor: Tensor = self._shards[name].get_tensor(name)
+        except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+            raise ModelFormatError(self.folder, f"{shown(name)} cannot be read: {error}") from error
         return tensor
+
+
+def _open_shard(path: Path) -> tuple[Any, dict[str, tuple[tuple[int, ...], str]]]:
+    """A mapped shard, with the shape and the type of each of its tensors."""
+    _check_header(path)
+    try:
+        shard: Any = safe_open(path, framework="pt")
+        parts = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 - no dict
+        return shard, {
+            name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in parts.items()
+        }
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise ModelFormatError(path, f"cannot be read: {error}") from error
+
+
+def _check_header(path: Path) -> None:
+    """Bound the list of tensors before the library builds it.
+
+    The file begins with the length of a JSON object, in 8 bytes; tensors follow the object.
+    """
+    size = require_regular(path)
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > min(size - 8, _MOST_HEADER):
+            raise ModelFormatError(
+                path,
+                f"cannot be read: its list of tensors claims {length} bytes; the file has {size},"
+                f" and {_MOST_HEADER} are read",
+            )
+        header = stream.read(length)
+    try:
+        parse_json(header.decode("utf-8"), path, MOST_VALUES)
+    except UnicodeDecodeError as error:
+        raise ModelFormatError(path, f"cannot be read: {error}") from error
 
 
 def _index(folder: Path) -> dict[str, str]:
     """Tensor name to shard; empty where there is a single file."""
     path = folder / _INDEX
-    if not path.exists():
+    if not is_present(path):
+        if not is_present(folder / _SINGLE):
+            found = [name for name in _PICKLES if is_present(folder / name)]
+            hint = f"; {found[0]}, which can run code, is not read" if found else ""
+            raise ModelFormatError(folder / _SINGLE, f"cannot be read: it is missing{hint}")
         return {}
-    weights = read_json(path).get("weight_map")
+    weights = read_json(member(folder, _INDEX)).get("weight_map")
     if not isinstance(weights, dict) or not all(isinstance(v, str) for v in weights.values()):
         raise ModelFormatError(path, "weight_map must be an object of file names")
+    if not weights:
+        raise ModelFormatError(path, "weight_map must name at least one tensor")
     return weights

@@ -302,7 +302,7 @@ def llama3(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Any:
 
 @pytest.mark.parametrize(
     ("pre", "theirs"),
-    [("gpt-2", gpt2), ("default", gpt2), ("qwen2", qwen2), ("llama-bpe", llama3)],
+    [("gpt-2", gpt2), ("qwen2", qwen2), ("deepseek-r1-qwen", qwen2), ("llama-bpe", llama3)],
 )
 def test_gguf_pre_tokenizers_cut_text_as_transformers(
     pre: str, theirs: Any, greedy_merges: tuple[dict[str, int], list[tuple[str, str]]]
@@ -314,6 +314,7 @@ def test_gguf_pre_tokenizers_cut_text_as_transformers(
         "tokens": sorted(vocabulary, key=vocabulary.__getitem__),
         "token_type": [1] * len(vocabulary),
         "merges": [" ".join(merge) for merge in merges],
+        "add_bos_token": False,
     }
     ours = HuggingFaceTokenizer.from_gguf(
         {f"tokenizer.ggml.{key}": value for key, value in metadata.items()}

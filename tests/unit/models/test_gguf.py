@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from decoding.errors import ModelFormatError
+from decoding.errors import MissingDependencyError, ModelFormatError
 from decoding.models.gguf import GGUFFile
 from decoding.models.quantization import QUANTIZATION_TYPES, UNREADABLE_TYPES
 
@@ -38,6 +39,21 @@ def small(tmp_path: Path) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+OWN = (
+    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
+    "Q6_K", "IQ4_NL", "IQ4_XS",
+)  # fmt: skip
+"""Formats that are read without the package gguf."""
+
+
+def test_common_formats_need_no_other_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    names = {kind.name: kind for kind in QUANTIZATION_TYPES.values()}
+    for name in OWN:
+        blocks = np.zeros((2, names[name].block_bytes), np.uint8)
+        assert names[name].dequantize(blocks).shape == (2, names[name].block_weights)
 
 
 @pytest.mark.parametrize("number", QUANTIZATION_TYPES)
@@ -166,17 +182,40 @@ _PADDING = b"\0" * 512
         ),
         (
             _file(entries=1, body=_string("general.alignment") + struct.pack("<II", 4, 3)),
-            "general.alignment must be a multiple of 8, got 3",
+            "general.alignment must be a multiple of 8, at most 1048576, got 3",
         ),
         (_file(tensors=1, body=_tensor("t", []) + _PADDING), "must have 1 to 4 axes, got 0"),
         (_file(tensors=1, body=_tensor("t", [1] * 5) + _PADDING), "must have 1 to 4 axes, got 5"),
-        (_file(tensors=1, body=_tensor("t", [32], 10) + _PADDING), "type Q2_K; readable types"),
+        (_file(tensors=1, body=_tensor("t", [32], 9) + _PADDING), "type Q8_1; readable types"),
         (_file(tensors=1, body=_tensor("t", [32], 99) + _PADDING), "type number 99"),
         (_file(tensors=1, body=_tensor("t", [33], 3) + _PADDING), "Q4_1 cannot have the axes"),
         (_file(tensors=1, body=_tensor("t", [0]) + _PADDING), "F32 cannot have the axes"),
         (_file(tensors=1, body=_tensor("t", [2**40, 2**40]) + _PADDING), "tensor 't' ends at byte"),
         (_file(tensors=1, body=_tensor("t", [4], offset=8) + _PADDING), "not a multiple of 32"),
         (_file(tensors=2, body=_tensor("t", [4]) * 2 + _PADDING), "tensor 't' occurs twice"),
+        (
+            _file(tensors=2, body=_tensor("t", [4]) + _tensor("u", [4]) + _PADDING),
+            "tensors 't' and 'u' overlap",
+        ),
+        (
+            _file(
+                tensors=2,
+                body=_tensor("t", [4], offset=32) + _tensor("u", [9]) + _PADDING,
+            ),
+            "tensors 'u' and 't' overlap",
+        ),
+        (
+            _file(entries=1, body=_string("general.alignment") + struct.pack("<IQ", 10, 2**62)),
+            "at most 1048576, got 4611686018427387904",
+        ),
+        (
+            _file(entries=1, body=_string("general.alignment") + struct.pack("<Id", 12, 32.0)),
+            "general.alignment must be a multiple of 8, at most 1048576, got 32.0",
+        ),
+        (_file(entries=70_000, body=b"\0" * 13 * 70_000), "at most 65536 metadata entries"),
+        (_file(tensors=140_000, body=b"\0" * 24 * 140_000), "and 131072 tensors are read"),
+        (_file(tensors=1, body=_tensor("t", [32], 40) + _PADDING), "type NVFP4; readable types"),
+        (_file(tensors=1, body=_tensor("t" * 9999, [0]) + _PADDING), "cannot have the axes"),
     ],
 )
 def test_what_is_wrong_and_where(data: bytes, message: str, tmp_path: Path) -> None:
@@ -185,9 +224,55 @@ def test_what_is_wrong_and_where(data: bytes, message: str, tmp_path: Path) -> N
     with pytest.raises(ModelFormatError, match=message) as caught:
         GGUFFile.open(path)
     assert caught.value.path == path
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "element", "problem"),
+    [
+        (2, 8_000_001, 2, "more than 8000000 elements of arrays"),
+        (8, 8_000_001, 8, "more than 8000000 elements of arrays"),
+    ],
+)
+def test_arrays_that_take_far_more_memory_than_their_bytes(
+    kind: int, count: int, element: int, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.gguf"
+    head = _file(entries=1, body=_string("k") + struct.pack("<IIQ", 9, kind, count))
+    with path.open("wb") as stream:
+        stream.write(head)
+        stream.truncate(len(head) + count * element)  # a hole: it takes no room on the disk
+    tracemalloc.start()
+    with pytest.raises(ModelFormatError, match=problem):
+        GGUFFile.open(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_texts_of_metadata_are_bounded(listed: bool, tmp_path: Path) -> None:
+    path = tmp_path / "long.gguf"
+    length = (64 << 20) + 1
+    before = struct.pack("<IIQ", 9, 8, 1) if listed else struct.pack("<I", 8)
+    head = _file(entries=1, body=_string("k") + before + struct.pack("<Q", length))
+    with path.open("wb") as stream:
+        stream.write(head)
+        stream.truncate(len(head) + length)
+    with pytest.raises(ModelFormatError, match="more than 67108864 bytes of text"):
+        GGUFFile.open(path)
+
+
+def test_a_format_that_another_package_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = QUANTIZATION_TYPES[gguf.GGMLQuantizationType.IQ2_XS]
+    blocks = np.zeros((3, kind.block_bytes), np.uint8)
+    assert kind.dequantize(blocks).shape == (3, kind.block_weights)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'decoding-engine\[gguf\]'"):
+        kind.dequantize(blocks)
 
 
 def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.gguf", tmp_path):
+    for path in (tmp_path / "absent.gguf", tmp_path, "/dev/zero"):
         with pytest.raises(ModelFormatError, match="cannot be read"):
             GGUFFile.open(path)

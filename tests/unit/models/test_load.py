@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import AddedToken, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
 from decoding.errors import ModelFormatError, ParameterError
 from decoding.models import LanguageModel, load
@@ -85,7 +88,10 @@ def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
     return pairs.swapaxes(1, 2).reshape(weights.shape)
 
 
-def write_gguf(path: Path, *, without: str = "", **extra: Any) -> Path:
+TOKENS = [*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab"]
+
+
+def write_gguf(path: Path, *, without: str = "", tokens: list[str] = TOKENS, **extra: Any) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
     writer.add_embedding_length(32)
@@ -96,8 +102,9 @@ def write_gguf(path: Path, *, without: str = "", **extra: Any) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab"])
-    writer.add_token_types([1] * 256 + [3, 3, 3, 1])
+    writer.add_vocab_size(260)
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * 256 + [3, 3, 3] + [1] * (len(tokens) - 259))
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(256)
     writer.add_eos_token_id(257)
@@ -137,6 +144,12 @@ def test_what_a_gguf_file_tells(tmp_path: Path) -> None:
     assert model.tokenizer.encode("<s>ab") == [256, 259]
 
 
+def test_a_gguf_file_with_more_tokens_than_logits(tmp_path: Path) -> None:
+    tokens = [*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab", "ac"]
+    with pytest.raises(ModelFormatError, match="261 tokens do not fit 260 logits"):
+        load(write_gguf(tmp_path / "tiny.gguf", tokens=tokens))
+
+
 def test_rope_divisors_of_a_gguf_file_are_used(tmp_path: Path) -> None:
     plain = logits_of(load(write_gguf(tmp_path / "a.gguf")))
     ones = write_gguf(tmp_path / "b.gguf", rope_freqs__weight=np.ones(4, np.float32))
@@ -167,24 +180,52 @@ def test_shards_give_the_same_logits(folder: Path) -> None:
         load(folder)
 
 
-def test_tied_models_ignore_a_stored_output_matrix(folder: Path) -> None:
+def without(*names: str, **changed: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {**{name: tensor for name, tensor in TENSORS.items() if name not in names}, **changed}
+
+
+def test_a_tied_model_uses_the_output_matrix_of_its_file(folder: Path) -> None:
+    """A configuration that ties says nothing against a file with another matrix."""
+    untied = logits_of(load(folder))
     write_json(folder / "config.json", {**JSON, "tie_word_embeddings": True})
-    with_output = logits_of(load(folder))
-    tensors = {name: tensor for name, tensor in TENSORS.items() if name != "lm_head.weight"}
-    safetensors.save_file(tensors, folder / "model.safetensors")
-    assert torch.equal(logits_of(load(folder)), with_output)
+    assert torch.equal(logits_of(load(folder)), untied)
+
+
+def test_a_tied_model_without_an_output_matrix_uses_the_embedding(folder: Path) -> None:
+    write_json(folder / "config.json", {**JSON, "tie_word_embeddings": True})
+    safetensors.save_file(without("lm_head.weight"), folder / "model.safetensors")
+    tied = logits_of(load(folder))
+    embedding = TENSORS["model.embed_tokens.weight"]
+    stored_twice = {**TENSORS, "lm_head.weight": embedding.clone()}
+    safetensors.save_file(stored_twice, folder / "model.safetensors")
+    model: Any = load(folder).forward
+    assert model.output is model.embedding  # held once
+    assert torch.equal(model.prefill([PROMPT], all_positions=True)[1], tied)
+
+
+def test_a_tied_model_may_store_the_output_matrix_alone(folder: Path) -> None:
+    write_json(folder / "config.json", {**JSON, "tie_word_embeddings": True})
+    safetensors.save_file(without("lm_head.weight"), folder / "model.safetensors")
+    tied = logits_of(load(folder))
+    swapped = without("lm_head.weight", "model.embed_tokens.weight")
+    swapped["lm_head.weight"] = TENSORS["model.embed_tokens.weight"]
+    safetensors.save_file(swapped, folder / "model.safetensors")
+    assert torch.equal(logits_of(load(folder)), tied)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"lm_head.weight": None}, r"missing tensors: lm_head\.weight"),
-        (dict.fromkeys(TENSORS), "and 24 more"),
+        (dict.fromkeys(TENSORS), "missing tensors: 2 layers need more than 0"),
+        (dict.fromkeys(list(TENSORS)[3:]), "and 21 more"),
+        ({"model.layers.0.mlp.gate_proj.bias": torch.zeros(64)}, r"unexpected .*gate_proj\.bias"),
+        ({"base_model.lora_A.weight": torch.zeros(2, 2)}, r"unexpected tensors: .*lora_A"),
         ({"extra": torch.zeros(1)}, "unexpected tensors: extra"),
         ({"model.norm.weight": torch.zeros(31)}, r"shape \(32,\), got \(31,\)"),
         (
             {"model.norm.weight": torch.zeros(32, dtype=torch.int8)},
-            r"model\.norm\.weight has type I8, not one of F64, F32, F16, BF16",
+            r"model\.norm\.weight' has type I8, not one of F64, F32, F16, BF16",
         ),
     ],
 )
@@ -204,6 +245,20 @@ def test_gguf_tensors_that_do_not_fit(tmp_path: Path) -> None:
         load(write_gguf(tmp_path / "b.gguf", blk__0__ssm__weight=np.zeros(4, np.float32)))
 
 
+def test_gguf_tensors_under_two_names(tmp_path: Path) -> None:
+    """Under a name of Hugging Face the order of a tensor's rows is not known."""
+    extra = {"model__norm__weight": np.ones(32, np.float32)}
+    with pytest.raises(ModelFormatError, match=r"unexpected tensors: 'model\.norm\.weight'"):
+        load(write_gguf(tmp_path / "a.gguf", **extra))
+    with pytest.raises(ModelFormatError, match="unexpected tensors: 'lm_head"):
+        load(write_gguf(tmp_path / "b.gguf", lm_head__weight=np.ones((260, 32), np.float32)))
+
+
+def test_gguf_divisors_that_fit_no_head(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match=r"rope_freqs\.weight has the shape \(70000,\)"):
+        load(write_gguf(tmp_path / "a.gguf", rope_freqs__weight=np.ones(70_000, np.float32)))
+
+
 def test_damaged_folders(folder: Path) -> None:
     weights = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
@@ -217,19 +272,88 @@ def test_damaged_folders(folder: Path) -> None:
         load(folder)
 
 
+def tokenizer_json(*added: str) -> str:
+    tokenizer = tokenizers.Tokenizer(
+        BPE({character: index for index, character in enumerate(sorted(byte_alphabet()))}, [])
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken(text, special=True) for text in added])
+    return str(tokenizer.to_str())
+
+
 @pytest.mark.parametrize(
-    ("value", "expected"), [(7, {7}), ([7, 8], {7, 8}), (None, frozenset()), ([], frozenset())]
+    ("value", "expected"),
+    [(7, {7, 257}), ([7, 8], {7, 8, 257}), (None, {257}), ([], {257}), ([257], {257})],
 )
-def test_end_tokens(folder: Path, value: object, expected: set[int]) -> None:
+def test_end_tokens_of_both_configurations(folder: Path, value: object, expected: set[int]) -> None:
     assert load(folder).eos_token_ids == {257}
     write_json(folder / "generation_config.json", {"eos_token_id": value})
     assert load(folder).eos_token_ids == expected
 
 
-def test_end_tokens_that_are_none(folder: Path) -> None:
-    write_json(folder / "generation_config.json", {"eos_token_id": ["</s>"]})
-    with pytest.raises(ModelFormatError, match="eos_token_id must be an id or a list of ids"):
+@pytest.mark.parametrize("text", ["<|im_end|>", {"content": "<|im_end|>", "special": True}])
+def test_the_end_token_of_the_tokenizers_configuration(folder: Path, text: object) -> None:
+    write_json(folder / "tokenizer_config.json", {"eos_token": text})
+    assert load(folder).eos_token_ids == {257}  # without a tokenizer, a text has no id
+    (folder / "tokenizer.json").write_text(tokenizer_json("<a>", "<b>", "<|im_end|>"))
+    assert load(folder).eos_token_ids == {257, 258}
+    write_json(folder / "tokenizer_config.json", {"eos_token": "<absent>"})
+    assert load(folder).eos_token_ids == {257}
+
+
+def test_an_end_token_of_the_older_map_of_special_tokens(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text(tokenizer_json("<a>", "<b>", "<|im_end|>"))
+    write_json(folder / "special_tokens_map.json", {"eos_token": "<|im_end|>", "bos_token": "<a>"})
+    model = load(folder)
+    assert model.eos_token_ids == {257, 258}
+    assert model.template_variables == {"eos_token": "<|im_end|>", "bos_token": "<a>"}
+    write_json(folder / "tokenizer_config.json", {"eos_token": "<b>"})
+    assert load(folder).eos_token_ids == {257}
+
+
+def test_an_adapter_beside_the_weights_is_not_read_past(folder: Path) -> None:
+    write_json(folder / "adapter_config.json", {"peft_type": "LORA"})
+    with pytest.raises(ModelFormatError, match=r"adapter_config\.json: adapters are not"):
         load(folder)
+
+
+@pytest.mark.parametrize("value", ["</s>", ["</s>"], True, -1, [3, -1], 260, 10**14, 1.0, {"a": 1}])
+@pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
+def test_end_tokens_that_are_none(folder: Path, value: object, file: str) -> None:
+    write_json(folder / file, {**JSON, "eos_token_id": value})
+    with pytest.raises(ModelFormatError, match="eos_token_id must be an id or a list of ids") as e:
+        load(folder)
+    assert e.value.path == folder / file
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "tekken.json", "vocab.json"])
+def test_a_tokenizer_of_another_kind_alone(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"\x0a\x0e")
+    with pytest.raises(ModelFormatError, match=r"tokenizer\.json: is missing; .*save_pretrained"):
+        load(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json())
+    assert load(folder).tokenizer is not None
+
+
+def test_pickled_weights_alone(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelFormatError, match=r"pytorch_model\.bin, which can run code, is not"):
+        load(folder)
+
+
+def test_a_window_caps_the_context(folder: Path) -> None:
+    whole = logits_of(load(folder))
+    mistral = {**JSON, "model_type": "mistral", "sliding_window": 16, "attention_bias": False}
+    write_json(folder / "config.json", mistral)
+    biases = [name for name in TENSORS if name.endswith(".bias")]
+    safetensors.save_file(without(*biases), folder / "model.safetensors")
+    model = load(folder)
+    assert model.context_length == 16
+    assert logits_of(model).shape == whole.shape
+    forward: Any = model.forward
+    with pytest.raises(ParameterError, match="at most 16, the model's context length"):
+        forward.prefill([[1] * 17])
 
 
 def test_chat_templates_and_variables(folder: Path) -> None:
@@ -252,6 +376,9 @@ def test_chat_templates_and_variables(folder: Path) -> None:
     ]
     write_json(folder / "tokenizer_config.json", texts)
     assert load(folder).chat_template == "named"
+    texts["chat_template"] = [{"template": "nameless"}, "text", {"name": "default"}]
+    write_json(folder / "tokenizer_config.json", texts)
+    assert load(folder).chat_template is None
     (folder / "chat_template.jinja").write_text("file", encoding="utf-8")
     assert load(folder).chat_template == "file"
 

@@ -1,0 +1,87 @@
+"""Typed reads of a configuration; every failure names the file and the key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from decoding.errors import ModelFormatError
+from decoding.models.files import shown
+
+MOST_SIZE = 2**31 - 1
+"""Of a size, a count or a context length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """A mapping, the file that it comes from, and what its keys begin with.
+
+    A value of null reads as if the key were absent.
+    """
+
+    values: Mapping[str, Any]
+    path: object
+    prefix: str = ""
+
+    def error(self, problem: str) -> ModelFormatError:
+        """The error to raise for this file."""
+        return ModelFormatError(self.path, problem)
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - it holds anything
+        """The value of a key, of whatever type."""
+        value = self.values.get(self.prefix + key)
+        return default if value is None else value
+
+    def size(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        """An integer in `[least, MOST_SIZE]`."""
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            expected = f"{self.prefix}{key} must be an integer of at least {least}"
+            raise self.error(f"{expected}, got {shown(value)}")
+        if value > MOST_SIZE:
+            expected = f"{self.prefix}{key} must be at most {MOST_SIZE}"
+            raise self.error(f"{expected}, got {shown(value)}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self.get(key, default)
+        # Compared as it is: `float` fails for a large integer.
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not -1e300 < value < 1e300
+        ):
+            raise self.error(f"{self.prefix}{key} must be a number, got {shown(value)}")
+        return float(value)
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """A finite number above 0."""
+        value = self.get(key, default)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < 1e300:
+            raise self.error(f"{self.prefix}{key} must be a positive number, got {shown(value)}")
+        return float(value)
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """True or false."""
+        value = self.get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(f"{self.prefix}{key} must be true or false, got {shown(value)}")
+        return value
+
+    def text(self, key: str, default: str) -> str:
+        """A string."""
+        value = self.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(f"{self.prefix}{key} must be a string, got {shown(value)}")
+        return value
+
+    def one_of(self, key: str, known: tuple[str, ...], default: str | None = None) -> str:
+        """One of the strings that are implemented."""
+        value = self.get(key, default)
+        if not isinstance(value, str) or value not in known:
+            listed = ", ".join(known)
+            raise self.error(f"{key} {shown(value)} is not implemented; implemented are {listed}")
+        return value
