@@ -47,7 +47,7 @@ REQUESTED = (
         "r > 0",
         "Keskar et al. 2019, arXiv:1909.05858",
         ALL,
-        "`repetition_penalty`",
+        "`repetition_penalty`, `repeat_last_n`",
     ),
     Facts(
         "FrequencyPenalty",
@@ -56,7 +56,7 @@ REQUESTED = (
         "finite",
         "OpenAI API",
         PENALTIES,
-        "`frequency_penalty`",
+        "`frequency_penalty`, `repeat_last_n`",
     ),
     Facts(
         "PresencePenalty",
@@ -65,7 +65,7 @@ REQUESTED = (
         "finite",
         "OpenAI API",
         PENALTIES,
-        "`presence_penalty`",
+        "`presence_penalty`, `repeat_last_n`",
     ),
     Facts(
         "LogitBias",
@@ -92,7 +92,8 @@ REQUESTED = (
         "m ≥ 0, b ≥ 1",
         "text-generation-webui #5677",
         ("llama.cpp",),
-        "`dry_multiplier`, `dry_base`, `dry_allowed_length`",
+        "`dry_multiplier`, `dry_base`, `dry_allowed_length`, `dry_penalty_last_n`,"
+        " `dry_sequence_breakers`",
     ),
     Facts(
         "NoRepeatNgram",
@@ -110,7 +111,7 @@ REQUESTED = (
         "token ids",
         "transformers",
         ("transformers", "vLLM"),
-        "`bad_words_ids`",
+        "`bad_words`, `bad_words_ids`",
     ),
     Facts(
         "SuppressTokens",

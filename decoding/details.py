@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from decoding.details_json import Fields, read_response
 from decoding.wire_json import dumps
 
 Wire: TypeAlias = dict[str, Any]
@@ -245,9 +246,14 @@ class Response(_Record):
         Raises:
             ParameterError: it is no such text, or has no `details`; says where.
         """
-        from decoding.details_json import read_response
-
-        return read_response(document)
+        fields = read_response(document, tuple(FinishReason))
+        details = fields["details"]
+        losers = (BestOfSequence(**_records(loser)) for loser in details["best_of_sequences"])
+        return cls(
+            generated_text=fields["generated_text"],
+            details=Details(**{**_records(details), "best_of_sequences": tuple(losers)}),
+            wire_details=True,
+        )
 
     def to_wire(self) -> Wire:
         """The body of `/generate`: `{generated_text, details?}`."""
@@ -308,6 +314,19 @@ class StreamEvent(_Record):
         wire["generated_text"] = self.generated_text
         wire["details"] = None if shown is None else shown.to_wire()
         return wire
+
+
+def _records(fields: Fields) -> Fields:
+    """The fields of a sequence with records in the place of the dicts of their fields."""
+    return {
+        **fields,
+        "finish_reason": FinishReason(fields["finish_reason"]),
+        "tokens": tuple(Token(**token) for token in fields["tokens"]),
+        "prefill": tuple(PrefillToken(**token) for token in fields["prefill"]),
+        "top_tokens": tuple(
+            tuple(TopToken(**token) for token in step) for step in fields["top_tokens"]
+        ),
+    }
 
 
 def _token_to_wire(token: Token | TopToken) -> Wire:

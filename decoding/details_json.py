@@ -1,4 +1,4 @@
-"""Responses read back from the JSON that `Response.to_json` and TGI write.
+"""The JSON of a response, checked: from text to the fields of the records of `decoding.details`.
 
 The wire does not hold everything that the records do. What it leaves out is read as a value that no
 generation has: NaN for `raw_logprob` and `entropy`, 0 for `rank`, `support_size` and
@@ -10,25 +10,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from decoding.checks import integer, real, text
-from decoding.details import (
-    BestOfSequence,
-    Details,
-    FinishReason,
-    PrefillToken,
-    Response,
-    Token,
-    TopToken,
-)
 from decoding.errors import ParameterError
 
 _Value = TypeVar("_Value")
 
+Fields: TypeAlias = dict[str, Any]
+"""The arguments of a record; those of the records within it are a dict, or a tuple of dicts."""
 
-def read_response(document: str | bytes) -> Response:
-    """The response of the JSON text of one; see `Response.from_json`."""
+
+def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fields:
+    """The fields of a `Response` from its JSON text; see `Response.from_json`."""
     if not isinstance(document, str | bytes | bytearray):
         raise ParameterError("response", document, "the JSON text of a response")
     try:
@@ -36,11 +30,17 @@ def read_response(document: str | bytes) -> Response:
     except (ValueError, RecursionError) as error:
         raise ParameterError("response", document, "the JSON text of a response") from error
     body = _Object("response", decoded)
-    return Response(
-        generated_text=body.value("generated_text", text, "a string"),
-        details=_details(body.object("details", "there: `details` asks a generation for them")),
-        wire_details=True,
-    )
+    generated_text = body.value("generated_text", text, "a string")
+    details = body.object("details", "there: `details` asks a generation for them")
+    losers = details.objects("best_of_sequences")
+    return {
+        "generated_text": generated_text,
+        "details": {
+            **_sequence(details, finish_reasons),
+            "input_length": 0,
+            "best_of_sequences": tuple(_best_of(loser, finish_reasons) for loser in losers),
+        },
+    }
 
 
 class _Object:
@@ -89,20 +89,12 @@ def _objects(place: str, decoded: Any) -> list[_Object]:  # noqa: ANN401 -- JSON
     return [_Object(f"{place}[{index}]", item) for index, item in enumerate(decoded)]
 
 
-def _details(wire: _Object) -> Details:
-    return Details(
-        **_sequence(wire),
-        input_length=0,
-        best_of_sequences=tuple(map(_best_of, wire.objects("best_of_sequences"))),
-    )
-
-
-def _best_of(wire: _Object) -> BestOfSequence:
+def _best_of(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
     generated_text = wire.value("generated_text", text, "a string")
-    return BestOfSequence(generated_text=generated_text, **_sequence(wire))
+    return {"generated_text": generated_text, **_sequence(wire, finish_reasons)}
 
 
-def _sequence(wire: _Object) -> dict[str, Any]:
+def _sequence(wire: _Object, finish_reasons: tuple[str, ...]) -> Fields:
     """The fields that `Details` and `BestOfSequence` share."""
     tokens = tuple(map(_token, wire.objects("tokens")))
     count = wire.value("generated_tokens", _natural, "an integer >= 0")
@@ -116,9 +108,12 @@ def _sequence(wire: _Object) -> dict[str, Any]:
         tuple(map(_top_token, _objects(f"{wire.place}.top_tokens[{index}]", step)))
         for index, step in enumerate(steps or ())
     ]
-    expected = f"one of {', '.join(FinishReason)}"
+    finish_reason = wire.value("finish_reason", text, "a string")
+    if finish_reason not in finish_reasons:
+        expected = f"one of {', '.join(finish_reasons)}"
+        raise ParameterError(f"{wire.place}.finish_reason", finish_reason, expected)
     return {
-        "finish_reason": wire.value("finish_reason", _finish_reason, expected),
+        "finish_reason": finish_reason,
         "seed": wire.optional("seed", _natural, "an integer >= 0"),
         "tokens": tokens,
         "prefill": tuple(map(_prefill_token, wire.objects("prefill"))),
@@ -126,15 +121,16 @@ def _sequence(wire: _Object) -> dict[str, Any]:
     }
 
 
-def _token(wire: _Object) -> Token:
-    return Token(**_described(wire), raw_logprob=math.nan, rank=0, entropy=math.nan, support_size=0)
+def _token(wire: _Object) -> Fields:
+    unknown = {"raw_logprob": math.nan, "rank": 0, "entropy": math.nan, "support_size": 0}
+    return {**_described(wire), **unknown}
 
 
-def _top_token(wire: _Object) -> TopToken:
-    return TopToken(**_described(wire), raw_logprob=math.nan)
+def _top_token(wire: _Object) -> Fields:
+    return {**_described(wire), "raw_logprob": math.nan}
 
 
-def _described(wire: _Object) -> dict[str, Any]:
+def _described(wire: _Object) -> Fields:
     logprob = wire.optional("logprob", real, "a number")
     return {
         "id": wire.value("id", _natural, "an integer >= 0"),
@@ -144,16 +140,12 @@ def _described(wire: _Object) -> dict[str, Any]:
     }
 
 
-def _prefill_token(wire: _Object) -> PrefillToken:
-    return PrefillToken(
-        id=wire.value("id", _natural, "an integer >= 0"),
-        text=wire.value("text", text, "a string"),
-        logprob=wire.optional("logprob", real, "a number"),
-    )
-
-
-def _finish_reason(value: object) -> FinishReason:
-    return FinishReason(text(value))
+def _prefill_token(wire: _Object) -> Fields:
+    return {
+        "id": wire.value("id", _natural, "an integer >= 0"),
+        "text": wire.value("text", text, "a string"),
+        "logprob": wire.optional("logprob", real, "a number"),
+    }
 
 
 def _natural(value: object) -> int:

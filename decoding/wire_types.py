@@ -183,6 +183,7 @@ def _option(read: Reader) -> Reader:
 
 _GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
 _USIZE = _option(_integer("usize", 0, 2**64 - 1))
+_I32 = _option(_integer("i32", -(2**31), 2**31 - 1))
 _U32 = _option(_integer("u32", 0, 2**32 - 1))
 _F32 = _option(_float32)
 _READERS: Mapping[str, Reader] = {
@@ -199,7 +200,7 @@ _READERS: Mapping[str, Reader] = {
     "seed": _option(_integer("u64", 0, 2**64 - 1)),
     "stop": _texts,
     "temperature": _F32,
-    "top_k": _option(_integer("i32", -(2**31), 2**31 - 1)),
+    "top_k": _I32,
     "top_n_tokens": _U32,
     "top_p": _F32,
     "truncate": _USIZE,
@@ -208,14 +209,18 @@ _READERS: Mapping[str, Reader] = {
     "presence_penalty": _F32,
     "min_p": _F32,
     "logit_bias": _option(_biases),
+    "repeat_last_n": _I32,
     "min_tokens": _U32,
     "no_repeat_ngram_size": _U32,
     "bad_words_ids": _option(_sequences),
+    "bad_words": _option(_texts),
     "suppress_tokens": _option(_ids),
     "allowed_token_ids": _option(_ids),
     "dry_multiplier": _F32,
     "dry_base": _F32,
     "dry_allowed_length": _U32,
+    "dry_penalty_last_n": _I32,
+    "dry_sequence_breakers": _option(_texts),
     "dynatemp_range": _F32,
     "dynatemp_exponent": _F32,
     "epsilon_cutoff": _F32,
