@@ -7,9 +7,21 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from decoding.models.protocol import CachedModel, State
+
+
+class _Books(NamedTuple):
+    """The account; replaced as a whole, so that no interrupt finds a half of it changed.
+
+    held: states in use. returned: what `prefill` returned since the account was last replaced.
+    leaving: states to release, each taken off as `release` is called.
+    """
+
+    held: list[State]
+    returned: list[Any]
+    leaving: Iterator[State]
 
 
 class Memory:
@@ -25,20 +37,18 @@ class Memory:
 
     def __init__(self, model: CachedModel) -> None:
         self._model = model
-        self._returned: list[tuple[Iterable[State], Any]] = []
-        # The states that are held, and those on their way out: one attribute, to change at once.
-        self._books: tuple[list[State], Iterator[State]] = ([], iter(()))
+        self._books = _Books([], [], iter(()))
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool
     ) -> tuple[list[State], Any]:
         """New states and logits; see `CachedModel.prefill`."""
         call = partial(self._model.prefill, prompts, all_positions=all_positions)
-        self._returned.extend(map(operator.call, (call,)))
-        states, logits = self._returned[-1]
+        returned = self._books.returned
+        returned.extend(map(operator.call, (call,)))
+        states, logits = returned[-1]
         held = list(states)
-        self._returned[-1] = (held, logits)
-        self._take_down()
+        returned[-1] = (held, None)  # the logits may go before the states
         return held, logits
 
     def extend(
@@ -49,7 +59,9 @@ class Memory:
 
     def fork(self, state: State, count: int) -> list[State]:
         """Independent copies of a state."""
-        held, _ = self._books
+        if count == 0:
+            return []
+        held = self._books.held
         known = len(held)
         held.extend(map(self._model.fork, repeat(state, count)))
         return held[known:]
@@ -63,41 +75,26 @@ class Memory:
 
         An interrupt in the middle is raised when all are given back.
         """
-        self._take_down()
         kept = {id(state) for state in states}
-        held, leaving = self._books
-        gone = [state for state in held if id(state) not in kept]
-        if gone:
-            self._books = (
-                [state for state in held if id(state) in kept],
-                chain(leaving, gone),
-            )
-        _, leaving = self._books
+        held, returned, leaving = self._books
+        every = [*held, *(state for result in returned for state in _states_of(result))]
+        gone = [state for state in every if id(state) not in kept]
+        stay = [state for state in every if id(state) in kept]
+        self._books = _Books(stay, [], chain(leaving, gone))
         interrupt: BaseException | None = None
         while True:
             try:
                 # Whatever `release` raises, the iterator is past its state.
-                deque(map(self._model.release, leaving), maxlen=0)
+                deque(map(self._model.release, self._books.leaving), maxlen=0)
             except Exception as error:  # noqa: BLE001 -- a model may raise anything
                 _log(error)
             except BaseException as error:  # noqa: BLE001 -- raised below
                 interrupt = error
             else:
                 break
-        held, _ = self._books
-        self._books = (held, iter(()))
+        self._books = self._books._replace(leaving=iter(()))
         if interrupt is not None:
             raise interrupt
-
-    def _take_down(self) -> None:
-        """Enter what `prefill` has returned; harmless when a part of it is entered already."""
-        if not self._returned:
-            return
-        held, _ = self._books
-        known = {id(state) for state in held}
-        for result in self._returned:
-            held += [state for state in _states_of(result) if id(state) not in known]
-        self._returned = []
 
 
 def _log(error: Exception) -> None:

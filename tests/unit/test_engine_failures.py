@@ -469,3 +469,50 @@ def test_a_failing_release_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert not cached.live
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert "cannot let go" in caplog.text
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_states_may_be_numbers_that_come_again_or_nothing_at_all(numbered: bool) -> None:
+    inner = hash_model(VOCAB)
+    texts: dict[int, list[int]] = {}
+    given, taken_back = [], []
+
+    class Slots:
+        """Its states are numbers of slots, the lowest that is free; or None, with no memory."""
+
+        def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
+            states = []
+            for prompt in prompts:
+                slot = next(number for number in range(9) if number not in texts)
+                texts[slot] = list(prompt)
+                states.append(slot if numbered else None)
+            given.extend(states)
+            return states, inner([list(prompt) for prompt in prompts])
+
+        def extend(self, states: Any, token_ids: Any, *, all_positions: bool = False) -> Any:
+            if not numbered:
+                return inner([[7] for _ in states])
+            for slot, ids in zip(states, token_ids, strict=True):
+                texts[slot] += ids
+            return inner([texts[slot] for slot in states])
+
+        def release(self, state: Any) -> None:
+            taken_back.append(state)
+            if numbered:
+                del texts[state]
+
+    engine = Engine(LanguageModel(forward=Slots()), max_batch_size=2)  # type: ignore[arg-type]
+    waiting = [
+        engine.submit(Request([item], GenerationParameters(max_new_tokens=1 + item)))
+        for item in (3, 1, 2, 4, 1)
+    ]
+    while engine.busy:
+        engine.step()
+    if numbered:
+        assert set(given) == {0, 1}
+        for generation in waiting:
+            alone = generate(inner, generation.plan.prompt, generation.request.parameters)
+            assert generation.result().generated_tokens == alone.generated_tokens
+            got, expected = generation.result().tokens, alone.tokens
+            assert [token.id for token in got] == [token.id for token in expected]
+    assert sorted(map(str, taken_back)) == sorted(map(str, given))

@@ -32,6 +32,7 @@ EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
     "EmptySupportError": lambda value: errors.EmptySupportError(0, shown(value), 1),
     "ProcessorError": lambda value: errors.ProcessorError(shown(value), shown(value), 0, 1),
     "ForwardError": lambda value: errors.ForwardError(shown(value), 3),
+    "RequestError": lambda value: errors.RequestError(shown(value), 3),
     "CancelledError": errors.CancelledError,
     "BatchError": lambda value: errors.BatchError([value, errors.ForwardError("raised", 1)]),
     "ModelFormatError": lambda value: errors.ModelFormatError("a/file", shown(value)),
