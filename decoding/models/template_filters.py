@@ -72,9 +72,8 @@ def _take_text(budget: Budget, value: object, given: Arguments) -> None:
 def _take_items(budget: Budget, value: object, given: Arguments) -> None:
     budget.items(value)
     positional, named = given
-    parts = 1 + sum(
-        len(name) for name in (*positional[:1], named.get("attribute")) if isinstance(name, str)
-    )
+    # One of them may be an attribute of many parts, each of which is looked up in every item.
+    parts = sum(len(name) for name in (*positional, *named.values()) if isinstance(name, str))
     if hasattr(value, "__len__") and isinstance(value, str | list | tuple | dict | range):
         budget.step(len(value) * (1 + parts // 8))
 

@@ -116,6 +116,7 @@ HOSTILE = {
     "idna": "{{ ('a' * 99999).encode('idna') }}",
     "selection": "{% for a in range(99999) %}{{ range(99999) | select('none') | list }}{% endfor %}",
     "dotted attribute": "{{ range(99999) | map(attribute='a.' * 99999) | list }}",
+    "dotted attribute of a sort": "{{ range(99999) | sort(false, false, 'a.' * 99999) }}",
     # Sources.
     "long source": "{{ 1 }}" * 99_999,
     "long text": "x" * 10**7,
