@@ -72,6 +72,7 @@ def _rendered(
     add_generation_prompt: bool,  # noqa: FBT001
     continue_final_message: bool | str,  # noqa: FBT001
 ) -> str:
+    require("template", type(template).__name__, isinstance(template, str), "a text")
     if continue_final_message and add_generation_prompt:
         expected = "False where the final message is continued"
         raise ParameterError("add_generation_prompt", add_generation_prompt, expected)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from reprlib import repr  # noqa: A004 -- of a bounded length
 from sys import getsizeof
 from typing import Any, TypeAlias
 
@@ -120,7 +121,7 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
     if field in REASONING_FIELDS:
         fields = [name for name in REASONING_FIELDS if name in last and last[name] == text]
     if not any(name in template for name in fields):
-        raise ChatTemplateError(f"it does not read the field {field!r}, which is to be continued")
+        raise ChatTemplateError(f"it does not read {repr(field)}, which is to be continued")
     if isinstance(text, list | tuple):
         blocks = [block for block in text if isinstance(block, dict)]
         block = next((b for b in reversed(blocks) if isinstance(b.get("text"), str)), None)
@@ -132,7 +133,7 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
         last.update(dict.fromkeys(fields, text + CONTINUATION_MARK))
         return text
     expected = "text, which is to be continued"
-    raise ParameterError(f"messages[-1][{field!r}]", type(text).__name__, expected)
+    raise ParameterError(f"messages[-1][{repr(field)}]", type(text).__name__, expected)
 
 
 def cut_continuation(rendered: str, text: str) -> str:

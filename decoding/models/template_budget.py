@@ -106,6 +106,7 @@ class Budget:
             self.allocate(getsizeof(value))
         elif isinstance(value, int):
             check_integer(value)
+            self.allocate(getsizeof(value))
         elif isinstance(value, list | tuple | dict):
             self.allocate(getsizeof(value) + 72 * len(value))
         return value

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from sys import getsizeof
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 import jinja2
 from jinja2 import pass_context
-from jinja2.exceptions import FilterArgumentError, SecurityError
+from jinja2.exceptions import FilterArgumentError
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.runtime import Context
 from jinja2.tests import TESTS as JINJA_TESTS
@@ -45,9 +44,6 @@ from decoding.models.template_operations import (
 BUDGET = "(budget)"
 """The variable that holds the budget of a rendering; no template can spell its name."""
 
-MAX_RANGE = 100_000
-"""Items of a range, as in Jinja's sandbox."""
-
 _MAX_INDENT = 64
 _Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
 
@@ -72,9 +68,8 @@ def _take_text(budget: Budget, value: object, given: Arguments) -> None:
 def _take_items(budget: Budget, value: object, given: Arguments) -> None:
     budget.items(value)
     positional, named = given
-    parts = 1 + sum(
-        len(name) for name in (*positional[:1], named.get("attribute")) if isinstance(name, str)
-    )
+    # One of them may be an attribute of many parts, each of which is looked up in every item.
+    parts = sum(len(name) for name in (*positional, *named.values()) if isinstance(name, str))
     if hasattr(value, "__len__") and isinstance(value, str | list | tuple | dict | range):
         budget.step(len(value) * (1 + parts // 8))
 
@@ -392,81 +387,3 @@ TESTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     }
 )
 """The tests of chat templates."""
-
-
-# Global functions.
-
-
-class _Dict:
-    """`dict` as a function only: the type itself would give more than templates may have."""
-
-    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
-        for given in pairs:
-            for pair in given if isinstance(given, list | tuple) else ():
-                check_key(pair[0])
-        return dict(*pairs, **named)
-
-    @staticmethod
-    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:
-        """`dict.fromkeys`."""
-        listed = list(keys)
-        for key in listed:
-            check_key(key)
-        return dict.fromkeys(listed, value)
-
-
-class _Namespace(jinja2.utils.Namespace):
-    """`namespace`: without attributes that begin with an underscore, as in transformers."""
-
-    def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
-        attributes = dict(*given[1:], **named)
-        for name in attributes:
-            _check_attribute(name)
-        jinja2.utils.Namespace.__init__(given[0], attributes)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        _check_attribute(name)
-        super().__setitem__(name, value)
-
-    def __repr__(self) -> str:
-        return "<Namespace>"
-
-
-def _check_attribute(name: object) -> None:
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"a namespace has no attribute {name!r}")
-
-
-def _range(*bounds: int) -> range:
-    items = range(*bounds)
-    large = any(abs(bound) > 10**9 for bound in bounds)
-    if large or len(items) > MAX_RANGE:
-        raise OverflowError(f"a range has {MAX_RANGE:,} items at most")
-    return items
-
-
-def _raise_exception(message: object) -> NoReturn:
-    raise jinja2.TemplateError(message if isinstance(message, str) else type(message).__name__)
-
-
-def _strftime_now(pattern: str) -> str:
-    if len(pattern) > MAX_STRFTIME:
-        raise ChatTemplateError(f"strftime_now takes a pattern of {MAX_STRFTIME} characters")
-    return datetime.now().astimezone().replace(tzinfo=None).strftime(pattern)
-
-
-MAX_STRFTIME = 1_000
-"""Characters of a pattern of dates: one may give 256 times as many."""
-
-GLOBALS: Mapping[str, Any] = MappingProxyType(
-    {
-        "cycler": jinja2.utils.Cycler,
-        "dict": _Dict(),
-        "joiner": jinja2.utils.Joiner,
-        "namespace": _Namespace,
-        "raise_exception": _raise_exception,
-        "range": _range,
-        "strftime_now": _strftime_now,
-    }
-)
-"""The global names of chat templates."""

@@ -24,7 +24,8 @@ from jinja2.visitor import NodeTransformer
 
 from decoding.errors import ChatTemplateError
 from decoding.models.template_budget import MAX_INTEGER_BITS, Budget
-from decoding.models.template_filters import BUDGET, FILTERS, GLOBALS, TESTS, budget_of, shown
+from decoding.models.template_filters import BUDGET, FILTERS, TESTS, budget_of, shown
+from decoding.models.template_globals import GLOBALS
 from decoding.models.template_operations import (
     OPERATORS,
     FormatMethod,

@@ -116,6 +116,35 @@ HOSTILE = {
     "idna": "{{ ('a' * 99999).encode('idna') }}",
     "selection": "{% for a in range(99999) %}{{ range(99999) | select('none') | list }}{% endfor %}",
     "dotted attribute": "{{ range(99999) | map(attribute='a.' * 99999) | list }}",
+    "dotted attribute of a sort": "{{ range(99999) | sort(false, false, 'a.' * 99999) }}",
+    "many characters as keys": "{{ dict.fromkeys('\U0001f600' * 1500000) | length }}",
+    "large pairs": "{{ dict([range(99999)] * 1000) }}",
+    **{
+        f"{name} that are kept": "{% set ns = namespace(l=[]) %}{% for a in range(99999) %}"
+        + before
+        + "{% set ns.l = [ns.l, "
+        + value
+        + "] %}{% endfor %}"
+        for name, before, value in (
+            ("integers", "", "3 ** 8000 + a"),
+            ("macros", "{% macro f(b=1, c=2) %}{{ a }}{{ caller() }}{% endmacro %}", "f"),
+            ("iterators", "", "range(9) | map('upper') | map('lower') | select('string')"),
+            ("cyclers", "", "cycler(*range(99))"),
+            ("namespaces", "", "namespace(a=1, b=2, c=3)"),
+            ("characters", "", "('\U0001f600' * 99)[a % 99]"),
+            ("slices", "", "'\U0001f600abcdefgh'[:a % 9]"),
+            ("methods", "", "[].index"),
+            ("undefined values", "", "a.b"),
+            ("groups", "", "messages | groupby('role')"),
+            ("loops", "", "loop"),
+            ("blocks", "{% set x %}{{ a }}{% endset %}", "x"),
+            ("views", "", "{'a': a}.items()"),
+            ("safe texts", "", "'<' | e"),
+            ("dictionaries", "", "dict(a=1, b=2)"),
+        )
+    },
+    "colliding names": "{% set ns = namespace(range(0, 999999999, 9999) | batch(2)) %}"
+    "{{ namespace([[2**61, 1]]) }}",
     # Sources.
     "long source": "{{ 1 }}" * 99_999,
     "long text": "x" * 10**7,

@@ -1,0 +1,103 @@
+"""The global functions of chat templates: Jinja's and transformers', each bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sized
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.utils import Cycler, Joiner, Namespace
+
+from decoding.errors import ChatTemplateError
+from decoding.models.template_operations import check_key
+
+MAX_RANGE = 100_000
+"""Items of a range, as in Jinja's sandbox."""
+
+_MAX_PATTERN = 1_000  # characters of a pattern of dates: one may give 256 times as many
+
+
+class _Dict:
+    """`dict` as a function only: the type itself would give more than templates may have."""
+
+    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
+        return dict(*map(_checked_pairs, pairs), **named)
+
+    @staticmethod
+    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:
+        """`dict.fromkeys`."""
+        if isinstance(keys, Sized) and len(keys) > MAX_RANGE:
+            raise ChatTemplateError(f"fromkeys takes {MAX_RANGE:,} keys at most")
+        listed = list(keys)
+        for key in listed:
+            check_key(key)
+        return dict.fromkeys(listed, value)
+
+
+def _checked_pairs(given: Any) -> Any:
+    """A dictionary, or the pairs that make one."""
+    if isinstance(given, dict):
+        return given
+    pairs = []
+    for pair in given:
+        if not isinstance(pair, str | list | tuple) or len(pair) != 2:
+            raise TypeError("dict takes a mapping or pairs of keys and values")
+        check_key(pair[0])
+        pairs.append(tuple(pair))
+    return pairs
+
+
+class _Namespace(Namespace):
+    """`namespace`: without attributes that begin with an underscore, as in transformers."""
+
+    def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
+        attributes = _Dict()(*given[1:], **named)
+        for name in attributes:
+            _check_attribute(name)
+        Namespace.__init__(given[0], attributes)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_attribute(name)
+        super().__setitem__(name, value)
+
+    def __repr__(self) -> str:
+        return "<Namespace>"
+
+
+def _check_attribute(name: object) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace has no attribute {name!r}")
+
+
+def _range(*bounds: int) -> range:
+    items = range(*bounds)
+    large = any(abs(bound) > 10**9 for bound in bounds)
+    if large or len(items) > MAX_RANGE:
+        raise OverflowError(f"a range has {MAX_RANGE:,} items at most")
+    return items
+
+
+def _raise_exception(message: object) -> NoReturn:
+    raise TemplateError(message if isinstance(message, str) else type(message).__name__)
+
+
+def _strftime_now(pattern: str) -> str:
+    if len(pattern) > _MAX_PATTERN:
+        raise ChatTemplateError(f"strftime_now takes a pattern of {_MAX_PATTERN} characters")
+    return datetime.now().astimezone().replace(tzinfo=None).strftime(pattern)
+
+
+GLOBALS: Mapping[str, Any] = MappingProxyType(
+    {
+        "cycler": Cycler,
+        "dict": _Dict(),
+        "joiner": Joiner,
+        "namespace": _Namespace,
+        "raise_exception": _raise_exception,
+        "range": _range,
+        "strftime_now": _strftime_now,
+    }
+)
+"""The global names of chat templates."""
