@@ -70,7 +70,7 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     model = _build(config, SafetensorsSource.open(folder), folder, dtype, device)
     return LanguageModel(
         forward=model,
-        tokenizer=tokenizer,
+        tokenizer=None if tokenizer is None else tokenizer.within(config.vocab_size),
         eos_token_ids=frozenset(token_id for token_id in eos if token_id < config.vocab_size),
         logits_width=config.vocab_size,
         context_length=config.context_length,
