@@ -50,6 +50,7 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     """
     values = read_json(member(folder, "config.json"))
     config = LlamaConfig.from_json(values, folder / "config.json")
+    config, source = _fitting(config, SafetensorsSource.open(folder), folder)
     generation = read_json(member(folder, "generation_config.json"), optional=True)
     texts = {
         **read_json(member(folder, "special_tokens_map.json"), optional=True),
@@ -67,10 +68,9 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
         token_id = tokenizer.tokenizer.token_to_id(variables["eos_token"])
         eos |= set() if token_id is None else {token_id}
     template = _chat_template(folder, texts)
-    model = _build(config, SafetensorsSource.open(folder), folder, dtype, device)
     return LanguageModel(
-        forward=model,
-        tokenizer=tokenizer,
+        forward=LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device),
+        tokenizer=None if tokenizer is None else tokenizer.within(config.vocab_size),
         eos_token_ids=frozenset(token_id for token_id in eos if token_id < config.vocab_size),
         logits_width=config.vocab_size,
         context_length=config.context_length,
@@ -94,17 +94,17 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
     config = LlamaConfig.from_gguf(
         metadata, file.tensors, rope_divisors=_rope_divisors(file), path=path
     )
+    config, source = _fitting(config, GGUFSource(file, config), path)
     vocabulary = GGUFVocabulary.from_metadata(metadata, path)
     if vocabulary is not None and len(vocabulary.tokens) > config.vocab_size:
         count = len(vocabulary.tokens)
         raise ModelFormatError(path, f"{count} tokens do not fit {config.vocab_size} logits")
-    model = _build(config, GGUFSource(file, config), path, dtype, device)
     template = metadata.get("tokenizer.chat_template")
     tokenizer = None
     if vocabulary is not None:
         tokenizer = HuggingFaceTokenizer.from_gguf_vocabulary(vocabulary, path)
     return LanguageModel(
-        forward=model,
+        forward=LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device),
         tokenizer=tokenizer,
         eos_token_ids=frozenset() if vocabulary is None else vocabulary.end_token_ids,
         logits_width=config.vocab_size,
@@ -115,12 +115,13 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
     )
 
 
-def _build(
-    config: LlamaConfig, source: TensorSource, path: Path, dtype: str, device: str
-) -> LlamaModel:
+def _fitting(
+    config: LlamaConfig, source: TensorSource, path: Path
+) -> tuple[LlamaConfig, TensorSource]:
+    """A configuration and the tensors that it asks for; the files hold as much as it claims."""
     config, source = settled(config, source)
     check_tensors(config, source, path)
-    return LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device)
+    return config, source
 
 
 def _rope_divisors(file: GGUFFile) -> tuple[float, ...]:

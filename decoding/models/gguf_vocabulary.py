@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from decoding.models.fields import Fields
 from decoding.models.files import shown
 from decoding.models.pre_tokenizers import SPLITTERS, Splitter
+from decoding.models.token_bytes import MOST_TOKENS
 
 _T = TypeVar("_T")
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -95,8 +96,11 @@ class GGUFVocabulary:
                 f"tokenizer model {shown(model)} is not implemented; implemented are {known}"
             )
         tokens = _list(fields, "tokens", str)
-        if not tokens:
-            raise fields.error("tokenizer.ggml.tokens must have at least one token")
+        if not 0 < len(tokens) <= MOST_TOKENS:
+            raise fields.error(
+                f"tokenizer.ggml.tokens must have at least one token and at most {MOST_TOKENS},"
+                f" got {len(tokens)}"
+            )
         tokens = [token or f"[EMPTY_{index}]" for index, token in enumerate(tokens)]
         if len(set(tokens)) != len(tokens):
             raise fields.error("tokenizer.ggml.tokens must be distinct")

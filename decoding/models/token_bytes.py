@@ -21,7 +21,7 @@ from decoding.vocabulary import Vocabulary
 Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""
 
-MOST_TOKENS = 1 << 22
+MOST_TOKENS = 1 << 21
 """Of a vocabulary, gaps between ids counted. The largest known have a million."""
 _MOST_BYTES = 64 << 20
 """That all tokens together spell. The largest vocabularies known spell 5 MB."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,10 +43,10 @@ class HuggingFaceTokenizer:
 
     def __post_init__(self) -> None:
         if self.tokenizer.truncation is not None or self.tokenizer.padding is not None:
-            copy = tokenizers.Tokenizer.from_str(self.tokenizer.to_str())
-            copy.no_truncation()
-            copy.no_padding()
-            object.__setattr__(self, "tokenizer", copy)
+            plain = tokenizers.Tokenizer.from_str(self.tokenizer.to_str())
+            plain.no_truncation()
+            plain.no_padding()
+            object.__setattr__(self, "tokenizer", plain)
         object.__setattr__(self, "vocabulary", vocabulary_of(self.tokenizer, self.source))
 
     @classmethod
@@ -85,6 +86,22 @@ class HuggingFaceTokenizer:
         with _refusing(path, "the tokens make no tokenizer"):
             made = cls(gguf_tokenizer(vocabulary), path)
             made.tokenizer.encode(_PROBE)
+        return made
+
+    def within(self, width: int) -> HuggingFaceTokenizer:
+        """The same tokenizer for a model of `width` logits: tokens beyond them spell nothing.
+
+        A fine-tuned model's tokenizer often has a token more than its matrices, as `[PAD]`; a
+        prompt with such a token is refused where it is submitted.
+        """
+        if len(self.vocabulary) <= width:
+            return self
+        special = frozenset(
+            token_id for token_id in self.vocabulary.special_token_ids if token_id < width
+        )
+        made = copy.copy(self)
+        vocabulary = Vocabulary(self.vocabulary.token_bytes[:width], special)
+        object.__setattr__(made, "vocabulary", vocabulary)
         return made
 
     def encode(

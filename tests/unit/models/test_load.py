@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, pre_tokenizers
 from tokenizers.models import BPE
 
+from decoding import Grammar
 from decoding.errors import ModelFormatError, ParameterError
 from decoding.models import LanguageModel, load
 from decoding.models.config import LlamaConfig
@@ -302,6 +303,23 @@ def test_the_end_token_of_the_tokenizers_configuration(folder: Path, text: objec
     assert load(folder).eos_token_ids == {257}
 
 
+def test_tokens_beyond_the_logits_spell_nothing(folder: Path) -> None:
+    """Grammars and details are as wide as the logits."""
+    texts = ["<a>", "<b>", "<c>", "<d>", "[PAD]", "[MASK]"]
+    (folder / "tokenizer.json").write_text(tokenizer_json(*texts))
+    write_json(folder / "tokenizer_config.json", {"eos_token": "[PAD]"})
+    model = load(folder)
+    assert model.tokenizer is not None
+    vocabulary = model.tokenizer.vocabulary
+    assert len(vocabulary) == model.logits_width == 260
+    assert vocabulary.special_token_ids == {256, 257, 258, 259}
+    assert vocabulary.bytes_of(260) == b""
+    assert model.eos_token_ids == {257}
+    assert model.tokenizer.encode("[PAD]") == [260]
+    assert model.grammars is not None
+    model.grammars.mask_of(Grammar("regex", "a+"))
+
+
 def test_an_end_token_of_the_older_map_of_special_tokens(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(tokenizer_json("<a>", "<b>", "<|im_end|>"))
     write_json(folder / "special_tokens_map.json", {"eos_token": "<|im_end|>", "bos_token": "<a>"})
@@ -386,6 +404,18 @@ def test_chat_templates_and_variables(folder: Path) -> None:
 def test_the_environment_names_the_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DECODING_MODEL", str(folder))
     assert load().name == "tiny"
+
+
+def test_arguments_of_a_wrong_type(folder: Path) -> None:
+    source: Any
+    for source in (5, b"smollm2", ["smollm2"]):
+        with pytest.raises(ParameterError, match="source must be a string or a path"):
+            load(source)
+    wrong: Any = ["float32"]
+    with pytest.raises(ParameterError, match="dtype must be one of float32"):
+        load(folder, dtype=wrong)
+    with pytest.raises(ParameterError, match="device must be usable by torch"):
+        load(folder, device=wrong)
 
 
 def test_unknown_sources_list_what_is_possible(tmp_path: Path) -> None:

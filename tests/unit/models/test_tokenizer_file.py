@@ -50,13 +50,13 @@ def added_with(token_id: object) -> dict[str, Any]:
 @pytest.mark.parametrize("make", [vocabulary_with, added_with])
 @pytest.mark.parametrize("token_id", [50_000_000, MOST_TOKENS, -1, 10**14, None, "1", 1.5])
 def test_ids_that_are_no_place_in_a_list(tmp_path: Path, make: Any, token_id: object) -> None:
-    with pytest.raises(ModelFormatError, match=r"token ids must be in \[0, 4194304\)"):
+    with pytest.raises(ModelFormatError, match=r"token ids must be in \[0, 2097152\)"):
         HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(**make(token_id))))
 
 
 def test_an_id_of_a_tokenizer_that_is_far() -> None:
     far = tokenizers.Tokenizer(models.WordLevel({"a": 0, "b": MOST_TOKENS}, unk_token="a"))
-    with pytest.raises(ModelFormatError, match="token ids must be below 4194304, got 4194304"):
+    with pytest.raises(ModelFormatError, match="token ids must be below 2097152, got 2097152"):
         HuggingFaceTokenizer(far)
 
 
