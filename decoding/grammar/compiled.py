@@ -20,7 +20,7 @@ from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
-from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
+from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.spellable import check_expression, check_network, check_schema
 
 STATES_MEMORY = 1 << 26
@@ -61,21 +61,33 @@ def compile_json_schema(
     on_unsupported: Literal["raise", "ignore"] = "raise",
     formats: Literal["known", "strict", "annotation"] = "known",
     whitespace: int = 20,
+    resources: Resources | None = None,
     limits: SchemaLimits | None = None,
 ) -> CompiledGrammar:
     """The JSON texts whose value is valid under a schema, and none but these.
 
-    schema: JSON Schema 7, 2019-09 or 2020-12, as parsed JSON.
+    schema: JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12, as its `$schema` says, as parsed JSON;
+        without `$schema` it is read as 2020-12. Draft 3 and other dialects are refused.
     on_unsupported: "ignore" drops conditions that cannot be expressed and lists them.
     formats: whether formats that are known are enforced, must be known, or are annotations.
     whitespace: the longest run of white space between two JSON tokens, ≥ 0; none comes before or
         behind the value.
+    resources: the documents that `$ref` may lead to besides the schema itself: a mapping of URIs to
+        schemas, or a `referencing.Registry`. URIs may be relative to the schema's own. Nothing is
+        ever fetched, and a registry's `retrieve` is never called.
+    limits: what compiling may take.
     Properties come in any order and no declared one twice. Raises `GrammarSyntaxError`,
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON
     pointer.
     """
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
-    graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
+    graph = compile_graph(
+        schema,
+        on_unsupported=on_unsupported,
+        format=formats,
+        resources=resources,
+        limits=limits,
+    )
     check_schema(schema, machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
     # Every text needs it, and what it meets first belongs to compiling.

@@ -25,8 +25,9 @@ from decoding.grammar.distinct import (
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
-from decoding.grammar.schema.documents import Documents, Schema
+from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft
+from decoding.grammar.schema.keyword_types import KeywordTypes
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
     EVERYTHING,
@@ -78,7 +79,9 @@ class SchemaGraph:
 
     def __init__(self, documents: Documents, report: Report) -> None:
         self._report = report
-        locations = Locations(documents)
+        types = KeywordTypes(report)
+        types.check(documents.root, documents.scope.dialect, "")
+        locations = Locations(documents, types)
         self._locations = locations
         objects, arrays = ObjectKind(locations, report), ArrayKind(locations, report)
         self._of_objects = Logic(objects, locations, report)
@@ -294,7 +297,7 @@ class SchemaGraph:
                 open_nodes.append(number)
         changed = True
         while changed and open_nodes:
-            self._report.check_time()
+            self._report.count(len(open_nodes))
             left = [number for number in open_nodes if not self._has_shape(number)]
             changed = len(left) < len(open_nodes)
             open_nodes = left
@@ -453,12 +456,14 @@ def compile_graph(
     *,
     on_unsupported: OnUnsupported = "raise",
     format: Formats = "known",  # noqa: A002 -- the keyword's name
+    resources: Resources | None = None,
     limits: SchemaLimits | None = None,
 ) -> SchemaGraph:
     """The graph of a JSON Schema: every member of its root is valid.
 
     on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
     format: whether formats that are known are enforced, must be known, or are annotations.
+    resources: the documents that references may lead to, by URI; nothing is fetched.
     Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError and
     GrammarLimitError.
     """
@@ -466,7 +471,7 @@ def compile_graph(
         raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {schema!r}")
     limits = SchemaLimits() if limits is None else limits
     report = Report(on_unsupported, format, limits)
-    documents = Documents(schema, limits.nesting)
+    documents = Documents(schema, limits.nesting, resources)
     graph = SchemaGraph(documents, report)
     graph.root = graph.enter(graph.locate(schema))
     if graph.is_empty(graph.root):

@@ -7,6 +7,7 @@ never fewer without a restriction that says so; negation is therefore pushed dow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Generic, Protocol
@@ -29,6 +30,7 @@ MOST = 512  # ways to break schemas that are followed
 _FEW = 64  # ways to differ from several constants that are followed
 _MERGED = 8_192  # pairs of drafts that are merged where not all ways need be followed
 _COMPARED = 8  # drafts from which on it pays to compare them
+_SUBSETS_A_STEP = 16  # comparisons of sets that take as long as one step
 _SUBSETS = 6  # branches whose every combination is tried where annotations count
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -140,11 +142,20 @@ class Logic(Generic[Draft]):
         if len(drafts) < _COMPARED or any(map(self.kind.has_seen, drafts)):
             return drafts
         sets = sorted(((self.kind.conditions(draft), draft) for draft in drafts), key=_by_size)
-        kept: list[tuple[frozenset[object], Draft]] = []
+        # A set that is part of another one is found by its rarest condition.
+        times = Counter(condition for conditions, _ in sets for condition in conditions)
+        by_rarest: dict[object, list[frozenset[object]]] = {}
+        kept: list[Draft] = []
         for conditions, draft in sets:
-            if not any(fewer <= conditions for fewer, _ in kept):
-                kept.append((conditions, draft))
-        return tuple(draft for _, draft in kept)
+            fewer = [one for condition in conditions for one in by_rarest.get(condition, ())]
+            self.report.count(1 + len(fewer) // _SUBSETS_A_STEP)
+            if any(one <= conditions for one in fewer):
+                continue
+            kept.append(draft)
+            if not conditions:
+                break
+            by_rarest.setdefault(min(conditions, key=times.__getitem__), []).append(conditions)
+        return tuple(kept)
 
     def union(self, *parts: Found[Draft]) -> Found[Draft]:
         """What is in any of these."""
@@ -157,7 +168,7 @@ class Logic(Generic[Draft]):
         """Raise where there are too many drafts."""
         if count > self.report.limits.shapes:
             raise GrammarLimitError(where, "alternatives", self.report.limits.shapes)
-        self.report.check_time(where)
+        self.report.count(1, where)
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
         """The schemas of a keyword that is a list of them."""

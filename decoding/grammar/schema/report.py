@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Literal
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar.schema.dialects import escape
-from decoding.kernels.grammar.jit import count_compiled
+
+STEPS_A_SECOND = 100_000
+"""Steps of compilation that count as one second of `SchemaLimits.deadline_s`."""
 
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]
@@ -31,7 +32,10 @@ class SchemaLimits:
     """What compiling one schema may take; beyond it `GrammarLimitError` is raised.
 
     nesting: levels of containers in the document. shapes: alternatives of arrays, or of objects, in
-    one node.
+        one node.
+    deadline_s: work, in seconds of a machine that takes `STEPS_A_SECOND` steps in each, ≥ 0. Steps
+        are counted, not time, so the same schema is refused or not wherever and whenever it is
+        compiled.
     """
 
     nodes: int = 200_000
@@ -57,8 +61,7 @@ class Report:
     dropped: dict[Remark, None] = field(default_factory=dict)
     notes: dict[Remark, None] = field(default_factory=dict)
     spelled_once: dict[Remark, None] = field(default_factory=dict)
-    started: float = field(default_factory=monotonic)
-    kernels: int = field(default_factory=count_compiled)
+    steps: int = 0
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:
         """Raise, or drop the keyword where the caller allows that."""
@@ -67,15 +70,11 @@ class Report:
         self.dropped[Remark(where, keyword, reason)] = None
 
     def begin(self) -> None:
-        """The deadline counts from now."""
-        self.started, self.kernels = monotonic(), count_compiled()
+        """Count steps anew."""
+        self.steps = 0
 
-    def check_time(self, where: str = "") -> None:
-        """Raise once the deadline is over."""
-        if monotonic() - self.started <= self.limits.deadline_s:
-            return
-        # To wait for a compiler, once in a process, is no work of the schema.
-        if count_compiled() > self.kernels:
-            self.begin()
-        else:
-            raise GrammarLimitError(where, "seconds of compilation", self.limits.deadline_s)
+    def count(self, steps: int, where: str = "") -> None:
+        """Add steps of work; raise once they are more than the limit."""
+        self.steps += steps
+        if self.steps > self.limits.deadline_s * STEPS_A_SECOND:
+            raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)

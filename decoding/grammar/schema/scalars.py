@@ -16,7 +16,7 @@ from decoding.grammar import number_sets
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.formats import format_expression, left_out, possible_expression
 from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
-from decoding.grammar.numbers import ANY_INTEGER, NumberRange
+from decoding.grammar.numbers import ANY_INTEGER, PLAIN_INTEGER, NumberRange
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import Remark, Report
@@ -194,17 +194,22 @@ _BY_TYPE = {
     "array": NO_SCALARS,
     "object": NO_SCALARS,
 }
+_BY_TYPE_OF_DRAFT4 = {
+    **_BY_TYPE,
+    "integer": Scalars(False, False, False, NOTHING, (PLAIN_INTEGER,)),  # noqa: FBT003
+}
 
 
 def _of_types(location: Location) -> Scalars:
     declared = location.schema.get("type")
     if declared is None:
         return ALL_SCALARS
+    by_type = _BY_TYPE_OF_DRAFT4 if location.scope.dialect.plain_integers else _BY_TYPE
     if isinstance(declared, str):
-        return _BY_TYPE[declared]
+        return by_type[declared]
     result = NO_SCALARS
     for name in declared:
-        result = join(result, _BY_TYPE[name])
+        result = join(result, by_type[name])
     return result
 
 
@@ -245,7 +250,7 @@ def _numbers(location: Location) -> NumberSet:
     numbers = ALL_NUMBERS
     for keyword in _NUMERIC & location.keys:
         where = f"{pointer}/{keyword}"
-        if isinstance(schema[keyword], bool) and keyword.startswith("exclusive"):
+        if location.scope.dialect.boolean_bounds and keyword.startswith("exclusive"):
             continue  # draft 4: a property of the bound beside it
         value = exact(schema[keyword], where)
         if keyword == "multipleOf":
