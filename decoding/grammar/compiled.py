@@ -14,7 +14,7 @@ from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.ebnf.references import referenced
 from decoding.grammar.ebnf.rules import Rules
-from decoding.grammar.expressions import Expression, Words
+from decoding.grammar.expressions import Expression, Words, is_spelled
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
@@ -114,10 +114,13 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """Exactly these texts.
 
-    Raises `ParameterError` for none at all.
+    Raises `ParameterError` for none at all, and for texts with a lone surrogate, which UTF-8 cannot
+    write.
     """
     words = tuple(sorted(set(texts)))
     require("texts", words, bool(words), "at least one text")
+    for word in words:
+        require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
     return _regular(Words(words), machine)
 
 

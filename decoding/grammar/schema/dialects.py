@@ -137,5 +137,7 @@ _SHOWN = 100
 
 
 def escape(token: str) -> str:
-    """A key or an index as one token of a JSON pointer."""
+    """A key or an index as one token of a JSON pointer; lone surrogates are escaped."""
+    if not token.isascii():
+        token = token.encode("utf-8", "backslashreplace").decode()
     return token.replace("~", "~0").replace("/", "~1")

@@ -25,6 +25,8 @@ from decoding.grammar.distinct import (
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
+from decoding.grammar.schema.conflicts import conflict, missing
+from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft
 from decoding.grammar.schema.keyword_types import KeywordTypes
@@ -34,6 +36,7 @@ from decoding.grammar.schema.locations import (
     NOTHING,
     Conjunction,
     Literal,
+    Location,
     Locations,
     is_contradiction,
 )
@@ -53,6 +56,9 @@ from decoding.grammar.schema.scalars import (
 from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
+
+
+_NO_VALUE = "no value at all is valid"
 
 
 class _Raw:
@@ -113,7 +119,7 @@ class SchemaGraph:
     @property
     def restrictions(self) -> tuple[Remark, ...]:
         """What the schema allows and the graph does not."""
-        return tuple(self._report.restrictions)
+        return (*self._report.restrictions, *self._report.unwritten)
 
     @property
     def dropped(self) -> tuple[Remark, ...]:
@@ -156,30 +162,39 @@ class SchemaGraph:
         """The conjunction of the root's schema."""
         return self._locations.conjunction(schema, self._locations.documents.scope, "")
 
-    def blame(self) -> str:
-        """The pointer of what makes the root empty: of the deepest value that must exist."""
-        number, where, seen = self.root, "", {1}
+    def conflict(self) -> tuple[str, str]:
+        """The pointer of what makes the root empty, and a sentence that says why."""
+        number, seen = self.root, {1}
+        around: list[Location] = []
+        where = ""
         while number not in seen:
             seen.add(number)
-            where = max(
-                (self._locations.of(one).pointer for one in self._conjunctions[number]),
-                key=len,
-                default=where,
-            )
-            raw = self._raw[number]
-            needed = [
-                one.node
-                for shape in raw.objects
-                for one in shape.properties
-                if one.required and one.node is not None and self.is_empty(one.node)
-            ] + [
-                node
-                for shape in raw.arrays
-                for node in (*shape.prefix, shape.rest)[: shape.minimum]
-                if node is not None and self.is_empty(node)
-            ]
-            number = needed[0] if needed else 1
-        return where
+            around = [self._locations.of(one) for one in self._conjunctions[number]]
+            where = max((one.pointer for one in around), key=len, default=where)
+            key, needed = self._needed(number)
+            if needed is None:
+                found = conflict(self._conjunctions[number], self._locations, self._is_none)
+                return found or (where, _NO_VALUE)
+            if needed == 1 and key is not None:
+                return missing(around, key) or (where, _NO_VALUE)
+            number = needed
+        return where, _NO_VALUE
+
+    def _needed(self, number: int) -> tuple[str | None, int | None]:
+        """An empty node that an object or an array of a node must have, and the object's key."""
+        raw = self._raw[number]
+        for shape in raw.objects:
+            for one in shape.properties:
+                if one.required and one.node is not None and self.is_empty(one.node):
+                    return one.name, one.node
+        for array in raw.arrays:
+            for node in (*array.prefix, array.rest)[: array.minimum]:
+                if node is not None and self.is_empty(node):
+                    return None, node
+        return None, None
+
+    def _is_none(self, conjunction: Conjunction) -> bool:
+        return self.is_empty(self.enter(conjunction))
 
     def enter(self, conjunction: Conjunction) -> int:
         """The node of a conjunction, with all that it leads to."""
@@ -475,8 +490,12 @@ def compile_graph(
     graph = SchemaGraph(documents, report)
     graph.root = graph.enter(graph.locate(schema))
     if graph.is_empty(graph.root):
-        if graph.restrictions:
-            remark = graph.restrictions[0]
-            raise GrammarUnsupportedError(remark.where, remark.keyword, remark.sentence)
-        raise GrammarUnsatisfiableError(graph.blame(), "no value at all is valid")
+        for remark in report.restrictions:
+            raise GrammarUnsupportedError(
+                f"{remark.where}/{escape(remark.keyword)}", remark.keyword, remark.sentence
+            )
+        for remark in report.unwritten:
+            where = f"{remark.where}/{escape(remark.keyword)}"
+            raise GrammarUnsatisfiableError(where, f"no value is valid: {remark.sentence}")
+        raise GrammarUnsatisfiableError(*graph.conflict())
     return graph

@@ -127,7 +127,7 @@ class Logic(Generic[Draft]):
                 if several and (yield from self.kind.impossible(merged, 0)):
                     continue
                 drafts[merged] = None
-            self.check(0 if most is not None else len(drafts), where)
+            self.check(0 if most is not None else len(drafts), where, len(rights))
         kept = self.without_special(tuple(drafts))
         restrictions = joined(one, other)
         cut = len(lefts) < len(one.drafts) or len(rights) < len(other.drafts)
@@ -164,11 +164,11 @@ class Logic(Generic[Draft]):
             return self.kind.everything
         return Found(self.without_special(drafts), joined(*parts))
 
-    def check(self, count: int, where: str) -> None:
-        """Raise where there are too many drafts."""
+    def check(self, count: int, where: str, steps: int = 1) -> None:
+        """Raise where there are too many drafts, or too much work with some more steps."""
         if count > self.report.limits.shapes:
             raise GrammarLimitError(where, "alternatives", self.report.limits.shapes)
-        self.report.count(1, where)
+        self.report.count(steps, where)
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
         """The schemas of a keyword that is a list of them."""

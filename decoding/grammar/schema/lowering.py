@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, product
 
-from decoding.grammar.expressions import ANY_STRING, Expression
+from decoding.grammar.expressions import ANY_STRING, Expression, is_spelled
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import (
     ArrayDraft,
@@ -134,6 +134,9 @@ class Lowering:
             for name in declared:
                 if not languages.holds(names, name):
                     declared[name] = NOTHING
+        for name in declared:
+            if not is_spelled(name):
+                declared[name] = NOTHING
         patterns, additional, among = _undeclared(groups)
         for language in among:
             names = language if names is None else languages.both(names, language)

@@ -114,12 +114,14 @@ class Objects:
                     tuple(language for language, _ in group.patterns),
                     "additionalProperties" in schema,
                 )
+        required = _names(schema, "required", pointer) if "required" in schema else ()
+        self.report.check_surrogates(pointer, "required", required)
         names = EVERYTHING
         if "propertyNames" in schema:
             names = self.locations.child(location, "propertyNames")
         return ObjectDraft(
             groups,
-            frozenset(_names(schema, "required", pointer)) if "required" in schema else frozenset(),
+            frozenset(required),
             names,
             tuple(dependent_names(location)),
             whole(schema, "minProperties", pointer) if "minProperties" in schema else 0,
@@ -138,6 +140,7 @@ class Objects:
     def _group(self, location: Location) -> Group:
         schema, child = location.schema, self.locations.child
         properties = _mapping(schema, "properties", location.pointer)
+        self.report.check_surrogates(location.pointer, "properties", properties)
         patterns = []
         for text in _mapping(schema, "patternProperties", location.pointer):
             language = pattern(text, location.pointer, "patternProperties", self.report)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DEPTH = 3  # how deep below the branches a contradiction is looked for
 _PAIRS = 256  # pairs of drafts that are looked at for one pair of branches
-_MOST = 256  # drafts a branch may become by excluding the others
+_MOST = 32  # drafts a branch may become by excluding the others
 
 
 def exactly_one(

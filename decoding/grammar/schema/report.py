@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
+from decoding.grammar.expressions import is_spelled
 from decoding.grammar.schema.dialects import escape
 
-STEPS_A_SECOND = 100_000
+STEPS_A_SECOND = 200_000
 """Steps of compilation that count as one second of `SchemaLimits.deadline_s`."""
 
 OnUnsupported = Literal["raise", "ignore"]
@@ -51,7 +53,7 @@ class Report:
     restrictions: values that a schema allows and its graph does not. dropped: keywords that the
     graph does not enforce, for lack of support and by the caller's leave. notes: what holds by
     definition of the keyword, and may yet surprise. spelled_once: what is remembered in a text, so
-    that it has one spelling only.
+    that it has one spelling only. unwritten: what no JSON text in UTF-8 says.
     """
 
     on_unsupported: OnUnsupported = "raise"
@@ -61,6 +63,7 @@ class Report:
     dropped: dict[Remark, None] = field(default_factory=dict)
     notes: dict[Remark, None] = field(default_factory=dict)
     spelled_once: dict[Remark, None] = field(default_factory=dict)
+    unwritten: dict[Remark, None] = field(default_factory=dict)
     steps: int = 0
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:
@@ -68,6 +71,12 @@ class Report:
         if self.on_unsupported == "raise":
             raise GrammarUnsupportedError(f"{where}/{escape(keyword)}", keyword, reason)
         self.dropped[Remark(where, keyword, reason)] = None
+
+    def check_surrogates(self, where: str, keyword: str, texts: Iterable[object]) -> None:
+        """Note that some texts of a keyword cannot be written, if any has a lone surrogate."""
+        if not all(is_spelled(text) for text in texts if isinstance(text, str)):
+            sentence = "strings with a lone surrogate are left out: UTF-8 cannot write them"
+            self.unwritten[Remark(where, keyword, sentence)] = None
 
     def begin(self) -> None:
         """Count steps anew."""

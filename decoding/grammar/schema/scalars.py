@@ -176,6 +176,7 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
     for keyword in ("enum", "const"):
         if keyword in schema:
             values = schema[keyword] if keyword == "enum" else [schema[keyword]]
+            report.check_surrogates(location.pointer, keyword, values)
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
