@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,11 +24,11 @@ from decoding.grammar.distinct import (
 )
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
-from decoding.grammar.schema import languages
+from decoding.grammar.schema import languages, unique_items
 from decoding.grammar.schema.conflicts import conflict, missing
 from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.documents import Documents, Resources, Schema
-from decoding.grammar.schema.drafts import Found, ObjectDraft
+from decoding.grammar.schema.drafts import Found, ObjectDraft, least
 from decoding.grammar.schema.keyword_types import KeywordTypes
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
@@ -56,7 +56,6 @@ from decoding.grammar.schema.scalars import (
 from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
-
 
 _NO_VALUE = "no value at all is valid"
 
@@ -374,24 +373,25 @@ class SchemaGraph:
             tuple(dict.fromkeys(shape for shape in objects if shape is not None)),
         )
 
+    def among(self, number: int, values: Sequence[Any]) -> int:
+        """The node of those of some scalars that are members of a node."""
+        self._report.begin()  # texts are followed long after a schema was compiled
+        chosen = self._locations.plain({"enum": list(values)}, "")
+        return self.enter(self._conjunctions[number] | chosen)
+
     def _check_unique(self, number: int) -> None:
         """Say how items are kept distinct; where they cannot be, drop `uniqueItems` or raise."""
         raw = self._raw[number]
         where = raw.unique or ""
-        for index, shape in enumerate(raw.arrays):
+        found: list[ArrayShape] = []
+        for shape in raw.arrays:
             settled = self._array(shape) if shape.unique else None
             if settled is None or not settled.unique:
-                continue
-            items = (*settled.prefix, *(() if settled.rest is None else (settled.rest,)))
-            kept = self._kept_apart(shape, settled, [self.node(item) for item in items])
-            if isinstance(kept, str):
-                self._report.unsupported(where, "uniqueItems", kept)
-                kept = replace(shape, unique=False)
-            elif not kept.members:
-                sentence = "items have one spelling each: 1.0, 1e0 or \\/ do not occur"
-                self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
-            raw.arrays[index] = kept
-            self._nodes.pop(number, None)
+                found.append(shape)
+            else:
+                found += self._kept_apart(shape, settled, where)
+        raw.arrays = found
+        self._nodes.pop(number, None)
 
     def _with_names(self, shape: ObjectShape, where: str) -> ObjectShape:
         """The shape; where keys are counted and few may occur without a name, with these names."""
@@ -436,30 +436,123 @@ class SchemaGraph:
         return self._number(frozenset().union(*(self._conjunctions[node] for node in matched)))
 
     def _kept_apart(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node]
-    ) -> ArrayShape | str:
-        """The shape with the members of its items, where they are few; or why it is refused."""
+        self, shape: ArrayShape, settled: ArrayShape, where: str
+    ) -> Iterator[ArrayShape]:
+        """Shapes whose items masks can keep distinct; fewer arrays than the shape's, if need be."""
+        items = self._items(settled)
         if any(item.arrays or item.objects for item in items):
-            return "items that may be arrays or objects cannot be kept distinct"
-        lists = [members(item) for item in items]
-        if not settled.contains and all(listed is not None for listed in lists):
+            plain = self._narrowed(shape, unique_items.SCALARS)
+            left = self._array(plain) if any(map(_has_scalars, items)) else None
+            if self._report.on_unsupported == "ignore" or (shape.minimum > 1 and left is None):
+                yield self._not_unique(shape, where, unique_items.COMPOUND)
+                return
+            self._restrict(where, unique_items.COMPOUND_LEFT_OUT)
+            if shape.minimum <= 1:
+                yield replace(shape, unique=False, maximum=1)
+            if left is not None and left.unique:
+                yield from self._kept_apart(plain, left, where)
+            return
+        if settled.contains:
+            yield self._containing(shape, settled, items, where)
+            return
+        few = [members(item) for item in items]
+        if all(listed is not None for listed in few):
             location = self._locations.of(0)
-            values = [value for listed in lists for value in listed or ()]
+            values = [value for listed in few for value in listed or ()]
             nodes = dict.fromkeys(
                 self._number(self._locations.constant(value, location)) for value in values
             )
             self._expand()
             if len(nodes) <= MAX_MEMBERS:
-                return replace(shape, members=tuple(nodes))
-        counted = [one.minimum > 1 or one.maximum is not None for one in settled.contains]
-        if any(counted) or (settled.contains and settled.maximum is not None):
-            return "distinct items are not counted by what they are"
+                yield replace(shape, members=tuple(nodes))
+                return
+        tracked = unique_items.tracked_values(items)
+        if tracked is not None:
+            yield replace(shape, values=tracked)
+            return
+        yield from self._remembered(shape, settled, items, where)
+
+    def _containing(
+        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+    ) -> ArrayShape:
+        """An array of distinct items of which some are counted."""
+        counted = any(one.minimum > 1 or one.maximum is not None for one in settled.contains)
+        if counted or settled.maximum is not None:
+            return self._not_unique(shape, where, unique_items.COUNTED)
         if not all(map(can_always_go_on, items)):
-            return (
-                f"items are out of more than {MAX_MEMBERS} values that are finitely many,"
-                " or those with some beginning are"
-            )
+            return self._not_unique(shape, where, unique_items.CONTAINED)
+        self._spell_once(where)
         return shape
+
+    def _remembered(
+        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+    ) -> Iterator[ArrayShape]:
+        """Arrays whose items are remembered as texts."""
+        self._spell_once(where)
+        most = _fewest(items)
+        if most is None:
+            yield shape
+            return
+        whole = self._narrowed(shape, unique_items.NO_FRACTION)
+        if _fewest(self._items(whole)) is None and self._array(whole) is not None:
+            # Of integers there are always more, of fractions of some digits there are not.
+            yield whole
+            self._restrict(where, unique_items.NO_FRACTIONS.format(most))
+            if most >= shape.minimum:
+                yield replace(shape, maximum=least(shape.maximum, most))
+            return
+        if most < unique_items.FEW:
+            fewer = self._narrowed(shape, unique_items.narrowing(items))
+            better = _fewest(self._items(fewer))
+            if better is None or better >= unique_items.FEW:
+                shape, most = fewer, better
+                self._restrict(where, unique_items.NARROWED)
+        if most is None:
+            yield shape
+        elif most < max(shape.minimum, 1):
+            yield self._not_unique(shape, where, unique_items.TOO_FEW)
+        else:
+            if settled.maximum is None or settled.maximum > most:
+                self._restrict(where, unique_items.AT_MOST.format(most))
+            yield replace(shape, maximum=least(shape.maximum, most))
+
+    def _items(self, shape: ArrayShape) -> list[Node]:
+        """The nodes of the items of a shape, as far as there are such items."""
+        numbers = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
+        return [self.node(number) for number in numbers]
+
+    def _narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
+        """The arrays of a shape whose items fulfil a schema too."""
+        also = self._locations.plain(schema, "")
+
+        def narrow(node: int) -> int:
+            return self._number(self._conjunctions[node] | also)
+
+        prefix = tuple(narrow(node) for node in shape.prefix)
+        rest = None if shape.rest is None else narrow(shape.rest)
+        self._expand()
+        return replace(shape, prefix=prefix, rest=rest)
+
+    def _not_unique(self, shape: ArrayShape, where: str, reason: str) -> ArrayShape:
+        self._report.unsupported(where, "uniqueItems", reason)
+        return replace(shape, unique=False)
+
+    def _restrict(self, where: str, sentence: str) -> None:
+        self._report.restrictions[Remark(where, "uniqueItems", sentence)] = None
+
+    def _spell_once(self, where: str) -> None:
+        sentence = "numbers and strings in it are written in one way each: 1.0, 1e0 and \\/ are not"
+        self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
+
+
+def _has_scalars(item: Node) -> bool:
+    plain = item.null or item.true or item.false or bool(item.numbers)
+    return plain or item.strings is not None
+
+
+def _fewest(items: Iterable[Node]) -> int | None:
+    counts = map(unique_items.fewest_values, items)
+    return min((count for count in counts if count is not None), default=None)
 
 
 def _kept_first(literal: Literal) -> tuple[int, int]:

@@ -103,8 +103,11 @@ class Locations:
 
     def constant(self, value: object, location: Location) -> Conjunction:
         """The values that equal a constant of a location's schema."""
-        schema = {"const": value}
-        return self._interned(schema, self._plain, location.pointer)
+        return self.plain({"const": value}, location.pointer)
+
+    def plain(self, schema: Mapping[str, Any], pointer: str) -> Conjunction:
+        """The values of a schema that is no document's, and is read as 2020-12."""
+        return self._interned(schema, self._plain, pointer)
 
     def any_of(self, nodes: tuple[Conjunction, ...], location: Location) -> Conjunction:
         """The values that fulfil any of these conjunctions, of one literal each."""

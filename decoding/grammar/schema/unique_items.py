@@ -1,0 +1,151 @@
+"""How the items of an array with `uniqueItems` are kept distinct.
+
+Masks remember the texts of the items so far, and leave out a text that has come before. That is
+sound as long as a text that has begun can be brought to another end. From few values each is tracked
+by itself; from endlessly many there is always another one; and where every beginning leads to at least
+N values, there is another one for the next of N items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from decoding.grammar.automaton import Nfa, Spelling
+from decoding.grammar.build import build
+from decoding.grammar.distinct import MAX_VALUES, members, moves_of
+from decoding.grammar.numbers_once import once
+from decoding.grammar.shapes import Node
+from decoding.grammar.tracked_values import value_key
+
+COMPOUND = (
+    "arrays and objects cannot be told apart while they are written, and two items or more are"
+    " asked for; leave `uniqueItems` out and check the result, or compile with"
+    " on_unsupported='ignore'"
+)
+COMPOUND_LEFT_OUT = (
+    "an array of several items has no arrays and objects in it: they cannot be told apart while they"
+    " are written"
+)
+COUNTED = (
+    "items that must differ cannot be counted by `contains` too; leave `minContains`, `maxContains`"
+    " and `maxItems` out beside it, or `uniqueItems`"
+)
+CONTAINED = (
+    "beside `contains` the items must have endlessly many values, whatever they begin with; leave one"
+    " of the two keywords out"
+)
+TOO_FEW = (
+    "some beginning of an item has too few values to choose from; give the values as `enum`, or"
+    " lower `minItems`"
+)
+NARROWED = "the 29th to 31st of a month and integers next to their bounds are left out"
+AT_MOST = "an array has at most {} items: so many can differ, whatever they begin with"
+NO_FRACTIONS = "an array of more than {} items has no numbers with a fraction in it"
+MANY = 1_000
+"""Items of which an array has at most so many, where it may have more values than are told apart."""
+FEW = 8
+"""Arrays with so few items are not offered while another way is left."""
+_STATES = 20_000
+
+NO_FRACTION: Mapping[str, Any] = {"type": ["null", "boolean", "string", "integer"]}
+SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
+# Dates up to the 28th: whatever a date begins with, at least `FEW` of them begin so.
+_NO_LAST_DAYS: Mapping[str, Any] = {"not": {"type": "string", "pattern": "-(29|30|31)$"}}
+
+
+def fewest_completions(nfa: Nfa) -> int | None:
+    """The fewest texts that any beginning of one leads to, unless it leads to one end alone.
+
+    `None`: endlessly many from everywhere. At most `MANY` are counted; 0 where that takes too much.
+    """
+    if not nfa.states:
+        return None
+    moves = moves_of(nfa)
+    accepting = frozenset(nfa.accepts.tolist())
+    sets = [frozenset(nfa.starts.tolist())]
+    numbers = {sets[0]: 0}
+    rows: list[list[tuple[int, int]]] = []
+    for states in sets:  # grows on the way
+        if len(sets) > _STATES:
+            return 0
+        edges = [edge for state in states for edge in moves[state]]
+        cuts = sorted({low for low, _, _ in edges} | {high + 1 for _, high, _ in edges})
+        row = []
+        for first, behind in pairwise(cuts):
+            reached = frozenset(target for low, high, target in edges if low <= first <= high)
+            if reached:
+                if reached not in numbers:
+                    numbers[reached] = len(sets)
+                    sets.append(reached)
+                row.append((numbers[reached], behind - first))
+        rows.append(row)
+    return _fewest(rows, [not accepting.isdisjoint(states) for states in sets])
+
+
+def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> int | None:
+    """The fewest texts from any state but those where a text must end."""
+    left = [len(row) for row in rows]
+    entering: list[list[tuple[int, int]]] = [[] for _ in rows]
+    for source, row in enumerate(rows):
+        for target, width in row:
+            entering[target].append((source, width))
+    counts = [int(end) for end in ends]
+    fewest: int | None = None
+    ready = [state for state, missing in enumerate(left) if not missing]
+    while ready:
+        state = ready.pop()
+        if rows[state]:
+            fewest = counts[state] if fewest is None else min(fewest, counts[state])
+        for source, width in entering[state]:
+            counts[source] = min(counts[source] + counts[state] * width, MANY)
+            left[source] -= 1
+            if not left[source]:
+                ready.append(source)
+    return fewest
+
+
+def fewest_values(node: Node) -> int | None:
+    """How many items of a node, at least, any text that has begun leaves a choice of."""
+    found = []
+    if node.strings is not None:
+        found.append(fewest_completions(build(node.strings, Spelling.TEXT)))
+    if node.numbers:
+        found.append(fewest_completions(once(node.numbers)))
+    return min((count for count in found if count is not None), default=None)
+
+
+def tracked_values(items: Sequence[Node]) -> tuple[Any, ...] | None:
+    """The scalars that any of some nodes has, each once; `None` where there are too many."""
+    found: dict[object, Any] = {}
+    for item in items:
+        values = members(item, MAX_VALUES)
+        if values is None:
+            return None
+        found.update((value_key(value), value) for value in values)
+    return tuple(found.values()) if len(found) <= MAX_VALUES else None
+
+
+def narrowing(items: Sequence[Node]) -> Mapping[str, Any]:
+    """A schema that leaves out few values, so that more of the others can be told apart.
+
+    It leaves out the last days of months, and of bounded integers those that share all digits but
+    the last with fewer than ten others.
+    """
+    schema = dict(_NO_LAST_DAYS)
+    lows, highs = [], []
+    for item in items:
+        for part in item.numbers:
+            if part.step == 1 and part.low is not None and part.high is not None:
+                lows.append(int(part.low))
+                highs.append(int(part.high))
+    if highs:
+        schema["maximum"] = _full_tens(max(highs))
+        schema["minimum"] = -_full_tens(-min(lows))
+    return schema
+
+
+def _full_tens(high: int) -> int:
+    """The greatest bound up to `high` below which all digits follow whatever comes before them."""
+    return (high + 1) // 10 * 10 - 1 if high >= 0 else high // 10 * 10
