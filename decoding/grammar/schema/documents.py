@@ -10,6 +10,7 @@ from urllib.parse import unquote, urljoin
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar.schema.dialects import Dialect, dialect_of
+from decoding.grammar.schema.report import shown
 
 Schema: TypeAlias = "bool | Mapping[str, Any]"
 """A JSON Schema, as parsed JSON."""
@@ -164,18 +165,20 @@ class Documents:
             document = reference.partition("#")[0]
             if document and document not in self._resources:
                 reason = (
-                    f"{reference!r} is in none of the documents at hand, and nothing is fetched:"
-                    f" give the document, as resources={{{document!r}: ...}}"
+                    f"{shown(reference)} is in no document at hand, and nothing is fetched:"
+                    f" give the document by resources={{{shown(document)}: ...}}"
                 )
             else:
-                reason = f"{reference!r} leads nowhere: its document has no such schema"
+                reason = f"{shown(reference)} leads nowhere: its document has no such schema"
             raise GrammarUnsupportedError(where, "$ref", reason) from problem
         return self._arrived(scope, resolved, reference, where)
 
     def _arrived(self, scope: Scope, resolved: Any, reference: str, where: str) -> Target:  # noqa: ANN401 -- referencing's
         contents = resolved.contents
         if not isinstance(contents, bool | Mapping):
-            raise GrammarSyntaxError(where, f"{reference!r} leads to {type(contents).__name__}")
+            raise GrammarSyntaxError(
+                where, f"{shown(reference)} leads to {type(contents).__name__}"
+            )
         base = _base(resolved.resolver, contents)
         dialect = scope.dialect
         if isinstance(base, Mapping):

@@ -13,6 +13,7 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar import number_sets
+from decoding.grammar.array_plan import ways_of
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
 from decoding.grammar.distinct import (
@@ -25,7 +26,7 @@ from decoding.grammar.distinct import (
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages, unique_items
-from decoding.grammar.schema.conflicts import conflict, missing
+from decoding.grammar.schema.conflicts import conflict, endless, missing
 from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft, least
@@ -42,7 +43,14 @@ from decoding.grammar.schema.locations import (
 )
 from decoding.grammar.schema.logic import MOST, Logic
 from decoding.grammar.schema.lowering import Lowering
-from decoding.grammar.schema.report import Formats, OnUnsupported, Remark, Report, SchemaLimits
+from decoding.grammar.schema.report import (
+    Formats,
+    OnUnsupported,
+    Remark,
+    Report,
+    SchemaLimits,
+    shown,
+)
 from decoding.grammar.schema.scalar_logic import ScalarLogic
 from decoding.grammar.schema.scalars import (
     ALL_SCALARS,
@@ -58,6 +66,10 @@ from decoding.grammar.schema.solver import CircularError, Solver, Steps
 from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
 
 _NO_VALUE = "no value at all is valid"
+_FORMATS_MEET = (
+    "no string surely has one of these formats only, for readers differ on the strings that have them;"
+    " ask for one format, use `pattern`, or compile with formats='annotation'"
+)
 
 
 class _Raw:
@@ -161,10 +173,12 @@ class SchemaGraph:
         """The conjunction of the root's schema."""
         return self._locations.conjunction(schema, self._locations.documents.scope, "")
 
-    def conflict(self) -> tuple[str, str]:
-        """The pointer of what makes the root empty, and a sentence that says why."""
+    def conflict(self) -> tuple[str, str, bool]:
+        """The pointer of what makes the root empty, a sentence that says why, and if it is certain.
+
+        It is not certain where strings are left out for readers differ on who has a format.
+        """
         number, seen = self.root, {1}
-        around: list[Location] = []
         where = ""
         while number not in seen:
             seen.add(number)
@@ -173,11 +187,14 @@ class SchemaGraph:
             key, needed = self._needed(number)
             if needed is None:
                 found = conflict(self._conjunctions[number], self._locations, self._is_none)
-                return found or (where, _NO_VALUE)
-            if needed == 1 and key is not None:
-                return missing(around, key) or (where, _NO_VALUE)
+                possible = self._raw[number].scalars.possible
+                is_certain = possible is None or languages.is_empty(possible)
+                return (*(found or (where, _NO_VALUE)), is_certain)
+            if needed in seen and key is not None:
+                found = missing(around, key) if needed == 1 else endless(around, key)
+                return (*(found or (where, _NO_VALUE)), True)
             number = needed
-        return where, _NO_VALUE
+        return where, _NO_VALUE, True
 
     def _needed(self, number: int) -> tuple[str | None, int | None]:
         """An empty node that an object or an array of a node must have, and the object's key."""
@@ -400,12 +417,15 @@ class SchemaGraph:
             needing = {name for name, _ in shape.dependent}
             free = sum(one.required or one.name not in needing for one in shape.properties)
             if free < shape.minimum:
-                reason = "keys that need others may leave no room for as many as are asked for"
+                reason = (
+                    "keys that need others (`dependentRequired`) may leave no room for this many;"
+                    " require some of the keys by name, or lower `minProperties`"
+                )
                 self._report.unsupported(where, "minProperties", reason)
                 return replace(shape, minimum=0)
         if shape.minimum < 2 or closed:
             return shape
-        sentence = "keys that are not declared have one spelling each"
+        sentence = "undeclared keys are written without escapes that are not needed, to count them"
         remark = Remark(where, "minProperties", sentence)
         if not shape.patterns and shape.names is None:
             self._report.spelled_once[remark] = None
@@ -422,7 +442,11 @@ class SchemaGraph:
             properties = (*shape.properties, *found)
             return replace(shape, properties=properties, patterns=(), additional=1, names=None)
         if not is_endless(build(language, Spelling.TEXT)):
-            reason = "keys that must differ are finitely many, or those with some beginning are"
+            reason = (
+                "at least two undeclared keys are asked for, and only finitely many of the keys that"
+                " are allowed begin in some way; declare the keys in `properties`, or lower"
+                " `minProperties`"
+            )
             self._report.unsupported(where, "minProperties", reason)
             return replace(shape, minimum=1)
         self._report.spelled_once[remark] = None
@@ -530,6 +554,10 @@ class SchemaGraph:
 
         prefix = tuple(narrow(node) for node in shape.prefix)
         rest = None if shape.rest is None else narrow(shape.rest)
+        for _, counted in ways_of(shape.contains):
+            conditions = frozenset().union(*(self._conjunctions[node] for node in counted))
+            for item in (*prefix, *(() if rest is None else (rest,))):
+                self._number(self._conjunctions[item] | conditions)
         self._expand()
         return replace(shape, prefix=prefix, rest=rest)
 
@@ -576,19 +604,22 @@ def compile_graph(
     GrammarLimitError.
     """
     if not isinstance(schema, bool | Mapping):
-        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {schema!r}")
+        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {shown(schema)}")
     limits = SchemaLimits() if limits is None else limits
     report = Report(on_unsupported, format, limits)
     documents = Documents(schema, limits.nesting, resources)
     graph = SchemaGraph(documents, report)
     graph.root = graph.enter(graph.locate(schema))
     if graph.is_empty(graph.root):
-        for remark in report.restrictions:
-            raise GrammarUnsupportedError(
-                f"{remark.where}/{escape(remark.keyword)}", remark.keyword, remark.sentence
-            )
+        remarks = [one for one in report.restrictions if one.keyword != "format"]
+        for remark in remarks:
+            where = f"{remark.where}/{escape(remark.keyword)}"
+            raise GrammarUnsupportedError(where, remark.keyword, remark.sentence)
         for remark in report.unwritten:
             where = f"{remark.where}/{escape(remark.keyword)}"
             raise GrammarUnsatisfiableError(where, f"no value is valid: {remark.sentence}")
-        raise GrammarUnsatisfiableError(*graph.conflict())
+        where, sentence, is_certain = graph.conflict()
+        if is_certain:
+            raise GrammarUnsatisfiableError(where, sentence)
+        raise GrammarUnsupportedError(where, "format", _FORMATS_MEET)
     return graph

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from math import isfinite
-from reprlib import repr as shortened
 from typing import Any, TypeAlias
 
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import DRAFT3_ONLY, UNDECLARED, Dialect, dialect_of, escape
-from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.report import Report, shown
 
 Where: TypeAlias = "tuple[Where, str] | str"
 """A JSON pointer: the root's, or that of a container and a further token."""
@@ -208,7 +207,7 @@ class KeywordTypes:
 
 def _wrong(where: Where, keyword: str, value: object, rule: _Rule) -> GrammarSyntaxError:
     """The error for a keyword of a wrong type, with the draft in which it would be right."""
-    came = f"{keyword} must be {rule.expected}, not {shortened(value)}"
+    came = f"{keyword} must be {rule.expected}, not {shown(value)}"
     hint = ""
     if keyword == "required" and isinstance(value, bool):
         hint = ": draft 3 alone says so of one property; list the names beside `properties`"

@@ -10,6 +10,7 @@ from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
 from decoding.grammar.schema.keyword_types import KeywordTypes
+from decoding.grammar.schema.report import shown
 
 Literal: TypeAlias = int  # twice the number of a location; one more: its negation
 Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal
@@ -162,7 +163,7 @@ class Locations:
             if isinstance(target.schema, bool):
                 return EVERYTHING if target.schema else NOTHING
             if not isinstance(target.schema, Mapping):
-                raise GrammarSyntaxError(where, f"{reference!r} leads to no schema")
+                raise GrammarSyntaxError(where, f"{shown(reference)} leads to no schema")
             self._types.check(target.schema, target.scope.dialect, target.pointer)
             if id(target.schema) in seen:
                 raise GrammarSyntaxError(where, "the reference leads back to itself")

@@ -133,7 +133,10 @@ class Logic(Generic[Draft]):
         cut = len(lefts) < len(one.drafts) or len(rights) < len(other.drafts)
         if most is not None and (cut or len(kept) > most):
             kept = kept[:most]
-            sentence = f"only {len(kept)} ways to keep apart from other schemas are followed"
+            sentence = (
+                f"values that are not of a schema are looked for in {len(kept)} ways; others, which"
+                " break several of its keywords at once, are left out"
+            )
             restrictions = (*restrictions, Remark(where, "not", sentence))
         return Found(kept, restrictions)
 
@@ -256,7 +259,10 @@ class Logic(Generic[Draft]):
         most = len(speaking)
         if most > _SUBSETS:
             most = 1
-            sentence = "values that need several branches, for what they evaluate, are left out"
+            sentence = (
+                "values are left out that fulfil `unevaluatedItems` or `unevaluatedProperties` only"
+                " because several branches evaluate their parts"
+            )
             restrictions = (Remark(location.pointer, "anyOf", sentence),)
         combined: list[Found[Draft]] = []
         for size in range(2, most + 1):
@@ -292,19 +298,25 @@ class Logic(Generic[Draft]):
                 result = self.union(result, (yield from part))
             except GrammarUnsupportedError as problem:
                 left_out.append((keyword, str(problem)))
-                sentence = f"values that break {keyword} alone are left out: {problem}"
+                sentence = (
+                    f"where this schema must not hold, it is not by `{keyword}` alone: {problem}"
+                )
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Found(result.drafts, (*result.restrictions, remark))
         for keyword in ("unevaluatedItems", "unevaluatedProperties"):
             if keyword in location.schema and (self.kind.name == "arrays") == ("Items" in keyword):
-                left_out.append((keyword, "its negation cannot be expressed"))
-                sentence = f"values that break {keyword} alone are left out"
+                left_out.append((keyword, "which parts are evaluated is not known there"))
+                sentence = f"where this schema must not hold, it is not by `{keyword}` alone"
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Found(result.drafts, (*result.restrictions, remark))
         self.check(len(result.drafts), location.pointer)
         if left_out and not result.drafts:
             keyword, reason = left_out[0]
-            self.report.unsupported(location.pointer, keyword, f"inside of a negation: {reason}")
+            self.report.unsupported(
+                location.pointer,
+                keyword,
+                f"where it must not hold, as under `not`, `oneOf` or `if`: {reason}",
+            )
             return self.kind.everything
         return result
 

@@ -25,7 +25,7 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.report import Report, shown
 from decoding.grammar.schema.scalars import OBJECT, kinds_of, pattern, whole
 
 NO_OBJECTS: Found[ObjectDraft] = Found(())
@@ -278,12 +278,12 @@ def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[s
         return {}
     value = schema[keyword]
     if not isinstance(value, Mapping):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"an object, not {value!r}")
+        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"an object, not {shown(value)}")
     return value
 
 
 def _names(schema: Mapping[str, Any], keyword: str, pointer: str) -> list[str]:
     names = schema[keyword]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a list of names, not {names!r}")
+        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a list of names, not {shown(names)}")
     return names

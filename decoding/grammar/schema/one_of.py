@@ -82,6 +82,10 @@ def _without(
     try:
         outside = yield from logic.of(negated(other))
     except GrammarUnsupportedError as problem:
-        sentence = f"branch {index} is left out: it may meet branch {excluded} ({problem})"
+        sentence = (
+            f"values of branch {index} are left out: some may be of branch {excluded} too, and what is"
+            f" outside of that branch cannot be asked for ({problem}); write `anyOf` if both may hold,"
+            " or give the branches a property whose `const` tells them apart"
+        )
         return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
     return (yield from logic.product(found, outside, where, _MOST))
