@@ -1,8 +1,8 @@
 """Items out of a few thousand values, each of which an array has at most once.
 
 What an item was is told by votes: value number i, from 1, is in the node of every bit of i. So a
-dozen nodes tell thousands of values apart. The nodes leave out what the array has already, so that a
-text which has begun can always be ended.
+dozen nodes tell thousands of values apart. The nodes leave out what the array has already, so that
+a text which has begun can always be ended.
 """
 
 from __future__ import annotations

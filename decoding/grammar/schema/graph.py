@@ -37,7 +37,6 @@ from decoding.grammar.schema.locations import (
     NOTHING,
     Conjunction,
     Literal,
-    Location,
     Locations,
     is_contradiction,
 )
@@ -67,8 +66,8 @@ from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
 
 _NO_VALUE = "no value at all is valid"
 _FORMATS_MEET = (
-    "no string surely has one of these formats only, for readers differ on the strings that have them;"
-    " ask for one format, use `pattern`, or compile with formats='annotation'"
+    "no string surely has one of these formats only, for readers differ on the strings that have"
+    " them; ask for one format, use `pattern`, or compile with formats='annotation'"
 )
 
 
@@ -443,8 +442,8 @@ class SchemaGraph:
             return replace(shape, properties=properties, patterns=(), additional=1, names=None)
         if not is_endless(build(language, Spelling.TEXT)):
             reason = (
-                "at least two undeclared keys are asked for, and only finitely many of the keys that"
-                " are allowed begin in some way; declare the keys in `properties`, or lower"
+                "at least two undeclared keys are asked for, and only finitely many keys that are"
+                " allowed begin in some way; declare the keys in `properties`, or lower"
                 " `minProperties`"
             )
             self._report.unsupported(where, "minProperties", reason)

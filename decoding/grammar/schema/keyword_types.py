@@ -43,7 +43,7 @@ class _Rule:
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or isinstance(value, str | list | Mapping) or value is None:
+    if value is None or isinstance(value, bool | str | list | Mapping):
         return False
     try:
         return isinstance(value, int) or isfinite(value)  # type: ignore[arg-type]
@@ -192,7 +192,7 @@ class KeywordTypes:
             if not rule.fits(value):
                 raise _wrong(where, keyword, value, rule)
             if rule.holds is not _Holds.NOTHING:
-                if rule.holds is _Holds.SCHEMA or _is_schema(value) and rule is _ITEMS_OR_LIST:
+                if rule.holds is _Holds.SCHEMA or (_is_schema(value) and rule is _ITEMS_OR_LIST):
                     inside: list[tuple[Where, object]] = [((where, keyword), value)]
                 else:
                     pairs = enumerate(value) if isinstance(value, list) else value.items()

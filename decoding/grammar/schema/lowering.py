@@ -95,8 +95,8 @@ class Lowering:
         counted = list(merged.values())
         if len(counted) > _CONDITIONS:
             reason = (
-                f"an array can be held to {_CONDITIONS} `contains` at once; here are {len(counted)}:"
-                " leave some out and check the result"
+                f"an array can be held to {_CONDITIONS} `contains` at once, and here are"
+                f" {len(counted)}: leave some out and check the result"
             )
             self._report.unsupported(counted[_CONDITIONS].where, "contains", reason)
             counted = counted[:_CONDITIONS]

@@ -83,9 +83,9 @@ def _without(
         outside = yield from logic.of(negated(other))
     except GrammarUnsupportedError as problem:
         sentence = (
-            f"values of branch {index} are left out: some may be of branch {excluded} too, and what is"
-            f" outside of that branch cannot be asked for ({problem}); write `anyOf` if both may hold,"
-            " or give the branches a property whose `const` tells them apart"
+            f"values of branch {index} are left out: some may be of branch {excluded} too, and what"
+            f" is outside of that branch cannot be asked for ({problem}); write `anyOf` if both may"
+            " hold, or give the branches a property whose `const` tells them apart"
         )
         return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
     return (yield from logic.product(found, outside, where, _MOST))

@@ -1,9 +1,9 @@
 """How the items of an array with `uniqueItems` are kept distinct.
 
 Masks remember the texts of the items so far, and leave out a text that has come before. That is
-sound as long as a text that has begun can be brought to another end. From few values each is tracked
-by itself; from endlessly many there is always another one; and where every beginning leads to at least
-N values, there is another one for the next of N items.
+sound as long as a text that has begun can be brought to another end. Of few values, each is tracked
+by itself; of endlessly many, there is always another one; and where every beginning leads to at
+least N values, there is another one for the next of N items.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ COMPOUND = (
     " on_unsupported='ignore'"
 )
 COMPOUND_LEFT_OUT = (
-    "an array of several items has no arrays and objects in it: they cannot be told apart while they"
-    " are written"
+    "an array of several items has no arrays and objects in it: they cannot be told apart while"
+    " they are written"
 )
 COUNTED = (
     "items that must differ cannot be counted by `contains` too; leave `minContains`, `maxContains`"
     " and `maxItems` out beside it, or `uniqueItems`"
 )
 CONTAINED = (
-    "beside `contains` the items must have endlessly many values, whatever they begin with; leave one"
-    " of the two keywords out"
+    "beside `contains` the items must have endlessly many values, whatever they begin with; leave"
+    " one of the two keywords out"
 )
 TOO_FEW = (
     "some beginning of an item has too few values to choose from; give the values as `enum`, or"
@@ -44,10 +44,11 @@ NARROWED = "the 29th to 31st of a month and integers next to their bounds are le
 AT_MOST = "an array has at most {} items: so many can differ, whatever they begin with"
 NO_FRACTIONS = "an array of more than {} items has no numbers with a fraction in it"
 MANY = 1_000
-"""Items of which an array has at most so many, where it may have more values than are told apart."""
+"""More values than this are not counted."""
 FEW = 8
 """Arrays with so few items are not offered while another way is left."""
 _STATES = 20_000
+_TEN = 10
 
 NO_FRACTION: Mapping[str, Any] = {"type": ["null", "boolean", "string", "integer"]}
 SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
@@ -141,11 +142,13 @@ def narrowing(items: Sequence[Node]) -> Mapping[str, Any]:
                 lows.append(int(part.low))
                 highs.append(int(part.high))
     if highs:
-        schema["maximum"] = _full_tens(max(highs))
-        schema["minimum"] = -_full_tens(-min(lows))
+        schema["maximum"] = -_least_integer(-max(highs))
+        schema["minimum"] = _least_integer(min(lows))
     return schema
 
 
-def _full_tens(high: int) -> int:
-    """The greatest bound up to `high` below which all digits follow whatever comes before them."""
-    return (high + 1) // 10 * 10 - 1 if high >= 0 else high // 10 * 10
+def _least_integer(low: int) -> int:
+    """The first integer from `low` on, so that behind all digits but the last any digit may come."""
+    if low >= 0:
+        return low if low < _TEN else -(-low // _TEN) * _TEN
+    return 1 - (1 - low) // _TEN * _TEN if 1 - low >= _TEN else 0
