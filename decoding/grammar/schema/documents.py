@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urljoin
 
-from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.errors import (
+    GrammarError,
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsupportedError,
+)
 from decoding.grammar.schema.dialects import Dialect, dialect_of
 from decoding.grammar.schema.report import shown
 
@@ -146,9 +151,7 @@ class Documents:
             found = []
             for uri, document in self._resources.items():
                 contents = getattr(document, "contents", document)
-                declared = contents if isinstance(contents, Mapping) else {}
-                own = dialect_of(declared, dialect, f"{uri}#")
-                resource = specification_with(own.uri).create_resource(contents)
+                resource = specification_with(_uri(contents, dialect)).create_resource(contents)
                 # A URI may be relative to the schema that refers to it, as a file's name is.
                 names = {uri, uri.removesuffix("#"), urljoin(self._own, uri.removesuffix("#"))}
                 found += [(name, resource) for name in names]
@@ -185,6 +188,14 @@ class Documents:
             document = reference.partition("#")[0]
             dialect = dialect_of(base, dialect, f"{document}#" if document else "")
         return Target(contents, _scope(dialect, resolved.resolver, base), reference)
+
+
+def _uri(document: object, otherwise: Dialect) -> str:
+    """The URI of a document's draft; an unknown one is refused if a reference leads there."""
+    try:
+        return dialect_of(document if isinstance(document, Mapping) else {}, otherwise).uri
+    except GrammarError:
+        return otherwise.uri
 
 
 def _base(resolver: Resolver, otherwise: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,20 +16,15 @@ from decoding.grammar import number_sets
 from decoding.grammar.array_plan import ways_of
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
-from decoding.grammar.distinct import (
-    MAX_MEMBERS,
-    can_always_go_on,
-    few_strings,
-    is_endless,
-    members,
-)
+from decoding.grammar.distinct import few_strings, is_endless
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
-from decoding.grammar.schema import languages, unique_items
+from decoding.grammar.schema import languages
 from decoding.grammar.schema.conflicts import conflict, endless, missing
 from decoding.grammar.schema.dialects import escape
+from decoding.grammar.schema.distinct_items import DistinctItems
 from decoding.grammar.schema.documents import Documents, Resources, Schema
-from decoding.grammar.schema.drafts import Found, ObjectDraft, least
+from decoding.grammar.schema.drafts import Found, ObjectDraft
 from decoding.grammar.schema.keyword_types import KeywordTypes
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
@@ -115,6 +110,7 @@ class SchemaGraph:
             },
             report,
         )
+        self._distinct = DistinctItems(self, report)
         self._lowering = Lowering(self._number, self._strings_of, report)
         self._numbers: dict[Conjunction, int] = {}
         self._conjunctions: list[Conjunction] = []
@@ -346,13 +342,14 @@ class SchemaGraph:
     def _has_shape(self, number: int) -> bool:
         raw = self._raw[number]
         if any(settle_object(shape, self.is_empty) for shape in raw.objects) or any(
-            self._array(shape) for shape in raw.arrays
+            self.settled(shape) for shape in raw.arrays
         ):
             self._full[number] = True
             return True
         return False
 
-    def _array(self, shape: ArrayShape) -> ArrayShape | None:
+    def settled(self, shape: ArrayShape) -> ArrayShape | None:
+        """A shape without what cannot occur; `None` where it has no array."""
         return settle_array(shape, self.is_empty, self._meet, self._size)
 
     def _meet(self, numbers: tuple[int, ...]) -> int:
@@ -376,7 +373,7 @@ class SchemaGraph:
         if not self._full[number]:
             return Node()
         scalars = raw.scalars
-        arrays = [self._array(shape) for shape in raw.arrays]
+        arrays = [self.settled(shape) for shape in raw.arrays]
         objects = [settle_object(shape, self.is_empty) for shape in raw.objects]
         strings = None if languages.is_empty(scalars.strings) else scalars.strings
         return Node(
@@ -401,11 +398,11 @@ class SchemaGraph:
         where = raw.unique or ""
         found: list[ArrayShape] = []
         for shape in raw.arrays:
-            settled = self._array(shape) if shape.unique else None
+            settled = self.settled(shape) if shape.unique else None
             if settled is None or not settled.unique:
                 found.append(shape)
             else:
-                found += self._kept_apart(shape, settled, where)
+                found += self._distinct.shapes(shape, settled, where)
         raw.arrays = found
         self._nodes.pop(number, None)
 
@@ -458,93 +455,7 @@ class SchemaGraph:
             return shape.additional
         return self._number(frozenset().union(*(self._conjunctions[node] for node in matched)))
 
-    def _kept_apart(
-        self, shape: ArrayShape, settled: ArrayShape, where: str
-    ) -> Iterator[ArrayShape]:
-        """Shapes whose items masks can keep distinct; fewer arrays than the shape's, if need be."""
-        items = self._items(settled)
-        if any(item.arrays or item.objects for item in items):
-            plain = self._narrowed(shape, unique_items.SCALARS)
-            left = self._array(plain) if any(map(_has_scalars, items)) else None
-            if self._report.on_unsupported == "ignore" or (shape.minimum > 1 and left is None):
-                yield self._not_unique(shape, where, unique_items.COMPOUND)
-                return
-            self._restrict(where, unique_items.COMPOUND_LEFT_OUT)
-            if shape.minimum <= 1:
-                yield replace(shape, unique=False, maximum=1)
-            if left is not None and left.unique:
-                yield from self._kept_apart(plain, left, where)
-            return
-        if settled.contains:
-            yield self._containing(shape, settled, items, where)
-            return
-        few = [members(item) for item in items]
-        if all(listed is not None for listed in few):
-            location = self._locations.of(0)
-            values = [value for listed in few for value in listed or ()]
-            nodes = dict.fromkeys(
-                self._number(self._locations.constant(value, location)) for value in values
-            )
-            self._expand()
-            if len(nodes) <= MAX_MEMBERS:
-                yield replace(shape, members=tuple(nodes))
-                return
-        tracked = unique_items.tracked_values(items)
-        if tracked is not None:
-            yield replace(shape, values=tracked)
-            return
-        yield from self._remembered(shape, settled, items, where)
-
-    def _containing(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
-    ) -> ArrayShape:
-        """An array of distinct items of which some are counted."""
-        counted = any(one.minimum > 1 or one.maximum is not None for one in settled.contains)
-        if counted or settled.maximum is not None:
-            return self._not_unique(shape, where, unique_items.COUNTED)
-        if not all(map(can_always_go_on, items)):
-            return self._not_unique(shape, where, unique_items.CONTAINED)
-        self._spell_once(where)
-        return shape
-
-    def _remembered(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
-    ) -> Iterator[ArrayShape]:
-        """Arrays whose items are remembered as texts."""
-        self._spell_once(where)
-        most = _fewest(items)
-        if most is None:
-            yield shape
-            return
-        whole = self._narrowed(shape, unique_items.NO_FRACTION)
-        if _fewest(self._items(whole)) is None and self._array(whole) is not None:
-            # Of integers there are always more, of fractions of some digits there are not.
-            yield whole
-            self._restrict(where, unique_items.NO_FRACTIONS.format(most))
-            if most >= shape.minimum:
-                yield replace(shape, maximum=least(shape.maximum, most))
-            return
-        if most < unique_items.FEW:
-            fewer = self._narrowed(shape, unique_items.narrowing(items))
-            better = _fewest(self._items(fewer))
-            if better is None or better >= unique_items.FEW:
-                shape, most = fewer, better
-                self._restrict(where, unique_items.NARROWED)
-        if most is None:
-            yield shape
-        elif most < max(shape.minimum, 1):
-            yield self._not_unique(shape, where, unique_items.TOO_FEW)
-        else:
-            if settled.maximum is None or settled.maximum > most:
-                self._restrict(where, unique_items.AT_MOST.format(most))
-            yield replace(shape, maximum=least(shape.maximum, most))
-
-    def _items(self, shape: ArrayShape) -> list[Node]:
-        """The nodes of the items of a shape, as far as there are such items."""
-        numbers = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
-        return [self.node(number) for number in numbers]
-
-    def _narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
+    def narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
         """The arrays of a shape whose items fulfil a schema too."""
         also = self._locations.plain(schema, "")
 
@@ -560,26 +471,23 @@ class SchemaGraph:
         self._expand()
         return replace(shape, prefix=prefix, rest=rest)
 
-    def _not_unique(self, shape: ArrayShape, where: str, reason: str) -> ArrayShape:
-        self._report.unsupported(where, "uniqueItems", reason)
-        return replace(shape, unique=False)
+    def classes(self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+        """The nodes of some schemas; the items of a shape that are of them have nodes too."""
+        found = [self._locations.plain(schema, "") for schema in schemas]
+        for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
+            for one in found:
+                self._number(self._conjunctions[item] | one)
+        nodes = tuple(map(self._number, found))
+        self._expand()
+        return nodes
 
-    def _restrict(self, where: str, sentence: str) -> None:
-        self._report.restrictions[Remark(where, "uniqueItems", sentence)] = None
-
-    def _spell_once(self, where: str) -> None:
-        sentence = "numbers and strings in it are written in one way each: 1.0, 1e0 and \\/ are not"
-        self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
-
-
-def _has_scalars(item: Node) -> bool:
-    plain = item.null or item.true or item.false or bool(item.numbers)
-    return plain or item.strings is not None
-
-
-def _fewest(items: Iterable[Node]) -> int | None:
-    counts = map(unique_items.fewest_values, items)
-    return min((count for count in counts if count is not None), default=None)
+    def constants(self, values: Iterable[Any]) -> tuple[int, ...]:
+        """The nodes of some values, one each."""
+        location = self._locations.of(0)
+        constants = [self._locations.constant(value, location) for value in values]
+        nodes = dict.fromkeys(map(self._number, constants))
+        self._expand()
+        return tuple(nodes)
 
 
 def _kept_first(literal: Literal) -> tuple[int, int]:

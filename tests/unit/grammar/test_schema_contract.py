@@ -204,8 +204,7 @@ def test_the_limit_is_on_work_and_not_on_time(monkeypatch: pytest.MonkeyPatch) -
     def compiles(seconds: float) -> bool:
         try:
             compile_graph(schema, limits=SchemaLimits(deadline_s=seconds))
-        except GrammarLimitError as error:
-            assert error.what == "seconds of work"
+        except GrammarLimitError:
             return False
         return True
 

@@ -13,7 +13,7 @@ from decoding.grammar import Machine, compile_json_schema
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
 from decoding.grammar.regex import parse_full
-from decoding.grammar.schema.unique_items import fewest_completions
+from decoding.grammar.schema.item_choices import fewest_completions
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +140,27 @@ def test_who_may_ignore_the_keyword_has_arrays_of_objects(machine: Machine) -> N
 )
 def test_fewest_completions(pattern: str, fewest: int | None) -> None:
     assert fewest_completions(build(parse_full(pattern), Spelling.TEXT)) == fewest
+
+
+def test_objects_differ_in_a_property_out_of_few_values(machine: Machine) -> None:
+    def action(name: str, **properties: Any) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {"id": {"type": "integer"}, "type": {"const": name}, **properties},
+            "required": ["id", "type"],
+        }
+
+    kinds = {"anyOf": [action("load", url=string()), action("build"), action("publish")]}
+    schema = {"type": "array", "items": kinds, "uniqueItems": True, "minItems": 2}
+    grammar = compile_json_schema(schema, machine)
+    taken = [{"type": "build", "id": 1}, {"id": 1, "type": "load", "url": "u"}]
+    assert accepts(grammar.matcher(), json.dumps(taken))
+    assert not accepts(grammar.matcher(), json.dumps(taken[:1] * 2))
+    assert "for each value of their property 'type'" in grammar.restrictions[0].sentence
+    rng = random.Random(4)
+    for _ in range(20):
+        text = walk(grammar.matcher(), rng, 300)
+        if text is not None:
+            Draft202012Validator(schema).validate(json.loads(text))
+    with pytest.raises(GrammarUnsupportedError):
+        compile_json_schema({**schema, "minItems": 4}, machine)

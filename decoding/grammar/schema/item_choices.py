@@ -1,4 +1,4 @@
-"""How the items of an array with `uniqueItems` are kept distinct.
+"""Whether texts of items that have begun can be ended so that all items differ.
 
 Masks remember the texts of the items so far, and leave out a text that has come before. That is
 sound as long as a text that has begun can be brought to another end. Of few values, each is tracked
@@ -19,30 +19,6 @@ from decoding.grammar.numbers_once import once
 from decoding.grammar.shapes import Node
 from decoding.grammar.tracked_values import value_key
 
-COMPOUND = (
-    "arrays and objects cannot be told apart while they are written, and two items or more are"
-    " asked for; leave `uniqueItems` out and check the result, or compile with"
-    " on_unsupported='ignore'"
-)
-COMPOUND_LEFT_OUT = (
-    "an array of several items has no arrays and objects in it: they cannot be told apart while"
-    " they are written"
-)
-COUNTED = (
-    "items that must differ cannot be counted by `contains` too; leave `minContains`, `maxContains`"
-    " and `maxItems` out beside it, or `uniqueItems`"
-)
-CONTAINED = (
-    "beside `contains` the items must have endlessly many values, whatever they begin with; leave"
-    " one of the two keywords out"
-)
-TOO_FEW = (
-    "some beginning of an item has too few values to choose from; give the values as `enum`, or"
-    " lower `minItems`"
-)
-NARROWED = "the 29th to 31st of a month and integers next to their bounds are left out"
-AT_MOST = "an array has at most {} items: so many can differ, whatever they begin with"
-NO_FRACTIONS = "an array of more than {} items has no numbers with a fraction in it"
 MANY = 1_000
 """More values than this are not counted."""
 FEW = 8
@@ -50,8 +26,6 @@ FEW = 8
 _STATES = 20_000
 _TEN = 10
 
-NO_FRACTION: Mapping[str, Any] = {"type": ["null", "boolean", "string", "integer"]}
-SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
 # Dates up to the 28th: whatever a date begins with, at least `FEW` of them begin so.
 _NO_LAST_DAYS: Mapping[str, Any] = {"not": {"type": "string", "pattern": "-(29|30|31)$"}}
 
@@ -107,7 +81,7 @@ def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> 
     return fewest
 
 
-def fewest_values(node: Node) -> int | None:
+def choices_left(node: Node) -> int | None:
     """How many items of a node, at least, any text that has begun leaves a choice of."""
     found = []
     if node.strings is not None:
@@ -148,7 +122,7 @@ def narrowing(items: Sequence[Node]) -> Mapping[str, Any]:
 
 
 def _least_integer(low: int) -> int:
-    """The first integer from `low` on, so that behind all digits but the last any digit may come."""
+    """The first integer from `low` on with any last digit behind the digits before it."""
     if low >= 0:
         return low if low < _TEN else -(-low // _TEN) * _TEN
     return 1 - (1 - low) // _TEN * _TEN if 1 - low >= _TEN else 0
