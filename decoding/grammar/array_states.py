@@ -9,6 +9,7 @@ from typing import NamedTuple
 from decoding.grammar.arena import Arena
 from decoding.grammar.array_plan import ArrayPlan, Counts
 from decoding.grammar.distinct import may_differ
+from decoding.grammar.tracked_values import TrackedValues
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
@@ -20,16 +21,18 @@ class Alternative:
 
     members: where items must be distinct and are out of few values: for every position, the last
         of which stands for all that follow, pairs (bit of a value, node of that item).
+    tracked: where items must be distinct and are out of more values than that.
     """
 
     vote: int
     plan: ArrayPlan
     members: tuple[tuple[tuple[int, int], ...], ...] = ()
+    tracked: TrackedValues | None = None
 
     @property
     def remembers(self) -> bool:
         """Whether items must differ from what is kept of those before them."""
-        return self.plan.shape.unique and not self.members
+        return self.plan.shape.unique and not self.members and self.tracked is None
 
     def at(self, position: int) -> tuple[tuple[int, int], ...]:
         """The values that an item may have."""
@@ -39,6 +42,8 @@ class Alternative:
         """Whether items can follow so that the array may end."""
         if not self.plan.is_possible(count, progress.counts):
             return False
+        if self.tracked is not None:
+            return self.tracked.can_follow(progress.used, count, self.plan.shape.minimum)
         if not self.members or count >= self.plan.shape.minimum:
             return True
         due = range(count, self.plan.shape.minimum)
@@ -46,7 +51,13 @@ class Alternative:
         return may_differ(choices, progress.used)
 
     def items(self, count: int, progress: Progress) -> Iterator[tuple[int, Gain]]:
-        """The nodes of the next item, and what it adds."""
+        """The nodes of the next item, and what it adds; after it, the array can be ended."""
+        if self.tracked is not None:
+            maximum, minimum = self.plan.shape.maximum, self.plan.shape.minimum
+            if maximum is None or count < maximum:
+                for node, bit in self.tracked.nodes(count, progress.used, minimum):
+                    yield node, Gain((), bit)
+            return
         if self.members:
             for bit, node in self.at(count):
                 if not bit & progress.used:
@@ -59,9 +70,10 @@ class Alternative:
         """The progress after an item that has all of these gains; `None` if it counts too often."""
         conditions = sorted({one for gain in gains for one in gain.counts})
         counts = self.plan.added(progress.counts, tuple(conditions))
-        used = progress.used
+        bits = 0
         for gain in gains:
-            used |= gain.bit
+            bits |= gain.bit
+        used = progress.used | (bits if self.tracked is None else self.tracked.value(bits))
         return None if counts is None else Progress(counts, used)
 
 
@@ -120,7 +132,9 @@ class ArrayStates:
             alternative = self._alternatives[index]
             for node, gain in alternative.items(state.count, progress):
                 after = alternative.after(progress, (gain,))
-                if after is not None and alternative.is_possible(state.count + 1, after):
+                if alternative.tracked is not None or (
+                    after is not None and alternative.is_possible(state.count + 1, after)
+                ):
                     votes.setdefault(node, []).append((index, gain))
         self._votes[place] = list(votes.values())
         apart = any(self._alternatives[index].remembers for index, _ in state.left)

@@ -14,21 +14,29 @@ from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.ebnf.references import referenced
 from decoding.grammar.ebnf.rules import Rules
-from decoding.grammar.expressions import Expression, Words
+from decoding.grammar.expressions import Expression, Words, is_spelled
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
-from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
+from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.spellable import check_expression, check_network, check_schema
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
 
 SPELLINGS = (
-    Remark("", "string", "strings and names that a keyword binds escape only what they must"),
-    Remark("", "number", "exponents have two digits at most, ends of zeros 15, bounded numbers 15"),
+    Remark(
+        "",
+        "string",
+        "strings and keys that a keyword restricts are written with the escapes they need",
+    ),
+    Remark(
+        "",
+        "number",
+        "exponents have at most 2 digits, bounded numbers 15, and 15 zeros end a fraction",
+    ),
 )
 """Restrictions of every schema: of its values, some spellings are never produced."""
 
@@ -61,21 +69,33 @@ def compile_json_schema(
     on_unsupported: Literal["raise", "ignore"] = "raise",
     formats: Literal["known", "strict", "annotation"] = "known",
     whitespace: int = 20,
+    resources: Resources | None = None,
     limits: SchemaLimits | None = None,
 ) -> CompiledGrammar:
     """The JSON texts whose value is valid under a schema, and none but these.
 
-    schema: JSON Schema 7, 2019-09 or 2020-12, as parsed JSON.
+    schema: JSON Schema of draft 4, 6, 7, 2019-09 or 2020-12, as its `$schema` says, as parsed JSON;
+        without `$schema` it is read as 2020-12. Draft 3 and other dialects are refused.
     on_unsupported: "ignore" drops conditions that cannot be expressed and lists them.
     formats: whether formats that are known are enforced, must be known, or are annotations.
     whitespace: the longest run of white space between two JSON tokens, ≥ 0; none comes before or
         behind the value.
+    resources: the documents that `$ref` may lead to besides the schema itself: a mapping of URIs to
+        schemas, or a `referencing.Registry`. URIs may be relative to the schema's own. Nothing is
+        ever fetched, and a registry's `retrieve` is never called.
+    limits: what compiling may take.
     Properties come in any order and no declared one twice. Raises `GrammarSyntaxError`,
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON
     pointer.
     """
     require("whitespace", whitespace, whitespace >= 0, ">= 0")
-    graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
+    graph = compile_graph(
+        schema,
+        on_unsupported=on_unsupported,
+        format=formats,
+        resources=resources,
+        limits=limits,
+    )
     check_schema(schema, machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
     # Every text needs it, and what it meets first belongs to compiling.
@@ -102,10 +122,13 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     """Exactly these texts.
 
-    Raises `ParameterError` for none at all.
+    Raises `ParameterError` for none at all, and for texts with a lone surrogate, which UTF-8 cannot
+    write.
     """
     words = tuple(sorted(set(texts)))
     require("texts", words, bool(words), "at least one text")
+    for word in words:
+        require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
     return _regular(Words(words), machine)
 
 

@@ -20,27 +20,29 @@ from decoding.grammar.shapes import Node
 
 MAX_MEMBERS = 60
 """Items out of so many values are told apart one by one."""
+MAX_VALUES = 1_024
+"""Items out of so many values are told apart by a number for each value, written in binary."""
 _STRINGS = 1_000_000
 """There are more strings than this wherever a string may have a character and nothing is asked."""
 
 
-def members(node: Node) -> list[Any] | None:
-    """Every scalar of a node as parsed JSON; `None` if there are more than `MAX_MEMBERS`."""
+def members(node: Node, most: int = MAX_MEMBERS) -> list[Any] | None:
+    """Every scalar of a node as parsed JSON; `None` if there are more than `most`."""
     found: list[Any] = [
         value
         for value, there in ((None, node.null), (True, node.true), (False, node.false))
         if there
     ]
     if node.strings is not None:
-        words = few_strings(node.strings)
+        words = few_strings(node.strings, most)
         if words is None:
             return None
         found += words
-    enough = MAX_MEMBERS + 1
+    enough = most + 1
     if number_sets.count(node.numbers, enough) == enough:
         return None
     found += [_as_json(value) for value in number_sets.listed(node.numbers)]
-    return found if len(found) <= MAX_MEMBERS else None
+    return found if len(found) <= most else None
 
 
 def _as_json(value: Fraction) -> int | Decimal:
@@ -50,11 +52,11 @@ def _as_json(value: Fraction) -> int | Decimal:
     return Decimal(int(value * 10**places)).scaleb(-places)
 
 
-def few_strings(language: Expression) -> tuple[str, ...] | None:
-    """Every string of a language; `None` if there are more than `MAX_MEMBERS`."""
+def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...] | None:
+    """Every string of a language; `None` if there are more than `most`."""
     if isinstance(language, Words):
-        return language.words if len(language.words) <= MAX_MEMBERS else None
-    if count_strings(language, MAX_MEMBERS + 1) > MAX_MEMBERS:
+        return language.words if len(language.words) <= most else None
+    if count_strings(language, most + 1) > most:
         return None
     nfa = build(language, Spelling.TEXT)
     moves = moves_of(nfa)

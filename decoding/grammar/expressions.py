@@ -79,3 +79,11 @@ def length_bounds(expression: Expression) -> tuple[int, int | None] | None:
     if isinstance(expression, Repeat) and expression.body == ANY_CHARACTER:
         return expression.minimum, expression.maximum
     return None
+
+
+def is_spelled(text: str) -> bool:
+    """Whether UTF-8 has the string: a lone surrogate has no bytes.
+
+    JSON could escape it, but few readers take that.
+    """
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

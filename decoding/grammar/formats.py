@@ -111,17 +111,19 @@ _PATTERNS = {
 }
 
 # What may have a format by some reading, where that is more than what is produced.
-_DATED, _ANYTHING = r"\d[\s\S]*", r"[\s\S]*"
+# A date has no time behind it, and what has one begins with a date: no reader takes a string for
+# both. Likewise a time begins with two digits and a colon.
+_ANYTHING = r"[\s\S]*"
 _POSSIBLE = {
-    "date-time": _DATED,
-    "date": _DATED,
-    "time": _DATED,
+    "date-time": r"\d{4}[^Tt\s:]*[Tt\s_][\s\S]*",
+    "date": r"\d{4}[^Tt\s:_]*",
+    "time": r"\d\d:[\s\S]*",
     "duration": r"[+-]?P[\s\S]*",
     "email": r"[\s\S]*@[\s\S]*",
     "idn-email": r"[\s\S]*@[\s\S]*",
     "hostname": "[A-Za-z0-9._-]*",
     "idn-hostname": _ANYTHING,
-    "ipv6": r"[0-9A-Fa-f:.]*(%[\s\S]*)?",
+    "ipv6": r"[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[\s\S]*)?",
     "uri": rf"{_SCHEME}:[\s\S]*",
     "uri-reference": _ANYTHING,
     "iri": r"[\s\S]*:[\s\S]*",

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from decoding.grammar.automaton import EMPTY, Loose, Nfa, trimmed
-from decoding.grammar.number_text import DIGITS, number_nfa
+from decoding.grammar.number_forms import spelled_numbers
+from decoding.grammar.number_text import DIGITS
 from decoding.grammar.numbers import NumberRange
 
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
@@ -66,7 +67,7 @@ def once(ranges: tuple[NumberRange, ...]) -> Nfa:
     numbers, exactly and as binary64; integers of more digits than that keeps apart are different to
     parsers that keep integers whole.
     """
-    nfa = number_nfa(ranges)
+    nfa = spelled_numbers(ranges)
     if not nfa.states:
         return EMPTY
     moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]

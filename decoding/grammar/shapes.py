@@ -7,8 +7,9 @@ shapes, every shape a plain conjunction. All of JSON Schema's logic (`allOf`, `a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from decoding.grammar.expressions import Expression
 from decoding.grammar.numbers import NumberRange
@@ -36,6 +37,7 @@ class ArrayShape:
     that cannot exist: an item's node that is empty has already lowered `maximum`.
     unique: no two items are equal; then every item's node holds scalars only.
     members: where unique items are out of few values, the nodes of these, of one member each.
+    values: where unique items are out of more scalars than that, though finitely many, these.
     """
 
     prefix: tuple[int, ...] = ()
@@ -45,6 +47,7 @@ class ArrayShape:
     contains: tuple[Contains, ...] = ()
     unique: bool = False
     members: tuple[int, ...] = ()
+    values: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +113,6 @@ class Graph(Protocol):
 
     def is_empty(self, number: int) -> bool:
         """Whether the node has no member at all."""
+
+    def among(self, number: int, values: Sequence[Any]) -> int:
+        """The node of those of some scalars that are members of a node."""

@@ -13,7 +13,7 @@ from decoding.grammar.automaton import Spelling
 from decoding.grammar.counted import counted_automata
 from decoding.grammar.expressions import Expression
 from decoding.grammar.kept import KeptMasks
-from decoding.grammar.number_text import number_nfa
+from decoding.grammar.number_forms import spelled_numbers
 from decoding.grammar.numbers import NumberRange
 from decoding.grammar.numbers_once import once
 from decoding.grammar.runs import Runs
@@ -101,7 +101,7 @@ class Store:
         """The state before the first character of a number; vote i is ranges i's."""
         known = self._numbers.get((ranges, spelling))
         if known is None:
-            spelled = once if spelling is Spelling.ONCE else number_nfa
+            spelled = once if spelling is Spelling.ONCE else spelled_numbers
             parts = [(spelled(union), vote) for vote, union in enumerate(ranges) if union]
             known = self._numbers[ranges, spelling] = self.arena.automaton(parts)
         return known

@@ -12,6 +12,7 @@ from decoding.grammar.expressions import length_bounds
 from decoding.grammar.keys import KeyClasses, key_classes
 from decoding.grammar.shapes import ArrayShape, Graph, Node, ObjectShape
 from decoding.grammar.store import Store
+from decoding.grammar.tracked_values import TrackedValues
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
@@ -137,10 +138,13 @@ class JsonTables:
     def _array_alternative(self, vote: int, shape: ArrayShape) -> Alternative:
         graph = self.graph
         plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
+        items = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
+        if shape.unique and shape.values:
+            return Alternative(vote, plan, tracked=TrackedValues(graph, shape.values, items))
         if not (shape.unique and shape.members):
             return Alternative(vote, plan)
         positions = []
-        for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
+        for item in items:
             nodes = [graph.conjunction((item, member)) for member in shape.members]
             kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
             positions.append(tuple(kept))

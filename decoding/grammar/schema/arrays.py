@@ -156,7 +156,10 @@ class Arrays:
         if rest == NOTHING:
             yield ArrayDraft(minimum=len(prefix) + 1)
         elif prefix:
-            sentence = f"only the item at {len(prefix)} is tried as the one that breaks items"
+            sentence = (
+                "an array that must break `items` does so at the first item behind `prefixItems`"
+                f" (index {len(prefix)}); arrays that do so only further behind are left out"
+            )
             restrictions.append(Remark(location.pointer, "items", sentence))
             yield at_index(len(prefix), negated(rest))
         else:
@@ -183,7 +186,10 @@ class Arrays:
                 counted = Counted(node, high + 1, None, pointer)
                 yield ArrayDraft(minimum=high + 1, contains=(counted,))
         if schema.get("uniqueItems") is True:
-            sentence = "arrays with two equal items cannot be asked for"
+            sentence = (
+                "arrays that break `uniqueItems` alone are left out: that two items are equal"
+                " cannot be asked for"
+            )
             restrictions.append(Remark(pointer, "uniqueItems", sentence))
 
     def _constants(self, location: Location) -> Iterator[ArrayDraft]:

@@ -1,9 +1,11 @@
-"""The drafts of JSON Schema: which keywords each of them knows."""
+"""The drafts of JSON Schema: which keywords each of them knows, and what names it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,14 +13,26 @@ class Dialect:
     """One draft.
 
     uri: its metaschema. keywords: those that constrain values; all others are annotations.
+    formats: the formats that the draft defines.
+    id_keyword: what names a schema.
     ref_alone: what stands beside `$ref` is ignored.
     contains_evaluates: an item that `contains` counts is no unevaluated item.
+    boolean_bounds: `exclusiveMinimum` and `exclusiveMaximum` are truth values that open the bound.
+    boolean_schemas: `true` and `false` are schemas wherever a schema may stand.
+    list_items: `items` may be a list of schemas, one for each of the first items.
+    plain_integers: a number that is written with a fraction or an exponent is no integer.
     """
 
     uri: str
     keywords: frozenset[str]
+    formats: frozenset[str]
+    id_keyword: str = "$id"
     ref_alone: bool = False
     contains_evaluates: bool = False
+    boolean_bounds: bool = False
+    boolean_schemas: bool = True
+    list_items: bool = True
+    plain_integers: bool = False
 
 
 _DRAFT4 = frozenset(
@@ -37,44 +51,93 @@ _DRAFT2019 = (_DRAFT7 - {"dependencies"}) | {
 }
 _DRAFT2020 = (_DRAFT2019 - {"$recursiveRef", "additionalItems"}) | {"$dynamicRef", "prefixItems"}
 
+_FORMATS4 = frozenset(("date-time", "email", "hostname", "ipv4", "ipv6", "uri"))
+_FORMATS6 = _FORMATS4 | {"uri-reference", "uri-template", "json-pointer"}
+_FORMATS7 = _FORMATS6 | {
+    *("date", "time", "regex", "relative-json-pointer", "idn-email", "idn-hostname"),
+    *("iri", "iri-reference"),
+}
+_FORMATS2019 = _FORMATS7 | {"duration", "uuid"}
+
+DRAFT4 = Dialect(
+    "http://json-schema.org/draft-04/schema#",
+    _DRAFT4,
+    _FORMATS4,
+    id_keyword="id",
+    ref_alone=True,
+    boolean_bounds=True,
+    boolean_schemas=False,
+    plain_integers=True,
+)
+DRAFT6 = Dialect("http://json-schema.org/draft-06/schema#", _DRAFT6, _FORMATS6, ref_alone=True)
+DRAFT7 = Dialect("http://json-schema.org/draft-07/schema#", _DRAFT7, _FORMATS7, ref_alone=True)
+DRAFT2019 = Dialect("https://json-schema.org/draft/2019-09/schema", _DRAFT2019, _FORMATS2019)
+DRAFT2020 = Dialect(
+    "https://json-schema.org/draft/2020-12/schema",
+    _DRAFT2020,
+    _FORMATS2019,
+    contains_evaluates=True,
+    list_items=False,
+)
+UNDECLARED = replace(DRAFT2020, keywords=_DRAFT2020 | {"dependencies", "$recursiveRef"})
+"""A schema that names no draft: 2020-12, and `dependencies`, which it would ignore."""
+
 _DIALECTS = {
-    "json-schema.org/draft-03/schema": Dialect(
-        "http://json-schema.org/draft-04/schema#", _DRAFT4, ref_alone=True
-    ),
-    "json-schema.org/draft-04/schema": Dialect(
-        "http://json-schema.org/draft-04/schema#", _DRAFT4, ref_alone=True
-    ),
-    "json-schema.org/draft-06/schema": Dialect(
-        "http://json-schema.org/draft-06/schema#", _DRAFT6, ref_alone=True
-    ),
-    "json-schema.org/draft-07/schema": Dialect(
-        "http://json-schema.org/draft-07/schema#", _DRAFT7, ref_alone=True
-    ),
-    "json-schema.org/draft/2019-09/schema": Dialect(
-        "https://json-schema.org/draft/2019-09/schema", _DRAFT2019
-    ),
-    "json-schema.org/draft/2020-12/schema": Dialect(
-        "https://json-schema.org/draft/2020-12/schema", _DRAFT2020, contains_evaluates=True
-    ),
+    "json-schema.org/draft-04/schema": DRAFT4,
+    "json-schema.org/draft-04/hyper-schema": DRAFT4,
+    "json-schema.org/draft-06/schema": DRAFT6,
+    "json-schema.org/draft-06/hyper-schema": DRAFT6,
+    "json-schema.org/draft-07/schema": DRAFT7,
+    "json-schema.org/draft-07/hyper-schema": DRAFT7,
+    "json-schema.org/draft/2019-09/schema": DRAFT2019,
+    "json-schema.org/draft/2019-09/hyper-schema": DRAFT2019,
+    "json-schema.org/draft/2020-12/schema": DRAFT2020,
+    "json-schema.org/draft/2020-12/hyper-schema": DRAFT2020,
+    # These two mean the draft that is the latest; OpenAPI 3.1 adds annotations only.
+    "json-schema.org/schema": DRAFT2020,
+    "json-schema.org/hyper-schema": DRAFT2020,
+    "spec.openapis.org/oas/3.1/dialect/base": DRAFT2020,
 }
 
-# A schema that names no draft is read as 2020-12, older spellings included.
-UNDECLARED = Dialect(
-    "https://json-schema.org/draft/2020-12/schema",
-    _DRAFT2020 | _DRAFT7,
-    contains_evaluates=True,
-)
+DRAFT3_ONLY = {
+    "divisibleBy": "`multipleOf`",
+    "disallow": "`not`",
+    "extends": "`allOf`",
+}
+"""Keywords that constrained values in draft 3 alone, and what later drafts write instead."""
 
 
-def dialect_of(schema: Mapping[str, object], otherwise: Dialect = UNDECLARED) -> Dialect:
-    """The draft that a schema declares."""
-    declared = schema.get("$schema")
-    if not isinstance(declared, str):
+def dialect_of(
+    schema: Mapping[str, object], otherwise: Dialect = UNDECLARED, pointer: str = ""
+) -> Dialect:
+    """The draft that a schema declares by `$schema`, or another one where it declares none.
+
+    A scheme of http or https, or none, and an empty fragment make no difference.
+    Raises GrammarUnsupportedError for draft 3 and for what is none of the drafts that are known.
+    """
+    if "$schema" not in schema:
         return otherwise
-    name = declared.rstrip("#").split("://", 1)[-1]
-    return _DIALECTS.get(name, otherwise)
+    declared = schema["$schema"]
+    where = f"{pointer}/$schema"
+    if not isinstance(declared, str):
+        raise GrammarSyntaxError(where, f"the URI of a draft, not {type(declared).__name__}")
+    name = declared.strip().removesuffix("#").split("://", 1)[-1].rstrip("/")
+    known = _DIALECTS.get(name)
+    if known is not None:
+        return known
+    shown = ascii(declared if len(declared) <= _SHOWN else declared[:_SHOWN] + "...")
+    draft3 = "json-schema.org/draft-03/" in declared
+    reason = f"{shown} is draft 3" if draft3 else f"{shown} is no draft that is known"
+    raise GrammarUnsupportedError(
+        where, "$schema", f"{reason}; write the schema in draft 4, 6, 7, 2019-09 or 2020-12"
+    )
+
+
+_SHOWN = 100
 
 
 def escape(token: str) -> str:
-    """A key or an index as one token of a JSON pointer."""
+    """A key or an index as one token of a JSON pointer; lone surrogates are escaped."""
+    if not token.isascii():
+        token = token.encode("utf-8", "backslashreplace").decode()
     return token.replace("~", "~0").replace("/", "~1")

@@ -6,15 +6,24 @@ import marshal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
-from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.schema.dialects import Dialect, dialect_of, escape
+from decoding.errors import (
+    GrammarError,
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsupportedError,
+)
+from decoding.grammar.schema.dialects import Dialect, dialect_of
+from decoding.grammar.schema.report import shown
 
 Schema: TypeAlias = "bool | Mapping[str, Any]"
 """A JSON Schema, as parsed JSON."""
+Resources: TypeAlias = Mapping[str, Any]
+"""Further documents by their URI: parsed JSON, or a `referencing.Registry`."""
 
-_BASE_KEYWORDS = ("$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor")
+_NAMES = ("$id", "id")
+_SHOWN = 100
 _CONTAINERS = 1_000_000
 _LEAVES = frozenset((str, int, float, bool, type(None)))
 _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
@@ -56,18 +65,29 @@ class Target:
 
 
 class Documents:
-    """The schema's own document, and the metaschemas; nothing is ever fetched."""
+    """The schema's own document, further documents by URI, and the metaschemas.
 
-    def __init__(self, root: Schema, nesting: int) -> None:
+    Nothing is ever fetched.
+    """
+
+    def __init__(self, root: Schema, nesting: int, resources: Resources | None = None) -> None:
         self.root = root
+        self._resources = {} if resources is None else dict(resources.items())
         self._own = ""
         self._widened: Scope | None = None
+        self._in_dialect: dict[tuple[Scope, Dialect], Scope] = {}
         _check_nesting(root, nesting)
+        for uri, document in self._resources.items():
+            contents = getattr(document, "contents", document)
+            if not isinstance(uri, str) or not isinstance(contents, bool | Mapping):
+                reason = f"resources map URIs to schemas, not to {type(contents).__name__}"
+                raise GrammarSyntaxError(str(uri)[:_SHOWN], reason)
+            _check_nesting(contents, nesting)
         if isinstance(root, bool):
             self.scope = Scope(dialect_of({}))
             return
         dialect = dialect_of(root)
-        base = root.get("$id", root.get("id") if "04" in dialect.uri else None)
+        base = root.get(dialect.id_keyword)
         self._own = base.rstrip("#") if isinstance(base, str) else ""
         if _is_simple(root, dialect):
             self.scope = Scope(dialect)
@@ -79,7 +99,8 @@ class Documents:
         if scope.resolver is None:
             local = reference.removeprefix(self._own)
             if local == "" or local.startswith("#"):
-                return Target(_walk(self.root, local[1:], where), scope, unquote(local[1:]))
+                value, dialect = _walk(self.root, local[1:], where)
+                return Target(value, self.within(scope, dialect), unquote(local[1:]))
             if self._widened is None:
                 self._widened = self._resolving(scope.dialect)
             scope = self._widened
@@ -95,9 +116,11 @@ class Documents:
         resolved = lookup_recursive_ref(resolver)
         return self._arrived(scope, resolved, "#", where)
 
-    def enter(self, scope: Scope, schema: Mapping[str, Any]) -> Scope:
-        """The surroundings inside of a schema: others where it has an identifier of its own."""
-        if scope.resolver is None or not any(word in schema for word in _BASE_KEYWORDS[:2]):
+    def enter(self, scope: Scope, schema: Mapping[str, Any], pointer: str) -> Scope:
+        """The surroundings inside of a schema: others where it names itself, or its draft."""
+        if "$schema" in schema:
+            scope = self.within(scope, dialect_of(schema, scope.dialect, pointer))
+        if scope.resolver is None or scope.dialect.id_keyword not in schema:
             return scope
         from referencing.jsonschema import specification_with
 
@@ -106,14 +129,34 @@ class Documents:
         if not resource.id():
             return scope
         inner = scope.resolver.in_subresource(resource)
-        return _scope(dialect_of(schema, scope.dialect), inner, schema)
+        return _scope(scope.dialect, inner, schema)
+
+    def within(self, scope: Scope, dialect: Dialect | None) -> Scope:
+        """The same surroundings, read in a draft; `None`: in the one that they have."""
+        if dialect is None or dialect == scope.dialect:
+            return scope
+        known = self._in_dialect.get((scope, dialect))
+        if known is None:
+            known = Scope(dialect, scope.key, scope.resolver)
+            self._in_dialect[scope, dialect] = known
+        return known
 
     def _resolving(self, dialect: Dialect) -> Scope:
         from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
         from referencing.jsonschema import specification_with
 
-        resource = specification_with(dialect.uri).create_resource(self.root)
-        return _scope(dialect, REGISTRY.resolver_with_root(resource), self.root)
+        root = specification_with(dialect.uri).create_resource(self.root)
+        registry: Any = REGISTRY
+        if self._resources:
+            found = []
+            for uri, document in self._resources.items():
+                contents = getattr(document, "contents", document)
+                resource = specification_with(_uri(contents, dialect)).create_resource(contents)
+                # A URI may be relative to the schema that refers to it, as a file's name is.
+                names = {uri, uri.removesuffix("#"), urljoin(self._own, uri.removesuffix("#"))}
+                found += [(name, resource) for name in names]
+            registry = registry.with_resources(found)
+        return _scope(dialect, registry.resolver_with_root(root), self.root)
 
     def _look_up(self, scope: Scope, reference: str, where: str) -> Target:
         from referencing.exceptions import Unresolvable
@@ -122,18 +165,37 @@ class Documents:
         try:
             resolved = scope.resolver.lookup(reference)
         except (Unresolvable, ValueError) as problem:
-            raise GrammarUnsupportedError(
-                where, "$ref", f"{reference!r} leads nowhere: no such schema is at hand"
-            ) from problem
+            document = reference.partition("#")[0]
+            if document and document not in self._resources:
+                reason = (
+                    f"{shown(reference)} is in no document at hand, and nothing is fetched:"
+                    f" give the document by resources={{{shown(document)}: ...}}"
+                )
+            else:
+                reason = f"{shown(reference)} leads nowhere: its document has no such schema"
+            raise GrammarUnsupportedError(where, "$ref", reason) from problem
         return self._arrived(scope, resolved, reference, where)
 
     def _arrived(self, scope: Scope, resolved: Any, reference: str, where: str) -> Target:  # noqa: ANN401 -- referencing's
         contents = resolved.contents
         if not isinstance(contents, bool | Mapping):
-            raise GrammarSyntaxError(where, f"{reference!r} leads to {type(contents).__name__}")
+            raise GrammarSyntaxError(
+                where, f"{shown(reference)} leads to {type(contents).__name__}"
+            )
         base = _base(resolved.resolver, contents)
-        dialect = dialect_of(base, scope.dialect) if isinstance(base, Mapping) else scope.dialect
+        dialect = scope.dialect
+        if isinstance(base, Mapping):
+            document = reference.partition("#")[0]
+            dialect = dialect_of(base, dialect, f"{document}#" if document else "")
         return Target(contents, _scope(dialect, resolved.resolver, base), reference)
+
+
+def _uri(document: object, otherwise: Dialect) -> str:
+    """The URI of a document's draft; an unknown one is refused if a reference leads there."""
+    try:
+        return dialect_of(document if isinstance(document, Mapping) else {}, otherwise).uri
+    except GrammarError:
+        return otherwise.uri
 
 
 def _base(resolver: Resolver, otherwise: object) -> object:
@@ -162,16 +224,22 @@ def _is_simple(root: Mapping[str, Any], dialect: Dialect) -> bool:
         return False
     if any(word in text for word in _MOVING):
         return False
-    if text.count(b"$id") > ("$id" in root):
-        return False
-    return "04" not in dialect.uri or b"id" not in text or not _has_inner_id(root)
+    named = text.count(b"$id") > ("$id" in root)
+    drafts = text.count(b"$schema") > ("$schema" in root)
+    if dialect.id_keyword == "id" or drafts:
+        # Many properties are called "id", or "$schema", and are no keywords.
+        return not _has_inner_name(root)
+    return not named
 
 
-def _has_inner_id(root: Mapping[str, Any]) -> bool:
+def _has_inner_name(root: Mapping[str, Any]) -> bool:
+    """Whether anything inside of a document may name itself, as "$id" and "id" do."""
     todo: list[Any] = list(root.values())
     while todo:
         value = todo.pop()
-        if isinstance(value, dict | Mapping) and isinstance(value.get("id"), str):
+        if isinstance(value, dict | Mapping) and any(
+            isinstance(value.get(word), str) for word in _NAMES
+        ):
             return True
         todo.extend(inner for inner in _values(value) if type(inner) not in _LEAVES)
     return False
@@ -201,8 +269,11 @@ def _values(container: object) -> Iterable[Any]:
     return container if isinstance(container, list) else ()
 
 
-def _walk(root: object, fragment: str, where: str) -> object:
+def _walk(root: object, fragment: str, where: str) -> tuple[object, Dialect | None]:
+    """What a JSON pointer leads to, and the draft that the last schema on the way declares."""
     value: Any = root
+    dialect = None
+    shown = fragment if len(fragment) <= _SHOWN else fragment[:_SHOWN] + "..."
     for raw in unquote(fragment).split("/")[1:] if fragment else ():
         token = raw.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping) and token in value:
@@ -211,8 +282,13 @@ def _walk(root: object, fragment: str, where: str) -> object:
             value = value[int(token)]
         else:
             raise GrammarUnsupportedError(
-                where, "$ref", f"'#{fragment}' leads nowhere: {escape(token)!r} does not exist"
+                where,
+                "$ref",
+                f"'#{shown}' leads nowhere: the document has no {token[:_SHOWN]!r} there",
             )
+        if isinstance(value, Mapping) and isinstance(value.get("$schema"), str):
+            dialect = dialect_of(value, pointer=where)
     if fragment and not fragment.startswith("/"):
-        raise GrammarUnsupportedError(where, "$ref", f"'#{fragment}' leads nowhere")
-    return value
+        reason = f"'#{shown}' leads nowhere: no schema has this anchor"
+        raise GrammarUnsupportedError(where, "$ref", reason)
+    return value, dialect

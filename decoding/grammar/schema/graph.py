@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +13,19 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar import number_sets
+from decoding.grammar.array_plan import ways_of
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
-from decoding.grammar.distinct import (
-    MAX_MEMBERS,
-    can_always_go_on,
-    few_strings,
-    is_endless,
-    members,
-)
+from decoding.grammar.distinct import few_strings, is_endless
 from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
-from decoding.grammar.schema.documents import Documents, Schema
+from decoding.grammar.schema.conflicts import conflict, endless, missing
+from decoding.grammar.schema.dialects import escape
+from decoding.grammar.schema.distinct_items import DistinctItems
+from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft
+from decoding.grammar.schema.keyword_types import KeywordTypes
 from decoding.grammar.schema.kinds import ArrayKind, Emptiness, ObjectKind
 from decoding.grammar.schema.locations import (
     EVERYTHING,
@@ -38,7 +37,14 @@ from decoding.grammar.schema.locations import (
 )
 from decoding.grammar.schema.logic import MOST, Logic
 from decoding.grammar.schema.lowering import Lowering
-from decoding.grammar.schema.report import Formats, OnUnsupported, Remark, Report, SchemaLimits
+from decoding.grammar.schema.report import (
+    Formats,
+    OnUnsupported,
+    Remark,
+    Report,
+    SchemaLimits,
+    shown,
+)
 from decoding.grammar.schema.scalar_logic import ScalarLogic
 from decoding.grammar.schema.scalars import (
     ALL_SCALARS,
@@ -52,6 +58,12 @@ from decoding.grammar.schema.scalars import (
 from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
+
+_NO_VALUE = "no value at all is valid"
+_FORMATS_MEET = (
+    "no string surely has one of these formats only, for readers differ on the strings that have"
+    " them; ask for one format, use `pattern`, or compile with formats='annotation'"
+)
 
 
 class _Raw:
@@ -78,7 +90,9 @@ class SchemaGraph:
 
     def __init__(self, documents: Documents, report: Report) -> None:
         self._report = report
-        locations = Locations(documents)
+        types = KeywordTypes(report)
+        types.check(documents.root, documents.scope.dialect, "")
+        locations = Locations(documents, types)
         self._locations = locations
         objects, arrays = ObjectKind(locations, report), ArrayKind(locations, report)
         self._of_objects = Logic(objects, locations, report)
@@ -96,6 +110,7 @@ class SchemaGraph:
             },
             report,
         )
+        self._distinct = DistinctItems(self, report)
         self._lowering = Lowering(self._number, self._strings_of, report)
         self._numbers: dict[Conjunction, int] = {}
         self._conjunctions: list[Conjunction] = []
@@ -110,7 +125,7 @@ class SchemaGraph:
     @property
     def restrictions(self) -> tuple[Remark, ...]:
         """What the schema allows and the graph does not."""
-        return tuple(self._report.restrictions)
+        return (*self._report.restrictions, *self._report.unwritten)
 
     @property
     def dropped(self) -> tuple[Remark, ...]:
@@ -153,30 +168,44 @@ class SchemaGraph:
         """The conjunction of the root's schema."""
         return self._locations.conjunction(schema, self._locations.documents.scope, "")
 
-    def blame(self) -> str:
-        """The pointer of what makes the root empty: of the deepest value that must exist."""
-        number, where, seen = self.root, "", {1}
+    def conflict(self) -> tuple[str, str, bool]:
+        """The pointer of what makes the root empty, a sentence that says why, and if it is certain.
+
+        It is not certain where strings are left out for readers differ on who has a format.
+        """
+        number, seen = self.root, {1}
+        where = ""
         while number not in seen:
             seen.add(number)
-            where = max(
-                (self._locations.of(one).pointer for one in self._conjunctions[number]),
-                key=len,
-                default=where,
-            )
-            raw = self._raw[number]
-            needed = [
-                one.node
-                for shape in raw.objects
-                for one in shape.properties
-                if one.required and one.node is not None and self.is_empty(one.node)
-            ] + [
-                node
-                for shape in raw.arrays
-                for node in (*shape.prefix, shape.rest)[: shape.minimum]
-                if node is not None and self.is_empty(node)
-            ]
-            number = needed[0] if needed else 1
-        return where
+            around = [self._locations.of(one) for one in self._conjunctions[number]]
+            where = max((one.pointer for one in around), key=len, default=where)
+            key, needed = self._needed(number)
+            if needed is None:
+                found = conflict(self._conjunctions[number], self._locations, self._is_none)
+                possible = self._raw[number].scalars.possible
+                is_certain = possible is None or languages.is_empty(possible)
+                return (*(found or (where, _NO_VALUE)), is_certain)
+            if needed in seen and key is not None:
+                found = missing(around, key) if needed == 1 else endless(around, key)
+                return (*(found or (where, _NO_VALUE)), True)
+            number = needed
+        return where, _NO_VALUE, True
+
+    def _needed(self, number: int) -> tuple[str | None, int | None]:
+        """An empty node that an object or an array of a node must have, and the object's key."""
+        raw = self._raw[number]
+        for shape in raw.objects:
+            for one in shape.properties:
+                if one.required and one.node is not None and self.is_empty(one.node):
+                    return one.name, one.node
+        for array in raw.arrays:
+            for node in (*array.prefix, array.rest)[: array.minimum]:
+                if node is not None and self.is_empty(node):
+                    return None, node
+        return None, None
+
+    def _is_none(self, conjunction: Conjunction) -> bool:
+        return self.is_empty(self.enter(conjunction))
 
     def enter(self, conjunction: Conjunction) -> int:
         """The node of a conjunction, with all that it leads to."""
@@ -294,7 +323,7 @@ class SchemaGraph:
                 open_nodes.append(number)
         changed = True
         while changed and open_nodes:
-            self._report.check_time()
+            self._report.count(len(open_nodes))
             left = [number for number in open_nodes if not self._has_shape(number)]
             changed = len(left) < len(open_nodes)
             open_nodes = left
@@ -313,13 +342,14 @@ class SchemaGraph:
     def _has_shape(self, number: int) -> bool:
         raw = self._raw[number]
         if any(settle_object(shape, self.is_empty) for shape in raw.objects) or any(
-            self._array(shape) for shape in raw.arrays
+            self.settled(shape) for shape in raw.arrays
         ):
             self._full[number] = True
             return True
         return False
 
-    def _array(self, shape: ArrayShape) -> ArrayShape | None:
+    def settled(self, shape: ArrayShape) -> ArrayShape | None:
+        """A shape without what cannot occur; `None` where it has no array."""
         return settle_array(shape, self.is_empty, self._meet, self._size)
 
     def _meet(self, numbers: tuple[int, ...]) -> int:
@@ -343,7 +373,7 @@ class SchemaGraph:
         if not self._full[number]:
             return Node()
         scalars = raw.scalars
-        arrays = [self._array(shape) for shape in raw.arrays]
+        arrays = [self.settled(shape) for shape in raw.arrays]
         objects = [settle_object(shape, self.is_empty) for shape in raw.objects]
         strings = None if languages.is_empty(scalars.strings) else scalars.strings
         return Node(
@@ -356,24 +386,25 @@ class SchemaGraph:
             tuple(dict.fromkeys(shape for shape in objects if shape is not None)),
         )
 
+    def among(self, number: int, values: Sequence[Any]) -> int:
+        """The node of those of some scalars that are members of a node."""
+        self._report.begin()  # texts are followed long after a schema was compiled
+        chosen = self._locations.plain({"enum": list(values)}, "")
+        return self.enter(self._conjunctions[number] | chosen)
+
     def _check_unique(self, number: int) -> None:
         """Say how items are kept distinct; where they cannot be, drop `uniqueItems` or raise."""
         raw = self._raw[number]
         where = raw.unique or ""
-        for index, shape in enumerate(raw.arrays):
-            settled = self._array(shape) if shape.unique else None
+        found: list[ArrayShape] = []
+        for shape in raw.arrays:
+            settled = self.settled(shape) if shape.unique else None
             if settled is None or not settled.unique:
-                continue
-            items = (*settled.prefix, *(() if settled.rest is None else (settled.rest,)))
-            kept = self._kept_apart(shape, settled, [self.node(item) for item in items])
-            if isinstance(kept, str):
-                self._report.unsupported(where, "uniqueItems", kept)
-                kept = replace(shape, unique=False)
-            elif not kept.members:
-                sentence = "items have one spelling each: 1.0, 1e0 or \\/ do not occur"
-                self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
-            raw.arrays[index] = kept
-            self._nodes.pop(number, None)
+                found.append(shape)
+            else:
+                found += self._distinct.shapes(shape, settled, where)
+        raw.arrays = found
+        self._nodes.pop(number, None)
 
     def _with_names(self, shape: ObjectShape, where: str) -> ObjectShape:
         """The shape; where keys are counted and few may occur without a name, with these names."""
@@ -382,12 +413,15 @@ class SchemaGraph:
             needing = {name for name, _ in shape.dependent}
             free = sum(one.required or one.name not in needing for one in shape.properties)
             if free < shape.minimum:
-                reason = "keys that need others may leave no room for as many as are asked for"
+                reason = (
+                    "keys that need others (`dependentRequired`) may leave no room for this many;"
+                    " require some of the keys by name, or lower `minProperties`"
+                )
                 self._report.unsupported(where, "minProperties", reason)
                 return replace(shape, minimum=0)
         if shape.minimum < 2 or closed:
             return shape
-        sentence = "keys that are not declared have one spelling each"
+        sentence = "undeclared keys are written without escapes that are not needed, to count them"
         remark = Remark(where, "minProperties", sentence)
         if not shape.patterns and shape.names is None:
             self._report.spelled_once[remark] = None
@@ -404,7 +438,11 @@ class SchemaGraph:
             properties = (*shape.properties, *found)
             return replace(shape, properties=properties, patterns=(), additional=1, names=None)
         if not is_endless(build(language, Spelling.TEXT)):
-            reason = "keys that must differ are finitely many, or those with some beginning are"
+            reason = (
+                "at least two undeclared keys are asked for, and only finitely many keys that are"
+                " allowed begin in some way; declare the keys in `properties`, or lower"
+                " `minProperties`"
+            )
             self._report.unsupported(where, "minProperties", reason)
             return replace(shape, minimum=1)
         self._report.spelled_once[remark] = None
@@ -417,31 +455,39 @@ class SchemaGraph:
             return shape.additional
         return self._number(frozenset().union(*(self._conjunctions[node] for node in matched)))
 
-    def _kept_apart(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node]
-    ) -> ArrayShape | str:
-        """The shape with the members of its items, where they are few; or why it is refused."""
-        if any(item.arrays or item.objects for item in items):
-            return "items that may be arrays or objects cannot be kept distinct"
-        lists = [members(item) for item in items]
-        if not settled.contains and all(listed is not None for listed in lists):
-            location = self._locations.of(0)
-            values = [value for listed in lists for value in listed or ()]
-            nodes = dict.fromkeys(
-                self._number(self._locations.constant(value, location)) for value in values
-            )
-            self._expand()
-            if len(nodes) <= MAX_MEMBERS:
-                return replace(shape, members=tuple(nodes))
-        counted = [one.minimum > 1 or one.maximum is not None for one in settled.contains]
-        if any(counted) or (settled.contains and settled.maximum is not None):
-            return "distinct items are not counted by what they are"
-        if not all(map(can_always_go_on, items)):
-            return (
-                f"items are out of more than {MAX_MEMBERS} values that are finitely many,"
-                " or those with some beginning are"
-            )
-        return shape
+    def narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
+        """The arrays of a shape whose items fulfil a schema too."""
+        also = self._locations.plain(schema, "")
+
+        def narrow(node: int) -> int:
+            return self._number(self._conjunctions[node] | also)
+
+        prefix = tuple(narrow(node) for node in shape.prefix)
+        rest = None if shape.rest is None else narrow(shape.rest)
+        for _, counted in ways_of(shape.contains):
+            conditions = frozenset().union(*(self._conjunctions[node] for node in counted))
+            for item in (*prefix, *(() if rest is None else (rest,))):
+                self._number(self._conjunctions[item] | conditions)
+        self._expand()
+        return replace(shape, prefix=prefix, rest=rest)
+
+    def classes(self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+        """The nodes of some schemas; the items of a shape that are of them have nodes too."""
+        found = [self._locations.plain(schema, "") for schema in schemas]
+        for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
+            for one in found:
+                self._number(self._conjunctions[item] | one)
+        nodes = tuple(map(self._number, found))
+        self._expand()
+        return nodes
+
+    def constants(self, values: Iterable[Any]) -> tuple[int, ...]:
+        """The nodes of some values, one each."""
+        location = self._locations.of(0)
+        constants = [self._locations.constant(value, location) for value in values]
+        nodes = dict.fromkeys(map(self._number, constants))
+        self._expand()
+        return tuple(nodes)
 
 
 def _kept_first(literal: Literal) -> tuple[int, int]:
@@ -453,25 +499,34 @@ def compile_graph(
     *,
     on_unsupported: OnUnsupported = "raise",
     format: Formats = "known",  # noqa: A002 -- the keyword's name
+    resources: Resources | None = None,
     limits: SchemaLimits | None = None,
 ) -> SchemaGraph:
     """The graph of a JSON Schema: every member of its root is valid.
 
     on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
     format: whether formats that are known are enforced, must be known, or are annotations.
+    resources: the documents that references may lead to, by URI; nothing is fetched.
     Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError and
     GrammarLimitError.
     """
     if not isinstance(schema, bool | Mapping):
-        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {schema!r}")
+        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {shown(schema)}")
     limits = SchemaLimits() if limits is None else limits
     report = Report(on_unsupported, format, limits)
-    documents = Documents(schema, limits.nesting)
+    documents = Documents(schema, limits.nesting, resources)
     graph = SchemaGraph(documents, report)
     graph.root = graph.enter(graph.locate(schema))
     if graph.is_empty(graph.root):
-        if graph.restrictions:
-            remark = graph.restrictions[0]
-            raise GrammarUnsupportedError(remark.where, remark.keyword, remark.sentence)
-        raise GrammarUnsatisfiableError(graph.blame(), "no value at all is valid")
+        remarks = [one for one in report.restrictions if one.keyword != "format"]
+        for remark in remarks:
+            where = f"{remark.where}/{escape(remark.keyword)}"
+            raise GrammarUnsupportedError(where, remark.keyword, remark.sentence)
+        for remark in report.unwritten:
+            where = f"{remark.where}/{escape(remark.keyword)}"
+            raise GrammarUnsatisfiableError(where, f"no value is valid: {remark.sentence}")
+        where, sentence, is_certain = graph.conflict()
+        if is_certain:
+            raise GrammarUnsatisfiableError(where, sentence)
+        raise GrammarUnsupportedError(where, "format", _FORMATS_MEET)
     return graph

@@ -22,6 +22,7 @@ from decoding.grammar.expressions import (
     Not,
     Repeat,
     Words,
+    is_spelled,
     length_bounds,
 )
 from decoding.grammar.regex import parse_search
@@ -52,8 +53,8 @@ def holds(language: Expression, text: str) -> bool:
 
 
 def words(texts: Iterable[str]) -> Expression:
-    """These strings."""
-    distinct = tuple(sorted(set(texts)))
+    """These strings, without those that no text spells."""
+    distinct = tuple(sorted(filter(is_spelled, set(texts))))
     return Words(distinct) if distinct else NOTHING
 
 

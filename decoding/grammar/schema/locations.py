@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
+from decoding.grammar.schema.keyword_types import KeywordTypes
+from decoding.grammar.schema.report import shown
 
 Literal: TypeAlias = int  # twice the number of a location; one more: its negation
 Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal
@@ -61,8 +63,9 @@ class Location:
 class Locations:
     """All places met so far. Schemas of equal text, in equal surroundings, are one place."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, types: KeywordTypes) -> None:
         self.documents = documents
+        self._types = types
         self.all = [Location(0, {}, documents.scope, "")]
         self._plain = Scope(UNDECLARED)
         self._by_text: dict[object, Conjunction] = {}
@@ -101,8 +104,11 @@ class Locations:
 
     def constant(self, value: object, location: Location) -> Conjunction:
         """The values that equal a constant of a location's schema."""
-        schema = {"const": value}
-        return self._interned(schema, self._plain, location.pointer)
+        return self.plain({"const": value}, location.pointer)
+
+    def plain(self, schema: Mapping[str, Any], pointer: str) -> Conjunction:
+        """The values of a schema that is no document's, and is read as 2020-12."""
+        return self._interned(schema, self._plain, pointer)
 
     def any_of(self, nodes: tuple[Conjunction, ...], location: Location) -> Conjunction:
         """The values that fulfil any of these conjunctions, of one literal each."""
@@ -132,12 +138,13 @@ class Locations:
             target = self.documents.resolve_recursive(scope, where)
         else:
             target = self.documents.resolve(scope, reference, where)
+        self._types.check(target.schema, target.scope.dialect, target.pointer)
         return self.conjunction(target.schema, target.scope, target.pointer)
 
     def _interned(self, schema: Mapping[str, Any], scope: Scope, pointer: str) -> Conjunction:
         seen: set[int] = set()
         while True:
-            scope = self.documents.enter(scope, schema)
+            scope = self.documents.enter(scope, schema, pointer)
             dialect = scope.dialect
             if dialect.ref_alone and "$ref" in schema:
                 schema = {"$ref": schema["$ref"]}
@@ -156,7 +163,8 @@ class Locations:
             if isinstance(target.schema, bool):
                 return EVERYTHING if target.schema else NOTHING
             if not isinstance(target.schema, Mapping):
-                raise GrammarSyntaxError(where, f"{reference!r} leads to no schema")
+                raise GrammarSyntaxError(where, f"{shown(reference)} leads to no schema")
+            self._types.check(target.schema, target.scope.dialect, target.pointer)
             if id(target.schema) in seen:
                 raise GrammarSyntaxError(where, "the reference leads back to itself")
             seen.add(id(target.schema))

@@ -7,6 +7,7 @@ never fewer without a restriction that says so; negation is therefore pushed dow
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Generic, Protocol
@@ -29,6 +30,7 @@ MOST = 512  # ways to break schemas that are followed
 _FEW = 64  # ways to differ from several constants that are followed
 _MERGED = 8_192  # pairs of drafts that are merged where not all ways need be followed
 _COMPARED = 8  # drafts from which on it pays to compare them
+_SUBSETS_A_STEP = 16  # comparisons of sets that take as long as one step
 _SUBSETS = 6  # branches whose every combination is tried where annotations count
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -125,13 +127,16 @@ class Logic(Generic[Draft]):
                 if several and (yield from self.kind.impossible(merged, 0)):
                     continue
                 drafts[merged] = None
-            self.check(0 if most is not None else len(drafts), where)
+            self.check(0 if most is not None else len(drafts), where, len(rights))
         kept = self.without_special(tuple(drafts))
         restrictions = joined(one, other)
         cut = len(lefts) < len(one.drafts) or len(rights) < len(other.drafts)
         if most is not None and (cut or len(kept) > most):
             kept = kept[:most]
-            sentence = f"only {len(kept)} ways to keep apart from other schemas are followed"
+            sentence = (
+                f"values that are not of a schema are looked for in {len(kept)} ways; others, which"
+                " break several of its keywords at once, are left out"
+            )
             restrictions = (*restrictions, Remark(where, "not", sentence))
         return Found(kept, restrictions)
 
@@ -140,11 +145,20 @@ class Logic(Generic[Draft]):
         if len(drafts) < _COMPARED or any(map(self.kind.has_seen, drafts)):
             return drafts
         sets = sorted(((self.kind.conditions(draft), draft) for draft in drafts), key=_by_size)
-        kept: list[tuple[frozenset[object], Draft]] = []
+        # A set that is part of another one is found by its rarest condition.
+        times = Counter(condition for conditions, _ in sets for condition in conditions)
+        by_rarest: dict[object, list[frozenset[object]]] = {}
+        kept: list[Draft] = []
         for conditions, draft in sets:
-            if not any(fewer <= conditions for fewer, _ in kept):
-                kept.append((conditions, draft))
-        return tuple(draft for _, draft in kept)
+            fewer = [one for condition in conditions for one in by_rarest.get(condition, ())]
+            self.report.count(1 + len(fewer) // _SUBSETS_A_STEP)
+            if any(one <= conditions for one in fewer):
+                continue
+            kept.append(draft)
+            if not conditions:
+                break
+            by_rarest.setdefault(min(conditions, key=times.__getitem__), []).append(conditions)
+        return tuple(kept)
 
     def union(self, *parts: Found[Draft]) -> Found[Draft]:
         """What is in any of these."""
@@ -153,11 +167,11 @@ class Logic(Generic[Draft]):
             return self.kind.everything
         return Found(self.without_special(drafts), joined(*parts))
 
-    def check(self, count: int, where: str) -> None:
-        """Raise where there are too many drafts."""
+    def check(self, count: int, where: str, steps: int = 1) -> None:
+        """Raise where there are too many drafts, or too much work with some more steps."""
         if count > self.report.limits.shapes:
             raise GrammarLimitError(where, "alternatives", self.report.limits.shapes)
-        self.report.check_time(where)
+        self.report.count(steps, where)
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
         """The schemas of a keyword that is a list of them."""
@@ -245,7 +259,10 @@ class Logic(Generic[Draft]):
         most = len(speaking)
         if most > _SUBSETS:
             most = 1
-            sentence = "values that need several branches, for what they evaluate, are left out"
+            sentence = (
+                "values are left out that fulfil `unevaluatedItems` or `unevaluatedProperties` only"
+                " because several branches evaluate their parts"
+            )
             restrictions = (Remark(location.pointer, "anyOf", sentence),)
         combined: list[Found[Draft]] = []
         for size in range(2, most + 1):
@@ -281,19 +298,25 @@ class Logic(Generic[Draft]):
                 result = self.union(result, (yield from part))
             except GrammarUnsupportedError as problem:
                 left_out.append((keyword, str(problem)))
-                sentence = f"values that break {keyword} alone are left out: {problem}"
+                sentence = (
+                    f"where this schema must not hold, it is not by `{keyword}` alone: {problem}"
+                )
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Found(result.drafts, (*result.restrictions, remark))
         for keyword in ("unevaluatedItems", "unevaluatedProperties"):
             if keyword in location.schema and (self.kind.name == "arrays") == ("Items" in keyword):
-                left_out.append((keyword, "its negation cannot be expressed"))
-                sentence = f"values that break {keyword} alone are left out"
+                left_out.append((keyword, "which parts are evaluated is not known there"))
+                sentence = f"where this schema must not hold, it is not by `{keyword}` alone"
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Found(result.drafts, (*result.restrictions, remark))
         self.check(len(result.drafts), location.pointer)
         if left_out and not result.drafts:
             keyword, reason = left_out[0]
-            self.report.unsupported(location.pointer, keyword, f"inside of a negation: {reason}")
+            self.report.unsupported(
+                location.pointer,
+                keyword,
+                f"where it must not hold, as under `not`, `oneOf` or `if`: {reason}",
+            )
             return self.kind.everything
         return result
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, product
 
-from decoding.grammar.expressions import ANY_STRING, Expression
+from decoding.grammar.expressions import ANY_STRING, Expression, is_spelled
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import (
     ArrayDraft,
@@ -94,13 +94,19 @@ class Lowering:
             merged[one.node] = Counted(one.node, max(one.minimum, other.minimum), maximum, where)
         counted = list(merged.values())
         if len(counted) > _CONDITIONS:
-            reason = f"more than {_CONDITIONS} conditions on what one array contains"
+            reason = (
+                f"an array can be held to {_CONDITIONS} `contains` at once, and here are"
+                f" {len(counted)}: leave some out and check the result"
+            )
             self._report.unsupported(counted[_CONDITIONS].where, "contains", reason)
             counted = counted[:_CONDITIONS]
         if len(counted) > 1:
             for index, one in enumerate(counted):
                 if one.maximum is not None:
-                    reason = "an array must contain items of several kinds"
+                    reason = (
+                        "a maximum can be held for the only `contains` of an array, and this array"
+                        " has several; leave `maxContains` or the other `contains` out"
+                    )
                     self._report.unsupported(one.where, "maxContains", reason)
                     counted[index] = replace(one, maximum=None)
         return counted
@@ -134,6 +140,9 @@ class Lowering:
             for name in declared:
                 if not languages.holds(names, name):
                     declared[name] = NOTHING
+        for name in declared:
+            if not is_spelled(name):
+                declared[name] = NOTHING
         patterns, additional, among = _undeclared(groups)
         for language in among:
             names = language if names is None else languages.both(names, language)
@@ -191,13 +200,19 @@ class Lowering:
             return
         counted = not witness.value and witness.within is None and not witness.avoided
         if not counted or witness.not_names:
-            sentence = "objects are left out that break it by a key that is declared nowhere"
+            sentence = (
+                "where it must not hold, only declared keys break it: that some undeclared key does"
+                " cannot be asked for"
+            )
             remark = Remark(witness.where, "patternProperties", sentence)
             self._report.restrictions[remark] = None
             return
         allowed = [name for name in known if not value_at(draft, name) >= NOTHING]
         if len(allowed) > _SUBSETS:
-            sentence = f"an undeclared key is asked for by {len(known) + 1} keys in all"
+            sentence = (
+                "where an undeclared key must be there, only objects are offered that have so many"
+                f" keys ({len(known) + 1}) that one of them is"
+            )
             remark = Remark(witness.where, "additionalProperties", sentence)
             self._report.restrictions[remark] = None
             yield replace(draft, minimum=max(draft.minimum, len(allowed) + 1))

@@ -21,7 +21,8 @@ def is_member(graph: Graph, number: int, value: Any) -> bool:  # noqa: ANN401 --
     if isinstance(value, str):
         return node.strings is not None and languages.holds(node.strings, value)
     if is_number(value):
-        return number_sets.contains(node.numbers, exact(value, ""))
+        plain = isinstance(value, int)
+        return number_sets.contains(node.numbers, exact(value, ""), plain=plain)
     if isinstance(value, Mapping):
         return any(_has_object(graph, shape, value) for shape in node.objects)
     return any(_has_array(graph, shape, value) for shape in node.arrays)

@@ -25,7 +25,7 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.report import Report, shown
 from decoding.grammar.schema.scalars import OBJECT, kinds_of, pattern, whole
 
 NO_OBJECTS: Found[ObjectDraft] = Found(())
@@ -114,12 +114,14 @@ class Objects:
                     tuple(language for language, _ in group.patterns),
                     "additionalProperties" in schema,
                 )
+        required = _names(schema, "required", pointer) if "required" in schema else ()
+        self.report.check_surrogates(pointer, "required", required)
         names = EVERYTHING
         if "propertyNames" in schema:
             names = self.locations.child(location, "propertyNames")
         return ObjectDraft(
             groups,
-            frozenset(_names(schema, "required", pointer)) if "required" in schema else frozenset(),
+            frozenset(required),
             names,
             tuple(dependent_names(location)),
             whole(schema, "minProperties", pointer) if "minProperties" in schema else 0,
@@ -138,6 +140,7 @@ class Objects:
     def _group(self, location: Location) -> Group:
         schema, child = location.schema, self.locations.child
         properties = _mapping(schema, "properties", location.pointer)
+        self.report.check_surrogates(location.pointer, "properties", properties)
         patterns = []
         for text in _mapping(schema, "patternProperties", location.pointer):
             language = pattern(text, location.pointer, "patternProperties", self.report)
@@ -275,12 +278,12 @@ def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[s
         return {}
     value = schema[keyword]
     if not isinstance(value, Mapping):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"an object, not {value!r}")
+        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"an object, not {shown(value)}")
     return value
 
 
 def _names(schema: Mapping[str, Any], keyword: str, pointer: str) -> list[str]:
     names = schema[keyword]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a list of names, not {names!r}")
+        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a list of names, not {shown(names)}")
     return names

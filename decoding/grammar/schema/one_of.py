@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DEPTH = 3  # how deep below the branches a contradiction is looked for
 _PAIRS = 256  # pairs of drafts that are looked at for one pair of branches
-_MOST = 256  # drafts a branch may become by excluding the others
+_MOST = 32  # drafts a branch may become by excluding the others
 
 
 def exactly_one(
@@ -82,6 +82,10 @@ def _without(
     try:
         outside = yield from logic.of(negated(other))
     except GrammarUnsupportedError as problem:
-        sentence = f"branch {index} is left out: it may meet branch {excluded} ({problem})"
+        sentence = (
+            f"values of branch {index} are left out: some may be of branch {excluded} too, and what"
+            f" is outside of that branch cannot be asked for ({problem}); write `anyOf` if both may"
+            " hold, or give the branches a property whose `const` tells them apart"
+        )
         return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
     return (yield from logic.product(found, outside, where, _MOST))

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from time import monotonic
 from typing import Literal
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
+from decoding.grammar.expressions import is_spelled
 from decoding.grammar.schema.dialects import escape
-from decoding.kernels.grammar.jit import count_compiled
+
+STEPS_A_SECOND = 200_000
+"""Steps of compilation that count as one second of `SchemaLimits.deadline_s`."""
 
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value of a schema as an error shows it: a line at most, whatever the value is."""
+    try:
+        text = _SHORT.repr(value)
+    except Exception:  # noqa: BLE001 -- a number with too many digits, or a foreign __repr__
+        return f"a value of type {type(value).__name__}"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +48,10 @@ class SchemaLimits:
     """What compiling one schema may take; beyond it `GrammarLimitError` is raised.
 
     nesting: levels of containers in the document. shapes: alternatives of arrays, or of objects, in
-    one node.
+        one node.
+    deadline_s: work, in seconds of a machine that takes `STEPS_A_SECOND` steps in each, ≥ 0. Steps
+        are counted, not time, so the same schema is refused or not wherever and whenever it is
+        compiled.
     """
 
     nodes: int = 200_000
@@ -47,7 +67,7 @@ class Report:
     restrictions: values that a schema allows and its graph does not. dropped: keywords that the
     graph does not enforce, for lack of support and by the caller's leave. notes: what holds by
     definition of the keyword, and may yet surprise. spelled_once: what is remembered in a text, so
-    that it has one spelling only.
+    that it has one spelling only. unwritten: what no JSON text in UTF-8 says.
     """
 
     on_unsupported: OnUnsupported = "raise"
@@ -57,8 +77,8 @@ class Report:
     dropped: dict[Remark, None] = field(default_factory=dict)
     notes: dict[Remark, None] = field(default_factory=dict)
     spelled_once: dict[Remark, None] = field(default_factory=dict)
-    started: float = field(default_factory=monotonic)
-    kernels: int = field(default_factory=count_compiled)
+    unwritten: dict[Remark, None] = field(default_factory=dict)
+    steps: int = 0
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:
         """Raise, or drop the keyword where the caller allows that."""
@@ -66,16 +86,18 @@ class Report:
             raise GrammarUnsupportedError(f"{where}/{escape(keyword)}", keyword, reason)
         self.dropped[Remark(where, keyword, reason)] = None
 
-    def begin(self) -> None:
-        """The deadline counts from now."""
-        self.started, self.kernels = monotonic(), count_compiled()
+    def check_surrogates(self, where: str, keyword: str, texts: Iterable[object]) -> None:
+        """Note that some texts of a keyword cannot be written, if any has a lone surrogate."""
+        if not all(is_spelled(text) for text in texts if isinstance(text, str)):
+            sentence = "strings with a lone surrogate are left out: UTF-8 cannot write them"
+            self.unwritten[Remark(where, keyword, sentence)] = None
 
-    def check_time(self, where: str = "") -> None:
-        """Raise once the deadline is over."""
-        if monotonic() - self.started <= self.limits.deadline_s:
-            return
-        # To wait for a compiler, once in a process, is no work of the schema.
-        if count_compiled() > self.kernels:
-            self.begin()
-        else:
-            raise GrammarLimitError(where, "seconds of compilation", self.limits.deadline_s)
+    def begin(self) -> None:
+        """Count steps anew."""
+        self.steps = 0
+
+    def count(self, steps: int, where: str = "") -> None:
+        """Add steps of work; raise once they are more than the limit."""
+        self.steps += steps
+        if self.steps > self.limits.deadline_s * STEPS_A_SECOND:
+            raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)

@@ -16,10 +16,10 @@ from decoding.grammar import number_sets
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.formats import format_expression, left_out, possible_expression
 from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
-from decoding.grammar.numbers import ANY_INTEGER, NumberRange
+from decoding.grammar.numbers import ANY_INTEGER, PLAIN_INTEGER, NumberRange
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.locations import Location
-from decoding.grammar.schema.report import Remark, Report
+from decoding.grammar.schema.report import Remark, Report, shown
 
 NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))
 EVERY_KIND = 63
@@ -143,7 +143,7 @@ def kinds_of(location: Location) -> int:
     names = [declared] if isinstance(declared, str) else declared or ()
     for name in names:
         if not isinstance(name, str) or name not in _KINDS:
-            raise GrammarSyntaxError(f"{location.pointer}/type", f"{name!r} is no type")
+            raise GrammarSyntaxError(f"{location.pointer}/type", f"{shown(name)} is no type")
         kinds |= _KINDS[name]
     for keyword in ("enum", "const"):
         if keyword in location.schema:
@@ -176,6 +176,7 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
     for keyword in ("enum", "const"):
         if keyword in schema:
             values = schema[keyword] if keyword == "enum" else [schema[keyword]]
+            report.check_surrogates(location.pointer, keyword, values)
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
@@ -194,17 +195,22 @@ _BY_TYPE = {
     "array": NO_SCALARS,
     "object": NO_SCALARS,
 }
+_BY_TYPE_OF_DRAFT4 = {
+    **_BY_TYPE,
+    "integer": Scalars(False, False, False, NOTHING, (PLAIN_INTEGER,)),  # noqa: FBT003
+}
 
 
 def _of_types(location: Location) -> Scalars:
     declared = location.schema.get("type")
     if declared is None:
         return ALL_SCALARS
+    by_type = _BY_TYPE_OF_DRAFT4 if location.scope.dialect.plain_integers else _BY_TYPE
     if isinstance(declared, str):
-        return _BY_TYPE[declared]
+        return by_type[declared]
     result = NO_SCALARS
     for name in declared:
-        result = join(result, _BY_TYPE[name])
+        result = join(result, by_type[name])
     return result
 
 
@@ -228,7 +234,7 @@ def is_number(value: object) -> bool:
 def exact(value: Any, where: str) -> Fraction:  # noqa: ANN401 -- any JSON value
     """The number that a schema's text means: 0.1 is a tenth."""
     if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
-        raise GrammarSyntaxError(where, f"a number, not {value!r}")
+        raise GrammarSyntaxError(where, f"a number, not {shown(value)}")
     return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
 
 
@@ -237,7 +243,7 @@ def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
     value = schema[keyword]
     if is_number(value) and value >= 0 and value == int(value):
         return int(value)
-    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a whole number from 0, not {value!r}")
+    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a whole number from 0, not {shown(value)}")
 
 
 def _numbers(location: Location) -> NumberSet:
@@ -245,12 +251,12 @@ def _numbers(location: Location) -> NumberSet:
     numbers = ALL_NUMBERS
     for keyword in _NUMERIC & location.keys:
         where = f"{pointer}/{keyword}"
-        if isinstance(schema[keyword], bool) and keyword.startswith("exclusive"):
+        if location.scope.dialect.boolean_bounds and keyword.startswith("exclusive"):
             continue  # draft 4: a property of the bound beside it
         value = exact(schema[keyword], where)
         if keyword == "multipleOf":
             if value <= 0:
-                raise GrammarSyntaxError(where, f"a number above 0, not {value}")
+                raise GrammarSyntaxError(where, f"a number above 0, not {shown(value)}")
             part = NumberRange(step=value)
         elif keyword in ("minimum", "exclusiveMinimum"):
             is_open = keyword != "minimum" or schema.get("exclusiveMinimum") is True
@@ -285,13 +291,13 @@ def pattern(text: object, pointer: str, keyword: str, report: Report) -> Express
     """The strings in which a pattern finds a match; `None` where it is dropped."""
     where = f"{pointer}/{keyword}"
     if not isinstance(text, str):
-        raise GrammarSyntaxError(where, f"a pattern, not {text!r}")
+        raise GrammarSyntaxError(where, f"a pattern, not {shown(text)}")
     try:
         return languages.search(text)
     except GrammarUnsupportedError as problem:
-        report.unsupported(pointer, keyword, f"{text!r}: {problem}")
+        report.unsupported(pointer, keyword, f"{shown(text)}: {problem}")
     except GrammarError as problem:
-        raise GrammarSyntaxError(where, f"{text!r}: {problem}") from problem
+        raise GrammarSyntaxError(where, f"{shown(text)}: {problem}") from problem
     return None
 
 
@@ -301,13 +307,27 @@ def _format(location: Location, report: Report) -> Scalars:
         return ALL_SCALARS
     language, lost = format_expression(name), left_out(name)
     if lost is not None:
-        sentence = f"never produced, as {name!r} or as what is none: {lost}"
-        report.restrictions[Remark(f"{pointer}/format", "format", sentence)] = None
+        sentence = (
+            f"of the strings with format {shown(name)}, {lost} are not written; where a string must"
+            " not have the format, none is written that some reader may take for it"
+        )
+        report.restrictions[Remark(pointer, "format", sentence)] = None
+    if language is not None and name not in location.scope.dialect.formats:
+        # The draft takes it for an annotation: no string surely lacks it.
+        sentence = (
+            f"format {shown(name)} is enforced, though the draft in `$schema` has no such format"
+        )
+        report.restrictions[Remark(pointer, "format", sentence)] = None
+        return _with_strings(language, ANY_STRING)
     if language is not None:
         return _with_strings(language, possible_expression(name))
     if report.formats == "strict":
-        report.unsupported(pointer, "format", f"{name!r} is not known")
+        reason = (
+            f"{shown(name)} is no format that is known here, and formats='strict' asks for that;"
+            " use `pattern`, or formats='known'"
+        )
+        report.unsupported(pointer, "format", reason)
     else:
-        sentence = f"format {name!r} is not known; any string has it"
-        report.notes[Remark(f"{pointer}/format", "format", sentence)] = None
+        sentence = f"format {shown(name)} is not known: it is read as an annotation"
+        report.notes[Remark(pointer, "format", sentence)] = None
     return ALL_SCALARS

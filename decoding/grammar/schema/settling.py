@@ -39,7 +39,9 @@ def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -
         counted for counted in shape.contains if counted.minimum or counted.maximum is not None
     )
     unique = shape.unique and (maximum is None or maximum > 1)
-    settled = ArrayShape(prefix, rest, shape.minimum, maximum, contains, unique, shape.members)
+    settled = replace(
+        shape, prefix=prefix, rest=rest, maximum=maximum, contains=contains, unique=unique
+    )
     if contains:
         plan = ArrayPlan(settled, meet, is_empty)
         if not plan.is_possible(0, plan.first):

@@ -102,10 +102,10 @@ def test_texts_and_random_walks(
 @pytest.mark.parametrize(
     ("schema", "where", "keyword"),
     [
-        ({"properties": {"a": {"type": "array", "uniqueItems": True}}}, "/properties/a/uniqueItems",
-         "uniqueItems"),
-        ({"items": {"items": {"maxLength": 9, "type": "string"}, "uniqueItems": True}},
-         "/items/uniqueItems", "uniqueItems"),
+        ({"properties": {"a": {"type": "array", "uniqueItems": True, "items": {"type": "object"},
+          "minItems": 2}}, "required": ["a"]}, "/properties/a/uniqueItems", "uniqueItems"),
+        ({"items": {"items": {"type": "string"}, "contains": {"const": "a"}, "minContains": 2,
+          "uniqueItems": True}}, "/items/uniqueItems", "uniqueItems"),
         ({"allOf": [{"contains": INT}, {"contains": S, "maxContains": 2}]},
          "/allOf/1/maxContains", "maxContains"),
         ({"properties": {"a": INT, "b": INT}, "additionalProperties": False, "minProperties": 1,

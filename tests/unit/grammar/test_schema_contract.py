@@ -1,5 +1,7 @@
 """What is refused, restricted, dropped or too much; and what a graph looks like."""
 
+import itertools
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +16,7 @@ from decoding.errors import (
 )
 from decoding.grammar.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
 from decoding.grammar.schema import SchemaLimits, compile_graph, is_member
-from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.report import STEPS_A_SECOND
 from decoding.grammar.shapes import Node, ObjectShape, Property
 
 
@@ -22,8 +24,11 @@ from decoding.grammar.shapes import Node, ObjectShape, Property
     ("schema", "where", "keyword"),
     [
         ({"items": {"pattern": r"(a)\1"}}, "/items/pattern", "pattern"),
-        ({"uniqueItems": True}, "/uniqueItems", "uniqueItems"),
-        ({"items": {"type": "array"}, "uniqueItems": True}, "/uniqueItems", "uniqueItems"),
+        (
+            {"items": {"type": "array"}, "uniqueItems": True, "minItems": 2, "type": "array"},
+            "/uniqueItems",
+            "uniqueItems",
+        ),
         ({"patternProperties": {r"(a)\1": {}}}, "/patternProperties", "patternProperties"),
         ({"type": "array", "not": {"uniqueItems": True}}, "/not/uniqueItems", "uniqueItems"),
     ],
@@ -45,17 +50,17 @@ def test_what_is_dropped_inside_of_a_negation_drops_the_negation() -> None:
 @pytest.mark.parametrize(
     ("schema", "where"),
     [
-        ({"type": "integer", "minimum": 5, "maximum": 3}, ""),
+        ({"type": "integer", "minimum": 5, "maximum": 3}, "/maximum"),
         (False, ""),
-        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, ""),
-        ({"type": "object", "properties": {"a": False}, "required": ["a"]}, ""),
+        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "/allOf/1"),
+        ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "/properties/a"),
         (
             {
                 "type": "object",
                 "properties": {"a": {"type": "string", "enum": [1]}},
                 "required": ["a"],
             },
-            "/properties/a",
+            "/properties/a/enum",
         ),
         (
             {
@@ -63,16 +68,49 @@ def test_what_is_dropped_inside_of_a_negation_drops_the_negation() -> None:
                 "minItems": 1,
                 "items": {"minLength": 3, "maxLength": 2, "type": "string"},
             },
-            "/items",
+            "/items/maxLength",
         ),
-        ({"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}, ""),
-        ({"type": "string", "pattern": "^a{5}$", "maxLength": 4}, ""),
-        ({"type": "object", "required": ["a", "b"], "maxProperties": 1}, ""),
-        ({"type": "object", "additionalProperties": False, "minProperties": 1}, ""),
-        ({"type": "object", "propertyNames": {"enum": ["a", "b"]}, "minProperties": 3}, ""),
-        ({"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 3}, ""),
-        ({"type": "array", "items": {"type": "string"}, "contains": {"type": "integer"}}, ""),
-        ({"oneOf": [True, True]}, ""),
+        (
+            {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]},
+            "/properties/next",
+        ),
+        ({"type": "string", "pattern": "^a{5}$", "maxLength": 4}, "/maxLength"),
+        ({"type": "object", "required": ["a", "b"], "maxProperties": 1}, "/maxProperties"),
+        (
+            {"type": "object", "additionalProperties": False, "minProperties": 1},
+            "/minProperties",
+        ),
+        (
+            {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "minProperties": 3},
+            "/minProperties",
+        ),
+        (
+            {"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 3},
+            "/minItems",
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "contains": {"type": "integer"}},
+            "/contains",
+        ),
+        ({"oneOf": [True, True]}, "/oneOf"),
+        # A format elsewhere has nothing to do with it.
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"format": "date"}, "b": {"type": "string", "const": 1}},
+                "required": ["b"],
+            },
+            "/properties/b/const",
+        ),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"minimum": 3, "type": "integer"}},
+                "allOf": [{"properties": {"a": {"maximum": 2}}}],
+                "required": ["a"],
+            },
+            "/allOf/0/properties/a",
+        ),
         (
             {
                 "type": "object",
@@ -80,7 +118,7 @@ def test_what_is_dropped_inside_of_a_negation_drops_the_negation() -> None:
                 "properties": {"b": False},
                 "required": ["a"],
             },
-            "",
+            "/required",
         ),
     ],
 )
@@ -159,14 +197,24 @@ def test_limits_are_the_callers() -> None:
         compile_graph(schema, limits=SchemaLimits(deadline_s=0.0))
 
 
-def test_the_deadline_does_not_count_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = 0
-    monkeypatch.setattr("decoding.grammar.schema.report.count_compiled", lambda: compiled)
-    report = Report(limits=SchemaLimits(deadline_s=0.0), kernels=compiled)
-    compiled += 1
-    report.check_time()
-    with pytest.raises(GrammarLimitError, match="seconds"):
-        report.check_time()
+def test_the_limit_is_on_work_and_not_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same schema is refused, or not, however fast the machine is."""
+    schema = {"properties": {f"p{n}": {"type": "string", "maxLength": n} for n in range(200)}}
+
+    def compiles(seconds: float) -> bool:
+        try:
+            compile_graph(schema, limits=SchemaLimits(deadline_s=seconds))
+        except GrammarLimitError:
+            return False
+        return True
+
+    enough = next(n for n in range(1, 100) if compiles(n / 1_000))
+    assert enough > 1
+    for clock in ("monotonic", "perf_counter", "process_time", "thread_time", "time"):
+        monkeypatch.setattr(time, clock, itertools.count(0, 10**9).__next__)  # a machine at a crawl
+    for _ in range(3):
+        assert compiles(enough / 1_000)
+        assert not compiles((enough - 1) / 1_000)
 
 
 def test_unknown_formats_are_annotations_unless_formats_are_strict() -> None:
@@ -223,13 +271,21 @@ def test_shapes_say_nothing_of_what_cannot_occur() -> None:
     assert (len(shape.prefix), shape.rest, shape.maximum) == (1, None, 1)
 
 
-def test_nodes_that_are_made_later_have_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = compile_graph(
-        {"prefixItems": [{"items": {"minimum": 1}}, {"items": {"type": "integer"}}]}
-    )
+def test_nodes_that_are_made_later_are_no_work_of_compiling() -> None:
+    schema = {"prefixItems": [{"items": {"minimum": 1}}, {"items": {"type": "integer"}}]}
+    steps = next(
+        n for n in range(1, 10_000) if compiles_in(schema, n)
+    )  # as few as there may be, so that none is left
+    graph = compile_graph(schema, limits=SchemaLimits(deadline_s=steps / STEPS_A_SECOND))
     (shape,) = graph.node(graph.root).arrays
-    monkeypatch.setattr("decoding.grammar.schema.report.monotonic", lambda: 1e12)
     assert not graph.is_empty(graph.conjunction(shape.prefix))
+
+
+def compiles_in(schema: Any, steps: int) -> bool:
+    with suppress(GrammarLimitError):
+        compile_graph(schema, limits=SchemaLimits(deadline_s=steps / STEPS_A_SECOND))
+        return True
+    return False
 
 
 def test_nodes_are_made_on_demand_too() -> None:

@@ -269,7 +269,8 @@ def test_keywords(schema: Any, valid: list[Any], invalid: list[Any]) -> None:
 def test_keywords_of_draft_7_also_without_its_name(
     schema: Any, valid: list[Any], invalid: list[Any]
 ) -> None:
-    check(schema, valid, invalid, Draft7Validator(schema))
+    if not isinstance(schema.get("items"), list):  # of which 2020-12 has none
+        check(schema, valid, invalid, Draft7Validator(schema))
     named = {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
     check(named, valid, invalid, Draft7Validator(named))
 

@@ -328,4 +328,4 @@ def test_nothing_valid_is_an_error_with_a_pointer(machine: Machine) -> None:
     }
     with pytest.raises(GrammarUnsatisfiableError) as caught:
         compile_json_schema(schema, machine)
-    assert caught.value.where == "/properties/a"
+    assert caught.value.where == "/properties/a/maximum"

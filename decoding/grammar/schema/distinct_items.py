@@ -1,0 +1,214 @@
+"""How arrays with `uniqueItems` are held to it, and what is left out where that is not possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from decoding.grammar.distinct import MAX_MEMBERS, can_always_go_on, members
+from decoding.grammar.schema.drafts import least
+from decoding.grammar.schema.item_choices import FEW, choices_left, narrowing, tracked_values
+from decoding.grammar.schema.report import Remark, Report, shown
+from decoding.grammar.shapes import ArrayShape, Node, ObjectShape
+from decoding.grammar.tracked_values import value_key
+
+COMPOUND = (
+    "arrays and objects cannot be told apart while they are written, and two items or more are"
+    " asked for; leave `uniqueItems` out and check the result, or compile with"
+    " on_unsupported='ignore'"
+)
+COMPOUND_LEFT_OUT = (
+    "an array of several items has no arrays and objects in it: they cannot be told apart while"
+    " they are written"
+)
+COUNTED = (
+    "items that must differ cannot be counted by `contains` too; leave `minContains`, `maxContains`"
+    " and `maxItems` out beside it, or `uniqueItems`"
+)
+CONTAINED = (
+    "beside `contains` the items must have endlessly many values, whatever they begin with; leave"
+    " one of the two keywords out"
+)
+TOO_FEW = (
+    "some beginning of an item has too few values to choose from; give the values as `enum`, or"
+    " lower `minItems`"
+)
+DIFFERENT_IN = (
+    "an array of several objects has at most one for each value of their property {}: objects that"
+    " are equal in it cannot be told apart while they are written"
+)
+NARROWED = "the 29th to 31st of a month and integers next to their bounds are left out"
+AT_MOST = "an array has at most {} items: so many can differ, whatever they begin with"
+NO_FRACTIONS = "an array of more than {} items has no numbers with a fraction in it"
+NO_FRACTION: Mapping[str, Any] = {"type": ["null", "boolean", "string", "integer"]}
+OBJECTS: Mapping[str, Any] = {"type": "object"}
+SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
+
+
+class ItemNodes(Protocol):
+    """The nodes of a schema, and more of them."""
+
+    def node(self, number: int) -> Node:
+        """The node of this number."""
+
+    def settled(self, shape: ArrayShape) -> ArrayShape | None:
+        """A shape without what cannot occur; `None` where it has no array."""
+
+    def narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
+        """The arrays of a shape whose items fulfil a schema too."""
+
+    def constants(self, values: Iterable[Any]) -> tuple[int, ...]:
+        """The nodes of some values, one each."""
+
+    def classes(self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+        """The nodes of some schemas; the items of a shape that are of them have nodes too."""
+
+
+class DistinctItems:
+    """Makes shapes whose items masks can keep distinct."""
+
+    def __init__(self, nodes: ItemNodes, report: Report) -> None:
+        self._nodes, self._report = nodes, report
+
+    def shapes(self, shape: ArrayShape, settled: ArrayShape, where: str) -> Iterator[ArrayShape]:
+        """Shapes whose items masks can keep distinct; fewer arrays than the shape's, if need be."""
+        items = self._items(settled)
+        if any(item.arrays or item.objects for item in items):
+            plain = self._nodes.narrowed(shape, SCALARS)
+            left = self._nodes.settled(plain) if any(map(_has_scalars, items)) else None
+            if self._report.on_unsupported == "ignore":
+                yield self._not_unique(shape, where, COMPOUND)
+                return
+            by_property = None if settled.contains else self._by_property(shape, where)
+            if by_property is not None:
+                yield by_property
+            elif shape.minimum > 1 and left is None:
+                yield self._not_unique(shape, where, COMPOUND)
+                return
+            else:
+                self._restrict(where, COMPOUND_LEFT_OUT)
+            if shape.minimum <= 1:
+                yield replace(shape, unique=False, maximum=1)
+            if left is not None and left.unique and not (left.contains and shape.minimum <= 1):
+                yield from self.shapes(plain, left, where)
+            return
+        if settled.contains:
+            yield self._containing(shape, settled, items, where)
+            return
+        few = [members(item) for item in items]
+        if all(listed is not None for listed in few):
+            nodes = self._nodes.constants(value for listed in few for value in listed or ())
+            if len(nodes) <= MAX_MEMBERS:
+                yield replace(shape, members=nodes)
+                return
+        tracked = tracked_values(items)
+        if tracked is not None:
+            yield replace(shape, values=tracked)
+            return
+        yield from self._remembered(shape, settled, items, where)
+
+    def _by_property(self, shape: ArrayShape, where: str) -> ArrayShape | None:
+        """Arrays of objects that differ in a property which all of them have, out of few values."""
+        objects = self._nodes.narrowed(shape, OBJECTS)
+        found = [one for item in self._items(objects) for one in item.objects]
+        if not found or len({len(item.objects) > 0 for item in self._items(objects)}) > 1:
+            return None
+        best, values = "", list[Any]()
+        for name in [one.name for one in found[0].properties if one.required]:
+            listed = self._values(found, name)
+            if len(values) < len(listed) <= MAX_MEMBERS:
+                best, values = name, listed
+        if len(values) < max(shape.minimum, 2) or (shape.prefix and shape.minimum > 1):
+            return None
+        self._restrict(where, DIFFERENT_IN.format(shown(best)))
+        schemas = [
+            {"type": "object", "required": [best], "properties": {best: {"const": value}}}
+            for value in values
+        ]
+        return replace(objects, members=self._nodes.classes(objects, schemas))
+
+    def _values(self, shapes: Sequence[ObjectShape], name: str) -> list[Any]:
+        """The scalars of a property that all of some objects have; none where that is not known."""
+        found: dict[object, Any] = {}
+        for shape in shapes:
+            nodes = [one.node for one in shape.properties if one.name == name and one.required]
+            if not nodes or nodes[0] is None:
+                return []
+            node = self._nodes.node(nodes[0])
+            listed = None if node.arrays or node.objects else members(node)
+            if listed is None:
+                return []
+            found.update((value_key(value), value) for value in listed)
+        return list(found.values())
+
+    def _containing(
+        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+    ) -> ArrayShape:
+        """An array of distinct items of which some are counted."""
+        counted = any(one.minimum > 1 or one.maximum is not None for one in settled.contains)
+        if counted or settled.maximum is not None:
+            return self._not_unique(shape, where, COUNTED)
+        if not all(map(can_always_go_on, items)):
+            return self._not_unique(shape, where, CONTAINED)
+        self._spell_once(where)
+        return shape
+
+    def _remembered(
+        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+    ) -> Iterator[ArrayShape]:
+        """Arrays whose items are remembered as texts."""
+        self._spell_once(where)
+        most = _fewest(items)
+        if most is None:
+            yield shape
+            return
+        whole = self._nodes.narrowed(shape, NO_FRACTION)
+        if _fewest(self._items(whole)) is None and self._nodes.settled(whole) is not None:
+            # Of integers there are always more, of fractions of some digits there are not.
+            yield whole
+            self._restrict(where, NO_FRACTIONS.format(most))
+            if most >= shape.minimum:
+                yield replace(shape, maximum=least(shape.maximum, most))
+            return
+        if most < FEW:
+            fewer = self._nodes.narrowed(shape, narrowing(items))
+            better = _fewest(self._items(fewer))
+            if better is None or better >= FEW:
+                shape, most = fewer, better
+                self._restrict(where, NARROWED)
+        if most is None:
+            yield shape
+        elif most < shape.minimum:
+            yield self._not_unique(shape, where, TOO_FEW)
+        else:
+            most = max(most, 1)
+            if settled.maximum is None or settled.maximum > most:
+                self._restrict(where, AT_MOST.format(most))
+            yield replace(shape, maximum=least(shape.maximum, most))
+
+    def _items(self, shape: ArrayShape) -> list[Node]:
+        """The nodes of the items of a shape, as far as there are such items."""
+        numbers = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
+        return [self._nodes.node(number) for number in numbers]
+
+    def _not_unique(self, shape: ArrayShape, where: str, reason: str) -> ArrayShape:
+        self._report.unsupported(where, "uniqueItems", reason)
+        return replace(shape, unique=False)
+
+    def _restrict(self, where: str, sentence: str) -> None:
+        self._report.restrictions[Remark(where, "uniqueItems", sentence)] = None
+
+    def _spell_once(self, where: str) -> None:
+        sentence = "numbers and strings in it are written in one way each: 1.0, 1e0 and \\/ are not"
+        self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
+
+
+def _has_scalars(item: Node) -> bool:
+    plain = item.null or item.true or item.false or bool(item.numbers)
+    return plain or item.strings is not None
+
+
+def _fewest(items: Iterable[Node]) -> int | None:
+    counts = map(choices_left, items)
+    return min((count for count in counts if count is not None), default=None)

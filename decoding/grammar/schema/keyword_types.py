@@ -1,0 +1,230 @@
+"""Whether the keywords of a schema have values of the types that its draft asks for.
+
+A schema with `"required": true` or `"minimum": "3"` is no schema of its draft. Whoever reads on
+would lose the condition, so the schema is refused, wherever in the document the keyword stands:
+also in definitions that nothing refers to, as the draft's own metaschema would refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from math import isfinite
+from typing import Any, TypeAlias
+
+from decoding.errors import GrammarSyntaxError
+from decoding.grammar.schema.dialects import DRAFT3_ONLY, UNDECLARED, Dialect, dialect_of, escape
+from decoding.grammar.schema.report import Report, shown
+
+Where: TypeAlias = "tuple[Where, str] | str"
+"""A JSON pointer: the root's, or that of a container and a further token."""
+
+_TYPES = frozenset(("null", "boolean", "object", "array", "number", "string", "integer"))
+
+
+class _Holds(Enum):
+    """Which schemas the value of a keyword holds."""
+
+    NOTHING = 0
+    SCHEMA = 1
+    LIST = 2
+    BY_NAME = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What the value of a keyword is."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+    holds: _Holds = _Holds.NOTHING
+
+
+def _is_number(value: object) -> bool:
+    if value is None or isinstance(value, bool | str | list | Mapping):
+        return False
+    try:
+        return isinstance(value, int) or isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_count(value: Any) -> bool:  # noqa: ANN401 -- any JSON value
+    return _is_number(value) and value >= 0 and value == int(value)
+
+
+def _is_schema(value: object) -> bool:
+    return isinstance(value, bool | Mapping)
+
+
+def _are_schemas(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_schema, value))
+
+
+def _are_schemas_by_name(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(_is_schema, value.values()))
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_type(value: object) -> bool:
+    if isinstance(value, str):
+        return value in _TYPES
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, str) and one in _TYPES for one in value)
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_truth_value(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_COUNT = _Rule("a whole number of 0 or more", _is_count)
+_NUMBER = _Rule("a number", _is_number)
+_TEXT = _Rule("a string", _is_text)
+_TRUTH = _Rule("true or false", _is_truth_value)
+_SCHEMA = _Rule("a schema", _is_schema, _Holds.SCHEMA)
+_SCHEMAS = _Rule("a list of schemas", _are_schemas, _Holds.LIST)
+_BY_NAME = _Rule("an object of schemas", _are_schemas_by_name, _Holds.BY_NAME)
+_RULES = {
+    "type": _Rule(f"one or a list of {', '.join(sorted(_TYPES))}", _is_type),
+    "enum": _Rule("a list of values", lambda value: isinstance(value, list)),
+    "multipleOf": _Rule("a number above 0", lambda value: _is_number(value) and value > 0),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _NUMBER),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
+    **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _COUNT),
+    **dict.fromkeys(("pattern", "format", "$ref", "$dynamicRef", "$recursiveRef"), _TEXT),
+    "uniqueItems": _TRUTH,
+    "required": _Rule("a list of names", _are_names),
+    "dependentRequired": _Rule(
+        "an object of lists of names",
+        lambda value: isinstance(value, Mapping) and all(map(_are_names, value.values())),
+    ),
+    "dependencies": _Rule(
+        "an object of schemas or lists of names",
+        lambda value: (
+            isinstance(value, Mapping)
+            and all(_is_schema(one) or _are_names(one) for one in value.values())
+        ),
+        _Holds.BY_NAME,
+    ),
+    **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _SCHEMAS),
+    **dict.fromkeys(("not", "if", "then", "else", "contains", "propertyNames"), _SCHEMA),
+    **dict.fromkeys(("items", "additionalItems", "additionalProperties"), _SCHEMA),
+    **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _SCHEMA),
+    **dict.fromkeys(("properties", "patternProperties", "dependentSchemas"), _BY_NAME),
+}
+_DEFINITIONS = ("definitions", "$defs")
+_ITEMS_OR_LIST = _Rule(
+    "a schema or a list of schemas",
+    lambda value: _is_schema(value) or _are_schemas(value),
+    _Holds.LIST,
+)
+# Draft 4 has no schemas `true` and `false`, but these two keywords may be.
+_BOOLEAN_IN_DRAFT4 = frozenset(("additionalItems", "additionalProperties"))
+
+
+@lru_cache(maxsize=16)
+def _rules(dialect: Dialect) -> Mapping[str, _Rule]:
+    rules = {key: rule for key, rule in _RULES.items() if key in dialect.keywords}
+    if dialect.list_items:
+        rules["items"] = _ITEMS_OR_LIST
+    if dialect.boolean_bounds:
+        rules["exclusiveMinimum"] = rules["exclusiveMaximum"] = _TRUTH
+    return rules
+
+
+class KeywordTypes:
+    """Checks schemas, each once."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        # Each schema is kept, so that no other object gets its identity.
+        self._checked: dict[int, object] = {}
+
+    def check(self, schema: object, dialect: Dialect, pointer: str) -> None:
+        """Raise GrammarSyntaxError, at its pointer, for the first keyword of a wrong type.
+
+        All schemas inside of the schema are checked too, embedded ones by their own draft.
+        """
+        stack: list[tuple[object, Dialect, Where]] = [(schema, dialect, pointer)]
+        while stack:
+            schema, dialect, where = stack.pop()
+            if not isinstance(schema, dict | Mapping) or id(schema) in self._checked:
+                continue
+            self._checked[id(schema)] = schema
+            if "$schema" in schema:
+                dialect = dialect_of(schema, dialect, _pointer(where))
+            stack.extend(self._inside(schema, dialect, where))
+
+    def _inside(
+        self, schema: Mapping[str, Any], dialect: Dialect, where: Where
+    ) -> Iterator[tuple[object, Dialect, Where]]:
+        """The schemas directly inside of one schema, whose keywords are checked."""
+        self._report.count(1 + len(schema))
+        rules = _rules(dialect)
+        alone = dialect.ref_alone and "$ref" in schema
+        for keyword, value in schema.items():
+            if keyword in _DEFINITIONS:
+                # Nothing is said about a container that is none: its name may be another's.
+                if isinstance(value, Mapping):
+                    below = where, keyword
+                    yield from ((one, dialect, (below, name)) for name, one in value.items())
+                continue
+            rule = rules.get(keyword)
+            if rule is None:
+                if keyword in DRAFT3_ONLY and dialect is UNDECLARED and not alone:
+                    reason = f"draft 3 alone has it: write {DRAFT3_ONLY[keyword]}"
+                    self._report.unsupported(_pointer(where), keyword, reason)
+                continue
+            if alone and keyword != "$ref":
+                continue
+            if not rule.fits(value):
+                raise _wrong(where, keyword, value, rule)
+            if rule.holds is not _Holds.NOTHING:
+                if rule.holds is _Holds.SCHEMA or (_is_schema(value) and rule is _ITEMS_OR_LIST):
+                    inside: list[tuple[Where, object]] = [((where, keyword), value)]
+                else:
+                    pairs = enumerate(value) if isinstance(value, list) else value.items()
+                    inside = [(((where, keyword), str(token)), one) for token, one in pairs]
+                for place, one in inside:
+                    plain = not dialect.boolean_schemas and keyword not in _BOOLEAN_IN_DRAFT4
+                    if plain and isinstance(one, bool):
+                        reason = 'draft 4 has no truth values as schemas: write {} or {"not": {}}'
+                        raise GrammarSyntaxError(_pointer(place), reason)
+                    yield one, dialect, place
+
+
+def _wrong(where: Where, keyword: str, value: object, rule: _Rule) -> GrammarSyntaxError:
+    """The error for a keyword of a wrong type, with the draft in which it would be right."""
+    came = f"{keyword} must be {rule.expected}, not {shown(value)}"
+    hint = ""
+    if keyword == "required" and isinstance(value, bool):
+        hint = ": draft 3 alone says so of one property; list the names beside `properties`"
+    elif keyword in ("exclusiveMinimum", "exclusiveMaximum") and isinstance(value, bool):
+        hint = (
+            ": draft 4 alone opens a bound so; write the bound itself, or name draft 4 by `$schema`"
+        )
+    elif keyword in ("exclusiveMinimum", "exclusiveMaximum") and rule is _TRUTH:
+        hint = ": draft 4 opens the bound beside it; a number is of draft 6 and later"
+    elif keyword == "items" and isinstance(value, list):
+        hint = ": in 2020-12 it is `prefixItems`; for the older meaning name its draft by `$schema`"
+    return GrammarSyntaxError(_pointer((where, keyword)), came + hint)
+
+
+def _pointer(where: Where) -> str:
+    tokens = []
+    while not isinstance(where, str):
+        where, token = where
+        tokens.append(escape(token))
+    return "/".join((where, *reversed(tokens)))
