@@ -49,7 +49,11 @@ def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
         points = [point for part in some if (point := _point(part)) is not None]
         if len(points) == len(some):
             pairs = zip(some, points, strict=True)
-            return tuple(part for part, point in pairs if contains(other, point))
+            return tuple(
+                replace(part, plain=part.plain or _is_plain(other, point))
+                for part, point in pairs
+                if contains(other, point)
+            )
     met = (_meet(one, other) for one in left for other in right)
     return union(tuple(part for part in met if part is not None))
 
@@ -95,6 +99,11 @@ def listed(numbers: NumberSet) -> list[Fraction]:
     return sorted(found)
 
 
+def _is_plain(numbers: NumberSet, value: Fraction) -> bool:
+    """Whether a member of a set is always written as digits alone."""
+    return all(part.plain for part in numbers if is_member(part, value))
+
+
 def _point(part: NumberRange) -> Fraction | None:
     """The only number of a range that has no other."""
     return part.low if part.low == part.high else None
@@ -119,6 +128,7 @@ def _meet(one: NumberRange, other: NumberRange) -> NumberRange | None:
             common_multiple(*steps) if steps else None,
             one.not_steps + other.not_steps,
             one.excluded | other.excluded,
+            one.plain or other.plain,
         )
     )
 
@@ -153,7 +163,7 @@ def _normal(part: NumberRange) -> NumberRange | None:
         if low > high or (low == high and (low_open or high_open)):
             return None
         if low == high:
-            return exactly(low) if is_member(part, low) else None
+            return replace(exactly(low), plain=part.plain) if is_member(part, low) else None
     not_steps = part.not_steps
     if not_steps:
         if step is not None:
@@ -168,7 +178,7 @@ def _normal(part: NumberRange) -> NumberRange | None:
                 if not any(less != other and (other / less).denominator == 1 for less in not_steps)
             )
         )
-    kept = NumberRange(low, high, low_open, high_open, step, not_steps)
+    kept = NumberRange(low, high, low_open, high_open, step, not_steps, plain=part.plain)
     if part.excluded:
         kept = replace(
             kept, excluded=frozenset(value for value in part.excluded if is_member(kept, value))

@@ -14,6 +14,8 @@ class NumberRange:
     step: every member is a multiple of it (1: the integers); `None` is no condition.
     not_steps: no member is a multiple of any of these.
     excluded: these are no members.
+    plain: members are integers, written as digits alone: without a fraction or an exponent, and 0
+        without a sign.
     """
 
     low: Fraction | None = None
@@ -23,6 +25,7 @@ class NumberRange:
     step: Fraction | None = None
     not_steps: tuple[Fraction, ...] = ()
     excluded: frozenset[Fraction] = frozenset()
+    plain: bool = False
 
 
 ANY_NUMBER = NumberRange()

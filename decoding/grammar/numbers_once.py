@@ -59,14 +59,14 @@ def _is_whole(state: _State) -> bool:
 
 
 @lru_cache(maxsize=256)
-def once(ranges: tuple[NumberRange, ...]) -> Nfa:
+def once(ranges: tuple[NumberRange, ...], minus: bool | None = None) -> Nfa:  # noqa: FBT001
     """The texts of `number_nfa` that are plain: integers, and at most DIGITS digits with a point.
 
     No exponent, no zero at the end of a fraction, no minus before 0. So two of these texts are two
     numbers, exactly and as binary64; integers of more digits than that keeps apart are different to
-    parsers that keep integers whole.
+    parsers that keep integers whole. minus: as for `number_nfa`.
     """
-    nfa = number_nfa(ranges)
+    nfa = number_nfa(ranges, minus)
     if not nfa.states:
         return EMPTY
     moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]

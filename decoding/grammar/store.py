@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.grammar.arena import Arena
-from decoding.grammar.automaton import Spelling
-from decoding.grammar.counted import counted_automata
+from decoding.grammar.automaton import Nfa, Spelling
+from decoding.grammar.counted import Bounds, counted_automata, length_bound
 from decoding.grammar.expressions import Expression
 from decoding.grammar.kept import KeptMasks
 from decoding.grammar.number_text import number_nfa
@@ -34,6 +35,20 @@ _REMAINING = 11
 """Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
 
 
+@lru_cache(maxsize=2048)
+def _signed(
+    ranges: tuple[NumberRange, ...], spelling: Spelling, digits: int | None
+) -> tuple[tuple[Nfa, Bounds | None], ...]:
+    """The automata of some numbers, without and with a minus, each with the bound on its length."""
+    if not ranges:
+        return ()
+    spelled = once if spelling is Spelling.ONCE else number_nfa
+    if digits is None:
+        return ((spelled(ranges), None),)
+    signed = ((spelled(ranges, minus), digits + minus) for minus in (False, True))
+    return tuple((nfa, length_bound(nfa, longest)) for nfa, longest in signed if nfa.states)
+
+
 class Store:
     """The automata of strings and numbers, written once for all grammars of a vocabulary.
 
@@ -50,7 +65,9 @@ class Store:
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}
-        self._numbers: dict[tuple[tuple[tuple[NumberRange, ...], ...], Spelling], int] = {}
+        self._numbers: dict[
+            tuple[tuple[tuple[NumberRange, ...], ...], Spelling, int | None], int
+        ] = {}
         self.keys: dict[tuple[tuple[str, ...], bool, Spelling], int] = {}
         self._numbered, self._bounded = masks.numbers(), masks.numbers()
         self._counts: dict[int, NDArray[np.int16]] = {}
@@ -96,14 +113,26 @@ class Store:
         return self.arena.automaton(parts, bounds=bounds)
 
     def numbers(
-        self, ranges: tuple[tuple[NumberRange, ...], ...], spelling: Spelling = Spelling.JSON
+        self,
+        ranges: tuple[tuple[NumberRange, ...], ...],
+        spelling: Spelling = Spelling.JSON,
+        digits: int | None = None,
     ) -> int:
-        """The state before the first character of a number; vote i is ranges i's."""
-        known = self._numbers.get((ranges, spelling))
+        """The state before the first character of a number; vote i is ranges i's.
+
+        digits: the most characters behind the sign; `None` is no bound.
+        """
+        key = ranges, spelling, digits
+        known = self._numbers.get(key)
         if known is None:
-            spelled = once if spelling is Spelling.ONCE else number_nfa
-            parts = [(spelled(union), vote) for vote, union in enumerate(ranges) if union]
-            known = self._numbers[ranges, spelling] = self.arena.automaton(parts)
+            parts = [
+                (nfa, vote, bound)
+                for vote, union in enumerate(ranges)
+                for nfa, bound in _signed(union, spelling, digits)
+            ]
+            known = self._numbers[key] = self.arena.automaton(
+                [(nfa, vote) for nfa, vote, _ in parts], bounds=[bound for _, _, bound in parts]
+            )
         return known
 
     def text(self, expression: Expression) -> int:

@@ -177,6 +177,8 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
         if keyword in schema:
             values = schema[keyword] if keyword == "enum" else [schema[keyword]]
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
+    if schema.get("x-spelling") == "digits" and schema.get("type") == "integer":
+        result = replace(result, numbers=tuple(replace(n, plain=True) for n in result.numbers))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
         result = replace(result, numbers=numbers)
