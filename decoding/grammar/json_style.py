@@ -15,7 +15,7 @@ MAX_DIGITS = 4_300
 MAX_NESTING = 200
 """Pydantic reads no deeper texts; Python's `json` reads about a thousand levels."""
 MOST_NESTING = 5_000
-MOST_WHITESPACE = 10_000
+MOST_WHITESPACE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class JsonStyle:
         nothing, as `json.dumps(value, separators=(",", ":"))`. "spaced": one blank behind every
         comma and colon, as `json.dumps(value)`. No white space ever comes before or behind the
         whole value.
-    longest: the longest run for "readable" (blanks behind the newline) and "free", 0 to 10,000.
+    longest: the longest run for "readable" (blanks behind the newline) and "free", 0 to 100,000.
     indent: `None`, or 0 to 100: every key and item stands on a line of its own, as
         `json.dumps(value, indent=indent)` writes them; then `whitespace` stays "readable".
     digits: the most digits of an integer, and the most characters of any number without its sign,

@@ -2,7 +2,8 @@
 
 A set is a tuple of ranges, which may overlap; `()` is the empty set. No operation approximates:
 multiples of two steps are the multiples of their least common multiple, and what a range leaves out
-is again a union of ranges.
+is again a union of ranges. A number in a spelling that a range leaves out (`NumberRange.plain`) is
+outside of that range.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ def exactly(value: Fraction) -> NumberRange:
     return NumberRange(low=value, high=value)
 
 
-def contains(numbers: NumberSet, value: Fraction) -> bool:
-    """Whether the number is in the set."""
-    return any(is_member(part, value) for part in numbers)
+def contains(numbers: NumberSet, value: Fraction, *, plain: bool | None = None) -> bool:
+    """Whether the number is in the set.
+
+    plain: how it is spelled; `None`: in any spelling.
+    """
+    return any(
+        is_member(part, value) and (plain is None or part.plain in (None, plain))
+        for part in numbers
+    )
 
 
 def union(*sets: NumberSet) -> NumberSet:
@@ -45,25 +52,24 @@ def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
         return right
     if right == ALL_NUMBERS:
         return left
-    for some, other in ((left, right), (right, left)):
+    spelled = any(part.plain is not None for part in (*left, *right))
+    for some, other in ((left, right), (right, left)) if not spelled else ():
         points = [point for part in some if (point := _point(part)) is not None]
         if len(points) == len(some):
             pairs = zip(some, points, strict=True)
-            return tuple(
-                replace(part, plain=part.plain or _is_plain(other, point))
-                for part, point in pairs
-                if contains(other, point)
-            )
+            return tuple(part for part, point in pairs if contains(other, point))
     met = (_meet(one, other) for one in left for other in right)
     return union(tuple(part for part in met if part is not None))
 
 
 def complement(numbers: NumberSet) -> NumberSet:
     """The numbers that are not in the set."""
-    points = frozenset(point for part in numbers if (point := _point(part)) is not None)
+    points = frozenset(
+        point for part in numbers if part.plain is None and (point := _point(part)) is not None
+    )
     outside: NumberSet = (replace(ANY_NUMBER, excluded=points),)
     for part in numbers:
-        if _point(part) is None:
+        if part.plain is not None or _point(part) is None:
             outside = intersection(outside, tuple(_left_out(part)))
     return outside
 
@@ -99,17 +105,15 @@ def listed(numbers: NumberSet) -> list[Fraction]:
     return sorted(found)
 
 
-def _is_plain(numbers: NumberSet, value: Fraction) -> bool:
-    """Whether a member of a set is always written as digits alone."""
-    return all(part.plain for part in numbers if is_member(part, value))
-
-
 def _point(part: NumberRange) -> Fraction | None:
     """The only number of a range that has no other."""
     return part.low if part.low == part.high else None
 
 
 def _meet(one: NumberRange, other: NumberRange) -> NumberRange | None:
+    plain = other.plain if one.plain is None else one.plain
+    if other.plain not in (None, plain):
+        return None
     low, low_open = one.low, one.low_open
     if other.low is not None and (low is None or other.low >= low):
         low_open = other.low_open or (low_open and other.low == low)
@@ -128,7 +132,7 @@ def _meet(one: NumberRange, other: NumberRange) -> NumberRange | None:
             common_multiple(*steps) if steps else None,
             one.not_steps + other.not_steps,
             one.excluded | other.excluded,
-            one.plain or other.plain,
+            plain,
         )
     )
 
@@ -195,7 +199,7 @@ def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fracti
 
 
 def _left_out(part: NumberRange) -> Iterator[NumberRange]:
-    """The numbers that a range lacks: beyond its bounds, off its step, on its `not_steps`."""
+    """What a range lacks: beyond its bounds, off its step, on `not_steps`, spelled otherwise."""
     if part.low is not None:
         yield NumberRange(high=part.low, high_open=not part.low_open)
     if part.high is not None:
@@ -208,6 +212,7 @@ def _left_out(part: NumberRange) -> Iterator[NumberRange]:
             for other in part.not_steps
         ),
         *(exactly(value) for value in part.excluded),
+        *([] if part.plain is None else [replace(part, plain=not part.plain)]),
     ]
     for candidate in candidates:
         kept = _normal(candidate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
@@ -26,8 +25,6 @@ _FEW_REMAINDERS = 32
 
 _ANY = parse_full(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _ANY_INTEGER = parse_full(r"(0|[1-9][0-9]*)(\.0{1,15})?([eE]\+?[0-9]{1,2})?")
-_DIGITS = parse_full("0|[1-9][0-9]*")
-_COUNTING = parse_full("[1-9][0-9]*")
 _ZEROS = parse_full(r"(\.0{1,15})?")
 _ZERO = parse_full(r"0(\.0{1,15})?")
 _MORE_ZEROS = parse_full("0{0,15}")
@@ -39,7 +36,7 @@ _ZERO_DIGIT = ord("0")
 
 
 @lru_cache(maxsize=2048)
-def number_nfa(ranges: tuple[NumberRange, ...], minus: bool | None = None) -> Nfa:  # noqa: FBT001
+def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     r"""Return the automaton, over bytes, of the JSON texts of the numbers in any of the ranges.
 
     Every text it accepts has an exact value in one of the ranges; not every text of a member is
@@ -50,10 +47,7 @@ def number_nfa(ranges: tuple[NumberRange, ...], minus: bool | None = None) -> Nf
     not zero, before the point. So few digits, because then the binary64 number that a parser makes
     of the text keeps to the bounds too. Multiples of a step are in plain form only. A range of one
     number is spelled in plain form, with zeros at the end, or as Python writes the float. Zeros
-    that say nothing are at most 15: a model that falls into repeating them comes to an end. Plain
-    integers have one text each.
-
-    minus: whether only texts with, or only texts without a minus are meant; `None`: both.
+    that say nothing are at most 15: a model that falls into repeating them comes to an end.
 
     Raises:
         GrammarLimitError: for steps with more than 5,000 remainders.
@@ -62,28 +56,18 @@ def number_nfa(ranges: tuple[NumberRange, ...], minus: bool | None = None) -> Nf
     following = Point(accepting=True)
     points: list[Point] = []
     single: set[Fraction] = set()
-    plain: set[str] = set()
     for piece in _pieces(ranges):
         if piece.low is not None and piece.low == piece.high:
-            if piece.plain:
-                plain.add(str(piece.low))
-            else:
-                single.add(piece.low)
+            single.add(piece.low)
             continue
-        for has_minus, low, low_open, high, high_open in _sides(piece):
-            if minus not in (None, has_minus):
-                continue
+        for minus, low, low_open, high, high_open in _sides(piece):
             bounds = Decimals(low, high, low_open, high_open)
             points += [
-                builder.run(_MINUS, point) if has_minus else point
-                for point in _magnitudes(builder, following, piece, bounds, has_minus)
+                builder.run(_MINUS, point) if minus else point
+                for point in _magnitudes(builder, following, piece, bounds)
             ]
-    plain = {text for text in plain if minus in (None, text.startswith("-"))}
-    if plain:
-        points.append(builder.run(Words(tuple(sorted(plain))), following))
-    spelled = _singles(single, minus)
-    if spelled is not None:
-        points.append(builder.run(spelled, following))
+    if single:
+        points.append(builder.run(_singles(single), following))
     return builder.finish(united(points))
 
 
@@ -107,7 +91,7 @@ def _pieces(ranges: tuple[NumberRange, ...]) -> list[NumberRange]:
         for cut in (*cuts, None):
             high = whole.high if cut is None else cut
             high_open = whole.high_open if cut is None else True
-            piece = NumberRange(low, high, low_open, high_open, step, steps, plain=whole.plain)
+            piece = NumberRange(low, high, low_open, high_open, step, steps)
             found.append(piece)
             low, low_open = cut, True
     return [piece for piece in map(_tidy, found) if piece is not None]
@@ -133,8 +117,8 @@ def _tidy(piece: NumberRange) -> NumberRange | None:
         if low > high or (low == high and (low_open or high_open)):
             return None
         if low == high:
-            return _tidy(replace(piece, low=low, high=high, low_open=False, high_open=False))
-    return replace(piece, low=low, high=high, low_open=low_open, high_open=high_open)
+            return _tidy(NumberRange(low, high, step=piece.step, not_steps=piece.not_steps))
+    return NumberRange(low, high, low_open, high_open, piece.step, piece.not_steps)
 
 
 def _on_grid(value: Fraction, step: Fraction, *, up: bool, strict: bool) -> Fraction:
@@ -185,16 +169,10 @@ def _sides(
 
 
 def _magnitudes(
-    builder: Builder,
-    following: Point,
-    piece: NumberRange,
-    bounds: Decimals,
-    minus: bool,  # noqa: FBT001
+    builder: Builder, following: Point, piece: NumberRange, bounds: Decimals
 ) -> list[Point]:
     """Return the points before the magnitudes on one side of zero."""
     step = piece.step
-    if piece.plain:
-        return _plain(builder, following, piece, bounds, minus)
     if bounds.high == 0:
         return [] if piece.not_steps else [builder.run(_ZERO, following)]
     free = bounds.high is None and bounds.low == 0 and not bounds.low_open
@@ -219,30 +197,6 @@ def _magnitudes(
     if not steps:
         points.append(builder.run(_round_integers(bounds.low, bounds.high), following))
     return points
-
-
-def _plain(
-    builder: Builder,
-    following: Point,
-    piece: NumberRange,
-    bounds: Decimals,
-    minus: bool,  # noqa: FBT001
-) -> list[Point]:
-    """Return the points before the magnitudes of plain integers on one side of zero."""
-    low = bounds.low + 1 if bounds.low_open else bounds.low
-    low = max(low, Fraction(1)) if minus else low
-    high = bounds.high
-    if high is not None and bounds.high_open:
-        high -= 1
-    if high is not None and high < low:
-        return []
-    steps = tuple((each, False) for each in piece.not_steps)
-    if piece.step is not None and piece.step != 1:
-        steps = ((piece.step, True), *steps)
-    if high is None and not steps and low <= 1:
-        return [builder.run(_COUNTING if low else _DIGITS, following)]
-    spec = Decimals(low, high, steps=steps, has_fraction=False)
-    return [builder.embed(scan(spec), 1, 1, following)]
 
 
 def _integers(
@@ -348,8 +302,8 @@ def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
     )
 
 
-def _singles(values: set[Fraction], minus: bool | None) -> Expression | None:  # noqa: FBT001
-    """Return the texts of single numbers, with or without a minus; None if there are none."""
+def _singles(values: set[Fraction]) -> Expression:
+    """Return the texts of single numbers."""
     exact: set[str] = set()
     whole: set[str] = set()
     broken: set[str] = set()
@@ -366,11 +320,10 @@ def _singles(values: set[Fraction], minus: bool | None) -> Expression | None:  #
         exact.update(_as_python(value))
     options: list[Expression] = []
     for words, ending in ((whole, _ZEROS), (broken, _MORE_ZEROS), (exact, None)):
-        texts = sorted(text for text in words if minus in (None, text.startswith("-")))
-        if texts:
-            spelled = Words(tuple(texts))
+        if words:
+            spelled = Words(tuple(sorted(words)))
             options.append(spelled if ending is None else Sequence((spelled, ending)))
-    return algebra.choice(options) if options else None
+    return algebra.choice(options)
 
 
 def _float(value: Fraction) -> float | None:

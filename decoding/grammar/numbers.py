@@ -14,8 +14,8 @@ class NumberRange:
     step: every member is a multiple of it (1: the integers); `None` is no condition.
     not_steps: no member is a multiple of any of these.
     excluded: these are no members.
-    plain: members are integers, written as digits alone: without a fraction or an exponent, and 0
-        without a sign.
+    plain: True leaves the texts without a fraction and an exponent, which only integers have; False
+        leaves all other texts; `None` is no condition. In draft 4 of JSON Schema 4.0 is no integer.
     """
 
     low: Fraction | None = None
@@ -25,11 +25,12 @@ class NumberRange:
     step: Fraction | None = None
     not_steps: tuple[Fraction, ...] = ()
     excluded: frozenset[Fraction] = frozenset()
-    plain: bool = False
+    plain: bool | None = None
 
 
 ANY_NUMBER = NumberRange()
 ANY_INTEGER = NumberRange(step=Fraction(1))
+PLAIN_INTEGER = NumberRange(step=Fraction(1), plain=True)
 
 
 def within(part: NumberRange, value: Fraction) -> bool:
@@ -40,7 +41,7 @@ def within(part: NumberRange, value: Fraction) -> bool:
 
 
 def is_member(part: NumberRange, value: Fraction) -> bool:
-    """Whether a number is in a range."""
+    """Whether a number is in a range, in some spelling."""
     if not within(part, value) or value in part.excluded:
         return False
     steps = part.not_steps

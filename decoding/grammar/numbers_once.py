@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from decoding.grammar.automaton import EMPTY, Loose, Nfa, trimmed
-from decoding.grammar.number_text import DIGITS, number_nfa
+from decoding.grammar.number_forms import spelled_numbers
+from decoding.grammar.number_text import DIGITS
 from decoding.grammar.numbers import NumberRange
 
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
@@ -59,14 +60,14 @@ def _is_whole(state: _State) -> bool:
 
 
 @lru_cache(maxsize=256)
-def once(ranges: tuple[NumberRange, ...], minus: bool | None = None) -> Nfa:  # noqa: FBT001
+def once(ranges: tuple[NumberRange, ...]) -> Nfa:
     """The texts of `number_nfa` that are plain: integers, and at most DIGITS digits with a point.
 
     No exponent, no zero at the end of a fraction, no minus before 0. So two of these texts are two
     numbers, exactly and as binary64; integers of more digits than that keeps apart are different to
-    parsers that keep integers whole. minus: as for `number_nfa`.
+    parsers that keep integers whole.
     """
-    nfa = number_nfa(ranges, minus)
+    nfa = spelled_numbers(ranges)
     if not nfa.states:
         return EMPTY
     moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]

@@ -208,7 +208,8 @@ class RememberedWalks:
         """The place after a byte between values, where AT counts the white space so far."""
         place = self._seen[number].place
         seen, layout = place[step.AT], self._places.white
-        if byte in WHITE or layout % white_space.KINDS in (white_space.SPACED, white_space.INDENTED):
+        is_fixed = layout % white_space.KINDS in (white_space.SPACED, white_space.INDENTED)
+        if byte in WHITE or is_fixed:
             return self._made(number, byte)
         # White space changes nothing of what comes behind it.
         return self._step(self._at(place, 0), byte) if seen else self._made(number, byte)

@@ -14,7 +14,8 @@ from decoding.grammar.automaton import Nfa, Spelling
 from decoding.grammar.counted import Bounds, counted_automata, length_bound
 from decoding.grammar.expressions import Expression
 from decoding.grammar.kept import KeptMasks
-from decoding.grammar.number_text import number_nfa
+from decoding.grammar.number_forms import spelled_numbers
+from decoding.grammar.number_signs import signs
 from decoding.grammar.numbers import NumberRange
 from decoding.grammar.numbers_once import once
 from decoding.grammar.runs import Runs
@@ -42,11 +43,11 @@ def _signed(
     """The automata of some numbers, without and with a minus, each with the bound on its length."""
     if not ranges:
         return ()
-    spelled = once if spelling is Spelling.ONCE else number_nfa
-    if digits is None:
-        return ((spelled(ranges), None),)
-    signed = ((spelled(ranges, minus), digits + minus) for minus in (False, True))
-    return tuple((nfa, length_bound(nfa, longest)) for nfa, longest in signed if nfa.states)
+    nfa = once(ranges) if spelling is Spelling.ONCE else spelled_numbers(ranges)
+    if digits is None or not nfa.states:
+        return ((nfa, None),)
+    signed = ((signs(nfa, minus=minus), digits + minus) for minus in (False, True))
+    return tuple((one, length_bound(one, longest)) for one, longest in signed if one.states)
 
 
 class Store:

@@ -41,7 +41,8 @@ def walk(
     """Set the bits of the tokens that fit behind the first place.
 
     trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
-    white: the layout. words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or what is missing.
+    white: the layout. words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or
+    what is missing.
     """
     position: Any = 0
     size = len(trie)

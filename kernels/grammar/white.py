@@ -26,7 +26,7 @@ CLOSED = 1 << 20
 
 @woven
 def due(arena: Any, frames: Any, node: Any, mode: Any, layout: Any) -> int:
-    """What AT is when the white space is whole that a fixed layout has in a mode, if it has some."""
+    """AT behind the whole white space that a fixed layout has in a mode, where it has some."""
     if mode == at.COLON_NEXT:
         return 0
     if mode == at.VALUE_NEXT and arena[frames[node + at.TYPE] + at.KIND] != at.KIND_ARRAY:

@@ -58,10 +58,11 @@ _DIALECTS = {
     ),
 }
 
-# A schema that names no draft is read as 2020-12, older spellings included.
+# A schema that names no draft is read as 2020-12, older spellings included, and may use this
+# library's own keyword.
 UNDECLARED = Dialect(
     "https://json-schema.org/draft/2020-12/schema",
-    _DRAFT2020 | _DRAFT7,
+    _DRAFT2020 | _DRAFT7 | {"x-spelling"},
     contains_evaluates=True,
 )
 
