@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from decoding.errors import GrammarLimitError
+from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
 from decoding.grammar.array_plan import ArrayPlan
 from decoding.grammar.array_states import Alternative, ArrayStates
 from decoding.grammar.automaton import Spelling
@@ -46,12 +46,19 @@ class JsonTables:
         self._arrays: dict[int, ArrayStates] = {}
 
     def root(self) -> int:
-        """The type of the frame around the whole text, with its one entry."""
+        """The type of the frame around the whole text, with its one entry.
+
+        Raises GrammarUnsatisfiableError if every value nests more than the style allows.
+        """
+        root = self.graph.root
+        if self.shallow_at == 0 and not self._levels.has_all((root,), self._most):
+            reason = f"every value has more than {self._most} objects and arrays inside one another"
+            raise GrammarUnsatisfiableError("", reason)
         kind = self._record(at.TYPE_SIZE)
         self._put(kind, at.KIND, at.KIND_ROOT)
         self._put(kind, at.ALTERNATIVES, 1)
         self._put(kind, at.CLASSES_AT, self._classes([1]))
-        self._nodes[kind] = ((self.graph.root,),)
+        self._nodes[kind] = ((root,),)
         self._level_of[kind] = None
         self.entry(kind, 0, 1)
         return kind
