@@ -229,12 +229,16 @@ def _bracket(pattern: str, place: int) -> tuple[CharacterClass, int]:
         if pattern[place] == "[" or pattern[place : place + 2] in ("&&", "--", "~~", "||"):
             raise PatternError(f"operations on classes at {place}")
         low, place = _member(pattern, place)
+        if pattern.startswith("--", place):
+            raise PatternError(f"operations on classes at {place}")
         if pattern[place : place + 1] == "-" and pattern[place + 1 : place + 2] not in ("]", ""):
             high, place = _member(pattern, place + 1)
             ends = (low.surely, high.surely)
             if any(len(one) != 1 or one[0][0] != one[0][1] for one in ends) or low == high:
                 raise PatternError(f"the range before {place}")
             span = ((low.surely[0][0], high.surely[0][0]),)
+            if span[0][0] > span[0][1]:
+                raise PatternError(f"the range before {place}, which is empty")
             low = CharacterClass(span, span)
         surely += low.surely
         maybe += low.maybe
