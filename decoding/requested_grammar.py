@@ -136,7 +136,8 @@ class Grammar:
         if not isinstance(mapping, Mapping) or not {"type", "value"} <= set(mapping):
             raise ParameterError("grammar", mapping, "a mapping of `type` and `value`")
         if not set(mapping) <= {"type", "value", *GRAMMAR_OPTIONS}:
-            expected = f"a mapping of `type`, `value` and none but {', '.join(GRAMMAR_OPTIONS)}"
+            options = ", ".join(GRAMMAR_OPTIONS)
+            expected = f"a mapping of `type` and `value`, and else of none but {options}"
             raise ParameterError("grammar", mapping, expected)
         given = dict(mapping)
         if given.get("style") is not None:
