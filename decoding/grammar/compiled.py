@@ -78,6 +78,7 @@ def compile_json_schema(
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON
     pointer.
     """
+    require("style", style, isinstance(style, JsonStyle), "a JsonStyle")
     graph = compile_graph(schema, on_unsupported=on_unsupported, format=formats, limits=limits)
     check_schema(schema, machine.tokens)
     acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, style))

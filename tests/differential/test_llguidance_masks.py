@@ -109,9 +109,9 @@ ONLY_WE: dict[str, tuple[Schema, bytes, set[bytes]]] = {
     "a number in a range may have an exponent": ({"type": "number", "maximum": 1}, b"", {b"2"}),
 }
 ONLY_THEY: dict[str, tuple[Schema, bytes, set[bytes]]] = {
-    "white space between two tokens of JSON has an end": (
+    "white space between two tokens of JSON is that of json.dumps": (
         {"type": "array"},
-        b"[" + b" " * 20,
+        b"[ ",
         {b" "},
     ),
     "exponents have two digits, so that any reader can hold the number": (

@@ -39,15 +39,13 @@ def schema_of_type(python_type: Any) -> Json:  # noqa: ANN401 -- any type, also 
     """
     try:
         from pydantic import TypeAdapter
-        from pydantic.errors import PydanticUserError
-        from pydantic_core import SchemaError
     except ImportError as error:
         raise MissingDependencyError("pydantic", "grammar") from error
     try:
         adapter = TypeAdapter(python_type)
-        _ = adapter.validator  # a type whose definition was deferred is complete now
         core: Core = adapter.core_schema
-    except (PydanticUserError, SchemaError, ImportError) as error:
+        _ = core["type"], adapter.validator  # a type whose definition was deferred is built now
+    except Exception as error:  # noqa: BLE001 -- a type's own hooks may raise anything
         _refuse(python_type, f"a type that Pydantic reads from JSON ({error})", error)
     try:
         schema = _Describer().document(core)

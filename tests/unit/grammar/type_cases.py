@@ -14,7 +14,7 @@ import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypeVar
 
 import pydantic
 import pydantic.dataclasses
@@ -38,7 +38,7 @@ from pydantic import (
     computed_field,
     field_validator,
 )
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 NOON = dt.datetime(2020, 3, 5, 12, 2, 3, 500, tzinfo=dt.timezone(dt.timedelta(hours=2)))
 
@@ -87,6 +87,14 @@ class Plain(BaseModel):
 class Forbidding(BaseModel):
     model_config = ConfigDict(extra="forbid")
     x: int
+
+
+class Late(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+    x: int
+
+
+Nested = TypeAliasType("Nested", "list[Nested] | int | None")
 
 
 class Keeping(BaseModel):
@@ -233,6 +241,12 @@ class Frozen(BaseModel, frozen=True):
     y: tuple[str, ...]
 
 
+class Raising:
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        raise RuntimeError("this type raises")
+
+
 class FrozenList(BaseModel, frozen=True):
     x: list[int]
 
@@ -329,6 +343,7 @@ TAKEN: dict[str, Any] = {
     # Unions
     "optional": int | None, "number or text": int | str, "numbers": int | float | None,
     "list or dict": list[int] | dict[str, int], "pet": Pet, "cat or dog": Cat | Dog,
+    "late": Late, "alias": Nested, "new type": NewType("Metres", float), "type variable": T,
     "in order": Annotated[int | str, Field(union_mode="left_to_right")],
     # Functions of the author of a type, which take what stands inside them
     "after": Annotated[int, AfterValidator(lambda value: value)],
@@ -350,6 +365,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "class": (type[int], r"\(is-subclass\)"),
     "hashable": (Hashable, r"\(chain\)"),
     "plain class": (type("Strange", (), {}), "that Pydantic reads from JSON"),
+    "unknown name": (list["Nowhere"], "that Pydantic reads from JSON"),  # type: ignore[name-defined]  # noqa: F821
+    "no type": ({}, "that Pydantic reads from JSON"),
+    "raising hook": (Raising, "that Pydantic reads from JSON .this type raises"),
+    "function": (_newer, r"\(call\)|that Pydantic reads"),
     "JSON of an object": (Json[dict[str, int]], "json .*Json of dict"),
     "member in a Literal": (Literal[Colour.RED], "none of them is a value of JSON"),
     "set of lists": (set[list[int]], r"\[\] \(list\): items of a set need a hash"),
