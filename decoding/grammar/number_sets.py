@@ -199,7 +199,7 @@ def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fracti
 
 
 def _left_out(part: NumberRange) -> Iterator[NumberRange]:
-    """What a range lacks: beyond its bounds, off its step, on `not_steps`, spelled otherwise."""
+    """What a range lacks: beyond its bounds, off its step, on its `not_steps`, or spelled so."""
     if part.low is not None:
         yield NumberRange(high=part.low, high_open=not part.low_open)
     if part.high is not None:
