@@ -6,11 +6,11 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from decoding.cli_files import read_utf8
-from decoding.errors import DecodingError
-from decoding.requested_grammar import Grammar
+from decoding.errors import DecodingError, ParameterError, require
+from decoding.requested_grammar import Formats, Grammar, OnUnsupported
 from decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # most runs of the command have no grammar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # most runs of the command have no grammar
     from decoding.grammar.schema import Remark
 
 _SHOWN = 8
+_STYLE = ("whitespace", "indent", "key_order", "digits", "nesting")
 
 
 def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -29,6 +30,58 @@ def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False
     group.add_argument("--regex", metavar="PATTERN", help="the whole text matches it")
     group.add_argument("--ebnf", metavar="FILE", help="rules of llama.cpp's GBNF")
     group.add_argument("--lark", metavar="FILE", help="rules in a notation like Lark's")
+    _add_schema_flags(parser)
+
+
+def _add_schema_flags(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the flags that belong to `--json-schema`; none is set unless it is used."""
+    group = parser.add_argument_group("JSON Schemas")
+    unset = argparse.SUPPRESS
+    group.add_argument(
+        "--on-unsupported",
+        choices=get_args(OnUnsupported),
+        default=unset,
+        help="what becomes of conditions that masks cannot hold: 'raise' refuses them (default)",
+    )
+    group.add_argument(
+        "--formats", choices=get_args(Formats), default=unset, help="what `format` means (known)"
+    )
+    group.add_argument(
+        "--resource",
+        metavar="URI=FILE",
+        action="append",
+        default=unset,
+        help="a schema that `$ref` may lead to; may be used again",
+    )
+    group.add_argument(
+        "--whitespace",
+        choices=("readable", "free", "compact", "spaced"),
+        default=unset,
+        help="between JSON tokens (readable: nothing, one blank, or one newline and some blanks)",
+    )
+    group.add_argument(
+        "--indent", type=int, metavar="N", default=unset, help="as Python's json.dumps(indent=N)"
+    )
+    group.add_argument(
+        "--key-order",
+        choices=("any", "declared"),
+        default=unset,
+        help="of the keys that the schema declares (any)",
+    )
+    group.add_argument(
+        "--digits", type=_bound, metavar="N", default=unset, help="most of a number, or any (4300)"
+    )
+    group.add_argument(
+        "--nesting",
+        type=_bound,
+        metavar="N",
+        default=unset,
+        help="most objects and arrays inside one another, or any (200)",
+    )
+
+
+def _bound(text: str) -> int | None:
+    return None if text == "any" else int(text)
 
 
 def read_grammar(asked: argparse.Namespace) -> Grammar | None:
@@ -38,8 +91,11 @@ def read_grammar(asked: argparse.Namespace) -> Grammar | None:
         ParameterError: a file is no UTF-8, or no JSON object where it should be one.
         OSError: it cannot be read.
     """
+    options = _schema_options(asked)
     if asked.json_schema is not None:
-        return Grammar("json", read_utf8("--json-schema", asked.json_schema))
+        return Grammar("json", read_utf8("--json-schema", asked.json_schema), **options)
+    for name, value in options.items():
+        raise ParameterError(name, value, "left out without --json-schema")
     if asked.regex is not None:
         return Grammar("regex", asked.regex)
     if asked.ebnf is not None:
@@ -47,6 +103,31 @@ def read_grammar(asked: argparse.Namespace) -> Grammar | None:
     if asked.lark is not None:
         return Grammar("lark", read_utf8("--lark", asked.lark))
     return None
+
+
+def _schema_options(asked: argparse.Namespace) -> dict[str, Any]:
+    """What the flags of `_add_schema_flags` say, as parameters of a `Grammar`."""
+    given = vars(asked)
+    found: dict[str, Any] = {
+        name: given[name] for name in ("on_unsupported", "formats") if name in given
+    }
+    style = {name: given[name] for name in _STYLE if name in given}
+    if style:
+        from decoding.grammar.json_style import JsonStyle
+
+        found["style"] = JsonStyle(**style)
+    if "resource" in given:
+        found["resources"] = dict(map(_resource, given["resource"]))
+    return found
+
+
+def _resource(text: str) -> tuple[str, object]:
+    uri, separator, path = text.rpartition("=")
+    require("--resource", text, bool(separator and uri and path), "URI=FILE")
+    try:
+        return uri, json.loads(read_utf8("--resource", path))
+    except ValueError as error:
+        raise ParameterError("--resource", path, f"a file of JSON ({error})") from error
 
 
 def add_grammar(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
@@ -68,8 +149,11 @@ def _add_check(verbs: Any) -> None:  # noqa: ANN401
     add_grammar_flags(parser, required=True)
     parser.add_argument(
         "--ignore-unsupported",
-        action="store_true",
-        help="drop the conditions of a schema that masks cannot hold, and list them",
+        action="store_const",
+        const="ignore",
+        dest="on_unsupported",
+        default=argparse.SUPPRESS,
+        help="the same as --on-unsupported ignore",
     )
     parser.add_argument("--text", metavar="FILE", help="the text to test; '-' reads stdin")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
@@ -78,7 +162,7 @@ def _add_check(verbs: Any) -> None:  # noqa: ANN401
 
 def _check(asked: argparse.Namespace) -> Iterator[str]:
     # Imported here because most runs of the command have no grammar.
-    from decoding.grammar import Machine, compile_json_schema, token_table
+    from decoding.grammar import Machine, token_table
     from decoding.models.grammars import compiled
 
     grammar = read_grammar(asked)
@@ -88,10 +172,7 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
         token_table(Vocabulary([bytes([byte]) for byte in range(256)] + [b""]), [256])
     )
     started = time.perf_counter()
-    if grammar.schema is not None and asked.ignore_unsupported:
-        made = compile_json_schema(grammar.schema, machine, on_unsupported="ignore")
-    else:
-        made = compiled(grammar, machine)
+    made = compiled(grammar, machine)
     facts: dict[str, Any] = {
         "compile_ms": round(1e3 * (time.perf_counter() - started), 1),
         "restrictions": [_told(remark) for remark in made.restrictions],

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from decoding.errors import MissingDependencyError, ParameterError, shown
+from decoding.errors import ParameterError, require, shown
+
+if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
+    from decoding.grammar.json_style import JsonStyle
 
 GrammarType: TypeAlias = Literal["regex", "json", "json_object", "json_schema", "gbnf", "lark"]
 """TGI's names of the kinds of grammar, `json_object` its alias of `json`; and two notations of
 context-free grammars, which are not TGI's."""
+
+OnUnsupported: TypeAlias = Literal["raise", "ignore"]
+Formats: TypeAlias = Literal["known", "strict", "annotation"]
 
 _TEXTS = ("regex", "gbnf", "lark")
 
@@ -26,21 +32,34 @@ class Grammar:
         `json_schema` an object with a `schema` and optionally a `name`. Objects are kept as compact
         JSON text, which makes a grammar immutable and hashable and, unlike a dict, tells apart two
         orders of the same keys.
+    on_unsupported: "ignore" drops what masks cannot hold of a schema, "raise" refuses the schema.
+    formats: of a schema: "known" formats are enforced, every format must be known ("strict"), or
+        formats say nothing ("annotation").
+    style: how JSON is written where a schema leaves it open, a `decoding.grammar.JsonStyle`; `None`
+        is its default.
+    resources: the documents that a schema's `$ref` may lead to besides itself, by URI: a mapping or
+        the JSON text of one, kept as JSON text; `None` for none.
 
-    Whether the expression compiles, and whether the schema is one, is found out by the compiler.
+    What stands below `value` belongs to JSON Schemas and has its default for other types. Whether
+    the expression compiles, and whether the schema is one, is found out by the compiler.
     Raises ParameterError at construction. Source: TGI 3.3.6, router/src/lib.rs, `GrammarType`.
 
-    >>> Grammar("json", {"type": "integer"})
-    Grammar(type='json', value='{"type":"integer"}')
+    >>> Grammar("json", {"type": "integer"}).value
+    '{"type":"integer"}'
     """
 
     type: GrammarType
     value: str | Mapping[str, object]
+    on_unsupported: OnUnsupported = "raise"
+    formats: Formats = "known"
+    style: JsonStyle | None = None
+    resources: str | Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         kinds = get_args(GrammarType)
         if self.type not in kinds:
             raise ParameterError("grammar.type", self.type, f"one of {', '.join(kinds)}")
+        self._check_options()
         if self.type in _TEXTS:
             if not isinstance(self.value, str):
                 raise ParameterError("grammar.value", self.value, f"the text of a {self.type}")
@@ -53,6 +72,27 @@ class Grammar:
         if self.type == "json_schema" and not isinstance(self._object.get("schema"), dict):
             raise ParameterError("grammar.value", self.value, "an object with an object `schema`")
 
+    def _check_options(self) -> None:
+        for name, values in (("on_unsupported", OnUnsupported), ("formats", Formats)):
+            value, allowed = getattr(self, name), get_args(values)
+            known = isinstance(value, str) and value in allowed
+            require(f"grammar.{name}", value, known, f"one of {', '.join(allowed)}")
+        for name, neutral in GRAMMAR_OPTIONS.items() if self.type in _TEXTS else ():
+            value = getattr(self, name)
+            legal = value == neutral
+            require(f"grammar.{name}", value, legal, f"left out for a {self.type}")
+        if self.style is not None:
+            from decoding.grammar.json_style import JsonStyle
+
+            legal = isinstance(self.style, JsonStyle)
+            require("grammar.style", self.style, legal, "a JsonStyle or None")
+        if self.resources is not None:
+            try:
+                object.__setattr__(self, "resources", json_object_text(self.resources))
+            except ValueError as error:
+                expected = f"a mapping of URIs to schemas ({error})"
+                raise ParameterError("grammar.resources", self.resources, expected) from error
+
     @property
     def schema(self) -> dict[str, Any] | None:
         """A fresh copy of the JSON Schema; None for a grammar that is none."""
@@ -60,28 +100,31 @@ class Grammar:
             return None
         return dict(self._object["schema"] if self.type == "json_schema" else self._object)
 
+    @property
+    def documents(self) -> dict[str, Any] | None:
+        """A fresh copy of `resources`."""
+        return None if self.resources is None else dict(json.loads(str(self.resources)))
+
     @classmethod
-    def of_type(cls, python_type: Any) -> Grammar:  # noqa: ANN401 -- any type, also `list[int]`
+    def of_type(cls, python_type: Any, *, style: JsonStyle | None = None) -> Grammar:  # noqa: ANN401 -- any type, also `list[int]`
         """JSON texts that a Python type can be read from.
 
-        python_type: a Pydantic model, a dataclass, or any other type that Pydantic can describe;
-            `TypeAdapter(python_type).validate_json` reads what is generated. Fields that it does
-            not have are not generated.
+        python_type: a Pydantic model, a dataclass, or any other type that Pydantic reads from JSON;
+            `TypeAdapter(python_type).validate_json` reads whatever is generated, see
+            `decoding.grammar.python_types`. Fields that a type does not have are not generated.
+        style: how the JSON is written, see `JsonStyle`.
+        Validators in Python (`AfterValidator`, `@field_validator`, `@model_validator`) cannot be
+        seen and may still reject a value; a type that says what else it takes before a validator
+        runs is described as if there were none.
 
         Raises:
             MissingDependencyError: Pydantic is not installed.
-            ParameterError: Pydantic cannot describe the type, or what describes it is no object.
+            ParameterError: Pydantic does not read the type, or masks cannot hold what it reads; the
+                message names the type, the field and the reason.
         """
-        try:
-            from pydantic import TypeAdapter
-            from pydantic.errors import PydanticUserError
-        except ImportError as error:
-            raise MissingDependencyError("pydantic", "grammar") from error
-        try:
-            return cls("json", _closed(TypeAdapter(python_type).json_schema()))
-        except PydanticUserError as error:
-            expected = f"a type with a JSON Schema ({error})"
-            raise ParameterError("python_type", python_type, expected) from error
+        from decoding.grammar.python_types import schema_of_type
+
+        return cls("json", schema_of_type(python_type), style=style)
 
     @property
     def _object(self) -> dict[str, Any]:
@@ -89,39 +132,45 @@ class Grammar:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Grammar:
-        """The inverse of `to_dict`: exactly the keys `type` and `value`."""
-        if not isinstance(mapping, Mapping) or set(mapping) != {"type", "value"}:
+        """The inverse of `to_dict`: the keys `type`, `value`, and options that are set."""
+        if not isinstance(mapping, Mapping) or not {"type", "value"} <= set(mapping):
             raise ParameterError("grammar", mapping, "a mapping of `type` and `value`")
-        return cls(**mapping)
+        if not set(mapping) <= {"type", "value", *GRAMMAR_OPTIONS}:
+            options = ", ".join(GRAMMAR_OPTIONS)
+            expected = f"a mapping of `type` and `value`, and else of none but {options}"
+            raise ParameterError("grammar", mapping, expected)
+        given = dict(mapping)
+        if given.get("style") is not None:
+            from decoding.grammar.json_style import JsonStyle
+
+            given["style"] = JsonStyle.from_dict(given["style"])
+        return cls(**given)
 
     def to_dict(self) -> dict[str, object]:
-        """TGI's form: an object where the grammar is one, text where it is an expression."""
-        return {
-            "type": self.type,
-            "value": self.value if self.type in _TEXTS else self._object,
-        }
+        """TGI's form: an object where the grammar is one, text where it is an expression.
+
+        Options of this library follow where they are set.
+        """
+        value: object = self.value if self.type in _TEXTS else self._object
+        found: dict[str, object] = {"type": self.type, "value": value}
+        if self.on_unsupported != "raise":
+            found["on_unsupported"] = self.on_unsupported
+        if self.formats != "known":
+            found["formats"] = self.formats
+        if self.style is not None:
+            found["style"] = self.style.to_dict()
+        if self.resources is not None:
+            found["resources"] = self.documents
+        return found
 
 
-_HOLDING_SCHEMAS = ("items", "additionalProperties")
-_HOLDING_LISTS = ("anyOf", "oneOf", "prefixItems")
-_HOLDING_NAMED = ("$defs", "properties")
-
-
-def _closed(schema: Any) -> Any:  # noqa: ANN401 -- JSON
-    """A schema whose objects have no properties but those that it names.
-
-    Branches of an `allOf` stay open: together they may name what each alone does not.
-    """
-    if not isinstance(schema, dict):
-        return schema
-    closed = {"additionalProperties": False, **schema} if "properties" in schema else dict(schema)
-    for key in closed.keys() & set(_HOLDING_SCHEMAS):
-        closed[key] = _closed(closed[key])
-    for key in closed.keys() & set(_HOLDING_LISTS):
-        closed[key] = [_closed(item) for item in closed[key]]
-    for key in closed.keys() & set(_HOLDING_NAMED):
-        closed[key] = {name: _closed(item) for name, item in closed[key].items()}
-    return closed
+GRAMMAR_OPTIONS: dict[str, object] = {
+    "on_unsupported": "raise",
+    "formats": "known",
+    "style": None,
+    "resources": None,
+}
+"""Beyond TGI's form, each with its neutral value."""
 
 
 def json_object_text(value: object) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from decoding.errors import WireTypeError
+from decoding.requested_grammar import GRAMMAR_OPTIONS
 
 Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
@@ -165,7 +166,9 @@ def _grammar(path: str, value: object) -> Mapping[str, object]:
         read_text(f"{path}.value", content)
     if kind == "json_schema":
         _schema_config(f"{path}.value", content)
-    return {"type": kind, "value": content}
+    # TGI skips what it does not know; these are options of ours.
+    options = {key: value[key] for key in GRAMMAR_OPTIONS if value.get(key) is not None}
+    return {"type": kind, "value": content, **options}
 
 
 def _schema_config(path: str, value: object) -> None:

@@ -11,6 +11,7 @@ from decoding.grammar.compiled import (
 )
 from decoding.grammar.drafts import masks_for_draft
 from decoding.grammar.forced import forced_tokens
+from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.protocol import TokenGrammar, TokenMatcher
@@ -19,6 +20,7 @@ from decoding.grammar.warming import warmup
 
 __all__ = [
     "CompiledGrammar",
+    "JsonStyle",
     "Machine",
     "Matcher",
     "TokenGrammar",

@@ -16,8 +16,10 @@ from decoding.grammar.ebnf.references import referenced
 from decoding.grammar.ebnf.rules import Rules
 from decoding.grammar.expressions import Expression, Words, is_spelled
 from decoding.grammar.grammar import Automaton
+from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
+from decoding.grammar.places import STYLE
 from decoding.grammar.regex import parse_full
 from decoding.grammar.renewed import Renewed
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
@@ -68,8 +70,8 @@ def compile_json_schema(
     *,
     on_unsupported: Literal["raise", "ignore"] = "raise",
     formats: Literal["known", "strict", "annotation"] = "known",
-    whitespace: int = 20,
     resources: Resources | None = None,
+    style: JsonStyle = STYLE,
     limits: SchemaLimits | None = None,
 ) -> CompiledGrammar:
     """The JSON texts whose value is valid under a schema, and none but these.
@@ -78,17 +80,18 @@ def compile_json_schema(
         without `$schema` it is read as 2020-12. Draft 3 and other dialects are refused.
     on_unsupported: "ignore" drops conditions that cannot be expressed and lists them.
     formats: whether formats that are known are enforced, must be known, or are annotations.
-    whitespace: the longest run of white space between two JSON tokens, ≥ 0; none comes before or
-        behind the value.
     resources: the documents that `$ref` may lead to besides the schema itself: a mapping of URIs to
         schemas, or a `referencing.Registry`. URIs may be relative to the schema's own. Nothing is
         ever fetched, and a registry's `retrieve` is never called.
+    style: how the texts are written where the schema leaves it open.
     limits: what compiling may take.
-    Properties come in any order and no declared one twice. Raises `GrammarSyntaxError`,
-    `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON
-    pointer.
+    Properties come in any order, if the style has no other, and no declared one comes twice. Other
+    keys may be repeated; readers keep the last value then, as `json.loads` does.
+    `x-spelling: "digits"` beside `type: "integer"`, a keyword of this library: digits alone, with
+    no fraction and no exponent. Raises `GrammarSyntaxError`, `GrammarUnsupportedError`,
+    `GrammarUnsatisfiableError` or `GrammarLimitError`, each with a JSON pointer.
     """
-    require("whitespace", whitespace, whitespace >= 0, ">= 0")
+    require("style", style, isinstance(style, JsonStyle), "a JsonStyle")
     graph = compile_graph(
         schema,
         on_unsupported=on_unsupported,
@@ -97,15 +100,42 @@ def compile_json_schema(
         limits=limits,
     )
     check_schema(schema, machine.tokens)
-    acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, whitespace))
+    acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, style))
     # Every text needs it, and what it meets first belongs to compiling.
     first = acceptor()
     first.mask(first.start)
     return CompiledGrammar(
         acceptor,
-        (*graph.restrictions, *graph.spelled_once, *SPELLINGS),
+        (*graph.restrictions, *graph.spelled_once, *SPELLINGS, *_left_out(style)),
         tuple(graph.dropped),
     )
+
+
+def _left_out(style: JsonStyle) -> tuple[Remark, ...]:
+    """What a style never writes."""
+    found = [Remark("", "white space", _white_space(style))]
+    if style.digits is not None:
+        sentence = f"a number has at most {style.digits:,} characters behind its sign"
+        found.append(Remark("", "digits", f"{sentence} (`JsonStyle.digits`)"))
+    if style.nesting is not None:
+        sentence = f"at most {style.nesting:,} objects and arrays are inside one another"
+        found.append(Remark("", "nesting", f"{sentence} (`JsonStyle.nesting`)"))
+    if style.key_order == "declared":
+        sentence = "keys that the schema declares come in its order and before all others"
+        found.append(Remark("", "key order", f"{sentence} (`JsonStyle.key_order`)"))
+    return tuple(found)
+
+
+def _white_space(style: JsonStyle) -> str:
+    if style.indent is not None:
+        return f"between tokens only what `json.dumps(value, indent={style.indent})` writes"
+    return {
+        "readable": "between tokens nothing, one blank, or one newline with at most"
+        f" {style.longest} blanks (`JsonStyle.whitespace`)",
+        "free": f"between tokens at most {style.longest} characters of white space",
+        "compact": "no white space between tokens",
+        "spaced": "between tokens only what `json.dumps(value)` writes",
+    }[style.whitespace]
 
 
 def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:

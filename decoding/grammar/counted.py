@@ -236,6 +236,12 @@ def counted_automata(
     return tuple(found)
 
 
+def length_bound(nfa: Nfa, maximum: int) -> Bounds | None:
+    """Return the bound of at most so many bytes of ASCII; None if there are never more."""
+    bounds = _bounds(nfa, Counted(ANY_STRING, 0, maximum), Spelling.TEXT)
+    return None if bounds is None or bounds.maximum is None else bounds
+
+
 def _bounds(nfa: Nfa, part: Counted, spelling: Spelling) -> Bounds | None:
     """Return the bounds of an automaton, without those that hold anyway; None if it takes much."""
     graph = _Graph(nfa, _ESCAPES[spelling])

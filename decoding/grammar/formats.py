@@ -22,17 +22,17 @@ _FOURTH = r"0[48]|[2468][048]|[13579][26]"  # two digits that are a multiple of 
 _LEAP_YEAR = rf"\d\d({_FOURTH})|({_FOURTH})00"
 # Year 0 is a year of RFC 3339 but of few calendars.
 _YEAR = r"(\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})"
-_DATE = rf"({_YEAR}-({_DAYS})|({_LEAP_YEAR})-02-29)"
+DATE = rf"({_YEAR}-({_DAYS})|({_LEAP_YEAR})-02-29)"
 _TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
 _DURATION = (
     r"P(\d+W|(\d+Y(\d+M(\d+D)?)?|\d+M(\d+D)?|\d+D)(T(\d+H(\d+M(\d+S)?)?|\d+M(\d+S)?|\d+S))?"
     r"|T(\d+H(\d+M(\d+S)?)?|\d+M(\d+S)?|\d+S))"
 )
 _BYTE = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
-_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
+IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
 _H16 = r"[0-9A-Fa-f]{1,4}"
-_LS32 = rf"({_H16}:{_H16}|{_IPV4})"
-_IPV6 = "(" + "|".join(
+_LS32 = rf"({_H16}:{_H16}|{IPV4})"
+IPV6 = "(" + "|".join(
     (
         rf"({_H16}:){{6}}{_LS32}",
         rf"::({_H16}:){{5}}{_LS32}",
@@ -76,7 +76,7 @@ def _reference(further: str) -> tuple[str, str]:
     """URI and relative reference, with further characters that stand for themselves."""
     free = rf"[A-Za-z0-9._~!$&'()*+,;={further}-]|%[0-9A-Fa-f]{{2}}"
     plain = rf"({free}|[:@])"
-    authority = rf"(({free}|:)*@)?(\[{_IPV6}\]|({free})*)(:\d*)?"
+    authority = rf"(({free}|:)*@)?(\[{IPV6}\]|({free})*)(:\d*)?"
     behind = rf"(\?({plain}|[/?])*)?(#({plain}|[/?])*)?"
     rooted = rf"//{authority}(/{plain}*)*|/({plain}+(/{plain}*)*)?|"
     rootless = rf"{plain}+(/{plain}*)*"
@@ -90,16 +90,16 @@ _URI, _URI_REFERENCE = _reference("")
 _IRI, _IRI_REFERENCE = _reference(r"\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef")
 
 _PATTERNS = {
-    "date-time": rf"{_DATE}[Tt]{_TIME}",
-    "date": _DATE,
+    "date-time": rf"{DATE}[Tt]{_TIME}",
+    "date": DATE,
     "time": _TIME,
     "duration": _DURATION,
     "email": _EMAIL,
     "idn-email": _EMAIL,
     "hostname": _HOST,
     "idn-hostname": _HOST,
-    "ipv4": _IPV4,
-    "ipv6": _IPV6,
+    "ipv4": IPV4,
+    "ipv6": IPV6,
     "uri": _URI,
     "uri-reference": _URI_REFERENCE,
     "iri": _IRI,

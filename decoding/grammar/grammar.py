@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from decoding.errors import GrammarUnsatisfiableError
 from decoding.grammar.acceptor import REJECTED
 from decoding.grammar.expressions import Expression
+from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.places import Place, Places
 from decoding.grammar.shapes import Graph
 from decoding.grammar.store import FULL, Store
@@ -33,6 +34,7 @@ class Automaton:
         self._places = places
         self._walks = places.store.backend.walks(places)
         self._next: dict[tuple[int, int], int] = {}
+        self._alike: dict[int, int] = {}
         self._masks = places.store.masks
         self._numbered = places.store.masks.numbers()
         self._size = places.store.size
@@ -47,12 +49,9 @@ class Automaton:
         return cls(places, places.begin_text(state))
 
     @classmethod
-    def of_graph(cls, store: Store, graph: Graph, white: int) -> Automaton:
-        """The JSON texts of a schema.
-
-        white: the longest run of white space between two JSON tokens.
-        """
-        places = Places(store, white)
+    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle) -> Automaton:
+        """The JSON texts of a schema, written in a style."""
+        places = Places(store, style)
         return cls(places, places.begin_json(graph))
 
     @property
@@ -98,6 +97,11 @@ class Automaton:
         """The tokens that may come next, a bit each; not to be changed."""
         known = self._masks.get(self._numbered + state)
         if known is None:
+            alike = self._alike.get(state)
+            if alike is None:
+                alike = self._alike[state] = self._counting_nothing(state)
+            if alike != state:
+                return self.mask(alike)
             with self.store.lock:
                 known = self._mask(state)
             for token in self.tokens.end_token_ids if self.accepts(state) else ():
@@ -112,6 +116,19 @@ class Automaton:
             self._walks.allow(self._places[state], EVERY_BYTE, reached)
             bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
             return np.flatnonzero(bits).astype(np.uint8).tobytes()
+
+    def _counting_nothing(self, state: int) -> int:
+        """A state that goes on as this one does, whatever number of digits was read before it."""
+        place = self._places[state]
+        if place[step.MODE] != at.IN_NUMBER:
+            return state
+        with self.store.lock:
+            uncounted = self.store.alike(int(place[step.AT]))
+            if uncounted == place[step.AT]:
+                return state
+            place = place.copy()
+            place[step.AT] = uncounted
+            return self._places.number(place)
 
     def _mask(self, state: int) -> NDArray[np.uint32]:
         place = self._places[state]

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.shapes import Graph
 from decoding.grammar.store import Store
 from decoding.grammar.tables import JsonTables
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step, walk
+from decoding.kernels.grammar import white as white_space
 from decoding.kernels.grammar.jit import shared
 
 Place = NDArray[np.int64]
@@ -24,14 +26,30 @@ MAX_CHAIN = 10_000
 """How deep a JSON text may nest."""
 
 
+STYLE = JsonStyle()
+
+_KINDS = {
+    "free": white_space.FREE,
+    "compact": white_space.FREE,
+    "readable": white_space.READABLE,
+    "spaced": white_space.SPACED,
+}
+
+
+def _layout(style: JsonStyle) -> int:
+    """The white space of a style, as kernels take it."""
+    if style.indent is not None:
+        return white_space.INDENTED + white_space.KINDS * style.indent
+    width = 0 if style.whitespace in ("compact", "spaced") else style.longest
+    return _KINDS[style.whitespace] + white_space.KINDS * width
+
+
 class Places:
-    """Places by number, equal ones once; they are never changed.
+    """Places by number, equal ones once; they are never changed."""
 
-    white: the longest run of white space between two JSON tokens.
-    """
-
-    def __init__(self, store: Store, white: int = 0) -> None:
-        self.store, self.white = store, white
+    def __init__(self, store: Store, style: JsonStyle = STYLE) -> None:
+        self.store, self._style = store, style
+        self.white = _layout(style)
         self._take(np.zeros(1 << 12, np.int64))
         self._known = np.zeros(1 << 8, np.int64)
         self._request = np.zeros(4, np.int64)
@@ -60,15 +78,15 @@ class Places:
 
     def begin_json(self, graph: Graph) -> int:
         """The number of the place before a JSON text of a schema."""
-        tables = self._tables = JsonTables(self.store, graph)
+        tables = self._tables = JsonTables(self.store, graph, self._style)
         kind = tables.root()
         frames, root = self._frames, at.FRAME_WORDS
         frames[root + at.TYPE], frames[root + at.ALIVE] = kind, 1
         frames[root + at.ENTRY] = tables.entry_of_root(kind)
-        frames[0] = 2 * at.FRAME_WORDS
+        frames[at.FRAMES_FREE], frames[at.SHALLOW_AT] = 2 * at.FRAME_WORDS, tables.shallow_at
         place = np.zeros(step.PLACE_SIZE, np.int64)
         # White space in front of the value is none of it.
-        place[step.AT], place[step.NODE] = self.white, root
+        place[step.AT], place[step.NODE] = white_space.CLOSED, root
         fields = self.store.arena.fields
         place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
         return self.number(place)
@@ -93,6 +111,8 @@ class Places:
             return False
         # Keys that must differ are in automata of their own, in which no state is loose.
         kind = self.frame(place, at.TYPE)
+        if self.frame(place, at.LAST) < fields[kind + at.ORDERED] - 1:
+            return False  # a key that was passed over may not come, nor another before its turn
         if fields[kind + at.EXTRA] >= 0:
             return True
         everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
@@ -117,7 +137,7 @@ class Places:
         """The keys that may still come, if any that is among them may; else `None`."""
         fields, frame = self.store.arena.shared_fields, place[step.NODE]
         kind = self._shared_frames[frame + at.TYPE]
-        if fields[kind + at.BOUNDED] or fields[kind + at.DISTINCT]:
+        if fields[kind + at.BOUNDED] or fields[kind + at.DISTINCT] or fields[kind + at.ORDERED]:
             return None
         words = frame + at.FRAME_WORDS
         return tuple(self._shared_frames[words : words + fields[kind + at.TYPE_WORDS]])
@@ -181,9 +201,9 @@ class Places:
             kind, class_index, alive = (int(field) for field in self._request[:3])
             tables.entry(kind, class_index, alive)
         elif said == at.NEEDS_OBJECT:
-            tables.object_type(int(self._request[0]))
+            tables.object_type(int(self._request[0]), shallow=bool(self._request[1]))
         elif said == at.NEEDS_ARRAY:
-            tables.array_type(int(self._request[0]))
+            tables.array_type(int(self._request[0]), shallow=bool(self._request[1]))
         elif said == at.NEEDS_ITEM:
             tables.item(int(self._request[0]), int(self._request[1]))
         else:

@@ -23,6 +23,7 @@ from decoding.grammar.trie import Trie, chain
 from decoding.grammar.walks import KernelWalks
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step
+from decoding.kernels.grammar import white as white_space
 
 _QUOTE = b'"'
 _VALUES = WHITE + b'"-0123456789[{ntf'
@@ -167,7 +168,11 @@ class RememberedWalks:
         if mode in _FITTING:
             if mode in (at.IN_LITERAL, at.DONE):
                 return None
-            return self._runs.white(max(self._places.white - state, 0), trie, nodes)
+            if self._places.white % white_space.KINDS != white_space.FREE:
+                return None
+            most = self._places.white // white_space.KINDS
+            left = 0 if state == white_space.CLOSED else most - state
+            return self._runs.white(left, trie, nodes)
         if mode == at.IN_STRING and place[step.COUNT] >= 0:
             # No token begins more characters than it has bytes.
             least, most = self._places.bounds(place)
@@ -202,11 +207,12 @@ class RememberedWalks:
     def _between(self, number: int, byte: int) -> int:
         """The place after a byte between values, where AT counts the white space so far."""
         place = self._seen[number].place
-        white = place[step.AT]
-        if byte in WHITE:
-            return self._at(place, white + 1) if white < self._places.white else REJECTED
+        seen, layout = place[step.AT], self._places.white
+        is_fixed = layout % white_space.KINDS in (white_space.SPACED, white_space.INDENTED)
+        if byte in WHITE or is_fixed:
+            return self._made(number, byte)
         # White space changes nothing of what comes behind it.
-        return self._step(self._at(place, 0), byte) if white else self._made(number, byte)
+        return self._step(self._at(place, 0), byte) if seen else self._made(number, byte)
 
     def _read(self, number: int, byte: int) -> int:
         """The place after a byte that an automaton may read."""

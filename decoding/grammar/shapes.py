@@ -105,6 +105,9 @@ class Graph(Protocol):
 
     root: int
 
+    def __len__(self) -> int:
+        """How many nodes there are so far."""
+
     def node(self, number: int) -> Node:
         """The node of this number; always the same one."""
 

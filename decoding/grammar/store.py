@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.grammar.arena import Arena
-from decoding.grammar.automaton import Spelling
-from decoding.grammar.counted import counted_automata
+from decoding.grammar.automaton import Nfa, Spelling
+from decoding.grammar.counted import Bounds, counted_automata, length_bound
 from decoding.grammar.expressions import Expression
 from decoding.grammar.kept import KeptMasks
 from decoding.grammar.number_forms import spelled_numbers
+from decoding.grammar.number_signs import signs
 from decoding.grammar.numbers import NumberRange
 from decoding.grammar.numbers_once import once
 from decoding.grammar.runs import Runs
@@ -34,6 +36,20 @@ _REMAINING = 11
 """Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
 
 
+@lru_cache(maxsize=2048)
+def _signed(
+    ranges: tuple[NumberRange, ...], spelling: Spelling, digits: int | None
+) -> tuple[tuple[Nfa, Bounds | None], ...]:
+    """The automata of some numbers, without and with a minus, each with the bound on its length."""
+    if not ranges:
+        return ()
+    nfa = once(ranges) if spelling is Spelling.ONCE else spelled_numbers(ranges)
+    if digits is None or not nfa.states:
+        return ((nfa, None),)
+    signed = ((signs(nfa, minus=minus), digits + minus) for minus in (False, True))
+    return tuple((one, length_bound(one, longest)) for one, longest in signed if one.states)
+
+
 class Store:
     """The automata of strings and numbers, written once for all grammars of a vocabulary.
 
@@ -50,7 +66,9 @@ class Store:
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}
-        self._numbers: dict[tuple[tuple[tuple[NumberRange, ...], ...], Spelling], int] = {}
+        self._numbers: dict[
+            tuple[tuple[tuple[NumberRange, ...], ...], Spelling, int | None], int
+        ] = {}
         self.keys: dict[tuple[tuple[str, ...], bool, Spelling], int] = {}
         self._numbered, self._bounded = masks.numbers(), masks.numbers()
         self._counts: dict[int, NDArray[np.int16]] = {}
@@ -96,14 +114,26 @@ class Store:
         return self.arena.automaton(parts, bounds=bounds)
 
     def numbers(
-        self, ranges: tuple[tuple[NumberRange, ...], ...], spelling: Spelling = Spelling.JSON
+        self,
+        ranges: tuple[tuple[NumberRange, ...], ...],
+        spelling: Spelling = Spelling.JSON,
+        digits: int | None = None,
     ) -> int:
-        """The state before the first character of a number; vote i is ranges i's."""
-        known = self._numbers.get((ranges, spelling))
+        """The state before the first character of a number; vote i is ranges i's.
+
+        digits: the most characters behind the sign; `None` is no bound.
+        """
+        key = ranges, spelling, digits
+        known = self._numbers.get(key)
         if known is None:
-            spelled = once if spelling is Spelling.ONCE else spelled_numbers
-            parts = [(spelled(union), vote) for vote, union in enumerate(ranges) if union]
-            known = self._numbers[ranges, spelling] = self.arena.automaton(parts)
+            parts = [
+                (nfa, vote, bound)
+                for vote, union in enumerate(ranges)
+                for nfa, bound in _signed(union, spelling, digits)
+            ]
+            known = self._numbers[key] = self.arena.automaton(
+                [(nfa, vote) for nfa, vote, _ in parts], bounds=[bound for _, _, bound in parts]
+            )
         return known
 
     def text(self, expression: Expression) -> int:

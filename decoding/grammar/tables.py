@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from decoding.errors import GrammarLimitError
+from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
 from decoding.grammar.array_plan import ArrayPlan
 from decoding.grammar.array_states import Alternative, ArrayStates
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.expressions import length_bounds
+from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.keys import KeyClasses, key_classes
+from decoding.grammar.nested import Levels
 from decoding.grammar.shapes import ArrayShape, Graph, Node, ObjectShape
 from decoding.grammar.store import Store
 from decoding.grammar.tracked_values import TrackedValues
@@ -18,24 +20,47 @@ from decoding.kernels.grammar import layout as at
 _LOW = (1 << at.WORD) - 1
 
 
-class JsonTables:
-    """The records of one schema."""
+MOST_LEVELS = 100
+"""Levels above the deepest one from which on it matters how deep a text is."""
 
-    def __init__(self, store: Store, graph: Graph) -> None:
-        self.store, self.graph = store, graph
-        self._values: dict[tuple[tuple[int, ...], bool], int] = {}
-        self._nodes_of: dict[int, tuple[int, ...]] = {}
+
+class JsonTables:
+    """The records of one schema.
+
+    Where texts may nest `style.nesting` containers, values get records of their own from
+    `shallow_at` containers on: what they may hold depends on how many more may be opened. A
+    value of `level` k holds at most k containers inside one another; `None` is no bound.
+    """
+
+    def __init__(self, store: Store, graph: Graph, style: JsonStyle) -> None:
+        self.store, self.graph, self._style = store, graph, style
+        self._levels = Levels(graph)
+        nesting = style.nesting
+        # A smallest member of a node is in no other member of the same node.
+        self._most = 0 if nesting is None else min(len(graph) + 1, MOST_LEVELS, nesting)
+        self.shallow_at = -1 if nesting is None else nesting - self._most
+        self._values: dict[tuple[tuple[int, ...], bool, int | None], int] = {}
+        self._nodes_of: dict[int, tuple[tuple[int, ...], int | None]] = {}
+        self._level_of: dict[int, int | None] = {}  # of what stands in a type
         # Of objects: for every class the node of each alternative, `None` where it has no such key.
         self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
         self._arrays: dict[int, ArrayStates] = {}
 
     def root(self) -> int:
-        """The type of the frame around the whole text, with its one entry."""
+        """The type of the frame around the whole text, with its one entry.
+
+        Raises GrammarUnsatisfiableError if every value nests more than the style allows.
+        """
+        root = self.graph.root
+        if self.shallow_at == 0 and not self._levels.has_all((root,), self._most):
+            reason = f"every value has more than {self._most} objects and arrays inside one another"
+            raise GrammarUnsatisfiableError("", reason)
         kind = self._record(at.TYPE_SIZE)
         self._put(kind, at.KIND, at.KIND_ROOT)
         self._put(kind, at.ALTERNATIVES, 1)
         self._put(kind, at.CLASSES_AT, self._classes([1]))
-        self._nodes[kind] = ((self.graph.root,),)
+        self._nodes[kind] = ((root,),)
+        self._level_of[kind] = None
         self.entry(kind, 0, 1)
         return kind
 
@@ -44,15 +69,18 @@ class JsonTables:
         fields = self.store.arena.fields
         return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
 
-    def value(self, nodes: tuple[int, ...], *, apart: bool = False) -> int:
+    def value(
+        self, nodes: tuple[int, ...], level: int | None = None, *, apart: bool = False
+    ) -> int:
         """The record of a value that is looked at as each of these nodes.
 
         apart: its scalars are spelled in one way each.
         """
-        known = self._values.get((nodes, apart))
+        key = nodes, apart, level
+        known = self._values.get(key)
         if known is None:
-            known = self._values[nodes, apart] = self._value(nodes, apart=apart)
-            self._nodes_of[known] = nodes
+            known = self._values[key] = self._value(nodes, level, apart=apart)
+            self._nodes_of[known] = nodes, level
         return known
 
     def entry(self, kind: int, class_index: int, alive: int) -> None:
@@ -61,7 +89,7 @@ class JsonTables:
         for index, node in enumerate(self._nodes[kind][class_index]):
             if alive >> index & 1 and node is not None:
                 masks[node] = masks.get(node, 0) | 1 << index
-        value = self.value(tuple(masks))
+        value = self.value(tuple(masks), self._level_of[kind])
         record = [0, *_split(alive), value, len(masks)]
         for alternatives in masks.values():
             record += _split(alternatives)
@@ -79,21 +107,31 @@ class JsonTables:
         """Write the state of an array after an item; see `ArrayStates.move`."""
         self._arrays[kind].move(state, votes, again)
 
-    def object_type(self, value: int) -> None:
-        """Write the type of the objects of a value."""
+    def object_type(self, value: int, *, shallow: bool = False) -> None:
+        """Write the type of the objects of a value.
+
+        shallow: of those at the depth `shallow_at`.
+        """
+        nodes, level = self._nodes_of[value]
+        field = at.SHALLOW_OBJECT if shallow else at.OBJECT
+        if shallow:
+            level = self._level(nodes)
+        graph, inner = self._graphs(level)
         shapes = [
-            (vote, shape)
-            for vote, node in enumerate(self._nodes_of[value])
-            for shape in self.graph.node(node).objects
+            (vote, shape) for vote, node in enumerate(nodes) for shape in graph.node(node).objects
         ]
         _check_count(shapes)
+        if not shapes:
+            self._put(value, field, 0)
+            return
         # Keys are remembered where they are counted and need not have names.
         distinct = max(shape.minimum for _, shape in shapes) > 1
         spelling = Spelling.ONCE if distinct else Spelling.JSON
-        keys = key_classes(self.store, self.graph, [shape for _, shape in shapes], spelling)
+        keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
         allowing = [_allowing(nodes) for nodes in keys.nodes]
         kind = self._record(at.TYPE_SIZE)
         self._nodes[kind] = keys.nodes
+        self._level_of[kind] = None if level is None else level - 1
         words = keys.words
         alternatives = [
             self._object_alternative(vote, shape, index, keys, allowing)
@@ -114,47 +152,51 @@ class JsonTables:
             self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
             self._put(kind, at.COMBINATIONS, len(keys.combinations))
         self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
-        self._put(value, at.OBJECT, kind)
+        ordered = self._style.key_order == "declared" and _can_be_ordered(s for _, s in shapes)
+        self._put(kind, at.ORDERED, keys.names if ordered else 0)
+        self._put(value, field, kind)
 
-    def array_type(self, value: int) -> None:
-        """Write the type of the arrays of a value."""
+    def array_type(self, value: int, *, shallow: bool = False) -> None:
+        """Write the type of the arrays of a value; see `object_type`."""
+        nodes, level = self._nodes_of[value]
+        field = at.SHALLOW_ARRAY if shallow else at.ARRAY
+        if shallow:
+            level = self._level(nodes)
+        graph, inner = self._graphs(level)
         shapes = [
-            (vote, shape)
-            for vote, node in enumerate(self._nodes_of[value])
-            for shape in self.graph.node(node).arrays
+            (vote, shape) for vote, node in enumerate(nodes) for shape in graph.node(node).arrays
         ]
         _check_count(shapes)
-        alternatives = [self._array_alternative(vote, shape) for vote, shape in shapes]
-        states = ArrayStates(self.store.arena, alternatives, self._item_value)
+        if not shapes:
+            self._put(value, field, 0)
+            return
+        alternatives = [_array_alternative(inner, vote, shape) for vote, shape in shapes]
+        below = None if level is None else level - 1
+
+        def item_value(items: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see `value`
+            return self.value(items, below, apart=apart)
+
+        states = ArrayStates(self.store.arena, alternatives, item_value)
         kind = self._record(at.TYPE_SIZE)
         self._arrays[kind] = states
         self._put(kind, at.KIND, at.KIND_ARRAY)
         self._put(kind, at.KEYS, states.first())
-        self._put(value, at.ARRAY, kind)
+        self._put(value, field, kind)
 
-    def _item_value(self, nodes: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see value
-        return self.value(nodes, apart=apart)
+    def _level(self, nodes: tuple[int, ...]) -> int | None:
+        """The level of a value at the depth `shallow_at`."""
+        return self._most if self._levels.has_all(nodes, self._most) else None
 
-    def _array_alternative(self, vote: int, shape: ArrayShape) -> Alternative:
-        graph = self.graph
-        plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
-        items = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
-        if shape.unique and shape.values:
-            return Alternative(vote, plan, tracked=TrackedValues(graph, shape.values, items))
-        if not (shape.unique and shape.members):
-            return Alternative(vote, plan)
-        positions = []
-        for item in items:
-            nodes = [graph.conjunction((item, member)) for member in shape.members]
-            kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
-            positions.append(tuple(kept))
-        if shape.rest is None:
-            positions.append(())
-        return Alternative(vote, plan, tuple(positions))
+    def _graphs(self, level: int | None) -> tuple[Graph, Graph]:
+        """The graph of values of a level, and that of what is inside them."""
+        if level is None:
+            return self.graph, self.graph
+        return self._levels.at(level), self._levels.at(level - 1)
 
-    def _value(self, nodes: tuple[int, ...], *, apart: bool) -> int:
+    def _value(self, nodes: tuple[int, ...], level: int | None, *, apart: bool) -> int:
         _check_count(nodes)
-        kinds = [self.graph.node(node) for node in nodes]
+        graph = self.graph if level is None else self._levels.at(level)
+        kinds = [graph.node(node) for node in nodes]
         record = [0] * at.VALUE_SIZE
         record[at.LONGEST] = -1
         for field, votes in (
@@ -167,10 +209,10 @@ class JsonTables:
         self._strings(kinds, record, spelling)
         if any(node.numbers for node in kinds):
             ranges = tuple(node.numbers for node in kinds)
-            record[at.NUMBER] = self.store.numbers(ranges, spelling)
+            record[at.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
         record[at.APART] = apart
-        record[at.OBJECT] = -any(node.objects for node in kinds)
-        record[at.ARRAY] = -any(node.arrays for node in kinds)
+        record[at.OBJECT] = record[at.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
+        record[at.ARRAY] = record[at.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
         return self.store.arena.write(record)
 
     def _strings(self, kinds: Sequence[Node], record: list[int], spelling: Spelling) -> None:
@@ -221,6 +263,33 @@ class JsonTables:
 
     def _put(self, record: int, field: int, value: int) -> None:
         self.store.arena.fields[record + field] = value
+
+
+def _array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
+    """One shape of arrays, whose items are in a graph."""
+    plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
+    items = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
+    if shape.unique and shape.values:
+        return Alternative(vote, plan, tracked=TrackedValues(graph, shape.values, items))
+    if not (shape.unique and shape.members):
+        return Alternative(vote, plan)
+    positions = []
+    for item in items:
+        nodes = [graph.conjunction((item, member)) for member in shape.members]
+        kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
+        positions.append(tuple(kept))
+    if shape.rest is None:
+        positions.append(())
+    return Alternative(vote, plan, tuple(positions))
+
+
+def _can_be_ordered(shapes: Iterable[ObjectShape]) -> bool:
+    """Whether keys that were passed over can never be missed in the number of keys."""
+    return all(
+        shape.minimum <= max(1, sum(one.required for one in shape.properties))
+        or (shape.additional is not None and not shape.patterns and shape.names is None)
+        for shape in shapes
+    )
 
 
 def _votes(accepted: Iterable[bool]) -> int:

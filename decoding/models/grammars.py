@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.requested_grammar import Grammar
@@ -70,10 +70,25 @@ def compiled(grammar: Grammar, machine: Machine) -> CompiledGrammar:
     Raises:
         GrammarError: it is malformed, asks for what masks cannot say, or nothing fits it.
     """
-    from decoding.grammar import compile_gbnf, compile_json_schema, compile_lark, compile_regex
+    from decoding.grammar import (
+        JsonStyle,
+        compile_gbnf,
+        compile_json_schema,
+        compile_lark,
+        compile_regex,
+    )
 
     if grammar.schema is not None:
-        return compile_json_schema(grammar.schema, machine)
+        documents = grammar.documents
+        resources: dict[str, Any] = {} if documents is None else {"resources": documents}
+        return compile_json_schema(
+            grammar.schema,
+            machine,
+            on_unsupported=grammar.on_unsupported,
+            formats=grammar.formats,
+            style=grammar.style or JsonStyle(),
+            **resources,
+        )
     match grammar.type:
         case "gbnf":
             return compile_gbnf(str(grammar.value), machine)

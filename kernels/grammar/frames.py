@@ -7,6 +7,9 @@ from typing import Any
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.jit import inner, woven
 
+NO_CLASS = 1 << 30
+"""Above every class of keys."""
+
 
 @woven
 def set_of(arena: Any, low: Any) -> int:
@@ -40,6 +43,8 @@ def opened(arena: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
     # Of arrays, what waits is their state before the first item.
     frames[top + at.ENTRY] = arena[kind + at.KEYS]
     frames[top + at.HASHES] = 0
+    frames[top + at.DEPTH] = frames[parent + at.DEPTH] + 1
+    frames[top + at.LAST] = -1
     words = arena[kind + at.TYPE_WORDS]
     initial = arena[kind + at.INITIAL_AT]
     for w in range(words):
@@ -128,11 +133,84 @@ def has_room(arena: Any, frames: Any, node: Any, choice: Any, state: Any) -> boo
     return False
 
 
+@inner
+def first_needed(arena: Any, frames: Any, node: Any, choice: Any) -> int:
+    """The lowest class of a key that an alternative still needs; `NO_CLASS` if it needs none."""
+    for w in range(words_of(arena, frames, node)):
+        needed = is_needed(arena, frames, node, choice, w, -1)
+        if needed != 0:
+            return w * at.WORD + bits((needed & -needed) - 1)
+    return NO_CLASS
+
+
+@inner
+def between(low: Any, high: Any, word: Any) -> int:
+    """The classes of one word that lie above `low` and not above `high`, as bits."""
+    first = max(low + 1 - word * at.WORD, 0)
+    last = min(high - word * at.WORD, at.WORD - 1)
+    if first > last:
+        return 0
+    return ((1 << (last + 1)) - 1) & ~((1 << first) - 1)
+
+
+@inner
+def fits_behind(arena: Any, frames: Any, node: Any, choice: Any, class_index: Any) -> bool:
+    """Whether all that an alternative needs once a key has come can come behind that key."""
+    maximum = arena[choice + at.MAXIMUM]
+    if maximum >= 0 and (
+        missing(arena, frames, node, choice, class_index) > maximum - frames[node + at.COUNT] - 1
+    ):
+        return False
+    if arena[choice + at.DEPENDENCIES] > 0:
+        for w in range(words_of(arena, frames, node)):
+            needed = is_needed(arena, frames, node, choice, w, class_index)
+            if needed & between(-1, class_index, w) != 0:
+                return False
+    return True
+
+
+@inner
+def comes_in_order(arena: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+    """Whether a state leads to a key that an ordered alternative takes next.
+
+    The declared keys have the lowest classes, in their order; the others come behind them.
+    """
+    words = words_of(arena, frames, node)
+    allowed = choice + at.ALTERNATIVE_SIZE + words
+    last, first = frames[node + at.LAST], first_needed(arena, frames, node, choice)
+    plain = arena[choice + at.MAXIMUM] < 0 and arena[choice + at.DEPENDENCIES] == 0
+    for w in range(words):
+        left = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
+        left &= arena[state + at.STATE_WORDS + w] & between(last, first, w)
+        if left != 0 and plain:
+            return True
+        for bit in range(at.WORD):
+            if (left >> bit) & 1 == 1 and (
+                fits_behind(arena, frames, node, choice, w * at.WORD + bit)
+            ):
+                return True
+    return False
+
+
+@inner
+def may_come_in_order(arena: Any, frames: Any, node: Any, state: Any) -> bool:
+    """What `may_come` says, of an object whose keys are ordered."""
+    kind, alive = frames[node + at.TYPE], frames[node + at.ALIVE]
+    for index in range(arena[kind + at.ALTERNATIVES]):
+        if (alive >> index) & 1 == 1 and (
+            comes_in_order(arena, frames, node, alternative(arena, kind, index), state)
+        ):
+            return True
+    return False
+
+
 @woven
 def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
     """Whether a key that is in `state` can be ended so that the object can be ended too."""
     kind = frames[node + at.TYPE]
     words = arena[kind + at.TYPE_WORDS]
+    if arena[kind + at.ORDERED] != 0:
+        return may_come_in_order(arena, frames, node, state)
     if arena[kind + at.BOUNDED] == 0:
         for w in range(words):
             if frames[node + at.FRAME_WORDS + w] & arena[state + at.STATE_WORDS + w] != 0:
@@ -193,6 +271,15 @@ def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any)
                 continue
             left = missing(arena, frames, node, choice, class_index)
             if frames[node + at.COUNT] + 1 + left > maximum:
+                alive &= ~(1 << index)
+    if alive != 0 and arena[kind + at.ORDERED] != 0:
+        for index in range(arena[kind + at.ALTERNATIVES]):
+            choice = alternative(arena, kind, index)
+            if (alive >> index) & 1 == 1 and not (
+                frames[node + at.LAST] < class_index
+                and class_index <= first_needed(arena, frames, node, choice)
+                and fits_behind(arena, frames, node, choice, class_index)
+            ):
                 alive &= ~(1 << index)
     request[0], request[1], request[2] = kind, class_index, alive
     return alive

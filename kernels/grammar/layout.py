@@ -70,7 +70,9 @@ OBJECT = 12  # the type of object; 0 none, -1 not made yet
 ARRAY = 13
 VALUE_ID = 14
 APART = 15  # whether its scalars are spelled in one way each, because they are remembered
-VALUE_SIZE = 16
+SHALLOW_OBJECT = 16  # as OBJECT and ARRAY, at the depth from which on nesting is counted
+SHALLOW_ARRAY = 17
+VALUE_SIZE = 18
 
 # A type of object or array. The alternatives of an object lie side by side.
 KIND = 0
@@ -89,7 +91,8 @@ COMBINATIONS_AT = 11  # pairs (set of languages, class) for keys with no name
 COMBINATIONS = 12
 TYPE_ID = 13
 DISTINCT = 14  # whether keys with no name, or items, must differ, so that they are remembered
-TYPE_SIZE = 15
+ORDERED = 15  # the number of names if keys come in the order of their classes, else 0
+TYPE_SIZE = 16
 
 # An alternative of an object: then its words REQUIRED, ALLOWED, then dependencies.
 VOTE = 0
@@ -135,10 +138,17 @@ ALIVE = 2
 COUNT = 3
 ENTRY = 4  # of arrays: the state
 HASHES = 5  # of keys or items that must not come again: a link to (link, hash), or 0
-FRAME_WORDS = 6
+DEPTH = 6  # how many objects and arrays are open, with this one
+LAST = 7  # of ordered keys: the class of the last one, -1 before the first
+FRAME_WORDS = 8
+
+# The head of the frames.
+FRAMES_FREE = 0
+FRAMES_KNOWN = 1  # how many entries of the hash table of frames are taken
+SHALLOW_AT = 2  # the DEPTH at which containers have the types SHALLOW_OBJECT and SHALLOW_ARRAY
 
 # Where a text stands.
-VALUE_NEXT = 0  # a value follows; `at` = white space so far
+VALUE_NEXT = 0  # a value follows; `at` = white space so far, see `kernels.grammar.white`
 IN_STRING = 1
 IN_NUMBER = 2
 IN_LITERAL = 3

@@ -6,6 +6,7 @@ from typing import Any
 
 from decoding.kernels.grammar import frames as frame
 from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import white as white_space
 from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.subsets import next_state
 
@@ -209,11 +210,14 @@ def begin_value(
         return at.GOES_ON
     if byte in (BRACE, BRACKET):
         field = at.OBJECT if byte == BRACE else at.ARRAY
+        shallow = frames[places[here + NODE] + at.DEPTH] == frames[at.SHALLOW_AT]
+        if shallow:
+            field = at.SHALLOW_OBJECT if byte == BRACE else at.SHALLOW_ARRAY
         kind = arena[value + field]
         if kind == 0:
             return at.STOPS
         if kind < 0:
-            request[0] = value
+            request[0], request[1] = value, shallow
             return at.NEEDS_OBJECT if byte == BRACE else at.NEEDS_ARRAY
         node = places[here + TOP]
         places[here + TOP] = frame.opened(arena, frames, node, places[here + NODE], kind)
@@ -275,6 +279,8 @@ def end_key(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> in
     if class_index < names:
         word, bit = class_index // at.WORD, class_index % at.WORD
         frames[new + at.FRAME_WORDS + word] &= ~(1 << bit)
+    if arena[kind + at.ORDERED] != 0:
+        frames[new + at.LAST] = min(class_index, arena[kind + at.ORDERED] - 1)
     if alive != frames[node + at.ALIVE]:
         frames[new + at.ALIVE] = alive
         frame.narrow(arena, frames, new)
@@ -335,14 +341,67 @@ def in_string(
     return said
 
 
+@inner
+def closes(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
+    """Whether the innermost object or array may end; the place stays as it is.
+
+    GOES_ON, STOPS, or what is missing to know it.
+    """
+    mode, seen, count = places[here + MODE], places[here + AT], places[here + COUNT]
+    node, value = places[here + NODE], places[here + VALUE]
+    top, hashed = places[here + TOP], places[here + HASH]
+    said = close(arena, frames, places, here, request)
+    places[here + MODE], places[here + AT], places[here + COUNT] = mode, seen, count
+    places[here + NODE], places[here + VALUE] = node, value
+    places[here + TOP], places[here + HASH] = top, hashed
+    return said
+
+
+@inner
+def new_line(arena: Any, frames: Any, places: Any, here: Any, request: Any) -> int:
+    """Whether the token can come that an indented layout writes on a new line."""
+    mode, node = places[here + MODE], places[here + NODE]
+    if mode in (at.OBJECT_AFTER, at.ARRAY_AFTER):
+        return closes(arena, frames, places, here, request)
+    if mode == at.OBJECT_FIRST:
+        keys = arena[frames[node + at.TYPE] + at.KEYS]
+        if keys == 0 or not frame.may_come(arena, frames, node, keys):
+            return at.STOPS
+    if mode == at.ARRAY_FIRST:
+        state = frames[node + at.ENTRY]
+        if arena[state + at.ITEM_VALUE] < 0:
+            request[0], request[1] = frames[node + at.TYPE], state
+            return at.NEEDS_ITEM
+        if arena[state + at.ITEM_VALUE] == 0:
+            return at.STOPS
+    return at.GOES_ON
+
+
+@inner
+def with_white(
+    arena: Any, frames: Any, places: Any, here: Any, byte: Any, white: Any, request: Any
+) -> int:
+    """Read one byte of white space between two tokens."""
+    mode, seen = places[here + MODE], places[here + AT]
+    after = white_space.longer(arena, frames, places[here + NODE], mode, seen, byte, white)
+    if after < 0:
+        return at.STOPS
+    if seen == 0 and byte == NEWLINE and white_space.is_fixed(white):
+        said = new_line(arena, frames, places, here, request)
+        if said != at.GOES_ON:
+            return said
+    places[here + AT] = after
+    return at.GOES_ON
+
+
 @woven
 def step(
     arena: Any, frames: Any, table: Any, places: Any, here: Any, byte: Any, white: Any, request: Any
 ) -> int:
     """Move a place on by one byte.
 
-    place: int64 row, changed; undefined unless GOES_ON comes back. white: the longest run of white
-    space. request: what is missing, for the answers that begin with NEEDS.
+    place: int64 row, changed; undefined unless GOES_ON comes back. white: the layout, see
+    `kernels.grammar.white`. request: what is missing, for the answers that begin with NEEDS.
     """
     mode = places[here + MODE]
     if places[here + TOP] + 256 >= len(frames):
@@ -386,10 +445,11 @@ def step(
     if mode == at.DONE:
         return at.STOPS
     if is_white(byte):
-        if places[here + AT] >= white:
-            return at.STOPS
-        places[here + AT] += 1
-        return at.GOES_ON
+        return with_white(arena, frames, places, here, byte, white, request)
+    if white_space.is_fixed(white) and not white_space.is_whole(
+        arena, frames, places[here + NODE], mode, places[here + AT], byte, white
+    ):
+        return at.STOPS
     if mode == at.VALUE_NEXT:
         return begin_value(arena, frames, table, places, here, byte, request)
     if mode == at.COLON_NEXT:

@@ -41,7 +41,8 @@ def walk(
     """Set the bits of the tokens that fit behind the first place.
 
     trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
-    words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or what is missing.
+    white: the layout. words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or
+    what is missing.
     """
     position: Any = 0
     size = len(trie)
@@ -176,7 +177,7 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
     """Give the frames of a place that are new their permanent numbers, equal ones the same.
 
     known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.
-    frames[0]: the first offset that is free; frames[1]: entries of the table.
+    frames: see the head of the frames in `layout`.
     Returns GOES_ON or NEEDS_FRAMES.
     """
     base = frames[0]

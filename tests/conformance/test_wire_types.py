@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from decoding.errors import WireTypeError, WireValidationError
+from decoding.grammar import JsonStyle
 from decoding.parameters import GenerationParameters
 from decoding.requested_grammar import Grammar
 from decoding.wire import WireLimits, validate
@@ -247,10 +248,32 @@ SCHEMA = {"type": "object", "properties": {"b": {}, "a": {}}}
             Grammar("json_schema", {"name": None, "schema": {}}),
         ),
         ({"type": "json", "value": {}, "extra": 1}, Grammar("json", {})),
+        # Options of this library beside TGI's form.
+        (
+            {"type": "json", "value": {}, "on_unsupported": "ignore", "formats": None},
+            Grammar("json", {}, on_unsupported="ignore"),
+        ),
+        (
+            {"type": "json", "value": {}, "style": {"indent": 2}, "resources": {"a": {}}},
+            Grammar("json", {}, style=JsonStyle(indent=2), resources={"a": {}}),
+        ),
     ],
 )
 def test_grammar_forms(asked: dict[str, Any], kept: Grammar) -> None:
     assert check({"grammar": asked}).grammar == kept
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"on_unsupported": "drop"}, "grammar.on_unsupported must be one of raise, ignore"),
+        ({"style": {"indent": -1}}, "style.indent must be an integer between 0 and 100"),
+        ({"style": 5}, "style must be a mapping"),
+    ],
+)
+def test_wrong_options_of_a_grammar(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(WireValidationError, match=text):
+        check({"grammar": {"type": "json", "value": {}, **options}})
 
 
 @pytest.mark.parametrize("schema", [{"type": "string"}, {"enum": [1]}, {}, {"type": "nonsense"}])

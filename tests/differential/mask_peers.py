@@ -12,15 +12,15 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from decoding.grammar import TokenGrammar, TokenMatcher, TokenTable, token_table
+from decoding.grammar import JsonStyle, TokenGrammar, TokenMatcher, TokenTable, token_table
 from decoding.models.token_bytes import vocabulary_of
 
 ENDS = ("</s>", "<eot>")
 PADDING = 11
 WORDS = """name age kind value items total first last street city true false null alpha beta gamma
     delta lambda 2024-01-31 12.5e3 -0.75 1000 https://a.org/b?c"""
-NO_LIMIT = 1 << 16
-"""Of white space, as peers have none."""
+AS_PEERS = JsonStyle(whitespace="free", longest=1 << 16, digits=None, nesting=None)
+"""Peers bound none of it."""
 
 
 def byte_level_tokens() -> TokenTable:

@@ -7,7 +7,7 @@ import json
 import jsonschema
 import pytest
 from grammars_of_peers import CHOICES, GBNF, LARK, REGEXES, STRINGS, STRUCTURES, Schema
-from mask_peers import NO_LIMIT, assert_equal_masks, byte_level_tokens, difference, follow
+from mask_peers import AS_PEERS, assert_equal_masks, byte_level_tokens, difference, follow
 
 from decoding import grammar
 from decoding.grammar import TokenGrammar
@@ -35,14 +35,14 @@ def is_valid(text: str, schema: Schema) -> bool:
 @pytest.mark.parametrize("name", [name for name in STRUCTURES if name != "all of"])
 def test_structures_have_equal_masks(name: str) -> None:
     schema = STRUCTURES[name]
-    ours = grammar.compile_json_schema(schema, OURS, whitespace=NO_LIMIT)
+    ours = grammar.compile_json_schema(schema, OURS, style=AS_PEERS)
     theirs = xgrammar.compile_json_schema(schema, THEIRS, strict_mode=False)
     assert_equal_masks(ours, theirs, TOKENS)
 
 
 @pytest.mark.parametrize("name", ["strings", "a property", "properties of one kind"])
 def test_strings_have_equal_masks_up_to_an_escape(name: str) -> None:
-    ours = grammar.compile_json_schema(STRINGS[name], OURS, whitespace=NO_LIMIT)
+    ours = grammar.compile_json_schema(STRINGS[name], OURS, style=AS_PEERS)
     theirs = xgrammar.compile_json_schema(STRINGS[name], THEIRS, strict_mode=False)
     assert_equal_masks(ours, theirs, TOKENS, avoid=b"\\")
 

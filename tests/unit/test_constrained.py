@@ -281,7 +281,7 @@ def test_what_is_generated_can_be_read_as_the_type(python_type: Any) -> None:
 
 @pytest.mark.parametrize("python_type", [Callable[[], int], type("Plain", (), {})])
 def test_types_that_have_no_texts_are_refused(python_type: Any) -> None:
-    with pytest.raises(ParameterError, match="python_type must be a type with a JSON Schema"):
+    with pytest.raises(ParameterError, match=r"python_type must be a type (that|whose)"):
         Grammar.of_type(python_type)
 
 

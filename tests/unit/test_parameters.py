@@ -499,6 +499,59 @@ def test_a_grammar_in_a_dict_has_two_keys(mapping: dict[str, Any]) -> None:
         GenerationParameters.from_dict({"grammar": mapping})
 
 
+OPTIONS: dict[str, Any] = {
+    "on_unsupported": "ignore",
+    "formats": "strict",
+    "style": {"indent": 2, "key_order": "declared"},
+    "resources": {"https://a.org/b": {"type": "integer"}},
+}
+
+
+def test_options_of_a_schema_survive_a_dict() -> None:
+    bare = {"type": "json", "value": {"type": "integer"}}
+    assert Grammar.from_dict(bare).to_dict() == bare
+    for name, value in OPTIONS.items():
+        whole = {**bare, name: value}
+        grammar = Grammar.from_dict(whole)
+        assert grammar.to_dict() == whole
+        assert Grammar.from_dict(grammar.to_dict()) == grammar != Grammar.from_dict(bare)
+        assert hash(grammar) == hash(Grammar.from_dict(whole))
+        parameters = GenerationParameters.from_dict({"grammar": whole})
+        assert parameters.grammar == grammar
+        assert parameters.to_dict()["grammar"] == whole
+
+
+def test_resources_are_kept_as_text() -> None:
+    documents = {"b": {"type": "integer"}}
+    grammar = Grammar("json", {}, resources=documents)
+    documents["b"]["type"] = "string"
+    assert grammar.documents == {"b": {"type": "integer"}}
+    assert Grammar("json", {}).documents is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_unsupported": "drop"},
+        {"on_unsupported": ["raise"]},
+        {"formats": None},
+        {"style": "compact"},
+        {"style": {"indent": 2}},
+        {"resources": [1]},
+        {"resources": "{"},
+    ],
+)
+def test_wrong_options_of_a_schema(options: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=rf"grammar\.{next(iter(options))} must be"):
+        Grammar("json", {}, **options)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_belong_to_schemas(name: str) -> None:
+    with pytest.raises(ParameterError, match=f"grammar.{name} must be left out for a regex"):
+        Grammar.from_dict({"type": "regex", "value": "a", name: OPTIONS[name]})
+
+
 # The round trip
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)

@@ -79,8 +79,11 @@ DRAFT2020 = Dialect(
     contains_evaluates=True,
     list_items=False,
 )
-UNDECLARED = replace(DRAFT2020, keywords=_DRAFT2020 | {"dependencies", "$recursiveRef"})
-"""A schema that names no draft: 2020-12, and `dependencies`, which it would ignore."""
+UNDECLARED = replace(
+    DRAFT2020, keywords=_DRAFT2020 | {"dependencies", "$recursiveRef", "x-spelling"}
+)
+"""A schema that names no draft: 2020-12, `dependencies`, which it would ignore, and this library's
+own keyword."""
 
 _DIALECTS = {
     "json-schema.org/draft-04/schema": DRAFT4,

@@ -178,6 +178,8 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
             values = schema[keyword] if keyword == "enum" else [schema[keyword]]
             report.check_surrogates(location.pointer, keyword, values)
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
+    if schema.get("x-spelling") == "digits" and schema.get("type") == "integer":
+        result = replace(result, numbers=tuple(replace(n, plain=True) for n in result.numbers))
     if result.numbers and not _NUMERIC.isdisjoint(location.keys):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
         result = replace(result, numbers=numbers)

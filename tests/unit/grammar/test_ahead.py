@@ -8,6 +8,7 @@ import pytest
 
 from decoding.errors import GrammarLimitError, ParameterError
 from decoding.grammar import (
+    JsonStyle,
     Machine,
     Matcher,
     compile_gbnf,
@@ -23,6 +24,9 @@ from decoding.vocabulary import Vocabulary
 END = 256
 BYTES = Vocabulary([*(bytes([byte]) for byte in range(256)), b"<end>"], frozenset({END}))
 TOKENS = token_table(BYTES, [END])
+
+
+STYLE = JsonStyle(whitespace="free", longest=1)
 
 
 @pytest.fixture
@@ -54,8 +58,11 @@ def test_all_places_that_follow(machine: Machine, monkeypatch: pytest.MonkeyPatc
         "required": ["a"],
         "additionalProperties": False,
     }
-    expected = masks(compile_json_schema(schema, machine, whitespace=1).matcher(), text)
-    matcher = compile_json_schema(schema, machine, whitespace=1).matcher()
+    expected = masks(
+        compile_json_schema(schema, machine, style=STYLE).matcher(),
+        text,
+    )
+    matcher = compile_json_schema(schema, machine, style=STYLE).matcher()
     made = precompute(matcher, 60.0)
     assert made > len(text)
     assert precompute(matcher, 60.0) == made

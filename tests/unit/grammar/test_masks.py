@@ -15,6 +15,7 @@ from decoding.errors import (
     ParameterError,
 )
 from decoding.grammar import (
+    JsonStyle,
     Machine,
     compile_choices,
     compile_json_schema,
@@ -29,6 +30,9 @@ from decoding.vocabulary import Vocabulary
 # What ends a text soon: the first two above all.
 WAY_OUT = [ord("}"), ord("]"), *(SPELLED.index(name) for name in (b"age", b"name", b"kind"))]
 WAY_OUT += [ord(character) for character in '":,bax10']
+
+
+STYLE = JsonStyle(whitespace="free", longest=2)
 
 
 @pytest.fixture(scope="module", params=[KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
@@ -70,7 +74,7 @@ def walk(grammar: CompiledGrammar, rng: random.Random, steps: int = 40) -> str |
 
 @pytest.mark.parametrize("number", range(len(SCHEMAS)))
 def test_masks_equal_the_definition_and_texts_are_valid(machine: Machine, number: int) -> None:
-    grammar = compile_json_schema(SCHEMAS[number], machine, whitespace=2)
+    grammar = compile_json_schema(SCHEMAS[number], machine, style=STYLE)
     rng = random.Random(number)
     finished = 0
     for _ in range(4):
@@ -192,7 +196,7 @@ def test_rollback_and_fork_equal_a_replay(machine: Machine) -> None:
 def test_what_must_come_is_forced(machine: Machine) -> None:
     schema = {"type": "object", "properties": {"name_of_it": {"type": "string"}},
               "required": ["name_of_it"], "additionalProperties": False}  # fmt: skip
-    matcher = compile_json_schema(schema, machine, whitespace=0).matcher()
+    matcher = compile_json_schema(schema, machine, style=JsonStyle(whitespace="compact")).matcher()
     assert matcher.forced_bytes() == b'{"name_of_it":"'
     choices = compile_choices(["orderId", "orderName"], machine).matcher()
     assert choices.forced_bytes() == b"order"

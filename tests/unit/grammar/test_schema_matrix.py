@@ -7,7 +7,7 @@ from counted_work import at_most_calls
 from random_texts import accepts, byte_machine
 
 from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
-from decoding.grammar import CompiledGrammar, Machine, compile_json_schema
+from decoding.grammar import CompiledGrammar, JsonStyle, Machine, compile_json_schema
 
 CASES: list[tuple[str, Any, str, bool]] = [
     (
@@ -304,7 +304,7 @@ def test_many_words_are_a_tree(machine: Machine) -> None:
 def test_a_text_nests_as_deep_as_memory_allows(
     machine: Machine, opening: bytes, closing: bytes
 ) -> None:
-    matcher = compile_json_schema(True, machine).matcher()
+    matcher = compile_json_schema(True, machine, style=JsonStyle(nesting=None)).matcher()
     taken = []
 
     def follow() -> bool:

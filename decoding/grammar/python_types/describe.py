@@ -1,0 +1,196 @@
+"""From a Python type to its JSON Schema, by way of Pydantic's core schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any, NoReturn
+
+from decoding.errors import GrammarError, MissingDependencyError, ParameterError
+from decoding.grammar.python_types import (
+    containers,
+    fields,
+    functions,
+    numbers,
+    strings,
+    texts,
+    times,
+)
+from decoding.grammar.python_types.core import (
+    Core,
+    Describe,
+    Describer,
+    Json,
+    Place,
+    RefusalError,
+    constants_of,
+    read_branch,
+)
+from decoding.grammar.schema import compile_graph
+
+
+def schema_of_type(python_type: Any) -> Json:  # noqa: ANN401 -- any type, also `list[int]`
+    """The JSON Schema of texts that `TypeAdapter(python_type).validate_json` reads.
+
+    Raises:
+        MissingDependencyError: Pydantic is not installed.
+        ParameterError: Pydantic does not read the type, or masks cannot hold what it reads.
+    """
+    try:
+        from pydantic import TypeAdapter
+    except ImportError as error:
+        raise MissingDependencyError("pydantic", "grammar") from error
+    try:
+        adapter = TypeAdapter(python_type)
+        core: Core = adapter.core_schema
+        _ = core["type"], adapter.validator  # a type whose definition was deferred is built now
+    except Exception as error:  # noqa: BLE001 -- a type's own hooks may raise anything
+        _refuse(python_type, f"a type that Pydantic reads from JSON ({error})", error)
+    try:
+        schema = _Describer().document(core)
+        compile_graph(schema)
+    except (RefusalError, GrammarError) as reason:
+        _refuse(python_type, f"a type whose texts masks can hold; {reason}", reason)
+    return schema
+
+
+def _refuse(python_type: object, expected: str, cause: Exception) -> NoReturn:
+    raise ParameterError("python_type", python_type, expected) from cause
+
+
+class _Describer:
+    """Describes one type; see `core.Describer`."""
+
+    def __init__(self) -> None:
+        self._cores: dict[str, Core] = {}
+        self._names: dict[str, str] = {}
+        self._found: Json = {}
+
+    def document(self, core: Core) -> Json:
+        """The whole schema, with the definitions that it leads to."""
+        if core["type"] == "definitions":
+            self._cores.update({one["ref"]: one for one in core["definitions"]})
+            core = core["schema"]
+        schema = self.of(core, Place())
+        return {**schema, "$defs": self._found} if self._found else schema
+
+    def of(self, core: Core, place: Place) -> Json:
+        """The JSON Schema of a core schema."""
+        kind = core["type"]
+        if kind == "definition-ref":
+            return self._reference(core["schema_ref"], place)
+        known = functions.by_format(core, place) if kind in functions.NAMED else None
+        if known is not None:
+            return known
+        describe = _KINDS.get(kind)
+        if describe is None:
+            place.refuse(kind, "types of this kind have no texts that are known here")
+        return describe(self, core, place)
+
+    def target(self, core: Core) -> Core:
+        """The core schema that a reference leads to."""
+        return self._cores[core["schema_ref"]]
+
+    def _reference(self, target: str, place: Place) -> Json:
+        name = self._names.get(target)
+        if name is None:
+            last = target.split(":", maxsplit=1)[0].rpartition(".")[2]
+            word = "".join(takewhile(str.isidentifier, last)) or "type"
+            name = self._names[target] = f"{word}_{len(self._names)}"
+            self._found[name] = self.of(self._cores[target], replace(place, config={}))
+        return {"$ref": f"#/$defs/{name}"}
+
+
+def _inner(describer: Describer, core: Core, place: Place) -> Json:
+    return describer.of(core["schema"], place)
+
+
+def _branch(describer: Describer, core: Core, place: Place) -> Json:
+    return describer.of(read_branch(core), place)
+
+
+def _integer(_: Describer, core: Core, __: Place) -> Json:
+    return numbers.integer(core)
+
+
+def _constants(_: Describer, core: Core, place: Place) -> Json:
+    return numbers.constants(constants_of(core), place)
+
+
+def _uuid(_: Describer, core: Core, __: Place) -> Json:
+    return strings.string_of(texts.uuid(core.get("version")))
+
+
+def _always(schema: Json) -> Describe:
+    """Describes whatever it is given by the same schema."""
+
+    def describe(_: Describer, __: Core, ___: Place, /) -> Json:
+        return dict(schema)
+
+    return describe
+
+
+def _chain(describer: Describer, core: Core, place: Place) -> Json:
+    """Steps, of which the first reads JSON; the others are functions, or of the same kind."""
+    first, *others = core["steps"]
+    alike = [first]
+    for step in others:
+        if step["type"] == first["type"]:
+            alike.append(step)
+        elif step["type"] not in functions.NAMED:
+            place.refuse("chain", f"{step['type']} behind {first['type']} is not described")
+    found = [describer.of(step, place) for step in alike]
+    return found[0] if len(found) == 1 else {"allOf": found}
+
+
+_KINDS: Mapping[str, Describe] = {
+    "any": _always({}),
+    "none": _always({"type": "null"}),
+    "bool": _always({"type": "boolean"}),
+    "int": _integer,
+    "float": numbers.number,
+    "decimal": numbers.decimal,
+    "complex": _always(strings.string_of(texts.COMPLEX)),
+    "fraction": _always(strings.string_of(texts.FRACTION)),
+    "str": strings.string,
+    "bytes": strings.octets,
+    "uuid": _uuid,
+    "url": strings.url,
+    "multi-host-url": strings.url,
+    "json": strings.json_text,
+    "date": times.date,
+    "time": times.time_of_day,
+    "datetime": times.date_time,
+    "timedelta": times.time_span,
+    "literal": _constants,
+    "enum": _constants,
+    "list": containers.array,
+    "deque": containers.array,
+    "generator": containers.array,
+    "set": containers.distinct,
+    "frozenset": containers.distinct,
+    "tuple": containers.row,
+    "named-tuple": containers.named_tuple,
+    "call": containers.call,
+    "dict": containers.mapping,
+    "ordered-dict": containers.mapping,
+    "counter": containers.mapping,
+    "model": fields.whole_class,
+    "model-fields": fields.model_fields,
+    "dataclass": fields.whole_class,
+    "dataclass-args": fields.dataclass_fields,
+    "typed-dict": fields.typed_dict,
+    "nullable": fields.nullable,
+    "union": fields.union,
+    "tagged-union": fields.tagged_union,
+    "chain": _chain,
+    "default": _inner,
+    "custom-error": _inner,
+    "json-or-python": _branch,
+    "lax-or-strict": _branch,
+    "function-plain": functions.function_alone,
+    "function-after": functions.function_around,
+    "function-before": functions.function_around,
+    "function-wrap": functions.function_around,
+}

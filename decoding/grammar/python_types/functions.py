@@ -1,0 +1,116 @@
+"""Types that Pydantic reads by Python functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.grammar.python_types import texts
+from decoding.grammar.python_types.core import (
+    AROUND,
+    BRANCHES,
+    Core,
+    Describer,
+    Json,
+    Place,
+    innermost,
+)
+from decoding.grammar.python_types.numbers import integer
+from decoding.grammar.python_types.strings import string_of
+
+NAMED = (*AROUND, *BRANCHES, "function-plain")
+"""Kinds that may have a `format`."""
+_HARMLESS = frozenset(
+    (
+        *("SecretStr", "SecretBytes", "Secret.__get_pydantic_core_schema__.<locals>.<lambda>"),
+        "_BaseUrl.__get_pydantic_core_schema__.<locals>.wrap_val",
+        "_BaseMultiHostUrl.__get_pydantic_core_schema__.<locals>.wrap_val",
+        *("defaultdict_validator", "sequence_validator", "deque_validator"),
+    )
+)
+"""Functions of Pydantic that take whatever the schema inside them takes."""
+_LENGTHS = {"min_length_validator": "minLength", "max_length_validator": "maxLength"}
+_REFUSED = {
+    "file-path": "its name does not say whether a file exists",
+    "directory-path": "its name does not say whether a folder exists",
+    "socket-path": "its name does not say whether a socket exists",
+    "regex": "the strings that are regular expressions are no regular language",
+    "color": "the names of colours are known to Pydantic alone",
+    "phone": "the numbers of telephones are known to another package",
+}
+_BYTE_SIZE = 10**15
+
+
+def by_format(core: Core, place: Place) -> Json | None:
+    """What is known of a type by the `format` that Pydantic gives it."""
+    name = _as_pydantic_says(core).get("format")
+    if not isinstance(name, str):
+        return None
+    if name in texts.BY_FORMAT:
+        return string_of(texts.BY_FORMAT[name])
+    if name in ("base64", "base64url"):
+        of_text = innermost(core)["type"] == "str"
+        return string_of(texts.base64(of_text=of_text, url_safe=name == "base64url"))
+    if name == "zoneinfo":
+        from zoneinfo import available_timezones
+
+        return {"enum": sorted(available_timezones())}
+    if name == "path" and core["type"] not in AROUND:
+        return {"type": "string"}
+    if name == "path":
+        place.refuse(name, "its name does not say what exists")
+    if name in _REFUSED:
+        place.refuse(name, _REFUSED[name])
+    return None
+
+
+def function_around(describer: Describer, core: Core, place: Place) -> Json:
+    """A value before, behind or around which a function runs."""
+    if core.get("json_schema_input_schema") is not None:
+        return describer.of(core["json_schema_input_schema"], place)
+    function = core["function"]["function"]
+    name, is_ours = _name_of(function)
+    if not is_ours or name in _HARMLESS:
+        return describer.of(core["schema"], place)
+    if name == "ByteSize._validate":
+        return integer({"ge": 0, "le": _BYTE_SIZE})
+    if name in _LENGTHS and innermost(core)["type"] == "str":
+        (bound,) = getattr(function, "keywords", {"": None}).values()
+        inner = describer.of(core["schema"], place)
+        if isinstance(bound, int):
+            return {"allOf": [inner, {_LENGTHS[name]: bound}]}
+    return place.refuse(name, "this check of Pydantic's own is not known here")
+
+
+def function_alone(describer: Describer, core: Core, place: Place) -> Json:
+    """A value that a function reads."""
+    if core.get("json_schema_input_schema") is not None:
+        inner: Core = core["json_schema_input_schema"]
+        if inner["type"] != "any":
+            return describer.of(inner, place)
+    name, is_ours = _name_of(core["function"]["function"])
+    said = {} if is_ours else _as_pydantic_says(core)
+    if not said:
+        place.refuse(name, "a function reads it, which does not say what it takes")
+    return said  # by the author of the type
+
+
+def _as_pydantic_says(core: Core) -> Json:
+    """What Pydantic itself says of a core schema in JSON Schema; `{}` if nothing."""
+    from pydantic.errors import PydanticUserError
+    from pydantic.json_schema import GenerateJsonSchema
+
+    if innermost(core)["type"] in ("model", "dataclass", "definition-ref", "typed-dict"):
+        return {}
+    try:
+        return dict(GenerateJsonSchema().generate(dict(core)))
+    except (PydanticUserError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _name_of(function: Any) -> tuple[str, bool]:  # noqa: ANN401 -- any callable
+    """The name of a function, and whether it is Pydantic's own."""
+    function = getattr(function, "func", function)
+    function = getattr(function, "__func__", function)
+    module = str(getattr(function, "__module__", ""))
+    name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    return name, module.partition(".")[0] in ("pydantic", "pydantic_core", "pydantic_extra_types")

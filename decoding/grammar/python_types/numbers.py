@@ -1,0 +1,94 @@
+"""JSON Schemas of numbers and constants as Pydantic reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+from decoding.grammar.python_types.core import Core, Describer, Json, Place
+
+_BOUNDS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "multiple_of": "multipleOf",
+}
+_LARGEST = 1e300
+"""No text of a number between its negative and itself is read as infinite."""
+_DIGITS = 15
+"""So many digits of a number survive its reading as binary64."""
+
+
+def integer(core: Core) -> Json:
+    """Integers, as plain digits."""
+    schema: Json = {"type": "integer", "x-spelling": "digits"}
+    return schema | {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
+
+
+def number(_: Describer, core: Core, place: Place) -> Json:
+    """Floats; bounded where infinity is not read."""
+    schema: Json = {"type": "number"}
+    schema |= {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
+    if core.get("allow_inf_nan", place.config.get("allow_inf_nan", True)) is False:
+        schema |= _bounded(schema)
+    return schema
+
+
+def _bounded(schema: Json) -> Json:
+    found: Json = {}
+    if not schema.keys() & {"minimum", "exclusiveMinimum"}:
+        found["minimum"] = -_LARGEST
+    if not schema.keys() & {"maximum", "exclusiveMaximum"}:
+        found["maximum"] = _LARGEST
+    return found
+
+
+def decimal(_: Describer, core: Core, place: Place) -> Json:
+    """Decimals, as numbers of so few digits that none is lost on the way."""
+    schema: Json = {"type": "number"}
+    for name, keyword in _BOUNDS.items():
+        if core.get(name) is not None:
+            schema[keyword] = _plain(core[name], place)
+    places, digits = core.get("decimal_places"), core.get("max_digits")
+    if places is None and digits is None:
+        return schema | _bounded(schema)
+    most = min(_DIGITS, digits or _DIGITS)
+    # So many digits may stand before the point, however few stand behind it.
+    whole = most if digits is None or places is None else min(most, max(digits - places, 0))
+    options = []
+    for count in range(min(places if places is not None else most, most) + 1):
+        bound = 10 ** min(most - count, whole)
+        step: Json = {"multipleOf": 10.0**-count} if count else integer({})
+        options.append({**step, "exclusiveMinimum": -bound, "exclusiveMaximum": bound})
+    return {"allOf": [schema, {"anyOf": options}]}
+
+
+def _plain(value: object, place: Place) -> int | float:
+    """A bound as JSON has it."""
+    exact = Decimal(str(value))
+    found = int(exact) if exact == exact.to_integral_value() else float(exact)
+    if Decimal(str(found)) != exact:
+        place.refuse("decimal", f"the bound {value} has more digits than a float keeps")
+    return found
+
+
+def constants(values: Sequence[object], place: Place) -> Json:
+    """Constants, each in the spelling that is read as itself."""
+    options: list[Json] = []
+    whole = [one for one in values if isinstance(one, int) and not isinstance(one, bool)]
+    others = [
+        one
+        for one in values
+        if one is None
+        or isinstance(one, bool | str)
+        or (isinstance(one, float) and math.isfinite(one))
+    ]
+    if whole:
+        options.append({**integer({}), "enum": whole})
+    if others:
+        options.append({"enum": others})
+    if not options:
+        place.refuse("values", "none of them is a value of JSON")
+    return options[0] if len(options) == 1 else {"anyOf": options}

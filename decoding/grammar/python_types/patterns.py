@@ -1,0 +1,271 @@
+r"""Patterns of Pydantic as patterns of ECMA-262 that match nothing more.
+
+Pydantic looks for a match with Rust's `regex`, or with Python's `re.match` where its configuration
+says so. Both read `\d`, `\w` and `\s` as classes of Unicode, which ECMA-262 does not, and `$` and
+`.` in their own ways. A class here is a pair of sets of code points: what every reader has in it,
+and what some reader might have, since each has its own edition of Unicode. The first is produced;
+the complement of a class is made of the second.
+Sources: docs.rs/regex (Syntax), docs.python.org/library/re.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, TypeAlias
+
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+
+_ANYTHING: Ranges = ((0, 0xD7FF), (0xE000, sys.maxunicode))
+_PUNCTUATION = frozenset("\\.+*?()|[]{}^$#&-~/ \"'`!@%,:;<=>_")
+_SIMPLE = {"n": 10, "r": 13, "t": 9, "f": 12, "v": 11, "a": 7}
+_HEXADECIMAL = {"x": 2, "u": 4, "U": 8}
+_SYNTAX = frozenset("\\^$.*+?()[]{}|/")
+
+
+class PatternError(ValueError):
+    """A pattern uses syntax whose meaning is not known here for every reader."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterClass:
+    """A set of code points: `surely` is in it for every reader, nothing outside of `maybe` is."""
+
+    surely: Ranges
+    maybe: Ranges
+
+    def complement(self) -> CharacterClass:
+        """The other code points."""
+        return CharacterClass(_outside(self.maybe), _outside(self.surely))
+
+
+def _outside(ranges: Ranges) -> Ranges:
+    found, first = [], 0
+    for low, high in (*_merged(ranges), (sys.maxunicode + 1, sys.maxunicode + 1)):
+        if first < low:
+            found.append((first, low - 1))
+        first = high + 1
+    # Lone surrogates are no characters.
+    return tuple(
+        (max(low, begin), min(high, end))
+        for low, high in found
+        for begin, end in _ANYTHING
+        if max(low, begin) <= min(high, end)
+    )
+
+
+def _merged(ranges: Ranges) -> Ranges:
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(found[-1][1], high)
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def _all_but(categories: Collection[str]) -> Ranges:
+    """The characters of other categories than these, and all beyond the first two planes."""
+    category = unicodedata.category
+    found: list[tuple[int, int]] = []
+    for code in (c for c in range(_LOOKED_AT) if category(chr(c)) not in categories):
+        if found and found[-1][1] == code - 1:
+            found[-1] = found[-1][0], code
+        else:
+            found.append((code, code))
+    return (*found, (_LOOKED_AT, sys.maxunicode))
+
+
+def _of(characters: str) -> Ranges:
+    return _merged(tuple((ord(one), ord(one)) for one in characters))
+
+
+_WHITE = (
+    *((9, 13), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+    *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
+)
+"""The property White_Space, which Unicode no longer changes."""
+_LOOKED_AT = 0x20000
+_NO_WORD = frozenset(("Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Zs", "Zl", "Zp", "Cc"))
+"""Categories of Unicode without a letter, a mark, a digit or what joins words."""
+_LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nl", "No", "Pc", "Sk", "So")
+_NO_DIGIT = _NO_WORD.union(_LETTERS, ("Cf", "Co"))
+"""Categories of assigned characters that are no digits."""
+_ASCII_WHITE = _of("\t\n\x0b\x0c\r ")
+_ASCII_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
+
+
+@cache
+def _class_of(letter: str) -> CharacterClass:
+    r"""What `\d`, `\w` and `\s` mean. Code points that are not assigned may come to be anything."""
+    if letter == "d":
+        return CharacterClass(((48, 57),), _all_but(_NO_DIGIT))
+    if letter == "s":
+        # Python has four separators more.
+        return CharacterClass(_ASCII_WHITE, _merged((*_WHITE, (0x1C, 0x1F))))
+    return CharacterClass(_ASCII_WORD, _all_but(_NO_WORD))
+
+
+_NO_NEWLINE = CharacterClass(((0, 9), (11, 0xD7FF), (0xE000, sys.maxunicode)), _ANYTHING)
+
+
+def ecma_pattern(pattern: str, engine: Literal["rust-regex", "python-re"]) -> str:
+    r"""A pattern of ECMA-262 with a match in no string in which `pattern` has none.
+
+    A match of Python's is taken at the beginning, where all its editions agree. Raises PatternError
+    where the pattern is beyond what is known here: flags, word boundaries, look-around, references,
+    classes of properties and operations on classes.
+
+    >>> ecma_pattern(r"^\d+$", "rust-regex")
+    '^[0-9]+$'
+    """
+    translated = "".join(_translated(pattern))
+    return f"^(?:{translated})" if engine == "python-re" else translated
+
+
+def _translated(pattern: str) -> Iterator[str]:
+    place, size = 0, len(pattern)
+    while place < size:
+        one = pattern[place]
+        if one == "\\":
+            if pattern[place + 1 : place + 2] in ("A", "z", "Z"):
+                # Only Python has \Z, which is Rust's \z.
+                yield "^" if pattern[place + 1] == "A" else "$"
+                place += 2
+                continue
+            found, place = _escape(pattern, place)
+            yield _spelled(found.surely)
+        elif one == "[":
+            found, place = _bracket(pattern, place)
+            yield _spelled(found.surely)
+        elif one == ".":
+            yield _spelled(_NO_NEWLINE.surely)
+            place += 1
+        elif one == "(":
+            opened, place = _group(pattern, place)
+            yield opened
+        elif one == "{":
+            end = pattern.find("}", place)
+            bounds = pattern[place + 1 : end].replace(" ", "")
+            low, _, high = bounds.partition(",")
+            if end < 0 or not low.isdigit() or not (high.isdigit() or not high):
+                raise PatternError(f"{pattern[place : place + 9]!r} is no repetition")
+            yield f"{{{bounds}}}"
+            place = end + 1
+        elif one in "*+?":
+            if pattern[place - 1 : place] in ("*", "+", "?", "}") and one == "+":
+                raise PatternError(f"repetition of a repetition at {place}")
+            yield one
+            place += 1
+        elif one in "|)^$":
+            yield one
+            place += 1
+        else:
+            yield _spelled(((ord(one), ord(one)),))
+            place += 1
+
+
+def _group(pattern: str, place: int) -> tuple[str, int]:
+    if pattern[place + 1 : place + 2] != "?":
+        return "(", place + 1
+    if pattern.startswith("(?:", place):
+        return "(?:", place + 3
+    for opening in ("(?P<", "(?<"):
+        end = pattern.find(">", place)
+        name = pattern[place + len(opening) : end]
+        if pattern.startswith(opening, place) and name.isidentifier():
+            return "(?:", end + 1
+    raise PatternError(f"{pattern[place : place + 6]!r} (flags or look-around)")
+
+
+def _escape(pattern: str, place: int) -> tuple[CharacterClass, int]:
+    """What an escape stands for, and the place behind it."""
+    letter = pattern[place + 1 : place + 2]
+    if letter and letter in "dws":
+        return _class_of(letter), place + 2
+    if letter and letter in "DWS":
+        return _class_of(letter.lower()).complement(), place + 2
+    if letter in _SIMPLE:
+        return _single(_SIMPLE[letter]), place + 2
+    if letter in _HEXADECIMAL:
+        return _hexadecimal(pattern, place, letter)
+    if letter and letter in _PUNCTUATION:
+        return _single(ord(letter)), place + 2
+    raise PatternError(f"the escape {pattern[place : place + 2]!r}")
+
+
+def _hexadecimal(pattern: str, place: int, letter: str) -> tuple[CharacterClass, int]:
+    begin, end = place + 2, place + 2 + _HEXADECIMAL[letter]
+    if pattern[begin : begin + 1] == "{":
+        begin, end = begin + 1, pattern.find("}", begin)
+    try:
+        code = int(pattern[begin:end], 16)
+        chr(code)
+    except (ValueError, OverflowError) as error:
+        raise PatternError(f"the escape {pattern[place : place + 10]!r}") from error
+    return _single(code), end + (pattern[begin - 1] == "{")
+
+
+def _single(code: int) -> CharacterClass:
+    return CharacterClass(((code, code),), ((code, code),))
+
+
+def _bracket(pattern: str, place: int) -> tuple[CharacterClass, int]:
+    """The class in brackets at a place, and the place behind it."""
+    begin = place
+    place += 1
+    negated = pattern[place : place + 1] == "^"
+    place += negated
+    surely: list[tuple[int, int]] = []
+    maybe: list[tuple[int, int]] = []
+    first = True
+    while pattern[place : place + 1] != "]" or first:
+        first = False
+        if place >= len(pattern):
+            raise PatternError(f"the class {pattern[begin : begin + 9]!r} has no end")
+        if pattern[place] == "[" or pattern[place : place + 2] in ("&&", "--", "~~", "||"):
+            raise PatternError(f"operations on classes at {place}")
+        low, place = _member(pattern, place)
+        if pattern.startswith("--", place):
+            raise PatternError(f"operations on classes at {place}")
+        if pattern[place : place + 1] == "-" and pattern[place + 1 : place + 2] not in ("]", ""):
+            high, place = _member(pattern, place + 1)
+            ends = (low.surely, high.surely)
+            if any(len(one) != 1 or one[0][0] != one[0][1] for one in ends) or low == high:
+                raise PatternError(f"the range before {place}")
+            span = ((low.surely[0][0], high.surely[0][0]),)
+            if span[0][0] > span[0][1]:
+                raise PatternError(f"the range before {place}, which is empty")
+            low = CharacterClass(span, span)
+        surely += low.surely
+        maybe += low.maybe
+    found = CharacterClass(_merged(tuple(surely)), _merged(tuple(maybe)))
+    return (found.complement() if negated else found), place + 1
+
+
+def _member(pattern: str, place: int) -> tuple[CharacterClass, int]:
+    if pattern[place : place + 1] == "\\":
+        return _escape(pattern, place)
+    return _single(ord(pattern[place])), place + 1
+
+
+def _spelled(ranges: Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return _character(ranges[0][0])
+    if not ranges:
+        return "[]"
+    return "[" + "".join(_span(low, high) for low, high in ranges) + "]"
+
+
+def _span(low: int, high: int) -> str:
+    return _character(low) if low == high else f"{_character(low)}-{_character(high)}"
+
+
+def _character(code: int) -> str:
+    one = chr(code)
+    if one.isascii() and one.isprintable():
+        return f"\\{one}" if one in _SYNTAX else (r"\x2d" if one == "-" else one)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\u{{{code:x}}}"
