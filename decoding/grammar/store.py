@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
 
 if TYPE_CHECKING:
@@ -41,12 +41,15 @@ class Store:
     it: they cannot leave the string, so what surrounds it does not matter.
     """
 
-    def __init__(self, tokens: TokenTable, masks: KeptMasks, backend: Backend) -> None:
+    def __init__(
+        self, tokens: TokenTable, masks: KeptMasks, backend: Backend, scale: int = 1
+    ) -> None:
+        """scale: the automata may take so many times the memory that they usually may."""
         self.tokens, self.masks, self.backend = tokens, masks, backend
-        self.arena = Arena(_ROOM)
+        self.arena = Arena(_ROOM, scale)
         self.runs = Runs(self.arena)
         self._sweeps = backend.sweeps(self.arena, tokens)
-        self.lock = threading.RLock()
+        self.lock = ForkSafeLock()
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar.arena import RoomError
 from decoding.grammar.array_plan import ArrayPlan
 from decoding.grammar.array_states import Alternative, ArrayStates
 from decoding.grammar.automaton import Spelling
@@ -15,6 +16,8 @@ from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
+MOST_WAYS = 1_000
+"""So many combinations of records that stand for one are followed in what is open in a text."""
 
 
 class JsonTables:
@@ -27,6 +30,20 @@ class JsonTables:
         # Of objects: for every class the node of each alternative, `None` where it has no such key.
         self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
         self._arrays: dict[int, ArrayStates] = {}
+        # Of values, and of states of arrays, that several records stand for: these records.
+        self._several: dict[int, tuple[int, ...]] = {}
+        # Of types and states that are one of several: how many these are.
+        self._ways: dict[int, int] = {}
+
+    def chosen(self, record: int, open_records: Iterable[int]) -> tuple[int, ...]:
+        """The records that stand for one, or as many of them as may be followed.
+
+        open_records: the types and states of the objects and arrays around it.
+        """
+        ways = 1
+        for one in open_records:
+            ways *= self._ways.get(one, 1)
+        return self._several[record][: max(1, MOST_WAYS // ways)]
 
     def root(self) -> int:
         """The type of the frame around the whole text, with its one entry."""
@@ -72,19 +89,58 @@ class JsonTables:
 
     def item(self, kind: int, state: int) -> None:
         """Write which items may come next in a state of an array."""
-        self._arrays[kind].item(state)
+        several = self._arrays[kind].item(state)
+        if several:
+            self._several[state] = several
+            self._ways.update(dict.fromkeys(several, len(several)))
 
     def move(self, kind: int, state: int, votes: int, again: int) -> None:
         """Write the state of an array after an item; see `ArrayStates.move`."""
         self._arrays[kind].move(state, votes, again)
 
     def object_type(self, value: int) -> None:
-        """Write the type of the objects of a value."""
+        """Write the type of the objects of a value, or several that share its alternatives."""
         shapes = [
             (vote, shape)
             for vote, node in enumerate(self._nodes_of[value])
             for shape in self.graph.node(node).objects
         ]
+        kinds = self._object_kinds(shapes)
+        if len(kinds) == 1:
+            self._put(value, at.OBJECT, kinds[0])
+            return
+        several = []
+        for kind in kinds:
+            fields = self.store.arena.fields
+            one = self.store.arena.write(fields[value : value + at.VALUE_SIZE].copy())
+            self._put(one, at.OBJECT, kind)
+            self._nodes_of[one] = self._nodes_of[value]
+            several.append(one)
+        self._several[value] = tuple(several)
+        self._ways.update(dict.fromkeys(kinds, len(kinds)))
+        self._put(value, at.OBJECT, at.SEVERAL)
+
+    def _object_kinds(self, shapes: list[tuple[int, ObjectShape]]) -> list[int]:
+        """The fewest types that these alternatives fit into, when they are halved again and again.
+
+        Each alternative by itself fits: a grammar with one that does not is not compiled.
+        """
+        kinds = []
+        pending = [shapes]
+        while pending:
+            part = pending.pop()
+            try:
+                kinds.append(self._object_kind(part))
+            except RoomError:
+                raise
+            except GrammarLimitError:
+                if len(part) == 1:
+                    raise
+                pending += [part[len(part) // 2 :], part[: len(part) // 2]]
+        return kinds
+
+    def _object_kind(self, shapes: list[tuple[int, ObjectShape]]) -> int:
+        """Write a type of objects with these alternatives."""
         _check_count(shapes)
         # Keys are remembered where they are counted and need not have names.
         distinct = max(shape.minimum for _, shape in shapes) > 1
@@ -113,7 +169,7 @@ class JsonTables:
             self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
             self._put(kind, at.COMBINATIONS, len(keys.combinations))
         self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
-        self._put(value, at.OBJECT, kind)
+        return kind
 
     def array_type(self, value: int) -> None:
         """Write the type of the arrays of a value."""
@@ -122,8 +178,7 @@ class JsonTables:
             for vote, node in enumerate(self._nodes_of[value])
             for shape in self.graph.node(node).arrays
         ]
-        _check_count(shapes)
-        alternatives = [self._array_alternative(vote, shape) for vote, shape in shapes]
+        alternatives = [array_alternative(self.graph, vote, shape) for vote, shape in shapes]
         states = ArrayStates(self.store.arena, alternatives, self._item_value)
         kind = self._record(at.TYPE_SIZE)
         self._arrays[kind] = states
@@ -133,20 +188,6 @@ class JsonTables:
 
     def _item_value(self, nodes: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see value
         return self.value(nodes, apart=apart)
-
-    def _array_alternative(self, vote: int, shape: ArrayShape) -> Alternative:
-        graph = self.graph
-        plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
-        if not (shape.unique and shape.members):
-            return Alternative(vote, plan)
-        positions = []
-        for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
-            nodes = [graph.conjunction((item, member)) for member in shape.members]
-            kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
-            positions.append(tuple(kept))
-        if shape.rest is None:
-            positions.append(())
-        return Alternative(vote, plan, tuple(positions))
 
     def _value(self, nodes: tuple[int, ...], *, apart: bool) -> int:
         _check_count(nodes)
@@ -217,6 +258,21 @@ class JsonTables:
 
     def _put(self, record: int, field: int, value: int) -> None:
         self.store.arena.fields[record + field] = value
+
+
+def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
+    """How far arrays of a shape can come; raises `GrammarLimitError` if that takes too much."""
+    plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
+    if not (shape.unique and shape.members):
+        return Alternative(vote, plan)
+    positions = []
+    for item in (*shape.prefix, *(() if shape.rest is None else (shape.rest,))):
+        nodes = [graph.conjunction((item, member)) for member in shape.members]
+        kept = [(1 << i, n) for i, n in enumerate(nodes) if not graph.is_empty(n)]
+        positions.append(tuple(kept))
+    if shape.rest is None:
+        positions.append(())
+    return Alternative(vote, plan, tuple(positions))
 
 
 def _votes(accepted: Iterable[bool]) -> int:

@@ -113,6 +113,9 @@ def begin_item(arena: Any, frames: Any, places: Any, here: Any, request: Any) ->
     node = places[here + NODE]
     state = frames[node + at.ENTRY]
     value = arena[state + at.ITEM_VALUE]
+    if value == at.SEVERAL:
+        request[0], request[1] = at.OF_STATE, state
+        return at.NEEDS_CHOICE
     if value < 0:
         request[0], request[1] = frames[node + at.TYPE], state
         return at.NEEDS_ITEM
@@ -212,6 +215,9 @@ def begin_value(
         kind = arena[value + field]
         if kind == 0:
             return at.STOPS
+        if kind == at.SEVERAL:
+            request[0], request[1] = at.OF_VALUE, value
+            return at.NEEDS_CHOICE
         if kind < 0:
             request[0] = value
             return at.NEEDS_OBJECT if byte == BRACE else at.NEEDS_ARRAY
