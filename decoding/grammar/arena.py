@@ -38,9 +38,10 @@ class Arena:
     fields: the array; `fields[layout.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
     shared_fields, shared_table: both as kernels take them.
+    is_full: whether it once had no room for what was to be written.
     """
 
-    __slots__ = ("_most", "fields", "shared_fields", "shared_table", "table")
+    __slots__ = ("_most", "fields", "is_full", "shared_fields", "shared_table", "table")
 
     def __init__(self, room: int = 1 << 20, scale: int = 1) -> None:
         """Make an empty array.
@@ -49,6 +50,7 @@ class Arena:
         scale: `MAX_FIELDS` times so many fields are allowed.
         """
         self._most = max(MAX_FIELDS * scale, room)
+        self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
         self.fields[at.FREE] = at.HEAD
@@ -98,6 +100,7 @@ class Arena:
         while length < used + size + (1 << 18):
             length *= 2
         if length > self._most:
+            self.is_full = True
             raise RoomError("", "fields of automata", self._most)
         fields = np.zeros(length, self.fields.dtype)
         fields[:used] = self.fields[:used]

@@ -69,7 +69,7 @@ class Store:
     @property
     def is_full(self) -> bool:
         """Whether new grammars go elsewhere."""
-        return self.size > FULL
+        return self.arena.is_full or self.size > FULL
 
     def room_for(self, length: int) -> NDArray[np.int64]:
         """The scratch of a walk this deep."""

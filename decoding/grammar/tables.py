@@ -16,7 +16,7 @@ from decoding.grammar.store import Store
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
-MOST_WAYS = 1_000
+MOST_WAYS = 256
 """So many combinations of records that stand for one are followed in what is open in a text."""
 
 

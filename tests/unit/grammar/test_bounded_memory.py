@@ -52,7 +52,7 @@ OVERLAPPING = {
 }  # fmt: skip
 CONTAINING = {
     "type": "array",
-    "items": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array"}]},
+    "items": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]},
     "allOf": [{"contains": {"minimum": number}} for number in (1, 12)],
 }
 FEW = {"type": "array", "uniqueItems": True, "items": {"enum": ["a", "ab", "abc", 1, 12, None]}}
