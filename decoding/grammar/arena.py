@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 1 << 25
 """128 MiB of int32."""
+_OFFSETS = (1 << 31) - 1
+"""Fields are referred to by int32."""
 
 
 class RoomError(GrammarLimitError):
@@ -49,7 +51,7 @@ class Arena:
         room: fields that are there at once, a power of two; none takes memory until written.
         scale: `MAX_FIELDS` times so many fields are allowed.
         """
-        self._most = max(MAX_FIELDS * scale, room)
+        self._most = min(max(MAX_FIELDS * scale, room), _OFFSETS)
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
@@ -101,6 +103,8 @@ class Arena:
             length *= 2
         if length > self._most:
             self.is_full = True
+            if self._most == _OFFSETS:
+                raise MemoryError(f"one step takes more than {4 * _OFFSETS:,} bytes of automata")
             raise RoomError("", "fields of automata", self._most)
         fields = np.zeros(length, self.fields.dtype)
         fields[:used] = self.fields[:used]

@@ -37,16 +37,9 @@ class Choices:
             depths = places.store.places
             if choices:
                 (position,) = choices
-                row = position * step.PLACE_SIZE
-                here = depths[row + step.PLACE_SIZE : row + 2 * step.PLACE_SIZE].copy()
-                before = number
-                if position:
-                    # The frames that the walk has made are numbered for one place only.
-                    before = places.number(depths[row : row + step.PLACE_SIZE].copy())
-                    pending.append((before, rest[position:]))
-                    continue
-                variants = places.variants(before, here)
-                pending += [(variant, rest) for variant in reversed(variants)]
+                row = (position + 1) * step.PLACE_SIZE
+                variants = places.variants(depths[row : row + step.PLACE_SIZE].copy())
+                pending += [(variant, rest[position:]) for variant in reversed(variants)]
             elif reached[0]:
                 last = len(rest) * step.PLACE_SIZE
                 found[places.number(depths[last : last + step.PLACE_SIZE].copy())] = None

@@ -173,11 +173,11 @@ class Places:
         noted: list[int] = self._choices[1 : 1 + int(self._choices[0])].tolist()
         return noted
 
-    def variants(self, before: int, here: Place) -> list[int]:
+    def variants(self, here: Place) -> list[int]:
         """The places that stand for one from which a byte may lead to several.
 
-        before: the number of the place before the byte. here: what a walk has made of it when it
-            came to the choice, which the last walk has done.
+        here: the place as the last walk has left it when it came to the choice. What the byte ends,
+            as a comma ends a number, has ended there; the byte itself is still to be read.
         There are at most `tables.MOST_WAYS` ways through all that is open in a text: beyond these,
         some of the variants are left out.
         """
@@ -185,13 +185,15 @@ class Places:
         tables = self._tables
         if tables is None:
             raise TypeError(what)
+        here[step.AT] = 0
         if what == at.OF_STATE:
-            chosen = tables.chosen(record, self._open(before))
-            return [self._with_entry(before, state) for state in chosen]
-        here[step.MODE], here[step.AT] = at.VALUE_NEXT, 0
-        place = self._records[self.number(here)]
-        found = []
-        for value in tables.chosen(record, self._open(self.number(place.copy()))):
+            number = self.number(here)
+            chosen = tables.chosen(record, self._open(number))
+            return [self._with_entry(number, state) for state in chosen]
+        here[step.MODE] = at.VALUE_NEXT
+        number = self.number(here)
+        place, found = self._records[number], []
+        for value in tables.chosen(record, self._open(number)):
             variant = place.copy()
             variant[step.VALUE] = value
             found.append(self.number(variant))

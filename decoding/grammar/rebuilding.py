@@ -25,8 +25,6 @@ from decoding.kernels.grammar.nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
 
 _MANY_STATES = 1 << 20
 """New texts begin with a new acceptor then: the tokens of so many states take about 150 MiB."""
-_LARGEST_SCALE = 32
-"""An offset into 4 GiB of automata still is an int32."""
 
 T = TypeVar("T")
 Make = Callable[[int], BoundedAcceptor]
@@ -167,8 +165,6 @@ class RebuildingAcceptor:
             if self._generation is full:
                 if larger:
                     self._scale *= 2
-                    if self._scale > _LARGEST_SCALE:
-                        raise MemoryError(f"more than {_LARGEST_SCALE} times the bound on memory")
                 self._generation = _Generation(self._make(self._scale))
             return self._generation
 

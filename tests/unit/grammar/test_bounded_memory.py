@@ -39,17 +39,24 @@ from decoding.vocabulary import Vocabulary
 
 Compile = Callable[[Machine], CompiledGrammar]
 
-OVERLAPPING = {
-    "anyOf": [
+
+
+def overlapping(items: dict[str, object]) -> dict[str, object]:
+    """Eight alternatives that begin alike."""
+    alternatives = [
         {
             "type": "object",
-            "properties": {"name": {"const": word}, "kind": {"type": "array", "items": {"$ref": "#"}}},
+            "properties": {"name": {"const": word}, "kind": {"type": "array", "items": items}},
+            "additionalProperties": {"type": "integer"},
             "required": [key],
         }
         for key in ("name", "age")
         for word in ("a", "ab", "abc", "aa")
     ]
-}  # fmt: skip
+    return {"anyOf": alternatives}
+
+
+FLAT, NESTED = overlapping({"type": "integer"}), overlapping({"$ref": "#"})
 CONTAINING = {
     "type": "array",
     "items": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]},
@@ -187,35 +194,51 @@ def test_a_mask_that_needs_more_than_all_memory_is_made_in_parts(
 
 
 @pytest.mark.parametrize("backend", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", [1, 2, 4])
 @pytest.mark.parametrize(
-    "schema", [OVERLAPPING, CONTAINING, FEW, MANY_NAMES, PATTERNS, *SCHEMAS[5:9]]
+    "schema", [FLAT, CONTAINING, FEW, MANY_NAMES, PATTERNS, SCHEMAS[5], SCHEMAS[6], SCHEMAS[8]]
 )
 def test_values_with_many_alternatives_are_shared_by_several_records(
     monkeypatch: pytest.MonkeyPatch, schema: dict[str, object], most: int, backend: Backend
 ) -> None:
-    free = compile_json_schema(schema, Machine(token_table_of_pieces(), backend=backend))
+    tokens, rng = token_table_of_pieces(), random.Random(most)
+    free = compile_json_schema(schema, Machine(tokens, backend=backend))
+    # What is not patched is made before the patch.
+    texts: list[list[tuple[int, list[int], bytes]]] = []
+    for _ in range(6):
+        matcher, text = free.matcher(), []
+        for _ in range(40):
+            here = allowed(matcher.mask())
+            taken = [token for token in here if token != END]
+            if not taken:
+                break
+            token = rng.choice(taken)
+            text.append((token, here, matcher.forced_bytes()))
+            assert matcher.advance(token)
+        texts.append(text)
     monkeypatch.setattr(layout, "MAX_SET", most)
     monkeypatch.setattr(keys, "MAX_NAMES", 3)
     monkeypatch.setattr(tables, "MOST_WAYS", 1 << 40)
-    if schema is PATTERNS and most < 3:
+    if schema is PATTERNS and most < 4:
         with pytest.raises(GrammarLimitError, match="kinds of keys"):
             compile_json_schema(schema, Machine(token_table_of_pieces()))
         return
-    if schema is SCHEMAS[7] and most < 3:
-        return  # its one alternative has more kinds of keys
-    compare(
-        lambda machine: compile_json_schema(schema, machine), lambda _: free, backend, seed=most
-    )
+    grammar = compile_json_schema(schema, Machine(tokens, 0, backend=backend))
+    for text in texts:
+        matcher = grammar.matcher()
+        for token, here, forced in text:
+            assert allowed(matcher.mask()) == here
+            assert matcher.forced_bytes() == forced
+            assert matcher.advance(token)
 
 
 def test_more_ways_than_are_followed_leave_texts_that_can_be_finished(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    free = compile_json_schema(OVERLAPPING, Machine(token_table_of_pieces()))
+    free = compile_json_schema(NESTED, Machine(token_table_of_pieces()))
     monkeypatch.setattr(layout, "MAX_SET", 2)
     monkeypatch.setattr(tables, "MOST_WAYS", 6)
-    grammar = compile_json_schema(OVERLAPPING, Machine(token_table_of_pieces()))
+    grammar = compile_json_schema(NESTED, Machine(token_table_of_pieces()))
     assert any("combinations are followed" in one.sentence for one in grammar.restrictions)
     rng = random.Random(3)
     for _ in range(10):
@@ -246,8 +269,8 @@ def test_masks_of_context_free_grammars_are_the_same_with_little_memory(text: st
 
 def test_a_text_of_a_context_free_grammar_gets_the_memory_that_it_needs() -> None:
     machine = Machine(token_table_of_pieces())
-    matcher = compile_lark('start: "(" start ")" | "a"', machine, memory=1 << 18).matcher()
-    depth = 20_000
+    matcher = compile_lark('start: "(" start ")" | "a"', machine, memory=1 << 16).matcher()
+    depth = 5_000
     for _ in range(depth):
         assert matcher.advance(ord("("))
     assert allowed(matcher.mask()) == [ord("("), ord("a")]
@@ -339,12 +362,6 @@ def test_threads_share_what_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
                        {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},
             "/items/1",
             "of a string",
-        ),
-        (
-            {"properties": {"b": {"items": {}, "allOf": [
-                {"contains": {"const": n}, "minContains": 9} for n in range(3)]}}},
-            "/properties/b",
-            "combinations of counts of items",
         ),
     ],
 )  # fmt: skip
