@@ -41,9 +41,9 @@ from decoding.grammar.expressions import (
 )
 from decoding.grammar.symbols import Alphabet
 
-MAX_STATES = 5_000
-MAX_WORK = 2_000_000
-"""Threads that may be taken a step further while the automaton is made."""
+MAX_STATES = 3_000
+MAX_WORK = 3_000_000
+"""Threads and parts of formulas that may be looked at while the automaton is made."""
 
 Thread: TypeAlias = "tuple[Node | str, Thread] | None"
 """A node and what follows it; `None` is the end of what is to match."""
@@ -150,8 +150,9 @@ class _Recognizer:
         for look, threads in zip(self.looks, moved, strict=True):
             here = _Here(here.start, here.word, holds)
             opened: Formula = FALSE
+            self._spend(len(threads))
             for thread in (*threads, (look.body, None)):
-                opened = _or(opened, self._open(thread, here))
+                opened = self._or(opened, self._open(thread, here))
             reading = [item for option in opened for _, item in option if item != "end"]
             known.append(frozenset(reading))  # type: ignore[arg-type]  # they are threads
             holds = (*holds, (_ends(opened) != look.negative))
@@ -187,20 +188,18 @@ class _Recognizer:
                 else:
                     one = FALSE
                     for rest in self._read(item, symbol):  # type: ignore[arg-type]  # a thread
-                        one = _or(one, self._open(rest, here))
-                both = _and(both, _not(one) if negative else one)
+                        one = self._or(one, self._open(rest, here))
+                both = self._and(both, _not(one) if negative else one)
                 if both == FALSE:
                     break
-            found = _or(found, both)
+            found = self._or(found, both)
         return found
 
     def _open(
         self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()
     ) -> Formula:
         """A thread as a formula over threads that read a character next."""
-        self.work += 1
-        if self.work > MAX_WORK:
-            raise GrammarLimitError("", "steps to the automaton of a pattern", MAX_WORK)
+        self._spend(1)
         if thread is None:
             return _END
         node, rest = thread
@@ -212,15 +211,15 @@ class _Recognizer:
             case Start():
                 return self._open(rest, here, seen) if here.start else FALSE
             case End():
-                return _and(_END, self._open(rest, here, seen))
+                return self._and(_END, self._open(rest, here, seen))
             case Boundary():
                 ahead: Formula = frozenset((frozenset(((False, _WORD_NEXT),)),))
                 holds = _not(ahead) if here.word != node.negative else ahead
-                return _and(holds, self._open(rest, here, seen))
+                return self._and(holds, self._open(rest, here, seen))
             case Look(ahead=True):
                 seen_ahead = self._open((node.body, (_REST, None)), here)
                 holds = _not(seen_ahead) if node.negative else seen_ahead
-                return FALSE if holds == FALSE else _and(holds, self._open(rest, here, seen))
+                return FALSE if holds == FALSE else self._and(holds, self._open(rest, here, seen))
             case Look():
                 return self._open(rest, here, seen) if here.behind[self.looks.index(node)] else FALSE
             case Joined(parts) | Sequence(parts):
@@ -235,12 +234,43 @@ class _Recognizer:
                 return self._repeated(node, rest, here, seen)
         raise TypeError(node)
 
+    def _spend(self, work: int) -> None:
+        self.work += work
+        if self.work > MAX_WORK:
+            raise GrammarLimitError("", "steps to the automaton of a pattern", MAX_WORK)
+
+    def _or(self, one: Formula, other: Formula) -> Formula:
+        if not one or not other or one == TRUE:
+            return one or other
+        if other == TRUE:
+            return TRUE
+        options = one | other
+        self._spend(len(options))
+        if len({len(option) for option in options}) == 1:
+            return options
+        self._spend(len(options) ** 2)
+        # An option that asks for more than another one adds nothing.
+        return frozenset(a for a in options if not any(b < a for b in options))
+
+    def _and(self, one: Formula, other: Formula) -> Formula:
+        if one == TRUE or other == TRUE:
+            return other if one == TRUE else one
+        self._spend(len(one) * len(other))
+        found: Formula = frozenset(
+            option for option in (a | b for a in one for b in other)
+            if not any((not negative, item) in option for negative, item in option)
+        )  # fmt: skip
+        if len({len(option) for option in found}) < 2:
+            return found
+        self._spend(len(found) ** 2)
+        return frozenset(a for a in found if not any(b < a for b in found))
+
     def _either(
         self, options: Iterable[Node], rest: Thread, here: _Here, seen: frozenset[Thread]
     ) -> Formula:
         found: Formula = FALSE
         for option in options:
-            found = _or(found, self._open((option, rest), here, seen))
+            found = self._or(found, self._open((option, rest), here, seen))
         return found
 
     def _repeated(
@@ -259,7 +289,7 @@ class _Recognizer:
         if node.maximum is None and not node.minimum:
             seen = seen | {thread}
         once = self._open((node.body, (left, rest)), here, seen)
-        return once if node.minimum else _or(self._open(rest, here, seen), once)
+        return once if node.minimum else self._or(self._open(rest, here, seen), once)
 
 
 _WORD_NEXT: Thread = (Characters(codepoints.WORD), (_REST, None))
@@ -269,23 +299,6 @@ def _letters(word: str) -> Node:
     return Sequence(tuple(algebra.one_of(((ord(c), ord(c)),)) for c in word))
 
 
-def _or(one: Formula, other: Formula) -> Formula:
-    if TRUE in (one, other):
-        return TRUE
-    options = one | other
-    # An option that asks for more than another one adds nothing.
-    return frozenset(a for a in options if not any(b < a for b in options))
-
-
-def _and(one: Formula, other: Formula) -> Formula:
-    if one == TRUE or other == TRUE:
-        return other if one == TRUE else one
-    options = (a | b for a in one for b in other)
-    kept = frozenset(
-        option for option in options
-        if not any((not negative, item) in option for negative, item in option)
-    )  # fmt: skip
-    return _or(kept, FALSE)
 
 
 def _not(formula: Formula) -> Formula:
