@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +18,8 @@ class Acceptor(Protocol):
     """The texts of one grammar, as states that are numbered when they are first met.
 
     A state stays what it is: keeping its number is a rollback, copying it a fork. From every state
-    some text leads to an end. Each method but `accepts` may raise `GrammarLimitError`; what was
-    known before is known after that.
+    some text leads to an end. What a matcher is given raises no `GrammarLimitError`: a grammar that
+    is compiled is followed to the end of every text (`decoding.grammar.rebuilding`).
     """
 
     @property
@@ -57,4 +58,23 @@ class Acceptor(Protocol):
 
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next; none at all where a token that is no text may."""
+        ...
+
+
+class BoundedAcceptor(Acceptor, Protocol):
+    """An acceptor whose memory is bounded: each method raises `RoomError` at the bound.
+
+    Whatever it was asked before, what it answers is right; after a `RoomError` as well.
+    """
+
+    def replay(self, tokens: Iterable[int | bytes]) -> int:
+        """The state after some tokens and bytes that fit; of those in between, few are stored."""
+        ...
+
+    def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
+        """Allow the tokens of some nodes of a trie that fit by their bytes."""
+        ...
+
+    def named(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next because a grammar names them, whatever they spell."""
         ...

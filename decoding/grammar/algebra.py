@@ -16,6 +16,7 @@ from decoding.grammar.expressions import (
     Choice,
     Expression,
     Not,
+    Recognized,
     Repeat,
     Sequence,
     Words,
@@ -159,6 +160,8 @@ def _nullable(node: Expression, parts: list[bool]) -> bool:
         return False
     if isinstance(node, Words):
         return "" in node.words
+    if isinstance(node, Recognized):
+        return node.accepting[0]
     if isinstance(node, Sequence | Both):
         return all(parts)
     if isinstance(node, Choice):
@@ -194,11 +197,11 @@ def after_anything(part: Expression) -> Expression:
 
 
 def has_logic(expression: Expression) -> bool:
-    """Whether `Both` or `Not` occurs."""
+    """Whether `Both`, `Not` or `Recognized` occurs."""
     stack = [expression]
     while stack:
         node = stack.pop()
-        if isinstance(node, Both | Not):
+        if isinstance(node, Both | Not | Recognized):
             return True
         stack.extend(children(node))
     return False
@@ -214,7 +217,7 @@ def _ending_of(node: Expression, parts: list[Expression], ranges: Ranges) -> Exp
         return choice(options)
     if isinstance(node, Repeat):
         return sequence((_one_fewer(node), parts[0]))
-    if isinstance(node, Both | Not):
+    if isinstance(node, Both | Not | Recognized):
         return both((node, Sequence((ANY_STRING, Characters(ranges)))))
     return _of_one(node, parts, ranges, -1)
 
@@ -229,7 +232,7 @@ def _beginning_of(node: Expression, parts: list[Expression], ranges: Ranges) -> 
         return choice(options)
     if isinstance(node, Repeat):
         return sequence((parts[0], _one_fewer(node)))
-    if isinstance(node, Both | Not):
+    if isinstance(node, Both | Not | Recognized):
         return both((node, Sequence((Characters(ranges), ANY_STRING))))
     return _of_one(node, parts, ranges, 0)
 

@@ -21,20 +21,38 @@ if TYPE_CHECKING:
 
 MAX_FIELDS = 1 << 25
 """128 MiB of int32."""
+_OFFSETS = (1 << 31) - 1
+"""Fields are referred to by int32."""
+
+
+class RoomError(GrammarLimitError):
+    """What is stored of texts takes all the memory that it may take.
+
+    Matchers never raise it: what was stored is dropped, and what a text needs is made again.
+    """
 
 
 class Arena:
     """One int32 array of records that only grows, and the hash table of its automaton states.
 
+    Each method that writes raises `RoomError` where the array would be too long.
+
     fields: the array; `fields[layout.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
     shared_fields, shared_table: both as kernels take them.
+    is_full: whether it once had no room for what was to be written.
     """
 
-    __slots__ = ("fields", "shared_fields", "shared_table", "table")
+    __slots__ = ("_most", "fields", "is_full", "shared_fields", "shared_table", "table")
 
-    def __init__(self, room: int = 1 << 20) -> None:
-        """room: fields that are there at once, a power of two; none takes memory until written."""
+    def __init__(self, room: int = 1 << 20, scale: int = 1) -> None:
+        """Make an empty array.
+
+        room: fields that are there at once, a power of two; none takes memory until written.
+        scale: `MAX_FIELDS` times so many fields are allowed.
+        """
+        self._most = min(max(MAX_FIELDS * scale, room), _OFFSETS)
+        self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
         self.fields[at.FREE] = at.HEAD
@@ -83,8 +101,11 @@ class Arena:
         length = 2 * len(self.fields)
         while length < used + size + (1 << 18):
             length *= 2
-        if length > MAX_FIELDS:
-            raise GrammarLimitError("", "fields of automata", MAX_FIELDS)
+        if length > self._most:
+            self.is_full = True
+            if self._most == _OFFSETS:
+                raise MemoryError(f"one step takes more than {4 * _OFFSETS:,} bytes of automata")
+            raise RoomError("", "fields of automata", self._most)
         fields = np.zeros(length, self.fields.dtype)
         fields[:used] = self.fields[:used]
         self._take_fields(fields)

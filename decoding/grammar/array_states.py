@@ -124,8 +124,11 @@ class ArrayStates:
         empty = [(index, Progress(one.plan.first)) for index, one in enumerate(self._alternatives)]
         return self._place(_State(0, tuple(empty)))
 
-    def item(self, place: int) -> None:
-        """Write which items may come next."""
+    def item(self, place: int) -> tuple[int, ...]:
+        """Write which items may come next.
+
+        Returns nothing, or the states that share them where there are more than one record holds.
+        """
         state = self._states[place]
         votes: dict[int, list[tuple[int, Gain]]] = {}
         for index, progress in state.left:
@@ -136,10 +139,23 @@ class ArrayStates:
                     after is not None and alternative.is_possible(state.count + 1, after)
                 ):
                     votes.setdefault(node, []).append((index, gain))
-        self._votes[place] = list(votes.values())
         apart = any(self._alternatives[index].remembers for index, _ in state.left)
-        value = self._value(tuple(votes), apart) if votes else 0
-        self._arena.fields[place + at.ITEM_VALUE] = value
+        nodes = tuple(votes)
+        if len(nodes) <= at.MAX_SET:
+            self._votes[place] = list(votes.values())
+            value = self._value(nodes, apart) if nodes else 0
+            self._arena.fields[place + at.ITEM_VALUE] = value
+            return ()
+        several = []
+        for first in range(0, len(nodes), at.MAX_SET):
+            part = nodes[first : first + at.MAX_SET]
+            value = self._value(part, apart)
+            fields = self._arena.fields
+            one = self._arena.write([value, *fields[place + 1 : place + at.MOVES].tolist(), 0])
+            self._states[one], self._votes[one] = state, [votes[node] for node in part]
+            several.append(one)
+        self._arena.fields[place + at.ITEM_VALUE] = at.SEVERAL
+        return tuple(several)
 
     def move(self, place: int, votes: int, again: int) -> None:
         """Write the state after an item that some votes accept.

@@ -14,7 +14,7 @@ from decoding.grammar import codepoints
 from decoding.grammar.automaton import EMPTY, Loose, Nfa, Spelling
 from decoding.grammar.codepoints import EVERY, Ranges
 from decoding.grammar.construction import Encoder, build_over
-from decoding.grammar.expressions import Both, Expression, Not
+from decoding.grammar.expressions import Both, Expression, Not, Recognized
 from decoding.grammar.spelling import EXIT, Spelled, loose_nodes, spelled
 from decoding.grammar.subsets import symbolic
 from decoding.grammar.symbols import check_logic
@@ -57,7 +57,7 @@ class _Bytes:
         spellings = {c + _SPECIAL: spelled(((c, c),), self.spelling) for c in sorted(special)}
         return respelled(tree, spellings)
 
-    def logic(self, expression: Both | Not) -> Nfa:
+    def logic(self, expression: Both | Not | Recognized) -> Nfa:
         nfa, alphabet = symbolic(expression)
         return spell_out(nfa, alphabet.classes, self)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from decoding.errors import require
-from decoding.grammar.acceptor import Acceptor
+from decoding.grammar.acceptor import Acceptor, BoundedAcceptor
 from decoding.grammar.context_free import ContextFreeAcceptor
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
@@ -20,8 +20,10 @@ from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
 from decoding.grammar.places import STYLE
+from decoding.grammar.reachable import check_reachable
+from decoding.grammar.rebuilding import RebuildingAcceptor
+from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regex import parse_full
-from decoding.grammar.renewed import Renewed
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.spellable import check_expression, check_network, check_schema
 
@@ -50,18 +52,64 @@ class CompiledGrammar:
     A vocabulary without a token for each byte could leave a text where no token fits; where that
     is possible, compiling raises `GrammarVocabularyError`, which lists the bytes.
 
+    What compiles is followed to the end of every text: no method of a matcher raises
+    `GrammarLimitError`. A pickle holds the source and the options, and compiles them again where it
+    is loaded; grammars of one machine in one pickle share a machine there. A copy is the grammar
+    itself.
+
     acceptor: gives what follows a text that begins.
+    recipe: what the grammar was made of.
     restrictions: valid texts that are never produced, each with the place that it comes from.
     dropped: conditions that were ignored because the caller allowed it.
     """
 
-    acceptor: Callable[[], Acceptor]
+    acceptor: Callable[[], Acceptor] = field(repr=False)
+    recipe: Recipe
     restrictions: tuple[Remark, ...] = field(default=())
     dropped: tuple[Remark, ...] = field(default=())
 
     def matcher(self) -> Matcher:
         """A text that has not begun."""
-        return Matcher(self.acceptor())
+        return Matcher(self.acceptor(), self)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _compiled, (self.recipe,)
+
+    def __copy__(self) -> CompiledGrammar:
+        return self
+
+    def __deepcopy__(self, _: object) -> CompiledGrammar:
+        return self
+
+
+def _compiled(recipe: Recipe) -> CompiledGrammar:
+    """The grammar that a pickle describes."""
+    return recipe()
+
+
+class _Current:
+    """What follows the texts of one grammar that begin now; called when a text begins.
+
+    What matchers know of an acceptor stays in it. So texts that begin once that has become much are
+    followed by a new acceptor, and the old one is gone with the last text that it follows.
+    """
+
+    __slots__ = ("_acceptor", "_make")
+
+    def __init__(self, make: Callable[[], Acceptor]) -> None:
+        self._make = make
+        self._acceptor = make()
+
+    def __call__(self) -> Acceptor:
+        """What follows a text that begins now."""
+        acceptor = self._acceptor
+        if acceptor.is_worn:
+            acceptor = self._acceptor = self._make()
+        return acceptor
+
+
+def _rebuilding(make: Callable[[int], BoundedAcceptor]) -> _Current:
+    return _Current(lambda: RebuildingAcceptor(make))
 
 
 def compile_json_schema(
@@ -100,13 +148,21 @@ def compile_json_schema(
         limits=limits,
     )
     check_schema(schema, machine.tokens)
-    acceptor = Renewed(lambda: Automaton.of_graph(machine.store(), graph, style))
+    restrictions = check_reachable(graph)
+    acceptor = _rebuilding(
+        lambda scale: Automaton.of_graph(machine.store(scale), graph, style, scale)
+    )
     # Every text needs it, and what it meets first belongs to compiling.
     first = acceptor()
     first.mask(first.start)
+    options = {
+        "on_unsupported": on_unsupported, "formats": formats, "resources": resources,
+        "style": style, "limits": limits,
+    }  # fmt: skip
     return CompiledGrammar(
         acceptor,
-        (*graph.restrictions, *graph.spelled_once, *SPELLINGS, *_left_out(style)),
+        Recipe(compile_json_schema, snapshot(schema), machine, tuple(options.items())),
+        (*graph.restrictions, *graph.spelled_once, *SPELLINGS, *_left_out(style), *restrictions),
         tuple(graph.dropped),
     )
 
@@ -146,7 +202,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     Raises `GrammarSyntaxError`, `GrammarUnsupportedError` or `GrammarUnsatisfiableError`, each with
     an offset.
     """
-    return _regular(parse_full(pattern), machine)
+    return _regular(parse_full(pattern), Recipe(compile_regex, pattern, machine))
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
@@ -159,12 +215,14 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     require("texts", words, bool(words), "at least one text")
     for word in words:
         require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
-    return _regular(Words(words), machine)
+    return _regular(Words(words), Recipe(compile_choices, words, machine))
 
 
-def _regular(expression: Expression, machine: Machine) -> CompiledGrammar:
+def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
+    machine = recipe.machine
     check_expression(expression, machine.tokens)
-    return CompiledGrammar(Renewed(lambda: Automaton.of_expression(machine.store(), expression)))
+    acceptor = _rebuilding(lambda scale: Automaton.of_expression(machine.store(scale), expression))
+    return CompiledGrammar(acceptor, recipe)
 
 
 def compile_gbnf(
@@ -173,14 +231,16 @@ def compile_gbnf(
     """The texts that a grammar in GBNF derives; see `decoding.grammar.ebnf.gbnf`.
 
     start: the rule that a whole text is.
-    memory: bytes that the states of all texts may take, > 0. A text that needs more of them, or too
-        much work, raises `GrammarLimitError` where it is met.
+    memory: bytes that the states of all texts may take, > 0. At this bound they are dropped, and
+        what a text needs is made again of its tokens. A single text that needs more gets more: with
+        the length of a text they grow linearly, for an ambiguous grammar with its square.
     `<[id]>` and `<text>` stand for tokens themselves, special ones too, but for end tokens; `!`
     before them for any other token that spells text. Raises `GrammarSyntaxError`,
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with
     `line:column` where there is one.
     """
-    return _context_free(parse_gbnf(text, start), machine, memory)
+    recipe = Recipe(compile_gbnf, text, machine, (("start", start), ("memory", memory)))
+    return _context_free(parse_gbnf(text, start), recipe, memory)
 
 
 def compile_lark(
@@ -190,13 +250,18 @@ def compile_lark(
 
     Parameters and errors are those of `compile_gbnf`.
     """
-    return _context_free(parse_larklike(text, start), machine, memory)
+    recipe = Recipe(compile_lark, text, machine, (("start", start), ("memory", memory)))
+    return _context_free(parse_larklike(text, start), recipe, memory)
 
 
-def _context_free(rules: Rules, machine: Machine, memory: int) -> CompiledGrammar:
+def _context_free(rules: Rules, recipe: Recipe, memory: int) -> CompiledGrammar:
     require("memory", memory, memory > 0, "> 0")
+    machine = recipe.machine
     compiled = compile_rules(rules)
     check_network(compiled.network, machine.tokens)
     marks = referenced(rules, compiled.marks, machine.tokens)
     network = compiled.network
-    return CompiledGrammar(Renewed(lambda: ContextFreeAcceptor(network, marks, machine, memory)))
+    acceptor = _rebuilding(
+        lambda scale: ContextFreeAcceptor(network, marks, machine, memory * scale)
+    )
+    return CompiledGrammar(acceptor, recipe)

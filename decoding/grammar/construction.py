@@ -24,6 +24,7 @@ from decoding.grammar.expressions import (
     Choice,
     Expression,
     Not,
+    Recognized,
     Repeat,
     Sequence,
     Words,
@@ -56,7 +57,7 @@ class Encoder(Protocol):
     def word_tree(self, words: tuple[str, ...]) -> WordTree:
         """Return how some words are spelled."""
 
-    def logic(self, expression: Both | Not) -> Nfa:
+    def logic(self, expression: Both | Not | Recognized) -> Nfa:
         """Return the automaton of an expression that has no other."""
 
 

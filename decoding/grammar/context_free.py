@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import GrammarLimitError
 from decoding.grammar.acceptor import REJECTED
+from decoding.grammar.arena import RoomError
 from decoding.grammar.machine import Machine
 from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
 from decoding.kernels.grammar.earley_arrays import Network
 
 _BYTES = 256
+_NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class ContextFreeAcceptor:
     """The texts of a context-free grammar; see `Acceptor`.
 
+    Each method but `accepts` raises `RoomError` where the states would take more than `memory`.
+
     network: the grammar; its symbol 256 + i is any token of `marks[i]`, taken as such.
     marks: masks of tokens.
     machine: gives the vocabulary, and keeps the masks.
-    memory: bytes that the states may take. They stay, so a text that is not like those before it
-        may be the one that needs too many.
+    memory: bytes that the states may take.
     """
 
     def __init__(
@@ -84,6 +86,23 @@ class ContextFreeAcceptor:
         except MachineLimitError as error:
             raise _limit(error) from error
 
+    def replay(self, tokens: Iterable[int | bytes]) -> int:
+        """The state after some tokens and bytes that fit."""
+        state = self.start
+        for token in tokens:
+            if isinstance(token, bytes):
+                state = self.follow(state, token)
+            else:
+                state = self.advance(state, token)
+        return state
+
+    def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
+        """Allow the tokens of some nodes that fit by their bytes."""
+        try:
+            self._machine.mask(state, nodes, _NO_TWINS, mask)
+        except MachineLimitError as error:
+            raise _limit(error) from error
+
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
         return self._machine.accepting(state)
@@ -103,11 +122,23 @@ class ContextFreeAcceptor:
         tokens, mask = self.tokens, self.tokens.empty_mask()
         for trie in (tokens.bare, tokens.quoted):
             self._machine.mask(state, trie.nodes, trie.twins, mask)
+        mask |= self._named(state)
+        for token in tokens.end_token_ids if self.accepts(state) else ():
+            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        return mask
+
+    def named(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next because the grammar names them."""
+        try:
+            return self._named(state)
+        except MachineLimitError as error:
+            raise _limit(error) from error
+
+    def _named(self, state: int) -> NDArray[np.uint32]:
+        mask = self.tokens.empty_mask()
         for symbol, named in self._marks:
             if self._machine.step(state, symbol) != REJECTED:
                 mask |= named
-        for token in tokens.end_token_ids if self.accepts(state) else ():
-            mask[token >> 5] |= np.uint32(1 << (token & 31))
         return mask
 
     def next_bytes(self, state: int) -> bytes:
@@ -122,5 +153,5 @@ class ContextFreeAcceptor:
         return b"".join(alike.tobytes() for alike in alive)
 
 
-def _limit(error: MachineLimitError) -> GrammarLimitError:
-    return GrammarLimitError("", error.what, error.limit)
+def _limit(error: MachineLimitError) -> RoomError:
+    return RoomError("", error.what, error.limit)

@@ -9,12 +9,19 @@ from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar import codepoints
 from decoding.grammar.codepoints import Ranges
 from decoding.grammar.expressions import MAX_CODE_POINT
+from decoding.grammar.unicode_properties import property_of
 
 _CONTROLS = {"n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "0": 0}
 _CLASSES = {"d": codepoints.DIGIT, "w": codepoints.WORD, "s": codepoints.SPACE}
 _HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}|U([0-9a-fA-F]{8})")
 _LOW_SURROGATE = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_PROPERTY = re.compile(r"([pP])(?:\{(\^?)([A-Za-z_=]+)\}|([A-Z]))")
+_PROPERTY = re.compile(r"([pP])(?:\{(\^?)([A-Za-z0-9_=]+)\}|([A-Z]))")
+
+
+BACK_REFERENCE = (
+    "what it matches depends on what a group has matched, which a finite automaton cannot remember;"
+    " write the possible texts of the group as alternatives, each with its repetition"
+)
 
 
 def where(offset: int) -> str:
@@ -42,10 +49,14 @@ def _property(pattern: str, offset: int) -> tuple[Ranges, int]:
     found = _PROPERTY.match(pattern, offset)
     if found is None:
         raise GrammarSyntaxError(where(offset - 1), "a property needs a name, as in \\p{L}")
-    ranges = codepoints.unicode_property(found[3] or found[4])
+    ranges = property_of(found[3] or found[4])
     if ranges is None:
         raise GrammarUnsupportedError(
-            where(offset - 1), f"\\{found[0]}", "only general categories are known"
+            where(offset - 1),
+            f"\\{found[0]}",
+            "no such property is known; write a general category (\\p{Lu}), a script"
+            " (\\p{Script=Greek}), a binary property of ECMA-262 (\\p{Alphabetic}), or the"
+            " characters themselves in a class",
         )
     if (found[1] == "P") != (found[2] == "^"):
         ranges = codepoints.complement(ranges)
@@ -68,8 +79,10 @@ def escape(pattern: str, offset: int) -> tuple[int | Ranges, int]:
     if letter == "c" and re.match("[A-Za-z]", pattern[offset + 1 : offset + 2]):
         return ord(pattern[offset + 1]) % 32, offset + 2
     if letter.isdecimal() and (letter != "0" or pattern[offset + 1 : offset + 2].isdecimal()):
-        what = "an octal escape" if letter == "0" else "a back-reference"
-        raise GrammarUnsupportedError(where(offset - 1), what, "it is not a regular language")
+        if letter == "0":
+            reason = "write the character by its number in hexadecimal digits, as in \\x08"
+            raise GrammarUnsupportedError(where(offset - 1), "an octal escape", reason)
+        raise GrammarUnsupportedError(where(offset - 1), "a back-reference", BACK_REFERENCE)
     if letter in _CONTROLS:
         return _CONTROLS[letter], offset + 1
     found = _hexadecimal(pattern, offset)

@@ -66,7 +66,20 @@ class Not:
     body: Expression
 
 
-Expression: TypeAlias = Characters | Words | Sequence | Choice | Repeat | Both | Not
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """The strings that a deterministic automaton accepts; there is at least one.
+
+    classes: disjoint sets of characters that together are all characters.
+    rows: by state, the next state for each class; state 0 is the start. accepting: by state.
+    """
+
+    classes: tuple[tuple[tuple[int, int], ...], ...]
+    rows: tuple[tuple[int, ...], ...]
+    accepting: tuple[bool, ...]
+
+
+Expression: TypeAlias = Characters | Words | Sequence | Choice | Repeat | Both | Not | Recognized
 
 ANY_CHARACTER = Characters(((0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
 ANY_STRING = Repeat(ANY_CHARACTER, 0, None)

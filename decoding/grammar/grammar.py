@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsatisfiableError
 from decoding.grammar.acceptor import REJECTED
+from decoding.grammar.choices import Choices
 from decoding.grammar.expressions import Expression
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.places import Place, Places
 from decoding.grammar.shapes import Graph
 from decoding.grammar.store import FULL, Store
-from decoding.grammar.trie import EVERY_BYTE
+from decoding.grammar.sweeps import Mask
+from decoding.grammar.trie import EVERY_BYTE, MAX_DEPTH, Trie, trie_of
+from decoding.grammar.walks import ChoiceNeededError, KernelWalks, Walks
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step
 
 _MANY_STATES = 100_000
 """New texts begin with a new automaton then: so many states take about 60 MiB."""
+_GROUPS = 1 << 39
+"""The number of the first state that is several places at once."""
+_NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class Automaton:
     """The texts of one grammar, as states that are numbered when they are first met.
 
-    States are never changed: keeping a number is a rollback, copying it a fork.
+    States are never changed: keeping a number is a rollback, copying it a fork. A state is a place
+    in a text, or several where records of values are shared (`decoding.grammar.choices`). Each
+    method but `accepts` raises `RoomError` where what is stored would take too much memory.
     """
 
     def __init__(self, places: Places, start: int) -> None:
@@ -33,6 +43,10 @@ class Automaton:
         self.start = start
         self._places = places
         self._walks = places.store.backend.walks(places)
+        self._by_bytes = KernelWalks(places)
+        self._choices = Choices(places)
+        self._groups: list[tuple[int, ...]] = []
+        self._group_of: dict[tuple[int, ...], int] = {}
         self._next: dict[tuple[int, int], int] = {}
         self._alike: dict[int, int] = {}
         self._masks = places.store.masks
@@ -49,9 +63,12 @@ class Automaton:
         return cls(places, places.begin_text(state))
 
     @classmethod
-    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle) -> Automaton:
-        """The JSON texts of a schema, written in a style."""
-        places = Places(store, style)
+    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> Automaton:
+        """The JSON texts of a schema, written in a style.
+
+        scale: frames may take so many times the memory that they usually may.
+        """
+        places = Places(store, style, scale)
         return cls(places, places.begin_json(graph))
 
     @property
@@ -78,10 +95,43 @@ class Automaton:
         There are at most as many as `trie.MAX_DEPTH`.
         """
         with self.store.lock:
-            return self._walks.follow(state, text)
+            if state < _GROUPS:
+                try:
+                    return self._walks.follow(state, text)
+                except ChoiceNeededError:
+                    pass
+            reached: dict[int, None] = {}
+            for number in self._members(state):
+                reached.update(dict.fromkeys(self._choices.follow(number, text)))
+            return self._state(tuple(sorted(reached)))
+
+    def replay(self, tokens: Iterable[int | bytes]) -> int:
+        """The state after some tokens and bytes that fit; of those in between, few are stored."""
+        state, text = self.start, b""
+        for token in tokens:
+            text += token if isinstance(token, bytes) else self.tokens.spelled[token]
+        for begin in range(0, len(text), MAX_DEPTH):
+            state = self.follow(state, text[begin : begin + MAX_DEPTH])
+        return state
+
+    def _members(self, state: int) -> tuple[int, ...]:
+        """The places that a state is."""
+        return (state,) if state < _GROUPS else self._groups[state - _GROUPS]
+
+    def _state(self, members: tuple[int, ...]) -> int:
+        """The state that is some places, sorted; REJECTED for none."""
+        if len(members) < 2:
+            return members[0] if members else REJECTED
+        known = self._group_of.get(members)
+        if known is None:
+            known = self._group_of[members] = _GROUPS + len(self._groups)
+            self._groups.append(members)
+        return known
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
+        if state >= _GROUPS:
+            return any(map(self.accepts, self._members(state)))
         place = self._places[state]
         mode = place[step.MODE]
         if mode == at.DONE:
@@ -97,23 +147,40 @@ class Automaton:
         """The tokens that may come next, a bit each; not to be changed."""
         known = self._masks.get(self._numbered + state)
         if known is None:
-            alike = self._alike.get(state)
-            if alike is None:
-                alike = self._alike[state] = self._counting_nothing(state)
-            if alike != state:
-                return self.mask(alike)
-            with self.store.lock:
-                known = self._mask(state)
+            if state < _GROUPS:
+                alike = self._alike.get(state)
+                if alike is None:
+                    alike = self._alike[state] = self._counting_nothing(state)
+                if alike != state:
+                    return self.mask(alike)
+                with self.store.lock:
+                    known = self._mask(state)
+            else:
+                known = self.tokens.empty_mask()
+                for member in self._members(state):
+                    known |= self.mask(member)
             for token in self.tokens.end_token_ids if self.accepts(state) else ():
                 known[token >> 5] |= np.uint32(1 << (token & 31))
             self._masks.put(self._numbered + state, known)
         return known
 
+    def allow(self, state: int, nodes: NDArray[np.uint64], mask: Mask) -> None:
+        """Allow the tokens of some nodes that fit, and store as little as possible."""
+        with self.store.lock:
+            trie = trie_of(nodes, _NO_TWINS)
+            for member in self._members(state):
+                self._allow(self._places[member], trie, mask, self._by_bytes)
+
+    def named(self, _: int) -> NDArray[np.uint32]:
+        """The tokens that may come next though no text spells them: none."""
+        return self.tokens.empty_mask()
+
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next."""
         with self.store.lock:
             reached = np.zeros(8, np.uint32)
-            self._walks.allow(self._places[state], EVERY_BYTE, reached)
+            for member in self._members(state):
+                self._allow(self._places[member], EVERY_BYTE, reached)
             bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
             return np.flatnonzero(bits).astype(np.uint8).tobytes()
 
@@ -141,11 +208,18 @@ class Automaton:
             place[step.AT] = store.alike(int(place[step.AT]))
         if base is None:
             mask = store.tokens.empty_mask()
-            self._walks.allow(place, store.tokens.bare, mask)
+            self._allow(place, store.tokens.bare, mask)
         else:
             mask = base.copy()
-        self._walks.allow(place, store.tokens.quoted, mask)
+        self._allow(place, store.tokens.quoted, mask)
         return mask
+
+    def _allow(self, place: Place, trie: Trie, mask: Mask, walks: Walks | None = None) -> None:
+        """Allow the tokens of a trie that fit behind a place, by the back end's walks or others."""
+        try:
+            (walks or self._walks).allow(place, trie, mask)
+        except ChoiceNeededError:
+            self._choices.allow(place, trie, mask)
 
     def _base(self, place: Place) -> NDArray[np.uint32] | None:
         """The tokens without a quote that may come next inside a string, where that is known."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
+
+from decoding.kernels.grammar.locks import ForkSafeLock
 
 _NUMBERS_EACH = 1 << 40
 
@@ -19,14 +20,15 @@ class KeptMasks:
     since half of the memory was filled with other masks.
     """
 
-    __slots__ = ("_firsts", "_half", "_held", "_lock", "_old", "_young")
+    __slots__ = ("_firsts", "_half", "_held", "_lock", "_old", "_young", "memory")
 
     def __init__(self, memory: int) -> None:
+        self.memory = memory
         self._half = memory // 2
         self._young: dict[int, NDArray[np.uint32]] = {}
         self._old: dict[int, NDArray[np.uint32]] = {}
         self._held = 0
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._firsts = count(0, _NUMBERS_EACH)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar.arena import Arena
 from decoding.grammar.automaton import Loose, Nfa, Spelling
 from decoding.grammar.build import build
 from decoding.grammar.dfa import accepts
@@ -85,7 +86,24 @@ def key_classes(
         return KeyClasses(
             start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
         )
-    return _with_languages(store, graph, shapes, dict(zip(listed, nodes, strict=True)), spelling)
+    named = dict(zip(listed, nodes, strict=True))
+    return _with_languages(store.arena, graph, shapes, named, spelling)
+
+
+def check_keys(graph: Graph, shape: ObjectShape) -> Iterator[int]:
+    """Yield the nodes of values that have keys in several patterns of a shape.
+
+    Raises `GrammarLimitError` if the keys of these objects alone are too many to tell apart.
+    """
+    if len(shape.properties) > MAX_NAMES:
+        raise GrammarLimitError("", "properties of one object", MAX_NAMES)
+    if not (shape.patterns or shape.names is not None):
+        return
+    for spelling in (Spelling.JSON, Spelling.ONCE) if shape.minimum > 1 else (Spelling.JSON,):
+        named: dict[str, tuple[int | None, ...]] = {p.name: (None,) for p in shape.properties}
+        found = _with_languages(Arena(), graph, [shape], named, spelling)
+        for nodes in found.nodes[len(named) :]:
+            yield from (node for node in nodes if node is not None)
 
 
 def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
@@ -108,13 +126,13 @@ def _plain_keys(
         words = _count_words(len(listed) + has_extra)
         others = [universe(spelling)] if has_extra else []
         known = store.keys[listed, has_extra, spelling] = _write(
-            store, listed, others, words, spelling
+            store.arena, listed, others, words, spelling
         )
     return known
 
 
 def _write(
-    store: Store,
+    arena: Arena,
     listed: tuple[str, ...],
     languages: Sequence[Nfa],
     words: int,
@@ -140,7 +158,7 @@ def _write(
         reach[0, full : full + 1] = (1 << over) - 1
     if len(languages) == 1:
         reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
-    return store.arena.automaton(parts, behind, reach)
+    return arena.automaton(parts, behind, reach)
 
 
 def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]:
@@ -202,7 +220,7 @@ def _spelled(
 
 
 def _with_languages(
-    store: Store,
+    arena: Arena,
     graph: Graph,
     shapes: Sequence[ObjectShape],
     named: Mapping[str, tuple[int | None, ...]],
@@ -222,9 +240,8 @@ def _with_languages(
         universe(spelling) if language is None else build(language, spelling)
         for language in languages
     ]
-    arena = store.arena
     words = _count_words(len(listed) + at.MAX_SET)
-    start = _write(store, listed, automata, words, spelling)
+    start = _write(arena, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
     count = arena.retried(
         lambda: subsets.expand(arena.shared_fields, arena.shared_table, start, shared(states))

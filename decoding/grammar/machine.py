@@ -36,8 +36,23 @@ class Machine:
         self._backend = backend
         self._store = Store(tokens, self.masks, backend)
 
-    def store(self) -> Store:
-        """Where the next grammar belongs."""
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy begins with the same vocabulary and nothing else."""
+        backend = None if self._backend is PREFERRED else self._backend
+        return _machine, (self.tokens, self.masks.memory, backend)
+
+    def store(self, scale: int = 1) -> Store:
+        """Where the next grammar belongs.
+
+        scale: for more than 1, a store of its own, which may take so many times the memory.
+        """
+        if scale > 1:
+            return Store(self.tokens, self.masks, self._backend, scale)
         if self._store.is_full:
             self._store = Store(self.tokens, self.masks, self._backend)
         return self._store
+
+
+def _machine(tokens: TokenTable, masks_memory: int, backend: Backend | None) -> Machine:
+    """The machine that a pickle describes; `None` is the back end of the process that loads it."""
+    return Machine(tokens, masks_memory, backend=backend or PREFERRED)

@@ -9,20 +9,39 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.grammar.acceptor import REJECTED, Acceptor
+from decoding.grammar.protocol import TokenGrammar
 from decoding.grammar.tokens import TokenTable
 
 
 class Matcher:
     """The tokens so far, and which may come next.
 
-    A place in a text is a number, so a fork is a copy of a list and a rollback drops its end.
+    A place in a text is a number, so a fork is a copy of a list and a rollback drops its end. No
+    method raises `GrammarLimitError`. A pickle holds the grammar and the tokens, which are taken
+    again where it is loaded; a copy is a fork.
     """
 
-    __slots__ = ("_acceptor", "_states")
+    __slots__ = ("_acceptor", "_grammar", "_states", "_taken")
 
-    def __init__(self, acceptor: Acceptor, states: Sequence[int] | None = None) -> None:
-        self._acceptor = acceptor
-        self._states = [acceptor.start] if states is None else list(states)
+    def __init__(self, acceptor: Acceptor, grammar: TokenGrammar | None = None) -> None:
+        """Begin a text.
+
+        acceptor: what the text is followed with. grammar: what a pickle of the matcher holds.
+        """
+        self._acceptor, self._grammar = acceptor, grammar
+        self._states = [acceptor.start]
+        self._taken: list[int | bytes] = []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._grammar is None:
+            raise TypeError("a matcher of no grammar cannot be pickled")
+        return _replayed, (self._grammar, tuple(self._taken))
+
+    def __copy__(self) -> Matcher:
+        return self.fork()
+
+    def __deepcopy__(self, _: object) -> Matcher:
+        return self.fork()
 
     @property
     def acceptor(self) -> Acceptor:
@@ -61,6 +80,7 @@ class Matcher:
         if following == REJECTED:
             return False
         self._states.append(following)
+        self._taken.append(token_id)
         return True
 
     def follow(self, text: bytes) -> bool:
@@ -69,6 +89,7 @@ class Matcher:
         if following == REJECTED:
             return False
         self._states.append(following)
+        self._taken.append(text)
         return True
 
     def rollback(self, count: int) -> None:
@@ -76,10 +97,13 @@ class Matcher:
         require("count", count, 0 <= count < len(self._states), "the number of tokens or less")
         if count:
             del self._states[-count:]
+            del self._taken[-count:]
 
     def fork(self) -> Matcher:
         """Another text with the same beginning."""
-        return Matcher(self._acceptor, self._states)
+        other = Matcher(self._acceptor, self._grammar)
+        other._states, other._taken = self._states.copy(), self._taken.copy()
+        return other
 
     def count_allowed(self, token_ids: Iterable[int]) -> int:
         """How many of these tokens, in their order, would be taken; nothing changes."""
@@ -101,6 +125,17 @@ class Matcher:
             forced += following
             state = self._acceptor.follow(state, following)
         return bytes(forced)
+
+
+def _replayed(grammar: TokenGrammar, taken: Iterable[int | bytes]) -> Matcher:
+    """The matcher that a pickle describes."""
+    matcher = grammar.matcher()
+    if not isinstance(matcher, Matcher):
+        raise TypeError(matcher)
+    for move in taken:
+        if not (matcher.follow(move) if isinstance(move, bytes) else matcher.advance(move)):
+            raise ValueError(f"the grammar does not take {move!r}")
+    return matcher
 
 
 def fill_masks(matchers: Sequence[Matcher], out: NDArray[np.uint32]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import GrammarLimitError
+from decoding.grammar.arena import RoomError
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.shapes import Graph
 from decoding.grammar.store import Store
@@ -22,6 +22,8 @@ Place = NDArray[np.int64]
 
 MAX_FRAMES = 1 << 22
 """32 MiB of int64: 40,000 arrays in one another, in one text."""
+_CHOICES = 64
+"""Nodes of a trie at which a walk notes that several places follow, to begin with."""
 MAX_CHAIN = 10_000
 """How deep a JSON text may nest."""
 
@@ -45,11 +47,17 @@ def _layout(style: JsonStyle) -> int:
 
 
 class Places:
-    """Places by number, equal ones once; they are never changed."""
+    """Places by number, equal ones once; they are never changed.
 
-    def __init__(self, store: Store, style: JsonStyle = STYLE) -> None:
+    style: the layout and the order of keys of JSON texts.
+    scale: frames may take so many times the memory that they usually may.
+    """
+
+    def __init__(self, store: Store, style: JsonStyle = STYLE, scale: int = 1) -> None:
         self.store, self._style = store, style
         self.white = _layout(style)
+        self._most = MAX_FRAMES * scale
+        self._choices = np.zeros(_CHOICES, np.int64)
         self._take(np.zeros(1 << 12, np.int64))
         self._known = np.zeros(1 << 8, np.int64)
         self._request = np.zeros(4, np.int64)
@@ -68,7 +76,7 @@ class Places:
     @property
     def is_half_full(self) -> bool:
         """Whether frames take half of the room that they may take, or nearly."""
-        return 4 * len(self._frames) > MAX_FRAMES
+        return 4 * len(self._frames) > self._most
 
     def begin_text(self, state: int) -> int:
         """The number of the place before a text of a plain automaton, which is in `state`."""
@@ -162,10 +170,12 @@ class Places:
             self._records.append(place)
         return number
 
-    def walk(self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
+    def walk(self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> list[int]:
         """Set the bits of the tokens of a trie's nodes that may follow a place.
 
-        Afterwards `store.places` has the place after the last token, at its depth.
+        Returns the nodes whose byte may lead to several places: these nodes and those below them
+        are left out (see `decoding.grammar.choices`). Afterwards `store.places` has the place after
+        the last token, at its depth.
         """
         arena, places = self.store.arena, self.store.places
         said = at.NEEDS_ROOM
@@ -173,12 +183,63 @@ class Places:
             place = places[: step.PLACE_SIZE]
             place[:] = start
             place[step.TOP] = self._frames[0]
+            self._choices[0] = 0
             said = walk.walk(
                 arena.shared_fields, self._shared_frames, arena.shared_table, shared(nodes),
                 shared(places), self.white, shared(mask), shared(self._request),
+                shared(self._choices),
             )  # fmt: skip
             if said != at.GOES_ON:
                 self._supply(said)
+        noted: list[int] = self._choices[1 : 1 + int(self._choices[0])].tolist()
+        return noted
+
+    def variants(self, here: Place) -> list[int]:
+        """The places that stand for one from which a byte may lead to several.
+
+        here: the place as the last walk has left it when it came to the choice. What the byte ends,
+            as a comma ends a number, has ended there; the byte itself is still to be read.
+        There are at most `tables.MOST_WAYS` ways through all that is open in a text: beyond these,
+        some of the variants are left out.
+        """
+        what, record, field = (int(one) for one in self._request[:3])
+        tables = self._tables
+        if tables is None:
+            raise TypeError(what)
+        if self.white % white_space.KINDS < white_space.SPACED:
+            here[step.AT] = 0  # white space that was read changes nothing of what follows it
+        if what == at.OF_STATE:
+            number = self.number(here)
+            chosen = tables.chosen(record, field, self._open(number))
+            return [self._with_entry(number, state) for state in chosen]
+        here[step.MODE] = at.VALUE_NEXT
+        number = self.number(here)
+        place, found = self._records[number], []
+        for value in tables.chosen(record, field, self._open(number)):
+            variant = place.copy()
+            variant[step.VALUE] = value
+            found.append(self.number(variant))
+        return found
+
+    def _open(self, number: int) -> list[int]:
+        """The types and states of the objects and arrays that are open at a place."""
+        found, frame = [], int(self._records[number][step.NODE])
+        while frame:
+            found += [int(self._frames[frame + at.TYPE]), int(self._frames[frame + at.ENTRY])]
+            frame = int(self._frames[frame + at.PARENT])
+        return found
+
+    def _with_entry(self, number: int, entry: int) -> int:
+        """The number of a place that differs in the state of its innermost array."""
+        place = self._records[number].copy()
+        node, size = int(place[step.NODE]), at.FRAME_WORDS
+        if int(self._frames[0]) + 4 * size + 256 >= len(self._frames):
+            self._lengthen()
+        top = int(self._frames[0])
+        self._frames[top : top + size] = self._frames[node : node + size]
+        self._frames[top + at.ENTRY] = entry
+        place[step.NODE], place[step.TOP] = top, top + size
+        return self.number(place)
 
     def _settle(self, place: Place) -> None:
         arena, said = self.store.arena, at.NEEDS_FRAMES
@@ -195,6 +256,8 @@ class Places:
         tables = self._tables
         if said == at.NEEDS_ROOM:
             self.store.arena.make_room()
+        elif said == at.NEEDS_CHOICE:
+            self._choices = np.zeros(2 * len(self._choices), np.int64)
         elif said == at.NEEDS_FRAMES or tables is None:
             self._lengthen()
         elif said == at.NEEDS_ENTRY:
@@ -211,8 +274,8 @@ class Places:
             tables.move(kind, array_state, votes, again)
 
     def _lengthen(self) -> None:
-        if 4 * len(self._frames) > MAX_FRAMES:
-            raise GrammarLimitError("", "fields of open objects and arrays", MAX_FRAMES)
+        if 4 * len(self._frames) > self._most:
+            raise RoomError("", "fields of open objects and arrays", self._most)
         frames = np.zeros(2 * len(self._frames), np.int64)
         frames[: len(self._frames)] = self._frames
         self._take(frames)

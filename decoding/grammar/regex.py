@@ -14,6 +14,7 @@ from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupp
 from decoding.grammar import algebra, codepoints
 from decoding.grammar.assertions import (
     Boundary,
+    Either,
     End,
     Look,
     Node,
@@ -24,8 +25,9 @@ from decoding.grammar.assertions import (
     resolve_full,
     resolve_search,
 )
+from decoding.grammar.atomic import atomic, possessive
 from decoding.grammar.codepoints import Ranges
-from decoding.grammar.escapes import character_class, escape, where
+from decoding.grammar.escapes import BACK_REFERENCE, character_class, escape, where
 from decoding.grammar.expressions import EMPTY_STRING, Expression
 
 MAX_NODES = 1_000_000
@@ -37,6 +39,12 @@ _COUNT_UP_TO = re.compile(r"\{()(,)(\d+)\}")
 _FLAGS = re.compile(r"\(\?([a-zA-Z]+)\)")
 _SCOPED_FLAGS = re.compile(r"\(\?([a-zA-Z]*)(?:-([a-zA-Z]+))?:")
 _NAMED = re.compile(r"\(\?P?<([^\W\d]\w*)>")
+_BLANKS = re.compile(r"\s+|#[^\n]*")
+_CONDITIONAL = (
+    "what it matches depends on whether a group has matched, which a finite automaton cannot"
+    " remember; write both cases as alternatives"
+)
+_RECURSIVE = "nested texts are no regular language; write a grammar (compile_gbnf, compile_lark)"
 _LOOKS = {"(?=": (True, False), "(?!": (True, True), "(?<=": (False, False), "(?<!": (False, True)}
 
 
@@ -45,17 +53,21 @@ class _Group:
     """A group that is still open."""
 
     offset: int
-    ignore_case: bool
-    dot_all: bool
+    flags: frozenset[str]
     look: tuple[bool, bool] | None = None
     parts: list[Node] = field(default_factory=list)
     options: list[Node] = field(default_factory=list)
     depth: int = 0
+    is_atomic: bool = False
+    is_lazy: bool = False
 
     def close(self) -> tuple[Node, int]:
         """Return what the group means and how deep it is nested."""
         self.options.append(joined(self.parts))
-        node = either(self.options)
+        if self.is_atomic:
+            node = atomic(self.options, self.offset, is_lazy=self.is_lazy)
+        else:
+            node = either(self.options)
         depth = self.depth + (len(self.options) > 1) + 1
         if self.look is not None:
             ahead, negative = self.look
@@ -70,7 +82,7 @@ class _Parser:
         self.pattern, self.python = pattern, python
         self.at = 0
         self.stack: list[_Group] = []
-        self.group = _Group(0, ignore_case=False, dot_all=False)
+        self.group = _Group(0, frozenset())
 
     def parse(self) -> Node:
         if len(self.pattern) > MAX_NODES:
@@ -84,22 +96,28 @@ class _Parser:
 
     def _leading_flags(self) -> None:
         found = _FLAGS.match(self.pattern)
-        if found is not None:
+        while found is not None:
             self._set_flags(found[1], on=True)
             self.at = found.end()
+            found = _FLAGS.match(self.pattern, self.at)
 
     def _set_flags(self, flags: str, *, on: bool) -> None:
         for flag in flags:
-            if flag == "i":
-                self.group.ignore_case = on
-            elif flag == "s":
-                self.group.dot_all = on
-            elif flag not in "aug":
-                raise GrammarUnsupportedError(
-                    where(self.at), f"the flag {flag}", "only i and s are known"
-                )
+            if flag not in "imsxaug":
+                reason = "the flags i, m, s and x are known; a, u and g change nothing"
+                raise GrammarUnsupportedError(where(self.at), f"the flag {flag}", reason)
+        known = self.group.flags
+        self.group.flags = known | frozenset(flags) if on else known - frozenset(flags)
+
+    def _skip_blanks(self) -> None:
+        """Pass over what the flag x makes a comment."""
+        while "x" in self.group.flags and (found := _BLANKS.match(self.pattern, self.at)):
+            self.at = found.end()
 
     def _step(self) -> None:
+        self._skip_blanks()
+        if self.at == len(self.pattern):
+            return
         letter = self.pattern[self.at]
         if letter == "(":
             self._open()
@@ -117,7 +135,7 @@ class _Parser:
 
     def _open(self) -> None:
         start = self.at
-        group = _Group(start, self.group.ignore_case, self.group.dot_all)
+        group = _Group(start, self.group.flags)
         named, flags = _NAMED.match(self.pattern, start), _SCOPED_FLAGS.match(self.pattern, start)
         look = next((key for key in _LOOKS if self.pattern.startswith(key, start)), None)
         if self.pattern.startswith("(?#", start):
@@ -126,6 +144,9 @@ class _Parser:
         if look is not None:
             group.look = _LOOKS[look]
             self.at += len(look)
+        elif self.pattern.startswith("(?>", start):
+            group.is_atomic = True
+            self.at += 3
         elif named is not None:
             self.at = named.end()
         elif flags is None and self.pattern.startswith("(?", start):
@@ -148,34 +169,37 @@ class _Parser:
         self.at = end + 1
 
     def _bad_group(self) -> GrammarSyntaxError | GrammarUnsupportedError:
-        for begin, name in (
-            ("(?P=", "a back-reference"),
-            ("(?>", "an atomic group"),
-            ("(?(", "a conditional group"),
+        for begin, name, reason in (
+            ("(?P=", "a back-reference", BACK_REFERENCE),
+            ("(?(", "a conditional group", _CONDITIONAL),
+            ("(?R", "a recursive pattern", _RECURSIVE),
+            ("(?&", "a recursive pattern", _RECURSIVE),
         ):
             if self.pattern.startswith(begin, self.at):
-                return GrammarUnsupportedError(where(self.at), name, "it cannot be expressed")
+                return GrammarUnsupportedError(where(self.at), name, reason)
+        if self.pattern[self.at + 2 : self.at + 3].isdecimal():
+            return GrammarUnsupportedError(where(self.at), "a recursive pattern", _RECURSIVE)
         if _FLAGS.match(self.pattern, self.at):
-            return GrammarSyntaxError(where(self.at), "flags stand at the beginning only")
+            reason = "flags stand at the beginning only; for a part, write (?i:...)"
+            return GrammarSyntaxError(where(self.at), reason)
         return GrammarSyntaxError(where(self.at), "unknown kind of group")
 
     def _close(self) -> None:
         if not self.stack:
             raise GrammarSyntaxError(where(self.at), "this ) closes nothing")
         node, depth = self.group.close()
-        start = self.group.offset
+        start, is_lazy = self.group.offset, self.group.is_lazy
         self.group = self.stack.pop()
+        self.group.is_lazy |= is_lazy
         self.at += 1
         self._quantified(node, depth, start)
 
     def _atom(self, letter: str) -> Node:
         self.at += 1
-        if letter == "^":
-            return Start()
-        if letter == "$":
-            return End()
+        if letter in "^$":
+            return self._line_edge(Start() if letter == "^" else End(), ahead=letter == "$")
         if letter == ".":
-            ends = () if self.group.dot_all else codepoints.LINE_ENDS
+            ends = () if "s" in self.group.flags else codepoints.LINE_ENDS
             return algebra.one_of(codepoints.complement(ends))
         if letter == "[":
             ranges, self.at = character_class(
@@ -185,6 +209,13 @@ class _Parser:
         if letter == "\\":
             return self._escaped()
         return self._characters(ord(letter))
+
+    def _line_edge(self, edge: Node, *, ahead: bool) -> Node:
+        """Return the edge of the text, or with the flag m that of any line."""
+        if "m" not in self.group.flags:
+            return edge
+        line_end = algebra.one_of(codepoints.LINE_ENDS)
+        return Either((edge, Look(line_end, ahead, negative=False, offset=self.at - 1)))
 
     def _escaped(self) -> Node:
         letter = self.pattern[self.at : self.at + 1]
@@ -199,9 +230,7 @@ class _Parser:
             self.at += 1
             return anchors[letter]
         if letter == "k":
-            raise GrammarUnsupportedError(
-                where(self.at - 1), "a back-reference", "it is not a regular language"
-            )
+            raise GrammarUnsupportedError(where(self.at - 1), "a back-reference", BACK_REFERENCE)
         item, self.at = escape(self.pattern, self.at)
         return self._characters(item)
 
@@ -210,7 +239,7 @@ class _Parser:
         return algebra.one_of(self._folded(codepoints.without_surrogates(ranges)))
 
     def _folded(self, ranges: Ranges) -> Ranges:
-        return codepoints.ignoring_case(ranges) if self.group.ignore_case else ranges
+        return codepoints.ignoring_case(ranges) if "i" in self.group.flags else ranges
 
     def _count(self) -> tuple[int, int | None, int] | None:
         """Return the minimum, the maximum and the end of a quantifier at this place."""
@@ -229,6 +258,7 @@ class _Parser:
         return least, most, found.end()
 
     def _quantified(self, node: Node, depth: int, start: int) -> None:
+        self._skip_blanks()
         count = self._count()
         if count is not None:
             least, most, end = count
@@ -236,14 +266,16 @@ class _Parser:
                 raise GrammarSyntaxError(where(self.at), "the bounds are reversed")
             if max(least, most or 0) > MAX_COUNT:
                 raise GrammarLimitError(where(self.at), "repetitions", MAX_COUNT)
-            if self.pattern[end : end + 1] == "+":
-                raise GrammarUnsupportedError(
-                    where(end), "a possessive quantifier", "it cannot be expressed"
-                )
-            self.at = end + (self.pattern[end : end + 1] == "?")
+            mark = self.pattern[end : end + 1]
+            self.at = end + (mark in {"?", "+"})
+            self.group.is_lazy |= mark == "?"
             if self._count() is not None:
                 raise GrammarSyntaxError(where(self.at), "a quantifier follows another one")
-            node, depth = repeated(node, least, most, start), depth + 1
+            if mark == "+":
+                node = possessive(node, least, most, end)
+            else:
+                node = repeated(node, least, most, start)
+            depth += 1
         self.group.parts.append(node)
         self.group.depth = max(self.group.depth, depth)
         if depth > MAX_NESTING:

@@ -20,7 +20,7 @@ from decoding.grammar.places import Place, Places
 from decoding.grammar.runs import WHITE, Reading, Run
 from decoding.grammar.sweeps import Mask
 from decoding.grammar.trie import Trie, chain
-from decoding.grammar.walks import KernelWalks
+from decoding.grammar.walks import ChoiceNeededError, KernelWalks
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import step
 from decoding.kernels.grammar import white as white_space
@@ -278,7 +278,8 @@ class RememberedWalks:
         """The place after one more byte, as the kernel says."""
         places = self._places
         self._reached[0] = 0
-        places.walk(places[number], _ONE_BYTE[byte], self._reached)
+        if places.walk(places[number], _ONE_BYTE[byte], self._reached):
+            raise ChoiceNeededError
         if not self._reached[0]:
             return REJECTED
         after = places.number(places.store.places[step.PLACE_SIZE : 2 * step.PLACE_SIZE].copy())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
 
 if TYPE_CHECKING:
@@ -57,12 +57,15 @@ class Store:
     it: they cannot leave the string, so what surrounds it does not matter.
     """
 
-    def __init__(self, tokens: TokenTable, masks: KeptMasks, backend: Backend) -> None:
+    def __init__(
+        self, tokens: TokenTable, masks: KeptMasks, backend: Backend, scale: int = 1
+    ) -> None:
+        """scale: the automata may take so many times the memory that they usually may."""
         self.tokens, self.masks, self.backend = tokens, masks, backend
-        self.arena = Arena(_ROOM)
+        self.arena = Arena(_ROOM, scale)
         self.runs = Runs(self.arena)
         self._sweeps = backend.sweeps(self.arena, tokens)
-        self.lock = threading.RLock()
+        self.lock = ForkSafeLock()
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}
@@ -84,7 +87,7 @@ class Store:
     @property
     def is_full(self) -> bool:
         """Whether new grammars go elsewhere."""
-        return self.size > FULL
+        return self.arena.is_full or self.size > FULL
 
     def room_for(self, length: int) -> NDArray[np.int64]:
         """The scratch of a walk this deep."""

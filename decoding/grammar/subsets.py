@@ -14,7 +14,7 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar import algebra
 from decoding.grammar.automaton import Loose, Nfa, deterministic, trimmed
 from decoding.grammar.construction import build_over
-from decoding.grammar.expressions import Both, Expression, Not
+from decoding.grammar.expressions import Both, Expression, Not, Recognized
 from decoding.grammar.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.symbols import Alphabet, Symbols, alphabet_of, check_logic
 
@@ -175,8 +175,14 @@ def as_nfa(dfa: Dfa) -> Nfa:
     return deterministic(np.array(dfa.rows, np.int32), np.array(dfa.accepting, np.bool_))
 
 
-def logic(expression: Both | Not, encoder: Symbols) -> Nfa:
-    """Return the automaton of an intersection or a complement."""
+def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
+    """Return the automaton of an expression with logic."""
+    if isinstance(expression, Recognized):
+        columns = np.empty(len(encoder.alphabet.classes), np.int32)
+        for column, ranges in enumerate(expression.classes):
+            columns[encoder.alphabet.symbols(ranges)] = column
+        rows = np.array(expression.rows, np.int32)[:, columns]
+        return deterministic(rows, np.array(expression.accepting, np.bool_))
     options = alternatives(expression, _MOST_ALTERNATIVES)
     if options is None or len(options) == 1:
         return _joined(options[0] if options else expression, encoder)

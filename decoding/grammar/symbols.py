@@ -13,7 +13,14 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar import algebra, codepoints
 from decoding.grammar.automaton import Nfa
 from decoding.grammar.codepoints import EVERY, Ranges
-from decoding.grammar.expressions import Both, Characters, Expression, Not, Words
+from decoding.grammar.expressions import (
+    Both,
+    Characters,
+    Expression,
+    Not,
+    Recognized,
+    Words,
+)
 from decoding.grammar.spelling import EXIT, Spelled
 from decoding.grammar.word_tree import WordTree, word_tree
 
@@ -63,6 +70,8 @@ def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
             sets.add(node.ranges)
         elif isinstance(node, Words):
             letters.update(*node.words)
+        elif isinstance(node, Recognized):
+            sets.update(node.classes)
         else:
             stack.extend(algebra.children(node))
     singles = (((ord(c), ord(c)),) for c in letters if not "\ud800" <= c <= "\udfff")
@@ -74,7 +83,9 @@ class Symbols:
 
     loose = ()
 
-    def __init__(self, alphabet: Alphabet, decide: Callable[[Both | Not, Symbols], Nfa]) -> None:
+    def __init__(
+        self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]
+    ) -> None:
         self.alphabet = alphabet
         self.decide = decide
 
@@ -92,8 +103,8 @@ class Symbols:
         ]
         return word_tree(spelled)
 
-    def logic(self, expression: Both | Not) -> Nfa:
-        """Return the automaton of an intersection or a complement."""
+    def logic(self, expression: Both | Not | Recognized) -> Nfa:
+        """Return the automaton of an expression with logic."""
         return self.decide(expression, self)
 
 

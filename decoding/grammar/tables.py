@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
+from decoding.grammar.arena import RoomError
 from decoding.grammar.array_plan import ArrayPlan
 from decoding.grammar.array_states import Alternative, ArrayStates
 from decoding.grammar.automaton import Spelling
@@ -18,6 +19,8 @@ from decoding.grammar.tracked_values import TrackedValues
 from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
+MOST_WAYS = 256
+"""So many combinations of records that stand for one are followed in what is open in a text."""
 
 
 MOST_LEVELS = 100
@@ -45,6 +48,20 @@ class JsonTables:
         # Of objects: for every class the node of each alternative, `None` where it has no such key.
         self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
         self._arrays: dict[int, ArrayStates] = {}
+        # Of fields of values, and of states of arrays, that several records stand for: these.
+        self._several: dict[tuple[int, int], tuple[int, ...]] = {}
+        # Of types and states that are one of several: how many these are.
+        self._ways: dict[int, int] = {}
+
+    def chosen(self, record: int, field: int, open_records: Iterable[int]) -> tuple[int, ...]:
+        """The records that stand for one whose field is `SEVERAL`, as many as may be followed.
+
+        open_records: the types and states of the objects and arrays around it.
+        """
+        ways = 1
+        for one in open_records:
+            ways *= self._ways.get(one, 1)
+        return self._several[record, field][: max(1, MOST_WAYS // ways)]
 
     def root(self) -> int:
         """The type of the frame around the whole text, with its one entry.
@@ -101,14 +118,17 @@ class JsonTables:
 
     def item(self, kind: int, state: int) -> None:
         """Write which items may come next in a state of an array."""
-        self._arrays[kind].item(state)
+        several = self._arrays[kind].item(state)
+        if several:
+            self._several[state, at.ITEM_VALUE] = several
+            self._ways.update(dict.fromkeys(several, len(several)))
 
     def move(self, kind: int, state: int, votes: int, again: int) -> None:
         """Write the state of an array after an item; see `ArrayStates.move`."""
         self._arrays[kind].move(state, votes, again)
 
     def object_type(self, value: int, *, shallow: bool = False) -> None:
-        """Write the type of the objects of a value.
+        """Write the type of the objects of a value, or several that share its alternatives.
 
         shallow: of those at the depth `shallow_at`.
         """
@@ -116,14 +136,51 @@ class JsonTables:
         field = at.SHALLOW_OBJECT if shallow else at.OBJECT
         if shallow:
             level = self._level(nodes)
-        graph, inner = self._graphs(level)
+        graph = self._graphs(level)[0]
         shapes = [
             (vote, shape) for vote, node in enumerate(nodes) for shape in graph.node(node).objects
         ]
-        _check_count(shapes)
         if not shapes:
             self._put(value, field, 0)
             return
+        kinds = self._object_kinds(shapes, level)
+        if len(kinds) == 1:
+            self._put(value, field, kinds[0])
+            return
+        several = []
+        for kind in kinds:
+            fields = self.store.arena.fields
+            one = self.store.arena.write(fields[value : value + at.VALUE_SIZE].copy())
+            self._put(one, field, kind)
+            self._nodes_of[one] = self._nodes_of[value]
+            several.append(one)
+        self._several[value, field] = tuple(several)
+        self._ways.update(dict.fromkeys(kinds, len(kinds)))
+        self._put(value, field, at.SEVERAL)
+
+    def _object_kinds(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> list[int]:
+        """The fewest types that these alternatives fit into, when they are halved again and again.
+
+        Each alternative by itself fits: a grammar with one that does not is not compiled.
+        """
+        kinds = []
+        pending = [shapes]
+        while pending:
+            part = pending.pop()
+            try:
+                kinds.append(self._object_kind(part, level))
+            except RoomError:
+                raise
+            except GrammarLimitError:
+                if len(part) == 1:
+                    raise
+                pending += [part[len(part) // 2 :], part[: len(part) // 2]]
+        return kinds
+
+    def _object_kind(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> int:
+        """Write a type of objects with these alternatives, for values of a level."""
+        _check_count(shapes)
+        inner = self._graphs(level)[1]
         # Keys are remembered where they are counted and need not have names.
         distinct = max(shape.minimum for _, shape in shapes) > 1
         spelling = Spelling.ONCE if distinct else Spelling.JSON
@@ -154,7 +211,7 @@ class JsonTables:
         self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
         ordered = self._style.key_order == "declared" and _can_be_ordered(s for _, s in shapes)
         self._put(kind, at.ORDERED, keys.names if ordered else 0)
-        self._put(value, field, kind)
+        return kind
 
     def array_type(self, value: int, *, shallow: bool = False) -> None:
         """Write the type of the arrays of a value; see `object_type`."""
@@ -166,11 +223,10 @@ class JsonTables:
         shapes = [
             (vote, shape) for vote, node in enumerate(nodes) for shape in graph.node(node).arrays
         ]
-        _check_count(shapes)
         if not shapes:
             self._put(value, field, 0)
             return
-        alternatives = [_array_alternative(inner, vote, shape) for vote, shape in shapes]
+        alternatives = [array_alternative(inner, vote, shape) for vote, shape in shapes]
         below = None if level is None else level - 1
 
         def item_value(items: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see `value`
@@ -265,8 +321,11 @@ class JsonTables:
         self.store.arena.fields[record + field] = value
 
 
-def _array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
-    """One shape of arrays, whose items are in a graph."""
+def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
+    """How far arrays of a shape can come; raises `GrammarLimitError` if that takes too much.
+
+    graph: that of the items.
+    """
     plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
     items = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
     if shape.unique and shape.values:

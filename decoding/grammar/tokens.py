@@ -36,6 +36,10 @@ class TokenTable:
     alone: bytes = field(repr=False)
     used: bytes = field(repr=False)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy is made of the vocabulary again."""
+        return token_table, (self.vocabulary, self.end_token_ids, self.width)
+
     @property
     def words(self) -> int:
         """32-bit words of a mask."""

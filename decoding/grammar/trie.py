@@ -155,6 +155,39 @@ def tokens_below(trie: Trie, node: int) -> NDArray[np.int64]:
     return tokens[tokens > 0] - 1
 
 
+def path(nodes: NDArray[np.uint64], position: int) -> bytes:
+    """The bytes that lead to a node, its own among them."""
+    found = bytearray()
+    at = 0
+    while True:
+        node = int(nodes[at])
+        if at + (node >> SIZE_AT) <= position:
+            at += node >> SIZE_AT
+            continue
+        found.append(node & BYTE)
+        if at == position:
+            return bytes(found)
+        at += 1
+
+
+def below(nodes: NDArray[np.uint64], position: int) -> NDArray[np.uint64]:
+    """The nodes below a node as nodes of their own: its children stand at depth 1."""
+    node = int(nodes[position])
+    depth = np.uint64((node >> DEPTH_AT & DEPTH) << DEPTH_AT)
+    found: NDArray[np.uint64] = nodes[position + 1 : position + (node >> SIZE_AT)] - depth
+    return found
+
+
+def children(nodes: NDArray[np.uint64]) -> list[int]:
+    """Where the nodes at depth 1 stand."""
+    found = []
+    at = 0
+    while at < len(nodes):
+        found.append(at)
+        at += int(nodes[at]) >> SIZE_AT
+    return found
+
+
 EVERY_BYTE = trie_of(
     np.array(
         [byte | 1 << DEPTH_AT | (byte + 1) << TOKEN_AT | 1 << SIZE_AT for byte in range(256)],

@@ -15,8 +15,15 @@ from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.nodes import copy_twins
 
 
+class ChoiceNeededError(Exception):
+    """A byte may lead to several places; `decoding.grammar.choices` follows all of them."""
+
+
 class Walks(Protocol):
-    """What may follow the places of a grammar. Bits are only ever set."""
+    """What may follow the places of a grammar. Bits are only ever set.
+
+    Both methods raise `ChoiceNeededError` where a byte may lead to several places.
+    """
 
     def follow(self, number: int, text: bytes) -> int:
         """The number of the place after some bytes, at least one; REJECTED if they do not fit."""
@@ -37,7 +44,8 @@ class KernelWalks:
         """See `Walks.follow`."""
         places, reached = self._places, np.zeros(1, np.uint32)
         depths = places.store.room_for(len(text))
-        places.walk(places[number], chain(text), reached)
+        if places.walk(places[number], chain(text), reached):
+            raise ChoiceNeededError
         if not reached[0]:
             return REJECTED
         last = len(text) * step.PLACE_SIZE
@@ -45,5 +53,6 @@ class KernelWalks:
 
     def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
-        self._places.walk(place, trie.nodes, mask)
+        if self._places.walk(place, trie.nodes, mask):
+            raise ChoiceNeededError
         copy_twins(shared(trie.twins), shared(mask))

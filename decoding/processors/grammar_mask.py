@@ -86,6 +86,10 @@ class _Places:
         self._known: OrderedDict[bytes, TokenMatcher | None] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy has read nothing yet."""
+        return _Places, (self._grammar,)
+
     def after(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
         """The matcher that has read these tokens; None if it refused one."""
         read = generated.tobytes()

@@ -7,7 +7,7 @@ step that was made once is a look-up.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +18,19 @@ from decoding.kernels.grammar.earley_step import begin, fill, joined, part
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.jit import shared
+from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.nodes import copy_twins
 
 MEGABYTE = 1 << 20
-_FIRST_ROOM = (256, 1_024, 256, 1_024)
+_FIRST_ROOM = (256, 1_024, 256, 1_024, 1 << 12, 1 << 14)
+_MORE_ROOM = (at.FULL, at.SHORT)
 # States of more configurations are walked whole; so many vocabularies, or parts of one, are known.
 _FEW = 8
 _TRIES = 4
-_WHY = {
-    at.TOO_MANY_CONFIGURATIONS: ("configurations of a state", at.MAX_CONFIGURATIONS),
-    at.TOO_MUCH_WORK: ("callers in one step", at.MAX_WORK),
-    at.TOO_MANY_FILLS: ("new steps in one mask", at.MAX_FILLS),
-}
 
 
 class MachineLimitError(RuntimeError):
-    """A text needs more of the machine than it may take; the machine itself goes on working.
+    """The states of all texts need more memory than they may take; all states stay valid.
 
     Attributes:
         what: the resource.
@@ -49,7 +46,8 @@ class EarleyMachine:
     """States are numbers that stay valid; −1 is dead. Threads may share a machine.
 
     network: the grammar.
-    memory: bytes that the states may take.
+    memory: bytes that the states may take. What one step notes of its configurations and callers
+        is not counted: it is gone after the step.
     start: the state before a text.
     """
 
@@ -62,14 +60,11 @@ class EarleyMachine:
         self._take(at.new_arena(network, np.array(_FIRST_ROOM)))
         self._notes = shared(np.zeros(at.NOTES, np.int64))
         self._stack = shared(np.zeros(at.MAX_DEPTH, np.int32))
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._surveys: list[Surveys] = []
-        while True:
-            start = int(begin(self._shared_network, self._shared, self._notes))
-            if start != at.FULL:
-                break
-            self._enlarge()
-        self.start = _checked(start)
+        self.start = self._retried(
+            lambda: int(begin(self._shared_network, self._shared, self._notes))
+        )
 
     @property
     def states(self) -> int:
@@ -85,7 +80,7 @@ class EarleyMachine:
         """The state after one more byte, or one more mark (256 and up); −1 where none may come.
 
         Raises:
-            MachineLimitError: the next state would be too large.
+            MachineLimitError: there is no memory for the next state.
         """
         if state < 0:
             return at.DEAD
@@ -94,11 +89,9 @@ class EarleyMachine:
         if target != at.UNKNOWN:
             return target
         with self._lock:
-            while True:
-                target = int(fill(self._shared_network, self._shared, self._notes, state, column))
-                if target != at.FULL:
-                    return _checked(target)
-                self._enlarge()
+            return self._retried(
+                lambda: int(fill(self._shared_network, self._shared, self._notes, state, column))
+            )
 
     def steps(self, state: int, text: bytes) -> int:
         """The state after some bytes."""
@@ -117,11 +110,7 @@ class EarleyMachine:
         if state < 0 or other < 0 or state == other:
             return max(state, other)
         with self._lock:
-            while True:
-                both = int(joined(self._shared, state, other))
-                if both != at.FULL:
-                    return _checked(both)
-                self._enlarge()
+            return self._retried(lambda: int(joined(self._shared, state, other)))
 
     def mask(
         self,
@@ -136,19 +125,14 @@ class EarleyMachine:
             later. twins: `(n, 2)`: a token, and one of the same bytes that is in the trie.
 
         Raises:
-            MachineLimitError: the mask needs too much work; `out` does not have all of them.
+            MachineLimitError: there is no memory for the states behind the tokens; `out` does not
+                have all bits.
         """
         if state < 0:
             return
         with self._lock:
             surveys = self._surveys_of(trie, out.size)
-            while True:
-                self._notes[at.FILLS] = 0
-                code = self._write_mask(state, surveys, out)
-                if code != at.FULL:
-                    break
-                self._enlarge()
-            _checked(code)
+            self._retried(lambda: self._write_mask(state, surveys, out))
             if len(twins):
                 copy_twins(shared(twins), shared(out))
 
@@ -169,7 +153,7 @@ class EarleyMachine:
                 if not rest:
                     return 0
                 state = int(part(self._shared, shared(np.array(rest, np.int64))))
-                if state == at.FULL:
+                if state in _MORE_ROOM:
                     return state
         return int(
             walk(
@@ -210,6 +194,14 @@ class EarleyMachine:
         self._surveys = [surveys, *self._surveys[: _TRIES - 1]]
         return surveys
 
+    def _retried(self, kernel: Callable[[], int]) -> int:
+        """What a kernel answers once it has the room that it asks for."""
+        said = kernel()
+        while said in _MORE_ROOM:
+            self._enlarge()
+            said = kernel()
+        return said
+
     def _enlarge(self) -> None:
         """Make room for what the last step wanted, and as much again if that fits."""
         room, wanted = at.rooms(self._arena), self._arena.used[at.WANTED : at.GENERATION]
@@ -226,10 +218,3 @@ class EarleyMachine:
 
     def _take(self, arena: at.Arena) -> None:
         self._arena, self._shared = arena, at.Arena(*(shared(array) for array in arena))
-
-
-def _checked(code: int) -> int:
-    """A state, unless it is the code of a limit."""
-    if code in _WHY:
-        raise MachineLimitError(*_WHY[code])
-    return code

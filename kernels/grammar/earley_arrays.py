@@ -28,18 +28,10 @@ DEAD = -1
 UNKNOWN = -2
 FULL = -3
 """An array of the arena has no room; `used[WANTED + i]` says what is needed."""
-TOO_MANY_CONFIGURATIONS = -4
-TOO_MUCH_WORK = -5
-TOO_MANY_FILLS = -6
+SHORT = -4
+"""The notes of a step have no room; `used[WANTED + i]` says how many items and pairs it needs."""
 
-MAX_CONFIGURATIONS = 2_000
-MAX_WORK = 100_000
-"""Pairs (rule, caller) that one step may collect."""
-MAX_FILLS = 2_000
-"""Steps not known before that one mask may make."""
 MAX_DEPTH = 1_024
-MAX_ITEMS = 2 * MAX_CONFIGURATIONS
-ITEM_TABLE = 1 << 14
 
 
 class Network(NamedTuple):
@@ -77,24 +69,27 @@ class Network(NamedTuple):
     heir_of: Int64s
 
 
-# What `used` counts; the same places from WANTED on say how much room a step asks for.
+# What `used` counts; the same places from WANTED on say how much room a step asks for. Items and
+# pairs are notes of a step, which are not counted here.
 NODES = 0
 CALLERS = 1
 STATES = 2
 KEYS = 3
-WANTED = 4
-GENERATION = 8  # numbers the steps, so that their notes need no wiping
-USED = 9
+ITEM_NOTES = 4
+PAIR_NOTES = 5
+ROOMS = 6
+WANTED = 6
+GENERATION = 12  # numbers the steps, so that their notes need no wiping
+USED = 13
 
-# Notes of a step: how many items, pairs and groups there are, whether the text may end, how many
-# callers were gone back to. The last counts the steps of a mask.
+# Notes of a step: how many items, pairs and groups there are, whether the text may end, whether
+# there was no room for an item or a pair.
 ITEMS = 0
 PAIRS = 1
 GROUPS = 2
 ACCEPTING = 3
-COMPLETED = 4
-FILLS = 5
-NOTES = 6
+OVERFULL = 4
+NOTES = 5
 
 
 class Arena(NamedTuple):
@@ -109,7 +104,7 @@ class Arena(NamedTuple):
     transitions: `(states, columns)`: the next state, `DEAD` or `UNKNOWN`.
 
     The rest is for notes during a step: `items` with their hash table, then by rule the list of its
-    callers in `pool_*`, the `queue` of groups, `gathered` and `other` for lists of callers.
+    callers in `pool_*` with their hash table, the `queue` of groups, `gathered` and `other` for lists of callers.
     """
 
     used: Int64s
@@ -130,7 +125,10 @@ class Arena(NamedTuple):
     head: Int64s
     head_stamp: Int64s
     pool_key: Int64s
+    pool_rule: Int64s
     pool_next: Int64s
+    pool_table: Int64s
+    pool_stamp: Int64s
     queue: Int64s
     queue_stamp: Int64s
     bounds: Int64s
@@ -139,21 +137,22 @@ class Arena(NamedTuple):
 
 
 def rooms(arena: Arena) -> Int64s:
-    """How many nodes, callers, states and keys there is room for."""
-    return np.array(
-        [arena.node_rule.size, arena.callers.size, arena.accepting.size, arena.keys.size]
-    )
+    """How many nodes, callers, states, keys, and items and pairs of a step there is room for."""
+    return np.array([
+        arena.node_rule.size, arena.callers.size, arena.accepting.size, arena.keys.size,
+        arena.items.size, arena.pool_key.size,
+    ])  # fmt: skip
 
 
 def size_of(room: Int64s, columns: int) -> int:
-    """Bytes of what grows in an arena."""
-    nodes, callers, states, keys = (int(count) for count in room)
+    """Bytes of what grows in an arena with the texts, but for the notes of a step."""
+    nodes, callers, states, keys = (int(count) for count in room[:ITEM_NOTES])
     return nodes * 8 * 5 + callers * 8 + states * (8 * 4 + 1 + 4 * columns) + keys * 8
 
 
 def new_arena(network: Network, room: Int64s) -> Arena:
     """An arena that knows the root and nothing else."""
-    nodes, callers, states, keys = (int(count) for count in room)
+    nodes, callers, states, keys, items, pairs = (int(count) for count in room)
     columns, rules = int(network.column_of.max()) + 1, network.entry.size
 
     def zeros(size: int) -> Int64s:
@@ -172,18 +171,21 @@ def new_arena(network: Network, room: Int64s) -> Arena:
         accepting=np.zeros(states, np.uint8),
         state_table=zeros(_table_size(states)),
         transitions=np.full((states, columns), UNKNOWN, np.int32),
-        items=zeros(MAX_ITEMS + 1),
-        item_table=zeros(ITEM_TABLE),
-        item_stamp=zeros(ITEM_TABLE),
+        items=zeros(items),
+        item_table=zeros(_table_size(2 * items)),
+        item_stamp=zeros(_table_size(2 * items)),
         head=zeros(rules),
         head_stamp=zeros(rules),
-        pool_key=zeros(MAX_WORK),
-        pool_next=zeros(MAX_WORK),
+        pool_key=zeros(pairs),
+        pool_rule=zeros(pairs),
+        pool_next=zeros(pairs),
+        pool_table=zeros(_table_size(pairs)),
+        pool_stamp=zeros(_table_size(pairs)),
         queue=zeros(rules + 1),
         queue_stamp=zeros(rules),
         bounds=zeros(rules + 1),
-        gathered=zeros(MAX_WORK),
-        other=zeros(MAX_WORK),
+        gathered=zeros(pairs),
+        other=zeros(pairs),
     )
     arena.used[NODES] = 1  # the root, which nobody called
     return arena

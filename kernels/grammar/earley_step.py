@@ -55,7 +55,7 @@ def begin(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
 def begin_step(arena: at.Arena, notes: at.Int64s) -> None:
     """Forget the last step's notes."""
     arena.used[at.GENERATION] += 1
-    for index in range(at.FILLS):
+    for index in range(at.NOTES):
         notes[index] = 0
 
 
@@ -69,8 +69,8 @@ def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
         if arena.item_table[place] == key:
             return
         place = (place + 1) & places
-    if notes[at.ITEMS] == at.MAX_ITEMS:
-        notes[at.PAIRS] = at.MAX_WORK  # which stops the step
+    if notes[at.ITEMS] == len(arena.items):
+        notes[at.OVERFULL] = 1
         return
     arena.item_stamp[place] = generation
     arena.item_table[place] = key
@@ -80,13 +80,25 @@ def add_item(arena: at.Arena, notes: at.Int64s, key: int) -> None:
 
 @inner
 def add_pair(arena: at.Arena, notes: at.Int64s, rule: int, key: int) -> None:
-    """Note a caller of a rule."""
-    if notes[at.PAIRS] < at.MAX_WORK:
-        pair = notes[at.PAIRS]
-        arena.pool_key[pair] = key
-        arena.pool_next[pair] = arena.head[rule]
-        arena.head[rule] = pair
-        notes[at.PAIRS] = pair + 1
+    """Note a caller of a rule, once."""
+    generation = arena.used[at.GENERATION]
+    slots = len(arena.pool_table) - 1
+    slot = ((key >> at.SHIFT) * 7_919 + (key & at.NODE_MASK) + rule * 104_729) & slots
+    while arena.pool_stamp[slot] == generation:
+        known = arena.pool_table[slot]
+        if arena.pool_key[known] == key and arena.pool_rule[known] == rule:
+            return
+        slot = (slot + 1) & slots
+    if notes[at.PAIRS] == len(arena.pool_key):
+        notes[at.OVERFULL] = 1
+        return
+    pair = notes[at.PAIRS]
+    arena.pool_stamp[slot] = generation
+    arena.pool_table[slot] = pair
+    arena.pool_key[pair], arena.pool_rule[pair] = key, rule
+    arena.pool_next[pair] = arena.head[rule]
+    arena.head[rule] = pair
+    notes[at.PAIRS] = pair + 1
 
 
 @inner
@@ -126,11 +138,21 @@ def call(network: at.Network, arena: at.Arena, notes: at.Int64s, edge: int, node
 
 
 @inner
+def short_of_notes(arena: at.Arena, notes: at.Int64s) -> int:
+    """Ask for twice as many notes of the kind whose room is full, or of both; returns `SHORT`."""
+    items, pairs = len(arena.items), len(arena.pool_key)
+    no_item, no_pair = notes[at.ITEMS] == items, notes[at.PAIRS] == pairs
+    arena.used[at.WANTED + at.ITEM_NOTES] = items if no_pair and not no_item else 2 * items
+    arena.used[at.WANTED + at.PAIR_NOTES] = pairs if no_item and not no_pair else 2 * pairs
+    return at.SHORT
+
+
+@inner
 def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
     """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
     complete(network, arena, notes)
-    if notes[at.PAIRS] >= at.MAX_WORK or notes[at.COMPLETED] >= at.MAX_WORK:
-        return at.TOO_MUCH_WORK
+    if notes[at.OVERFULL] != 0:
+        return short_of_notes(arena, notes)
     # What cannot read a symbol has done its work.
     count = 0
     for place in range(notes[at.ITEMS]):
@@ -148,13 +170,13 @@ def closed(network: at.Network, arena: at.Arena, notes: at.Int64s) -> int:
         for place in range(network.group_at[group + 1] - begin):
             state = network.entry[network.group_rules[begin + place]]
             if _reads(network, state):
-                if count >= at.MAX_CONFIGURATIONS:
-                    return at.TOO_MANY_CONFIGURATIONS
+                if count == len(arena.items):
+                    return short_of_notes(arena, notes)
                 arena.items[count] = state << at.SHIFT | (first + place)
                 count += 1
         queued += 1
-    if count > at.MAX_CONFIGURATIONS:
-        return at.TOO_MANY_CONFIGURATIONS
+    if notes[at.OVERFULL] != 0:
+        return short_of_notes(arena, notes)
     count = sorted_distinct(arena.items, 0, count)
     return intern_state(arena, arena.items, count, notes[at.ACCEPTING])
 
@@ -169,11 +191,7 @@ def _reads(network: at.Network, state: int) -> bool:
 def complete(network: at.Network, arena: at.Arena, notes: at.Int64s) -> None:
     """Add the callers of rules that may end, and note what all items call."""
     index = 0
-    while (
-        index < notes[at.ITEMS]
-        and notes[at.PAIRS] < at.MAX_WORK
-        and notes[at.COMPLETED] < at.MAX_WORK
-    ):
+    while index < notes[at.ITEMS] and notes[at.OVERFULL] == 0:
         key = arena.items[index]
         state, node = key >> at.SHIFT, key & at.NODE_MASK
         if network.final[state]:
@@ -181,7 +199,6 @@ def complete(network: at.Network, arena: at.Arena, notes: at.Int64s) -> None:
                 notes[at.ACCEPTING] = 1
             for place in range(arena.node_at[node], arena.node_at[node + 1]):
                 add_item(arena, notes, arena.callers[place])
-            notes[at.COMPLETED] += arena.node_at[node + 1] - arena.node_at[node]
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             call(network, arena, notes, edge, node)
         index += 1
@@ -198,8 +215,8 @@ def _called(network: at.Network, arena: at.Arena, notes: at.Int64s, group: int) 
             rule, back = network.call_rule[edge], network.call_return[edge]
             if network.group_of[rule] == group and back >= 0:
                 add_pair(arena, notes, rule, back << at.SHIFT | (new + place))
-    if notes[at.PAIRS] >= at.MAX_WORK or not _collect(network, arena, group):
-        return at.TOO_MUCH_WORK
+    if notes[at.OVERFULL] != 0 or not _collect(network, arena, group):
+        return short_of_notes(arena, notes)
     first = intern_group(network, arena, group)
     if first < 0:
         return first
@@ -253,13 +270,17 @@ def part(arena: at.Arena, keys: at.Int64s) -> int:
 @entry
 def joined(arena: at.Arena, state: int, other: int) -> int:
     """The state with the configurations of both, or a code below `UNKNOWN`."""
+    count = arena.state_at[state + 1] - arena.state_at[state]
+    count += arena.state_at[other + 1] - arena.state_at[other]
+    if count > len(arena.items):
+        arena.used[at.WANTED + at.ITEM_NOTES] = count
+        arena.used[at.WANTED + at.PAIR_NOTES] = len(arena.pool_key)
+        return at.SHORT
     count = 0
     for source in (state, other):
         for index in range(arena.state_at[source], arena.state_at[source + 1]):
             arena.items[count] = arena.keys[index]
             count += 1
     count = sorted_distinct(arena.items, 0, count)
-    if count > at.MAX_CONFIGURATIONS:
-        return at.TOO_MANY_CONFIGURATIONS
     accepting = max(arena.accepting[state], arena.accepting[other])
     return intern_state(arena, arena.items, count, accepting)

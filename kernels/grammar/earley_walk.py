@@ -37,9 +37,6 @@ def walked(
         column = column_of[node & BYTE]
         target = transitions[origin, column]
         if target == at.UNKNOWN:
-            if notes[at.FILLS] == at.MAX_FILLS:
-                return at.TOO_MANY_FILLS
-            notes[at.FILLS] += 1
             target = filled(network, arena, notes, origin, column)
             if target < at.UNKNOWN:
                 return target

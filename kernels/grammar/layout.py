@@ -66,7 +66,7 @@ FREE_HIGH = 8
 SHORTEST = 9  # bounds on its length in characters, for FREE strings; -1 is no bound
 LONGEST = 10
 NUMBER = 11
-OBJECT = 12  # the type of object; 0 none, -1 not made yet
+OBJECT = 12  # the type of object; 0 none, -1 not made yet, or SEVERAL
 ARRAY = 13
 VALUE_ID = 14
 APART = 15  # whether its scalars are spelled in one way each, because they are remembered
@@ -117,7 +117,7 @@ ENTRY_SIZE = 5
 VOTE_SIZE = 2
 
 # A state of an array: what matters of the items so far.
-ITEM_VALUE = 0  # the kind of the next item; 0: there is none, -1: it is not made yet
+ITEM_VALUE = 0  # the kind of the next item; 0: there is none, -1: it is not made yet, or SEVERAL
 ENDS_LOW = 1  # who accepts the array if it ends here
 ENDS_HIGH = 2
 MOVES = 3  # the first move, or 0
@@ -174,3 +174,8 @@ TOO_MANY = -5
 NEEDS_FRAMES = -6
 NEEDS_ITEM = -7
 NEEDS_MOVE = -8
+NEEDS_CHOICE = -9
+
+# Several records stand for one that would have more than MAX_SET members.
+SEVERAL = -2
+OF_VALUE, OF_STATE = 0, 1  # what there are several of: kinds of values, or states of an array

@@ -114,6 +114,9 @@ def begin_item(arena: Any, frames: Any, places: Any, here: Any, request: Any) ->
     node = places[here + NODE]
     state = frames[node + at.ENTRY]
     value = arena[state + at.ITEM_VALUE]
+    if value == at.SEVERAL:
+        request[0], request[1], request[2] = at.OF_STATE, state, at.ITEM_VALUE
+        return at.NEEDS_CHOICE
     if value < 0:
         request[0], request[1] = frames[node + at.TYPE], state
         return at.NEEDS_ITEM
@@ -216,6 +219,9 @@ def begin_value(
         kind = arena[value + field]
         if kind == 0:
             return at.STOPS
+        if kind == at.SEVERAL:
+            request[0], request[1], request[2] = at.OF_VALUE, value, field
+            return at.NEEDS_CHOICE
         if kind < 0:
             request[0], request[1] = value, shallow
             return at.NEEDS_OBJECT if byte == BRACE else at.NEEDS_ARRAY
@@ -463,6 +469,9 @@ def step(
         said = begin_item(arena, frames, places, here, request)
         if said != at.GOES_ON:
             return said
+        if white_space.is_fixed(white):  # what was read in front of the item counts for its value
+            node = places[here + NODE]
+            places[here + AT] = white_space.due(arena, frames, node, at.VALUE_NEXT, white)
         return begin_value(arena, frames, table, places, here, byte, request)
     if mode == at.ARRAY_AFTER:
         if byte == BRACKET_END:

@@ -36,13 +36,15 @@ from decoding.kernels.grammar.subsets import next_state
 @entry
 def walk(
     arena: Any, frames: Any, table: Any, trie: Any, places: Any, white: Any, words: Any,
-    request: Any,
+    request: Any, choices: Any,
 ) -> int:  # fmt: skip
     """Set the bits of the tokens that fit behind the first place.
 
     trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
-    white: the layout. words: uint32, a bit a token; bits are only ever set. Returns GOES_ON, or
-    what is missing.
+    white: the layout. words: uint32, a bit a token; bits are only ever set.
+    choices: int64: field 0 counts the nodes whose byte may lead to several places, then these
+        nodes. Neither their tokens nor those below them are looked at.
+    Returns GOES_ON, or what is missing; NEEDS_CHOICE: `choices` is too short.
     """
     position: Any = 0
     size = len(trie)
@@ -82,6 +84,10 @@ def walk(
         elif said == at.GOES_ON:
             allow(words, node)
             position += 1
+        elif said == at.NEEDS_CHOICE and choices[0] + 1 < len(choices):
+            choices[0] += 1
+            choices[choices[0]] = position
+            position += node >> SIZE_AT
         else:
             return said
     return at.GOES_ON

@@ -164,6 +164,11 @@ class SchemaGraph:
         """Whether the node has no member at all."""
         return not self._full[number]
 
+    def where(self, number: int) -> str:
+        """The JSON pointer of a schema that a node comes from, of the deepest one."""
+        pointers = (self._locations.of(one).pointer for one in self._conjunctions[number])
+        return max(pointers, key=len, default="")
+
     def locate(self, schema: object) -> Conjunction:
         """The conjunction of the root's schema."""
         return self._locations.conjunction(schema, self._locations.documents.scope, "")

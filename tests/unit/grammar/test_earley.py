@@ -87,14 +87,15 @@ def test_several_ways_to_nest() -> None:
     assert machine.memory_used <= 1 << 18
 
 
-def test_work_is_bounded() -> None:
-    names = ["root", *(f"s{number}" for number in range(15))]
+def test_ambiguity_costs_work_and_meets_no_bound_but_memory() -> None:
+    names = ["root", *(f"s{number}" for number in range(3))]
     machine = machine_of(
         "\n".join(f"{s} ::= {s} {s} {s} | {t}" for s, t in itertools.pairwise([*names, '"a"']))
     )
-    with pytest.raises(MachineLimitError, match="more than 100,000 callers in one step"):
-        machine.steps(machine.start, b"a" * 2_000)
-    assert machine.accepting(machine.steps(machine.start, b"a" * 9))
+    state = machine.start
+    for length in range(1, 301):
+        state = machine.step(state, ord("a"))
+        assert machine.accepting(state) == (length % 2 == 1)
 
 
 def test_memory_is_bounded() -> None:
@@ -104,13 +105,13 @@ def test_memory_is_bounded() -> None:
     assert machine.memory_used <= 1 << 20
 
 
-def test_a_mask_makes_so_many_new_steps_only() -> None:
+def test_a_mask_makes_as_many_new_steps_as_it_needs() -> None:
     machine = machine_of('root ::= "a" root "b" | "x" root "y" | "c"')
     words = ["".join(letters).encode() for letters in itertools.product("ax", repeat=11)]
     trie = build_trie(list(enumerate(words)))
     mask = np.zeros(64, np.uint32)
-    with pytest.raises(MachineLimitError, match="more than 2,000 new steps in one mask"):
-        machine.mask(machine.start, trie.nodes, trie.twins, mask)
+    machine.mask(machine.start, trie.nodes, trie.twins, mask)
+    assert (mask == 0xFFFFFFFF).all()
 
 
 def test_what_stays_in_a_string_is_surveyed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,9 +187,9 @@ print(machine.accepting(state), machine.accepting(machine.steps(state, b"))")), 
 
 def test_sizes_are_those_of_the_arrays() -> None:
     network = compile_rules(parse_gbnf('root ::= "a"')).network
-    room = np.array([100, 200, 300, 400])
+    room = np.array([100, 200, 300, 400, 1, 1])
     arena = at.new_arena(network, room)
-    fixed = at.new_arena(network, np.zeros(4, np.int64) + 1)
+    fixed = at.new_arena(network, np.ones(6, np.int64))
     held = sum(new.nbytes - old.nbytes for new, old in zip(arena, fixed, strict=True))
     columns = int(network.column_of.max()) + 1
     assert held <= at.size_of(room, columns) * 1.7
