@@ -94,8 +94,7 @@ class CompiledKernel:
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Run the program alone."""
-        kind = np.float64 if logits.dtype == np.float64 else np.float32
-        edited = np.empty(logits.shape, kind)
+        edited = np.empty(logits.shape)
         history = (token_ids, lengths, prompt_lengths)
         if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
             return self._by_numpy().edit(logits, bitmasks, *history)
@@ -198,7 +197,7 @@ def _run_share(
     arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
 ) -> int:
     """Some rows, with the memory of the thread that runs them; how many are left to NumPy."""
-    memory = _memory_for(width, arguments[0].dtype)
+    memory = _memory_for(width)
     # Where nothing is written out, the shadow stands in: it has the right type.
     left: int = step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
     return left
@@ -211,11 +210,10 @@ def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.array(array, dtype, order="C")
 
 
-def _memory_for(width: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    shape = (width, dtype == np.float64)
-    if getattr(_memory, "shape", None) != shape:
-        _memory.arrays = allocate(width, dtype)
-        _memory.shape = shape
+def _memory_for(width: int) -> tuple[Any, ...]:
+    if getattr(_memory, "width", None) != width:
+        _memory.arrays = allocate(width)
+        _memory.width = width
     arrays: tuple[Any, ...] = _memory.arrays
     return arrays
 

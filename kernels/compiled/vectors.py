@@ -57,6 +57,9 @@ class Vector:
     def __mul__(self, other: Vector | float) -> Vector:
         return self._binary("fmul" if self.is_float else "mul", other)
 
+    def __truediv__(self, other: Vector | float) -> Vector:
+        return self._binary("fdiv", other)
+
     def __xor__(self, other: Vector | float) -> Vector:
         return self._binary("xor", other)
 

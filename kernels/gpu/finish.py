@@ -162,7 +162,7 @@ def finish(
     middle = tl.load(cut_starts + row, mask=inside, other=0)
     stop = tl.load(row_starts + row + 1, mask=inside, other=0)
     if DENSE:
-        v, alive, _ = densely_edited(
+        v, alive = densely_edited(
             v, alive, token, alive, start, middle, most_edits,
             opcodes, operands, slots, bitmasks, words,
         )  # fmt: skip

@@ -172,6 +172,7 @@ class Launcher:
             BLOCK=self._geometry.block,
             SPLITS=self._geometry.splits,
             DENSE=self._plan.dense,
+            BIASED=self._plan.biased,
             SPARSE=self._plan.sparse,
             NOISE=asked.some_by_noise,
             SUMS=self._plan.needs_mass or describe,
