@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.backends import OpenKernels, fastest
+from decoding.backends import OpenKernels, fastest, named
 from decoding.changing import Changing
 from decoding.errors import (
     DecodingError,
@@ -107,7 +107,7 @@ class BatchSampler:
 
     backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
-    A backend that is named is waited for.
+    One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
     as there are cores. A token depends on neither.
     """
@@ -116,12 +116,14 @@ class BatchSampler:
         self,
         samplers: Sequence[Sampler],
         *,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
         threads: int | None = None,
     ) -> None:
-        require("threads", threads, threads is None or threads >= 1, ">= 1, or None")
+        whole = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+        legal = threads is None or (whole and threads >= 1)
+        require("threads", threads, legal, ">= 1, or None")
         self._samplers = tuple(samplers)
-        self._backend = backend
+        self._backend = backend = named(backend)
         self._last = [_last(sampler.pipeline) for sampler in samplers]
         self._stages = {
             row: Stages(sampler.pipeline.segments[:-1], row, backend)

@@ -8,6 +8,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.forks import free_after_fork
+
 _NUMBERS_EACH = 1 << 40
 
 
@@ -26,7 +28,7 @@ class KeptMasks:
         self._young: dict[int, NDArray[np.uint32]] = {}
         self._old: dict[int, NDArray[np.uint32]] = {}
         self._held = 0
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
         self._firsts = count(0, _NUMBERS_EACH)
 
     @property

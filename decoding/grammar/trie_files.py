@@ -6,17 +6,21 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import zipfile
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from decoding.cache import cache_folder
 from decoding.grammar.trie import Trie, build_trie, trie_of
+from decoding.kernels.folders import make_private
 
 _FORMAT = b"1"
 """To be changed with the layout of nodes, or what belongs to which trie."""
+_ARRAYS = ("bare", "bare_twins", "quoted", "quoted_twins")
+_DTYPES = [np.dtype(np.uint64), np.dtype(np.int32)] * 2
 _LARGE = 10_000
 """Below so many tokens, building is faster than reading."""
 
@@ -25,17 +29,43 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
     """The tries of the tokens without and with a double quote; index = token id.
 
     Those of a large vocabulary are looked for in `cache_folder()`, under a hash of all that is
-    spelled, and written there: whole or not at all, and not where that cannot be done.
+    spelled, and written there: whole or not at all, and not where that cannot be done. Nothing is
+    read from a folder that others can write to, and a damaged file is written again; a warning says
+    either.
     """
     if len(spelled) < _LARGE:
         return _built(spelled)
-    path = cache_folder() / "tries" / f"{_name(spelled)}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    folder = _folder(cache_folder() / "tries")
+    if folder is None:
+        return _built(spelled)
+    path = folder / f"{_name(spelled)}.npz"
+    try:
         return _read(path)
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+        warnings.warn(
+            f"{path} is damaged ({type(error).__name__}): it is made again",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     made = _built(spelled)
     with contextlib.suppress(OSError):
         _write(path, *made)
     return made
+
+
+@cache
+def _folder(folder: Path) -> Path | None:
+    """The folder, where it can be used; None where it cannot."""
+    try:
+        reason = make_private(folder)
+    except OSError:
+        return None
+    if reason is not None:
+        warnings.warn(f"{reason}: token tries are not kept", RuntimeWarning, stacklevel=2)
+        return None
+    return folder
 
 
 def _built(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
@@ -50,23 +80,20 @@ def _name(spelled: Sequence[bytes]) -> str:
 
 
 def _read(path: Path) -> tuple[Trie, Trie]:
-    with path.open("rb") as file, np.load(file) as found:
-        bare = trie_of(found["bare"], found["bare_twins"])
-        return bare, trie_of(found["quoted"], found["quoted_twins"])
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        arrays = [found[name] for name in _ARRAYS]
+    if any(array.ndim != 1 for array in arrays) or [array.dtype for array in arrays] != _DTYPES:
+        raise ValueError("not what was written")
+    bare, bare_twins, quoted, quoted_twins = arrays
+    return trie_of(bare, bare_twins), trie_of(quoted, quoted_twins)
 
 
 def _write(path: Path, bare: Trie, quoted: Trie) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            np.savez(
-                file,
-                bare=bare.nodes,
-                bare_twins=bare.twins,
-                quoted=quoted.nodes,
-                quoted_twins=quoted.twins,
-            )
+            arrays = (bare.nodes, bare.twins, quoted.nodes, quoted.twins)
+            np.savez(file, allow_pickle=False, **dict(zip(_ARRAYS, arrays, strict=True)))
         Path(unfinished).replace(path)
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)

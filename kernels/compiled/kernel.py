@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -62,7 +63,7 @@ class CompiledKernel:
         )
         self._head: tuple[int, int, bool, int] | None = None
         self._shares = _shares(size, threads)
-        self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._program, self._row_starts = assemble([]), np.zeros(0, np.int64)
         self._instructions, self._sparse = flatten(self._program)
         self.reprogrammed(batch.program)
@@ -156,14 +157,21 @@ class CompiledKernel:
             _plain(prompt_lengths, _INT64),
             self._call,
         )
-        if self._pool is None:
+        if len(self._shares) == 1:
             return _run_share(arguments, out, width, 0, len(logits))
+        threads = self._threads()
         waiting = [
-            self._pool.submit(_run_share, arguments, out, width, *share)
-            for share in self._shares[1:]
+            threads.submit(_run_share, arguments, out, width, *share) for share in self._shares[1:]
         ]
         left = _run_share(arguments, out, width, *self._shares[0])
         return left + sum(item.result() for item in waiting)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The threads beside the calling one; those of a process are not there after a fork."""
+        here = os.getpid()
+        if self._pool is None or self._pool[0] != here:
+            self._pool = here, ThreadPoolExecutor(len(self._shares) - 1)
+        return self._pool[1]
 
     def _leave_to_numpy(
         self,

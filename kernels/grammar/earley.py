@@ -12,6 +12,7 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
@@ -62,7 +63,7 @@ class EarleyMachine:
         self._take(at.new_arena(network, np.array(_FIRST_ROOM)))
         self._notes = shared(np.zeros(at.NOTES, np.int64))
         self._stack = shared(np.zeros(at.MAX_DEPTH, np.int32))
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
         self._surveys: list[Surveys] = []
         while True:
             start = int(begin(self._shared_network, self._shared, self._notes))
