@@ -4,12 +4,17 @@ On the wire a record has TGI's keys, in TGI's order; `to_wire` is that as a dict
 bytes TGI's router would write. The records hold more than the wire shows: whatever is marked
 "off the wire" below. Logprobs are natural logarithms. Source: the router of Text Generation
 Inference 3.3.6.
+
+Equality and hashes are over what was decided: tokens, texts, ranks, why a text ended, its seed and
+its length. What is measured as a sum over a row (logprobs, entropy, support size) takes no part:
+its last digits depend on the backend that was ready, and no tolerance makes an equality. Two
+records whose measurements matter are compared by these, or by `to_json`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -62,12 +67,12 @@ class Token(_Record):
 
     id: int
     text: str
-    logprob: float
+    logprob: float = field(compare=False)
     special: bool
-    raw_logprob: float
+    raw_logprob: float = field(compare=False)
     rank: int
-    entropy: float
-    support_size: int
+    entropy: float = field(compare=False)
+    support_size: int = field(compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -87,9 +92,9 @@ class TopToken(_Record):
 
     id: int
     text: str
-    logprob: float
+    logprob: float = field(compare=False)
     special: bool
-    raw_logprob: float
+    raw_logprob: float = field(compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -107,7 +112,7 @@ class PrefillToken(_Record):
 
     id: int
     text: str
-    logprob: float | None
+    logprob: float | None = field(compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob}`."""

@@ -20,7 +20,8 @@ from decoding.kernels.folders import make_private
 _FORMAT = b"1"
 """To be changed with the layout of nodes, or what belongs to which trie."""
 _ARRAYS = ("bare", "bare_twins", "quoted", "quoted_twins")
-_DTYPES = [np.dtype(np.uint64), np.dtype(np.int32)] * 2
+_KINDS = [(np.dtype(np.uint64), ()), (np.dtype(np.int32), (2,))] * 2
+"""Their types, and their shapes but for the lengths."""
 _LARGE = 10_000
 """Below so many tokens, building is faster than reading."""
 
@@ -82,7 +83,7 @@ def _name(spelled: Sequence[bytes]) -> str:
 def _read(path: Path) -> tuple[Trie, Trie]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
         arrays = [found[name] for name in _ARRAYS]
-    if any(array.ndim != 1 for array in arrays) or [array.dtype for array in arrays] != _DTYPES:
+    if [(array.dtype, array.shape[1:]) for array in arrays] != _KINDS:
         raise ValueError("not what was written")
     bare, bare_twins, quoted, quoted_twins = arrays
     return trie_of(bare, bare_twins), trie_of(quoted, quoted_twins)
