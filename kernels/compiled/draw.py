@@ -257,7 +257,7 @@ def draw_from_row(
             total += factor * np.float64(weight)
             moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
         # A weight above the least there is belongs to a possible token.
-        if least > np.float32(1.2e-38):
+        if least > np.float32(2.4e-38):
             support += BLOCK
         elif patched[block] != 0:
             support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
