@@ -10,10 +10,8 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from decoding.cache import cache_folder
 from decoding.grammar.trie import Trie, build_trie, trie_of
@@ -95,8 +93,13 @@ def _write(path: Path, bare: Trie, quoted: Trie) -> None:
     descriptor, unfinished = tempfile.mkstemp(dir=path.parent, suffix=".unfinished")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            arrays: list[NDArray[Any]] = [bare.nodes, bare.twins, quoted.nodes, quoted.twins]
-            np.savez(file, **dict(zip(_ARRAYS, arrays, strict=True)))
+            np.savez(
+                file,
+                bare=bare.nodes,
+                bare_twins=bare.twins,
+                quoted=quoted.nodes,
+                quoted_twins=quoted.twins,
+            )
         Path(unfinished).replace(path)
     except BaseException:
         Path(unfinished).unlink(missing_ok=True)
