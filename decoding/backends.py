@@ -46,6 +46,19 @@ def warmup(dtype: str = "float32") -> float:
     return time.perf_counter() - start
 
 
+def named(backend: Any) -> Backend | None:  # noqa: ANN401 -- an edge: anything may come
+    """A backend, or its name; None where none is named.
+
+    Raises:
+        ParameterError: there is no such backend.
+    """
+    if backend is None:
+        return None
+    legal = isinstance(backend, str) and backend in list(Backend)
+    require("backend", backend, legal, f"None or one of {', '.join(Backend)}")
+    return Backend(backend)
+
+
 def fastest(rows: Any) -> Backend:  # noqa: ANN401 -- an array or a tensor
     """The fastest backend that can serve these rows now; never waits."""
     if not is_tensor(rows):

@@ -4,13 +4,18 @@ On the wire a record has TGI's keys, in TGI's order; `to_wire` is that as a dict
 bytes TGI's router would write. The records hold more than the wire shows: whatever is marked
 "off the wire" below. Logprobs are natural logarithms. Source: the router of Text Generation
 Inference 3.3.6.
+
+Equality and hashes are over what was decided: tokens, texts, ranks, why a text ended, its seed and
+its length. What is measured as a sum over a row (logprobs, entropy, support size) takes no part:
+its last digits depend on the backend that was ready, and no tolerance makes an equality. Two
+records whose measurements matter are compared by these, or by `to_json`.
 """
 
 from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -66,12 +71,12 @@ class Token(_Record):
 
     id: int
     text: str
-    logprob: float
+    logprob: float = field(compare=False)
     special: bool
-    raw_logprob: float
+    raw_logprob: float = field(compare=False)
     rank: int
-    entropy: float
-    support_size: int
+    entropy: float = field(compare=False)
+    support_size: int = field(compare=False)
     bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:
@@ -94,9 +99,9 @@ class TopToken(_Record):
 
     id: int
     text: str
-    logprob: float
+    logprob: float = field(compare=False)
     special: bool
-    raw_logprob: float
+    raw_logprob: float = field(compare=False)
     bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:
@@ -117,7 +122,7 @@ class PrefillToken(_Record):
 
     id: int
     text: str
-    logprob: float | None
+    logprob: float | None = field(compare=False)
     bytes: builtins.bytes | None = None
 
     def to_wire(self) -> Wire:

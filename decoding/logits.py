@@ -16,7 +16,7 @@ _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or t
 
 
 def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge: anything may come
-    """A model's output as a kernel takes it, never copied.
+    """A model's output as a kernel takes it; copied only if its bytes are swapped or unaligned.
 
     NumPy arrays and torch tensors on the CPU become views as `decoding.kernels.rows` describes
     them; a torch tensor on another device stays what it is.
@@ -26,9 +26,11 @@ def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge
     """
     if isinstance(array, np.ndarray):
         # By their characters, which are quicker to compare than dtypes.
-        rows = array.view(FLOAT16_BITS) if array.dtype.char == "e" else array
         if array.dtype.char not in "efd":
             raise ShapeError(name, f"an array of {array.dtype}", _EXPECTED)
+        if type(array) is not np.ndarray or not (array.dtype.isnative and array.flags.aligned):
+            array = _plain(array, name)
+        rows = array.view(FLOAT16_BITS) if array.dtype.char == "e" else array
     elif is_tensor(array):
         rows = _of_tensor(array, name)
     else:
@@ -50,6 +52,16 @@ def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an
     return widen(_of_tensor(rows.cpu(), name) if is_tensor(rows) else rows)
 
 
+def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """An array of a subclass, of the other byte order or at an odd address as NumPy's own."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise ShapeError(name, "a masked array, whose mask would be lost", _EXPECTED)
+    plain: NDArray[Any] = array.view(np.ndarray)
+    if plain.dtype.isnative and plain.flags.aligned:
+        return plain
+    return plain.astype(plain.dtype.newbyteorder("="))
+
+
 def is_tensor(array: Any) -> bool:  # noqa: ANN401 -- an edge
     """Whether it is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
@@ -59,17 +71,18 @@ def is_tensor(array: Any) -> bool:  # noqa: ANN401 -- an edge
 def _of_tensor(tensor: Any, name: str) -> Any:  # noqa: ANN401 -- an edge
     import torch
 
-    if not tensor.dtype.is_floating_point:
+    if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
+    if tensor.layout is not torch.strided:
+        raise ShapeError(name, f"a tensor of layout {tensor.layout}", _EXPECTED)
     if tensor.requires_grad:
         tensor = tensor.detach()
     if tensor.device.type != "cpu":
         return tensor
+    tensor = tensor.resolve_neg()
     if tensor.dtype == torch.bfloat16:
         bits: NDArray[Any] = tensor.view(torch.int16).numpy()
         return bits.view(BFLOAT16_BITS)
     if tensor.dtype == torch.float16:
         return tensor.view(torch.int16).numpy()
-    if tensor.dtype not in (torch.float32, torch.float64):
-        raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
     return tensor.numpy()

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.backends import OpenKernels, fastest
+from decoding.backends import OpenKernels, fastest, named
 from decoding.changing import Changing
 from decoding.checks import check_integer, checked_integer
 from decoding.errors import (
@@ -111,7 +111,7 @@ class BatchSampler:
 
     backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
-    A backend that is named is waited for.
+    One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
     as there are cores. A token depends on neither.
     """
@@ -120,13 +120,13 @@ class BatchSampler:
         self,
         samplers: Sequence[Sampler],
         *,
-        backend: Backend | None = None,
+        backend: Backend | str | None = None,
         threads: int | None = None,
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
         self._samplers = _checked_samplers(samplers)
-        self._backend = backend
+        self._backend = backend = named(backend)
         self._last = [_last(sampler.pipeline) for sampler in samplers]
         self._stages = {
             row: Stages(sampler.pipeline.segments[:-1], row, backend)

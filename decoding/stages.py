@@ -15,6 +15,7 @@ from decoding.errors import EmptySupportError, ProcessorError, ShapeError, shown
 from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.kernels.program import Batch
+from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
 from decoding.processors.feedback import Feedback, drawn_of
@@ -138,7 +139,7 @@ class _FusedStage:
         )
         if emptied[0] >= 0:
             raise EmptySupportError(self._row, shown(owners[emptied[0]]), steps_of(history))
-        return edited
+        return narrow(edited, logits.dtype)
 
 
 def run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:

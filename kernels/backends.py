@@ -64,8 +64,8 @@ class Kernel(Protocol):
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],
         prompt_lengths: NDArray[np.int64],
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Run the program alone: the rows it leaves, half precision widened to float32.
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Run the program alone: the rows it leaves, in float64.
 
         The second array names each row's instruction that removed its last token, −1 for none.
         """

@@ -2,6 +2,18 @@
 
 A processor lowers to instructions; the instructions of every row, one row after the other, are a
 program. It consists of arrays only, so that any backend can read it without Python in the loop.
+
+One arithmetic. Every backend computes an edited logit in float64 from the stored logit, with the
+operations of `decoding.kernels.vector` in the order of the program, each rounded once: a product is
+never fused with a sum, z / T is a division and not a product with 1 / T, two temperatures divide
+twice, and a power of DRY is repeated squaring. So what penalties, biases, scales, temperatures, DRY
+and bans on n-grams leave of a row is the same float64 on every backend, bit for bit, but for the
+sign of a zero, and so are its order, its ties, what top-k keeps of it and the greedy token. What
+sums over the row is not the same to the last bit: logprobs and entropy, and with them the
+temperature that `DYNAMIC_TEMPERATURE` takes from the entropy, agree to 10⁻⁵ (relative, where they
+are above 1; Numba sums a row in float32, NumPy and torch in float64). A cut by probability mass or
+by entropy keeps the same tokens unless the sum before one is within that distance of the cut, and a
+drawn token is the same unless two scores, logit + noise, are within 10⁻¹².
 """
 
 from __future__ import annotations

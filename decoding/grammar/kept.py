@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.grammar.locks import ForkSafeLock
+from decoding.kernels.forks import free_after_fork
 
 _NUMBERS_EACH = 1 << 40
 
@@ -28,7 +29,7 @@ class KeptMasks:
         self._young: dict[int, NDArray[np.uint32]] = {}
         self._old: dict[int, NDArray[np.uint32]] = {}
         self._held = 0
-        self._lock = ForkSafeLock()
+        self._lock = free_after_fork(threading.Lock())
         self._firsts = count(0, _NUMBERS_EACH)
 
     @property

@@ -9,6 +9,7 @@ of the memory gets twice of it. So no text ends because of what others, or it, h
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,8 +20,8 @@ from decoding.grammar.acceptor import REJECTED, BoundedAcceptor
 from decoding.grammar.arena import RoomError
 from decoding.grammar.tokens import TokenTable
 from decoding.grammar.trie import below, children, path
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
 
 _MANY_STATES = 1 << 20
@@ -65,7 +66,7 @@ class RebuildingAcceptor:
             self._scale = 2
             self._generation = _Generation(make(2))
         self._origins: list[tuple[int, int | bytes]] = [(REJECTED, b"")]
-        self._lock = ForkSafeLock()
+        self._lock = free_after_fork(threading.RLock())
 
     @property
     def tokens(self) -> TokenTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,9 +21,9 @@ from decoding.grammar.numbers_once import once
 from decoding.grammar.runs import Runs
 from decoding.grammar.spelling import universe
 from decoding.grammar.tokens import TokenTable
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
-from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Store:
         self.arena = Arena(_ROOM, scale)
         self.runs = Runs(self.arena)
         self._sweeps = backend.sweeps(self.arena, tokens)
-        self.lock = ForkSafeLock()
+        self.lock = free_after_fork(threading.RLock())
         self.free = self.arena.free_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}

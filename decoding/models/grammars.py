@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from decoding.kernels.forks import free_after_fork
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.requested_grammar import Grammar
 from decoding.vocabulary import Vocabulary
@@ -33,7 +34,7 @@ class ModelGrammars:
         self._vocabulary, self._end_token_ids, self._width = vocabulary, end_token_ids, width
         self._machine: Machine | None = None
         self._masks: OrderedDict[Grammar, GrammarMask] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
 
     @property
     def machine(self) -> Machine:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.history import History
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import edits
 from decoding.processors.call import checked_call
@@ -84,7 +85,7 @@ class _Places:
     def __init__(self, grammar: TokenGrammar) -> None:
         self._grammar = grammar
         self._known: OrderedDict[bytes, TokenMatcher | None] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = free_after_fork(threading.Lock())
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy has read nothing yet."""

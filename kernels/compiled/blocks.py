@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 
 from decoding.kernels.compiled.scalars import KEYS, float_type
 from decoding.kernels.compiled.vectors import (
+    DOUBLE,
     FLOAT,
     INT32,
     INT64,
@@ -338,9 +339,14 @@ def weigh_eight(_context: Any, logits: Any, start: Any, reference: Any, weights:
     return result(logits, start, types.float64, weights), generate
 
 
+def exact(values: Vector) -> Vector:
+    """Logits as float64."""
+    return values if values.element == DOUBLE else values.convert("fpext", DOUBLE)
+
+
 @intrinsic
 def copy_32(_context: Any, row: Any, start: Any, low: Any, high: Any, shadow: Any, at: Any) -> Any:
-    """32 logits into `shadow` from `at` on, −inf for those outside [low, high]."""
+    """32 logits into `shadow`, float64, from `at` on, −inf for those outside [low, high]."""
     real = float_type(row.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -350,10 +356,30 @@ def copy_32(_context: Any, row: Any, start: Any, low: Any, high: Any, shadow: An
         inside = values.compare(">=", splat(builder, low, MASK_LANES))
         inside &= values.compare("<=", splat(builder, high, MASK_LANES))
         kept = inside.choose(values, float("-inf"))
-        store(context, builder, signature.args[4], shadow, at, kept)
+        store(context, builder, signature.args[4], shadow, at, exact(kept))
         return context.get_dummy_value()
 
     return types.void(row, start, real, real, shadow, at), generate
+
+
+@intrinsic
+def divide_block(_context: Any, shadow: Any, start: Any, stop: Any, divisor: Any) -> Any:
+    """Divide a block of `shadow`, float64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, stop, divisor = arguments
+        kind = signature.args[0]
+        divisors = splat(builder, divisor, LANES)
+
+        def body(index: Any, _totals: list[Any]) -> list[Any]:
+            values = load(context, builder, kind, array, index, LANES)
+            store(context, builder, kind, array, index, values / divisors)
+            return []
+
+        loop(builder, start, stop, LANES, [], body)
+        return context.get_dummy_value()
+
+    return types.void(shadow, start, stop, types.float64), generate
 
 
 @intrinsic
@@ -369,11 +395,10 @@ def copy_edited_block(
     at: Any,
 ) -> Any:
     """A block into `shadow` from token `at` on, edited as `edit_32` does; its largest logit."""
-    real = float_type(row.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, stop, bitmask, inside, outside, shadow, at = arguments
-        kinds, element = signature.args, context.get_data_type(real)
+        kinds = signature.args
         one, other = splat(builder, inside, MASK_LANES), splat(builder, outside, MASK_LANES)
 
         def body(index: Any, totals: list[Any]) -> list[Any]:
@@ -382,21 +407,22 @@ def copy_edited_block(
             word = load(context, builder, kinds[3], bitmask, place, 1)
             bits = builder.bitcast(word.value, ir.VectorType(ir.IntType(1), MASK_LANES))
             values = widen(load(context, builder, kinds[0], array, index, MASK_LANES), row.dtype)
-            edited = values + Vector(builder, bits).choose(one, other)
+            edited = exact(values) + Vector(builder, bits).choose(one, other)
             store(context, builder, kinds[6], shadow, token, edited)
             return [edited.larger(Vector(builder, totals[0])).value]
 
-        lowest = ir.Constant(ir.VectorType(element, MASK_LANES), [float("-inf")] * MASK_LANES)
+        lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
         [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
         return Vector(builder, top).reduce(lambda one, other: one.larger(other))
 
+    real = types.float64
     return real(row, start, stop, bitmask, real, real, shadow, at), generate
 
 
 @intrinsic
 def edit_32(_context: Any, shadow: Any, start: Any, word: Any, inside: Any, outside: Any) -> Any:
     """Add `inside` to 32 logits of `shadow` where a bit of `word` is set, else `outside`."""
-    real = float_type(shadow.dtype)
+    real = types.float64
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, word, inside, outside = arguments

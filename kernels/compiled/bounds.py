@@ -49,8 +49,8 @@ _FARTHEST = 3e38
 
 @compiled
 def _fill_histogram(
-    row: Any, tail: Any, step: Any, near: Any, far: Any, centre: Any, reference: Any, rates: Any,
-    memory: Any,
+    row: Any, tail: Any, step: Any, near: Any, far: Any, centre: Any, ceiling: Any,
+    reference: Any, rates: Any, memory: Any,
 ) -> Any:  # fmt: skip
     """Weights by distance: bin 0 up to `near`, then `BINS` of equal width, then beyond `far`.
 
@@ -70,13 +70,13 @@ def _fill_histogram(
         start = block * size
         if start + size <= len(row):
             bin_block(
-                row, start, start + size, centre, start_at, boost, factor, last, reference, rate,
-                lowest, bins, weights,
+                row, start, start + size, centre, ceiling, start_at, boost, factor, last,
+                reference, rate, lowest, bins, weights,
             )  # fmt: skip
         else:
             bin_block(
-                tail, 0, size, centre, start_at, boost, factor, last, reference, rate, lowest,
-                bins, weights,
+                tail, 0, size, centre, ceiling, start_at, boost, factor, last, reference, rate,
+                lowest, bins, weights,
             )  # fmt: skip
         for lane in range(0, size, 4):
             for copy in range(4):
@@ -104,21 +104,28 @@ def _boundary(histogram: Any, before: Any, target: Any, doubt: Any) -> Any:
 
 
 @compiled
-def _count(row: Any, tail: Any, centre: Any, inner: Any, outer: Any) -> Any:
+def _count(row: Any, tail: Any, centre: Any, ceiling: Any, inner: Any, outer: Any) -> Any:
     """How many tokens there are from `inner` to `outer`."""
     whole = len(row) // len(tail) * len(tail)
     count = 0
     for start in range(0, block_count(row, tail) * len(tail), 32):
         if start < whole:
-            count += bit_count(mask_within(row, start, centre, inner, outer))
+            count += bit_count(mask_within(row, start, centre, ceiling, inner, outer))
         else:
-            count += bit_count(mask_within(tail, start - whole, centre, inner, outer))
+            count += bit_count(mask_within(tail, start - whole, centre, ceiling, inner, outer))
     return count
 
 
 @compiled
 def _weigh(
-    row: Any, tail: Any, centre: Any, inner: Any, outer: Any, reference: Any, rates: Any
+    row: Any,
+    tail: Any,
+    centre: Any,
+    ceiling: Any,
+    inner: Any,
+    outer: Any,
+    reference: Any,
+    rates: Any,
 ) -> Any:
     """`weigh_within` of a whole row."""
     size = len(tail)
@@ -126,17 +133,17 @@ def _weigh(
     inside, between = 0.0, 0.0
     if rate == 0.0:
         below = np.nextafter(inner, np.float32(-1.0))
-        inside = np.float64(_count(row, tail, centre, np.float32(0.0), below))
-        return inside, np.float64(_count(row, tail, centre, inner, outer))
+        inside = np.float64(_count(row, tail, centre, ceiling, np.float32(-np.inf), below))
+        return inside, np.float64(_count(row, tail, centre, ceiling, inner, outer))
     for block in range(block_count(row, tail)):
         start = block * size
         if start + size <= len(row):
             nearer, other = weigh_within(
-                row, start, start + size, centre, inner, outer, reference, rate, lowest
+                row, start, start + size, centre, ceiling, inner, outer, reference, rate, lowest
             )
         else:
             nearer, other = weigh_within(
-                tail, 0, size, centre, inner, outer, reference, rate, lowest
+                tail, 0, size, centre, ceiling, inner, outer, reference, rate, lowest
             )
         inside += np.float64(nearer)
         between += np.float64(other)
@@ -144,18 +151,27 @@ def _weigh(
 
 
 @compiled
-def _list(row: Any, tail: Any, centre: Any, inner: Any, outer: Any, limit: Any, memory: Any) -> Any:
+def _list(
+    row: Any,
+    tail: Any,
+    centre: Any,
+    ceiling: Any,
+    inner: Any,
+    outer: Any,
+    limit: Any,
+    memory: Any,
+) -> Any:
     """The tokens from `inner` to `outer`, into ids and logits; −1 if more than `limit`."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    if _count(row, tail, centre, inner, outer) > limit:
+    if _count(row, tail, centre, ceiling, inner, outer) > limit:
         return -1
     whole = len(row) // len(tail) * len(tail)
     count = 0
     for start in range(0, block_count(row, tail) * len(tail), 32):
         if start < whole:
-            mask = mask_within(row, start, centre, inner, outer)
+            mask = mask_within(row, start, centre, ceiling, inner, outer)
         else:
-            mask = mask_within(tail, start - whole, centre, inner, outer)
+            mask = mask_within(tail, start - whole, centre, ceiling, inner, outer)
         while mask != 0:
             token_id = start + trailing_zeros(mask)
             mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
@@ -224,6 +240,45 @@ def _sides(row: Any, count: Any, centre: Any, key: Any, memory: Any) -> Any:
 
 
 @compiled
+def _extremes_within(
+    row: Any, tail: Any, centre: Any, ceiling: Any, inner: Any, outer: Any, low: Any, high: Any
+) -> Any:
+    """The least and the largest logit from `inner` to `outer` that lie in [low, high].
+
+    +inf, −inf if there is none.
+    """
+    whole = len(row) // len(tail) * len(tail)
+    least, largest = np.inf, -np.inf
+    for start in range(0, block_count(row, tail) * len(tail), 32):
+        if start < whole:
+            mask = mask_within(row, start, centre, ceiling, inner, outer)
+        else:
+            mask = mask_within(tail, start - whole, centre, ceiling, inner, outer)
+        while mask != 0:
+            value = value_at(row, start + trailing_zeros(mask))
+            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
+            if low <= value <= high:
+                least, largest = min(least, value), max(largest, value)
+    return least, largest
+
+
+@compiled
+def _sides_of_ties(
+    row: Any, tail: Any, centre: Any, middle: Any, ceiling: Any, near: Any, far: Any
+) -> Any:
+    """The bounds of what is no farther than `far`, where all from `near` on are as near.
+
+    NaN where they are not: then there is no bound among them.
+    """
+    inner, outer = np.float32(near), np.float32(far)
+    low, nearer = _extremes_within(row, tail, middle, ceiling, inner, outer, -np.inf, centre)
+    other, high = _extremes_within(row, tail, middle, ceiling, inner, outer, centre, np.inf)
+    if low < nearer or other < high:
+        return np.nan, np.nan
+    return min(low, centre - near), max(high, centre + near)
+
+
+@compiled
 def find_bounds(
     row: Any,
     tail: Any,
@@ -241,11 +296,14 @@ def find_bounds(
     The nearest come first, then the lowest id; the set is the shortest that weighs `target`, where
     a token weighs exp((z − reference) · scale). With `keep_ties` all that tie with the last stay.
     A centre below the largest logit is rounded to float32, or float64 for such rows. Everything is
-    in units of the row. NaN where its logits lie too far apart.
+    in units of the row. NaN where no bound is found, as its logits lie too far apart or too near.
+
+    Where the centre is the largest logit, distances are taken from the largest of those that are
+    left each time these become fewer: so no two logits stay as near as float32 can tell.
     """
     rates = rates_of(scale)
     zero, middle = as_real(row, reference), as_real(row, centre)
-    centre = np.float64(middle)
+    centre, ceiling = np.float64(middle), as_real(row, np.inf)
     bottom, top = np.inf, largest_of_blocks(row, tail, block_max)
     one_sided = centre >= top
     if one_sided:
@@ -264,7 +322,7 @@ def find_bounds(
     for _ in range(_NARROWINGS):
         if bottom == top or near == far:
             break
-        _fill_histogram(row, tail, step, near, far, middle, zero, rates, memory)
+        _fill_histogram(row, tail, step, near, far, middle, ceiling, zero, rates, memory)
         first, last = _boundary(memory.doubles[HISTOGRAM], before, target, doubt)
         if step == 1 and last < 0 and before == 0.0:
             return -np.inf, np.inf, everyone
@@ -273,14 +331,16 @@ def find_bounds(
         inner = max(near + (first - 1.001) * width - abs(near) * SLACK, 0.0)
         outer = near + ((last if last >= 0 else BINS) + 0.001) * width + abs(far) * SLACK
         least, most = np.float32(inner), np.float32(outer)
-        inside, between = _weigh(row, tail, middle, least, most, zero, rates)
+        inside, between = _weigh(row, tail, middle, ceiling, least, most, zero, rates)
         if step > 1 and not inside < target <= inside + between:
             step, doubt = (_STEP, _MORE_DOUBT) if doubt == _DOUBT else (1, 0.0)
             continue
         before = min(inside, target * (1.0 - 1e-15))
-        count = _list(row, tail, middle, least, most, limit, memory)
+        count = _list(row, tail, middle, ceiling, least, most, limit, memory)
         if count > 0:
-            key, token_id = _cut(count, centre, reference, scale, one_sided, before, target, memory)
+            key, token_id = _cut(
+                count, np.float64(middle), reference, scale, one_sided, before, target, memory
+            )
             if one_sided:
                 return -key, np.inf, everyone if keep_ties else token_id
             low, high = _sides(row, count, centre, key, memory)
@@ -292,14 +352,18 @@ def find_bounds(
             continue
         near, far, doubt = inner, outer, 0.0
         if one_sided:
-            bottom, top = extremes(row, tail, centre - far, centre - near)
+            bottom, top = _extremes_within(row, tail, middle, ceiling, least, most, -np.inf, np.inf)
+            if not bottom <= top:
+                break
+            middle = ceiling = as_real(row, top)
             # Distances are float32: the farthest must not be taken for one beyond.
-            near, far = centre - top, (centre - bottom) * (1.0 + SLACK)
-            if bottom == top:
-                before, _ = _weigh(row, tail, middle, np.float32(near), most, zero, rates)
+            near, far = 0.0, (top - bottom) * (1.0 + SLACK)
     if not one_sided:
-        return centre - far, centre + far, everyone
-    if keep_ties or bottom < top:
+        low, high = _sides_of_ties(row, tail, centre, middle, ceiling, near, far)
+        return low, high, everyone
+    if bottom != top:
+        return np.nan, np.nan, everyone
+    if keep_ties:
         return bottom, np.inf, everyone
     weight = 1.0 if scale == 0.0 else math.exp(max((bottom - reference) * scale, -700.0))
     wanted = max(math.ceil((target - before) / weight), 1.0)

@@ -62,7 +62,7 @@ def _bounds_of_total(total: Any, moment: Any, error: Any, highest: Any, scale: A
 
 @compiled
 def _bounds_by_listed(
-    largest: Any, sums: Any, scale: Any, bound: Any, error: Any, count: Any, memory: Any
+    largest: Any, sums: Any, temperature: Any, bound: Any, error: Any, count: Any, memory: Any
 ) -> Any:
     """Bounds of a row's Σ w as it is scaled, where its logits from `bound` on are listed."""
     logits, stored, weights = (
@@ -71,11 +71,13 @@ def _bounds_by_listed(
         memory.doubles[WEIGHTS],
     )
     for place in range(count):
-        stored[place] = logits[place] / scale
-    weight, first = weigh_entries(stored, count, largest / scale, weights)
+        stored[place] = logits[place] * temperature
+    weight, first = weigh_entries(stored, count, largest * temperature, weights)
     listed, _ = weigh_entries(logits, count, largest, weights)
-    highest = min((bound - largest) / scale, 0.0)
-    rest = _bounds_of_total(sums.total - weight, sums.moment - first, error, highest, scale)
+    highest = min((bound - largest) * temperature, 0.0)
+    rest = _bounds_of_total(
+        sums.total - weight, sums.moment - first, error, highest, 1.0 / temperature
+    )
     return listed + rest[0], listed + rest[1]
 
 
@@ -86,7 +88,7 @@ def _list_reaching(
     block_max: Any,
     largest: Any,
     sums: Any,
-    scale: Any,
+    temperature: Any,
     threshold: Any,
     limit: Any,
     memory: Any,
@@ -99,14 +101,16 @@ def _list_reaching(
     """
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     count, total = -1, 1.0
-    if threshold > 0.0 and sums.known and scale >= 1.0:
+    if threshold > 0.0 and sums.known and temperature <= 1.0:
         error = _ROUNDING * (_FARTHEST_REFERENCE * sums.total - sums.moment)
-        low, high = _bounds_of_total(sums.total, sums.moment, error, 0.0, scale)
+        low, high = _bounds_of_total(sums.total, sums.moment, error, 0.0, 1.0 / temperature)
         bound = _bound(threshold, largest, max(low, 1.0)) - _DEEPER
         few = min(limit, _FEW)
-        count = collect(row, tail, block_max, scale, bound, np.inf, few, 1, slot, ids, logits, 0)
+        count = collect(
+            row, tail, block_max, temperature, bound, np.inf, few, 1, slot, ids, logits, 0
+        )
         if count >= 0:
-            low, high = _bounds_by_listed(largest, sums, scale, bound, error, count, memory)
+            low, high = _bounds_by_listed(largest, sums, temperature, bound, error, count, memory)
             surely, perhaps = _bound(threshold, largest, high), _bound(threshold, largest, low)
             settled = True
             for place in range(count):
@@ -114,11 +118,11 @@ def _list_reaching(
             if settled:
                 return keep_at_least(ids, logits, count, surely)
     if threshold > 0.0:
-        total, _ = sums_of(row, tail, largest, sums, scale)
+        total, _ = sums_of(row, tail, block_max, sums, temperature)
     bound = _bound(threshold, largest, total)
     if count >= 0:
         return keep_at_least(ids, logits, count, bound)
-    return collect(row, tail, block_max, scale, bound, np.inf, limit, 1, slot, ids, logits, 0)
+    return collect(row, tail, block_max, temperature, bound, np.inf, limit, 1, slot, ids, logits, 0)
 
 
 @compiled
@@ -128,7 +132,7 @@ def xtc_of_row(
     block_max: Any,
     largest: Any,
     sums: Any,
-    scale: Any,
+    temperature: Any,
     item: Any,
     sparse: Any,
     limit: Any,
@@ -139,7 +143,9 @@ def xtc_of_row(
     −1 where more than `limit` tokens reach the threshold.
     """
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    count = _list_reaching(row, tail, block_max, largest, sums, scale, item.first, limit, memory)
+    count = _list_reaching(
+        row, tail, block_max, largest, sums, temperature, item.first, limit, memory
+    )
     if count < 2:
         return min(count, 0)
     least, removed = np.inf, 0
@@ -154,7 +160,7 @@ def xtc_of_row(
     touched = 0
     for place in range(count):
         if logits[place] > least and not _is_exempt(ids[place], item, sparse):
-            at, touched = touch(row, np.int64(ids[place]), scale, memory, touched)
+            at, touched = touch(row, np.int64(ids[place]), temperature, memory, touched)
             memory.doubles[TOUCHED][at] = -np.inf
     return touched
 
@@ -196,12 +202,12 @@ def scaled(logit: Any, item: Any) -> Any:
 
 @compiled
 def scale_touched(
-    row: Any, item: Any, sparse: Any, scale: Any, vocab: Any, memory: Any, count: Any
+    row: Any, item: Any, sparse: Any, temperature: Any, vocab: Any, memory: Any, count: Any
 ) -> Any:
     """Scale the named tokens of a dense row, which touches them; how many are touched now."""
     for entry in range(item.sparse_start, item.sparse_stop):
         if sparse[entry].token_id < vocab:
-            place, count = touch(row, sparse[entry].token_id, scale, memory, count)
+            place, count = touch(row, sparse[entry].token_id, temperature, memory, count)
             memory.doubles[TOUCHED][place] = scaled(memory.doubles[TOUCHED][place], item)
     return count
 
@@ -220,7 +226,14 @@ def scale_candidates(item: Any, sparse: Any, vocab: Any, memory: Any, count: Any
 
 @compiled
 def bias_touched(
-    row: Any, entries: Any, first: Any, last: Any, scale: Any, vocab: Any, memory: Any, count: Any
+    row: Any,
+    entries: Any,
+    first: Any,
+    last: Any,
+    temperature: Any,
+    vocab: Any,
+    memory: Any,
+    count: Any,
 ) -> Any:
     """Bias the named tokens of a dense row, which touches them.
 
@@ -229,7 +242,7 @@ def bias_touched(
     bans = False
     for entry in range(first, last):
         if entries[entry].token_id < vocab:
-            place, count = touch(row, entries[entry].token_id, scale, memory, count)
+            place, count = touch(row, entries[entry].token_id, temperature, memory, count)
             memory.doubles[TOUCHED][place] += entries[entry].value
             bans |= entries[entry].value == -np.inf
     return count, bans

@@ -1,10 +1,10 @@
 """From a whole row to what a truncation keeps of it.
 
-Before the first truncation a row is never copied: it is the stored logits times a `scale`, but for
-the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is 1 +
-its place there, 0 for all others. A truncation finds in the block maxima which blocks can hold what
-it keeps, and collects the *candidates*. Where these would be more than `limit`, it finds the bounds
-of what stays instead, and a *shadow* of the row takes its place, −inf outside them.
+Before the first truncation a row is never copied: it is the stored logits by a `temperature`, but
+for the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is
+1 + its place there, 0 for all others. A truncation finds in the block maxima which blocks can hold
+what it keeps, and collects the *candidates*. Where these would be more than `limit`, it finds the
+bounds of what stays instead, and a *shadow* of the row takes its place, −inf outside them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def collect_largest(
     row: Any,
     tail: Any,
     block_max: Any,
-    scale: Any,
+    temperature: Any,
     k: Any,
     limit: Any,
     slot: Any,
@@ -104,9 +104,11 @@ def collect_largest(
     while True:
         low, most = -np.inf, limit
         if rank < blocks:
-            low = _bound_of_rank(block_max, blocks, rank, values) * scale
+            low = _bound_of_rank(block_max, blocks, rank, values) / temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))
-        count = collect(row, tail, block_max, scale, low, np.inf, most, 1, slot, ids, logits, 0)
+        count = collect(
+            row, tail, block_max, temperature, low, np.inf, most, 1, slot, ids, logits, 0
+        )
         if count < 0:
             return -1
         count = append_touched(touched_ids, touched, touched_count, low, np.inf, ids, logits, count)
@@ -155,7 +157,7 @@ def collect_nearest(
     row: Any,
     tail: Any,
     block_max: Any,
-    scale: Any,
+    temperature: Any,
     largest: Any,
     total: Any,
     centre: Any,
@@ -187,7 +189,7 @@ def collect_nearest(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             min(_FIRST_RANK, block_count(row, tail) // 4),
             limit,
             slot,
@@ -213,7 +215,7 @@ def collect_nearest(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             centre - reach,
             min(centre + reach, rest),
             limit,
@@ -239,7 +241,7 @@ def collect_nearest(
                     row,
                     tail,
                     block_max,
-                    scale,
+                    temperature,
                     centre - guess,
                     centre + guess,
                     limit,
@@ -258,7 +260,7 @@ def collect_nearest(
         row,
         tail,
         block_max,
-        scale,
+        temperature,
         centre - reach,
         centre + reach,
         limit,

@@ -24,7 +24,8 @@ from decoding.kernels.compiled.passes import (
     append_equal,
     collect,
     count_above,
-    weigh,
+    is_wide,
+    largest_of_blocks,
 )
 from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import largest_places
@@ -70,27 +71,25 @@ def collect_top(
     row: Any,
     tail: Any,
     block_max: Any,
-    scale: Any,
-    largest: Any,
+    temperature: Any,
     n: Any,
     limit: Any,
     count: Any,
     memory: Any,
     shadow: Any,
+    shadow_max: Any,
 ) -> Any:
     """Candidates that hold the n largest of a dense row and enough of their ties; how many.
 
-    −1 where its logits lie too far apart. count: touched tokens, for which the row is patched;
-    they are forgotten.
+    −1 where that is beyond this arithmetic. count: touched tokens, for which the row is patched,
+    with `shadow_max` the block maxima; they are forgotten.
     """
     touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-    for place in range(count):
-        touched[place] = value_at(shadow, np.int64(touched_ids[place])) * scale
     found = collect_largest(
         row,
         tail,
         block_max,
-        scale,
+        temperature,
         n,
         limit,
         memory.integers[SLOT],
@@ -105,18 +104,20 @@ def collect_top(
     if found >= 0:
         return found
     if count == 0:
-        return _collect_ties(row, tail, block_max, scale, largest, n, limit, memory)
-    patch_all(row, tail, memory, shadow)
+        if temperature != 1.0 and is_wide(row):
+            return -1  # dividing may have made ties of what is not the same in the row
+        return _collect_ties(row, tail, block_max, temperature, n, limit, memory)
+    patch_all(row, tail, temperature, memory, shadow)
     padding = shadow[: len(tail)]
-    return _collect_ties(shadow, padding, block_max, scale, largest, n, limit, memory)
+    return _collect_ties(shadow, padding, shadow_max, 1.0, n, limit, memory)
 
 
 @compiled
 def _collect_ties(
-    row: Any, tail: Any, block_max: Any, scale: Any, largest: Any, n: Any, limit: Any, memory: Any
+    row: Any, tail: Any, block_max: Any, temperature: Any, n: Any, limit: Any, memory: Any
 ) -> Any:
     """`collect_top` where more tie than can be listed; no token is touched."""
-    reference = largest / scale
+    reference = largest_of_blocks(row, tail, block_max)
     nth, _, _ = find_bounds(
         row,
         tail,
@@ -131,12 +132,12 @@ def _collect_ties(
     )
     if np.isnan(nth):
         return -1
-    above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) * scale
+    above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) / temperature
     count = collect(
         row,
         tail,
         block_max,
-        scale,
+        temperature,
         above,
         np.inf,
         max(limit, n),
@@ -146,13 +147,22 @@ def _collect_ties(
         memory.doubles[LOGITS],
         0,
     )
-    count = max(count, 0)
+    if count < 0:
+        # Too many to list is not none: fewer than n are above the n-th, so the bound is not its.
+        return -1
     if nth == -np.inf:
         # Fewer than n tokens are possible.
         return count
     room = n + TIES_BEYOND_TOP_N - count
     return append_equal(
-        row, tail, nth, nth * scale, room, memory.integers[IDS], memory.doubles[LOGITS], count
+        row,
+        tail,
+        nth,
+        nth / temperature,
+        room,
+        memory.integers[IDS],
+        memory.doubles[LOGITS],
+        count,
     )
 
 
@@ -216,9 +226,3 @@ def moments_of(logits: Any, weights: Any, count: Any, reference: Any) -> Any:
         total += weights[place]
         moment += weights[place] * (logits[place] - reference)
     return total, moment
-
-
-@compiled
-def weigh_row(row: Any, tail: Any, largest: Any, scale: Any) -> Any:
-    """Σ w and Σ w · gap of a dense row, relative to its largest logit."""
-    return weigh(row, tail, largest / scale, scale)

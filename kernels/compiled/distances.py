@@ -1,7 +1,7 @@
 """What is done to one block of a row by its logits' distance from a centre, as Numba intrinsics.
 
 A distance is |z − centre| in float32, rounded as every other one, so that what is in order in the
-row is in order here. Everything else is as in `blocks`.
+row is in order here; −∞ for a logit above the ceiling. Everything else is as in `blocks`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from decoding.kernels.compiled.vectors import (
 )
 
 
-def distance_of(values: Vector, centre: Any) -> Vector:
-    """|values − centre|, as float32."""
-    away = gap_of(values, centre)
-    return (away.bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
+def distance_of(values: Vector, centre: Any, ceiling: Any) -> Vector:
+    """|values − centre|, as float32; −∞ above the ceiling."""
+    away = (gap_of(values, centre).bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
+    above = values.compare(">", splat(values.builder, ceiling, values.count))
+    return above.choose(away.constant(float("-inf")), away)
 
 
 @intrinsic
@@ -39,6 +40,7 @@ def bin_block(
     start: Any,
     stop: Any,
     centre: Any,
+    ceiling: Any,
     nearest: Any,
     boost: Any,
     factor: Any,
@@ -57,8 +59,8 @@ def bin_block(
     real = float_type(row.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre, nearest, boost, factor, limit = arguments[:8]
-        reference, rate, lowest, bins, out = arguments[8:]
+        array, start, stop, centre, ceiling, nearest, boost, factor, limit = arguments[:9]
+        reference, rate, lowest, bins, out = arguments[9:]
         kind, bins_kind, out_kind = signature.args[0], signature.args[-2], signature.args[-1]
         rates, bounds, boosts, factors, nears, limits = (
             splat(builder, scalar, LANES)
@@ -67,7 +69,7 @@ def bin_block(
 
         def body(index: Any, _totals: list[Any]) -> list[Any]:
             values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            distance = distance_of(values, centre)
+            distance = distance_of(values, centre, ceiling)
             place = ((distance - nears) * boosts).multiply_add(factors, 1.0).larger(0.0)
             place = place.compare("<", limits).choose(place, limits)
             offset = builder.sub(index, start)
@@ -81,7 +83,7 @@ def bin_block(
         return context.get_dummy_value()
 
     single = types.float32
-    scalars = (real, single, single, single, single, real, single, single)
+    scalars = (real, real, single, single, single, single, real, single, single)
     return types.void(row, start, stop, *scalars, bins, weights), generate
 
 
@@ -92,6 +94,7 @@ def weigh_within(
     start: Any,
     stop: Any,
     centre: Any,
+    ceiling: Any,
     inner: Any,
     outer: Any,
     reference: Any,
@@ -102,7 +105,8 @@ def weigh_within(
     real, single = float_type(row.dtype), types.float32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre, inner, outer, reference, rate, lowest = arguments
+        array, start, stop, centre, ceiling, inner, outer = arguments[:7]
+        reference, rate, lowest = arguments[7:]
         kind = signature.args[0]
         rates, bounds, inners, outers = (
             splat(builder, scalar, LANES) for scalar in (rate, lowest, inner, outer)
@@ -110,7 +114,7 @@ def weigh_within(
 
         def body(index: Any, totals: list[Any]) -> list[Any]:
             values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            distance = distance_of(values, centre)
+            distance = distance_of(values, centre, ceiling)
             weight, _ = exp2_of_product(gap_of(values, reference), rates, bounds)
             nearer = distance.compare("<", inners)
             between = distance.compare(">=", inners) & distance.compare("<=", outers)
@@ -123,20 +127,22 @@ def weigh_within(
         return context.make_tuple(builder, signature.return_type, results)
 
     result = types.UniTuple(single, 2)
-    return result(row, start, stop, real, single, single, real, single, single), generate
+    return result(row, start, stop, real, real, single, single, real, single, single), generate
 
 
 @intrinsic
-def mask_within(_context: Any, row: Any, start: Any, centre: Any, inner: Any, outer: Any) -> Any:
+def mask_within(
+    _context: Any, row: Any, start: Any, centre: Any, ceiling: Any, inner: Any, outer: Any
+) -> Any:
     """Bit i says whether inner ≤ |row[start + i] − centre| ≤ outer, for 32 logits."""
     real, single = float_type(row.dtype), types.float32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, centre, inner, outer = arguments
+        array, start, centre, ceiling, inner, outer = arguments
         bits = load(context, builder, signature.args[0], array, start, MASK_LANES)
-        distance = distance_of(widen(bits, row.dtype), centre)
+        distance = distance_of(widen(bits, row.dtype), centre, ceiling)
         above = distance.compare(">=", splat(builder, inner, MASK_LANES))
         below = distance.compare("<=", splat(builder, outer, MASK_LANES))
         return builder.bitcast((above & below).value, ir.IntType(MASK_LANES))
 
-    return types.uint32(row, start, real, single, single), generate
+    return types.uint32(row, start, real, real, single, single), generate

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from decoding.kernels.compiled.blocks import weigh_block
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.noise import contest_block, words_of_eight
 from decoding.kernels.compiled.passes import BLOCK, count_in_block, lowest_finite, rates_of
@@ -122,11 +123,58 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 
 @compiled
-def _stored_at(row: Any, shadow: Any, patched: Any, token_id: Any) -> Any:
+def final_at(row: Any, shadow: Any, patched: Any, temperature: Any, token_id: Any) -> Any:
     """A logit of a patched row."""
     if patched[token_id // BLOCK] != 0:
         return value_at(shadow, token_id)
-    return value_at(row, token_id)
+    return value_at(row, token_id) / temperature
+
+
+@compiled
+def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
+    """The largest stored logit that is not above the largest final one, and how far below it is.
+
+    Sums of stored blocks are taken relative to it, as float32 has no number for an edited logit.
+    """
+    zero = as_real(row, min(max(largest * temperature, lowest_finite(row)), -lowest_finite(row)))
+    # Rounded down, and no further: no token that is not above the largest is above it.
+    while np.float64(zero) / temperature > largest:
+        zero = np.nextafter(zero, as_real(row, -np.inf))
+    above = np.nextafter(zero, as_real(row, np.inf))
+    while np.float64(above) / temperature <= largest:
+        zero, above = above, np.nextafter(above, as_real(row, np.inf))
+    return zero, np.float64(zero) / temperature - largest
+
+
+@compiled
+def weigh_patched(
+    row: Any, shadow: Any, patched: Any, block_max: Any, temperature: Any, largest: Any
+) -> Any:
+    """Σ w and Σ w · gap of a patched row, relative to its largest logit, and how many are possible.
+
+    block_max: of the final logits.
+    """
+    rate, lowest = rates_of(1.0 / temperature)
+    own_rate, own_lowest = rates_of(1.0)
+    zero, shift = reference_of(row, temperature, largest)
+    factor = math.exp(shift)
+    total, moment, support = 0.0, 0.0, 0
+    for block in range(len(patched)):
+        if block_max[block] == -np.inf:
+            continue
+        start = block * BLOCK
+        stop = start + BLOCK
+        if patched[block] != 0:
+            weight, first = weigh_block(shadow, start, stop, largest, own_rate, own_lowest)
+            total += np.float64(weight)
+            moment += np.float64(first)
+            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
+        else:
+            weight, first = weigh_block(row, start, stop, zero, rate, lowest)
+            total += factor * np.float64(weight)
+            moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
+            support += count_in_block(row, start, lowest_finite(row), np.inf)
+    return total, moment, support
 
 
 @compiled
@@ -135,31 +183,32 @@ def draw_from_row(
     shadow: Any,
     patched: Any,
     block_max: Any,
-    scale: Any,
+    temperature: Any,
     largest: Any,
     position: Any,
     seed: Any,
     weights: Any,
 ) -> Any:
-    """The winner among all tokens of a patched row, and its stored logit.
+    """The winner among all tokens of a patched row, and its final logit.
 
-    Then the sums of `weigh`, and how many tokens are possible.
-    patched: of every block, 0 or whether it is read from the shadow. largest: the row's. weights:
-    float32 scratch for a block.
+    Then the sums of `weigh_patched`.
+    patched: of every block, 0 or whether it is read from the shadow. block_max, largest: of the
+    final logits. weights: float32 scratch for a block.
     """
-    rate, lowest = rates_of(scale)
-    zero = as_real(row, largest)
-    top = largest * scale
+    rate, lowest = rates_of(1.0 / temperature)
+    own_rate, own_lowest = rates_of(1.0)
+    zero, shift = reference_of(row, temperature, largest)
+    factor = math.exp(shift)
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
     best, score, limit = np.int64(-1), -np.inf, np.inf
     # The contest starts with the score of a largest token, which is a good one.
     for block in range(len(patched)):
         if block_max[block] == largest:
             best = np.int64(block * BLOCK)
-            while _stored_at(row, shadow, patched, best) != largest:
+            while final_at(row, shadow, patched, temperature, best) != largest:
                 best += 1
-            score = top + gumbel(best, position, seed)
-            limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
+            score = largest + gumbel(best, position, seed)
+            limit = math.exp(min(largest - score, 80.0)) * 2147483648.0 * _MARGIN
             break
     total, moment, support = 0.0, 0.0, 0
     for block in range(len(patched)):
@@ -167,14 +216,16 @@ def draw_from_row(
             continue
         start = block * BLOCK
         stop = start + BLOCK
+        # Weights are relative to what each block's sums are relative to; so is the limit.
+        share = 1.0 if patched[block] != 0 else factor
         if patched[block] != 0:
             hits, weight, first, least = contest_block(
                 shadow,
                 start,
                 stop,
-                zero,
-                rate,
-                lowest,
+                largest,
+                own_rate,
+                own_lowest,
                 start,
                 at,
                 _NO_DRAW,
@@ -184,6 +235,8 @@ def draw_from_row(
                 np.float32(limit),
                 weights,
             )
+            total += np.float64(weight)
+            moment += np.float64(first)
         else:
             hits, weight, first, least = contest_block(
                 row,
@@ -198,13 +251,13 @@ def draw_from_row(
                 _HIGH,
                 key0,
                 key1,
-                np.float32(limit),
+                np.float32(limit * factor),
                 weights,
             )
-        total += np.float64(weight)
-        moment += np.float64(first)
+            total += factor * np.float64(weight)
+            moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
         # A weight above the least there is belongs to a possible token.
-        if least > np.float32(1.2e-38):
+        if least > np.float32(2.4e-38):
             support += BLOCK
         elif patched[block] != 0:
             support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
@@ -214,15 +267,16 @@ def draw_from_row(
             lane = trailing_zeros(hits)
             hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
             for token_id in range(start + lane, stop, 32):
-                logit = _stored_at(row, shadow, patched, token_id) * scale
+                logit = final_at(row, shadow, patched, temperature, token_id)
                 if not logit > -np.inf or token_id == best:
                     continue
                 high = philox_word(token_id, position, _HIGH, seed)
                 weight = np.float64(weights[token_id - start])
-                if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit:
+                if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit * share:
                     continue
                 rival = logit + gumbel(token_id, position, seed)
                 if rival > score or (rival == score and token_id < best):
                     best, score = np.int64(token_id), rival
-                    limit = math.exp(min(top - score, 80.0)) * 2147483648.0 * _MARGIN
-    return best, _stored_at(row, shadow, patched, best), total, moment * scale, support
+                    limit = math.exp(min(largest - score, 80.0)) * 2147483648.0 * _MARGIN
+    logit = final_at(row, shadow, patched, temperature, best)
+    return best, logit, total, moment, support

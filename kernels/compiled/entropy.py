@@ -49,7 +49,7 @@ def entropy_of_sums(rest: Any, moment: Any) -> Any:
 
 
 @compiled
-def sums_of_others(row: Any, tail: Any, block_max: Any, scale: Any, memory: Any) -> Any:
+def sums_of_others(row: Any, tail: Any, block_max: Any, temperature: Any, memory: Any) -> Any:
     """Σ w and Σ w · gap of a dense row without one of its likeliest tokens.
 
     In float32 but for the block where that one is, or where float32 has too small a range.
@@ -60,7 +60,7 @@ def sums_of_others(row: Any, tail: Any, block_max: Any, scale: Any, memory: Any)
     for block in range(1, block_count(row, tail)):
         if block_max[block] > block_max[chosen]:
             chosen = block
-    reference = block_max[chosen]
+    reference, scale = block_max[chosen], 1.0 / temperature
     rate, lowest = rates_of(scale)
     zero = as_real(row, reference)
     rest, moment = 0.0, 0.0
@@ -83,15 +83,15 @@ def sums_of_others(row: Any, tail: Any, block_max: Any, scale: Any, memory: Any)
             rest += math.exp(gap)
             moment += math.exp(gap) * gap
     if rest < 1e-30:
-        count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, 1, memory)
+        count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, 1, memory)
         logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-        rest, moment = weigh_others(logits, count, reference * scale, weights)
+        rest, moment = weigh_others(logits, count, reference / temperature, weights)
     return rest, moment
 
 
 @compiled
 def collect_down_to(
-    row: Any, tail: Any, block_max: Any, scale: Any, depth: Any, step: Any, memory: Any
+    row: Any, tail: Any, block_max: Any, temperature: Any, depth: Any, step: Any, memory: Any
 ) -> Any:
     """List the tokens at most `depth` below the largest logit, in every `step`-th block."""
     largest = -np.inf
@@ -101,8 +101,8 @@ def collect_down_to(
         row,
         tail,
         block_max,
-        scale,
-        largest * scale - depth,
+        temperature,
+        largest / temperature - depth,
         np.inf,
         len(row) + 1,
         step,
@@ -181,7 +181,7 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
 
 @compiled
 def top_h_of_row(
-    row: Any, tail: Any, block_max: Any, largest: Any, scale: Any, share: Any, memory: Any
+    row: Any, tail: Any, block_max: Any, largest: Any, temperature: Any, share: Any, memory: Any
 ) -> Any:
     """The candidates that top-H leaves of a dense row without touched tokens; how many.
 
@@ -189,7 +189,7 @@ def top_h_of_row(
     says that it ends, then everywhere.
     """
     ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    rest, moment = sums_of_others(row, tail, block_max, scale, memory)
+    rest, moment = sums_of_others(row, tail, block_max, temperature, memory)
     entropy = entropy_of_sums(rest, moment)
     budget = share * entropy
     blocks = block_count(row, tail)
@@ -200,7 +200,7 @@ def top_h_of_row(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             rank,
             len(row) + 1,
             memory.integers[SLOT],
@@ -215,7 +215,7 @@ def top_h_of_row(
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:
                 return keep_by_entropy(count, budget, memory)
-        count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, _STEP, memory)
+        count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, _STEP, memory)
         lowest = largest
         for place in range(count):
             lowest = min(lowest, logits[place])
@@ -232,11 +232,11 @@ def top_h_of_row(
         wanted, _ = boundary_bin(histogram, BINS, target, 0.0)
         if wanted >= 0:
             depth = (wanted + 1) / factor
-            count = collect_down_to(row, tail, block_max, scale, depth, 1, memory)
+            count = collect_down_to(row, tail, block_max, temperature, depth, 1, memory)
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:
                 return keep_by_entropy(count, budget, memory)
-    count = collect_down_to(row, tail, block_max, scale, _NEGLIGIBLE, 1, memory)
+    count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, 1, memory)
     weigh_entries(logits, count, largest, weights)
     to_entropies(logits, count, largest, rest, weights)
     return keep_by_entropy(count, budget, memory)

@@ -12,7 +12,6 @@ from decoding.kernels.compiled.describe import (
     collect_top,
     describe,
     describe_candidates,
-    weigh_row,
     write_top,
 )
 from decoding.kernels.compiled.draw import (
@@ -20,9 +19,11 @@ from decoding.kernels.compiled.draw import (
     draw_candidate,
     draw_from_row,
     greedy_candidate,
+    weigh_patched,
 )
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
+    FINAL_MAX,
     IDS,
     LOGITS,
     RAW_MAX,
@@ -31,25 +32,20 @@ from decoding.kernels.compiled.memory import (
     TOUCHED_IDS,
     WEIGHTS,
     WORDS,
-    WORK_MAX,
 )
-from decoding.kernels.compiled.passes import (
-    block_count,
-    count_between,
-    largest_of_blocks,
-    lowest_finite,
-)
+from decoding.kernels.compiled.passes import block_count
 from decoding.kernels.compiled.scalars import value_at
-from decoding.kernels.compiled.touched import dense_max, forget, patch, round_touched
+from decoding.kernels.compiled.touched import are_moderate, dense_max, forget, patch
 
 LEFT_TO_NUMPY = 3
 """A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
 
 
 @compiled
-def greedy_of_row(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, memory: Any) -> Any:
+def greedy_of_row(
+    row: Any, tail: Any, block_max: Any, temperature: Any, largest: Any, count: Any, memory: Any
+) -> Any:
     """The lowest id of a dense row's largest logits."""
-    largest = dense_max(row, tail, block_max, scale, count, memory)
     best = np.int64(len(row))
     for place in range(count):
         if memory.doubles[TOUCHED][place] == largest:
@@ -59,10 +55,11 @@ def greedy_of_row(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, m
         start = block * size
         if start >= best:
             break
-        if not block_max[block] * scale >= largest:
+        if not block_max[block] / temperature >= largest:
             continue
         for token_id in range(start, min(start + size, len(row))):
-            if value_at(row, token_id) * scale == largest and memory.integers[SLOT][token_id] == 0:
+            is_largest = value_at(row, token_id) / temperature == largest
+            if is_largest and memory.integers[SLOT][token_id] == 0:
                 return min(best, np.int64(token_id))
     return best
 
@@ -88,9 +85,9 @@ def finish(
 ) -> Any:
     """Draw from what the program left of a row, and describe the draw if that is wanted.
 
-    A dense row whose largest token is described has no touched tokens.
+    shadow: where the blocks with touched tokens of a dense row go.
     """
-    count, scale = state.count, state.scale
+    count, temperature = state.count, state.temperature
     ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
     log_total, entropy, support = 0.0, 0.0, count
     if state.compact:
@@ -116,47 +113,51 @@ def finish(
             )
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
-        total, moment = 1.0, 0.0
-        largest = largest_of_blocks(row, tail, block_max) * scale
-        if plan.greedy != 0 or (count == 0 and abs(largest) >= NOISELESS):
-            if count > 0:
-                round_touched(row, tail, block_max, scale, count, memory)
-            token_id = greedy_of_row(row, tail, block_max, scale, count, memory)
-            logit = value_at(row, token_id) * scale
+        if not are_moderate(count, memory):
             forget(memory, count)
-            if wanted:
-                total, moment = weigh_row(row, tail, largest, scale)
-                support = count_between(row, tail, lowest_finite(row), np.inf)
-                if plan.top_n > 0:
-                    count = collect_top(
-                        row, tail, block_max, scale, largest, plan.top_n, limit, 0, memory, shadow
-                    )
+            outcome.status = LEFT_TO_NUMPY
+            return
+        total, moment = 1.0, 0.0
+        largest = dense_max(row, tail, block_max, temperature, count, memory)
+        final_max = memory.doubles[FINAL_MAX]
+        patched = memory.integers[WORDS][: block_count(row, tail)]
+        is_greedy = plan.greedy != 0 or abs(largest) >= NOISELESS
+        token_id, logit = np.int64(-1), largest
+        if is_greedy:
+            token_id = greedy_of_row(row, tail, block_max, temperature, largest, count, memory)
+        if wanted or not is_greedy:
+            patch(row, tail, block_max, temperature, count, memory, shadow, final_max)
+        if wanted and plan.top_n > 0:
+            count = collect_top(
+                row,
+                tail,
+                block_max,
+                temperature,
+                plan.top_n,
+                limit,
+                count,
+                memory,
+                shadow,
+                final_max,
+            )
         else:
-            work_max = memory.doubles[WORK_MAX]
-            fits, top_logit = patch(row, tail, block_max, scale, count, memory, shadow, work_max)
-            if not fits:
-                forget(memory, count)
-                outcome.status = LEFT_TO_NUMPY
-                return
-            largest = top_logit * scale
-            if wanted and plan.top_n > 0:
-                count = collect_top(
-                    row, tail, work_max, scale, largest, plan.top_n, limit, count, memory, shadow
-                )
-            else:
-                forget(memory, count)
+            forget(memory, count)
+        if not is_greedy:
             token_id, logit, total, moment, support = draw_from_row(
                 row,
                 shadow,
-                memory.integers[WORDS][: block_count(row, tail)],
-                work_max,
-                scale,
-                top_logit,
+                patched,
+                final_max,
+                temperature,
+                largest,
                 position,
                 plan.seed,
                 memory.singles,
             )
-            logit *= scale
+        elif wanted:
+            total, moment, support = weigh_patched(
+                row, shadow, patched, final_max, temperature, largest
+            )
         if wanted:
             log_total = np.log(total)
             entropy = max(0.0, log_total - moment / total)

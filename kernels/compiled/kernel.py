@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -62,7 +63,7 @@ class CompiledKernel:
         )
         self._head: tuple[int, int, bool, int] | None = None
         self._shares = _shares(size, threads)
-        self._pool = ThreadPoolExecutor(len(self._shares) - 1) if len(self._shares) > 1 else None
+        self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._program, self._row_starts = assemble([]), np.zeros(0, np.int64)
         self._instructions, self._sparse = flatten(self._program)
         self.reprogrammed(batch.program)
@@ -94,8 +95,7 @@ class CompiledKernel:
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Run the program alone."""
-        kind = np.float64 if logits.dtype == np.float64 else np.float32
-        edited = np.empty(logits.shape, kind)
+        edited = np.empty(logits.shape)
         history = (token_ids, lengths, prompt_lengths)
         if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
             return self._by_numpy().edit(logits, bitmasks, *history)
@@ -157,14 +157,21 @@ class CompiledKernel:
             _plain(prompt_lengths, _INT64),
             self._call,
         )
-        if self._pool is None:
+        if len(self._shares) == 1:
             return _run_share(arguments, out, width, 0, len(logits))
+        threads = self._threads()
         waiting = [
-            self._pool.submit(_run_share, arguments, out, width, *share)
-            for share in self._shares[1:]
+            threads.submit(_run_share, arguments, out, width, *share) for share in self._shares[1:]
         ]
         left = _run_share(arguments, out, width, *self._shares[0])
         return left + sum(item.result() for item in waiting)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The threads beside the calling one; those of a process are not there after a fork."""
+        here = os.getpid()
+        if self._pool is None or self._pool[0] != here:
+            self._pool = here, ThreadPoolExecutor(len(self._shares) - 1)
+        return self._pool[1]
 
     def _leave_to_numpy(
         self,
@@ -198,7 +205,7 @@ def _run_share(
     arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
 ) -> int:
     """Some rows, with the memory of the thread that runs them; how many are left to NumPy."""
-    memory = _memory_for(width, arguments[0].dtype)
+    memory = _memory_for(width)
     # Where nothing is written out, the shadow stands in: it has the right type.
     left: int = step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
     return left
@@ -211,11 +218,10 @@ def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.array(array, dtype, order="C")
 
 
-def _memory_for(width: int, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    shape = (width, dtype == np.float64)
-    if getattr(_memory, "shape", None) != shape:
-        _memory.arrays = allocate(width, dtype)
-        _memory.shape = shape
+def _memory_for(width: int) -> tuple[Any, ...]:
+    if getattr(_memory, "width", None) != width:
+        _memory.arrays = allocate(width)
+        _memory.width = width
     arrays: tuple[Any, ...] = _memory.arrays
     return arrays
 

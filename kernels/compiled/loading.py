@@ -11,6 +11,7 @@ This is the only module of the package that may be imported without Numba.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -19,14 +20,17 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from decoding.kernels.folders import usable_folder
+from decoding.kernels.forks import free_after_fork
 
 _PACKAGE = "decoding.kernels.compiled"
 _FORMATS = ("float32", "float64", "int16", "uint16")
@@ -39,18 +43,25 @@ _PATIENCE_SECONDS = 300.0
 class Loader:
     """Readies the kernels for one format of rows after another; `ready` never blocks.
 
-    folder: where machine code is kept; where that cannot be written to, a temporary folder is used
-    and a warning given, once.
+    folder: where machine code is kept. Where that cannot be written to, or others could have
+    written to it, nothing is read from it: a temporary folder is used and a warning given, once.
+    What is kept there and cannot be loaded is deleted and compiled again, with one warning.
+
+    A process that forks while kernels are loading waits for that. In the child the kernels that
+    were ready are, and the others are loaded anew.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._usable: Path | None = None
-        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._lock = free_after_fork(threading.Lock())
         self._threads: dict[str, threading.Thread] = {}
         self._ready: set[str] = set()  # of `dtype.char`, which is quick to ask for
-        # Held by a thread while it runs code that the end of the process must not cut off.
-        self._busy = threading.Lock()
+        # Held by a thread while it runs code that the end of the process must not cut off, nor a
+        # fork: an import, or a compilation, would never end in the child.
+        self._busy = free_after_fork(threading.Lock())
+        self._is_busy = self._waits_at_exit = False
         self.error: Exception | None = None
         """Why the kernels cannot be had, where they cannot."""
 
@@ -65,13 +76,15 @@ class Loader:
     def begin(self, dtype: np.dtype[Any]) -> None:
         """Get the kernels for rows of a format on their way; returns at once."""
         with self._lock:
-            if dtype.name in self._threads:
+            self._begin_anew_in_a_child()
+            if dtype.name in self._threads or self.error is not None:
                 return
             # Not waited for at exit while it only waits itself; see `_leave`.
             thread = threading.Thread(
                 target=self._load, args=(dtype.name,), name=f"decoding-{dtype.name}", daemon=True
             )
-            if not self._threads:
+            if not self._waits_at_exit:  # a child inherits what is registered
+                self._waits_at_exit = True
                 atexit.register(self._leave)
             self._threads[dtype.name] = thread
             thread.start()
@@ -82,42 +95,64 @@ class Loader:
         Raises:
             ImportError: Numba is not installed.
         """
+        if dtype.char in self._ready:
+            return
         self.begin(dtype)
-        self._threads[dtype.name].join()
+        if dtype.name in self._threads:
+            self._threads[dtype.name].join()
         if dtype.char not in self._ready and self.error is not None:
             raise self.error
 
+    def _begin_anew_in_a_child(self) -> None:
+        """After a fork no thread of the parent is there, and nothing that it was about to do."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._threads = {}
+        if self._is_busy:
+            # The fork did not wait long enough: what the parent's thread held is held for ever.
+            self.error = RuntimeError("the process was forked while its compiled kernels loaded")
+
     def _load(self, name: str) -> None:
         try:
-            with self._busy:
+            with self._uninterrupted():
                 folder = self._cache()
-            if not (folder / f"{name}.done").exists():
+            if not is_built(folder, name):
                 build_in_a_process(folder, name)
-            with self._busy:
-                load(folder, name)
+            try:
+                with self._uninterrupted():
+                    load(folder, name)
+            except ImportError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+                with self._uninterrupted():
+                    discard(folder, error)
+                build_in_a_process(folder, name)
+                with self._uninterrupted():
+                    load(folder, name)
             self._ready.add(np.dtype(name).char)
         except Exception as error:  # noqa: BLE001 -- NumPy serves whatever the reason
             self.error = error
 
+    @contextlib.contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        with self._busy:
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
+
     def _cache(self) -> Path:
         """The folder for this machine, this Python and this version of the package."""
         if self._usable is None:
-            folder = self._folder / cache_key()
-            if not _is_writeable(folder):
-                temporary = tempfile.mkdtemp(prefix="decoding-")
-                atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-                warnings.warn(
-                    f"{folder} cannot be written to: compiled kernels are not kept",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-                folder = Path(temporary)
-            self._usable = folder
+            self._usable = usable_folder(self._folder / cache_key(), "compiled kernels")
         return self._usable
 
     def _leave(self) -> None:
         """At exit: let a thread that is loading finish."""
-        self._busy.acquire()
+        if self._process == os.getpid():
+            self._busy.acquire()
 
 
 def cache_key() -> str:
@@ -162,6 +197,25 @@ def _import_kernel(folder: Path) -> Any:
         return importlib.import_module(name)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def is_built(folder: Path, name: str) -> bool:
+    """Whether a folder claims to hold the kernels for one format."""
+    return (folder / f"{name}.done").exists() and any(folder.glob("*/*.nbi"))
+
+
+def discard(folder: Path, error: Exception) -> None:
+    """Delete what is kept in a folder and cannot be loaded, and warn."""
+    warnings.warn(
+        f"{folder} is damaged ({type(error).__name__}): compiled kernels are made again",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def build(folder: Path, name: str) -> None:
@@ -209,14 +263,3 @@ def _claimed(claim: Path) -> bool:
         return time.time() - claim.stat().st_mtime < _PATIENCE_SECONDS
     except OSError:
         return False
-
-
-def _is_writeable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f"probe-{os.getpid()}-{time.monotonic_ns()}"
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        return False
-    return True

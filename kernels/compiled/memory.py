@@ -9,7 +9,7 @@ import numpy as np
 from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
 
-RAW_MAX, WORK_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(8)
+RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
 """Rows of `Memory.doubles`."""
 SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
 """Rows of `Memory.integers`."""
@@ -21,7 +21,7 @@ _PADDING = 64
 class Memory(NamedTuple):
     """What outlives a row is only that `integers[SLOT]` is all 0.
 
-    doubles, integers: float64 and int32 `(8, room)`. singles: float32, a block's.
+    doubles, integers: float64 `(9, room)` and int32 `(8, room)`. singles: float32, a block's.
     """
 
     doubles: Any
@@ -29,13 +29,13 @@ class Memory(NamedTuple):
     singles: Any
 
 
-def allocate(width: int, dtype: np.dtype[Any]) -> tuple[Any, Any, Any, Any]:
-    """The arrays of a `Memory`, and a shadow, for rows of `width` logits of a dtype."""
+def allocate(width: int) -> tuple[Any, Any, Any, Any]:
+    """The arrays of a `Memory`, and a shadow, for rows of `width` logits."""
     blocks = (width + BLOCK - 1) // BLOCK
     room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
     return (
-        np.zeros((8, room)),
+        np.zeros((9, room)),
         np.zeros((8, room), np.int32),
         np.zeros(BLOCK, np.float32),
-        np.full(blocks * BLOCK, -np.inf, np.float64 if dtype == np.float64 else np.float32),
+        np.full(blocks * BLOCK, -np.inf),
     )

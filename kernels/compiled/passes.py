@@ -18,6 +18,7 @@ from decoding.kernels.compiled.blocks import (
     copy_32,
     copy_edited_block,
     count_above_block,
+    divide_block,
     edit_32,
     extremes_between,
     largest_key,
@@ -42,6 +43,8 @@ LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
 """More than the relative rounding of a float32."""
 _DOUBLE_SLACK = 1e-15
+_WIDEST_FLOAT32 = 3.5e38
+_LARGEST = 1.7976931348623157e308
 
 
 @compiled
@@ -69,7 +72,8 @@ def largest_of_blocks(row: Any, tail: Any, block_max: Any) -> Any:
 def rates_of(scale: Any) -> Any:
     """The rate at which 2 is raised for exp(z · scale), and the lowest gap that counts."""
     rate = np.float32(scale * LOG2_E)
-    return rate, np.float32(-126.0) / rate
+    # Not −126: rounded, the weight would be denormal, which takes a hundred times as long.
+    return rate, np.float32(-125.0) / rate
 
 
 def largest_value(row: Any, start: Any, size: Any) -> Any:
@@ -239,11 +243,29 @@ def lowest_finite(row: Any) -> Any:
 
 
 @compiled
+def is_wide(row: Any) -> Any:
+    """Whether the row's precision is float64."""
+    return lowest_finite(row) < -_WIDEST_FLOAT32
+
+
+@compiled
+def can_divide(row: Any, tail: Any, temperature: Any) -> Any:
+    """Whether z / T is plain division, without the care that is taken where it overflows."""
+    if not 1e-18 < temperature < 1e18:
+        return False
+    if not is_wide(row) or temperature >= 1.0:
+        return True
+    least, largest = extremes(row, tail, -np.inf, np.inf)
+    return max(-least, largest) <= _LARGEST * temperature
+
+
+@compiled
 def lower_real(row: Any, bound: Any) -> Any:
     """The least finite number of the row's precision that is not below `bound`, or just below it.
 
     Just below: by what rounding in float64 may have added to `bound`.
     """
+    bound = min(bound, _LARGEST)
     bound = max(bound - abs(bound) * _DOUBLE_SLACK, lowest_finite(row))
     real = as_real(row, bound)
     return real if np.float64(real) >= bound else np.nextafter(real, as_real(row, np.inf))
@@ -252,8 +274,8 @@ def lower_real(row: Any, bound: Any) -> Any:
 @compiled
 def upper_real(row: Any, bound: Any) -> Any:
     """The largest number of the row's precision that is not above `bound`, or just above it."""
-    if bound == np.inf:
-        return as_real(row, bound)
+    if bound >= _LARGEST:
+        return as_real(row, np.inf)
     bound += abs(bound) * _DOUBLE_SLACK
     real = as_real(row, bound)
     return real if np.float64(real) <= bound else np.nextafter(real, as_real(row, -np.inf))
@@ -274,7 +296,7 @@ def collect(
     row: Any,
     tail: Any,
     block_max: Any,
-    scale: Any,
+    temperature: Any,
     low: Any,
     high: Any,
     limit: Any,
@@ -284,14 +306,14 @@ def collect(
     logits: Any,
     count: Any,
 ) -> Any:
-    """Append the possible tokens with low ≤ z · scale ≤ high, in order of id; the new count.
+    """Append the possible tokens with low ≤ z / T ≤ high, in order of id; the new count.
 
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where that would
     make more than `limit`, or plainly seems to after some blocks.
     """
     size = len(tail)
     whole = len(row) // size
-    least, most = lower_real(row, low / scale), upper_real(row, high / scale)
+    least, most = lower_real(row, low * temperature), upper_real(row, high * temperature)
     floor = np.float64(least)
     before = count
     for block in range(0, block_count(row, tail), step):
@@ -310,7 +332,7 @@ def collect(
             while mask != 0:
                 token_id = block * size + lane + trailing_zeros(mask)
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-                logit = value_at(row, token_id) * scale
+                logit = value_at(row, token_id) / temperature
                 if low <= logit <= high and logit > -np.inf and slot[token_id] == 0:
                     ids[count] = token_id
                     logits[count] = logit
@@ -454,25 +476,36 @@ def copy_edited_row(
     """A row copied as `copy_row` does, all of it, and edited as `edit_row` does."""
     size = len(tail)
     whole = len(row) // size
-    one, other = as_real(row, inside), as_real(row, outside)
     for block in range(block_count(row, tail)):
         start = block * size
         if block < whole and start + size <= 32 * len(bitmask):
-            top = copy_edited_block(row, start, start + size, bitmask, one, other, shadow, start)
+            top = copy_edited_block(
+                row, start, start + size, bitmask, inside, outside, shadow, start
+            )
             block_max[block] = top
             continue
         copy_block(row, tail, block, shadow)
         for lane in range(0, size, 32):
             word = (start + lane) // 32
             bits = bitmask[word] if word < len(bitmask) else np.int32(0)
-            edit_32(shadow, start + lane, bits, one, other)
+            edit_32(shadow, start + lane, bits, inside, outside)
         block_max[block] = largest_value(shadow, start, size)
 
 
 @compiled
 def edit_row(shadow: Any, bitmask: Any, inside: Any, outside: Any) -> Any:
     """Add `inside` to the logits whose bit is set, `outside` to the others; words are 32 tokens."""
-    one, other = as_real(shadow, inside), as_real(shadow, outside)
     for start in range(0, len(shadow), 32):
         word = start // 32
-        edit_32(shadow, start, bitmask[word] if word < len(bitmask) else np.int32(0), one, other)
+        bits = bitmask[word] if word < len(bitmask) else np.int32(0)
+        edit_32(shadow, start, bits, inside, outside)
+
+
+@compiled
+def divide_row(shadow: Any, block_max: Any, temperature: Any) -> Any:
+    """z / T of every logit of a shadow; its block maxima stay right, as rounding keeps order."""
+    if temperature == 1.0:
+        return
+    for block in range(len(shadow) // BLOCK):
+        divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
+        block_max[block] /= temperature

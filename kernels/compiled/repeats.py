@@ -67,6 +67,18 @@ def _is_breaker(item: Any, sparse: Any, token_id: Any) -> Any:
 
 
 @compiled
+def power(base: Any, exponent: Any) -> Any:
+    """base^exponent by repeated squaring, as `decoding.kernels.vector.sequences.power` has it."""
+    result, square = 1.0, base
+    while exponent > 0:
+        if exponent & 1 == 1:
+            result *= square
+        square *= square
+        exponent >>= 1
+    return result
+
+
+@compiled
 def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found: Any) -> Any:
     """Less for every token that prolongs a repetition of the allowed length or more.
 
@@ -93,7 +105,7 @@ def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found:
         if matches[place] < allowed or not 0 <= token_id < vocab or longest[token_id] == 0:
             continue
         if not _is_breaker(item, sparse, token_id):
-            penalty = item.first * item.second ** np.float64(longest[token_id] - allowed)
+            penalty = item.first * power(item.second, np.int64(longest[token_id]) - allowed)
             found[count].token_id = token_id
             found[count].value = -min(penalty, _MOST)
             count += 1

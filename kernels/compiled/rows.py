@@ -1,8 +1,8 @@
 """One row: its program, instruction by instruction, touching the whole row as seldom as possible.
 
-A row is either *dense*, the stored logits times `scale` but for the touched tokens, or *compact*,
-a list of candidates. `run` stops where it needs the row to be a shadow, which may be written to,
-and is called again with that shadow.
+A row is either *dense*, the stored logits by a temperature but for the touched tokens, or
+*compact*, a list of candidates. `run` stops where it needs the row to be a shadow, which may be
+written to, and is called again with that shadow.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
+    can_divide,
     count_between,
+    divide_row,
     edit_row,
     lowest_finite,
     scan,
@@ -64,14 +66,22 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.repeats import repeats_of
 from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
+    can_divide_touched,
     compact_by_bitmask,
     dense_max,
     flush,
     forget,
-    is_precise,
     make_shadow,
 )
-from decoding.kernels.compiled.truncation import EPSILON, ETA, SIGMA, TOP_H, bound_of, truncate
+from decoding.kernels.compiled.truncation import (
+    EPSILON,
+    ETA,
+    SIGMA,
+    TOP_H,
+    bound_of,
+    has_bounds,
+    truncate,
+)
 from decoding.kernels.program import Opcode
 from decoding.kernels.randomness import XTC_COIN
 
@@ -105,7 +115,8 @@ class State(NamedTuple):
     """Where a row stands between instructions.
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
-    walked: whether the history's tokens are among the touched. weighed: the reference of the
+    walked: whether the history's tokens are among the touched. temperature: what the stored logits
+    of a dense row are divided by. weighed: the reference of the
     weights that a compact row has, NaN for none. The bounds say what a shadow is to
     keep, as in `passes.copy_row`.
     """
@@ -115,7 +126,7 @@ class State(NamedTuple):
     compact: Any
     count: Any
     walked: Any
-    scale: Any
+    temperature: Any
     low: Any
     high: Any
     last_tie: Any
@@ -259,12 +270,14 @@ def run(
     when they are needed.
     """
     index, compact, count = state.index, state.compact, state.count
-    walked, scale, weighed = state.walked, state.scale, np.nan
+    walked, temperature, weighed = state.walked, state.temperature, np.nan
     none, all_ids = -np.inf, np.int64(len(row))
     while index < last:
         item = instructions[index]
         opcode, first = item.opcode, item.first
-        here = State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
+        here = State(
+            DONE, index, compact, count, walked, temperature, none, np.inf, all_ids, weighed
+        )
         can_empty = False
         if opcode == XTC and coin(len(history), _XTC_COIN, item.seed) >= item.third:
             index += 1
@@ -276,40 +289,67 @@ def run(
             )
             can_empty = count == 0
             if count < 0:
-                return State(BEYOND, index, True, 0, walked, scale, none, np.inf, all_ids, weighed)
-        elif opcode == TEMPERATURE:
-            scale /= first
-            if not 1e-18 < scale < 1e18:
                 return State(
-                    BEYOND, index, compact, count, walked, scale, none, np.inf, all_ids, weighed
+                    BEYOND, index, True, 0, walked, temperature, none, np.inf, all_ids, weighed
                 )
+        elif opcode == TEMPERATURE:
+            if not (can_divide(row, tail, first) and can_divide_touched(count, first, memory)):
+                return State(
+                    BEYOND, index, False, count, walked, temperature, none, np.inf, all_ids, weighed
+                )
+            if temperature != 1.0 and first != 1.0:
+                # Dividing twice is not dividing by the product.
+                if not is_shadow:
+                    return State(
+                        NEEDS_SHADOW,
+                        index,
+                        False,
+                        count,
+                        walked,
+                        temperature,
+                        none,
+                        np.inf,
+                        all_ids,
+                        weighed,
+                    )
+                divide_row(shadow, block_max, temperature)
+                stored_max, temperature = stored_max / temperature, 1.0
+            temperature *= first
             for place in range(count):
                 memory.doubles[TOUCHED][place] /= first
         elif opcode in (BITMASK, BITMASK_BIAS):
             if opcode == BITMASK:
                 kept = compact_by_bitmask(
-                    row, bitmasks[item.slot], scale, count, min(limit, FEW), memory
+                    row, bitmasks[item.slot], temperature, count, min(limit, FEW), memory
                 )
                 if kept == 0:
                     return State(
-                        EMPTIED, index, True, 0, False, scale, none, np.inf, all_ids, weighed
+                        EMPTIED, index, True, 0, False, temperature, none, np.inf, all_ids, weighed
                     )
                 if kept > 0:
                     compact, count, walked, stale = True, kept, False, False
                     index += 1
                     continue
-            elif not is_precise(stored_max * scale):
-                return State(
-                    BEYOND, index, False, count, walked, scale, none, np.inf, all_ids, weighed
-                )
             if not is_shadow:
                 return State(
-                    NEEDS_SHADOW, index, False, count, walked, scale, none, np.inf, all_ids, weighed
+                    NEEDS_SHADOW,
+                    index,
+                    False,
+                    count,
+                    walked,
+                    temperature,
+                    none,
+                    np.inf,
+                    all_ids,
+                    weighed,
                 )
             inside = first if opcode == BITMASK_BIAS else 0.0
             outside = 0.0 if opcode == BITMASK_BIAS else -np.inf
             bitmask = bitmasks[item.slot]
-            edit_row(shadow, bitmask, inside / scale, outside)
+            if opcode == BITMASK_BIAS:
+                divide_row(shadow, block_max, temperature)
+                stored_max, temperature = stored_max / temperature, 1.0
+            edit_row(shadow, bitmask, inside, outside)
             edit_by_bitmask(
                 memory.integers[TOUCHED_IDS],
                 memory.doubles[TOUCHED],
@@ -322,21 +362,23 @@ def run(
             can_empty = opcode == BITMASK
         elif opcode == LOGIT_BIAS:
             count, can_empty = bias_touched(
-                row, sparse, item.sparse_start, item.sparse_stop, scale, vocab, memory, count
+                row, sparse, item.sparse_start, item.sparse_stop, temperature, vocab, memory, count
             )
         elif opcode in (NO_REPEAT_NGRAM, DRY):
             entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
-            count, can_empty = bias_touched(row, entries, 0, found, scale, vocab, memory, count)
+            count, can_empty = bias_touched(
+                row, entries, 0, found, temperature, vocab, memory, count
+            )
         elif opcode == LOGIT_SCALE:
-            count = scale_touched(row, item, sparse, scale, vocab, memory, count)
+            count = scale_touched(row, item, sparse, temperature, vocab, memory, count)
         elif opcode in (REPETITION, FREQUENCY, PRESENCE):
             usual = is_usual(item)
             if not usual:
                 count = walk_scope(
-                    row, item, sparse, history, prompt_length, vocab, scale, memory, count
+                    row, item, sparse, history, prompt_length, vocab, temperature, memory, count
                 )
             elif not walked:
-                count = walk(row, history, prompt_length, vocab, scale, memory, count)
+                count = walk(row, history, prompt_length, vocab, temperature, memory, count)
                 walked = True
             repetition, frequency, presence = _amounts(opcode, first)
             penalise(
@@ -358,7 +400,7 @@ def run(
                         False,
                         count,
                         walked,
-                        scale,
+                        temperature,
                         none,
                         np.inf,
                         all_ids,
@@ -366,42 +408,73 @@ def run(
                     )
                 if stale:
                     scan(row, tail, block_max)
-                fits, stored_max = flush(tail, scale, count, memory, shadow, block_max)
-                if not fits:
+                moderate, stored_max = flush(temperature, count, memory, shadow, block_max)
+                temperature = 1.0
+                if not moderate:
                     return State(
-                        BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
+                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
                     )
                 count, walked, stale = 0, False, False
             if stale:
                 stored_max, stale = scan(row, tail, block_max), False
-            largest = stored_max * scale
+            largest = stored_max / temperature
             if count > 0:
-                largest = dense_max(row, tail, block_max, scale, count, memory)
+                largest = dense_max(row, tail, block_max, temperature, count, memory)
             if opcode in (DYNAMIC, XTC):
                 if opcode == XTC:
                     count = xtc_of_row(
-                        row, tail, block_max, largest, sums, scale, item, sparse, limit, memory
+                        row,
+                        tail,
+                        block_max,
+                        largest,
+                        sums,
+                        temperature,
+                        item,
+                        sparse,
+                        limit,
+                        memory,
                     )
                 else:
-                    rest, moment = sums_of_others(row, tail, block_max, scale, memory)
+                    if temperature != 1.0:
+                        # Dividing twice is not dividing by the product.
+                        if not is_shadow:
+                            return State(
+                                NEEDS_SHADOW,
+                                index,
+                                False,
+                                0,
+                                walked,
+                                temperature,
+                                none,
+                                np.inf,
+                                all_ids,
+                                weighed,
+                            )
+                        divide_row(shadow, block_max, temperature)
+                        stored_max, temperature = largest, 1.0
+                    rest, moment = sums_of_others(row, tail, block_max, temperature, memory)
                     alive = count_between(row, tail, lowest_finite(row), np.inf)
-                    scale /= temperature_of(item, entropy_of_sums(rest, moment), alive)
-                if count < 0 or not 1e-18 < scale < 1e18:
+                    temperature = temperature_of(item, entropy_of_sums(rest, moment), alive)
+                if count < 0 or not can_divide(row, tail, temperature):
                     return State(
-                        BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
+                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
                     )
                 index += 1
                 continue
-            here = State(DONE, index, False, count, walked, scale, none, np.inf, all_ids, weighed)
+            here = State(
+                DONE, index, False, count, walked, temperature, none, np.inf, all_ids, weighed
+            )
             kept, low, high, last_tie = truncate(
                 row, tail, block_max, largest, sums, opcode, item, here, limit, memory
             )
             if np.isnan(low):
                 forget(memory, count)
-                return State(BEYOND, index, False, 0, walked, scale, none, np.inf, all_ids, weighed)
+                return State(
+                    BEYOND, index, False, 0, walked, temperature, none, np.inf, all_ids, weighed
+                )
             if kept < 0:
-                # With touched tokens the bounds are not known yet: flush these, and come again.
-                after = index + 1 if count == 0 else index
+                # Where no bounds are known yet, those of the shadow will be: come again.
+                after = index + 1 if has_bounds(row, count, temperature) else index
                 if not is_shadow:
                     return State(
                         NEEDS_SHADOW,
@@ -409,17 +482,20 @@ def run(
                         False,
                         count,
                         walked,
-                        scale,
+                        temperature,
                         low,
                         high,
                         last_tie,
                         weighed,
                     )
-                here = State(DONE, index, False, count, walked, scale, low, high, last_tie, weighed)
-                fits, stored_max = make_shadow(row, tail, here, memory, shadow, block_max)
-                if not fits:
+                here = State(
+                    DONE, index, False, count, walked, temperature, low, high, last_tie, weighed
+                )
+                moderate, stored_max = make_shadow(row, tail, here, memory, shadow, block_max)
+                temperature = 1.0
+                if not moderate:
                     return State(
-                        BEYOND, index, False, 0, False, scale, none, np.inf, all_ids, weighed
+                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
                     )
                 index, count, walked = after, 0, False
                 continue
@@ -430,12 +506,15 @@ def run(
         if can_empty and not compact:
             if stale:
                 stored_max, stale = scan(row, tail, block_max), False
-            can_empty = dense_max(row, tail, block_max, scale, count, memory) == -np.inf
+            largest = dense_max(row, tail, block_max, temperature, count, memory)
+            can_empty = largest == -np.inf
         if can_empty:
             if not compact:
                 forget(memory, count)
-            return State(EMPTIED, index, compact, 0, walked, scale, none, np.inf, all_ids, weighed)
+            return State(
+                EMPTIED, index, compact, 0, walked, temperature, none, np.inf, all_ids, weighed
+            )
         index += 1
     if stale:
         scan(row, tail, block_max)
-    return State(DONE, index, compact, count, walked, scale, none, np.inf, all_ids, weighed)
+    return State(DONE, index, compact, count, walked, temperature, none, np.inf, all_ids, weighed)

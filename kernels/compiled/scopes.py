@@ -49,13 +49,19 @@ def is_usual(item: Any) -> Any:
 
 @compiled
 def walk(
-    row: Any, history: Any, prompt_length: Any, vocab: Any, scale: Any, memory: Any, count: Any
+    row: Any,
+    history: Any,
+    prompt_length: Any,
+    vocab: Any,
+    temperature: Any,
+    memory: Any,
+    count: Any,
 ) -> Any:
     """Touch every token of the history and note how often it was generated."""
     for index in range(len(history)):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            place, count = touch(row, token_id, scale, memory, count)
+            place, count = touch(row, token_id, temperature, memory, count)
             memory.integers[SEEN][place] = 1
             memory.integers[OCCURRENCES][place] += index >= prompt_length
     return count
@@ -69,7 +75,7 @@ def walk_scope(
     history: Any,
     prompt_length: Any,
     vocab: Any,
-    scale: Any,
+    temperature: Any,
     memory: Any,
     count: Any,
 ) -> Any:
@@ -78,7 +84,7 @@ def walk_scope(
     for index in range(start, stop):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            _, count = touch(row, token_id, scale, memory, count)
+            _, count = touch(row, token_id, temperature, memory, count)
     _count(item, sparse, history[start:stop], vocab, memory, count)
     return count
 

@@ -23,7 +23,7 @@ from decoding.kernels.compiled.passes import (
     BLOCK,
     copy_edited_row,
     find_fault,
-    lowest_finite,
+    is_wide,
     scan,
     survey,
 )
@@ -40,7 +40,7 @@ from decoding.kernels.compiled.rows import (
     run,
 )
 from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import flush, forget, is_precise, make_shadow
+from decoding.kernels.compiled.touched import flush, forget, make_shadow
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -90,31 +90,24 @@ def begin(
     if largest == -np.inf:
         outcome.status = EMPTY_SUPPORT
         outcome.fault_position = -1
-    elif abs(largest) > _HUGE and lowest_finite(row) < -1e300:
+    elif abs(largest) > _HUGE and is_wide(row):
         outcome.status = LEFT_TO_NUMPY
     return largest, raw_largest, raw_total, raw_moment
 
 
 @compiled
 def write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
-    """What the program left of a row, into `out`; finite logits stay finite."""
-    limit = -lowest_finite(out)
+    """What the program left of a row, into `out`, which is float64."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
         for token_id in range(width):
-            logit = value_at(row, token_id) * state.scale
-            if logit > -np.inf:
-                logit = min(max(logit, -limit), limit)
-            out[start + token_id] = logit
+            out[start + token_id] = value_at(row, token_id) / state.temperature
         ids, logits = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
     else:
         for token_id in range(width):
             out[start + token_id] = -np.inf
     for place in range(state.count):
-        logit = logits[place]
-        if logit > -np.inf:
-            logit = min(max(logit, -limit), limit)
-        out[start + ids[place]] = logit
+        out[start + ids[place]] = logits[place]
     if not state.compact:
         forget(memory, state.count)
 
@@ -127,36 +120,35 @@ def begin_shadow(
     instructions: Any,
     last: Any,
     bitmasks: Any,
-    largest: Any,
     memory: Any,
     shadow: Any,
     block_max: Any,
 ) -> Any:
     """Copy what stays of a row into its shadow; a bitmask that waits for one is met on the way.
 
-    Returns whether the touched logits fit, the shadow's largest, and the instruction to go on from.
+    Returns whether the touched logits are moderate, the shadow's largest, and the instruction to go
+    on from.
     """
     index, everything = state.index, state.low == -np.inf and state.high == np.inf
-    if state.outcome == NEEDS_SHADOW and everything and index < last:
+    if everything and index < last:
         item = instructions[index]
-        if item.opcode == BITMASK or (item.opcode == BITMASK_BIAS and is_precise(largest)):
+        biases = item.opcode == BITMASK_BIAS and state.temperature == 1.0
+        if item.opcode == BITMASK or biases:
             bitmask = bitmasks[item.slot]
-            inside = item.first if item.opcode == BITMASK_BIAS else 0.0
-            outside = 0.0 if item.opcode == BITMASK_BIAS else -np.inf
+            inside, outside = (item.first, 0.0) if biases else (0.0, -np.inf)
             touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
             edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
-            copy_edited_row(row, tail, bitmask, inside / state.scale, outside, shadow, block_max)
-            fits, most = flush(tail, state.scale, state.count, memory, shadow, block_max)
-            return fits, most, index + 1
-    fits, most = make_shadow(row, tail, state, memory, shadow, block_max)
-    return fits, most, index
+            copy_edited_row(row, tail, bitmask, inside, outside, shadow, block_max)
+            moderate, most = flush(state.temperature, state.count, memory, shadow, block_max)
+            return moderate, most, index + 1
+    moderate, most = make_shadow(row, tail, state, memory, shadow, block_max)
+    return moderate, most, index
 
 
 @compiled
 def restarted(state: Any, index: Any) -> Any:
-    """A dense row whose shadow holds what was touched, before an instruction."""
-    everyone = state.last_tie
-    return State(DONE, index, False, 0, False, state.scale, -np.inf, np.inf, everyone, np.nan)
+    """A dense row whose shadow holds its final logits, before an instruction."""
+    return State(DONE, index, False, 0, False, 1.0, -np.inf, np.inf, state.last_tie, np.nan)
 
 
 @entry
@@ -232,22 +224,19 @@ def step_rows(
             limit,
             memory,
         )
-        flushes = state.outcome == DONE and not state.compact and state.count > 0
-        flushes = flushes and wanted and plan.greedy != 0
-        if state.outcome == NEEDS_SHADOW or flushes:
-            fits, shadow_max, start = begin_shadow(
+        if state.outcome == NEEDS_SHADOW:
+            moderate, shadow_max, start = begin_shadow(
                 row,
                 tail,
                 state,
                 instructions,
                 plan.last,
                 bitmasks,
-                largest,
                 memory,
                 shadow,
                 work_max,
             )
-            if not fits:
+            if not moderate:
                 outcome.status = LEFT_TO_NUMPY
                 left += 1
                 continue
@@ -280,8 +269,9 @@ def step_rows(
             if state.outcome == DONE and asked == EDIT:
                 write_row(shadow, state, memory, out, index * width, width)
             elif state.outcome == DONE and not state.compact and state.count > 0:
-                fits, _ = flush(padding, state.scale, state.count, memory, shadow, work_max)
-                if not fits:
+                # A shadow cannot be patched from itself.
+                moderate, _ = flush(state.temperature, state.count, memory, shadow, work_max)
+                if not moderate:
                     outcome.status = LEFT_TO_NUMPY
                     left += 1
                     continue

@@ -1,8 +1,10 @@
-"""The touched tokens of a dense row: penalised or biased, their logits kept beside the row.
+"""The touched tokens of a dense row: penalised or biased, their float64 logits kept beside the row.
 
-`slot[token]` is 1 + its place among the touched, 0 for all others. What must see the row as a whole
-gets a *shadow*, a copy in which the touched stand as they are. For a draw it is enough that blocks
-are: of a *patched* row those with touched tokens are read from the shadow, the others as stored.
+`slot[token]` is 1 + its place among the touched, 0 for all others. A *final* logit is one that no
+temperature has to divide any more. An operation that must see the row as a whole gets a *shadow*, a
+float64 copy that holds the final logit of every token. A draw needs only a *patched* row: the
+blocks with touched tokens are read from the shadow, the others as stored. No edited logit is
+rounded on the way: see "One arithmetic" in `decoding.kernels.program`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from decoding.kernels.compiled.blocks import divide_block
 from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
@@ -29,31 +32,25 @@ from decoding.kernels.compiled.passes import (
     block_count,
     copy_block,
     copy_row,
+    divide_row,
     largest_of_blocks,
     largest_value,
-    lowest_finite,
 )
-from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
+
+_MOST = 1e300
+_LARGEST = 1.7976931348623157e308
 
 
 @compiled
-def is_precise(logit: Any) -> Any:
-    """Whether a float32 in place of this logit changes no logprob by more than 10⁻⁵.
-
-    So it is up to 128; and from 10⁹ on, where neighbours are 64 apart: one is certain, or they tie.
-    """
-    return abs(logit) <= 128.0 or abs(logit) >= 1e9
-
-
-@compiled
-def touch(row: Any, token_id: Any, scale: Any, memory: Any, count: Any) -> Any:
+def touch(row: Any, token_id: Any, temperature: Any, memory: Any, count: Any) -> Any:
     """The token's place among the touched, and how many these are now."""
     slot = memory.integers[SLOT]
     if slot[token_id] != 0:
         return np.int64(slot[token_id]) - 1, count
     slot[token_id] = count + 1
     memory.integers[TOUCHED_IDS][count] = token_id
-    memory.doubles[TOUCHED][count] = value_at(row, token_id) * scale
+    memory.doubles[TOUCHED][count] = value_at(row, token_id) / temperature
     memory.integers[SEEN][count] = 0
     memory.integers[OCCURRENCES][count] = 0
     return count, count + 1
@@ -85,80 +82,69 @@ def untouched_max(row: Any, tail: Any, block_max: Any, touched_count: Any, memor
 
 @compiled
 def dense_max(
-    row: Any, tail: Any, block_max: Any, scale: Any, touched_count: Any, memory: Any
+    row: Any, tail: Any, block_max: Any, temperature: Any, touched_count: Any, memory: Any
 ) -> Any:
     """The largest logit of a dense row."""
-    best = untouched_max(row, tail, block_max, touched_count, memory) * scale
+    best = untouched_max(row, tail, block_max, touched_count, memory) / temperature
     for place in range(touched_count):
         best = max(best, memory.doubles[TOUCHED][place])
     return best
 
 
 @compiled
-def _fits(row: Any, largest: Any, scale: Any, count: Any, memory: Any) -> Any:
-    """Whether the touched logits can be rounded to the row's precision.
+def are_moderate(count: Any, memory: Any) -> Any:
+    """Whether the touched logits are far from the end of float64, where nothing here overflows."""
+    moderate = True
+    for place in range(count):
+        moderate &= memory.doubles[TOUCHED][place] < _MOST
+    return moderate
 
-    The likely ones without moving a logprob by 10⁻⁵, and none beyond its range; `largest` is the
-    largest stored logit.
-    """
-    fits, lowest, touched = is_precise(largest), lowest_finite(row), memory.doubles[TOUCHED]
-    negligible = -np.inf
+
+@compiled
+def can_divide_touched(count: Any, temperature: Any, memory: Any) -> Any:
+    """`passes.can_divide` of the touched logits."""
+    fits = True
     for place in range(count):
-        negligible = max(negligible, touched[place] - 64.0)
-    negligible /= scale
-    for place in range(count):
-        logit = touched[place] / scale
-        if logit > -np.inf:
-            fits &= lowest <= logit <= -lowest and (logit < negligible or is_precise(logit))
+        logit = memory.doubles[TOUCHED][place]
+        fits &= logit == -np.inf or abs(logit) <= _LARGEST * temperature
     return fits
 
 
 @compiled
-def round_touched(row: Any, tail: Any, block_max: Any, scale: Any, count: Any, memory: Any) -> Any:
-    """Round the touched logits as a shadow would, where they fit: ties are then the same there."""
-    if _fits(row, largest_of_blocks(row, tail, block_max), scale, count, memory):
-        touched = memory.doubles[TOUCHED]
-        for place in range(count):
-            touched[place] = np.float64(as_real(row, touched[place] / scale)) * scale
+def write_touched(count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+    """Write the touched tokens into the blocks of a shadow that holds final logits.
 
-
-@compiled
-def write_touched(
-    tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any
-) -> Any:
-    """Write the touched tokens into a shadow; keeps its block maxima right.
-
-    Returns whether they fit, and the shadow's largest logit.
+    Keeps its block maxima right.
     """
-    largest, size = largest_of_blocks(shadow, tail, block_max), len(tail)
-    if count == 0:
-        return True, largest
-    fits = _fits(shadow, largest, scale, count, memory)
     touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
     for place in range(count):
         token_id = np.int64(touched_ids[place])
-        shadow[token_id] = touched[place] / scale
-        block_max[token_id // size] = np.nan
+        shadow[token_id] = touched[place]
+        block_max[token_id // BLOCK] = np.nan
     for place in range(count):
-        block = np.int64(touched_ids[place]) // size
+        block = np.int64(touched_ids[place]) // BLOCK
         if np.isnan(block_max[block]):
-            block_max[block] = largest_value(shadow, block * size, size)
-    return fits, largest_of_blocks(shadow, tail, block_max)
+            block_max[block] = largest_value(shadow, block * BLOCK, BLOCK)
 
 
 @compiled
-def flush(tail: Any, scale: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
-    """Write the touched tokens into a shadow, and forget them; returns as `write_touched`."""
-    fits, largest = write_touched(tail, scale, count, memory, shadow, block_max)
+def flush(temperature: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+    """Divide a shadow by its temperature, write the touched tokens into it, and forget them.
+
+    From then on its temperature is 1. Returns whether the touched are moderate, and its largest.
+    """
+    moderate = are_moderate(count, memory)
+    divide_row(shadow, block_max, temperature)
+    write_touched(count, memory, shadow, block_max)
     forget(memory, count)
-    return fits, largest
+    return moderate, largest_of_blocks(shadow, shadow[:BLOCK], block_max)
 
 
 @compiled
 def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
     """Copy what stays of a row into its shadow, touched tokens as they are; returns as `flush`."""
     copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
-    return flush(tail, state.scale, state.count, memory, shadow, block_max)
+    return flush(state.temperature, state.count, memory, shadow, block_max)
 
 
 @compiled
@@ -166,7 +152,7 @@ def patch(
     row: Any,
     tail: Any,
     block_max: Any,
-    scale: Any,
+    temperature: Any,
     count: Any,
     memory: Any,
     shadow: Any,
@@ -174,28 +160,32 @@ def patch(
 ) -> Any:
     """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
 
-    shadow_max: where the block maxima go, of all blocks. Which blocks are patched is left in
-    `integers[WORDS]`. Returns as `write_touched`.
+    They hold final logits there. shadow_max: where the largest final logit of every block goes.
+    Which blocks are patched is left in `integers[WORDS]`. Returns the largest logit of all.
     """
     patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
-    for block in range(block_count(row, tail)):
-        patched[block], shadow_max[block] = 0, block_max[block]
+    blocks = block_count(row, tail)
+    for block in range(blocks):
+        patched[block], shadow_max[block] = 0, block_max[block] / temperature
     for place in range(count):
         patched[touched_ids[place] // BLOCK] = 1
     if len(row) % BLOCK != 0:
         patched[len(row) // BLOCK] = 1
-    for block in range(block_count(row, tail)):
+    for block in range(blocks):
         if patched[block] != 0:
             copy_block(row, tail, block, shadow)
-    return write_touched(tail, scale, count, memory, shadow, shadow_max)
+            divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
+    write_touched(count, memory, shadow, shadow_max)
+    return largest_of_blocks(row, tail, shadow_max)
 
 
 @compiled
-def patch_all(row: Any, tail: Any, memory: Any, shadow: Any) -> Any:
+def patch_all(row: Any, tail: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
     """Write the blocks that are not patched into the shadow as well."""
     for block in range(block_count(row, tail)):
         if memory.integers[WORDS][block] == 0:
             copy_block(row, tail, block, shadow)
+            divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
 
 
 @compiled
@@ -206,7 +196,7 @@ def forget(memory: Any, touched_count: Any) -> Any:
 
 @compiled
 def compact_by_bitmask(
-    row: Any, bitmask: Any, scale: Any, count: Any, limit: Any, memory: Any
+    row: Any, bitmask: Any, temperature: Any, count: Any, limit: Any, memory: Any
 ) -> Any:
     """List the possible tokens of a dense row whose bit is set; how many, −1 if beyond a limit.
 
@@ -228,7 +218,7 @@ def compact_by_bitmask(
             if token_id >= len(row):
                 break
             place = slot[token_id]
-            logit = touched[place - 1] if place != 0 else value_at(row, token_id) * scale
+            logit = touched[place - 1] if place != 0 else value_at(row, token_id) / temperature
             if logit > -np.inf:
                 ids[kept] = token_id
                 logits[kept] = logit

@@ -34,6 +34,8 @@ from decoding.kernels.compiled.memory import (
 from decoding.kernels.compiled.passes import (
     collect,
     deviation,
+    is_wide,
+    largest_of_blocks,
     weigh,
 )
 from decoding.kernels.compiled.scalars import as_real
@@ -50,11 +52,11 @@ TOP_H = int(Opcode.TOP_H)
 
 
 @compiled
-def sums_of(row: Any, tail: Any, largest: Any, sums: Any, scale: Any) -> Any:
-    """Σ w and Σ w · gap of the row as it is scaled."""
-    if sums.known and scale == 1.0:
+def sums_of(row: Any, tail: Any, block_max: Any, sums: Any, temperature: Any) -> Any:
+    """Σ w and Σ w · gap of a dense row without touched tokens."""
+    if sums.known and temperature == 1.0:
         return sums.total, sums.moment
-    return weigh(row, tail, largest / scale, scale)
+    return weigh(row, tail, largest_of_blocks(row, tail, block_max), 1.0 / temperature)
 
 
 @compiled
@@ -90,9 +92,10 @@ def truncate(
     """The first truncation of a dense row: candidates, or the bounds of a shadow.
 
     largest: the row's largest logit, not looked at for top-k. The row has no touched tokens but for
-    top-k and min-p. Bounds that are NaN: the row's numbers are beyond this arithmetic.
+    top-k and min-p. Bounds that are NaN: the row's numbers are beyond this arithmetic. No number of
+    candidates, −1, and bounds that keep everything: it must be a shadow of temperature 1 first.
     """
-    scale, touched, first = state.scale, state.count, item.first
+    temperature, touched, first = state.temperature, state.count, item.first
     ids, logits, keys, weights = (
         memory.integers[IDS],
         memory.doubles[LOGITS],
@@ -100,13 +103,14 @@ def truncate(
         memory.doubles[WEIGHTS],
     )
     low, high, last_tie = -np.inf, np.inf, np.int64(len(row))
+    can_bound = has_bounds(row, touched, temperature)
     if opcode == TOP_K:
         k = np.int64(min(first, np.float64(len(row))))
         count = collect_largest(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             k,
             limit,
             memory.integers[SLOT],
@@ -121,13 +125,14 @@ def truncate(
             count = keep_top_k(
                 ids, logits, count, k, item.second == 1.0, keys, memory.doubles[VALUES]
             )
-        elif touched == 0:
+        elif can_bound:
+            stored = largest_of_blocks(row, tail, block_max)
             low, high, last_tie = find_bounds(
                 row,
                 tail,
                 block_max,
-                largest / scale,
-                largest / scale,
+                stored,
+                stored,
                 0.0,
                 np.float64(k),
                 limit,
@@ -137,17 +142,17 @@ def truncate(
     elif opcode in (MIN_P, EPSILON, ETA, SIGMA):
         total, moment, sigma = 1.0, 0.0, 0.0
         if opcode == SIGMA:
-            sigma = deviation(row, tail, largest / scale) * scale
+            sigma = deviation(row, tail, largest_of_blocks(row, tail, block_max)) / temperature
             if np.isnan(sigma):
                 return -1, sigma, sigma, last_tie
         elif opcode != MIN_P:
-            total, moment = sums_of(row, tail, largest, sums, scale)
+            total, moment = sums_of(row, tail, block_max, sums, temperature)
         bound = bound_of(opcode, first, largest, total, moment, sigma)
         count = collect(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             bound,
             np.inf,
             limit,
@@ -168,19 +173,18 @@ def truncate(
                 logits,
                 count,
             )
-        elif touched == 0:
-            low = smallest_at_least(row, bound, scale)
+        elif can_bound:
+            low = smallest_at_least(row, bound, temperature)
     elif opcode == TOP_H:
-        count = top_h_of_row(row, tail, block_max, largest, scale, first, memory)
+        count = top_h_of_row(row, tail, block_max, largest, temperature, first, memory)
     else:
-        reference = largest / scale
-        total, moment = sums_of(row, tail, largest, sums, scale)
+        total, moment = sums_of(row, tail, block_max, sums, temperature)
         centre = largest if opcode == TOP_P else largest + moment / total
         count, reach = collect_nearest(
             row,
             tail,
             block_max,
-            scale,
+            temperature,
             largest,
             total,
             centre,
@@ -208,14 +212,15 @@ def truncate(
                 memory.integers[PLACES],
                 memory.doubles[HISTOGRAM],
             )
-        else:
+        elif can_bound:
+            stored = largest_of_blocks(row, tail, block_max)
             low, high, last_tie = find_bounds(
                 row,
                 tail,
                 block_max,
-                centre / scale,
-                reference,
-                scale,
+                stored if opcode == TOP_P else centre * temperature,
+                stored,
+                1.0 / temperature,
                 first * total,
                 limit,
                 opcode == TYPICAL_P,
@@ -225,11 +230,20 @@ def truncate(
 
 
 @compiled
-def smallest_at_least(row: Any, bound: Any, scale: Any) -> Any:
-    """A number of the row's precision that separates z · scale ≥ bound from the rest."""
-    low = np.float64(as_real(row, bound / scale))
-    while low * scale >= bound:
+def has_bounds(row: Any, touched: Any, temperature: Any) -> Any:
+    """Whether bounds of stored logits say what stays: no logit is edited, and no two become ties.
+
+    Two float32 that are not the same never are the same float64 when they are divided.
+    """
+    return touched == 0 and (temperature == 1.0 or not is_wide(row))
+
+
+@compiled
+def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
+    """A number of the row's precision that separates z / T ≥ bound from the rest."""
+    low = np.float64(as_real(row, bound * temperature))
+    while low / temperature >= bound:
         low = np.float64(np.nextafter(as_real(row, low), as_real(row, -np.inf)))
-    while low * scale < bound:
+    while low / temperature < bound:
         low = np.float64(np.nextafter(as_real(row, low), as_real(row, np.inf)))
     return low

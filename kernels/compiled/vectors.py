@@ -57,6 +57,9 @@ class Vector:
     def __mul__(self, other: Vector | float) -> Vector:
         return self._binary("fmul" if self.is_float else "mul", other)
 
+    def __truediv__(self, other: Vector | float) -> Vector:
+        return self._binary("fdiv", other)
+
     def __xor__(self, other: Vector | float) -> Vector:
         return self._binary("xor", other)
 
@@ -187,7 +190,7 @@ def widen(bits: Vector, dtype: Any) -> Vector:
 def exp2_of_product(gap: Vector, rate: Vector, lowest: Vector) -> tuple[Vector, Vector]:
     """2 to the power gap · rate, float32, for gap ≤ 0 or slightly above, and the bounded gap.
 
-    Gaps below `lowest` = −126 / rate count as `lowest`, and give 2⁻¹²⁶; NaN stays NaN; 0 gives
+    Gaps below `lowest` = −125 / rate count as `lowest`, and give 2⁻¹²⁵; NaN stays NaN; 0 gives
     exactly 1. Relative error below 4e-7: of the polynomials 1 + x · q(x) of degree 5 the one that
     is nearest 2ˣ on [−½, ½], 9.2e-8, and rounding.
     """

@@ -91,6 +91,7 @@ def finish(
     listed_tokens,
     listed_values,
     listed_raw,
+    listed_logits,
     ROWS: tl.constexpr,
     SPLITS: tl.constexpr,
     SPLIT_LANES: tl.constexpr,
@@ -162,7 +163,7 @@ def finish(
     middle = tl.load(cut_starts + row, mask=inside, other=0)
     stop = tl.load(row_starts + row + 1, mask=inside, other=0)
     if DENSE:
-        v, alive, _ = densely_edited(
+        v, alive = densely_edited(
             v, alive, token, alive, start, middle, most_edits,
             opcodes, operands, slots, bitmasks, words,
         )  # fmt: skip
@@ -249,6 +250,8 @@ def finish(
             raw_listed = widened(raw_listed).to(tl.float64)
             tl.store(listed_tokens + out, token.to(tl.int64), mask=listed)
             tl.store(listed_values + out, relative - log_total, mask=listed)
+            # Logprobs are rounded: two logits that are not the same may have the same one.
+            tl.store(listed_logits + out, v, mask=listed)
             tl.store(listed_raw + out, (raw_listed - raw_top) - raw_log_total, mask=listed)
             tl.store(fields + row * FIELDS + TOP_COUNT, count, mask=inside)
 

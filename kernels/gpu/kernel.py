@@ -63,10 +63,13 @@ class TritonKernel:
         if launcher is None:
             return self._fallback().step(logits, raw_logits, bitmasks, *history, describe=describe)
         raw = given if raw_logits is logits else _in_rows(as_tensor(raw_logits).to(given.device))
-        rows, listed = launcher.run(given, raw, bitmasks, *history, describe=describe)
+        rows, listed, listed_logits = launcher.run(
+            given, raw, bitmasks, *history, describe=describe
+        )
         _blank_what_failed(rows)
         tops = [
-            _in_order(top[:count]) for top, count in zip(listed, rows["top_count"], strict=True)
+            _in_order(top[:count], edited[:count])
+            for top, edited, count in zip(listed, listed_logits, rows["top_count"], strict=True)
         ]
         undecided = np.flatnonzero(rows["status"] == UNDECIDED.value)
         if len(undecided):
@@ -149,5 +152,5 @@ def _blank_what_failed(rows: NDArray[Any]) -> None:
         rows[name][rows["status"] != OK] = 0
 
 
-def _in_order(top: NDArray[Any]) -> NDArray[Any]:
-    return top[np.lexsort((top["token_id"], -top["processed_logprob"]))]
+def _in_order(top: NDArray[Any], logits: NDArray[np.float64]) -> NDArray[Any]:
+    return top[np.lexsort((top["token_id"], -logits))]

@@ -23,6 +23,8 @@ from decoding.kernels.result import ROW, TOP, top_capacity
 
 _FIELDS = len(ROW.names or ())
 _TOP_NAMES = TOP.names or ()
+_PLANES = len(_TOP_NAMES) + 1
+"""What is written of every token that is listed: what is told of it, and its logit."""
 _ANY_NUMBER = 2**31 - 1
 
 _SPAN = 1024
@@ -91,7 +93,7 @@ class Launcher:
         self._staging = torch.zeros(0, dtype=torch.int32, device="cpu")
         most = int(batch.top_n.max(initial=0))
         self._rooms = {True: min(width, top_capacity(most)), False: 0}
-        self._out = self._room(size * (_FIELDS + len(_TOP_NAMES) * self._rooms[True]), torch.int64)
+        self._out = self._room(size * (_FIELDS + _PLANES * self._rooms[True]), torch.int64)
 
     def run(
         self,
@@ -103,8 +105,8 @@ class Launcher:
         prompt_lengths: NDArray[np.int64],
         *,
         describe: bool,
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The rows as `ROW`, and of each the tokens listed as `TOP`, in no order."""
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        """The rows as `ROW`, of each the tokens listed as `TOP`, in no order, and their logits."""
         inputs = self._inputs(bitmasks, token_ids, lengths, prompt_lengths)
         if self._plan.sparse:
             self._patch(logits, inputs)
@@ -172,6 +174,7 @@ class Launcher:
             BLOCK=self._geometry.block,
             SPLITS=self._geometry.splits,
             DENSE=self._plan.dense,
+            BIASED=self._plan.biased,
             SPARSE=self._plan.sparse,
             NOISE=asked.some_by_noise,
             SUMS=self._plan.needs_mass or describe,
@@ -224,6 +227,7 @@ class Launcher:
             listed,
             listed.view(torch.float64)[2 * size * room :],
             listed.view(torch.float64)[size * room :],
+            listed.view(torch.float64)[3 * size * room :],
             ROWS=geometry.rows,
             SPLITS=geometry.splits,
             SPLIT_LANES=power_of_two(geometry.splits),
@@ -253,15 +257,15 @@ class Launcher:
             **_EXACT,
         )
 
-    def _results(self, *, describe: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _results(self, *, describe: bool) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
         size, room = len(self._batch.seeds), self._rooms[describe]
-        words = self._out[: size * (_FIELDS + len(_TOP_NAMES) * room)].cpu().numpy()
+        words = self._out[: size * (_FIELDS + _PLANES * room)].cpu().numpy()
         rows = words[: size * _FIELDS].copy().view(ROW)
-        parts = words[size * _FIELDS :].reshape(len(_TOP_NAMES), size, room)
+        *parts, logits = words[size * _FIELDS :].reshape(_PLANES, size, room)
         listed = np.zeros((size, room), TOP)
         for name, part in zip(_TOP_NAMES, parts, strict=True):
             listed[name] = part.view(TOP[name])
-        return rows, listed
+        return rows, listed, logits.view(np.float64)
 
     def _inputs(
         self,

@@ -45,12 +45,11 @@ def bit_of(bitmasks, words, slots, tokens, here):
 def densely_edited(
     logits, alive, tokens, here, start, stop, most, opcodes, operands, slots, bitmasks, words
 ):
-    """The logits after each row's bitmask biases, who is alive after its bitmasks, and the rest.
+    """The logits after each row's bitmask biases, and who is alive after its bitmasks.
 
-    The rest is what float32 took from the sums and float64 would have kept. logits: float32 or
-    float64 `(rows, n)`. start, stop: each row's edits in the program, `(rows, 1)`.
+    logits: `(rows, n)`, float64 where there are biases: a sum that is rounded to float32 is not in
+    the order of the sums. start, stop: each row's edits in the program, `(rows, 1)`.
     """
-    lost = tl.zeros_like(logits)
     for step in range(most):
         active = start + step < stop
         opcode = tl.load(opcodes + start + step, mask=active, other=-1)
@@ -62,11 +61,16 @@ def densely_edited(
             alive = alive & ((opcode != BITMASK) | (bit == 1))
             biased = (opcode == BITMASK_BIAS) & (bit == 1)
             amount = tl.where(biased, amount.to(logits.dtype), 0.0)
-            total = logits + amount
-            added = total - logits
-            lost += (logits - (total - added)) + (amount - added)
-            logits = total
-    return logits, alive, tl.where(tl.abs(lost) > tl.abs(logits) * 1.2e-16, lost, 0.0)
+            logits += amount
+    return logits, alive
+
+
+@triton.jit
+def narrowed(logits):
+    """float64 as float32, finite ones finite, and what that took from them; in the same order."""
+    narrow = tl.minimum(tl.maximum(logits, -LARGEST), LARGEST).to(tl.float32)
+    lost = (logits - narrow.to(tl.float64)).to(tl.float32)
+    return narrow, tl.where(tl.abs(narrow) < LARGEST, lost, 0.0)
 
 
 @triton.jit

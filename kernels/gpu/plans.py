@@ -88,6 +88,7 @@ class Plan(NamedTuple):
     most_edits: int
     most_cuts: int
     dense: bool
+    biased: bool
     sparse: bool
     needs_mass: bool
 
@@ -132,6 +133,7 @@ def plan(batch: Batch) -> Plan | None:
         int((cut_starts - program.row_starts[:-1]).max(initial=0)),
         int((program.row_starts[1:] - cut_starts).max(initial=0)),
         bool(np.isin(program.opcodes, _DENSE).any()),
+        bool((program.opcodes == Opcode.BITMASK_BIAS).any()),
         bool(penalised.any() or (program.opcodes == Opcode.LOGIT_BIAS).any()),
         bool(np.isin(program.opcodes[firsts[firsts >= 0]], (Opcode.TOP_P, Opcode.TYPICAL_P)).any()),
     )

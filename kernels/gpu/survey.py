@@ -12,9 +12,9 @@ the slice in float32, m their maximum and T the temperatures ahead of the first 
     bound       at or above every z that is not among the candidates
     rest        Σ exp((z − m)/T) and Σ exp((z − m)/T) · (z − m)/T over all but the candidates
 
-float32 rounds the edited logits without changing their order, so the candidates hold every token
-above the bound; what is decided by order is decided by `finish` in float64. Weights count what was
-lost to rounding, so they are as good where edits move logits of 10⁴ as at 1.
+Edited in float64 and rounded once to float32, logits keep their order, so the candidates hold every
+token above the bound; what is decided by order is decided by `finish` in float64. Weights count
+what was lost to rounding, so they are as good where edits move logits of 10⁴ as at 1.
 """
 
 import triton
@@ -27,6 +27,7 @@ from decoding.kernels.gpu.operations import (
     bit_of,
     bits_set,
     densely_edited,
+    narrowed,
     widened,
 )
 from decoding.kernels.gpu.philox import TOKEN_HIGH, block_words, exponential_bounds
@@ -80,6 +81,7 @@ def survey(
     BLOCK: tl.constexpr,
     SPLITS: tl.constexpr,
     DENSE: tl.constexpr,
+    BIASED: tl.constexpr,
     SPARSE: tl.constexpr,
     NOISE: tl.constexpr,
     SUMS: tl.constexpr,
@@ -115,17 +117,21 @@ def survey(
         if DENSE:
             start = tl.load(row_starts + row, mask=inside, other=0)
             stop = tl.load(cut_starts + row, mask=inside, other=0)
-            z, alive, lost = densely_edited(
-                z, alive, token, here, start, stop, most_edits,
+            wide = z
+            if BIASED:
+                wide = z.to(tl.float64)
+            wide, alive = densely_edited(
+                wide, alive, token, here, start, stop, most_edits,
                 opcodes, operands, slots, bitmasks, words,
             )  # fmt: skip
+            if BIASED:
+                z, lost = narrowed(wide)
         if SPARSE:
             bit = bit_of(touched, words, row, token, here)
             patch = tl.load(patches + row * width + token, mask=here & (bit == 1), other=0.0)
-            narrow = tl.minimum(tl.maximum(patch, -LARGEST), LARGEST).to(tl.float32)
+            narrow, difference = narrowed(patch)
             z = tl.where(bit == 1, narrow, z)
-            difference = (patch - narrow.to(tl.float64)).to(tl.float32)
-            lost = tl.where((bit == 1) & (tl.abs(narrow) < LARGEST), difference, lost)
+            lost = tl.where(bit == 1, difference, lost)
             alive = alive & ((bit == 0) | (patch > NOTHING))
         z = tl.where(alive, tl.minimum(tl.maximum(z, -LARGEST), LARGEST), NOTHING)
 

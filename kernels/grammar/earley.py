@@ -7,18 +7,19 @@ step that was made once is a look-up.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.locks import ForkSafeLock
 from decoding.kernels.grammar.nodes import copy_twins
 
 MEGABYTE = 1 << 20
@@ -60,7 +61,7 @@ class EarleyMachine:
         self._take(at.new_arena(network, np.array(_FIRST_ROOM)))
         self._notes = shared(np.zeros(at.NOTES, np.int64))
         self._stack = shared(np.zeros(at.MAX_DEPTH, np.int32))
-        self._lock = ForkSafeLock()
+        self._lock = free_after_fork(threading.Lock())
         self._surveys: list[Surveys] = []
         self.start = self._retried(
             lambda: int(begin(self._shared_network, self._shared, self._notes))

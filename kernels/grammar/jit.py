@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from decoding.kernels.folders import usable_folder, why_not_trusted
+from decoding.kernels.forks import free_after_fork
+
 try:
     from numba import config, njit
+    from numba.core.compiler_lock import global_compiler_lock
 
     COMPILED = True
+    free_after_fork(global_compiler_lock._lock)  # noqa: SLF001 -- Numba itself forgets it
 except ImportError:  # pragma: no cover - CI has one run without numba
     COMPILED = False
 
@@ -51,17 +58,55 @@ def digest_of(folder: Path) -> str:
 
 
 def kept_below(package: Path, wanted: str) -> Path:
-    """Where machine code may be written: the folder that Numba's user wants, else the package's."""
+    """Where machine code may be written: the folder that Numba's user wants, else the package's.
+
+    The user's own folder where the package's cannot be written to, or others can write to it: it
+    is as root, or whoever installed it, wants it.
+    """
     if wanted:
         return Path(wanted)
     beside = package / "__pycache__"
-    writeable = os.access(beside if beside.exists() else package, os.W_OK)
-    return beside if writeable else Path.home() / ".cache" / "decoding" / "kernels"
+    there = beside if beside.exists() else package
+    if os.access(there, os.W_OK) and why_not_trusted(there) is None:
+        return beside
+    return Path.home() / ".cache" / "decoding" / "kernels"
 
 
 _PACKAGE = Path(__file__).parent
 _DIGEST = digest_of(_PACKAGE)
 _ENTRIES: list[Any] = []
+
+
+@cache
+def _folder(wanted: str) -> str:
+    """Where the machine code of this text is kept, for a folder that Numba's user wants."""
+    folder = kept_below(_PACKAGE, wanted) / _DIGEST
+    return str(usable_folder(folder, "compiled grammar kernels"))
+
+
+def healing(made: Any) -> Any:  # noqa: ANN401 -- as Numba types it
+    """A compiled function whose kept code, where it is damaged, is compiled again.
+
+    Numba itself takes a file that ends early, or is none of its own, for an error of the caller.
+    """
+    from numba.core.caching import FunctionCache
+
+    class Healing(FunctionCache):  # type: ignore[misc]  # Numba is not typed
+        def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
+            try:
+                return super().load_overload(sig, target_context)
+            except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+                warnings.warn(
+                    f"{self.cache_path} is damaged ({type(error).__name__}): compiled grammar"
+                    " kernels are made again",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+                self.flush()
+                return None
+
+    made._cache = Healing(made.py_func)  # noqa: SLF001 -- where Numba has it
+    return made
 
 
 def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba types it
@@ -74,9 +119,9 @@ def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba type
         return function
     # A function's folder is fixed when it is decorated.
     before = config.CACHE_DIR
-    config.CACHE_DIR = str(kept_below(_PACKAGE, before) / _DIGEST)
+    config.CACHE_DIR = _folder(before)
     try:
-        made = _entry(function)
+        made = healing(_entry(function))
     finally:
         config.CACHE_DIR = before
     _ENTRIES.append(made)

@@ -64,8 +64,19 @@ def dry(
         follower = context[place + 1]
         repeats[follower] = max(repeats.get(follower, 0), length)
     return [
-        z - multiplier * base ** (repeats[i] - allowed)
+        z - multiplier * power(base, repeats[i] - allowed)
         if repeats.get(i, 0) >= allowed and i not in breakers
         else z
         for i, z in enumerate(logits)
     ]
+
+
+def power(base: float, exponent: int) -> float:
+    """base^exponent by repeated squaring, which says how it is rounded."""
+    result = 1.0
+    while exponent > 0:
+        if exponent % 2 == 1:
+            result *= base
+        base *= base
+        exponent //= 2
+    return result

@@ -77,7 +77,7 @@ class TensorKernel:
         around = self._surroundings(
             groups, given.device, bitmasks, token_ids, lengths, prompt_lengths
         )
-        rows = given.to(torch.promote_types(given.dtype, torch.float32), copy=True)
+        rows = given.to(torch.float64, copy=True)
         emptied = torch.full((len(rows), 1), -1, device=rows.device)
         for group in groups:
             before = group.of(rows)
@@ -165,20 +165,16 @@ def launch(
 
 
 def edited(group: Group, rows: Tensor, around: Surroundings) -> tuple[Tensor, Tensor]:
-    """The group's rows after its operations, in their dtype, and which operation emptied them.
+    """The group's float64 rows after its operations, and which operation emptied them.
 
-    What is finite stays finite in the dtype; an emptied row is as it was.
+    An emptied row is as it was.
     """
-    wide = rows.to(torch.float64)
-    outcome = run(group, wide, around.of(group), None)
+    outcome = run(group, rows, around.of(group), None)
     emptied = outcome.emptied
     if group.operations:
-        empty = wide.amax(1, keepdim=True) == NOTHING
+        empty = rows.amax(1, keepdim=True) == NOTHING
         emptied = torch.where(empty, 0, emptied)
-    limit = torch.finfo(rows.dtype).max
-    after = outcome.candidates.logits
-    after = torch.where(after > NOTHING, after.clamp(-limit, limit), NOTHING).to(rows.dtype)
-    return torch.where(emptied >= 0, rows, after), emptied
+    return torch.where(emptied >= 0, rows, outcome.candidates.logits), emptied
 
 
 def _collect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from decoding.kernels.program import Opcode, Program
 from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.vector import cutoffs, edits, filters, rescaling, scopes
-from decoding.kernels.vector.dense import narrow
 from decoding.kernels.vector.noise import coin
 
 Row = NDArray[np.float64]
@@ -70,21 +69,21 @@ def run_row(
 
 
 def apply_program(
-    logits: NDArray[np.floating[Any]],
+    logits: Row,
     program: Program,
     row: int,
     bitmasks: NDArray[np.int32],
     history: NDArray[np.int32],
     prompt_length: int,
-) -> NDArray[np.floating[Any]]:
-    """The whole row after its instructions, −inf where a token is gone, in the dtype it came in.
+) -> Row:
+    """The whole row after its instructions, −inf where a token is gone.
 
     Raises:
         Emptied: no candidate is left.
     """
-    candidates = run_row(logits.astype(np.float64), program, row, bitmasks, history, prompt_length)
+    candidates = run_row(logits, program, row, bitmasks, history, prompt_length)
     result = np.full_like(logits, -np.inf)
-    result[candidates.token_ids] = narrow(candidates.logits, logits.dtype)
+    result[candidates.token_ids] = candidates.logits
     return result
 
 

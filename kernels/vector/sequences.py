@@ -82,9 +82,25 @@ def dry(
     longest = np.zeros(len(token_ids), np.int64)
     np.maximum.at(longest, place, lengths[reaching])
     with np.errstate(over="ignore"):
-        penalties = multiplier * np.power(base, (longest - allowed).astype(np.float64))
+        penalties = multiplier * power(base, longest - allowed)
     free = ~np.isin(token_ids, sorted(breakers)) & (limit >= allowed)
     return token_ids[free], np.minimum(penalties[free], sys.float_info.max / 4.0)
+
+
+def power(base: float, exponents: NDArray[np.int64]) -> Row:
+    """base^n of each exponent, by repeated squaring; n below 0 counts as 0.
+
+    The multiplications and their order are fixed, so that every backend has the same bits; a power
+    of a library of mathematics is rounded as that library likes.
+    """
+    result, square = np.ones(len(exponents)), np.float64(base)
+    left = exponents.copy()
+    while (left > 0).any():
+        odd = (left > 0) & (left & 1 == 1)
+        result[odd] *= square
+        square *= square
+        left >>= 1
+    return result
 
 
 def less(logits: Row, token_ids: Tokens, amounts: Row) -> Row:

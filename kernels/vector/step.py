@@ -102,7 +102,7 @@ class VectorKernel:
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Run the program alone."""
-        rows = widen(logits).copy()
+        rows = widen(logits).astype(np.float64)
         emptied = np.full(len(logits), -1, np.int64)
         for row in range(len(logits)):
             history, prompt_length = token_ids[row, : lengths[row]], int(prompt_lengths[row])

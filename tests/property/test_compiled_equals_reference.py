@@ -1,8 +1,8 @@
 """The compiled kernels: against the reference, against the pipeline by definition, on hostile rows.
 
-Rounding band: their sums over a row are float32 within a block, with a relative error below 10⁻⁶,
-and a penalised logit may be rounded to float32. So examples are passed over where moving every
-parameter and logit by 2 · 10⁻⁶ changes the support; logprobs agree to 10⁻⁵.
+Rounding band: their sums over a row are float32 within a block, with a relative error below 10⁻⁶.
+So examples are passed over where moving every parameter and logit by 2 · 10⁻⁶ changes the support;
+logprobs agree to 10⁻⁵. Edited logits have no band: see `test_one_arithmetic`.
 """
 
 from __future__ import annotations
@@ -224,10 +224,7 @@ def check_case(seed: int) -> int:
     for row in np.flatnonzero(clear):
         name = f"seed {seed} row {row}: {kinds[row].__name__} {dtype} {width} {instructions[row]}"
         both = [laws.log_softmax(array[row : row + 1]) for array in (edited, want)]
-        # The edited row is no wider than the row that came.
-        rounding = 1.2e-7 * np.abs(want[row], where=want[row] > -np.inf, out=np.zeros(width)).max()
-        if rounding < 1e31:
-            assert laws.same_distribution(*both, 1e-5 + 2 * rounding), f"law, {name}"
+        assert laws.same_distribution(*both, 1e-5), f"law, {name}"
         assert got[row]["support_size"] == drawn[row]["support_size"], f"support, {name}"
         assert got[row]["token_id"] == drawn[row]["token_id"], f"token, {name}"
         assert got[row]["rank"] == drawn[row]["rank"], f"rank, {name}"

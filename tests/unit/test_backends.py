@@ -169,3 +169,69 @@ def test_the_cache_depends_on_the_text_of_the_kernels(
 def test_tensors_elsewhere_are_served_by_torch_or_triton() -> None:
     torch = pytest.importorskip("torch")
     assert fastest(torch.zeros((1, 4), device="meta")) is Backend.TORCH
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba", Backend.NUMPY, None])
+def test_a_backend_is_named_by_its_name(name: str | None) -> None:
+    pytest.importorskip("numba")
+    history = History.of([[1, 2], [3], []])
+    drawn = BatchSampler(SAMPLERS, backend=name).draw(ROWS, history)
+    assert drawn == BatchSampler(SAMPLERS, backend=Backend.NUMPY).draw(ROWS, history)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "NUMPY", "", 1, 2.5, b"numpy", ["numpy"], object])
+def test_other_backends_are_refused_where_they_are_handed_over(name: Any) -> None:
+    with pytest.raises(ParameterError, match="None or one of numpy, numba, torch, triton"):
+        BatchSampler(SAMPLERS, backend=name)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.5, "2", True, [1]])
+def test_threads_are_a_whole_number(threads: Any) -> None:
+    with pytest.raises(ParameterError, match="threads must be >= 1, or None"):
+        BatchSampler(SAMPLERS, threads=threads)
+
+
+def test_what_cannot_be_loaded_is_discarded_and_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("numba")
+    loader, said, built = loading.Loader(tmp_path), [EOFError(), None], []
+
+    def build(folder: Path, name: str) -> None:
+        (folder / "kept").mkdir()
+        (folder / "kept" / "index.nbi").touch()
+        (folder / f"{name}.done").touch()
+        built.append(name)
+
+    def load(folder: Path, name: str) -> None:
+        error = said.pop(0)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(loading, "build_in_a_process", build)
+    monkeypatch.setattr(loading, "load", load)
+    with pytest.warns(RuntimeWarning, match=r"is damaged \(EOFError\)") as given:
+        loader.wait(np.dtype(np.float32))
+    assert len(given) == 1
+    assert built == ["float32", "float32"]
+    assert loader.ready(np.dtype(np.float32))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["empty index", "short index", "garbage", "no index"])
+def test_a_damaged_cache_heals(tmp_path: Path, damage: str) -> None:
+    pytest.importorskip("numba")
+    cache = {"DECODING_CACHE": str(tmp_path)}
+    warm = "from decoding import warmup; warmup('float64')"
+    in_a_fresh_process(warm, **cache)
+    [index] = tmp_path.rglob("*.nbi")
+    whole = index.read_bytes()
+    if damage == "no index":
+        index.unlink()
+    elif damage == "garbage":
+        for path in index.parent.iterdir():
+            path.write_bytes(b"garbage" * 99)
+    else:
+        index.write_bytes(b"" if damage == "empty index" else whole[: len(whole) // 2])
+    in_a_fresh_process(f"import warnings; warnings.simplefilter('ignore'); {warm}", **cache)
+    assert in_a_fresh_process(COLD, **cache).split()[1:] == ["numba", "True"]

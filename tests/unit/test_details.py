@@ -192,3 +192,27 @@ def test_float32_heeds_no_numpy_setting() -> None:
         assert float32_text(-1.53515625) == "-1.5351562"
         assert float32_text(1e-50) == "0.0"
         assert float32_text(1e300) == "null"
+
+
+def test_equality_is_over_what_was_decided_and_not_over_what_was_measured() -> None:
+    other = Token(7, " seven", -0.5000001, False, -0.7500001, 2, 1.2500001, 41)
+    top = TopToken(7, " seven", -0.5000001, special=False, raw_logprob=-0.7500001)
+    prefill = PrefillToken(2, "a", -1.5000001)
+    details = replace(
+        RICH,
+        tokens=tuple(replace(other, id=token.id) for token in RICH.tokens),
+        top_tokens=((top,),) * len(RICH.top_tokens),
+        prefill=(*RICH.prefill[:-1], prefill),
+    )
+    one, same = (Response(generated_text=" seven", details=each) for each in (RICH, details))
+    assert one == same
+    assert hash(one) == hash(same)
+    for different in (
+        replace(TOKEN, id=8),
+        replace(TOKEN, text=" Seven"),
+        replace(TOKEN, special=True),
+        replace(TOKEN, rank=3),
+    ):
+        assert different != TOKEN
+    assert replace(RICH, seed=9) != RICH
+    assert replace(RICH, finish_reason=FinishReason.EOS_TOKEN) != RICH

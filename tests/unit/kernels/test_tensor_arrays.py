@@ -114,7 +114,7 @@ def test_constants_stay_on_the_device_and_changed_bitmasks_are_seen() -> None:
     assert token() == 2
 
 
-def test_edit_returns_widened_rows_and_who_emptied_them() -> None:
+def test_edit_returns_float64_rows_and_who_emptied_them() -> None:
     nothing = Instruction(Opcode.BITMASK, bitmask=np.zeros(1, np.int32))
     rows = [(TEMPERATURE,), (TEMPERATURE, nothing, TOP_K), (TOP_K,), ()]
     batch = batch_of(rows)
@@ -125,7 +125,7 @@ def test_edit_returns_widened_rows_and_who_emptied_them() -> None:
     arguments = (logits.view(np.int16), bitmasks, seen.token_ids, seen.lengths, seen.prompt_lengths)
     edited, emptied = TensorKernel(batch).edit(*arguments)
     want, culprits = VectorKernel(batch).edit(*arguments)
-    assert edited.dtype == want.dtype == np.float32
+    assert edited.dtype == want.dtype == np.float64
     assert emptied.tolist() == culprits.tolist() == [-1, 1, 0, -1]
     assert np.array_equal(edited, want)
 

@@ -1,0 +1,109 @@
+"""Folders that nobody else can write to, for what is loaded as code or believed unread.
+
+On POSIX a folder is trusted if this user or root owns it, no one else may write to it or to
+anything in it, and no one else can put another in its place: that holds for each folder above it
+too, where one that others may write to must be sticky, as `/tmp` is. On Windows nothing is checked:
+there the folders of a user's profile are the user's own by their access lists.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import stat
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def make_private(folder: Path) -> str | None:
+    """Make a folder, with mode 0700, where there is none; why it cannot be trusted, or None.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = []
+    place = Path(os.path.abspath(folder))  # noqa: PTH100 -- `resolve` would follow links
+    while not os.path.lexists(place):
+        missing.append(place)
+        place = place.parent
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+    return why_not_trusted(folder)
+
+
+def usable_folder(folder: Path, what: str) -> Path:
+    """The folder, made where it is missing; a private temporary one where it is of no use, once.
+
+    It is of no use where it cannot be written to, or cannot be trusted; a warning says which, and
+    that `what` is not kept. A temporary folder goes with the process.
+    """
+    try:
+        reason = make_private(folder) or _why_not_writeable(folder)
+    except OSError:
+        reason = f"{folder} cannot be written to"
+    if reason is None:
+        return folder
+    warnings.warn(f"{reason}: {what} are not kept", RuntimeWarning, stacklevel=2)
+    temporary, owner = tempfile.mkdtemp(prefix="decoding-"), os.getpid()
+
+    def remove() -> None:
+        if os.getpid() == owner:  # not a child that was forked
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    atexit.register(remove)
+    return Path(temporary)
+
+
+def why_not_trusted(folder: Path) -> str | None:
+    """Why others may have written what is in a folder that exists; None where they cannot have.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
+    if os.name != "posix":
+        return None
+    place = Path(os.path.abspath(folder))  # noqa: PTH100 -- `resolve` would follow links
+    if place.is_symlink():
+        return f"{place} is a link"
+    for path in (place, *_inside(place)):
+        found = path.lstat()
+        if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
+            return f"{path} is neither a folder nor a file"
+        if reason := _why_not_ours(path, found):
+            return reason
+    # The way by name may lead over links, which are followed to where they lead.
+    for above in dict.fromkeys([*place.parents, *place.resolve().parents]):
+        found = above.lstat()
+        is_sticky = bool(found.st_mode & stat.S_ISVTX) or stat.S_ISLNK(found.st_mode)
+        if reason := _why_not_ours(above, found, may_be_written=is_sticky):
+            return reason
+    return None
+
+
+def _why_not_writeable(folder: Path) -> str | None:
+    try:
+        descriptor, probe = tempfile.mkstemp(prefix="probe-", dir=folder)
+        os.close(descriptor)
+        Path(probe).unlink()
+    except OSError:
+        return f"{folder} cannot be written to"
+    return None
+
+
+def _why_not_ours(path: Path, found: os.stat_result, *, may_be_written: bool = False) -> str | None:
+    if found.st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to another user"
+    if found.st_mode & _OTHERS_WRITE and not may_be_written:
+        return f"others may write to {path}"
+    return None
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    for above, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(above, name)

@@ -1,0 +1,121 @@
+"""What comes as logits: taken as what it says, or refused with what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decoding.errors import ShapeError
+from decoding.history import History
+from decoding.kernels.backends import Backend
+from decoding.logits import as_logits, as_rows
+from decoding.pipeline import chain
+from decoding.processors import RepetitionPenalty, TopP
+from decoding.sampling import BatchSampler, Sampler
+
+ROWS = (np.random.default_rng(0).standard_normal((3, 70)) * 3).astype(np.float32)
+
+
+def unaligned(rows: Any) -> Any:
+    raw = b"\0" + rows.tobytes()
+    return np.frombuffer(raw, rows.dtype, offset=1).reshape(rows.shape)
+
+
+def read_only(rows: Any) -> Any:
+    rows = rows.copy()
+    rows.flags.writeable = False
+    return rows
+
+
+def padded(rows: Any) -> Any:
+    return np.pad(rows, ((0, 0), (2, 5)))[:, 2:-5]
+
+
+TAKEN: list[Callable[[Any], Any]] = [
+    lambda rows: rows.astype(rows.dtype.newbyteorder(">")),
+    lambda rows: rows.astype(rows.dtype.newbyteorder("<")),
+    np.asfortranarray,
+    lambda rows: np.repeat(rows, 2, axis=1)[:, ::2],
+    lambda rows: rows[::-1].copy()[::-1],
+    lambda rows: rows[:, ::-1].copy()[:, ::-1],
+    read_only,
+    padded,
+    unaligned,
+    lambda rows: rows.view(np.matrix),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("number", range(len(TAKEN)))
+def test_any_layout_of_the_same_numbers_gives_the_same_tokens(number: int, dtype: Any) -> None:
+    rows = ROWS.astype(dtype)
+    given = TAKEN[number](rows)
+    before = np.array(given)
+    samplers = [Sampler(chain(RepetitionPenalty(1.2), TopP(0.9)), seed) for seed in range(3)]
+    history = History.of([[1, 2], [3], []])
+    wanted = BatchSampler(samplers, backend=Backend.NUMPY).draw(rows, history)
+    for backend in (Backend.NUMPY, Backend.NUMBA, Backend.TORCH):
+        if backend is Backend.NUMBA and dtype == np.float16:
+            continue  # its kernels for half precision are compiled where they are tested
+        pytest.importorskip(backend.value if backend is not Backend.NUMPY else "numpy")
+        assert BatchSampler(samplers, backend=backend).draw(given, history) == wanted
+    assert np.array_equal(np.array(given), before)
+    assert as_rows(rows) is rows or dtype == np.float16
+    assert np.array_equal(as_logits(given), as_logits(rows))
+
+
+REFUSED: list[tuple[Callable[[], Any], str]] = [
+    (lambda: np.zeros((), np.float32), r"shape \(\)"),
+    (lambda: np.zeros((), np.float16), r"shape \(\)"),
+    (lambda: np.zeros(4, np.float32), r"shape \(4,\)"),
+    (lambda: np.zeros((1, 4, 2)), r"shape \(1, 4, 2\)"),
+    (lambda: np.zeros((1, 0)), r"shape \(1, 0\)"),
+    (lambda: np.zeros((1, 4), object), "an array of object"),
+    (lambda: np.zeros((1, 4), np.int64), "an array of int64"),
+    (lambda: np.zeros((1, 4), np.uint16), "an array of uint16"),
+    (lambda: np.zeros((1, 4), np.bool_), "an array of bool"),
+    (lambda: np.zeros((1, 4), np.complex64), "an array of complex64"),
+    (lambda: np.zeros((1, 4), "U3"), "an array of <U3"),
+    (lambda: np.zeros((1, 4), [("a", float)]), "an array of"),
+    (lambda: np.ma.masked_less(np.zeros((1, 4)), 1.0), "a masked array"),
+    (lambda: [[0.0, 1.0]], "a list"),
+    (lambda: None, "a NoneType"),
+    (lambda: 1.5, "a float"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_anything_else_is_refused_where_it_enters(number: int) -> None:
+    make, said = REFUSED[number]
+    expected = rf"logits must be \(batch, vocab\) of float16, .*{said}"
+    for call in (as_rows, as_logits):
+        with pytest.raises(ShapeError, match=expected):
+            call(make())
+    with pytest.raises(ShapeError, match=said):
+        BatchSampler([Sampler()])(make(), History.empty(1))
+
+
+def test_so_are_tensors_of_other_kinds() -> None:
+    torch = pytest.importorskip("torch")
+    for tensor in (
+        torch.zeros((1, 4), dtype=torch.int64),
+        torch.zeros((1, 4), dtype=torch.complex64),
+        torch.zeros((1, 4), dtype=torch.float8_e5m2),
+        torch.zeros((1, 4), dtype=torch.float8_e5m2, device="meta"),
+        torch.zeros((1, 4)).to_sparse(),
+        torch.zeros(4),
+    ):
+        with pytest.raises(ShapeError, match="logits must be"):
+            as_rows(tensor)
+
+
+def test_tensors_are_viewed_whatever_hangs_on_them() -> None:
+    torch = pytest.importorskip("torch")
+    rows = torch.tensor(ROWS, requires_grad=True)
+    assert np.array_equal(as_rows(rows), ROWS)
+    negative = torch.tensor(1j * ROWS.astype(np.complex64)).conj().imag
+    assert negative.is_neg()
+    assert np.array_equal(as_rows(negative), -ROWS)
