@@ -9,7 +9,7 @@ from typing import Any
 from decoding.cli_files import read_utf8
 from decoding.errors import ParameterError, require
 from decoding.models import LanguageModel
-from decoding.request import Inputs
+from decoding.prompts import Inputs
 
 _ONLY_WITH_CHAT = ("system", "template_variable", "tools", "documents", "continue")
 
