@@ -19,7 +19,7 @@ from decoding.kernels.gpu.kernel import TritonKernel
 from decoding.kernels.program import Batch, Instruction, Opcode, Part, assemble, words_of
 from decoding.kernels.vector.step import VectorKernel
 
-BATCHES = 400 if settings().max_examples >= 5000 else 6
+BATCHES = 400 if settings().max_examples >= 5000 else 6 if settings().max_examples >= 100 else 2
 """Of `SIZE` rows each: an interpreter is slow."""
 WIDTHS = (5, 40, 40, 257)
 
