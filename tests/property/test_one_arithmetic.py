@@ -2,7 +2,7 @@
 
 Rows are small and hostile: denormals, ±3e38, ties, neighbours one ulp apart, −inf, and *shadowed*
 rows, in which tokens that no edit names stand where float32 would put an edited one. 5,000 rows of
-all four formats by default, 10⁶ under `make nightly`.
+all four formats by default, 1,000 in `make check`, 10⁶ under `make nightly`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 
 SIZE = 50
-BATCHES = 20_000 if settings().max_examples >= 5000 else 100
+BATCHES = (
+    20_000 if settings().max_examples >= 5000 else 100 if settings().max_examples >= 100 else 20
+)
 """Of `SIZE` rows each."""
 BY_DEFINITION = 40
 """Up to which width the definition, which is plain Python, is asked as well."""
