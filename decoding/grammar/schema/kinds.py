@@ -63,7 +63,7 @@ class ObjectKind(Objects):
 
     def impossible(self, draft: ObjectDraft, depth: int) -> Steps[bool]:
         """Whether a required key surely has no value."""
-        for name in draft.required:
+        for name in sorted(draft.required):  # so that the same questions are asked in every run
             node = value_at(draft, name)
             if len(node) > 1 or node == NOTHING:
                 empty: bool = yield ("empty", node, depth)

@@ -262,7 +262,11 @@ def _accepts(language: Expression, text: str) -> bool:
 
 def any_of(parts: Iterable[Expression]) -> Expression:
     """The strings that are in any of these languages."""
+    known: list[str] = []
     result: Expression = NOTHING
     for part in parts:
-        result = either(result, part)
-    return result
+        if isinstance(part, Words):
+            known += part.words
+        else:
+            result = either(result, part)
+    return either(words(known), result)

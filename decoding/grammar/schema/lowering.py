@@ -160,7 +160,7 @@ class Lowering:
 
     def _first_witnessed(self, draft: ObjectDraft) -> list[ObjectDraft]:
         witness, rest = draft.witnesses[0], draft.witnesses[1:]
-        for name in draft.required:
+        for name in sorted(draft.required):
             if self._fits(witness, name) and witness.value <= value_at(draft, name):
                 return [replace(draft, witnesses=rest)]  # a key that is there in any case
         known = sorted(

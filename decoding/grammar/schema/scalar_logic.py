@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decoding.errors import GrammarSyntaxError
+from decoding.grammar import number_sets
+from decoding.grammar.schema import languages
 from decoding.grammar.schema.locations import (
     NEVER,
     Conjunction,
@@ -105,9 +107,18 @@ def _all(found: list[Scalars]) -> Scalars:
 
 
 def _any(found: list[Scalars]) -> Scalars:
-    result = NO_SCALARS
+    certain = [scalars for scalars in found if scalars.possible is None]
+    # All at once, for there may be many of them.
+    result = Scalars(
+        any(scalars.null for scalars in certain),
+        any(scalars.true for scalars in certain),
+        any(scalars.false for scalars in certain),
+        languages.any_of(scalars.strings for scalars in certain),
+        number_sets.union(*(scalars.numbers for scalars in certain)),
+    )
     for scalars in found:
-        result = join(result, scalars)
+        if scalars.possible is not None:
+            result = join(result, scalars)
     return result
 
 

@@ -19,6 +19,9 @@ Steps: TypeAlias = Generator[Question, Any, T]
 Method: TypeAlias = Callable[..., Any]
 
 
+_STEPS = 12  # what a question counts for: as long as it takes to merge so many pairs of drafts
+
+
 class CircularError(Exception):
     """A question depends on its own answer."""
 
@@ -84,7 +87,7 @@ class Solver:
 
     def _begin(self, question: Question) -> Generator[Question, Any, Any] | None:
         """The generator that will answer, or `None` where the answer is there already."""
-        self._report.count(1)
+        self._report.count(_STEPS)
         answer = self._methods[question[0]](*question[1:])
         if isinstance(answer, GeneratorType):
             return answer

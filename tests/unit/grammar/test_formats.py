@@ -121,6 +121,40 @@ def test_what_may_have_a_format_is_in_neither_it_nor_its_complement(name: str, t
         assert graph.restrictions, schema
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "texts"),
+    [
+        ("date", "date-time", ["2024-01-31", "2024-01-31T00:00:00Z"]),
+        ("date", "time", ["2024-01-31", "10:00:00Z"]),
+        ("date-time", "time", ["2024-01-31T00:00:00Z", "10:00:00Z"]),
+        ("ipv4", "ipv6", ["1.2.3.4", "::1.2.3.4"]),
+    ],
+)
+def test_formats_that_no_reader_takes_for_each_other(
+    one: str, other: str, texts: list[str]
+) -> None:
+    schema = {"type": "string", "oneOf": [{"format": one}, {"format": other}]}
+    graph = compile_graph(schema)
+    for text in texts:
+        assert is_member(graph, graph.root, text)
+    if {one, other} <= CHECKER.checkers.keys():  # jsonschema has not all of them at hand
+        judge = Draft202012Validator(schema, format_checker=CHECKER)
+        assert all(map(judge.is_valid, texts))
+
+
+def test_formats_that_readers_may_take_for_each_other_are_refused_by_their_place() -> None:
+    schema = {
+        "properties": {
+            "a": {"type": "string", "oneOf": [{"format": "email"}, {"format": "idn-email"}]}
+        },
+        "required": ["a"],
+        "type": "object",
+    }
+    with pytest.raises(GrammarUnsupportedError, match="ask for one format") as caught:
+        compile_graph(schema)
+    assert caught.value.where == "/properties/a/oneOf"
+
+
 def test_dates_are_those_of_the_calendar() -> None:
     expression = format_expression("date")
     assert expression is not None

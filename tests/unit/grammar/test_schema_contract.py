@@ -1,6 +1,9 @@
 """What is refused, restricted, dropped or too much; and what a graph looks like."""
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -269,6 +272,36 @@ def test_shapes_say_nothing_of_what_cannot_occur() -> None:
     graph = compile_graph({"type": "array", "prefixItems": [True, False], "items": True})
     (shape,) = graph.node(graph.root).arrays
     assert (len(shape.prefix), shape.rest, shape.maximum) == (1, None, 1)
+
+
+def test_equal_work_is_counted_in_every_process() -> None:
+    """Hashes of strings differ from process to process, and the order of sets with them."""
+    script = """
+from decoding.grammar.schema import graph, report
+reports = []
+plain = report.Report.__init__
+
+def kept(self, *given):
+    plain(self, *given)
+    reports.append(self)
+
+report.Report.__init__ = kept
+branches = [{"properties": {f"p{i}": {"type": "string"}, "q": {"not": {"const": i}}},
+             "required": [f"r{j}" for j in range(i)]} for i in range(12)]
+graph.compile_graph({"oneOf": branches, "not": {"required": ["a", "b", "c"]}})
+print(reports[0].steps)
+"""
+    counts = set()
+    for seed in ("1", "2", "3"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        counts.add(done.stdout)
+    assert len(counts) == 1
 
 
 def test_nodes_that_are_made_later_are_no_work_of_compiling() -> None:
