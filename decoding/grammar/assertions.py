@@ -144,7 +144,7 @@ def _resolved(
         return resolve()
     except GrammarUnsupportedError:
         # That module imports this one, for the nodes of patterns.
-        from decoding.grammar.lookaround import recognized  # noqa: PLC0415
+        from decoding.grammar.lookaround import recognized
 
         return recognized(pattern, searching=searching)
 

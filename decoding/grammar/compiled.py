@@ -18,10 +18,10 @@ from decoding.grammar.expressions import Expression, Words
 from decoding.grammar.grammar import Automaton
 from decoding.grammar.machine import Machine
 from decoding.grammar.matcher import Matcher
-from decoding.grammar.regex import parse_full
+from decoding.grammar.reachable import check_reachable
 from decoding.grammar.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
-from decoding.grammar.reachable import check_reachable
+from decoding.grammar.regex import parse_full
 from decoding.grammar.schema import Remark, Schema, SchemaLimits, compile_graph
 from decoding.grammar.spellable import check_expression, check_network, check_schema
 

@@ -79,9 +79,7 @@ class Recognized:
     accepting: tuple[bool, ...]
 
 
-Expression: TypeAlias = (
-    Characters | Words | Sequence | Choice | Repeat | Both | Not | Recognized
-)
+Expression: TypeAlias = Characters | Words | Sequence | Choice | Repeat | Both | Not | Recognized
 
 ANY_CHARACTER = Characters(((0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
 ANY_STRING = Repeat(ANY_CHARACTER, 0, None)

@@ -195,7 +195,7 @@ class _Recognizer:
             found = self._or(found, both)
         return found
 
-    def _open(
+    def _open(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
         self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()
     ) -> Formula:
         """A thread as a formula over threads that read a character next."""
@@ -221,7 +221,9 @@ class _Recognizer:
                 holds = _not(seen_ahead) if node.negative else seen_ahead
                 return FALSE if holds == FALSE else self._and(holds, self._open(rest, here, seen))
             case Look():
-                return self._open(rest, here, seen) if here.behind[self.looks.index(node)] else FALSE
+                return (
+                    self._open(rest, here, seen) if here.behind[self.looks.index(node)] else FALSE
+                )
             case Joined(parts) | Sequence(parts):
                 for part in reversed(parts):
                     rest = (part, rest)
@@ -253,7 +255,7 @@ class _Recognizer:
         return frozenset(a for a in options if not any(b < a for b in options))
 
     def _and(self, one: Formula, other: Formula) -> Formula:
-        if one == TRUE or other == TRUE:
+        if TRUE in (one, other):
             return other if one == TRUE else one
         self._spend(len(one) * len(other))
         found: Formula = frozenset(
@@ -283,8 +285,10 @@ class _Recognizer:
             return FALSE  # an iteration that reads nothing leads to nothing new
         fewer = None if node.maximum is None else node.maximum - 1
         least = max(node.minimum - 1, 0)
-        left: Node = Repeat(node.body, least, fewer) if isinstance(node, Repeat) else Repeated(
-            node.body, least, fewer, node.offset
+        left: Node = (
+            Repeat(node.body, least, fewer)
+            if isinstance(node, Repeat)
+            else Repeated(node.body, least, fewer, node.offset)
         )
         if node.maximum is None and not node.minimum:
             seen = seen | {thread}
@@ -297,8 +301,6 @@ _WORD_NEXT: Thread = (Characters(codepoints.WORD), (_REST, None))
 
 def _letters(word: str) -> Node:
     return Sequence(tuple(algebra.one_of(((ord(c), ord(c)),)) for c in word))
-
-
 
 
 def _not(formula: Formula) -> Formula:

@@ -102,7 +102,7 @@ class Matcher:
     def fork(self) -> Matcher:
         """Another text with the same beginning."""
         other = Matcher(self._acceptor, self._grammar)
-        other._states, other._taken = self._states.copy(), self._taken.copy()  # noqa: SLF001 -- its own
+        other._states, other._taken = self._states.copy(), self._taken.copy()
         return other
 
     def count_allowed(self, token_ids: Iterable[int]) -> int:

@@ -147,9 +147,7 @@ class Places:
             self._records.append(place)
         return number
 
-    def walk(
-        self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
-    ) -> list[int]:
+    def walk(self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> list[int]:
         """Set the bits of the tokens of a trie's nodes that may follow a place.
 
         Returns the nodes whose byte may lead to several places: these nodes and those below them

@@ -83,7 +83,9 @@ class Symbols:
 
     loose = ()
 
-    def __init__(self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]) -> None:
+    def __init__(
+        self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]
+    ) -> None:
         self.alphabet = alphabet
         self.decide = decide
 

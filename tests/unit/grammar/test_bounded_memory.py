@@ -40,7 +40,6 @@ from decoding.vocabulary import Vocabulary
 Compile = Callable[[Machine], CompiledGrammar]
 
 
-
 def overlapping(items: dict[str, object]) -> dict[str, object]:
     """Eight alternatives that begin alike."""
     alternatives = [
@@ -76,7 +75,10 @@ MANY_NAMES = {
 }
 PATTERNS = {
     "anyOf": [
-        {"type": "object", "patternProperties": {f"^{letters}": {"const": number}, "a$": {"type": "integer"}}}
+        {
+            "type": "object",
+            "patternProperties": {f"^{letters}": {"const": number}, "a$": {"type": "integer"}},
+        }
         for number, letters in enumerate(("a", "ab", "n", "na"))
     ]
 }  # fmt: skip
@@ -125,7 +127,7 @@ def follow_both(pair: tuple[Matcher, Matcher], rng: random.Random, length: int) 
         if rng.random() < 0.2:
             assert pair[0].forced_bytes() == pair[1].forced_bytes()
             count = rng.randrange(3)
-            if all(len(matcher._states) > count for matcher in pair):  # noqa: SLF001
+            if all(len(matcher._states) > count for matcher in pair):
                 for matcher in pair:
                     matcher.rollback(count)
                 continue
@@ -136,7 +138,9 @@ def follow_both(pair: tuple[Matcher, Matcher], rng: random.Random, length: int) 
         assert pair[0].fork().advance(refused) == pair[1].fork().advance(refused)
 
 
-def compare(limited: Compile, free: Compile, backend: Backend, *, seed: int, length: int = 40) -> None:
+def compare(
+    limited: Compile, free: Compile, backend: Backend, *, seed: int, length: int = 40
+) -> None:
     tokens = token_table_of_pieces()
     rng = random.Random(seed)
     grammars = limited(Machine(tokens, 0, backend=backend)), free(Machine(tokens, backend=backend))
@@ -165,7 +169,11 @@ def test_states_are_dropped_and_made_again(
     monkeypatch: pytest.MonkeyPatch, backend: Backend
 ) -> None:
     # So many states are met by a few of its texts that no store keeps them all.
-    schema = {"type": "array", "items": {"type": "string", "pattern": "a[ab\n]{9}1$"}, "minItems": 9}
+    schema = {
+        "type": "array",
+        "items": {"type": "string", "pattern": "a[ab\n]{9}1$"},
+        "minItems": 9,
+    }
     free = compile_json_schema(schema, Machine(token_table_of_pieces(), backend=backend))
     with little_memory(monkeypatch) as made:
         compare(
@@ -178,7 +186,9 @@ def test_states_are_dropped_and_made_again(
 def test_a_mask_that_needs_more_than_all_memory_is_made_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = ["".join(word).encode() for size in (1, 11) for word in itertools.product("ab", repeat=size)]
+    words = [
+        "".join(word).encode() for size in (1, 11) for word in itertools.product("ab", repeat=size)
+    ]
     tokens = token_table(Vocabulary([*words, b""], frozenset({len(words)})), [len(words)])
     pattern = "[ab]*a[ab]{12}"
     expected = compile_regex(pattern, Machine(tokens)).matcher()
@@ -309,7 +319,13 @@ def test_what_else_follows_texts_meets_no_limit(monkeypatch: pytest.MonkeyPatch)
         masks, fits = masks_for_draft(matcher, [*b'abab1"]'], range(-1, 6))
         precompute(matcher, 0.05)
         forced = forced_tokens(matcher, lambda text: list(text.encode()))
-        return [masks.tolist(), fits.tolist(), forced, matcher.count_allowed(b"abab"), matcher.mask().tolist()]
+        return [
+            masks.tolist(),
+            fits.tolist(),
+            forced,
+            matcher.count_allowed(b"abab"),
+            matcher.mask().tolist(),
+        ]
 
     schema = {"type": "array", "items": {"type": "string", "pattern": "a[ab]{9}1$"}}
     expected = asked(compile_json_schema(schema, Machine(tokens)))
@@ -353,14 +369,13 @@ def test_threads_share_what_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
             "different patterns of the keys of one object",
         ),
         (
-            {"properties": {"a": {"items": {"type": "integer", "multipleOf": 1_000_003, "minimum": 1}}}},
+            {"properties": {"a": {"items": {"type": "integer", "multipleOf": 1_000_003}}}},
             "/properties/a/items",
             "remainders of a number",
         ),
         (
-            {"items": [{"type": "string", "pattern": "^(" + "ab?" * 90 + "){300}$" * 1, "minLength": 1},
-                       {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},
-            "/items/1",
+            {"prefixItems": [{}, {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},
+            "/prefixItems/1",
             "of a string",
         ),
     ],

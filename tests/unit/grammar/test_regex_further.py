@@ -66,7 +66,9 @@ PLAIN = [
 
 
 def texts(alphabet: str, most: int) -> list[str]:
-    return ["".join(w) for size in range(most + 1) for w in itertools.product(alphabet, repeat=size)]
+    return [
+        "".join(w) for size in range(most + 1) for w in itertools.product(alphabet, repeat=size)
+    ]
 
 
 @pytest.mark.parametrize(("pattern", "alphabet"), LOOKS)
@@ -77,7 +79,9 @@ def test_assertions_anywhere_are_those_of_regex(pattern: str, alphabet: str) -> 
         assert accepts(search, text) == bool(regex.search(pattern, text)), text
 
 
-@pytest.mark.skipif(not hasattr(re, "NOFLAG"), reason="re has no possessive quantifiers before 3.11")
+@pytest.mark.skipif(
+    not hasattr(re, "NOFLAG"), reason="re has no possessive quantifiers before 3.11"
+)
 @pytest.mark.parametrize(("pattern", "alphabet"), PLAIN)
 def test_flags_and_what_does_not_go_back_are_those_of_re(pattern: str, alphabet: str) -> None:
     full, search = parse_full(pattern), parse_search(pattern)
@@ -96,7 +100,9 @@ def test_a_line_ends_as_ecma_262_says() -> None:
 
 def random_pattern(rng: random.Random, depth: int) -> str:
     if depth == 0:
-        return rng.choice(["a", "b", "[ab]", ".", "^", "$", r"\b", "(?!a)", "(?<=b)", "(?<!ab)", "c"])
+        return rng.choice(
+            ["a", "b", "[ab]", ".", "^", "$", r"\b", "(?!a)", "(?<=b)", "(?<!ab)", "c"]
+        )
     parts = [random_pattern(rng, depth - 1) for _ in range(rng.randint(1, 3))]
     made = rng.choice(["", "|"]).join(parts)
     form = rng.choice(["(?:{})*", "(?={})", "(?!{})", "(?:{})", "(?:{}){{1,2}}"])
