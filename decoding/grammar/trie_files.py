@@ -9,11 +9,14 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.cache import cache_folder
 from decoding.grammar.trie import Trie, build_trie, trie_of
+from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 _FORMAT = b"1"
 """To be changed with the layout of nodes, or what belongs to which trie."""
@@ -31,7 +34,7 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
         return _built(spelled)
     path = cache_folder() / "tries" / f"{_name(spelled)}.npz"
     with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return _read(path)
+        return _read(path, len(spelled))
     made = _built(spelled)
     with contextlib.suppress(OSError):
         _write(path, *made)
@@ -49,10 +52,36 @@ def _name(spelled: Sequence[bytes]) -> str:
     return hashlib.sha256(_FORMAT + lengths.tobytes() + b"".join(spelled)).hexdigest()
 
 
-def _read(path: Path) -> tuple[Trie, Trie]:
-    with path.open("rb") as file, np.load(file) as found:
-        bare = trie_of(found["bare"], found["bare_twins"])
-        return bare, trie_of(found["quoted"], found["quoted_twins"])
+def _read(path: Path, tokens: int) -> tuple[Trie, Trie]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+        return (
+            _whole(found["bare"], found["bare_twins"], tokens),
+            _whole(found["quoted"], found["quoted_twins"], tokens),
+        )
+
+
+def _whole(nodes: NDArray[Any], twins: NDArray[Any], tokens: int) -> Trie:
+    """The trie of these nodes; raises `ValueError` where a walk of them could leave the arrays."""
+    if nodes.dtype != np.uint64 or nodes.ndim != 1:
+        raise ValueError(nodes.dtype)
+    if twins.dtype != np.int32 or twins.ndim != 2 or twins.shape[1:] != (2,):
+        raise ValueError(twins.shape)
+    depths = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int64)
+    ends = np.arange(len(nodes)) + (nodes >> np.uint64(SIZE_AT)).astype(np.int64)
+    named = (nodes >> np.uint64(TOKEN_AT) & np.uint64(TOKEN)).astype(np.int64)
+    steps = np.diff(depths, prepend=0)
+    sizes = np.append(np.flatnonzero(depths == 1), len(nodes))
+    if (
+        (depths < 1).any()
+        or (steps > 1).any()
+        or (ends > len(nodes)).any()
+        or (ends <= np.arange(len(nodes))).any()
+        or (named > tokens).any()
+        or not np.array_equal(ends[sizes[:-1]], sizes[1:])
+        or ((twins < 0) | (twins >= tokens)).any()
+    ):
+        raise ValueError("no trie of so many tokens")
+    return trie_of(nodes, twins)
 
 
 def _write(path: Path, bare: Trie, quoted: Trie) -> None:
