@@ -26,7 +26,7 @@ class Choices:
         self._places = places
 
     def follow(self, number: int, text: bytes) -> tuple[int, ...]:
-        """The numbers of the places after some bytes, at least one byte; none if they do not fit."""
+        """The numbers of the places after some bytes, at least one; none if they do not fit."""
         places, found = self._places, dict[int, None]()
         pending = [(number, text)]
         while pending:

@@ -195,7 +195,9 @@ class _Recognizer:
             found = self._or(found, both)
         return found
 
-    def _open(self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()) -> Formula:
+    def _open(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
+        self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()
+    ) -> Formula:
         """A thread as a formula over threads that read a character next."""
         self._spend(1)
         if thread is None:
@@ -253,7 +255,7 @@ class _Recognizer:
         return frozenset(a for a in options if not any(b < a for b in options))
 
     def _and(self, one: Formula, other: Formula) -> Formula:
-        if one == TRUE or other == TRUE:
+        if TRUE in (one, other):
             return other if one == TRUE else one
         self._spend(len(one) * len(other))
         found: Formula = frozenset(

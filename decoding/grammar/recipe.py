@@ -1,4 +1,4 @@
-"""What a compiled grammar was made of, so that a copy in another process can be made of it again."""
+"""What a compiled grammar was made of, so that another process can compile it again."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ from decoding.grammar.codepoints import Ranges
 from decoding.grammar.escapes import BACK_REFERENCE, character_class, escape, where
 from decoding.grammar.expressions import EMPTY_STRING, Expression
 
-MAX_NODES = 1_000_000
+MAX_NODES = 300_000
+"""Characters of a pattern."""
 MAX_COUNT = 100_000
 MAX_NESTING = 256
 

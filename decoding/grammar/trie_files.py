@@ -10,18 +10,18 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.cache import cache_folder
 from decoding.grammar.trie import Trie, build_trie, trie_of
 from decoding.kernels.folders import make_private
+from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 _FORMAT = b"1"
 """To be changed with the layout of nodes, or what belongs to which trie."""
-_ARRAYS = ("bare", "bare_twins", "quoted", "quoted_twins")
-_KINDS = [(np.dtype(np.uint64), ()), (np.dtype(np.int32), (2,))] * 2
-"""Their types, and their shapes but for the lengths."""
 _LARGE = 10_000
 """Below so many tokens, building is faster than reading."""
 
@@ -41,7 +41,7 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
         return _built(spelled)
     path = folder / f"{_name(spelled)}.npz"
     try:
-        return _read(path)
+        return _read(path, len(spelled))
     except FileNotFoundError:
         pass
     except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
@@ -80,13 +80,36 @@ def _name(spelled: Sequence[bytes]) -> str:
     return hashlib.sha256(_FORMAT + lengths.tobytes() + b"".join(spelled)).hexdigest()
 
 
-def _read(path: Path) -> tuple[Trie, Trie]:
+def _read(path: Path, tokens: int) -> tuple[Trie, Trie]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-        arrays = [found[name] for name in _ARRAYS]
-    if [(array.dtype, array.shape[1:]) for array in arrays] != _KINDS:
-        raise ValueError("not what was written")
-    bare, bare_twins, quoted, quoted_twins = arrays
-    return trie_of(bare, bare_twins), trie_of(quoted, quoted_twins)
+        return (
+            _whole(found["bare"], found["bare_twins"], tokens),
+            _whole(found["quoted"], found["quoted_twins"], tokens),
+        )
+
+
+def _whole(nodes: NDArray[Any], twins: NDArray[Any], tokens: int) -> Trie:
+    """The trie of these nodes; raises `ValueError` where a walk of them could leave the arrays."""
+    if nodes.dtype != np.uint64 or nodes.ndim != 1:
+        raise ValueError(nodes.dtype)
+    if twins.dtype != np.int32 or twins.ndim != 2 or twins.shape[1:] != (2,):
+        raise ValueError(twins.shape)
+    depths = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int64)
+    ends = np.arange(len(nodes)) + (nodes >> np.uint64(SIZE_AT)).astype(np.int64)
+    named = (nodes >> np.uint64(TOKEN_AT) & np.uint64(TOKEN)).astype(np.int64)
+    steps = np.diff(depths, prepend=0)
+    sizes = np.append(np.flatnonzero(depths == 1), len(nodes))
+    if (
+        (depths < 1).any()
+        or (steps > 1).any()
+        or (ends > len(nodes)).any()
+        or (ends <= np.arange(len(nodes))).any()
+        or (named > tokens).any()
+        or not np.array_equal(ends[sizes[:-1]], sizes[1:])
+        or ((twins < 0) | (twins >= tokens)).any()
+    ):
+        raise ValueError("no trie of so many tokens")
+    return trie_of(nodes, twins)
 
 
 def _write(path: Path, bare: Trie, quoted: Trie) -> None:

@@ -12,7 +12,7 @@ from decoding.grammar.codepoints import Ranges, unicode_property, union, without
 def property_of(name: str) -> Ranges | None:
     r"""Return the characters of `\p{name}`, or None for a name that is not known.
 
-    Known are general categories, scripts (`Script=Greek`, `sc=Grek`), script extensions (`scx=`) and
+    Known are general categories, scripts (`Script=Greek`, `sc=Grek`), their extensions (`scx=`) and
     the binary properties of ECMA-262 (`Alphabetic`, `Emoji`), by long and short names.
     """
     key, _, value = name.rpartition("=")

@@ -104,7 +104,8 @@ class Arena(NamedTuple):
     transitions: `(states, columns)`: the next state, `DEAD` or `UNKNOWN`.
 
     The rest is for notes during a step: `items` with their hash table, then by rule the list of its
-    callers in `pool_*` with their hash table, the `queue` of groups, `gathered` and `other` for lists of callers.
+    callers in `pool_*` with their hash table, the `queue` of groups, `gathered` and `other` for
+    lists of callers.
     """
 
     used: Int64s

@@ -106,6 +106,9 @@ class Current:
 
     ledger: Ledger
 
+    def prefill(self, *prompts: Any, **options: Any) -> Any:
+        return self.ledger.prefill(*prompts, **options)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ledger, name)
 

@@ -10,7 +10,16 @@ from decoding.errors import (
     GrammarSyntaxError,
     GrammarUnsatisfiableError,
 )
-from decoding.grammar.ebnf.rules import MAX_SYMBOLS, Alternative, Call, Item, Rule, Rules, Symbol
+from decoding.grammar.ebnf.rules import (
+    MAX_RULES,
+    MAX_SYMBOLS,
+    Alternative,
+    Call,
+    Item,
+    Rule,
+    Rules,
+    Symbol,
+)
 
 MAX_COUNT = 100_000
 """The largest number of repetitions."""
@@ -90,7 +99,10 @@ class Collector:
 
         Raises:
             GrammarSyntaxError: there is one of that name.
+            GrammarLimitError: there are too many.
         """
+        if len(self._rules) == MAX_RULES:
+            raise GrammarLimitError(where, "rules of a grammar", MAX_RULES)
         if name not in self._numbers:
             self._numbers[name] = self._fresh()
         number = self._numbers[name]

@@ -13,6 +13,8 @@ from decoding.grammar.expressions import Expression
 
 MAX_SYMBOLS = 500_000
 """Symbols of a grammar, and states of what it becomes."""
+MAX_RULES = 10_000
+"""Rules of a grammar."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,10 @@ MANY_NAMES = {
 }
 PATTERNS = {
     "anyOf": [
-        {"type": "object", "patternProperties": {f"^{letters}": {"const": number}, "a$": {"type": "integer"}}}
+        {
+            "type": "object",
+            "patternProperties": {f"^{letters}": {"const": number}, "a$": {"type": "integer"}},
+        }
         for number, letters in enumerate(("a", "ab", "n", "na"))
     ]
 }  # fmt: skip
@@ -366,14 +369,13 @@ def test_threads_share_what_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
             "different patterns of the keys of one object",
         ),
         (
-            {"properties": {"a": {"items": {"type": "integer", "multipleOf": 1_000_003, "minimum": 1}}}},
+            {"properties": {"a": {"items": {"type": "integer", "multipleOf": 1_000_003}}}},
             "/properties/a/items",
             "remainders of a number",
         ),
         (
-            {"items": [{"type": "string", "pattern": "^(" + "ab?" * 90 + "){300}$" * 1, "minLength": 1},
-                       {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},
-            "/items/1",
+            {"prefixItems": [{}, {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},
+            "/prefixItems/1",
             "of a string",
         ),
     ],

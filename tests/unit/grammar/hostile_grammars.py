@@ -1,0 +1,179 @@
+"""Grammars that try to take all time or memory; run as a program, one of them, by its name.
+
+Prints what came of it: "compiled" with the tokens that were taken, or the kind of error.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from decoding.errors import GrammarError
+from decoding.grammar import (
+    CompiledGrammar,
+    Machine,
+    compile_choices,
+    compile_gbnf,
+    compile_json_schema,
+    compile_lark,
+    compile_regex,
+    token_table,
+    warmup,
+)
+from decoding.vocabulary import Vocabulary
+
+MANY = 10**5
+PIECES = ['{"', '":', '",', '"}', "aa", "ab", "abab", 'a"', "word", "[[", "]]", "k1", "12"]
+SPELLED = [*(bytes([byte]) for byte in range(256)), *(piece.encode() for piece in PIECES), b""]
+END = len(SPELLED) - 1
+TOKENS = 60
+
+Compile = Callable[[Machine], CompiledGrammar]
+
+
+def schema(document: Any) -> Compile:
+    return lambda machine: compile_json_schema(document, machine)
+
+
+def pattern(text: str) -> Compile:
+    return lambda machine: compile_regex(text, machine)
+
+
+def gbnf(text: str) -> Compile:
+    return lambda machine: compile_gbnf(text, machine)
+
+
+def nested(levels: int, wrap: Callable[[Any], Any]) -> Any:
+    return functools.reduce(lambda inside, _: wrap(inside), range(levels), {})
+
+
+HUGE: dict[str, Callable[[], Compile]] = {
+    "required keys": lambda: schema({"required": [f"k{n}" for n in range(MANY)]}),
+    "properties": lambda: schema({"properties": {f"k{n}": {} for n in range(MANY)}}),
+    "words of an enum": lambda: schema({"enum": [f"word{n}" for n in range(MANY)]}),
+    "choices": lambda: lambda machine: compile_choices([f"w{n}" for n in range(MANY)], machine),
+    "alternatives of a pattern": lambda: pattern("|".join(f"w{n}" for n in range(MANY))),
+    "alternatives of a rule": lambda: gbnf(
+        "root ::= " + " | ".join(f'"w{n}"' for n in range(MANY))
+    ),
+    "characters of a pattern": lambda: pattern("a" * 10**6),
+    "characters of a schema's pattern": lambda: schema({"pattern": "[ab]c?" * 200_000}),
+    "characters of a rule": lambda: gbnf('root ::= "' + "a" * 10**6 + '"'),
+    "rules": lambda: gbnf(
+        "root ::= r0\n" + "\n".join(f'r{n} ::= "a" r{n + 1} | "b"' for n in range(MANY))
+    ),
+    "groups in one another": lambda: pattern("(" * MANY + "a" + ")" * MANY),
+    "brackets in one another": lambda: gbnf("root ::= " + "(" * MANY + '"a"' + ")" * MANY),
+    "schemas in one another": lambda: schema(nested(10_000, lambda inside: {"items": inside})),
+}
+HOSTILE: dict[str, Callable[[], Compile]] = {
+    "exponential automaton": lambda: pattern("(a|b)*a(a|b){200}"),
+    "exponential automaton in a string": lambda: schema({"pattern": "a.{200}$"}),
+    "stars in one another": lambda: pattern("((((a*)*)*)*)*"),
+    "counts in one another": lambda: pattern("(a{1,1000}){1,1000}"),
+    "three counts in one another": lambda: pattern("((a{1,100}){1,100}){1,100}"),
+    "large sets counted": lambda: pattern(r"(?i:[\p{L}]{1,100}){1,100}"),
+    "exponential look-aheads": lambda: pattern("(?:(?!a.{16}b).)*"),
+    "long look-behinds": lambda: pattern("(?:(?<=(?:a|b){1,200})c)*"),
+    "several nestings": lambda: gbnf('root ::= "a" root "b" | "aa" root "b" | "c"'),
+    "ambiguity": lambda: gbnf('root ::= root root | "a"'),
+    "ambiguity of three": lambda: gbnf('root ::= root root root | root root | "a" | ""'),
+    "palindromes": lambda: gbnf('root ::= "a" root "a" | "b" root "b" | "a" | "b" | ""'),
+    "empty cycles": lambda: gbnf('root ::= a b a\na ::= b | ""\nb ::= a | "x" | ""'),
+    "left recursion of all rules": lambda: gbnf(
+        "root ::= r0\n" + "\n".join(f'r{n} ::= r{(n + 1) % 200} "a" | "b"' for n in range(200))
+    ),
+    "doubling rules": lambda: gbnf(
+        "\n".join(
+            ["root ::= r0", *(f"r{n} ::= r{n + 1} r{n + 1}" for n in range(60)), 'r60 ::= "a"']
+        )
+    ),
+    "a counted rule": lambda: gbnf('root ::= "a"{100000}'),
+    "a recursive Lark grammar": lambda: (
+        lambda machine: compile_lark('start: start start | "(" start ")" |', machine)
+    ),
+    "allOf in one another": lambda: schema(nested(10_000, lambda inside: {"allOf": [inside]})),
+    "a loop of references": lambda: schema(
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
+    ),
+    "a long string": lambda: schema({"type": "string", "maxLength": 10**6}),
+    "a long array": lambda: schema({"type": "array", "maxItems": 10**6}),
+    "a large step": lambda: schema({"type": "integer", "multipleOf": 10**30 + 1}),
+    "several steps": lambda: schema({"allOf": [{"multipleOf": n} for n in (997, 991, 983, 977)]}),
+    "a wide range": lambda: schema({"type": "number", "minimum": -(10**300), "maximum": 1e-300}),
+    "patterns of keys that overlap": lambda: schema(
+        {"patternProperties": {f"{c}.{{{n}}}x": {"minimum": n} for n, c in enumerate("abcdefghij")}}
+    ),
+    "many patterns of keys": lambda: schema(
+        {"patternProperties": {f"^k{n}": {"minimum": n} for n in range(500)}}
+    ),
+    "patterns that must not match": lambda: schema(
+        {"allOf": [{"not": {"pattern": f"a.{{{n}}}b"}} for n in range(20)]}
+    ),
+    "items that differ": lambda: schema({"type": "array", "uniqueItems": True, "minItems": 10**5}),
+    "conditions on items": lambda: schema(
+        {"type": "array", "allOf": [{"contains": {"const": n}} for n in range(20)]}
+    ),
+    "keys that need others": lambda: schema(
+        {"dependentRequired": {f"a{n}": [f"b{m}" for m in range(100)] for n in range(100)}}
+    ),
+    "alternatives that begin alike": lambda: schema(
+        {
+            "$defs": {
+                "n": {
+                    "anyOf": [
+                        {"properties": {f"k{n}": {"$ref": "#/$defs/n"}}, "required": [f"k{n}"]}
+                        for n in range(100)
+                    ]
+                }
+            },
+            "$ref": "#/$defs/n",
+        }
+    ),
+}
+
+
+def new_machine() -> Machine:
+    return Machine(token_table(Vocabulary(SPELLED, frozenset({END})), [END]))
+
+
+def followed(compile_: Compile, machine: Machine) -> str:
+    """What comes of a grammar: how many tokens of a random text were taken, or the error."""
+    try:
+        matcher = compile_(machine).matcher()
+    except GrammarError as error:
+        return type(error).__name__
+    rng = random.Random(1)
+    for count in range(TOKENS):
+        bits = np.unpackbits(matcher.mask().view(np.uint8), bitorder="little")
+        tokens = [token for token in np.flatnonzero(bits).tolist() if token != END]
+        if not tokens:
+            return f"compiled {count}"
+        if not matcher.advance(rng.choice(tokens)):
+            raise AssertionError(count)
+    return f"compiled {TOKENS}"
+
+
+def main(name: str, seconds: int, memory: int) -> None:
+    """Run one grammar under limits that the kernel of the operating system holds."""
+    import resource
+
+    machine = new_machine()
+    # What belongs to no grammar: kernels are compiled or loaded.
+    warmup()
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    with open("/proc/self/statm") as file:  # noqa: PTH123 -- no file of ours
+        base = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (base + memory, base + memory))
+    spent = int(usage.ru_utime + usage.ru_stime) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
+    sys.stdout.write(followed({**HUGE, **HOSTILE}[name](), machine) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
