@@ -38,6 +38,7 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
+from decoding.processors.call import check_history
 from decoding.typing import Processor
 
 _TEMPERATURES = (Temperature, DynamicTemperature)
@@ -172,6 +173,7 @@ def trace(
     Raises:
         ProcessorError: a processor raised, also where it tried to write to what it was given.
     """
+    check_history(history)
     yield "logits", row
     seen = history.read_only()
     for processor in pipeline.processors:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from decoding.errors import ParameterError, ShapeError
+from decoding.errors import ParameterError, ShapeError, require
 from decoding.history import History
 from decoding.logits import is_tensor
 from decoding.typing import Logits
@@ -40,8 +40,7 @@ def checked_call(call: _Call[_Self]) -> _Call[_Self]:
     @functools.wraps(call)
     def checked(self: _Self, logits: Logits, history: History) -> Logits:
         array = _as_array(logits)
-        if not isinstance(history, History):
-            raise ParameterError("history", history, "a History, as `History.of` makes it")
+        check_history(history)
         _check_rows("history", len(history), len(array))
         result = call(self, array, history) if len(array) else array
         return cast("Logits", _returned(logits, array, result))
@@ -62,6 +61,12 @@ def checked_filter(call: _Filter[_Self, _State]) -> _Filter[_Self, _State]:
         return cast("Logits", _returned(logits, array, result))
 
     return checked
+
+
+def check_history(history: object) -> None:
+    """Raise `ParameterError` for what is no `History`."""
+    expected = "a History, as `History.of` makes it"
+    require("history", history, isinstance(history, History), expected)
 
 
 def _as_array(logits: Any) -> Any:  # noqa: ANN401 -- an edge: anything may come

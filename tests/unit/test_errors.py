@@ -15,11 +15,13 @@ import pytest
 
 from decoding import GenerationParameters, Sampler, TopP, chain, errors, generate
 from decoding.errors import DecodingError
+from decoding.grammar.arena import RoomError
 from decoding.history import History
 from decoding.sampling import sample
 from decoding.showing import LONGEST_MESSAGE, bounded, shown, shown_error
 
 EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
+    "RoomError": lambda value: RoomError("", shown(value), 5),
     "DecodingError": errors.DecodingError,
     "ParameterError": lambda value: errors.ParameterError("top_p", value, "in (0, 1]"),
     "WireValidationError": errors.WireValidationError,

@@ -39,7 +39,7 @@ from decoding.watermark import GumbelScheme, LastToken, Scheme, SynthId
 
 ROW = np.log([[0.4, 0.3, 0.2, 0.1]])
 SEEN = History.of([[1, 2]])
-ASKED = GenerationParameters(max_new_tokens=2)
+ASKED = GenerationParameters(seed=3, max_new_tokens=2)
 TOP_P: Any = TopP(0.5)
 """A lone processor where a pipeline is declared."""
 

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from random_texts import accepts, allowed, byte_machine, walk
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar import Machine, compile_json_schema
+from decoding.grammar import JsonStyle, Machine, compile_json_schema
 from decoding.grammar.automaton import Spelling
 from decoding.grammar.build import build
 from decoding.grammar.regex import parse_full
@@ -66,7 +66,7 @@ def test_every_value_of_a_long_enumeration_can_be_written(machine: Machine) -> N
     """The last of them is forced: nothing that was written begins the one that is left."""
     values = ["", *(f"{n:b}" for n in range(80))]
     schema = {"items": {"enum": values}, "uniqueItems": True, "minItems": 81, "type": "array"}
-    grammar = compile_json_schema(schema, machine, whitespace=0)
+    grammar = compile_json_schema(schema, machine, style=JsonStyle(whitespace="compact"))
     order = random.Random(2).sample(values, len(values))
     matcher = grammar.matcher()
     for byte in json.dumps(order[:-1], separators=(",", ":"))[:-1].encode():
