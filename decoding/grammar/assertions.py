@@ -115,38 +115,23 @@ def repeated(body: Node, minimum: int, maximum: int | None, offset: int) -> Node
 
 
 def resolve_full(pattern: Node) -> Expression:
-    """Return the texts that the pattern matches as a whole."""
+    """Return the texts that the pattern matches as a whole.
+
+    Raises `GrammarUnsupportedError` where assertions cannot be taken apart.
+    """
     if not isinstance(pattern, _KINDS):
         return pattern
-    rest = _same(EMPTY_STRING)
-    return _resolved(pattern, lambda: _resolve(_behind(pattern, searching=False), rest).start)
+    return _resolve(_behind(pattern, searching=False), _same(EMPTY_STRING)).start
 
 
 def resolve_search(pattern: Node) -> Expression:
-    """Return the texts in which the pattern matches anywhere."""
+    """Return the texts in which the pattern matches anywhere; raises as `resolve_full`."""
     if not isinstance(pattern, _KINDS):
         return algebra.after_anything(algebra.before_anything(pattern))
-
-    def resolve() -> Expression:
-        rest = _resolve(_behind(pattern, searching=True), _same(ANY_STRING))
-        if rest.start == rest.after_word == rest.after_other:
-            return algebra.after_anything(rest.start)
-        return _after(ANY_STRING, rest).start
-
-    return _resolved(pattern, resolve, searching=True)
-
-
-def _resolved(
-    pattern: Node, resolve: Callable[[], Expression], *, searching: bool = False
-) -> Expression:
-    """Return what a pattern means, by its automaton where it cannot be taken apart."""
-    try:
-        return resolve()
-    except GrammarUnsupportedError:
-        # That module imports this one, for the nodes of patterns.
-        from decoding.grammar.lookaround import recognized
-
-        return recognized(pattern, searching=searching)
+    rest = _resolve(_behind(pattern, searching=True), _same(ANY_STRING))
+    if rest.start == rest.after_word == rest.after_other:
+        return algebra.after_anything(rest.start)
+    return _after(ANY_STRING, rest).start
 
 
 def _same(rest: Expression) -> Rest:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
 
-from decoding.errors import GrammarLimitError
+from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar import algebra, codepoints
 from decoding.grammar.assertions import (
     Boundary,
@@ -26,6 +26,8 @@ from decoding.grammar.assertions import (
     Node,
     Repeated,
     Start,
+    resolve_full,
+    resolve_search,
 )
 from decoding.grammar.codepoints import Ranges
 from decoding.grammar.expressions import (
@@ -57,6 +59,22 @@ _AT_END = (False, "end")
 _END = frozenset((frozenset((_AT_END,)),))
 _REST = "rest"
 """A node that matches whatever is left of the text."""
+
+
+def full_language(pattern: Node) -> Expression:
+    """The texts that a pattern matches as a whole, by its automaton only where it has to be."""
+    try:
+        return resolve_full(pattern)
+    except GrammarUnsupportedError:
+        return recognized(pattern, searching=False)
+
+
+def search_language(pattern: Node) -> Expression:
+    """The texts in which a pattern matches anywhere; see `full_language`."""
+    try:
+        return resolve_search(pattern)
+    except GrammarUnsupportedError:
+        return recognized(pattern, searching=True)
 
 
 def recognized(pattern: Node, *, searching: bool) -> Expression:

@@ -22,13 +22,12 @@ from decoding.grammar.assertions import (
     either,
     joined,
     repeated,
-    resolve_full,
-    resolve_search,
 )
 from decoding.grammar.atomic import atomic, possessive
 from decoding.grammar.codepoints import Ranges
 from decoding.grammar.escapes import BACK_REFERENCE, character_class, escape, where
 from decoding.grammar.expressions import EMPTY_STRING, Expression
+from decoding.grammar.lookaround import full_language, search_language
 
 MAX_NODES = 300_000
 """Characters of a pattern."""
@@ -295,7 +294,7 @@ def parse_full(pattern: str) -> Expression:
         GrammarUnsupportedError: for what no regular language expresses (`\1`), or not here.
         GrammarLimitError: for too many characters, repetitions or levels of nesting.
     """
-    return resolve_full(_Parser(pattern, python=True).parse()) if pattern else EMPTY_STRING
+    return full_language(_Parser(pattern, python=True).parse()) if pattern else EMPTY_STRING
 
 
 @lru_cache(maxsize=4096)
@@ -307,4 +306,4 @@ def parse_search(pattern: str) -> Expression:
         GrammarUnsupportedError: for what no regular language expresses (`\1`), or not here.
         GrammarLimitError: for too many characters, repetitions or levels of nesting.
     """
-    return resolve_search(_Parser(pattern, python=False).parse())
+    return search_language(_Parser(pattern, python=False).parse())

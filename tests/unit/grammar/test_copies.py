@@ -54,6 +54,10 @@ SOURCES: list[Callable[[Machine], CompiledGrammar]] = [
 BEGIN = [b"ab", b"ab", b'{"', b"a", b"a"]
 
 
+def through_pickle(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 -- written here
+
+
 def mask_of(matcher: Any) -> list[int]:
     found: list[int] = matcher.mask().tolist()
     return found
@@ -64,7 +68,7 @@ def test_a_pickle_holds_the_source_and_the_tokens(number: int) -> None:
     grammar = SOURCES[number](new_machine())
     matcher = grammar.matcher()
     assert matcher.advance(SPELLED.index(BEGIN[number]))
-    loaded, again = pickle.loads(pickle.dumps((grammar, matcher)))
+    loaded, again = through_pickle((grammar, matcher))
     assert mask_of(loaded.matcher()) == mask_of(grammar.matcher())
     assert mask_of(again) == mask_of(matcher)
     again.rollback(1)
@@ -75,7 +79,7 @@ def test_a_pickle_holds_the_source_and_the_tokens(number: int) -> None:
 
 def test_grammars_of_one_machine_share_one_after_loading() -> None:
     machine = new_machine()
-    pair = pickle.loads(pickle.dumps([make(machine) for make in SOURCES[:2]]))
+    pair = through_pickle([make(machine) for make in SOURCES[:2]])
     assert pair[0].recipe.machine is pair[1].recipe.machine
     assert pair[0].recipe.machine.masks.memory == 1 << 20
     assert pair[0].recipe.machine.tokens.width == END + 6
@@ -85,8 +89,8 @@ def test_a_schema_that_is_changed_later_is_not_what_was_compiled() -> None:
     schema: dict[str, Any] = {"enum": ["a"]}
     grammar = compile_json_schema(schema, new_machine())
     schema["enum"].append("b")
-    assert mask_of(pickle.loads(pickle.dumps(grammar)).matcher()) == mask_of(grammar.matcher())
-    matcher = pickle.loads(pickle.dumps(grammar)).matcher()
+    assert mask_of(through_pickle(grammar).matcher()) == mask_of(grammar.matcher())
+    matcher = through_pickle(grammar).matcher()
     assert matcher.advance(ord('"'))
     assert not matcher.advance(ord("b"))
 
@@ -104,7 +108,7 @@ def test_a_copy_of_a_matcher_is_a_fork(copied: Callable[[Any], Any]) -> None:
     assert len({grammar, copied(grammar)}) == 1
 
 
-@pytest.mark.parametrize("copied", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy])
+@pytest.mark.parametrize("copied", [through_pickle, copy.deepcopy])
 def test_a_pipeline_with_a_grammar_is_copied(copied: Callable[[Any], Any]) -> None:
     pipeline = chain(GrammarMask(SOURCES[0](new_machine())))
     logits = np.zeros((1, END + 6), np.float32)
