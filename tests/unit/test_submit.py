@@ -195,9 +195,7 @@ def test_parameters_are_generation_parameters(parameters: Any) -> None:
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, True, "2"])
 def test_a_batch_size_is_a_positive_integer(most: Any) -> None:
-    with pytest.raises(
-        ParameterError, match="^max_batch_size must be"
-    ):
+    with pytest.raises(ParameterError, match=r"^max_batch_size must be"):
         Engine(UNKNOWN, max_batch_size=most)
 
 
