@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import GrammarLimitError
+from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar.arena import Arena
 from decoding.grammar.automaton import Loose, Nfa, Spelling
 from decoding.grammar.build import build
@@ -87,12 +87,14 @@ def key_classes(
             start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
         )
     named = dict(zip(listed, nodes, strict=True))
-    return _with_languages(store.arena, graph, shapes, named, spelling)
+    return _with_languages(store.arena, graph, shapes, named, spelling, [])
 
 
-def check_keys(graph: Graph, shape: ObjectShape) -> Iterator[int]:
+def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator[int]:
     """Yield the nodes of values that have keys in several patterns of a shape.
 
+    refused: takes the places of what keeps values of such keys from being held together; these keys
+        are never produced.
     Raises `GrammarLimitError` if the keys of these objects alone are too many to tell apart.
     """
     if len(shape.properties) > MAX_NAMES:
@@ -101,7 +103,7 @@ def check_keys(graph: Graph, shape: ObjectShape) -> Iterator[int]:
         return
     for spelling in (Spelling.JSON, Spelling.ONCE) if shape.minimum > 1 else (Spelling.JSON,):
         named: dict[str, tuple[int | None, ...]] = {p.name: (None,) for p in shape.properties}
-        found = _with_languages(Arena(), graph, [shape], named, spelling)
+        found = _with_languages(Arena(), graph, [shape], named, spelling, refused)
         for nodes in found.nodes[len(named) :]:
             yield from (node for node in nodes if node is not None)
 
@@ -111,7 +113,16 @@ def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
     if shape.names is not None and not accepts(shape.names, name):
         return None
     matched = tuple(node for language, node in shape.patterns if accepts(language, name))
-    return graph.conjunction(matched) if matched else shape.additional
+    return _in_all(graph, matched, []) if matched else shape.additional
+
+
+def _in_all(graph: Graph, nodes: tuple[int, ...], refused: list[str]) -> int | None:
+    """The node of what is in all of some nodes, `None` where that cannot be held."""
+    try:
+        return graph.conjunction(nodes)
+    except GrammarUnsupportedError as error:
+        refused.append(error.where)
+        return None
 
 
 def _count_words(classes: int) -> int:
@@ -219,12 +230,13 @@ def _spelled(
     return np.array(sorted(edges), np.int32).reshape(-1, 4), first, ends
 
 
-def _with_languages(
+def _with_languages(  # noqa: PLR0913, PLR0917 -- what the classes of keys depend on
     arena: Arena,
     graph: Graph,
     shapes: Sequence[ObjectShape],
     named: Mapping[str, tuple[int | None, ...]],
     spelling: Spelling,
+    refused: list[str],
 ) -> KeyClasses:
     """Classes by the set of languages that a key is in: found by visiting every state."""
     listed, nodes = tuple(named), list(named.values())
@@ -259,7 +271,9 @@ def _with_languages(
                 if len(combinations) == at.MAX_SET:
                     raise GrammarLimitError("", "kinds of keys of one object", at.MAX_SET)
                 combinations[members] = len(nodes)
-                nodes.append(tuple(_node_of(graph, shape, members, bit) for shape in shapes))
+                nodes.append(
+                    tuple(_node_of(graph, shape, members, bit, refused) for shape in shapes)
+                )
             class_index = combinations[members]
         fields[state + at.STATE_WORDS : state + at.STATE_WORDS + words] = 0
         if class_index >= 0 and any(node is not None for node in nodes[class_index]):
@@ -273,11 +287,15 @@ def _with_languages(
 
 
 def _node_of(
-    graph: Graph, shape: ObjectShape, members: int, bit: Mapping[Expression | None, int]
+    graph: Graph,
+    shape: ObjectShape,
+    members: int,
+    bit: Mapping[Expression | None, int],
+    refused: list[str],
 ) -> int | None:
     """The node that a shape gives to keys which are in some languages."""
     if shape.names is not None and not members & bit[shape.names]:
         return None
     matched = tuple(node for language, node in shape.patterns if members & bit[language])
-    node = graph.conjunction(matched) if matched else shape.additional
+    node = _in_all(graph, matched, refused) if matched else shape.additional
     return None if node is None or graph.is_empty(node) else node

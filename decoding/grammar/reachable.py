@@ -45,8 +45,9 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
     while pending:
         number = pending.pop()
         node = graph.node(number)
+        refused: list[str] = []
         try:
-            leads_to = set(_checked(graph, node))
+            leads_to = set(_checked(graph, node, refused))
         except GrammarLimitError as error:
             if error.where:
                 raise
@@ -57,12 +58,15 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
                 f"{MOST_WAYS:,} combinations are followed; what fits others alone is never produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))
+        for where in dict.fromkeys(refused):
+            sentence = "keys in several patterns are never produced, as all of these cannot be held"
+            remarks.append(Remark(where, "patternProperties", sentence))
         pending += leads_to - seen
         seen |= leads_to
     return tuple(remarks)
 
 
-def _checked(graph: Graph, node: Node) -> Iterator[int]:
+def _checked(graph: Graph, node: Node, refused: list[str]) -> Iterator[int]:
     """Yield the nodes that a node leads to, once what it consists of can be made."""
     _check_scalars(node, Spelling.JSON)
     for array in node.arrays:
@@ -71,7 +75,7 @@ def _checked(graph: Graph, node: Node) -> Iterator[int]:
                 _check_scalars(graph.node(item), Spelling.ONCE)
             yield item
     for shape in node.objects:
-        yield from _values(graph, shape)
+        yield from _values(graph, shape, refused)
 
 
 def _check_scalars(node: Node, spelling: Spelling) -> None:
@@ -111,8 +115,8 @@ def _items(graph: Graph, shape: ArrayShape) -> Iterable[int]:
     return {way.node for position in positions for way in alternative.plan.ways(position)}
 
 
-def _values(graph: Graph, shape: ObjectShape) -> Iterable[int]:
+def _values(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterable[int]:
     """The nodes of the values in objects."""
     found = {one.node for one in shape.properties} | {node for _, node in shape.patterns}
-    found |= {shape.additional, *check_keys(graph, shape)}
+    found |= {shape.additional, *check_keys(graph, shape, refused)}
     return {node for node in found if node is not None and not graph.is_empty(node)}

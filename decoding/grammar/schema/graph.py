@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from decoding.errors import (
+    GrammarError,
     GrammarLimitError,
     GrammarSyntaxError,
     GrammarUnsatisfiableError,
@@ -153,11 +154,23 @@ class SchemaGraph:
         return known
 
     def conjunction(self, numbers: tuple[int, ...]) -> int:
-        """The node of the values that are members of every one of these nodes."""
-        number = self._number(frozenset().union(*(self._conjunctions[one] for one in numbers)))
-        if number >= len(self._raw):
-            self._report.begin()  # texts are followed long after a schema was compiled
-            self._expand()
+        """The node of the values that are members of every one of these nodes.
+
+        Where that raises an error, the graph is left as it was.
+        """
+        known = len(self._raw)
+        try:
+            number = self._number(frozenset().union(*(self._conjunctions[one] for one in numbers)))
+            if number >= known:
+                self._report.begin()  # texts are followed long after a schema was compiled
+                self._expand()
+        except GrammarError:
+            for conjunction in self._conjunctions[known:]:
+                self._numbers.pop(conjunction, None)
+            for new in range(known, len(self._conjunctions)):
+                self._nodes.pop(new, None)
+            del self._conjunctions[known:], self._raw[known:], self._full[known:]
+            raise
         return number
 
     def is_empty(self, number: int) -> bool:

@@ -386,3 +386,20 @@ def test_what_cannot_be_made_is_refused_with_its_place(
     with pytest.raises(GrammarLimitError, match=what) as raised:
         compile_json_schema(schema, Machine(token_table_of_pieces()))
     assert raised.value.where.startswith(where)
+
+
+def test_keys_whose_patterns_cannot_be_held_together_are_never_produced() -> None:
+    once = {"contains": {"type": "integer"}, "maxContains": 1}
+    schema = {
+        "type": "object",
+        "patternProperties": {"^n": once, "e$": {"contains": {"minimum": 3}, "maxContains": 1}},
+        "additionalProperties": False,
+    }
+    grammar = compile_json_schema(schema, Machine(token_table_of_pieces()))
+    assert any("keys in several patterns" in one.sentence for one in grammar.restrictions)
+    for _ in range(2):
+        matcher = grammar.matcher()
+        assert matcher.follow(b'{"nb":[1],')
+        assert matcher.fork().follow(b'"age":[4]}')
+        assert not matcher.fork().follow(b'"name"')
+        assert allowed(matcher.mask())
