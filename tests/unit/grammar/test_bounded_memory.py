@@ -37,6 +37,8 @@ from decoding.grammar.backends import INTERPRETED, KERNELS, Backend
 from decoding.kernels.grammar import layout
 from decoding.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.kernels
+
 Compile = Callable[[Machine], CompiledGrammar]
 
 

@@ -21,7 +21,10 @@ SLOW = {
     "characters of a schema's pattern", "alternatives that begin alike",
 }  # fmt: skip
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are Linux's")
+pytestmark = [
+    pytest.mark.kernels,
+    pytest.mark.skipif(sys.platform != "linux", reason="limits of processes are Linux's"),
+]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from decoding.grammar.compiled import CompiledGrammar
 from decoding.grammar.python_types.patterns import PatternError, ecma_pattern
 from decoding.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.kernels
+
 WALKS = 200 if settings().max_examples >= 1000 else 20 if "CI" in os.environ else 4
 MANY = 600
 
