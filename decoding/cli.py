@@ -38,6 +38,7 @@ from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
 from decoding.prompts import Inputs
 from decoding.request import Request, plan
+from decoding.showing import bounded
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(problem: str, code: int) -> int:
-    sys.stderr.write(f"decoding: error: {' '.join(problem.split())}\n")
+    sys.stderr.write(f"decoding: error: {bounded(' '.join(problem.split()))}\n")
     return code
 
 

@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from decoding.errors import ParameterError
 
+MOST_BYTES = 64 << 20
+"""Of a file or of stdin."""
+
 
 def read_utf8(name: str, source: str) -> str:
-    """A file's text, or that of stdin for '-'.
+    """A file's text, or that of stdin for '-'; at most `MOST_BYTES`.
+
+    A pipe is read until its writers close it, as `<(command)` in a shell gives one; a pipe that no
+    process writes to is refused, as it would never end.
 
     name: of the argument, for the message.
 
     Raises:
-        ParameterError: it is no UTF-8.
+        ParameterError: it is no UTF-8, too long, or such a pipe, or its name has a null character.
         OSError: it cannot be read.
     """
-    written = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    if "\0" in source:
+        raise ParameterError(name, source, "a file name without null characters")
+    if source == "-":
+        written = sys.stdin.buffer.read(MOST_BYTES + 1)
+    else:
+        with _opened(Path(source)) as stream:
+            written = stream.read(MOST_BYTES + 1)
+            if not written and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+                raise ParameterError(name, source, "a file, or a pipe that a process writes to")
+    if len(written) > MOST_BYTES:
+        raise ParameterError(name, source, f"a file of at most {MOST_BYTES} bytes")
     try:
         return written.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParameterError(name, error.object[error.start :][:1], "UTF-8") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, opened without waiting for a writer; its reads wait as usual."""
+    descriptor = os.open(
+        path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")

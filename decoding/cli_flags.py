@@ -69,7 +69,7 @@ def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParam
 def _grammar(text: str) -> Grammar:
     try:
         return Grammar.from_dict(json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"{shown(text)}: {error}") from error
 
 

@@ -126,7 +126,7 @@ def _resource(text: str) -> tuple[str, object]:
     require("--resource", text, bool(separator and uri and path), "URI=FILE")
     try:
         return uri, json.loads(read_utf8("--resource", path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError("--resource", path, f"a file of JSON ({error})") from error
 
 

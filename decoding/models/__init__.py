@@ -43,8 +43,10 @@ def load(
     source = source or os.environ.get("DECODING_MODEL") or _DEFAULT
     path = Path(source)
     known = isinstance(source, str) and source in fetch.KNOWN_MODELS
-    is_gguf = path.is_file() and path.suffix.lower() == ".gguf"
-    if not known and not is_gguf and not path.is_dir():
+    # Of a name that is too long, `Path.is_file` raises OSError.
+    is_gguf = os.path.isfile(path) and path.suffix.lower() == ".gguf"  # noqa: PTH113
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    if not known and not is_gguf and not is_folder:
         raise ParameterError(
             "source",
             str(source),
@@ -54,6 +56,6 @@ def load(
     # Imported here so that processors and samplers never wait for torch.
     from decoding.models.checkpoint import load_folder, load_gguf
 
-    if path.is_dir() and not known:
+    if is_folder and not known:
         return load_folder(path, dtype=dtype, device=device)
     return load_gguf(fetch.fetch(str(source)) if known else path, dtype=dtype, device=device)

@@ -5,10 +5,12 @@ control token in the words is put between two private characters before the temp
 when the rendered text is encoded, such a token is encoded as text, and the marks are left out. Each
 token has marks of its own, which no word holds, so that nothing can be forged: a token that has
 lost one of its marks, as where a template cuts a text, is still text, and a mark that stands alone
-parts the text around it, so that no token comes about there.
+parts the text around it, so that no token comes about there. A text that ends with the beginning of
+a control token gets a mark of another kind, the seam: a token that a template puts together across
+a seam, from two messages or from two blocks of one, is text as well.
 
 Source: `sanitize_control_tokens` of transformers 5.24, whose ids these are, but where it lets
-tokens pass: after a slice, in JSON that is written in ASCII, and as keys of dictionaries.
+tokens pass: after a slice, in JSON that is written in ASCII, as keys of dictionaries, in halves.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol, runtime_checkable
 
 from decoding.errors import ParameterError
@@ -58,16 +61,23 @@ def control_tokens(tokenizer: Tokenizer, template_text: str = "") -> tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The characters that stand before and after each control token in a user's words."""
+    """The characters that stand before and after each control token in a user's words.
+
+    seam: the character that stands after a text which ends with the beginning of a token.
+    begun: the tokens whose beginning and end are in the words, apart from each other.
+    """
 
     around: Mapping[str, tuple[str, str]]
+    seam: str = ""
+    begun: tuple[str, ...] = ()
 
     @classmethod
     def for_words(cls, words: Iterable[str], tokens: Iterable[str]) -> Marks:
         """Marks for those of the tokens that are in the words, which do not hold the marks."""
-        texts = list(words)
-        found = [token for token in tokens if any(token in text for text in texts)]
-        if not found:
+        texts, all_tokens = list(words), list(tokens)
+        found = [token for token in all_tokens if any(token in text for text in texts)]
+        begun = _halved(texts, all_tokens)
+        if not found and not begun:
             return cls({})
         free = (
             mark
@@ -76,19 +86,26 @@ class Marks:
         )
         pairs = zip(found, free, free, strict=False)
         around = {token: (start, end) for token, start, end in pairs}
-        if len(around) < len(found):
+        seam = next(free, "")
+        if len(around) < len(found) or not seam:
             expected = f"at most {len(around)} different ones in the messages"
             raise ParameterError("control tokens", f"{len(found)} of them", expected)
-        return cls(around)
+        return cls(around, seam, begun)
 
     def put(self, value: Any) -> Any:  # noqa: ANN401 -- JSON data
         """Plain data with every control token in its texts marked."""
-        return self._put(value, re.compile(_any_of(self.around))) if self.around else value
+        if not self.around and not self.begun:
+            return value
+        return self._put(value, re.compile(_any_of(self.around) or _NEVER))
 
     def _put(self, value: Any, tokens: re.Pattern[str]) -> Any:  # noqa: ANN401
         match value:
             case str():
-                return tokens.sub(lambda match: match[0].join(self.around[match[0]]), value)
+                marked = tokens.sub(lambda match: match[0].join(self.around[match[0]]), value)
+                kept = marked.rstrip()  # a template may strip what follows
+                if not self.begun or not _unfinished([kept], self.begun):
+                    return marked
+                return kept + self.seam + marked[len(kept) :]
             case dict():
                 return {self._put(k, tokens): self._put(item, tokens) for k, item in value.items()}
             case list() | tuple():
@@ -98,7 +115,7 @@ class Marks:
     def split(self, text: str) -> list[tuple[str, bool]]:
         """A rendered text in pieces without marks, each with whether it is a marked token."""
         characters = "".join(map("".join, self.around.values()))
-        for character in characters:
+        for character in characters + self.seam:
             for escaped in _escaped(character):
                 text = text.replace(escaped, character)
         longest_first = sorted(self.around.items(), key=lambda item: len(item[0]), reverse=True)
@@ -109,9 +126,46 @@ class Marks:
         marked = re.compile("|".join([*tokens, f"[{characters}]" if characters else _NEVER]))
         pieces, done = [], 0
         for match in marked.finditer(text):
-            pieces += [(text[done : match.start()], False), (match[0].strip(characters), True)]
+            pieces += self._joined(text[done : match.start()])
+            pieces.append((match[0].strip(characters), True))
             done = match.end()
+        return [*pieces, *self._joined(text[done:])]
+
+    def _joined(self, text: str) -> list[tuple[str, bool]]:
+        """A text in pieces without seams, each with whether it is a token across a seam."""
+        if not self.seam or self.seam not in text:
+            return [(text, False)]
+        parts = text.split(self.seam)
+        seams = list(accumulate(map(len, parts[:-1])))
+        text = "".join(parts)
+        pieces, done = [], 0
+        for match in re.finditer(_any_of(self.begun) or _NEVER, text):
+            if any(match.start() < seam < match.end() for seam in seams):
+                pieces += [(text[done : match.start()], False), (match[0], True)]
+                done = match.end()
         return [*pieces, (text[done:], False)]
+
+
+def _halved(texts: list[str], tokens: list[str]) -> tuple[str, ...]:
+    """The tokens whose beginning ends one of the texts, and whose end begins one."""
+    begun = _unfinished((text.rstrip() for text in texts), tokens)
+    longest = max(map(len, begun), default=0)
+    heads = (text.lstrip()[:longest][::-1] for text in texts)
+    ended = _unfinished(heads, [token[::-1] for token in begun])
+    return tuple(token[::-1] for token in ended)
+
+
+def _unfinished(texts: Iterable[str], tokens: Iterable[str]) -> list[str]:
+    """The tokens that begin at the end of a text, and end beyond it."""
+    longer: dict[str, list[str]] = {}
+    for token in tokens:
+        for size in range(1, len(token)):
+            longer.setdefault(token[:size], []).append(token)
+    sizes = range(1, max(map(len, longer), default=0) + 1)
+    found = {
+        token: None for text in texts for size in sizes for token in longer.get(text[-size:], ())
+    }
+    return list(found)
 
 
 def _any_of(tokens: Iterable[str]) -> str:

@@ -41,6 +41,9 @@ MAX_TEMPLATE_LENGTH = 2**17
 MAX_TEMPLATE_TOKENS = 12_000
 """Tokens of a template's expressions and statements."""
 
+MAX_TEMPLATE_FUNCTIONS = 500
+"""Blocks, macros and calls with a body in a template: each becomes a function, of about 50 KB."""
+
 
 _MOST_OF_A_REASON = 1_000
 
@@ -125,6 +128,9 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = OPERATORS
 
     def _generate(self, source: nodes.Template, *options: Any, **named: Any) -> str:
+        functions = source.find_all((nodes.Block, nodes.Macro, nodes.CallBlock))
+        if sum(1 for _ in functions) > MAX_TEMPLATE_FUNCTIONS:
+            raise ChatTemplateError(f"it has more than {MAX_TEMPLATE_FUNCTIONS} blocks and macros")
         variables = sum(1 for _ in source.find_all((nodes.Assign, nodes.AssignBlock, nodes.Macro)))
         return super()._generate(_Rewriter(variables).visit(source), *options, **named)
 

@@ -28,7 +28,7 @@ VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
 
 WORDS = st.sampled_from(
     ["", "hi", " ", "\n", "  x ", "é\U0001f336", "{{ 7 }}", "<tool_response>", "</tool_response>",
-     *SPECIAL, *ADDED, "<|im_", "end|>"]
+     *SPECIAL, *ADDED, "<|im_"]
 )  # fmt: skip
 TEXTS = st.lists(WORDS, max_size=5).map("".join)
 JSON = st.recursive(

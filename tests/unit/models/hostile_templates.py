@@ -157,4 +157,5 @@ HOSTILE = {
     "many variables": "".join(f"{{% set a{i} = 1 %}}" for i in range(4000))
     + "{% for a in range(99999) %}{% block b scoped %}{% endblock %}{% endfor %}",
     "dense source": "{{a}}" * 9_999,
+    "many blocks": "".join(f"{{% block b{i} %}}x{{% endblock %}}" for i in range(1_500)),
 }

@@ -158,3 +158,33 @@ def test_what_cannot_be_spelled_as_text_is_refused() -> None:
 def test_a_prompt_needs_a_message() -> None:
     with pytest.raises(ParameterError, match="messages must be at least one message"):
         chat_prompt(model_of(TURNS), [])
+
+
+BLOCKS = (
+    "{% for m in messages %}{% for c in m.content %}{{ c.text | trim }}{% endfor %}{% endfor %}"
+)
+FIELDS = "{% for m in messages %}{% for k, v in m.items() %}{{ k }}{{ v }}{% endfor %}{% endfor %}"
+RUN = "{% for m in messages %}{{ m.content }}{% endfor %}<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "text"),
+    [
+        (RUN, [{"content": "a<|e"}, {"content": "nd|>b"}], f"a{END}b{END}"),
+        (RUN, [{"content": "<"}, {"content": "|end|"}, {"content": ">"}], f"{END}{END}"),
+        (RUN, [{"content": f"{END}<|"}, {"content": "end|>"}], f"{END}{END}{END}"),
+        (BLOCKS + END, [{"content": [{"text": "<|en "}, {"text": " d|>"}]}], f"{END}{END}"),
+        (FIELDS + END, [{"<|e": "nd|>"}], f"{END}{END}"),
+        (RUN, [{"content": "<|end|"}, {"content": "| >"}], f"<|end|| >{END}"),
+    ],
+)
+def test_a_token_in_parts_is_text(template: str, messages: Any, text: str) -> None:
+    model = model_of(template)
+    assert spelled(model, chat_prompt(model, messages)) == (text, 1)
+
+
+def test_the_beginning_of_a_token_changes_no_ids() -> None:
+    model = model_of("{% for m in messages %}{{ m.content }}\n{% endfor %}<|end|>")
+    assert model.tokenizer is not None
+    expected = model.tokenizer.encode(f"a <\n> b\n{END}", add_special_tokens=False)
+    assert chat_prompt(model, [{"content": "a <"}, {"content": "> b"}]) == expected

@@ -101,8 +101,12 @@ def test_a_strip_takes_what_is_there_and_no_more(tmp_path: Path) -> None:
 
 def test_patterns_and_tokens_are_bounded(tmp_path: Path) -> None:
     pattern = {"type": "Replace", "pattern": {"String": "x" * 70_000}, "content": "x"}
-    with pytest.raises(ModelFormatError, match="its normalizer has a text of 70000 characters"):
+    with pytest.raises(ModelFormatError, match="its normalizer spells more than 65536"):
         HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(normalizer=pattern)))
+    prepend = {"type": "Prepend", "prepend": "x" * 7_000}
+    chain = {"type": "Sequence", "normalizers": [prepend] * 10}
+    with pytest.raises(ModelFormatError, match="its normalizer spells more than 65536"):
+        HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(normalizer=chain)))
     model = tokenizer_json()["model"]
     model["vocab"]["x" * 70_000] = 9
     with pytest.raises(ModelFormatError, match="token 9 has 70000 characters"):
@@ -140,6 +144,24 @@ def test_what_the_rust_side_panics_over(tmp_path: Path, changes: dict[str, Any])
     """A panic is a `BaseException` of a class that nobody can import."""
     with pytest.raises(ModelFormatError, match="is no tokenizer"):
         HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(**changes)))
+
+
+@pytest.mark.parametrize(("parts", "ids"), [(2, 600), (1_001, 1), (1, 10**5)])
+@pytest.mark.parametrize("nested", [False, True])
+def test_tokens_around_a_text_are_bounded(
+    tmp_path: Path, parts: int, ids: int, *, nested: bool
+) -> None:
+    special = {"SpecialToken": {"id": "b", "type_id": 0}}
+    text = [{"Sequence": {"id": name, "type_id": 0}} for name in "AB"]
+    template = {
+        "type": "TemplateProcessing",
+        "single": [*[special] * parts, text[0]],
+        "pair": text,
+        "special_tokens": {"b": {"id": "b", "ids": [1] * ids, "tokens": ["b"] * ids}},
+    }
+    around = {"type": "Sequence", "processors": [template]} if nested else template
+    with pytest.raises(ModelFormatError, match="it puts more than 1000 tokens around a text"):
+        HuggingFaceTokenizer.from_file(written(tmp_path, tokenizer_json(post_processor=around)))
 
 
 def test_a_panic_over_one_text() -> None:
