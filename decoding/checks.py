@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from decoding.errors import ParameterError
+from decoding.errors import ParameterError, shown
 
 LARGEST_COUNT = 2**53
 """The largest count that kernels, which hold it as a float64, hold exactly."""
 
 LARGEST_TOKEN_ID = 2**31 - 1
-"""The largest token id that an int32 holds."""
+"""The largest token id that an int32, and so a history, holds."""
+
+MOST_ITEMS = 2**22
+"""Items of one argument, token ids of a text above all."""
 
 
 def integer(value: object) -> int:
@@ -84,9 +89,29 @@ def checked_integer(
     return converted
 
 
-def checked_token_ids(name: str, value: object) -> list[int]:
+def checked_token_ids(
+    name: str, value: object, expected: str = "token ids >= 0 (below 2**31)"
+) -> list[int]:
     """The token ids of any iterable of them, an array or a tensor; `ParameterError` for others."""
+    token_ids = []
+    for item in checked_items(name, value, expected):
+        try:
+            token_id = integer(item)
+        except TypeError:
+            token_id = -1
+        if not 0 <= token_id <= LARGEST_TOKEN_ID:
+            raise ParameterError(name, value, f"{expected}; one of them is {shown(item)}")
+        token_ids.append(token_id)
+    return token_ids
+
+
+def checked_items(name: str, value: object, expected: str) -> list[Any]:
+    """The items of any iterable, an array or a tensor; `ParameterError` for text or too many."""
     listed = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
-        raise ParameterError(name, value, "token ids")
-    return [checked_integer(name, item, 0, LARGEST_TOKEN_ID, "token ids >= 0") for item in listed]
+    text_like = isinstance(listed, str | bytes | bytearray | memoryview)
+    if text_like or not isinstance(listed, Iterable):
+        raise ParameterError(name, value, expected)
+    items = list(islice(listed, MOST_ITEMS + 1))
+    if len(items) > MOST_ITEMS:
+        raise ParameterError(name, value, f"{expected}, at most {MOST_ITEMS} of them")
+    return items

@@ -5,10 +5,10 @@ bytes TGI's router would write. The records hold more than the wire shows: whate
 "off the wire" below. Logprobs are natural logarithms. Source: the router of Text Generation
 Inference 3.3.6.
 
-Equality and hashes are over what was decided: tokens, texts, ranks, why a text ended, its seed and
-its length. What is measured as a sum over a row (logprobs, entropy, support size) takes no part:
-its last digits depend on the backend that was ready, and no tolerance makes an equality. Two
-records whose measurements matter are compared by these, or by `to_json`.
+Equality and hashes are over what was decided and is on the wire: tokens, texts, why a text ended,
+its seed. A response that was read from its own JSON equals the one that wrote it. Logprobs take no
+part: their last digits depend on the backend that was ready, and no tolerance makes an equality.
+Two records whose measurements matter are compared by these, or by `to_json`.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class Token(_Record):
     logprob: float = field(compare=False)
     special: bool
     raw_logprob: float = field(compare=False)
-    rank: int
+    rank: int = field(compare=False)
     entropy: float = field(compare=False)
     support_size: int = field(compare=False)
-    bytes: builtins.bytes | None = None
+    bytes: builtins.bytes | None = field(default=None, compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -102,7 +102,7 @@ class TopToken(_Record):
     logprob: float = field(compare=False)
     special: bool
     raw_logprob: float = field(compare=False)
-    bytes: builtins.bytes | None = None
+    bytes: builtins.bytes | None = field(default=None, compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob, special}`."""
@@ -123,7 +123,7 @@ class PrefillToken(_Record):
     id: int
     text: str
     logprob: float | None = field(compare=False)
-    bytes: builtins.bytes | None = None
+    bytes: builtins.bytes | None = field(default=None, compare=False)
 
     def to_wire(self) -> Wire:
         """`{id, text, logprob}`."""
@@ -168,7 +168,7 @@ class Details(_Record):
 
     finish_reason: FinishReason
     seed: int | None
-    input_length: int
+    input_length: int = field(compare=False)
     tokens: tuple[Token, ...]
     prefill: tuple[PrefillToken, ...] = ()
     best_of_sequences: tuple[BestOfSequence, ...] = ()
@@ -245,8 +245,8 @@ class Response(_Record):
     def from_json(cls, document: str | bytes) -> Response:
         """The response that a JSON text tells of, as `to_json` or TGI write it with details.
 
-        `Response.from_json(response.to_json())` has the same tokens and the same JSON for every
-        response with `wire_details`. What is off the wire is NaN, or 0 for counts.
+        `Response.from_json(response.to_json())` equals every response with `wire_details`, and
+        has the same JSON. What is off the wire is NaN, or 0 for counts.
 
         Raises:
             ParameterError: it is no such text, or has no `details`; says where.

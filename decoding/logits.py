@@ -48,8 +48,12 @@ def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an
     Raises:
         ShapeError: not a two-dimensional floating array with at least one column.
     """
-    rows = as_rows(array, name)
-    return widen(_of_tensor(rows.cpu(), name) if is_tensor(rows) else rows)
+    return logits_of(as_rows(array, name))
+
+
+def logits_of(rows: Any) -> Logits:  # noqa: ANN401 -- an array or a tensor
+    """What `as_rows` returned as `as_logits` returns it; `as_rows` does not take it again."""
+    return widen(_of_tensor(rows.cpu(), "logits") if is_tensor(rows) else rows)
 
 
 def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from decoding.models.protocol import CachedModel, State
@@ -21,7 +21,7 @@ class _Books(NamedTuple):
 
     held: list[State]
     returned: list[Any]
-    leaving: Iterator[State]
+    leaving: deque[State]
 
 
 class Memory:
@@ -32,12 +32,13 @@ class Memory:
 
     Python can be interrupted between any two instructions, but not within a call of a built-in
     function in C, apart from what that calls. So `list.extend` calls the model and takes down what
-    it returns, and an iterator in C takes a state off the list and calls `release` on it.
+    it returns, and an iterator in C takes a state off the list and calls `release` on it. Such an
+    iterator takes a `StopIteration` of the model for its own end: what it has done is counted.
     """
 
     def __init__(self, model: CachedModel) -> None:
         self._model = model
-        self._books = _Books([], [], iter(()))
+        self._books = _Books([], [], deque())
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool
@@ -45,7 +46,7 @@ class Memory:
         """New states and logits; see `CachedModel.prefill`."""
         call = partial(self._model.prefill, prompts, all_positions=all_positions)
         returned = self._books.returned
-        returned.extend(map(operator.call, (call,)))
+        _extend(returned, map(operator.call, (call,)), 1)
         states, logits = returned[-1]
         held = list(states)
         returned[-1] = (held, None)  # the logits may go before the states
@@ -63,7 +64,7 @@ class Memory:
             return []
         held = self._books.held
         known = len(held)
-        held.extend(map(self._model.fork, repeat(state, count)))
+        _extend(held, map(self._model.fork, repeat(state, count)), count)
         return held[known:]
 
     def rollback(self, state: State, count: int) -> None:
@@ -80,21 +81,27 @@ class Memory:
         every = [*held, *(state for result in returned for state in _states_of(result))]
         gone = [state for state in every if id(state) not in kept]
         stay = [state for state in every if id(state) in kept]
-        self._books = _Books(stay, [], chain(leaving, gone))
+        self._books = _Books(stay, [], deque([*leaving, *gone]))
         interrupt: BaseException | None = None
-        while True:
+        while leaving := self._books.leaving:
             try:
-                # Whatever `release` raises, the iterator is past its state.
-                deque(map(self._model.release, self._books.leaving), maxlen=0)
+                # Whatever `release` raises, its state has been taken off.
+                states_taken_off = map(deque.popleft, repeat(leaving, len(leaving)))
+                deque(map(self._model.release, states_taken_off), maxlen=0)
             except Exception as error:  # noqa: BLE001 -- a model may raise anything
                 _log(error)
             except BaseException as error:  # noqa: BLE001 -- raised below
                 interrupt = error
-            else:
-                break
-        self._books = self._books._replace(leaving=iter(()))
         if interrupt is not None:
             raise interrupt
+
+
+def _extend(held: list[Any], returned: Iterable[Any], count: int) -> None:
+    """Extend a list by what `count` calls of the model return."""
+    wanted = len(held) + count
+    held.extend(returned)
+    if len(held) < wanted:
+        raise RuntimeError("the model raised StopIteration")
 
 
 def _log(error: Exception) -> None:

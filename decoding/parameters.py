@@ -63,6 +63,9 @@ class TokenBias(Mapping[int, float]):
     def __repr__(self) -> str:
         return repr(self._biases)
 
+    def __reduce__(self) -> tuple[type[TokenBias], tuple[dict[int, float]]]:
+        return TokenBias, (self._biases,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:

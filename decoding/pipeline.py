@@ -7,10 +7,11 @@ separated by the processors that only Python knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from decoding.checks import checked_items
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.program import Instruction
@@ -57,9 +58,8 @@ class Pipeline:
     """The lowered form; it begins and ends with a `Fused`, possibly empty."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.processors, str) or not isinstance(self.processors, Iterable):
-            raise ParameterError("processors", self.processors, "a sequence of processors")
-        object.__setattr__(self, "processors", tuple(self.processors))
+        given = checked_items("processors", self.processors, "a sequence of processors")
+        object.__setattr__(self, "processors", tuple(given))
         for index, processor in enumerate(self.processors):
             _check(f"processors[{index}]", processor)
         object.__setattr__(self, "segments", tuple(_segments(self.processors)))

@@ -8,16 +8,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import ParameterError, shown
+from decoding.checks import checked_token_ids
+from decoding.errors import ParameterError
 from decoding.logits import is_tensor
 from decoding.text import TextStream
 from decoding.vocabulary import Vocabulary
 
 Inputs: TypeAlias = str | Sequence[int] | NDArray[np.integer[Any]]
 """A prompt: text, or token ids; a one-dimensional torch tensor of integers is taken as well."""
-
-LARGEST_TOKEN_ID = 2**31 - 1
-"""The largest token id that a history, which is of int32, holds."""
 
 _LONGEST_CHARACTER = 4
 """Bytes of a character in UTF-8, at most."""
@@ -30,23 +28,18 @@ def read_token_ids(inputs: Any) -> tuple[int, ...]:  # noqa: ANN401 -- an edge: 
 
     Raises:
         ParameterError: anything else, also `bytes`, a set, bools, an empty or a nested sequence, an
-            id below 0 or above `LARGEST_TOKEN_ID`.
+            id below 0 or above 2**31 - 1.
     """
-    listed = inputs
     if isinstance(inputs, np.ndarray) or is_tensor(inputs):
         if inputs.ndim != 1 or not _holds_integers(inputs):
             got = f"{type(inputs).__name__} of {inputs.dtype}, shape {tuple(inputs.shape)}"
             raise ParameterError("inputs", got, f"{_EXPECTED}, in one dimension")
-        listed = inputs.tolist()
     elif isinstance(inputs, bytes | bytearray | memoryview) or not isinstance(inputs, Sequence):
         raise ParameterError("inputs", inputs, _EXPECTED)
-    for item in listed:
-        integral = isinstance(item, int | np.integer) and not isinstance(item, bool)
-        if not integral or not 0 <= item <= LARGEST_TOKEN_ID:
-            raise ParameterError("inputs", inputs, f"{_EXPECTED}; one of them is {shown(item)}")
-    if len(listed) == 0:
+    token_ids = checked_token_ids("inputs", inputs, _EXPECTED)
+    if not token_ids:
         raise ParameterError("inputs", inputs, "at least one token")
-    return tuple(map(int, listed))
+    return tuple(token_ids)
 
 
 def is_batch(inputs: Any) -> bool:  # noqa: ANN401 -- an edge: anything may come

@@ -57,7 +57,7 @@ class Grammar:
 
     def __post_init__(self) -> None:
         kinds = get_args(GrammarType)
-        if self.type not in kinds:
+        if not isinstance(self.type, str) or self.type not in kinds:
             raise ParameterError("grammar.type", self.type, f"one of {', '.join(kinds)}")
         self._check_options()
         if self.type in _TEXTS:
@@ -79,7 +79,7 @@ class Grammar:
             require(f"grammar.{name}", value, known, f"one of {', '.join(allowed)}")
         for name, neutral in GRAMMAR_OPTIONS.items() if self.type in _TEXTS else ():
             value = getattr(self, name)
-            legal = value == neutral
+            legal = value is neutral or (isinstance(value, str) and value == neutral)
             require(f"grammar.{name}", value, legal, f"left out for a {self.type}")
         if self.style is not None:
             from decoding.grammar.json_style import JsonStyle

@@ -33,7 +33,7 @@ from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, Opcode, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
-from decoding.logits import as_logits, as_rows
+from decoding.logits import as_rows, logits_of
 from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
 from decoding.processors.feedback import Feedback
 from decoding.processors.nan_policy import NaNPolicy
@@ -228,7 +228,7 @@ class BatchSampler:
             self._fit(width)
         failed, edited = self._misfits, raw
         if self._stages:
-            raw = self._repaired(as_logits(raw), history)
+            raw = self._repaired(logits_of(raw), history)
             edited, failed = self._run_stages(raw, history, states, steered)
         kernel = self._kernel(raw, self._changing.program_for(history, width))
         bitmasks, maskless = self._changing.bitmasks(history, width)

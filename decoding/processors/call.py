@@ -90,7 +90,9 @@ def _of_tensor(tensor: Any) -> Any:  # noqa: ANN401 -- a torch tensor to an arra
 
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise ShapeError("logits", f"a tensor of {tensor.dtype}", _EXPECTED)
-    host = tensor.detach().cpu()
+    if tensor.layout is not torch.strided:
+        raise ShapeError("logits", f"a tensor of layout {tensor.layout}", _EXPECTED)
+    host = tensor.detach().cpu().resolve_neg()
     return (host.float() if host.dtype == torch.bfloat16 else host).numpy()
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import checked_real, checked_token_ids
+from decoding.checks import checked_items, checked_real, checked_token_ids
 from decoding.errors import ParameterError, ShapeError, require, shown
 from decoding.history import History
 from decoding.kernels.program import Instruction
@@ -50,11 +50,12 @@ class SequenceBias:
         self, bias: Mapping[Sequence[int], float] | Iterable[tuple[Sequence[int], float]]
     ) -> None:
         pairs = bias.items() if isinstance(bias, Mapping) else bias
-        if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
-            expected = "a mapping of sequences of token ids to biases, or their pairs"
-            raise ParameterError("sequence_bias", bias, expected)
+        expected = "a mapping of sequences of token ids to biases, or their pairs"
         kept: dict[tuple[int, ...], float] = {}
-        for sequence, value in pairs:
+        for pair in checked_items("sequence_bias", pairs, expected):
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise ParameterError("sequence_bias", bias, expected)
+            sequence, value = pair
             key = _checked("sequence_bias", sequence)
             name = f"sequence_bias[{shown(key)}]"
             kept[key] = checked_real(name, value, lambda x: x < math.inf, "finite or -inf")
@@ -119,9 +120,8 @@ class BadWords:
     vocabulary_blind: ClassVar[bool] = False
 
     def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
-        if isinstance(sequences, str | bytes) or not isinstance(sequences, Iterable):
-            raise ParameterError("bad_words", sequences, "sequences of token ids")
-        kept = {_checked("bad_words", sequence) for sequence in sequences}
+        given = checked_items("bad_words", sequences, "sequences of token ids")
+        kept = {_checked("bad_words", sequence) for sequence in given}
         object.__setattr__(self, "sequences", tuple(sorted(kept)))
 
     @checked_call

@@ -10,14 +10,14 @@ doi:10.1038/s41586-024-08025-4; the hash and the table are those of transformers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer, checked_integer
-from decoding.errors import ParameterError, require
+from decoding.checks import check_integer, checked_integer, checked_items
+from decoding.errors import require
 from decoding.watermark.shuffle import mt19937_words
 
 Hashes = NDArray[np.int64]
@@ -51,13 +51,12 @@ class SynthId:
 
     def __post_init__(self) -> None:
         expected = "at least one integer, each in [0, 2**63)"
-        if isinstance(self.keys, str) or not isinstance(self.keys, Iterable):
-            raise ParameterError("keys", self.keys, expected)
-        keys = [checked_integer("keys", key, 0, 2**63 - 1, expected) for key in self.keys]
+        given = checked_items("keys", self.keys, expected)
+        keys = [checked_integer("keys", key, 0, 2**63 - 1, expected) for key in given]
         require("keys", self.keys, len(keys) > 0, expected)
         object.__setattr__(self, "keys", tuple(keys))
         check_integer(self, "ngram_len", 2)
-        check_integer(self, "table_size", 1)
+        check_integer(self, "table_size", 1, 2**24)
         check_integer(self, "table_seed", 0, 2**64 - 1, "in [0, 2**64)")
         check_integer(self, "history_size", 1)
         bits = (mt19937_words(self.table_seed, self.table_size) & 1).astype(np.uint8)

@@ -211,7 +211,6 @@ def test_equality_is_over_what_was_decided_and_not_over_what_was_measured() -> N
         replace(TOKEN, id=8),
         replace(TOKEN, text=" Seven"),
         replace(TOKEN, special=True),
-        replace(TOKEN, rank=3),
     ):
         assert different != TOKEN
     assert replace(RICH, seed=9) != RICH

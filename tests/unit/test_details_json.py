@@ -82,6 +82,8 @@ def test_a_generated_response_survives() -> None:
     )
     response = generate(forward, [1, 2], asked)
     again = Response.from_json(response.to_json())
+    assert again == response
+    assert hash(again) == hash(response)
     assert again.to_json() == response.to_json()
     assert again.seed == response.seed
     assert again.finish_reason is FinishReason.LENGTH

@@ -471,6 +471,44 @@ def test_a_failing_release_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "cannot let go" in caplog.text
 
 
+@pytest.mark.parametrize("method", ["prefill", "extend", "fork", "release"])
+def test_a_model_whose_script_has_ended_fails_as_any_other(method: str) -> None:
+    class Scripted(Counting):
+        """`next` of its script raises `StopIteration`, which iterators take for an end."""
+
+        def over(self, name: str) -> None:
+            if name == method:
+                next(iter(()))
+
+        def prefill(self, *given: Any, **named: Any) -> Any:
+            self.over("prefill")
+            return super().prefill(*given, **named)
+
+        def extend(self, *given: Any, **named: Any) -> Any:
+            self.over("extend")
+            return super().extend(*given, **named)
+
+        def fork(self, state: Any) -> Any:
+            self.over("fork")
+            return super().fork(state)
+
+        def release(self, state: Any) -> None:
+            super().release(state)
+            self.over("release")
+
+    cached = Scripted()
+    engine = Engine(LanguageModel(forward=cached))
+    asked = GenerationParameters(max_new_tokens=2, best_of=3, seed=1)
+    single = GenerationParameters(max_new_tokens=2)
+    [first, second] = [engine.submit(Request([5], item)) for item in (asked, single)]
+    while engine.busy:
+        engine.step()
+    assert not cached.live
+    for item, fails in ((first, method != "release"), (second, method in ("prefill", "extend"))):
+        assert isinstance(item.error, ForwardError if fails else type(None))
+        assert not fails or "StopIteration" in str(item.error)
+
+
 @pytest.mark.parametrize("numbered", [True, False])
 def test_states_may_be_numbers_that_come_again_or_nothing_at_all(numbered: bool) -> None:
     inner = hash_model(VOCAB)

@@ -13,7 +13,7 @@ from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import chain
-from decoding.processors import RepetitionPenalty, TopP
+from decoding.processors import Mirostat2, NaNPolicy, RepetitionPenalty, TopP
 from decoding.sampling import BatchSampler, Sampler
 
 ROWS = (np.random.default_rng(0).standard_normal((3, 70)) * 3).astype(np.float32)
@@ -119,3 +119,31 @@ def test_tensors_are_viewed_whatever_hangs_on_them() -> None:
     negative = torch.tensor(1j * ROWS.astype(np.complex64)).conj().imag
     assert negative.is_neg()
     assert np.array_equal(as_rows(negative), -ROWS)
+
+
+def halved(logits: Any, history: History) -> Any:
+    return logits / 2
+
+
+@pytest.mark.parametrize("stages", [chain(halved), chain(TopP(0.9), Mirostat2(), NaNPolicy())])
+def test_half_precision_reaches_processors_that_only_python_knows(stages: Any) -> None:
+    torch = pytest.importorskip("torch")
+    history, samplers = History.of([[1], [2], []]), [Sampler(stages, seed) for seed in (None, 1, 2)]
+    half = ROWS.astype(np.float16)
+    wanted = BatchSampler(samplers, backend=Backend.NUMPY)(half.astype(np.float32), history)
+    for rows in (half, half.astype(">f2"), torch.tensor(half)):
+        drawn = BatchSampler(samplers, backend=Backend.NUMPY)(rows, history)
+        assert [item.token_id for item in drawn] == [item.token_id for item in wanted]  # type: ignore[union-attr]
+    rounded = torch.tensor(ROWS).bfloat16()
+    drawn = BatchSampler(samplers, backend=Backend.NUMPY)(rounded, history)
+    wanted = BatchSampler(samplers, backend=Backend.NUMPY)(rounded.float(), history)
+    assert [item.token_id for item in drawn] == [item.token_id for item in wanted]  # type: ignore[union-attr]
+
+
+def test_processors_take_tensors_whatever_hangs_on_them() -> None:
+    torch = pytest.importorskip("torch")
+    negative = torch.tensor(1j * ROWS.astype(np.complex64)).conj().imag
+    edited = TopP(0.5)(negative, History.empty(len(ROWS)))
+    assert np.array_equal(edited.numpy(), TopP(0.5)(-ROWS, History.empty(len(ROWS))))  # type: ignore[attr-defined]
+    with pytest.raises(ShapeError, match=r"a tensor of layout torch\.sparse_coo"):
+        TopP(0.5)(torch.tensor(ROWS).to_sparse(), History.empty(len(ROWS)))

@@ -476,6 +476,31 @@ def test_token_ids_are_named(make: Callable[[Any], object], wrong: Any) -> None:
     refuse(make, wrong)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        decoding.AllowedTokens,
+        decoding.Bitmask.of,
+        decoding.BadWords,
+        decoding.SequenceBias,
+        decoding.Pipeline,
+        SynthId,
+        lambda value: watermark.detect_synthid(value, SynthId((1,))),
+        lambda value: Request(value, ASKED) and generate(flat, value, ASKED),
+    ],
+)
+@pytest.mark.parametrize("wrong", [range(10**9), np.array(1), bytearray(b"ab"), {1: [2]}.keys])
+def test_what_holds_no_items_or_too_many_is_named(
+    make: Callable[[Any], object], wrong: Any
+) -> None:
+    refuse(make, wrong)
+
+
+def test_the_type_of_a_grammar_is_text() -> None:
+    with pytest.raises(ParameterError, match=r"^grammar.type must be one of"):
+        decoding.Grammar(np.zeros(3), "a")  # type: ignore[arg-type]
+
+
 def test_token_ids_are_taken_from_arrays_and_tensors() -> None:
     torch = pytest.importorskip("torch")
     for ids in (np.array([1, 3]), torch.tensor([1, 3]), {3, 1}, range(1, 4, 2), iter([3, 1])):
