@@ -112,7 +112,7 @@ def test_a_damaged_trie_is_made_again_with_one_warning(
     path = kept_trie(tmp_path, monkeypatch)
     whole = path.read_bytes()
     if damage in ("pickle", "other"):
-        names = trie_files._ARRAYS
+        names = ("bare", "bare_twins", "quoted", "quoted_twins")
         hostile = np.array([object()]) if damage == "pickle" else np.zeros((2, 2))
         with path.open("wb") as file:
             np.savez(file, **dict.fromkeys(names, hostile))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from decoding.history import History
+from decoding.kernels import forks
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled.loading import Loader
 from decoding.kernels.forks import free_after_fork
@@ -58,10 +59,11 @@ def test_a_sampler_that_has_drawn_with_threads_draws_in_a_child() -> None:
 
 
 @pytest.mark.parametrize("kind", [threading.Lock, threading.RLock])
-@pytest.mark.parametrize("seconds", [0.1, 4.0])
+@pytest.mark.parametrize("seconds", [0.1, 1.5])
 def test_a_lock_that_another_thread_held_is_free_in_a_child(
-    kind: Callable[[], threading.Lock], seconds: float
+    kind: Callable[[], threading.Lock], seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", 0.5)
     lock, held = free_after_fork(kind()), threading.Event()
 
     def hold() -> None:
@@ -78,7 +80,8 @@ def test_a_lock_that_another_thread_held_is_free_in_a_child(
     lock.release()
 
 
-def test_locks_taken_in_another_order_do_not_hang_a_fork() -> None:
+def test_locks_taken_in_another_order_do_not_hang_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", 0.5)
     first, second = free_after_fork(threading.Lock()), free_after_fork(threading.Lock())
     ends = threading.Event()
 
@@ -93,7 +96,7 @@ def test_locks_taken_in_another_order_do_not_hang_a_fork() -> None:
     for thread in threads:
         thread.start()
     try:
-        assert all(in_a_child(lambda: first.acquire(timeout=1.0)) for _ in range(5))
+        assert all(in_a_child(lambda: first.acquire(timeout=1.0)) for _ in range(3))
     finally:
         ends.set()
         for thread in threads:
