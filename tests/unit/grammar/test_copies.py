@@ -212,16 +212,16 @@ def test_a_damaged_or_foreign_trie_is_not_read_but_made_again(
     ],
 )
 def test_no_bytes_and_many_bytes_are_followed(
-    machine: Machine, compiled: Callable[[Machine], CompiledGrammar]
+    compiled: Callable[[Machine], CompiledGrammar],
 ) -> None:
-    grammar = compiled(machine)
-    matcher = grammar.matcher()
+    matcher = compiled(new_machine()).matcher()
     assert matcher.follow(b"")
     long = b"[" + b"1," * 4_000 if not matcher.follow(b"a") else b"b" + b"ab" * 4_000
     before = matcher.state
     assert not matcher.follow(long + b"?")
     assert matcher.state == before
     assert matcher.follow(long)
-    assert np.array_equal(pickle.loads(pickle.dumps(matcher)).mask(), matcher.mask())
+    again = copy.deepcopy(matcher)
+    assert np.array_equal(again.mask(), matcher.mask())
     matcher.rollback(1)
     assert matcher.state == before
