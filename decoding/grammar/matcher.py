@@ -11,6 +11,7 @@ from decoding.errors import require
 from decoding.grammar.acceptor import REJECTED, Acceptor
 from decoding.grammar.protocol import TokenGrammar
 from decoding.grammar.tokens import TokenTable
+from decoding.grammar.trie import MAX_DEPTH
 
 
 class Matcher:
@@ -84,10 +85,12 @@ class Matcher:
         return True
 
     def follow(self, text: bytes) -> bool:
-        """Take some bytes as if they were one token, `trie.MAX_DEPTH` at most; as `advance`."""
-        following = self._acceptor.follow(self.state, text)
-        if following == REJECTED:
-            return False
+        """Take some bytes, any number of them, as if they were one token; see `advance`."""
+        following = self.state
+        for begin in range(0, len(text), MAX_DEPTH):
+            following = self._acceptor.follow(following, text[begin : begin + MAX_DEPTH])
+            if following == REJECTED:
+                return False
         self._states.append(following)
         self._taken.append(text)
         return True

@@ -75,9 +75,16 @@ def _plain(value: object, place: Place) -> int | float:
 
 
 def constants(values: Sequence[object], place: Place) -> Json:
-    """Constants, each in the spelling that is read as itself."""
+    """Constants, each in the spelling that is read as itself.
+
+    Integers of more than 64 bits are left out: Pydantic compares them with none it reads.
+    """
     options: list[Json] = []
-    whole = [one for one in values if isinstance(one, int) and not isinstance(one, bool)]
+    whole = [
+        one
+        for one in values
+        if isinstance(one, int) and not isinstance(one, bool) and -(1 << 63) <= one < 1 << 63
+    ]
     others = [
         one
         for one in values
@@ -90,5 +97,5 @@ def constants(values: Sequence[object], place: Place) -> Json:
     if others:
         options.append({"enum": others})
     if not options:
-        place.refuse("values", "none of them is a value of JSON")
+        place.refuse("values", "none of them is a value that Pydantic reads from JSON")
     return options[0] if len(options) == 1 else {"anyOf": options}

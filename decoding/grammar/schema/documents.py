@@ -174,6 +174,11 @@ class Documents:
             else:
                 reason = f"{shown(reference)} leads nowhere: its document has no such schema"
             raise GrammarUnsupportedError(where, "$ref", reason) from problem
+        except (AttributeError, TypeError) as problem:  # what `referencing` meets in such documents
+            reason = "a document at hand has names or definitions of a wrong type"
+            raise GrammarSyntaxError(
+                where, f"{shown(reference)} is not found: {reason}"
+            ) from problem
         return self._arrived(scope, resolved, reference, where)
 
     def _arrived(self, scope: Scope, resolved: Any, reference: str, where: str) -> Target:  # noqa: ANN401 -- referencing's

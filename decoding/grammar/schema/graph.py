@@ -22,7 +22,7 @@ from decoding.grammar.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.expressions import Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.conflicts import conflict, endless, missing
-from decoding.grammar.schema.dialects import escape
+from decoding.grammar.schema.dialects import dialect_of, escape
 from decoding.grammar.schema.distinct_items import DistinctItems
 from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.drafts import Found, ObjectDraft
@@ -89,10 +89,8 @@ class SchemaGraph:
     enforces. notes: what is merely worth knowing.
     """
 
-    def __init__(self, documents: Documents, report: Report) -> None:
+    def __init__(self, documents: Documents, types: KeywordTypes, report: Report) -> None:
         self._report = report
-        types = KeywordTypes(report)
-        types.check(documents.root, documents.scope.dialect, "")
         locations = Locations(documents, types)
         self._locations = locations
         objects, arrays = ObjectKind(locations, report), ArrayKind(locations, report)
@@ -532,8 +530,12 @@ def compile_graph(
         raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {shown(schema)}")
     limits = SchemaLimits() if limits is None else limits
     report = Report(on_unsupported, format, limits)
+    types = KeywordTypes(report)
+    if isinstance(schema, Mapping):
+        # What names schemas has to be right before references are looked up.
+        types.check(schema, dialect_of(schema), "")
     documents = Documents(schema, limits.nesting, resources)
-    graph = SchemaGraph(documents, report)
+    graph = SchemaGraph(documents, types, report)
     graph.root = graph.enter(graph.locate(schema))
     if graph.is_empty(graph.root):
         remarks = [one for one in report.restrictions if one.keyword != "format"]

@@ -3,6 +3,7 @@
 A schema with `"required": true` or `"minimum": "3"` is no schema of its draft. Whoever reads on
 would lose the condition, so the schema is refused, wherever in the document the keyword stands:
 also in definitions that nothing refers to, as the draft's own metaschema would refuse it.
+Annotations, such as `title`, may have any type.
 """
 
 from __future__ import annotations
@@ -124,7 +125,13 @@ _RULES = {
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _SCHEMA),
     **dict.fromkeys(("properties", "patternProperties", "dependentSchemas"), _BY_NAME),
 }
-_DEFINITIONS = ("definitions", "$defs")
+# What names a schema, or holds further ones. References are looked up by these, so they have to be
+# right though they constrain no value.
+_NAMES = {
+    **dict.fromkeys(("$anchor", "$dynamicAnchor"), _TEXT),
+    "$recursiveAnchor": _TRUTH,
+    "contentSchema": _SCHEMA,
+}
 _ITEMS_OR_LIST = _Rule(
     "a schema or a list of schemas",
     lambda value: _is_schema(value) or _are_schemas(value),
@@ -141,6 +148,10 @@ def _rules(dialect: Dialect) -> Mapping[str, _Rule]:
         rules["items"] = _ITEMS_OR_LIST
     if dialect.boolean_bounds:
         rules["exclusiveMinimum"] = rules["exclusiveMaximum"] = _TRUTH
+    rules[dialect.id_keyword] = _TEXT
+    rules["definitions"] = _BY_NAME
+    if "$recursiveRef" in dialect.keywords or "$dynamicRef" in dialect.keywords:
+        rules |= {**_NAMES, "$defs": _BY_NAME}
     return rules
 
 
@@ -175,19 +186,17 @@ class KeywordTypes:
         rules = _rules(dialect)
         alone = dialect.ref_alone and "$ref" in schema
         for keyword, value in schema.items():
-            if keyword in _DEFINITIONS:
-                # Nothing is said about a container that is none: its name may be another's.
-                if isinstance(value, Mapping):
-                    below = where, keyword
-                    yield from ((one, dialect, (below, name)) for name, one in value.items())
-                continue
             rule = rules.get(keyword)
             if rule is None:
-                if keyword in DRAFT3_ONLY and dialect is UNDECLARED and not alone:
+                if keyword == "$defs" and isinstance(value, Mapping):
+                    # References lead there in drafts, too, that have no such keyword.
+                    below = where, keyword
+                    yield from ((one, dialect, (below, name)) for name, one in value.items())
+                elif keyword in DRAFT3_ONLY and dialect is UNDECLARED and not alone:
                     reason = f"draft 3 alone has it: write {DRAFT3_ONLY[keyword]}"
                     self._report.unsupported(_pointer(where), keyword, reason)
                 continue
-            if alone and keyword != "$ref":
+            if alone and keyword not in ("$ref", "definitions"):
                 continue
             if not rule.fits(value):
                 raise _wrong(where, keyword, value, rule)

@@ -123,13 +123,26 @@ def _any(found: list[Scalars]) -> Scalars:
 
 
 def _one(found: list[Scalars]) -> Scalars:
-    once, twice = NO_SCALARS, NO_SCALARS
-    for scalars in found:
-        shared = meet(once, scalars)
-        if not are_empty(shared):
-            twice = join(twice, shared)
-        once = join(once, scalars)
+    if not found:
+        return NO_SCALARS
+    # In halves of halves: one by one, what is known would be looked through for each further set.
+    counted = [(scalars, NO_SCALARS) for scalars in found]
+    while len(counted) > 1:
+        pairs = zip(counted[::2], counted[1::2], strict=False)
+        counted = [_counted(*pair) for pair in pairs] + counted[len(counted) & ~1 :]
+    once, twice = counted[0]
     return meet(once, invert(twice))
+
+
+def _counted(
+    left: tuple[Scalars, Scalars], right: tuple[Scalars, Scalars]
+) -> tuple[Scalars, Scalars]:
+    """What is in any set of two groups, and what is in several; of what is so of each group."""
+    shared = meet(left[0], right[0])
+    twice = join(left[1], right[1])
+    if not are_empty(shared):
+        twice = join(twice, shared)
+    return join(left[0], right[0]), twice
 
 
 _COMBINED = {"allOf": _all, "anyOf": _any, "oneOf": _one}

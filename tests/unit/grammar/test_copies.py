@@ -205,3 +205,27 @@ def test_a_damaged_or_foreign_trie_is_not_read_but_made_again(
         with zipfile.ZipFile(path) as healed:
             assert healed.testzip() is None
         np.testing.assert_array_equal(np.load(path)["bare"], fields["bare"])
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda machine: compile_regex("(ab)*c?", machine),
+        lambda machine: compile_gbnf('root ::= "ab" root | "c"', machine),
+        lambda machine: compile_json_schema({"type": "array", "items": {"const": 1}}, machine),
+    ],
+)
+def test_no_bytes_and_many_bytes_are_followed(
+    compiled: Callable[[Machine], CompiledGrammar],
+) -> None:
+    matcher = compiled(new_machine()).matcher()
+    assert matcher.follow(b"")
+    long = b"[" + b"1," * 4_000 if not matcher.follow(b"a") else b"b" + b"ab" * 4_000
+    before = matcher.state
+    assert not matcher.follow(long + b"?")
+    assert matcher.state == before
+    assert matcher.follow(long)
+    again = copy.deepcopy(matcher)
+    assert np.array_equal(again.mask(), matcher.mask())
+    matcher.rollback(1)
+    assert matcher.state == before

@@ -315,7 +315,9 @@ TAKEN: dict[str, Any] = {
     "lowered": Annotated[str, StringConstraints(to_lower=True, pattern="^[A-Z]+$")],
     # Values
     "Colour": Colour, "Level": Level, "Word": Word, "Mixed": Mixed, "Flags": Flags,
-    "Literal": Literal["a", 1, True] | None, "Literal of members": Literal[Word.ONE],
+    "Literal": Literal["a", 1, True] | None,
+    "Literal of 64 bits and more": Literal[9223372036854775807, 9223372036854775808],
+    "Literal of members": Literal[Word.ONE],
     # Containers
     "list": list[int], "list of anything": list[Any], "set": set[int], "frozenset": frozenset[str],
     "tuple": tuple[int, str], "long tuple": tuple[int, ...], "empty tuple": tuple[()],
@@ -370,7 +372,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "raising hook": (Raising, "that Pydantic reads from JSON .this type raises"),
     "function": (_newer, r"\(call\)|that Pydantic reads"),
     "JSON of an object": (Json[dict[str, int]], "json .*Json of dict"),
-    "member in a Literal": (Literal[Colour.RED], "none of them is a value of JSON"),
+    "member in a Literal": (Literal[Colour.RED], "none of them is a value that Pydantic reads"),
+    "Literal of more than 64 bits": (Literal[-9223372036854775809], "none of them is a value"),
     "set of lists": (set[list[int]], r"\[\] \(list\): items of a set need a hash"),
     "set of anything": (set[Any], r"\[\] \(any\)"),
     "set of models": (set[Plain], r"\[\] \(model\)"),
