@@ -43,12 +43,16 @@ def read_token_ids(inputs: Any) -> tuple[int, ...]:  # noqa: ANN401 -- an edge: 
 
 
 def is_batch(inputs: Any) -> bool:  # noqa: ANN401 -- an edge: anything may come
-    """Whether it is several prompts: a sequence that holds prompts, or a two-dimensional array."""
+    """Whether it is several prompts: a sequence that begins with one, or a two-dimensional array.
+
+    Only the first item is looked at: a prompt may be a range of any length.
+    """
     if isinstance(inputs, np.ndarray) or is_tensor(inputs):
         return bool(inputs.ndim > 1)
     if isinstance(inputs, str) or not isinstance(inputs, Sequence):
         return False
-    return any(isinstance(item, str | Sequence | np.ndarray) or is_tensor(item) for item in inputs)
+    first = next(iter(inputs), None)
+    return isinstance(first, str | Sequence | np.ndarray) or is_tensor(first)
 
 
 def prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
