@@ -103,13 +103,14 @@ POINTERS = dict(
     positions="i32", bitmasks="i32", touched="i32", patches="fp64", candidates="i32",
     listing="i32", rooms="i32", numbers="fp64", counts="i32", greedy="i32", top_n="i32",
     fields="i64", field_values="fp64", listed_tokens="i64", listed_values="fp64", listed_raw="fp64",
+    listed_logits="fp64",
     sparse_starts="i64", sparse_tokens="i32", sparse_values="fp64", reads_history="i32",
     history="i32", lengths="i32", prompt_lengths="i32", tallies="i32",
 )
 ALL = dict(DENSE=True, SPARSE=True, NOISE=True, SUMS=True, DESCRIBE=True)
 SLICES = dict(ROWS=1, SPLITS=32)
 CASES = [
-    (survey, 4, dict(SLICES, BLOCK=4096, **ALL)),
+    (survey, 4, dict(SLICES, BLOCK=4096, BIASED=True, **ALL)),
     (finish, 8, dict(SLICES, SPLIT_LANES=32, WORDS=4096, TILE=1024, ROOM=261, PIVOTS=8, **ALL)),
     (rank, 4, dict(ROWS=1, BLOCK=4096)),
     (patch_rows, 4, dict(SPAN=1024)),

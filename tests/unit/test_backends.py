@@ -218,20 +218,13 @@ def test_what_cannot_be_loaded_is_discarded_and_built_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damage", ["empty index", "short index", "garbage", "no index"])
-def test_a_damaged_cache_heals(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cache_heals(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     cache = {"DECODING_CACHE": str(tmp_path)}
     warm = "from decoding import warmup; warmup('float64')"
     in_a_fresh_process(warm, **cache)
     [index] = tmp_path.rglob("*.nbi")
-    whole = index.read_bytes()
-    if damage == "no index":
-        index.unlink()
-    elif damage == "garbage":
-        for path in index.parent.iterdir():
-            path.write_bytes(b"garbage" * 99)
-    else:
-        index.write_bytes(b"" if damage == "empty index" else whole[: len(whole) // 2])
+    for path in index.parent.iterdir():
+        path.write_bytes(b"garbage" * 99)
     in_a_fresh_process(f"import warnings; warnings.simplefilter('ignore'); {warm}", **cache)
     assert in_a_fresh_process(COLD, **cache).split()[1:] == ["numba", "True"]
