@@ -20,6 +20,7 @@ import pytest
 from decoding import GrammarMask, chain
 from decoding.grammar import (
     CompiledGrammar,
+    JsonStyle,
     Machine,
     Matcher,
     compile_choices,
@@ -46,7 +47,9 @@ SOURCES: list[Callable[[Machine], CompiledGrammar]] = [
     lambda machine: compile_regex("(ab|c)+", machine),
     lambda machine: compile_choices(["abc", "abd"], machine),
     lambda machine: compile_json_schema(
-        {"properties": {"a": {"type": "integer"}}, "x": 1}, machine, whitespace=1
+        {"properties": {"a": {"type": "integer"}}, "x": 1},
+        machine,
+        style=JsonStyle(whitespace="compact"),
     ),
     lambda machine: compile_gbnf('top ::= "a" top "b" | "c"', machine, start="top", memory=1 << 20),
     lambda machine: compile_lark('start: "a" start | "b"', machine),
@@ -164,7 +167,7 @@ def test_a_fork_waits_for_the_thread_that_makes_masks(monkeypatch: pytest.Monkey
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:  # pragma: no cover - in the child
-            taken = store.lock._lock.acquire(timeout=5)
+            taken = store.lock.acquire(timeout=5)
             os.write(writing, b"free" if taken else b"held")
             os._exit(0)
         assert os.read(reading, 4) == b"free"
@@ -196,7 +199,8 @@ def test_a_damaged_or_foreign_trie_is_not_read_but_made_again(
     ]
     for content in damaged:
         path.write_bytes(content)
-        found, _ = trie_files.tries(SPELLED)
+        with pytest.warns(RuntimeWarning, match="is damaged"):
+            found, _ = trie_files.tries(SPELLED)
         np.testing.assert_array_equal(found.nodes, expected.nodes)
         with zipfile.ZipFile(path) as healed:
             assert healed.testzip() is None
