@@ -7,6 +7,7 @@ point at the head of a loop is referred to before it is known.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import Protocol
 
@@ -35,8 +36,8 @@ from decoding.grammar.word_tree import WordTree
 Edge = tuple[int, int, int]
 Rows = NDArray[np.int32]
 
-MAX_EDGES = 8_000_000
-MAX_STATES = 2_000_000
+MAX_EDGES = 4_000_000
+MAX_STATES = 1_000_000
 FEWEST_TILES = 24
 """So many copies of a body, and more, are made as arrays."""
 
@@ -112,7 +113,7 @@ class Builder:
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self.count = 0
-        self.flat: list[int] = []
+        self.flat = array("i")  # four fields an edge, as a list would take ten times the memory
         self.accepting: list[int] = []
         self.loose: list[tuple[int, int]] = []
         self.blocks: list[Rows] = []
@@ -138,7 +139,7 @@ class Builder:
         self.charge(len(edges))
         flat = self.flat
         for low, high, target in edges:
-            flat += (state, low, high, target)
+            flat.extend((state, low, high, target))
 
     def charge(self, edges: int) -> None:
         """Count edges, and raise when there are too many."""
@@ -392,7 +393,7 @@ class Builder:
                 accepting.append(sources)
             if full.loose:
                 self.loose += [(source, Loose.BETWEEN) for source in sources.tolist()]
-        own = np.array(self.flat, np.int32).reshape(-1, 4)
+        own = np.frombuffer(self.flat, np.intc).astype(np.int32, copy=False).reshape(-1, 4)
         edges = np.concatenate((own, *self.blocks)) if self.blocks else own
         order = np.argsort(edges[:, 0], kind="stable")
         loose = np.full(self.count, Loose.NONE, np.int8)

@@ -82,6 +82,7 @@ class _Parser:
         self.pattern, self.python = pattern, python
         self.at = 0
         self.stack: list[_Group] = []
+        self.sets: dict[Node, Node] = {}  # of characters, each kept once: some take much memory
         self.group = _Group(0, frozenset())
 
     def parse(self) -> Node:
@@ -205,7 +206,7 @@ class _Parser:
             ranges, self.at = character_class(
                 self.pattern, self.at, self._folded, python=self.python
             )
-            return algebra.one_of(ranges)
+            return self._set(ranges)
         if letter == "\\":
             return self._escaped()
         return self._characters(ord(letter))
@@ -236,7 +237,11 @@ class _Parser:
 
     def _characters(self, item: int | Ranges) -> Node:
         ranges = ((item, item),) if isinstance(item, int) else item
-        return algebra.one_of(self._folded(codepoints.without_surrogates(ranges)))
+        return self._set(self._folded(codepoints.without_surrogates(ranges)))
+
+    def _set(self, ranges: Ranges) -> Node:
+        made = algebra.one_of(ranges)
+        return self.sets.setdefault(made, made)
 
     def _folded(self, ranges: Ranges) -> Ranges:
         return codepoints.ignoring_case(ranges) if "i" in self.group.flags else ranges

@@ -55,7 +55,7 @@ class SchemaLimits:
     """
 
     nodes: int = 200_000
-    nesting: int = 1_000
+    nesting: int = 250
     shapes: int = 2_000
     deadline_s: float = 5.0
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from decoding.errors import GrammarLimitError
 from decoding.grammar.array_plan import ArrayPlan, IsEmpty, Meet
 from decoding.grammar.distinct import count_strings
 from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.schema import languages
 from decoding.grammar.schema.drafts import least
 from decoding.grammar.shapes import ArrayShape, ObjectShape, Property
+
+_DEPENDENT = 1 << 19  # more than keys of one object can have that masks are made for
 
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
@@ -75,9 +78,12 @@ def settle_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
 def _closed(
     dependent: tuple[tuple[str, frozenset[str]], ...],
 ) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Every name with all names that are there if it is."""
+    """Every name with all names that are there if it is.
+
+    Raises GrammarLimitError where these are very many.
+    """
     direct = dict(dependent)
-    closed = []
+    closed, count = [], 0
     for name in direct:
         found: set[str] = set()
         stack = [name]
@@ -85,6 +91,9 @@ def _closed(
             others = direct.get(stack.pop(), frozenset()) - found
             found |= others
             stack.extend(others)
+        count += len(found)
+        if count > _DEPENDENT:
+            raise GrammarLimitError("", "pairs of a key and one that depends on it", _DEPENDENT)
         closed.append((name, frozenset(found - {name})))
     return tuple(closed)
 

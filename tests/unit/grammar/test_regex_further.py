@@ -16,6 +16,7 @@ from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar import Machine, compile_json_schema, compile_regex, token_table
 from decoding.grammar.codepoints import contains
 from decoding.grammar.dfa import accepts
+from decoding.grammar.expressions import Sequence
 from decoding.grammar.regex import parse_full, parse_search
 from decoding.grammar.unicode_properties import property_of
 from decoding.vocabulary import Vocabulary
@@ -186,3 +187,10 @@ def test_a_refusal_says_what_cannot_be_held_and_what_to_write(
 def test_patterns_with_too_many_states_are_refused(pattern: str) -> None:
     with pytest.raises(GrammarLimitError, match="of a pattern"):
         parse_full(pattern)
+
+
+def test_a_large_set_that_comes_often_is_kept_once() -> None:
+    for pattern in (r"\p{L}\p{L}", r"[\p{L}_][\p{L}_]", r"(?i)\p{Lu}\p{Lu}"):
+        parsed = parse_full(pattern)
+        assert isinstance(parsed, Sequence)
+        assert parsed.parts[0] is parsed.parts[1], pattern

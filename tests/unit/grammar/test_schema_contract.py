@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from counted_work import at_most_calls
+from random_texts import byte_machine
 
 from decoding.errors import (
     GrammarLimitError,
@@ -17,6 +19,7 @@ from decoding.errors import (
     GrammarUnsatisfiableError,
     GrammarUnsupportedError,
 )
+from decoding.grammar import compile_json_schema
 from decoding.grammar.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
 from decoding.grammar.schema import SchemaLimits, compile_graph, is_member
 from decoding.grammar.schema.report import STEPS_A_SECOND
@@ -182,12 +185,34 @@ def chain(links: int, link: Any) -> Any:
         {"allOf": [{"anyOf": [{"required": [f"{n}{m}"]} for m in range(10)]} for n in range(6)]},
         {"type": "string", "maxLength": 20_000},
         {"type": "array", "maxItems": 5_000},
+        {"oneOf": [{"type": "string", "pattern": f"^a{n}x"} for n in range(100)]},
+        {"dependentRequired": {f"k{n}": [f"k{n + 1}"] for n in range(3_000)}},
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_what_is_deep_or_large_ends_soon(schema: Any) -> None:
     with at_most_calls(2_000_000), suppress(GrammarLimitError):
-        compile_graph(schema)
+        graph = compile_graph(schema)
+        graph.node(graph.root)
+
+
+def test_what_nests_as_deep_as_is_allowed_is_compiled_copied_and_pickled() -> None:
+    machine = byte_machine()
+    for inside in (
+        lambda one: {"properties": {"a": one}},
+        lambda one: {"items": one},
+        lambda one: [one],
+    ):
+        deep: Any = {}
+        for _ in range(SchemaLimits().nesting // 2 - 1):
+            deep = inside(deep)
+        schema = {"const": deep} if isinstance(deep, list) else deep
+        grammar = compile_json_schema(schema, machine)
+        assert pickle.loads(pickle.dumps(grammar)).restrictions == grammar.restrictions  # noqa: S301 -- written here
+        for _ in range(500):
+            deep = inside(deep)
+        with pytest.raises(GrammarLimitError, match="nesting"):
+            compile_json_schema({"const": deep} if isinstance(deep, list) else deep, machine)
 
 
 def test_limits_are_the_callers() -> None:
