@@ -80,7 +80,7 @@ def _edit(shadow: Any, bitmask: Any) -> Any:
 
 def parts(row: NDArray[np.float32]) -> list[Part]:
     """The passes over a row, and the calls from Python around them."""
-    doubles, _, singles, shadow = allocate(len(row), row.dtype)
+    doubles, _, singles, shadow = allocate(len(row))
     block_max = doubles[RAW_MAX]
     tail = np.full(passes.BLOCK, -np.inf, np.float32)
     start = len(row) // passes.BLOCK * passes.BLOCK
