@@ -18,7 +18,7 @@ LARGEST_TOKEN_ID = 2**31 - 1
 """The largest token id that an int32, and so a history, holds."""
 
 MOST_ITEMS = 2**22
-"""Items of one argument, token ids of a text above all."""
+"""The most items that one argument may hold, such as the token ids of a text."""
 
 
 def integer(value: object) -> int:

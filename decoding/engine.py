@@ -212,7 +212,7 @@ class Engine:
         width: int,
         prompt_rows: Any | None,  # noqa: ANN401 -- rows
     ) -> None:
-        """Let a request run whose prompt the model has read, unless its logits do not suit it.
+        """Start the sequences of a request after its prefill, unless the logits have another width.
 
         prompt_rows: the logits after each token of the prompt, where the request wants to see them.
         """
@@ -282,7 +282,7 @@ class Engine:
         return list(dict.fromkeys([*self._batch.sequences, *begun]))
 
     def _recover(self) -> None:
-        """After an interrupt, bring every request back to where its last token left it.
+        """After an interrupt, restore every request to its state after its last token.
 
         This can be interrupted as well, and is then done again.
         """

@@ -12,7 +12,7 @@ LONGEST_VALUE = 400
 """Characters of one value in a message."""
 
 LONGEST_MESSAGE = 2_000
-"""Characters of the message of an error."""
+"""The most characters that the message of an error has."""
 
 _BITS = 256
 _MEMBERS = 16

@@ -48,7 +48,7 @@ def possessive(body: Node, minimum: int, maximum: int | None, offset: int) -> No
 
 
 def atomic(options: list[Node], offset: int, *, is_lazy: bool) -> Node:
-    """Return the first of some alternatives that matches.
+    """Return a pattern that matches like the first matching alternative, without going back.
 
     is_lazy: whether a quantifier in them is lazy.
     Raises `GrammarUnsupportedError` where which match is the first depends on more than that.

@@ -69,7 +69,7 @@ class Budget:
             raise ChatTemplateError("it makes longer texts or lists than a chat template may")
 
     def read(self, value: object) -> Weight:
-        """Take the steps of an operation that reads a value and everything in it."""
+        """Charge the budget for an operation that reads a value and everything in it."""
         weight = self.weigh(value)
         self.step((weight.values >> 1) + (weight.size >> 10))
         return weight
