@@ -31,7 +31,7 @@ from benchmarks.outcomes import (
 )
 from benchmarks.workloads import TOP_N, Problem, make_problem
 from decoding import Backend, BatchSampler, DecodingError, Sample
-from decoding.sampling import Alternative
+from decoding.sampling.batch import Alternative
 
 LOGPROB_TOLERANCE = 1e-5
 SCORE_BAND = 1e-5

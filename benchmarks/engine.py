@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
 from decoding import Engine, GenerationParameters, History, LanguageModel, Request
-from decoding import engine as engine_module
 from decoding.cache import cache_folder
+from decoding.engine import loop as engine_module
 from decoding.models.fetch import KNOWN_MODELS
-from decoding.sampling import BatchSampler
+from decoding.sampling.batch import BatchSampler
 from decoding.vocabulary import Tokenizer, Vocabulary
 
 VOCABULARY = 49_152

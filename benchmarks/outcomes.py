@@ -13,7 +13,7 @@ from decoding.kernels.reference.philox import gumbel, token_word
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 from decoding.kernels.vector.noise import perturb, token_words
 from decoding.pipeline import Fused
-from decoding.sampling import Alternative
+from decoding.sampling.batch import Alternative
 
 Row = NDArray[np.float64]
 

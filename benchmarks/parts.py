@@ -22,11 +22,11 @@ from benchmarks.harness import measure
 from benchmarks.logits import make_rows
 from benchmarks.report import table
 from decoding import BatchSampler, History, Sampler
-from decoding.backends import warmup
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled import draw, passes
 from decoding.kernels.compiled.memory import RAW_MAX, allocate
 from decoding.pipeline import chain
+from decoding.sampling.backends import warmup
 
 VOCABULARY = 128_256
 _SEED = 7

@@ -38,7 +38,7 @@ from referencing.jsonschema import specification_with
 from benchmarks.schema_walks import mutated, random_text, spelled_as
 from decoding.errors import DecodingError
 from decoding.grammar import Machine, compile_json_schema, token_table
-from decoding.grammar.formats import format_expression
+from decoding.grammar.regular.formats import format_expression
 from decoding.vocabulary import Vocabulary
 
 PYPI = (

@@ -1,15 +1,15 @@
 """A decoding and sampling engine: logits in, tokens and their details out."""
 
 from decoding._version import __version__
-from decoding.backends import warmup
-from decoding.compare import Comparison, compare
-from decoding.details import Details, FinishReason, Response, StreamEvent, Token
-from decoding.engine import Engine
+from decoding.engine.generation import Generation
+from decoding.engine.loop import Engine
+from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.request import Request
 from decoding.errors import DecodingError
-from decoding.explain import explain
 from decoding.generate import generate, generate_async, stream, stream_async
-from decoding.generation import Generation
 from decoding.history import History
+from decoding.inspect.compare import Comparison, compare
+from decoding.inspect.explain import explain
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters
@@ -60,11 +60,11 @@ from decoding.processors import (
     Xtc,
 )
 from decoding.processors.feedback import Feedback
-from decoding.request import Request
-from decoding.requested import pipeline_of
 from decoding.requested_grammar import Grammar
-from decoding.sampling import BatchSampler, Sample, Sampler, sample
+from decoding.sampling.backends import warmup
+from decoding.sampling.batch import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
+from decoding.wire.details import Details, FinishReason, Response, StreamEvent, Token
 
 __all__ = [
     "AdaptiveP",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TypeAlias, cast, overload
 
-from decoding.details import Response, StreamEvent
-from decoding.engine import Engine
+from decoding.engine.generation import Generation
+from decoding.engine.loop import Engine
+from decoding.engine.prompts import Inputs, is_batch
+from decoding.engine.request import Request
 from decoding.errors import BatchError, ParameterError, require
-from decoding.generation import Generation
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
-from decoding.prompts import Inputs, is_batch
-from decoding.request import Request
 from decoding.typing import ForwardFunction, Processor
+from decoding.wire.details import Response, StreamEvent
 
 Model: TypeAlias = LanguageModel | ForwardFunction
 """What can be generated with: a loaded model, or any callable from token-id lists to logits."""

@@ -118,14 +118,15 @@ class GenerationParameters:
     | `mirostat` | 0, 1 or 2: the version | None, 0 |
     | `mirostat_tau` | >= 0, finite | None: 5 |
     | `mirostat_eta` | >= 0, finite | None: 0.1 |
-    | `jump_forward` | bool; a grammar's only, see `decoding.grammar.forced` | False |
+    | `jump_forward` | bool; a grammar's only, see `decoding.grammar.masking.forced` | False |
 
     From `presence_penalty` on they are not TGI's, but have the names of vLLM, transformers and
     llama.cpp. A field that says how takes part where its neighbour says that. `repeat_last_n` is
     for the repetition, frequency and presence penalties; 0 turns them off, as `dry_penalty_last_n`
-    does DRY. `bad_words` and `dry_sequence_breakers` need a tokenizer; `decoding.requested_words`
-    says which tokens they stand for. Types are strict: a bool is no number, an int may stand for a
-    float, NumPy scalars become Python ones, token ids may be arrays or tensors, NaN is refused.
+    does DRY. `bad_words` and `dry_sequence_breakers` need a tokenizer;
+    `decoding.engine.requested_words` says which tokens they stand for. Types are strict: a bool is
+    no number, an int may stand for a float, NumPy scalars become Python ones, token ids may be
+    arrays or tensors, NaN is refused.
     Counts are at most 2**53, token ids below 2**31, strings `MOST_STRINGS` of `MOST_CHARACTERS`,
     ids `MOST_TOKEN_IDS`.
     TGI's narrower ranges: `wire.validate`.
@@ -271,7 +272,7 @@ def is_sampling(parameters: GenerationParameters, processors: Iterable[object] =
     - a pipeline with a processor that implies sampling (`implies_sampling`).
 
     Penalties, biases, masks and a green-list watermark alone do not mean sampling. This is the rule
-    of Python and of the command line; TGI's own is in `decoding.wire`.
+    of Python and of the command line; TGI's own is in `decoding.wire.rules`.
 
     processors: those of the pipeline that replaces the one of the parameters.
 

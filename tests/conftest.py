@@ -12,10 +12,10 @@ import sys
 import pytest
 from hypothesis import settings
 
-from decoding.backends import warmup
 from decoding.errors import FetchError
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
+from decoding.sampling.backends import warmup
 
 for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
     assert package not in sys.modules, f"{package} was imported before it could be hidden"

@@ -1,6 +1,5 @@
 """Grammars: which tokens may come next so that a text fits a regex, a JSON Schema or an EBNF."""
 
-from decoding.grammar.ahead import precompute, prefetch
 from decoding.grammar.compiled import (
     CompiledGrammar,
     compile_choices,
@@ -9,13 +8,14 @@ from decoding.grammar.compiled import (
     compile_lark,
     compile_regex,
 )
-from decoding.grammar.drafts import masks_for_draft
-from decoding.grammar.forced import forced_tokens
 from decoding.grammar.json_style import JsonStyle
-from decoding.grammar.machine import Machine
-from decoding.grammar.matcher import Matcher
+from decoding.grammar.masking.forced import forced_tokens
+from decoding.grammar.masking.machine import Machine
+from decoding.grammar.masking.matcher import Matcher
+from decoding.grammar.masking.prefetch import precompute, prefetch
+from decoding.grammar.masking.speculation import masks_for_draft
 from decoding.grammar.protocol import TokenGrammar, TokenMatcher
-from decoding.grammar.tokens import TokenTable, token_table
+from decoding.grammar.tokens.table import TokenTable, token_table
 from decoding.grammar.warming import warmup
 
 __all__ = [

@@ -7,25 +7,25 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from decoding.errors import require
-from decoding.grammar.acceptor import Acceptor, BoundedAcceptor
-from decoding.grammar.context_free import ContextFreeAcceptor
+from decoding.grammar.coverage import check_expression, check_network, check_schema
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.ebnf.references import referenced
 from decoding.grammar.ebnf.rules import Rules
-from decoding.grammar.expressions import Expression, Words, is_spelled
-from decoding.grammar.grammar import Automaton
+from decoding.grammar.json.configurations import STYLE
 from decoding.grammar.json_style import JsonStyle
-from decoding.grammar.machine import Machine
-from decoding.grammar.matcher import Matcher
-from decoding.grammar.places import STYLE
-from decoding.grammar.reachable import check_reachable
-from decoding.grammar.rebuilding import RebuildingAcceptor
+from decoding.grammar.masking.acceptor import Acceptor, BoundedAcceptor
+from decoding.grammar.masking.byte_acceptor import Automaton
+from decoding.grammar.masking.context_free import ContextFreeAcceptor
+from decoding.grammar.masking.machine import Machine
+from decoding.grammar.masking.matcher import Matcher
+from decoding.grammar.masking.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
-from decoding.grammar.regex import parse_full
+from decoding.grammar.regular.expressions import Expression, Words, is_spelled
+from decoding.grammar.regular.regex import parse_full
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
-from decoding.grammar.spellable import check_expression, check_network, check_schema
+from decoding.grammar.schema.reachable import check_reachable
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decoding.grammar.compiled import CompiledGrammar
-    from decoding.grammar.machine import Machine
+    from decoding.grammar.masking.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from decoding.grammar.compiled import CompiledGrammar, compile_gbnf, compile_json_schema
-from decoding.grammar.machine import Machine
-from decoding.grammar.tokens import token_table
+from decoding.grammar.masking.machine import Machine
+from decoding.grammar.tokens.table import token_table
 from decoding.kernels.grammar import subsets, walk
 from decoding.vocabulary import Vocabulary
 

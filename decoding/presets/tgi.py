@@ -99,7 +99,7 @@ def tgi(
 
     Deliberate deviations:
       - a temperature of 1.0 alone samples (there it is greedy unless `do_sample` is set, which
-        `decoding.wire` follows);
+        `decoding.wire.rules` follows);
       - padding is never penalised and never counted (its batches leak it into shorter rows);
       - the frequency penalty of its CPU path, where less punishes more, does not exist here;
       - a `top_k` beyond the vocabulary is off (its batches crash), and a mass that typical-p's

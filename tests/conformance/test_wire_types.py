@@ -14,8 +14,8 @@ from decoding.errors import WireTypeError, WireValidationError
 from decoding.grammar import JsonStyle
 from decoding.parameters import GenerationParameters
 from decoding.requested_grammar import Grammar
-from decoding.wire import WireLimits, validate
-from decoding.wire_types import parse_parameters
+from decoding.wire.rules import WireLimits, validate
+from decoding.wire.types import parse_parameters
 
 DESERIALIZE = "Failed to deserialize the JSON body into the target type: "
 

@@ -13,7 +13,7 @@ import pytest
 
 from decoding.errors import ParameterError, WireValidationError
 from decoding.parameters import GenerationParameters, is_sampling
-from decoding.wire import WireLimits, validate
+from decoding.wire.rules import WireLimits, validate
 
 LIMITS = {"max_input_tokens": 4, "max_total_tokens": 8}
 DESERIALIZE = "Failed to deserialize the JSON body into the target type: "

@@ -19,7 +19,7 @@ from decoding import __version__
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import MinP, RepetitionPenalty, Temperature, TopK, TopP, TypicalP
-from decoding.sampling import Sample, Sampler, sample
+from decoding.sampling.batch import Sample, Sampler, sample
 
 FILE = Path(__file__).with_name("tokens.json")
 

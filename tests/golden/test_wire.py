@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from decoding.details import (
+from decoding.wire.details import (
     BestOfSequence,
     Details,
     FinishReason,
@@ -29,7 +29,7 @@ from decoding.details import (
     Token,
     TopToken,
 )
-from decoding.wire_json import float32_text
+from decoding.wire.json_text import float32_text
 
 HERE = Path(__file__).parent
 SCHEMA = json.loads((HERE / "response.schema.json").read_text(encoding="utf-8"))

@@ -77,10 +77,10 @@ def test_it_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     program = (
         "import sys\n"
         f"sys.path.insert(0, {str(target)!r})\n"
-        "import decoding, decoding.cli, decoding.kernels.reference.step\n"
+        "import decoding, decoding.cli.main, decoding.kernels.reference.step\n"
         "ours = [m for n, m in sys.modules.items() if n.split('.')[0] == 'decoding']\n"
         f"assert all(m.__file__.startswith({str(target)!r}) for m in ours), ours\n"
-        "sys.exit(decoding.cli.main(['info']))\n"
+        "sys.exit(decoding.cli.main.main(['info']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=tmp_path

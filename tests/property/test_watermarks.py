@@ -13,7 +13,7 @@ from decoding.history import History
 from decoding.kernels.backends import Backend
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import RepetitionPenalty, Temperature, TopK, TopP, Watermark
-from decoding.sampling import BatchSampler, Sample, Sampler
+from decoding.sampling.batch import BatchSampler, Sample, Sampler
 from decoding.testing import strategies
 from decoding.testing.laws import log_softmax
 from decoding.watermark import (

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from decoding.history import History
-from decoding.sampling import BatchSampler, Sample, Sampler
+from decoding.sampling.batch import BatchSampler, Sample, Sampler
 
 PROBS = np.array([0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.04, 0.01])
 DRAWS = 60_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from speaker import Speaker, model_of
 
-from decoding import cli
+from decoding.cli import main as cli
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from decoding import LanguageModel, cli
+from decoding import LanguageModel
+from decoding.cli import main as cli
 from decoding.vocabulary import Vocabulary
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}>"

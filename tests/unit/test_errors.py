@@ -15,9 +15,9 @@ import pytest
 
 from decoding import GenerationParameters, Sampler, TopP, chain, errors, generate
 from decoding.errors import DecodingError
-from decoding.grammar.arena import RoomError
+from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.history import History
-from decoding.sampling import sample
+from decoding.sampling.batch import sample
 from decoding.showing import LONGEST_MESSAGE, bounded, shown, shown_error
 
 EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
@@ -67,7 +67,7 @@ def ours() -> set[str]:
 
 
 def test_every_class_of_the_library_has_an_example() -> None:
-    import decoding.cli  # noqa: F401 -- brings every module that could define an error
+    import decoding.cli.main  # noqa: F401 -- brings every module that could define an error
 
     assert ours() == set(EXAMPLES)
 

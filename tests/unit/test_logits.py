@@ -14,7 +14,7 @@ from decoding.kernels.backends import Backend
 from decoding.logits import as_logits, as_rows
 from decoding.pipeline import chain
 from decoding.processors import Mirostat2, NaNPolicy, RepetitionPenalty, TopP
-from decoding.sampling import BatchSampler, Sampler
+from decoding.sampling.batch import BatchSampler, Sampler
 
 ROWS = (np.random.default_rng(0).standard_normal((3, 70)) * 3).astype(np.float32)
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from decoding.engine.pipeline_of import pipeline_of
 from decoding.errors import InvalidLogitsError, ProcessorError, ShapeError
-from decoding.explain import explain, order_warnings
 from decoding.history import History
+from decoding.inspect.explain import explain, order_warnings
 from decoding.kernels.program import Opcode
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Fused, Pipeline, chain
@@ -27,7 +28,6 @@ from decoding.processors import (
     TypicalP,
     Watermark,
 )
-from decoding.requested import pipeline_of
 from decoding.watermark import lefthash
 
 ROW = np.log(np.array([[0.6, 0.3, 0.1]]))

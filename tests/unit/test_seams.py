@@ -28,11 +28,11 @@ from decoding import (
     stream,
     watermark,
 )
+from decoding.engine.stopping import StopStrings
 from decoding.errors import ParameterError, ShapeError
 from decoding.grammar import Machine, compile_regex, token_table
 from decoding.history import History
 from decoding.pipeline import Pipeline, as_pipeline
-from decoding.stopping import StopStrings
 from decoding.testing import laws
 from decoding.vocabulary import Vocabulary
 from decoding.watermark import GumbelScheme, LastToken, Scheme, SynthId

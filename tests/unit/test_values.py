@@ -11,11 +11,11 @@ import pytest
 
 import decoding
 from decoding import watermark
+from decoding.engine.stopping import StopStrings
 from decoding.history import History
 from decoding.processors import __all__ as processor_names
 from decoding.processors.adaptive_p import AdaptivePState
 from decoding.processors.mirostat import MirostatState
-from decoding.stopping import StopStrings
 from decoding.vocabulary import Vocabulary
 from decoding.watermark import (
     ContextHash,
@@ -114,7 +114,7 @@ TEXT = [1, 2, 3, 1, 2, 4] * 5
 
 VALUES: dict[str, Any] = {
     "Backend": decoding.Backend.NUMPY,
-    "Comparison": decoding.compare(decoding.TopK(2), decoding.TopP(0.5), np.zeros((1, 5))),
+    "Comparison": decoding.inspect.compare(decoding.TopK(2), decoding.TopP(0.5), np.zeros((1, 5))),
     "Details": RESPONSE.details,
     "FinishReason": RESPONSE.finish_reason,
     "GenerationParameters": ASKED,
@@ -127,7 +127,7 @@ VALUES: dict[str, Any] = {
     "Sampler": decoding.Sampler(PIPELINE, 5, 2),
     "StreamEvent": EVENTS[-1],
     "Token": RESPONSE.tokens[0],
-    "explanation": decoding.explain(decoding.TopK(2), np.zeros((1, 5))),
+    "explanation": decoding.inspect.explain(decoding.TopK(2), np.zeros((1, 5))),
     "stops": StopStrings(("a", "ab")),
     "mirostat state": MirostatState(1.0),
     "adaptive-p state": AdaptivePState(1.0, 2.0),

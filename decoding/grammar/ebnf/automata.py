@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.automaton import Nfa
 from decoding.grammar.ebnf.rules import MAX_SYMBOLS
+from decoding.grammar.regular.nfa import Nfa
 
 Move = tuple[int, int, int]
 """Lowest symbol, highest symbol, target."""

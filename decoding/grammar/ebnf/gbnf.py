@@ -15,10 +15,10 @@ from __future__ import annotations
 import re
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar import algebra, codepoints
 from decoding.grammar.ebnf.reading import Collector, Open, Word, words_of
 from decoding.grammar.ebnf.rules import Rules, Terminal, TokenReference
-from decoding.grammar.expressions import ANY_CHARACTER, MAX_CODE_POINT
+from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular.expressions import ANY_CHARACTER, MAX_CODE_POINT
 
 _WORDS = re.compile(
     r"""

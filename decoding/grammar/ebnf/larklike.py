@@ -13,9 +13,9 @@ Names of rules are in lower case, those of terminals in upper case. `?`, `!` and
 and `->` after an alternative shape a tree; they change nothing here. A text is what the rules
 derive as bytes: there is no lexer, which would take the longest match, so a terminal may end
 wherever the rest fits. What is ignored may stand before, between and after the terminals that the
-rules are made of. Regular expressions are those of `decoding.grammar.regex`, with the flags `i`,
-`m`, `s`. Not supported are priorities, templates, `%declare`, `%override`, `%extend`, and imports
-from elsewhere than `common`.
+rules are made of. Regular expressions are those of `decoding.grammar.regular.regex`, with the
+flags `i`, `m`, `s`. Not supported are priorities, templates, `%declare`, `%override`, `%extend`,
+and imports from elsewhere than `common`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from decoding.errors import (
     GrammarSyntaxError,
     GrammarUnsupportedError,
 )
-from decoding.grammar import algebra, codepoints
 from decoding.grammar.ebnf.common import COMMON_TERMINALS
 from decoding.grammar.ebnf.graph import components
 from decoding.grammar.ebnf.reading import Collector, Open, Word, words_of
 from decoding.grammar.ebnf.rules import Alternative, Item, Rules, Symbol, Terminal, called_by
-from decoding.grammar.expressions import Expression
-from decoding.grammar.regex import parse_full
+from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.regex import parse_full
 
 _WORDS = re.compile(
     r"""

@@ -11,9 +11,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar import algebra
-from decoding.grammar.automaton import Spelling
-from decoding.grammar.build import build
 from decoding.grammar.ebnf.assemble import assembled
 from decoding.grammar.ebnf.automata import Automaton, Draft, draft_of
 from decoding.grammar.ebnf.determine import finished
@@ -31,7 +28,10 @@ from decoding.grammar.ebnf.rules import (
     TokenReference,
     called_by,
 )
-from decoding.grammar.expressions import Expression
+from decoding.grammar.regular import algebra
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.nfa import Spelling
 from decoding.kernels.grammar.earley_arrays import Network
 
 _SMALL = 64

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.ebnf.rules import Rules, TokenReference
-from decoding.grammar.tokens import TokenTable
+from decoding.grammar.tokens.table import TokenTable
 
 
 def referenced(

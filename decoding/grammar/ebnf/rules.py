@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from decoding.grammar.expressions import Expression
+from decoding.grammar.regular.expressions import Expression
 
 MAX_SYMBOLS = 500_000
 """Symbols of a grammar, and states of what it becomes."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from decoding.errors import GrammarError, MissingDependencyError, require
 from decoding.grammar.peers.texts import padded, spells
 from decoding.grammar.schema import Schema
-from decoding.grammar.tokens import TokenTable
+from decoding.grammar.tokens.table import TokenTable
 
 try:
     import llguidance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decoding.errors import require
-from decoding.grammar.tokens import TokenTable
+from decoding.grammar.tokens.table import TokenTable
 
 
 def padded(tokens: TokenTable) -> list[bytes]:

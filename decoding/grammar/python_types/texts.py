@@ -11,7 +11,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Sequence
 
-from decoding.grammar.formats import IPV4, IPV6
+from decoding.grammar.regular.formats import IPV4, IPV6
 
 CLOCK = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
 ZONE = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from decoding.grammar.formats import DATE
 from decoding.grammar.python_types import texts
 from decoding.grammar.python_types.core import Core, Describer, Json, Place
 from decoding.grammar.python_types.numbers import integer
 from decoding.grammar.python_types.strings import string_of
+from decoding.grammar.regular.formats import DATE
 
 _ANY_ZONE = f"{texts.ZONE}?"
 _SECOND = dt.timedelta(seconds=1)

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from decoding.grammar.distinct import MAX_MEMBERS, can_always_go_on, members
-from decoding.grammar.schema.drafts import least
+from decoding.grammar.json.distinct import MAX_MEMBERS, can_always_go_on, members
+from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
+from decoding.grammar.json.tracked_values import value_key
 from decoding.grammar.schema.item_choices import FEW, choices_left, narrowing, tracked_values
 from decoding.grammar.schema.report import Remark, Report, shown
-from decoding.grammar.shapes import ArrayShape, Node, ObjectShape
-from decoding.grammar.tracked_values import value_key
 
 COMPOUND = (
     "arrays and objects cannot be told apart while they are written, and two items or more are"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from decoding.grammar.expressions import Expression
-from decoding.grammar.schema.languages import holds
+from decoding.grammar.json.shapes import least
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.string_sets import holds
 from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction
 from decoding.grammar.schema.report import Remark
 
@@ -141,13 +142,6 @@ class Found(Generic[Draft]):
 
     drafts: tuple[Draft, ...]
     restrictions: tuple[Remark, ...] = ()
-
-
-def least(one: int | None, other: int | None) -> int | None:
-    """The stricter one of two upper bounds."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
 
 
 def merge_objects(one: ObjectDraft, other: ObjectDraft) -> ObjectDraft | None:

@@ -13,14 +13,16 @@ from decoding.errors import (
     GrammarUnsatisfiableError,
     GrammarUnsupportedError,
 )
-from decoding.grammar import number_sets
-from decoding.grammar.array_plan import ways_of
-from decoding.grammar.automaton import Spelling
-from decoding.grammar.build import build
-from decoding.grammar.distinct import few_strings, is_endless
-from decoding.grammar.expressions import NOTHING as NO_STRINGS
-from decoding.grammar.expressions import Expression
-from decoding.grammar.schema import languages
+from decoding.grammar.json.array_plan import ways_of
+from decoding.grammar.json.distinct import few_strings, is_endless
+from decoding.grammar.json.settling import settle_array, settle_object
+from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, Property
+from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.schema.conflicts import conflict, endless, missing
 from decoding.grammar.schema.dialects import dialect_of, escape
 from decoding.grammar.schema.distinct_items import DistinctItems
@@ -56,9 +58,7 @@ from decoding.grammar.schema.scalars import (
     kinds_of,
     meet,
 )
-from decoding.grammar.schema.settling import settle_array, settle_object
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
-from decoding.grammar.shapes import ArrayShape, Node, ObjectShape, Property
 
 _NO_VALUE = "no value at all is valid"
 _FORMATS_MEET = (
@@ -83,7 +83,7 @@ class _Raw:
 
 
 class SchemaGraph:
-    """The nodes of one schema; see `decoding.grammar.shapes.Graph`.
+    """The nodes of one schema; see `decoding.grammar.json.shapes.Graph`.
 
     restrictions: values that the schema allows and no node has. dropped: keywords that no node
     enforces. notes: what is merely worth knowing.

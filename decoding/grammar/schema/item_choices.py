@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from decoding.grammar.automaton import Nfa, Spelling
-from decoding.grammar.build import build
-from decoding.grammar.distinct import MAX_VALUES, members, moves_of
-from decoding.grammar.numbers_once import once
-from decoding.grammar.shapes import Node
-from decoding.grammar.tracked_values import value_key
+from decoding.grammar.json.distinct import MAX_VALUES, members, moves_of
+from decoding.grammar.json.shapes import Node
+from decoding.grammar.json.tracked_values import value_key
+from decoding.grammar.numbers.canonical import once
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.nfa import Nfa, Spelling
 
 MANY = 1_000
 """More values than this are not counted."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, product
 
-from decoding.grammar.expressions import ANY_STRING, Expression, is_spelled
-from decoding.grammar.schema import languages
+from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property, least
+from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular.expressions import ANY_STRING, Expression, is_spelled
 from decoding.grammar.schema.drafts import (
     ArrayDraft,
     Counted,
@@ -16,7 +17,6 @@ from decoding.grammar.schema.drafts import (
     Witness,
     closed_at,
     item_at,
-    least,
     value_at,
 )
 from decoding.grammar.schema.locations import (
@@ -27,7 +27,6 @@ from decoding.grammar.schema.locations import (
 )
 from decoding.grammar.schema.objects import negated, only
 from decoding.grammar.schema.report import Remark, Report
-from decoding.grammar.shapes import ArrayShape, Contains, ObjectShape, Property
 
 _CONDITIONS = 3  # kinds of items that one array is asked to contain
 _SUBSETS = 4  # declared keys whose presence is told apart one by one
@@ -228,7 +227,7 @@ class Lowering:
                 )
 
     def _finite(self, witness: Witness) -> tuple[str, ...]:
-        from decoding.grammar.expressions import Words
+        from decoding.grammar.regular.expressions import Words
 
         languages_of = [witness.within] if witness.within is not None else []
         if witness.not_names:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from decoding.grammar import number_sets
-from decoding.grammar.schema import languages
+from decoding.grammar.json.shapes import ArrayShape, Graph, ObjectShape
+from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.schema.scalars import exact, is_number
-from decoding.grammar.shapes import ArrayShape, Graph, ObjectShape
 
 
 def is_member(graph: Graph, number: int, value: Any) -> bool:  # noqa: ANN401 -- any JSON value

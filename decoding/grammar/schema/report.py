@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
-from decoding.grammar.expressions import is_spelled
+from decoding.grammar.regular.expressions import is_spelled
 from decoding.grammar.schema.dialects import escape
 
 STEPS_A_SECOND = 200_000

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar import number_sets
-from decoding.grammar.schema import languages
+from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.schema.locations import (
     NEVER,
     Conjunction,

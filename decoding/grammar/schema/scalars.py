@@ -12,12 +12,12 @@ from operator import or_
 from typing import Any
 
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar import number_sets
-from decoding.grammar.expressions import ANY_STRING, NOTHING, Expression
-from decoding.grammar.formats import format_expression, left_out, possible_expression
-from decoding.grammar.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
-from decoding.grammar.numbers import ANY_INTEGER, PLAIN_INTEGER, NumberRange
-from decoding.grammar.schema import languages
+from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.numbers.algebra import ALL_NUMBERS, NO_NUMBERS, NumberSet
+from decoding.grammar.numbers.ranges import ANY_INTEGER, PLAIN_INTEGER, NumberRange
+from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
+from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import Remark, Report, shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from decoding.grammar import token_table
-from decoding.grammar.tokens import TokenTable
+from decoding.grammar.tokens.table import TokenTable
 from decoding.vocabulary import Vocabulary
 
 # fmt: off

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decoding.grammar.automaton import Nfa
+from decoding.grammar.regular.nfa import Nfa
 
 
 def runs(nfa: Nfa, data: bytes) -> bool:

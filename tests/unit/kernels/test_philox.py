@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from decoding.kernels.reference import philox as reference
 from decoding.kernels.vector import noise as vector
-from decoding.rng import gumbel_noise, random_seed, sequence_seed
+from decoding.sampling.rng import gumbel_noise, random_seed, sequence_seed
 
 # Random123's known-answer file, philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [

@@ -30,7 +30,7 @@ from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, TIES_BEYO
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import chain
 from decoding.processors import Temperature, TopP
-from decoding.sampling import BatchSampler, Sampler
+from decoding.sampling.batch import BatchSampler, Sampler
 
 torch = pytest.importorskip("torch")
 

@@ -1,0 +1,256 @@
+"""The `decoding` command: generate text, detect watermarks, fetch a model, tell what is installed.
+
+stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
+1 generation or its surroundings failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from importlib import metadata
+from typing import Any, NoReturn
+
+from decoding._version import __version__
+from decoding.cache import cache_folder
+from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
+from decoding.cli.files import read_utf8
+from decoding.cli.flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
+from decoding.cli.grammar import add_grammar, add_grammar_flags
+from decoding.cli.watermark import add_watermark
+from decoding.engine.prompts import Inputs
+from decoding.engine.request import Request, plan
+from decoding.errors import (
+    DecodingError,
+    GrammarError,
+    ParameterError,
+    ShapeError,
+    UnsupportedFeatureError,
+)
+from decoding.generate import generate, stream
+from decoding.models import LanguageModel, load
+from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
+from decoding.parameters import GenerationParameters
+from decoding.showing import bounded
+from decoding.wire.details import StreamEvent
+
+FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
+
+_PACKAGES = ("numpy", "numba", "tokenizers", "torch", "safetensors", "jinja2", "transformers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, `sys.argv` by default; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    asked = _parser().parse_args(arguments)
+    try:
+        for text in asked.run(asked):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    except (ParameterError, UnsupportedFeatureError, ShapeError, GrammarError) as error:
+        return _complain(str(error), WRONG_INPUT)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more when it ends; that must find an open file.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return STDOUT_CLOSED
+    except (DecodingError, OSError) as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _complain(problem: str, code: int) -> int:
+    sys.stderr.write(f"decoding: error: {bounded(' '.join(problem.split()))}\n")
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, and knows a flag by its whole name only."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- argparse's own
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """End with the code for wrong input."""
+        sys.exit(_complain(message, WRONG_INPUT))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="decoding",
+        description="Generate text from a language model.",
+        epilog="Exit codes: 0 done, 1 generation or its surroundings failed, 2 wrong input.",
+    )
+    parser.add_argument("--version", action="version", version=f"decoding {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_generate(commands)
+    add_grammar(commands)
+    add_watermark(commands)
+    _add_fetch(commands)
+    _add_info(commands)
+    return parser
+
+
+def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+    parser = commands.add_parser(
+        "generate",
+        help="generate text from a prompt",
+        description="Generate text from a prompt. Greedy unless a sampling parameter is given.",
+    )
+    parser.add_argument(
+        "prompt", metavar="PROMPT", help="'-' reads UTF-8 from stdin, less one final line end"
+    )
+    _add_model(parser, "default: $DECODING_MODEL, else the first name")
+    parser.add_argument(
+        "--json", action="store_true", help="print what TGI's /generate answers, details included"
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="print text as it comes; with --json, an event a line"
+    )
+    add_chat_flags(parser)
+    add_flags(parser.add_argument_group("request parameters, named as in the API"))
+    add_grammar_flags(parser)
+    parser.set_defaults(run=_generate)
+
+
+def _add_fetch(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser(
+        "fetch",
+        help="download a model",
+        description="Download a known model into the cache, unless it is there; print its path.",
+    )
+    first = next(iter(KNOWN_MODELS))
+    known = ", ".join(KNOWN_MODELS)
+    parser.add_argument(
+        "name", nargs="?", default=first, metavar="NAME", help=f"{known} (default: {first})"
+    )
+    parser.set_defaults(run=_fetch)
+
+
+def _add_info(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser(
+        "info",
+        help="tell what is installed",
+        description="Print versions, the cache folder and which known models are in it.",
+    )
+    _add_model(parser, "load it and tell about it too")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.set_defaults(run=_info)
+
+
+def _add_model(parser: argparse.ArgumentParser, text: str) -> None:
+    kinds = f"{', '.join(KNOWN_MODELS)}, a .gguf file, or a folder"
+    parser.add_argument("--model", metavar="NAME|FILE|DIR", help=f"{kinds}; {text}")
+
+
+def _generate(asked: argparse.Namespace) -> Iterator[str]:
+    parameters = read_flags(asked, details=asked.json)
+    check_chat_flags(asked)
+    text = _read_prompt(asked.prompt)
+    model = _load(asked.model)
+    prompt = read_prompt(asked, model, text)
+    if parameters.max_new_tokens is None:
+        parameters = replace(parameters, max_new_tokens=_default_length(model, prompt, parameters))
+    if not asked.stream:
+        response = generate(model, prompt, parameters)
+        yield (response.to_json() if asked.json else response.generated_text) + "\n"
+        return
+    events = stream(model, prompt, parameters)
+    if asked.json:
+        yield from (event.to_json() + "\n" for event in events)
+    else:
+        yield plan(Request(prompt, parameters), model).prompt_text
+        yield from _texts(events)
+
+
+def _texts(events: Iterable[StreamEvent]) -> Iterator[str]:
+    try:
+        for event in events:
+            yield event.text
+    except DecodingError:
+        yield "\n"
+        raise
+    yield "\n"
+
+
+def _read_prompt(argument: str) -> str:
+    text = argument
+    if argument == "-":
+        text = read_utf8("stdin", argument).removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ParameterError("PROMPT", text, "at least one character")
+    return text
+
+
+def _default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
+    if model.context_length is None or model.tokenizer is None:
+        return DEFAULT_MAX_NEW_TOKENS
+    length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
+    if parameters.truncate is not None:
+        length = min(length, parameters.truncate)
+    return max(1, min(DEFAULT_MAX_NEW_TOKENS, model.context_length - length))
+
+
+def _load(source: str | None) -> LanguageModel:
+    if sys.stderr.isatty():
+        sys.stderr.write("loading the model ...\n")
+    return load(source)
+
+
+def _fetch(asked: argparse.Namespace) -> Iterator[str]:
+    yield f"{fetch(asked.name)}\n"
+
+
+def _info(asked: argparse.Namespace) -> Iterator[str]:
+    facts: dict[str, object] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _installed(name) for name in _PACKAGES},
+        "cache": str(cache_folder()),
+        "known_models": {name: _fetched(model) for name, model in KNOWN_MODELS.items()},
+    }
+    if asked.model is not None:
+        facts["model"] = _model_facts(_load(asked.model))
+    yield (json.dumps(facts, ensure_ascii=False) if asked.json else "\n".join(_lines(facts))) + "\n"
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _fetched(model: KnownModel) -> str | None:
+    path = cache_folder() / model.file_name
+    return str(path) if path.is_file() and path.stat().st_size == model.file_size else None
+
+
+def _model_facts(model: LanguageModel) -> dict[str, object]:
+    vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
+    return {
+        "name": model.name,
+        "vocabulary_size": None if vocabulary is None else len(vocabulary),
+        "context_length": model.context_length,
+        "eos_token_ids": sorted(model.eos_token_ids),
+        "chat_template": model.chat_template is not None,
+    }
+
+
+def _lines(facts: dict[str, object]) -> Iterator[str]:
+    """`name: value`, one a line; what belongs to a name is indented under it."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _lines(value))
+        else:
+            yield f"{name}: {'-' if value is None else value}"

@@ -1,0 +1,138 @@
+"""From logits to written tokens, for sequences that run together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from decoding.engine.forced import write_forced
+from decoding.engine.generation import RunningSequence
+from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
+from decoding.history import HistoryBuffer
+from decoding.sampling.batch import BatchSampler, Sample
+
+
+class RunningBatch:
+    """Sequences that run together, with everything that is computed once a membership."""
+
+    def __init__(self, sequences: Sequence[RunningSequence]) -> None:
+        self.sequences = sequences
+        self.sampler = BatchSampler([item.sampler for item in sequences])
+        self.history = HistoryBuffer(
+            [item.token_ids for item in sequences],
+            [len(item.generation.plan.prompt) for item in sequences],
+        )
+
+
+def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
+    """A batch of the sequences that are not over; who cannot be in any batch ends with an error."""
+    going = [item for item in sequences if not item.over]
+    try:
+        return RunningBatch(going)
+    except Exception:  # noqa: BLE001 -- a processor's instructions may be anything
+        for item in going:
+            try:
+                RunningBatch([item])
+            except Exception as error:  # noqa: BLE001 -- the same
+                item.generation.fail(_pipeline_error(item, error))
+    return RunningBatch([item for item in going if not item.over])
+
+
+def draw_first(sequences: Sequence[RunningSequence], logits: Any) -> None:  # noqa: ANN401 -- rows
+    """The first token of every sequence: drawn, unless there is no choice."""
+    drawing: list[int] = []
+    for row, item in enumerate(sequences):
+        if item.forced:
+            _write_forced(item, logits[row : row + 1], item.forced[:1])
+        else:
+            drawing.append(row)
+    batch = batch_of([sequences[row] for row in drawing])
+    chosen = [row for row in drawing if not sequences[row].over]
+    if chosen:
+        draw(batch, rows_of(logits, chosen))
+
+
+def draw_next(batch: RunningBatch, logits: Any, counts: Sequence[int]) -> None:  # noqa: ANN401 -- rows
+    """Write what is forced, then draw one token for every sequence.
+
+    logits: a row after every new token, `counts[i]` of them for the i-th sequence.
+    """
+    ends = np.cumsum(counts)
+    for row, (item, end) in enumerate(zip(batch.sequences, ends.tolist(), strict=True)):
+        forced = item.forced
+        if forced:
+            count = _write_forced(item, logits[end - 1 - len(forced) : end - 1], forced)
+            batch.history.extend_row(row, forced[:count])
+    draw(batch, rows_of(logits, (ends - 1).tolist()))
+
+
+def draw(batch: RunningBatch, logits: Any) -> None:  # noqa: ANN401 -- rows
+    """One token for every row; a row's error ends its own request only."""
+    states = [item.feedback for item in batch.sequences]
+    outcomes: list[Sample | DecodingError]
+    try:
+        outcomes = batch.sampler(logits, batch.history.view(), states)
+    except Exception:  # noqa: BLE001 -- whose fault it is shows when each row is drawn alone
+        outcomes = [
+            _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
+        ]
+    for item, outcome in zip(batch.sequences, outcomes, strict=True):
+        if item.over:
+            continue
+        if isinstance(outcome, DecodingError):
+            item.generation.fail(outcome)
+        else:
+            _take(item, outcome)
+    batch.history.append([item.token_ids[-1] for item in batch.sequences])
+
+
+def rows_of(logits: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 -- rows
+    """Some rows of logits, in order; the logits themselves where these are all of them."""
+    return logits if list(rows) == list(range(len(logits))) else logits[rows]
+
+
+def _drawn_alone(sequence: RunningSequence, logits: Any) -> Sample | DecodingError:  # noqa: ANN401 -- a row
+    try:
+        batch = RunningBatch([sequence])
+        [outcome] = batch.sampler(logits, batch.history.view(), [sequence.feedback])
+    except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+        return _pipeline_error(sequence, error)
+    return outcome
+
+
+def _take(sequence: RunningSequence, sample: Sample) -> None:
+    try:
+        sequence.take(sample)
+        sequence.look_ahead()
+    except Exception as error:  # noqa: BLE001 -- a vocabulary or a grammar may raise anything
+        sequence.generation.fail(_writing_error(sequence, error))
+
+
+def _write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> int:  # noqa: ANN401 -- rows
+    before = len(sequence.samples)
+    try:
+        write_forced(sequence, logits, token_ids)
+    except Exception as error:  # noqa: BLE001 -- the same
+        sequence.generation.fail(_writing_error(sequence, error))
+    return len(sequence.samples) - before
+
+
+def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError:
+    """What a sequence ends with whose token cannot be written down."""
+    if isinstance(error, DecodingError):
+        return error
+    failure = RequestError(f"writing a token raised {shown_error(error)}", len(sequence.samples))
+    failure.__cause__ = error
+    return failure
+
+
+def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingError:
+    """What a sequence ends with whose pipeline cannot be run at all."""
+    if isinstance(error, DecodingError):
+        return error
+    pipeline = shown(sequence.sampler.pipeline)
+    failure = ProcessorError(pipeline, f"raised {shown_error(error)}", 0, len(sequence.samples))
+    failure.__cause__ = error
+    return failure

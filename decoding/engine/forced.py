@@ -1,0 +1,33 @@
+"""Tokens that a grammar forces, written without being drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from decoding.engine.generation import RunningSequence
+from decoding.errors import DecodingError
+from decoding.history import History
+from decoding.pipeline import chain
+from decoding.processors import AllowedTokens
+from decoding.sampling.batch import Sampler, sample
+
+
+def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> None:  # noqa: ANN401 -- rows
+    """Write tokens down that are not drawn, until the sequence ends.
+
+    Their text has no alternative; some of it could be spelled by other tokens.
+
+    logits: `(len(token_ids), vocab)`, each row what the model says before that token. Raw logprobs
+    and ranks are its; the processed logprob is 0 of a support of one. Feedbacks do not see them.
+    """
+    top_n = sequence.sampler.top_n
+    samplers = [Sampler(chain(AllowedTokens((token_id,))), top_n=top_n) for token_id in token_ids]
+    for outcome in sample(logits, History.empty(len(samplers)), samplers):
+        if sequence.over:
+            break
+        if isinstance(outcome, DecodingError):
+            sequence.generation.fail(outcome)
+            break
+        sequence.take(replace(outcome, states=sequence.feedback))

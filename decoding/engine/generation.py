@@ -1,0 +1,254 @@
+"""A request on its way: the sequences it runs as, its events, and in the end its response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from decoding.engine.plans import Plan
+from decoding.engine.request import Request
+from decoding.engine.transcript import Transcript
+from decoding.errors import DecodingError
+from decoding.models.protocol import State
+from decoding.sampling.batch import Sample, States
+from decoding.wire.details import (
+    BestOfSequence,
+    Details,
+    FinishReason,
+    PrefillToken,
+    Response,
+    StreamDetails,
+    StreamEvent,
+)
+
+
+class RunningSequence:
+    """One sequence of a generation: the model's memory of it and what it has written.
+
+    samples: the tokens it has written, drawn or forced. They alone say how far it is: all other
+    attributes but the first three follow from them, and `rebuild` makes these again.
+    state: the model's memory of it.
+    held: how many of its tokens the state holds; None where that is not known, and then the state
+        is not used again. Between steps it holds all but the last.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_start",
+        "generation",
+        "held",
+        "sampler",
+        "samples",
+        "state",
+        "token_ids",
+        "transcript",
+    )
+
+    def __init__(self, generation: Generation, index: int, state: State) -> None:
+        plan = generation.plan
+        self.generation = generation
+        self.sampler = plan.samplers[index]
+        self.state = state
+        self.held: int | None = len(plan.prompt)
+        self.samples: list[Sample] = []
+        self._start = self.sampler.start()
+        # How many tokens there were when the grammar was asked, and what it forces after them.
+        self._ahead: tuple[int, tuple[int, ...]] = (0, ())
+        self.reset()
+        self.look_ahead()
+
+    @property
+    def feedback(self) -> States:
+        """The states of its pipeline's feedbacks; values, so that they fork and roll back."""
+        return self.samples[-1].states if self.samples else self._start
+
+    @property
+    def forced(self) -> tuple[int, ...]:
+        """Tokens that come next without being drawn; the model has not seen them yet."""
+        count, token_ids = self._ahead
+        return token_ids[len(self.samples) - count :]
+
+    @property
+    def over(self) -> bool:
+        """Whether it needs no further token: it has finished, or its generation has ended."""
+        return self.transcript.finish_reason is not None or self.generation.done
+
+    def look_ahead(self) -> None:
+        """Find out which tokens are forced after those so far, and how many there is room for."""
+        plan = self.generation.plan
+        if plan.jump is not None and not self.over:
+            room = plan.ending.max_new_tokens - self.transcript.token_count
+            forced = plan.jump(self.token_ids[len(plan.prompt) :])[:room]
+            self._ahead = (len(self.samples), tuple(forced))
+
+    def take(self, sample: Sample) -> None:
+        """Write one token down."""
+        # From here on the token counts; where what follows is interrupted, it is made again.
+        self.samples.append(sample)
+        self._write(sample)
+
+    def reset(self) -> None:
+        """Forget the text, but not the samples that it is made of."""
+        plan = self.generation.plan
+        self.token_ids = list(plan.prompt)
+        self.transcript = Transcript(plan.ending, plan.vocabulary, begun=plan.begun)
+
+    def rewrite(self) -> None:
+        """Write the text of the samples again, after `reset`."""
+        for sample in self.samples:
+            self._write(sample)
+        count, token_ids = self._ahead
+        if len(self.samples) > count + len(token_ids):
+            self.look_ahead()
+
+    def _write(self, sample: Sample) -> None:
+        self.token_ids.append(sample.token_id)
+        text = self.transcript.push(sample)
+        self.generation.progress(self, text)
+
+
+class Generation:
+    """One request that an engine has accepted.
+
+    `done` says that it is over: then `result()` returns the response or raises what ended it.
+    `take_events()` gives the stream events since the last call; there are none where best-of has
+    several sequences to choose from.
+    """
+
+    __slots__ = (
+        "_events",
+        "_taken",
+        "error",
+        "plan",
+        "prefill",
+        "request",
+        "response",
+        "sequences",
+    )
+
+    def __init__(self, request: Request, plan: Plan) -> None:
+        self.request = request
+        self.plan = plan
+        self.sequences: list[RunningSequence] = []
+        self.error: DecodingError | None = None
+        self.response: Response | None = None
+        self.prefill: tuple[PrefillToken, ...] = ()
+        self._events: list[StreamEvent] = []
+        self._taken = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a response or an error."""
+        return self.response is not None or self.error is not None
+
+    def take_events(self) -> list[StreamEvent]:
+        """The stream events since the last call."""
+        # Events that were made again after an interrupt may have been taken before.
+        fresh = [event for event in self._events if event.index > self._taken]
+        if fresh:
+            self._taken = fresh[-1].index
+        self._events = []
+        return fresh
+
+    def result(self) -> Response:
+        """The response of a generation that is done.
+
+        Raises:
+            DecodingError: what ended it, where something did.
+            RuntimeError: it is not done.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.response is None:
+            raise RuntimeError("the generation is not done")
+        return self.response
+
+    def begin(self, states: Sequence[State], prefill: tuple[PrefillToken, ...]) -> None:
+        """Begin to run: one sequence a state of the model, each of which holds the prompt."""
+        sequences = [RunningSequence(self, index, item) for index, item in enumerate(states)]
+        self.prefill = prefill
+        # Who has sequences has begun: this comes last.
+        self.sequences = sequences
+
+    def fail(self, error: DecodingError) -> None:
+        """End it with an error, unless one has ended it before."""
+        if self.error is None:
+            self.error = error
+
+    def rebuild(self) -> None:
+        """After an interrupt: make texts, events and response again from what has been written.
+
+        Where a sequence has not drawn its first token, the generation has not begun.
+        """
+        if self.error is not None:
+            return
+        if not all(sequence.samples for sequence in self.sequences):
+            self.sequences, self.prefill = [], ()
+            return
+        self.response, self._events = None, []
+        for sequence in self.sequences:
+            sequence.reset()
+        for sequence in self.sequences:
+            sequence.rewrite()
+
+    def progress(self, sequence: RunningSequence, text: str) -> None:
+        """Note that a sequence has written one more token, which made `text` certain."""
+        finished = sequence.transcript.finish_reason is not None
+        if finished and all(item.transcript.finish_reason for item in self.sequences):
+            self.response = self._respond()
+        if len(self.sequences) == 1:
+            self._events.append(self._event(sequence.transcript, text))
+
+    def _respond(self) -> Response:
+        transcripts = [item.transcript for item in self.sequences]
+        seeds = [item.sampler.seed for item in self.sequences]
+        best = max(range(len(transcripts)), key=lambda index: transcripts[index].mean_logprob)
+        losers = tuple(
+            BestOfSequence(
+                generated_text=self.plan.prompt_text + transcript.text,
+                finish_reason=_reason(transcript),
+                seed=seed,
+                tokens=transcript.tokens,
+                prefill=self.prefill,
+                top_tokens=transcript.top_tokens,
+            )
+            for index, (transcript, seed) in enumerate(zip(transcripts, seeds, strict=True))
+            if index != best
+        )
+        winner = transcripts[best]
+        details = Details(
+            finish_reason=_reason(winner),
+            seed=seeds[best],
+            input_length=len(self.plan.prompt),
+            tokens=winner.tokens,
+            prefill=self.prefill,
+            best_of_sequences=losers,
+            top_tokens=winner.top_tokens,
+        )
+        text = self.plan.prompt_text + winner.text
+        asked = self.request.parameters
+        wire_details = asked.details or asked.decoder_input_details
+        return Response(generated_text=text, details=details, wire_details=wire_details)
+
+    def _event(self, transcript: Transcript, text: str) -> StreamEvent:
+        details = None
+        if self.response is not None:
+            details = StreamDetails(
+                finish_reason=self.response.finish_reason,
+                generated_tokens=self.response.generated_tokens,
+                seed=self.response.seed,
+                input_length=self.response.input_length,
+            )
+        return StreamEvent(
+            index=transcript.token_count,
+            token=transcript.last_token,
+            text=text,
+            top_tokens=transcript.last_top_tokens,
+            generated_text=None if self.response is None else self.response.generated_text,
+            details=details,
+            wire_details=self.request.parameters.details,
+        )
+
+
+def _reason(transcript: Transcript) -> FinishReason:
+    assert transcript.finish_reason is not None  # noqa: S101 -- ours: only finished ones get here
+    return transcript.finish_reason

@@ -1,0 +1,80 @@
+"""What a request comes to on a model: every default filled in, every check passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from decoding.engine.transcript import Ending
+from decoding.errors import require
+from decoding.models.padding import HeadPadding
+from decoding.pipeline import Pipeline, chain
+from decoding.processors import Bitmask, GrammarMask, NaNPolicy
+from decoding.sampling.batch import Sampler
+from decoding.vocabulary import Vocabulary
+
+Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
+"""Given the generated tokens, those that must come next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request on a given model.
+
+    prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
+    begun: bytes with which the prompt ends inside a character; they belong to the generated text.
+    samplers: one a sequence; more than one is best-of.
+    jump: what a grammar forces after some tokens, where the request wants that written undrawn.
+    largest_ids: by the name of a parameter, the largest token id that it names.
+    padding: columns of the head to keep from being drawn; None where they may be.
+    width: of the model's logits, which the plan has been fitted to; None where it is not known yet.
+    """
+
+    prompt: tuple[int, ...]
+    prompt_text: str
+    samplers: tuple[Sampler, ...]
+    ending: Ending
+    vocabulary: Vocabulary | None
+    wants_prefill: bool
+    jump: Jump | None = None
+    largest_ids: tuple[tuple[str, int], ...] = ()
+    padding: HeadPadding | None = None
+    width: int | None = None
+    begun: bytes = b""
+
+    @property
+    def seed(self) -> int | None:
+        """The request's seed; None when greedy."""
+        return self.samplers[0].seed
+
+
+def fit(work: Plan, width: int) -> Plan:
+    """A plan for logits of a width: what can only be checked and masked once that is known.
+
+    Raises:
+        ParameterError: the prompt or a parameter names a token id that the logits do not have.
+    """
+    if work.width == width:
+        return work
+    for name, token_id in work.largest_ids:
+        expected = f"below {width}, the width of the model's logits"
+        require(name, token_id, token_id < width, expected)
+    mask = None if work.padding is None else work.padding.mask(width)
+    samplers = [
+        # A kernel has room for as many described tokens as are asked for.
+        Sampler(_masked(item.pipeline, mask), item.seed, min(item.top_n, width))
+        for item in work.samplers
+    ]
+    return replace(work, width=width, samplers=tuple(samplers))
+
+
+def _masked(pipeline: Pipeline, mask: Bitmask | None) -> Pipeline:
+    """The pipeline behind a mask, unless a grammar's mask leaves no more than that anyway."""
+    first, rest = pipeline.processors[:1], pipeline.processors[1:]
+    if mask is None or any(isinstance(item, GrammarMask) for item in pipeline.processors):
+        return pipeline
+    # What repairs rows that are no logits stays in front: the sampler looks for it there.
+    if first and isinstance(first[0], NaNPolicy):
+        return chain(*first, mask, *rest)
+    return chain(mask, pipeline)

@@ -1,0 +1,205 @@
+"""One request, and what it comes to on a given model: checked here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.plans import Jump, Plan, fit
+from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_token_ids
+from decoding.engine.stopping import StopStrings
+from decoding.engine.transcript import Ending
+from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown
+from decoding.models.protocol import LanguageModel
+from decoding.parameters import GenerationParameters, is_sampling
+from decoding.pipeline import Pipeline, as_pipeline, chain
+from decoding.processors.grammar_mask import GrammarMask
+from decoding.sampling.batch import Sampler
+from decoding.sampling.rng import random_seed, sequence_seed
+from decoding.typing import Processor, implies_sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A prompt and what is asked of it.
+
+    inputs: text (the model needs a tokenizer) or token ids in a sequence, an array or a tensor; at
+        least one token.
+    parameters: the TGI request's.
+    pipeline: replaces the pipeline that the parameters ask for; a lone processor is one as well.
+        The mask of the parameters' grammar comes first in it. Whether tokens are sampled, both say:
+        `decoding.parameters.is_sampling`.
+    keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
+    """
+
+    inputs: Inputs
+    parameters: GenerationParameters = GenerationParameters()
+    pipeline: Pipeline | Processor | None = None
+    keep_stop: bool = True
+
+    def __post_init__(self) -> None:
+        legal = isinstance(self.parameters, GenerationParameters)
+        require("parameters", self.parameters, legal, "GenerationParameters")
+        require("keep_stop", self.keep_stop, isinstance(self.keep_stop, bool), "a bool")
+        if self.pipeline is not None:
+            object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
+
+
+def plan(request: Request, model: LanguageModel) -> Plan:
+    """Check a request against a model and fill in what it left open.
+
+    Raises:
+        ParameterError: a parameter or the prompt is outside what this model can do.
+        GrammarError: the grammar is malformed, cannot be held, or has no text.
+        UnsupportedFeatureError: it asks for machinery this version does not have.
+    """
+    parameters = request.parameters
+    if parameters.adapter_id is not None:
+        raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
+    pipeline = None if request.pipeline is None else as_pipeline(request.pipeline)
+    token_ids = _prompt(request.inputs, model)
+    vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
+    if parameters.stop and vocabulary is None:
+        raise ParameterError("stop", parameters.stop, "empty for a model without a tokenizer")
+    prompt = token_ids if parameters.truncate is None else token_ids[-parameters.truncate :]
+    mask = _grammar_mask(parameters, model)
+    samplers = tuple(
+        Sampler(
+            _pipeline(parameters, pipeline, model, mask, own_seed or 0),
+            own_seed,
+            parameters.top_n_tokens or 0,
+        )
+        for own_seed in _seeds(parameters, pipeline)
+    )
+    work = Plan(
+        prompt,
+        prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
+        samplers,
+        Ending(
+            _max_new_tokens(parameters, len(prompt), model.context_length),
+            model.eos_token_ids,
+            StopStrings(tuple(parameters.stop)),
+            request.keep_stop,
+            parameters.min_tokens or 0,
+        ),
+        vocabulary,
+        parameters.decoder_input_details,
+        _jump(mask, model) if mask is not None and parameters.jump_forward else None,
+        tuple(_largest_ids(parameters, token_ids)),
+        None if model.draws_padding else model.padding,
+        begun=b"" if isinstance(request.inputs, str) else begun_character(token_ids, vocabulary),
+    )
+    return work if model.logits_width is None else fit(work, model.logits_width)
+
+
+def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[int | None]:
+    """The seed of every sequence; None for greedy decoding."""
+    processors = () if pipeline is None else pipeline.processors
+    count = parameters.best_of or 1
+    if parameters.do_sample is False:
+        for processor in filter(implies_sampling, processors):
+            expected = f"True or None beside {shown(processor)} in the pipeline"
+            raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+    if not is_sampling(parameters, processors):
+        require("best_of", count, count == 1, "1 where decoding is greedy")
+        return [None]
+    seed = random_seed() if parameters.seed is None else parameters.seed
+    return [sequence_seed(seed, index) for index in range(count)]
+
+
+def _largest_ids(
+    parameters: GenerationParameters, prompt: Sequence[int]
+) -> Iterator[tuple[str, int]]:
+    """Whatever names token ids, and the largest that it names."""
+    yield "inputs", max(prompt)
+    named = {
+        "logit_bias": parameters.logit_bias,
+        "bad_words_ids": [item for word in parameters.bad_words_ids for item in word],
+        "suppress_tokens": parameters.suppress_tokens,
+        "allowed_token_ids": parameters.allowed_token_ids or (),
+    }
+    for name, token_ids in named.items():
+        if token_ids:
+            yield name, max(token_ids)
+
+
+def _jump(mask: GrammarMask, model: LanguageModel) -> Jump:
+    from decoding.grammar.masking.forced import forced_tokens
+
+    tokenizer = model.tokenizer
+    assert tokenizer is not None  # noqa: S101 -- ours: else there is no mask
+
+    def encode(text: str) -> list[int]:
+        return tokenizer.encode(text, add_special_tokens=False)
+
+    def jump(generated: Sequence[int]) -> list[int]:
+        matcher = mask.matcher(np.array(generated, np.int32))
+        return [] if matcher is None else forced_tokens(matcher, encode)
+
+    return jump
+
+
+def _pipeline(
+    parameters: GenerationParameters,
+    own: Pipeline | None,
+    model: LanguageModel,
+    mask: GrammarMask | None,
+    seed: int,
+) -> Pipeline:
+    if own is not None:
+        return own if mask is None else chain(mask, own)
+    return pipeline_of(
+        parameters,
+        model.logits_width,
+        eos_token_ids=model.eos_token_ids,
+        grammar_mask=mask,
+        seed=seed,
+        tokenizer=model.tokenizer,
+    )
+
+
+def _grammar_mask(parameters: GenerationParameters, model: LanguageModel) -> GrammarMask | None:
+    if parameters.grammar is None:
+        if parameters.jump_forward:
+            raise ParameterError("jump_forward", True, "False without a grammar")  # noqa: FBT003
+        return None
+    if model.grammars is None:
+        raise ParameterError("grammar", parameters.grammar, "None for a model without a tokenizer")
+    if not model.eos_token_ids:
+        expected = "None for a model without an end-of-sequence token, which a complete text needs"
+        raise ParameterError("grammar", parameters.grammar, expected)
+    return model.grammars.mask_of(parameters.grammar)
+
+
+def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
+    if not isinstance(inputs, str):
+        return read_token_ids(inputs)
+    if model.tokenizer is None:
+        raise ParameterError("inputs", inputs, "token ids for a model without a tokenizer")
+    require("inputs", inputs, inputs != "", "not empty")
+    token_ids = tuple(model.tokenizer.encode(inputs))
+    require("inputs", inputs, len(token_ids) > 0, "at least one token")
+    return token_ids
+
+
+def _max_new_tokens(
+    parameters: GenerationParameters, prompt_length: int, context_length: int | None
+) -> int:
+    wanted = parameters.max_new_tokens
+    if context_length is None:
+        if wanted is None:
+            expected = "given, since the model states no context length"
+            raise ParameterError("max_new_tokens", wanted, expected)
+        return wanted
+    room = context_length - prompt_length
+    if room < 1:
+        expected = f"fewer than {context_length} tokens, the model's context length"
+        raise ParameterError("inputs", f"{prompt_length} tokens", expected)
+    if wanted is None:
+        return room
+    expected = f"at most {room} for a prompt of {prompt_length} tokens"
+    require("max_new_tokens", wanted, wanted <= room, expected)
+    return wanted

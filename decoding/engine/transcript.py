@@ -1,0 +1,162 @@
+"""What one sequence has written: its tokens, its text, and whether it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from decoding.engine.stopping import StopStrings
+from decoding.engine.text import TextStream
+from decoding.sampling.batch import Sample
+from decoding.vocabulary import Vocabulary
+from decoding.wire.details import FinishReason, Token, TopToken
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The rules that end a sequence, tested in this order at every token.
+
+    max_new_tokens: at least 1. eos_token_ids: any of them ends it. stops: first occurrence ends it.
+    keep_stop: whether the stop stays in the text (TGI) or is removed (OpenAI).
+    min_tokens: a stop that ends within so many tokens is text like any other, as in vLLM; one that
+        ends later counts, wherever it begins. 0 is neutral.
+    """
+
+    max_new_tokens: int
+    eos_token_ids: Collection[int] = ()
+    stops: StopStrings = StopStrings()
+    keep_stop: bool = True
+    min_tokens: int = 0
+
+
+class Transcript:
+    """Turns drawn tokens into records and text, one token at a time.
+
+    The texts that `push` returns, joined, are the generated text: no special tokens, cut at the
+    first stop, never half a character; what is incomplete at the end becomes U+FFFD.
+    An end-of-sequence token counts as special. Without a vocabulary all text is empty.
+
+    begun: bytes with which the prompt ends inside a character. The text begins with the whole
+        character, or with U+FFFD where the tokens do not complete it.
+    """
+
+    def __init__(
+        self, ending: Ending, vocabulary: Vocabulary | None, *, begun: bytes = b""
+    ) -> None:
+        self._ending = ending
+        self._vocabulary = vocabulary
+        self._stream = TextStream()
+        self._stream.push(begun)
+        self._matcher = ending.stops.start(keep=ending.keep_stop)
+        self._pieces: list[str] = []
+        self._tokens: list[Token] = []
+        self._top_tokens: list[tuple[TopToken, ...]] = []
+        self.finish_reason: FinishReason | None = None
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """Everything drawn so far, special tokens included."""
+        return tuple(self._tokens)
+
+    @property
+    def top_tokens(self) -> tuple[tuple[TopToken, ...], ...]:
+        """The likeliest tokens of every step; empty where none were asked for."""
+        return tuple(self._top_tokens)
+
+    @property
+    def last_token(self) -> Token:
+        """The token pushed last."""
+        return self._tokens[-1]
+
+    @property
+    def last_top_tokens(self) -> tuple[TopToken, ...]:
+        """The likeliest tokens of the last step; empty where none were asked for."""
+        return self._top_tokens[-1] if self._top_tokens else ()
+
+    @property
+    def token_count(self) -> int:
+        """How many tokens have been pushed."""
+        return len(self._tokens)
+
+    @property
+    def text(self) -> str:
+        """What has been written so far and is certain."""
+        return "".join(self._pieces)
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean processed logprob of the tokens: what best-of ranks by."""
+        return sum(token.logprob for token in self._tokens) / len(self._tokens)
+
+    def push(self, sample: Sample) -> str:
+        """Take one drawn token; returns the text that has become certain."""
+        token_id = sample.token_id
+        special = self._is_special(token_id)
+        stopping = len(self._tokens) >= self._ending.min_tokens
+        if special:
+            text = self._text_of(token_id)
+            shown = self._matcher.push(self._stream.flush(), stopping=stopping)
+            shown += self._matcher.push(text, visible=False, stopping=stopping)
+        else:
+            text = ""
+            written = self._stream.push(self._bytes_of(token_id))
+            shown = self._matcher.push(written, stopping=stopping)
+        self.finish_reason = self._reason_to_finish(token_id)
+        if self.finish_reason is not None:
+            rest = self._stream.flush()
+            shown += self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
+        self._pieces.append(shown)
+        self._record(sample, shown + text, special=special)
+        return shown
+
+    def _record(self, sample: Sample, text: str, *, special: bool) -> None:
+        self._tokens.append(
+            Token(
+                sample.token_id,
+                text,
+                sample.processed_logprob,
+                special,
+                sample.raw_logprob,
+                sample.rank,
+                sample.entropy,
+                sample.support_size,
+                self._spelled(sample.token_id),
+            )
+        )
+        if sample.top:
+            self._top_tokens.append(
+                tuple(
+                    TopToken(
+                        other.token_id,
+                        self._text_of(other.token_id),
+                        other.processed_logprob,
+                        self._is_special(other.token_id),
+                        other.raw_logprob,
+                        self._spelled(other.token_id),
+                    )
+                    for other in sample.top
+                )
+            )
+
+    def _reason_to_finish(self, token_id: int) -> FinishReason | None:
+        if len(self._tokens) + 1 >= self._ending.max_new_tokens:
+            return FinishReason.LENGTH
+        if token_id in self._ending.eos_token_ids:
+            return FinishReason.EOS_TOKEN
+        if self._matcher.stop is not None:
+            return FinishReason.STOP_SEQUENCE
+        return None
+
+    def _is_special(self, token_id: int) -> bool:
+        if token_id in self._ending.eos_token_ids:
+            return True
+        return self._vocabulary is not None and self._vocabulary.is_special(token_id)
+
+    def _bytes_of(self, token_id: int) -> bytes:
+        return b"" if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
+
+    def _spelled(self, token_id: int) -> bytes | None:
+        return None if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
+
+    def _text_of(self, token_id: int) -> str:
+        return "" if self._vocabulary is None else self._vocabulary.text_of(token_id)

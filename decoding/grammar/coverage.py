@@ -1,0 +1,164 @@
+"""Whether a vocabulary can finish every text that it can begin.
+
+With a token for each byte it can: from every state of a grammar some bytes lead to an end. Without,
+a text might come to where its next byte has no token, so that no token at all is allowed. Here this
+is excluded: where tokens can lead, bytes that have tokens of their own must lead to an end.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarVocabularyError
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.nfa import Spelling, reached
+from decoding.grammar.schema import Schema
+from decoding.grammar.tokens.table import TokenTable
+from decoding.kernels.grammar.earley_arrays import TOP, Network
+
+_BYTES = 256
+_UTF_8 = bytes(sorted({*range(0xC0), *range(0xC2, 0xF5)}))
+_PRINTABLE = range(0x20, 0x7F)
+_CONTINUATION = range(0x80, 0xC0)
+_INSISTING = ("const", "enum", "pattern", "required", "dependentRequired")
+
+
+def check_schema(schema: Schema, tokens: TokenTable) -> None:
+    """Raise `GrammarVocabularyError` unless every JSON text under a schema can be finished.
+
+    What has to be there: printable ASCII, the bytes that end any character which tokens can begin,
+    and what the schema spells where it may insist on it. A class of characters in a pattern is not
+    looked into; where none of its characters has tokens, masks come to be empty.
+    """
+    if _has_all(tokens):
+        return
+    wanted = {*_PRINTABLE, *_insisted_on(schema)}
+    if tokens.used[-1:] >= b"\x80":
+        wanted |= set(_CONTINUATION)
+    missing = wanted - set(tokens.alone)
+    if missing:
+        raise GrammarVocabularyError("", bytes(sorted(missing)))
+
+
+def check_expression(expression: Expression, tokens: TokenTable) -> None:
+    """Raise `GrammarVocabularyError` unless every text of a regular language can be finished."""
+    if _has_all(tokens):
+        return
+    nfa = build(expression, Spelling.TEXT)
+    sources, lows, highs, targets = nfa.edges.T
+    used = _crossed(lows, highs, _by_byte(tokens.used))
+    alone = _crossed(lows, highs, _by_byte(tokens.alone))
+    met = reached(nfa.states, nfa.starts, sources[used], targets[used])
+    ends = reached(nfa.states, nfa.accepts, targets[alone], sources[alone])
+    stuck = (met & ~ends)[sources] & ~alone
+    if stuck.any():
+        spans = zip(lows[stuck].tolist(), highs[stuck].tolist(), strict=True)
+        wanted = {byte for low, high in spans for byte in range(low, high + 1)}
+        raise GrammarVocabularyError("", bytes(sorted(wanted)))
+
+
+def check_network(network: Network, tokens: TokenTable) -> None:
+    """Raise `GrammarVocabularyError` unless every text of a context-free grammar can be finished.
+
+    Marks are tokens themselves: they can always come.
+    """
+    if _has_all(tokens):
+        return
+    used = _crossed(network.move_first, network.move_last, _by_column(network, tokens.used))
+    alone = _crossed(network.move_first, network.move_last, _by_column(network, tokens.alone))
+    ends = _productive(network, alone)
+    wanted: set[int] = set()
+    for state in _met(network, used):
+        begin, end = network.move_at[state : state + 2].tolist()
+        for move in range(begin, end):
+            if not ends[state] and not alone[move]:
+                wanted |= set(range(network.move_first[move], network.move_last[move] + 1))
+    if wanted:
+        found = np.flatnonzero(np.isin(network.column_of[:_BYTES], list(wanted)))
+        raise GrammarVocabularyError("", found.astype(np.uint8).tobytes())
+
+
+def _insisted_on(schema: Schema) -> bytes:
+    """What stands in a schema, wherever in it, under the keywords that may demand characters."""
+    found: list[object] = []
+    stack: list[object] = [schema]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            found += [part[keyword] for keyword in _INSISTING if keyword in part]
+            stack += part.values()
+        elif isinstance(part, list):
+            stack += part
+    return json.dumps(found, ensure_ascii=False).encode(errors="ignore")
+
+
+def _has_all(tokens: TokenTable) -> bool:
+    return all(byte in tokens.alone for byte in _UTF_8)
+
+
+def _by_byte(members: bytes) -> NDArray[np.bool_]:
+    found = np.zeros(_BYTES, np.bool_)
+    found[list(members)] = True
+    return found
+
+
+def _by_column(network: Network, members: bytes) -> NDArray[np.bool_]:
+    found = np.zeros(int(network.column_of.max()) + 1, np.bool_)
+    found[network.column_of[list(members)]] = True
+    found[network.column_of[_BYTES:]] = True
+    return found
+
+
+def _crossed(
+    low: NDArray[Any], high: NDArray[Any], members: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which edges have a member from their lowest to their highest symbol."""
+    count = np.concatenate(([0], np.cumsum(members)))
+    crossed: NDArray[np.bool_] = count[high + 1] > count[low]
+    return crossed
+
+
+def _calls(network: Network, state: int) -> list[tuple[int, int]]:
+    """What a state calls: rules, and the states to go on in."""
+    begin, end = network.call_at[state : state + 2].tolist()
+    rules, backs = network.call_rule[begin:end].tolist(), network.call_return[begin:end].tolist()
+    return list(zip(rules, backs, strict=True))
+
+
+def _met(network: Network, used: NDArray[np.bool_]) -> list[int]:
+    """The network states that a text may come to, by moves along used edges."""
+    met = {TOP}
+    order = [TOP]
+    for state in order:
+        begin, end = network.move_at[state : state + 2].tolist()
+        targets = [int(network.move_target[move]) for move in range(begin, end) if used[move]]
+        for rule, back in _calls(network, state):
+            targets += [int(network.entry[rule]), *([back] if back >= 0 else [])]
+        for target in targets:
+            if target not in met:
+                met.add(target)
+                order.append(target)
+    return order
+
+
+def _productive(network: Network, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The network states from which a rule's end is reached by edges that have tokens."""
+    ends = network.final.astype(np.bool_)
+    changed = True
+    while changed:
+        changed = False
+        for state in np.flatnonzero(~ends).tolist():
+            begin, end = network.move_at[state : state + 2].tolist()
+            if any(
+                alone[move] and ends[network.move_target[move]] for move in range(begin, end)
+            ) or any(
+                ends[network.entry[rule]] and (back < 0 or ends[back])
+                for rule, back in _calls(network, state)
+            ):
+                ends[state] = changed = True
+    return ends

@@ -1,0 +1,1 @@
+"""JSON values under a schema: shapes of objects and arrays, and the states of their texts."""

@@ -1,0 +1,195 @@
+"""How far an array has come, as states that are written when a text first needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from decoding.grammar.json.array_plan import ArrayPlan, Counts
+from decoding.grammar.json.distinct import may_differ
+from decoding.grammar.json.tracked_values import TrackedValues
+from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.kernels.grammar import layout as at
+
+_LOW = (1 << at.WORD) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alternative:
+    """One shape of arrays, and the vote of its arrays.
+
+    members: where items must be distinct and are out of few values: for every position, the last
+        of which stands for all that follow, pairs (bit of a value, node of that item).
+    tracked: where items must be distinct and are out of more values than that.
+    """
+
+    vote: int
+    plan: ArrayPlan
+    members: tuple[tuple[tuple[int, int], ...], ...] = ()
+    tracked: TrackedValues | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether items must differ from what is kept of those before them."""
+        return self.plan.shape.unique and not self.members and self.tracked is None
+
+    def at(self, position: int) -> tuple[tuple[int, int], ...]:
+        """The values that an item may have."""
+        return self.members[min(position, len(self.members) - 1)]
+
+    def is_possible(self, count: int, progress: Progress) -> bool:
+        """Whether items can follow so that the array may end."""
+        if not self.plan.is_possible(count, progress.counts):
+            return False
+        if self.tracked is not None:
+            return self.tracked.can_follow(progress.used, count, self.plan.shape.minimum)
+        if not self.members or count >= self.plan.shape.minimum:
+            return True
+        due = range(count, self.plan.shape.minimum)
+        choices = [sum(bit for bit, _ in self.at(position)) for position in due]
+        return may_differ(choices, progress.used)
+
+    def items(self, count: int, progress: Progress) -> Iterator[tuple[int, Gain]]:
+        """The nodes of the next item, and what it adds; after it, the array can be ended."""
+        if self.tracked is not None:
+            maximum, minimum = self.plan.shape.maximum, self.plan.shape.minimum
+            if maximum is None or count < maximum:
+                for node, bit in self.tracked.nodes(count, progress.used, minimum):
+                    yield node, Gain((), bit)
+            return
+        if self.members:
+            for bit, node in self.at(count):
+                if not bit & progress.used:
+                    yield node, Gain((), bit)
+            return
+        for way in self.plan.ways(count):
+            yield way.node, Gain(way.counts, 0)
+
+    def after(self, progress: Progress, gains: Sequence[Gain]) -> Progress | None:
+        """The progress after an item that has all of these gains; `None` if it counts too often."""
+        conditions = sorted({one for gain in gains for one in gain.counts})
+        counts = self.plan.added(progress.counts, tuple(conditions))
+        bits = 0
+        for gain in gains:
+            bits |= gain.bit
+        used = progress.used | (bits if self.tracked is None else self.tracked.value(bits))
+        return None if counts is None else Progress(counts, used)
+
+
+class Progress(NamedTuple):
+    """What items have been counted for, and which of few values they have, as bits."""
+
+    counts: Counts
+    used: int = 0
+
+
+class Gain(NamedTuple):
+    """The conditions that an item counts for, and the bit of its value or 0."""
+
+    counts: tuple[int, ...]
+    bit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """How many items there are, as far as that matters; the alternatives left."""
+
+    count: int
+    left: tuple[tuple[int, Progress], ...]
+
+
+class ArrayStates:
+    """The states of the arrays of one kind of value: alternatives side by side.
+
+    value: writes the kind of an item that is looked at as each of some nodes, and whether its
+    scalars are spelled in one way each. From every state some items lead to an end.
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        alternatives: Sequence[Alternative],
+        value: Callable[[tuple[int, ...], bool], int],
+    ) -> None:
+        self._arena, self._alternatives, self._value = arena, alternatives, value
+        self._cap = max(one.plan.cap for one in alternatives)
+        self._states: dict[int, _State] = {}
+        self._places: dict[_State, int] = {}
+        # For every vote of a state's next item: the alternatives, and what the item adds.
+        self._votes: dict[int, list[list[tuple[int, Gain]]]] = {}
+
+    def first(self) -> int:
+        """The state of an empty array."""
+        empty = [(index, Progress(one.plan.first)) for index, one in enumerate(self._alternatives)]
+        return self._place(_State(0, tuple(empty)))
+
+    def item(self, place: int) -> tuple[int, ...]:
+        """Write which items may come next.
+
+        Returns nothing, or the states that share them where there are more than one record holds.
+        """
+        state = self._states[place]
+        votes: dict[int, list[tuple[int, Gain]]] = {}
+        for index, progress in state.left:
+            alternative = self._alternatives[index]
+            for node, gain in alternative.items(state.count, progress):
+                after = alternative.after(progress, (gain,))
+                if alternative.tracked is not None or (
+                    after is not None and alternative.is_possible(state.count + 1, after)
+                ):
+                    votes.setdefault(node, []).append((index, gain))
+        apart = any(self._alternatives[index].remembers for index, _ in state.left)
+        nodes = tuple(votes)
+        if len(nodes) <= at.MAX_SET:
+            self._votes[place] = list(votes.values())
+            value = self._value(nodes, apart) if nodes else 0
+            self._arena.fields[place + at.ITEM_VALUE] = value
+            return ()
+        several = []
+        for first in range(0, len(nodes), at.MAX_SET):
+            part = nodes[first : first + at.MAX_SET]
+            value = self._value(part, apart)
+            fields = self._arena.fields
+            one = self._arena.write([value, *fields[place + 1 : place + at.MOVES].tolist(), 0])
+            self._states[one], self._votes[one] = state, [votes[node] for node in part]
+            several.append(one)
+        self._arena.fields[place + at.ITEM_VALUE] = at.SEVERAL
+        return tuple(several)
+
+    def move(self, place: int, votes: int, again: int) -> None:
+        """Write the state after an item that some votes accept.
+
+        again: 1 if the array has an equal item already, else 0.
+        """
+        state = self._states[place]
+        met: dict[int, list[Gain]] = {}
+        for vote, meanings in enumerate(self._votes[place]):
+            if votes >> vote & 1:
+                for index, gain in meanings:
+                    met.setdefault(index, []).append(gain)
+        left = []
+        for index, progress in state.left:
+            alternative = self._alternatives[index]
+            if index in met and not (again and alternative.plan.shape.unique):
+                after = alternative.after(progress, met[index])
+                if after is not None:
+                    left.append((index, after))
+        following = _State(min(state.count + 1, self._cap), tuple(left))
+        target = self._place(following) if left else 0
+        move = self._arena.write([0, votes & _LOW, votes >> at.WORD, again, target])
+        fields = self._arena.fields
+        fields[move + at.MOVE_NEXT] = fields[place + at.MOVES]
+        fields[place + at.MOVES] = move
+
+    def _place(self, state: _State) -> int:
+        known = self._places.get(state)
+        if known is None:
+            votes = 0
+            for index, progress in state.left:
+                alternative = self._alternatives[index]
+                if alternative.plan.is_whole(state.count, progress.counts):
+                    votes |= 1 << alternative.vote
+            known = self._arena.write([-1, votes & _LOW, votes >> at.WORD, 0])
+            self._places[state], self._states[known] = known, state
+        return known

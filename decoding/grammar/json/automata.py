@@ -1,0 +1,224 @@
+"""The automata that grammars of one vocabulary share, and masks of their states."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.forms import spelled_numbers
+from decoding.grammar.numbers.ranges import NumberRange
+from decoding.grammar.numbers.signs import signs
+from decoding.grammar.regular.counted import Bounds, counted_automata, length_bound
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.spelling import universe
+from decoding.grammar.tokens.mask_cache import KeptMasks
+from decoding.grammar.tokens.runs import Runs
+from decoding.grammar.tokens.table import TokenTable
+from decoding.kernels.forks import free_after_fork
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
+
+if TYPE_CHECKING:
+    from decoding.grammar.masking.backends import Backend
+
+FULL = 1 << 25
+"""Bytes of automata from which on new grammars go elsewhere."""
+_ROOM = 1 << 23
+"""Fields of automata up to which nothing is moved: `FULL` bytes of them."""
+_REMAINING = 11
+"""Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
+
+
+@lru_cache(maxsize=2048)
+def _signed(
+    ranges: tuple[NumberRange, ...], spelling: Spelling, digits: int | None
+) -> tuple[tuple[Nfa, Bounds | None], ...]:
+    """The automata of some numbers, without and with a minus, each with the bound on its length."""
+    if not ranges:
+        return ()
+    nfa = once(ranges) if spelling is Spelling.ONCE else spelled_numbers(ranges)
+    if digits is None or not nfa.states:
+        return ((nfa, None),)
+    signed = ((signs(nfa, minus=minus), digits + minus) for minus in (False, True))
+    return tuple((one, length_bound(one, longest)) for one, longest in signed if one.states)
+
+
+class Store:
+    """The automata of strings and numbers, written once for all grammars of a vocabulary.
+
+    A mask of the *base* of a state holds the tokens without a quote that an automaton can read from
+    it: they cannot leave the string, so what surrounds it does not matter.
+    """
+
+    def __init__(
+        self, tokens: TokenTable, masks: KeptMasks, backend: Backend, scale: int = 1
+    ) -> None:
+        """scale: the automata may take so many times the memory that they usually may."""
+        self.tokens, self.masks, self.backend = tokens, masks, backend
+        self.arena = Arena(_ROOM, scale)
+        self.runs = Runs(self.arena)
+        self._sweeps = backend.sweeps(self.arena, tokens)
+        self.lock = free_after_fork(threading.RLock())
+        self.free = self.arena.free_string()
+        self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
+        self._texts: dict[Expression, int] = {}
+        self._numbers: dict[
+            tuple[tuple[tuple[NumberRange, ...], ...], Spelling, int | None], int
+        ] = {}
+        self.keys: dict[tuple[tuple[str, ...], bool, Spelling], int] = {}
+        self._numbered, self._bounded = masks.numbers(), masks.numbers()
+        self._counts: dict[int, NDArray[np.int16]] = {}
+        self._loose: dict[Spelling, list[int]] = {}
+        self._longest = max(tokens.bare.depth, tokens.quoted.depth)
+        self.places = np.zeros((2 + self._longest) * PLACE_SIZE, np.int64)
+
+    @property
+    def size(self) -> int:
+        """Bytes of automata."""
+        return int(self.arena.fields[at.FREE]) * 4
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new grammars go elsewhere."""
+        return self.arena.is_full or self.size > FULL
+
+    def room_for(self, length: int) -> NDArray[np.int64]:
+        """The scratch of a walk this deep."""
+        if len(self.places) < (length + 2) * PLACE_SIZE:
+            self.places = np.zeros((length + 2) * PLACE_SIZE, np.int64)
+        return self.places
+
+    def strings(
+        self, expressions: tuple[Expression | None, ...], spelling: Spelling = Spelling.JSON
+    ) -> int:
+        """The state before the first character of a JSON string; vote i is expression i's."""
+        known = self._strings.get((expressions, spelling))
+        if known is None:
+            known = self._strings[expressions, spelling] = self._union(
+                [(one, vote) for vote, one in enumerate(expressions) if one is not None],
+                spelling,
+            )
+        return known
+
+    def _union(self, expressions: list[tuple[Expression, int]], spelling: Spelling) -> int:
+        """The state before the first character of some expressions, each with its vote."""
+        parts, bounds = [], []
+        for expression, vote in expressions:
+            for nfa, bound in counted_automata(expression, spelling):
+                parts.append((nfa, vote))
+                bounds.append(bound)
+        return self.arena.automaton(parts, bounds=bounds)
+
+    def numbers(
+        self,
+        ranges: tuple[tuple[NumberRange, ...], ...],
+        spelling: Spelling = Spelling.JSON,
+        digits: int | None = None,
+    ) -> int:
+        """The state before the first character of a number; vote i is ranges i's.
+
+        digits: the most characters behind the sign; `None` is no bound.
+        """
+        key = ranges, spelling, digits
+        known = self._numbers.get(key)
+        if known is None:
+            parts = [
+                (nfa, vote, bound)
+                for vote, union in enumerate(ranges)
+                for nfa, bound in _signed(union, spelling, digits)
+            ]
+            known = self._numbers[key] = self.arena.automaton(
+                [(nfa, vote) for nfa, vote, _ in parts], bounds=[bound for _, _, bound in parts]
+            )
+        return known
+
+    def text(self, expression: Expression) -> int:
+        """The state before the first byte of a text in a regular language."""
+        known = self._texts.get(expression)
+        if known is None:
+            known = self._texts[expression] = self._union([(expression, 0)], Spelling.TEXT)
+        return known
+
+    def base(self, state: int) -> NDArray[np.uint32]:
+        """The base mask of a state of any automaton; not to be changed."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        if 0 <= loose < FREE_BETWEEN:
+            state = self._loose_states(Spelling.JSON)[loose]
+        else:
+            state = self._uncounted(state)
+        known = self.masks.get(self._numbered + state)
+        if known is None:
+            known = self.tokens.empty_mask()
+            self._sweeps.allow(state, self.tokens.bare, known)
+            self.masks.put(self._numbered + state, known)
+        return known
+
+    def text_mask(self, state: int) -> NDArray[np.uint32]:
+        """All tokens that a text may go on with, in a state of a plain automaton."""
+        loose = int(self.arena.fields[state + at.LOOSE])
+        state = self._loose_states(Spelling.TEXT)[loose] if loose >= 0 else self._uncounted(state)
+        known = self.masks.get(self._numbered + state)
+        if known is None:
+            known = self.tokens.empty_mask()
+            self._sweeps.allow(state, self.tokens.bare, known)
+            self._sweeps.allow(state, self.tokens.quoted, known)
+            self.masks.put(self._numbered + state, known)
+        return known
+
+    def _uncounted(self, state: int) -> int:
+        """A state that reads every token as this one does, whatever has been counted."""
+        arena = self.arena
+        if arena.fields[state + at.BEGUN] < 0:
+            return state
+        longest = self._longest
+        return arena.retried(
+            lambda: subsets.uncounted(arena.shared_fields, arena.shared_table, state, longest)
+        )
+
+    def alike(self, state: int) -> int:
+        """A state that reads every token and then accepts as this one does.
+
+        It counts nothing where that is possible, so that few states are made for many lengths.
+        """
+        fields = self.arena.fields
+        enough = fields[fields[state + at.AUTOMATON] + at.ENOUGH]
+        return self._uncounted(state) if fields[state + at.BEGUN] >= enough else state
+
+    def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
+        """The base mask of a FREE state when at most `remaining` more characters may begin."""
+        # No token begins more characters than it has bytes.
+        remaining = min(remaining, self.tokens.bare.depth)
+        number = self._bounded + (state << _REMAINING) + remaining
+        known = self.masks.get(number)
+        if known is None:
+            known = self.tokens.empty_mask()
+            bare = self.tokens.bare
+            begun = self._counts.get(state)
+            if begun is None:
+                begun = self._counts[state] = self._sweeps.begun(state, bare)
+            self._sweeps.allow_begun(begun, remaining, bare, known)
+            self.masks.put(number, known)
+        return known
+
+    def _loose_states(self, spelling: Spelling) -> list[int]:
+        """The states of the automaton of all strings, by `Loose`."""
+        states = self._loose.get(spelling)
+        if states is None:
+            nfa = universe(spelling)
+            states = []
+            for loose in range(nfa.states):
+                from_here = type(nfa)(
+                    nfa.states, np.array([loose], np.int32), nfa.edges, nfa.accepts,
+                    np.full(nfa.states, -1, np.int8),
+                )  # fmt: skip
+                states.append(self.arena.automaton([(from_here, 0)]))
+            self._loose[spelling] = states
+        return states

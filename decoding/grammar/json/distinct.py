@@ -1,0 +1,168 @@
+"""Whether there are enough different items for arrays in which no two are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from decoding.grammar.json.shapes import Node
+from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.digits import decimals
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import Expression, Words, length_bounds
+from decoding.grammar.regular.nfa import Nfa, Spelling
+
+MAX_MEMBERS = 60
+"""Items out of so many values are told apart one by one."""
+MAX_VALUES = 1_024
+"""Items out of so many values are told apart by a number for each value, written in binary."""
+_STRINGS = 1_000_000
+"""There are more strings than this wherever a string may have a character and nothing is asked."""
+
+
+def members(node: Node, most: int = MAX_MEMBERS) -> list[Any] | None:
+    """Every scalar of a node as parsed JSON; `None` if there are more than `most`."""
+    found: list[Any] = [
+        value
+        for value, there in ((None, node.null), (True, node.true), (False, node.false))
+        if there
+    ]
+    if node.strings is not None:
+        words = few_strings(node.strings, most)
+        if words is None:
+            return None
+        found += words
+    enough = most + 1
+    if number_sets.count(node.numbers, enough) == enough:
+        return None
+    found += [_as_json(value) for value in number_sets.listed(node.numbers)]
+    return found if len(found) <= most else None
+
+
+def _as_json(value: Fraction) -> int | Decimal:
+    if value.denominator == 1:
+        return int(value)
+    places = decimals(value) or 0  # what is no decimal has no text, so that any stands for it
+    return Decimal(int(value * 10**places)).scaleb(-places)
+
+
+def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...] | None:
+    """Every string of a language; `None` if there are more than `most`."""
+    if isinstance(language, Words):
+        return language.words if len(language.words) <= most else None
+    if count_strings(language, most + 1) > most:
+        return None
+    nfa = build(language, Spelling.TEXT)
+    moves = moves_of(nfa)
+    accepting = frozenset(nfa.accepts.tolist())
+    found: list[str] = []
+    beginnings = [(b"", frozenset(nfa.starts.tolist()))] if nfa.states else []
+    for text, states in beginnings:  # grows on the way
+        if not accepting.isdisjoint(states):
+            found.append(text.decode())
+        edges = [edge for state in states for edge in moves[state]]
+        for byte in sorted({b for low, high, _ in edges for b in range(low, high + 1)}):
+            reached = frozenset(target for low, high, target in edges if low <= byte <= high)
+            beginnings.append((text + bytes([byte]), reached))
+    return tuple(found)
+
+
+def moves_of(nfa: Nfa) -> list[list[tuple[int, int, int]]]:
+    """For every state its edges: lowest byte, highest byte, target."""
+    moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]
+    for source, low, high, target in nfa.edges.tolist():
+        moves[source].append((low, high, target))
+    return moves
+
+
+def can_always_go_on(node: Node) -> bool:
+    """Whether, whatever texts of a node came before, one more can be begun and brought to an end.
+
+    That is where some text can be made longer without end; and from everything that begins one,
+    unless it is a whole one that cannot be longer.
+    """
+    parts = []
+    if node.strings is not None:
+        parts.append(build(node.strings, Spelling.TEXT))
+    if node.numbers:
+        parts.append(once(node.numbers))
+    return bool(parts) and all(map(is_endless, parts))
+
+
+def is_endless(nfa: Nfa) -> bool:
+    """Whether each state leads to endlessly many texts, or to the end alone."""
+    if not nfa.states:
+        return False
+    degrees = np.bincount(nfa.edges[:, 0], minlength=nfa.states)
+    ends = np.flatnonzero(degrees == 0)
+    left = degrees.copy()
+    entering: list[list[int]] = [[] for _ in range(nfa.states)]
+    for source, _, _, target in nfa.edges.tolist():
+        entering[target].append(source)
+    for state in ends.tolist():
+        for source in entering[state]:
+            left[source] -= 1
+    return not (left[degrees > 0] == 0).any()
+
+
+def may_differ(choices: Sequence[int], used: int) -> bool:
+    """Whether each of some items can be another value, and none that is used.
+
+    choices: for every item the values that it may have, as bits. used: values, as bits.
+    """
+    holders: dict[int, int] = {}
+
+    def placed(item: int, tried: set[int]) -> bool:
+        open_values = choices[item] & ~used
+        while open_values:
+            value = open_values & -open_values
+            open_values ^= value
+            if value in tried:
+                continue
+            tried.add(value)
+            if value not in holders or placed(holders[value], tried):
+                holders[value] = item
+                return True
+        return False
+
+    return all(placed(item, set()) for item in range(len(choices)))
+
+
+def count_strings(language: Expression, enough: int) -> int:
+    """How many strings a language has; `enough` where they are that many or more."""
+    if isinstance(language, Words):
+        return min(len(language.words), enough)
+    bounds = length_bounds(language)
+    if bounds is not None:
+        return min(1 if bounds[1] == 0 else _STRINGS, enough)
+    return count_texts(build(language, Spelling.TEXT), enough)
+
+
+def count_texts(nfa: Nfa, enough: int) -> int:
+    """How many texts an automaton accepts; `enough` where there are that many or more."""
+    moves = moves_of(nfa)
+    accepting = frozenset(nfa.accepts.tolist())
+    # How many different beginnings of one length lead to each set of states.
+    beginnings = {frozenset(nfa.starts.tolist()): 1} if nfa.states else {}
+    found = 0
+    while beginnings:
+        # Every beginning leads to a text, and those of one length to different ones.
+        if found + sum(beginnings.values()) >= enough:
+            return enough
+        following: dict[frozenset[int], int] = {}
+        for states, count in beginnings.items():
+            found += 0 if accepting.isdisjoint(states) else count
+            edges = [edge for state in states for edge in moves[state]]
+            cuts = sorted({low for low, _, _ in edges} | {high + 1 for _, high, _ in edges})
+            for first, behind in pairwise(cuts):
+                reached = frozenset(target for low, high, target in edges if low <= first <= high)
+                if reached:
+                    following[reached] = following.get(reached, 0) + count * (behind - first)
+        beginnings = following
+    return min(found, enough)

@@ -1,0 +1,301 @@
+"""The keys of an object as classes that no schema tells apart, and what reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError, GrammarUnsupportedError
+from decoding.grammar.json.automata import Store
+from decoding.grammar.json.shapes import Graph, ObjectShape
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.nfa import Loose, Nfa, Spelling
+from decoding.grammar.regular.questions import accepts
+from decoding.grammar.regular.spelling import EXIT, spelled, universe
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar.jit import shared
+
+_MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
+"""ASCII characters whose spelling in JSON is not one byte alone."""
+MAX_NAMES = 512
+MAX_KEY_STATES = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyClasses:
+    """Keys of equal meaning.
+
+    start: the state before the first character of a key; 0: there are no keys.
+    listed: names that are classes of their own, the first ones.
+    nodes: for every class the node of each shape, `None` where the shape does not allow it.
+    extra: the class of all other keys when no pattern tells them apart, else −1.
+    combinations: else pairs (set of languages that a key is in, its class).
+    words: of a set of classes.
+    """
+
+    start: int
+    listed: tuple[str, ...]
+    nodes: tuple[tuple[int | None, ...], ...]
+    extra: int
+    combinations: tuple[tuple[int, int], ...]
+    words: int
+
+    @property
+    def names(self) -> int:
+        """How many classes are one name each."""
+        return len(self.listed)
+
+
+def key_classes(
+    store: Store, graph: Graph, shapes: Sequence[ObjectShape], spelling: Spelling
+) -> KeyClasses:
+    """The classes of the keys of some shapes side by side."""
+    declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
+    # A name that nobody allows needs a class too: it is no other key.
+    listed = tuple(dict.fromkeys(name for names in declared for name in names))
+    if len(listed) > MAX_NAMES:
+        raise GrammarLimitError("", "properties of one object", MAX_NAMES)
+    nodes: list[tuple[int | None, ...]] = []
+    for name in listed:
+        row = []
+        for shape, names in zip(shapes, declared, strict=True):
+            node = names[name] if name in names else _undeclared(graph, shape, name)
+            row.append(None if node is None or graph.is_empty(node) else node)
+        nodes.append(tuple(row))
+    plain = not any(shape.patterns or shape.names is not None for shape in shapes)
+    if plain:
+        extra = tuple(
+            None
+            if shape.additional is None or graph.is_empty(shape.additional)
+            else shape.additional
+            for shape in shapes
+        )
+        has_extra = any(node is not None for node in extra)
+        start = _plain_keys(store, listed, spelling, has_extra=has_extra)
+        if has_extra:
+            nodes.append(extra)
+        classes = len(nodes)
+        return KeyClasses(
+            start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
+        )
+    named = dict(zip(listed, nodes, strict=True))
+    return _with_languages(store.arena, graph, shapes, named, spelling, [])
+
+
+def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator[int]:
+    """Yield the nodes of values that have keys in several patterns of a shape.
+
+    refused: takes the places of what keeps values of such keys from being held together; these keys
+        are never produced.
+    Raises `GrammarLimitError` if the keys of these objects alone are too many to tell apart.
+    """
+    if len(shape.properties) > MAX_NAMES:
+        raise GrammarLimitError("", "properties of one object", MAX_NAMES)
+    if not (shape.patterns or shape.names is not None):
+        return
+    for spelling in (Spelling.JSON, Spelling.ONCE) if shape.minimum > 1 else (Spelling.JSON,):
+        named: dict[str, tuple[int | None, ...]] = {p.name: (None,) for p in shape.properties}
+        found = _with_languages(Arena(), graph, [shape], named, spelling, refused)
+        for nodes in found.nodes[len(named) :]:
+            yield from (node for node in nodes if node is not None)
+
+
+def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
+    """The node of a name that a shape does not declare."""
+    if shape.names is not None and not accepts(shape.names, name):
+        return None
+    matched = tuple(node for language, node in shape.patterns if accepts(language, name))
+    return _in_all(graph, matched, []) if matched else shape.additional
+
+
+def _in_all(graph: Graph, nodes: tuple[int, ...], refused: list[str]) -> int | None:
+    """The node of what is in all of some nodes, `None` where that cannot be held."""
+    try:
+        return graph.conjunction(nodes)
+    except GrammarUnsupportedError as error:
+        refused.append(error.where)
+        return None
+
+
+def _count_words(classes: int) -> int:
+    return -(-max(classes, 1) // at.WORD)
+
+
+def _plain_keys(
+    store: Store, listed: tuple[str, ...], spelling: Spelling, *, has_extra: bool
+) -> int:
+    known = store.keys.get((listed, has_extra, spelling))
+    if known is None:
+        words = _count_words(len(listed) + has_extra)
+        others = [universe(spelling)] if has_extra else []
+        known = store.keys[listed, has_extra, spelling] = _write(
+            store.arena, listed, others, words, spelling
+        )
+    return known
+
+
+def _write(
+    arena: Arena,
+    listed: tuple[str, ...],
+    languages: Sequence[Nfa],
+    words: int,
+    spelling: Spelling,
+) -> int:
+    """The automaton of some names and, as bits of its labels, some languages of other keys.
+
+    A state reaches the names that its path leads to; where there is one language, that of all
+    strings, its states reach the class behind the names.
+    """
+    names, first = _paths(listed, spelling)
+    behind = len(listed)
+    parts: list[tuple[Nfa, int | NDArray[np.int64]]] = [(names, np.arange(behind))]
+    parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
+    reach = np.zeros((sum(nfa.states for nfa, _ in parts), words), np.int64)
+    index = np.arange(behind)
+    word, bit = index // at.WORD, 1 << index % at.WORD
+    lengths = np.diff(first)
+    reach[np.arange(1, names.states), np.repeat(word, lengths)] = np.repeat(bit, lengths)
+    if listed:
+        full, over = divmod(behind, at.WORD)
+        reach[0, :full] = (1 << at.WORD) - 1
+        reach[0, full : full + 1] = (1 << over) - 1
+    if len(languages) == 1:
+        reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
+    return arena.automaton(parts, behind, reach)
+
+
+def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]:
+    """The automaton of some names, a path each from state 0, and where each path begins and ends.
+
+    A name's last state is the one that accepts, so they are in the order of the names.
+    """
+    text = "".join(listed)
+    if text.isascii() and not _MANY_BYTES.search(text):
+        table, first, ends = _bytes_in_a_row(listed, text)
+    else:
+        table, first, ends = _spelled(listed, spelling)
+    count = first[-1] if listed else 0
+    starts = np.zeros(min(count, 1), np.int32)
+    loose = np.full(count, Loose.NONE, np.int8)
+    return Nfa(count, starts, table, np.array(ends, np.int32), loose), first
+
+
+def _bytes_in_a_row(
+    listed: tuple[str, ...], text: str
+) -> tuple[NDArray[np.int32], list[int], list[int]]:
+    """The edges of names whose characters are a byte each, where paths begin, and where they end.
+
+    text: the names joined.
+    """
+    last = list(accumulate((len(name) for name in listed), initial=0))
+    ends = [stop if stop > start else 0 for start, stop in pairwise(last)]
+    table = np.empty((len(text), 4), np.int32)
+    table[:, 0] = np.arange(len(text))
+    table[:, 3] = table[:, 0] + 1
+    table[:, 1] = table[:, 2] = np.frombuffer(text.encode(), np.uint8)
+    table[[start for start, stop in pairwise(last) if stop > start], 0] = 0
+    return table[np.argsort(table[:, 0], kind="stable")], [place + 1 for place in last], ends
+
+
+def _spelled(
+    listed: tuple[str, ...], spelling: Spelling
+) -> tuple[NDArray[np.int32], list[int], list[int]]:
+    """What `_bytes_in_a_row` returns, for any names."""
+    edges: list[tuple[int, int, int, int]] = []
+    ends: list[int] = []
+    first = [1]
+    states = 1
+    for name in listed:
+        here = 0
+        for character in name:
+            nodes = spelled(((ord(character),) * 2,), spelling)
+            after = states + len(nodes) - 1
+            places = (here, *range(states, after))
+            edges += [
+                (places[node], low, high, after if target == EXIT else places[target])
+                for node, moves in enumerate(nodes)
+                for low, high, target in moves
+            ]
+            here, states = after, after + 1
+        ends.append(here)
+        first.append(states)
+    return np.array(sorted(edges), np.int32).reshape(-1, 4), first, ends
+
+
+def _with_languages(
+    arena: Arena,
+    graph: Graph,
+    shapes: Sequence[ObjectShape],
+    named: Mapping[str, tuple[int | None, ...]],
+    spelling: Spelling,
+    refused: list[str],
+) -> KeyClasses:
+    """Classes by the set of languages that a key is in: found by visiting every state."""
+    listed, nodes = tuple(named), list(named.values())
+    languages: list[Expression | None] = [None]
+    for shape in shapes:
+        languages += [language for language, _ in shape.patterns]
+        languages += [shape.names] if shape.names is not None else []
+    languages = list(dict.fromkeys(languages))
+    if len(languages) > at.WORD:
+        raise GrammarLimitError("", "different patterns of the keys of one object", at.WORD)
+    bit = {language: 1 << number for number, language in enumerate(languages)}
+    automata = [
+        universe(spelling) if language is None else build(language, spelling)
+        for language in languages
+    ]
+    words = _count_words(len(listed) + at.MAX_SET)
+    start = _write(arena, listed, automata, words, spelling)
+    states = np.zeros(MAX_KEY_STATES, np.int64)
+    count = arena.retried(
+        lambda: subsets.expand(arena.shared_fields, arena.shared_table, start, shared(states))
+    )
+    if count == at.TOO_MANY:
+        raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
+    states = states[:count]
+    fields = arena.fields
+    combinations: dict[int, int] = {}
+    for state in states:
+        name, members = int(fields[state + at.LABEL_LOW]), int(fields[state + at.LABEL_HIGH])
+        class_index = name - 1
+        if name == 0 and members:
+            if members not in combinations:
+                if len(combinations) == at.MAX_SET:
+                    raise GrammarLimitError("", "kinds of keys of one object", at.MAX_SET)
+                combinations[members] = len(nodes)
+                nodes.append(
+                    tuple(_node_of(graph, shape, members, bit, refused) for shape in shapes)
+                )
+            class_index = combinations[members]
+        fields[state + at.STATE_WORDS : state + at.STATE_WORDS + words] = 0
+        if class_index >= 0 and any(node is not None for node in nodes[class_index]):
+            place = state + at.STATE_WORDS + class_index // at.WORD
+            fields[place] = 1 << class_index % at.WORD
+    subsets.spread(arena.shared_fields, shared(states), words)
+    # Only where no key is forbidden does the base mask of all strings hold.
+    if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
+        fields[states + at.LOOSE] = -1
+    return KeyClasses(start, listed, tuple(nodes), -1, tuple(combinations.items()), words)
+
+
+def _node_of(
+    graph: Graph,
+    shape: ObjectShape,
+    members: int,
+    bit: Mapping[Expression | None, int],
+    refused: list[str],
+) -> int | None:
+    """The node that a shape gives to keys which are in some languages."""
+    if shape.names is not None and not members & bit[shape.names]:
+        return None
+    matched = tuple(node for language, node in shape.patterns if members & bit[language])
+    node = _in_all(graph, matched, refused) if matched else shape.additional
+    return None if node is None or graph.is_empty(node) else node

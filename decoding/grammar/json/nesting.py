@@ -1,0 +1,136 @@
+"""Which values of a graph nest at most so many objects and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from decoding.grammar.json.settling import settle_array, settle_object
+from decoding.grammar.json.shapes import ArrayShape, Graph, Node
+
+
+class Levels:
+    """The graphs of the values of another graph that nest at most 0, 1, 2 … containers.
+
+    A graph of few nodes has a member of every node within few levels, so that only values close to
+    the deepest level differ from those of the whole graph.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._known: list[Shallow] = [Shallow(graph, None)]
+
+    def at(self, levels: int) -> Shallow:
+        """The values that nest at most so many containers."""
+        while len(self._known) <= levels:
+            self._known.append(Shallow(self.graph, self._known[-1]))
+        return self._known[levels]
+
+    def has_all(self, numbers: Iterable[int], levels: int) -> bool:
+        """Whether each of these nodes, none of them empty, has members that nest so little.
+
+        All that they lead to is decided from level 0 on, so that no decision goes deep.
+        """
+        asked = tuple(numbers)
+        undecided = _reachable(self.graph, asked)
+        for level in range(levels + 1):
+            shallow = self.at(level)
+            undecided = [number for number in undecided if shallow.is_empty(number)]
+            if not undecided:
+                return True
+        return not any(number in undecided for number in asked)
+
+
+def _reachable(graph: Graph, numbers: Iterable[int]) -> list[int]:
+    """The nodes that some nodes lead to, and these, without the empty ones."""
+    found: dict[int, None] = {}
+    pending = list(numbers)
+    while pending:
+        number = pending.pop()
+        if number in found or graph.is_empty(number):
+            continue
+        found[number] = None
+        node = graph.node(number)
+        for array in node.arrays:
+            pending += array.prefix
+            pending += [] if array.rest is None else [array.rest]
+            for one in array.contains:
+                pending += [one.node] if one.outside is None else [one.node, one.outside]
+        for shape in node.objects:
+            pending += [one.node for one in shape.properties if one.node is not None]
+            pending += [inner for _, inner in shape.patterns]
+            pending += [] if shape.additional is None else [shape.additional]
+    return list(found)
+
+
+class Shallow:
+    """The values of a graph, but of arrays and objects only those whose items `inner` has.
+
+    inner: `None`: there are no arrays and objects.
+    """
+
+    def __init__(self, graph: Graph, inner: Shallow | None) -> None:
+        self.root = graph.root
+        self.inner = inner
+        self._graph = graph
+        self._nodes: dict[int, Node] = {}
+        self._empty: dict[int, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def node(self, number: int) -> Node:
+        """The members of a node that nest no deeper."""
+        known = self._nodes.get(number)
+        if known is None:
+            known = self._nodes[number] = self._restricted(self._graph.node(number))
+        return known
+
+    def conjunction(self, numbers: tuple[int, ...]) -> int:
+        """See `shapes.Graph`."""
+        return self._graph.conjunction(numbers)
+
+    def among(self, number: int, values: Sequence[Any]) -> int:
+        """See `shapes.Graph`; scalars nest nothing."""
+        return self._graph.among(number, values)
+
+    def is_empty(self, number: int) -> bool:
+        """Whether no member of the node nests so little."""
+        known = self._empty.get(number)
+        if known is None:
+            known = self._graph.is_empty(number) or self._lacks(number)
+            self._empty[number] = known
+        return known
+
+    def _lacks(self, number: int) -> bool:
+        # What already has members within fewer levels has them here.
+        below = self.inner
+        while below is not None:
+            if below._empty.get(number) is False:  # noqa: SLF001 -- one of its own class
+                return False
+            below = below.inner
+        whole = self._graph.node(number)
+        if whole.null or whole.true or whole.false or whole.strings is not None or whole.numbers:
+            return False
+        node = self.node(number)
+        return not (node.arrays or node.objects)
+
+    def _restricted(self, node: Node) -> Node:
+        inner = self.inner
+        if inner is None:
+            return replace(node, arrays=(), objects=())
+        objects = (settle_object(shape, inner.is_empty) for shape in node.objects)
+        arrays = (_settled(shape, inner) for shape in node.arrays)
+        return replace(
+            node,
+            arrays=tuple(shape for shape in arrays if shape is not None),
+            objects=tuple(shape for shape in objects if shape is not None),
+        )
+
+
+def _settled(shape: ArrayShape, inner: Shallow) -> ArrayShape | None:
+    # Whether there are enough different items the whole graph has decided.
+    alike = replace(shape, unique=False)
+    settled = settle_array(alike, inner.is_empty, inner.conjunction, lambda _, bound: bound)
+    return None if settled is None else replace(settled, unique=shape.unique)

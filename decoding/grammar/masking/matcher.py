@@ -1,0 +1,147 @@
+"""One text on its way through a grammar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.grammar.masking.acceptor import REJECTED, Acceptor
+from decoding.grammar.protocol import TokenGrammar
+from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.trie import MAX_DEPTH
+
+
+class Matcher:
+    """The tokens so far, and which may come next.
+
+    A place in a text is a number, so a fork is a copy of a list and a rollback drops its end. No
+    method raises `GrammarLimitError`. A pickle holds the grammar and the tokens, which are taken
+    again where it is loaded; a copy is a fork.
+    """
+
+    __slots__ = ("_acceptor", "_grammar", "_states", "_taken")
+
+    def __init__(self, acceptor: Acceptor, grammar: TokenGrammar | None = None) -> None:
+        """Begin a text.
+
+        acceptor: what the text is followed with. grammar: what a pickle of the matcher holds.
+        """
+        self._acceptor, self._grammar = acceptor, grammar
+        self._states = [acceptor.start]
+        self._taken: list[int | bytes] = []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._grammar is None:
+            raise TypeError("a matcher of no grammar cannot be pickled")
+        return _replayed, (self._grammar, tuple(self._taken))
+
+    def __copy__(self) -> Matcher:
+        return self.fork()
+
+    def __deepcopy__(self, _: object) -> Matcher:
+        return self.fork()
+
+    @property
+    def acceptor(self) -> Acceptor:
+        """What the text is followed with."""
+        return self._acceptor
+
+    @property
+    def state(self) -> int:
+        """The number of the place; equal numbers mean equal continuations."""
+        return self._states[-1]
+
+    @property
+    def tokens(self) -> TokenTable:
+        """The vocabulary."""
+        return self._acceptor.tokens
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether the text may end here."""
+        return self._acceptor.accepts(self.state)
+
+    def mask(self) -> NDArray[np.uint32]:
+        """The tokens that may come next: bit i % 32 of word i // 32 is token i.
+
+        End tokens are allowed exactly where the text may end. The array is shared: copy it before
+        a change.
+        """
+        return self._acceptor.mask(self.state)
+
+    def advance(self, token_id: int) -> bool:
+        """Take one more token; False, and nothing changed, if the grammar does not allow it.
+
+        End tokens are no text: they are not taken.
+        """
+        following = self._acceptor.advance(self.state, token_id)
+        if following == REJECTED:
+            return False
+        self._states.append(following)
+        self._taken.append(token_id)
+        return True
+
+    def follow(self, text: bytes) -> bool:
+        """Take some bytes, any number of them, as if they were one token; see `advance`."""
+        following = self.state
+        for begin in range(0, len(text), MAX_DEPTH):
+            following = self._acceptor.follow(following, text[begin : begin + MAX_DEPTH])
+            if following == REJECTED:
+                return False
+        self._states.append(following)
+        self._taken.append(text)
+        return True
+
+    def rollback(self, count: int) -> None:
+        """Take back the last tokens. Raises `ParameterError` if there are not so many."""
+        require("count", count, 0 <= count < len(self._states), "the number of tokens or less")
+        if count:
+            del self._states[-count:]
+            del self._taken[-count:]
+
+    def fork(self) -> Matcher:
+        """Another text with the same beginning."""
+        other = Matcher(self._acceptor, self._grammar)
+        other._states, other._taken = self._states.copy(), self._taken.copy()
+        return other
+
+    def count_allowed(self, token_ids: Iterable[int]) -> int:
+        """How many of these tokens, in their order, would be taken; nothing changes."""
+        state, count = self.state, 0
+        for token_id in token_ids:
+            state = self._acceptor.advance(state, token_id)
+            if state == REJECTED:
+                break
+            count += 1
+        return count
+
+    def forced_bytes(self) -> bytes:
+        """What must come next whatever the tokens: until there is a choice or the text may end."""
+        state, forced = self.state, bytearray()
+        while not self._acceptor.accepts(state):
+            following = self._acceptor.next_bytes(state)
+            if len(following) != 1:
+                break
+            forced += following
+            state = self._acceptor.follow(state, following)
+        return bytes(forced)
+
+
+def _replayed(grammar: TokenGrammar, taken: Iterable[int | bytes]) -> Matcher:
+    """The matcher that a pickle describes."""
+    matcher = grammar.matcher()
+    if not isinstance(matcher, Matcher):
+        raise TypeError(matcher)
+    for move in taken:
+        if not (matcher.follow(move) if isinstance(move, bytes) else matcher.advance(move)):
+            raise ValueError(f"the grammar does not take {move!r}")
+    return matcher
+
+
+def fill_masks(matchers: Sequence[Matcher], out: NDArray[np.uint32]) -> None:
+    """Write the masks of a batch, a row each."""
+    for matcher, row in zip(matchers, out, strict=True):
+        row[:] = matcher.mask()

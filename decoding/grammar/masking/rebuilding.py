@@ -1,0 +1,220 @@
+"""States whose memory is bounded: what is stored of texts is dropped at the bound, and made again.
+
+A bounded acceptor stores what it has met: states of automata, open objects, sets of
+configurations. Where that would take too much memory, it raises `RoomError`. Then an empty one
+takes its place, and a state is found again from the tokens that led to it. If even an empty one has
+no room, the step is taken in parts, each with an empty one; a single byte that needs more than all
+of the memory gets twice of it. So no text ends because of what others, or it, have met before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.masking.acceptor import REJECTED, BoundedAcceptor
+from decoding.grammar.regular.lazy_dfa import RoomError
+from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.trie import below, children, path
+from decoding.kernels.forks import free_after_fork
+from decoding.kernels.grammar.jit import shared
+from decoding.kernels.grammar.nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
+
+_MANY_STATES = 1 << 20
+"""New texts begin with a new acceptor then: the tokens of so many states take about 150 MiB."""
+
+T = TypeVar("T")
+Make = Callable[[int], BoundedAcceptor]
+"""Makes an empty acceptor that may take so many times the memory that it usually may."""
+
+
+class _Generation:
+    """One acceptor, and the states that it has met.
+
+    inner: the acceptor. known: its state by the number that matchers have. numbers: the reverse.
+    """
+
+    __slots__ = ("inner", "known", "numbers")
+
+    def __init__(self, inner: BoundedAcceptor) -> None:
+        self.inner = inner
+        self.known = {0: inner.start}
+        self.numbers = {inner.start: 0}
+
+
+class RebuildingAcceptor:
+    """An `Acceptor` that never runs out of room; threads may share it.
+
+    What it keeps of a text for ever is one token for each state. State 0 is the start.
+    """
+
+    def __init__(self, make: Make) -> None:
+        """Begin with no text.
+
+        make: of a grammar that every one of its texts can be followed with. Raises `RoomError` if
+            the grammar itself takes more than twice the memory that all of its texts may take.
+        """
+        self._make = make
+        self._scale = 1
+        try:
+            self._generation = _Generation(make(1))
+        except RoomError:
+            self._scale = 2
+            self._generation = _Generation(make(2))
+        self._origins: list[tuple[int, int | bytes]] = [(REJECTED, b"")]
+        self._lock = free_after_fork(threading.RLock())
+
+    @property
+    def tokens(self) -> TokenTable:
+        """The vocabulary."""
+        return self._generation.inner.tokens
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether its states take so much memory that a new text better begins with a new one."""
+        return self._generation.inner.is_worn or len(self._origins) > _MANY_STATES
+
+    @property
+    def start(self) -> int:
+        """The state before any text."""
+        return 0
+
+    def advance(self, state: int, token: int) -> int:
+        """The state after one more token; REJECTED if it does not fit, as no end token does."""
+        return self._moved(state, token, lambda inner, here: inner.advance(here, token))
+
+    def follow(self, state: int, text: bytes) -> int:
+        """The state after some more bytes; REJECTED if they do not fit."""
+        return self._moved(state, text, lambda inner, here: inner.follow(here, text))
+
+    def accepts(self, state: int) -> bool:
+        """Whether the text may end here."""
+        return self._asked(state, lambda inner, here: inner.accepts(here))
+
+    def next_bytes(self, state: int) -> bytes:
+        """The bytes that may come next; none at all where a token that is no text may."""
+        return self._asked(state, lambda inner, here: inner.next_bytes(here))
+
+    def mask(self, state: int) -> NDArray[np.uint32]:
+        """The tokens that may come next, a bit each, end tokens included; not to be changed."""
+        generation = self._generation
+        for _ in range(2):
+            try:
+                return generation.inner.mask(self._found(generation, state))
+            except RoomError:
+                generation = self._rebuilt(generation)
+        return self._mask_in_parts(state)
+
+    def _moved(
+        self, state: int, move: int | bytes, following: Callable[[BoundedAcceptor, int], int]
+    ) -> int:
+        """The number of the state after a move."""
+        generation, reached = self._answer(state, following)
+        return REJECTED if reached == REJECTED else self._number(generation, reached, (state, move))
+
+    def _number(
+        self, generation: _Generation, reached: int, origin: tuple[int, int | bytes]
+    ) -> int:
+        number = generation.numbers.get(reached)
+        if number is None:
+            with self._lock:
+                number = generation.numbers.get(reached)
+                if number is None:
+                    number = len(self._origins)
+                    self._origins.append(origin)
+                    generation.known[number] = reached
+                    generation.numbers[reached] = number
+        return number
+
+    def _asked(self, state: int, question: Callable[[BoundedAcceptor, int], T]) -> T:
+        """What the acceptor answers once it has room for the answer."""
+        return self._answer(state, question)[1]
+
+    def _answer(
+        self, state: int, question: Callable[[BoundedAcceptor, int], T]
+    ) -> tuple[_Generation, T]:
+        """An answer that cannot be found in parts, and the generation that has given it."""
+        generation, larger = self._generation, False
+        while True:
+            try:
+                return generation, question(generation.inner, self._found(generation, state))
+            except RoomError:
+                generation, larger = self._rebuilt(generation, larger=larger), True
+
+    def _found(self, generation: _Generation, state: int) -> int:
+        """The acceptor's own number of a state, which may have been met before it was made."""
+        known = generation.known.get(state)
+        if known is None:
+            moves: list[int | bytes] = []
+            number = state
+            while number:
+                number, move = self._origins[number]
+                moves.append(move)
+            known = generation.inner.replay(reversed(moves))
+            with self._lock:
+                generation.known[state] = known
+                generation.numbers.setdefault(known, state)
+        return known
+
+    def _rebuilt(self, full: _Generation, *, larger: bool = False) -> _Generation:
+        """An empty generation in place of a full one, with twice its room if asked for."""
+        with self._lock:
+            if self._generation is full:
+                if larger:
+                    self._scale *= 2
+                self._generation = _Generation(self._make(self._scale))
+            return self._generation
+
+    def _mask_in_parts(self, state: int) -> NDArray[np.uint32]:
+        """The mask by parts of the vocabulary, so that no more is stored than one part needs."""
+        tokens = self.tokens
+        mask = self._asked(state, lambda inner, here: inner.named(here))
+        for trie in (tokens.bare, tokens.quoted):
+            pending = [(b"", trie.nodes)]
+            while pending:
+                prefix, nodes = pending.pop()
+                if not self._allow(state, prefix, nodes, mask):
+                    pending += self._parts(state, prefix, nodes, mask)
+            copy_twins(shared(trie.twins), shared(mask))
+        for token in tokens.end_token_ids if self.accepts(state) else ():
+            mask[token >> 5] |= np.uint32(1 << (token & 31))
+        return mask
+
+    def _allow(
+        self, state: int, prefix: bytes, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
+    ) -> bool:
+        """Allow the tokens of nodes that fit after some bytes; False: there is no room for that."""
+        generation = self._generation
+        for _ in range(2):
+            try:
+                inner = generation.inner
+                here = self._found(generation, state)
+                if prefix:
+                    here = inner.follow(here, prefix)
+                if here != REJECTED:
+                    inner.allow(here, nodes, mask)
+            except RoomError:
+                generation = self._rebuilt(generation)
+            else:
+                return True
+        return False
+
+    def _parts(
+        self, state: int, prefix: bytes, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
+    ) -> list[tuple[bytes, NDArray[np.uint64]]]:
+        """What nodes fall into: two halves, or what is below the only one at depth 1."""
+        begins = children(nodes)
+        if len(begins) > 1:
+            middle = begins[len(begins) // 2]
+            return [(prefix, nodes[middle:]), (prefix, nodes[:middle])]
+        token = int(nodes[0]) >> TOKEN_AT & TOKEN
+        text = prefix + path(nodes, 0)
+        if self._asked(state, lambda inner, here: inner.follow(here, text)) == REJECTED:
+            return []
+        if token:
+            mask[token - 1 >> 5] |= np.uint32(1 << (token - 1 & 31))
+        return [(text, below(nodes, 0))] if int(nodes[0]) >> SIZE_AT > 1 else []

@@ -1,0 +1,1 @@
+"""Sets of numbers, exact, and the automata of their JSON texts."""

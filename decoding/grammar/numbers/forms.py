@@ -1,0 +1,70 @@
+"""The JSON texts of numbers whose spelling matters: with or without a fraction or an exponent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.numbers.automaton import number_nfa
+from decoding.grammar.numbers.ranges import NumberRange
+from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+
+_PLAIN = tuple(sorted(b"-0123456789"))
+
+
+@lru_cache(maxsize=2048)
+def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
+    """The texts of `number_nfa`, each only in the spelling that its range leaves."""
+    if all(part.plain is None for part in ranges):
+        return number_nfa(ranges)
+    found = EMPTY
+    for plain in (None, True, False):
+        parts = tuple(replace(part, plain=None) for part in ranges if part.plain is plain)
+        nfa = number_nfa(parts) if parts else EMPTY
+        found = _united(found, nfa if plain is None else _restricted(nfa, plain=plain))
+    return found
+
+
+def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:
+    """The texts of an automaton that are, or are not, of digits and a sign alone."""
+    if not nfa.states:
+        return EMPTY
+    edges = nfa.edges
+    # No range of bytes on an edge of a number has both plain bytes and others.
+    is_plain = np.isin(edges[:, 1], _PLAIN)
+    if plain:
+        return trimmed(replace(nfa, edges=edges[is_plain]))
+    # States twice: before anything that is not plain was read, and after it.
+    above = np.array((nfa.states, 0, 0, nfa.states), np.int32)
+    across = np.array((0, 0, 0, nfa.states), np.int32)
+    both = np.concatenate((edges[is_plain], edges[~is_plain] + across, edges + above))
+    order = np.argsort(both[:, 0], kind="stable")
+    return trimmed(
+        Nfa(
+            2 * nfa.states,
+            nfa.starts,
+            both[order].astype(np.int32),
+            (nfa.accepts + nfa.states).astype(np.int32),
+            _unknown(2 * nfa.states),
+        )
+    )
+
+
+def _united(one: Nfa, other: Nfa) -> Nfa:
+    if not one.states or not other.states:
+        return other if not one.states else one
+    shift = np.array((one.states, 0, 0, one.states), np.int32)
+    return Nfa(
+        one.states + other.states,
+        np.concatenate((one.starts, other.starts + one.states)).astype(np.int32),
+        np.concatenate((one.edges, other.edges + shift)).astype(np.int32),
+        np.concatenate((one.accepts, other.accepts + one.states)).astype(np.int32),
+        _unknown(one.states + other.states),
+    )
+
+
+def _unknown(states: int) -> NDArray[np.int8]:
+    return np.full(states, Loose.NONE, np.int8)

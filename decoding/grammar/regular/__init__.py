@@ -1,0 +1,1 @@
+"""Regular languages: expressions, regular expressions, and finite automata over bytes."""

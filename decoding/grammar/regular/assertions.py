@@ -1,0 +1,323 @@
+r"""Assertions in a regular expression (`^`, `$`, `\b`, looking around), expressed without them.
+
+A pattern is read from its end to its beginning, always knowing the language of everything that
+follows up to the end of the text. There a look-ahead is an intersection, `$` leaves the empty
+string, and what `^` and `\b` need to know of the text before them is one of three contexts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from decoding.errors import GrammarUnsupportedError
+from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular.expressions import (
+    ANY_STRING,
+    EMPTY_STRING,
+    NOTHING,
+    Expression,
+)
+
+MOST_COPIES = 16
+"""What contains an assertion is repeated at most so often."""
+
+_NOT_WORD = codepoints.complement(codepoints.WORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The beginning of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A position between a word character and another one, or not, if `negative`."""
+
+    negative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The body matches, or not, ahead of this position or behind it."""
+
+    body: Node
+    ahead: bool
+    negative: bool
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A sequence in which an assertion occurs."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """Options in which an assertion occurs."""
+
+    options: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A repetition in whose body an assertion occurs."""
+
+    body: Node
+    minimum: int
+    maximum: int | None
+    offset: int
+
+
+Asserting: TypeAlias = Start | End | Boundary | Look | Joined | Either | Repeated
+Node: TypeAlias = Expression | Asserting
+
+_KINDS = (Start, End, Boundary, Look, Joined, Either, Repeated)
+
+
+class Rest(NamedTuple):
+    """What may follow a position up to the end of the text, by what precedes the position."""
+
+    start: Expression
+    after_word: Expression
+    after_other: Expression
+
+
+def joined(parts: list[Node]) -> Node:
+    """Return the parts one after the other."""
+    plain = [part for part in parts if not isinstance(part, _KINDS)]
+    if len(plain) == len(parts):
+        return algebra.sequence(plain)
+    return parts[0] if len(parts) == 1 else Joined(tuple(parts))
+
+
+def either(options: list[Node]) -> Node:
+    """Return any of the options."""
+    plain = [option for option in options if not isinstance(option, _KINDS)]
+    if len(plain) == len(options):
+        return algebra.choice(plain)
+    return options[0] if len(options) == 1 else Either(tuple(options))
+
+
+def repeated(body: Node, minimum: int, maximum: int | None, offset: int) -> Node:
+    """Return a repetition of the body."""
+    if isinstance(body, _KINDS):
+        return Repeated(body, minimum, maximum, offset)
+    return algebra.repeat(body, minimum, maximum)
+
+
+def resolve_full(pattern: Node) -> Expression:
+    """Return the texts that the pattern matches as a whole.
+
+    Raises `GrammarUnsupportedError` where assertions cannot be taken apart.
+    """
+    if not isinstance(pattern, _KINDS):
+        return pattern
+    return _resolve(_behind(pattern, searching=False), _same(EMPTY_STRING)).start
+
+
+def resolve_search(pattern: Node) -> Expression:
+    """Return the texts in which the pattern matches anywhere; raises as `resolve_full`."""
+    if not isinstance(pattern, _KINDS):
+        return algebra.after_anything(algebra.before_anything(pattern))
+    rest = _resolve(_behind(pattern, searching=True), _same(ANY_STRING))
+    if rest.start == rest.after_word == rest.after_other:
+        return algebra.after_anything(rest.start)
+    return _after(ANY_STRING, rest).start
+
+
+def _same(rest: Expression) -> Rest:
+    return Rest(rest, rest, rest)
+
+
+def _map(rest: Rest, function: Callable[[Expression], Expression]) -> Rest:
+    if rest.start is rest.after_word is rest.after_other:
+        return _same(function(rest.start))
+    return Rest(*map(function, rest))
+
+
+def _united(rests: Iterable[Rest]) -> Rest:
+    found = list(rests)
+    if all(rest.start is rest.after_word is rest.after_other for rest in found):
+        return _same(algebra.choice([rest.start for rest in found]))
+    return Rest(*(algebra.choice(options) for options in zip(*found, strict=True)))
+
+
+def _after(part: Expression, rest: Rest) -> Rest:
+    """Return the texts of a part without assertions, then the rest."""
+    if rest.start == rest.after_word == rest.after_other:
+        if rest.start == ANY_STRING:
+            return _same(algebra.before_anything(part))
+        return _same(algebra.sequence((part, rest.start)))
+    if rest.after_word == rest.after_other:
+        nonempty = algebra.ending_in(part, codepoints.EVERY)
+        moved = [algebra.sequence((nonempty, rest.after_word))]
+    else:
+        moved = [
+            algebra.sequence((algebra.ending_in(part, ranges), following))
+            for ranges, following in (
+                (codepoints.WORD, rest.after_word),
+                (_NOT_WORD, rest.after_other),
+            )
+        ]
+    if not algebra.nullable(part):
+        return _same(algebra.choice(moved))
+    return Rest(*(algebra.choice((*moved, here)) for here in rest))
+
+
+def _boundary(node: Boundary, rest: Rest) -> Rest:
+    def word_next(following: Expression) -> Expression:
+        return algebra.beginning_in(following, codepoints.WORD)
+
+    def other_next(following: Expression) -> Expression:
+        found = algebra.beginning_in(following, _NOT_WORD)
+        return algebra.choice((EMPTY_STRING, found)) if algebra.nullable(following) else found
+
+    outside, inside = (other_next, word_next) if node.negative else (word_next, other_next)
+    return Rest(outside(rest.start), inside(rest.after_word), outside(rest.after_other))
+
+
+def _look_ahead(node: Look, rest: Rest) -> Rest:
+    seen = _resolve(node.body, _same(ANY_STRING))
+    if node.negative:
+        seen = _map(seen, algebra.negation)
+    if all(len(set(found)) == 1 for found in (seen, rest)):
+        return _same(algebra.both((seen.start, rest.start)))
+    return Rest(*(algebra.both(pair) for pair in zip(seen, rest, strict=True)))
+
+
+def _unsupported(node: Look | Repeated, reason: str) -> GrammarUnsupportedError:
+    name = "a look-around"
+    if isinstance(node, Look):
+        name = "a look-ahead" if node.ahead else "a look-behind"
+    return GrammarUnsupportedError(f"offset {node.offset}", name, reason)
+
+
+def _resolve_repeated(node: Repeated, rest: Rest) -> Rest:
+    if node.maximum is None or node.maximum > MOST_COPIES:
+        hoisted = _hoist(node)
+        if hoisted is None:
+            raise _unsupported(node, "it is part of a group that is repeated")
+        return _resolve(hoisted, rest)
+    following = rest
+    for copy in range(node.maximum, 0, -1):
+        following = _resolve(node.body, following)
+        if copy > node.minimum:
+            following = _united((following, rest))
+    return following
+
+
+def _resolve(node: Node, rest: Rest) -> Rest:
+    """Return the texts of the node, then the rest.
+
+    The parser bounds the nesting, so recursion is harmless here.
+    """
+    match node:
+        case Start():
+            return Rest(rest.start, NOTHING, NOTHING)
+        case End():
+            return _map(rest, lambda r: EMPTY_STRING if algebra.nullable(r) else NOTHING)
+        case Boundary():
+            return _boundary(node, rest)
+        case Look():
+            if not node.ahead:
+                raise _unsupported(node, "what precedes it is not known")
+            return _look_ahead(node, rest)
+        case Joined(parts):
+            for part in reversed(parts):
+                rest = _resolve(part, rest)
+            return rest
+        case Either(options):
+            return _united([_resolve(option, rest) for option in options])
+        case Repeated():
+            return _resolve_repeated(node, rest)
+        case _:
+            return _after(node, rest)
+
+
+def _behind(node: Node, *, searching: bool) -> Node:
+    """Return a pattern without the look-behinds whose preceding text is all of the pattern."""
+    if isinstance(node, Either):
+        return Either(tuple(_behind(option, searching=searching) for option in node.options))
+    parts = node.parts if isinstance(node, Joined) else (node,)
+    for index, part in enumerate(parts):
+        if isinstance(part, Look) and not part.ahead:
+            if _looks_forward(Joined(parts[:index])) or isinstance(part.body, _KINDS):
+                raise _unsupported(part, "there are other assertions in it or before it")
+            resolve = resolve_before if searching else resolve_full
+            seen = algebra.sequence((ANY_STRING, part.body))
+            if part.negative:
+                seen = algebra.negation(seen)
+            before = algebra.both((resolve(joined(list(parts[:index]))), seen))
+            rest = joined([Start(), before, *parts[index + 1 :]])
+            return _behind(rest, searching=searching)
+    return node
+
+
+def resolve_before(pattern: Node) -> Expression:
+    """Return the texts at whose end the pattern matches."""
+    return _after(ANY_STRING, _resolve(pattern, _same(EMPTY_STRING))).start
+
+
+def _looks_forward(node: Node) -> bool:
+    """Whether what follows a pattern decides whether it matches."""
+    match node:
+        case Joined(parts) | Either(options=parts):
+            return any(_looks_forward(part) for part in parts)
+        case Repeated(body=body):
+            return _looks_forward(body)
+        case End() | Boundary() | Look():
+            return True
+        case _:
+            return False
+
+
+def _hoist(node: Repeated) -> Node | None:
+    """Return a repetition whose anchors stand outside of it, or None where they cannot.
+
+    An iteration that needs the beginning of the text is the first one, and one that needs its end
+    is the last one, unless it is empty.
+    """
+    if not isinstance(node.body, Either | Joined):
+        return None
+    options = node.body.options if isinstance(node.body, Either) else (node.body,)
+    sorted_out: dict[tuple[bool, bool], list[Expression]] = {}
+    for option in options:
+        parts = list(option.parts) if isinstance(option, Joined) else [option]
+        starts = isinstance(parts[0], Start)
+        ends = len(parts) > 1 and isinstance(parts[-1], End)
+        inside: list[Node] = list(parts[1 if starts else 0 : -1 if ends else None])
+        middle = joined(inside)
+        if isinstance(middle, _KINDS) or algebra.nullable(middle):
+            return None
+        sorted_out.setdefault((starts, ends), []).append(middle)
+    kinds = {key: algebra.choice(found) for key, found in sorted_out.items()}
+    return _around(kinds, node.minimum, node.maximum)
+
+
+def _around(kinds: dict[tuple[bool, bool], Expression], minimum: int, maximum: int | None) -> Node:
+    inner = kinds.get((False, False), NOTHING)
+
+    def between(used: int) -> Expression:
+        most = None if maximum is None else maximum - used
+        return algebra.repeat(inner, max(minimum - used, 0), most)
+
+    found: list[Node] = [between(0)]
+    first, last = kinds.get((True, False)), kinds.get((False, True))
+    if first is not None:
+        found.append(Joined((Start(), first, between(1))))
+    if last is not None:
+        found.append(Joined((between(1), last, End())))
+    if first is not None and last is not None:
+        found.append(Joined((Start(), first, between(2), last, End())))
+    if (True, True) in kinds and minimum <= 1:
+        found.append(Joined((Start(), kinds[True, True], End())))
+    return Either(tuple(found))

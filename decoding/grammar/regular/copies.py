@@ -1,0 +1,53 @@
+"""Many copies of an automaton, one behind the other, made as arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.regular.nfa import Loose, Nfa
+
+
+class Tile:
+    """An automaton to be copied: a point that enters it, and its states but for the start."""
+
+    def __init__(self, inner: Nfa) -> None:
+        edges = inner.edges
+        starting = np.zeros(inner.states, np.bool_)
+        starting[inner.starts] = True
+        entry = edges[starting[edges[:, 0]]]
+        # A start that nothing enters is the point only.
+        kept = ~starting
+        kept[edges[:, 3]] = True
+        ids = (np.cumsum(kept) - 1).astype(np.int32)
+        accepting = np.zeros(inner.states, np.bool_)
+        accepting[inner.accepts] = True
+        self.nullable = bool((accepting & starting).any())
+        self.states = int(kept.sum())
+        own = edges[kept[edges[:, 0]]].copy()
+        own[:, 0] = ids[own[:, 0]]
+        own[:, 3] = ids[own[:, 3]]
+        self.inner = own
+        self.entry = entry[:, 1:].copy()
+        self.entry[:, 2] = ids[self.entry[:, 2]]
+        self.ends = ids[accepting & kept]
+        onward = self.entry + np.array([0, 0, self.states], np.int32)
+        self.onward = from_each(self.ends, onward)
+        self.loose = inner.loose[kept]
+        self.entry_loose = bool((inner.loose[inner.starts] == Loose.BETWEEN).any())
+
+
+def from_each(sources: NDArray[np.int32], moves: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the edges that lead from each source by the same moves."""
+    found = np.empty((len(sources), len(moves), 4), np.int32)
+    found[:, :, 0] = sources[:, None]
+    found[:, :, 1:] = moves
+    return found.reshape(-1, 4)
+
+
+def tiled(edges: NDArray[np.int32], shifts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the edges once for every shift of their states."""
+    found = np.repeat(edges[None], len(shifts), axis=0)
+    found[:, :, 0] += shifts[:, None]
+    found[:, :, 3] += shifts[:, None]
+    return found.reshape(-1, 4)

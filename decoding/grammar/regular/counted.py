@@ -1,0 +1,257 @@
+r"""Bounds on the number of characters, kept apart from the automaton of what they bound.
+
+A pattern of a hundred states and at most five hundred characters is an automaton of fifty thousand
+states, or one of a hundred and a number that is counted on the way. Here is the second: what a
+state must know for that is how many more characters may lead from it to something accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.regular import algebra
+from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import (
+    ANY_STRING,
+    Both,
+    Characters,
+    Choice,
+    Expression,
+    Repeat,
+    Sequence,
+    Words,
+    length_bounds,
+)
+from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.kernels.grammar import paths
+
+MAX_WORK = 200_000_000
+MAX_FIELDS = 4_000_000
+"""Bounds that need more fields than this are written into the automaton."""
+_FEWEST = 24
+"""A repetition of one character so often is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The strings of a language that have `minimum` to `maximum` characters; `None` is no bound."""
+
+    language: Expression
+    minimum: int
+    maximum: int | None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are bounds."""
+        return self.minimum > 0 or self.maximum is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounds:
+    """What the states of an automaton know of a bound.
+
+    between: `(states,)` bool: whether a state lies between two characters.
+    table: `(states, width)` int32. With a maximum, field k of a state is the fewest characters, but
+        at least k, from there to something accepted, `paths.NEVER` if there are none; the
+        width is `minimum` + 1. Without one, the only field is the most characters, −1 for no bound.
+    """
+
+    minimum: int
+    maximum: int | None
+    between: NDArray[np.bool_]
+    table: NDArray[np.int32]
+
+    @property
+    def is_minimum_certain(self) -> bool:
+        """Whether the minimum can be reached from everywhere without passing the maximum."""
+        if self.maximum is None:
+            return bool((self.table < 0).all())
+        passed = (self.table - np.arange(self.minimum + 1)).max()
+        return bool(passed <= self.maximum - self.minimum)
+
+
+def counted(expression: Expression) -> Iterator[Counted]:
+    """Return languages whose union is the expression, with what bounds could be set apart."""
+    options = expression.options if isinstance(expression, Choice) else (expression,)
+    plain = []
+    for option in options:
+        found = _apart(option)
+        if found.bounded:
+            yield found
+        else:
+            plain.append(option)
+    if plain or not options:
+        yield Counted(algebra.choice(plain), 0, None)
+
+
+def _apart(expression: Expression) -> Counted:
+    """Return the same language, with its bounds where they can be told."""
+    if isinstance(expression, Both):
+        minimum, maximum = 0, None
+        others = []
+        for part in expression.parts:
+            found = _apart(part)
+            bounds = length_bounds(part) or (found.minimum, found.maximum)
+            minimum, maximum = max(minimum, bounds[0]), _least(maximum, bounds[1])
+            others.append(ANY_STRING if length_bounds(part) else found.language)
+        return Counted(algebra.both(others), minimum, maximum)
+    parts = expression.parts if isinstance(expression, Sequence) else (expression,)
+    places = [place for place, part in enumerate(parts) if _is_long(part)]
+    fixed = [_length(part) for part in parts if not _is_long(part)]
+    if len(places) != 1 or None in fixed:
+        return Counted(expression, 0, None)
+    (place,) = places
+    run = parts[place]
+    if not isinstance(run, Repeat):
+        raise TypeError(run)
+    around = sum(length for length in fixed if length is not None)
+    language = algebra.sequence(
+        (*parts[:place], algebra.repeat(run.body, 0, None), *parts[place + 1 :])
+    )
+    maximum = None if run.maximum is None else around + run.maximum
+    return Counted(language, around + run.minimum, maximum)
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _is_long(part: Expression) -> bool:
+    """Whether a part is one character again and again."""
+    return (
+        isinstance(part, Repeat)
+        and isinstance(part.body, Characters)
+        and max(part.minimum, part.maximum or 0) >= _FEWEST
+    )
+
+
+def _length(part: Expression) -> int | None:
+    """Return the length of every string of a part, if it is plain that they have one."""
+    if isinstance(part, Characters):
+        return 1
+    if isinstance(part, Words):
+        sizes = {len(word) for word in part.words}
+        return sizes.pop() if len(sizes) == 1 else None
+    if isinstance(part, Repeat) and part.minimum == part.maximum:
+        body = _length(part.body)
+        return None if body is None else body * part.minimum
+    return None
+
+
+class _Graph:
+    """An automaton's edges by source and by target, and where in a character its states are."""
+
+    def __init__(self, nfa: Nfa, escape: int | None) -> None:
+        """escape: the byte that begins an escape, −1 for none; `None`: symbols are characters."""
+        states = nfa.states
+        self.nfa, self.edges = nfa, nfa.edges
+        numbers = np.arange(states + 1)
+        self.rows = np.searchsorted(nfa.edges[:, 0], numbers)
+        order = np.argsort(nfa.edges[:, 3], kind="stable")
+        self.entering = nfa.edges[order]
+        self.entering_rows = np.searchsorted(self.entering[:, 3], numbers)
+        self.phases = np.zeros(states, np.int8)
+        self.stack = np.zeros(states, np.int64)
+        if escape is not None:
+            self.phases[:] = -1
+            paths.find_phases(
+                self.rows, self.edges, nfa.starts, escape, self.phases, self.stack
+            )  # fmt: skip
+
+    def nearest(self) -> NDArray[np.int32]:
+        """Return the fewest characters from each state to something accepted."""
+        found = np.full(self.nfa.states, paths.NEVER, np.int32)
+        stacks = np.zeros((2, self.nfa.states), np.int64)
+        paths.find_nearest(
+            self.entering_rows, self.entering, self.nfa.accepts, self.phases, found, stacks
+        )
+        return found
+
+    def farthest(self) -> NDArray[np.int32]:
+        """Return the most characters, −1 for no bound."""
+        found = np.zeros(self.nfa.states, np.int32)
+        degrees = np.diff(self.rows)
+        paths.find_farthest(
+            self.entering_rows, self.entering, self.phases, degrees, found, self.stack
+        )
+        return found
+
+    def beyond(self, minimum: int) -> NDArray[np.int32]:
+        """Return the fewest characters that are at least 0, at least 1, up to `minimum`."""
+        found = np.empty((self.nfa.states, minimum + 1), np.int32)
+        found[:, 0] = self.nearest()
+        order = np.argsort(self.phases, kind="stable")
+        paths.find_beyond(self.rows, self.edges, self.phases, order, found)
+        return found
+
+
+def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
+    """Whether an automaton over characters accepts a string of so many of them.
+
+    Raises `GrammarLimitError` if that takes more than `MAX_WORK` steps.
+    """
+    if not nfa.states:
+        return False
+    graph = _Graph(nfa, None)
+    if maximum is None:
+        farthest = graph.farthest()[nfa.starts]
+        return bool(((farthest < 0) | (farthest >= minimum)).any())
+    if minimum * len(nfa.edges) > MAX_WORK:
+        raise GrammarLimitError("", "steps to lengths of a string", MAX_WORK)
+    order = np.arange(nfa.states)
+    beyond = np.empty((nfa.states, 2), np.int32)
+    beyond[:, 1] = graph.nearest()
+    for _ in range(minimum):
+        beyond[:, 0] = beyond[:, 1]
+        paths.find_beyond(graph.rows, graph.edges, graph.phases, order, beyond)
+    return bool((beyond[nfa.starts, 1] <= maximum).any())
+
+
+_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.ONCE: ord("\\")}
+
+
+@lru_cache(maxsize=256)
+def counted_automata(
+    expression: Expression, spelling: Spelling
+) -> tuple[tuple[Nfa, Bounds | None], ...]:
+    """Return automata over bytes whose union is the expression, each with what bounds it."""
+    found = []
+    for part in counted(expression):
+        nfa = build(part.language, spelling)
+        bounds = _bounds(nfa, part, spelling) if part.bounded and nfa.states else None
+        if part.bounded and nfa.states and bounds is None:
+            length = Repeat(ANY_STRING.body, part.minimum, part.maximum)
+            nfa = build(Both((part.language, length)), spelling)
+        elif bounds is not None and not bounds.minimum and bounds.maximum is None:
+            bounds = None
+        found.append((nfa, bounds))
+    return tuple(found)
+
+
+def length_bound(nfa: Nfa, maximum: int) -> Bounds | None:
+    """Return the bound of at most so many bytes of ASCII; None if there are never more."""
+    bounds = _bounds(nfa, Counted(ANY_STRING, 0, maximum), Spelling.TEXT)
+    return None if bounds is None or bounds.maximum is None else bounds
+
+
+def _bounds(nfa: Nfa, part: Counted, spelling: Spelling) -> Bounds | None:
+    """Return the bounds of an automaton, without those that hold anyway; None if it takes much."""
+    graph = _Graph(nfa, _ESCAPES[spelling])
+    nearest, farthest = graph.nearest(), graph.farthest()
+    most = farthest[nfa.starts]
+    minimum = 0 if nearest[nfa.starts].min() >= part.minimum else part.minimum
+    maximum = part.maximum
+    if maximum is not None and most.min() >= 0 and most.max() <= maximum:
+        maximum = None
+    if nfa.states * (1 if maximum is None else minimum + 1) > MAX_FIELDS:
+        return None
+    table = farthest[:, None] if maximum is None else graph.beyond(minimum)
+    return Bounds(minimum, maximum, graph.phases == paths.BETWEEN, table)

@@ -1,0 +1,102 @@
+"""Regular languages over Unicode strings, as values.
+
+An expression says which strings it means; how they are spelled in bytes is another matter
+(`decoding.grammar.regular.nfa`). Expressions are compared and hashed by structure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+MAX_CODE_POINT = 0x10FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """One character out of a set: inclusive ranges of code points, sorted, disjoint, not adjacent.
+
+    Surrogates (U+D800 to U+DFFF) are in no set.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One of some words: sorted, distinct."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """The parts one after the other; no part at all is the empty string."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Any of the options; no option at all is the empty language."""
+
+    options: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The body `minimum` to `maximum` times; `None` is no bound."""
+
+    body: Expression
+    minimum: int
+    maximum: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """The strings that are in every part."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The strings that are not in the body."""
+
+    body: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """The strings that a deterministic automaton accepts; there is at least one.
+
+    classes: disjoint sets of characters that together are all characters.
+    rows: by state, the next state for each class; state 0 is the start. accepting: by state.
+    """
+
+    classes: tuple[tuple[tuple[int, int], ...], ...]
+    rows: tuple[tuple[int, ...], ...]
+    accepting: tuple[bool, ...]
+
+
+Expression: TypeAlias = Characters | Words | Sequence | Choice | Repeat | Both | Not | Recognized
+
+ANY_CHARACTER = Characters(((0, 0xD7FF), (0xE000, MAX_CODE_POINT)))
+ANY_STRING = Repeat(ANY_CHARACTER, 0, None)
+EMPTY_STRING = Sequence(())
+NOTHING = Choice(())
+
+
+def length_bounds(expression: Expression) -> tuple[int, int | None] | None:
+    """The fewest and the most characters, where an expression says nothing else."""
+    if isinstance(expression, Repeat) and expression.body == ANY_CHARACTER:
+        return expression.minimum, expression.maximum
+    return None
+
+
+def is_spelled(text: str) -> bool:
+    """Whether UTF-8 has the string: a lone surrogate has no bytes.
+
+    JSON could escape it, but few readers take that.
+    """
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,196 @@
+"""Intersections, unions and complements of automata, side by side in one exploration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.regular import algebra
+from decoding.grammar.regular.expressions import Both, Choice, Expression, Not
+from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, deterministic
+from decoding.grammar.regular.nfa_builder import build_over
+from decoding.grammar.regular.symbols import Symbols
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import products
+from decoding.kernels.grammar.jit import shared
+
+MAX_STATES = 1 << 17
+MAX_SYMBOLS = 256
+"""An arena's states have so many next states."""
+_SIZES = (1 << 10, 1 << 14, MAX_STATES)
+"""So many states are made room for, one after the other."""
+_MAX_ROWS = 1 << 24
+"""64 MiB of int32."""
+
+
+class Product:
+    """The strings of an expression with logic, over the symbols of an alphabet of `MAX_SYMBOLS`."""
+
+    def __init__(self, expression: Expression, encoder: Symbols) -> None:
+        self.symbols = len(encoder.alphabet.classes)
+        self.arena = Arena()
+        formula: list[tuple[int, int]] = []
+        starts: list[int] = []
+        written: dict[Expression, int] = {}
+        for node, operands in _postfix(expression):
+            if node is None:
+                formula.append(operands)
+                continue
+            if node not in written:
+                written[node] = self._leaf(build_over(encoder, node))
+            formula.append((products.LEAF, 0))
+            starts.append(written[node])
+        self.formula = shared(np.array(formula, np.int64))
+        self.starts = np.array(starts, np.int32)
+        self.values = shared(np.zeros(len(formula), np.int64))
+        self.firsts = shared(np.zeros(len(formula), np.int64))
+
+    def _leaf(self, nfa: Nfa) -> int:
+        if not nfa.states:
+            return at.DEAD
+        sources, lows, highs, targets = nfa.edges.T
+        whole = np.zeros(nfa.states, np.bool_)
+        whole[sources[(sources == targets) & (lows == 0) & (highs == self.symbols - 1)]] = True
+        accepting = np.zeros(nfa.states, np.bool_)
+        accepting[nfa.accepts] = True
+        loose = np.where(whole & accepting, Loose.BETWEEN, Loose.NONE).astype(np.int8)
+        leaf = Nfa(nfa.states, nfa.starts, nfa.edges, nfa.accepts, loose)
+        return self.arena.automaton([(leaf, 0)])
+
+    def is_inhabited(self) -> bool:
+        """Whether there is such a string.
+
+        Raises `GrammarLimitError` if `MAX_STATES` states do not tell.
+        """
+        for size in _SIZES:
+            said = self._search(size)
+            if said != at.TOO_MANY:
+                return said == 1
+        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
+
+    def automaton(self) -> Nfa:
+        """Return the automaton: deterministic, trimmed; `loose` is BETWEEN or NONE.
+
+        Raises `GrammarLimitError` for more than `MAX_STATES` states, or if their rows take more
+        than 64 MiB.
+        """
+        for size in _SIZES:
+            found = self._explore(min(size, _MAX_ROWS // self.symbols))
+            if found is not None:
+                return found
+        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
+
+    def _search(self, size: int) -> int:
+        arena, (states, table, first) = self.arena, self._begun(size)
+        if first != products.NOT_YET:
+            return int(first != products.NEVER)
+        stack = np.zeros(size, np.int64)
+        progress = np.ones(products.PROGRESS_SIZE, np.int64)
+        return arena.retried(
+            lambda: products.search(
+                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                shared(table), shared(stack), self.symbols, shared(progress), self.values,
+                self.firsts,
+            )
+        )  # fmt: skip
+
+    def _explore(self, size: int) -> Nfa | None:
+        arena, (states, table, first) = self.arena, self._begun(size)
+        if first == products.NEVER:
+            return EMPTY
+        rows = np.empty((size, self.symbols), np.int32)
+        accepting = np.zeros(size, np.bool_)
+        accepting[0] = first >= products.NOW
+        progress = np.array([1, 0], np.int64)
+        said = arena.retried(
+            lambda: products.explore(
+                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                shared(table), shared(rows), shared(accepting), shared(progress), self.values,
+                self.firsts,
+            )
+        )  # fmt: skip
+        count = int(progress[products.COUNT])
+        return None if said == at.TOO_MANY else deterministic(rows[:count], accepting[:count])
+
+    def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
+        """Return room for states with the first in it, their table, and what the first says."""
+        leaves = len(self.starts)
+        states = np.zeros((size + 1) * leaves, np.int32)
+        states[:leaves] = self.starts
+        table = np.zeros(1 << (2 * size).bit_length(), np.int32)
+        first = products.begin(
+            self.arena.shared_fields,
+            self.formula,
+            shared(states),
+            shared(table),
+            leaves,
+            self.values,
+            self.firsts,
+        )
+        return states, table, int(first)
+
+
+def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[int, int]]]:
+    """Yield the leaves of an expression and, as rows of a formula, what joins them."""
+    stack: list[tuple[Expression | None, tuple[int, int]]] = [(expression, (products.LEAF, 0))]
+    while stack:
+        node, row = stack.pop()
+        operands = () if node is None else _operands(node)
+        if node is None or not operands:
+            yield node, row
+            continue
+        kind = {Both: products.AND, Choice: products.OR, Not: products.NOT}[type(node)]
+        stack.append((None, (kind, 0 if kind == products.NOT else len(operands))))
+        stack += [(operand, (products.LEAF, 0)) for operand in reversed(operands)]
+
+
+def _operands(node: Expression) -> tuple[Expression, ...]:
+    """Return what a node of logic joins; nothing for any other."""
+    if isinstance(node, Both | Not):
+        return algebra.children(node)
+    if not isinstance(node, Choice):
+        return ()
+    plain = [option for option in node.options if not algebra.has_logic(option)]
+    if len(plain) == len(node.options):
+        return ()
+    joined = (algebra.choice(plain),) if plain else ()
+    return (*joined, *(option for option in node.options if algebra.has_logic(option)))
+
+
+def alternatives(expression: Expression, most: int) -> list[Expression] | None:
+    """Return intersections, without unions in them, whose union is the expression.
+
+    None if there are more than `most` of them.
+    """
+    found = _alternatives(expression, most, negative=False)
+    return None if found is None else [algebra.both(parts) for parts in found]
+
+
+def _alternatives(
+    node: Expression, most: int, *, negative: bool
+) -> list[tuple[Expression, ...]] | None:
+    """Return the languages that each alternative intersects; logic is nested `MAX_LOGIC` deep."""
+    if isinstance(node, Not):
+        return _alternatives(node.body, most, negative=not negative)
+    operands = _operands(node)
+    if not operands:
+        return [(algebra.negation(node) if negative else node,)]
+    found: list[tuple[Expression, ...]] = []
+    if isinstance(node, Both) != negative:
+        found.append(())
+    for operand in operands:
+        options = _alternatives(operand, most, negative=negative)
+        if options is None:
+            return None
+        if isinstance(node, Both) != negative:
+            found = [tuple(dict.fromkeys(one + other)) for one in found for other in options]
+        else:
+            found += options
+        found = list(dict.fromkeys(found))
+        if len(found) > most:
+            return None
+    return [parts for parts in found if not any(Not(part) in parts for part in parts)]

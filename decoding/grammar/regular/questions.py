@@ -1,0 +1,283 @@
+"""Questions about regular languages."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular.counted import Counted, counted, has_length
+from decoding.grammar.regular.expressions import (
+    Both,
+    Characters,
+    Choice,
+    Expression,
+    Not,
+    Repeat,
+    Sequence,
+    Words,
+)
+from decoding.grammar.regular.nfa import Nfa
+from decoding.grammar.regular.nfa_builder import build_over
+from decoding.grammar.regular.subsets import (
+    MAX_WORK,
+    Moves,
+    Subsets,
+    as_nfa,
+    combined,
+    is_inhabited,
+    logic,
+    moves_of,
+    symbolic,
+)
+from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+
+_FEW_WORDS = 64
+
+
+@lru_cache(maxsize=512)
+def _moves(expression: Expression) -> tuple[Moves, frozenset[int], frozenset[int], Alphabet]:
+    nfa, alphabet = symbolic(expression)
+    starts, accepts = frozenset(nfa.starts.tolist()), frozenset(nfa.accepts.tolist())
+    return moves_of(nfa), starts, accepts, alphabet
+
+
+def accepts(expression: Expression, text: str) -> bool:
+    """Whether a string is in the language."""
+    if isinstance(expression, Words):
+        return text in expression.words
+    moves, current, final, alphabet = _moves(expression)
+    for character in text:
+        symbol = alphabet.symbol(ord(character))
+        current = frozenset(
+            target
+            for state in current
+            for low, high, target in moves[state]
+            if low <= symbol <= high
+        )
+        if not current:
+            return False
+    return not final.isdisjoint(current)
+
+
+def _empty(node: Expression, parts: list[bool]) -> bool:
+    if isinstance(node, Characters):
+        return not node.ranges
+    if isinstance(node, Words):
+        return not node.words
+    if isinstance(node, Choice):
+        return all(parts)
+    if isinstance(node, Repeat):
+        return node.minimum > 0 and parts[0]
+    return any(parts)
+
+
+def is_empty(expression: Expression) -> bool:
+    """Whether the language has no member."""
+    if not algebra.has_logic(expression):
+        return algebra.fold(expression, _empty)
+    return not any(_inhabited(part) for part in counted(expression))
+
+
+def _inhabited(part: Counted) -> bool:
+    if not part.bounded:
+        check_logic(part.language)
+        return is_inhabited(part.language, alphabet_of([part.language]))
+    return has_length(symbolic(part.language)[0], part.minimum, part.maximum)
+
+
+@lru_cache(maxsize=4096)
+def is_disjoint(left: Expression, right: Expression) -> bool:
+    """Whether no string is in both languages."""
+    for some, other in ((left, right), (right, left)):
+        if isinstance(some, Words) and (len(some.words) <= _FEW_WORDS or isinstance(other, Words)):
+            known = frozenset(other.words) if isinstance(other, Words) else None
+            if known is not None:
+                return known.isdisjoint(some.words)
+            return not any(accepts(other, word) for word in some.words)
+    try:
+        return is_empty(Both((left, right)))
+    except GrammarLimitError:
+        if algebra.has_logic(left) or algebra.has_logic(right):
+            raise
+    # Pairs of states need not be deterministic.
+    encoder = Symbols(alphabet_of((left, right)), logic)
+    return _no_common(build_over(encoder, left), build_over(encoder, right))
+
+
+def _no_common(left: Nfa, right: Nfa) -> bool:
+    a_moves, b_moves = moves_of(left), moves_of(right)
+    a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
+    stack = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
+    seen = set(stack)
+    steps = 0
+    while stack:
+        a, b = stack.pop()
+        if a in a_final and b in b_final:
+            return False
+        steps += len(a_moves[a]) * len(b_moves[b])
+        if steps > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+        for low, high, target in a_moves[a]:
+            for other_low, other_high, other in b_moves[b]:
+                pair = target, other
+                if low <= other_high and other_low <= high and pair not in seen:
+                    seen.add(pair)
+                    stack.append(pair)
+    return True
+
+
+@lru_cache(maxsize=4096)
+def is_subset(left: Expression, right: Expression) -> bool:
+    """Whether every member of `left` is one of `right`."""
+    if isinstance(left, Words) and (len(left.words) <= _FEW_WORDS or isinstance(right, Words)):
+        known = frozenset(right.words) if isinstance(right, Words) else None
+        if known is not None:
+            return known.issuperset(left.words)
+        return all(accepts(right, word) for word in left.words)
+    try:
+        return is_empty(Both((left, Not(right))))
+    except GrammarLimitError:
+        if algebra.has_logic(left):
+            raise
+    encoder = Symbols(alphabet_of((left, right)), logic)
+    outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
+    return _leads_within(build_over(encoder, left), outer)
+
+
+def _leads_within(inner: Nfa, outer: Subsets) -> bool:
+    """Whether whatever an automaton accepts is accepted by a deterministic one."""
+    moves, final = moves_of(inner), set(inner.accepts.tolist())
+    stack = [(state, 0) for state in inner.starts.tolist()]
+    seen = set(stack)
+    steps = 0
+    while stack:
+        state, subset = stack.pop()
+        if not outer.sets[subset] or (state in final and not outer.accepting[subset]):
+            return False  # every state of `inner` leads to some member
+        row = outer.row(subset)
+        steps += len(moves[state]) + 1
+        if steps > MAX_WORK:
+            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+        for low, high, target in moves[state]:
+            for following in set(row[low : high + 1]):
+                if (target, following) not in seen:
+                    seen.add((target, following))
+                    stack.append((target, following))
+    return True
+
+
+def _lengths(node: Expression, parts: list[tuple[int, int | None]]) -> tuple[int, int | None]:
+    """Return the shortest and longest length; -1 is the shortest of the empty language."""
+    if isinstance(node, Characters):
+        return (1, 1) if node.ranges else (-1, -1)
+    if isinstance(node, Words):
+        sizes = [len(word) for word in node.words]
+        return min(sizes, default=-1), max(sizes, default=-1)
+    live = [part for part in parts if part[0] >= 0]
+    if isinstance(node, Choice):
+        longest = [most for _, most in live if most is not None]
+        bounded = len(longest) == len(live)
+        return min((p[0] for p in live), default=-1), max(longest, default=-1) if bounded else None
+    if isinstance(node, Sequence):
+        if len(live) < len(parts):
+            return -1, -1
+        most = [part[1] for part in parts if part[1] is not None]
+        return sum(part[0] for part in parts), sum(most) if len(most) == len(parts) else None
+    if not isinstance(node, Repeat):
+        raise TypeError(node)
+    least, longest_body = parts[0]
+    if node.maximum == 0 or least < 0 or longest_body == 0:
+        return (-1, -1) if least < 0 and node.minimum else (0, 0)
+    if node.maximum is None or longest_body is None:
+        return least * node.minimum, None
+    return least * node.minimum, longest_body * node.maximum
+
+
+def lengths(expression: Expression) -> tuple[int, int | None]:
+    """Return the fewest and the most characters of a member; `None` is no bound.
+
+    (0, 0) stands for the empty language too.
+    """
+    if algebra.has_logic(expression):
+        nfa, _ = symbolic(expression)
+        if not nfa.states:
+            return 0, 0
+        return _shortest(nfa), _longest(nfa)
+    least, most = algebra.fold(expression, _lengths)
+    return (0, 0) if least < 0 else (least, most)
+
+
+def _shortest(nfa: Nfa) -> int:
+    moves, final = moves_of(nfa), set(nfa.accepts.tolist())
+    current = set(nfa.starts.tolist())
+    seen = set(current)
+    length = 0
+    while final.isdisjoint(current):
+        current = {target for state in current for _, _, target in moves[state]} - seen
+        seen |= current
+        length += 1
+    return length
+
+
+def _order(moves: Moves) -> list[int] | None:
+    """Return the states in an order in which every move leads on, or None if there is a loop."""
+    entering = [0] * len(moves)
+    for row in moves:
+        for _, _, target in row:
+            entering[target] += 1
+    ready = [state for state in range(len(moves)) if not entering[state]]
+    for state in ready:  # grows on the way
+        for _, _, target in moves[state]:
+            entering[target] -= 1
+            if not entering[target]:
+                ready.append(target)
+    return ready if len(ready) == len(moves) else None
+
+
+def _longest(nfa: Nfa) -> int | None:
+    moves = moves_of(nfa)
+    order = _order(moves)
+    if order is None:
+        return None
+    longest = [0] * nfa.states
+    for state in order:
+        for _, _, target in moves[state]:
+            longest[target] = max(longest[target], longest[state] + 1)
+    return max(longest)
+
+
+@lru_cache(maxsize=1024)
+def members(expression: Expression, limit: int) -> tuple[str, ...] | None:
+    """Return every member, sorted, or None if there are more than `limit`."""
+    if isinstance(expression, Words):
+        return expression.words if len(expression.words) <= limit else None
+    nfa, alphabet = symbolic(expression)
+    if not nfa.states:
+        return ()
+    if _order(moves_of(nfa)) is None:
+        return None
+    width = len(alphabet.classes)
+    unique = as_nfa(combined([(Subsets(nfa, width), False)]))
+    moves = moves_of(unique)
+    order = _order(moves)
+    if order is None:
+        raise AssertionError(expression)
+    final = set(unique.accepts.tolist())
+    sizes = [codepoints.size(ranges) for ranges in alphabet.classes]
+    counts = [0] * unique.states
+    for state in reversed(order):
+        counts[state] = (state in final) + sum(
+            counts[target] * sum(sizes[low : high + 1]) for low, high, target in moves[state]
+        )
+    if counts[int(unique.starts[0])] > limit:
+        return None
+    endings: list[list[str]] = [[] for _ in range(unique.states)]
+    for state in reversed(order):
+        found = [""] if state in final else []
+        for low, high, target in moves[state]:
+            for symbol in range(low, high + 1):
+                letters = codepoints.words_of(alphabet.classes[symbol])
+                found += [letter + ending for letter in letters for ending in endings[target]]
+        endings[state] = found
+    return tuple(sorted(endings[int(unique.starts[0])]))

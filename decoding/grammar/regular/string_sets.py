@@ -1,0 +1,273 @@
+"""The algebra of sets of strings, and what it borrows from the regex engine.
+
+Conditions that are common stay in a form that is cheap to use: bounds on the length are one
+`Repeat`, and finitely many strings are `Words`, already filtered by every other condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache, reduce
+from operator import or_
+
+from decoding.grammar.regular import algebra
+from decoding.grammar.regular import questions as dfa
+from decoding.grammar.regular.expressions import (
+    ANY_CHARACTER,
+    ANY_STRING,
+    NOTHING,
+    Both,
+    Characters,
+    Choice,
+    Expression,
+    Not,
+    Repeat,
+    Words,
+    is_spelled,
+    length_bounds,
+)
+from decoding.grammar.regular.regex import parse_search
+
+_CACHED = 4096
+_LONGEST = 512  # lengths up to here are told apart
+
+
+@lru_cache(_CACHED)
+def search(pattern: str) -> Expression:
+    """The strings in which an ECMA-262 pattern finds a match; raises the regex parser's errors."""
+    return parse_search(pattern)
+
+
+def holds(language: Expression, text: str) -> bool:
+    """Whether the string is in the language."""
+    if isinstance(language, Words):
+        return text in language.words
+    bounds = length_bounds(language)
+    if bounds is not None:
+        low, high = bounds
+        return low <= len(text) and (high is None or len(text) <= high)
+    if isinstance(language, Not):
+        return not holds(language.body, text)
+    if isinstance(language, Both):
+        return all(holds(part, text) for part in language.parts)
+    return _accepts(language, text)
+
+
+def words(texts: Iterable[str]) -> Expression:
+    """These strings, without those that no text spells."""
+    distinct = tuple(sorted(filter(is_spelled, set(texts))))
+    return Words(distinct) if distinct else NOTHING
+
+
+def lengths(minimum: int, maximum: int | None) -> Expression:
+    """The strings of so many code points."""
+    if maximum is not None and maximum < minimum:
+        return NOTHING
+    if minimum == 0 and maximum is None:
+        return ANY_STRING
+    return Repeat(ANY_CHARACTER, minimum, maximum)
+
+
+def both(left: Expression, right: Expression) -> Expression:
+    """The strings that are in both languages."""
+    if left in (ANY_STRING, right) or right == NOTHING:
+        return right
+    if right == ANY_STRING or left == NOTHING:
+        return left
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Words):
+            return words(text for text in one.words if holds(other, text))
+    parts = (*_parts(left), *_parts(right))
+    low = 0
+    high: int | None = None
+    rest: dict[Expression, None] = {}
+    for part in parts:
+        bounds = length_bounds(part)
+        if bounds is None:
+            rest[part] = None
+        else:
+            low = max(low, bounds[0])
+            if bounds[1] is not None:
+                high = bounds[1] if high is None else min(high, bounds[1])
+    length = lengths(low, high)
+    if length == NOTHING or any(Not(part) in rest for part in rest):
+        return NOTHING
+    kept = (*rest, *(() if length == ANY_STRING else (length,)))
+    return kept[0] if len(kept) == 1 else Both(kept)
+
+
+def either(left: Expression, right: Expression) -> Expression:
+    """The strings that are in any of the two languages."""
+    if left in (NOTHING, right) or right == ANY_STRING:
+        return right
+    if right == NOTHING or left == ANY_STRING:
+        return left
+    if isinstance(left, Words) and isinstance(right, Words):
+        return words((*left.words, *right.words))
+    options = dict.fromkeys((*_options(left), *_options(right)))
+    if any(Not(option) in options for option in options):
+        return ANY_STRING
+    return Choice(tuple(options))
+
+
+def complement(language: Expression) -> Expression:
+    """The strings that are not in the language."""
+    if isinstance(language, Not):
+        return language.body
+    if language == NOTHING:
+        return ANY_STRING
+    bounds = length_bounds(language)
+    if bounds is None:
+        return Not(language)
+    low, high = bounds
+    below = lengths(0, low - 1) if low else NOTHING
+    return below if high is None else either(below, lengths(high + 1, None))
+
+
+def is_empty(language: Expression) -> bool:
+    """Whether no string at all is in the language."""
+    known = _plainly_empty(language)
+    return _decided_empty(language) if known is None else known
+
+
+def count(language: Expression, enough: int) -> int:
+    """How many strings a language has; `enough` where it may have that many or more."""
+    if isinstance(language, Words):
+        return min(len(language.words), enough)
+    if isinstance(language, Choice) and all(isinstance(one, Words) for one in language.options):
+        return min(sum(count(one, enough) for one in language.options), enough)
+    return 0 if is_empty(language) else enough
+
+
+def _parts(language: Expression) -> tuple[Expression, ...]:
+    return language.parts if isinstance(language, Both) else (language,)
+
+
+def _options(language: Expression) -> tuple[Expression, ...]:
+    return language.options if isinstance(language, Choice) else (language,)
+
+
+def _plainly_empty(language: Expression) -> bool | None:
+    """Emptiness where it takes no product of automata; else `None`."""
+    if isinstance(language, Words):
+        return not language.words
+    if length_bounds(language) is not None:
+        return False
+    if isinstance(language, Choice):
+        options = [_plainly_empty(option) for option in language.options]
+        if False in options:
+            return False
+        return True if None not in options else None
+    if isinstance(language, Not | Both):
+        return _plainly_empty_both(_parts(language))
+    return None
+
+
+def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
+    """Emptiness of one language without logic, some bounds on lengths and finitely many words."""
+    low, high, longest = 0, _LONGEST, -1
+    language: Expression | None = None
+    for part in parts:
+        bounds = length_bounds(part)
+        if bounds is not None:
+            low = max(low, bounds[0])
+            high = high if bounds[1] is None else min(high, bounds[1])
+        elif isinstance(part, Not) and isinstance(part.body, Words):
+            longest = max(longest, *map(len, part.body.words))
+        elif language is None:
+            language = part
+        else:
+            return None
+    if language is None:
+        return False if max(low, longest + 1) <= high else None
+    known = _lengths(language, min(high, _LONGEST))
+    if known is None or low > _LONGEST:
+        return None
+    # A member that is longer than every word that is left out is surely kept.
+    if known >> max(low, longest + 1) << max(low, longest + 1) & ((1 << high + 1) - 1):
+        return False
+    return True if longest < low and high < _LONGEST else None
+
+
+@lru_cache(_CACHED)
+def _lengths(language: Expression, most: int) -> int | None:
+    """The lengths of members up to a bound, as a set of bits; `None` where there is logic."""
+    if algebra.has_logic(language):
+        return None
+    mask = (1 << most + 1) - 1
+
+    def lengths_of(node: Expression, parts: list[int]) -> int:
+        if isinstance(node, Characters):
+            return 2 & mask if node.ranges else 0
+        if isinstance(node, Words):
+            return mask & sum(1 << size for size in {len(word) for word in node.words})
+        if isinstance(node, Choice):
+            return reduce(or_, parts, 0)
+        if isinstance(node, Repeat):
+            return _repeated(parts[0], node.minimum, node.maximum, mask)
+        return reduce(lambda one, other: _sums(one, other, mask), parts, 1)
+
+    return algebra.fold(language, lengths_of)
+
+
+def _sums(one: int, other: int, mask: int) -> int:
+    result, shift = 0, 0
+    if one.bit_count() > other.bit_count():
+        one, other = other, one
+    while one:
+        low = (one & -one).bit_length() - 1
+        shift += low
+        result |= other << shift
+        one >>= low + 1
+        shift += 1
+    return result & mask
+
+
+def _repeated(body: int, minimum: int, maximum: int | None, mask: int) -> int:
+    result, power, times = 1, body, minimum
+    while times and result:
+        if times & 1:
+            result = _sums(result, power, mask)
+        power = _sums(power, power, mask)
+        times >>= 1
+    more = mask.bit_length() if maximum is None else maximum - minimum
+    optional = body | 1
+    while more and result:
+        if more & 1:
+            result = _sums(result, optional, mask)
+        optional = _sums(optional, optional, mask)
+        more >>= 1
+    return result
+
+
+@lru_cache(_CACHED)
+def _decided_empty(language: Expression) -> bool:
+    parts = _parts(language)
+    bounded = any(length_bounds(part) is not None for part in parts)
+    if len(parts) == 2 and isinstance(language, Both) and not bounded:
+        one, other = parts
+        if isinstance(one, Not):
+            one, other = other, one
+        body = other.body if isinstance(other, Not) else other
+        if not algebra.has_logic(one) and not algebra.has_logic(body):
+            if isinstance(other, Not):
+                return dfa.is_subset(one, body)
+            return dfa.is_disjoint(one, body)
+    return dfa.is_empty(language)
+
+
+@lru_cache(_CACHED * 4)
+def _accepts(language: Expression, text: str) -> bool:
+    return dfa.accepts(language, text)
+
+
+def any_of(parts: Iterable[Expression]) -> Expression:
+    """The strings that are in any of these languages."""
+    known: list[str] = []
+    result: Expression = NOTHING
+    for part in parts:
+        if isinstance(part, Words):
+            known += part.words
+        else:
+            result = either(result, part)
+    return either(words(known), result)

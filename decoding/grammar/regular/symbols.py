@@ -1,0 +1,118 @@
+"""Automata over classes of characters: the same whatever the spelling.
+
+An alphabet divides the characters into the fewest classes that some expressions can tell apart;
+its symbols are the indices of the classes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular.codepoints import EVERY, Ranges
+from decoding.grammar.regular.expressions import (
+    Both,
+    Characters,
+    Expression,
+    Not,
+    Recognized,
+    Words,
+)
+from decoding.grammar.regular.nfa import Nfa
+from decoding.grammar.regular.spelling import EXIT, Spelled
+from decoding.grammar.regular.word_tree import WordTree, word_tree
+
+MAX_LOGIC = 64
+
+
+class Alphabet:
+    """Disjoint sets of characters that together are all characters.
+
+    classes: the sets.
+    """
+
+    def __init__(self, sets: Iterable[Ranges]) -> None:
+        self.classes = codepoints.partition(sets)
+        pairs = sorted(
+            (low, high, index) for index, ranges in enumerate(self.classes) for low, high in ranges
+        )
+        self._starts = [low for low, _, _ in pairs]
+        self._ends = [high for _, high, _ in pairs]
+        self._indices = [index for _, _, index in pairs]
+
+    def symbol(self, code_point: int) -> int:
+        """Return the class of a character, or -1 for a surrogate."""
+        place = bisect_right(self._starts, code_point) - 1
+        return self._indices[place] if code_point <= self._ends[place] else -1
+
+    def symbols(self, ranges: Ranges) -> list[int]:
+        """Return the classes of which a set is the union, sorted."""
+        if ranges == EVERY:
+            return list(range(len(self.classes)))
+        found: set[int] = set()
+        for low, high in ranges:
+            first = bisect_right(self._starts, low) - 1
+            last = bisect_right(self._starts, high)
+            found.update(self._indices[first:last])
+        return sorted(found)
+
+
+def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
+    """Return the alphabet that some expressions need."""
+    sets: set[Ranges] = set()
+    letters: set[str] = set()
+    stack = list(expressions)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Characters):
+            sets.add(node.ranges)
+        elif isinstance(node, Words):
+            letters.update(*node.words)
+        elif isinstance(node, Recognized):
+            sets.update(node.classes)
+        else:
+            stack.extend(algebra.children(node))
+    singles = (((ord(c), ord(c)),) for c in letters if not "\ud800" <= c <= "\udfff")
+    return Alphabet((*sets, *singles))
+
+
+class Symbols:
+    """The encoder of an alphabet; see `construction.Encoder`."""
+
+    loose = ()
+
+    def __init__(
+        self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]
+    ) -> None:
+        self.alphabet = alphabet
+        self.decide = decide
+
+    def characters(self, ranges: Ranges) -> Spelled:
+        """Return the classes of a set as runs of symbols."""
+        runs = codepoints.union((s, s) for s in self.alphabet.symbols(ranges))
+        return (tuple((low, high, EXIT) for low, high in runs),)
+
+    def word_tree(self, words: tuple[str, ...]) -> WordTree:
+        """Return the words as symbols."""
+        symbol = self.alphabet.symbol
+        table = {c: symbol(c) for c in {ord(c) for word in words for c in word}}
+        spelled = [
+            word.translate(table) for word in words if -1 not in map(table.get, map(ord, word))
+        ]
+        return word_tree(spelled)
+
+    def logic(self, expression: Both | Not | Recognized) -> Nfa:
+        """Return the automaton of an expression with logic."""
+        return self.decide(expression, self)
+
+
+def check_logic(expression: Expression) -> None:
+    """Raise unless `Both` and `Not` are nested at most `MAX_LOGIC` deep."""
+
+    def depth(node: Expression, below: list[int]) -> int:
+        return max(below, default=0) + isinstance(node, Both | Not)
+
+    if algebra.fold(expression, depth) > MAX_LOGIC:
+        raise GrammarLimitError("", "intersections and complements in one another", MAX_LOGIC)

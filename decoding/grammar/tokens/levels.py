@@ -1,0 +1,158 @@
+"""Sweeps by NumPy, for where no kernels are compiled: all first bytes, then all second ones.
+
+The masks are those of `decoding.grammar.tokens.sweeps.KernelSweeps`, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.tokens.sweeps import Mask
+from decoding.grammar.tokens.table import TokenTable
+from decoding.grammar.tokens.trie import Trie
+from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.step import FREE_BETWEEN
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """The nodes of a trie by depth, children side by side.
+
+    byte, token: of a node; the token or −1.
+    first, count: by node, its children.
+    roots: how many nodes have depth 1; they come first.
+    used: the bytes that occur.
+    """
+
+    byte: Integers
+    token: NDArray[np.int32]
+    first: NDArray[np.int32]
+    count: NDArray[np.int32]
+    roots: int
+    used: frozenset[int]
+
+    def below(self, nodes: Integers) -> tuple[Integers, Integers]:
+        """The children of some nodes, and for each of them which of these is its parent."""
+        count = self.count[nodes]
+        parents = np.repeat(np.arange(len(nodes)), count)
+        skipped = self.first[nodes] - (np.cumsum(count) - count)
+        return np.arange(len(parents)) + skipped[parents], parents
+
+
+@lru_cache(maxsize=4)
+def levels_of(trie: Trie) -> Levels:
+    """The same trie by levels."""
+    nodes = trie.nodes
+    depth = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int16)
+    order = np.argsort(depth, kind="stable")
+    begins = np.searchsorted(depth[order], np.arange(1, trie.depth + 2)).tolist()
+    first, count = np.zeros((2, len(nodes)), np.int32)
+    for above, here, end in zip(begins, begins[1:], [*begins[2:], len(nodes)], strict=False):
+        # The parent is the last node before it that is one level higher.
+        parents = np.searchsorted(order[above:here], order[here:end]) - 1
+        count[above:here] = np.bincount(parents, minlength=here - above)
+        first[above:here] = here + np.cumsum(count[above:here]) - count[above:here]
+    ordered = nodes[order]
+    return Levels(
+        (ordered & np.uint64(BYTE)).astype(np.int64),
+        (ordered >> np.uint64(TOKEN_AT) & np.uint64(TOKEN)).astype(np.int32) - 1,
+        first,
+        count,
+        begins[1] if trie.depth else 0,
+        frozenset(np.unique(nodes & np.uint64(BYTE)).tolist()),
+    )
+
+
+def allow_all(mask: Mask, tokens: NDArray[np.int32]) -> None:
+    """Set the bits of some tokens, none of them twice."""
+    np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
+
+
+def allow_twins(mask: Mask, trie: Trie) -> None:
+    """Allow tokens that spell the same as an allowed one."""
+    token, same = trie.twins.T
+    allow_all(mask, token[mask[same >> 5] >> (same & 31).astype(np.uint32) & 1 == 1])
+
+
+def read(
+    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Read a trie with an automaton: by level, the nodes reached, their parents, states above.
+
+    keys: where there are any, states that lead to none of them are not gone to.
+    The parents are places among the nodes of the level before.
+    """
+    levels = levels_of(trie)
+    nodes, parents = np.arange(levels.roots), np.zeros(levels.roots, np.int64)
+    states = np.array([state])
+    while len(nodes):
+        above = states[parents]
+        states = _followed(arena, above, levels.byte[nodes])
+        reached = states != at.DEAD
+        if keys:
+            leads = [
+                arena.fields[states + at.STATE_WORDS + word] & listed != 0
+                for word, listed in enumerate(keys)
+            ]
+            reached &= np.logical_or.reduce(leads)
+        alive = np.flatnonzero(reached)
+        states, nodes = states[alive], nodes[alive]
+        yield nodes, parents[alive], above[alive]
+        nodes, parents = levels.below(nodes)
+
+
+def tokens_read(
+    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+) -> NDArray[np.int32]:
+    """The tokens that an automaton can read from a state; see `read`."""
+    token = levels_of(trie).token
+    levels = [token[nodes] for nodes, _, _ in read(arena, trie, state, keys)]
+    found = np.concatenate([token[:0], *levels])
+    return found[found >= 0]
+
+
+def _followed(arena: Arena, states: Integers, byte: Integers) -> Integers:
+    places = states + byte
+    found: Integers = arena.fields[places]
+    missing = found == at.UNKNOWN
+    if missing.any():
+        for state in np.unique(states[missing]).tolist():
+            arena.fill(state)
+        found = arena.fields[places]
+    return found
+
+
+class LevelSweeps:
+    """Sweeps that look at all tokens of a level at once."""
+
+    def __init__(self, arena: Arena, tokens: TokenTable) -> None:
+        self._arena, self._width = arena, tokens.width
+
+    def allow(self, state: int, trie: Trie, mask: Mask) -> None:
+        """See `Sweeps.allow`."""
+        allow_all(mask, tokens_read(self._arena, trie, state))
+        allow_twins(mask, trie)
+
+    def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
+        """See `Sweeps.begun`."""
+        counts = np.full(self._width, -1, np.int16)
+        begun = np.zeros(1, np.int16)
+        for nodes, parents, above in read(self._arena, trie, state):
+            begun = begun[parents] + (self._arena.fields[above + at.LOOSE] == FREE_BETWEEN)
+            token = levels_of(trie).token[nodes]
+            counts[token[token >= 0]] = begun[token >= 0]
+        return counts
+
+    def allow_begun(self, begun: NDArray[np.int16], most: int, trie: Trie, mask: Mask) -> None:
+        """See `Sweeps.allow_begun`."""
+        allow_all(mask, np.flatnonzero((begun >= 0) & (begun <= most)).astype(np.int32))
+        allow_twins(mask, trie)

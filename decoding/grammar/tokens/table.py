@@ -1,0 +1,84 @@
+"""The tokens of a vocabulary as grammars see them: bytes, ends, and the width of a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.grammar.tokens.trie import MAX_DEPTH, Trie
+from decoding.grammar.tokens.trie_files import tries
+from decoding.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenTable:
+    """What a grammar needs to know of a vocabulary.
+
+    spelled: index = token id; the bytes, empty for tokens that no text spells (special ones).
+    end_token_ids: allowed exactly where a text may end.
+    width: of the logits, ≥ the number of tokens; what lies beyond the tokens is never allowed.
+    bare, quoted: the tries of the tokens without and with a double quote: only the latter can leave
+        a JSON string.
+    vocabulary: what the tokens are called, special ones among them.
+    alone, used: the bytes that are a token each, and those that occur in any.
+    """
+
+    spelled: tuple[bytes, ...]
+    end_token_ids: tuple[int, ...]
+    width: int
+    bare: Trie = field(repr=False)
+    quoted: Trie = field(repr=False)
+    vocabulary: Vocabulary = field(repr=False)
+    alone: bytes = field(repr=False)
+    used: bytes = field(repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy is made of the vocabulary again."""
+        return token_table, (self.vocabulary, self.end_token_ids, self.width)
+
+    @property
+    def words(self) -> int:
+        """32-bit words of a mask."""
+        return (self.width + 31) // 32
+
+    def empty_mask(self) -> NDArray[np.uint32]:
+        """A mask that allows nothing."""
+        return np.zeros(self.words, np.uint32)
+
+
+def token_table(
+    vocabulary: Vocabulary, end_token_ids: Iterable[int], width: int | None = None
+) -> TokenTable:
+    """The table of a vocabulary.
+
+    Special tokens spell nothing: no text makes them fit. Nor do tokens of more than
+    `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are kept in `cache_folder()`. Raises
+    `ParameterError` for an end token or a width outside the vocabulary.
+    """
+    ends = tuple(sorted(set(end_token_ids)))
+    width = len(vocabulary) if width is None else width
+    require("width", width, width >= len(vocabulary), f">= {len(vocabulary)}, the tokens")
+    for token_id in ends:
+        require("end_token_ids", token_id, 0 <= token_id < width, f"token ids below {width}")
+    hidden = vocabulary.special_token_ids | set(ends)
+    spelled = tuple(
+        b"" if token_id in hidden or len(text) > MAX_DEPTH else bytes(text)
+        for token_id, text in enumerate(vocabulary.token_bytes)
+    )
+    bare, quoted = tries(spelled)
+    return TokenTable(
+        spelled,
+        ends,
+        width,
+        bare,
+        quoted,
+        vocabulary,
+        bytes(sorted({text[0] for text in spelled if len(text) == 1})),
+        np.flatnonzero(np.bincount(np.frombuffer(b"".join(spelled), np.uint8), minlength=256))
+        .astype(np.uint8)
+        .tobytes(),
+    )

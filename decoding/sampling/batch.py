@@ -1,0 +1,349 @@
+"""Logits to tokens: the only place where randomness meets logits.
+
+    token = argmax over the kept support of  logits[i] + noise(seed, position, i)
+
+with standard Gumbel noise, so that P(token = i) = softmax(logits)[i] and a masked token cannot be
+drawn. The noise is addressed, not streamed: a token depends on its row's logits, pipeline, seed and
+position, and on nothing else in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.checks import check_integer, checked_integer
+from decoding.errors import (
+    DecodingError,
+    EmptySupportError,
+    InvalidLogitsError,
+    ParameterError,
+    ShapeError,
+    UnsupportedFeatureError,
+    require,
+    shown,
+)
+from decoding.history import History
+from decoding.kernels.backends import Backend, Kernel
+from decoding.kernels.program import Batch, Opcode, Program
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
+from decoding.logits import as_rows, logits_of
+from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
+from decoding.processors.feedback import Feedback
+from decoding.processors.nan_policy import NaNPolicy
+from decoding.sampling.backends import OpenKernels, fastest, named
+from decoding.sampling.dynamic_program import Changing
+from decoding.sampling.rng import SEED_RANGE
+from decoding.sampling.stages import Stages, Steered, next_states
+
+States: TypeAlias = tuple[Any, ...]
+"""What the feedbacks of one sequence's pipeline remember, in their order: immutable values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """How one row turns logits into a token.
+
+    pipeline: what is done to the logits first; a lone processor is a pipeline.
+    seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
+    lowest id.
+    top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
+    32 beyond n the lowest ids.
+    """
+
+    pipeline: Pipeline = chain()
+    seed: int | None = None
+    top_n: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
+        if self.seed is not None:
+            check_integer(self, "seed", 0, SEED_RANGE - 1, "None or in [0, 2**64)")
+        check_integer(self, "top_n", 0)
+
+    def start(self) -> States:
+        """The states of a sequence before its first token."""
+        return tuple(
+            item.start() for item in self.pipeline.processors if isinstance(item, Feedback)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A token that could have been drawn; logprobs as in `Sample`."""
+
+    token_id: int
+    raw_logprob: float
+    processed_logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A drawn token and how likely it was.
+
+    raw_logprob: natural log-probability under the model's own logits.
+    processed_logprob: the same after the pipeline, over the kept support.
+    rank: 1 + the number of tokens with a strictly larger raw logit.
+    entropy: of the processed distribution, in nats.
+    support_size: tokens the pipeline kept.
+    top: the likeliest tokens after the pipeline, in order; ties by token id.
+    states: of the feedbacks in the pipeline after this token.
+    """
+
+    token_id: int
+    raw_logprob: float
+    processed_logprob: float
+    rank: int
+    entropy: float
+    support_size: int
+    top: tuple[Alternative, ...] = ()
+    states: States = ()
+
+
+class BatchSampler:
+    """Draws a token for every row of a batch; build it once, call it every step.
+
+    A row's error never touches another row: it takes the place of that row's sample.
+
+    backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
+    compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
+    One that is named, as a `Backend` or by its name, is waited for.
+    threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
+    as there are cores. A token depends on neither.
+    """
+
+    def __init__(
+        self,
+        samplers: Sequence[Sampler],
+        *,
+        backend: Backend | str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None:
+            threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
+        self._samplers = _checked_samplers(samplers)
+        self._backend = backend = named(backend)
+        self._last = [_last(sampler.pipeline) for sampler in samplers]
+        self._stages = {
+            row: Stages(sampler.pipeline.segments[:-1], row, backend)
+            for row, sampler in enumerate(samplers)
+            if len(sampler.pipeline.segments) > 1
+        }
+        self._starts = {row: samplers[row].start() for row in self._stages}
+        self._repairs = {
+            row: sampler.pipeline.processors[0]
+            for row, sampler in enumerate(samplers)
+            if sampler.pipeline.processors and isinstance(sampler.pipeline.processors[0], NaNPolicy)
+        }
+        self._changing = Changing(self._last)
+        batch = Batch(
+            self._changing.program,
+            np.array([sampler.seed or 0 for sampler in samplers], np.uint64),
+            np.array([sampler.seed is None for sampler in samplers], np.bool_),
+            np.array([sampler.top_n for sampler in samplers], np.int64),
+        )
+        self._kernels = OpenKernels(batch, threads)
+        # By dtype: backends than which nothing faster can become ready.
+        self._settled: dict[Any, Backend] = {}
+        self._width = 0
+        self._misfits: dict[int, DecodingError] = {}
+
+    def __call__(
+        self,
+        logits: Any,  # noqa: ANN401 -- an edge
+        history: History,
+        states: Sequence[States] | None = None,
+    ) -> list[Sample | DecodingError]:
+        """One result a row of `(batch, vocab)` logits, NumPy or torch.
+
+        A row's position is the length of its history. states: one a row, of the feedbacks in its
+        pipeline: `Sampler.start()`, then what the last sample says; None starts all of them anew.
+
+        Raises:
+            ShapeError: the logits are not `(len(samplers), vocab)` floats.
+        """
+        steered: dict[int, list[Steered]] = {}
+        result, failed = self._step(logits, history, states, steered, describe=True)
+        drawn = [
+            _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
+            for index, row in enumerate(result.rows.tolist())
+        ]
+        for row, seen in steered.items():
+            sample = drawn[row]
+            if isinstance(sample, Sample):
+                after = next_states(seen, sample.token_id, history.select(row), row)
+                if isinstance(after, DecodingError):
+                    drawn[row] = after
+                else:
+                    drawn[row] = replace(sample, states=after)
+        for row, error in failed.items():
+            drawn[row] = error
+        return drawn
+
+    def draw(self, logits: Any, history: History) -> list[int | DecodingError]:  # noqa: ANN401 -- an edge
+        """As a call, but only the token ids: what describes them is not computed.
+
+        Raises:
+            UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
+        """
+        if any(stages.is_steered for stages in self._stages.values()):
+            raise UnsupportedFeatureError("draw", "a feedback needs what only a call returns")
+        result, failed = self._step(logits, history, None, {}, describe=False)
+        drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
+        if any(result.rows["status"].tolist()):
+            for index, row in enumerate(result.rows.tolist()):
+                if row[0] != OK:
+                    drawn[index] = self._error(index, row, history)
+        for row, error in failed.items():
+            drawn[row] = error
+        return drawn
+
+    def _step(
+        self,
+        logits: Any,  # noqa: ANN401 -- an edge
+        history: History,
+        states: Sequence[States] | None,
+        steered: dict[int, list[Steered]],
+        *,
+        describe: bool,
+    ) -> tuple[StepResult, dict[int, DecodingError]]:
+        """The kernel's results, and the errors of the rows that it should not have seen.
+
+        What feedbacks did goes into `steered`, by row.
+        """
+        raw = as_rows(logits)
+        batch, width = raw.shape
+        require("history", history, isinstance(history, History), "a History")
+        if not batch == len(history) == len(self._samplers):
+            expected = f"{len(self._samplers)} rows, one a sampler"
+            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
+        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
+            expected = f"a sequence of {batch} entries, one a sampler, or None"
+            raise ParameterError("states", states, expected)
+        if width != self._width:
+            self._fit(width)
+        failed, edited = self._misfits, raw
+        if self._stages:
+            raw = self._repaired(logits_of(raw), history)
+            edited, failed = self._run_stages(raw, history, states, steered)
+        kernel = self._kernel(raw, self._changing.program_for(history, width))
+        bitmasks, maskless = self._changing.bitmasks(history, width)
+        result = kernel.step(
+            edited,
+            raw,
+            bitmasks,
+            history.token_ids,
+            history.lengths,
+            history.prompt_lengths,
+            describe=describe,
+        )
+        return result, {**maskless, **failed} if maskless else failed
+
+    def _fit(self, width: int) -> None:
+        """Everything that depends on the width of the logits, which rarely changes."""
+        self._width = width
+        self._misfits = {}
+        for row, sampler in enumerate(self._samplers):
+            widest = _widest_bias(sampler.pipeline)
+            if widest >= width:
+                expected = f"at most {width - 1}, the last token of the row"
+                self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
+
+    def _kernel(self, rows: Any, program: Program) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+        backend = self._settled.get(rows.dtype)
+        if backend is None:
+            backend = self._backend or fastest(rows)
+            if backend is self._backend or backend is not Backend.NUMPY:
+                self._settled[rows.dtype] = backend
+        return self._kernels.at(backend, rows, program)
+
+    def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
+        """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
+        broken = [row for row in self._repairs if not (logits[row] < np.inf).all()]
+        if broken:
+            logits = logits.copy()
+        for row in broken:
+            logits[row] = self._repairs[row](logits[row : row + 1], history.select(row))[0]
+        return logits
+
+    def _run_stages(
+        self,
+        logits: NDArray[Any],
+        history: History,
+        states: Sequence[States] | None,
+        steered: dict[int, list[Steered]],
+    ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
+        """The batch after every segment but the last of each row's pipeline."""
+        edited, failed = logits.copy(), dict(self._misfits)
+        for row, stages in self._stages.items():
+            # A row that is not logits is reported by the kernel; no processor should see it.
+            if row in failed or not (logits[row] < np.inf).all():
+                continue
+            own = self._starts[row] if states is None else states[row]
+            try:
+                after, seen = stages(logits[row : row + 1], history.select(row), own)
+            except DecodingError as error:
+                failed[row] = error
+                continue
+            edited[row] = after[0]
+            if seen:
+                steered[row] = seen
+        return edited, failed
+
+    def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:
+        status, position, count = outcome[:3]
+        generated = int(history.lengths[row] - history.prompt_lengths[row])
+        if status == INVALID_LOGITS:
+            return InvalidLogitsError(row, position, count, generated)
+        assert status == EMPTY_SUPPORT  # noqa: S101 -- ours: a kernel has no other statuses
+        culprit = None if position < 0 else shown(self._last[row].processors[position])
+        return EmptySupportError(row, culprit, generated)
+
+
+def sample(
+    logits: Any,  # noqa: ANN401 -- an edge
+    history: History,
+    samplers: Sequence[Sampler],
+) -> list[Sample | DecodingError]:
+    """Draw a token a row, once; a loop should keep a `BatchSampler`.
+
+    >>> [drawn] = sample(np.log([[0.2, 0.5, 0.3]]), History.empty(1), [Sampler()])
+    >>> drawn.token_id, drawn.rank, round(drawn.processed_logprob, 4)
+    (1, 1, -0.6931)
+    """
+    return BatchSampler(samplers)(logits, history)
+
+
+def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
+    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
+        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
+    for index, item in enumerate(samplers):
+        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
+    return tuple(samplers)
+
+
+def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
+    """The sample of one row of `decoding.kernels.result.ROW`, as a tuple."""
+    start, count = row[9:11]
+    described = top[start : start + count].tolist() if count else ()
+    alternatives = tuple([Alternative(*entry) for entry in described])
+    token_id, raw, processed, rank, entropy, support_size = row[3:9]
+    return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
+
+
+def _last(pipeline: Pipeline) -> Fused:
+    last = pipeline.segments[-1]
+    assert isinstance(last, Fused)  # noqa: S101 -- ours: a pipeline ends with one
+    return last
+
+
+def _widest_bias(pipeline: Pipeline) -> int:
+    """The largest token id that a bias names; −1 for none."""
+    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
+    items = [item for segment in fused for item in segment.instructions]
+    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
+    return max((token_id for token_ids in named for token_id in token_ids), default=-1)

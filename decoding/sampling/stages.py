@@ -1,0 +1,175 @@
+"""What comes before the last kernel call: fused runs, and processors that only Python knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import EmptySupportError, ProcessorError, ShapeError, shown
+from decoding.history import History
+from decoding.kernels.backends import Backend
+from decoding.kernels.program import Batch
+from decoding.kernels.vector.dense import narrow
+from decoding.logits import as_logits
+from decoding.pipeline import Fused, Segment
+from decoding.processors.feedback import Feedback, drawn_of
+from decoding.sampling.backends import OpenKernels, fastest
+from decoding.sampling.dynamic_program import Changing, raised, steps_of
+from decoding.typing import Logits, Processor
+
+_HOST = (Backend.NUMPY, Backend.NUMBA)
+
+
+class Steered(NamedTuple):
+    """What a feedback did to a row at one step."""
+
+    feedback: Feedback[Any]
+    state: Any
+    before: NDArray[Any]
+    after: NDArray[Any]
+
+    def next_state(self, token_id: int) -> Any:  # noqa: ANN401 -- the feedback's own
+        """Its state after the token that was drawn."""
+        return self.feedback.observe(self.state, drawn_of(self.before, self.after, token_id))
+
+
+def next_states(
+    steered: Sequence[Steered], token_id: int, history: History, row: int
+) -> tuple[Any, ...] | ProcessorError:
+    """The states of a row's feedbacks after a token, or what ends the row where one raises.
+
+    history: of that row, before the token.
+    """
+    states: list[Any] = []
+    for item in steered:
+        try:
+            states.append(item.next_state(token_id))
+        except Exception as error:  # noqa: BLE001 -- a feedback may raise anything
+            return raised(item.feedback, error, history, row)
+    return tuple(states)
+
+
+class Stages:
+    """The segments of one row's pipeline, but for its last: logits `(1, vocab)` to logits.
+
+    Raises, when called:
+        EmptySupportError: a stage left no token.
+        ProcessorError: a processor broke its contract.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], row: int, backend: Backend | None = None
+    ) -> None:
+        self._row = row
+        self._stages = [
+            _FusedStage(segment, row, backend) if isinstance(segment, Fused) else segment
+            for segment in segments
+            if not isinstance(segment, Fused) or segment.instructions
+        ]
+        # Asking an object for a protocol looks up each of its members: too much for every step.
+        self._feedbacks: list[Feedback[Any] | None] = [
+            stage if isinstance(stage, Feedback) else None for stage in self._stages
+        ]
+
+    @property
+    def is_steered(self) -> bool:
+        """Whether there is a feedback among them."""
+        return any(feedback is not None for feedback in self._feedbacks)
+
+    def __call__(
+        self, logits: Logits, history: History, states: Sequence[Any]
+    ) -> tuple[Logits, list[Steered]]:
+        """The row after every stage, and what each feedback did; `states` are theirs, in order."""
+        waiting, steered = iter(states), []
+        for stage, feedback in zip(self._stages, self._feedbacks, strict=True):
+            if isinstance(stage, _FusedStage):
+                logits = stage(logits, history)
+            elif feedback is not None:
+                state = next(waiting)
+                after = run_processor(_AtState(feedback, state), logits, history, self._row)
+                steered.append(Steered(feedback, state, logits[0], after[0]))
+                logits = after
+            else:
+                logits = run_processor(stage, logits, history, self._row)
+        return logits, steered
+
+
+@dataclass(frozen=True, slots=True)
+class _AtState:
+    """A feedback as a processor."""
+
+    feedback: Feedback[Any]
+    state: Any
+
+    def __call__(self, logits: Logits, history: History) -> Logits:  # noqa: ARG002 -- its contract
+        return self.feedback.filter(logits, [self.state])
+
+    def __repr__(self) -> str:
+        return repr(self.feedback)
+
+
+class _FusedStage:
+    """Instructions that one kernel call runs."""
+
+    def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
+        self._segment, self._row, self._backend = segment, row, backend
+        self._changing = Changing([segment], row)
+        nobody = np.zeros(1, np.int64)
+        seeds = nobody.astype(np.uint64)
+        self._kernels = OpenKernels(Batch(self._changing.program, seeds, nobody == 0, nobody), 1)
+
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        owners = self._segment.processors
+        width = logits.shape[1]
+        backend = self._backend if self._backend in _HOST else fastest(logits)
+        kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width))
+        bitmasks, failed = self._changing.bitmasks(history, width)
+        if failed:
+            raise failed[0]
+        edited, emptied = kernel.edit(
+            logits,
+            bitmasks,
+            history.token_ids,
+            history.lengths,
+            history.prompt_lengths,
+        )
+        if emptied[0] >= 0:
+            raise EmptySupportError(self._row, shown(owners[emptied[0]]), steps_of(history))
+        return narrow(edited, logits.dtype)
+
+
+def run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:
+    """A processor that only Python knows, held to its contract, on one row `(1, vocab)`.
+
+    Raises:
+        EmptySupportError: it left no token.
+        ProcessorError: it raised, or what it returned is no legal edit of the row.
+    """
+    given = logits.view()
+    given.flags.writeable = False
+    generated = steps_of(history)
+
+    def broken(problem: str) -> ProcessorError:
+        return ProcessorError(shown(processor), problem, row, generated)
+
+    try:
+        returned = processor(given, history.read_only())
+    except Exception as error:
+        raise raised(processor, error, history, row) from error
+    try:
+        result = as_logits(returned)
+    except ShapeError as error:
+        raise broken(f"must return logits: {error}") from error
+    if result.shape != logits.shape:
+        raise broken(f"must return logits of shape {logits.shape}, got {result.shape}")
+    if not (result < np.inf).all():
+        raise broken("must return finite logits or -inf, got NaN or +inf")
+    if (np.isneginf(logits) & ~np.isneginf(result)).any():
+        raise broken("must not bring an impossible token back to life")
+    if not (result > -np.inf).any() and (logits > -np.inf).any():
+        raise EmptySupportError(row, shown(processor), generated)
+    return result

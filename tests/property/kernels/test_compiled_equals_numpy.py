@@ -1,0 +1,88 @@
+"""What `make check` asks of the compiled kernels: a few hundred hostile rows, against NumPy's.
+
+The same as `test_compiled_equals_reference`, which is slow, on fewer cases; and each kind of
+operation alone, so that a wrong one is told by its test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from backend_oracle import bitmasks_for
+from compiled_cases import check_case
+
+from decoding.history import History
+from decoding.kernels.program import Batch, Instruction, Opcode, Part, assemble
+from decoding.kernels.vector.step import VectorKernel
+
+kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba is not installed")
+SIZE = 24
+KINDS = {
+    "nothing": (),
+    "edit": (
+        Instruction(Opcode.REPETITION_PENALTY, 1.3),
+        Instruction(Opcode.FREQUENCY_PENALTY, 0.4, part=Part.GENERATED),
+    ),
+    "bias": (Instruction(Opcode.LOGIT_BIAS, token_ids=(2, 5, 9), values=(3.0, -2.0, 1.5)),),
+    "temperature": (Instruction(Opcode.TEMPERATURE, 1.7),),
+    "top-k": (Instruction(Opcode.TOP_K, 20.0, 1.0),),
+    "top-p": (Instruction(Opcode.TOP_P, 0.8),),
+    "min-p": (Instruction(Opcode.MIN_P, 0.05),),
+    "typical-p": (Instruction(Opcode.TYPICAL_P, 0.7),),
+    "top-h": (Instruction(Opcode.TOP_H, 0.6),),
+    "top-n-sigma": (Instruction(Opcode.TOP_N_SIGMA, 1.5),),
+    "cutoffs": (
+        Instruction(Opcode.EPSILON_CUTOFF, 3e-3),
+        Instruction(Opcode.ETA_CUTOFF, 3e-3),
+    ),
+    "twice": (Instruction(Opcode.MIN_P, 0.01), Instruction(Opcode.TOP_P, 0.8)),
+    "xtc": (Instruction(Opcode.XTC, 0.02, 1.0, 0.8, seed=3),),
+}
+
+
+BY_MASS = ("top-p", "typical-p", "top-h", "cutoffs", "twice")
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("width", [60, 1_000, 20_000])
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_operation_is_that_of_numpy(name: str, width: int, greedy: bool) -> None:
+    generator = np.random.default_rng([width, greedy])
+    rows = (generator.standard_normal((SIZE, width)) * 3.0).astype(np.float32)
+    texts = [generator.integers(0, width, 30).tolist() for _ in range(2 * SIZE)]
+    history = History.of(texts[:SIZE], texts[SIZE:])
+    program = assemble([KINDS[name]] * SIZE)
+    seeds = generator.integers(0, 2**64, SIZE, np.uint64)
+    batch = Batch(program, seeds, np.full(SIZE, greedy), np.full(SIZE, 4))
+    arrays = bitmasks_for(program, width), history.token_ids, history.lengths
+    arrays = (*arrays, history.prompt_lengths)
+    got = kernel.CompiledKernel(batch).step(rows, rows, *arrays, describe=True)
+    want = VectorKernel(batch).step(rows, rows, *arrays, describe=True)
+    # A cut by mass may fall on either side of a token where a sum is that near.
+    differ = np.abs(got.rows["support_size"] - want.rows["support_size"])
+    assert differ.max() <= (1 if name in BY_MASS else 0)
+    clear = np.flatnonzero(differ == 0)
+    assert len(clear) >= 0.9 * SIZE
+    for field in ("status", "token_id", "rank", "top_count"):
+        assert got.rows[field][clear].tolist() == want.rows[field][clear].tolist(), field
+    for field in ("raw_logprob", "processed_logprob", "entropy"):
+        assert_close(got.rows[field][clear], want.rows[field][clear], field)
+    for row in clear.tolist():
+        start, count = got.rows[row]["top_start"], got.rows[row]["top_count"]
+        first = want.rows[row]["top_start"]
+        ours, theirs = got.top[start : start + count], want.top[first : first + count]
+        assert ours["token_id"].tolist() == theirs["token_id"].tolist()
+        for field in ("raw_logprob", "processed_logprob"):
+            assert_close(ours[field], theirs[field], field)
+    drawn = kernel.CompiledKernel(batch).step(rows, rows, *arrays, describe=False).rows
+    assert drawn["token_id"][clear].tolist() == want.rows["token_id"][clear].tolist()
+
+
+def assert_close(got: Any, want: Any, name: str) -> None:
+    np.testing.assert_allclose(got, want, 1e-5, 1e-5, err_msg=name)
+
+
+def test_some_wide_and_hostile_rows_are_those_of_numpy() -> None:
+    assert sum(check_case(seed) for seed in range(60)) > 60

@@ -1,0 +1,420 @@
+"""A step leaves every request unharmed or ended with a typed error, whatever happens inside it.
+
+The same few requests run again and again. Each run has one fault, at one place: at every call of
+the model, a processor or a feedback in turn, and at every line of the modules that make up a step.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from hashed_models import VOCAB, ByteTokenizer
+
+from decoding import (
+    Engine,
+    GenerationParameters,
+    Grammar,
+    LanguageModel,
+    Mirostat2,
+    Request,
+    Temperature,
+    chain,
+    history,
+)
+from decoding.engine import drawing, generation, memory
+from decoding.engine import forced as jumping
+from decoding.engine import loop as engine
+from decoding.errors import DecodingError, ForwardError, ProcessorError
+from decoding.models import CallableModel
+from decoding.testing.models import hash_model
+
+KINDS = ("prefill", "extend", "fork", "rollback", "release", "processor", "observe")
+
+
+class Fault:
+    """Raises once, at the n-th of the calls that it watches, before or after the call's work."""
+
+    def __init__(self, place: int | None = None, error: BaseException | None = None) -> None:
+        self.place, self.error = place, error
+        self.kinds: list[str] = []
+        self.struck: str | None = None
+
+    def strike(self, kind: str) -> None:
+        self.kinds.append(kind)
+        if self.error is not None and len(self.kinds) - 1 == self.place:
+            self.struck = kind
+            raise self.error
+
+
+class Ledger:
+    """A cached model that keeps account of its states, and meets a fault in its methods."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.inner = CallableModel(hash_model(VOCAB))
+        self.fault = fault
+        self.handed_out: list[Any] = []
+        self.released: Counter[int] = Counter()
+
+    def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
+        self.fault.strike("prefill")
+        states, logits = self.inner.prefill(prompts, all_positions=all_positions)
+        self.fault.strike("prefill")
+        self.handed_out += states
+        return states, logits
+
+    def extend(self, states: Any, token_ids: Any, *, all_positions: bool = False) -> Any:
+        self.fault.strike("extend")
+        logits = self.inner.extend(states, token_ids, all_positions=all_positions)
+        self.fault.strike("extend")
+        # What a model is given is its own.
+        for ids in token_ids:
+            ids.clear()
+        states.clear()
+        return logits
+
+    def fork(self, state: Any) -> Any:
+        self.fault.strike("fork")
+        copy = self.inner.fork(state)
+        self.fault.strike("fork")
+        self.handed_out.append(copy)
+        return copy
+
+    def rollback(self, state: Any, count: int) -> None:
+        self.fault.strike("rollback")
+        self.inner.rollback(state, count)
+        self.fault.strike("rollback")
+
+    def release(self, state: Any) -> None:
+        self.released[id(state)] += 1
+        self.fault.strike("release")
+        state.clear()
+
+    def all_is_given_back_once(self) -> bool:
+        return self.released == Counter(id(state) for state in self.handed_out)
+
+
+class Current:
+    """The model of the run that is on, so that all runs share one compiled grammar."""
+
+    ledger: Ledger
+
+    def prefill(self, *prompts: Any, **options: Any) -> Any:
+        return self.ledger.prefill(*prompts, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ledger, name)
+
+
+CURRENT = Current()
+MODEL = LanguageModel(forward=CURRENT, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({0}))
+
+
+def processor_of(fault: Fault) -> Any:
+    def own(logits: Any, history: Any) -> Any:
+        fault.strike("processor")
+        return np.where(np.arange(logits.shape[1]) == history.row(0)[-1], -np.inf, logits)
+
+    return own
+
+
+class Feedback:
+    """Mirostat, whose `observe` meets a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self.inner = Mirostat2(3.0, 0.2)
+
+    def __call__(self, logits: Any, history: Any) -> Any:
+        return self.inner(logits, history)
+
+    def start(self) -> Any:
+        return self.inner.start()
+
+    def filter(self, logits: Any, states: Any) -> Any:
+        return self.inner.filter(logits, states)
+
+    def observe(self, state: Any, drawn: Any) -> Any:
+        self.fault.strike("observe")
+        return self.inner.observe(state, drawn)
+
+
+class Run:
+    """Six requests on one engine: they join at the first and third step and are streamed."""
+
+    def __init__(self, fault: Fault) -> None:
+        CURRENT.ledger = self.model = Ledger(fault)
+        self.engine = Engine(MODEL, max_batch_size=6)
+        forced = Grammar("regex", "<(yes|no), said he>")
+        common: dict[str, Any] = {"max_new_tokens": 5}
+        self.requests = [
+            Request([5], GenerationParameters(max_new_tokens=4, top_n_tokens=2)),
+            Request(
+                [6, 7, 8],
+                GenerationParameters(best_of=2, seed=1, decoder_input_details=True, **common),
+            ),
+            Request(
+                [9],
+                GenerationParameters(
+                    grammar=forced, jump_forward=True, seed=2, best_of=2, max_new_tokens=13
+                ),
+            ),
+            Request([4], GenerationParameters(seed=3, **common), chain(processor_of(fault))),
+            Request(
+                [3, 3],
+                GenerationParameters(seed=4, stop=["the"], **common),
+                chain(Temperature(1.5), Feedback(fault)),
+            ),
+            Request([2], GenerationParameters(grammar=forced, jump_forward=True, seed=5, **common)),
+        ]
+        self.generations: list[Any] = []
+        self.events: list[list[Any]] = [[] for _ in self.requests]
+        self.interrupts = 0
+
+    def __call__(self) -> Run:
+        self.join(self.requests[:4])
+        self.step()
+        self.step()
+        self.join(self.requests[4:])
+        steps = 0
+        while self.engine.busy:
+            self.step()
+            steps += 1
+            assert steps < 60, "a request never ends"
+        return self
+
+    def join(self, requests: list[Request]) -> None:
+        self.generations += [self.engine.submit(item) for item in requests]
+
+    def step(self) -> None:
+        try:
+            self.engine.step()
+        except KeyboardInterrupt:
+            self.interrupts += 1
+        for index, item in enumerate(self.generations):
+            self.events[index] += item.take_events()
+
+    def outcomes(self) -> list[Any]:
+        """What each request came to: its text and tokens, or the error that ended it."""
+        return [item.error or told(item.response) for item in self.generations]
+
+    def streamed(self, index: int) -> list[Any]:
+        """The events of a request."""
+        return [
+            (item.index, item.token.id, item.text, item.generated_text, item.details)
+            for item in self.events[index]
+        ]
+
+
+def told(response: Any) -> Any:
+    """A response without its logprobs, whose last digits may differ between backends."""
+    details = response.details
+    sequences = [details, *details.best_of_sequences]
+    return (
+        response.generated_text,
+        [(item.finish_reason, item.seed, ids(item.tokens)) for item in sequences],
+        [ids(step) for step in details.top_tokens],
+        ids(details.prefill),
+    )
+
+
+def ids(tokens: Any) -> list[int]:
+    return [item.id for item in tokens]
+
+
+EXPECTED = Run(Fault())()
+CALLS = EXPECTED.model.fault.kinds
+
+
+def places(kind: str) -> list[int]:
+    return [place for place, found in enumerate(CALLS) if found == kind]
+
+
+def check_unharmed(run: Run) -> None:
+    assert run.model.all_is_given_back_once()
+    assert run.outcomes() == EXPECTED.outcomes()
+    for index in range(len(run.requests)):
+        assert run.streamed(index) == EXPECTED.streamed(index)
+
+
+def check_others(run: Run, errors: tuple[type[DecodingError], ...]) -> list[int]:
+    """Who ended with an error, once all others are known to be as without the fault."""
+    assert run.model.all_is_given_back_once()
+    ended = []
+    for index, item in enumerate(run.generations):
+        if item.error is None:
+            assert told(item.response) == told(EXPECTED.generations[index].response)
+            assert run.streamed(index) == EXPECTED.streamed(index)
+        else:
+            assert isinstance(item.error, errors)
+            streamed = run.streamed(index)
+            assert streamed == EXPECTED.streamed(index)[: len(streamed)]
+            ended.append(index)
+    return ended
+
+
+def test_the_run_has_every_kind_of_call() -> None:
+    assert EXPECTED.interrupts == 0
+    assert not any(item.error for item in EXPECTED.generations)
+    assert EXPECTED.model.all_is_given_back_once()
+    assert set(CALLS) == set(KINDS) - {"rollback"}  # that is for interrupts
+    assert [len(item) for item in EXPECTED.events] == [4, 0, 0, 5, 3, 5]
+
+
+@pytest.mark.parametrize("kind", sorted(set(CALLS)))
+def test_an_interrupt_at_any_call_changes_no_token(kind: str) -> None:
+    for place in places(kind):
+        run = Run(Fault(place, KeyboardInterrupt()))()
+        assert run.interrupts == 1
+        check_unharmed(run)
+
+
+@pytest.mark.parametrize("failing", [KeyboardInterrupt, MemoryError])
+def test_a_rollback_after_an_interrupt_may_fail_as_well(
+    failing: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollbacks = []
+
+    def fail(self: Ledger, state: Any, count: int) -> None:
+        rollbacks.append(count)
+        if len(rollbacks) == 2:
+            raise failing
+        self.inner.rollback(state, count)
+
+    monkeypatch.setattr(Ledger, "rollback", fail)
+    for place in places("processor")[2:]:
+        rollbacks.clear()
+        run = Run(Fault(place, KeyboardInterrupt()))()
+        assert rollbacks
+        check_unharmed(run)
+
+
+def test_a_model_that_raises_for_several_prompts_is_asked_for_each() -> None:
+    for place in places("prefill"):
+        run = Run(Fault(place, MemoryError("no room")))()
+        # A prompt that is prefilled alone has nobody else to blame; the others are asked again.
+        ended = check_others(run, (ForwardError,))
+        assert len(ended) <= 1
+
+
+def test_a_culprit_among_prompts_ends_alone() -> None:
+    inner = hash_model(VOCAB)
+
+    def refuses(rows: list[list[int]]) -> Any:
+        if any(row[0] == 13 for row in rows):
+            raise IndexError("13 brings bad luck")
+        return inner(rows)
+
+    running = Engine(refuses)
+    asked = GenerationParameters(max_new_tokens=3)
+    first, culprit, last = (running.submit(Request([item], asked)) for item in (5, 13, 6))
+    while running.busy:
+        running.step()
+    assert first.error is None
+    assert last.error is None
+    assert isinstance(culprit.error, ForwardError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "errors", "most"),
+    [
+        ("extend", (ForwardError,), 6),  # a failed pass ends its batch
+        ("fork", (ForwardError,), 1),
+        ("release", (), 0),
+        ("processor", (ProcessorError,), 1),
+        ("observe", (ProcessorError,), 1),
+    ],
+)
+def test_an_error_at_any_call_ends_no_innocent_request(
+    kind: str, errors: tuple[type[DecodingError], ...], most: int
+) -> None:
+    for place in places(kind):
+        run = Run(Fault(place, ZeroDivisionError("a fault")))()
+        assert run.interrupts == 0
+        ended = check_others(run, errors)
+        assert bool(most) <= len(ended) <= most
+
+
+MODULES = (engine, drawing, generation, memory, jumping, history)
+FILES = {module.__file__ for module in MODULES}
+
+
+def lines_of(run: Run) -> list[tuple[str, int]]:
+    """Every line that the steps of a run execute, in the modules that make up a step."""
+    seen: list[tuple[str, int]] = []
+    traced(run, lambda frame: seen.append((frame.f_code.co_filename, frame.f_lineno)))
+    return seen
+
+
+def traced(run: Run, visit: Callable[[FrameType], None]) -> None:
+    """Run with `visit` called before every line within a step; what it raises is raised there."""
+    step = run.engine.step
+
+    def local(frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            visit(frame)
+        return local
+
+    def enter(frame: FrameType, event: str, argument: Any) -> Any:
+        return local if frame.f_code.co_filename in FILES else None
+
+    def traced_step() -> Any:
+        # Once something has been raised in a trace function, Python traces no more.
+        sys.settrace(enter)
+        try:
+            return step()
+        finally:
+            sys.settrace(None)
+
+    run.engine.step = traced_step  # type: ignore[method-assign]
+    run()
+
+
+class Alarm:
+    """Interrupts at the n-th line."""
+
+    def __init__(self, place: int) -> None:
+        self.left = place
+
+    def __call__(self, frame: FrameType) -> None:
+        self.left -= 1
+        if self.left == -1:
+            raise KeyboardInterrupt
+
+
+def first_and_last_visits() -> Iterator[int]:
+    """Where each line is executed first and last in a run."""
+    last: dict[tuple[str, int], int] = {}
+    for place, line in enumerate(lines_of(Run(Fault()))):
+        if line not in last:
+            yield place
+        last[line] = place
+    yield from last.values()
+
+
+def check_lines(stride: int) -> None:
+    before = sys.gettrace()
+    try:
+        visits = sorted(set(first_and_last_visits()))
+        assert len(visits) > 200
+        for place in visits[::stride]:
+            run = Run(Fault())
+            traced(run, Alarm(place))
+            assert run.interrupts == 1
+            check_unharmed(run)
+    finally:
+        sys.settrace(before)
+
+
+def test_an_interrupt_at_any_of_some_lines_changes_no_token() -> None:
+    check_lines(9)
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_any_line_changes_no_token() -> None:
+    check_lines(1)
