@@ -318,7 +318,7 @@ class TestErrors:
         # Larger than a pipe's buffer, so that the write meets the closed end.
         program = (
             "import sys\n"
-            "from decoding import cli\n"
+            "from decoding.cli import main as cli\n"
             "cli._fetch = lambda asked: ('x' * 100 + '\\n' for _ in range(10_000))\n"
             "sys.exit(cli.main(['fetch']))\n"
         )
