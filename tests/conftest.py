@@ -4,18 +4,21 @@
 Tests marked `model` fetch the weights once, and are skipped where these cannot be had.
 """
 
+import contextlib
 import functools
 import gc
 import os
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from decoding.errors import FetchError
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
-from decoding.sampling.backends import warmup
+from decoding.sampling.backends import _loader
 
 for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
     assert package not in sys.modules, f"{package} was imported before it could be hidden"
@@ -40,10 +43,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Every test draws with the compiled kernels, where Numba is there, from its collection on."""
-    if "numba" not in os.environ.get("DECODING_TEST_WITHOUT", "").split(","):
-        for dtype in ("float32", "float64"):
-            warmup(dtype)
+    """What draws waits for the compiled kernels of its rows' format, where Numba is there.
+
+    So a run draws with the same kernels from its first test on, and a run that draws nothing
+    compiles nothing.
+    """
+    loader = _loader()
+    ready = loader.ready
+
+    def wait_until_ready(dtype: np.dtype[Any]) -> bool:
+        if not ready(dtype) and dtype.name in ("float32", "float64"):
+            with contextlib.suppress(ImportError):
+                loader.wait(dtype)
+        return ready(dtype)
+
+    pytest.MonkeyPatch().setattr(loader, "ready", wait_until_ready)
 
 
 def pytest_collection_finish() -> None:

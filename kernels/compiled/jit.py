@@ -11,5 +11,5 @@ free_after_fork(global_compiler_lock._lock)  # noqa: SLF001 -- Numba itself forg
 compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """For calls from compiled code alone: without the interpreter's lock, with IEEE division."""
 
-entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, cache=True)
-"""A function that Python calls: its machine code, with all it calls, is kept on disk."""
+entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+"""A function that Python calls; `loading` keeps its machine code, with all it calls, on disk."""

@@ -31,6 +31,7 @@ import numpy as np
 
 from decoding.kernels.folders import usable_folder
 from decoding.kernels.forks import free_after_fork
+from decoding.kernels.kept_code import digest_of, kept_in
 
 _PACKAGE = "decoding.kernels.compiled"
 _FORMATS = ("float32", "float64", "int16", "uint16")
@@ -156,52 +157,33 @@ class Loader:
 
 
 def cache_key() -> str:
-    """Changes with everything that machine code depends on, this package's text above all.
+    """Changes with everything that machine code depends on, the code it is compiled from above all.
 
-    Numba itself looks at one file of a cached function, not at those of what it calls.
+    All formats of rows share it: they are compiled from the same functions.
     """
     import llvmlite
     import llvmlite.binding
     import numba
 
-    digest = hashlib.sha256()
     parts = [platform.python_version(), platform.machine(), np.__version__]
     parts += [numba.__version__, llvmlite.__version__, llvmlite.binding.get_host_cpu_name()]
     features = llvmlite.binding.get_host_cpu_features()
     parts += sorted(name for name, there in features.items() if there)
-    digest.update("\n".join(parts).encode())
-    here = Path(__file__).parent
-    for path in sorted([*here.glob("*.py"), *here.parent.glob("*.py")]):
-        digest.update(path.name.encode() + path.read_bytes())
-    # By its time Numba tells whether the file of a cached function has changed.
-    digest.update(str((here / "step.py").stat().st_mtime_ns).encode())
-    return digest.hexdigest()[:24]
+    parts.append(digest_of(f"{_PACKAGE}.step"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
 def load(folder: Path, name: str) -> None:
     """Import the kernels with their cache in `folder` and run them once: loads, or compiles."""
-    kernel = _import_kernel(folder)
+    kernel = importlib.import_module(f"{_PACKAGE}.kernel")
+    step_rows = kernel.step_rows
+    step_rows._cache = kept_in(folder)(step_rows.py_func)  # noqa: SLF001 -- where Numba has it
     kernel.run_once(np.dtype(name))
-
-
-def _import_kernel(folder: Path) -> Any:
-    name = f"{_PACKAGE}.kernel"
-    if name in sys.modules:
-        return sys.modules[name]
-    import numba
-
-    # A function's cache folder is fixed when it is decorated.
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)
-    try:
-        return importlib.import_module(name)
-    finally:
-        numba.config.CACHE_DIR = before
 
 
 def is_built(folder: Path, name: str) -> bool:
     """Whether a folder claims to hold the kernels for one format."""
-    return (folder / f"{name}.done").exists() and any(folder.glob("*/*.nbi"))
+    return (folder / f"{name}.done").exists() and any(folder.glob("*.nbi"))
 
 
 def discard(folder: Path, error: Exception) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from decoding.kernels.folders import usable_folder, why_not_trusted
 from decoding.kernels.forks import free_after_fork
+from decoding.kernels.kept_code import digest_of, kept_in
 
 try:
     from numba import config, njit
@@ -37,7 +37,7 @@ woven = njit(
 )
 """For what every byte passes: a call hands over every array by its seven fields."""
 
-_entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True, cache=True)
+_entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True)
 
 
 def shared(fields: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
@@ -47,14 +47,6 @@ def shared(fields: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
     read three times as fast as NumPy's, and never overflow.
     """
     return fields if COMPILED else fields.data
-
-
-def digest_of(folder: Path) -> str:
-    """Changes with every file of a package."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:24]
 
 
 def kept_below(package: Path, wanted: str) -> Path:
@@ -73,57 +65,41 @@ def kept_below(package: Path, wanted: str) -> Path:
 
 
 _PACKAGE = Path(__file__).parent
-_DIGEST = digest_of(_PACKAGE)
 _ENTRIES: list[Any] = []
+_WHAT = "compiled grammar kernels"
 
 
 @cache
-def _folder(wanted: str) -> str:
-    """Where the machine code of this text is kept, for a folder that Numba's user wants."""
-    folder = kept_below(_PACKAGE, wanted) / _DIGEST
-    return str(usable_folder(folder, "compiled grammar kernels"))
+def _folder(wanted: str, module: str) -> Path:
+    """Where machine code of a module is kept, for a folder that Numba's user wants."""
+    return usable_folder(kept_below(_PACKAGE, wanted) / digest_of(module), _WHAT)
 
 
-def healing(made: Any) -> Any:  # noqa: ANN401 -- as Numba types it
-    """A compiled function whose kept code, where it is damaged, is compiled again.
+def keep(made: Any, folder: Path) -> None:
+    """Keep a function's machine code in a folder; what is damaged there is compiled again.
 
     Numba itself takes a file that ends early, or is none of its own, for an error of the caller.
     """
-    from numba.core.caching import FunctionCache
 
-    class Healing(FunctionCache):  # type: ignore[misc]  # Numba is not typed
-        def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
+    class Healing(kept_in(folder)):  # type: ignore[misc]  # Numba is not typed
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
                 return super().load_overload(sig, target_context)
             except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
-                warnings.warn(
-                    f"{self.cache_path} is damaged ({type(error).__name__}): compiled grammar"
-                    " kernels are made again",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
+                damage = f"{self.cache_path} is damaged ({type(error).__name__})"
+                warnings.warn(f"{damage}: {_WHAT} are made again", RuntimeWarning, stacklevel=2)
                 self.flush()
                 return None
 
     made._cache = Healing(made.py_func)  # noqa: SLF001 -- where Numba has it
-    return made
 
 
-def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba types it
-    """A function that Python calls: its machine code, with all it calls, is kept on disk.
-
-    Numba looks at the file of the function alone, so that an edit of what it calls would leave it
-    as it was; here every text of the package has a folder of its own.
-    """
+def entry(function: Callable[..., Any]) -> Any:  # as Numba types it
+    """A function that Python calls: its machine code, with all it calls, is kept on disk."""
     if not COMPILED:
         return function
-    # A function's folder is fixed when it is decorated.
-    before = config.CACHE_DIR
-    config.CACHE_DIR = _folder(before)
-    try:
-        made = healing(_entry(function))
-    finally:
-        config.CACHE_DIR = before
+    made = _entry(function)
+    keep(made, _folder(config.CACHE_DIR, function.__module__))
     _ENTRIES.append(made)
     return made
 
