@@ -77,14 +77,14 @@ class Precomputed:
         self._calls += 1
         return self._logits[self._calls % len(self._logits)][: len(states)]
 
-    def fork(self, state: Any) -> Any:  # noqa: ANN401 -- opaque
+    def fork(self, state: Any) -> Any:  # opaque
         """Nothing."""
         return state
 
-    def rollback(self, state: Any, count: int) -> None:  # noqa: ANN401
+    def rollback(self, state: Any, count: int) -> None:
         """Nothing to forget."""
 
-    def release(self, state: Any) -> None:  # noqa: ANN401
+    def release(self, state: Any) -> None:
         """Nothing to give back."""
 
 
@@ -93,7 +93,7 @@ class TimedSampler(BatchSampler):
 
     spent = 0
 
-    def __call__(self, logits: Any, history: History) -> Any:  # noqa: ANN401
+    def __call__(self, logits: Any, history: History) -> Any:
         """As a batch sampler's."""
         start = time.perf_counter_ns()
         drawn = super().__call__(logits, history)
@@ -107,7 +107,7 @@ class RecordedSampler(BatchSampler):
     drawn: ClassVar[list[Any]] = []
     number = 0
 
-    def __call__(self, logits: Any, history: History) -> Any:  # noqa: ANN401
+    def __call__(self, logits: Any, history: History) -> Any:
         """The next of the recorded draws; a new one after the last."""
         RecordedSampler.number += 1
         if RecordedSampler.number > len(self.drawn):
@@ -190,7 +190,7 @@ def profile(model: LanguageModel, batch: int) -> str:
         RecordedSampler.number = 0
         with profiler:
             run(model, _CHAIN, batch)
-    places: Any = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    places: Any = pstats.Stats(profiler).stats
     tokens = batch * (_CHAIN.max_new_tokens or 1)
     lines = sorted(
         (

@@ -31,7 +31,7 @@ class Case(NamedTuple):
 class OwnStep(Protocol):
     """An implementation of ours on one problem."""
 
-    def __call__(self, number: int) -> Any:  # noqa: ANN401 -- tokens or samples
+    def __call__(self, number: int) -> Any:  # tokens or samples
         """One step."""
         ...
 
@@ -87,7 +87,7 @@ def measure_case(
             error = check(step)
         except UnavailableError as reason:
             absent.append(Absence(name, workload, str(reason)))
-        except Exception as raised:  # noqa: BLE001 -- one that fails must not end the others
+        except Exception as raised:  # one that fails must not end the others
             errors[name] = f"raised {type(raised).__name__}: {raised}"
         else:
             if error is None:

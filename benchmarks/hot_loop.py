@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any("error" in row for row in rows))
 
 
-def _cases(options: Any, kinds: list[str], real_width: int | None) -> Iterator[Case]:  # noqa: ANN401
+def _cases(options: Any, kinds: list[str], real_width: int | None) -> Iterator[Case]:
     for kind in kinds:
         widths = [real_width] if kind == "real" else [options.vocab, real_width]
         for width in filter(None, widths):
@@ -83,7 +83,7 @@ def _cases(options: Any, kinds: list[str], real_width: int | None) -> Iterator[C
                             yield Case(name, kind, width, batch, dtype)
 
 
-def _hostile_cases(options: Any) -> Iterator[Case]:  # noqa: ANN401
+def _hostile_cases(options: Any) -> Iterator[Case]:
     """Rows that are hard, and gaussian ones to compare them with."""
     names = [name for name in options.workloads if name != MIXED]
     for kind in ("gaussian", *HOSTILE_KINDS):

@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _step(pipeline: Pipeline, logits: Any) -> Step:  # noqa: ANN401 -- an array
+def _step(pipeline: Pipeline, logits: Any) -> Step:  # an array
     """Draws from the row, at another place of the history each time."""
     histories = histories_of(logits)
     sampler = BatchSampler([Sampler(pipeline, 7, 5)], backend=Backend.NUMBA)
@@ -129,7 +129,7 @@ def _step(pipeline: Pipeline, logits: Any) -> Step:  # noqa: ANN401 -- an array
     return lambda number: sampler(logits, histories[number % len(histories)])
 
 
-def _check(pipeline: Pipeline, sampler: BatchSampler, logits: Any, history: History) -> None:  # noqa: ANN401
+def _check(pipeline: Pipeline, sampler: BatchSampler, logits: Any, history: History) -> None:
     [drawn] = sampler(logits, history)
     wanted = pipeline(logits, history)[0].astype(np.float64)
     total = np.log(np.exp(wanted - wanted.max()).sum()) + wanted.max()

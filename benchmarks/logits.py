@@ -106,8 +106,8 @@ def _prefill() -> Rows:
     from decoding import load
 
     model = load("smollm2")
-    assert model.tokenizer is not None  # noqa: S101 -- this model has one
-    assert not callable(model.forward)  # noqa: S101 -- and remembers sequences
+    assert model.tokenizer is not None  # this model has one
+    assert not callable(model.forward)  # and remembers sequences
     token_ids = model.tokenizer.encode(_TEXT)
     states, logits = model.forward.prefill([token_ids], all_positions=True)
     rows = np.array(logits, np.float32)[_CONTEXT:]

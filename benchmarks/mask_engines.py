@@ -84,7 +84,7 @@ class Tokens:
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def pretrained(self) -> Any:  # noqa: ANN401 -- the package has no types
+    def pretrained(self) -> Any:  # the package has no types
         """As transformers wraps it."""
         from transformers import PreTrainedTokenizerFast
 
@@ -158,7 +158,7 @@ class LlguidanceEngine:
 class LlguidanceCompiled:
     """One schema in llguidance."""
 
-    def __init__(self, matcher: Any, vocab_size: int) -> None:  # noqa: ANN401 -- has no types
+    def __init__(self, matcher: Any, vocab_size: int) -> None:  # has no types
         import llguidance.numpy as masks
 
         self.first, self.matcher, self.masks = matcher, matcher, masks
@@ -208,7 +208,7 @@ class XgrammarEngine:
 class XgrammarCompiled:
     """One schema in xgrammar."""
 
-    def __init__(self, xgrammar: Any, compiled: Any, width: int) -> None:  # noqa: ANN401 -- no types
+    def __init__(self, xgrammar: Any, compiled: Any, width: int) -> None:  # no types
         self.xgrammar, self.compiled = xgrammar, compiled
         self.matcher = xgrammar.GrammarMatcher(compiled)
         self.out = xgrammar.allocate_token_bitmask(1, width)

@@ -50,7 +50,7 @@ class OurStep:
             self._logits = _as_tensor(problem.given)
         self._draw = self._sampler.draw if problem.greedy else self._sampler
 
-    def __call__(self, number: int) -> Any:  # noqa: ANN401 -- tokens or samples
+    def __call__(self, number: int) -> Any:  # tokens or samples
         """One step, at a position that depends on its number."""
         return self._draw(self._logits, self._problem.histories[number % POSITIONS])
 
@@ -67,7 +67,7 @@ class OurStep:
         return drawn
 
 
-def _as_tensor(given: Any) -> Any:  # noqa: ANN401 -- an array or a tensor
+def _as_tensor(given: Any) -> Any:  # an array or a tensor
     try:
         import torch
     except ImportError as error:

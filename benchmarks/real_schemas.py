@@ -163,15 +163,15 @@ def machine() -> Machine:
     return Machine(token_table(Vocabulary(spelled, frozenset({end})), [end]))
 
 
-def validator(schema: Mapping[str, Any], resources: Mapping[str, Any], *, formats: bool) -> Any:  # noqa: ANN401
+def validator(schema: Mapping[str, Any], resources: Mapping[str, Any], *, formats: bool) -> Any:
     """`jsonschema`'s validator of a schema, which fetches nothing."""
 
-    def nothing(uri: str) -> Any:  # noqa: ANN401
+    def nothing(uri: str) -> Any:
         raise NoSuchResource(uri)
 
     known = validators.validator_for(schema, default=validators.Draft202012Validator)
     base = str(schema.get("$id", schema.get("id", "")))
-    registry: Any = Registry(retrieve=nothing)  # type: ignore[call-arg]
+    registry: Any = Registry(retrieve=nothing)
     for uri, document in resources.items():
         made = specification_with(_uri_of(document)).create_resource(document)
         registry = registry.with_resource(uri, made).with_resource(urljoin(base, uri), made)
@@ -206,7 +206,7 @@ def examine(
     seconds = process_time() - begun
     counts: Counter[str] = Counter()
     examples: list[str] = []
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     judge = validator(schema, resources, formats=True)
     values = []
     for _ in range(walks):
@@ -240,7 +240,7 @@ def examine(
     }  # fmt: skip
 
 
-def _child(pipe: Any, over: Machine, job: tuple[Any, ...]) -> None:  # noqa: ANN401
+def _child(pipe: Any, over: Machine, job: tuple[Any, ...]) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + SECONDS + 1
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -261,11 +261,11 @@ def _child(pipe: Any, over: Machine, job: tuple[Any, ...]) -> None:  # noqa: ANN
     resource.setrlimit(resource.RLIMIT_CPU, (seconds + 600, seconds + 600))
     try:
         pipe.send(examine(over, schema, resources, walks, mutants))
-    except Exception as error:  # noqa: BLE001 -- it is what is looked for
+    except Exception as error:  # it is what is looked for
         pipe.send({"result": f"raised {type(error).__name__}", "why": str(error)[:300]})
 
 
-def apart(over: Machine, *job: Any) -> dict[str, Any]:  # noqa: ANN401
+def apart(over: Machine, *job: Any) -> dict[str, Any]:
     """The result of `examine`, in a child process."""
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)

@@ -50,7 +50,7 @@ def random_text(matcher: Matcher, rng: random.Random) -> str | None:
     return None
 
 
-def mutated(value: Any, rng: random.Random) -> Any:  # noqa: ANN401 -- any JSON value
+def mutated(value: Any, rng: random.Random) -> Any:  # any JSON value
     """A copy of a value that is changed at one place."""
     changed = copy.deepcopy(value)
     places: list[tuple[Any, Any]] = []
@@ -79,7 +79,7 @@ def mutated(value: Any, rng: random.Random) -> Any:  # noqa: ANN401 -- any JSON 
     return changed
 
 
-def spelled_as(matcher: Matcher, value: Any) -> bool:  # noqa: ANN401 -- any JSON value
+def spelled_as(matcher: Matcher, value: Any) -> bool:  # any JSON value
     """Whether the grammar takes a value as `json.dumps` writes it, without white space."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     data = text.encode("utf-8", "surrogatepass")

@@ -41,8 +41,8 @@ class Kernel(Protocol):
 
     def step(
         self,
-        logits: Any,  # noqa: ANN401 -- an array or a tensor
-        raw_logits: Any,  # noqa: ANN401
+        logits: Any,  # an array or a tensor
+        raw_logits: Any,
         bitmasks: NDArray[np.int32],
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],

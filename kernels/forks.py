@@ -33,7 +33,7 @@ class _Forks:
                 after_in_child=self._after_in_child,
             )
 
-    def add(self, lock: Any) -> None:  # noqa: ANN401 -- `threading.Lock` is no type
+    def add(self, lock: Any) -> None:  # `threading.Lock` is no type
         with self._guard:
             self._locks[self._count] = lock
             self._count += 1
@@ -59,7 +59,7 @@ class _Forks:
     def _after_in_child(self) -> None:
         for lock in self._newest_first():
             if lock not in self._held:
-                lock._at_fork_reinit()  # noqa: SLF001 -- as the standard library does with its own
+                lock._at_fork_reinit()  # as the standard library does with its own
         self._after_in_parent()
 
 

@@ -75,7 +75,7 @@ def kept_in(folder: Path) -> Callable[[Any], Any]:
         def ensure_cache_path(self) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    class Results(CompileResultCacheImpl):  # type: ignore[misc]  # Numba is not typed
+    class Results(CompileResultCacheImpl):
         def __init__(self, function: Any) -> None:  # without Numba's choice of a locator
             self._lineno = function.__code__.co_firstlineno
             self._locator = Locator(function.__code__.co_filename)
@@ -83,7 +83,7 @@ def kept_in(folder: Path) -> Callable[[Any], Any]:
             python = f"py{sys.version_info[0]}{sys.version_info[1]}{getattr(sys, 'abiflags', '')}"
             self._filename_base = f"{module}.{function.__qualname__}.{python}"
 
-    class Kept(FunctionCache):  # type: ignore[misc]  # Numba is not typed
+    class Kept(FunctionCache):
         _impl_class = Results
 
     return Kept

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import settings
 
 from decoding.errors import FetchError
+from decoding.kernels.compiled.loading import Loader
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
 from decoding.sampling.backends import _loader
 
 for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
     assert package not in sys.modules, f"{package} was imported before it could be hidden"
-    sys.modules[package] = None  # type: ignore[assignment]  # an import of it now raises
+    sys.modules[package] = None  # an import of it now raises
 
 # Without a device Triton's kernels are interpreted; that is settled where triton is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -43,13 +44,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """What draws waits for the compiled kernels of its rows' format, where Numba is there.
+    """NumPy serves what is drawn while tests are collected: nothing is compiled for that."""
+    loader = _loader()
+    pytest.MonkeyPatch().setattr(loader, "ready", lambda _: False)
 
-    So a run draws with the same kernels from its first test on, and a run that draws nothing
-    compiles nothing.
+
+def pytest_collection_finish() -> None:
+    """From now on, what draws waits for the compiled kernels of its rows' format.
+
+    So a run draws with the same kernels from its first test on, where Numba is there, and a run
+    that draws nothing compiles nothing.
     """
     loader = _loader()
-    ready = loader.ready
+    ready = functools.partial(Loader.ready, loader)
 
     def wait_until_ready(dtype: np.dtype[Any]) -> bool:
         if not ready(dtype) and dtype.name in ("float32", "float64"):
@@ -58,10 +65,7 @@ def pytest_sessionstart() -> None:
         return ready(dtype)
 
     pytest.MonkeyPatch().setattr(loader, "ready", wait_until_ready)
-
-
-def pytest_collection_finish() -> None:
-    """The collector of garbage passes over what stays: packages, and tests by the thousand."""
+    # The collector of garbage passes over what stays: packages, and tests by the thousand.
     gc.collect()
     gc.freeze()
 

@@ -24,7 +24,7 @@ PEERS = MappingProxyType(
 class PeerStep(Protocol):
     """A peer on one problem."""
 
-    def __call__(self, number: int) -> Any:  # noqa: ANN401 -- whatever the peer returns
+    def __call__(self, number: int) -> Any:  # whatever the peer returns
         """One step for the whole batch."""
         ...
 

@@ -82,7 +82,7 @@ class LlamaCppStep:
         return int(candidates["id"][array.selected])
 
 
-def _chain(workload: Workload, lists: TokenLists, history: list[int], seed: int) -> Any:  # noqa: ANN401
+def _chain(workload: Workload, lists: TokenLists, history: list[int], seed: int) -> Any:
     chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
     for sampler in _samplers(workload, lists, seed):
         llama_cpp.llama_sampler_chain_add(chain, sampler)
@@ -123,7 +123,7 @@ def _samplers(workload: Workload, lists: TokenLists, seed: int) -> list[Any]:
     return [*chosen, llama_cpp.llama_sampler_init_dist(seed)]
 
 
-def _biases(width: int, token_ids: NDArray[np.int64], values: NDArray[np.float64]) -> Any:  # noqa: ANN401
+def _biases(width: int, token_ids: NDArray[np.int64], values: NDArray[np.float64]) -> Any:
     """A sampler that adds values to logits; it keeps a copy of both."""
     pairs = np.empty(len(token_ids), _BIAS)
     pairs["token"], pairs["bias"] = token_ids, values

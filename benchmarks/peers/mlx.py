@@ -71,13 +71,13 @@ class MlxStep:
         mx.eval(token, logprobs)
         return int(token.item())
 
-    def _logprobs(self, row: int) -> Any:  # noqa: ANN401 -- an array of mlx
+    def _logprobs(self, row: int) -> Any:  # an array of mlx
         logits = self._rows[row][None]  # a new array: the penalties write to it
         for process in self._processors:
             logits = process(self._tokens[row], logits)
         return logits - mx.logsumexp(logits, keepdims=True)
 
-    def _kept(self, logprobs: Any) -> Any:  # noqa: ANN401 -- arrays of mlx
+    def _kept(self, logprobs: Any) -> Any:  # arrays of mlx
         workload: Workload = self._workload
         if workload.temperature is not None:
             logprobs = logprobs * (1.0 / workload.temperature)

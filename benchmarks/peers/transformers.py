@@ -52,7 +52,7 @@ class TransformersStep:
         self._greedy = problem.greedy
 
     @torch.no_grad()
-    def __call__(self, number: int) -> Any:  # noqa: ANN401 -- tensors
+    def __call__(self, number: int) -> Any:  # tensors
         """Tokens; unless greedy also both logprobs, and the top 5."""
         del number
         if self._greedy:

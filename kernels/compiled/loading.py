@@ -177,7 +177,7 @@ def load(folder: Path, name: str) -> None:
     """Import the kernels with their cache in `folder` and run them once: loads, or compiles."""
     kernel = importlib.import_module(f"{_PACKAGE}.kernel")
     step_rows = kernel.step_rows
-    step_rows._cache = kept_in(folder)(step_rows.py_func)  # noqa: SLF001 -- where Numba has it
+    step_rows._cache = kept_in(folder)(step_rows.py_func)  # where Numba has it
     kernel.run_once(np.dtype(name))
 
 

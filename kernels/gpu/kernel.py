@@ -47,8 +47,8 @@ class TritonKernel:
 
     def step(
         self,
-        logits: Any,  # noqa: ANN401 -- an array or a tensor
-        raw_logits: Any,  # noqa: ANN401
+        logits: Any,  # an array or a tensor
+        raw_logits: Any,
         bitmasks: NDArray[np.int32],
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],
@@ -84,7 +84,7 @@ class TritonKernel:
 
     def edit(
         self,
-        logits: Any,  # noqa: ANN401
+        logits: Any,
         bitmasks: NDArray[np.int32],
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],

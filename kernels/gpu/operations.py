@@ -29,7 +29,7 @@ def widened(logits):
     if logits.dtype == tl.bfloat16:
         bits = logits.to(tl.uint16, bitcast=True).to(tl.uint32) << 16
         return bits.to(tl.float32, bitcast=True)
-    else:  # noqa: RET505 -- both are compiled unless one is the alternative
+    else:  # both are compiled unless one is the alternative
         return logits.to(tl.float32)
 
 

@@ -20,7 +20,7 @@ try:
     from numba.core.compiler_lock import global_compiler_lock
 
     COMPILED = True
-    free_after_fork(global_compiler_lock._lock)  # noqa: SLF001 -- Numba itself forgets it
+    free_after_fork(global_compiler_lock._lock)  # Numba itself forgets it
 except ImportError:  # pragma: no cover - CI has one run without numba
     COMPILED = False
 
@@ -40,7 +40,7 @@ woven = njit(
 _entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True)
 
 
-def shared(fields: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
+def shared(fields: NDArray[Any]) -> Any:  # one of the two
     """An array as kernels take it.
 
     Without a compiler it is a view of the same memory that gives Python's own numbers: they are
@@ -81,7 +81,7 @@ def keep(made: Any, folder: Path) -> None:
     Numba itself takes a file that ends early, or is none of its own, for an error of the caller.
     """
 
-    class Healing(kept_in(folder)):  # type: ignore[misc]  # Numba is not typed
+    class Healing(kept_in(folder)):
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
                 return super().load_overload(sig, target_context)
@@ -91,7 +91,7 @@ def keep(made: Any, folder: Path) -> None:
                 self.flush()
                 return None
 
-    made._cache = Healing(made.py_func)  # noqa: SLF001 -- where Numba has it
+    made._cache = Healing(made.py_func)  # where Numba has it
 
 
 def entry(function: Callable[..., Any]) -> Any:  # as Numba types it

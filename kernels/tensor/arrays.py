@@ -14,7 +14,7 @@ from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
 _WITHOUT_FLOAT64 = ("mps",)
 
 
-def as_tensor(rows: Any) -> Tensor:  # noqa: ANN401 -- an array or a tensor
+def as_tensor(rows: Any) -> Tensor:  # an array or a tensor
     """Rows as `decoding.kernels.rows` describes them, by pointer; a tensor is itself."""
     if isinstance(rows, Tensor):
         return rows.detach()

@@ -35,8 +35,8 @@ class TensorKernel:
 
     def step(
         self,
-        logits: Any,  # noqa: ANN401 -- an array or a tensor
-        raw_logits: Any,  # noqa: ANN401
+        logits: Any,  # an array or a tensor
+        raw_logits: Any,
         bitmasks: NDArray[np.int32],
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],
@@ -64,7 +64,7 @@ class TensorKernel:
 
     def edit(
         self,
-        logits: Any,  # noqa: ANN401
+        logits: Any,
         bitmasks: NDArray[np.int32],
         token_ids: NDArray[np.int32],
         lengths: NDArray[np.int64],
@@ -198,7 +198,7 @@ def _collect(
     return again
 
 
-def _on_working_device(logits: Any) -> Tensor:  # noqa: ANN401 -- an array or a tensor
+def _on_working_device(logits: Any) -> Tensor:  # an array or a tensor
     tensor = as_tensor(logits)
     return tensor.to(working_device(tensor.device))
 

@@ -69,7 +69,7 @@ class VectorKernel:
 
     def step_row(
         self,
-        outcome: Any,  # noqa: ANN401 -- a structured scalar
+        outcome: Any,  # a structured scalar
         row: int,
         raw_logits: NDArray[Any],
         edited: NDArray[Any] | None,
@@ -116,7 +116,7 @@ class VectorKernel:
 
     def _candidates(
         self,
-        outcome: Any,  # noqa: ANN401 -- a structured scalar
+        outcome: Any,  # a structured scalar
         row: int,
         logits: Row,
         bitmasks: NDArray[np.int32],
@@ -147,12 +147,12 @@ def choose(candidates: Candidates, seed: int | None, position: int) -> int:
     return int(perturb(candidates.logits, words).argmax())
 
 
-def _fault(outcome: Any, status: int, position: int, count: int = 0) -> None:  # noqa: ANN401
+def _fault(outcome: Any, status: int, position: int, count: int = 0) -> None:
     outcome["status"], outcome["fault_position"], outcome["fault_count"] = status, position, count
 
 
 def _describe(
-    outcome: Any,  # noqa: ANN401 -- a structured scalar
+    outcome: Any,  # a structured scalar
     raw: Row,
     candidates: Candidates,
     place: int,

@@ -511,5 +511,5 @@ def test_default_limits_are_those_of_tgis_router() -> None:
 )
 def test_limits_that_allow_nothing_are_refused(limits: dict[str, int], name: str) -> None:
     with pytest.raises(ParameterError) as caught:
-        WireLimits(**limits)  # type: ignore[arg-type]
+        WireLimits(**limits)
     assert caught.value.name == name

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 pytest.importorskip("jinja2")
 transformers: Any = pytest.importorskip("transformers")
 
-from chat_templates import ADDED, SPECIAL, TEMPLATES, tokenizer_with_control_tokens  # noqa: E402
+from chat_templates import ADDED, SPECIAL, TEMPLATES, tokenizer_with_control_tokens
 
-from decoding import LanguageModel  # noqa: E402
-from decoding.errors import DecodingError  # noqa: E402
-from decoding.models.chat import chat_prompt, render_chat  # noqa: E402
-from decoding.models.tokenizer import HuggingFaceTokenizer  # noqa: E402
+from decoding import LanguageModel
+from decoding.errors import DecodingError
+from decoding.models.chat import chat_prompt, render_chat
+from decoding.models.tokenizer import HuggingFaceTokenizer
 
 TOKENIZER = tokenizer_with_control_tokens()
 PEER = transformers.PreTrainedTokenizerFast(
@@ -91,7 +91,7 @@ def attempt(render: Callable[[], Any]) -> Any:
 def attempt_peer(render: Callable[[], Any]) -> Any:
     try:
         return render()
-    except Exception:  # noqa: BLE001 -- theirs may raise anything
+    except Exception:  # theirs may raise anything
         return None
 
 
@@ -202,5 +202,5 @@ def test_objects_are_read_as_their_fields() -> None:
     theirs = PEER.apply_chat_template(
         [Dumped()], chat_template=template, tokenize=False, picture=object()
     )
-    ours = render_chat([Dumped()], template, {"picture": object()}, False)  # type: ignore[list-item]
+    ours = render_chat([Dumped()], template, {"picture": object()}, False)
     assert ours == theirs == "{'role': 'user', 'name': 'x'}<object>"

@@ -215,7 +215,7 @@ PADDED = [0, 1, 1, 2]
 @pytest.mark.parametrize("name", ["frequency_penalty", "repetition_penalty"])
 def test_tgi_penalises_padding(name: str) -> None:
     row = np.ones(3)
-    got = presets.tgi(**{name: 1.5})(row[None], History.of([PADDED[1:]]))[0]  # type: ignore[arg-type]
+    got = presets.tgi(**{name: 1.5})(row[None], History.of([PADDED[1:]]))[0]
     np.testing.assert_allclose(got, tgi({name: 1.5}, row, PADDED, []))
 
 

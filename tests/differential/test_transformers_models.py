@@ -19,12 +19,12 @@ from decoding.models.tokenizer import HuggingFaceTokenizer
 pytest.importorskip("torch")
 transformers: Any = pytest.importorskip("transformers")
 
-import torch  # noqa: E402
-from transformers.convert_slow_tokenizer import TikTokenConverter  # noqa: E402
-from transformers.utils.chat_template_utils import render_jinja_template  # noqa: E402
+import torch
+from transformers.convert_slow_tokenizer import TikTokenConverter
+from transformers.utils.chat_template_utils import render_jinja_template
 
-from decoding.models.config import LlamaConfig  # noqa: E402
-from decoding.models.weights import GGUFSource, tensor_shapes  # noqa: E402
+from decoding.models.config import LlamaConfig
+from decoding.models.weights import GGUFSource, tensor_shapes
 
 TOLERANCE = 2e-4
 SIZES = {

@@ -147,7 +147,7 @@ def use_config(number: int) -> None:
     )
     chat_prompt(
         model,
-        config.get("messages"),  # type: ignore[arg-type]  # it may be anything
+        config.get("messages"),  # it may be anything
         tools=config.get("tools"),
         documents=config.get("documents"),
         variables=config.get("variables"),
@@ -165,7 +165,7 @@ def outcome_of(kind: str, number: int) -> str:
         USES[kind](number)
     except DecodingError as error:
         return "refused" if len(str(error)) < 5000 else "a message of 5,000 characters"
-    except BaseException:  # noqa: BLE001 -- a panic of the Rust side is no Exception
+    except BaseException:  # a panic of the Rust side is no Exception
         return traceback.format_exc()[-1500:].replace("\n", " | ")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

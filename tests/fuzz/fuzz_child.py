@@ -98,7 +98,7 @@ def use(path: Path) -> None:
         vocabulary = model.tokenizer.vocabulary
         for token_id in range(len(vocabulary)):
             vocabulary.text_of(token_id)
-    prefill = getattr(model.forward, "prefill")  # noqa: B009 - of a cached model
+    prefill = getattr(model.forward, "prefill")  # of a cached model
     prefill([ids])
 
 
@@ -108,7 +108,7 @@ def outcome_of(path: Path) -> str:
         use(path)
     except DecodingError as error:
         return "refused" if len(str(error)) < 5000 else "a message of 5,000 characters"
-    except BaseException:  # noqa: BLE001 - a panic of the Rust side is no Exception
+    except BaseException:  # a panic of the Rust side is no Exception
         return traceback.format_exc()[-1500:].replace("\n", " | ")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -133,17 +133,17 @@ def test_half_precision_reaches_processors_that_only_python_knows(stages: Any) -
     wanted = BatchSampler(samplers, backend=Backend.NUMPY)(half.astype(np.float32), history)
     for rows in (half, half.astype(">f2"), torch.tensor(half)):
         drawn = BatchSampler(samplers, backend=Backend.NUMPY)(rows, history)
-        assert [item.token_id for item in drawn] == [item.token_id for item in wanted]  # type: ignore[union-attr]
+        assert [item.token_id for item in drawn] == [item.token_id for item in wanted]
     rounded = torch.tensor(ROWS).bfloat16()
     drawn = BatchSampler(samplers, backend=Backend.NUMPY)(rounded, history)
     wanted = BatchSampler(samplers, backend=Backend.NUMPY)(rounded.float(), history)
-    assert [item.token_id for item in drawn] == [item.token_id for item in wanted]  # type: ignore[union-attr]
+    assert [item.token_id for item in drawn] == [item.token_id for item in wanted]
 
 
 def test_processors_take_tensors_whatever_hangs_on_them() -> None:
     torch = pytest.importorskip("torch")
     negative = torch.tensor(1j * ROWS.astype(np.complex64)).conj().imag
     edited = TopP(0.5)(negative, History.empty(len(ROWS)))
-    assert np.array_equal(edited.numpy(), TopP(0.5)(-ROWS, History.empty(len(ROWS))))  # type: ignore[attr-defined]
+    assert np.array_equal(edited.numpy(), TopP(0.5)(-ROWS, History.empty(len(ROWS))))
     with pytest.raises(ShapeError, match=r"a tensor of layout torch\.sparse_coo"):
         TopP(0.5)(torch.tensor(ROWS).to_sparse(), History.empty(len(ROWS)))

@@ -498,7 +498,7 @@ def test_what_holds_no_items_or_too_many_is_named(
 
 def test_the_type_of_a_grammar_is_text() -> None:
     with pytest.raises(ParameterError, match=r"^grammar.type must be one of"):
-        decoding.Grammar(np.zeros(3), "a")  # type: ignore[arg-type]
+        decoding.Grammar(np.zeros(3), "a")
 
 
 def test_token_ids_are_taken_from_arrays_and_tensors() -> None:
@@ -513,30 +513,30 @@ def test_token_ids_are_taken_from_arrays_and_tensors() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: decoding.Watermark("tgi"),  # type: ignore[arg-type]
-        lambda: decoding.GumbelWatermark(Scheme(LastToken())),  # type: ignore[arg-type]
-        lambda: decoding.SynthIdWatermark((1, 2)),  # type: ignore[arg-type]
-        lambda: Scheme(LastToken),  # type: ignore[arg-type]
-        lambda: Scheme(5),  # type: ignore[arg-type]
-        lambda: Scheme(LastToken(), colouring="permuted"),  # type: ignore[arg-type]
-        lambda: SynthId(5),  # type: ignore[arg-type]
-        lambda: SynthId("12"),  # type: ignore[arg-type]
-        lambda: watermark.detect([1, 2], GumbelScheme(1), 9),  # type: ignore[arg-type]
-        lambda: watermark.detect_gumbel([1, 2], Scheme(LastToken())),  # type: ignore[arg-type]
-        lambda: watermark.detect_synthid([1, 2], GumbelScheme(1)),  # type: ignore[arg-type]
-        lambda: decoding.Scoped(TopP, "all"),  # type: ignore[arg-type]
-        lambda: decoding.Scoped(TOP_P, ["all"]),  # type: ignore[arg-type]
-        lambda: decoding.AtLeast(TopP, 2),  # type: ignore[arg-type]
-        lambda: decoding.AtLeast(0.9, 2),  # type: ignore[arg-type]
-        lambda: decoding.PrefixFunction([1, 2]),  # type: ignore[arg-type]
-        lambda: decoding.ClassifierFreeGuidance(1.5, ROW),  # type: ignore[arg-type]
-        lambda: presets.llama_cpp(top_k=1.5),  # type: ignore[arg-type]
-        lambda: presets.llama_cpp(samplers=5),  # type: ignore[arg-type]
-        lambda: presets.mlx_lm(top_p="0.9"),  # type: ignore[arg-type]
-        lambda: presets.sglang(logit_bias=[1]),  # type: ignore[arg-type]
-        lambda: presets.tgi(watermark=1),  # type: ignore[arg-type]
-        lambda: presets.transformers(temperature=None, top_k="5"),  # type: ignore[arg-type]
-        lambda: presets.vllm(seed=1.5, top_k=True),  # type: ignore[call-arg]
+        lambda: decoding.Watermark("tgi"),
+        lambda: decoding.GumbelWatermark(Scheme(LastToken())),
+        lambda: decoding.SynthIdWatermark((1, 2)),
+        lambda: Scheme(LastToken),
+        lambda: Scheme(5),
+        lambda: Scheme(LastToken(), colouring="permuted"),
+        lambda: SynthId(5),
+        lambda: SynthId("12"),
+        lambda: watermark.detect([1, 2], GumbelScheme(1), 9),
+        lambda: watermark.detect_gumbel([1, 2], Scheme(LastToken())),
+        lambda: watermark.detect_synthid([1, 2], GumbelScheme(1)),
+        lambda: decoding.Scoped(TopP, "all"),
+        lambda: decoding.Scoped(TOP_P, ["all"]),
+        lambda: decoding.AtLeast(TopP, 2),
+        lambda: decoding.AtLeast(0.9, 2),
+        lambda: decoding.PrefixFunction([1, 2]),
+        lambda: decoding.ClassifierFreeGuidance(1.5, ROW),
+        lambda: presets.llama_cpp(top_k=1.5),
+        lambda: presets.llama_cpp(samplers=5),
+        lambda: presets.mlx_lm(top_p="0.9"),
+        lambda: presets.sglang(logit_bias=[1]),
+        lambda: presets.tgi(watermark=1),
+        lambda: presets.transformers(temperature=None, top_k="5"),
+        lambda: presets.vllm(seed=1.5, top_k=True),
     ],
 )
 def test_others_are_named(call: Callable[[], object]) -> None:

@@ -171,7 +171,7 @@ NO_VALUES = {
 
 
 def pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))  # noqa: S301 -- our own bytes
+    return pickle.loads(pickle.dumps(value))  # our own bytes
 
 
 TWICE: list[Callable[[Any], Any]] = [pickled, copy.copy, copy.deepcopy]

@@ -371,7 +371,7 @@ def traced(run: Run, visit: Callable[[FrameType], None]) -> None:
         finally:
             sys.settrace(None)
 
-    run.engine.step = traced_step  # type: ignore[method-assign]
+    run.engine.step = traced_step
     run()
 
 

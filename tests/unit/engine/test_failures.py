@@ -398,7 +398,7 @@ def test_a_feedback_that_cannot_observe_takes_its_rows_place_only() -> None:
 def test_an_instruction_that_no_kernel_takes_ends_its_request_only() -> None:
     class Absurd(Own):
         def lower(self) -> Any:
-            return (Instruction(Opcode.TOP_K, 10**400, 1.0),)  # type: ignore[arg-type]
+            return (Instruction(Opcode.TOP_K, 10**400, 1.0),)
 
     error = ends_alone(Request([1], GenerationParameters(max_new_tokens=5), chain(Absurd(None))))
     assert isinstance(error, ProcessorError)
@@ -539,7 +539,7 @@ def test_states_may_be_numbers_that_come_again_or_nothing_at_all(numbered: bool)
             if numbered:
                 del texts[state]
 
-    engine = Engine(LanguageModel(forward=Slots()), max_batch_size=2)  # type: ignore[arg-type]
+    engine = Engine(LanguageModel(forward=Slots()), max_batch_size=2)
     waiting = [
         engine.submit(Request([item], GenerationParameters(max_new_tokens=1 + item)))
         for item in (3, 1, 2, 4, 1)

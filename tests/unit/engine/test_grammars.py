@@ -213,7 +213,7 @@ class Raising:
 def test_a_mask_that_cannot_be_made_is_an_error_of_its_row_alone() -> None:
     logits = hash_model(WIDTH)([[1], [2], [3]])
     history = History.empty(3)
-    samplers = [Sampler(), Sampler(chain(GrammarMask(Raising()))), Sampler(chain(TopK(1)))]  # type: ignore[arg-type]
+    samplers = [Sampler(), Sampler(chain(GrammarMask(Raising()))), Sampler(chain(TopK(1)))]
     results = sample(logits, history, samplers)
     error = results[1]
     assert isinstance(error, ProcessorError)

@@ -87,7 +87,7 @@ def test_what_no_token_spells_stands_for_none() -> None:
 
 def test_a_tokenizer_need_not_be_hashable() -> None:
     class Unhashable(Longest):
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
     assert set(bad_word_sequences(("a",), Unhashable())) == {(97,), (32, 97)}
     assert breaker_ids(None, Unhashable()) == breaker_ids(None, TOKENIZER)

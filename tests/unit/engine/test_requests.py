@@ -120,7 +120,7 @@ PIECE = 258  # "the END of"
         ([*spell("an E"), 1, *spell(" x")], 7, ["END"], False, "an E x", FinishReason.LENGTH),
     ],
 )
-def test_endings(  # noqa: PLR0917
+def test_endings(
     said: list[int], limit: int, stop: list[str], keep: bool, text: str, reason: FinishReason
 ) -> None:
     engine = Engine(scripted(*said))

@@ -149,7 +149,7 @@ def test_a_rule_is_a_value() -> None:
     assert rule == StopStrings(("a", "b")) != StopStrings(("b", "a"))
     assert hash(rule) == hash(StopStrings(("a", "b")))
     assert repr(rule) == "StopStrings(strings=('a', 'b'))"
-    assert pickle.loads(pickle.dumps(rule)).start().push("xa!") == "xa"  # noqa: S301 - our own bytes
+    assert pickle.loads(pickle.dumps(rule)).start().push("xa!") == "xa"  # our own bytes
 
 
 def test_ten_thousand_stops() -> None:

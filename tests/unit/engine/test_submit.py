@@ -204,7 +204,7 @@ def test_a_lone_processor_is_a_pipeline() -> None:
     lone = generate(UNKNOWN, [1], asked, pipeline=TopP(0.5))
     assert lone == generate(UNKNOWN, [1], asked, pipeline=chain(TopP(0.5)))
     with pytest.raises(ParameterError, match=r"^pipeline must be "):
-        generate(UNKNOWN, [1], asked, pipeline=5)  # type: ignore[call-overload]
+        generate(UNKNOWN, [1], asked, pipeline=5)
 
 
 # Sampling or greedy

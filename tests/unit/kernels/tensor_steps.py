@@ -23,7 +23,7 @@ from decoding.kernels.vector.step import VectorKernel
 
 torch = pytest.importorskip("torch")
 
-from decoding.kernels.tensor.kernel import TensorKernel  # noqa: E402
+from decoding.kernels.tensor.kernel import TensorKernel
 
 ROW = np.log(np.array([[0.1, 0.4, 0.4, 0.1]]))
 INF = np.inf

@@ -105,7 +105,7 @@ def test_locks_taken_in_another_order_do_not_hang_a_fork(monkeypatch: pytest.Mon
 
 def test_what_was_loading_at_the_fork_is_loaded_anew_in_the_child(tmp_path: object) -> None:
     pytest.importorskip("numba")
-    loader = Loader(tmp_path)  # type: ignore[arg-type]
+    loader = Loader(tmp_path)
     dtype = np.dtype(np.float32)
     begun, goes_on = threading.Event(), threading.Event()
 
@@ -114,7 +114,7 @@ def test_what_was_loading_at_the_fork_is_loaded_anew_in_the_child(tmp_path: obje
         goes_on.wait()
         loader._ready.add(dtype.char)
 
-    loader._load = slow  # type: ignore[method-assign]
+    loader._load = slow
     loader.begin(dtype)
     begun.wait()
 
@@ -122,7 +122,7 @@ def test_what_was_loading_at_the_fork_is_loaded_anew_in_the_child(tmp_path: obje
         def quick(_: str) -> None:
             loader._ready.add(dtype.char)
 
-        loader._load = quick  # type: ignore[method-assign]
+        loader._load = quick
         loader.wait(dtype)
         return loader.ready(dtype)
 

@@ -201,7 +201,7 @@ def test_damaged_code_is_compiled_again_with_one_warning(
     assert fresh()(1) == 2
     [path] = tmp_path.rglob(f"*.{suffix}")
     whole = path.read_bytes()
-    version, rest = pickle.loads(whole), whole  # noqa: S301 -- it was just written
+    version, rest = pickle.loads(whole), whole  # it was just written
     if suffix == "nbi":
         rest = pickle.dumps(version) + pickle.dumps((1, 2, 3))
     path.write_bytes(

@@ -34,9 +34,9 @@ from decoding.sampling.batch import BatchSampler, Sampler
 
 torch = pytest.importorskip("torch")
 
-from decoding.kernels.tensor import noise  # noqa: E402
-from decoding.kernels.tensor.candidates import Candidates  # noqa: E402
-from decoding.kernels.tensor.kernel import TensorKernel  # noqa: E402
+from decoding.kernels.tensor import noise
+from decoding.kernels.tensor.candidates import Candidates
+from decoding.kernels.tensor.kernel import TensorKernel
 
 # Random123's known-answer file, philox4x32 with 10 rounds.
 KNOWN_ANSWERS = [

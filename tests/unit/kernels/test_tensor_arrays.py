@@ -28,8 +28,8 @@ from decoding.kernels.vector.step import VectorKernel
 
 torch = pytest.importorskip("torch")
 
-from decoding.kernels.tensor import arrays  # noqa: E402
-from decoding.kernels.tensor.kernel import TensorKernel  # noqa: E402
+from decoding.kernels.tensor import arrays
+from decoding.kernels.tensor.kernel import TensorKernel
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])

@@ -13,9 +13,9 @@ from decoding.kernels.vector.step import VectorKernel
 
 torch = pytest.importorskip("torch")
 
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 -- torch is there
+from torch.utils._python_dispatch import TorchDispatchMode  # torch is there
 
-from decoding.kernels.tensor.kernel import TensorKernel, launch  # noqa: E402
+from decoding.kernels.tensor.kernel import TensorKernel, launch
 
 
 def test_a_row_that_needs_more_than_the_capacity_is_run_again_alone() -> None:

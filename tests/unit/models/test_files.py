@@ -20,10 +20,10 @@ from decoding.models.jsonfile import MOST_BYTES, MOST_VALUES, parse_json, read_j
 pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-import torch  # noqa: E402
+import torch
 
-from decoding.models.config import LlamaConfig  # noqa: E402
-from decoding.models.weights import tensor_shapes  # noqa: E402
+from decoding.models.config import LlamaConfig
+from decoding.models.weights import tensor_shapes
 
 CONFIG = {
     "model_type": "llama",

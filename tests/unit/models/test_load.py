@@ -22,9 +22,9 @@ pytest.importorskip("torch")
 gguf = pytest.importorskip("gguf")
 safetensors = pytest.importorskip("safetensors.torch")
 
-import torch  # noqa: E402
+import torch
 
-from decoding.models.weights import tensor_shapes  # noqa: E402
+from decoding.models.weights import tensor_shapes
 
 JSON = {
     "model_type": "llama",

@@ -223,7 +223,7 @@ class TestEmbedding:
     def test_copies_begin_with_no_lists(self) -> None:
         mark = Watermark(lefthash(), 40)
         before = mark(np.zeros((1, 40)), History.of([[3]]))
-        again = pickle.loads(pickle.dumps(mark))  # noqa: S301 -- our own bytes
+        again = pickle.loads(pickle.dumps(mark))  # our own bytes
         assert again == mark
         assert np.array_equal(again(np.zeros((1, 40)), History.of([[3]])), before)
 

@@ -9,6 +9,7 @@ import functools
 import random
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,8 +168,8 @@ def main(name: str, seconds: int, memory: int) -> None:
     # What belongs to no grammar: kernels are compiled or loaded.
     warmup()
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    with open("/proc/self/statm") as file:  # noqa: PTH123 -- no file of ours
-        base = int(file.read().split()[0]) * resource.getpagesize()
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    base = pages * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (base + memory, base + memory))
     spent = int(usage.ru_utime + usage.ru_stime) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))

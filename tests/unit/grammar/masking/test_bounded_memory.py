@@ -344,7 +344,7 @@ def test_threads_share_what_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
         def work(seed: int) -> None:
             try:
                 follow_both((grammar.matcher(), free.matcher()), random.Random(seed), 60)
-            except BaseException as error:  # noqa: BLE001 -- shown below, in the test's own thread
+            except BaseException as error:  # shown below, in the test's own thread
                 failures.append(error)
 
         threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]

@@ -14,7 +14,17 @@ import zoneinfo
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, NotRequired, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ForwardRef,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    TypeVar,
+)
 
 import pydantic
 import pydantic.dataclasses
@@ -143,7 +153,7 @@ class Deep(BaseModel):
 class Area(BaseModel):
     x: int
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def y(self) -> int:
         return self.x
@@ -367,7 +377,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "class": (type[int], r"\(is-subclass\)"),
     "hashable": (Hashable, r"\(chain\)"),
     "plain class": (type("Strange", (), {}), "that Pydantic reads from JSON"),
-    "unknown name": (list["Nowhere"], "that Pydantic reads from JSON"),  # type: ignore[name-defined]  # noqa: F821
+    "unknown name": (list[ForwardRef("Nowhere")], "that Pydantic reads from JSON"),
     "no type": ({}, "that Pydantic reads from JSON"),
     "raising hook": (Raising, "that Pydantic reads from JSON .this type raises"),
     "function": (_newer, r"\(call\)|that Pydantic reads"),

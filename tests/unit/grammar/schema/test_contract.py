@@ -208,7 +208,9 @@ def test_what_nests_as_deep_as_is_allowed_is_compiled_copied_and_pickled() -> No
             deep = inside(deep)
         schema = {"const": deep} if isinstance(deep, list) else deep
         grammar = compile_json_schema(schema, machine)
-        assert pickle.loads(pickle.dumps(grammar)).restrictions == grammar.restrictions  # noqa: S301 -- written here
+        assert (
+            pickle.loads(pickle.dumps(grammar)).restrictions == grammar.restrictions
+        )  # written here
         for _ in range(500):
             deep = inside(deep)
         with pytest.raises(GrammarLimitError, match="nesting"):

@@ -7,7 +7,7 @@ from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 
 from decoding.grammar.schema import compile_graph, is_member
 
-O, A, S, I = "object", "array", "string", "integer"  # noqa: E741 -- the table is wide
+OBJ, ARR, STR, INT = "object", "array", "string", "integer"
 
 CASES: list[tuple[Any, list[Any], list[Any]]] = [
     (True, [None, True, 1, "a", [], {"a": [1]}], []),
@@ -16,11 +16,11 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     # type
     ({"type": "null"}, [None], [False, 0, "", [], {}]),
     ({"type": "boolean"}, [True, False], [0, 1, None]),
-    ({"type": S}, ["", "ä"], [1, None]),
+    ({"type": STR}, ["", "ä"], [1, None]),
     ({"type": "number"}, [1, 1.5, 1e9], [True, "1"]),
-    ({"type": I}, [1, 1.0, -3], [1.5, True, "1"]),
-    ({"type": A}, [[], [1, "a"]], [{}, "a"]),
-    ({"type": O}, [{}, {"a": 1}], [[], None]),
+    ({"type": INT}, [1, 1.0, -3], [1.5, True, "1"]),
+    ({"type": ARR}, [[], [1, "a"]], [{}, "a"]),
+    ({"type": OBJ}, [{}, {"a": 1}], [[], None]),
     ({"type": ["integer", "null"]}, [1, None], [1.5, False]),
     ({"type": ["integer", "number"]}, [1, 1.5], ["a"]),
     # enum, const
@@ -31,7 +31,7 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [[1, {"a": 2}], {"b": []}],
         [[1], {}, {"b": [], "c": 1}],
     ),
-    ({"type": I, "enum": [1, "x"]}, [1], ["x"]),
+    ({"type": INT, "enum": [1, "x"]}, [1], ["x"]),
     ({"enum": ["a", "bb", "ccc"], "minLength": 2}, ["bb", "ccc"], ["a"]),
     ({"enum": ["a", "b"], "pattern": "b"}, ["b"], ["a"]),
     ({"enum": [{"a": 1}, {"a": 2}], "const": {"a": 2}}, [{"a": 2}], [{"a": 1}]),
@@ -45,8 +45,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({"exclusiveMinimum": 2, "exclusiveMaximum": 4}, [2.1, 3], [2, 4]),
     ({"multipleOf": 3}, [0, 3, -6, "a"], [1, 3.5]),
     ({"multipleOf": 0.5}, [0.5, 2], [0.25]),
-    ({"type": I, "multipleOf": 1.5}, [3, 0], [1.5, 2]),
-    ({"type": I, "minimum": 0.5, "maximum": 2.5}, [1, 2], [0, 3]),
+    ({"type": INT, "multipleOf": 1.5}, [3, 0], [1.5, 2]),
+    ({"type": INT, "minimum": 0.5, "maximum": 2.5}, [1, 2], [0, 3]),
     # strings
     ({"minLength": 2, "maxLength": 3}, ["ab", "äöü", 1], ["a", "\U0001f600", "abcd"]),
     ({"pattern": "b+"}, ["abc", 1], ["ac"]),
@@ -54,14 +54,14 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({"pattern": "^(?!x)[a-z]+$"}, ["ax"], ["xa"]),
     ({"pattern": "^a+$", "maxLength": 2, "minLength": 2}, ["aa"], ["a", "aaa"]),
     # objects
-    ({"properties": {"a": {"type": I}}}, [{}, {"a": 1}, {"b": "x"}, 3], [{"a": "x"}]),
+    ({"properties": {"a": {"type": INT}}}, [{}, {"a": 1}, {"b": "x"}, 3], [{"a": "x"}]),
     ({"properties": {"a": False, "b": True}}, [{"b": 1}], [{"a": 1}]),
     ({"required": ["a", "b"]}, [{"b": 1, "a": 2}, []], [{"a": 1}, {}]),
     ({"properties": {"a": {}}, "additionalProperties": False}, [{}, {"a": 1}], [{"b": 1}]),
-    ({"properties": {"a": {}}, "additionalProperties": {"type": S}}, [{"b": "x"}], [{"b": 1}]),
-    ({"patternProperties": {"^x": {"type": I}}}, [{"x1": 1, "y": "a"}], [{"x1": "a"}]),
+    ({"properties": {"a": {}}, "additionalProperties": {"type": STR}}, [{"b": "x"}], [{"b": 1}]),
+    ({"patternProperties": {"^x": {"type": INT}}}, [{"x1": 1, "y": "a"}], [{"x1": "a"}]),
     (
-        {"patternProperties": {"^x": {"type": I}}, "additionalProperties": False},
+        {"patternProperties": {"^x": {"type": INT}}, "additionalProperties": False},
         [{"x": 1}, {}],
         [{"y": 1}, {"x": "a"}],
     ),
@@ -71,7 +71,7 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [{"ab": 1}, {"ab": 5}],
     ),
     (
-        {"properties": {"ab": {"type": I}}, "patternProperties": {"a": {"minimum": 2}}},
+        {"properties": {"ab": {"type": INT}}, "patternProperties": {"a": {"minimum": 2}}},
         [{"ab": 2}],
         [{"ab": 1}, {"ab": 2.5}],
     ),
@@ -82,23 +82,23 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({"minProperties": 1, "maxProperties": 2}, [{"a": 1}], [{}, {"a": 1, "b": 1, "c": 1}]),
     ({"dependentRequired": {"a": ["b"]}}, [{}, {"b": 1}, {"a": 1, "b": 1}], [{"a": 1}]),
     (
-        {"dependentSchemas": {"a": {"properties": {"b": {"type": I}}, "required": ["b"]}}},
+        {"dependentSchemas": {"a": {"properties": {"b": {"type": INT}}, "required": ["b"]}}},
         [{"b": "x"}, {"a": 1, "b": 2}],
         [{"a": 1}, {"a": 1, "b": "x"}],
     ),
     ({"dependentSchemas": {"a": False}}, [{"b": 1}], [{"a": 1}]),
     # arrays
-    ({"items": {"type": I}}, [[], [1, 2], "a"], [[1, "a"]]),
-    ({"prefixItems": [{"type": I}, {"type": S}]}, [[1], [1, "a", None]], [["a"], [1, 1]]),
-    ({"prefixItems": [{"type": I}], "items": False}, [[], [1]], [[1, 1]]),
-    ({"prefixItems": [{}], "items": {"type": S}}, [[1, "a"]], [[1, 1]]),
+    ({"items": {"type": INT}}, [[], [1, 2], "a"], [[1, "a"]]),
+    ({"prefixItems": [{"type": INT}, {"type": STR}]}, [[1], [1, "a", None]], [["a"], [1, 1]]),
+    ({"prefixItems": [{"type": INT}], "items": False}, [[], [1]], [[1, 1]]),
+    ({"prefixItems": [{}], "items": {"type": STR}}, [[1, "a"]], [[1, 1]]),
     ({"prefixItems": [{}, False]}, [[1]], [[1, 2]]),
     ({"minItems": 1, "maxItems": 2}, [[1], [1, 2]], [[], [1, 2, 3]]),
     ({"contains": {"const": 1}}, [[2, 1], "a"], [[], [2]]),
     ({"contains": {"const": 1}, "minContains": 2}, [[1, 1]], [[1, 2]]),
     ({"contains": {"const": 1}, "minContains": 0}, [[], [2]], []),
     ({"contains": {"const": 1}, "maxContains": 1}, [[1, 2]], [[1, 1], [2]]),
-    ({"items": {"type": I}, "uniqueItems": True}, [[1, 2], []], [[1, 1.0]]),
+    ({"items": {"type": INT}, "uniqueItems": True}, [[1, 2], []], [[1, 1.0]]),
     (
         {"items": {"enum": ["a", "b", True, 1]}, "uniqueItems": True},
         [["a", "b"], [True, 1]],
@@ -111,8 +111,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     (
         {
             "allOf": [
-                {"properties": {"a": {"type": I}}, "required": ["a"]},
-                {"properties": {"a": {"minimum": 3}}, "additionalProperties": {"type": S}},
+                {"properties": {"a": {"type": INT}}, "required": ["a"]},
+                {"properties": {"a": {"minimum": 3}}, "additionalProperties": {"type": STR}},
             ]
         },
         [{"a": 3, "b": "x"}],
@@ -125,16 +125,16 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ),
     (
         {
-            "patternProperties": {"^a": {"type": I}},
-            "additionalProperties": {"type": S},
+            "patternProperties": {"^a": {"type": INT}},
+            "additionalProperties": {"type": STR},
             "allOf": [{"patternProperties": {"^b": {"minLength": 2}}}],
         },
         [{"a": 1, "b": "xx", "c": "x"}],
         [{"b": 1}, {"b": "x"}, {"a": "x"}, {"c": 1}],
     ),
-    ({"anyOf": [{"type": I}, {"minLength": 2}]}, [1, "ab", None], ["a"]),
+    ({"anyOf": [{"type": INT}, {"minLength": 2}]}, [1, "ab", None], ["a"]),
     ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, [{"a": 1}, {"b": 1}, 1], [{}]),
-    ({"oneOf": [{"type": I}, {"minimum": 2}]}, [1, 2.5, "a"], [3, 1.5]),
+    ({"oneOf": [{"type": INT}, {"minimum": 2}]}, [1, 2.5, "a"], [3, 1.5]),
     (
         {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
         [{"a": 1}, {"b": 1}],
@@ -143,8 +143,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     (
         {
             "oneOf": [
-                {"properties": {"k": {"const": "a"}, "x": {"type": I}}, "required": ["k"]},
-                {"properties": {"k": {"const": "b"}, "x": {"type": S}}, "required": ["k"]},
+                {"properties": {"k": {"const": "a"}, "x": {"type": INT}}, "required": ["k"]},
+                {"properties": {"k": {"const": "b"}, "x": {"type": STR}}, "required": ["k"]},
             ]
         },
         [{"k": "a", "x": 1}, {"k": "b", "x": "s"}],
@@ -152,37 +152,41 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ),
     (
         {
-            "type": O,
+            "type": OBJ,
             "oneOf": [
-                {"properties": {"a": {"type": I}}},
-                {"properties": {"b": {"type": I}}, "additionalProperties": False},
+                {"properties": {"a": {"type": INT}}},
+                {"properties": {"b": {"type": INT}}, "additionalProperties": False},
             ],
         },
         [{"a": 1}, {"c": 1}, {"a": 1, "b": 1}],
         [{}, {"b": 1}, {"a": "x"}],
     ),
-    ({"not": {"type": S}}, [1, None, [], {}], ["a"]),
-    ({"not": {"not": {"type": S}}}, ["a"], [1, []]),
+    ({"not": {"type": STR}}, [1, None, [], {}], ["a"]),
+    ({"not": {"not": {"type": STR}}}, ["a"], [1, []]),
     (
         {"not": {"enum": [1, "a", {"a": 1}, [1]]}},
         [2, "b", {"a": 2}, {"a": 1, "b": 1}, []],
         [1, {"a": 1}, [1]],
     ),
-    ({"not": {"required": ["a", "b"]}, "type": O}, [{"a": 1}, {}], [{"a": 1, "b": 1}]),
-    ({"not": {"properties": {"a": {"type": I}}}}, [{"a": "x"}], [{}, {"a": 1}, 1]),
-    ({"not": {"anyOf": [{"type": S}, {"minimum": 3}]}}, [1], ["a", 3, None, []]),
-    ({"not": {"allOf": [{"type": S}, {"minLength": 2}]}}, [1, "a"], ["ab"]),
+    ({"not": {"required": ["a", "b"]}, "type": OBJ}, [{"a": 1}, {}], [{"a": 1, "b": 1}]),
+    ({"not": {"properties": {"a": {"type": INT}}}}, [{"a": "x"}], [{}, {"a": 1}, 1]),
+    ({"not": {"anyOf": [{"type": STR}, {"minimum": 3}]}}, [1], ["a", 3, None, []]),
+    ({"not": {"allOf": [{"type": STR}, {"minLength": 2}]}}, [1, "a"], ["ab"]),
     (
         {"not": {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}},
         [{"a": 1, "b": 1}, {}],
         [{"a": 1}],
     ),
-    ({"not": {"pattern": "^a"}, "type": S}, ["b"], ["a"]),
-    ({"not": {"items": {"type": I}}}, [["a", 1]], [[1], [], 1]),
-    ({"not": {"contains": {"type": I}}}, [["a"], []], [["a", 1], 1]),
-    ({"not": {"minItems": 2}, "type": A}, [[1]], [[1, 2]]),
+    ({"not": {"pattern": "^a"}, "type": STR}, ["b"], ["a"]),
+    ({"not": {"items": {"type": INT}}}, [["a", 1]], [[1], [], 1]),
+    ({"not": {"contains": {"type": INT}}}, [["a"], []], [["a", 1], 1]),
+    ({"not": {"minItems": 2}, "type": ARR}, [[1]], [[1, 2]]),
     ({"not": {"maxProperties": 1}}, [{"a": 1, "b": 1}], [{"a": 1}]),
-    ({"not": {"prefixItems": [{"type": I}, {"type": S}]}}, [["a"], [1, 1]], [[1, "a"], [1], []]),
+    (
+        {"not": {"prefixItems": [{"type": INT}, {"type": STR}]}},
+        [["a"], [1, 1]],
+        [[1, "a"], [1], []],
+    ),
     (
         {"not": {"additionalProperties": False, "properties": {"a": {}}}},
         [{"b": 1}, {"a": 1, "b": 1}],
@@ -203,8 +207,8 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [{"k": "a", "x": 1}, {"y": 1}, {"k": "b", "y": 1}],
         [{"k": "a", "y": 1}, {"x": 1}],
     ),
-    ({"if": {"type": I}, "then": {"minimum": 3}}, [3, 2.5, "a"], [2]),
-    ({"if": {"type": I}, "else": {"type": S}}, [3, "a"], [2.5, None]),
+    ({"if": {"type": INT}, "then": {"minimum": 3}}, [3, 2.5, "a"], [2]),
+    ({"if": {"type": INT}, "else": {"type": STR}}, [3, "a"], [2.5, None]),
     # unevaluated
     (
         {"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False},
@@ -213,7 +217,7 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ),
     (
         {
-            "anyOf": [{"properties": {"a": {"type": I}}}, {"properties": {"b": {"type": I}}}],
+            "anyOf": [{"properties": {"a": {"type": INT}}}, {"properties": {"b": {"type": INT}}}],
             "unevaluatedProperties": False,
         },
         [{"a": 1, "b": 1}, {"a": 1}, {}],
@@ -227,14 +231,18 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [{"a": 1}, {}],
         [{"a": 2}],
     ),
-    ({"prefixItems": [{"type": I}], "unevaluatedItems": {"type": S}}, [[1, "a"]], [[1, 1]]),
-    ({"contains": {"type": I}, "unevaluatedItems": {"type": S}}, [["a", 1]], [["a"], [1, None]]),
+    ({"prefixItems": [{"type": INT}], "unevaluatedItems": {"type": STR}}, [[1, "a"]], [[1, 1]]),
+    (
+        {"contains": {"type": INT}, "unevaluatedItems": {"type": STR}},
+        [["a", 1]],
+        [["a"], [1, None]],
+    ),
     ({"unevaluatedProperties": False, "patternProperties": {"^a": {}}}, [{"ab": 1}], [{"b": 1}]),
 ]
 
 OLDER: list[tuple[Any, list[Any], list[Any]]] = [
-    ({"items": [{"type": I}], "additionalItems": False}, [[1], []], [[1, 2], ["a"]]),
-    ({"items": [{"type": I}], "additionalItems": {"type": S}}, [[1, "a"]], [[1, 2]]),
+    ({"items": [{"type": INT}], "additionalItems": False}, [[1], []], [[1, 2], ["a"]]),
+    ({"items": [{"type": INT}], "additionalItems": {"type": STR}}, [[1, "a"]], [[1, 2]]),
     ({"items": {}, "additionalItems": False}, [[1, 2]], []),
     (
         {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}},
@@ -242,7 +250,7 @@ OLDER: list[tuple[Any, list[Any], list[Any]]] = [
         [{"a": 1}, {"c": 1}],
     ),
     (
-        {"definitions": {"s": {"type": S}}, "properties": {"a": {"$ref": "#/definitions/s"}}},
+        {"definitions": {"s": {"type": STR}}, "properties": {"a": {"$ref": "#/definitions/s"}}},
         [{"a": "x"}],
         [{"a": 1}],
     ),
@@ -287,7 +295,7 @@ def test_bounds_of_draft_4_are_made_open_by_a_flag() -> None:
 
 
 def test_beside_a_reference_draft_7_says_nothing_and_2020_12_does() -> None:
-    schema = {"definitions": {"s": {"type": S}}, "$ref": "#/definitions/s", "maxLength": 1}
+    schema = {"definitions": {"s": {"type": STR}}, "$ref": "#/definitions/s", "maxLength": 1}
     graph = compile_graph(schema)
     assert not is_member(graph, graph.root, "ab")
     graph = compile_graph({"$schema": "http://json-schema.org/draft-07/schema#", **schema})

@@ -65,7 +65,7 @@ def test_nothing_is_fetched() -> None:
     def retrieve(uri: str) -> Any:
         raise AssertionError(uri)
 
-    registry: Any = Registry(retrieve=retrieve)  # type: ignore[call-arg]
+    registry: Any = Registry(retrieve=retrieve)
     for resources in (None, {}, registry, {"other.json": NAMES}):
         with pytest.raises(GrammarUnsupportedError) as caught:
             compile_graph(ROOT, resources=resources)
