@@ -1,6 +1,7 @@
-"""README.md's tables: of processors, and of the figures in `results/`.
+"""README.md's tables, of processors and of the figures in `results/`, and a request's fields.
 
-Rewrites what stands between each two markers. With `--print` it shows that instead.
+Rewrites what stands between each two markers, and `decoding/processor_fields.py`. With `--print` it
+shows the tables instead.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from benchmarks.workloads import MIXED, WORKLOADS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 README = ROOT / "README.md"
+FIELDS = ROOT / "decoding" / "processor_fields.py"
 FILES = ("hot_loop.json", "engine.json", "parts.json")
 MASKS = "masks.json"
 
@@ -79,7 +81,7 @@ def block_of(text: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite README.md."""
+    """Rewrite README.md and the fields of a request."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--print", action="store_true", help="show the tables, write nothing")
     options = parser.parse_args(arguments)
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.print:
         print("\n".join(blocks.values()))
         return 0
+    FIELDS.write_text(processors.render_fields(), "utf-8")
     text = README.read_text("utf-8")
     for markers, block in blocks.items():
         text = replace_block(text, block, markers)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from decoding.facts import Facts
     from decoding.history import History
     from decoding.kernels.program import Instruction
 
@@ -40,49 +41,9 @@ class DeclaredProcessor(Processor, Protocol):
     """A processor that states facts about itself; `decoding.testing.laws` checks them."""
 
     @property
-    def argmax_invariant(self) -> bool:
-        """The likeliest token stays the likeliest."""
+    def facts(self) -> Facts:
+        """What holds of every processor of the class; see `decoding.facts.facts_of`."""
         ...
-
-    @property
-    def only_removes(self) -> bool:
-        """Tokens become impossible or keep their logit, bit for bit."""
-        ...
-
-    @property
-    def never_empties(self) -> bool:
-        """A row with a possible token keeps one."""
-        ...
-
-    @property
-    def idempotent(self) -> bool:
-        """Twice is once."""
-        ...
-
-    @property
-    def needs_history(self) -> bool:
-        """The result depends on what the row has seen."""
-        ...
-
-    @property
-    def shift_invariant(self) -> bool:
-        """A constant added to the logits changes no probability."""
-        ...
-
-    @property
-    def vocabulary_blind(self) -> bool:
-        """Permuting the vocabulary permutes the result."""
-        ...
-
-
-def implies_sampling(processor: object) -> bool:
-    """Whether a request with this processor in its pipeline samples.
-
-    Temperatures, truncations, and watermarks that are laid into the draw declare
-    `implies_sampling = True`. Other processors do not, and need not declare anything: one that a
-    user writes does not mean sampling unless it declares so.
-    """
-    return bool(getattr(processor, "implies_sampling", False))
 
 
 @runtime_checkable

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 from decoding.engine.requested_words import bad_word_sequences, breaker_ids
 from decoding.errors import require
+from decoding.facts import Facts, Kind, requested
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
-    AllowedTokens,
+    PROCESSORS,
     BadWords,
     Dry,
     DynamicTemperature,
-    EpsilonCutoff,
-    EtaCutoff,
     FrequencyPenalty,
     GrammarMask,
-    LogitBias,
-    MinP,
     MinTokens,
     Mirostat1,
     Mirostat2,
-    NoRepeatNgram,
     PresencePenalty,
     RepetitionPenalty,
     Scoped,
-    SuppressTokens,
     Temperature,
-    TopH,
-    TopK,
-    TopNSigma,
-    TopP,
-    TypicalP,
     Watermark,
     Xtc,
 )
+from decoding.processors.scoped import Part
 from decoding.typing import Processor
 from decoding.vocabulary import Tokenizer
 from decoding.watermark.presets import tgi
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The arguments of `pipeline_of`."""
+
+    parameters: GenerationParameters
+    vocab_size: int | None
+    eos_token_ids: Collection[int]
+    grammar_mask: GrammarMask | None
+    seed: int
+    tokenizer: Tokenizer | None
 
 
 def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
@@ -55,7 +60,9 @@ def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     watermark → repetition → frequency → presence → bias → grammar
         → DRY → no repeated n-gram → bad words → suppressed, allowed tokens → min tokens
         → temperature → top-k → top-p → typical-p → min-p
-        → epsilon, eta cutoff → top-nσ → top-H → XTC → mirostat
+        → epsilon, eta cutoff → top-nσ → top-H → other truncations → XTC → mirostat
+
+    The order is that of `Facts.place` of the classes in `decoding.processors`.
 
     vocab_size: the width of the model's logits, where it is known: then the watermark, which is
     TGI's (`decoding.watermark.presets.tgi`), is lowered too.
@@ -69,28 +76,50 @@ def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     """
     legal = isinstance(parameters, GenerationParameters)
     require("parameters", parameters, legal, "GenerationParameters")
-    mask = () if grammar_mask is None else (grammar_mask,)
-    edits = (*_edits(parameters, vocab_size), *mask, *_bans(parameters, eos_token_ids, tokenizer))
-    if parameters.temperature == 0.0:
-        return chain(*edits)
-    return chain(*edits, *_heated(parameters), *_truncations(parameters, seed))
+    asked = _Asked(parameters, vocab_size, eos_token_ids, grammar_mask, seed, tokenizer)
+    skipped = (Kind.SCALE, Kind.TRUNCATION) if parameters.temperature == 0.0 else ()
+    made = (
+        _MAKERS.get(item, _of_fields)(item, asked)
+        for item in _REQUESTED
+        if item.facts.kind not in skipped
+    )
+    return chain(*(processor for processor in made if processor is not None))
 
 
-def _edits(parameters: GenerationParameters, vocab_size: int | None) -> Iterator[Processor]:
-    if parameters.watermark:
-        yield Watermark(tgi(), vocab_size)
-    last_n = _window(parameters.repeat_last_n)
-    if parameters.repetition_penalty is not None:
-        penalty = RepetitionPenalty(parameters.repetition_penalty)
-        yield penalty if last_n is None else Scoped(penalty, "all", last_n)
-    if parameters.frequency_penalty is not None:
-        frequency = FrequencyPenalty(parameters.frequency_penalty)
-        yield frequency if last_n is None else Scoped(frequency, "generated", last_n)
-    if parameters.presence_penalty is not None:
-        presence = PresencePenalty(parameters.presence_penalty)
-        yield presence if last_n is None else Scoped(presence, "generated", last_n)
-    if parameters.logit_bias:
-        yield LogitBias(parameters.logit_bias)
+def _of_fields(
+    item: type, asked: _Asked, given: Mapping[str, object] = MappingProxyType({})
+) -> Processor | None:
+    """A processor whose parameters are fields of the request; None where it is not asked for.
+
+    given: the parameters that are no fields, or not as they are.
+    """
+    facts: Facts = item.facts  # type: ignore[attr-defined]  # of a class that requests can ask for
+    first = facts.fields[0]
+    value = getattr(asked.parameters, first.name)
+    if value in (first.initial, first.neutral):
+        return None
+    attributes = {field.name for field in fields(item)}
+    values = dict(given)
+    for field in facts.fields:
+        name, value = field.attribute or field.name, getattr(asked.parameters, field.name)
+        if name in attributes and name not in given:
+            values[name] = field.default if value is None else value
+    made: Processor = item(**values)
+    return made
+
+
+def _watermark(_: type, asked: _Asked) -> Processor | None:
+    return Watermark(tgi(), asked.vocab_size) if asked.parameters.watermark else None
+
+
+def _penalty(item: type, asked: _Asked) -> Processor | None:
+    """Over the last tokens of the text, where only those count; repetition sees the prompt too."""
+    penalty = _of_fields(item, asked)
+    last_n = _window(asked.parameters.repeat_last_n)
+    if penalty is None or last_n is None:
+        return penalty
+    part: Part = "all" if item is RepetitionPenalty else "generated"
+    return Scoped(penalty, part, last_n)  # type: ignore[arg-type]  # every class states its facts
 
 
 def _window(last_n: int | None) -> int | None:
@@ -98,67 +127,55 @@ def _window(last_n: int | None) -> int | None:
     return None if last_n == -1 else last_n
 
 
-def _bans(
-    parameters: GenerationParameters,
-    eos_token_ids: Collection[int],
-    tokenizer: Tokenizer | None,
-) -> Iterator[Processor]:
-    if parameters.dry_multiplier:
-        base, allowed = parameters.dry_base, parameters.dry_allowed_length
-        yield Dry(
-            parameters.dry_multiplier,
-            1.75 if base is None else base,
-            2 if allowed is None else allowed,
-            _window(parameters.dry_penalty_last_n),
-            breaker_ids(parameters.dry_sequence_breakers, tokenizer),
-        )
-    if parameters.no_repeat_ngram_size:
-        yield NoRepeatNgram(parameters.no_repeat_ngram_size)
-    if parameters.bad_words_ids or parameters.bad_words:
-        words = bad_word_sequences(parameters.bad_words, tokenizer)
-        yield BadWords([*parameters.bad_words_ids, *words])
-    if parameters.suppress_tokens:
-        yield SuppressTokens(tuple(parameters.suppress_tokens))
-    if parameters.allowed_token_ids is not None:
-        yield AllowedTokens(tuple(parameters.allowed_token_ids))
-    if parameters.min_tokens:
-        yield MinTokens(parameters.min_tokens, tuple(eos_token_ids))
+def _grammar(_: type, asked: _Asked) -> Processor | None:
+    return asked.grammar_mask
 
 
-def _heated(parameters: GenerationParameters) -> Iterator[Processor]:
-    temperature = parameters.temperature
-    if parameters.dynatemp_range:
-        exponent = parameters.dynatemp_exponent
-        yield DynamicTemperature(
-            1.0 if temperature is None else temperature,
-            parameters.dynatemp_range,
-            1.0 if exponent is None else exponent,
-        )
-    elif temperature is not None:
-        yield Temperature(temperature)
+def _dry(item: type, asked: _Asked) -> Processor | None:
+    if not asked.parameters.dry_multiplier:
+        return None
+    last_n = _window(asked.parameters.dry_penalty_last_n)
+    breakers = breaker_ids(asked.parameters.dry_sequence_breakers, asked.tokenizer)
+    return _of_fields(item, asked, {"last_n": last_n, "breakers": breakers})
 
 
-def _truncations(parameters: GenerationParameters, seed: int) -> Iterator[Processor]:
-    if parameters.top_k is not None:
-        yield TopK(parameters.top_k)
-    if parameters.top_p is not None:
-        yield TopP(parameters.top_p)
-    if parameters.typical_p is not None:
-        yield TypicalP(parameters.typical_p)
-    if parameters.min_p is not None:
-        yield MinP(parameters.min_p)
-    if parameters.epsilon_cutoff:
-        yield EpsilonCutoff(parameters.epsilon_cutoff)
-    if parameters.eta_cutoff:
-        yield EtaCutoff(parameters.eta_cutoff)
-    if parameters.top_n_sigma:
-        yield TopNSigma(parameters.top_n_sigma)
-    if parameters.top_h is not None:
-        yield TopH(parameters.top_h)
-    if parameters.xtc_probability:
-        threshold = parameters.xtc_threshold
-        yield Xtc(parameters.xtc_probability, 0.1 if threshold is None else threshold, seed)
-    if parameters.mirostat:
-        tau, eta = parameters.mirostat_tau, parameters.mirostat_eta
-        version = Mirostat1 if parameters.mirostat == 1 else Mirostat2
-        yield version(5.0 if tau is None else tau, 0.1 if eta is None else eta)
+def _bad_words(_: type, asked: _Asked) -> Processor | None:
+    ids, words = asked.parameters.bad_words_ids, asked.parameters.bad_words
+    if not ids and not words:
+        return None
+    return BadWords([*ids, *bad_word_sequences(words, asked.tokenizer)])
+
+
+def _temperature(item: type, asked: _Asked) -> Processor | None:
+    return None if asked.parameters.dynatemp_range else _of_fields(item, asked)
+
+
+def _dynamic_temperature(item: type, asked: _Asked) -> Processor | None:
+    middle = asked.parameters.temperature
+    return _of_fields(item, asked, {"temperature": 1.0 if middle is None else middle})
+
+
+def _mirostat(item: type, asked: _Asked) -> Processor | None:
+    version = Mirostat1 if asked.parameters.mirostat == 1 else Mirostat2
+    return _of_fields(item, asked) if item is version else None
+
+
+_REQUESTED = requested(PROCESSORS)
+_MAKERS: Mapping[type, Callable[[type, _Asked], Processor | None]] = {
+    Watermark: _watermark,
+    RepetitionPenalty: _penalty,
+    FrequencyPenalty: _penalty,
+    PresencePenalty: _penalty,
+    GrammarMask: _grammar,
+    Dry: _dry,
+    BadWords: _bad_words,
+    MinTokens: lambda item, asked: _of_fields(
+        item, asked, {"eos_token_ids": tuple(asked.eos_token_ids)}
+    ),
+    Temperature: _temperature,
+    DynamicTemperature: _dynamic_temperature,
+    Xtc: lambda item, asked: _of_fields(item, asked, {"seed": asked.seed}),
+    Mirostat1: _mirostat,
+    Mirostat2: _mirostat,
+}
+"""For classes whose parameters are not the fields of a request as they are."""

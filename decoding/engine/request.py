@@ -13,13 +13,14 @@ from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_t
 from decoding.engine.stopping import StopStrings
 from decoding.engine.transcript import Ending
 from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown
+from decoding.facts import implies_sampling
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters, is_sampling
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.sampling.batch import Sampler
 from decoding.sampling.rng import random_seed, sequence_seed
-from decoding.typing import Processor, implies_sampling
+from decoding.typing import Processor
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,57 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import DecodingError, InvalidLogitsError, ShapeError, shown
+from decoding.facts import Kind, facts_of
 from decoding.history import History
 from decoding.logits import as_logits
 from decoding.pipeline import Pipeline, chain
-from decoding.processors import (
-    AtLeast,
-    BitmaskBias,
-    Dry,
-    DynamicTemperature,
-    EncoderRepetitionPenalty,
-    EpsilonCutoff,
-    EtaCutoff,
-    FrequencyPenalty,
-    LogitBias,
-    MinP,
-    PresencePenalty,
-    RepetitionPenalty,
-    Scoped,
-    SequenceBias,
-    Temperature,
-    TopH,
-    TopK,
-    TopNSigma,
-    TopP,
-    TypicalP,
-    Watermark,
-    Xtc,
-)
+from decoding.processors import Watermark
 from decoding.processors.call import check_history
 from decoding.sampling.dynamic_program import raised
 from decoding.typing import Processor
 
-_TEMPERATURES = (Temperature, DynamicTemperature)
-_MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
-_TRUNCATIONS = (TopK, TopNSigma, *_MASS_RULES)
-_EDITS = (
-    RepetitionPenalty,
-    EncoderRepetitionPenalty,
-    FrequencyPenalty,
-    PresencePenalty,
-    Scoped,
-    Dry,
-    LogitBias,
-    SequenceBias,
-    BitmaskBias,
-)
-
-_ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
-    (_MASS_RULES, _TEMPERATURES, "the truncation sees the distribution before the temperature"),
-    (_TRUNCATIONS, _EDITS, "the edit cannot reach the tokens that are gone already"),
-    (_TEMPERATURES, _EDITS, "the edit acts on logits the temperature has already scaled"),
-    ((Watermark,), _TEMPERATURES, "the temperature divides the watermark's bias as well"),
+_ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[Kind, Kind, str], ...] = (
+    (Kind.TRUNCATION, Kind.SCALE, "the truncation sees the distribution before the temperature"),
+    (Kind.TRUNCATION, Kind.EDIT, "the edit cannot reach the tokens that are gone already"),
+    (Kind.SCALE, Kind.EDIT, "the edit acts on logits the temperature has already scaled"),
+    (Kind.WATERMARK, Kind.SCALE, "the temperature divides the watermark's bias as well"),
 )
 
 
@@ -210,17 +173,19 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
         for place, first in enumerate(pipeline.processors)
         for second in pipeline.processors[place + 1 :]
         for earlier, later, meaning in _ORDERS_THAT_CHANGE_THE_MEANING
-        if issubclass(_kind(first), earlier) and issubclass(_kind(second), later)
+        if _is(first, earlier) and _is(second, later) and not _commute(first, second)
     )
 
 
-def _kind(processor: Processor) -> type:
-    """What decides about orders: what a floor stands under, and top-p whatever it does to ties."""
-    # Whoever imports the library need not wait for the samplers of all other engines.
-    from decoding.presets.mlx_lm import TopPWithTies
+def _is(processor: Processor, kind: Kind) -> bool:
+    facts = facts_of(processor)
+    return facts is not None and facts.kind == kind
 
-    inner = processor.truncation if isinstance(processor, AtLeast) else processor
-    return TopP if isinstance(inner, TopPWithTies) else type(inner)
+
+def _commute(first: Processor, second: Processor) -> bool:
+    """Whether the second is a temperature, which nothing of the first's choice depends on."""
+    facts = facts_of(first)
+    return facts is not None and facts.scale_invariant and _is(second, Kind.SCALE)
 
 
 def _stages(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
 from decoding.pipeline import Pipeline, chain
@@ -47,14 +48,7 @@ class TopPWithTies:
 
     top_p: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = TRUNCATION
 
     def __post_init__(self) -> None:
         number("top_p", self.top_p, above=0, at_most=1)

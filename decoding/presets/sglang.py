@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
@@ -50,14 +51,7 @@ class JointTopKTopP:
     top_k: int | None
     top_p: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(TRUNCATION, vocabulary_blind=False)
 
     def __post_init__(self) -> None:
         if self.top_k is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
@@ -40,13 +41,7 @@ class RelativeFrequencyPenalty:
 
     frequency_penalty: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(EDIT, needs_history=True)
 
     def __post_init__(self) -> None:
         number("frequency_penalty", self.frequency_penalty)

@@ -2,87 +2,60 @@
 
 Owns: parameters, their ranges, the definition, and what each processor lowers to.
 Knows nothing of: other processors, the order they run in, requests or models.
+A class states its `facts` (`decoding.facts`): tables, flags, fields of requests and the laws of
+`decoding.testing` are made of them. A new processor is a file of its own and a line here.
 """
 
-from decoding.processors.adaptive_p import AdaptiveP
-from decoding.processors.at_least import AtLeast
-from decoding.processors.bitmask import Bitmask, BitmaskBias
-from decoding.processors.cutoffs import EpsilonCutoff, EtaCutoff
-from decoding.processors.dry import Dry
-from decoding.processors.dynamic_temperature import DynamicTemperature
-from decoding.processors.encoder_repetition_penalty import EncoderRepetitionPenalty
-from decoding.processors.grammar_mask import GrammarMask
-from decoding.processors.guidance import ClassifierFreeGuidance
-from decoding.processors.gumbel_watermark import GumbelWatermark
-from decoding.processors.length import (
-    ExponentialLengthDecay,
-    ForcedFirstToken,
-    ForcedLastToken,
-    MinTokens,
+from decoding.facts import Stating
+from decoding.processors.adaptive_p import AdaptiveP as AdaptiveP
+from decoding.processors.at_least import AtLeast as AtLeast
+from decoding.processors.bitmask import Bitmask as Bitmask
+from decoding.processors.bitmask import BitmaskBias as BitmaskBias
+from decoding.processors.cutoffs import EpsilonCutoff as EpsilonCutoff
+from decoding.processors.cutoffs import EtaCutoff as EtaCutoff
+from decoding.processors.dry import Dry as Dry
+from decoding.processors.dynamic_temperature import DynamicTemperature as DynamicTemperature
+from decoding.processors.encoder_repetition_penalty import (
+    EncoderRepetitionPenalty as EncoderRepetitionPenalty,
 )
-from decoding.processors.logit_bias import LogitBias
-from decoding.processors.min_p import MinP
-from decoding.processors.mirostat import Mirostat1, Mirostat2
-from decoding.processors.nan_policy import NaNPolicy
-from decoding.processors.ngrams import EncoderNoRepeatNgram, NoRepeatNgram
-from decoding.processors.penalties import FrequencyPenalty, PresencePenalty, RepetitionPenalty
-from decoding.processors.prefix_function import PrefixFunction
-from decoding.processors.renormalise import Renormalise
-from decoding.processors.scoped import Scoped
-from decoding.processors.sequence_bias import BadWords, SequenceBias
-from decoding.processors.synthid_watermark import SynthIdWatermark
-from decoding.processors.temperature import Temperature
-from decoding.processors.token_sets import AllowedTokens, BeginSuppressTokens, SuppressTokens
-from decoding.processors.top_h import TopH
-from decoding.processors.top_k import TopK
-from decoding.processors.top_n_sigma import TopNSigma
-from decoding.processors.top_p import TopP
-from decoding.processors.typical_p import TypicalP
-from decoding.processors.watermark import Watermark
-from decoding.processors.xtc import Xtc
+from decoding.processors.grammar_mask import GrammarMask as GrammarMask
+from decoding.processors.guidance import ClassifierFreeGuidance as ClassifierFreeGuidance
+from decoding.processors.gumbel_watermark import GumbelWatermark as GumbelWatermark
+from decoding.processors.length import ExponentialLengthDecay as ExponentialLengthDecay
+from decoding.processors.length import ForcedFirstToken as ForcedFirstToken
+from decoding.processors.length import ForcedLastToken as ForcedLastToken
+from decoding.processors.length import MinTokens as MinTokens
+from decoding.processors.logit_bias import LogitBias as LogitBias
+from decoding.processors.min_p import MinP as MinP
+from decoding.processors.mirostat import Mirostat1 as Mirostat1
+from decoding.processors.mirostat import Mirostat2 as Mirostat2
+from decoding.processors.nan_policy import NaNPolicy as NaNPolicy
+from decoding.processors.ngrams import EncoderNoRepeatNgram as EncoderNoRepeatNgram
+from decoding.processors.ngrams import NoRepeatNgram as NoRepeatNgram
+from decoding.processors.penalties import FrequencyPenalty as FrequencyPenalty
+from decoding.processors.penalties import PresencePenalty as PresencePenalty
+from decoding.processors.penalties import RepetitionPenalty as RepetitionPenalty
+from decoding.processors.prefix_function import PrefixFunction as PrefixFunction
+from decoding.processors.renormalise import Renormalise as Renormalise
+from decoding.processors.scoped import Scoped as Scoped
+from decoding.processors.sequence_bias import BadWords as BadWords
+from decoding.processors.sequence_bias import SequenceBias as SequenceBias
+from decoding.processors.synthid_watermark import SynthIdWatermark as SynthIdWatermark
+from decoding.processors.temperature import Temperature as Temperature
+from decoding.processors.token_sets import AllowedTokens as AllowedTokens
+from decoding.processors.token_sets import BeginSuppressTokens as BeginSuppressTokens
+from decoding.processors.token_sets import SuppressTokens as SuppressTokens
+from decoding.processors.top_h import TopH as TopH
+from decoding.processors.top_k import TopK as TopK
+from decoding.processors.top_n_sigma import TopNSigma as TopNSigma
+from decoding.processors.top_p import TopP as TopP
+from decoding.processors.typical_p import TypicalP as TypicalP
+from decoding.processors.watermark import Watermark as Watermark
+from decoding.processors.xtc import Xtc as Xtc
 
-__all__ = [
-    "AdaptiveP",
-    "AllowedTokens",
-    "AtLeast",
-    "BadWords",
-    "BeginSuppressTokens",
-    "Bitmask",
-    "BitmaskBias",
-    "ClassifierFreeGuidance",
-    "Dry",
-    "DynamicTemperature",
-    "EncoderNoRepeatNgram",
-    "EncoderRepetitionPenalty",
-    "EpsilonCutoff",
-    "EtaCutoff",
-    "ExponentialLengthDecay",
-    "ForcedFirstToken",
-    "ForcedLastToken",
-    "FrequencyPenalty",
-    "GrammarMask",
-    "GumbelWatermark",
-    "LogitBias",
-    "MinP",
-    "MinTokens",
-    "Mirostat1",
-    "Mirostat2",
-    "NaNPolicy",
-    "NoRepeatNgram",
-    "PrefixFunction",
-    "PresencePenalty",
-    "Renormalise",
-    "RepetitionPenalty",
-    "Scoped",
-    "SequenceBias",
-    "SuppressTokens",
-    "SynthIdWatermark",
-    "Temperature",
-    "TopH",
-    "TopK",
-    "TopNSigma",
-    "TopP",
-    "TypicalP",
-    "Watermark",
-    "Xtc",
-]
+PROCESSORS: tuple[type[Stating], ...] = tuple(
+    item for item in list(globals().values()) if hasattr(item, "facts")
+)
+"""Every class of processors."""
+
+__all__ = [item.__name__ for item in PROCESSORS]

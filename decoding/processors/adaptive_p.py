@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import check_real
+from decoding.facts import DRAW, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense, feedback
 from decoding.processors.call import checked_call, checked_filter
@@ -47,14 +48,15 @@ class AdaptiveP:
     adaptive_target: float
     adaptive_decay: float = 0.9
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        DRAW,
+        vocabulary_blind=True,
+        formula="5 − 10 d² / (1 + d), d = abs(p − target) / 0.3",
+        neutral="target < 0",
+        range="target ≤ 1, decay in [0, 0.99]",
+        source="llama.cpp #17927",
+        peers=("llama.cpp",),
+    )
 
     def __post_init__(self) -> None:
         check_real(self, "adaptive_target", lambda x: -math.inf < x <= 1.0, "at most 1")

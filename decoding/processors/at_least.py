@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import check_integer
 from decoding.errors import require
+from decoding.facts import TRUNCATION, Facts, facts_of
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
-from decoding.typing import DeclaredProcessor, Logits, implies_sampling
+from decoding.typing import DeclaredProcessor, Logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +38,33 @@ class AtLeast:
     truncation: DeclaredProcessor
     min_tokens_to_keep: int
 
-    only_removes: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        formula="what a truncation keeps, and the k likeliest (`min_tokens_to_keep`)",
+        neutral="0, and the truncation neutral",
+        range="k ≥ 0",
+        source="transformers, llama.cpp, mlx-lm",
+        peers=("transformers", "llama.cpp", "mlx-lm"),
+    )
 
     def __post_init__(self) -> None:
         is_processor = callable(self.truncation) and not isinstance(self.truncation, type)
-        legal = is_processor and getattr(self.truncation, "only_removes", False)
+        facts = facts_of(self.truncation)
+        legal = is_processor and facts is not None and facts.only_removes
         expected = "a processor that declares only_removes"
-        require("truncation", self.truncation, legal is True, expected)
+        require("truncation", self.truncation, legal, expected)
         check_integer(self, "min_tokens_to_keep", 0)
 
-    @property
-    def argmax_invariant(self) -> bool:
-        """A floor of one holds the likeliest token."""
-        return self.min_tokens_to_keep > 0 or self.truncation.argmax_invariant
-
-    @property
-    def never_empties(self) -> bool:
-        """A floor of one holds a token."""
-        return self.min_tokens_to_keep > 0 or self.truncation.never_empties
-
-    @property
-    def needs_history(self) -> bool:
-        """As the truncation."""
-        return self.truncation.needs_history
-
-    @property
-    def shift_invariant(self) -> bool:
-        """As the truncation."""
-        return self.truncation.shift_invariant
-
-    @property
-    def vocabulary_blind(self) -> bool:
-        """As the truncation."""
-        return self.truncation.vocabulary_blind
-
-    @property
-    def implies_sampling(self) -> bool:
-        """As the truncation."""
-        return implies_sampling(self.truncation)
+    def facts_of_parameters(self) -> Facts:
+        """As the truncation; a floor of one holds the likeliest token."""
+        facts = facts_of(self.truncation) or TRUNCATION
+        held = self.min_tokens_to_keep > 0
+        return replace(
+            facts,
+            argmax_invariant=held or facts.argmax_invariant,
+            never_empties=held or facts.never_empties,
+            idempotent=False,
+        )
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

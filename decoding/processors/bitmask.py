@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_real, checked_token_ids
+from decoding.checks import checked_token_ids
 from decoding.errors import ParameterError
+from decoding.facts import EDIT, MASK, SERVERS, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense, edits
 from decoding.logits import is_tensor
 from decoding.processors.call import checked_call
+from decoding.request_fields import FINITE, check
 from decoding.typing import Logits
 
 
@@ -51,13 +52,13 @@ class Bitmask:
 
     packed: bytes
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        formula="the tokens of a packed set alone",
+        range="int32 words",
+        source="xgrammar, llguidance",
+        peers=SERVERS,
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "packed", _packed(self.packed))
@@ -96,17 +97,17 @@ class BitmaskBias:
     packed: bytes
     bias: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        formula="L + b on a packed set",
+        neutral="b = 0",
+        range="finite",
+        source="arXiv:2301.10226",
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "packed", _packed(self.packed))
-        check_real(self, "bias", math.isfinite, "finite")
+        check(self, "bias", FINITE)
 
     @classmethod
     def of(cls, token_ids: Iterable[int], bias: float) -> BitmaskBias:

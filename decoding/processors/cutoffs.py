@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_real
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.processors.call import checked_call
+from decoding.request_fields import BELOW_ONE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -29,17 +30,20 @@ class EpsilonCutoff:
 
     epsilon_cutoff: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        idempotent=True,
+        formula="p ≥ ε, or the likeliest",
+        source="Hewitt, Manning, Liang 2022, arXiv:2210.15191",
+        peers=("transformers",),
+        fields=(
+            RequestField("epsilon_cutoff", BELOW_ONE, "keep tokens of probability P", "P", 0.0),
+        ),
+        place=190,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "epsilon_cutoff", lambda x: 0.0 <= x < 1.0, "in [0, 1)")
+        check(self, "epsilon_cutoff", BELOW_ONE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -70,17 +74,25 @@ class EtaCutoff:
 
     eta_cutoff: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        formula="p ≥ min(ε, √ε · e^−H), or the likeliest",
+        source="Hewitt, Manning, Liang 2022, arXiv:2210.15191",
+        peers=("transformers",),
+        fields=(
+            RequestField(
+                "eta_cutoff",
+                BELOW_ONE,
+                "keep tokens of probability P, or less where the entropy is high",
+                "P",
+                0.0,
+            ),
+        ),
+        place=200,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "eta_cutoff", lambda x: 0.0 <= x < 1.0, "in [0, 1)")
+        check(self, "eta_cutoff", BELOW_ONE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer, check_real
+from decoding.checks import check_integer
+from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, sequences
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
+from decoding.request_fields import (
+    LAST_N,
+    NOT_NEGATIVE,
+    TEXTS,
+    RequestField,
+    check,
+    integer,
+    real,
+)
 from decoding.typing import Logits
 
 
@@ -44,17 +53,43 @@ class Dry:
     last_n: int | None = None
     breakers: tuple[int, ...] = ()
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        formula="L − m · b^(length of the repeat − allowed)",
+        neutral="m = 0",
+        range="m ≥ 0, b ≥ 1",
+        source="text-generation-webui #5677",
+        peers=("llama.cpp",),
+        fields=(
+            RequestField(
+                "dry_multiplier", NOT_NEGATIVE, "against repetitions by their length", "M", 0.0
+            ),
+            RequestField("dry_base", real(1.0), "of DRY's powers", "B", default=1.75),
+            RequestField(
+                "dry_allowed_length", integer(1), "repetitions that DRY lets be", "N", default=2
+            ),
+            RequestField(
+                "dry_penalty_last_n",
+                LAST_N,
+                "DRY sees the last N tokens; -1 is all",
+                "N",
+                attribute="last_n",
+            ),
+            RequestField(
+                "dry_sequence_breakers",
+                TEXTS,
+                "no repetition reaches across this text; repeatable",
+                "TEXT",
+                attribute="breakers",
+            ),
+        ),
+        place=70,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "dry_multiplier", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
-        check_real(self, "dry_base", lambda x: 1.0 <= x < math.inf, "in [1, inf)")
+        check(self, "dry_multiplier", NOT_NEGATIVE)
+        check(self, "dry_base", real(1.0))
         check_integer(self, "dry_allowed_length", 1)
         if self.last_n is not None:
             check_integer(self, "last_n", 0)

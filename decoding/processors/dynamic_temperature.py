@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_real
+from decoding.facts import SCALE, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits, rescaling
 from decoding.processors.call import checked_call
+from decoding.request_fields import NOT_NEGATIVE, POSITIVE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -43,19 +43,30 @@ class DynamicTemperature:
     dynatemp_range: float = 0.0
     dynatemp_exponent: float = 1.0
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        SCALE,
+        formula="L / T, T = low + (high − low) · (H / ln n)^e",
+        neutral="temperature 1, range 0",
+        range="temperature > 0, range ≥ 0, e ≥ 0",
+        source="llama.cpp, after arXiv:2309.02772",
+        peers=("llama.cpp",),
+        fields=(
+            RequestField(
+                "dynatemp_range",
+                NOT_NEGATIVE,
+                "by how much the entropy moves the temperature",
+                "R",
+                0.0,
+            ),
+            RequestField("dynatemp_exponent", NOT_NEGATIVE, "how it does", "E", default=1.0),
+        ),
+        place=140,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "temperature", lambda x: 0.0 < x < math.inf, "in (0, inf)")
-        check_real(self, "dynatemp_range", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
-        check_real(self, "dynatemp_exponent", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check(self, "temperature", POSITIVE)
+        check(self, "dynatemp_range", NOT_NEGATIVE)
+        check(self, "dynatemp_exponent", NOT_NEGATIVE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import check_real
+from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
@@ -31,13 +32,16 @@ class EncoderRepetitionPenalty:
 
     encoder_repetition_penalty: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = False
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        shift_invariant=False,
+        formula="L / r if L < 0, else L · r, on the prompt's tokens",
+        neutral="1",
+        range="r > 0",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         check_real(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.facts import MASK, SERVERS, Facts
 from decoding.history import History
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import edits
 from decoding.processors.call import checked_call
+from decoding.request_fields import BOOLEAN, GRAMMAR, RequestField
 from decoding.typing import Logits
 
 if TYPE_CHECKING:  # importing it would load the compilers of grammars, and Numba
@@ -45,13 +47,26 @@ class GrammarMask:
     grammar: TokenGrammar
     _places: _Places = field(init=False, repr=False, compare=False)
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="the tokens with which the text still fits a grammar",
+        range="a compiled grammar",
+        source="Willard & Louf 2023, arXiv:2307.09702",
+        peers=("TGI", *SERVERS, "llama.cpp"),
+        fields=(
+            RequestField(
+                "grammar", GRAMMAR, 'what the text must match: {"type": ..., "value": ...}', "JSON"
+            ),
+            RequestField(
+                "jump_forward",
+                BOOLEAN,
+                "write tokens that the grammar forces without drawing them",
+                initial=False,
+            ),
+        ),
+        place=60,
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_places", _Places(self.grammar))

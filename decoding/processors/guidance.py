@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_real
 from decoding.errors import InvalidLogitsError, ShapeError, require
+from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense, rescaling
 from decoding.processors.call import checked_call
+from decoding.request_fields import FINITE, check
 from decoding.typing import Logits
 
 
@@ -38,13 +38,15 @@ class ClassifierFreeGuidance:
     guidance_scale: float
     unconditional: Callable[[History], Logits]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        formula="u + s · (c − u), logprobs without and with the prompt",
+        neutral="s = 1",
+        range="finite",
+        source="Sanchez et al. 2023, arXiv:2306.17806",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         require(
@@ -53,7 +55,7 @@ class ClassifierFreeGuidance:
             callable(self.unconditional),
             "a function of a History",
         )
-        check_real(self, "guidance_scale", math.isfinite, "finite")
+        check(self, "guidance_scale", FINITE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

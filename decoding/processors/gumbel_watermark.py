@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
+from decoding.facts import DRAW, Facts
 from decoding.history import History
 from decoding.processors.call import checked_call
 from decoding.typing import Logits
@@ -37,14 +38,15 @@ class GumbelWatermark:
 
     scheme: GumbelScheme
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        DRAW,
+        only_removes=True,
+        idempotent=True,
+        needs_history=True,
+        formula="the argmax of u^(1/p), u keyed by the last tokens",
+        range="a key",
+        source="Aaronson 2022; Kuditipudi et al. 2023, arXiv:2307.15593",
+    )
 
     def __post_init__(self) -> None:
         require("scheme", self.scheme, isinstance(self.scheme, GumbelScheme), "a GumbelScheme")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer, check_real
+from decoding.checks import check_integer
 from decoding.errors import require
+from decoding.facts import EDIT, MASK, SERVERS, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, rescaling, sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
+from decoding.request_fields import COUNT, POSITIVE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -35,13 +36,15 @@ class MinTokens:
     min_tokens: int
     eos_token_ids: tuple[int, ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="no end of sequence before n tokens",
+        source="vLLM, SGLang, transformers",
+        peers=("transformers", *SERVERS),
+        fields=(RequestField("min_tokens", COUNT, "do not end before N tokens", "N", 0),),
+        place=120,
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "min_tokens", 0)
@@ -81,13 +84,14 @@ class ForcedFirstToken:
 
     token_id: int
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="one token at the beginning",
+        range="a token id",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "token_id", 0)
@@ -124,13 +128,14 @@ class ForcedLastToken:
     token_ids: tuple[int, ...]
     max_new_tokens: int
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="an end of sequence where the budget ends",
+        range="token ids",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("token_ids", self.token_ids))
@@ -171,17 +176,20 @@ class ExponentialLengthDecay:
     decay_factor: float
     eos_token_ids: tuple[int, ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = False
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        shift_invariant=False,
+        formula="L + abs(L) · (f^(tokens past a start) − 1) on ends of sequence",
+        neutral="f = 1",
+        range="f > 0",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "start", 0)
-        check_real(self, "decay_factor", lambda x: 0.0 < x < math.inf, "in (0, inf)")
+        check(self, "decay_factor", POSITIVE)
         object.__setattr__(self, "eos_token_ids", distinct("eos_token_ids", self.eos_token_ids))
 
     @checked_call

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_real
 from decoding.errors import ParameterError, ShapeError
+from decoding.facts import EDIT, PENALTIES, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
+from decoding.request_fields import BIASES, RequestField, TokenBias
 from decoding.typing import Logits
 
 
@@ -35,13 +37,26 @@ class LogitBias:
 
     bias: tuple[tuple[int, float], ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        never_empties=False,
+        formula="L + b",
+        neutral="{}",
+        range="finite or −inf",
+        source="OpenAI API",
+        peers=PENALTIES,
+        fields=(
+            RequestField(
+                "logit_bias",
+                BIASES,
+                "add to a logit; -inf bans; repeatable",
+                "ID=VALUE",
+                initial=TokenBias(),
+                attribute="bias",
+            ),
+        ),
+        place=50,
+    )
 
     def __init__(self, bias: Mapping[int, float] | Iterable[tuple[int, float]]) -> None:
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_real
+from decoding.facts import PENALTIES, TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
+from decoding.request_fields import UNIT, RequestField, check
 from decoding.typing import Logits
 
 
@@ -27,17 +28,20 @@ class MinP:
 
     min_p: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        idempotent=True,
+        formula="p ≥ min_p · max p",
+        source="Nguyen et al. 2024, arXiv:2407.01082",
+        peers=("transformers", *PENALTIES),
+        fields=(
+            RequestField("min_p", UNIT, "keep tokens P times as likely as the likeliest", "P", 0.0),
+        ),
+        place=180,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "min_p", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
+        check(self, "min_p", UNIT)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

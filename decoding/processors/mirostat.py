@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer, check_real
+from decoding.checks import check_integer
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import feedback
 from decoding.processors.call import checked_call, checked_filter
 from decoding.processors.feedback import Drawn
+from decoding.request_fields import NOT_NEGATIVE, RequestField, check, integer
 from decoding.typing import Logits
+
+MIROSTAT = RequestField(
+    "mirostat",
+    integer(0, 2, expected="0, 1 or 2"),
+    "hold the surprise at a target, by version 1 or 2",
+    "V",
+    0,
+)
+MIROSTAT_TAU = RequestField("mirostat_tau", NOT_NEGATIVE, "the target in bits", "T", default=5.0)
+MIROSTAT_ETA = RequestField(
+    "mirostat_eta", NOT_NEGATIVE, "how quickly to correct", "E", default=0.1
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +68,25 @@ class Mirostat1:
     sampled: int = 100
     renormalised: bool = False
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        vocabulary_blind=False,
+        formula="the k likeliest, k steered towards a surprise τ",
+        neutral="–",
+        range="τ ≥ 0, η ≥ 0",
+        source="Basu et al. 2020, arXiv:2007.14966",
+        peers=("llama.cpp",),
+        fields=(
+            MIROSTAT,
+            MIROSTAT_TAU,
+            MIROSTAT_ETA,
+        ),
+        place=900,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "mirostat_tau", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
-        check_real(self, "mirostat_eta", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check(self, "mirostat_tau", NOT_NEGATIVE)
+        check(self, "mirostat_eta", NOT_NEGATIVE)
         check_integer(self, "sampled", 2)
 
     @checked_call
@@ -109,18 +130,25 @@ class Mirostat2:
     mirostat_eta: float = 0.1
     renormalised: bool = False
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        vocabulary_blind=False,
+        formula="−log₂ p ≤ μ, μ steered towards a surprise τ",
+        neutral="–",
+        range="τ ≥ 0, η ≥ 0",
+        source="Basu et al. 2020, arXiv:2007.14966",
+        peers=("llama.cpp",),
+        fields=(
+            MIROSTAT,
+            MIROSTAT_TAU,
+            MIROSTAT_ETA,
+        ),
+        place=910,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "mirostat_tau", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
-        check_real(self, "mirostat_eta", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check(self, "mirostat_tau", NOT_NEGATIVE)
+        check(self, "mirostat_eta", NOT_NEGATIVE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import check_real
+from decoding.facts import REPAIR, Facts
 from decoding.history import History
 from decoding.processors.call import checked_call
 from decoding.typing import Logits
@@ -36,13 +37,15 @@ class NaNPolicy:
     nan: float = -math.inf
     infinity: float | None = None
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        REPAIR,
+        only_removes=True,
+        idempotent=True,
+        formula="numbers for NaN and +inf",
+        range="finite or −inf",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         check_real(self, "nan", lambda x: x < math.inf, "finite or -inf")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decoding.checks import check_integer
+from decoding.facts import MASK, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import sequences
 from decoding.processors.call import checked_call
+from decoding.request_fields import COUNT, RequestField
 from decoding.typing import Logits
 
 
@@ -27,13 +29,17 @@ class NoRepeatNgram:
 
     no_repeat_ngram_size: int
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="no n-gram twice",
+        source="Paulus, Xiong, Socher 2017, arXiv:1705.04304",
+        peers=("transformers",),
+        fields=(
+            RequestField("no_repeat_ngram_size", COUNT, "no N tokens twice in a row of N", "N", 0),
+        ),
+        place=80,
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "no_repeat_ngram_size", 0)
@@ -76,13 +82,15 @@ class EncoderNoRepeatNgram:
 
     encoder_no_repeat_ngram_size: int
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="no n-gram of the prompt",
+        neutral="0",
+        range="n ≥ 0",
+        source="Roller et al. 2020, arXiv:2004.13637",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "encoder_no_repeat_ngram_size", 0)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_real
+from decoding.facts import EDIT, PEERS, PENALTIES, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
+from decoding.request_fields import FINITE, LAST_N, POSITIVE, RequestField, check
 from decoding.typing import Logits
+
+REPEAT_LAST_N = RequestField(
+    "repeat_last_n", LAST_N, "the three penalties see the last N tokens; -1 is all", "N"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +37,22 @@ class RepetitionPenalty:
 
     repetition_penalty: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = False
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        shift_invariant=False,
+        formula="L · r if L < 0, else L / r, on tokens seen",
+        source="Keskar et al. 2019, arXiv:1909.05858",
+        peers=PEERS,
+        fields=(
+            RequestField("repetition_penalty", POSITIVE, "on tokens of prompt and text", "R", 1.0),
+            REPEAT_LAST_N,
+        ),
+        place=20,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "repetition_penalty", lambda x: 0.0 < x < math.inf, "in (0, inf)")
+        check(self, "repetition_penalty", POSITIVE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -77,16 +87,21 @@ class FrequencyPenalty:
 
     frequency_penalty: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        formula="L − α · (times generated)",
+        source="OpenAI API",
+        peers=PENALTIES,
+        fields=(
+            RequestField("frequency_penalty", FINITE, "on tokens of the text, each time", "R", 0.0),
+            REPEAT_LAST_N,
+        ),
+        place=30,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "frequency_penalty", math.isfinite, "finite")
+        check(self, "frequency_penalty", FINITE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -120,16 +135,21 @@ class PresencePenalty:
 
     presence_penalty: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        formula="L − α on generated tokens",
+        source="OpenAI API",
+        peers=PENALTIES,
+        fields=(
+            RequestField("presence_penalty", FINITE, "on tokens of the text, once", "R", 0.0),
+            REPEAT_LAST_N,
+        ),
+        place=40,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "presence_penalty", math.isfinite, "finite")
+        check(self, "presence_penalty", FINITE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.errors import require
+from decoding.facts import MASK, Facts
 from decoding.history import History
 from decoding.kernels.vector import sequences
 from decoding.processors.call import checked_call
@@ -35,13 +36,14 @@ class PrefixFunction:
 
     allowed: Callable[[History], Iterable[int]]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="the tokens that a function of the history allows",
+        range="a callable",
+        source="De Cao et al. 2020, arXiv:2010.00904",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         require("allowed", self.allowed, callable(self.allowed), "a function of a History")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from decoding.facts import REPAIR, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.kernels.vector.distribution import log_softmax
@@ -25,13 +26,9 @@ class Renormalise:
     neutral. Source: `renormalize_logits` of transformers.
     """
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        REPAIR, formula="ln p", source="transformers", peers=("transformers",)
+    )
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

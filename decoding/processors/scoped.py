@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Protocol, TypeAlias, cast, get_args, runtime_checkable
 
 import numpy as np
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from decoding.checks import check_integer
 from decoding.errors import require
+from decoding.facts import EDIT, PENALTIES, Facts, Kind, facts_of
 from decoding.history import PADDING, History
 from decoding.kernels.program import Instruction
 from decoding.kernels.program import Part as KernelPart
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
-from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits, implies_sampling
+from decoding.typing import DeclaredProcessor, DynamicInstruction, Logits
 
 Part: TypeAlias = Literal["all", "prompt", "generated"]
 """A part of what a row has seen; "all" is the prompt and then the generated tokens."""
@@ -72,8 +73,15 @@ class Scoped:
     last_n: int | None = None
     exempt: tuple[int, ...] = ()
 
-    needs_history: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        needs_history=True,
+        formula="a penalty over the prompt, the generated text or the last n, but for exempt ids",
+        neutral="the penalty neutral",
+        range="n ≥ 0 or None",
+        source="llama.cpp, mlx-lm, transformers",
+        peers=("transformers", *PENALTIES),
+    )
 
     def __post_init__(self) -> None:
         legal = callable(self.penalty) and not isinstance(self.penalty, type)
@@ -84,35 +92,14 @@ class Scoped:
             check_integer(self, "last_n", 0)
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
-    @property
-    def argmax_invariant(self) -> bool:
-        """As the penalty."""
-        return self.penalty.argmax_invariant
-
-    @property
-    def only_removes(self) -> bool:
-        """As the penalty."""
-        return self.penalty.only_removes
-
-    @property
-    def never_empties(self) -> bool:
-        """As the penalty."""
-        return self.penalty.never_empties
-
-    @property
-    def idempotent(self) -> bool:
-        """As the penalty."""
-        return self.penalty.idempotent
-
-    @property
-    def shift_invariant(self) -> bool:
-        """As the penalty."""
-        return self.penalty.shift_invariant
-
-    @property
-    def implies_sampling(self) -> bool:
-        """As the penalty."""
-        return implies_sampling(self.penalty)
+    def facts_of_parameters(self) -> Facts:
+        """As the penalty, but that ids are exempt and the history is read."""
+        return replace(
+            facts_of(self.penalty) or EDIT,
+            kind=Kind.EDIT,
+            needs_history=True,
+            vocabulary_blind=False,
+        )
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from decoding.checks import checked_items, checked_real, checked_token_ids
 from decoding.errors import ParameterError, ShapeError, require, shown
+from decoding.facts import EDIT, MASK, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, edits, sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
+from decoding.request_fields import TEXTS, TOKEN_SEQUENCES, RequestField
 from decoding.typing import Logits
 
 
@@ -38,13 +40,16 @@ class SequenceBias:
 
     bias: tuple[tuple[tuple[int, ...], float], ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        EDIT,
+        never_empties=False,
+        needs_history=True,
+        formula="L + b where the token completes a sequence",
+        neutral="{}",
+        range="finite or −inf",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __init__(
         self, bias: Mapping[Sequence[int], float] | Iterable[tuple[Sequence[int], float]]
@@ -111,13 +116,27 @@ class BadWords:
 
     sequences: tuple[tuple[int, ...], ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="no token that completes a sequence",
+        neutral="[]",
+        range="token ids",
+        source="transformers",
+        peers=("transformers", "vLLM"),
+        fields=(
+            RequestField(
+                "bad_words_ids",
+                TOKEN_SEQUENCES,
+                "never these tokens in a row; repeatable",
+                "IDS",
+                initial=(),
+                attribute="sequences",
+            ),
+            RequestField("bad_words", TEXTS, "never this word; repeatable", "TEXT", initial=()),
+        ),
+        place=90,
+    )
 
     def __init__(self, sequences: Iterable[Sequence[int]]) -> None:
         given = checked_items("bad_words", sequences, "sequences of token ids")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import require
+from decoding.facts import DRAW, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.processors.call import checked_call
@@ -37,14 +38,14 @@ class SynthIdWatermark:
 
     scheme: SynthId
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        DRAW,
+        needs_history=True,
+        formula="p by tournaments of the tokens' g-values",
+        range="keys",
+        source="Dathathri et al. 2024, doi:10.1038/s41586-024-08025-4",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         require("scheme", self.scheme, isinstance(self.scheme, SynthId), "a SynthId")

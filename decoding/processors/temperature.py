@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_real
+from decoding.facts import PEERS, SCALE, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
+from decoding.request_fields import NOT_NEGATIVE, POSITIVE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -35,17 +35,20 @@ class Temperature:
 
     temperature: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        SCALE,
+        formula="L / T",
+        range="T > 0",
+        source="Ackley, Hinton, Sejnowski 1985, doi:10.1207/s15516709cog0901_7",
+        peers=PEERS,
+        fields=(
+            RequestField("temperature", NOT_NEGATIVE, "divides the logits; 0 is greedy", "T", 1.0),
+        ),
+        place=130,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "temperature", lambda x: 0.0 < x < math.inf, "in (0, inf)")
+        check(self, "temperature", POSITIVE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decoding.errors import ShapeError, require
+from decoding.facts import MASK, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
+from decoding.request_fields import SOME_TOKEN_IDS, TOKEN_IDS, RequestField
 from decoding.typing import Logits
 
 
@@ -34,13 +36,23 @@ class AllowedTokens:
 
     token_ids: tuple[int, ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        formula="these tokens alone",
+        range="token ids",
+        source="vLLM",
+        peers=("vLLM",),
+        fields=(
+            RequestField(
+                "allowed_token_ids",
+                SOME_TOKEN_IDS,
+                "these tokens alone",
+                "IDS",
+                attribute="token_ids",
+            ),
+        ),
+        place=110,
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("allowed_token_ids", self.token_ids))
@@ -74,13 +86,25 @@ class SuppressTokens:
 
     token_ids: tuple[int, ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        formula="never these tokens",
+        neutral="()",
+        range="token ids",
+        source="transformers",
+        peers=("transformers",),
+        fields=(
+            RequestField(
+                "suppress_tokens",
+                TOKEN_IDS,
+                "never these tokens",
+                "IDS",
+                initial=(),
+                attribute="token_ids",
+            ),
+        ),
+        place=100,
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("suppress_tokens", self.token_ids))
@@ -121,13 +145,15 @@ class BeginSuppressTokens:
 
     token_ids: tuple[int, ...]
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = False
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        MASK,
+        needs_history=True,
+        formula="not these tokens at the beginning",
+        neutral="()",
+        range="token ids",
+        source="transformers",
+        peers=("transformers",),
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", distinct("begin_suppress_tokens", self.token_ids))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_integer, check_real
+from decoding.checks import check_integer
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.processors.call import checked_call
+from decoding.request_fields import ABOVE_ZERO_TO_ONE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -35,17 +37,26 @@ class TopH:
     top_h: float
     candidates: int | None = None
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        vocabulary_blind=False,
+        formula="the likeliest while −Σ p ln p ≤ top_h · H",
+        source="Baghaei Potraghloo et al. 2025, arXiv:2509.02510",
+        peers=("transformers",),
+        fields=(
+            RequestField(
+                "top_h",
+                ABOVE_ZERO_TO_ONE,
+                "keep the likeliest tokens of a share of the entropy",
+                "H",
+                1.0,
+            ),
+        ),
+        place=220,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "top_h", lambda x: 0.0 < x <= 1.0, "in (0, 1]")
+        check(self, "top_h", ABOVE_ZERO_TO_ONE)
         if self.candidates is not None:
             check_integer(self, "candidates", 1)
 

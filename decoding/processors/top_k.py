@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decoding.checks import check_integer
+from decoding.facts import PEERS, TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
+from decoding.request_fields import RequestField, integer
 from decoding.typing import Logits
 
 
@@ -31,21 +33,25 @@ class TopK:
     top_k: int
     keep_ties: bool = True
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = True
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        idempotent=True,
+        scale_invariant=True,
+        formula="the k likeliest",
+        source="Fan, Lewis, Dauphin 2018, arXiv:1805.04833",
+        peers=PEERS,
+        fields=(
+            RequestField("top_k", integer(0, name="i32"), "keep the K likeliest tokens", "K", 0),
+        ),
+        place=150,
+    )
 
     def __post_init__(self) -> None:
         check_integer(self, "top_k", 0)
 
-    @property
-    def vocabulary_blind(self) -> bool:
+    def facts_of_parameters(self) -> Facts:
         """Only ties cut by id look at where a token stands."""
-        return self.keep_ties
+        return replace(self.facts, vocabulary_blind=self.keep_ties)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_real
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import cutoffs, dense
 from decoding.processors.call import checked_call
+from decoding.request_fields import NOT_NEGATIVE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -30,17 +30,20 @@ class TopNSigma:
 
     top_n_sigma: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        scale_invariant=True,
+        formula="L ≥ max L − n · σ",
+        source="Tang et al. 2024, arXiv:2411.07641",
+        peers=("llama.cpp",),
+        fields=(
+            RequestField("top_n_sigma", NOT_NEGATIVE, "keep logits within N deviations", "N", 0.0),
+        ),
+        place=210,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "top_n_sigma", lambda x: 0.0 <= x < math.inf, "in [0, inf)")
+        check(self, "top_n_sigma", NOT_NEGATIVE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_real
+from decoding.facts import PEERS, TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
+from decoding.request_fields import ABOVE_ZERO_TO_ONE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -30,17 +31,22 @@ class TopP:
 
     top_p: float
 
-    argmax_invariant: ClassVar[bool] = True
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        vocabulary_blind=False,
+        formula="the likeliest until Σ p ≥ top_p",
+        source="Holtzman et al. 2019, arXiv:1904.09751",
+        peers=PEERS,
+        fields=(
+            RequestField(
+                "top_p", ABOVE_ZERO_TO_ONE, "keep the likeliest tokens of mass P", "P", 1.0
+            ),
+        ),
+        place=160,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "top_p", lambda x: 0.0 < x <= 1.0, "in (0, 1]")
+        check(self, "top_p", ABOVE_ZERO_TO_ONE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

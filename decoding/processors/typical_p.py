@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from decoding.checks import check_real
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, filters
 from decoding.processors.call import checked_call
+from decoding.request_fields import ABOVE_ZERO_TO_ONE, RequestField, check
 from decoding.typing import Logits
 
 
@@ -30,17 +31,22 @@ class TypicalP:
 
     typical_p: float
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = False
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        argmax_invariant=False,
+        formula="the nearest of −ln p to the entropy until Σ p ≥ typical_p",
+        source="Meister et al. 2022, arXiv:2202.00666",
+        peers=("TGI", "transformers", "llama.cpp"),
+        fields=(
+            RequestField(
+                "typical_p", ABOVE_ZERO_TO_ONE, "keep the most typical tokens of mass P", "P", 1.0
+            ),
+        ),
+        place=170,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "typical_p", lambda x: 0.0 < x <= 1.0, "in (0, 1]")
+        check(self, "typical_p", ABOVE_ZERO_TO_ONE)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

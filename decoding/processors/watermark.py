@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from decoding.checks import check_integer
 from decoding.errors import require
+from decoding.facts import WATERMARK, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, words_of
 from decoding.kernels.vector import dense
 from decoding.processors.call import checked_call
+from decoding.request_fields import BOOLEAN, RequestField
 from decoding.typing import Logits
 from decoding.watermark.scheme import Scheme, packed_green, unpacked
 
@@ -40,13 +42,16 @@ class Watermark:
     scheme: Scheme
     vocab_size: int | None = None
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = False
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    vocabulary_blind: ClassVar[bool] = False
+    facts: ClassVar[Facts] = replace(
+        WATERMARK,
+        formula="L + δ on the green list that the last tokens seed",
+        neutral="δ = 0",
+        range="γ in (0, 1), δ ≥ 0",
+        source="Kirchenbauer et al. 2023, arXiv:2301.10226",
+        peers=("TGI", "transformers"),
+        fields=(RequestField("watermark", BOOLEAN, "watermark the text", initial=False),),
+        place=10,
+    )
 
     def __post_init__(self) -> None:
         require("scheme", self.scheme, isinstance(self.scheme, Scheme), "a Scheme")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_integer, check_real
+from decoding.checks import check_integer
+from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.randomness import XTC_COIN
@@ -15,6 +16,7 @@ from decoding.kernels.reference.cutoffs import coin
 from decoding.kernels.vector import cutoffs, dense
 from decoding.processors.call import checked_call
 from decoding.processors.token_ids import distinct
+from decoding.request_fields import UNIT, RequestField, check
 from decoding.typing import Logits
 
 
@@ -44,25 +46,34 @@ class Xtc:
     exempt: tuple[int, ...] = ()
     min_tokens_to_keep: int = 1
 
-    argmax_invariant: ClassVar[bool] = False
-    only_removes: ClassVar[bool] = True
-    never_empties: ClassVar[bool] = True
-    idempotent: ClassVar[bool] = False
-    needs_history: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = True
-    implies_sampling: ClassVar[bool] = True
+    facts: ClassVar[Facts] = replace(
+        TRUNCATION,
+        argmax_invariant=False,
+        needs_history=True,
+        formula="of the tokens with p ≥ threshold the least likely, now and then",
+        neutral="probability 0",
+        range="[0, 1], threshold in [0, 1]",
+        source="text-generation-webui #6335",
+        peers=("llama.cpp", "mlx-lm"),
+        fields=(
+            RequestField("xtc_probability", UNIT, "how often to remove the top choices", "P", 0.0),
+            RequestField(
+                "xtc_threshold", UNIT, "from which probability they are", "P", default=0.1
+            ),
+        ),
+        place=800,
+    )
 
     def __post_init__(self) -> None:
-        check_real(self, "xtc_probability", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
-        check_real(self, "xtc_threshold", lambda x: 0.0 <= x <= 1.0, "in [0, 1]")
+        check(self, "xtc_probability", UNIT)
+        check(self, "xtc_threshold", UNIT)
         check_integer(self, "seed", 0, 2**64 - 1, "in [0, 2**64)")
         check_integer(self, "min_tokens_to_keep", 1)
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
-    @property
-    def vocabulary_blind(self) -> bool:
+    def facts_of_parameters(self) -> Facts:
         """Only exempt ids look at where a token stands."""
-        return not self.exempt
+        return replace(self.facts, vocabulary_blind=not self.exempt)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

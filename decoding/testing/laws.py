@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.facts import facts_of
 from decoding.history import History
 from decoding.typing import DeclaredProcessor, Logits, Processor
 
@@ -106,28 +107,33 @@ def check_sampler(
 
 def check_declarations(processor: DeclaredProcessor, logits: Logits, history: History) -> None:
     """Every fact the processor states is true of this batch."""
+    facts = facts_of(processor)
+    if facts is None:
+        raise AssertionError("facts: the processor states what holds of it")
     result = processor(logits, history)
     alive = result > -np.inf
-    if processor.only_removes:
+    if facts.only_removes:
         _law(np.array_equal(result[alive], logits[alive]), "only_removes: what stays is untouched")
-    if processor.never_empties:
+    if facts.never_empties:
         _law(bool(alive.any(axis=1).all()), "never_empties: a token stays in every row")
-    if processor.argmax_invariant:
+    if facts.argmax_invariant:
         same = result.max(axis=1) == np.take_along_axis(
             result, logits.argmax(axis=1)[:, np.newaxis], axis=1
         ).squeeze(1)
         _law(bool(same.all()), "argmax_invariant: the likeliest token stays the likeliest")
-    if processor.idempotent:
+    if facts.idempotent:
         again = processor(result, history)
         _law(np.array_equal(again, result), "idempotent: twice is once")
-    if not processor.needs_history:
+    if not facts.needs_history:
         _law(
             np.array_equal(processor(logits, History.empty(len(logits))), result),
             "needs_history is False: the history changes nothing",
         )
-    if processor.shift_invariant and np.abs(logits[logits > -np.inf]).max() < 1e3:
+    if facts.shift_invariant and np.abs(logits[logits > -np.inf]).max() < 1e3:
         check_shift(processor, logits, history)
-    if processor.vocabulary_blind:
+    if facts.scale_invariant and np.abs(logits[logits > -np.inf]).max() < 1e3:
+        check_scale(processor, logits, history)
+    if facts.vocabulary_blind:
         check_permutation(processor, logits, history)
 
 
@@ -139,6 +145,16 @@ def check_shift(processor: Processor, logits: Logits, history: History) -> None:
         after = log_softmax(processor(row + 64.0, history))
         same = same_distribution(before, after)
         _law(same, "shift_invariant: a constant added to the logits changes no probability")
+
+
+def check_scale(processor: Processor, logits: Logits, history: History) -> None:
+    """Dividing the logits by a temperature changes nothing of what is kept."""
+    row = on_a_grid(logits)
+    kept = processor(row, history) > -np.inf
+    same = all(
+        np.array_equal(processor(row * scale, history) > -np.inf, kept) for scale in (0.5, 4.0)
+    )
+    _law(same, "scale_invariant: a temperature changes nothing of what is kept")
 
 
 def check_permutation(processor: Processor, logits: Logits, history: History) -> None:

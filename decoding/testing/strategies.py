@@ -7,38 +7,41 @@ Logits here are legal: finite or −inf, with at least one finite entry a row. I
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from functools import lru_cache
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from decoding.facts import Stating
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
+    PROCESSORS,
     AllowedTokens,
     Bitmask,
     BitmaskBias,
+    Dry,
     DynamicTemperature,
-    EpsilonCutoff,
-    EtaCutoff,
-    FrequencyPenalty,
     LogitBias,
-    MinP,
-    PresencePenalty,
-    RepetitionPenalty,
+    MinTokens,
+    NoRepeatNgram,
     SuppressTokens,
     Temperature,
     TopH,
     TopK,
-    TopNSigma,
-    TopP,
-    TypicalP,
 )
+from decoding.request_fields import RequestField, ValueType
 from decoding.typing import DeclaredProcessor, Logits
 
 Row = NDArray[np.float32]
+
+_READ_TEXTS = (Dry, MinTokens, NoRepeatNgram)
+"""Their laws need texts that repeat themselves."""
 
 MAX_VOCAB = 40
 
@@ -98,31 +101,72 @@ def batches(draw: st.DrawFn, max_batch: int = 3) -> tuple[Logits, History]:
 @lru_cache(maxsize=256)
 def processors(vocab_size: int) -> st.SearchStrategy[DeclaredProcessor]:
     """Any processor that a kernel can run, with any legal parameter, ends of its range included."""
-    unit = st.floats(0.0, 1.0, exclude_min=True)
-    penalty, exponent = st.floats(-5.0, 5.0), st.floats(0.0, 3.0)
+    unit, exponent = st.floats(0.0, 1.0, exclude_min=True), st.floats(0.0, 3.0)
     bias = st.dictionaries(st.integers(0, vocab_size - 1), st.floats(-10.0, 10.0), max_size=4)
     members = st.sets(st.integers(0, vocab_size + 40))
-    options: list[st.SearchStrategy[DeclaredProcessor]] = [
-        st.floats(1e-3, 1e3).map(Temperature),
-        st.builds(TopK, st.integers(0, vocab_size + 2), st.booleans()),
-        unit.map(TopP),
-        st.floats(0.0, 1.0).map(MinP),
-        unit.map(TypicalP),
-        st.floats(0.0, 0.99).map(EpsilonCutoff),
-        st.floats(0.0, 0.99).map(EtaCutoff),
-        st.floats(0.0, 6.0).map(TopNSigma),
-        st.builds(TopH, unit, st.none() | st.integers(1, vocab_size + 2)),
-        st.builds(DynamicTemperature, st.floats(0.1, 5.0), st.floats(0.0, 5.0), exponent),
-        st.floats(0.1, 10.0).map(RepetitionPenalty),
-        penalty.map(FrequencyPenalty),
-        penalty.map(PresencePenalty),
-        bias.map(LogitBias),
-        members.map(Bitmask.of),
-        members.filter(bool).map(tuple).map(AllowedTokens),
-        st.sets(st.integers(0, vocab_size - 1), max_size=4).map(tuple).map(SuppressTokens),
-        st.builds(BitmaskBias.of, members, st.floats(-5.0, 5.0)),
-    ]
-    return st.one_of(options)
+    made: dict[type, st.SearchStrategy[DeclaredProcessor]] = {
+        Temperature: st.floats(1e-3, 1e3).map(Temperature),
+        TopK: st.builds(TopK, st.integers(0, vocab_size + 2), st.booleans()),
+        TopH: st.builds(TopH, unit, st.none() | st.integers(1, vocab_size + 2)),
+        DynamicTemperature: st.builds(
+            DynamicTemperature, st.floats(0.1, 5.0), st.floats(0.0, 5.0), exponent
+        ),
+        LogitBias: bias.map(LogitBias),
+        Bitmask: members.map(Bitmask.of),
+        AllowedTokens: members.filter(bool).map(tuple).map(AllowedTokens),
+        SuppressTokens: st.sets(st.integers(0, vocab_size - 1), max_size=4)
+        .map(tuple)
+        .map(SuppressTokens),
+        BitmaskBias: st.builds(BitmaskBias.of, members, st.floats(-5.0, 5.0)),
+    }
+    described = (item for item in PROCESSORS if hasattr(item, "lower") and item not in made)
+    others = [made_of_fields(item) for item in described if item not in _READ_TEXTS]
+    return st.one_of(*made.values(), *(strategy for strategy in others if strategy is not None))
+
+
+def made_of_fields(item: type[Stating]) -> st.SearchStrategy[Any] | None:
+    """Processors of a class with any legal numbers; None where its parameters are no such fields.
+
+    Ends of ranges are included; numbers without an end go ten steps far.
+    """
+    numbers = _numbers(item)
+    if numbers is None:
+        return None
+    drawn = {name: _in_range(field.type) for name, field in numbers.items()}
+    return st.fixed_dictionaries(drawn).map(lambda values: item(**values))
+
+
+def neutral_of(item: type[Stating]) -> list[Any]:
+    """The processor of a class at its neutral value, which its first field states; none if none."""
+    numbers = _numbers(item)
+    if not numbers:
+        return []
+    name, field = next(iter(numbers.items()))
+    return [] if field.neutral is None else [item(**{name: field.neutral})]
+
+
+def _numbers(item: type[Stating]) -> dict[str, RequestField] | None:
+    """The fields of requests that are parameters of a class; None where others are required."""
+    described = {
+        field.attribute or field.name: field for field in item.facts.fields if field.type.is_number
+    }
+    entries = {entry.name: entry for entry in fields(cast("Any", item))}
+    required = {name for name, entry in entries.items() if entry.default is MISSING}
+    known = {name: field for name, field in described.items() if name in entries}
+    return known if known and required <= known.keys() else None
+
+
+def _in_range(value_type: ValueType) -> st.SearchStrategy[Any]:
+    low, high = value_type.low, value_type.high
+    if value_type.annotation == "int":
+        return st.integers(int(low), int(min(high, low + 10)))
+    least = 0.1 if low == 0.0 and value_type.low_is_outside and high == math.inf else low
+    return st.floats(
+        max(least, -10.0),
+        min(high, max(low, 0.0) + 10.0),
+        exclude_min=value_type.low_is_outside and least == low > -math.inf,
+        exclude_max=value_type.high_is_outside and high < math.inf,
+    )
 
 
 @lru_cache(maxsize=256)

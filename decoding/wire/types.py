@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from decoding.errors import WireTypeError
+from decoding.parameters import REQUEST_FIELDS
 from decoding.requested_grammar import GRAMMAR_OPTIONS
 
 Reader: TypeAlias = Callable[[str, object], object]
@@ -185,55 +186,23 @@ def _option(read: Reader) -> Reader:
 
 
 _GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
-_USIZE = _option(_integer("usize", 0, 2**64 - 1))
-_I32 = _option(_integer("i32", -(2**31), 2**31 - 1))
-_U32 = _option(_integer("u32", 0, 2**32 - 1))
-_F32 = _option(_float32)
+_TYPES: Mapping[str, Reader] = {
+    "bool": _boolean,
+    "f32": _float32,
+    "i32": _integer("i32", -(2**31), 2**31 - 1),
+    "u32": _integer("u32", 0, 2**32 - 1),
+    "u64": _integer("u64", 0, 2**64 - 1),
+    "usize": _integer("usize", 0, 2**64 - 1),
+    "string": read_text,
+    "strings": _texts,
+    "ids": _ids,
+    "sequences": _sequences,
+    "biases": _biases,
+    "grammar": _grammar,
+}
+_NEVER_NULL = ("decoder_input_details", "details", "do_sample", "stop", "watermark", "jump_forward")
+"""What TGI does not wrap in an `Option`; of ours, what has to be like that."""
 _READERS: Mapping[str, Reader] = {
-    "adapter_id": _option(read_text),
-    "best_of": _USIZE,
-    "decoder_input_details": _boolean,
-    "details": _boolean,
-    "do_sample": _boolean,
-    "frequency_penalty": _F32,
-    "grammar": _option(_grammar),
-    "max_new_tokens": _U32,
-    "repetition_penalty": _F32,
-    "return_full_text": _option(_boolean),
-    "seed": _option(_integer("u64", 0, 2**64 - 1)),
-    "stop": _texts,
-    "temperature": _F32,
-    "top_k": _I32,
-    "top_n_tokens": _U32,
-    "top_p": _F32,
-    "truncate": _USIZE,
-    "typical_p": _F32,
-    "watermark": _boolean,
-    "presence_penalty": _F32,
-    "min_p": _F32,
-    "logit_bias": _option(_biases),
-    "repeat_last_n": _I32,
-    "min_tokens": _U32,
-    "no_repeat_ngram_size": _U32,
-    "bad_words_ids": _option(_sequences),
-    "bad_words": _option(_texts),
-    "suppress_tokens": _option(_ids),
-    "allowed_token_ids": _option(_ids),
-    "dry_multiplier": _F32,
-    "dry_base": _F32,
-    "dry_allowed_length": _U32,
-    "dry_penalty_last_n": _I32,
-    "dry_sequence_breakers": _option(_texts),
-    "dynatemp_range": _F32,
-    "dynatemp_exponent": _F32,
-    "epsilon_cutoff": _F32,
-    "eta_cutoff": _F32,
-    "top_n_sigma": _F32,
-    "top_h": _F32,
-    "xtc_probability": _F32,
-    "xtc_threshold": _F32,
-    "mirostat": _U32,
-    "mirostat_tau": _F32,
-    "mirostat_eta": _F32,
-    "jump_forward": _boolean,
+    name: _TYPES[field.type.name] if name in _NEVER_NULL else _option(_TYPES[field.type.name])
+    for name, field in REQUEST_FIELDS.items()
 }

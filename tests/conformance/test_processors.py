@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import decoding.processors
 from decoding.errors import ParameterError, ShapeError
+from decoding.facts import EDIT, Facts
 from decoding.grammar import Machine, compile_regex, token_table
 from decoding.history import History
 from decoding.processors import (
@@ -29,7 +30,6 @@ from decoding.processors import (
     EncoderNoRepeatNgram,
     EncoderRepetitionPenalty,
     EpsilonCutoff,
-    EtaCutoff,
     ExponentialLengthDecay,
     ForcedFirstToken,
     ForcedLastToken,
@@ -42,7 +42,6 @@ from decoding.processors import (
     Mirostat1,
     Mirostat2,
     NaNPolicy,
-    NoRepeatNgram,
     PrefixFunction,
     PresencePenalty,
     Renormalise,
@@ -54,7 +53,6 @@ from decoding.processors import (
     Temperature,
     TopH,
     TopK,
-    TopNSigma,
     TopP,
     TypicalP,
     Watermark,
@@ -128,10 +126,10 @@ def _truncations(vocab_size: int) -> Any:
     )
 
 
-# One line a processor: how to make one from a vocabulary size, and its neutral values.
 FEW = settings().max_examples // 4
 """For laws that hardly look at the logits."""
 
+# How to make a processor from a vocabulary size, and its neutral values.
 CASES: dict[str, tuple[Any, list[Any]]] = {
     "Mirostat1": (
         lambda _: st.builds(
@@ -149,15 +147,6 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         lambda n: st.builds(TopK, st.integers(0, n + 2), st.booleans()),
         [TopK(0), TopK(10**6)],
     ),
-    "TopP": (lambda _: st.floats(0.0, 1.0, exclude_min=True).map(TopP), [TopP(1.0)]),
-    "MinP": (lambda _: st.floats(0.0, 1.0).map(MinP), [MinP(0.0)]),
-    "TypicalP": (lambda _: st.floats(0.0, 1.0, exclude_min=True).map(TypicalP), [TypicalP(1.0)]),
-    "RepetitionPenalty": (
-        lambda _: st.floats(1e-3, 1e3).map(RepetitionPenalty),
-        [RepetitionPenalty(1.0)],
-    ),
-    "FrequencyPenalty": (lambda _: st.floats(-9, 9).map(FrequencyPenalty), [FrequencyPenalty(0.0)]),
-    "PresencePenalty": (lambda _: st.floats(-9, 9).map(PresencePenalty), [PresencePenalty(0.0)]),
     "LogitBias": (
         lambda n: st.dictionaries(
             st.integers(0, n - 1), st.floats(-9, 9) | st.just(-np.inf), max_size=4
@@ -240,8 +229,6 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         lambda _: st.floats(1e-3, 1e3).map(EncoderRepetitionPenalty),
         [EncoderRepetitionPenalty(1.0)],
     ),
-    "EpsilonCutoff": (lambda _: _BELOW_ONE.map(EpsilonCutoff), [EpsilonCutoff(0.0)]),
-    "EtaCutoff": (lambda _: _BELOW_ONE.map(EtaCutoff), [EtaCutoff(0.0)]),
     "ExponentialLengthDecay": (
         lambda n: st.builds(
             ExponentialLengthDecay, st.integers(0, 6), st.floats(1e-3, 1e3), _ids(n)
@@ -261,7 +248,6 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         lambda _: st.builds(NaNPolicy, st.floats(-9.0, 9.0), st.none() | st.floats(-9.0, 9.0)),
         [NaNPolicy()],
     ),
-    "NoRepeatNgram": (lambda _: st.integers(0, 4).map(NoRepeatNgram), [NoRepeatNgram(0)]),
     "PrefixFunction": (lambda _: st.just(PrefixFunction(_after_the_last)), []),
     "Renormalise": (lambda _: st.just(Renormalise()), []),
     "Scoped": (
@@ -287,7 +273,6 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         lambda n: st.builds(TopH, _ABOVE_ZERO, st.none() | st.integers(1, n + 1)),
         [TopH(1.0), TopH(1.0, candidates=10**6)],
     ),
-    "TopNSigma": (lambda _: st.floats(0.0, 5.0).map(TopNSigma), [TopNSigma(0.0)]),
     "Xtc": (
         lambda n: st.builds(
             Xtc, _UNIT | st.just(1.0), _UNIT, st.integers(0, 2**64 - 1), _ids(n), st.integers(1, 4)
@@ -295,6 +280,13 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
         [Xtc(0.0), Xtc(1.0, 0.51)],
     ),
 }
+
+CASES |= {
+    item.__name__: (lambda _, made=made: made, strategies.neutral_of(item))
+    for item in decoding.processors.PROCESSORS
+    if item.__name__ not in CASES and (made := strategies.made_of_fields(item)) is not None
+}
+"""The others are made of the fields of requests that they state."""
 
 NO_VALUES = {"GrammarMask"}
 """Equal only to themselves: a compiled grammar belongs to the vocabulary it is compiled for."""
@@ -487,12 +479,9 @@ def test_wrong_arguments_are_named(name: str, data: st.DataObject) -> None:
 class _Liar:
     """Lowers the likeliest token to the bottom and claims to do nothing of the kind."""
 
-    argmax_invariant = only_removes = idempotent = shift_invariant = vocabulary_blind = True
-    needs_history = False
-    never_empties = True
-
-    def __init__(self, lie: str) -> None:
+    def __init__(self, lie: str, facts: Facts) -> None:
         self.lie = lie
+        self.facts = facts
 
     def __call__(self, logits: Any, history: History) -> Any:
         match self.lie:
@@ -504,7 +493,7 @@ class _Liar:
                 return np.full_like(logits, -np.inf)
             case "needs_history":
                 return np.where(history.lengths[:, np.newaxis] > 0, np.minimum(logits, 0), logits)
-            case "shift_invariant":
+            case "shift_invariant" | "scale_invariant":
                 return np.where(logits > 1.0, logits, -np.inf)
             case _:
                 return np.where(np.arange(logits.shape[1]) < 2, logits, -np.inf)
@@ -519,16 +508,14 @@ class _Liar:
         "idempotent",
         "needs_history",
         "shift_invariant",
+        "scale_invariant",
         "vocabulary_blind",
     ],
 )
 def test_a_false_declaration_is_caught(lie: str) -> None:
-    liar = _Liar(lie)
-    for fact in ("argmax_invariant", "only_removes", "never_empties", "idempotent"):
-        setattr(liar, fact, fact == lie)
-    liar.shift_invariant = lie == "shift_invariant"
-    liar.vocabulary_blind = lie == "vocabulary_blind"
-    liar.needs_history = lie != "needs_history"
+    facts = ("argmax_invariant", "only_removes", "never_empties", "idempotent", "shift_invariant")
+    claims = {fact: fact == lie for fact in (*facts, "scale_invariant", "vocabulary_blind")}
+    liar = _Liar(lie, replace(EDIT, needs_history=lie != "needs_history", **claims))
     logits = np.array([[0.5, 1.5, 1.25, 0.0, 3.0]], np.float32)
     with pytest.raises(AssertionError, match=lie):
         laws.check_declarations(liar, logits, History.of([[1]]))

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoding import parameters, processors
+from decoding import processors
 from decoding.errors import ParameterError, shown
-from decoding.parameters import GenerationParameters, TokenBias, is_sampling
+from decoding.parameters import REQUEST_FIELDS, GenerationParameters, TokenBias, is_sampling
 from decoding.presets.mlx_lm import TopPWithTies
 from decoding.presets.sglang import JointTopKTopP
+from decoding.processor_fields import ProcessorFields
 from decoding.processors import (
     AdaptiveP,
     AtLeast,
@@ -43,6 +44,7 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
+from decoding.request_fields import RequestField
 from decoding.requested_grammar import Grammar
 from decoding.typing import Processor
 from decoding.watermark.gumbel import GumbelScheme
@@ -172,15 +174,37 @@ ILLEGAL: dict[str, list[Any]] = {
     "mirostat_eta": [-TINY, INF, *NOT_REALS],
     "jump_forward": [None, *NOT_BOOLEANS],
 }
-NAMES = [field.name for field in dataclasses.fields(GenerationParameters)]
+NAMES = list(REQUEST_FIELDS)
+
+
+def ends(field: RequestField) -> tuple[list[Any], list[Any]]:
+    """Numbers in the range of a field, and others: just outside, and of other types."""
+    low, high = field.type.low, field.type.high
+    kind = int if field.type.annotation == "int" else float
+    inside = [kind(end) for end in (low, high) if field.type.accepts(end)]
+    outside = [kind(end) for end in (low, high) if math.isfinite(end) and kind(end) not in inside]
+    return inside, [*outside, kind(low) - 1, NAN, True, "1"]
+
+
+# Fields that no one has written examples for are numbers.
+for NAME in NAMES:
+    if NAME not in LEGAL:
+        LEGAL[NAME], ILLEGAL[NAME] = ends(REQUEST_FIELDS[NAME])
 
 
 def table(rows: dict[str, list[Any]]) -> list[tuple[str, Any]]:
     return [(name, value) for name, values in rows.items() for value in values]
 
 
-def test_the_tables_and_the_checks_name_every_field_in_order() -> None:
-    assert list(LEGAL) == list(ILLEGAL) == NAMES == [row[0] for row in parameters._CHECKS]
+def test_the_tables_name_every_field() -> None:
+    assert set(LEGAL) == set(ILLEGAL) == set(NAMES)
+    assert set(NAMES) == {entry.name for entry in dataclasses.fields(GenerationParameters)}
+    # What type checkers see is what there is.
+    written = ProcessorFields.__dataclass_fields__
+    made = GenerationParameters.__mro__[1].__dataclass_fields__
+    assert [(name, entry.type) for name, entry in written.items()] == [
+        (name, entry.type) for name, entry in made.items()
+    ]
 
 
 @pytest.mark.parametrize(("name", "value"), table(LEGAL))
@@ -337,12 +361,8 @@ def test_which_processors_imply_sampling() -> None:
         assert is_sampling(GenerationParameters(), [processor]), processor
         assert not is_sampling(GenerationParameters(temperature=0.0), [processor])
     names = {type(item).__name__ for item in SAMPLERS}
-    declared = {
-        name
-        for name in processors.__all__
-        if getattr(getattr(processors, name), "implies_sampling", False) is True
-    }
-    assert declared == names - {"AtLeast", "JointTopKTopP", "TopPWithTies"}
+    declared = {item.__name__ for item in processors.PROCESSORS if item.facts.implies_sampling}
+    assert declared == names - {"JointTopKTopP", "TopPWithTies"}
     edits = [
         AtLeast(Bitmask.of([1]), 1),
         Scoped(RepetitionPenalty(2.0), "all"),
@@ -386,9 +406,9 @@ def test_repr_is_the_constructor_call() -> None:
     assert eval(repr(request)) == request  # our own text
 
 
-def test_every_field_has_a_row_in_the_docstring() -> None:
-    documentation = GenerationParameters.__doc__ or ""
-    assert all(f"| `{name}` |" in documentation for name in NAMES)
+def test_every_field_is_in_a_docstring() -> None:
+    own, of_processors = GenerationParameters.__doc__ or "", ProcessorFields.__doc__ or ""
+    assert all(f"| `{name}` |" in own or f"    {name}: " in of_processors for name in NAMES)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from decoding.cli import main as cli
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
 from decoding.errors import ParameterError
+from decoding.parameters import REQUEST_FIELDS
 
 FLAG_CASES = {
     "adapter_id": (["--adapter-id", "mine"], "mine"),
@@ -66,6 +67,11 @@ FLAG_CASES = {
     "mirostat_eta": (["--mirostat-eta", "0.2"], 0.2),
     "jump_forward": (["--jump-forward"], True),
 }
+
+for NAME, FIELD in REQUEST_FIELDS.items():
+    if NAME not in FLAG_CASES:  # of a field that no one has written an example for: a number
+        END = FIELD.type.low if FIELD.type.accepts(FIELD.type.low) else FIELD.type.high
+        FLAG_CASES[NAME] = (["--" + NAME.replace("_", "-"), f"{END:g}"], END)
 
 
 class TestFlags:

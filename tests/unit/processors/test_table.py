@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import decoding.presets
-from benchmarks.processors import ALL, BEGIN, END, FURTHER, REQUESTED, render
-from benchmarks.tables import README, block_of
+from benchmarks.processors import BEGIN, END, FURTHER, REQUESTED, render, render_fields
+from benchmarks.tables import FIELDS, README, block_of
 from decoding import processors
 from decoding.engine.pipeline_of import pipeline_of
+from decoding.facts import PEERS
 from decoding.grammar.protocol import TokenMatcher
 from decoding.parameters import GenerationParameters
 from decoding.processors import GrammarMask
 
-ROWS = {facts.name: facts for facts in (*REQUESTED, *FURTHER)}
+ROWS = {item.__name__: item.facts for item in (*REQUESTED, *FURTHER)}
 MODULES = {
     "tgi": "TGI",
     "transformers": "transformers",
@@ -44,6 +46,7 @@ def test_every_processor_has_one_row() -> None:
 
 def test_the_readme_shows_what_is_generated() -> None:
     assert block_of(README.read_text("utf-8"), (BEGIN, END)) == render()
+    assert FIELDS.read_text("utf-8") == render_fields()
 
 
 def test_no_cell_breaks_the_table() -> None:
@@ -67,36 +70,37 @@ def test_the_source_is_the_docstrings(name: str) -> None:
     for part in facts.source.replace(",", "").replace(";", "").split():
         if ":" in part or "#" in part:
             assert part in text
-    assert set(facts.peers) <= set(ALL)
+    assert set(facts.peers) <= set(PEERS)
+
+
+def asked_for(**given: Any) -> GenerationParameters:
+    """Parameters that ask for every class; what no one gives a value is a number in its range."""
+    for item in REQUESTED:
+        field = item.facts.fields[0]
+        if field.name not in given:
+            ends = (field.type.low, field.type.high, 0.5, 1.0)
+            legal = (end for end in ends if field.type.accepts(end) and abs(end) < np.inf)
+            given[field.name] = next(end for end in legal if end != field.neutral)
+    return GenerationParameters(**given)
 
 
 def test_the_first_rows_are_in_a_requests_order() -> None:
-    asked = GenerationParameters(
+    asked = asked_for(
         watermark=True,
-        repetition_penalty=1.1,
-        frequency_penalty=0.1,
-        presence_penalty=0.1,
         logit_bias={1: 1.0},
-        temperature=0.5,
-        top_k=5,
-        top_p=0.5,
-        typical_p=0.5,
-        min_p=0.1,
-        min_tokens=1,
-        no_repeat_ngram_size=3,
+        grammar=None,
         bad_words_ids=[[1]],
         suppress_tokens=[1],
         allowed_token_ids=[2],
-        dry_multiplier=0.8,
-        epsilon_cutoff=0.1,
-        eta_cutoff=0.1,
-        top_n_sigma=1.0,
-        top_h=0.5,
-        xtc_probability=0.5,
+        no_repeat_ngram_size=3,
+        min_tokens=1,
+        dynatemp_range=0.0,
+        temperature=0.5,
+        top_k=5,
         mirostat=1,
     )
     other = replace(asked, dynatemp_range=0.5, mirostat=2)
-    names = [facts.name for facts in REQUESTED]
+    names = [item.__name__ for item in REQUESTED]
     for parameters, left_out in (
         (asked, {"DynamicTemperature", "Mirostat2"}),
         (other, {"Temperature", "Mirostat1"}),
@@ -106,13 +110,20 @@ def test_the_first_rows_are_in_a_requests_order() -> None:
             for item in pipeline_of(parameters, grammar_mask=GrammarMask(Unread())).processors
         ]
         assert made == [name for name in names if name not in left_out]
+    assert names[0] == "Watermark"
+    order = ["GrammarMask", "Temperature", "TopK", "TopP", "TypicalP", "MinP", "Xtc", "Mirostat2"]
+    assert [name for name in names if name in order] == order
 
 
 def test_a_row_names_the_fields_of_a_request() -> None:
-    named = {name for facts in REQUESTED for name in re.findall("`([a-z_]+)`", facts.request)}
-    assert named == {
-        *(entry.name for entry in fields(GenerationParameters)),
-    } - {
+    named = [field.name for item in REQUESTED for field in item.facts.fields]
+    assert named
+    assert {*named} == {entry.name for entry in fields(GenerationParameters)} - {
         *("adapter_id", "best_of", "decoder_input_details", "details", "do_sample"),
         *("max_new_tokens", "return_full_text", "seed", "stop", "top_n_tokens", "truncate"),
     }
+    assert not [item.__name__ for item in FURTHER if item.facts.fields]
+
+
+def test_every_class_says_what_it_does_and_who_published_it() -> None:
+    assert [name for name, facts in ROWS.items() if not (facts.formula and facts.source)] == []
