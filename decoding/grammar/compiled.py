@@ -12,7 +12,7 @@ from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.ebnf.references import referenced
-from decoding.grammar.ebnf.rules import Rules
+from decoding.grammar.ebnf.syntax import Rules
 from decoding.grammar.json.configurations import STYLE
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.masking.acceptor import Acceptor, BoundedAcceptor

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.ebnf.automata import Automaton, CallEdge, Move
-from decoding.grammar.ebnf.graph import components
+from decoding.grammar.ebnf.call_graph import components
+from decoding.grammar.ebnf.rule_automata import CallEdge, Move, RuleAutomaton
 from decoding.kernels.grammar.earley_arrays import TOP, Network
 
 _ENDS_WITH_IT = -1
 
 
-def assembled(automata: Mapping[int, Automaton], start: int, symbols: int) -> Network:
+def assembled(automata: Mapping[int, RuleAutomaton], start: int, symbols: int) -> Network:
     """The network of some rules: automata that call each other by the keys of the mapping."""
     rules = {key: number for number, key in enumerate(automata)}
     # Before the text the start rule is called, after it nothing comes.
@@ -66,7 +66,7 @@ def assembled(automata: Mapping[int, Automaton], start: int, symbols: int) -> Ne
     )
 
 
-def _target(automaton: Automaton, target: int, first: int) -> int:
+def _target(automaton: RuleAutomaton, target: int, first: int) -> int:
     """Where a call goes on; not at all where the calling rule has nothing left to read."""
     nothing_left = not automaton.moves[target] and not automaton.calls[target]
     return _ENDS_WITH_IT if nothing_left and automaton.final[target] else first + target

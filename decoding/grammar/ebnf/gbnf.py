@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar.ebnf.reading import Collector, Open, Word, words_of
-from decoding.grammar.ebnf.rules import Rules, Terminal, TokenReference
+from decoding.grammar.ebnf.parsing import Lexeme, OpenBracket, RuleCollector, lexemes_of
+from decoding.grammar.ebnf.syntax import Rules, Terminal, TokenReference
 from decoding.grammar.regular import algebra, codepoints
 from decoding.grammar.regular.expressions import ANY_CHARACTER, MAX_CODE_POINT
 
@@ -48,14 +48,14 @@ def parse_gbnf(text: str, start: str = "root") -> Rules:
         GrammarUnsatisfiableError: a rule is called that is not defined.
         GrammarLimitError: more than `MAX_SYMBOLS` symbols.
     """
-    words = words_of(text, _WORDS)
-    collector = Collector()
+    words = lexemes_of(text, _WORDS)
+    collector = RuleCollector()
     at = 0
     while words[at].kind != "end":
         if words[at].kind != "name" or words[at + 1].kind != "define":
             raise GrammarSyntaxError(words[at].where, f"expected a rule, got {words[at].text!r}")
         name = words[at]
-        collector.open = [Open(name)]
+        collector.open = [OpenBracket(name)]
         at += 2
         while not _rule_ends(words, at):
             _read(collector, words[at])
@@ -66,12 +66,12 @@ def parse_gbnf(text: str, start: str = "root") -> Rules:
     return collector.rules(start)
 
 
-def _rule_ends(words: list[Word], at: int) -> bool:
+def _rule_ends(words: list[Lexeme], at: int) -> bool:
     kind = words[at].kind
     return kind == "end" or (kind == "name" and words[at + 1].kind == "define")
 
 
-def _read(collector: Collector, word: Word) -> None:
+def _read(collector: RuleCollector, word: Lexeme) -> None:
     """One word of a rule's right side."""
     match word.kind, word.text:
         case "name", name:
@@ -88,7 +88,7 @@ def _read(collector: Collector, word: Word) -> None:
         case _, "|":
             collector.open[-1].next_alternative()
         case _, "(":
-            collector.open.append(Open(word))
+            collector.open.append(OpenBracket(word))
         case _, ")" if len(collector.open) > 1:
             collector.close()
         case _, ".":
@@ -97,12 +97,12 @@ def _read(collector: Collector, word: Word) -> None:
             raise GrammarSyntaxError(word.where, f"{word.text!r} stands where it cannot")
 
 
-def _characters(text: str, word: Word) -> list[int]:
+def _characters(text: str, word: Lexeme) -> list[int]:
     """The code points that a literal spells."""
     return [code_point for code_point, _ in _spelled(text, word)]
 
 
-def _spelled(text: str, word: Word) -> list[tuple[int, bool]]:
+def _spelled(text: str, word: Lexeme) -> list[tuple[int, bool]]:
     """The code points that some text spells, and whether each is spelled as itself."""
     found: list[tuple[int, bool]] = []
     at = 0
@@ -123,7 +123,7 @@ def _spelled(text: str, word: Word) -> list[tuple[int, bool]]:
     return found
 
 
-def _set(word: Word) -> Terminal:
+def _set(word: Lexeme) -> Terminal:
     """A set of characters in square brackets."""
     inside = word.text[1:-1]
     negated = inside.startswith("^")

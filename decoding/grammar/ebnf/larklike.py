@@ -28,10 +28,10 @@ from decoding.errors import (
     GrammarSyntaxError,
     GrammarUnsupportedError,
 )
+from decoding.grammar.ebnf.call_graph import components
 from decoding.grammar.ebnf.common import COMMON_TERMINALS
-from decoding.grammar.ebnf.graph import components
-from decoding.grammar.ebnf.reading import Collector, Open, Word, words_of
-from decoding.grammar.ebnf.rules import Alternative, Item, Rules, Symbol, Terminal, called_by
+from decoding.grammar.ebnf.parsing import Lexeme, OpenBracket, RuleCollector, lexemes_of
+from decoding.grammar.ebnf.syntax import Alternative, Item, Rules, Symbol, Terminal, called_by
 from decoding.grammar.regular import algebra, codepoints
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.regex import parse_full
@@ -69,7 +69,7 @@ def parse_larklike(text: str, start: str = "start") -> Rules:
         GrammarUnsatisfiableError: a rule is called that is not defined.
         GrammarLimitError: more than `MAX_SYMBOLS` symbols.
     """
-    words = words_of(text, _WORDS)
+    words = lexemes_of(text, _WORDS)
     reader = _Reader(words, spacing=any(word.text == _IGNORED for word in words))
     while reader.word.kind != "end":
         if reader.word.kind == "directive":
@@ -88,20 +88,20 @@ class _Reader:
     in_terminal: the rule being read is a terminal.
     """
 
-    words: list[Word]
+    words: list[Lexeme]
     spacing: bool
     at: int = 0
-    collector: Collector = field(default_factory=Collector)
+    collector: RuleCollector = field(default_factory=RuleCollector)
     ignored: list[Alternative] = field(default_factory=list)
     spaced: dict[Symbol, Symbol] = field(default_factory=dict)
     in_terminal: bool = False
 
     @property
-    def word(self) -> Word:
+    def word(self) -> Lexeme:
         """The next word."""
         return self.words[self.at]
 
-    def take(self, *expected: str) -> Word:
+    def take(self, *expected: str) -> Lexeme:
         """The next word, which is of one of these kinds or texts."""
         word = self.word
         if word.kind not in expected and word.text not in expected:
@@ -136,10 +136,10 @@ def _definition(reader: _Reader) -> None:
     reader.collector.define(name.text, _alternatives(reader, name), name.where)
 
 
-def _alternatives(reader: _Reader, word: Word) -> tuple[Alternative, ...]:
+def _alternatives(reader: _Reader, word: Lexeme) -> tuple[Alternative, ...]:
     """What stands on the right side of a definition."""
     collector = reader.collector
-    collector.open = [Open(word)]
+    collector.open = [OpenBracket(word)]
     while not _definition_ends(reader):
         _read(reader)
     if len(collector.open) > 1:
@@ -158,7 +158,7 @@ def _definition_ends(reader: _Reader) -> bool:
     return begins[0] in (":", "{") or (begins[0] == "." and begins[2:] == [":"])
 
 
-def _is_modifier(word: Word) -> bool:
+def _is_modifier(word: Lexeme) -> bool:
     return word.kind == "mark" and word.text in ("?", "!")
 
 
@@ -185,14 +185,14 @@ def _read(reader: _Reader) -> None:
         case _, "|":
             collector.open[-1].next_alternative()
         case _, "(" | "[":
-            collector.open.append(Open(word))
+            collector.open.append(OpenBracket(word))
         case _, ")" | "]":
             _close(collector, word)
         case _:
             raise GrammarSyntaxError(word.where, f"{word.text!r} stands where it cannot")
 
 
-def _alias(reader: _Reader, word: Word) -> None:
+def _alias(reader: _Reader, word: Lexeme) -> None:
     """`-> name` names an alternative, for a tree that is not made here."""
     reader.take("name")
     ends = reader.word.text == "|" or _definition_ends(reader)
@@ -200,7 +200,7 @@ def _alias(reader: _Reader, word: Word) -> None:
         raise GrammarSyntaxError(word.where, "an alias stands at the end of an alternative")
 
 
-def _close(collector: Collector, word: Word) -> None:
+def _close(collector: RuleCollector, word: Lexeme) -> None:
     if collector.open[-1].word.text + word.text not in ("()", "[]"):
         raise GrammarSyntaxError(word.where, f"there is no bracket for {word.text!r}")
     collector.close()
@@ -208,7 +208,7 @@ def _close(collector: Collector, word: Word) -> None:
         collector.repeat(0, 1, word.where)
 
 
-def _named(reader: _Reader, word: Word) -> Symbol:
+def _named(reader: _Reader, word: Lexeme) -> Symbol:
     """A rule or terminal by its name."""
     symbol = reader.collector.call(word.text, word.where)
     if _is_terminal(word.text):
@@ -230,7 +230,7 @@ def _spaced(reader: _Reader, symbol: Symbol, where: str) -> Symbol:
     return reader.spaced[symbol]
 
 
-def _literal(reader: _Reader, word: Word) -> Expression:
+def _literal(reader: _Reader, word: Lexeme) -> Expression:
     """A quoted string, or a range of characters up to another, which is passed."""
     text = _unquoted(word)
     if not reader.taken(".."):
@@ -246,7 +246,7 @@ def _literal(reader: _Reader, word: Word) -> Expression:
     return algebra.one_of(codepoints.without_surrogates(((ord(text), ord(high)),)))
 
 
-def _unquoted(word: Word) -> str:
+def _unquoted(word: Lexeme) -> str:
     inside = word.text.removesuffix("i")[1:-1]
     found: list[str] = []
     for match in _ESCAPE.finditer(inside):
@@ -266,7 +266,7 @@ def _unquoted(word: Word) -> str:
     return "".join(found)
 
 
-def _regex(word: Word) -> Expression:
+def _regex(word: Lexeme) -> Expression:
     pattern, _, flags = word.text[1:].rpartition("/")
     pattern = pattern.replace(r"\/", "/")
     if set(flags) - set("ims"):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.ebnf.assemble import assembled
-from decoding.grammar.ebnf.automata import Automaton, Draft, draft_of
-from decoding.grammar.ebnf.determine import finished
-from decoding.grammar.ebnf.graph import back_edges
-from decoding.grammar.ebnf.prepare import nullable_rules, pruned
-from decoding.grammar.ebnf.rules import (
+from decoding.grammar.ebnf.call_graph import back_edges
+from decoding.grammar.ebnf.determinize import determinized
+from decoding.grammar.ebnf.pruning import nullable_rules, pruned
+from decoding.grammar.ebnf.rule_automata import RuleAutomaton, RuleNfa, rule_nfa_of
+from decoding.grammar.ebnf.syntax import (
     MAX_SYMBOLS,
     Alternative,
     Call,
@@ -108,7 +108,7 @@ def _copies(item: Item) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _TerminalAutomaton:
-    automaton: Automaton
+    automaton: RuleAutomaton
     words: bool
     """Whether there is any string in it."""
 
@@ -124,7 +124,7 @@ class _Work:
     nullable: frozenset[int] = frozenset()
     uses: Counter[int] = field(default_factory=Counter)
     kept: set[int] = field(default_factory=set)
-    made: dict[int, Automaton] = field(default_factory=dict)
+    made: dict[int, RuleAutomaton] = field(default_factory=dict)
     marks: dict[TokenReference, int] = field(default_factory=dict)
     _terminals: dict[Expression, _TerminalAutomaton] = field(default_factory=dict)
     _states: int = 0
@@ -134,64 +134,64 @@ class _Work:
         if expression not in self._terminals:
             nfa = build(expression, Spelling.TEXT)
             words = len(nfa.accepts) > 0 and len(nfa.starts) > 0
-            self._terminals[expression] = _TerminalAutomaton(finished(draft_of(nfa)), words)
+            self._terminals[expression] = _TerminalAutomaton(determinized(rule_nfa_of(nfa)), words)
         return self._terminals[expression]
 
-    def automaton(self, grammar: Rules, number: int) -> Automaton:
+    def automaton(self, grammar: Rules, number: int) -> RuleAutomaton:
         """The automaton of a rule; those that it copies are made."""
-        draft = Draft()
-        end = draft.state()
-        draft.final.append(end)
-        open_ = [self._expanded(draft, 0, end, grammar.rules[number])]
+        nfa = RuleNfa()
+        end = nfa.state()
+        nfa.final.append(end)
+        open_ = [self._expanded(nfa, 0, end, grammar.rules[number])]
         while open_:
             inner = next(open_[-1], None)
             if inner is None:
                 open_.pop()
             else:
                 rule, at, after = inner
-                open_.append(self._expanded(draft, at, after, grammar.rules[rule]))
-        self._states += len(draft.moves)
+                open_.append(self._expanded(nfa, at, after, grammar.rules[rule]))
+        self._states += len(nfa.moves)
         if self._states > MAX_SYMBOLS:
             where = grammar.rules[number].where
             raise GrammarLimitError(where, "states of a grammar", MAX_SYMBOLS)
-        return finished(draft)
+        return determinized(nfa)
 
-    def _expanded(self, draft: Draft, at: int, end: int, rule: Rule) -> Iterator[_Inner]:
+    def _expanded(self, nfa: RuleNfa, at: int, end: int, rule: Rule) -> Iterator[_Inner]:
         """Read a rule between two states; yields the rules that are to be read inside it."""
         for alternative in rule.alternatives:
             state = at
             for item in alternative:
-                state = yield from self._repeated(draft, state, item)
-            draft.empties[state].append(end)
+                state = yield from self._repeated(nfa, state, item)
+            nfa.empties[state].append(end)
 
-    def _repeated(self, draft: Draft, at: int, item: Item) -> Generator[_Inner, None, int]:
+    def _repeated(self, nfa: RuleNfa, at: int, item: Item) -> Generator[_Inner, None, int]:
         for _ in range(item.minimum):
-            at = yield from self._once(draft, at, item.symbol)
+            at = yield from self._once(nfa, at, item.symbol)
         if item.maximum is None:
-            hub = draft.state()
-            draft.empties[at].append(hub)
-            after = yield from self._once(draft, hub, item.symbol)
-            draft.empties[after].append(hub)
+            hub = nfa.state()
+            nfa.empties[at].append(hub)
+            after = yield from self._once(nfa, hub, item.symbol)
+            nfa.empties[after].append(hub)
             return hub
-        end = draft.state()
-        draft.empties[at].append(end)
+        end = nfa.state()
+        nfa.empties[at].append(end)
         for _ in range(item.maximum - item.minimum):
-            at = yield from self._once(draft, at, item.symbol)
-            draft.empties[at].append(end)
+            at = yield from self._once(nfa, at, item.symbol)
+            nfa.empties[at].append(end)
         return end
 
-    def _once(self, draft: Draft, at: int, symbol: Symbol) -> Generator[_Inner, None, int]:
+    def _once(self, nfa: RuleNfa, at: int, symbol: Symbol) -> Generator[_Inner, None, int]:
         match symbol:
             case Terminal(expression):
-                return draft.copy(at, self.terminal(expression).automaton)
+                return nfa.copy(at, self.terminal(expression).automaton)
             case Call(rule) if rule in self.kept:
-                return draft.call(at, rule, nullable=rule in self.nullable)
+                return nfa.call(at, rule, nullable=rule in self.nullable)
             case Call(rule) if rule in self.made:
-                return draft.copy(at, self.made[rule])
+                return nfa.copy(at, self.made[rule])
             case Call(rule):
-                after = draft.state()
+                after = nfa.state()
                 yield rule, at, after
                 return after
             case TokenReference():
                 mark = self.marks.setdefault(symbol, len(self.marks))
-                return draft.symbol(at, _BYTES + mark)
+                return nfa.symbol(at, _BYTES + mark)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.ebnf.rules import Rules, TokenReference
+from decoding.grammar.ebnf.syntax import Rules, TokenReference
 from decoding.grammar.tokens.table import TokenTable
 
 

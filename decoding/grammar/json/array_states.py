@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from decoding.grammar.json.array_plan import ArrayPlan, Counts
-from decoding.grammar.json.distinct import may_differ
+from decoding.grammar.json.cardinality import may_differ
 from decoding.grammar.json.tracked_values import TrackedValues
 from decoding.grammar.regular.lazy_dfa import Arena
 from decoding.kernels.grammar import layout as at

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.json.automata import Store
+from decoding.grammar.json.automaton_store import Store
+from decoding.grammar.json.records import JsonRecords
 from decoding.grammar.json.shapes import Graph
-from decoding.grammar.json.tables import JsonTables
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.kernels.grammar import layout as at
@@ -17,7 +17,7 @@ from decoding.kernels.grammar import step, walk
 from decoding.kernels.grammar import white as white_space
 from decoding.kernels.grammar.jit import shared
 
-Place = NDArray[np.int64]
+Configuration = NDArray[np.int64]
 """`step.PLACE_SIZE` fields; see `decoding.kernels.grammar.step`."""
 
 MAX_FRAMES = 1 << 22
@@ -46,8 +46,8 @@ def _layout(style: JsonStyle) -> int:
     return _KINDS[style.whitespace] + white_space.KINDS * width
 
 
-class Places:
-    """Places by number, equal ones once; they are never changed.
+class Configurations:
+    """Configurations by number, equal ones once; they are never changed.
 
     style: the layout and the order of keys of JSON texts.
     scale: frames may take so many times the memory that they usually may.
@@ -62,15 +62,15 @@ class Places:
         self._known = np.zeros(1 << 8, np.int64)
         self._request = np.zeros(4, np.int64)
         self._chain = np.zeros(MAX_CHAIN, np.int64)
-        self._records: list[Place] = []
+        self._records: list[Configuration] = []
         self._numbers: dict[bytes, int] = {}
-        self._tables: JsonTables | None = None
+        self._tables: JsonRecords | None = None
         self._frames[0] = at.FRAME_WORDS
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, number: int) -> Place:
+    def __getitem__(self, number: int) -> Configuration:
         return self._records[number]
 
     @property
@@ -86,7 +86,7 @@ class Places:
 
     def begin_json(self, graph: Graph) -> int:
         """The number of the place before a JSON text of a schema."""
-        tables = self._tables = JsonTables(self.store, graph, self._style)
+        tables = self._tables = JsonRecords(self.store, graph, self._style)
         kind = tables.root()
         frames, root = self._frames, at.FRAME_WORDS
         frames[root + at.TYPE], frames[root + at.ALIVE] = kind, 1
@@ -99,17 +99,17 @@ class Places:
         place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
         return self.number(place)
 
-    def frame(self, place: Sequence[int] | Place, field: int) -> int:
+    def frame(self, place: Sequence[int] | Configuration, field: int) -> int:
         """A field of the innermost frame of a place."""
         return int(self._frames[place[step.NODE] + field])
 
-    def is_distinct(self, place: Sequence[int] | Place) -> bool:
+    def is_distinct(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a place is in a key that must not come again, so that its text is remembered."""
         if place[step.MODE] != at.IN_KEY:
             return False
         return bool(self.store.arena.fields[self.frame(place, at.TYPE) + at.DISTINCT])
 
-    def is_open(self, place: Sequence[int] | Place) -> bool:
+    def is_open(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a place is in a key that may go on as any string does, and end as any string.
 
         What a kernel found possible so far stays so, for all that is read leads to the same keys.
@@ -126,7 +126,7 @@ class Places:
         everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
         return not fields[kind + at.BOUNDED] and self.frame(place, at.ALIVE) == everyone
 
-    def can_always_go_on(self, place: Sequence[int] | Place) -> bool:
+    def can_always_go_on(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a key or item that must differ from others can do so, whatever is read inside."""
         fields, state = self.store.arena.fields, place[step.AT]
         if place[step.MODE] == at.IN_ITEM:
@@ -158,7 +158,7 @@ class Places:
         fields, value = self.store.arena.shared_fields, place[step.VALUE]
         return max(fields[value + at.SHORTEST], 0), fields[value + at.LONGEST]
 
-    def number(self, place: Place) -> int:
+    def number(self, place: Configuration) -> int:
         """The number of a place, which is changed: its new frames are settled."""
         if place[step.MODE] != at.TEXT:
             self._settle(place)
@@ -170,11 +170,13 @@ class Places:
             self._records.append(place)
         return number
 
-    def walk(self, start: Place, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> list[int]:
+    def walk(
+        self, start: Configuration, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
+    ) -> list[int]:
         """Set the bits of the tokens of a trie's nodes that may follow a place.
 
         Returns the nodes whose byte may lead to several places: these nodes and those below them
-        are left out (see `decoding.grammar.json.choices`). Afterwards `store.places` has the place
+        are left out (see `decoding.grammar.json.split_values`). Afterwards `store.places` has the place
         after the last token, at its depth.
         """
         arena, places = self.store.arena, self.store.places
@@ -194,7 +196,7 @@ class Places:
         noted: list[int] = self._choices[1 : 1 + int(self._choices[0])].tolist()
         return noted
 
-    def variants(self, here: Place) -> list[int]:
+    def variants(self, here: Configuration) -> list[int]:
         """The places that stand for one from which a byte may lead to several.
 
         here: the place as the last walk has left it when it came to the choice. What the byte ends,
@@ -241,7 +243,7 @@ class Places:
         place[step.NODE], place[step.TOP] = top, top + size
         return self.number(place)
 
-    def _settle(self, place: Place) -> None:
+    def _settle(self, place: Configuration) -> None:
         arena, said = self.store.arena, at.NEEDS_FRAMES
         while said != at.GOES_ON:
             said = walk.settle(

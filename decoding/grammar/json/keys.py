@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
-from decoding.grammar.json.automata import Store
+from decoding.grammar.json.automaton_store import Store
 from decoding.grammar.json.shapes import Graph, ObjectShape
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression

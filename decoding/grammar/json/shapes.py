@@ -117,7 +117,7 @@ class Graph(Protocol):
     def is_empty(self, number: int) -> bool:
         """Whether the node has no member at all."""
 
-    def among(self, number: int, values: Sequence[Any]) -> int:
+    def restrict_to(self, number: int, values: Sequence[Any]) -> int:
         """The node of those of some scalars that are members of a node."""
 
 

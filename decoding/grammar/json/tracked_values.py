@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from decoding.grammar.json.distinct import MAX_VALUES, may_differ, members
+from decoding.grammar.json.cardinality import MAX_VALUES, may_differ, members
 from decoding.grammar.json.shapes import Graph
 
 
@@ -61,7 +61,7 @@ class TrackedValues:
         for bit in range(len(self._values).bit_length()):
             values = [self._values[number] for number in chosen if number + 1 >> bit & 1]
             if values:
-                yield self._graph.among(item, values), 1 << bit
+                yield self._graph.restrict_to(item, values), 1 << bit
 
     def value(self, bits: int) -> int:
         """The set of the one value whose number has these bits."""

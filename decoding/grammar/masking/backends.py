@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from decoding.grammar.json.configurations import Places
+from decoding.grammar.json.configurations import Configurations
 from decoding.grammar.masking.interpreted import RememberedWalks
 from decoding.grammar.masking.walks import KernelWalks, Walks
 from decoding.grammar.regular.lazy_dfa import Arena
@@ -23,7 +23,7 @@ class Backend:
     """
 
     sweeps: Callable[[Arena, TokenTable], Sweeps]
-    walks: Callable[[Places], Walks]
+    walks: Callable[[Configurations], Walks]
 
 
 KERNELS = Backend(KernelSweeps, KernelWalks)

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarUnsatisfiableError
-from decoding.grammar.json.automata import FULL, Store
-from decoding.grammar.json.choices import Choices
-from decoding.grammar.json.configurations import Place, Places
+from decoding.grammar.json.automaton_store import FULL, Store
+from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.json.shapes import Graph
+from decoding.grammar.json.split_values import SplitValues
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
@@ -32,11 +32,11 @@ class Automaton:
     """The texts of one grammar, as states that are numbered when they are first met.
 
     States are never changed: keeping a number is a rollback, copying it a fork. A state is a place
-    in a text, or several where records of values are shared (`decoding.grammar.json.choices`). Each
+    in a text, or several where records of values are shared (`decoding.grammar.json.split_values`). Each
     method but `accepts` raises `RoomError` where what is stored would take too much memory.
     """
 
-    def __init__(self, places: Places, start: int) -> None:
+    def __init__(self, places: Configurations, start: int) -> None:
         """start: the number of the place before any text."""
         self.store = places.store
         self.tokens = places.store.tokens
@@ -44,7 +44,7 @@ class Automaton:
         self._places = places
         self._walks = places.store.backend.walks(places)
         self._by_bytes = KernelWalks(places)
-        self._choices = Choices(places)
+        self._choices = SplitValues(places)
         self._groups: list[tuple[int, ...]] = []
         self._group_of: dict[tuple[int, ...], int] = {}
         self._next: dict[tuple[int, int], int] = {}
@@ -59,7 +59,7 @@ class Automaton:
         state = store.text(expression)
         if state == at.DEAD:
             raise GrammarUnsatisfiableError("offset 0", "no text matches")
-        places = Places(store)
+        places = Configurations(store)
         return cls(places, places.begin_text(state))
 
     @classmethod
@@ -68,7 +68,7 @@ class Automaton:
 
         scale: frames may take so many times the memory that they usually may.
         """
-        places = Places(store, style, scale)
+        places = Configurations(store, style, scale)
         return cls(places, places.begin_json(graph))
 
     @property
@@ -214,14 +214,16 @@ class Automaton:
         self._allow(place, store.tokens.quoted, mask)
         return mask
 
-    def _allow(self, place: Place, trie: Trie, mask: Mask, walks: Walks | None = None) -> None:
+    def _allow(
+        self, place: Configuration, trie: Trie, mask: Mask, walks: Walks | None = None
+    ) -> None:
         """Allow the tokens of a trie that fit behind a place, by the back end's walks or others."""
         try:
             (walks or self._walks).allow(place, trie, mask)
         except ChoiceNeededError:
             self._choices.allow(place, trie, mask)
 
-    def _base(self, place: Place) -> NDArray[np.uint32] | None:
+    def _base(self, place: Configuration) -> NDArray[np.uint32] | None:
         """The tokens without a quote that may come next inside a string, where that is known."""
         mode, state = int(place[step.MODE]), int(place[step.AT])
         fields = self.store.arena.fields

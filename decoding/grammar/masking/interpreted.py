@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.json.configurations import Place, Places
+from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks
 from decoding.grammar.tokens.branches import ROOT, Branch, Nodes, branches_of
@@ -61,7 +61,7 @@ class _Seen:
 class RememberedWalks:
     """Walks of places whose next ones are remembered."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Configurations) -> None:
         self._places = places
         self._runs = places.store.runs
         self._seen: dict[int, _Seen] = {}
@@ -79,7 +79,7 @@ class RememberedWalks:
                 break
         return number
 
-    def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
+    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
         if place[step.MODE] == at.IN_ITEM or self._places.is_distinct(place):
             # Each of many texts would be a place of its own.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decoding.errors import require
-from decoding.grammar.json.automata import Store
+from decoding.grammar.json.automaton_store import Store
 from decoding.grammar.masking.backends import PREFERRED, Backend
 from decoding.grammar.tokens.mask_cache import KeptMasks
 from decoding.grammar.tokens.table import TokenTable

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from decoding.grammar.json.configurations import Place, Places
+from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
@@ -16,7 +16,7 @@ from decoding.kernels.grammar.nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
-    """A byte may lead to several places; `decoding.grammar.json.choices` follows all of them."""
+    """A byte may lead to several places; `decoding.grammar.json.split_values` follows all of them."""
 
 
 class Walks(Protocol):
@@ -29,7 +29,7 @@ class Walks(Protocol):
         """The number of the place after some bytes, at least one; REJECTED if they do not fit."""
         ...
 
-    def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
+    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
         """Allow the tokens of a trie that fit behind a place."""
         ...
 
@@ -37,7 +37,7 @@ class Walks(Protocol):
 class KernelWalks:
     """Walks by kernels."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Configurations) -> None:
         self._places = places
 
     def follow(self, number: int, text: bytes) -> int:
@@ -51,7 +51,7 @@ class KernelWalks:
         last = len(text) * step.PLACE_SIZE
         return places.number(depths[last : last + step.PLACE_SIZE].copy())
 
-    def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
+    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
         if self._places.walk(place, trie.nodes, mask):
             raise ChoiceNeededError

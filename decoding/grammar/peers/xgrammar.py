@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarError, MissingDependencyError, require
-from decoding.grammar.peers.texts import padded, spells
+from decoding.grammar.peers.id_bytes import padded, spells
 from decoding.grammar.schema import Schema
 from decoding.grammar.tokens.table import TokenTable
 

@@ -10,6 +10,6 @@ name or refused. Those of a type's author are passed over: what stands before, b
 value is described as if there were none, and a function alone describes nothing.
 """
 
-from decoding.grammar.python_types.describe import schema_of_type
+from decoding.grammar.python_types.type_schema import schema_of_type
 
 __all__ = ["schema_of_type"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from decoding.grammar.python_types import texts
+from decoding.grammar.python_types import value_patterns
 from decoding.grammar.python_types.core import (
     AROUND,
     BOUNDS,
@@ -13,15 +13,15 @@ from decoding.grammar.python_types.core import (
     Core,
     Describer,
     Json,
-    Place,
+    TypePath,
     choice,
     constants_of,
     counts,
     is_required,
     read_branch,
 )
-from decoding.grammar.python_types.fields import without_default
 from decoding.grammar.python_types.functions import NAMED, by_format
+from decoding.grammar.python_types.object_types import without_default
 from decoding.grammar.python_types.strings import string_of
 
 _PLAINLY_DIFFERENT = frozenset(("str", "int", "bool", "none", "literal", "enum"))
@@ -40,7 +40,7 @@ _CHANGED = ("to_lower", "to_upper", "strip_whitespace")
 _ANY: Core = {"type": "any"}
 
 
-def array(describer: Describer, core: Core, place: Place) -> Json:
+def array(describer: Describer, core: Core, place: TypePath) -> Json:
     """Items of one kind, in a row."""
     schema: Json = {"type": "array"}
     if "items_schema" in core:
@@ -48,7 +48,7 @@ def array(describer: Describer, core: Core, place: Place) -> Json:
     return schema | counts(core, "minItems", "maxItems")
 
 
-def distinct(describer: Describer, core: Core, place: Place) -> Json:
+def distinct(describer: Describer, core: Core, place: TypePath) -> Json:
     """The items of a set, which may come twice unless they are counted."""
     items, inside = core.get("items_schema", _ANY), place.inside("[]")
     kinds = _kinds_of_hashable(describer, items, inside)
@@ -62,7 +62,7 @@ def distinct(describer: Describer, core: Core, place: Place) -> Json:
     return schema
 
 
-def _kinds_of_hashable(describer: Describer, core: Core, place: Place) -> set[str]:
+def _kinds_of_hashable(describer: Describer, core: Core, place: TypePath) -> set[str]:
     """The kinds of a set's items; refused where an item may have no hash."""
     kind = core["type"]
     inner: list[Core] = []
@@ -100,7 +100,7 @@ def _kinds_of_hashable(describer: Describer, core: Core, place: Place) -> set[st
     return found.union(*(_kinds_of_hashable(describer, one, place) for one in inner))
 
 
-def row(describer: Describer, core: Core, place: Place) -> Json:
+def row(describer: Describer, core: Core, place: TypePath) -> Json:
     """The items of a tuple, each of its own kind."""
     items, variadic = core["items_schema"], core.get("variadic_item_index")
     if variadic is not None and variadic != len(items) - 1:
@@ -118,12 +118,12 @@ def row(describer: Describer, core: Core, place: Place) -> Json:
     return schema | {"items": parts[-1], "minItems": least} | bounds
 
 
-def named_tuple(describer: Describer, core: Core, place: Place) -> Json:
+def named_tuple(describer: Describer, core: Core, place: TypePath) -> Json:
     """The items of a named tuple."""
     return _named(describer, core["fields"], place.within(core))
 
 
-def call(describer: Describer, core: Core, place: Place) -> Json:
+def call(describer: Describer, core: Core, place: TypePath) -> Json:
     """A named tuple as earlier editions of Pydantic compile it."""
     cls, listed = core["function"], core["arguments_schema"].get("arguments_schema")
     if listed is None or not (isinstance(cls, type) and issubclass(cls, tuple)):
@@ -131,7 +131,7 @@ def call(describer: Describer, core: Core, place: Place) -> Json:
     return _named(describer, listed, place.within({"cls": cls}))
 
 
-def _named(describer: Describer, fields: list[Core], place: Place) -> Json:
+def _named(describer: Describer, fields: list[Core], place: TypePath) -> Json:
     schema: Json = {"type": "array", "items": False, "minItems": sum(map(is_required, fields))}
     parts = [
         describer.of(without_default(one["schema"]), place.inside(one["name"])) for one in fields
@@ -139,7 +139,7 @@ def _named(describer: Describer, fields: list[Core], place: Place) -> Json:
     return schema | ({"prefixItems": parts} if parts else {})
 
 
-def mapping(describer: Describer, core: Core, place: Place) -> Json:
+def mapping(describer: Describer, core: Core, place: TypePath) -> Json:
     """Values by keys."""
     least = core.get("min_length") or 0
     names = _key(describer, core.get("keys_schema", _ANY), place.inside("keys"), least)
@@ -153,7 +153,7 @@ def mapping(describer: Describer, core: Core, place: Place) -> Json:
     return schema | counts(core, "minProperties", "maxProperties")
 
 
-def _key(describer: Describer, core: Core, place: Place, least: int) -> Json:
+def _key(describer: Describer, core: Core, place: TypePath, least: int) -> Json:
     """The keys of an object, which are strings in JSON."""
     kind = core["type"]
     known = by_format(core, place) if kind in NAMED else None
@@ -171,12 +171,12 @@ def _key(describer: Describer, core: Core, place: Place, least: int) -> Json:
     return _plain_key(describer, core, place)
 
 
-def _plain_key(describer: Describer, core: Core, place: Place) -> Json:
+def _plain_key(describer: Describer, core: Core, place: TypePath) -> Json:
     kind = core["type"]
     if kind in ("int", "float", "decimal"):
         if core.keys() & BOUNDS:
             place.refuse(kind, "bounds and steps of keys, which are strings in JSON, are not held")
-        return string_of(texts.INTEGER_KEY if kind == "int" else texts.NUMBER_KEY)
+        return string_of(value_patterns.INTEGER_KEY if kind == "int" else value_patterns.NUMBER_KEY)
     if kind == "bool":
         return {"enum": ["true", "false"]}
     if kind in ("literal", "enum"):

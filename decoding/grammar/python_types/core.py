@@ -26,20 +26,20 @@ class RefusalError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TypePath:
     """Where in a type a core schema stands, and the configuration that holds there."""
 
     path: str = ""
     config: Core = field(default_factory=dict)
 
-    def inside(self, name: object) -> Place:
+    def inside(self, name: object) -> TypePath:
         """The place of a field, or of what a container holds."""
         return replace(self, path=f"{self.path}.{name}" if self.path else str(name))
 
-    def within(self, core: Core) -> Place:
+    def within(self, core: Core) -> TypePath:
         """The place inside a class, which has a configuration of its own."""
         name = getattr(core.get("cls"), "__name__", "")
-        return Place(self.path or name, core.get("config") or {})
+        return TypePath(self.path or name, core.get("config") or {})
 
     def refuse(self, what: object, reason: str) -> NoReturn:
         """Raise what says why a type has no schema here."""
@@ -49,7 +49,7 @@ class Place:
 class Describer(Protocol):
     """Describes one type."""
 
-    def of(self, core: Core, place: Place) -> Json:
+    def of(self, core: Core, place: TypePath) -> Json:
         """The JSON Schema of a core schema."""
 
     def target(self, core: Core) -> Core:
@@ -59,7 +59,7 @@ class Describer(Protocol):
 class Describe(Protocol):
     """Describes the core schemas of one kind."""
 
-    def __call__(self, describer: Describer, core: Core, place: Place, /) -> Json:
+    def __call__(self, describer: Describer, core: Core, place: TypePath, /) -> Json:
         """The JSON Schema of a core schema."""
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from decoding.grammar.python_types import texts
+from decoding.grammar.python_types import value_patterns
 from decoding.grammar.python_types.core import (
     AROUND,
     BRANCHES,
     Core,
     Describer,
     Json,
-    Place,
+    TypePath,
     innermost,
 )
 from decoding.grammar.python_types.numbers import integer
@@ -40,16 +40,16 @@ _REFUSED = {
 _BYTE_SIZE = 10**15
 
 
-def by_format(core: Core, place: Place) -> Json | None:
+def by_format(core: Core, place: TypePath) -> Json | None:
     """What is known of a type by the `format` that Pydantic gives it."""
     name = _as_pydantic_says(core).get("format")
     if not isinstance(name, str):
         return None
-    if name in texts.BY_FORMAT:
-        return string_of(texts.BY_FORMAT[name])
+    if name in value_patterns.BY_FORMAT:
+        return string_of(value_patterns.BY_FORMAT[name])
     if name in ("base64", "base64url"):
         of_text = innermost(core)["type"] == "str"
-        return string_of(texts.base64(of_text=of_text, url_safe=name == "base64url"))
+        return string_of(value_patterns.base64(of_text=of_text, url_safe=name == "base64url"))
     if name == "zoneinfo":
         from zoneinfo import available_timezones
 
@@ -63,7 +63,7 @@ def by_format(core: Core, place: Place) -> Json | None:
     return None
 
 
-def function_around(describer: Describer, core: Core, place: Place) -> Json:
+def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
     """A value before, behind or around which a function runs."""
     if core.get("json_schema_input_schema") is not None:
         return describer.of(core["json_schema_input_schema"], place)
@@ -81,7 +81,7 @@ def function_around(describer: Describer, core: Core, place: Place) -> Json:
     return place.refuse(name, "this check of Pydantic's own is not known here")
 
 
-def function_alone(describer: Describer, core: Core, place: Place) -> Json:
+def function_alone(describer: Describer, core: Core, place: TypePath) -> Json:
     """A value that a function reads."""
     if core.get("json_schema_input_schema") is not None:
         inner: Core = core["json_schema_input_schema"]

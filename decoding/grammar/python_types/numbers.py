@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 
-from decoding.grammar.python_types.core import Core, Describer, Json, Place
+from decoding.grammar.python_types.core import Core, Describer, Json, TypePath
 
 _BOUNDS = {
     "ge": "minimum",
@@ -27,7 +27,7 @@ def integer(core: Core) -> Json:
     return schema | {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
 
 
-def number(_: Describer, core: Core, place: Place) -> Json:
+def number(_: Describer, core: Core, place: TypePath) -> Json:
     """Floats; bounded where infinity is not read."""
     schema: Json = {"type": "number"}
     schema |= {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
@@ -45,7 +45,7 @@ def _bounded(schema: Json) -> Json:
     return found
 
 
-def decimal(_: Describer, core: Core, place: Place) -> Json:
+def decimal(_: Describer, core: Core, place: TypePath) -> Json:
     """Decimals, as numbers of so few digits that none is lost on the way."""
     schema: Json = {"type": "number"}
     for name, keyword in _BOUNDS.items():
@@ -65,7 +65,7 @@ def decimal(_: Describer, core: Core, place: Place) -> Json:
     return {"allOf": [schema, {"anyOf": options}]}
 
 
-def _plain(value: object, place: Place) -> int | float:
+def _plain(value: object, place: TypePath) -> int | float:
     """A bound as JSON has it."""
     exact = Decimal(str(value))
     found = int(exact) if exact == exact.to_integral_value() else float(exact)
@@ -74,7 +74,7 @@ def _plain(value: object, place: Place) -> int | float:
     return found
 
 
-def constants(values: Sequence[object], place: Place) -> Json:
+def constants(values: Sequence[object], place: TypePath) -> Json:
     """Constants, each in the spelling that is read as itself.
 
     Integers of more than 64 bits are left out: Pydantic compares them with none it reads.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from decoding.grammar.python_types import texts
-from decoding.grammar.python_types.core import BOUNDS, Core, Describer, Json, Place, counts
-from decoding.grammar.python_types.patterns import PatternError, ecma_pattern
+from decoding.grammar.python_types import value_patterns
+from decoding.grammar.python_types.core import BOUNDS, Core, Describer, Json, TypePath, counts
+from decoding.grammar.python_types.ecma_patterns import PatternError, ecma_pattern
 
 _PLAIN = frozenset(("type", "metadata", "ref", "strict", "serialization"))
 
 
 def string_of(pattern: str) -> Json:
     """The strings that a pattern matches as a whole."""
-    return {"type": "string", "pattern": texts.whole(pattern)}
+    return {"type": "string", "pattern": value_patterns.whole(pattern)}
 
 
-def string(_: Describer, core: Core, place: Place) -> Json:
+def string(_: Describer, core: Core, place: TypePath) -> Json:
     """Text, with what is said of its length and form."""
     settings = {
         name: core.get(name, place.config.get(f"str_{name}"))
@@ -34,7 +34,7 @@ def string(_: Describer, core: Core, place: Place) -> Json:
     return schema | ({"allOf": [{"pattern": one} for one in patterns]} if patterns else {})
 
 
-def _pattern(core: Core, place: Place) -> str:
+def _pattern(core: Core, place: TypePath) -> str:
     pattern = core["pattern"]
     engine = core.get("regex_engine", place.config.get("regex_engine", "rust-regex"))
     if isinstance(pattern, re.Pattern):
@@ -48,7 +48,7 @@ def _pattern(core: Core, place: Place) -> str:
         return place.refuse("pattern", f"{pattern!r} has {error}, which is not known here")
 
 
-def octets(_: Describer, core: Core, place: Place) -> Json:
+def octets(_: Describer, core: Core, place: TypePath) -> Json:
     """Bytes, in the form that the configuration names."""
     form = place.config.get("val_json_bytes", "utf8")
     least, most = core.get("min_length") or 0, core.get("max_length")
@@ -58,28 +58,28 @@ def octets(_: Describer, core: Core, place: Place) -> Json:
     if form == "base64":
         if least or most is not None:
             place.refuse("bytes", "the length of what Base64 spells is not held")
-        return string_of(texts.base64(of_text=False, url_safe=True))
+        return string_of(value_patterns.base64(of_text=False, url_safe=True))
     if least or most is not None:
         # Other characters are several bytes.
         return string_of(rf"[\x00-\x7f]{{{least},{upper}}}")
     return {"type": "string"}
 
 
-def url(_: Describer, core: Core, __: Place) -> Json:
+def url(_: Describer, core: Core, __: TypePath) -> Json:
     """URLs, and those of databases and brokers."""
-    of_kind = texts.urls if core["type"] == "url" else texts.connections
+    of_kind = value_patterns.urls if core["type"] == "url" else value_patterns.connections
     longest = core.get("max_length")
     # What is read may be one slash longer.
     bound = {} if longest is None else {"maxLength": longest - 1}
     return string_of(of_kind(core.get("allowed_schemes"))) | bound
 
 
-def json_text(_: Describer, core: Core, place: Place) -> Json:
+def json_text(_: Describer, core: Core, place: TypePath) -> Json:
     """A string that is the JSON text of a value."""
     return string_of(_text(core.get("schema", {"type": "any"}), place.inside("json")))
 
 
-def _text(core: Core, place: Place) -> str:
+def _text(core: Core, place: TypePath) -> str:
     """The JSON texts of a value, as a pattern."""
     kind = core["type"]
     if kind in ("any", "int") and not core.keys() & BOUNDS:

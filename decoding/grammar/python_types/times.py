@@ -5,19 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from decoding.grammar.python_types import texts
-from decoding.grammar.python_types.core import Core, Describer, Json, Place
+from decoding.grammar.python_types import value_patterns
+from decoding.grammar.python_types.core import Core, Describer, Json, TypePath
 from decoding.grammar.python_types.numbers import integer
 from decoding.grammar.python_types.strings import string_of
 from decoding.grammar.regular.formats import DATE
 
-_ANY_ZONE = f"{texts.ZONE}?"
+_ANY_ZONE = f"{value_patterns.ZONE}?"
 _SECOND = dt.timedelta(seconds=1)
 _MARGIN = dt.timedelta(days=2)
 """Between now and a moment that is surely past, or not yet come, wherever it is read."""
 
 
-def date(_: Describer, core: Core, place: Place) -> Json:
+def date(_: Describer, core: Core, place: TypePath) -> Json:
     """Dates as YYYY-MM-DD."""
     low, high = dt.date.min, dt.date.max
     day = dt.timedelta(days=1)
@@ -37,18 +37,18 @@ def date(_: Describer, core: Core, place: Place) -> Json:
         place.refuse("date", "no date is between its bounds")
     if (low, high) == (dt.date.min, dt.date.max):
         return string_of(DATE)
-    within = texts.bounded(low.isoformat(), high.isoformat())
-    return string_of(DATE) | {"allOf": [{"pattern": texts.whole(within)}]}
+    within = value_patterns.bounded(low.isoformat(), high.isoformat())
+    return string_of(DATE) | {"allOf": [{"pattern": value_patterns.whole(within)}]}
 
 
-def _limits(core: Core, place: Place) -> list[tuple[str, Any]]:
+def _limits(core: Core, place: TypePath) -> list[tuple[str, Any]]:
     """The bounds of a value that is no number."""
     if core.get("multiple_of") is not None:
         place.refuse("multiple_of", "steps are held for numbers only")
     return [(name, core[name]) for name in ("ge", "gt", "le", "lt") if core.get(name) is not None]
 
 
-def date_time(_: Describer, core: Core, place: Place) -> Json:
+def date_time(_: Describer, core: Core, place: TypePath) -> Json:
     """Dates with times, with or without a zone."""
     # Without a zone here; it is written behind them.
     low, high = dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59)  # noqa: DTZ001
@@ -58,15 +58,15 @@ def date_time(_: Describer, core: Core, place: Place) -> Json:
         if not isinstance(value, dt.datetime):
             place.refuse(name, "a bound that is no date with a time")
         is_aware = value.utcoffset() is not None
-        if zone not in (_ANY_ZONE, texts.ZONE) and is_aware != bool(zone):
+        if zone not in (_ANY_ZONE, value_patterns.ZONE) and is_aware != bool(zone):
             place.refuse(name, "only one of the bound and the value has a zone")
         zone = "Z" if is_aware else ""
         naive = value.astimezone(dt.UTC).replace(tzinfo=None) if is_aware else value
         if name in ("ge", "gt"):
-            least = texts.seconds_of(naive, up=True)
+            least = value_patterns.seconds_of(naive, up=True)
             low = max(low, least + _SECOND if name == "gt" and least == naive else least)
         else:
-            most = texts.seconds_of(naive, up=False)
+            most = value_patterns.seconds_of(naive, up=False)
             high = min(high, most - _SECOND if name == "lt" and most == naive else most)
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
     if core.get("now_op") == "past":
@@ -76,20 +76,20 @@ def date_time(_: Describer, core: Core, place: Place) -> Json:
     if low > high:
         place.refuse("datetime", "no moment is between its bounds")
     if not limits and "now_op" not in core:
-        return string_of(rf"{DATE}T{texts.CLOCK}{zone}")
+        return string_of(rf"{DATE}T{value_patterns.CLOCK}{zone}")
     ends = (moment.isoformat(timespec="seconds") for moment in (low, high))
-    within = texts.whole(texts.bounded(*ends) + zone)
+    within = value_patterns.whole(value_patterns.bounded(*ends) + zone)
     form = string_of(rf"{DATE}T([01]\d|2[0-3]):[0-5]\d:[0-5]\d{zone}")
     return form | {"allOf": [{"pattern": within}]}
 
 
-def _zone(core: Core, place: Place) -> str:
+def _zone(core: Core, place: TypePath) -> str:
     """The zones that are read, as a pattern."""
     constraint = core.get("tz_constraint")
     if constraint is None:
         return _ANY_ZONE
     if constraint in ("naive", "aware"):
-        return "" if constraint == "naive" else texts.ZONE
+        return "" if constraint == "naive" else value_patterns.ZONE
     minutes, rest = divmod(abs(int(constraint)), 60)
     if rest:
         place.refuse("tz_constraint", "an offset of seconds")
@@ -97,7 +97,7 @@ def _zone(core: Core, place: Place) -> str:
     return f"{sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
-def time_of_day(_: Describer, core: Core, place: Place) -> Json:
+def time_of_day(_: Describer, core: Core, place: TypePath) -> Json:
     """Times of a day, without a zone unless one is asked for."""
     zone = "" if core.get("tz_constraint") is None else _zone(core, place)
     low, high = dt.time.min, dt.time.max.replace(microsecond=0)
@@ -117,25 +117,25 @@ def time_of_day(_: Describer, core: Core, place: Place) -> Json:
     if low > high:
         place.refuse("time", "no time is between its bounds")
     if not limits:
-        return string_of(f"{texts.CLOCK}{zone}")
-    within = texts.bounded(*(one.isoformat(timespec="seconds") for one in (low, high)))
+        return string_of(f"{value_patterns.CLOCK}{zone}")
+    within = value_patterns.bounded(*(one.isoformat(timespec="seconds") for one in (low, high)))
     return string_of(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d") | {
-        "allOf": [{"pattern": texts.whole(within)}]
+        "allOf": [{"pattern": value_patterns.whole(within)}]
     }
 
 
-def time_span(_: Describer, core: Core, place: Place) -> Json:
+def time_span(_: Describer, core: Core, place: TypePath) -> Json:
     """Spans of time as ISO 8601 has them; with bounds, as whole seconds."""
     limits = _limits(core, place)
     if not limits:
-        return string_of(texts.DURATION)
+        return string_of(value_patterns.DURATION)
     low, high = -(10**13), 10**13
     for name, value in limits:
         if name in ("ge", "gt"):
-            least = texts.whole_seconds(value, up=True)
+            least = value_patterns.whole_seconds(value, up=True)
             low = max(low, least + (name == "gt" and least * _SECOND == value))
         else:
-            most = texts.whole_seconds(value, up=False)
+            most = value_patterns.whole_seconds(value, up=False)
             high = min(high, most - (name == "lt" and most * _SECOND == value))
     if low > high:
         place.refuse("timedelta", "no number of seconds is between its bounds")

@@ -1,8 +1,8 @@
-"""JSON Schema: from a document to the graph of its nodes."""
+"""JSON Schema: compiles a document to a graph whose nodes are sets of JSON values."""
 
+from decoding.grammar.schema.compilation import compile_graph
 from decoding.grammar.schema.documents import Resources, Schema
-from decoding.grammar.schema.graph import SchemaGraph, compile_graph
-from decoding.grammar.schema.members import is_member
+from decoding.grammar.schema.graph import SchemaGraph
 from decoding.grammar.schema.report import Remark, SchemaLimits
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "SchemaGraph",
     "SchemaLimits",
     "compile_graph",
-    "is_member",
 ]

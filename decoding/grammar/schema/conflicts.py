@@ -1,60 +1,98 @@
-"""Which keywords of an unsatisfiable schema exclude each other.
+"""Explains why no value is valid under a schema, by the keywords that contradict each other.
 
-The value that cannot exist is looked for first: the root, or a property or item that must be there.
-A keyword of its schema belongs to the conflict if there would be values without it.
+The explanation starts at the value that cannot exist: the root, or a required property or item
+below it. A keyword of its schema belongs to the contradiction if the schema without that keyword
+has values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from decoding.errors import GrammarError
+from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.schema.dialects import escape
-from decoding.grammar.schema.locations import NOTHING, Conjunction, Location, Locations
+from decoding.grammar.schema.graph import SchemaGraph
+from decoding.grammar.schema.locations import NOTHING, Conjunction, Location
+from decoding.showing import shown
 
 _MOST = 16
-"""Keywords, branches or schemas that are tried without one of them."""
+"""Keywords, branches or schemas that are removed in turn."""
 _LISTED = 4
+_NO_VALUE = "no value at all is valid"
 
-IsEmpty = Callable[[Conjunction], bool]
 
+def why_empty(graph: SchemaGraph) -> tuple[str, str, bool]:
+    """The pointer of a cause of an empty root, a sentence on it, and whether it is certain.
 
-def conflict(
-    conjunction: Conjunction, locations: Locations, is_empty: IsEmpty
-) -> tuple[str, str] | None:
-    """The pointer of one part of a conflict, and a sentence on all of it; `None` where unknown.
-
-    conjunction: the schemas that no value fulfils, all of which are about the same value.
+    It is not certain where strings are left out because readers differ on which have a format.
     """
+    number, seen = graph.root, {1}
+    where = ""
+    while number not in seen:
+        seen.add(number)
+        schemas = [graph.locations.of(one) for one in graph.conjunction_of(number)]
+        where = max((one.pointer for one in schemas), key=len, default=where)
+        key, needed = _required_and_empty(graph, number)
+        if needed is None:
+            found = _contradiction(graph, graph.conjunction_of(number))
+            possible = graph.unsimplified(number).scalars.possible
+            is_certain = possible is None or languages.is_empty(possible)
+            return (*(found or (where, _NO_VALUE)), is_certain)
+        if needed in seen and key is not None:
+            found = _forbidden(schemas, key) if needed == 1 else _endless(schemas, key)
+            return (*(found or (where, _NO_VALUE)), True)
+        number = needed
+    return where, _NO_VALUE, True
+
+
+def _required_and_empty(graph: SchemaGraph, number: int) -> tuple[str | None, int | None]:
+    """A node without members that objects or arrays of a node require, and the objects' key."""
+    raw = graph.unsimplified(number)
+    for shape in raw.objects:
+        for one in shape.properties:
+            if one.required and one.node is not None and graph.is_empty(one.node):
+                return one.name, one.node
+    for array in raw.arrays:
+        for node in (*array.prefix, array.rest)[: array.minimum]:
+            if node is not None and graph.is_empty(node):
+                return None, node
+    return None, None
+
+
+def _contradiction(graph: SchemaGraph, conjunction: Conjunction) -> tuple[str, str] | None:
+    """The pointer of one part of a contradiction, a sentence on all of it; `None` where unknown.
+
+    conjunction: schemas that no value satisfies together.
+    """
+    locations = graph.locations
     schemas = [locations.of(literal) for literal in sorted(conjunction)]
     if not schemas or conjunction >= NOTHING:
         return None
     if len(conjunction) == 1:
         (location,) = schemas
         if next(iter(conjunction)) & 1:
-            return location.pointer, "no value is outside of this schema, as it must be"
-        return _within(location, locations, is_empty)
+            return location.pointer, "every value is valid under this schema, and none may be"
+        return _within(graph, location)
     parts = sorted(conjunction)
     if len(parts) > _MOST:
         return None
-    needed = [one for one in parts if not _is_empty(is_empty, conjunction - {one})]
+    needed = [one for one in parts if not _is_empty(graph, conjunction - {one})]
     pointers = list(dict.fromkeys(locations.of(one).pointer for one in needed or parts))
     *others, last = pointers
     if not others:
-        return last, "no value fulfils both this schema and its negation"
-    return last, f"no value fulfils both this schema and {_list(map(_shown, others))}"
+        return last, "no value satisfies both this schema and its negation"
+    return last, f"no value satisfies both this schema and {_list(map(_shown, others))}"
 
 
-def _within(location: Location, locations: Locations, is_empty: IsEmpty) -> tuple[str, str] | None:
-    """The conflict inside of one schema."""
+def _within(graph: SchemaGraph, location: Location) -> tuple[str, str] | None:
+    """The contradiction between keywords of one schema."""
     schema, pointer = location.schema, location.pointer
     if len(schema) > _MOST:
         return None
     needed = [
-        keyword
-        for keyword in schema
-        if not _is_empty(is_empty, _without(location, locations, keyword))
+        keyword for keyword in schema if not _is_empty(graph, _without(graph, location, keyword))
     ]
     if not needed:
         return None
@@ -66,8 +104,8 @@ def _within(location: Location, locations: Locations, is_empty: IsEmpty) -> tupl
             index
             for index in range(len(value))
             if not _is_empty(
-                is_empty,
-                _changed(location, locations, last, value[:index] + value[index + 1 :]),
+                graph,
+                _changed(graph, location, last, value[:index] + value[index + 1 :]),
             )
         ]
         if branches:
@@ -78,8 +116,8 @@ def _within(location: Location, locations: Locations, is_empty: IsEmpty) -> tupl
     return where, f"{last} allows no value beside {_list(others)}"
 
 
-def missing(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
-    """The conflict where a key is asked for and its schema is `false`; `None`: there is no such."""
+def _forbidden(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
+    """The contradiction of a required key whose schema is `false`; `None` where there is none."""
     for location in locations:
         declared: Any = location.schema.get("properties", {})
         if declared.get(name) is False:
@@ -87,34 +125,37 @@ def missing(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
             return where, "the key is required, and its schema allows no value"
     for location in locations:
         if name in location.schema.get("required", ()):
-            sentence = f"the key {ascii(name)[:60]} is required, and no value is allowed there"
+            sentence = f"the key {shown(name)} is required, and no value is allowed there"
             return f"{location.pointer}/required", sentence
     return None
 
 
-def endless(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
-    """The conflict where a value must hold a value of its own schema, and that one more."""
+def _endless(locations: Iterable[Location], name: str) -> tuple[str, str] | None:
+    """The contradiction of a value that must contain a value of its own schema."""
     for location in locations:
         if name in location.schema.get("properties", {}):
             where = f"{location.pointer}/properties/{escape(name)}"
-            return where, "the key is required in every value of it again, so that no value ends"
+            return (
+                where,
+                "the key is required in its own value again, so no value is finite",
+            )
     return None
 
 
-def _without(location: Location, locations: Locations, keyword: str) -> Conjunction:
+def _without(graph: SchemaGraph, location: Location, keyword: str) -> Conjunction:
     schema = {key: value for key, value in location.schema.items() if key != keyword}
-    return locations.conjunction(schema, location.scope, location.pointer)
+    return graph.locations.conjunction(schema, location.scope, location.pointer)
 
 
-def _changed(location: Location, locations: Locations, keyword: str, value: object) -> Conjunction:
+def _changed(graph: SchemaGraph, location: Location, keyword: str, value: object) -> Conjunction:
     schema = {**location.schema, keyword: value}
-    return locations.conjunction(schema, location.scope, location.pointer)
+    return graph.locations.conjunction(schema, location.scope, location.pointer)
 
 
-def _is_empty(is_empty: IsEmpty, conjunction: Conjunction) -> bool:
-    """Whether there is no value still; what cannot be told counts as none."""
+def _is_empty(graph: SchemaGraph, conjunction: Conjunction) -> bool:
+    """Whether the conjunction has no value; one that cannot be compiled counts as empty."""
     try:
-        return is_empty(conjunction)
+        return graph.is_empty(graph.add(conjunction))
     except GrammarError:
         return True
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
+from decoding.showing import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +129,13 @@ def dialect_of(
     known = _DIALECTS.get(name)
     if known is not None:
         return known
-    shown = ascii(declared if len(declared) <= _SHOWN else declared[:_SHOWN] + "...")
     draft3 = "json-schema.org/draft-03/" in declared
-    reason = f"{shown} is draft 3" if draft3 else f"{shown} is no draft that is known"
+    version = "draft 3" if draft3 else "not a known draft"
     raise GrammarUnsupportedError(
-        where, "$schema", f"{reason}; write the schema in draft 4, 6, 7, 2019-09 or 2020-12"
+        where,
+        "$schema",
+        f"{shown(declared, 100)} is {version}; write the schema in draft 4, 6, 7, 2019-09 or 2020-12",
     )
-
-
-_SHOWN = 100
 
 
 def escape(token: str) -> str:

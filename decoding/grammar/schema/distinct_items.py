@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from decoding.grammar.json.distinct import MAX_MEMBERS, can_always_go_on, members
+from decoding.grammar.json.cardinality import MAX_MEMBERS, can_always_go_on, members
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
 from decoding.grammar.json.tracked_values import value_key
-from decoding.grammar.schema.item_choices import FEW, choices_left, narrowing, tracked_values
-from decoding.grammar.schema.report import Remark, Report, shown
+from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tracked_values
+from decoding.grammar.schema.report import Remark, Report
+from decoding.showing import shown
 
 COMPOUND = (
     "arrays and objects cannot be told apart while they are written, and two items or more are"
@@ -51,35 +52,37 @@ class ItemNodes(Protocol):
     def node(self, number: int) -> Node:
         """The node of this number."""
 
-    def settled(self, shape: ArrayShape) -> ArrayShape | None:
+    def simplified(self, shape: ArrayShape) -> ArrayShape | None:
         """A shape without what cannot occur; `None` where it has no array."""
 
-    def narrowed(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
+    def with_item_schema(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
         """The arrays of a shape whose items fulfil a schema too."""
 
     def constants(self, values: Iterable[Any]) -> tuple[int, ...]:
         """The nodes of some values, one each."""
 
-    def classes(self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]) -> tuple[int, ...]:
+    def item_classes(
+        self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]
+    ) -> tuple[int, ...]:
         """The nodes of some schemas; the items of a shape that are of them have nodes too."""
 
 
-class DistinctItems:
+class UniqueItems:
     """Makes shapes whose items masks can keep distinct."""
 
     def __init__(self, nodes: ItemNodes, report: Report) -> None:
         self._nodes, self._report = nodes, report
 
-    def shapes(self, shape: ArrayShape, settled: ArrayShape, where: str) -> Iterator[ArrayShape]:
+    def shapes(self, shape: ArrayShape, simplified: ArrayShape, where: str) -> Iterator[ArrayShape]:
         """Shapes whose items masks can keep distinct; fewer arrays than the shape's, if need be."""
-        items = self._items(settled)
+        items = self._items(simplified)
         if any(item.arrays or item.objects for item in items):
-            plain = self._nodes.narrowed(shape, SCALARS)
-            left = self._nodes.settled(plain) if any(map(_has_scalars, items)) else None
+            plain = self._nodes.with_item_schema(shape, SCALARS)
+            left = self._nodes.simplified(plain) if any(map(_has_scalars, items)) else None
             if self._report.on_unsupported == "ignore":
                 yield self._not_unique(shape, where, COMPOUND)
                 return
-            by_property = None if settled.contains else self._by_property(shape, where)
+            by_property = None if simplified.contains else self._by_property(shape, where)
             if by_property is not None:
                 yield by_property
             elif shape.minimum > 1 and left is None:
@@ -92,8 +95,8 @@ class DistinctItems:
             if left is not None and left.unique and not (left.contains and shape.minimum <= 1):
                 yield from self.shapes(plain, left, where)
             return
-        if settled.contains:
-            yield self._containing(shape, settled, items, where)
+        if simplified.contains:
+            yield self._containing(shape, simplified, items, where)
             return
         few = [members(item) for item in items]
         if all(listed is not None for listed in few):
@@ -105,11 +108,11 @@ class DistinctItems:
         if tracked is not None:
             yield replace(shape, values=tracked)
             return
-        yield from self._remembered(shape, settled, items, where)
+        yield from self._remembered(shape, simplified, items, where)
 
     def _by_property(self, shape: ArrayShape, where: str) -> ArrayShape | None:
         """Arrays of objects that differ in a property which all of them have, out of few values."""
-        objects = self._nodes.narrowed(shape, OBJECTS)
+        objects = self._nodes.with_item_schema(shape, OBJECTS)
         found = [one for item in self._items(objects) for one in item.objects]
         if not found or len({len(item.objects) > 0 for item in self._items(objects)}) > 1:
             return None
@@ -125,7 +128,7 @@ class DistinctItems:
             {"type": "object", "required": [best], "properties": {best: {"const": value}}}
             for value in values
         ]
-        return replace(objects, members=self._nodes.classes(objects, schemas))
+        return replace(objects, members=self._nodes.item_classes(objects, schemas))
 
     def _values(self, shapes: Sequence[ObjectShape], name: str) -> list[Any]:
         """The scalars of a property that all of some objects have; none where that is not known."""
@@ -142,11 +145,11 @@ class DistinctItems:
         return list(found.values())
 
     def _containing(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+        self, shape: ArrayShape, simplified: ArrayShape, items: list[Node], where: str
     ) -> ArrayShape:
         """An array of distinct items of which some are counted."""
-        counted = any(one.minimum > 1 or one.maximum is not None for one in settled.contains)
-        if counted or settled.maximum is not None:
+        counted = any(one.minimum > 1 or one.maximum is not None for one in simplified.contains)
+        if counted or simplified.maximum is not None:
             return self._not_unique(shape, where, COUNTED)
         if not all(map(can_always_go_on, items)):
             return self._not_unique(shape, where, CONTAINED)
@@ -154,7 +157,7 @@ class DistinctItems:
         return shape
 
     def _remembered(
-        self, shape: ArrayShape, settled: ArrayShape, items: list[Node], where: str
+        self, shape: ArrayShape, simplified: ArrayShape, items: list[Node], where: str
     ) -> Iterator[ArrayShape]:
         """Arrays whose items are remembered as texts."""
         self._spell_once(where)
@@ -162,8 +165,8 @@ class DistinctItems:
         if most is None:
             yield shape
             return
-        whole = self._nodes.narrowed(shape, NO_FRACTION)
-        if _fewest(self._items(whole)) is None and self._nodes.settled(whole) is not None:
+        whole = self._nodes.with_item_schema(shape, NO_FRACTION)
+        if _fewest(self._items(whole)) is None and self._nodes.simplified(whole) is not None:
             # Of integers there are always more, of fractions of some digits there are not.
             yield whole
             self._restrict(where, NO_FRACTIONS.format(most))
@@ -171,7 +174,7 @@ class DistinctItems:
                 yield replace(shape, maximum=least(shape.maximum, most))
             return
         if most < FEW:
-            fewer = self._nodes.narrowed(shape, narrowing(items))
+            fewer = self._nodes.with_item_schema(shape, narrowing(items))
             better = _fewest(self._items(fewer))
             if better is None or better >= FEW:
                 shape, most = fewer, better
@@ -182,7 +185,7 @@ class DistinctItems:
             yield self._not_unique(shape, where, TOO_FEW)
         else:
             most = max(most, 1)
-            if settled.maximum is None or settled.maximum > most:
+            if simplified.maximum is None or simplified.maximum > most:
                 self._restrict(where, AT_MOST.format(most))
             yield replace(shape, maximum=least(shape.maximum, most))
 

@@ -15,7 +15,7 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar.schema.dialects import Dialect, dialect_of
-from decoding.grammar.schema.report import shown
+from decoding.showing import LONGEST_VALUE, bounded, shown
 
 Schema: TypeAlias = "bool | Mapping[str, Any]"
 """A JSON Schema, as parsed JSON."""
@@ -23,7 +23,6 @@ Resources: TypeAlias = Mapping[str, Any]
 """Further documents by their URI: parsed JSON, or a `referencing.Registry`."""
 
 _NAMES = ("$id", "id")
-_SHOWN = 100
 _CONTAINERS = 1_000_000
 _LEAVES = frozenset((str, int, float, bool, type(None)))
 _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
@@ -81,7 +80,7 @@ class Documents:
             contents = getattr(document, "contents", document)
             if not isinstance(uri, str) or not isinstance(contents, bool | Mapping):
                 reason = f"resources map URIs to schemas, not to {type(contents).__name__}"
-                raise GrammarSyntaxError(str(uri)[:_SHOWN], reason)
+                raise GrammarSyntaxError(bounded(str(uri), LONGEST_VALUE), reason)
             _check_nesting(contents, nesting)
         if isinstance(root, bool):
             self.scope = Scope(dialect_of({}))
@@ -278,7 +277,6 @@ def _walk(root: object, fragment: str, where: str) -> tuple[object, Dialect | No
     """What a JSON pointer leads to, and the draft that the last schema on the way declares."""
     value: Any = root
     dialect = None
-    shown = fragment if len(fragment) <= _SHOWN else fragment[:_SHOWN] + "..."
     for raw in unquote(fragment).split("/")[1:] if fragment else ():
         token = raw.replace("~1", "/").replace("~0", "~")
         if isinstance(value, Mapping) and token in value:
@@ -289,11 +287,11 @@ def _walk(root: object, fragment: str, where: str) -> tuple[object, Dialect | No
             raise GrammarUnsupportedError(
                 where,
                 "$ref",
-                f"'#{shown}' leads nowhere: the document has no {token[:_SHOWN]!r} there",
+                f"{shown('#' + fragment)} leads nowhere: the document has no {shown(token)} there",
             )
         if isinstance(value, Mapping) and isinstance(value.get("$schema"), str):
             dialect = dialect_of(value, pointer=where)
     if fragment and not fragment.startswith("/"):
-        reason = f"'#{shown}' leads nowhere: no schema has this anchor"
+        reason = f"{shown('#' + fragment)} leads nowhere: no schema has this anchor"
         raise GrammarUnsupportedError(where, "$ref", reason)
     return value, dialect

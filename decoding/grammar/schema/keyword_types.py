@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import DRAFT3_ONLY, UNDECLARED, Dialect, dialect_of, escape
-from decoding.grammar.schema.report import Report, shown
+from decoding.grammar.schema.report import Report
+from decoding.showing import shown
 
 Where: TypeAlias = "tuple[Where, str] | str"
 """A JSON pointer: the root's, or that of a container and a further token."""
@@ -155,7 +156,7 @@ def _rules(dialect: Dialect) -> Mapping[str, _Rule]:
     return rules
 
 
-class KeywordTypes:
+class KeywordChecker:
     """Checks schemas, each once."""
 
     def __init__(self, report: Report) -> None:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
-from decoding.grammar.schema.keyword_types import KeywordTypes
-from decoding.grammar.schema.report import shown
+from decoding.grammar.schema.keyword_types import KeywordChecker
+from decoding.showing import shown
 
 Literal: TypeAlias = int  # twice the number of a location; one more: its negation
 Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal
@@ -45,25 +45,35 @@ def complement(conjunction: Conjunction) -> Conjunction:
 class Location:
     """One schema of a document, reduced to the keywords that constrain.
 
-    logic: whether other schemas say something of the same value. kinds: what `scalars.kinds_of`
+    logic: whether other schemas say something of the same value. kinds: what `scalars.types_of`
     has found, or -1.
     """
 
-    __slots__ = ("denied", "kept", "keys", "kinds", "logic", "number", "pointer", "schema", "scope")
+    __slots__ = (
+        "violating",
+        "kept",
+        "keys",
+        "types",
+        "logic",
+        "number",
+        "pointer",
+        "schema",
+        "scope",
+    )
 
     def __init__(self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str) -> None:
         self.number, self.schema, self.scope, self.pointer = number, schema, scope, pointer
         self.keys = schema.keys()
-        self.kinds = -1
+        self.types = -1
         self.logic = not _LOGIC.isdisjoint(schema)
         self.kept: Conjunction = frozenset((2 * number,))
-        self.denied: Conjunction = frozenset((2 * number + 1,))
+        self.violating: Conjunction = frozenset((2 * number + 1,))
 
 
 class Locations:
     """All places met so far. Schemas of equal text, in equal surroundings, are one place."""
 
-    def __init__(self, documents: Documents, types: KeywordTypes) -> None:
+    def __init__(self, documents: Documents, types: KeywordChecker) -> None:
         self.documents = documents
         self._types = types
         self.all = [Location(0, {}, documents.scope, "")]

@@ -1,8 +1,8 @@
-"""How the logic of a schema (`allOf`, `anyOf`, `not`, ...) becomes unions of drafts.
+"""Keywords that combine schemas (`allOf`, `anyOf`, `oneOf`, `not`, `if`), for arrays and objects.
 
-Arrays and objects are treated alike. A literal's drafts are never more than the literal allows, and
-never fewer without a restriction that says so; negation is therefore pushed down to the keywords
-(De Morgan) instead of complementing drafts.
+Each schema, and each negated schema, becomes a disjunction of constraints: its disjunctive normal
+form. A disjunction never has values that the schema does not have. Where it has fewer, it carries a
+restriction that says so. Negation is pushed down to the single keywords by De Morgan's laws.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.schema.drafts import Draft, Found
+from decoding.grammar.schema.constraints import Constraints, Disjunction, without_evaluated
 from decoding.grammar.schema.locations import (
     NEVER,
     Conjunction,
@@ -21,312 +21,308 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.objects import dependent_schemas, having, lacking, negated
+from decoding.grammar.schema.object_keywords import dependent_schemas, having, lacking, negated
 from decoding.grammar.schema.one_of import exactly_one
 from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.schema.solver import Steps
+from decoding.grammar.schema.type_keywords import TypeKeywords
 
-MOST = 512  # ways to break schemas that are followed
-_FEW = 64  # ways to differ from several constants that are followed
-_MERGED = 8_192  # pairs of drafts that are merged where not all ways need be followed
-_COMPARED = 8  # drafts from which on it pays to compare them
-_SUBSETS = 6  # branches whose every combination is tried where annotations count
+MOST = 512  # alternatives that are kept of the negation of several schemas
+_FEW = 64  # alternatives that are kept of values other than several constants
+_MERGED = 8_192  # pairs of constraints that are merged where the number of alternatives is cut
+_COMPARED = 8  # number of alternatives from which on subsumed ones are dropped
+_SUBSETS = 6  # branches of which every combination is tried where evaluation matters
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
-class Kind(Protocol[Draft]):
-    """Arrays or objects: what is particular about them."""
+class ConstraintLogic(Generic[Constraints]):
+    """Computes the disjunctions of arrays, or of objects, for schemas and negated schemas."""
 
-    name: str
-    kind: int
-    everything: Found[Draft]
-    nothing: Found[Draft]
+    def __init__(
+        self, keywords: TypeKeywords[Constraints], locations: Locations, report: Report
+    ) -> None:
+        self.keywords, self.locations, self.report = keywords, locations, report
 
-    def plain(self, location: Location, *, seen: bool) -> Found[Draft]:
-        """What fulfils all keywords of a location but its logic."""
-
-    def denied(self, location: Location) -> Found[Draft]:
-        """What breaks a keyword of a location, its logic and its constants aside."""
-
-    def denied_constants(self, location: Location) -> list[tuple[Draft, ...]] | None:
-        """For each constant of a location, what differs from it."""
-
-    def merge(self, one: Draft, other: Draft) -> Draft | None:
-        """What is in both drafts."""
-
-    def impossible(self, draft: Draft, depth: int) -> Steps[bool]:
-        """Whether a draft surely has no member."""
-
-    def rest(self, location: Location, draft: Draft) -> Draft | None:
-        """A draft whose unevaluated parts fulfil the location's `unevaluated...`."""
-
-    def has_seen(self, draft: Draft) -> bool:
-        """Whether a draft speaks of any part."""
-
-    def unseen(self, draft: Draft) -> Draft:
-        """The draft, as if it spoke of no part."""
-
-    def conditions(self, draft: Draft) -> frozenset[object]:
-        """All that a draft asks for; drafts that ask for more have fewer members."""
-
-
-class Logic(Generic[Draft]):
-    """The drafts of one kind, by literal."""
-
-    def __init__(self, kind: Kind[Draft], locations: Locations, report: Report) -> None:
-        self.kind, self.locations, self.report = kind, locations, report
-
-    def found(self, literal: Literal) -> Found[Draft] | Steps[Found[Draft]]:
-        """The drafts of a literal."""
+    def found(self, literal: Literal) -> Disjunction[Constraints] | Steps[Disjunction[Constraints]]:
+        """The disjunction of a literal: of a schema, or of the negation of a schema."""
         location = self.locations.of(literal)
         if literal & 1:
-            return self._broken(location)
+            return self._violating(location)
         if location.logic:
-            return self._kept(location, seen=False)
-        return self.kind.plain(location, seen=False)
+            return self._satisfying(location, evaluated=False)
+        return self.keywords.plain(location, evaluated=False)
 
-    def found_seen(self, literal: Literal) -> Found[Draft] | Steps[Found[Draft]]:
-        """The drafts of a literal, with what they have seen."""
+    def found_evaluated(
+        self, literal: Literal
+    ) -> Disjunction[Constraints] | Steps[Disjunction[Constraints]]:
+        """The disjunction of a literal, which also records evaluated properties or items."""
         location = self.locations.of(literal)
         if literal & 1:
             return self.found(literal)
         if location.logic:
-            return self._kept(location, seen=True)
-        return self.kind.plain(location, seen=True)
+            return self._satisfying(location, evaluated=True)
+        return self.keywords.plain(location, evaluated=True)
 
-    def of(self, conjunction: Conjunction, *, seen: bool = False) -> Steps[Found[Draft]]:
-        """The drafts of at most one literal."""
+    def of(
+        self, conjunction: Conjunction, *, evaluated: bool = False
+    ) -> Steps[Disjunction[Constraints]]:
+        """The disjunction of a conjunction of at most one literal."""
         if not conjunction:
-            return self.kind.everything
+            return self.keywords.everything
         (literal,) = conjunction
         if literal == NEVER:
-            return self.kind.nothing
-        name = f"seen {self.kind.name}" if seen else self.kind.name
-        result: Found[Draft] = yield (name, literal)
+            return self.keywords.nothing
+        name = f"evaluated {self.keywords.name}" if evaluated else self.keywords.name
+        result: Disjunction[Constraints] = yield (name, literal)
         return result
 
     def product(
-        self, one: Found[Draft], other: Found[Draft], where: str, most: int | None = None
-    ) -> Steps[Found[Draft]]:
-        """What is in both unions; at most so many of its drafts, where that is said."""
-        if one is self.kind.everything:
+        self,
+        one: Disjunction[Constraints],
+        other: Disjunction[Constraints],
+        where: str,
+        most: int | None = None,
+    ) -> Steps[Disjunction[Constraints]]:
+        """The conjunction of two disjunctions, in disjunctive normal form.
+
+        most: keep so many alternatives at most, and report a restriction where some are dropped.
+        """
+        if one is self.keywords.everything:
             return other
-        if other is self.kind.everything:
+        if other is self.keywords.everything:
             return one
-        lefts, rights = one.drafts, other.drafts
+        lefts, rights = one.options, other.options
         if most is not None and len(lefts) * len(rights) > _MERGED:
             lefts, rights = lefts[:most], rights[: max(1, _MERGED // min(most, len(lefts)))]
-        drafts: dict[Draft, None] = {}
+        options: dict[Constraints, None] = {}
         several = len(lefts) * len(rights) > 1
         for left in lefts:
             for right in rights:
-                merged = self.kind.merge(left, right)
+                merged = self.keywords.merge(left, right)
                 if merged is None:
                     continue
-                if several and (yield from self.kind.impossible(merged, 0)):
+                if several and (yield from self.keywords.impossible(merged, 0)):
                     continue
-                drafts[merged] = None
-            self.check(0 if most is not None else len(drafts), where, len(rights))
-        kept = self.without_special(tuple(drafts))
+                options[merged] = None
+            self.check(0 if most is not None else len(options), where, len(rights))
+        kept = self.without_subsumed(tuple(options))
         restrictions = joined(one, other)
-        cut = len(lefts) < len(one.drafts) or len(rights) < len(other.drafts)
+        cut = len(lefts) < len(one.options) or len(rights) < len(other.options)
         if most is not None and (cut or len(kept) > most):
             kept = kept[:most]
             sentence = (
-                f"values that are not of a schema are looked for in {len(kept)} ways; others, which"
-                " break several of its keywords at once, are left out"
+                f"of the values that violate a schema, {len(kept)} alternatives are kept; values"
+                " that only violate several of its keywords at once are left out"
             )
             restrictions = (*restrictions, Remark(where, "not", sentence))
-        return Found(kept, restrictions)
+        return Disjunction(kept, restrictions)
 
-    def without_special(self, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
-        """The drafts, except those that only add conditions to another one."""
-        if len(drafts) < _COMPARED or any(map(self.kind.has_seen, drafts)):
-            return drafts
-        sets = sorted(((self.kind.conditions(draft), draft) for draft in drafts), key=_by_size)
-        # A set that is part of another one is found by its rarest condition.
+    def without_subsumed(self, options: tuple[Constraints, ...]) -> tuple[Constraints, ...]:
+        """The alternatives without those that are subsumed: another one has fewer conditions."""
+        if len(options) < _COMPARED or any(one.has_evaluated for one in options):
+            return options
+        sets = sorted(((option.conditions, option) for option in options), key=_by_size)
+        # A subset of a set is looked up by its rarest condition.
         times = Counter(condition for conditions, _ in sets for condition in conditions)
         by_rarest: dict[object, list[frozenset[object]]] = {}
-        kept: list[Draft] = []
-        for conditions, draft in sets:
+        kept: list[Constraints] = []
+        for conditions, option in sets:
             fewer = [one for condition in conditions for one in by_rarest.get(condition, ())]
             self.report.count(2)  # whatever their order, which differs from run to run
             if any(one <= conditions for one in fewer):
                 continue
-            kept.append(draft)
+            kept.append(option)
             if not conditions:
                 break
             by_rarest.setdefault(min(conditions, key=times.__getitem__), []).append(conditions)
         return tuple(kept)
 
-    def union(self, *parts: Found[Draft]) -> Found[Draft]:
-        """What is in any of these."""
-        drafts = tuple(dict.fromkeys(draft for part in parts for draft in part.drafts))
-        if self.kind.everything.drafts[0] in drafts and not any(map(self.kind.has_seen, drafts)):
-            return self.kind.everything
-        return Found(self.without_special(drafts), joined(*parts))
+    def union(self, *parts: Disjunction[Constraints]) -> Disjunction[Constraints]:
+        """The disjunction of several disjunctions."""
+        options = tuple(dict.fromkeys(option for part in parts for option in part.options))
+        if self.keywords.everything.options[0] in options and not any(
+            one.has_evaluated for one in options
+        ):
+            return self.keywords.everything
+        return Disjunction(self.without_subsumed(options), joined(*parts))
 
     def check(self, count: int, where: str, steps: int = 1) -> None:
-        """Raise where there are too many drafts, or too much work with some more steps."""
+        """Count steps of work; raise `GrammarLimitError` for too many alternatives or steps."""
         if count > self.report.limits.shapes:
             raise GrammarLimitError(where, "alternatives", self.report.limits.shapes)
         self.report.count(steps, where)
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
-        """The schemas of a keyword that is a list of them."""
+        """The schemas of `allOf`, `anyOf` or `oneOf`."""
         value = location.schema[keyword]
         if not isinstance(value, list):
             raise GrammarSyntaxError(f"{location.pointer}/{keyword}", "a list of schemas")
         return [self.locations.child(location, keyword, index) for index in range(len(value))]
 
-    def _kept(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
-        keyword = f"unevaluated{'Items' if self.kind.name == 'arrays' else 'Properties'}"
+    def _satisfying(
+        self, location: Location, *, evaluated: bool
+    ) -> Steps[Disjunction[Constraints]]:
+        keyword = f"unevaluated{'Items' if self.keywords.name == 'arrays' else 'Properties'}"
         own = keyword in location.schema
-        asked, seen = seen, seen or own
-        result = self.kind.plain(location, seen=seen)
-        if not result.drafts:
+        asked, evaluated = evaluated, evaluated or own
+        result = self.keywords.plain(location, evaluated=evaluated)
+        if not result.options:
             return result
-        for part in self._parts(location, seen=seen):
+        for part in self._parts(location, evaluated=evaluated):
             found = yield from part
             result = yield from self.product(result, found, location.pointer)
-            if not result.drafts:
+            if not result.options:
                 return result
         if own:
-            closed = (self.kind.rest(location, draft) for draft in result.drafts)
-            drafts = tuple(draft for draft in closed if draft is not None)
-            if not asked:  # what is seen below a negation must not be seen outside of it
-                drafts = tuple(map(self.kind.unseen, drafts))
-            result = Found(drafts, result.restrictions)
+            closed = (
+                self.keywords.close_unevaluated(location, option) for option in result.options
+            )
+            options = tuple(option for option in closed if option is not None)
+            if not asked:  # annotations do not leave a subschema that is not asked for them
+                options = tuple(map(without_evaluated, options))
+            result = Disjunction(options, result.restrictions)
         return result
 
-    def _parts(self, location: Location, *, seen: bool) -> Iterator[Steps[Found[Draft]]]:
+    def _parts(
+        self, location: Location, *, evaluated: bool
+    ) -> Iterator[Steps[Disjunction[Constraints]]]:
         schema, child = location.schema, self.locations.child
         for keyword in _REFERENCES:
             if keyword in schema:
-                yield self.of(self.locations.target(location, keyword), seen=seen)
+                yield self.of(self.locations.target(location, keyword), evaluated=evaluated)
         for branch in self.branches(location, "allOf") if "allOf" in schema else ():
-            yield self.of(branch, seen=seen)
-        if self.kind.name == "objects":
+            yield self.of(branch, evaluated=evaluated)
+        if self.keywords.name == "objects":
             for name, node in dependent_schemas(location, self.locations):
-                yield self._depending(name, node, location, seen=seen)
+                yield self._depending(name, node, location, evaluated=evaluated)
         if "if" in schema:
-            yield self._conditional(location, seen=seen)
+            yield self._conditional(location, evaluated=evaluated)
         if "anyOf" in schema:
-            yield self._any_of(location, seen=seen)
+            yield self._any_of(location, evaluated=evaluated)
         if "oneOf" in schema:
-            yield exactly_one(self, location, self.branches(location, "oneOf"), seen=seen)
+            yield exactly_one(self, location, self.branches(location, "oneOf"), evaluated=evaluated)
         if "not" in schema:
             yield self.of(negated(child(location, "not")))
 
     def _depending(
-        self, name: str, node: Conjunction, location: Location, *, seen: bool
-    ) -> Steps[Found[Draft]]:
-        found = yield from self.of(node, seen=seen)
-        if found is self.kind.everything:
+        self, name: str, node: Conjunction, location: Location, *, evaluated: bool
+    ) -> Steps[Disjunction[Constraints]]:
+        found = yield from self.of(node, evaluated=evaluated)
+        if found is self.keywords.everything:
             return found
-        with_name: Any = Found((having(name),))
-        without: Any = Found((lacking(name),))
+        with_name: Any = Disjunction((having(name),))
+        without: Any = Disjunction((lacking(name),))
         present = yield from self.product(with_name, found, location.pointer)
         return self.union(without, present)
 
-    def _conditional(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
+    def _conditional(
+        self, location: Location, *, evaluated: bool
+    ) -> Steps[Disjunction[Constraints]]:
         schema, child = location.schema, self.locations.child
         condition = child(location, "if")
-        if "then" not in schema and "else" not in schema and not seen:
-            return self.kind.everything
-        met = yield from self.of(condition, seen=seen)
+        if "then" not in schema and "else" not in schema and not evaluated:
+            return self.keywords.everything
+        met = yield from self.of(condition, evaluated=evaluated)
         if "then" in schema:
-            then = yield from self.of(child(location, "then"), seen=seen)
+            then = yield from self.of(child(location, "then"), evaluated=evaluated)
             met = yield from self.product(met, then, location.pointer)
         if "else" not in schema and "then" not in schema:
-            return self.union(met, self.kind.everything)
+            return self.union(met, self.keywords.everything)
         unmet = yield from self.of(negated(condition))
         if "else" in schema:
-            otherwise = yield from self.of(child(location, "else"), seen=seen)
+            otherwise = yield from self.of(child(location, "else"), evaluated=evaluated)
             unmet = yield from self.product(unmet, otherwise, location.pointer)
         return self.union(met, unmet)
 
-    def _any_of(self, location: Location, *, seen: bool) -> Steps[Found[Draft]]:
-        parts: list[Found[Draft]] = []
+    def _any_of(self, location: Location, *, evaluated: bool) -> Steps[Disjunction[Constraints]]:
+        parts: list[Disjunction[Constraints]] = []
         for branch in self.branches(location, "anyOf"):
-            parts.append((yield from self.of(branch, seen=seen)))  # noqa: PERF401 -- it yields
-        if not seen:
+            parts.append((yield from self.of(branch, evaluated=evaluated)))  # noqa: PERF401 -- it yields
+        if not evaluated:
             return self.union(*parts)
-        # Every branch that a value fulfils counts for what is unevaluated, so they are combined.
-        speaking = [part for part in parts if any(map(self.kind.has_seen, part.drafts))]
+        # Every branch that a value satisfies evaluates parts of it, so branches are combined.
+        evaluating = [part for part in parts if any(one.has_evaluated for one in part.options)]
         restrictions: tuple[Remark, ...] = ()
-        most = len(speaking)
+        most = len(evaluating)
         if most > _SUBSETS:
             most = 1
             sentence = (
-                "values are left out that fulfil `unevaluatedItems` or `unevaluatedProperties` only"
-                " because several branches evaluate their parts"
+                "values are left out that satisfy `unevaluatedItems` or `unevaluatedProperties` only"
+                " because several branches together evaluate their items or properties"
             )
             restrictions = (Remark(location.pointer, "anyOf", sentence),)
-        combined: list[Found[Draft]] = []
+        combined: list[Disjunction[Constraints]] = []
         for size in range(2, most + 1):
-            for chosen in combinations(speaking, size):
+            for chosen in combinations(evaluating, size):
                 together = chosen[0]
                 for part in chosen[1:]:
                     together = yield from self.product(together, part, location.pointer)
                 combined.append(together)
-        drafts = tuple(
-            dict.fromkeys(draft for part in (*parts, *combined) for draft in part.drafts)
+        options = tuple(
+            dict.fromkeys(option for part in (*parts, *combined) for option in part.options)
         )
-        self.check(len(drafts), location.pointer)
-        return Found(drafts, joined(*parts) + restrictions)
+        self.check(len(options), location.pointer)
+        return Disjunction(options, joined(*parts) + restrictions)
 
-    def _broken(self, location: Location) -> Steps[Found[Draft]]:
-        """What breaks any keyword of a location."""
-        result = self.kind.denied(location)
-        if result is self.kind.everything:
+    def _violating(self, location: Location) -> Steps[Disjunction[Constraints]]:
+        """The values that violate any keyword of a schema."""
+        result = self.keywords.violating(location)
+        if result is self.keywords.everything:
             return result
-        constants = self.kind.denied_constants(location)
+        constants = self.keywords.other_than_constants(location)
         if constants is not None:
-            others = self.kind.everything
-            for drafts in constants:
-                others = yield from self.product(others, Found(drafts), location.pointer, _FEW)
+            others = self.keywords.everything
+            for options in constants:
+                others = yield from self.product(
+                    others, Disjunction(options), location.pointer, _FEW
+                )
             result = self.union(result, others)
         left_out: list[tuple[str, str]] = [
             (one.keyword, one.sentence) for one in result.restrictions
         ]
-        for keyword, part in self._broken_parts(location):
-            if self.kind.everything.drafts[0] in result.drafts:
-                return self.kind.everything
+        for keyword, part in self._violating_parts(location):
+            if self.keywords.everything.options[0] in result.options:
+                return self.keywords.everything
             try:
                 result = self.union(result, (yield from part))
             except GrammarUnsupportedError as problem:
                 left_out.append((keyword, str(problem)))
                 sentence = (
-                    f"where this schema must not hold, it is not by `{keyword}` alone: {problem}"
+                    f"where this schema is negated, values that violate only `{keyword}` are left"
+                    f" out: {problem}"
                 )
                 remark = Remark(location.pointer, keyword, sentence)
-                result = Found(result.drafts, (*result.restrictions, remark))
+                result = Disjunction(result.options, (*result.restrictions, remark))
         for keyword in ("unevaluatedItems", "unevaluatedProperties"):
-            if keyword in location.schema and (self.kind.name == "arrays") == ("Items" in keyword):
-                left_out.append((keyword, "which parts are evaluated is not known there"))
-                sentence = f"where this schema must not hold, it is not by `{keyword}` alone"
+            if keyword in location.schema and (self.keywords.name == "arrays") == (
+                "Items" in keyword
+            ):
+                reason = "under a negation it is not known which items or properties are evaluated"
+                left_out.append((keyword, reason))
+                sentence = f"where this schema is negated, values that violate only `{keyword}` are left out"
                 remark = Remark(location.pointer, keyword, sentence)
-                result = Found(result.drafts, (*result.restrictions, remark))
-        self.check(len(result.drafts), location.pointer)
-        if left_out and not result.drafts:
+                result = Disjunction(result.options, (*result.restrictions, remark))
+        self.check(len(result.options), location.pointer)
+        if left_out and not result.options:
             keyword, reason = left_out[0]
             self.report.unsupported(
                 location.pointer,
                 keyword,
-                f"where it must not hold, as under `not`, `oneOf` or `if`: {reason}",
+                f"its negation, which `not`, `oneOf` or `if` needs, cannot be expressed: {reason}",
             )
-            return self.kind.everything
+            return self.keywords.everything
         return result
 
-    def _broken_parts(self, location: Location) -> Iterator[tuple[str, Steps[Found[Draft]]]]:
+    def _violating_parts(
+        self, location: Location
+    ) -> Iterator[tuple[str, Steps[Disjunction[Constraints]]]]:
         schema, child = location.schema, self.locations.child
         for keyword in _REFERENCES:
             if keyword in schema:
                 yield keyword, self.of(negated(self.locations.target(location, keyword)))
         for branch in self.branches(location, "allOf") if "allOf" in schema else ():
             yield "allOf", self.of(negated(branch))
-        if self.kind.name == "objects":
+        if self.keywords.name == "objects":
             for name, node in dependent_schemas(location, self.locations):
                 yield "dependentSchemas", self._not_depending(name, node, location)
         if "if" in schema:
@@ -341,8 +337,10 @@ class Logic(Generic[Draft]):
         if "not" in schema:
             yield "not", self.of(child(location, "not"))
 
-    def _none_of(self, location: Location, branches: list[Conjunction]) -> Steps[Found[Draft]]:
-        result = self.kind.everything
+    def _none_of(
+        self, location: Location, branches: list[Conjunction]
+    ) -> Steps[Disjunction[Constraints]]:
+        result = self.keywords.everything
         for branch in branches:
             found = yield from self.of(negated(branch))
             result = yield from self.product(result, found, location.pointer, MOST)
@@ -350,22 +348,22 @@ class Logic(Generic[Draft]):
 
     def _two_of(
         self, location: Location, one: Conjunction, other: Conjunction
-    ) -> Steps[Found[Draft]]:
+    ) -> Steps[Disjunction[Constraints]]:
         left = yield from self.of(one)
         right = yield from self.of(other)
         return (yield from self.product(left, right, location.pointer))
 
     def _not_depending(
         self, name: str, node: Conjunction, location: Location
-    ) -> Steps[Found[Draft]]:
+    ) -> Steps[Disjunction[Constraints]]:
         found = yield from self.of(negated(node))
-        with_name: Any = Found((having(name),))
+        with_name: Any = Disjunction((having(name),))
         return (yield from self.product(with_name, found, location.pointer))
 
-    def _not_conditional(self, location: Location) -> Steps[Found[Draft]]:
+    def _not_conditional(self, location: Location) -> Steps[Disjunction[Constraints]]:
         schema, child = location.schema, self.locations.child
         condition = child(location, "if")
-        result = self.kind.nothing
+        result = self.keywords.nothing
         for keyword, when in (("then", condition), ("else", negated(condition))):
             if keyword in schema:
                 one = yield from self.of(when)
@@ -379,8 +377,8 @@ def _by_size(pair: tuple[frozenset[object], object]) -> int:
     return len(pair[0])
 
 
-def joined(*parts: Found[Any]) -> tuple[Remark, ...]:
-    """All restrictions of these."""
+def joined(*parts: Disjunction[Any]) -> tuple[Remark, ...]:
+    """The restrictions of several disjunctions, each once."""
     if not any(part.restrictions for part in parts):
         return ()
     return tuple(dict.fromkeys(remark for part in parts for remark in part.restrictions))

@@ -1,83 +1,116 @@
-"""`oneOf`: exactly one branch, by proof that branches exclude each other or else by negation."""
+"""`oneOf` of arrays or objects: each branch without the values of the other branches.
+
+Where two branches provably have no value in common, a branch is kept as it is. Otherwise the
+negation of the other branch is added to it.
+"""
 
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.schema.drafts import Draft, Found
+from decoding.grammar.schema.constraints import Constraints, Disjunction
 from decoding.grammar.schema.locations import Conjunction, Location
-from decoding.grammar.schema.report import Remark
+from decoding.grammar.schema.object_keywords import negated
+from decoding.grammar.schema.report import Remark, Report
 from decoding.grammar.schema.solver import Steps
+from decoding.grammar.schema.type_keywords import TypeKeywords
 
-if TYPE_CHECKING:
-    from decoding.grammar.schema.logic import Logic
+_DEPTH = 3  # levels below the branches that are searched for a contradiction
+_PAIRS = 256  # pairs of constraints that are compared for one pair of branches
+_MOST = 32  # alternatives that one branch may become when the others are excluded
 
-_DEPTH = 3  # how deep below the branches a contradiction is looked for
-_PAIRS = 256  # pairs of drafts that are looked at for one pair of branches
-_MOST = 32  # drafts a branch may become by excluding the others
+
+class BranchLogic(Protocol[Constraints]):
+    """The operations of `ConstraintLogic` that `oneOf` is made of."""
+
+    keywords: TypeKeywords[Constraints]
+    report: Report
+
+    def of(
+        self, conjunction: Conjunction, *, evaluated: bool = False
+    ) -> Steps[Disjunction[Constraints]]:
+        """The arrays or objects of a schema."""
+
+    def product(
+        self,
+        one: Disjunction[Constraints],
+        other: Disjunction[Constraints],
+        where: str,
+        most: int | None = None,
+    ) -> Steps[Disjunction[Constraints]]:
+        """The values in both disjunctions."""
+
+    def union(self, *parts: Disjunction[Constraints]) -> Disjunction[Constraints]:
+        """The values in any of the disjunctions."""
 
 
 def exactly_one(
-    logic: Logic[Draft], location: Location, branches: list[Conjunction], *, seen: bool
-) -> Steps[Found[Draft]]:
-    """The values of one branch that no other branch has."""
-    founds: list[Found[Draft]] = []
+    logic: BranchLogic[Constraints],
+    location: Location,
+    branches: list[Conjunction],
+    *,
+    evaluated: bool,
+) -> Steps[Disjunction[Constraints]]:
+    """The values that are valid under exactly one branch of a `oneOf`."""
+    founds: list[Disjunction[Constraints]] = []
     for branch in branches:
-        founds.append((yield from logic.of(branch, seen=seen)))  # noqa: PERF401 -- it yields
-    live = [index for index, found in enumerate(founds) if found.drafts or found.restrictions]
-    apart: set[tuple[int, int]] = set()
+        founds.append((yield from logic.of(branch, evaluated=evaluated)))  # noqa: PERF401 -- it yields
+    live = [index for index, found in enumerate(founds) if found.options or found.restrictions]
+    disjoint: set[tuple[int, int]] = set()
     for one, other in combinations(live, 2):
         if (yield from _exclude_each_other(logic, founds[one], founds[other])):
-            apart.update(((one, other), (other, one)))
-    parts: list[Found[Draft]] = []
+            disjoint.update(((one, other), (other, one)))
+    parts: list[Disjunction[Constraints]] = []
     for index in live:
         result = founds[index]
         for other in live:
-            if other == index or (index, other) in apart or not result.drafts:
+            if other == index or (index, other) in disjoint or not result.options:
                 continue
             if not (yield from _is_outside(logic, result, founds[other])):
                 where = f"{location.pointer}/oneOf"
                 result = yield from _without(logic, result, branches[other], where, (index, other))
         parts.append(result)
-    union = logic.union(*parts) if parts else logic.kind.nothing
+    union = logic.union(*parts) if parts else logic.keywords.nothing
     lost = [remark for part in parts for remark in part.restrictions]
-    if not union.drafts and lost:
+    if not union.options and lost:
         logic.report.unsupported(location.pointer, "oneOf", lost[0].sentence)
-        return logic.kind.everything
+        return logic.keywords.everything
     return union
 
 
-def _exclude_each_other(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
-    """Whether surely no value is one of both schemas."""
+def _exclude_each_other(
+    logic: BranchLogic[Constraints], one: Disjunction[Constraints], other: Disjunction[Constraints]
+) -> Steps[bool]:
+    """Whether it is proved that no value is valid under both schemas."""
     if one.restrictions:
         return False
     return (yield from _is_outside(logic, one, other))
 
 
-def _is_outside(logic: Logic[Draft], one: Found[Draft], other: Found[Draft]) -> Steps[bool]:
-    """Whether surely no value of the first is one of the other's schema."""
-    if other.restrictions or len(one.drafts) * len(other.drafts) > _PAIRS:
+def _is_outside(
+    logic: BranchLogic[Constraints], one: Disjunction[Constraints], other: Disjunction[Constraints]
+) -> Steps[bool]:
+    """Whether it is proved that no value of the first disjunction is in the second."""
+    if other.restrictions or len(one.options) * len(other.options) > _PAIRS:
         return False
-    for left in one.drafts:
-        for right in other.drafts:
-            merged = logic.kind.merge(left, right)
-            if merged is not None and not (yield from logic.kind.impossible(merged, _DEPTH)):
+    for left in one.options:
+        for right in other.options:
+            merged = logic.keywords.merge(left, right)
+            if merged is not None and not (yield from logic.keywords.impossible(merged, _DEPTH)):
                 return False
     return True
 
 
 def _without(
-    logic: Logic[Draft],
-    found: Found[Draft],
+    logic: BranchLogic[Constraints],
+    found: Disjunction[Constraints],
     other: Conjunction,
     where: str,
     numbers: tuple[int, int],
-) -> Steps[Found[Draft]]:
-    """The values of one branch that are outside of another."""
-    from decoding.grammar.schema.objects import negated
-
+) -> Steps[Disjunction[Constraints]]:
+    """The values of one branch that are not valid under another branch."""
     index, excluded = numbers
     try:
         outside = yield from logic.of(negated(other))
@@ -85,7 +118,7 @@ def _without(
         sentence = (
             f"values of branch {index} are left out: some may be of branch {excluded} too, and what"
             f" is outside of that branch cannot be asked for ({problem}); write `anyOf` if both may"
-            " hold, or give the branches a property whose `const` tells them apart"
+            " hold, or give the branches a property whose `const` tells them disjoint"
         )
-        return Found((), (*found.restrictions, Remark(where, "oneOf", sentence)))
+        return Disjunction((), (*found.restrictions, Remark(where, "oneOf", sentence)))
     return (yield from logic.product(found, outside, where, _MOST))

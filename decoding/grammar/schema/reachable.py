@@ -12,8 +12,8 @@ from typing import Protocol
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.json.keys import check_keys
+from decoding.grammar.json.records import MOST_WAYS, array_alternative
 from decoding.grammar.json.shapes import ArrayShape, Graph, Node, ObjectShape
-from decoding.grammar.json.tables import MOST_WAYS, array_alternative
 from decoding.grammar.numbers.canonical import once
 from decoding.grammar.numbers.forms import spelled_numbers
 from decoding.grammar.regular import algebra

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,19 +15,6 @@ STEPS_A_SECOND = 200_000
 
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 80
-
-
-def shown(value: object) -> str:
-    """A value of a schema as an error shows it: a line at most, whatever the value is."""
-    try:
-        text = _SHORT.repr(value)
-    except Exception:  # noqa: BLE001 -- a number with too many digits, or a foreign __repr__
-        return f"a value of type {type(value).__name__}"
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from decoding.grammar.schema.locations import (
     Locations,
 )
 from decoding.grammar.schema.report import Report
-from decoding.grammar.schema.scalars import (
+from decoding.grammar.schema.scalar_sets import (
     ALL_SCALARS,
     NO_SCALARS,
     Scalars,
@@ -79,9 +79,9 @@ class ScalarLogic:
                     found.append((yield from self._of(branch, location)))
                 result = meet(result, _COMBINED[keyword](found))
         if "not" in schema:
-            denied = yield from self._of(self._locations.child(location, "not"), location)
+            violating = yield from self._of(self._locations.child(location, "not"), location)
             if location.number not in self._loose:
-                result = meet(result, invert(denied))
+                result = meet(result, invert(violating))
         if "if" in schema:
             result = meet(result, (yield from self._conditional(location)))
         return result

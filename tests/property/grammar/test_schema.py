@@ -8,7 +8,8 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from random_schemas import REFUSED, compiled, newer_schemas, older_schemas, quick, values, verdict
 
 from decoding.errors import GrammarUnsatisfiableError
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 
 def compare(schema: Any, validator: Any, candidates: list[Any]) -> None:

@@ -15,7 +15,7 @@ from decoding.grammar.ebnf import network
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.larklike import parse_larklike
 from decoding.grammar.ebnf.network import compile_rules
-from decoding.grammar.ebnf.rules import Rules, TokenReference
+from decoding.grammar.ebnf.syntax import Rules, TokenReference
 from decoding.kernels.grammar.earley import EarleyMachine
 
 

@@ -13,7 +13,7 @@ from decoding.grammar import JsonStyle, Machine, compile_json_schema
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.regular.regex import parse_full
-from decoding.grammar.schema.item_choices import fewest_completions
+from decoding.grammar.schema.completions import fewest_completions
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from decoding import Grammar
 from decoding.errors import ParameterError
 from decoding.grammar import JsonStyle, Machine, compile_json_schema, token_table
 from decoding.grammar.compiled import CompiledGrammar
-from decoding.grammar.python_types.patterns import PatternError, ecma_pattern
+from decoding.grammar.python_types.ecma_patterns import PatternError, ecma_pattern
 from decoding.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.kernels

@@ -16,7 +16,8 @@ from decoding.grammar.regular.build import build
 from decoding.grammar.regular.formats import format_expression, possible_expression
 from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.regular.questions import accepts
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 CHECKER = Draft202012Validator.FORMAT_CHECKER
 

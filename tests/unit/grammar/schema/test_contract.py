@@ -22,8 +22,9 @@ from decoding.errors import (
 from decoding.grammar import compile_json_schema
 from decoding.grammar.json.shapes import Node, ObjectShape, Property
 from decoding.grammar.regular.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
-from decoding.grammar.schema import SchemaLimits, compile_graph, is_member
+from decoding.grammar.schema import SchemaLimits, compile_graph
 from decoding.grammar.schema.report import STEPS_A_SECOND
+from decoding.testing.schema_members import is_member
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ def test_shapes_say_nothing_of_what_cannot_occur() -> None:
 def test_equal_work_is_counted_in_every_process() -> None:
     """Hashes of strings differ from process to process, and the order of sets with them."""
     script = """
-from decoding.grammar.schema import graph, report
+from decoding.grammar.schema import compilation, report
 reports = []
 plain = report.Report.__init__
 
@@ -315,7 +316,7 @@ def kept(self, *given):
 report.Report.__init__ = kept
 branches = [{"properties": {f"p{i}": {"type": "string"}, "q": {"not": {"const": i}}},
              "required": [f"r{j}" for j in range(i)]} for i in range(12)]
-graph.compile_graph({"oneOf": branches, "not": {"required": ["a", "b", "c"]}})
+compilation.compile_graph({"oneOf": branches, "not": {"required": ["a", "b", "c"]}})
 print(reports[0].steps)
 """
     counts = set()

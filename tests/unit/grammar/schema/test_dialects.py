@@ -10,7 +10,8 @@ from random_texts import accepts, byte_machine, walk
 
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar import Machine, compile_json_schema
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 DRAFT3 = "http://json-schema.org/draft-03/schema#"
 DRAFT4 = "http://json-schema.org/draft-04/schema#"

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft4Validator, Draft7Validator, Draft202012Validator
 
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 OBJ, ARR, STR, INT = "object", "array", "string", "integer"
 

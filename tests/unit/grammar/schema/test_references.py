@@ -6,7 +6,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 TREE: dict[str, Any] = {
     "$id": "https://example.com/tree",

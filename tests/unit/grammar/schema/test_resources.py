@@ -7,7 +7,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4, DRAFT202012
 
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.schema import compile_graph, is_member
+from decoding.grammar.schema import compile_graph
+from decoding.testing.schema_members import is_member
 
 ROOT: dict[str, Any] = {
     "$id": "https://x.test/schemas/root.json",

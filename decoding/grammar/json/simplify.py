@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.json.array_plan import ArrayPlan, IsEmpty, Meet
-from decoding.grammar.json.distinct import count_strings
+from decoding.grammar.json.cardinality import count_strings
 from decoding.grammar.json.shapes import ArrayShape, ObjectShape, Property, least
 from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
@@ -17,7 +17,9 @@ _DEPENDENT = 1 << 19  # more than keys of one object can have that masks are mad
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
 
-def settle_array(shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size) -> ArrayShape | None:
+def simplify_array(
+    shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size
+) -> ArrayShape | None:
     """The same arrays; `None` where there are none."""
     prefix, rest, maximum = shape.prefix, shape.rest, shape.maximum
     for index, node in enumerate(prefix):
@@ -55,7 +57,7 @@ def _distinct(maximum: int | None, members: int, bound: int) -> int | None:
     return maximum if members >= bound else least(maximum, members)
 
 
-def settle_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
+def simplify_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
     """The same objects; `None` where there are none."""
     forbidden = {one.name for one in shape.properties if one.node is None or is_empty(one.node)}
     required = {one.name for one in shape.properties if one.required}

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar.schema.drafts import (
+from decoding.grammar.schema.constraints import (
     ANY_ARRAY,
     NO_ITEMS,
-    ArrayDraft,
-    Counted,
-    Found,
-    SeenItems,
-    closed_at,
+    ArrayConstraints,
+    ContainsConstraint,
+    Disjunction,
+    EvaluatedItems,
+    item_at,
     merge_arrays,
+    with_implied_maximum,
 )
 from decoding.grammar.schema.locations import (
     EVERYTHING,
@@ -24,57 +26,61 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.objects import constants, negated
+from decoding.grammar.schema.object_keywords import constants, negated
 from decoding.grammar.schema.report import Remark, Report
-from decoding.grammar.schema.scalars import ARRAY, kinds_of, whole
+from decoding.grammar.schema.scalar_sets import ARRAY, types_of, whole
+from decoding.grammar.schema.solver import Steps
 
-NO_ARRAYS: Found[ArrayDraft] = Found(())
-ALL_ARRAYS: Found[ArrayDraft] = Found((ANY_ARRAY,))
+NO_ARRAYS: Disjunction[ArrayConstraints] = Disjunction(())
+ALL_ARRAYS: Disjunction[ArrayConstraints] = Disjunction((ANY_ARRAY,))
 
+_LOOKED_AT = 8  # required items that are examined for emptiness
 _ITEMS = frozenset(("items", "prefixItems", "additionalItems"))
 _KEYWORDS = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum", "const"}
 
 
-class Arrays:
+class ArrayKeywords:
     """How locations speak of arrays."""
 
     name = "arrays"
-    kind = ARRAY
+    json_type = ARRAY
+    everything: Disjunction[ArrayConstraints] = ALL_ARRAYS
+    nothing: Disjunction[ArrayConstraints] = NO_ARRAYS
 
     def __init__(self, locations: Locations, report: Report) -> None:
         self.locations = locations
         self.report = report
 
-    def plain(self, location: Location, *, seen: bool) -> Found[ArrayDraft]:
+    def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ArrayConstraints]:
         """The arrays that fulfil all keywords of a location but its logic."""
-        if not kinds_of(location) & ARRAY:
+        if not types_of(location) & ARRAY:
             return NO_ARRAYS
         if _KEYWORDS.isdisjoint(location.keys):
             return ALL_ARRAYS
-        draft = self._conditions(location, seen=seen)
-        if draft is None:
+        option = self._conditions(location, evaluated=evaluated)
+        if option is None:
             return NO_ARRAYS
         if "const" not in location.schema and "enum" not in location.schema:
-            return Found((draft,))
-        merged = (merge_arrays(constant, draft) for constant in self._constants(location))
-        return Found(tuple(one for one in merged if one is not None))
+            return Disjunction((option,))
+        merged = (merge_arrays(constant, option) for constant in self._constants(location))
+        return Disjunction(tuple(one for one in merged if one is not None))
 
-    def denied(self, location: Location) -> Found[ArrayDraft]:
+    def violating(self, location: Location) -> Disjunction[ArrayConstraints]:
         """The arrays that break a keyword of a location, its logic aside."""
-        if not kinds_of(location) & ARRAY:
+        if not types_of(location) & ARRAY:
             return ALL_ARRAYS
         if _KEYWORDS.isdisjoint(location.keys):
             return NO_ARRAYS
         restrictions: list[Remark] = []
-        drafts = tuple(
+        options = tuple(
             chain(
                 self._broken_items(location, restrictions),
                 self._broken_counts(location, restrictions),
             )
         )
-        return Found(drafts, tuple(restrictions))
+        return Disjunction(options, tuple(restrictions))
 
-    def denied_constants(self, location: Location) -> list[tuple[ArrayDraft, ...]] | None:
+    def other_than_constants(self, location: Location) -> list[tuple[ArrayConstraints, ...]] | None:
         """For each array among a location's `enum` or `const`, the arrays other than it."""
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
@@ -98,33 +104,66 @@ class Arrays:
             child(location, rest) if rest in schema else EVERYTHING,
         )
 
-    def _conditions(self, location: Location, *, seen: bool) -> ArrayDraft | None:
+    def merge(self, one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstraints | None:
+        """The arrays of both options."""
+        return merge_arrays(one, other)
+
+    def impossible(self, option: ArrayConstraints, depth: int) -> Steps[bool]:
+        """Whether an item that must exist surely cannot."""
+        for index in range(min(option.minimum, len(option.prefix) + 1, _LOOKED_AT)):
+            node = item_at(option, index)
+            if len(node) > 1 or node == NOTHING:
+                empty: bool = yield ("empty", node, depth)
+                if empty:
+                    return True
+        for counted in option.contains:
+            if counted.minimum and not option.prefix:
+                empty = yield ("empty", counted.node | option.rest, depth)
+                if empty:
+                    return True
+        return False
+
+    def close_unevaluated(
+        self, location: Location, option: ArrayConstraints
+    ) -> ArrayConstraints | None:
+        """The option's arrays whose unevaluated items fulfil the location."""
+        node = self.locations.child(location, "unevaluatedItems")
+        if option.evaluated.all or not node:
+            return replace(option, evaluated=EvaluatedItems(all=True))
+        if option.evaluated.nodes:
+            node = self.locations.any_of((*option.evaluated.nodes, node), location)
+        unevaluated = ArrayConstraints((EVERYTHING,) * option.evaluated.count, node)
+        return merge_arrays(
+            replace(option, evaluated=EvaluatedItems(all=True)), with_implied_maximum(unevaluated)
+        )
+
+    def _conditions(self, location: Location, *, evaluated: bool) -> ArrayConstraints | None:
         schema, pointer = location.schema, location.pointer
         prefix, rest = self.items(location)
         minimum = whole(schema, "minItems", pointer) if "minItems" in schema else 0
         maximum = whole(schema, "maxItems", pointer) if "maxItems" in schema else None
-        contains: tuple[Counted, ...] = ()
+        contains: tuple[ContainsConstraint, ...] = ()
         if "contains" in schema:
             contained, low, high = self._contained(location)
             if high is not None and high < low:
                 return None
             if low or high is not None:
-                contains = (Counted(contained, low, high, pointer),)
+                contains = (ContainsConstraint(contained, low, high, pointer),)
             minimum = max(minimum, low)
         items = NO_ITEMS
-        if seen:
+        if evaluated:
             evaluating = location.scope.dialect.contains_evaluates and "contains" in schema
             first, others = "prefixItems", "items"
             if isinstance(schema.get("items"), list):
                 first, others = "items", "additionalItems"
-            items = SeenItems(
+            items = EvaluatedItems(
                 len(schema.get(first, ())),
                 (self.locations.child(location, "contains"),) if evaluating else (),
                 others in schema,
             )
         unique = schema.get("uniqueItems") is True and (maximum is None or maximum > 1)
-        draft = closed_at(
-            ArrayDraft(
+        option = with_implied_maximum(
+            ArrayConstraints(
                 prefix,
                 rest,
                 minimum,
@@ -134,9 +173,9 @@ class Arrays:
                 items,
             )
         )
-        if draft.maximum is not None and draft.maximum < draft.minimum:
+        if option.maximum is not None and option.maximum < option.minimum:
             return None
-        return draft
+        return option
 
     def _contained(self, location: Location) -> tuple[Conjunction, int, int | None]:
         schema, pointer = location.schema, location.pointer
@@ -144,7 +183,9 @@ class Arrays:
         high = whole(schema, "maxContains", pointer) if "maxContains" in schema else None
         return self.locations.child(location, "contains"), low, high
 
-    def _broken_items(self, location: Location, restrictions: list[Remark]) -> Iterator[ArrayDraft]:
+    def _broken_items(
+        self, location: Location, restrictions: list[Remark]
+    ) -> Iterator[ArrayConstraints]:
         if _ITEMS.isdisjoint(location.keys):
             return
         prefix, rest = self.items(location)
@@ -154,7 +195,7 @@ class Arrays:
         if not rest:
             return
         if rest == NOTHING:
-            yield ArrayDraft(minimum=len(prefix) + 1)
+            yield ArrayConstraints(minimum=len(prefix) + 1)
         elif prefix:
             sentence = (
                 "an array that must break `items` does so at the first item behind `prefixItems`"
@@ -163,28 +204,28 @@ class Arrays:
             restrictions.append(Remark(location.pointer, "items", sentence))
             yield at_index(len(prefix), negated(rest))
         else:
-            counted = Counted(negated(rest), 1, None, location.pointer)
-            yield ArrayDraft(minimum=1, contains=(counted,))
+            counted = ContainsConstraint(negated(rest), 1, None, location.pointer)
+            yield ArrayConstraints(minimum=1, contains=(counted,))
 
     def _broken_counts(
         self, location: Location, restrictions: list[Remark]
-    ) -> Iterator[ArrayDraft]:
+    ) -> Iterator[ArrayConstraints]:
         schema, pointer = location.schema, location.pointer
         if "minItems" in schema:
             least = whole(schema, "minItems", pointer)
             if least:
-                yield ArrayDraft(maximum=least - 1)
+                yield ArrayConstraints(maximum=least - 1)
         if "maxItems" in schema:
-            yield ArrayDraft(minimum=whole(schema, "maxItems", pointer) + 1)
+            yield ArrayConstraints(minimum=whole(schema, "maxItems", pointer) + 1)
         if "contains" in schema:
             node, low, high = self._contained(location)
             if low == 1:
-                yield closed_at(ArrayDraft(rest=negated(node)))
+                yield with_implied_maximum(ArrayConstraints(rest=negated(node)))
             elif low:
-                yield ArrayDraft(contains=(Counted(node, 0, low - 1, pointer),))
+                yield ArrayConstraints(contains=(ContainsConstraint(node, 0, low - 1, pointer),))
             if high is not None:
-                counted = Counted(node, high + 1, None, pointer)
-                yield ArrayDraft(minimum=high + 1, contains=(counted,))
+                counted = ContainsConstraint(node, high + 1, None, pointer)
+                yield ArrayConstraints(minimum=high + 1, contains=(counted,))
         if schema.get("uniqueItems") is True:
             sentence = (
                 "arrays that break `uniqueItems` alone are left out: that two items are equal"
@@ -192,21 +233,21 @@ class Arrays:
             )
             restrictions.append(Remark(pointer, "uniqueItems", sentence))
 
-    def _constants(self, location: Location) -> Iterator[ArrayDraft]:
+    def _constants(self, location: Location) -> Iterator[ArrayConstraints]:
         for value in constants(location.schema):
             if not isinstance(value, list):
                 continue
             items = tuple(self.locations.constant(item, location) for item in value)
-            yield ArrayDraft(items, NOTHING, len(value), len(value))
+            yield ArrayConstraints(items, NOTHING, len(value), len(value))
 
-    def _other_than(self, value: list[Any], location: Location) -> Iterator[ArrayDraft]:
+    def _other_than(self, value: list[Any], location: Location) -> Iterator[ArrayConstraints]:
         if value:
-            yield ArrayDraft(maximum=len(value) - 1)
+            yield ArrayConstraints(maximum=len(value) - 1)
         for index, item in enumerate(value):
             yield at_index(index, negated(self.locations.constant(item, location)))
-        yield ArrayDraft(minimum=len(value) + 1)
+        yield ArrayConstraints(minimum=len(value) + 1)
 
 
-def at_index(index: int, node: Conjunction) -> ArrayDraft:
+def at_index(index: int, node: Conjunction) -> ArrayConstraints:
     """The arrays with such an item at an index."""
-    return ArrayDraft((EVERYTHING,) * index + (node,), minimum=index + 1)
+    return ArrayConstraints((EVERYTHING,) * index + (node,), minimum=index + 1)

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from decoding.grammar.json.settling import settle_array, settle_object
 from decoding.grammar.json.shapes import ArrayShape, Graph, Node
+from decoding.grammar.json.simplify import simplify_array, simplify_object
 
 
-class Levels:
+class DepthLimitedGraphs:
     """The graphs of the values of another graph that nest at most 0, 1, 2 … containers.
 
     A graph of few nodes has a member of every node within few levels, so that only values close to
@@ -19,12 +19,12 @@ class Levels:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._known: list[Shallow] = [Shallow(graph, None)]
+        self._known: list[DepthLimitedGraph] = [DepthLimitedGraph(graph, None)]
 
-    def at(self, levels: int) -> Shallow:
+    def at(self, levels: int) -> DepthLimitedGraph:
         """The values that nest at most so many containers."""
         while len(self._known) <= levels:
-            self._known.append(Shallow(self.graph, self._known[-1]))
+            self._known.append(DepthLimitedGraph(self.graph, self._known[-1]))
         return self._known[levels]
 
     def has_all(self, numbers: Iterable[int], levels: int) -> bool:
@@ -64,13 +64,13 @@ def _reachable(graph: Graph, numbers: Iterable[int]) -> list[int]:
     return list(found)
 
 
-class Shallow:
+class DepthLimitedGraph:
     """The values of a graph, but of arrays and objects only those whose items `inner` has.
 
     inner: `None`: there are no arrays and objects.
     """
 
-    def __init__(self, graph: Graph, inner: Shallow | None) -> None:
+    def __init__(self, graph: Graph, inner: DepthLimitedGraph | None) -> None:
         self.root = graph.root
         self.inner = inner
         self._graph = graph
@@ -91,9 +91,9 @@ class Shallow:
         """See `shapes.Graph`."""
         return self._graph.conjunction(numbers)
 
-    def among(self, number: int, values: Sequence[Any]) -> int:
+    def restrict_to(self, number: int, values: Sequence[Any]) -> int:
         """See `shapes.Graph`; scalars nest nothing."""
-        return self._graph.among(number, values)
+        return self._graph.restrict_to(number, values)
 
     def is_empty(self, number: int) -> bool:
         """Whether no member of the node nests so little."""
@@ -120,7 +120,7 @@ class Shallow:
         inner = self.inner
         if inner is None:
             return replace(node, arrays=(), objects=())
-        objects = (settle_object(shape, inner.is_empty) for shape in node.objects)
+        objects = (simplify_object(shape, inner.is_empty) for shape in node.objects)
         arrays = (_settled(shape, inner) for shape in node.arrays)
         return replace(
             node,
@@ -129,8 +129,8 @@ class Shallow:
         )
 
 
-def _settled(shape: ArrayShape, inner: Shallow) -> ArrayShape | None:
+def _settled(shape: ArrayShape, inner: DepthLimitedGraph) -> ArrayShape | None:
     # Whether there are enough different items the whole graph has decided.
     alike = replace(shape, unique=False)
-    settled = settle_array(alike, inner.is_empty, inner.conjunction, lambda _, bound: bound)
+    settled = simplify_array(alike, inner.is_empty, inner.conjunction, lambda _, bound: bound)
     return None if settled is None else replace(settled, unique=shape.unique)

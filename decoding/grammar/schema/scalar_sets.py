@@ -19,11 +19,12 @@ from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.schema.locations import Location
-from decoding.grammar.schema.report import Remark, Report, shown
+from decoding.grammar.schema.report import Remark, Report
+from decoding.showing import shown
 
 NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))
-EVERY_KIND = 63
-_KINDS = {
+EVERY_TYPE = 63
+_TYPES = {
     "null": NULL,
     "boolean": BOOLEAN,
     "string": STRING,
@@ -32,7 +33,7 @@ _KINDS = {
     "array": ARRAY,
     "object": OBJECT,
 }
-_KINDS_OF_VALUES = {
+_TYPES_OF_VALUES = {
     type(None): NULL,
     bool: BOOLEAN,
     str: STRING,
@@ -134,17 +135,17 @@ def are_empty(scalars: Scalars) -> bool:
     )
 
 
-def kinds_of(location: Location) -> int:
+def types_of(location: Location) -> int:
     """The kinds of values, as a sum, that `type`, `enum` and `const` leave to a location."""
-    if location.kinds >= 0:
-        return location.kinds
+    if location.types >= 0:
+        return location.types
     declared = location.schema.get("type")
-    kinds = EVERY_KIND if declared is None else 0
+    types = EVERY_TYPE if declared is None else 0
     names = [declared] if isinstance(declared, str) else declared or ()
     for name in names:
-        if not isinstance(name, str) or name not in _KINDS:
+        if not isinstance(name, str) or name not in _TYPES:
             raise GrammarSyntaxError(f"{location.pointer}/type", f"{shown(name)} is no type")
-        kinds |= _KINDS[name]
+        types |= _TYPES[name]
     for keyword in ("enum", "const"):
         if keyword in location.schema:
             values = location.schema[keyword]
@@ -152,26 +153,26 @@ def kinds_of(location: Location) -> int:
                 values = [values]
             elif not isinstance(values, list):
                 raise GrammarSyntaxError(f"{location.pointer}/enum", "a list of values")
-            kinds &= reduce(or_, map(kind_of, values), 0)
-    location.kinds = kinds
-    return kinds
+            types &= reduce(or_, map(type_of, values), 0)
+    location.types = types
+    return types
 
 
-def kind_of(value: object) -> int:
+def type_of(value: object) -> int:
     """The kind of one value."""
-    return _KINDS_OF_VALUES.get(type(value), 0) or _kind_of_other(value)
+    return _TYPES_OF_VALUES.get(type(value), 0) or _type_of_other(value)
 
 
-def _kind_of_other(value: object) -> int:
+def _type_of_other(value: object) -> int:
     if isinstance(value, Mapping):
         return OBJECT
-    return NUMBER if is_number(value) else EVERY_KIND
+    return NUMBER if is_number(value) else EVERY_TYPE
 
 
 def plain_scalars(location: Location, report: Report) -> Scalars:
     """What the keywords of a location, other than logic, leave of all scalars."""
     schema = location.schema
-    kinds_of(location)  # checks what it reads
+    types_of(location)  # checks what it reads
     result = _of_types(location)
     for keyword in ("enum", "const"):
         if keyword in schema:

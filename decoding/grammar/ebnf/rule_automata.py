@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.ebnf.rules import MAX_SYMBOLS
+from decoding.grammar.ebnf.syntax import MAX_SYMBOLS
 from decoding.grammar.regular.nfa import Nfa
 
 Move = tuple[int, int, int]
@@ -15,7 +15,7 @@ CallEdge = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Automaton:
+class RuleAutomaton:
     """A language without its empty string; state 0 is the first, and nothing ends there.
 
     moves, calls: by state. final: where a string may end.
@@ -34,7 +34,7 @@ class Automaton:
 
 
 @dataclass(slots=True)
-class Draft:
+class RuleNfa:
     """An automaton in the making, with empty moves; state 0 is the first."""
 
     moves: list[list[Move]] = field(default_factory=lambda: [[]])
@@ -65,7 +65,7 @@ class Draft:
             self.empties[at].append(end)
         return end
 
-    def copy(self, at: int, part: Automaton) -> int:
+    def copy(self, at: int, part: RuleAutomaton) -> int:
         """Read a string of another automaton from a state; returns the state after it."""
         end = self.state()
         states = [self.state() for _ in part.final]
@@ -82,12 +82,12 @@ class Draft:
         return end
 
 
-def draft_of(nfa: Nfa) -> Draft:
-    """The automaton of a terminal, as a draft."""
-    draft = Draft()
-    states = [draft.state() for _ in range(nfa.states)]
+def rule_nfa_of(nfa: Nfa) -> RuleNfa:
+    """The automaton of a terminal, in the form that rules are built in."""
+    found = RuleNfa()
+    states = [found.state() for _ in range(nfa.states)]
     for source, low, high, target in nfa.edges.tolist():
-        draft.moves[states[source]].append((low, high, states[target]))
-    draft.empties[0] = [states[start] for start in nfa.starts.tolist()]
-    draft.final = [states[state] for state in nfa.accepts.tolist()]
-    return draft
+        found.moves[states[source]].append((low, high, states[target]))
+    found.empties[0] = [states[start] for start in nfa.starts.tolist()]
+    found.final = [states[state] for state in nfa.accepts.tolist()]
+    return found

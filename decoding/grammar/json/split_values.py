@@ -1,4 +1,4 @@
-"""Places that a byte leads to where several records stand for one kind of value.
+"""Configurations that a byte leads to where several records stand for one kind of value.
 
 Kernels keep the alternatives of a value as the bits of one number, so a record has at most
 `layout.MAX_SET` of them. A value with more is written as several records, each with a part of the
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.json.configurations import Place, Places
+from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, below, chain, path
 from decoding.kernels.grammar import step
@@ -19,10 +19,10 @@ from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.nodes import TOKEN, TOKEN_AT, copy_twins
 
 
-class Choices:
+class SplitValues:
     """What may follow a place when all variants of values are followed."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Configurations) -> None:
         self._places = places
 
     def follow(self, number: int, text: bytes) -> tuple[int, ...]:
@@ -45,7 +45,7 @@ class Choices:
                 found[places.number(depths[last : last + step.PLACE_SIZE].copy())] = None
         return tuple(found)
 
-    def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
+    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
         """Allow the tokens of a trie that fit behind a place."""
         number = self._places.number(place.copy())
         pending = [(number, trie.nodes)]

@@ -1,33 +1,33 @@
-"""From a draft to an automaton: no empty moves, deterministic where that stays small, minimal."""
+"""From a nfa to an automaton: no empty moves, deterministic where that stays small, minimal."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from decoding.grammar.ebnf.automata import Automaton, CallEdge, Draft, Move
+from decoding.grammar.ebnf.rule_automata import CallEdge, Move, RuleAutomaton, RuleNfa
 
 _GROWTH = 4
 _SLACK = 1_000
-"""A deterministic automaton may have this many times the states of its draft, and some more."""
+"""A deterministic automaton may have this many times the states of its nfa, and some more."""
 
 _MERGED = 10_000
 """Larger automata are left as they are: they only are larger than they must be."""
 
 
-def finished(draft: Draft) -> Automaton:
-    """The draft's language, its empty string told apart."""
-    closures = _closures(draft)
-    bound = _GROWTH * len(draft.moves) + _SLACK
-    made = _subsets(draft, closures, bound)
+def determinized(nfa: RuleNfa) -> RuleAutomaton:
+    """The nfa's language, its empty string told apart."""
+    closures = _closures(nfa)
+    bound = _GROWTH * len(nfa.moves) + _SLACK
+    made = _subsets(nfa, closures, bound)
     if made is None:
-        made = _without_empty_moves(draft, closures)
+        made = _without_empty_moves(nfa, closures)
     if made.final[0]:
         made = _without_empty_string(made)
     return _merged(made) if made.size <= _MERGED else made
 
 
-def _without_empty_string(automaton: Automaton) -> Automaton:
+def _without_empty_string(automaton: RuleAutomaton) -> RuleAutomaton:
     """The same, marked as nullable; its first state, where a text may end later, has a double."""
     double = automaton.size
     moves = [
@@ -36,21 +36,21 @@ def _without_empty_string(automaton: Automaton) -> Automaton:
     ]
     calls = [tuple((rule, target or double) for rule, target in state) for state in automaton.calls]
     final = (False, *automaton.final[1:], True)
-    return Automaton((*moves, moves[0]), (*calls, calls[0]), final, nullable=True)
+    return RuleAutomaton((*moves, moves[0]), (*calls, calls[0]), final, nullable=True)
 
 
-def _closures(draft: Draft) -> list[tuple[int, ...]]:
+def _closures(nfa: RuleNfa) -> list[tuple[int, ...]]:
     """By state, all that do something among those that empty moves reach from it."""
-    useful = [bool(moves or calls) for moves, calls in zip(draft.moves, draft.calls, strict=True)]
-    for state in draft.final:
+    useful = [bool(moves or calls) for moves, calls in zip(nfa.moves, nfa.calls, strict=True)]
+    for state in nfa.final:
         useful[state] = True
-    ahead = _shortcuts(draft, useful)
+    ahead = _shortcuts(nfa, useful)
     closures: list[tuple[int, ...]] = []
-    for state in range(len(draft.moves)):
+    for state in range(len(nfa.moves)):
         order = [ahead[state]]
         reached = set(order)
         for other in order:
-            for target in draft.empties[other]:
+            for target in nfa.empties[other]:
                 if ahead[target] not in reached:
                     reached.add(ahead[target])
                     order.append(ahead[target])
@@ -58,7 +58,7 @@ def _closures(draft: Draft) -> list[tuple[int, ...]]:
     return closures
 
 
-def _shortcuts(draft: Draft, useful: list[bool]) -> list[int]:
+def _shortcuts(nfa: RuleNfa, useful: list[bool]) -> list[int]:
     """By state, the first one on its way that does something or has a choice.
 
     Brackets that end together end in a long row of states that do neither.
@@ -70,16 +70,16 @@ def _shortcuts(draft: Draft, useful: list[bool]) -> list[int]:
         while ahead[at] < 0:
             row.append(at)
             ahead[at] = at
-            if not useful[at] and len(draft.empties[at]) == 1:
-                at = draft.empties[at][0]
+            if not useful[at] and len(nfa.empties[at]) == 1:
+                at = nfa.empties[at][0]
         for other in row:
             ahead[other] = ahead[at]
     return ahead
 
 
-def _subsets(draft: Draft, closures: list[tuple[int, ...]], bound: int) -> Automaton | None:
+def _subsets(nfa: RuleNfa, closures: list[tuple[int, ...]], bound: int) -> RuleAutomaton | None:
     """The automaton of sets of states; `None` where there are more sets than the bound."""
-    final = set(draft.final)
+    final = set(nfa.final)
     start = frozenset(closures[0])
     number = {start: 0}
     order = [start]
@@ -96,15 +96,15 @@ def _subsets(draft: Draft, closures: list[tuple[int, ...]], bound: int) -> Autom
     for subset in order:
         if len(order) > bound:
             return None
-        spans = _spans([move for state in subset for move in draft.moves[state]])
+        spans = _spans([move for state in subset for move in nfa.moves[state]])
         moves.append(_joined([(low, high, known(targets)) for low, high, targets in spans]))
         called: dict[int, set[int]] = defaultdict(set)
         for state in subset:
-            for rule, target in draft.calls[state]:
+            for rule, target in nfa.calls[state]:
                 called[rule].add(target)
         calls.append(tuple((rule, known(targets)) for rule, targets in sorted(called.items())))
     ends = tuple(not final.isdisjoint(subset) for subset in order)
-    return Automaton(tuple(moves), tuple(calls), ends, nullable=False)
+    return RuleAutomaton(tuple(moves), tuple(calls), ends, nullable=False)
 
 
 def _spans(moves: list[Move]) -> list[tuple[int, int, frozenset[int]]]:
@@ -136,9 +136,9 @@ def _joined(moves: list[Move]) -> tuple[Move, ...]:
     return tuple(kept)
 
 
-def _without_empty_moves(draft: Draft, closures: list[tuple[int, ...]]) -> Automaton:
+def _without_empty_moves(nfa: RuleNfa, closures: list[tuple[int, ...]]) -> RuleAutomaton:
     """The automaton of those states into which a move or call leads."""
-    final = set(draft.final)
+    final = set(nfa.final)
     number = {0: 0}
     order = [0]
     moves: list[tuple[Move, ...]] = []
@@ -151,15 +151,15 @@ def _without_empty_moves(draft: Draft, closures: list[tuple[int, ...]]) -> Autom
         return number[state]
 
     for state in order:
-        found_moves = {move for other in closures[state] for move in draft.moves[other]}
-        found_calls = {edge for other in closures[state] for edge in draft.calls[other]}
+        found_moves = {move for other in closures[state] for move in nfa.moves[other]}
+        found_calls = {edge for other in closures[state] for edge in nfa.calls[other]}
         moves.append(tuple((low, high, known(to)) for low, high, to in sorted(found_moves)))
         calls.append(tuple((rule, known(to)) for rule, to in sorted(found_calls)))
     ends = tuple(not final.isdisjoint(closures[state]) for state in order)
-    return Automaton(tuple(moves), tuple(calls), ends, nullable=False)
+    return RuleAutomaton(tuple(moves), tuple(calls), ends, nullable=False)
 
 
-def _merged(automaton: Automaton) -> Automaton:
+def _merged(automaton: RuleAutomaton) -> RuleAutomaton:
     """States after which the same follows, as one.
 
     A class of states is split while its members lead to different classes. Only states whose
@@ -195,7 +195,7 @@ def _merged(automaton: Automaton) -> Automaton:
     return _quotient(automaton, of)
 
 
-def _before(automaton: Automaton) -> list[set[int]]:
+def _before(automaton: RuleAutomaton) -> list[set[int]]:
     """By state, those that lead to it."""
     before: list[set[int]] = [set() for _ in automaton.final]
     for state in range(automaton.size):
@@ -223,7 +223,7 @@ def _leaving(
     return sorted(parts.values(), key=len)[:-1]
 
 
-def _quotient(automaton: Automaton, of: list[int]) -> Automaton:
+def _quotient(automaton: RuleAutomaton, of: list[int]) -> RuleAutomaton:
     """One state for every class that the first state reaches."""
     number = {of[0]: 0}
     order = [0]
@@ -241,4 +241,4 @@ def _quotient(automaton: Automaton, of: list[int]) -> Automaton:
         moves.append(_joined(found))
         calls.append(tuple(sorted({(rule, known(to)) for rule, to in automaton.calls[state]})))
     final = tuple(automaton.final[state] for state in order)
-    return Automaton(tuple(moves), tuple(calls), final, automaton.nullable)
+    return RuleAutomaton(tuple(moves), tuple(calls), final, automaton.nullable)

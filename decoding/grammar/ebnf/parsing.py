@@ -10,7 +10,7 @@ from decoding.errors import (
     GrammarSyntaxError,
     GrammarUnsatisfiableError,
 )
-from decoding.grammar.ebnf.rules import (
+from decoding.grammar.ebnf.syntax import (
     MAX_RULES,
     MAX_SYMBOLS,
     Alternative,
@@ -26,7 +26,7 @@ MAX_COUNT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Lexeme:
     """A piece of a grammar's text: its kind, its text and its place, `line:column`."""
 
     kind: str
@@ -34,12 +34,12 @@ class Word:
     where: str
 
 
-def words_of(text: str, pattern: re.Pattern[str]) -> list[Word]:
+def lexemes_of(text: str, pattern: re.Pattern[str]) -> list[Lexeme]:
     """The words of a text; groups of the pattern are their kinds, `skip` is dropped.
 
     The last word is of the kind `end`.
     """
-    words: list[Word] = []
+    words: list[Lexeme] = []
     at, line, line_at = 0, 1, 0
     while at < len(text):
         where = f"{line}:{at - line_at + 1}"
@@ -47,21 +47,21 @@ def words_of(text: str, pattern: re.Pattern[str]) -> list[Word]:
         if match is None:
             raise GrammarSyntaxError(where, f"nothing begins with {text[at : at + 10]!r}")
         if match.lastgroup != "skip":
-            words.append(Word(match.lastgroup or "", match.group(), where))
+            words.append(Lexeme(match.lastgroup or "", match.group(), where))
         newlines = text.count("\n", at, match.end())
         if newlines:
             line += newlines
             line_at = text.rindex("\n", at, match.end()) + 1
         at = match.end()
-    words.append(Word("end", "", f"{line}:{at - line_at + 1}"))
+    words.append(Lexeme("end", "", f"{line}:{at - line_at + 1}"))
     return words
 
 
 @dataclass(slots=True)
-class Open:
+class OpenBracket:
     """Alternatives in the making: those of a rule, or of a bracket inside one."""
 
-    word: Word
+    word: Lexeme
     alternatives: list[Alternative] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Open:
         return tuple(self.alternatives)
 
 
-class Collector:
+class RuleCollector:
     """The rules so far, and the brackets that are open in the one being read."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Collector:
         self._rules: dict[int, Rule] = {}
         self._count = 0
         self._symbols = 0
-        self.open: list[Open] = []
+        self.open: list[OpenBracket] = []
 
     def call(self, name: str, where: str) -> Call:
         """A call of a rule that is defined somewhere."""

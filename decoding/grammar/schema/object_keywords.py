@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar.schema.dialects import escape
-from decoding.grammar.schema.drafts import (
+from decoding.grammar.schema.constraints import (
     ANY_OBJECT,
     NO_KEYS,
-    Found,
-    Group,
-    ObjectDraft,
-    SeenKeys,
+    Disjunction,
+    EvaluatedKeys,
+    ObjectConstraints,
+    PropertyGroup,
     Witness,
+    merge_objects,
+    value_at,
 )
+from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.locations import (
     EVERYTHING,
     NOTHING,
@@ -25,11 +28,13 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.report import Report, shown
-from decoding.grammar.schema.scalars import OBJECT, kinds_of, pattern, whole
+from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.scalar_sets import OBJECT, pattern, types_of, whole
+from decoding.grammar.schema.solver import Steps
+from decoding.showing import shown
 
-NO_OBJECTS: Found[ObjectDraft] = Found(())
-ALL_OBJECTS: Found[ObjectDraft] = Found((ANY_OBJECT,))
+NO_OBJECTS: Disjunction[ObjectConstraints] = Disjunction(())
+ALL_OBJECTS: Disjunction[ObjectConstraints] = Disjunction((ANY_OBJECT,))
 
 _CACHED = 4096
 _GROUPED = frozenset(("properties", "patternProperties", "additionalProperties"))
@@ -47,49 +52,55 @@ def negated(conjunction: Conjunction) -> Conjunction:
     return EVERYTHING if conjunction == NOTHING else frozenset((literal ^ 1,))
 
 
-class Objects:
+class ObjectKeywords:
     """How locations speak of objects."""
 
     name = "objects"
-    kind = OBJECT
+    json_type = OBJECT
+    everything: Disjunction[ObjectConstraints] = ALL_OBJECTS
+    nothing: Disjunction[ObjectConstraints] = NO_OBJECTS
 
     def __init__(self, locations: Locations, report: Report) -> None:
         self.locations = locations
         self.report = report
-        self._groups: dict[int, Group] = {}
+        self._groups: dict[int, PropertyGroup] = {}
 
-    def plain(self, location: Location, *, seen: bool) -> Found[ObjectDraft]:
+    def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ObjectConstraints]:
         """The objects that fulfil all keywords of a location but its logic."""
         schema = location.schema
-        if not kinds_of(location) & OBJECT:
+        if not types_of(location) & OBJECT:
             return NO_OBJECTS
         if _KEYWORDS.isdisjoint(location.keys):
             return ALL_OBJECTS
-        drafts = [self._conditions(location, seen=seen)]
+        options = [self._conditions(location, evaluated=evaluated)]
         if "const" in schema or "enum" in schema:
-            drafts = [
-                ObjectDraft(
-                    (*constant.groups, *draft.groups),
-                    constant.required | draft.required,
-                    draft.names,
-                    draft.dependent,
-                    draft.minimum,
-                    draft.maximum,
+            options = [
+                ObjectConstraints(
+                    (*constant.groups, *option.groups),
+                    constant.required | option.required,
+                    option.names,
+                    option.dependent,
+                    option.minimum,
+                    option.maximum,
                 )
                 for constant in self._constants(location)
-                for draft in drafts
+                for option in options
             ]
-        return Found(tuple(drafts))
+        return Disjunction(tuple(options))
 
-    def denied(self, location: Location) -> Found[ObjectDraft]:
+    def violating(self, location: Location) -> Disjunction[ObjectConstraints]:
         """The objects that break a keyword of a location, its logic aside."""
-        if not kinds_of(location) & OBJECT:
+        if not types_of(location) & OBJECT:
             return ALL_OBJECTS
         if _KEYWORDS.isdisjoint(location.keys):
             return NO_OBJECTS
-        return Found(tuple(chain(self._broken_group(location), self._broken_counts(location))))
+        return Disjunction(
+            tuple(chain(self._broken_group(location), self._broken_counts(location)))
+        )
 
-    def denied_constants(self, location: Location) -> list[tuple[ObjectDraft, ...]] | None:
+    def other_than_constants(
+        self, location: Location
+    ) -> list[tuple[ObjectConstraints, ...]] | None:
         """For each object among a location's `enum` or `const`, the objects other than it."""
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
@@ -101,15 +112,43 @@ class Objects:
             if isinstance(value, Mapping)
         ]
 
-    def _conditions(self, location: Location, *, seen: bool) -> ObjectDraft:
+    def merge(self, one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
+        """The objects of both options."""
+        return merge_objects(one, other)
+
+    def impossible(self, option: ObjectConstraints, depth: int) -> Steps[bool]:
+        """Whether a required key surely has no value."""
+        for name in sorted(option.required):  # so that the same questions are asked in every run
+            node = value_at(option, name)
+            if len(node) > 1 or node == NOTHING:
+                empty: bool = yield ("empty", node, depth)
+                if empty:
+                    return True
+        return False
+
+    def close_unevaluated(
+        self, location: Location, option: ObjectConstraints
+    ) -> ObjectConstraints | None:
+        """The option's objects whose unevaluated properties fulfil the location."""
+        node = self.locations.child(location, "unevaluatedProperties")
+        if option.evaluated.all or not node:
+            return replace(option, evaluated=EvaluatedKeys(all=True))
+        group = PropertyGroup(
+            dict.fromkeys(sorted(option.evaluated.names), EVERYTHING),
+            tuple((language, EVERYTHING) for language in option.evaluated.patterns),
+            node,
+        )
+        return replace(option, groups=(*option.groups, group), evaluated=EvaluatedKeys(all=True))
+
+    def _conditions(self, location: Location, *, evaluated: bool) -> ObjectConstraints:
         schema, pointer = location.schema, location.pointer
-        groups: tuple[Group, ...] = ()
+        groups: tuple[PropertyGroup, ...] = ()
         keys = NO_KEYS
         if not _GROUPED.isdisjoint(location.keys):
             group = self.group(location)
             groups = (group,)
-            if seen:
-                keys = SeenKeys(
+            if evaluated:
+                keys = EvaluatedKeys(
                     frozenset(group.properties),
                     tuple(language for language, _ in group.patterns),
                     "additionalProperties" in schema,
@@ -119,7 +158,7 @@ class Objects:
         names = EVERYTHING
         if "propertyNames" in schema:
             names = self.locations.child(location, "propertyNames")
-        return ObjectDraft(
+        return ObjectConstraints(
             groups,
             frozenset(required),
             names,
@@ -130,14 +169,14 @@ class Objects:
             keys,
         )
 
-    def group(self, location: Location) -> Group:
+    def group(self, location: Location) -> PropertyGroup:
         """What a location says of values by their keys."""
         known = self._groups.get(location.number)
         if known is None:
             known = self._groups[location.number] = self._group(location)
         return known
 
-    def _group(self, location: Location) -> Group:
+    def _group(self, location: Location) -> PropertyGroup:
         schema, child = location.schema, self.locations.child
         properties = _mapping(schema, "properties", location.pointer)
         self.report.check_surrogates(location.pointer, "properties", properties)
@@ -149,13 +188,13 @@ class Objects:
         additional = EVERYTHING
         if "additionalProperties" in schema:
             additional = child(location, "additionalProperties")
-        return Group(
+        return PropertyGroup(
             {name: child(location, "properties", name) for name in properties},
             tuple(patterns),
             additional,
         )
 
-    def _broken_group(self, location: Location) -> Iterator[ObjectDraft]:
+    def _broken_group(self, location: Location) -> Iterator[ObjectConstraints]:
         if _GROUPED.isdisjoint(location.keys):
             return
         group = self.group(location)
@@ -166,15 +205,15 @@ class Objects:
         for language, node in group.patterns:
             if node:
                 witness = Witness(negated(node), within=language, where=where)
-                yield ObjectDraft(witnesses=(witness,))
+                yield ObjectConstraints(witnesses=(witness,))
         if group.additional:
             avoided = tuple(language for language, _ in group.patterns)
             outside = frozenset(group.properties)
             value = negated(group.additional)
             witness = Witness(value, outside, avoided, where=where)
-            yield ObjectDraft(witnesses=(witness,))
+            yield ObjectConstraints(witnesses=(witness,))
 
-    def _broken_counts(self, location: Location) -> Iterator[ObjectDraft]:
+    def _broken_counts(self, location: Location) -> Iterator[ObjectConstraints]:
         schema, pointer = location.schema, location.pointer
         for name in _names(schema, "required", pointer) if "required" in schema else ():
             yield lacking(name)
@@ -182,47 +221,51 @@ class Objects:
             names = self.locations.child(location, "propertyNames")
             if names:
                 witness = Witness(EVERYTHING, not_names=negated(names), where=pointer)
-                yield ObjectDraft(witnesses=(witness,))
+                yield ObjectConstraints(witnesses=(witness,))
         for name, others in dependent_names(location):
             for other in sorted(others):
-                yield ObjectDraft((only(other, NOTHING),), frozenset((name,)))
+                yield ObjectConstraints((only(other, NOTHING),), frozenset((name,)))
         if "minProperties" in schema:
             least = whole(schema, "minProperties", pointer)
             if least:
-                yield ObjectDraft(maximum=least - 1)
+                yield ObjectConstraints(maximum=least - 1)
         if "maxProperties" in schema:
-            yield ObjectDraft(minimum=whole(schema, "maxProperties", pointer) + 1)
+            yield ObjectConstraints(minimum=whole(schema, "maxProperties", pointer) + 1)
 
-    def _constants(self, location: Location) -> Iterator[ObjectDraft]:
+    def _constants(self, location: Location) -> Iterator[ObjectConstraints]:
         for value in constants(location.schema):
             if not isinstance(value, Mapping):
                 continue
             properties = {
                 name: self.locations.constant(inner, location) for name, inner in value.items()
             }
-            yield ObjectDraft((Group(properties, (), NOTHING),), frozenset(properties))
+            yield ObjectConstraints(
+                (PropertyGroup(properties, (), NOTHING),), frozenset(properties)
+            )
 
-    def _other_than(self, value: Mapping[str, Any], location: Location) -> Iterator[ObjectDraft]:
+    def _other_than(
+        self, value: Mapping[str, Any], location: Location
+    ) -> Iterator[ObjectConstraints]:
         for name, inner in value.items():
             yield lacking(name)
             yield having(name, negated(self.locations.constant(inner, location)))
-        yield ObjectDraft(minimum=len(value) + 1)
+        yield ObjectConstraints(minimum=len(value) + 1)
 
 
 @lru_cache(_CACHED)
-def only(name: str, value: Conjunction) -> Group:
+def only(name: str, value: Conjunction) -> PropertyGroup:
     """What is said of the value of one key."""
-    return Group({name: value})
+    return PropertyGroup({name: value})
 
 
-def lacking(name: str) -> ObjectDraft:
+def lacking(name: str) -> ObjectConstraints:
     """The objects without a key."""
-    return ObjectDraft((only(name, NOTHING),))
+    return ObjectConstraints((only(name, NOTHING),))
 
 
-def having(name: str, value: Conjunction = EVERYTHING) -> ObjectDraft:
+def having(name: str, value: Conjunction = EVERYTHING) -> ObjectConstraints:
     """The objects with a key, and such a value."""
-    return ObjectDraft((only(name, value),) if value else (), frozenset((name,)))
+    return ObjectConstraints((only(name, value),) if value else (), frozenset((name,)))
 
 
 def same(one: object, other: object) -> bool:

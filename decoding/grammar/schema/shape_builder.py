@@ -1,4 +1,4 @@
-"""From drafts to shapes: several schemas' words on keys and items become one list of them."""
+"""From options to shapes: several schemas' words on keys and items become one list of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import combinations, product
 from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property, least
 from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.regular.expressions import ANY_STRING, Expression, is_spelled
-from decoding.grammar.schema.drafts import (
-    ArrayDraft,
-    Counted,
-    Group,
-    ObjectDraft,
+from decoding.grammar.schema.constraints import (
+    ArrayConstraints,
+    ContainsConstraint,
+    ObjectConstraints,
+    PropertyGroup,
     Witness,
-    closed_at,
     item_at,
     value_at,
+    with_implied_maximum,
 )
 from decoding.grammar.schema.locations import (
     EVERYTHING,
@@ -25,15 +25,15 @@ from decoding.grammar.schema.locations import (
     Conjunction,
     is_contradiction,
 )
-from decoding.grammar.schema.objects import negated, only
+from decoding.grammar.schema.object_keywords import negated, only
 from decoding.grammar.schema.report import Remark, Report
 
 _CONDITIONS = 3  # kinds of items that one array is asked to contain
 _SUBSETS = 4  # declared keys whose presence is told apart one by one
 
 
-class Lowering:
-    """Makes shapes out of drafts.
+class ShapeBuilder:
+    """Makes shapes out of options.
 
     number: the node of a conjunction. strings: the strings of a conjunction.
     """
@@ -46,14 +46,14 @@ class Lowering:
     ) -> None:
         self._number, self._strings, self._report = number, strings, report
 
-    def array(self, draft: ArrayDraft) -> ArrayShape | None:
-        """The shape of a draft; `None` where it has no member."""
-        draft = closed_at(draft)
-        number, maximum = self._number, draft.maximum
-        if maximum is not None and maximum < draft.minimum:
+    def array(self, option: ArrayConstraints) -> ArrayShape | None:
+        """The shape of a option; `None` where it has no member."""
+        option = with_implied_maximum(option)
+        number, maximum = self._number, option.maximum
+        if maximum is not None and maximum < option.minimum:
             return None
-        prefix = draft.prefix if maximum is None else draft.prefix[:maximum]
-        counted = self._countable(draft)
+        prefix = option.prefix if maximum is None else option.prefix[:maximum]
+        counted = self._countable(option)
         if any(one.maximum is not None and one.maximum < one.minimum for one in counted):
             return None
         # Whether there can be items of each kind is decided with all other nodes.
@@ -63,7 +63,7 @@ class Lowering:
                 if taken or one.maximum is not None:
                     kind |= one.node if taken else negated(one.node)
             for index in range(len(prefix) + 1):
-                number(item_at(draft, index) | kind)
+                number(item_at(option, index) | kind)
         contains = [
             Contains(
                 number(one.node),
@@ -76,21 +76,23 @@ class Lowering:
         ended = maximum is not None and maximum <= len(prefix)
         return ArrayShape(
             tuple(number(node) for node in prefix),
-            None if ended else number(draft.rest),
-            draft.minimum,
+            None if ended else number(option.rest),
+            option.minimum,
             maximum,
             tuple(contains),
-            bool(draft.unique) and (maximum is None or maximum > 1),
+            bool(option.unique) and (maximum is None or maximum > 1),
         )
 
-    def _countable(self, draft: ArrayDraft) -> list[Counted]:
+    def _countable(self, option: ArrayConstraints) -> list[ContainsConstraint]:
         """What is counted, each kind of item once, as far as masks can count."""
-        merged: dict[Conjunction, Counted] = {}
-        for one in draft.contains:
+        merged: dict[Conjunction, ContainsConstraint] = {}
+        for one in option.contains:
             other = merged.get(one.node, one)
             maximum = least(one.maximum, other.maximum)
             where = one.where if maximum == one.maximum else other.where
-            merged[one.node] = Counted(one.node, max(one.minimum, other.minimum), maximum, where)
+            merged[one.node] = ContainsConstraint(
+                one.node, max(one.minimum, other.minimum), maximum, where
+            )
         counted = list(merged.values())
         if len(counted) > _CONDITIONS:
             reason = (
@@ -110,32 +112,32 @@ class Lowering:
                     counted[index] = replace(one, maximum=None)
         return counted
 
-    def witnessed(self, draft: ObjectDraft) -> Iterator[ObjectDraft]:
-        """The drafts in which every witness of a draft is a key by name, or is counted."""
-        todo = [draft]
+    def witnessed(self, option: ObjectConstraints) -> Iterator[ObjectConstraints]:
+        """The options in which every witness of a option is a key by name, or is counted."""
+        todo = [option]
         while todo:
-            draft = todo.pop()
-            if draft.witnesses:
-                todo.extend(self._first_witnessed(draft))
+            option = todo.pop()
+            if option.witnesses:
+                todo.extend(self._first_witnessed(option))
             else:
-                yield draft
+                yield option
 
-    def object(self, draft: ObjectDraft) -> ObjectShape:
-        """The shape of a draft without witnesses."""
-        number, required = self._number, draft.required
-        groups = draft.groups
-        dependent = _by_name(draft)
+    def object(self, option: ObjectConstraints) -> ObjectShape:
+        """The shape of a option without witnesses."""
+        number, required = self._number, option.required
+        groups = option.groups
+        dependent = _by_name(option)
         if len(groups) == 1 and not groups[0].patterns:
             group = groups[0]
             declared = dict(group.properties)
         else:
-            declared = {name: value_at(draft, name) for each in groups for name in each.properties}
+            declared = {name: value_at(option, name) for each in groups for name in each.properties}
         for name in (*sorted(required), *(name for pair in dependent for name in _both(pair))):
             if name not in declared:
-                declared[name] = value_at(draft, name)
+                declared[name] = value_at(option, name)
         names: Expression | None = None
-        if draft.names:
-            names = self._strings(draft.names)
+        if option.names:
+            names = self._strings(option.names)
             for name in declared:
                 if not languages.holds(names, name):
                     declared[name] = NOTHING
@@ -153,49 +155,49 @@ class Lowering:
             number(additional),
             None if names == ANY_STRING else names,
             dependent,
-            draft.minimum,
-            draft.maximum,
+            option.minimum,
+            option.maximum,
         )
 
-    def _first_witnessed(self, draft: ObjectDraft) -> list[ObjectDraft]:
-        witness, rest = draft.witnesses[0], draft.witnesses[1:]
-        for name in sorted(draft.required):
-            if self._fits(witness, name) and witness.value <= value_at(draft, name):
-                return [replace(draft, witnesses=rest)]  # a key that is there in any case
+    def _first_witnessed(self, option: ObjectConstraints) -> list[ObjectConstraints]:
+        witness, rest = option.witnesses[0], option.witnesses[1:]
+        for name in sorted(option.required):
+            if self._fits(witness, name) and witness.value <= value_at(option, name):
+                return [replace(option, witnesses=rest)]  # a key that is there in any case
         known = sorted(
-            {name for group in draft.groups for name in group.properties}
-            | draft.required
+            {name for group in option.groups for name in group.properties}
+            | option.required
             | witness.outside
             | frozenset(self._finite(witness))
         )
-        draft = replace(draft, witnesses=rest)
+        option = replace(option, witnesses=rest)
         resolved = []
         for name in known:
             if self._fits(witness, name):
-                value = value_at(draft, name) | witness.value
+                value = value_at(option, name) | witness.value
                 if not is_contradiction(value):
-                    groups = draft.groups
+                    groups = option.groups
                     if witness.value:
                         groups = tuple(dict.fromkeys((*groups, only(name, witness.value))))
-                    required = draft.required | {name}
-                    resolved.append(replace(draft, groups=groups, required=required))
-        resolved += self._anonymous(draft, witness, known)
+                    required = option.required | {name}
+                    resolved.append(replace(option, groups=groups, required=required))
+        resolved += self._anonymous(option, witness, known)
         return resolved
 
     def _anonymous(
-        self, draft: ObjectDraft, witness: Witness, known: list[str]
-    ) -> Iterator[ObjectDraft]:
-        """The drafts in which the witness is a key that nobody declares."""
-        if any(not group.patterns and group.additional == NOTHING for group in draft.groups):
+        self, option: ObjectConstraints, witness: Witness, known: list[str]
+    ) -> Iterator[ObjectConstraints]:
+        """The options in which the witness is a key that nobody declares."""
+        if any(not group.patterns and group.additional == NOTHING for group in option.groups):
             return
         if self._finite(witness):
             return
-        if draft.maximum == len(draft.required) + 1:
+        if option.maximum == len(option.required) + 1:
             # There is room for just one more key, so it is this one.
             language = self._language(witness)
-            names = dict.fromkeys(sorted(draft.required), EVERYTHING)
-            group = Group(names, ((language, witness.value),), NOTHING)
-            yield replace(draft, groups=(*draft.groups, group), minimum=draft.maximum)
+            names = dict.fromkeys(sorted(option.required), EVERYTHING)
+            group = PropertyGroup(names, ((language, witness.value),), NOTHING)
+            yield replace(option, groups=(*option.groups, group), minimum=option.maximum)
             return
         counted = not witness.value and witness.within is None and not witness.avoided
         if not counted or witness.not_names:
@@ -206,7 +208,7 @@ class Lowering:
             remark = Remark(witness.where, "patternProperties", sentence)
             self._report.restrictions[remark] = None
             return
-        allowed = [name for name in known if not value_at(draft, name) >= NOTHING]
+        allowed = [name for name in known if not value_at(option, name) >= NOTHING]
         if len(allowed) > _SUBSETS:
             sentence = (
                 "where an undeclared key must be there, only objects are offered that have so many"
@@ -214,16 +216,16 @@ class Lowering:
             )
             remark = Remark(witness.where, "additionalProperties", sentence)
             self._report.restrictions[remark] = None
-            yield replace(draft, minimum=max(draft.minimum, len(allowed) + 1))
+            yield replace(option, minimum=max(option.minimum, len(allowed) + 1))
             return
         for size in range(len(allowed) + 1):
             for present in combinations(allowed, size):
                 absent = [name for name in allowed if name not in present]
                 yield replace(
-                    draft,
-                    groups=(*draft.groups, *(only(name, NOTHING) for name in absent)),
-                    required=draft.required | set(present),
-                    minimum=max(draft.minimum, size + 1),
+                    option,
+                    groups=(*option.groups, *(only(name, NOTHING) for name in absent)),
+                    required=option.required | set(present),
+                    minimum=max(option.minimum, size + 1),
                 )
 
     def _finite(self, witness: Witness) -> tuple[str, ...]:
@@ -254,11 +256,11 @@ class Lowering:
         return not witness.not_names or languages.holds(self._strings(witness.not_names), name)
 
 
-def _by_name(draft: ObjectDraft) -> tuple[tuple[str, frozenset[str]], ...]:
-    if not draft.dependent:
+def _by_name(option: ObjectConstraints) -> tuple[tuple[str, frozenset[str]], ...]:
+    if not option.dependent:
         return ()
     merged: dict[str, frozenset[str]] = {}
-    for name, others in draft.dependent:
+    for name, others in option.dependent:
         merged[name] = merged.get(name, frozenset()) | (others - {name})
     return tuple((name, others) for name, others in merged.items() if others)
 
@@ -268,7 +270,7 @@ def _both(pair: tuple[str, frozenset[str]]) -> list[str]:
 
 
 def _undeclared(
-    groups: tuple[Group, ...],
+    groups: tuple[PropertyGroup, ...],
 ) -> tuple[list[tuple[Expression, Conjunction]], Conjunction, list[Expression]]:
     """What is said of undeclared keys: by pattern, otherwise, and which of them may occur."""
     additional = EVERYTHING
@@ -296,7 +298,7 @@ def _undeclared(
 
 
 def _beyond(
-    groups: tuple[Group, ...], patterns: list[Expression]
+    groups: tuple[PropertyGroup, ...], patterns: list[Expression]
 ) -> tuple[list[Expression], list[tuple[Expression, Conjunction]]]:
     """What the groups' `additional` says of keys that only other groups' patterns know."""
     among: list[Expression] = []

@@ -8,7 +8,7 @@ from decoding.grammar.python_types.core import (
     Core,
     Describer,
     Json,
-    Place,
+    TypePath,
     choice,
     is_required,
     value_of,
@@ -22,31 +22,31 @@ def without_default(core: Core) -> Core:
     return found
 
 
-def whole_class(describer: Describer, core: Core, place: Place) -> Json:
+def whole_class(describer: Describer, core: Core, place: TypePath) -> Json:
     """A model or a dataclass."""
     return describer.of(core["schema"], place.within(core))
 
 
-def model_fields(describer: Describer, core: Core, place: Place) -> Json:
+def model_fields(describer: Describer, core: Core, place: TypePath) -> Json:
     """The fields of a model."""
     return _fields(describer, core, list(core["fields"].items()), place)
 
 
-def typed_dict(describer: Describer, core: Core, place: Place) -> Json:
+def typed_dict(describer: Describer, core: Core, place: TypePath) -> Json:
     """The keys of a typed dictionary."""
     total = core.get("total", True)
     fields = [(name, {"required": total, **one}) for name, one in core["fields"].items()]
     return _fields(describer, core, fields, place.within(core))
 
 
-def dataclass_fields(describer: Describer, core: Core, place: Place) -> Json:
+def dataclass_fields(describer: Describer, core: Core, place: TypePath) -> Json:
     """The parameters of a dataclass."""
     fields = [(one["name"], one) for one in core["fields"] if one.get("init") is not False]
     return _fields(describer, core, fields, place)
 
 
 def _fields(
-    describer: Describer, core: Core, fields: Sequence[tuple[str, Core]], place: Place
+    describer: Describer, core: Core, fields: Sequence[tuple[str, Core]], place: TypePath
 ) -> Json:
     """An object with these fields; with others only where a class keeps them."""
     properties: Json = {}
@@ -66,7 +66,7 @@ def _fields(
     return schema | {"additionalProperties": others}
 
 
-def _key_of(name: str, one: Core, place: Place) -> str:
+def _key_of(name: str, one: Core, place: TypePath) -> str:
     """The key under which a field is read."""
     alias = one.get("validation_alias", one.get("alias"))
     if alias is None or place.config.get("validate_by_alias") is False:
@@ -82,7 +82,7 @@ def _key_of(name: str, one: Core, place: Place) -> str:
     return place.inside(name).refuse("alias", "it is read from inside another key")
 
 
-def _extra(core: Core, place: Place) -> Core | None:
+def _extra(core: Core, place: TypePath) -> Core | None:
     """The schema of keys that are no fields; `None` where none are written."""
     behavior = core.get("extra_behavior", place.config.get("extra_fields_behavior", "ignore"))
     if behavior != "allow":
@@ -93,17 +93,17 @@ def _extra(core: Core, place: Place) -> Core | None:
     return found
 
 
-def nullable(describer: Describer, core: Core, place: Place) -> Json:
+def nullable(describer: Describer, core: Core, place: TypePath) -> Json:
     """A value or null."""
     return {"anyOf": [describer.of(core["schema"], place), {"type": "null"}]}
 
 
-def union(describer: Describer, core: Core, place: Place) -> Json:
+def union(describer: Describer, core: Core, place: TypePath) -> Json:
     """A value of any member."""
     return {"anyOf": [describer.of(choice(one), place) for one in core["choices"]]}
 
 
-def tagged_union(describer: Describer, core: Core, place: Place) -> Json:
+def tagged_union(describer: Describer, core: Core, place: TypePath) -> Json:
     """A value of the member that one of its keys names."""
     discriminator = core["discriminator"]
     while isinstance(discriminator, list) and len(discriminator) == 1:

@@ -1,4 +1,4 @@
-"""Membership of one JSON value in a node, straight from the definition: an oracle for tests."""
+"""Decides from the definition whether a JSON value is a member of a schema's node: a test oracle."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from decoding.grammar.json.shapes import ArrayShape, Graph, ObjectShape
 from decoding.grammar.numbers import algebra as number_sets
 from decoding.grammar.regular import string_sets as languages
-from decoding.grammar.schema.scalars import exact, is_number
+from decoding.grammar.schema.scalar_sets import exact, is_number
 
 
 def is_member(graph: Graph, number: int, value: Any) -> bool:  # noqa: ANN401 -- any JSON value
-    """Whether a value is a member of a node."""
+    """Whether `value`, as parsed JSON, is a member of the node `number` of `graph`."""
     node = graph.node(number)
     if value is None:
         return node.null

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from decoding.errors import GrammarUnsatisfiableError
-from decoding.grammar.ebnf.rules import Alternative, Call, Item, Rule, Rules, Symbol, Terminal
+from decoding.grammar.ebnf.syntax import Alternative, Call, Item, Rule, Rules, Symbol, Terminal
 
 Holds = Callable[[Terminal], bool]
 

@@ -1,14 +1,14 @@
 """Arrays and objects in the making: conjunctions of what several schemas say of one value.
 
-A draft names the nodes of items and properties by conjunctions of locations, which need not have
-been looked at. That makes recursive schemas harmless: whoever merges drafts never looks deeper.
+A option names the nodes of items and properties by conjunctions of locations, which need not have
+been looked at. That makes recursive schemas harmless: whoever merges options never looks deeper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from decoding.grammar.json.shapes import least
 from decoding.grammar.regular.expressions import Expression
@@ -18,7 +18,7 @@ from decoding.grammar.schema.report import Remark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class PropertyGroup:
     """What one schema says of an object's values by their keys.
 
     properties: by exact name. patterns: whoever matches. additional: all keys that are neither.
@@ -45,43 +45,62 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenKeys:
+class EvaluatedKeys:
     """The keys whose values some schema has already spoken of."""
 
     names: frozenset[str] = frozenset()
     patterns: tuple[Expression, ...] = ()
     all: bool = False
 
-    def __or__(self, other: SeenKeys) -> SeenKeys:
+    def __or__(self, other: EvaluatedKeys) -> EvaluatedKeys:
         if self.all or other is NO_KEYS:
             return self
         if other.all or self is NO_KEYS:
             return other
-        return SeenKeys(
+        return EvaluatedKeys(
             self.names | other.names,
             tuple(dict.fromkeys((*self.patterns, *other.patterns))),
         )
 
 
-NO_KEYS = SeenKeys()
+NO_KEYS = EvaluatedKeys()
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectDraft:
+class ObjectConstraints:
     """Objects: the conjunction of all of these conditions."""
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[PropertyGroup, ...] = ()
     required: frozenset[str] = frozenset()
     names: Conjunction = EVERYTHING
     dependent: tuple[tuple[str, frozenset[str]], ...] = ()
     minimum: int = 0
     maximum: int | None = None
     witnesses: tuple[Witness, ...] = ()
-    seen: SeenKeys = NO_KEYS
+    evaluated: EvaluatedKeys = NO_KEYS
+
+    @property
+    def has_evaluated(self) -> bool:
+        """Whether any property has been evaluated."""
+        return self.evaluated != NO_KEYS
+
+    @property
+    def conditions(self) -> frozenset[object]:
+        """All constraints as a set: of two conjunctions, the superset has fewer members."""
+        return frozenset(
+            (
+                *self.groups,
+                *self.required,
+                *self.names,
+                *self.dependent,
+                *_bounds(self),
+                *self.witnesses,
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ContainsConstraint:
     """Between `minimum` and `maximum` items fulfil `node`.
 
     where: the pointer of the schema that says so.
@@ -94,28 +113,28 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenItems:
+class EvaluatedItems:
     """The items that some schema has already spoken of: the first `count`, or those of `nodes`."""
 
     count: int = 0
     nodes: tuple[Conjunction, ...] = ()
     all: bool = False
 
-    def __or__(self, other: SeenItems) -> SeenItems:
+    def __or__(self, other: EvaluatedItems) -> EvaluatedItems:
         if self.all or other is NO_ITEMS:
             return self
         if other.all or self is NO_ITEMS:
             return other
-        return SeenItems(
+        return EvaluatedItems(
             max(self.count, other.count), tuple(dict.fromkeys((*self.nodes, *other.nodes)))
         )
 
 
-NO_ITEMS = SeenItems()
+NO_ITEMS = EvaluatedItems()
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayDraft:
+class ArrayConstraints:
     """Arrays: the conjunction of all of these conditions.
 
     unique: the pointers of the schemas that ask for distinct items.
@@ -125,27 +144,59 @@ class ArrayDraft:
     rest: Conjunction = EVERYTHING
     minimum: int = 0
     maximum: int | None = None
-    contains: tuple[Counted, ...] = ()
+    contains: tuple[ContainsConstraint, ...] = ()
     unique: tuple[str, ...] = ()
-    seen: SeenItems = NO_ITEMS
+    evaluated: EvaluatedItems = NO_ITEMS
+
+    @property
+    def has_evaluated(self) -> bool:
+        """Whether any item has been evaluated."""
+        return self.evaluated != NO_ITEMS
+
+    @property
+    def conditions(self) -> frozenset[object]:
+        """All constraints as a set: of two conjunctions, the superset has fewer members."""
+        items = ((index, literal) for index, node in enumerate(self.prefix) for literal in node)
+        return frozenset(
+            (
+                *items,
+                ("prefix", len(self.prefix)),
+                ("rest", self.rest),
+                *_bounds(self),
+                *self.contains,
+                *self.unique,
+            )
+        )
 
 
-ANY_OBJECT = ObjectDraft()
-ANY_ARRAY = ArrayDraft()
+ANY_OBJECT = ObjectConstraints()
+ANY_ARRAY = ArrayConstraints()
 
-Draft = TypeVar("Draft", bound="ObjectDraft | ArrayDraft")
+Constraints = TypeVar("Constraints", bound="ObjectConstraints | ArrayConstraints")
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[Draft]):
-    """A union of drafts. restrictions: what it leaves out though the schema does not."""
+class Disjunction(Generic[Constraints]):
+    """A union of options. restrictions: what it leaves out though the schema does not."""
 
-    drafts: tuple[Draft, ...]
+    options: tuple[Constraints, ...]
     restrictions: tuple[Remark, ...] = ()
 
 
-def merge_objects(one: ObjectDraft, other: ObjectDraft) -> ObjectDraft | None:
-    """The objects of both drafts; `None` where it is plain that there are none."""
+def without_evaluated(option: Constraints) -> Constraints:
+    """The same constraints, with no part marked as evaluated."""
+    nothing: Any = type(option.evaluated)()
+    return replace(option, evaluated=nothing)
+
+
+def _bounds(option: ObjectConstraints | ArrayConstraints) -> tuple[tuple[str, int], ...]:
+    """The lower and upper bounds on the number of keys or items, as far as there are any."""
+    lowest = (("minimum", option.minimum),) if option.minimum else ()
+    return lowest if option.maximum is None else (*lowest, ("maximum", option.maximum))
+
+
+def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
+    """The objects of both options; `None` where it is plain that there are none."""
     if one is ANY_OBJECT:
         return other
     if other is ANY_OBJECT:
@@ -155,7 +206,7 @@ def merge_objects(one: ObjectDraft, other: ObjectDraft) -> ObjectDraft | None:
     required = one.required | other.required
     if maximum is not None and max(minimum, len(required)) > maximum:
         return None
-    return ObjectDraft(
+    return ObjectConstraints(
         tuple(dict.fromkeys((*one.groups, *other.groups))),
         required,
         one.names | other.names,
@@ -163,14 +214,14 @@ def merge_objects(one: ObjectDraft, other: ObjectDraft) -> ObjectDraft | None:
         minimum,
         maximum,
         tuple(dict.fromkeys((*one.witnesses, *other.witnesses))),
-        one.seen | other.seen,
+        one.evaluated | other.evaluated,
     )
 
 
-def value_at(draft: ObjectDraft, name: str) -> Conjunction:
-    """What a draft asks of the value at a key."""
+def value_at(option: ObjectConstraints, name: str) -> Conjunction:
+    """What a option asks of the value at a key."""
     result = EVERYTHING
-    for group in draft.groups:
+    for group in option.groups:
         declared = group.properties.get(name)
         if declared is not None:
             result |= declared
@@ -188,8 +239,8 @@ def value_at(draft: ObjectDraft, name: str) -> Conjunction:
     return result
 
 
-def merge_arrays(one: ArrayDraft, other: ArrayDraft) -> ArrayDraft | None:
-    """The arrays of both drafts; `None` where it is plain that there are none."""
+def merge_arrays(one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstraints | None:
+    """The arrays of both options; `None` where it is plain that there are none."""
     if one is ANY_ARRAY:
         return other
     if other is ANY_ARRAY:
@@ -200,27 +251,27 @@ def merge_arrays(one: ArrayDraft, other: ArrayDraft) -> ArrayDraft | None:
     maximum = least(one.maximum, other.maximum)
     if maximum is not None and minimum > maximum:
         return None
-    return ArrayDraft(
+    return ArrayConstraints(
         prefix,
         one.rest | other.rest,
         minimum,
         maximum,
         tuple(dict.fromkeys((*one.contains, *other.contains))),
         one.unique + other.unique,
-        one.seen | other.seen,
+        one.evaluated | other.evaluated,
     )
 
 
-def item_at(draft: ArrayDraft, index: int) -> Conjunction:
-    """What a draft asks of the item at an index."""
-    return draft.prefix[index] if index < len(draft.prefix) else draft.rest
+def item_at(option: ArrayConstraints, index: int) -> Conjunction:
+    """What a option asks of the item at an index."""
+    return option.prefix[index] if index < len(option.prefix) else option.rest
 
 
-def closed_at(draft: ArrayDraft) -> ArrayDraft:
+def with_implied_maximum(option: ArrayConstraints) -> ArrayConstraints:
     """The same arrays, with a `maximum` where an item is plainly impossible."""
-    maximum = draft.maximum
-    for index, node in enumerate((*draft.prefix, draft.rest)):
+    maximum = option.maximum
+    for index, node in enumerate((*option.prefix, option.rest)):
         if node >= NOTHING:
             maximum = least(maximum, index)
             break
-    return draft if maximum == draft.maximum else replace(draft, maximum=maximum)
+    return option if maximum == option.maximum else replace(option, maximum=maximum)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from decoding.errors import GrammarLimitError, GrammarUnsatisfiableError
 from decoding.grammar.json.array_plan import ArrayPlan
 from decoding.grammar.json.array_states import Alternative, ArrayStates
-from decoding.grammar.json.automata import Store
+from decoding.grammar.json.automaton_store import Store
+from decoding.grammar.json.depth_limit import DepthLimitedGraphs
 from decoding.grammar.json.keys import KeyClasses, key_classes
-from decoding.grammar.json.nesting import Levels
 from decoding.grammar.json.shapes import ArrayShape, Graph, Node, ObjectShape
 from decoding.grammar.json.tracked_values import TrackedValues
 from decoding.grammar.json_style import JsonStyle
@@ -24,10 +24,10 @@ MOST_WAYS = 256
 
 
 MOST_LEVELS = 100
-"""Levels above the deepest one from which on it matters how deep a text is."""
+"""DepthLimitedGraphs above the deepest one from which on it matters how deep a text is."""
 
 
-class JsonTables:
+class JsonRecords:
     """The records of one schema.
 
     Where texts may nest `style.nesting` containers, values get records of their own from
@@ -37,7 +37,7 @@ class JsonTables:
 
     def __init__(self, store: Store, graph: Graph, style: JsonStyle) -> None:
         self.store, self.graph, self._style = store, graph, style
-        self._levels = Levels(graph)
+        self._levels = DepthLimitedGraphs(graph)
         nesting = style.nesting
         # A smallest member of a node is in no other member of the same node.
         self._most = 0 if nesting is None else min(len(graph) + 1, MOST_LEVELS, nesting)

@@ -10,20 +10,20 @@ from typing import Any, NoReturn
 from decoding.errors import GrammarError, MissingDependencyError, ParameterError
 from decoding.grammar.python_types import (
     containers,
-    fields,
     functions,
     numbers,
+    object_types,
     strings,
-    texts,
     times,
+    value_patterns,
 )
 from decoding.grammar.python_types.core import (
     Core,
     Describe,
     Describer,
     Json,
-    Place,
     RefusalError,
+    TypePath,
     constants_of,
     read_branch,
 )
@@ -72,10 +72,10 @@ class _Describer:
         if core["type"] == "definitions":
             self._cores.update({one["ref"]: one for one in core["definitions"]})
             core = core["schema"]
-        schema = self.of(core, Place())
+        schema = self.of(core, TypePath())
         return {**schema, "$defs": self._found} if self._found else schema
 
-    def of(self, core: Core, place: Place) -> Json:
+    def of(self, core: Core, place: TypePath) -> Json:
         """The JSON Schema of a core schema."""
         kind = core["type"]
         if kind == "definition-ref":
@@ -92,7 +92,7 @@ class _Describer:
         """The core schema that a reference leads to."""
         return self._cores[core["schema_ref"]]
 
-    def _reference(self, target: str, place: Place) -> Json:
+    def _reference(self, target: str, place: TypePath) -> Json:
         name = self._names.get(target)
         if name is None:
             last = target.split(":", maxsplit=1)[0].rpartition(".")[2]
@@ -102,36 +102,36 @@ class _Describer:
         return {"$ref": f"#/$defs/{name}"}
 
 
-def _inner(describer: Describer, core: Core, place: Place) -> Json:
+def _inner(describer: Describer, core: Core, place: TypePath) -> Json:
     return describer.of(core["schema"], place)
 
 
-def _branch(describer: Describer, core: Core, place: Place) -> Json:
+def _branch(describer: Describer, core: Core, place: TypePath) -> Json:
     return describer.of(read_branch(core), place)
 
 
-def _integer(_: Describer, core: Core, __: Place) -> Json:
+def _integer(_: Describer, core: Core, __: TypePath) -> Json:
     return numbers.integer(core)
 
 
-def _constants(_: Describer, core: Core, place: Place) -> Json:
+def _constants(_: Describer, core: Core, place: TypePath) -> Json:
     return numbers.constants(constants_of(core), place)
 
 
-def _uuid(_: Describer, core: Core, __: Place) -> Json:
-    return strings.string_of(texts.uuid(core.get("version")))
+def _uuid(_: Describer, core: Core, __: TypePath) -> Json:
+    return strings.string_of(value_patterns.uuid(core.get("version")))
 
 
 def _always(schema: Json) -> Describe:
     """Describes whatever it is given by the same schema."""
 
-    def describe(_: Describer, __: Core, ___: Place, /) -> Json:
+    def describe(_: Describer, __: Core, ___: TypePath, /) -> Json:
         return dict(schema)
 
     return describe
 
 
-def _chain(describer: Describer, core: Core, place: Place) -> Json:
+def _chain(describer: Describer, core: Core, place: TypePath) -> Json:
     """Steps, of which the first reads JSON; the others are functions, or of the same kind."""
     first, *others = core["steps"]
     alike = [first]
@@ -151,8 +151,8 @@ _KINDS: Mapping[str, Describe] = {
     "int": _integer,
     "float": numbers.number,
     "decimal": numbers.decimal,
-    "complex": _always(strings.string_of(texts.COMPLEX)),
-    "fraction": _always(strings.string_of(texts.FRACTION)),
+    "complex": _always(strings.string_of(value_patterns.COMPLEX)),
+    "fraction": _always(strings.string_of(value_patterns.FRACTION)),
     "str": strings.string,
     "bytes": strings.octets,
     "uuid": _uuid,
@@ -176,14 +176,14 @@ _KINDS: Mapping[str, Describe] = {
     "dict": containers.mapping,
     "ordered-dict": containers.mapping,
     "counter": containers.mapping,
-    "model": fields.whole_class,
-    "model-fields": fields.model_fields,
-    "dataclass": fields.whole_class,
-    "dataclass-args": fields.dataclass_fields,
-    "typed-dict": fields.typed_dict,
-    "nullable": fields.nullable,
-    "union": fields.union,
-    "tagged-union": fields.tagged_union,
+    "model": object_types.whole_class,
+    "model-fields": object_types.model_fields,
+    "dataclass": object_types.whole_class,
+    "dataclass-args": object_types.dataclass_fields,
+    "typed-dict": object_types.typed_dict,
+    "nullable": object_types.nullable,
+    "union": object_types.union,
+    "tagged-union": object_types.tagged_union,
     "chain": _chain,
     "default": _inner,
     "custom-error": _inner,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from decoding.grammar.json.distinct import MAX_VALUES, members, moves_of
+from decoding.grammar.json.cardinality import MAX_VALUES, members, moves_of
 from decoding.grammar.json.shapes import Node
 from decoding.grammar.json.tracked_values import value_key
 from decoding.grammar.numbers.canonical import once
