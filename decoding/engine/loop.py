@@ -88,8 +88,16 @@ class Engine:
         """
         require("request", request, isinstance(request, Request), "a Request")
         generation = Generation(request, plan(request, self.model))
-        self._waiting.append(generation)
+        self.join(generation)
         return generation
+
+    def join(self, generation: Generation) -> None:
+        """Let a request join at the next step that was planned elsewhere, for this engine's model.
+
+        Whoever submits from many threads plans there, as encoding a prompt and compiling a grammar
+        take long, and joins in the thread that steps.
+        """
+        self._waiting.append(generation)
 
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. One that is done stays as it is."""

@@ -22,9 +22,12 @@ Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
 
 
-def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
+def parse_parameters(
+    fields: Mapping[str, object], prefix: str = "parameters."
+) -> dict[str, Any]:
     """The known fields that are present and not null; no range is checked.
 
+    prefix: of a field's path in errors.
     Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
     where TGI has an `Option`. A `grammar` stays a mapping of `type` and `value`.
     Raises WireTypeError for a wrong JSON type, the first one in the order of the body.
@@ -35,7 +38,7 @@ def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
     if not isinstance(fields, Mapping):
         raise _mismatch("parameters", fields, "struct GenerateParameters")
     known = ((name, value) for name, value in fields.items() if name in _READERS)
-    read = ((name, _READERS[name](f"parameters.{name}", value)) for name, value in known)
+    read = ((name, _READERS[name](f"{prefix}{name}", value)) for name, value in known)
     return {name: value for name, value in read if value is not None}
 
 
@@ -44,6 +47,31 @@ def read_text(path: str, value: object) -> str:
     if not isinstance(value, str):
         raise _mismatch(path, value, "a string")
     return value
+
+
+def read_flag(path: str, value: object) -> bool:
+    """A JSON boolean; WireTypeError where `value` is something else."""
+    return _boolean(path, value)
+
+
+def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str, Any]:
+    """A body that must be an object.
+
+    name: of Rust's type. required: the fields that must be there, of any type.
+    Raises WireTypeError where it is no object, or lacks a field.
+    """
+    if not isinstance(body, Mapping):
+        problem = f"invalid type: {_unexpected(body)}, expected struct {name}"
+        raise WireTypeError(
+            f"Failed to deserialize the JSON body into the target type: {problem}"
+        )
+    for field in required:
+        if field not in body:
+            raise WireTypeError(
+                "Failed to deserialize the JSON body into the target type:"
+                f" missing field `{field}`"
+            )
+    return body
 
 
 def _mismatch(path: str, value: object, expected: str) -> WireTypeError:
