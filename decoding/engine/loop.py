@@ -78,6 +78,16 @@ class Engine:
         """Whether any request is waiting or running."""
         return bool(self._waiting or self._batch.sequences or not self._settled)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many sequences run: a request has `best_of` of them."""
+        return len(self._batch.sequences)
+
     def submit(self, request: Request) -> Generation:
         """Check a request and let it join at the next step.
 
@@ -184,6 +194,8 @@ class Engine:
 
         Sequences of one request share the prompt's computation and fork from it.
         """
+        for generation in group:
+            generation.timing.start()
         counts = [len(item.plan.prompt) if all_positions else 1 for item in group]
         try:
             states, output = self._memory.prefill(
