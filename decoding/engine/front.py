@@ -15,9 +15,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
@@ -51,22 +50,6 @@ Delivery: TypeAlias = tuple["AsyncGeneration", list[StreamEvent], bool]
 """A generation, its new events, and whether it is over."""
 
 
-@dataclass(slots=True)
-class Timing:
-    """When things happened to a request, in seconds of `time.perf_counter`; 0.0 = not yet.
-
-    submitted: it was handed over. planned: it was checked, its prompt encoded and its grammar
-    compiled. started: the step began that drew its first token. first_token, finished: the steps
-    ended that drew its first and its last token.
-    """
-
-    submitted: float = 0.0
-    planned: float = 0.0
-    started: float = 0.0
-    first_token: float = 0.0
-    finished: float = 0.0
-
-
 class AsyncGeneration:
     """A request that an `AsyncEngine` runs; made by `AsyncEngine.submit`.
 
@@ -82,14 +65,10 @@ class AsyncGeneration:
         "_waiter",
         "generation",
         "streams",
-        "timing",
     )
 
-    def __init__(
-        self, front: AsyncEngine, generation: Generation, timing: Timing, *, streams: bool
-    ) -> None:
+    def __init__(self, front: AsyncEngine, generation: Generation, *, streams: bool) -> None:
         self.generation = generation
-        self.timing = timing
         self.streams = streams
         self._front = front
         self._loop = asyncio.get_running_loop()
@@ -118,13 +97,7 @@ class AsyncGeneration:
 
     async def wait(self) -> None:
         """Return when there is an event to take or all is over, or after `wake`."""
-        if self._events or self._over:
-            return
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        await wait_any((self,))
 
     def wake(self) -> None:
         """Let `wait` return, whether anything has come or not. Call it in the reader's loop."""
@@ -158,6 +131,20 @@ class AsyncGeneration:
             self.wake()
 
 
+async def wait_any(handles: Sequence[AsyncGeneration]) -> None:
+    """Return when any of these requests, of one reader, has an event to take or is over."""
+    if any(item._events or item._over for item in handles):  # noqa: SLF001 -- ours
+        return
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for item in handles:
+        item._waiter = waiter  # noqa: SLF001 -- ours
+    try:
+        await waiter
+    finally:
+        for item in handles:
+            item._waiter = None  # noqa: SLF001 -- ours
+
+
 class AsyncEngine:
     """Runs an `Engine` in a thread of its own, for tasks of any event loop.
 
@@ -181,8 +168,8 @@ class AsyncEngine:
             "most_unread_events", most_unread_events, 1, expected=">= 1"
         )
         self.on_step: Callable[[float, int, int], None] | None = None
-        """Called in the engine's thread after each step: its seconds, and how many requests run and
-        wait."""
+        """Called in the engine's thread after each step: its seconds, how many sequences run, and
+        how many requests wait."""
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._running: dict[Generation, AsyncGeneration] = {}
         self._thread: threading.Thread | None = None
@@ -225,11 +212,9 @@ class AsyncEngine:
         """
         require("request", request, isinstance(request, Request), "a Request")
         self._check_open()
-        timing = Timing(submitted=time.perf_counter())
         work = await self._planned(request)
         self._check_open()
-        timing.planned = time.perf_counter()
-        handle = AsyncGeneration(self, Generation(request, work), timing, streams=streams)
+        handle = AsyncGeneration(self, Generation(request, work), streams=streams)
         self._command(partial(self._join, handle))
         return handle
 
@@ -319,13 +304,12 @@ class AsyncEngine:
             command()
 
     def _step(self) -> None:
-        began = time.perf_counter()
+        began = time.monotonic()
         moved = self.engine.step()
-        ended = time.perf_counter()
-        self._hand_out(moved, began, ended)
+        seconds = time.monotonic() - began
+        self._hand_out(moved)
         if self.on_step is not None:
-            started = sum(1 for item in self._running.values() if item.timing.started)
-            self.on_step(ended - began, started, len(self._running) - started)
+            self.on_step(seconds, self.engine.running, self.engine.waiting)
 
     def _end(self) -> None:
         self._ended = True
@@ -341,25 +325,20 @@ class AsyncEngine:
         if error is not None:
             generation.fail(error)
         self.engine.cancel(generation)
-        now = time.perf_counter()
-        self._hand_out([generation], now, now)
+        self._hand_out([generation])
 
     def _leave_all(self, error: DecodingError) -> None:
         for handle in list(self._running.values()):
             self._leave(handle, error)
 
-    def _hand_out(self, moved: list[Generation], began: float, ended: float) -> None:
+    def _hand_out(self, moved: list[Generation]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[Delivery]] = {}
         for generation in moved:
             handle = self._running.get(generation)
             if handle is None:
                 continue
-            timing = handle.timing
-            if not timing.started and generation.sequences:
-                timing.started, timing.first_token = began, ended
             over = generation.done
             if over:
-                timing.finished = ended
                 del self._running[generation]
             events = generation.take_events()
             if over or events:

@@ -64,7 +64,7 @@ def times_headers(account: Account, characters: int) -> dict[str, str]:
     """
     times = account.times()
     responses = [item.generation.result() for item in account.handles]
-    total = time.perf_counter() - account.began
+    total = time.monotonic() - account.began
 
     def milliseconds(name: str) -> str:
         return str(round(1000.0 * times[name]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -24,9 +23,9 @@ from decoding.models.protocol import LanguageModel
 from decoding.server import about, native
 from decoding.server.answers import ClientGoneError, json_response
 from decoding.server.auth import is_allowed
-from decoding.server.logs import log, request_id
+from decoding.server.logs import LOGGER, request_id
 from decoding.server.problems import Problem, ProblemError, problem_of
-from decoding.server.service import Service
+from decoding.server.service import ACCOUNT, Service
 from decoding.server.settings import ServerSettings
 from decoding.server.v1 import chat, completions
 from decoding.server.v1.invocations import invocations
@@ -165,8 +164,9 @@ class _Endpoint:
             return _error(http, problem)
         except Exception as error:
             facts = {"request_id": http.scope["request_id"], "path": http.url.path}
-            log(logging.ERROR, f"a route failed: {type(error).__name__}", **facts)
-            logging.getLogger("decoding.server").exception("a route failed", exc_info=error)
+            LOGGER.exception("a route failed", exc_info=error, extra={"facts": facts})
+            if ACCOUNT in http.scope:
+                http.scope[ACCOUNT].close()
             return _error(http, Problem(500, "internal", "the server has failed"))
 
 

@@ -21,6 +21,10 @@ from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError,
 from decoding.server.settings import ServerSettings, limits_of
 
 
+ACCOUNT = "decoding.account"
+"""Where a request's scope holds its account."""
+
+
 class Service:
     """The engine behind the routes.
 
@@ -68,7 +72,9 @@ class Service:
             raise ProblemError(OVERLOADED)
         self._taken += 1
         self.metrics.concurrent.value = float(self._taken)
-        return Account(self, str(http.scope.get("request_id", "")), http.url.path)
+        account = Account(self, str(http.scope.get("request_id", "")), http.url.path)
+        http.scope[ACCOUNT] = account
+        return account
 
     def release(self) -> None:
         """Give a permit back. For `Account.close`."""
@@ -86,13 +92,13 @@ class Service:
 class Account:
     """One HTTP request on its way: its generations, its times, and how it ended.
 
-    began: when it came, of `time.perf_counter`.
+    began: when it came, of `time.monotonic`.
     """
 
     service: Service
     request_id: str
     path: str
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=time.monotonic)
     handles: list[AsyncGeneration] = field(default_factory=list)
     closed: bool = False
 
@@ -111,12 +117,12 @@ class Account:
     async def submit(self, request: Request, *, streams: bool) -> AsyncGeneration:
         """Let the engine run a request for this account."""
         new = self._has_new_grammar(request)
-        began = time.perf_counter()
+        began = time.monotonic()
         try:
             handle = await self.service.front.submit(request, streams=streams)
         finally:
             if new:
-                self.service.metrics.grammar.observe(time.perf_counter() - began)
+                self.service.metrics.grammar.observe(time.monotonic() - began)
         self.handles.append(handle)
         return handle
 
@@ -207,17 +213,16 @@ class Account:
 
     def times(self) -> dict[str, float]:
         """Seconds of the phases of a request that is over, by the names of their histograms."""
-        timings = [handle.timing for handle in self.handles]
-        planned = max(timing.planned for timing in timings)
-        started = max(min(timing.started or timing.finished for timing in timings), planned)
-        finished = max(timing.finished for timing in timings)
-        generated = max(
-            (item.generation.response.generated_tokens for item in self.handles
-             if item.generation.response is not None), default=1,
-        )
+        now = time.monotonic()
+        timings = [handle.generation.timing for handle in self.handles]
+        planned = max(timing.submitted for timing in timings)
+        started = max(planned, min(timing.started or now for timing in timings))
+        finished = max(timing.finished or now for timing in timings)
+        responses = [handle.generation.response for handle in self.handles]
+        generated = max(0 if item is None else item.generated_tokens for item in responses)
         inference = max(0.0, finished - started)
         return {
-            "duration": time.perf_counter() - self.began,
+            "duration": now - self.began,
             "validation_duration": planned - self.began,
             "queue_duration": started - planned,
             "inference_duration": inference,
