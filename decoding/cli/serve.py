@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
+from contextlib import contextmanager
 from typing import Any
 
 from decoding._version import __version__
@@ -185,12 +186,12 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
     draining: list[asyncio.Task[None]] = []
 
     class Server(uvicorn.Server):
-        """Lets the requests that run know when a signal ends the server."""
+        """Says where it listens, and leaves signals to this program."""
 
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            """Take no more requests; a second SIGINT ends at once."""
-            super().handle_exit(sig, frame)
-            loop.call_soon_threadsafe(begin_drain)
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Nothing: uvicorn's own would raise the signal again, and nothing could be closed."""
+            yield
 
         async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 -- uvicorn's
             """Listen, then say so."""
@@ -200,12 +201,20 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
                 sys.stderr.write(_greeting(address, name, given, limits))
                 sys.stderr.flush()
 
-    def begin_drain() -> None:
-        if not draining:
-            draining.append(loop.create_task(drain(app.state.service, given["shutdown_timeout"])))
+    server = Server(config)
 
+    def end(number: int) -> None:
+        """Take no more requests; a second signal ends those that run."""
+        if draining:
+            server.force_exit = True
+            return
+        draining.append(loop.create_task(drain(app.state.service, given["shutdown_timeout"])))
+        server.handle_exit(number, None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
     try:
-        await Server(config).serve()
+        await server.serve()
     finally:
         for task in draining:
             task.cancel()

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 
 from decoding.engine.front import AsyncGeneration
 from decoding.engine.request import Request
-from decoding.parameters import GenerationParameters
 from decoding.server.answers import json_response, refusal_stream, run_until_gone, times_headers
 from decoding.server.bodies import read_json
 from decoding.server.problems import ProblemError, problem_of
@@ -23,7 +22,7 @@ from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps, float32_text, quote
 from decoding.wire.rules import validate
 from decoding.wire.spans import token_spans
-from decoding.wire.types import check_body, read_flag, read_text
+from decoding.wire.types import parse_parameters, check_body, read_flag, read_text
 
 _LONG = 4096
 """Characters from which a prompt is encoded in another thread."""
@@ -195,7 +194,9 @@ def _read(
         return len(encoded)
 
     given = fields.get("parameters")
-    parameters: GenerationParameters = validate(
+    if given is None and "parameters" in fields:
+        parse_parameters(given)  # raises: no `parameters` at all means something else than null
+    parameters = validate(
         inputs, given, limits=service.limits, stream=stream, count_tokens=count_tokens
     )
     shows = parameters.return_full_text

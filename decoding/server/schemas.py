@@ -1,0 +1,254 @@
+"""JSON Schemas of the bodies that the server reads and writes, with its limits in them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from decoding.server.settings import ServerSettings
+from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
+from decoding.wire.rules import WireLimits
+
+Node: TypeAlias = dict[str, Any]
+
+_TEXT: Node = {"type": "string"}
+_FLAG: Node = {"type": "boolean"}
+_NUMBER: Node = {"type": "number"}
+_COUNT: Node = {"type": "integer", "minimum": 0}
+_U32 = 2**32 - 1
+
+
+def _optional(schema: Node) -> Node:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _object(properties: Node, required: tuple[str, ...] = ()) -> Node:
+    return {
+        "type": "object",
+        "properties": properties,
+        **({"required": list(required)} if required else {}),
+    }
+
+
+def _list(items: Node, **bounds: int) -> Node:
+    return {"type": "array", "items": items, **bounds}
+
+
+def _between(low: float, high: float, kind: str = "number") -> Node:
+    return {"type": kind, "minimum": low, "maximum": high}
+
+
+def _strictly(low: float, high: float | None = None) -> Node:
+    found: Node = {"type": "number", "exclusiveMinimum": low}
+    return found if high is None else {**found, "exclusiveMaximum": high}
+
+
+def _ref(name: str) -> Node:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _samplers() -> Node:
+    """What both APIs take and name alike; see `GenerationParameters`."""
+    ids = _list(_between(0, 2**31 - 1, "integer"))
+    fraction = _between(0.0, 1.0)
+    positive: Node = {"type": "number", "minimum": 0.0, "maximum": 1e6}
+    whole = _between(0, 2**31 - 1, "integer")
+    named = {
+        "frequency_penalty": _between(-2.0, 2.0),
+        "presence_penalty": _between(-2.0, 2.0),
+        "min_p": fraction,
+        "logit_bias": {"type": "object", "additionalProperties": _between(-100.0, 100.0)},
+        "repeat_last_n": _between(-1, 2**31 - 1, "integer"),
+        "min_tokens": whole,
+        "no_repeat_ngram_size": whole,
+        "bad_words_ids": _list(_list(ids["items"], minItems=1)),
+        "bad_words": _list({"type": "string", "minLength": 1}),
+        "suppress_tokens": ids,
+        "allowed_token_ids": {**ids, "minItems": 1},
+        "dry_multiplier": positive,
+        "dry_base": {"type": "number", "minimum": 1.0, "maximum": 1e6},
+        "dry_allowed_length": _between(1, 2**31 - 1, "integer"),
+        "dry_penalty_last_n": _between(-1, 2**31 - 1, "integer"),
+        "dry_sequence_breakers": _list({"type": "string", "minLength": 1}),
+        "dynatemp_range": positive,
+        "dynatemp_exponent": positive,
+        "epsilon_cutoff": {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0},
+        "eta_cutoff": {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0},
+        "top_n_sigma": positive,
+        "top_h": {"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0},
+        "xtc_probability": fraction,
+        "xtc_threshold": fraction,
+        "mirostat": _between(0, 2, "integer"),
+        "mirostat_tau": positive,
+        "mirostat_eta": positive,
+        "repetition_penalty": _strictly(0.0),
+        "adapter_id": _TEXT,
+    }
+    return {name: _optional(schema) for name, schema in named.items()}
+
+
+def _native_parameters(limits: WireLimits) -> Node:
+    options = {
+        "best_of": _between(1, limits.max_best_of, "integer"),
+        "grammar": {"type": "object", "properties": {"type": _GRAMMAR_TYPE, "value": {}}},
+        "max_new_tokens": _between(1, _U32, "integer"),
+        "return_full_text": _FLAG,
+        "seed": _between(0, 2**64 - 1, "integer"),
+        "temperature": _strictly(0.0),
+        "top_k": _between(1, 2**31 - 1, "integer"),
+        "top_n_tokens": _between(0, limits.max_top_n_tokens, "integer"),
+        "top_p": _strictly(0.0, 1.0),
+        "truncate": _between(1, limits.max_input_tokens, "integer"),
+        "typical_p": _strictly(0.0, 1.0),
+    }
+    flags = {
+        name: _FLAG
+        for name in ("decoder_input_details", "details", "do_sample", "watermark", "jump_forward")
+    }
+    stop = _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences)
+    properties = {name: _optional(schema) for name, schema in options.items()}
+    properties["grammar"]["required"] = ["type", "value"]
+    return _object({**properties, **flags, "stop": stop, **_samplers()})
+
+
+_GRAMMAR_TYPE: Node = {"enum": ["json", "json_object", "regex", "json_schema"]}
+
+
+def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
+    """What the routes read, by the names of TGI's types."""
+    generate = {
+        "inputs": {"type": "string", "minLength": 1},
+        "parameters": _ref("GenerateParameters"),
+    }
+    most = settings.max_choices
+    common = {
+        "model": _optional(_TEXT),
+        "max_tokens": _optional(_between(1, _U32, "integer")),
+        "temperature": _optional({"type": "number", "minimum": 0.0}),
+        "top_p": _optional({"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0}),
+        "top_k": _optional(_between(-1, 2**31 - 1, "integer")),
+        "typical_p": _optional({"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0}),
+        "n": _optional(_between(1, most, "integer")),
+        "best_of": _optional(_between(1, most, "integer")),
+        "seed": _optional(_between(-(2**63), 2**64 - 1, "integer")),
+        "stop": {
+            "anyOf": [
+                {"type": ["string", "null"]},
+                _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences),
+            ]
+        },
+        "stream": _optional(_FLAG),
+        "stream_options": _optional(_object({"include_usage": _optional(_FLAG)})),
+        **_samplers(),
+    }
+    ids = _list(_between(0, 2**31 - 1, "integer"), minItems=1)
+    text: Node = {"type": "string", "minLength": 1}
+    prompts = _list(
+        {"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size
+    )
+    part = _object({"type": _TEXT, "text": _TEXT}, ("type",))
+    message = _object(
+        {
+            "role": _TEXT,
+            "content": {"anyOf": [{"type": ["string", "null"]}, _list(part)]},
+            "tool_calls": _optional(_list({"type": "object"})),
+        },
+        ("role",),
+    )
+    chat = {
+        "messages": {"anyOf": [text, _list(message, minItems=1)]},
+        "max_completion_tokens": _optional(_between(1, _U32, "integer")),
+        "logprobs": _optional(_FLAG),
+        "top_logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
+        "tools": _optional(_list({"type": "object"})),
+        "tool_choice": {"anyOf": [{"type": ["string", "null"]}, {"type": "object"}]},
+        "parallel_tool_calls": _optional(_FLAG),
+        "response_format": _optional(_object({"type": _TEXT}, ("type",))),
+        "chat_template_kwargs": _optional({"type": "object"}),
+        "enable_thinking": _optional(_FLAG),
+        "thinking_budget": _optional(_between(0, _U32, "integer")),
+        "add_generation_prompt": _optional(_FLAG),
+        "continue_final_message": _optional(_FLAG),
+    }
+    completion = {
+        "prompt": {"anyOf": [text, ids, prompts]},
+        "echo": _optional(_FLAG),
+        "logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
+        "suffix": {"type": "null"},
+    }
+    kinds = ("CompatGenerateRequest", "ChatRequest", "CompletionRequest")
+    return {
+        "GenerateParameters": _native_parameters(limits),
+        "GenerateRequest": _object(generate, ("inputs",)),
+        "CompatGenerateRequest": _object({**generate, "stream": _FLAG}, ("inputs",)),
+        "ChatRequest": _object({**common, **chat}, ("messages",)),
+        "CompletionRequest": _object({**common, **completion}, ("prompt",)),
+        "Invocation": {"anyOf": [_ref(name) for name in kinds]},
+    }
+
+
+def answers() -> Node:
+    """What the routes write."""
+    token = {"id": _COUNT, "text": _TEXT, "logprob": _NUMBER, "special": _FLAG}
+    token["logprob"] = {"type": ["number", "null"]}
+    prefill = {"id": _COUNT, "text": _TEXT, "logprob": {"type": ["number", "null"]}}
+    reason: Node = {"enum": ["length", "eos_token", "stop_sequence"]}
+    seed: Node = {"type": ["integer", "null"], "minimum": 0}
+    sequence = {
+        "finish_reason": reason,
+        "generated_tokens": _COUNT,
+        "seed": seed,
+        "prefill": _list(_object(prefill, tuple(prefill))),
+        "tokens": _list(_ref("Token")),
+    }
+    required = tuple(sequence)
+    sequence["top_tokens"] = _list(_list(_ref("Token")))
+    loser = {"generated_text": _TEXT, **sequence}
+    details = {**sequence, "best_of_sequences": _list(_object(loser, required))}
+    problem = {"error": _TEXT, "error_type": _TEXT}
+    inner = {
+        "message": _TEXT,
+        "type": _TEXT,
+        "param": {"type": ["string", "null"]},
+        "code": {"type": ["string", "null"]},
+    }
+    openai = {"error": _object(inner, tuple(inner)), "error_type": _TEXT, "message": _TEXT}
+    span = {"id": _COUNT, "text": _TEXT, "start": _COUNT, "stop": _COUNT}
+    spans = _list(_ref("SimpleToken"))
+    head = {
+        "id": _TEXT,
+        "created": _COUNT,
+        "model": _TEXT,
+        "system_fingerprint": _TEXT,
+        "choices": _list({"type": "object"}),
+        "usage": {"type": "object"},
+    }
+    model = {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT}
+    models = {"object": {"const": "list"}, "data": _list(_object(model, tuple(model)))}
+    info = {"model_id": _TEXT, "version": _TEXT, "router": _TEXT} | dict.fromkeys(
+        (
+            "max_concurrent_requests",
+            "max_best_of",
+            "max_stop_sequences",
+            "max_input_tokens",
+            "max_total_tokens",
+            "validation_workers",
+            "max_client_batch_size",
+        ),
+        _COUNT,
+    )
+    tokenized = {"tokenize_response": spans, "templated_text": _TEXT}
+    return {
+        "Token": _object(token, tuple(token)),
+        "Details": _object(details, required),
+        "GenerateResponse": _object(
+            {"generated_text": _TEXT, "details": _ref("Details")}, ("generated_text",)
+        ),
+        "ErrorResponse": _object(problem, tuple(problem)),
+        "OpenAIError": _object(openai, tuple(openai)),
+        "SimpleToken": _object(span, tuple(span)),
+        "ChatTokenizeResponse": _object(tokenized, tuple(tokenized)),
+        "ChatCompletion": _object({"object": {"const": "chat.completion"}, **head}, tuple(head)),
+        "TextCompletion": _object({"object": {"const": "text_completion"}, **head}, tuple(head)),
+        "ModelsList": _object(models, tuple(models)),
+        "Info": _object(info, tuple(info)),
+    }
