@@ -59,10 +59,18 @@ async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:
 
 async def openapi(service: Service, _http: HttpRequest) -> HttpResponse:
     """`GET /openapi.json`."""
-    return json_response(document(service.limits, service.settings))
+    return json_response(_document(service))
 
 
 async def docs(service: Service, _http: HttpRequest) -> HttpResponse:
     """`GET /docs`: a page for people."""
-    text = page(document(service.limits, service.settings))
+    text = page(_document(service))
     return HttpResponse(text, media_type="text/html")
+
+
+def _document(service: Service) -> dict[str, object]:
+    model = service.model
+    width = model.logits_width
+    if width is None:
+        width = 1 if model.tokenizer is None else len(model.tokenizer.vocabulary)
+    return document(service.limits, service.settings, width)

@@ -26,8 +26,11 @@ _PROBLEMS = {
 _UNAUTHORIZED: Node = {"description": "The bearer token is missing or wrong."}
 
 
-def document(limits: WireLimits, settings: ServerSettings) -> Node:
-    """The OpenAPI document of a server with these limits."""
+def document(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
+    """The OpenAPI document of a server with these limits.
+
+    width: how many token ids there are.
+    """
     guarded = settings.api_key is not None
     found: Node = {
         "openapi": "3.1.0",
@@ -37,7 +40,7 @@ def document(limits: WireLimits, settings: ServerSettings) -> Node:
             "description": "The Text Generation Inference API and OpenAI's, over one engine.",
         },
         "paths": _paths(guarded=guarded),
-        "components": {"schemas": bodies(limits, settings) | answers()},
+        "components": {"schemas": bodies(limits, settings, width) | answers()},
     }
     if guarded:
         scheme = {"type": "http", "scheme": "bearer"}
@@ -46,7 +49,7 @@ def document(limits: WireLimits, settings: ServerSettings) -> Node:
 
 
 def _paths(*, guarded: bool) -> Node:
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream = {"text/event-stream": {}}
 
     def native(summary: str, body: str, answer: Node) -> Node:
         return _post(summary, body, answer, "ErrorResponse", guarded=guarded)
@@ -64,7 +67,7 @@ def _paths(*, guarded: bool) -> Node:
     any_answer = _json({}) | stream
     chat_tokenize = _post(
         "The prompt that a chat makes, and its tokens.",
-        "ChatRequest",
+        "ChatTokenizeRequest",
         _json(_ref("ChatTokenizeResponse")),
         "ErrorResponse",
         guarded=False,
@@ -77,8 +80,8 @@ def _paths(*, guarded: bool) -> Node:
         "/generate": {
             "post": native("Generate.", "GenerateRequest", _json(_ref("GenerateResponse")))
         },
-        "/generate_stream": {"post": native("Generate a stream.", "GenerateRequest", stream)},
-        "/tokenize": {"post": native("The tokens of a text.", "GenerateRequest", spans)},
+        "/generate_stream": {"post": native("Generate a stream.", "GenerateStreamRequest", stream)},
+        "/tokenize": {"post": native("The tokens of a text.", "TokenizeRequest", spans)},
         "/chat_tokenize": {"post": chat_tokenize},
         "/v1/chat/completions": {
             "post": openai("A chat.", "ChatRequest", _json(_ref("ChatCompletion")) | stream)

@@ -15,6 +15,9 @@ _FLAG: Node = {"type": "boolean"}
 _NUMBER: Node = {"type": "number"}
 _COUNT: Node = {"type": "integer", "minimum": 0}
 _U32 = 2**32 - 1
+_SMALLEST, _LARGEST = 1e-45, 3e38
+_BELOW_1 = 0.99999997
+"""The largest numbers that float32 rounds to none that is out of range."""
 
 
 def _optional(schema: Node) -> Node:
@@ -37,26 +40,52 @@ def _between(low: float, high: float, kind: str = "number") -> Node:
     return {"type": kind, "minimum": low, "maximum": high}
 
 
-def _strictly(low: float, high: float | None = None) -> Node:
-    found: Node = {"type": "number", "exclusiveMinimum": low}
-    return found if high is None else {**found, "exclusiveMaximum": high}
+def _above_0(high: float = _LARGEST) -> Node:
+    """Numbers above 0 that float32 holds, in which TGI reads them."""
+    return {"type": "number", "minimum": _SMALLEST, "maximum": high}
+
+
+def _ids_below(width: int) -> Node:
+    return _between(0, width - 1, "integer")
+
+
+def _decimals_below(width: int) -> str:
+    """A regular expression of the integers below a number, as decimal text."""
+    digits = str(width - 1)
+    forms = ["[0-9]"] if len(digits) > 1 else [f"[0-{digits}]"]
+    forms += [f"[1-9][0-9]{{{length - 1}}}" for length in range(2, len(digits))]
+    if len(digits) > 1:
+        for place, digit in enumerate(digits):
+            low = 1 if place == 0 else 0
+            rest = f"[0-9]{{{len(digits) - place - 1}}}" if place + 1 < len(digits) else ""
+            if int(digit) > low:
+                forms.append(f"{digits[:place]}[{low}-{int(digit) - 1}]{rest}")
+        forms.append(digits)
+    return f"^({'|'.join(forms)})$"
 
 
 def _ref(name: str) -> Node:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _samplers() -> Node:
-    """What both APIs take and name alike; see `GenerationParameters`."""
-    ids = _list(_between(0, 2**31 - 1, "integer"))
+def _samplers(width: int) -> Node:
+    """What both APIs take and name alike; see `GenerationParameters`.
+
+    width: how many token ids there are.
+    """
+    ids = _list(_ids_below(width))
     fraction = _between(0.0, 1.0)
-    positive: Node = {"type": "number", "minimum": 0.0, "maximum": 1e6}
+    positive: Node = {"type": "number", "minimum": 0.0, "maximum": _LARGEST}
     whole = _between(0, 2**31 - 1, "integer")
     named = {
         "frequency_penalty": _between(-2.0, 2.0),
         "presence_penalty": _between(-2.0, 2.0),
         "min_p": fraction,
-        "logit_bias": {"type": "object", "additionalProperties": _between(-100.0, 100.0)},
+        "logit_bias": {
+            "type": "object",
+            "propertyNames": {"pattern": _decimals_below(width)},
+            "additionalProperties": _between(-_LARGEST, _LARGEST),
+        },
         "repeat_last_n": _between(-1, 2**31 - 1, "integer"),
         "min_tokens": whole,
         "no_repeat_ngram_size": whole,
@@ -65,56 +94,88 @@ def _samplers() -> Node:
         "suppress_tokens": ids,
         "allowed_token_ids": {**ids, "minItems": 1},
         "dry_multiplier": positive,
-        "dry_base": {"type": "number", "minimum": 1.0, "maximum": 1e6},
+        "dry_base": {"type": "number", "minimum": 1.0, "maximum": _LARGEST},
         "dry_allowed_length": _between(1, 2**31 - 1, "integer"),
         "dry_penalty_last_n": _between(-1, 2**31 - 1, "integer"),
         "dry_sequence_breakers": _list({"type": "string", "minLength": 1}),
         "dynatemp_range": positive,
         "dynatemp_exponent": positive,
-        "epsilon_cutoff": {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0},
-        "eta_cutoff": {"type": "number", "minimum": 0.0, "exclusiveMaximum": 1.0},
+        "epsilon_cutoff": _between(0.0, _BELOW_1),
+        "eta_cutoff": _between(0.0, _BELOW_1),
         "top_n_sigma": positive,
-        "top_h": {"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0},
+        "top_h": _above_0(1.0),
         "xtc_probability": fraction,
         "xtc_threshold": fraction,
         "mirostat": _between(0, 2, "integer"),
         "mirostat_tau": positive,
         "mirostat_eta": positive,
-        "repetition_penalty": _strictly(0.0),
-        "adapter_id": _TEXT,
+        "repetition_penalty": _above_0(),
     }
     return {name: _optional(schema) for name, schema in named.items()}
 
 
-def _native_parameters(limits: WireLimits) -> Node:
+def _native_parameters(limits: WireLimits, width: int) -> Node:
     options = {
         "best_of": _between(1, limits.max_best_of, "integer"),
-        "grammar": {"type": "object", "properties": {"type": _GRAMMAR_TYPE, "value": {}}},
+        "grammar": _GRAMMAR,
         "max_new_tokens": _between(1, _U32, "integer"),
         "return_full_text": _FLAG,
         "seed": _between(0, 2**64 - 1, "integer"),
-        "temperature": _strictly(0.0),
+        "temperature": _above_0(),
         "top_k": _between(1, 2**31 - 1, "integer"),
         "top_n_tokens": _between(0, limits.max_top_n_tokens, "integer"),
-        "top_p": _strictly(0.0, 1.0),
+        "top_p": _above_0(_BELOW_1),
         "truncate": _between(1, limits.max_input_tokens, "integer"),
-        "typical_p": _strictly(0.0, 1.0),
+        "typical_p": _above_0(_BELOW_1),
     }
     flags = {
         name: _FLAG
-        for name in ("decoder_input_details", "details", "do_sample", "watermark", "jump_forward")
+        for name in ("decoder_input_details", "details", "do_sample", "watermark")
     }
     stop = _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences)
-    properties = {name: _optional(schema) for name, schema in options.items()}
-    properties["grammar"]["required"] = ["type", "value"]
-    return _object({**properties, **flags, "stop": stop, **_samplers()})
+    properties = {
+        name: schema if "anyOf" in schema else _optional(schema)
+        for name, schema in options.items()
+    }
+    return _object({**properties, **flags, "stop": stop, **_samplers(width)})
 
 
-_GRAMMAR_TYPE: Node = {"enum": ["json", "json_object", "regex", "json_schema"]}
+def _shape(kind: str, name: str, content: Node) -> Node:
+    return _object({"type": {"const": kind}, name: content}, ("type", name))
 
 
-def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
-    """What the routes read, by the names of TGI's types."""
+_SCHEMA: Node = {"type": ["object", "string"]}
+_NAMED_SCHEMA = _object({"name": {"type": ["string", "null"]}, "schema": _SCHEMA}, ("schema",))
+_GRAMMAR: Node = {
+    "anyOf": [
+        {"type": "null"},
+        _shape("json", "value", _SCHEMA),
+        _shape("json_object", "value", _SCHEMA),
+        _shape("json_schema", "value", _NAMED_SCHEMA),
+        _shape("regex", "value", _TEXT),
+    ]
+}
+_RESPONSE_FORMAT: Node = {
+    "anyOf": [
+        *_GRAMMAR["anyOf"],
+        _object({"type": {"enum": ["text", "json_object"]}}, ("type",)),
+        _shape("json_schema", "json_schema", _NAMED_SCHEMA),
+    ]
+}
+_FUNCTION = _object(
+    {"name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}, "description": _TEXT},
+    ("name",),
+)
+_TOOL = _object({"type": {"const": "function"}, "function": _FUNCTION}, ("type", "function"))
+
+
+def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
+    """What the routes read, by the names of TGI's types.
+
+    width: how many token ids there are.
+    """
+    parameters = _native_parameters(limits, width)
+    streamed = {"inputs": _TEXT, "parameters": _ref("StreamParameters")}
     generate = {
         "inputs": {"type": "string", "minLength": 1},
         "parameters": _ref("GenerateParameters"),
@@ -123,10 +184,10 @@ def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
     common = {
         "model": _optional(_TEXT),
         "max_tokens": _optional(_between(1, _U32, "integer")),
-        "temperature": _optional({"type": "number", "minimum": 0.0}),
-        "top_p": _optional({"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0}),
+        "temperature": _optional(_between(0.0, _LARGEST)),
+        "top_p": _optional(_above_0(1.0)),
         "top_k": _optional(_between(-1, 2**31 - 1, "integer")),
-        "typical_p": _optional({"type": "number", "exclusiveMinimum": 0.0, "maximum": 1.0}),
+        "typical_p": _optional(_above_0(1.0)),
         "n": _optional(_between(1, most, "integer")),
         "best_of": _optional(_between(1, most, "integer")),
         "seed": _optional(_between(-(2**63), 2**64 - 1, "integer")),
@@ -138,9 +199,9 @@ def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
         },
         "stream": _optional(_FLAG),
         "stream_options": _optional(_object({"include_usage": _optional(_FLAG)})),
-        **_samplers(),
+        **_samplers(width),
     }
-    ids = _list(_between(0, 2**31 - 1, "integer"), minItems=1)
+    ids = _list(_ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
     prompts = _list(
         {"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size
@@ -159,10 +220,22 @@ def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
         "max_completion_tokens": _optional(_between(1, _U32, "integer")),
         "logprobs": _optional(_FLAG),
         "top_logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
-        "tools": _optional(_list({"type": "object"})),
-        "tool_choice": {"anyOf": [{"type": ["string", "null"]}, {"type": "object"}]},
+        "tools": _optional(_list(_TOOL)),
+        "tool_choice": {
+            "anyOf": [
+                {"type": "null"},
+                {"enum": ["none", "auto", "required"]},
+                _object(
+                    {
+                        "type": {"const": "function"},
+                        "function": _object({"name": _TEXT}, ("name",)),
+                    },
+                    ("type", "function"),
+                ),
+            ]
+        },
         "parallel_tool_calls": _optional(_FLAG),
-        "response_format": _optional(_object({"type": _TEXT}, ("type",))),
+        "response_format": _RESPONSE_FORMAT,
         "chat_template_kwargs": _optional({"type": "object"}),
         "enable_thinking": _optional(_FLAG),
         "thinking_budget": _optional(_between(0, _U32, "integer")),
@@ -177,13 +250,32 @@ def bodies(limits: WireLimits, settings: ServerSettings) -> Node:
     }
     kinds = ("CompatGenerateRequest", "ChatRequest", "CompletionRequest")
     return {
-        "GenerateParameters": _native_parameters(limits),
+        "GenerateParameters": parameters,
+        "StreamParameters": _types(parameters),
         "GenerateRequest": _object(generate, ("inputs",)),
-        "CompatGenerateRequest": _object({**generate, "stream": _FLAG}, ("inputs",)),
+        "GenerateStreamRequest": _object(streamed, ("inputs",)),
+        "CompatGenerateRequest": {
+            "anyOf": [
+                _object({**generate, "stream": {"const": False}}, ("inputs",)),
+                _object({**streamed, "stream": {"const": True}}, ("inputs", "stream")),
+            ]
+        },
+        "TokenizeRequest": _object({"inputs": _TEXT}, ("inputs",)),
+        "ChatTokenizeRequest": _object({"messages": chat["messages"]}, ("messages",)),
         "ChatRequest": _object({**common, **chat}, ("messages",)),
         "CompletionRequest": _object({**common, **completion}, ("prompt",)),
         "Invocation": {"anyOf": [_ref(name) for name in kinds]},
     }
+
+
+def _types(schema: Node) -> Node:
+    """An object's schema without ranges: a stream of TGI's routes tells of them in an event."""
+    plain = {
+        name: {"type": item["type"]}
+        for name, item in schema["properties"].items()
+        if isinstance(item.get("type"), str) or "boolean" in item.get("type", ())
+    }
+    return _object(plain)
 
 
 def answers() -> Node:
