@@ -232,6 +232,18 @@ class CancelledError(DecodingError):
     """A request was cancelled before it finished."""
 
 
+class SlowReaderError(DecodingError):
+    """A request ended because nobody read its events for too long.
+
+    Attributes:
+        limit: how many events were kept for the reader.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the reader is too slow: more than {limit} events were not read")
+        self.limit = limit
+
+
 class BatchError(DecodingError):
     """Some requests of a batch failed; nothing of the others is lost.
 

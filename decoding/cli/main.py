@@ -23,6 +23,7 @@ from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.files import read_utf8
 from decoding.cli.flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
+from decoding.cli.serve import add_serve
 from decoding.cli.watermark import add_watermark
 from decoding.engine.prompts import Inputs
 from decoding.engine.request import Request, plan
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     add_grammar(commands)
     add_watermark(commands)
+    add_serve(commands)
     _add_fetch(commands)
     _add_info(commands)
     return parser

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from decoding.engine.plans import Plan
 from decoding.engine.request import Request
+from decoding.engine.timing import Timing
 from decoding.engine.transcript import Transcript
 from decoding.errors import DecodingError
 from decoding.models.protocol import State
@@ -112,6 +113,8 @@ class Generation:
     `done` says that it is over: then `result()` returns the response or raises what ended it.
     `take_events()` gives the stream events since the last call; there are none where best-of has
     several sequences to choose from.
+
+    timing: when it was submitted, started, wrote its first token and finished.
     """
 
     __slots__ = (
@@ -123,6 +126,7 @@ class Generation:
         "request",
         "response",
         "sequences",
+        "timing",
     )
 
     def __init__(self, request: Request, plan: Plan) -> None:
@@ -132,6 +136,7 @@ class Generation:
         self.error: DecodingError | None = None
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
+        self.timing = Timing.submit()
         self._events: list[StreamEvent] = []
         self._taken = 0
 
@@ -172,6 +177,7 @@ class Generation:
     def fail(self, error: DecodingError) -> None:
         """End it with an error, unless one has ended it before."""
         if self.error is None:
+            self.timing.finish()
             self.error = error
 
     def rebuild(self) -> None:
@@ -192,8 +198,10 @@ class Generation:
 
     def progress(self, sequence: RunningSequence, text: str) -> None:
         """Note that a sequence has written one more token, which made `text` certain."""
+        self.timing.write_token()
         finished = sequence.transcript.finish_reason is not None
         if finished and all(item.transcript.finish_reason for item in self.sequences):
+            self.timing.finish()
             self.response = self._respond()
         if len(self.sequences) == 1:
             self._events.append(self._event(sequence.transcript, text))

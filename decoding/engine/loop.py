@@ -78,6 +78,16 @@ class Engine:
         """Whether any request is waiting or running."""
         return bool(self._waiting or self._batch.sequences or not self._settled)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests are in the queue."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many sequences run: a request has `best_of` of them."""
+        return len(self._batch.sequences)
+
     def submit(self, request: Request) -> Generation:
         """Check a request and let it join at the next step.
 
@@ -88,8 +98,16 @@ class Engine:
         """
         require("request", request, isinstance(request, Request), "a Request")
         generation = Generation(request, plan(request, self.model))
-        self._waiting.append(generation)
+        self.join(generation)
         return generation
+
+    def join(self, generation: Generation) -> None:
+        """Let a request join at the next step that was planned elsewhere, for this engine's model.
+
+        Whoever submits from many threads plans there, as encoding a prompt and compiling a grammar
+        take long, and joins in the thread that steps.
+        """
+        self._waiting.append(generation)
 
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. One that is done stays as it is."""
@@ -176,6 +194,8 @@ class Engine:
 
         Sequences of one request share the prompt's computation and fork from it.
         """
+        for generation in group:
+            generation.timing.start()
         counts = [len(item.plan.prompt) if all_positions else 1 for item in group]
         try:
             states, output = self._memory.prefill(

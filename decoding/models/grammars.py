@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Collection
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from decoding.errors import GrammarError
 from decoding.kernels.forks import free_after_fork
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.requested_grammar import Grammar
@@ -33,7 +35,9 @@ class ModelGrammars:
     ) -> None:
         self._vocabulary, self._end_token_ids, self._width = vocabulary, end_token_ids, width
         self._machine: Machine | None = None
-        self._masks: OrderedDict[Grammar, GrammarMask] = OrderedDict()
+        self._masks: OrderedDict[Grammar, GrammarMask | GrammarError] = OrderedDict()
+        # One thread compiles at a time; whoever asks for what is compiled does not wait for it.
+        self._compiling = free_after_fork(threading.Lock())
         self._lock = free_after_fork(threading.Lock())
 
     @property
@@ -49,20 +53,44 @@ class ModelGrammars:
             self._machine = Machine(table)
         return self._machine
 
+    def knows(self, grammar: Grammar) -> bool:
+        """Whether `mask_of` answers at once."""
+        return grammar in self._masks
+
     def mask_of(self, grammar: Grammar) -> GrammarMask:
         """The processor that holds generated text to a grammar; the same for an equal grammar.
 
         Raises:
-            GrammarError: the grammar cannot be compiled.
+            GrammarError: the grammar cannot be compiled; the same error for an equal grammar.
         """
+        found = self._known(grammar)
+        if found is None:
+            with self._compiling:
+                found = self._known(grammar)  # another thread may have been faster
+                if found is None:
+                    found = self._compile(grammar)
+        if isinstance(found, GrammarError):
+            raise copy(found)
+        return found
+
+    def _known(self, grammar: Grammar) -> GrammarMask | GrammarError | None:
         with self._lock:
-            mask = self._masks.get(grammar)
-            if mask is None:
-                mask = self._masks[grammar] = GrammarMask(compiled(grammar, self.machine))
-                if len(self._masks) > MAX_GRAMMARS:
-                    self._masks.popitem(last=False)
-            self._masks.move_to_end(grammar)
-            return mask
+            found = self._masks.get(grammar)
+            if found is not None:
+                self._masks.move_to_end(grammar)
+            return found
+
+    def _compile(self, grammar: Grammar) -> GrammarMask | GrammarError:
+        made: GrammarMask | GrammarError
+        try:
+            made = GrammarMask(compiled(grammar, self.machine))
+        except GrammarError as error:
+            made = error.with_traceback(None)
+        with self._lock:
+            self._masks[grammar] = made
+            if len(self._masks) > MAX_GRAMMARS:
+                self._masks.popitem(last=False)
+        return made
 
 
 def compiled(grammar: Grammar, machine: Machine) -> CompiledGrammar:

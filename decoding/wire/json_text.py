@@ -10,7 +10,8 @@ import numpy as np
 _FLOAT32_OVERFLOW = 2.0**128 - 2.0**103
 
 # serde_json and Python escape the same characters the same way once ASCII is not enforced.
-_quote = JSONEncoder(ensure_ascii=False).encode
+quote = JSONEncoder(ensure_ascii=False).encode
+"""A string as JSON, in quotation marks."""
 
 
 def float32_text(value: float) -> str:
@@ -57,13 +58,13 @@ def dumps(value: object) -> str:
         case bool():
             text = "true" if value else "false"
         case str():
-            text = _quote(value)
+            text = quote(value)
         case int():
             text = str(value)
         case float():
             text = float32_text(value)
         case dict():
-            members = (f"{_quote(key)}:{dumps(member)}" for key, member in value.items())
+            members = (f"{quote(key)}:{dumps(member)}" for key, member in value.items())
             text = "{" + ",".join(members) + "}"
         case list() | tuple():
             text = "[" + ",".join(map(dumps, value)) + "]"

@@ -96,12 +96,35 @@ def validate(
     given = parse_parameters({"do_sample": True} if fields is None else fields)
     _enforce(_request_rules(inputs, given, limits, stream=stream))
     input_tokens = _count(inputs, given.get("truncate"), count_tokens)
-    left = max(0, limits.max_total_tokens - input_tokens)
-    max_new_tokens = given.get("max_new_tokens", left)
-    _enforce(_length_rules(input_tokens, max_new_tokens, limits))
+    max_new_tokens = check_lengths(input_tokens, given.get("max_new_tokens"), limits)
     _enforce(_grammar_rules(given.get("grammar"), limits))
     _enforce(_extension_rules(given))
     return _parameters(given, max_new_tokens)
+
+
+def validate_fields(
+    given: Mapping[str, Any], *, limits: WireLimits, stream: bool
+) -> GenerationParameters:
+    """As `validate`, for parameters that come before the prompt, as a chat's do.
+
+    given: what `parse_parameters` returned. `check_lengths` follows when the prompt is known; until
+        then an absent `max_new_tokens` stays None.
+    """
+    _enforce(_request_rules("a prompt that is not known yet", given, limits, stream=stream))
+    _enforce(_grammar_rules(given.get("grammar"), limits))
+    _enforce(_extension_rules(given))
+    return _parameters(given, given.get("max_new_tokens"))
+
+
+def check_lengths(input_tokens: int, max_new_tokens: int | None, limits: WireLimits) -> int:
+    """How many tokens may be generated after a prompt: as many as asked, or all there is room for.
+
+    Raises WireValidationError where prompt and new tokens are more than the limits allow.
+    """
+    left = max(0, limits.max_total_tokens - input_tokens)
+    new = left if max_new_tokens is None else max_new_tokens
+    _enforce(_length_rules(input_tokens, new, limits))
+    return new
 
 
 def _enforce(rules: Iterable[Rule]) -> None:
@@ -200,7 +223,7 @@ def _extension_rules(given: Mapping[str, Any]) -> Iterator[Rule]:
     yield abs(presence_penalty) > 2.0, "`presence_penalty` must be >= -2.0 and <= 2.0"
 
 
-def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
+def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> GenerationParameters:
     """The library's own check comes last, so that it never speaks before TGI."""
     best_of = max(1, given.get("best_of", 1))
     sampling = given.get("do_sample", False) or best_of > 1 or _is_warped(given)

@@ -23,9 +23,12 @@ Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
 
 
-def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
+def parse_parameters(
+    fields: Mapping[str, object], prefix: str = "parameters."
+) -> dict[str, Any]:
     """The known fields that are present and not null; no range is checked.
 
+    prefix: of a field's path in errors.
     Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
     where TGI has an `Option`. A `grammar` stays a mapping of `type` and `value`.
     Raises WireTypeError for a wrong JSON type, the first one in the order of the body.
@@ -34,20 +37,53 @@ def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
     {'top_p': 0.5, 'stop': ('x',)}
     """
     if not isinstance(fields, Mapping):
-        raise _mismatch("parameters", fields, "struct GenerateParameters")
+        raise mismatch("parameters", fields, "struct GenerateParameters")
     known = ((name, value) for name, value in fields.items() if name in _READERS)
-    read = ((name, _READERS[name](f"parameters.{name}", value)) for name, value in known)
+    read = ((name, _READERS[name](f"{prefix}{name}", value)) for name, value in known)
     return {name: value for name, value in read if value is not None}
 
 
 def read_text(path: str, value: object) -> str:
     """A JSON string; WireTypeError where `value` is something else."""
     if not isinstance(value, str):
-        raise _mismatch(path, value, "a string")
+        raise mismatch(path, value, "a string")
     return value
 
 
-def _mismatch(path: str, value: object, expected: str) -> WireTypeError:
+def read_flag(path: str, value: object) -> bool:
+    """A JSON boolean; WireTypeError where `value` is something else."""
+    return _boolean(path, value)
+
+
+def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str, Any]:
+    """A body that must be an object.
+
+    name: of Rust's type. required: the fields that must be there, of any type.
+    Raises WireTypeError where it is no object, or lacks a field.
+    """
+    if not isinstance(body, Mapping):
+        problem = f"invalid type: {_unexpected(body)}, expected struct {name}"
+        raise WireTypeError(
+            f"Failed to deserialize the JSON body into the target type: {problem}"
+        )
+    for field in required:
+        if field not in body:
+            raise WireTypeError(
+                "Failed to deserialize the JSON body into the target type:"
+                f" missing field `{field}`"
+            )
+    return body
+
+
+def read_whole(path: str, value: object, kind: str, low: int, high: int) -> int:
+    """A JSON integer in `[low, high]`; WireTypeError, which calls it a `kind`, for another value."""
+    read = _integer(kind, low, high)(path, value)
+    assert isinstance(read, int)  # noqa: S101 -- ours
+    return read
+
+
+def mismatch(path: str, value: object, expected: str) -> WireTypeError:
+    """The error of a value of the wrong type, in serde's words."""
     return _unreadable(path, f"invalid type: {_unexpected(value)}, expected {expected}")
 
 
@@ -99,7 +135,7 @@ def _rust_float(value: float) -> str:
 
 def _boolean(path: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise _mismatch(path, value, "a boolean")
+        raise mismatch(path, value, "a boolean")
     return value
 
 
@@ -107,7 +143,7 @@ def _integer(kind: str, low: int, high: int) -> Reader:
     def read(path: str, value: object) -> int:
         # Beyond 64 bits serde_json reads a float, which is a wrong type and not a wrong value.
         if isinstance(value, bool) or not (isinstance(value, int) and -(2**63) <= value < 2**64):
-            raise _mismatch(path, value, kind)
+            raise mismatch(path, value, kind)
         if not low <= value <= high:
             raise _unreadable(path, f"invalid value: integer `{value}`, expected {kind}")
         return value
@@ -117,7 +153,7 @@ def _integer(kind: str, low: int, high: int) -> Reader:
 
 def _float32(path: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _mismatch(path, value, "f32")
+        raise mismatch(path, value, "f32")
     double = _double(value)
     if not math.isfinite(double):
         raise _unreadable(path, "number out of range")
@@ -127,26 +163,26 @@ def _float32(path: str, value: object) -> float:
 
 def _texts(path: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
-        raise _mismatch(path, value, "a sequence")
+        raise mismatch(path, value, "a sequence")
     return tuple(read_text(f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
 def _ids(path: str, value: object) -> tuple[object, ...]:
     if not isinstance(value, list | tuple):
-        raise _mismatch(path, value, "a sequence")
+        raise mismatch(path, value, "a sequence")
     read = _integer("u32", 0, 2**32 - 1)
     return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
 def _sequences(path: str, value: object) -> tuple[tuple[object, ...], ...]:
     if not isinstance(value, list | tuple):
-        raise _mismatch(path, value, "a sequence")
+        raise mismatch(path, value, "a sequence")
     return tuple(_ids(f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
 def _biases(path: str, value: object) -> dict[int, float]:
     if not isinstance(value, Mapping):
-        raise _mismatch(path, value, "a map")
+        raise mismatch(path, value, "a map")
     for key in value:
         if not (isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 20):
             raise _unreadable(path, f"invalid value: {_unexpected(key)}, expected a token id")
@@ -155,7 +191,7 @@ def _biases(path: str, value: object) -> dict[int, float]:
 
 def _grammar(path: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise _mismatch(path, value, "adjacently tagged enum GrammarType")
+        raise mismatch(path, value, "adjacently tagged enum GrammarType")
     for key in ("type", "value"):
         if key not in value:
             raise _unreadable(path, f"missing field `{key}`")
@@ -174,7 +210,7 @@ def _grammar(path: str, value: object) -> Mapping[str, object]:
 
 def _schema_config(path: str, value: object) -> None:
     if not isinstance(value, Mapping):
-        raise _mismatch(path, value, "struct JsonSchemaConfig")
+        raise mismatch(path, value, "struct JsonSchemaConfig")
     if "schema" not in value:
         raise _unreadable(path, "missing field `schema`")
     if value.get("name") is not None:

@@ -1,0 +1,234 @@
+"""`decoding serve`: the HTTP server as a program, with the names of TGI's launcher."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from decoding._version import __version__
+from decoding.errors import MissingDependencyError, ParameterError
+from decoding.models import LanguageModel, load
+from decoding.wire.rules import WireLimits
+
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
+
+
+class _Flag:
+    """One setting: its flag and its variable have the same name."""
+
+    def __init__(
+        self, kind: Callable[[str], Any], default: object, text: str, metavar: str | None = None
+    ) -> None:
+        self.kind, self.default, self.text, self.metavar = kind, default, text, metavar
+
+
+def _bool(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in ("true", "1", "yes", "on"):
+        return True
+    if lowered in ("false", "0", "no", "off", ""):
+        return False
+    raise ValueError(text)
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+_FLAGS: Mapping[str, _Flag] = {
+    "model_id": _Flag(str, None, "a known model, a .gguf file, or a folder", "NAME|FILE|DIR"),
+    "served_model_name": _Flag(str, None, "the name that clients see", "NAME"),
+    "dtype": _Flag(str, "float32", "of the weights: float32, bfloat16 or float16", "NAME"),
+    "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
+    "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
+    "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
+    "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),
+    "max_best_of": _Flag(int, 2, "largest best_of", "N"),
+    "max_stop_sequences": _Flag(int, 4, "most stop sequences", "N"),
+    "max_top_n_tokens": _Flag(int, 5, "largest top_n_tokens", "N"),
+    "max_input_tokens": _Flag(int, None, "longest prompt; default: the context less one", "N"),
+    "max_total_tokens": _Flag(int, None, "longest prompt and text; default: the context", "N"),
+    "max_client_batch_size": _Flag(int, 4, "most prompts of one request to /v1/completions", "N"),
+    "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
+    "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
+    "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
+    "cors_allow_origin": _Flag(_list, (), "origins that may ask, with commas; default: all", "URLS"),
+    "disable_grammar_support": _Flag(_bool, False, "refuse every grammar"),
+    "json_output": _Flag(_bool, False, "log JSON lines"),
+    "log_level": _Flag(str, "info", "debug, info, warning or error", "NAME"),
+    "log_prompts": _Flag(_bool, False, "show in the log what requests ask"),
+    "tgi_full_text": _Flag(_bool, False, "let / put the prompt in front of the text, as TGI does"),
+    "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
+    "watermark_gamma": _Flag(float, 0.5, "of TGI's watermark", "G"),
+    "watermark_delta": _Flag(float, 2.0, "of TGI's watermark", "D"),
+}
+
+
+def add_serve(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+    """Add the command to a parser's commands."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve a model over HTTP",
+        description="Serve a model over TGI's routes and OpenAI's. Each flag can be set by the"
+        " variable of its name as well, such as MAX_BEST_OF.",
+    )
+    for name, flag in _FLAGS.items():
+        options: dict[str, Any] = {"dest": name, "default": None, "help": _help(flag)}
+        if flag.kind is _bool:
+            options |= {"nargs": "?", "const": True, "type": _bool, "metavar": "BOOL"}
+        else:
+            options |= {"type": flag.kind, "metavar": flag.metavar}
+        parser.add_argument(f"--{name.replace('_', '-')}", **options)
+    parser.set_defaults(run=_serve)
+
+
+def _help(flag: _Flag) -> str:
+    known = flag.default not in (None, (), False) and "default" not in flag.text
+    return f"{flag.text} (default: {flag.default})" if known else flag.text
+
+
+def _settings(asked: argparse.Namespace) -> dict[str, Any]:
+    """Each setting: the flag, else the variable, else the default."""
+    found: dict[str, Any] = {}
+    for name, flag in _FLAGS.items():
+        value = getattr(asked, name)
+        variable = os.environ.get(name.upper())
+        if value is None and variable is not None:
+            try:
+                value = flag.kind(variable)
+            except ValueError as error:
+                expected = f"a value as of --{name.replace('_', '-')}"
+                raise ParameterError(name.upper(), variable, expected) from error
+        found[name] = flag.default if value is None else value
+    return found
+
+
+def _serve(asked: argparse.Namespace) -> Iterator[str]:
+    given = _settings(asked)
+    try:
+        import uvicorn  # noqa: F401 -- asked for early
+        import starlette  # noqa: F401 -- asked for early
+    except ImportError as error:
+        raise MissingDependencyError("starlette and uvicorn", "server") from error
+    levels = ("debug", "info", "warning", "error")
+    if given["log_level"].lower() not in levels:
+        raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")
+    model = load(given["model_id"], dtype=given["dtype"], device=given["device"])
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    asyncio.run(_run(model, given))
+    yield ""
+
+
+def limits_of_flags(given: Mapping[str, Any], context_length: int | None) -> WireLimits:
+    """The limits of requests that flags make, for a context of this length."""
+    total = given["max_total_tokens"]
+    longest = given["max_input_tokens"]
+    room = 2048 if context_length is None else context_length
+    if total is None:
+        total = room if longest is None else max(room, longest + 1)
+    if context_length is not None and total > context_length:
+        raise ParameterError("--max-total-tokens", total, f"at most {context_length}, the context")
+    return WireLimits(
+        max_best_of=given["max_best_of"],
+        max_stop_sequences=given["max_stop_sequences"],
+        max_top_n_tokens=given["max_top_n_tokens"],
+        max_input_tokens=total - 1 if longest is None else longest,
+        max_total_tokens=total,
+        disable_grammar_support=given["disable_grammar_support"],
+    )
+
+
+async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
+    # Imported here because they come with an extra.
+    import uvicorn
+
+    from decoding.engine.front import AsyncEngine
+    from decoding.engine.loop import Engine
+    from decoding.server import ServerSettings, create_app
+    from decoding.server.logs import log, log_to_stderr
+    from decoding.server.service import drain
+
+    log_to_stderr(given["log_level"].upper(), as_json=given["json_output"])
+    limits = limits_of_flags(given, model.context_length)
+    name = given["served_model_name"] or given["model_id"] or model.name
+    settings = ServerSettings(
+        model_id=name,
+        limits=limits,
+        max_concurrent_requests=given["max_concurrent_requests"],
+        max_client_batch_size=given["max_client_batch_size"],
+        payload_limit=given["payload_limit"],
+        api_key=given["api_key"],
+        cors_allow_origin=given["cors_allow_origin"],
+        return_full_text=given["tgi_full_text"],
+        log_prompts=given["log_prompts"],
+        backend=f"{given['device']} {given['dtype']}",
+    )
+    front = AsyncEngine(Engine(model, max_batch_size=given["max_batch_size"]))
+    app = create_app(front, settings)
+    config = uvicorn.Config(
+        app,
+        host=given["hostname"],
+        port=given["port"],
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(given["shutdown_timeout"]) + 5,
+        server_header=False,
+    )
+    loop = asyncio.get_running_loop()
+    draining: list[asyncio.Task[None]] = []
+
+    class Server(uvicorn.Server):
+        """Says where it listens, and leaves signals to this program."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Nothing: uvicorn's own would raise the signal again, and nothing could be closed."""
+            yield
+
+        async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 -- uvicorn's
+            """Listen, then say so."""
+            await super().startup(sockets)
+            if self.started and self.servers:
+                address = self.servers[0].sockets[0].getsockname()
+                sys.stderr.write(_greeting(address, name, given, limits))
+                sys.stderr.flush()
+
+    server = Server(config)
+
+    def end(number: int) -> None:
+        """Take no more requests; a second signal ends those that run."""
+        if draining:
+            server.force_exit = True
+            return
+        draining.append(loop.create_task(drain(app.state.service, given["shutdown_timeout"])))
+        server.handle_exit(number, None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end, number)
+    try:
+        await server.serve()
+    finally:
+        for task in draining:
+            task.cancel()
+        await front.aclose()
+        log(logging.INFO, "stopped")
+
+
+def _greeting(
+    address: tuple[Any, ...], name: str, given: Mapping[str, Any], limits: WireLimits
+) -> str:
+    """One line: where, what, how, and what is allowed."""
+    host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
+    return (
+        f"decoding {__version__} listens on http://{host}:{address[1]}: model {name},"
+        f" {given['device']} {given['dtype']}, at most {given['max_concurrent_requests']} requests"
+        f" at once of {limits.max_input_tokens} input and {limits.max_total_tokens} total tokens\n"
+    )

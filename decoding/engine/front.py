@@ -1,0 +1,356 @@
+"""An engine for asyncio: one thread steps it, any number of tasks read its events.
+
+    async with AsyncEngine(Engine(model)) as front:
+        generation = await front.submit(Request("Hello", GenerationParameters(max_new_tokens=20)))
+        async for event in generation:
+            print(event.text, end="")
+
+The thread alone touches the engine. What tasks want of it goes through a queue, and what a step has
+brought comes back to an event loop in one call for all requests of that loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeAlias, TypeVar
+
+from decoding.checks import checked_integer
+from decoding.engine.generation import Generation
+from decoding.engine.loop import Engine
+from decoding.engine.plans import Plan
+from decoding.engine.request import Request, plan
+from decoding.errors import (
+    CancelledError,
+    DecodingError,
+    RequestError,
+    SlowReaderError,
+    require,
+    shown_error,
+)
+from decoding.models.protocol import LanguageModel
+from decoding.wire.details import Response, StreamEvent
+
+MOST_UNREAD_EVENTS = 4096
+"""Events that wait for a reader at most, unless an `AsyncEngine` is told otherwise."""
+
+_SHORT = 4096
+"""Characters of a prompt that are encoded faster than another thread is woken."""
+
+_Value = TypeVar("_Value")
+
+Command: TypeAlias = Callable[[], None]
+Delivery: TypeAlias = tuple["AsyncGeneration", list[StreamEvent], bool]
+"""A generation, its new events, and whether it is over."""
+
+
+class AsyncGeneration:
+    """A request that an `AsyncEngine` runs; made by `AsyncEngine.submit`.
+
+    Iterating gives its events as they come and raises what ended it early; `result` waits for the
+    response. One task reads it.
+    """
+
+    __slots__ = (
+        "_events",
+        "_front",
+        "_loop",
+        "_over",
+        "_waiter",
+        "generation",
+        "streams",
+    )
+
+    def __init__(self, front: AsyncEngine, generation: Generation, *, streams: bool) -> None:
+        self.generation = generation
+        self.streams = streams
+        self._front = front
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[StreamEvent] = deque()
+        self._over = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come; events may still be there to read."""
+        return self._over
+
+    def cancel(self) -> None:
+        """End it before the next step; harmless when it is over."""
+        self._front.cancel(self)
+
+    async def result(self) -> Response:
+        """Wait for the response.
+
+        Raises:
+            DecodingError: what ended the request early.
+        """
+        while not self._over:
+            await self.wait()
+        return self.generation.result()
+
+    async def wait(self) -> None:
+        """Return when there is an event to take or all is over, or after `wake`."""
+        await wait_any((self,))
+
+    def wake(self) -> None:
+        """Let `wait` return, whether anything has come or not. Call it in the reader's loop."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def take_events(self) -> list[StreamEvent]:
+        """The events that have come since the last call."""
+        taken = list(self._events)
+        self._events.clear()
+        return taken
+
+    async def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        while True:
+            await self.wait()
+            for event in self.take_events():
+                yield event
+            if self._over and not self._events:
+                self.generation.result()
+                return
+
+    def receive(self, events: list[StreamEvent], over: bool) -> None:  # noqa: FBT001 -- called for each token
+        """Take what a step has brought. For the `AsyncEngine`, in the reader's loop."""
+        if self.streams:
+            self._events.extend(events)
+            if len(self._events) > self._front.most_unread_events and not over:
+                self._front.cancel(self, SlowReaderError(self._front.most_unread_events))
+        if over:
+            self._over = True
+        if over or self._events:
+            self.wake()
+
+
+async def wait_any(handles: Sequence[AsyncGeneration]) -> None:
+    """Return when any of these requests, of one reader, has an event to take or is over."""
+    if any(item._events or item._over for item in handles):  # noqa: SLF001 -- ours
+        return
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for item in handles:
+        item._waiter = waiter  # noqa: SLF001 -- ours
+    try:
+        await waiter
+    finally:
+        for item in handles:
+            item._waiter = None  # noqa: SLF001 -- ours
+
+
+class AsyncEngine:
+    """Runs an `Engine` in a thread of its own, for tasks of any event loop.
+
+    The thread starts with the first request. Prompts are encoded and grammars compiled before a
+    request reaches the thread: grammars one after the other in a second thread, so that those who
+    wait for them delay nobody who does not.
+
+    A reader that is slow delays nobody either: its events are kept for it, up to a bound. Beyond
+    it the request ends with `SlowReaderError`.
+
+    engine: nobody else may step it, or submit to it, while this lives.
+    most_unread_events: the bound of a request that streams.
+
+    Raises ParameterError where `engine` is no `Engine`, or the bound no integer >= 1.
+    """
+
+    def __init__(self, engine: Engine, *, most_unread_events: int = MOST_UNREAD_EVENTS) -> None:
+        require("engine", engine, isinstance(engine, Engine), "an Engine")
+        self.engine = engine
+        self.most_unread_events = checked_integer(
+            "most_unread_events", most_unread_events, 1, expected=">= 1"
+        )
+        self.on_step: Callable[[float, int, int], None] | None = None
+        """Called in the engine's thread after each step: its seconds, how many sequences run, and
+        how many requests wait."""
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._running: dict[Generation, AsyncGeneration] = {}
+        self._thread: threading.Thread | None = None
+        self._encoding = ThreadPoolExecutor(2, "decoding-plan")
+        self._compiling = ThreadPoolExecutor(1, "decoding-grammar")
+        self._closing: DecodingError | None = None
+        self._broken: DecodingError | None = None
+        self._ended = False
+
+    @property
+    def model(self) -> LanguageModel:
+        """The engine's model."""
+        return self.engine.model
+
+    @property
+    def healthy(self) -> bool:
+        """Whether requests can be submitted: it is neither closed nor broken."""
+        return self._closing is None and self._broken is None
+
+    @property
+    def count(self) -> int:
+        """How many requests wait or run."""
+        return len(self._running)
+
+    async def __aenter__(self) -> AsyncEngine:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def submit(self, request: Request, *, streams: bool = True) -> AsyncGeneration:
+        """Check a request, and let it join at the next step.
+
+        streams: whether its events will be read; else only its result.
+
+        Raises:
+            ParameterError, GrammarError, UnsupportedFeatureError: as `Engine.submit`.
+            CancelledError: the engine is closing.
+            RequestError: the engine's thread has ended on an error.
+        """
+        require("request", request, isinstance(request, Request), "a Request")
+        self._check_open()
+        work = await self._planned(request)
+        self._check_open()
+        handle = AsyncGeneration(self, Generation(request, work), streams=streams)
+        self._command(partial(self._join, handle))
+        return handle
+
+    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
+        """Run something that takes long, as encoding a book, beside the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._encoding, work)
+
+    def cancel(self, handle: AsyncGeneration, error: DecodingError | None = None) -> None:
+        """End a request before the next step.
+
+        error: what its readers get; a `CancelledError` where none is given.
+        """
+        if not handle.done:
+            self._command(partial(self._leave, handle, error))
+
+    def cancel_all(self, error: DecodingError) -> None:
+        """End every request before the next step, with an error of the caller's."""
+        self._command(partial(self._leave_all, error))
+
+    async def aclose(self, *, drain_s: float = 0.0) -> None:
+        """Take no more requests, let those that run go on for a while, then cancel them.
+
+        drain_s: seconds, at most, that requests go on. What is left then ends with `CancelledError`.
+        """
+        if self._closing is None:
+            self._closing = CancelledError("the engine is closing")
+        end = time.monotonic() + drain_s
+        while self._running and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._commands.put(partial(self._leave_all, self._closing))
+            self._commands.put(self._end)
+            await asyncio.to_thread(thread.join)
+        self._encoding.shutdown(wait=False, cancel_futures=True)
+        self._compiling.shutdown(wait=False, cancel_futures=True)
+        # What the thread handed over last is delivered before this returns.
+        await asyncio.sleep(0)
+
+    def _check_open(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        if self._closing is not None:
+            raise CancelledError("the engine is closing")
+
+    async def _planned(self, request: Request) -> Plan:
+        parameters, model = request.parameters, self.engine.model
+        work = partial(plan, request, model)
+        grammar = parameters.grammar
+        if grammar is not None and not (model.grammars and model.grammars.knows(grammar)):
+            pool = self._compiling
+        elif (isinstance(request.inputs, str) and len(request.inputs) > _SHORT) or (
+            parameters.dry_multiplier or parameters.bad_words
+        ):
+            pool = self._encoding
+        else:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _command(self, command: Command) -> None:
+        if self._thread is None and self._closing is None:
+            self._thread = threading.Thread(target=self._run, name="decoding-engine", daemon=True)
+            self._thread.start()
+        self._commands.put(command)
+
+    # What follows runs in the engine's thread.
+
+    def _run(self) -> None:
+        while not self._ended:
+            try:
+                self._obey()
+                if self.engine.busy:
+                    self._step()
+            except Exception as error:  # noqa: BLE001 -- the thread must not leave readers waiting
+                self._broken = RequestError(f"the engine has failed: {shown_error(error)}", 0)
+                self._leave_all(self._broken)
+
+    def _obey(self) -> None:
+        """Do what tasks want; wait for the first one to want anything where nothing runs."""
+        if not self.engine.busy:
+            self._commands.get()()
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except Empty:
+                return
+            command()
+
+    def _step(self) -> None:
+        began = time.monotonic()
+        moved = self.engine.step()
+        seconds = time.monotonic() - began
+        self._hand_out(moved)
+        if self.on_step is not None:
+            self.on_step(seconds, self.engine.running, self.engine.waiting)
+
+    def _end(self) -> None:
+        self._ended = True
+
+    def _join(self, handle: AsyncGeneration) -> None:
+        self._running[handle.generation] = handle
+        self.engine.join(handle.generation)
+
+    def _leave(self, handle: AsyncGeneration, error: DecodingError | None) -> None:
+        generation = handle.generation
+        if generation not in self._running:
+            return
+        if error is not None:
+            generation.fail(error)
+        self.engine.cancel(generation)
+        self._hand_out([generation])
+
+    def _leave_all(self, error: DecodingError) -> None:
+        for handle in list(self._running.values()):
+            self._leave(handle, error)
+
+    def _hand_out(self, moved: list[Generation]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Delivery]] = {}
+        for generation in moved:
+            handle = self._running.get(generation)
+            if handle is None:
+                continue
+            over = generation.done
+            if over:
+                del self._running[generation]
+            events = generation.take_events()
+            if over or events:
+                by_loop.setdefault(handle._loop, []).append((handle, events, over))  # noqa: SLF001 -- ours
+        for loop, deliveries in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_deliver, deliveries)
+            except RuntimeError:  # the loop is closed, and so nobody reads
+                for handle, _, _ in deliveries:
+                    self._leave(handle, None)
+
+
+def _deliver(deliveries: list[Delivery]) -> None:
+    for handle, events, over in deliveries:
+        handle.receive(events, over)

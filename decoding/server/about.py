@@ -1,0 +1,76 @@
+"""What the server says of itself: health, info, models, metrics and its description."""
+
+from __future__ import annotations
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+
+from decoding._version import __version__
+from decoding.server.answers import json_response
+from decoding.server.metrics import CONTENT_TYPE
+from decoding.server.openapi import document, page
+from decoding.server.problems import UNHEALTHY
+from decoding.server.service import Service
+
+ROUTER = "decoding-engine"
+
+
+async def health(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /health`: 200 and nothing, or 503."""
+    if service.healthy:
+        return HttpResponse()
+    return json_response(UNHEALTHY.native(), UNHEALTHY.status)
+
+
+async def info(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /info`."""
+    limits, settings = service.limits, service.settings
+    return json_response(
+        {
+            "model_id": service.model_id,
+            "model_sha": None,
+            "model_pipeline_tag": "text-generation",
+            "max_concurrent_requests": settings.max_concurrent_requests,
+            "max_best_of": limits.max_best_of,
+            "max_stop_sequences": limits.max_stop_sequences,
+            "max_input_tokens": limits.max_input_tokens,
+            "max_total_tokens": limits.max_total_tokens,
+            "validation_workers": 2,
+            "max_client_batch_size": settings.max_client_batch_size,
+            "router": ROUTER,
+            "version": __version__,
+            "sha": None,
+            "docker_label": None,
+        }
+    )
+
+
+async def models(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /v1/models`."""
+    name = service.model_id
+    item = {"id": name, "object": "model", "created": 0, "owned_by": name}
+    return json_response({"object": "list", "data": [item]})
+
+
+async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /metrics`."""
+    return HttpResponse(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+
+async def openapi(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /openapi.json`."""
+    return json_response(_document(service))
+
+
+async def docs(service: Service, _http: HttpRequest) -> HttpResponse:
+    """`GET /docs`: a page for people."""
+    text = page(_document(service))
+    return HttpResponse(text, media_type="text/html")
+
+
+def _document(service: Service) -> dict[str, object]:
+    model = service.model
+    width = model.logits_width
+    if width is None:
+        width = 1 if model.tokenizer is None else len(model.tokenizer.vocabulary)
+    return document(service.limits, service.settings, width)

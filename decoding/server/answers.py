@@ -1,0 +1,107 @@
+"""Answers that several routes give."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+
+from decoding.engine.front import AsyncGeneration
+from decoding.server.problems import Problem
+from decoding.server.service import Account
+from decoding.server.sse import EventStream, event
+from decoding.wire.json_text import dumps
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def json_response(
+    value: object, status: int = 200, headers: dict[str, str] | None = None
+) -> HttpResponse:
+    """A JSON answer, written as TGI writes it."""
+    return HttpResponse(
+        dumps(value), status_code=status, media_type="application/json", headers=headers
+    )
+
+
+async def run_until_gone(http: HttpRequest, account: Account) -> list[AsyncGeneration]:
+    """Wait for an account's generations; a client that goes ends them.
+
+    Raises:
+        ProblemError: one of them failed.
+        ClientGoneError: the client has gone.
+    """
+    waiting = asyncio.ensure_future(account.results())
+    watching = asyncio.ensure_future(_gone(http))
+    try:
+        await asyncio.wait((waiting, watching), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        account.disconnect()
+        raise ClientGoneError
+    except asyncio.CancelledError:
+        account.close()
+        raise
+    finally:
+        watching.cancel()
+        waiting.cancel()
+
+
+async def _gone(http: HttpRequest) -> None:
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+def times_headers(account: Account, characters: int) -> dict[str, str]:
+    """TGI's headers of a request that is over.
+
+    characters: of the prompt.
+    """
+    times = account.times()
+    responses = [item.generation.result() for item in account.handles]
+    total = time.monotonic() - account.began
+
+    def milliseconds(name: str) -> str:
+        return str(round(1000.0 * times[name]))
+
+    return {
+        "x-compute-type": "cpu",
+        "x-compute-time": f"{total:.6f}",
+        "x-compute-characters": str(characters),
+        "x-total-time": str(round(1000.0 * total)),
+        "x-validation-time": milliseconds("validation_duration"),
+        "x-queue-time": milliseconds("queue_duration"),
+        "x-inference-time": milliseconds("inference_duration"),
+        "x-time-per-token": milliseconds("mean_time_per_token_duration"),
+        "x-prompt-tokens": str(responses[0].input_length),
+        "x-generated-tokens": str(sum(item.generated_tokens for item in responses)),
+    }
+
+
+def refusal_stream(problem: Problem) -> EventStream:
+    """A stream of one event that says why there is none, as TGI answers on its native routes."""
+    return EventStream(
+        _Refusal(problem), headers={}, keep_alive_s=3600.0, on_end=lambda _complete: None
+    )
+
+
+class _Refusal:
+    """A source of one event."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The event."""
+        yield event(dumps(self._problem.native_event()))
+
+    def wake(self) -> None:
+        """Nothing to wake."""
+
+    def cancel(self) -> None:
+        """Nothing to cancel."""

@@ -1,0 +1,84 @@
+"""The bodies of requests: read within a limit, and decoded as strictly as TGI's framework does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+
+from decoding.server.problems import VALIDATION, Problem, ProblemError
+
+_DEEPEST = 128
+"""How deep JSON may nest, as in serde_json."""
+
+
+async def read_json(request: Request, limit: int) -> Any:  # noqa: ANN401 -- JSON
+    """The JSON value of a request's body.
+
+    Raises:
+        ProblemError: 415 for another type of content, 413 for more bytes than `limit`, 400 for
+            what is no JSON.
+        ClientDisconnect: the client has gone.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        _refuse(415, "Expected request with `Content-Type: application/json`")
+    return decode(await _body(request, limit))
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    too_long = "Failed to buffer the request body: length limit exceeded"
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated[:20]) > limit:
+        _refuse(413, too_long)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            _refuse(413, too_long)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode(body: bytes) -> Any:  # noqa: ANN401 -- JSON
+    """A JSON value; what Python reads beyond JSON (NaN, lone surrogates) is refused.
+
+    Raises:
+        ProblemError: 400, it is no JSON.
+    """
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        _check_depth(value)
+    except (ValueError, RecursionError) as error:
+        reason = "recursion limit exceeded" if isinstance(error, RecursionError) else str(error)
+        _refuse(400, f"Failed to parse the request body as JSON: {reason[:200]}")
+    return value
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
+    for _ in range(_DEEPEST):
+        deeper: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                deeper += item.values()
+            elif isinstance(item, list):
+                deeper += item
+        level = [item for item in deeper if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise ValueError("recursion limit exceeded")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"expected value, got {name}")
+
+
+def _refuse(status: int, text: str) -> NoReturn:
+    raise ProblemError(Problem(status, VALIDATION, text))

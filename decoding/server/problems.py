@@ -1,0 +1,126 @@
+"""Errors as answers: a status, TGI's kind and text, and the two shapes of their JSON."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from decoding.errors import (
+    CancelledError,
+    ChatTemplateError,
+    DecodingError,
+    GrammarError,
+    GrammarSyntaxError,
+    ParameterError,
+    ShapeError,
+    SlowReaderError,
+    UnsupportedFeatureError,
+    WireTypeError,
+    WireValidationError,
+)
+from decoding.showing import bounded, shown_error
+
+VALIDATION = "validation"
+
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+    424: "generation_error",
+    500: "server_error",
+    503: "server_error",
+}
+_FIELD = re.compile(r"`(\w+)`|type: ([\w.\[\]]+): ")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is not answered as it wishes.
+
+    status: of HTTP. error_type: TGI's name of the kind. text: for people.
+    param: the field that is wrong, where that is known. reason: its name in metrics and logs.
+    """
+
+    status: int
+    error_type: str
+    text: str
+    param: str | None = None
+
+    def native(self) -> dict[str, object]:
+        """The body on TGI's routes."""
+        return {"error": self.text, "error_type": self.error_type}
+
+    def openai(self) -> dict[str, object]:
+        """The body on `/v1`: OpenAI's clients show `error.message`, TGI's read `error_type`."""
+        kind = _OPENAI_TYPES.get(self.status, "invalid_request_error")
+        error = {"message": self.text, "type": kind, "param": self.param, "code": None}
+        return {"error": error, "error_type": self.error_type, "message": self.text}
+
+    def native_event(self) -> dict[str, object]:
+        """An event that ends a stream of TGI's routes."""
+        return self.native()
+
+    def openai_event(self) -> dict[str, object]:
+        """An event that ends a stream of `/v1`, with TGI's status in it."""
+        body = self.openai()
+        error = body["error"]
+        assert isinstance(error, dict)  # noqa: S101 -- ours
+        return body | {"error": error | {"http_status_code": self.status}}
+
+
+class ProblemError(Exception):
+    """Carries a problem to whoever writes the answer."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+
+
+def invalid(text: str, param: str | None = None) -> ProblemError:
+    """A request breaks a rule; the text is TGI's, without its prefix."""
+    found = param or _param(text)
+    return ProblemError(Problem(422, VALIDATION, f"Input validation error: {text}", found))
+
+
+OVERLOADED = Problem(429, "overloaded", "Model is overloaded")
+UNHEALTHY = Problem(503, "healthcheck", "unhealthy")
+CLOSING = Problem(503, "overloaded", "the server is shutting down")
+
+
+def problem_of(error: BaseException, *, running: bool) -> Problem:
+    """What an error says to a client.
+
+    running: whether the request had been accepted; what fails then is the generation.
+    """
+    match error:
+        case ProblemError():
+            return error.problem
+        case WireTypeError():
+            return Problem(422, VALIDATION, str(error), _param(str(error)))
+        case WireValidationError():
+            return Problem(422, VALIDATION, f"Input validation error: {error}", _param(str(error)))
+        case ChatTemplateError():
+            return Problem(422, "template_error", f"Template error: {error.reason}", "messages")
+        case SlowReaderError() | CancelledError():
+            text = f"Incomplete generation: {error}"
+            return Problem(500, "incomplete_generation", text)
+        case DecodingError() if running:
+            text = f"Request failed during generation: {error}"
+            return Problem(424, "generation", text)
+        case GrammarSyntaxError():
+            text = f"Input validation error: grammar is not valid: {error}"
+            return Problem(422, VALIDATION, text, "grammar")
+        case GrammarError():
+            text = f"Input validation error: cannot compile regex from schema: {error}"
+            return Problem(422, VALIDATION, text, "grammar")
+        case ParameterError():
+            return Problem(422, VALIDATION, f"Input validation error: {error}", error.name)
+        case UnsupportedFeatureError() | ShapeError():
+            return Problem(422, VALIDATION, f"Input validation error: {error}")
+    text = f"Request failed during generation: {bounded(shown_error(error))}"
+    return Problem(424 if running else 500, "generation", text)
+
+
+def _param(text: str) -> str | None:
+    found = _FIELD.search(text)
+    return None if found is None else (found[1] or found[2]).removeprefix("parameters.")

@@ -1,0 +1,269 @@
+"""`/v1/chat/completions` and `/chat_tokenize`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response as HttpResponse
+from starlette.types import ASGIApp
+
+from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
+from decoding.engine.front import AsyncGeneration
+from decoding.server.answers import json_response, run_until_gone, times_headers
+from decoding.server.bodies import read_json
+from decoding.server.problems import invalid
+from decoding.server.service import Account, Service
+from decoding.server.sse import EventStream
+from decoding.server.v1.choices import best, head, seeded
+from decoding.server.v1.stream import ChoiceStream
+from decoding.wire.details import Response, StreamEvent
+from decoding.wire.openai.answers import Chunks, Head, answer, usage
+from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
+from decoding.wire.openai.logprobs import Shown, chat_logprobs, shown_tokens
+from decoding.wire.openai.requests import ChatBody, read_chat_body
+from decoding.wire.rules import check_lengths, validate_fields
+from decoding.wire.spans import token_spans
+
+_Value = TypeVar("_Value")
+
+_LONG = 4096
+"""Characters of a body's messages and tools from which they are rendered in another thread."""
+
+
+async def chat_completions(service: Service, http: HttpRequest) -> ASGIApp:
+    """`POST /v1/chat/completions`."""
+    return await chat(service, http, await read_json(http, service.settings.payload_limit))
+
+
+async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
+    """A body of a chat, wherever it came to."""
+    account = service.open(http)
+    with account.checking():
+        body = read_chat_body(given, most=service.settings.max_choices)
+        prepared = await _beside_if_long(service, body, partial(_prepare, service, body))
+        for request in seeded(prepared.request, body.best_of):
+            await account.submit(request, streams=body.stream)
+    if body.stream:
+        return _stream(service, account, prepared, body)
+    await run_until_gone(http, account)
+    return _whole(service, account, prepared, body)
+
+
+async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
+    """`POST /chat_tokenize`: the prompt that a chat makes, and its tokens."""
+    given = await read_json(http, service.settings.payload_limit)
+    body = read_chat_body(given, most=service.settings.max_choices)
+    return json_response(
+        await _beside_if_long(service, body, partial(_tokenized, service, body))
+    )
+
+
+def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
+    # Imported here because jinja2 comes with an extra.
+    from decoding.models.chat import render_chat
+
+    model = service.model
+    if model.chat_template is None or model.tokenizer is None:
+        raise invalid("the model has no chat template")
+    opened = body.add_generation_prompt
+    text = render_chat(
+        _messages(body),
+        model.chat_template,
+        {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
+        not body.continue_final_message if opened is None else opened,
+        continue_final_message=body.continue_final_message,
+    )
+    spans = token_spans(model.tokenizer, text, add_special_tokens=False)
+    return {"tokenize_response": spans, "templated_text": text}
+
+
+def _messages(body: ChatBody) -> Sequence[Any]:
+    said = body.messages
+    return [{"role": "user", "content": said}] if isinstance(said, str) else said
+
+
+def _prepare(service: Service, body: ChatBody) -> Prepared:
+    limits = replace(
+        service.limits,
+        max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
+    )
+    given = dict(body.sampling)
+    if body.logprobs:
+        given["top_n_tokens"] = body.logprobs
+    parameters = validate_fields(given, limits=limits, stream=body.stream)
+    if body.response_format is not None and limits.disable_grammar_support:
+        raise invalid("grammar is not supported", "response_format")
+    prepared = prepare(
+        service.model,
+        body.messages,
+        tools=body.tools,
+        tool_choice="auto" if body.tool_choice is None else body.tool_choice,  # type: ignore[arg-type]  # checked there
+        parallel_tool_calls=body.parallel_tool_calls,
+        response_format=body.response_format,
+        variables=body.variables,
+        add_generation_prompt=body.add_generation_prompt,
+        continue_final_message=body.continue_final_message,
+        thinking_budget=body.thinking_budget,
+        parameters=parameters,
+    )
+    request = prepared.request
+    length = len(request.inputs)
+    if parameters.truncate is not None:
+        length = min(length, parameters.truncate)
+    room = check_lengths(length, request.parameters.max_new_tokens, limits)
+    sized = replace(request, parameters=replace(request.parameters, max_new_tokens=room))
+    return replace(prepared, request=sized)
+
+
+def _whole(
+    service: Service, account: Account, prepared: Prepared, body: ChatBody
+) -> HttpResponse:
+    responses = best(account.handles, body.n)
+    generated = sum(item.generation.result().generated_tokens for item in account.handles)
+    choices = [
+        _choice(index, prepared.message(response), response, body)
+        for index, response in enumerate(responses)
+    ]
+    used = usage(responses[0].input_length, generated)
+    headers = times_headers(account, _characters(body))
+    account.succeed()
+    said = head(service, body, "chat.completion", "chatcmpl")
+    return json_response(answer(said, choices, used), headers=headers)
+
+
+def _choice(
+    index: int, message: ChatMessage, response: Response, body: ChatBody
+) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": "assistant", "content": message.content}
+    if message.reasoning_content is not None:
+        said["reasoning_content"] = message.reasoning_content
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    logprobs = None
+    if body.logprobs is not None:
+        shown = shown_tokens(response.tokens, response.top_tokens, response.generated_text)
+        logprobs = chat_logprobs(shown, body.logprobs)
+    return {
+        "index": index,
+        "message": said,
+        "logprobs": logprobs,
+        "finish_reason": message.finish_reason,
+    }
+
+
+def _stream(
+    service: Service, account: Account, prepared: Prepared, body: ChatBody
+) -> EventStream:
+    said = head(service, body, "chat.completion.chunk", "chatcmpl")
+    writer = _ChatWriter(said, prepared, body)
+    source = ChoiceStream(
+        account,
+        account.handles,
+        writer.chunks,
+        first=writer.first(),
+        write=writer.write,
+        used=_used if body.include_usage else None,
+    )
+    headers = {"x-compute-type": "cpu", "x-compute-characters": str(_characters(body))}
+    return EventStream(
+        source, headers=headers, keep_alive_s=service.settings.keep_alive_s, on_end=source.end
+    )
+
+
+class _ChatWriter:
+    """Turns the events of a chat's choices into chunks."""
+
+    def __init__(self, said: Head, prepared: Prepared, body: ChatBody) -> None:
+        self.chunks = Chunks(said, include_usage=body.include_usage)
+        self._readers = [prepared.reader() for _ in range(body.n)]
+        self._shown = [Shown() for _ in range(body.n)]
+        self._logprobs = body.logprobs
+
+    def first(self) -> str:
+        """The chunks that say who speaks."""
+        opening = {"role": "assistant", "content": ""}
+        return "".join(
+            self.chunks.choice(_piece(index, opening)) for index in range(len(self._readers))
+        )
+
+    def write(self, index: int, item: StreamEvent) -> str:
+        """The chunks of one event."""
+        reader = self._readers[index]
+        deltas = list(reader.read(item))
+        finish = None
+        if item.details is not None:
+            end = reader.finish(item.details.finish_reason)
+            deltas += end.deltas
+            finish = end.finish_reason
+        logprobs = None
+        if self._logprobs is not None:
+            shown = self._shown[index].push(item.token, item.top_tokens, item.text)
+            if shown:
+                logprobs = chat_logprobs(shown, self._logprobs)
+        if finish is None and logprobs is None:
+            return "".join([self._delta(index, delta) for delta in deltas])
+        pieces = [_piece(index, _fields(delta)) for delta in deltas]
+        if logprobs is not None:
+            pieces = pieces or [_piece(index, {})]
+            pieces[0]["logprobs"] = logprobs
+        if finish is not None:
+            pieces.append({**_piece(index, {}), "finish_reason": finish})
+        return "".join([self.chunks.choice(piece) for piece in pieces])
+
+    def _delta(self, index: int, delta: ChatDelta) -> str:
+        if delta.content is not None:
+            return self.chunks.content(index, delta.content)
+        return self.chunks.choice(_piece(index, _fields(delta)))
+
+
+def _piece(index: int, delta: dict[str, Any]) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+
+def _fields(delta: ChatDelta) -> dict[str, Any]:
+    if delta.reasoning_content is not None:
+        return {"reasoning_content": delta.reasoning_content}
+    call = delta.tool_call
+    if call is None:
+        return {"content": delta.content}
+    function: dict[str, Any] = {"arguments": call.arguments}
+    said: dict[str, Any] = {"index": call.index, "function": function}
+    if call.id is not None:
+        said = {"index": call.index, "id": call.id, "type": "function", "function": function}
+    if call.name is not None:
+        said["function"] = {"name": call.name, **function}
+    return {"tool_calls": [said]}
+
+
+def _used(handles: Sequence[AsyncGeneration]) -> tuple[int, int]:
+    responses = [item.generation.result() for item in handles]
+    return responses[0].input_length, sum(item.generated_tokens for item in responses)
+
+
+def _characters(body: ChatBody) -> int:
+    """The characters of what is said."""
+    if isinstance(body.messages, str):
+        return len(body.messages)
+    contents = [message.get("content") for message in body.messages]
+    return sum(len(item) for item in contents if isinstance(item, str))
+
+
+async def _beside_if_long(
+    service: Service, body: ChatBody, work: Callable[[], _Value]
+) -> _Value:
+    if body.tools or _characters(body) > _LONG or len(body.messages) > _LONG // 64:
+        return await service.front.in_thread(work)
+    return work()
+
+

@@ -1,0 +1,92 @@
+"""The answers of `/v1`: whole ones, and the chunks of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from decoding.wire.details import FinishReason
+from decoding.wire.json_text import dumps, quote
+
+Finish: TypeAlias = Literal["stop", "length", "tool_calls"]
+
+
+def finish_of(reason: FinishReason) -> Finish:
+    """Why a text ended, in the words of OpenAI's API."""
+    return "length" if reason is FinishReason.LENGTH else "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every answer, and every chunk of one, begins with.
+
+    kind: of the object: `chat.completion`, `chat.completion.chunk` or `text_completion`.
+    created: seconds since 1970. fingerprint: of the system that answers.
+    """
+
+    kind: str
+    id: str
+    created: int
+    model: str
+    fingerprint: str
+
+    def to_wire(self) -> dict[str, Any]:
+        """The fields, in the order of the wire."""
+        return {
+            "object": self.kind,
+            "id": self.id,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+        }
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+    """How many tokens a request took."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
+
+
+def answer(
+    head: Head, choices: Sequence[dict[str, Any]], used: dict[str, int]
+) -> dict[str, Any]:
+    """A whole answer."""
+    return {**head.to_wire(), "choices": list(choices), "usage": used}
+
+
+class Chunks:
+    """Writes the chunks of a stream, most of which differ in a few characters.
+
+    include_usage: whether each chunk has a `usage`, which is null until the last one.
+    """
+
+    def __init__(self, head: Head, *, include_usage: bool) -> None:
+        self._head = head
+        self._front = dumps(head.to_wire())[:-1] + ',"choices":['
+        self._end = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+
+    def content(self, index: int, text: str) -> str:
+        """A piece of a chat's text."""
+        return (
+            f'data: {self._front}{{"index":{index},"delta":{{"content":{quote(text)}}},'
+            f'"logprobs":null,"finish_reason":null}}{self._end}'
+        )
+
+    def text(self, index: int, text: str) -> str:
+        """A piece of a completion's text."""
+        return (
+            f'data: {self._front}{{"index":{index},"text":{quote(text)},'
+            f'"logprobs":null,"finish_reason":null}}{self._end}'
+        )
+
+    def choice(self, choice: dict[str, Any]) -> str:
+        """Any chunk of one choice."""
+        return f"data: {self._front}{dumps(choice)}{self._end}"
+
+    def usage(self, used: dict[str, int]) -> str:
+        """The chunk without choices that comes last."""
+        return f"data: {dumps({**self._head.to_wire(), 'choices': [], 'usage': used})}\n\n"

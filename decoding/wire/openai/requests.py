@@ -1,0 +1,183 @@
+"""The bodies of `/v1/chat/completions` and `/v1/completions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from decoding.errors import WireValidationError
+from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS, Fields, read_sampling
+from decoding.wire.types import check_body, mismatch
+
+Prompt: TypeAlias = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What both bodies say.
+
+    model: any name. sampling: in TGI's names. n: choices that are answered; best_of: those that
+    are generated, n or more. top_logprobs: alternatives that are shown for each token; None where
+    no logprobs are. user_fields: the whole body.
+    """
+
+    model: str
+    sampling: dict[str, Any]
+    n: int
+    best_of: int
+    logprobs: int | None
+    stream: bool
+    include_usage: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatBody(Common):
+    """A body of `/v1/chat/completions`.
+
+    messages: a string is one user message. variables: what the chat template may read.
+    """
+
+    messages: str | Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]]
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool
+    response_format: Mapping[str, Any] | None
+    variables: Mapping[str, Any]
+    add_generation_prompt: bool | None
+    continue_final_message: bool
+    thinking_budget: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionBody(Common):
+    """A body of `/v1/completions`.
+
+    prompts: each a text or token ids. echo: whether a prompt stands before its text.
+    """
+
+    prompts: Sequence[Prompt]
+    echo: bool
+
+
+def read_chat_body(body: object, *, most: int) -> ChatBody:
+    """Read a body of `/v1/chat/completions`.
+
+    most: largest `n` and `best_of`.
+
+    Raises:
+        WireTypeError: a field has the wrong type, or `messages` is missing.
+        WireValidationError: `n` or `best_of` is outside its range, or there are no messages.
+    """
+    checked = check_body(body, "ChatRequest", ("messages",))
+    fields = Fields(checked)
+    messages = fields.any("messages")
+    if not isinstance(messages, str):
+        messages = fields.objects("messages")
+        if messages is None:
+            raise mismatch("messages", None, "a sequence")
+        for index, message in enumerate(messages):
+            _check_message(message, index)
+    if not messages:
+        raise WireValidationError("`messages` cannot be empty")
+    shown = fields.whole("top_logprobs", 0, LARGEST_TOP_LOGPROBS)
+    wants = fields.flag("logprobs")
+    variables = dict(fields.mapping("chat_template_kwargs") or {})
+    thinking = fields.any("enable_thinking")
+    if thinking is not None:
+        variables["enable_thinking"] = fields.flag("enable_thinking")
+    if fields.text("reasoning_effort") is not None:
+        variables.setdefault("reasoning_effort", fields.text("reasoning_effort"))
+    opened = fields.any("add_generation_prompt")
+    choice = fields.any("tool_choice")
+    if choice is not None and not isinstance(choice, str | Mapping):
+        raise mismatch("tool_choice", choice, "a string or a map")
+    return ChatBody(
+        **_common(fields, checked, most, stream=fields.flag("stream")),
+        logprobs=(shown or 0) if wants else None,
+        messages=messages,
+        tools=fields.objects("tools") or (),
+        tool_choice=choice,
+        parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
+        response_format=fields.mapping("response_format"),
+        variables=variables,
+        add_generation_prompt=None if opened is None else fields.flag("add_generation_prompt"),
+        continue_final_message=fields.flag("continue_final_message"),
+        thinking_budget=fields.whole("thinking_budget", 0, 2**32 - 1),
+    )
+
+
+def read_completion_body(body: object, *, most: int) -> CompletionBody:
+    """Read a body of `/v1/completions`; errors as for `read_chat_body`."""
+    checked = check_body(body, "CompletionRequest", ("prompt",))
+    fields = Fields(checked)
+    echo = fields.flag("echo")
+    return CompletionBody(
+        **_common(fields, checked, most, stream=fields.flag("stream")),
+        logprobs=fields.whole("logprobs", 0, LARGEST_TOP_LOGPROBS),
+        prompts=_prompts(fields.any("prompt")),
+        echo=echo,
+    )
+
+
+def _common(
+    fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool
+) -> dict[str, Any]:
+    n = fields.whole("n", 0, 2**32 - 1)
+    best_of = fields.whole("best_of", 0, 2**32 - 1)
+    n = 1 if n is None else n
+    best_of = n if best_of is None else best_of
+    if not 1 <= n <= most:
+        raise WireValidationError(f"`n` must be > 0 and <= {most}. Given: {n}")
+    if not 1 <= best_of <= most:
+        raise WireValidationError(f"`best_of` must be > 0 and <= {most}. Given: {best_of}")
+    if best_of < n:
+        raise WireValidationError(f"`best_of` must be >= `n`. Given: {best_of} and {n}")
+    if stream and best_of > n:
+        raise WireValidationError("`best_of` != 1 is not supported when streaming tokens")
+    options = Fields(fields.mapping("stream_options") or {}, "stream_options.")
+    return {
+        "model": fields.text("model") or "",
+        "sampling": read_sampling(body),
+        "n": n,
+        "best_of": best_of,
+        "stream": stream,
+        "include_usage": options.flag("include_usage"),
+    }
+
+
+def _check_message(message: Mapping[str, Any], index: int) -> None:
+    """The fields of a message that templates read have a type that they can."""
+    at = f"messages[{index}]"
+    fields = Fields(message, f"{at}.")
+    if fields.text("role") is None:
+        raise mismatch(f"{at}.role", message.get("role"), "a string")
+    content = message.get("content")
+    if isinstance(content, list):
+        fields.objects("content")
+    elif content is not None and not isinstance(content, str):
+        raise mismatch(f"{at}.content", content, "a string or a sequence of content parts")
+    fields.objects("tool_calls")
+
+
+def _prompts(value: object) -> Sequence[Prompt]:
+    """A text, token ids, or a list of either."""
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, list):
+        raise mismatch("prompt", value, "a string or a sequence")
+    if not value:
+        raise WireValidationError("`inputs` cannot be empty")
+    if _are_ids(value):
+        return [value]
+    for index, item in enumerate(value):
+        if not isinstance(item, str) and not (isinstance(item, list) and item and _are_ids(item)):
+            raise mismatch(f"prompt[{index}]", item, "a string or token ids")
+    return value
+
+
+def _are_ids(values: Sequence[object]) -> bool:
+    return all(
+        isinstance(item, int) and not isinstance(item, bool) and 0 <= item < 2**31
+        for item in values
+    )
