@@ -20,7 +20,7 @@ from decoding.checks import text as _text
 from decoding.errors import ParameterError, require, shown
 from decoding.logits import is_tensor
 from decoding.requested_grammar import Grammar
-from decoding.typing import implies_sampling
+from decoding.typing import Anything, implies_sampling
 
 LARGEST_BEST_OF = 2**14
 """Sequences of one request: vLLM's limit."""
@@ -204,7 +204,7 @@ class GenerationParameters:
                 value = getattr(self, name)
                 if value is not None and not (name == "temperature" and value == 0.0):
                     expected = f"True or None beside {name}={shown(value)}"
-                    raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+                    raise ParameterError("do_sample", False, expected)  # the value
         # Where nothing is said, a pipeline beside the parameters may still mean sampling.
         said_greedy = self.temperature == 0.0 or self.do_sample is False
         if self.best_of is not None and self.best_of > 1 and said_greedy:
@@ -343,7 +343,7 @@ def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
     return tuple(sequences)
 
 
-def _items(value: Any, most: int) -> list[Any]:  # noqa: ANN401 -- what a caller gave
+def _items(value: Anything, most: int) -> list[Any]:
     """The items of a sequence, an array or a tensor."""
     if isinstance(value, np.ndarray) or is_tensor(value):
         if value.ndim == 0:

@@ -41,7 +41,7 @@ from decoding.vocabulary import Tokenizer
 from decoding.watermark.presets import tgi
 
 
-def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
+def pipeline_of(  # what is optional has a name
     parameters: GenerationParameters,
     vocab_size: int | None = None,
     *,

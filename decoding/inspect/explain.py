@@ -39,7 +39,7 @@ from decoding.processors import (
 )
 from decoding.processors.call import check_history
 from decoding.sampling.dynamic_program import raised
-from decoding.typing import Processor
+from decoding.typing import Processor, Rows
 
 _TEMPERATURES = (Temperature, DynamicTemperature)
 _MASS_RULES = (TopP, TypicalP, MinP, EpsilonCutoff, EtaCutoff, TopH, Xtc)
@@ -127,7 +127,7 @@ class Explanation:
 
 def explain(
     pipeline: Processor,
-    logits: Any,  # noqa: ANN401 -- an edge
+    logits: Rows,
     history: History | None = None,
 ) -> Explanation:
     """Run a pipeline by definition over one row and measure it after every stage.
@@ -154,7 +154,7 @@ def explain(
     return Explanation(tuple(_stages(flat, row, seen, runner_up)), runner_up, order_warnings(flat))
 
 
-def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
+def one_row(logits: Rows) -> NDArray[np.float64]:
     """One legal row `(1, vocab)` in float64; raises as `explain` does."""
     row = as_logits(logits).astype(np.float64)
     if len(row) != 1 or not (row > -np.inf).any():

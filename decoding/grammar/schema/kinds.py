@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.schema.arrays import ALL_ARRAYS, NO_ARRAYS, Arrays
@@ -40,6 +39,7 @@ from decoding.grammar.schema.scalars import (
     meet,
 )
 from decoding.grammar.schema.solver import CircularError, Steps
+from decoding.typing import Anything
 
 _LOOKED_AT = 8  # items whose emptiness is looked at
 _COMBINED = 64  # drafts whose emptiness is looked at
@@ -198,7 +198,7 @@ class Emptiness:
 
     def _none(
         self,
-        kind: Any,  # noqa: ANN401 -- either kind, with its own drafts
+        kind: Anything,  # either kind, with its own drafts
         conjunction: Conjunction,
         depth: int,
     ) -> Steps[bool]:

@@ -26,7 +26,7 @@ def shown(value: object) -> str:
     """A value of a schema as an error shows it: a line at most, whatever the value is."""
     try:
         text = _SHORT.repr(value)
-    except Exception:  # noqa: BLE001 -- a number with too many digits, or a foreign __repr__
+    except Exception:  # a number with too many digits, or a foreign __repr__
         return f"a value of type {type(value).__name__}"
     return text.encode("utf-8", "backslashreplace").decode()
 
