@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from decoding import showing
 from decoding.showing import bounded
+from decoding.typing import Anything
 
 shown, shown_error = showing.shown, showing.shown_error
 """How a message shows a value or an exception of others: bounded, and never an error itself."""
@@ -64,8 +65,9 @@ def _rebuilt(
 def _unpickled(
     kind: type[_Error], args: tuple[object, ...], attributes: dict[str, bytes], cause: bytes
 ) -> _Error:
-    loaded = {name: pickle.loads(data) for name, data in attributes.items()}  # noqa: S301 -- a part of the pickle that calls this
-    return _rebuilt(kind, args, loaded, pickle.loads(cause))  # noqa: S301 -- the same
+    # Parts of the pickle that calls this.
+    loaded = {name: pickle.loads(data) for name, data in attributes.items()}  # noqa: S301
+    return _rebuilt(kind, args, loaded, pickle.loads(cause))  # noqa: S301
 
 
 def _pickled(value: object) -> bytes:
@@ -73,16 +75,16 @@ def _pickled(value: object) -> bytes:
     try:
         data = pickle.dumps(value)
         pickle.loads(data)  # noqa: S301 -- our own bytes
-    except Exception:  # noqa: BLE001 -- pickling runs foreign code
+    except Exception:  # pickling runs foreign code
         is_error = isinstance(value, BaseException)
         return pickle.dumps(Exception(shown_error(value)) if is_error else shown(value))
     return data
 
 
-def _deep_copy(value: Any, memo: dict[int, Any]) -> Any:  # noqa: ANN401 -- any value
+def _deep_copy(value: Anything, memo: dict[int, Any]) -> Anything:
     try:
         return copy.deepcopy(value, memo)
-    except Exception:  # noqa: BLE001 -- copying runs foreign code
+    except Exception:  # copying runs foreign code
         return value
 
 
@@ -304,7 +306,7 @@ class MissingDependencyError(DecodingError, ImportError):
         self.package, self.extra = package, extra
 
 
-def require(name: str, value: object, legal: bool, expected: str) -> None:  # noqa: FBT001 -- the check itself
+def require(name: str, value: object, legal: bool, expected: str) -> None:  # the check itself
     """Raise `ParameterError` unless the value is legal."""
     if not legal:
         raise ParameterError(name, value, expected)

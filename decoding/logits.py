@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from decoding.errors import ShapeError
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
-from decoding.typing import Logits
+from decoding.typing import Anything, Logits, Rows
 
 _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or torch"
 
 
-def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge: anything may come
+def as_rows(array: Rows, name: str = "logits") -> Anything:
     """A model's output as a kernel takes it; copied only if its bytes are swapped or unaligned.
 
     NumPy arrays and torch tensors on the CPU become views as `decoding.kernels.rows` describes
@@ -40,7 +40,7 @@ def as_rows(array: Any, name: str = "logits") -> Any:  # noqa: ANN401 -- an edge
     return rows
 
 
-def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an edge
+def as_logits(array: Rows, name: str = "logits") -> Logits:
     """A model's output as processors take it: float32 or float64 on the host.
 
     Those two are viewed, not copied; half precision is widened to float32.
@@ -51,7 +51,7 @@ def as_logits(array: Any, name: str = "logits") -> Logits:  # noqa: ANN401 -- an
     return logits_of(as_rows(array, name))
 
 
-def logits_of(rows: Any) -> Logits:  # noqa: ANN401 -- an array or a tensor
+def logits_of(rows: Rows) -> Logits:
     """What `as_rows` returned as `as_logits` returns it; `as_rows` does not take it again."""
     return widen(_of_tensor(rows.cpu(), "logits") if is_tensor(rows) else rows)
 
@@ -66,13 +66,13 @@ def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
     return plain.astype(plain.dtype.newbyteorder("="))
 
 
-def is_tensor(array: Any) -> bool:  # noqa: ANN401 -- an edge
+def is_tensor(array: Rows) -> bool:
     """Whether it is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
-def _of_tensor(tensor: Any, name: str) -> Any:  # noqa: ANN401 -- an edge
+def _of_tensor(tensor: Rows, name: str) -> Anything:
     import torch
 
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):

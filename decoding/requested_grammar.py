@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from decoding.errors import ParameterError, require, shown
+from decoding.typing import Anything
 
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
     from decoding.grammar.json_style import JsonStyle
@@ -106,7 +107,9 @@ class Grammar:
         return None if self.resources is None else dict(json.loads(str(self.resources)))
 
     @classmethod
-    def of_type(cls, python_type: Any, *, style: JsonStyle | None = None) -> Grammar:  # noqa: ANN401 -- any type, also `list[int]`
+    def of_type(
+        cls, python_type: Anything, *, style: JsonStyle | None = None
+    ) -> Grammar:  # any type, also `list[int]`
         """JSON texts that a Python type can be read from.
 
         python_type: a Pydantic model, a dataclass, or any other type that Pydantic reads from JSON;
@@ -185,7 +188,7 @@ def json_object_text(value: object) -> str:
     except RecursionError as error:
         raise ValueError("recursion limit exceeded") from error
     if not isinstance(decoded, dict):
-        raise ValueError(f'{text} is not of type "object"')  # noqa: TRY004  # one error for the caller
+        raise ValueError(f'{text} is not of type "object"')  # noqa: TRY004 -- one error for the caller
     return text
 
 

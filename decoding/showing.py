@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any
 
+from decoding.typing import Anything
+
 LONGEST_VALUE = 400
 """Characters of one value in a message."""
 
@@ -31,7 +33,7 @@ def shown(value: object, limit: int = LONGEST_VALUE) -> str:
     """
     try:
         text = _REPR.repr(value)
-    except Exception as error:  # noqa: BLE001 -- `repr` of a foreign value may raise anything
+    except Exception as error:  # `repr` of a foreign value may raise anything
         text = f"<a {type(value).__name__} whose repr raises {type(error).__name__}>"
     return bounded(text, limit)
 
@@ -46,7 +48,7 @@ def shown_error(error: object, limit: int = LONGEST_VALUE) -> str:
         return shown(error, limit)
     try:
         text = str(error)
-    except Exception as raised:  # noqa: BLE001 -- `str` of a foreign error may raise anything
+    except Exception as raised:  # `str` of a foreign error may raise anything
         text = f"<its str raises {type(raised).__name__}>"
     name = type(error).__name__
     return bounded(f"{name}: {text}" if text else name, limit)
@@ -100,7 +102,7 @@ class _Repr(reprlib.Repr):
         inner = f"{{{self._joined(members, len(x), level)}}}" if x else ""
         return f"frozenset({inner})"
 
-    def repr_instance(self, x: Any, level: int) -> str:  # noqa: ANN401 -- any value
+    def repr_instance(self, x: Anything, level: int) -> str:
         """Dataclasses and mappings member by member: their own `repr` may write megabytes."""
         if isinstance(x, Mapping):
             return self.repr_dict(x, level)
@@ -118,7 +120,7 @@ class _Repr(reprlib.Repr):
         return ", ".join([*listed, "..."] if count > _MEMBERS else listed)
 
 
-def _has_generated_repr(value: Any) -> bool:  # noqa: ANN401 -- any value
+def _has_generated_repr(value: Anything) -> bool:
     """Whether it is a dataclass without a `repr` of its own: the generated one is a wrapper."""
     return is_dataclass(value) and hasattr(type(value).__repr__, "__wrapped__")
 

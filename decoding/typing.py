@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from decoding.history import History
     from decoding.kernels.program import Instruction
 
+Anything: TypeAlias = Any
+"""A value as a caller, a model or another package hands it over: checked where it enters, or kept
+and handed back as it is."""
+
+Rows: TypeAlias = Any
+"""Rows of logits `(batch, vocab)`, or one: a NumPy array, or a torch tensor on any device."""
+
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """A NumPy array of any float type."""
 

@@ -90,7 +90,7 @@ def _sanitized(model: LanguageModel, text: str) -> list[int]:
     from decoding.models.control_tokens import encode_sanitized
 
     if model.tokenizer is None:
-        raise ParameterError("--sanitize-control-tokens", True, "used with a tokenizer")  # noqa: FBT003
+        raise ParameterError("--sanitize-control-tokens", True, "used with a tokenizer")
     return encode_sanitized(model.tokenizer, text)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from decoding.cli.files import read_utf8
 from decoding.errors import DecodingError, ParameterError, require
 from decoding.requested_grammar import Formats, Grammar, OnUnsupported
+from decoding.typing import Anything
 from decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # most runs of the command have no grammar
@@ -130,7 +131,7 @@ def _resource(text: str) -> tuple[str, object]:
         raise ParameterError("--resource", path, f"a file of JSON ({error})") from error
 
 
-def add_grammar(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+def add_grammar(commands: Anything) -> None:  # argparse names no public type
     """Give the command the verb `grammar`."""
     parser = commands.add_parser(
         "grammar", help="check a grammar", description="Work with grammars; no model is loaded."
@@ -139,7 +140,7 @@ def add_grammar(commands: Any) -> None:  # noqa: ANN401 -- argparse names no pub
     _add_check(verbs)
 
 
-def _add_check(verbs: Any) -> None:  # noqa: ANN401
+def _add_check(verbs: Anything) -> None:
     parser = verbs.add_parser(
         "check",
         help="compile a grammar and test a text",
@@ -166,7 +167,7 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
     from decoding.models.grammars import compiled
 
     grammar = read_grammar(asked)
-    assert grammar is not None  # noqa: S101 -- ours: the parser requires one
+    assert grammar is not None  # ours: the parser requires one
     # Every byte is a token, and one more ends the text.
     machine = Machine(
         token_table(Vocabulary([bytes([byte]) for byte in range(256)] + [b""]), [256])

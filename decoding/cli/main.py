@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from decoding._version import __version__
 from decoding.cache import cache_folder
@@ -39,6 +39,7 @@ from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
 from decoding.showing import bounded
+from decoding.typing import Anything
 from decoding.wire.details import StreamEvent
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141
@@ -76,7 +77,7 @@ def _complain(problem: str, code: int) -> int:
 class _Parser(argparse.ArgumentParser):
     """Complains in one line, and knows a flag by its whole name only."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- argparse's own
+    def __init__(self, **options: Anything) -> None:  # argparse's own
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+def _add_generate(commands: Anything) -> None:  # argparse names no public type
     parser = commands.add_parser(
         "generate",
         help="generate text from a prompt",
@@ -123,7 +124,7 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
     parser.set_defaults(run=_generate)
 
 
-def _add_fetch(commands: Any) -> None:  # noqa: ANN401
+def _add_fetch(commands: Anything) -> None:
     parser = commands.add_parser(
         "fetch",
         help="download a model",
@@ -137,7 +138,7 @@ def _add_fetch(commands: Any) -> None:  # noqa: ANN401
     parser.set_defaults(run=_fetch)
 
 
-def _add_info(commands: Any) -> None:  # noqa: ANN401
+def _add_info(commands: Anything) -> None:
     parser = commands.add_parser(
         "info",
         help="tell what is installed",

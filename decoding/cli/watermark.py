@@ -13,6 +13,7 @@ from decoding.cli.files import read_utf8
 from decoding.errors import ParameterError, shown
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS
+from decoding.typing import Anything
 from decoding.watermark import (
     Detection,
     GumbelScheme,
@@ -49,7 +50,7 @@ OTHERS = ("synthid", "gumbel")
 _WITH_A_WIDTH = ("lefthash", "transformers-selfhash", "philox", "gumbel")
 
 
-def add_watermark(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+def add_watermark(commands: Anything) -> None:  # argparse names no public type
     """Give the command the verb `watermark`."""
     parser = commands.add_parser(
         "watermark", help="detect a watermark", description="Work with watermarked text."
@@ -58,7 +59,7 @@ def add_watermark(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
     _add_detect(verbs)
 
 
-def _add_detect(verbs: Any) -> None:  # noqa: ANN401
+def _add_detect(verbs: Anything) -> None:
     parser = verbs.add_parser(
         "detect",
         help="is a text watermarked?",

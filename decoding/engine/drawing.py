@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
 from decoding.history import HistoryBuffer
 from decoding.sampling.batch import BatchSampler, Sample
+from decoding.typing import Rows
 
 
 class RunningBatch:
@@ -31,16 +31,16 @@ def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
     going = [item for item in sequences if not item.over]
     try:
         return RunningBatch(going)
-    except Exception:  # noqa: BLE001 -- a processor's instructions may be anything
+    except Exception:  # a processor's instructions may be anything
         for item in going:
             try:
                 RunningBatch([item])
-            except Exception as error:  # noqa: BLE001 -- the same
+            except Exception as error:  # the same
                 item.generation.fail(_pipeline_error(item, error))
     return RunningBatch([item for item in going if not item.over])
 
 
-def draw_first(sequences: Sequence[RunningSequence], logits: Any) -> None:  # noqa: ANN401 -- rows
+def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> None:
     """The first token of every sequence: drawn, unless there is no choice."""
     drawing: list[int] = []
     for row, item in enumerate(sequences):
@@ -54,7 +54,7 @@ def draw_first(sequences: Sequence[RunningSequence], logits: Any) -> None:  # no
         draw(batch, rows_of(logits, chosen))
 
 
-def draw_next(batch: RunningBatch, logits: Any, counts: Sequence[int]) -> None:  # noqa: ANN401 -- rows
+def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
     """Write what is forced, then draw one token for every sequence.
 
     logits: a row after every new token, `counts[i]` of them for the i-th sequence.
@@ -68,13 +68,13 @@ def draw_next(batch: RunningBatch, logits: Any, counts: Sequence[int]) -> None: 
     draw(batch, rows_of(logits, (ends - 1).tolist()))
 
 
-def draw(batch: RunningBatch, logits: Any) -> None:  # noqa: ANN401 -- rows
+def draw(batch: RunningBatch, logits: Rows) -> None:
     """One token for every row; a row's error ends its own request only."""
     states = [item.feedback for item in batch.sequences]
     outcomes: list[Sample | DecodingError]
     try:
         outcomes = batch.sampler(logits, batch.history.view(), states)
-    except Exception:  # noqa: BLE001 -- whose fault it is shows when each row is drawn alone
+    except Exception:  # whose fault it is shows when each row is drawn alone
         outcomes = [
             _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
         ]
@@ -88,16 +88,16 @@ def draw(batch: RunningBatch, logits: Any) -> None:  # noqa: ANN401 -- rows
     batch.history.append([item.token_ids[-1] for item in batch.sequences])
 
 
-def rows_of(logits: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 -- rows
+def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:
     """Some rows of logits, in order; the logits themselves where these are all of them."""
     return logits if list(rows) == list(range(len(logits))) else logits[rows]
 
 
-def _drawn_alone(sequence: RunningSequence, logits: Any) -> Sample | DecodingError:  # noqa: ANN401 -- a row
+def _drawn_alone(sequence: RunningSequence, logits: Rows) -> Sample | DecodingError:
     try:
         batch = RunningBatch([sequence])
         [outcome] = batch.sampler(logits, batch.history.view(), [sequence.feedback])
-    except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+    except Exception as error:  # a processor may raise anything
         return _pipeline_error(sequence, error)
     return outcome
 
@@ -106,15 +106,15 @@ def _take(sequence: RunningSequence, sample: Sample) -> None:
     try:
         sequence.take(sample)
         sequence.look_ahead()
-    except Exception as error:  # noqa: BLE001 -- a vocabulary or a grammar may raise anything
+    except Exception as error:  # a vocabulary or a grammar may raise anything
         sequence.generation.fail(_writing_error(sequence, error))
 
 
-def _write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> int:  # noqa: ANN401 -- rows
+def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[int]) -> int:
     before = len(sequence.samples)
     try:
         write_forced(sequence, logits, token_ids)
-    except Exception as error:  # noqa: BLE001 -- the same
+    except Exception as error:  # the same
         sequence.generation.fail(_writing_error(sequence, error))
     return len(sequence.samples) - before
 

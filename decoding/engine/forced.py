@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError
@@ -12,9 +11,10 @@ from decoding.history import History
 from decoding.pipeline import chain
 from decoding.processors import AllowedTokens
 from decoding.sampling.batch import Sampler, sample
+from decoding.typing import Rows
 
 
-def write_forced(sequence: RunningSequence, logits: Any, token_ids: Sequence[int]) -> None:  # noqa: ANN401 -- rows
+def write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[int]) -> None:
     """Write tokens down that are not drawn, until the sequence ends.
 
     Their text has no alternative; some of it could be spelled by other tokens.

@@ -258,5 +258,5 @@ class Generation:
 
 
 def _reason(transcript: Transcript) -> FinishReason:
-    assert transcript.finish_reason is not None  # noqa: S101 -- ours: only finished ones get here
+    assert transcript.finish_reason is not None  # ours: only finished ones get here
     return transcript.finish_reason

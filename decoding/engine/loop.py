@@ -6,7 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import Iterable, Sequence
 from types import FrameType
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from decoding.errors import (
 from decoding.logits import as_rows
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
-from decoding.typing import ForwardFunction
+from decoding.typing import Anything, ForwardFunction, Rows
 
 
 class Engine:
@@ -137,7 +137,7 @@ class Engine:
             self._settled = False
             try:
                 moved = self._advance()
-            except Exception as error:  # noqa: BLE001 -- what no narrower place has caught
+            except Exception as error:  # what no narrower place has caught
                 moved = self._give_up(error)
             self._settled = True
         finally:
@@ -203,8 +203,9 @@ class Engine:
             )
             logits = _checked(output, sum(counts))
             if len(states) != len(group):
-                raise ShapeError("states", f"{len(states)} states", f"one each of {len(group)}")  # noqa: TRY301 -- a failed pass
-        except Exception as error:  # noqa: BLE001 -- a model may raise anything
+                expected = f"one each of {len(group)}"
+                raise ShapeError("states", f"{len(states)} states", expected)  # noqa: TRY301
+        except Exception as error:  # a model may raise anything
             if len(group) == 1:
                 _fail(group, error)
                 return
@@ -222,15 +223,15 @@ class Engine:
         if sequences:
             try:
                 draw_first(sequences, rows_of(logits, rows))
-            except Exception as error:  # noqa: BLE001 -- out of memory, say
+            except Exception as error:  # out of memory, say
                 _stop(_generations(sequences), error)
 
     def _begin(
         self,
         generation: Generation,
-        state: Any,  # noqa: ANN401 -- the model's own
+        state: Anything,  # the model's own
         width: int,
-        prompt_rows: Any | None,  # noqa: ANN401 -- rows
+        prompt_rows: Rows | None,
     ) -> None:
         """Start the sequences of a request after its prefill, unless the logits have another width.
 
@@ -247,12 +248,12 @@ class Engine:
             return
         try:
             forks = self._memory.fork(state, len(generation.plan.samplers) - 1)
-        except Exception as error:  # noqa: BLE001 -- a model may raise anything
+        except Exception as error:  # a model may raise anything
             _fail([generation], error)
             return
         try:
             generation.begin([state, *forks], prefill)
-        except Exception as error:  # noqa: BLE001 -- a feedback or a grammar may raise anything
+        except Exception as error:  # a feedback or a grammar may raise anything
             _stop([generation], error)
 
     def _extend(self, batch: RunningBatch) -> None:
@@ -272,7 +273,7 @@ class Engine:
             for item, length in zip(sequences, lengths, strict=True):
                 item.held = length
             logits = _checked(output, rows)
-        except Exception as error:  # noqa: BLE001 -- a model may raise anything
+        except Exception as error:  # a model may raise anything
             _fail(_generations(sequences), error)
             return
         width = logits.shape[1]
@@ -281,7 +282,7 @@ class Engine:
                 _fail([generation], _other_width(generation.plan, width))
         try:
             draw_next(batch, logits, counts)
-        except Exception as error:  # noqa: BLE001 -- out of memory, say
+        except Exception as error:  # out of memory, say
             _stop(_generations(sequences), error)
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
@@ -289,7 +290,7 @@ class Engine:
         going = [item for item in sequences if not item.over]
         try:
             self._batch = batch_of(going)
-        except Exception as error:  # noqa: BLE001 -- out of memory, say
+        except Exception as error:  # out of memory, say
             _stop(_generations(going), error)
             self._batch = RunningBatch(())
         while self._waiting and (self._waiting[0].sequences or self._waiting[0].done):
@@ -312,7 +313,7 @@ class Engine:
         for generation in _generations(sequences):
             try:
                 generation.rebuild()
-            except Exception as error:  # noqa: BLE001 -- a vocabulary or a grammar may raise
+            except Exception as error:  # a vocabulary or a grammar may raise
                 _stop([generation], error)
         # A generation that had not drawn all its first tokens waits again, without sequences.
         going = [item for item in sequences if item.generation.sequences and not item.over]
@@ -330,7 +331,7 @@ class Engine:
             sequence.held = None
             try:
                 self._memory.rollback(sequence.state, excess)
-            except Exception:  # noqa: BLE001 -- a model may raise anything
+            except Exception:  # a model may raise anything
                 return
             sequence.held = length
 
@@ -341,7 +342,7 @@ class Engine:
             known = item.token_ids[:-1]
             try:
                 [state], _ = self._memory.prefill([known], all_positions=False)
-            except Exception as error:  # noqa: BLE001 -- a model may raise anything
+            except Exception as error:  # a model may raise anything
                 _fail([item.generation], error)
                 continue
             item.state = state
@@ -379,7 +380,7 @@ def _steps(generation: Generation) -> int:
     return len(generation.sequences[0].samples) if generation.sequences else 0
 
 
-def _checked(output: Any, rows: int) -> Any:  # noqa: ANN401 -- an edge: a model's output
+def _checked(output: Rows, rows: int) -> Anything:
     """The output itself, once it is known to be logits: the sampler views it in its own way."""
     got = len(as_rows(output))
     if got != rows:

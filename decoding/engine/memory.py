@@ -10,6 +10,7 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from decoding.models.protocol import CachedModel, State
+from decoding.typing import Anything, Rows
 
 
 class _Books(NamedTuple):
@@ -54,7 +55,7 @@ class Memory:
 
     def extend(
         self, states: Sequence[State], token_ids: Sequence[Sequence[int]], *, all_positions: bool
-    ) -> Any:  # noqa: ANN401 -- logits
+    ) -> Anything:
         """Append tokens; see `CachedModel.extend`."""
         return self._model.extend(states, token_ids, all_positions=all_positions)
 
@@ -88,9 +89,9 @@ class Memory:
                 # Whatever `release` raises, its state has been taken off.
                 states_taken_off = map(deque.popleft, repeat(leaving, len(leaving)))
                 deque(map(self._model.release, states_taken_off), maxlen=0)
-            except Exception as error:  # noqa: BLE001 -- a model may raise anything
+            except Exception as error:  # a model may raise anything
                 _log(error)
-            except BaseException as error:  # noqa: BLE001 -- raised below
+            except BaseException as error:  # raised below
                 interrupt = error
         if interrupt is not None:
             raise interrupt
@@ -112,10 +113,10 @@ def _log(error: Exception) -> None:
     logging.getLogger("decoding").error(problem, exc_info=error)
 
 
-def _states_of(result: Any) -> list[State]:  # noqa: ANN401 -- what a model returned
+def _states_of(result: Rows) -> list[State]:
     """The states in what `prefill` returned; none where it is nothing of the kind."""
     try:
         states, _ = result
         return list(states)
-    except Exception:  # noqa: BLE001 -- the caller reports it as a failed forward pass
+    except Exception:  # the caller reports it as a failed forward pass
         return []

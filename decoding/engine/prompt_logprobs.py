@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from decoding.engine.plans import Plan
 from decoding.errors import InvalidLogitsError
 from decoding.logits import as_logits
+from decoding.typing import Rows
 from decoding.wire.details import PrefillToken
 
 
-def prefill_tokens(work: Plan, rows: Any) -> tuple[PrefillToken, ...]:  # noqa: ANN401 -- an edge
+def prefill_tokens(work: Plan, rows: Rows) -> tuple[PrefillToken, ...]:
     """The prompt's tokens with their raw logprobs, given the logits after each.
 
     Raises:

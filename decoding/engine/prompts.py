@@ -12,6 +12,7 @@ from decoding.checks import checked_token_ids
 from decoding.engine.text import TextStream
 from decoding.errors import ParameterError
 from decoding.logits import is_tensor
+from decoding.typing import Anything, Rows
 from decoding.vocabulary import Vocabulary
 
 Inputs: TypeAlias = str | Sequence[int] | NDArray[np.integer[Any]]
@@ -23,7 +24,7 @@ _LONGEST_CHARACTER = 4
 _EXPECTED = "a string or token ids >= 0 (below 2**31)"
 
 
-def read_token_ids(inputs: Any) -> tuple[int, ...]:  # noqa: ANN401 -- an edge: anything may come
+def read_token_ids(inputs: Anything) -> tuple[int, ...]:
     """The token ids of a prompt that is no text: a sequence, an array or a tensor of integers.
 
     Raises:
@@ -42,7 +43,7 @@ def read_token_ids(inputs: Any) -> tuple[int, ...]:  # noqa: ANN401 -- an edge: 
     return tuple(token_ids)
 
 
-def is_batch(inputs: Any) -> bool:  # noqa: ANN401 -- an edge: anything may come
+def is_batch(inputs: Anything) -> bool:
     """Whether it is several prompts: a sequence that begins with one, or a two-dimensional array.
 
     Only the first item is looked at: a prompt may be a range of any length.
@@ -83,7 +84,7 @@ def begun_character(token_ids: Sequence[int], vocabulary: Vocabulary | None) -> 
     return stream.held
 
 
-def _holds_integers(array: Any) -> bool:  # noqa: ANN401 -- an array or a tensor
+def _holds_integers(array: Rows) -> bool:
     if isinstance(array, np.ndarray):
         return array.dtype.kind in "iu"
     dtype = array.dtype

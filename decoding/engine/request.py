@@ -103,7 +103,7 @@ def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[
     if parameters.do_sample is False:
         for processor in filter(implies_sampling, processors):
             expected = f"True or None beside {shown(processor)} in the pipeline"
-            raise ParameterError("do_sample", False, expected)  # noqa: FBT003 -- the value
+            raise ParameterError("do_sample", False, expected)  # the value
     if not is_sampling(parameters, processors):
         require("best_of", count, count == 1, "1 where decoding is greedy")
         return [None]
@@ -131,7 +131,7 @@ def _jump(mask: GrammarMask, model: LanguageModel) -> Jump:
     from decoding.grammar.masking.forced import forced_tokens
 
     tokenizer = model.tokenizer
-    assert tokenizer is not None  # noqa: S101 -- ours: else there is no mask
+    assert tokenizer is not None  # ours: else there is no mask
 
     def encode(text: str) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=False)
@@ -165,7 +165,7 @@ def _pipeline(
 def _grammar_mask(parameters: GenerationParameters, model: LanguageModel) -> GrammarMask | None:
     if parameters.grammar is None:
         if parameters.jump_forward:
-            raise ParameterError("jump_forward", True, "False without a grammar")  # noqa: FBT003
+            raise ParameterError("jump_forward", True, "False without a grammar")
         return None
     if model.grammars is None:
         raise ParameterError("grammar", parameters.grammar, "None for a model without a tokenizer")

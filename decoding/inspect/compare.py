@@ -13,7 +13,7 @@ from decoding.errors import EmptySupportError
 from decoding.history import History
 from decoding.inspect.explain import Explanation, explain, one_row, probabilities, trace
 from decoding.pipeline import chain
-from decoding.typing import Processor
+from decoding.typing import Processor, Rows
 
 _SHOWN = 8
 
@@ -94,7 +94,7 @@ class Comparison:
 def compare(
     first: Processor,
     second: Processor,
-    logits: Any,  # noqa: ANN401 -- an edge
+    logits: Rows,
     history: History | None = None,
 ) -> Comparison:
     """Run two pipelines by definition over one row and say where they differ.

@@ -17,7 +17,7 @@ from decoding.pipeline import Pipeline, chain
 from decoding.processors import Watermark
 from decoding.processors.call import check_history
 from decoding.sampling.dynamic_program import raised
-from decoding.typing import Processor
+from decoding.typing import Processor, Rows
 
 _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[Kind, Kind, str], ...] = (
     (Kind.TRUNCATION, Kind.SCALE, "the truncation sees the distribution before the temperature"),
@@ -90,7 +90,7 @@ class Explanation:
 
 def explain(
     pipeline: Processor,
-    logits: Any,  # noqa: ANN401 -- an edge
+    logits: Rows,
     history: History | None = None,
 ) -> Explanation:
     """Run a pipeline by definition over one row and measure it after every stage.
@@ -117,7 +117,7 @@ def explain(
     return Explanation(tuple(_stages(flat, row, seen, runner_up)), runner_up, order_warnings(flat))
 
 
-def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
+def one_row(logits: Rows) -> NDArray[np.float64]:
     """One legal row `(1, vocab)` in float64; raises as `explain` does."""
     row = as_logits(logits).astype(np.float64)
     if len(row) != 1 or not (row > -np.inf).any():

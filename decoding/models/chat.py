@@ -32,7 +32,7 @@ def render_chat(
     messages: Sequence[Mapping[str, Any]],
     template: str,
     variables: Mapping[str, Any],
-    add_generation_prompt: bool = True,  # noqa: FBT001, FBT002 - the name every template reads
+    add_generation_prompt: bool = True,  # the name every template reads
     *,
     continue_final_message: bool | str = False,
 ) -> str:
@@ -69,8 +69,8 @@ def _rendered(
     chat: list[Message],
     template: str,
     values: dict[str, Any],
-    add_generation_prompt: bool,  # noqa: FBT001
-    continue_final_message: bool | str,  # noqa: FBT001
+    add_generation_prompt: bool,
+    continue_final_message: bool | str,
 ) -> str:
     require("template", type(template).__name__, isinstance(template, str), "a text")
     if continue_final_message and add_generation_prompt:
@@ -85,7 +85,7 @@ def _rendered(
     return rendered if text is None else cut_continuation(rendered, text)
 
 
-def chat_prompt(  # noqa: PLR0913 -- the parameters of `apply_chat_template`
+def chat_prompt(  # the parameters of `apply_chat_template`
     model: LanguageModel,
     messages: Sequence[Mapping[str, Any]],
     *,

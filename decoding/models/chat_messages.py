@@ -6,8 +6,8 @@ Source: `apply_chat_template` of transformers 5.24.
 from __future__ import annotations
 
 import dataclasses
+import reprlib  # `repr` of a bounded length
 from collections.abc import Mapping, Sequence
-from reprlib import repr  # noqa: A004 -- of a bounded length
 from sys import getsizeof
 from typing import Any, TypeAlias
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from decoding.errors import ChatTemplateError, ParameterError, require
 from decoding.models.template_budget import Weight, check_integer
+from decoding.typing import Anything
 
 Message: TypeAlias = dict[str, Any]
 """A chat message as templates read it: a string key for each field."""
@@ -28,7 +29,7 @@ CONTINUATION_MARK = "(the final message goes on here) "
 _MAX_DEPTH = 100
 
 
-def plain(value: object, depth: int = 0) -> Any:  # noqa: ANN401, PLR0911 -- JSON data
+def plain(value: object, depth: int = 0) -> Anything:  # noqa: PLR0911 -- JSON data
     """A copy of a value that has JSON's types only; any other object becomes `<its type>`.
 
     Data classes and objects with `model_dump` become dictionaries, tuples stay tuples.
@@ -121,7 +122,7 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
     if field in REASONING_FIELDS:
         fields = [name for name in REASONING_FIELDS if name in last and last[name] == text]
     if not any(name in template for name in fields):
-        raise ChatTemplateError(f"it does not read {repr(field)}, which is to be continued")
+        raise ChatTemplateError(f"it does not read {reprlib.repr(field)}, which is to be continued")
     if isinstance(text, list | tuple):
         blocks = [block for block in text if isinstance(block, dict)]
         block = next((b for b in reversed(blocks) if isinstance(b.get("text"), str)), None)
@@ -133,7 +134,7 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
         last.update(dict.fromkeys(fields, text + CONTINUATION_MARK))
         return text
     expected = "text, which is to be continued"
-    raise ParameterError(f"messages[-1][{repr(field)}]", type(text).__name__, expected)
+    raise ParameterError(f"messages[-1][{reprlib.repr(field)}]", type(text).__name__, expected)
 
 
 def cut_continuation(rendered: str, text: str) -> str:

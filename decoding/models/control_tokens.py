@@ -19,9 +19,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from decoding.errors import ParameterError
+from decoding.typing import Anything
 from decoding.vocabulary import Tokenizer
 
 _PRIVATE = range(0xF0000, 0xFFFFE)
@@ -92,13 +93,13 @@ class Marks:
             raise ParameterError("control tokens", f"{len(found)} of them", expected)
         return cls(around, seam, begun)
 
-    def put(self, value: Any) -> Any:  # noqa: ANN401 -- JSON data
+    def put(self, value: Anything) -> Anything:  # JSON data
         """Plain data with every control token in its texts marked."""
         if not self.around and not self.begun:
             return value
         return self._put(value, re.compile(_any_of(self.around) or _NEVER))
 
-    def _put(self, value: Any, tokens: re.Pattern[str]) -> Any:  # noqa: ANN401
+    def _put(self, value: Anything, tokens: re.Pattern[str]) -> Anything:
         match value:
             case str():
                 marked = tokens.sub(lambda match: match[0].join(self.around[match[0]]), value)

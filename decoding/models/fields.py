@@ -8,6 +8,7 @@ from typing import Any
 
 from decoding.errors import ModelFormatError
 from decoding.models.files import shown
+from decoding.typing import Anything
 
 MOST_SIZE = 2**31 - 1
 """Of a size, a count or a context length."""
@@ -28,7 +29,7 @@ class Fields:
         """The error to raise for this file."""
         return ModelFormatError(self.path, problem)
 
-    def get(self, key: str, default: object = None) -> Any:  # noqa: ANN401 - it holds anything
+    def get(self, key: str, default: object = None) -> Anything:
         """The value of a key, of whatever type."""
         value = self.values.get(self.prefix + key)
         return default if value is None else value

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from decoding.errors import ModelFormatError
 from decoding.models.files import require_regular, shown
 from decoding.models.quantization import QUANTIZATION_TYPES, UNREADABLE_TYPES, QuantizationType
+from decoding.typing import Anything
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -178,7 +179,7 @@ class _Cursor:
             metadata[key] = self.value(self.integer(4, f"the type of {shown(key)}"), key)
         return metadata
 
-    def value(self, kind: int, key: str) -> Any:  # noqa: ANN401 - a file's value has any type
+    def value(self, kind: int, key: str) -> Anything:  # a file's value has any type
         if kind == _ARRAY:
             kind = self.integer(4, f"the element type of {shown(key)}")
             count = self.integer(8, f"the length of {shown(key)}")

@@ -58,7 +58,7 @@ def _surrounded(vocabulary: GGUFVocabulary) -> processors.PostProcessor:
 
 def _byte_level(vocabulary: GGUFVocabulary) -> tokenizers.Tokenizer:
     splitter = vocabulary.splitter
-    assert splitter is not None  # noqa: S101 - byte-level vocabularies have one
+    assert splitter is not None  # byte-level vocabularies have one
     bpe = BPE(_ids(vocabulary), vocabulary.merges, ignore_merges=splitter.ignore_merges)
     tokenizer = tokenizers.Tokenizer(bpe)
     if splitter.nfc:

@@ -10,7 +10,7 @@ from decoding.checks import check_integer, checked_token_ids
 from decoding.errors import require
 from decoding.models.grammars import ModelGrammars
 from decoding.models.padding import HeadPadding
-from decoding.typing import ForwardFunction
+from decoding.typing import Anything, ForwardFunction
 from decoding.vocabulary import Tokenizer
 
 State: TypeAlias = Any
@@ -39,7 +39,7 @@ class CachedModel(Protocol):
         token_ids: Sequence[Sequence[int]],
         *,
         all_positions: bool = False,
-    ) -> Any:  # noqa: ANN401 -- an edge: NumPy or torch
+    ) -> Anything:
         """Append one or several tokens to each sequence, in place; lists may differ in length."""
         ...
 

@@ -40,6 +40,7 @@ from decoding.models.template_operations import (
     take_text,
     text_of,
 )
+from decoding.typing import Anything
 
 BUDGET = "(budget)"
 """The variable that holds the budget of a rendering; no template can spell its name."""
@@ -51,7 +52,7 @@ _Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
 def budget_of(context: Context) -> Budget:
     """The budget of the rendering that a context belongs to."""
     budget = context.resolve(BUDGET)
-    assert isinstance(budget, Budget)  # noqa: S101 -- ours: `render` puts it there
+    assert isinstance(budget, Budget)  # ours: `render` puts it there
     return budget
 
 
@@ -198,7 +199,9 @@ def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[
     kind = _PassArg.from_obj(function)
 
     @pass_context
-    def call(context: Context, value: Any, *positional: Any, **named: Any) -> Any:
+    def call(
+        context: Context, value: Anything, *positional: Anything, **named: Anything
+    ) -> Anything:
         budget = budget_of(context)
         budget.step()
         if name in _EAGER and hasattr(value, "__next__"):
@@ -220,7 +223,7 @@ def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[
 
 
 @pass_context
-def _format(context: Context, value: Any, *positional: Any, **named: Any) -> str:
+def _format(context: Context, value: Anything, *positional: Anything, **named: Anything) -> str:
     if positional and named:
         raise FilterArgumentError("can't handle positional and keyword arguments at the same time")
     budget = budget_of(context)
@@ -229,7 +232,7 @@ def _format(context: Context, value: Any, *positional: Any, **named: Any) -> str
 
 
 @pass_context
-def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> str:
+def _join(context: Context, value: Anything, d: Anything = "", attribute: Anything = None) -> str:
     budget = budget_of(context)
     if attribute is not None:
         value = context.environment.call_filter(
@@ -243,13 +246,13 @@ def _join(context: Context, value: Any, d: Any = "", attribute: Any = None) -> s
 
 
 @pass_context
-def _to_json(  # noqa: PLR0913, PLR0917 -- as in transformers
+def _to_json(  # noqa: PLR0917 -- as in transformers
     context: Context,
-    value: Any,
-    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 -- templates pass it by position too
+    value: Anything,
+    ensure_ascii: bool = False,  # templates pass it by position too
     indent: int | str | None = None,
     separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
+    sort_keys: bool = False,
 ) -> str:
     budget = budget_of(context)
     weight = budget.read(value)
@@ -274,25 +277,25 @@ def _steps(context: Context, count: int) -> bool:
 
 
 @pass_context
-def _compared(context: Context, value: Any) -> Any:
+def _compared(context: Context, value: Anything) -> Anything:
     budget_of(context).read(value)
     return value
 
 
 @pass_context
-def _made(context: Context, value: Any) -> Any:
+def _made(context: Context, value: Anything) -> Anything:
     return budget_of(context).made(value)
 
 
 @pass_context
-def _key(context: Context, value: Any) -> Any:
+def _key(context: Context, value: Anything) -> Anything:
     del context
     check_key(value)
     return value
 
 
 @pass_context
-def _unpacked(context: Context, value: Any) -> Any:
+def _unpacked(context: Context, value: Anything) -> Anything:
     budget_of(context).items(value)
     return value
 
@@ -307,17 +310,17 @@ def _concatenated(context: Context, values: list[Any]) -> str:
 
 
 @pass_context
-def _contained(context: Context, item: Any, container: Any) -> bool:
+def _contained(context: Context, item: Anything, container: Anything) -> bool:
     return contains(budget_of(context), item, container)
 
 
 @pass_context
-def _sliced(context: Context, value: Any, *bounds: Any) -> Any:
+def _sliced(context: Context, value: Anything, *bounds: Anything) -> Anything:
     return slice_of(budget_of(context), value, *bounds)
 
 
 @pass_context
-def shown(context: Context, value: Any) -> str:
+def shown(context: Context, value: Anything) -> str:
     """The text that `{{ value }}` writes."""
     budget = budget_of(context)
     text = text_of(budget, value)
@@ -355,17 +358,17 @@ def _take_compared(budget: Budget, value: object, given: Arguments) -> None:
 
 
 @pass_context
-def _is_divisible(context: Context, value: Any, num: Any) -> bool:
+def _is_divisible(context: Context, value: Anything, num: Anything) -> bool:
     return bool(binary(budget_of(context), "%", value, num) == 0)
 
 
 @pass_context
-def _is_odd(context: Context, value: Any) -> bool:
+def _is_odd(context: Context, value: Anything) -> bool:
     return bool(binary(budget_of(context), "%", value, 2) == 1)
 
 
 @pass_context
-def _is_even(context: Context, value: Any) -> bool:
+def _is_even(context: Context, value: Anything) -> bool:
     return bool(binary(budget_of(context), "%", value, 2) == 0)
 
 

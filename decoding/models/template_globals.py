@@ -12,6 +12,7 @@ from jinja2.utils import Cycler, Joiner, Namespace
 
 from decoding.errors import ChatTemplateError
 from decoding.models.template_operations import check_key
+from decoding.typing import Anything
 
 MAX_RANGE = 100_000
 """Items of a range, as in Jinja's sandbox."""
@@ -22,11 +23,11 @@ _MAX_PATTERN = 1_000  # characters of a pattern of dates: one may give 256 times
 class _Dict:
     """`dict` as a function only: the type itself would give more than templates may have."""
 
-    def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
+    def __call__(self, *pairs: Anything, **named: Anything) -> dict[Any, Any]:
         return dict(*map(_checked_pairs, pairs), **named)
 
     @staticmethod
-    def fromkeys(keys: Any, value: object = None) -> dict[Any, Any]:
+    def fromkeys(keys: Anything, value: object = None) -> dict[Any, Any]:
         """`dict.fromkeys`."""
         if isinstance(keys, Sized) and len(keys) > MAX_RANGE:
             raise ChatTemplateError(f"fromkeys takes {MAX_RANGE:,} keys at most")
@@ -36,7 +37,7 @@ class _Dict:
         return dict.fromkeys(listed, value)
 
 
-def _checked_pairs(given: Any) -> Any:
+def _checked_pairs(given: Anything) -> Anything:
     """A dictionary, or the pairs that make one."""
     if isinstance(given, dict):
         return given
@@ -52,13 +53,13 @@ def _checked_pairs(given: Any) -> Any:
 class _Namespace(Namespace):
     """`namespace`: without attributes that begin with an underscore, as in transformers."""
 
-    def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
+    def __init__(*given: Anything, **named: Anything) -> None:  # `self` may be a name
         attributes = _Dict()(*given[1:], **named)
         for name in attributes:
             _check_attribute(name)
         Namespace.__init__(given[0], attributes)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: Anything) -> None:
         _check_attribute(name)
         super().__setitem__(name, value)
 

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from decoding.errors import ChatTemplateError
 from decoding.models.template_budget import MAX_INTEGER_BITS, Budget, check_integer
+from decoding.typing import Anything
 
 MAX_WIDTH = 10_000
 """Of a field that is padded, in characters."""
@@ -41,13 +42,13 @@ def names(written: str, value: _T) -> dict[str, _T]:
     return dict.fromkeys(written.split(), value)
 
 
-def argument(given: Arguments, position: int, name: str, default: object = None) -> Any:
+def argument(given: Arguments, position: int, name: str, default: object = None) -> Anything:
     """One argument of a call, by its position or its name."""
     positional, named = given
     return positional[position] if position < len(positional) else named.get(name, default)
 
 
-def binary(budget: Budget, symbol: str, left: Any, right: Any) -> Any:
+def binary(budget: Budget, symbol: str, left: Anything, right: Anything) -> Anything:
     """The value of `left symbol right`."""
     budget.step()
     for side in (left, right):
@@ -91,7 +92,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
 OPERATORS = frozenset(_OPERATORS)
 
 
-def contains(budget: Budget, item: Any, container: Any) -> bool:
+def contains(budget: Budget, item: Anything, container: Anything) -> bool:
     """`item in container`."""
     budget.step()
     if isinstance(container, str):
@@ -120,7 +121,7 @@ def check_key(key: object) -> None:
     raise ChatTemplateError(f"a {type(key).__name__} like this is no key in a chat template")
 
 
-def text_of(budget: Budget, value: Any) -> str:
+def text_of(budget: Budget, value: Anything) -> str:
     """`str(value)`."""
     if isinstance(value, str):
         return value
@@ -135,7 +136,9 @@ def take_text(budget: Budget, value: object) -> None:
         budget.allocate(4 * weight.size + 4 * weight.values)
 
 
-def slice_of(budget: Budget, value: Any, start: Any, stop: Any, step: Any) -> Any:
+def slice_of(
+    budget: Budget, value: Anything, start: Anything, stop: Anything, step: Anything
+) -> Anything:
     """`value[start:stop:step]`."""
     budget.step()
     part = slice(start, stop, step)
@@ -152,7 +155,7 @@ _CONVERSION = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d*)(?:\.(\*|\d*))?")
 _AFTER_KEY = re.compile(r"\)[#0\- +]*(\d*)(?:\.(\d*))?")
 
 
-def percent_format(budget: Budget, text: str, values: Any) -> str:
+def percent_format(budget: Budget, text: str, values: Anything) -> str:
     """`text % values`."""
     widths = [item for found in _CONVERSION.findall(text) for item in found]
     if "%(" in text:  # a key may hold parentheses, so a conversion may begin after any of them
@@ -190,15 +193,17 @@ class FormatMethod:
 class _Bounded(SandboxedFormatter):
     """Formats field by field within a budget."""
 
-    def __init__(self, environment: SandboxedEnvironment, budget: Budget, **options: Any) -> None:
+    def __init__(
+        self, environment: SandboxedEnvironment, budget: Budget, **options: Anything
+    ) -> None:
         super().__init__(environment, **options)
         self._budget = budget
 
-    def convert_field(self, value: Any, conversion: Any) -> Any:
+    def convert_field(self, value: Anything, conversion: Anything) -> Anything:
         take_text(self._budget, value)
         return self._budget.made(super().convert_field(value, conversion))
 
-    def format_field(self, value: Any, format_spec: str) -> Any:
+    def format_field(self, value: Anything, format_spec: str) -> Anything:
         self._budget.step()
         for digits in re.findall(r"\d+", format_spec):
             self._budget.allocate(4 * _width(digits))
@@ -228,7 +233,7 @@ def brace_format(
     return type(text)(formatter.vformat(text, positional, named))
 
 
-def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) -> Any:
+def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) -> Anything:
     """Call a method of a built-in value: one of those that chat templates may use."""
     owner: Any = getattr(method, "__self__", None)
     name = method.__name__

@@ -34,6 +34,7 @@ from decoding.models.template_operations import (
     call_method,
     check_key,
 )
+from decoding.typing import Anything
 
 MAX_TEMPLATE_LENGTH = 2**17
 """Characters of a template; the longest of public models has about 40,000."""
@@ -114,7 +115,7 @@ class _Limits(Extension):
 class _Generation(Extension):
     """Accepts the blocks that mark an assistant's words for training; they render as they are."""
 
-    tags = {"generation"}  # noqa: RUF012 - declared as a plain set by the base class
+    tags = {"generation"}  # noqa: RUF012 -- declared as a plain set by the base class
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -127,28 +128,32 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     intercepted_binops = OPERATORS
 
-    def _generate(self, source: nodes.Template, *options: Any, **named: Any) -> str:
+    def _generate(self, source: nodes.Template, *options: Anything, **named: Anything) -> str:
         functions = source.find_all((nodes.Block, nodes.Macro, nodes.CallBlock))
         if sum(1 for _ in functions) > MAX_TEMPLATE_FUNCTIONS:
             raise ChatTemplateError(f"it has more than {MAX_TEMPLATE_FUNCTIONS} blocks and macros")
         variables = sum(1 for _ in source.find_all((nodes.Assign, nodes.AssignBlock, nodes.Macro)))
         return super()._generate(_Rewriter(variables).visit(source), *options, **named)
 
-    def wrap_str_format(self, value: Any) -> Any:
+    def wrap_str_format(self, value: Anything) -> Anything:
         method = isinstance(value, BuiltinMethodType | MethodType)
         if method and isinstance(value.__self__, str) and value.__name__.startswith("format"):
             return FormatMethod(value.__self__, value.__name__ == "format_map")
         return None
 
-    def getitem(self, obj: Any, argument: Any) -> Any:
+    def getitem(self, obj: Anything, argument: Anything) -> Anything:
         if isinstance(argument, tuple):  # hashing one may take for ever
             check_key(argument)
         return super().getitem(obj, argument)
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(
+        self, context: Context, operator: str, left: Anything, right: Anything
+    ) -> Anything:
         return binary(budget_of(context), operator, left, right)
 
-    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        self, context: Context, called: Anything, /, *args: Anything, **kwargs: Anything
+    ) -> Anything:
         budget = budget_of(context)
         budget.step(1 + len(args) + len(kwargs))
         given = args, {name: kwargs[name] for name in kwargs if name not in _FRAME_NAMES}
@@ -190,7 +195,7 @@ class _Rewriter(NodeTransformer):
             node.test = nodes.And(_steps([node.test]), node.test)
         return self._counted(node)
 
-    def _counted(self, node: Any) -> nodes.Node:
+    def _counted(self, node: Anything) -> nodes.Node:
         """Let a body take steps before it is run: more, the more expressions are in it."""
         steps = _steps(node.body, self._variables if isinstance(node, nodes.Block) else 0)
         self.generic_visit(node)
@@ -234,7 +239,7 @@ class _Rewriter(NodeTransformer):
         self.generic_visit(node)
         return _call("(made)", node) if node.ctx == "load" else node
 
-    def _unpacked(self, node: Any) -> nodes.Node:
+    def _unpacked(self, node: Anything) -> nodes.Node:
         self.generic_visit(node)
         for name in ("dyn_args", "dyn_kwargs"):
             if getattr(node, name) is not None:

@@ -260,7 +260,7 @@ def _open_shard(path: Path) -> tuple[Any, dict[str, tuple[tuple[int, ...], str]]
     _check_header(path)
     try:
         shard: Any = safe_open(path, framework="pt")
-        parts = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 - no dict
+        parts = {name: shard.get_slice(name) for name in shard.keys()}  # noqa: SIM118 -- no dict
         return shard, {
             name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in parts.items()
         }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 
 from decoding.errors import ParameterError, ShapeError, require
 from decoding.history import History
 from decoding.logits import is_tensor
-from decoding.typing import Logits
+from decoding.typing import Anything, Logits, Rows
 
 _Self = TypeVar("_Self")
 _State = TypeVar("_State")
@@ -69,7 +69,7 @@ def check_history(history: object) -> None:
     require("history", history, isinstance(history, History), expected)
 
 
-def _as_array(logits: Any) -> Any:  # noqa: ANN401 -- an edge: anything may come
+def _as_array(logits: Rows) -> Anything:
     array = _of_tensor(logits) if is_tensor(logits) else logits
     if not isinstance(array, np.ndarray):
         raise ShapeError("logits", f"a {type(array).__name__}", _EXPECTED)
@@ -85,7 +85,7 @@ def _check_rows(name: str, rows: int, batch: int) -> None:
         raise ShapeError(name, f"{rows} rows", f"of {batch} rows, as the logits")
 
 
-def _of_tensor(tensor: Any) -> Any:  # noqa: ANN401 -- a torch tensor to an array
+def _of_tensor(tensor: Rows) -> Rows:  # a torch tensor to an array
     import torch
 
     if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
@@ -96,7 +96,7 @@ def _of_tensor(tensor: Any) -> Any:  # noqa: ANN401 -- a torch tensor to an arra
     return (host.float() if host.dtype == torch.bfloat16 else host).numpy()
 
 
-def _returned(given: Any, array: Any, result: Any) -> Any:  # noqa: ANN401 -- arrays or tensors
+def _returned(given: Rows, array: Rows, result: Rows) -> Rows:
     """The result in the form in which the logits were given."""
     if result is array:
         return given

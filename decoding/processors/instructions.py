@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import Instruction, Opcode
 from decoding.processors.bitmask import pack
+from decoding.typing import Anything
 
 Tokens: TypeAlias = Sequence[int] | NDArray[np.integer]
 
@@ -44,6 +45,6 @@ def only(token_ids: Tokens) -> Instruction:
     return Instruction(Opcode.BITMASK, bitmask=words)
 
 
-def _kept(values: Any) -> Any:  # noqa: ANN401 -- an array or a sequence of numbers
+def _kept(values: Anything) -> Anything:  # an array or a sequence of numbers
     """An array as it is; anything else as a tuple, which is quicker for a few."""
     return values if isinstance(values, np.ndarray) else tuple(values)

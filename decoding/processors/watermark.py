@@ -95,7 +95,7 @@ class Watermark:
 
     def bitmask(self, history: History) -> NDArray[np.int32]:
         """The green list of the one row that `history` is of."""
-        assert self.vocab_size is not None  # noqa: S101 -- ours: else it is not lowered
+        assert self.vocab_size is not None  # ours: else it is not lowered
         token_ids = history.row(0)
         if len(token_ids) < self.scheme.context_width:
             return np.zeros(words_of(self.vocab_size), np.int32)

@@ -17,6 +17,7 @@ from decoding.kernels.compiled.loading import Loader
 from decoding.kernels.program import Batch, Program
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
 from decoding.logits import is_tensor
+from decoding.typing import Anything, Rows
 
 _STORED: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
@@ -46,7 +47,7 @@ def warmup(dtype: str = "float32") -> float:
     return time.perf_counter() - start
 
 
-def named(backend: Any) -> Backend | None:  # noqa: ANN401 -- an edge: anything may come
+def named(backend: Anything) -> Backend | None:
     """A backend, or its name; None where none is named.
 
     Raises:
@@ -59,7 +60,7 @@ def named(backend: Any) -> Backend | None:  # noqa: ANN401 -- an edge: anything 
     return Backend(backend)
 
 
-def fastest(rows: Any) -> Backend:  # noqa: ANN401 -- an array or a tensor
+def fastest(rows: Rows) -> Backend:
     """The fastest backend that can serve these rows now; never waits."""
     if not is_tensor(rows):
         return Backend.NUMBA if _loader().ready(rows.dtype) else Backend.NUMPY
@@ -68,7 +69,7 @@ def fastest(rows: Any) -> Backend:  # noqa: ANN401 -- an array or a tensor
     return Backend.TORCH
 
 
-def open_backend(batch: Batch, backend: Backend, rows: Any, threads: int | None) -> Kernel:  # noqa: ANN401
+def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None) -> Kernel:
     """A batch ready to run on a backend, which is waited for where it has to be compiled.
 
     Raises:
@@ -94,7 +95,7 @@ class OpenKernels:
         self._batch, self._threads = batch, threads
         self._opened: dict[Backend, tuple[Program, Kernel]] = {}
 
-    def at(self, backend: Backend, rows: Any, program: Program) -> Kernel:  # noqa: ANN401
+    def at(self, backend: Backend, rows: Rows, program: Program) -> Kernel:
         """The batch on a backend, with a program; opened as `open_backend` does.
 
         A program that is the same object as the last one costs nothing.

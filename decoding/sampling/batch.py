@@ -39,6 +39,7 @@ from decoding.sampling.backends import OpenKernels, fastest, named
 from decoding.sampling.dynamic_program import Changing
 from decoding.sampling.rng import SEED_RANGE
 from decoding.sampling.stages import Stages, Steered, next_states
+from decoding.typing import Rows
 
 States: TypeAlias = tuple[Any, ...]
 """What the feedbacks of one sequence's pipeline remember, in their order: immutable values."""
@@ -154,7 +155,7 @@ class BatchSampler:
 
     def __call__(
         self,
-        logits: Any,  # noqa: ANN401 -- an edge
+        logits: Rows,
         history: History,
         states: Sequence[States] | None = None,
     ) -> list[Sample | DecodingError]:
@@ -184,7 +185,7 @@ class BatchSampler:
             drawn[row] = error
         return drawn
 
-    def draw(self, logits: Any, history: History) -> list[int | DecodingError]:  # noqa: ANN401 -- an edge
+    def draw(self, logits: Rows, history: History) -> list[int | DecodingError]:
         """As a call, but only the token ids: what describes them is not computed.
 
         Raises:
@@ -204,7 +205,7 @@ class BatchSampler:
 
     def _step(
         self,
-        logits: Any,  # noqa: ANN401 -- an edge
+        logits: Rows,
         history: History,
         states: Sequence[States] | None,
         steered: dict[int, list[Steered]],
@@ -253,7 +254,7 @@ class BatchSampler:
                 expected = f"at most {width - 1}, the last token of the row"
                 self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
 
-    def _kernel(self, rows: Any, program: Program) -> Kernel:  # noqa: ANN401 -- an array or a tensor
+    def _kernel(self, rows: Rows, program: Program) -> Kernel:
         backend = self._settled.get(rows.dtype)
         if backend is None:
             backend = self._backend or fastest(rows)
@@ -299,13 +300,13 @@ class BatchSampler:
         generated = int(history.lengths[row] - history.prompt_lengths[row])
         if status == INVALID_LOGITS:
             return InvalidLogitsError(row, position, count, generated)
-        assert status == EMPTY_SUPPORT  # noqa: S101 -- ours: a kernel has no other statuses
+        assert status == EMPTY_SUPPORT  # ours: a kernel has no other statuses
         culprit = None if position < 0 else shown(self._last[row].processors[position])
         return EmptySupportError(row, culprit, generated)
 
 
 def sample(
-    logits: Any,  # noqa: ANN401 -- an edge
+    logits: Rows,
     history: History,
     samplers: Sequence[Sampler],
 ) -> list[Sample | DecodingError]:
@@ -337,7 +338,7 @@ def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
 
 def _last(pipeline: Pipeline) -> Fused:
     last = pipeline.segments[-1]
-    assert isinstance(last, Fused)  # noqa: S101 -- ours: a pipeline ends with one
+    assert isinstance(last, Fused)  # ours: a pipeline ends with one
     return last
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from decoding.kernels.program import (
     words_of,
 )
 from decoding.pipeline import Fused
-from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
+from decoding.typing import Anything, DynamicBitmask, DynamicInstruction, Processor
 
 Failures: TypeAlias = dict[int, DecodingError]
 """What ended rows, by row."""
@@ -57,7 +57,7 @@ class Changing:
             own = history.select(row).read_only()
             try:
                 words = processor.bitmask(own)
-            except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+            except Exception as error:  # a processor may raise anything
                 failed[row] = raised(processor, error, own, self._first_row + row)
                 self._bitmasks[slot] = 0
                 continue
@@ -73,7 +73,7 @@ class Changing:
             own = history.select(row).read_only()
             try:
                 item = _within(processor.instruction(own), width)
-            except Exception as error:  # noqa: BLE001 -- a processor may raise anything
+            except Exception as error:  # a processor may raise anything
                 # The row's result is not used; its instruction stays that of the last step.
                 self._failed[row] = raised(processor, error, own, self._first_row + row)
                 continue
@@ -135,7 +135,7 @@ def _same_entries(one: Instruction, other: Instruction) -> bool:
     return _equal(one.token_ids, other.token_ids) and _equal(one.values, other.values)
 
 
-def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 -- an array or a tuple
+def _equal(one: Anything, other: Anything) -> bool:  # an array or a tuple
     if isinstance(one, tuple) and isinstance(other, tuple):
         return one == other  # quick where they are the same object
     return np.array_equal(one, other)

@@ -19,7 +19,7 @@ from decoding.pipeline import Fused, Segment
 from decoding.processors.feedback import Feedback, drawn_of
 from decoding.sampling.backends import OpenKernels, fastest
 from decoding.sampling.dynamic_program import Changing, raised, steps_of
-from decoding.typing import Logits, Processor
+from decoding.typing import Anything, Logits, Processor
 
 _HOST = (Backend.NUMPY, Backend.NUMBA)
 
@@ -32,7 +32,7 @@ class Steered(NamedTuple):
     before: NDArray[Any]
     after: NDArray[Any]
 
-    def next_state(self, token_id: int) -> Any:  # noqa: ANN401 -- the feedback's own
+    def next_state(self, token_id: int) -> Anything:  # the feedback's own
         """Its state after the token that was drawn."""
         return self.feedback.observe(self.state, drawn_of(self.before, self.after, token_id))
 
@@ -48,7 +48,7 @@ def next_states(
     for item in steered:
         try:
             states.append(item.next_state(token_id))
-        except Exception as error:  # noqa: BLE001 -- a feedback may raise anything
+        except Exception as error:  # a feedback may raise anything
             return raised(item.feedback, error, history, row)
     return tuple(states)
 

@@ -225,6 +225,6 @@ def log_softmax(logits: Logits) -> NDArray[np.float64]:
     return shifted - np.where(largest > -np.inf, total, 0.0)
 
 
-def _law(holds: bool, law: str) -> None:  # noqa: FBT001 -- the law itself
+def _law(holds: bool, law: str) -> None:  # the law itself
     if not holds:
         raise AssertionError(law)

@@ -9,6 +9,7 @@ from decoding.grammar.json.shapes import ArrayShape, Graph, ObjectShape
 from decoding.grammar.numbers import algebra as number_sets
 from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.schema.scalar_sets import exact, is_number
+from decoding.typing import Anything
 
 
 def is_member(graph: Graph, number: int, value: Any) -> bool:  # noqa: ANN401 -- any JSON value
@@ -75,7 +76,7 @@ def _has_object(graph: Graph, shape: ObjectShape, value: Mapping[str, Any]) -> b
     )
 
 
-def _may_have(graph: Graph, shape: ObjectShape, name: str, inner: Any) -> bool:  # noqa: ANN401
+def _may_have(graph: Graph, shape: ObjectShape, name: str, inner: Anything) -> bool:
     if shape.names is not None and not languages.holds(shape.names, name):
         return False
     matched = [node for language, node in shape.patterns if languages.holds(language, name)]

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.program import words_of
+from decoding.typing import Anything
 
 LARGEST = (2**32 - 1) // 20 - 1
 """The most items that torch permutes in this way."""
@@ -125,7 +125,7 @@ def _compiled_fill() -> Callable[..., None] | None:
     return _with_cache(njit, fill)
 
 
-def _with_cache(njit: Any, function: Callable[..., None]) -> Callable[..., None]:  # noqa: ANN401
+def _with_cache(njit: Anything, function: Callable[..., None]) -> Callable[..., None]:
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
         compiled: Callable[..., None] = njit(cache=True, **options)(function)

@@ -35,7 +35,7 @@ class FinishReason(StrEnum):
     """
 
     LENGTH = "length"
-    EOS_TOKEN = "eos_token"  # noqa: S105 - the word on the wire
+    EOS_TOKEN = "eos_token"  # noqa: S105 -- the word on the wire
     STOP_SEQUENCE = "stop_sequence"
 
 

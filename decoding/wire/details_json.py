@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from decoding.checks import integer, real, text
 from decoding.errors import ParameterError
+from decoding.typing import Anything
 
 _Value = TypeVar("_Value")
 
@@ -81,7 +82,7 @@ class _Object:
         return _objects(f"{self.place}.{name}", self.decoded.get(name))
 
 
-def _objects(place: str, decoded: Any) -> list[_Object]:  # noqa: ANN401 -- JSON
+def _objects(place: str, decoded: Anything) -> list[_Object]:  # JSON
     if decoded is None:
         return []
     if not isinstance(decoded, list):

@@ -125,14 +125,14 @@ class Loader:
                     load(folder, name)
             except ImportError:
                 raise
-            except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+            except Exception as error:  # a damaged file may raise anything
                 with self._uninterrupted():
                     discard(folder, error)
                 build_in_a_process(folder, name)
                 with self._uninterrupted():
                     load(folder, name)
             self._ready.add(np.dtype(name).char)
-        except Exception as error:  # noqa: BLE001 -- NumPy serves whatever the reason
+        except Exception as error:  # NumPy serves whatever the reason
             self.error = error
 
     @contextlib.contextmanager

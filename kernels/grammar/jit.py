@@ -80,12 +80,13 @@ def keep(made: Any, folder: Path) -> None:
 
     Numba itself takes a file that ends early, or is none of its own, for an error of the caller.
     """
+    kept: Any = kept_in(folder)
 
-    class Healing(kept_in(folder)):
+    class Healing(kept):
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
                 return super().load_overload(sig, target_context)
-            except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+            except Exception as error:  # a damaged file may raise anything
                 damage = f"{self.cache_path} is damaged ({type(error).__name__})"
                 warnings.warn(f"{damage}: {_WHAT} are made again", RuntimeWarning, stacklevel=2)
                 self.flush()

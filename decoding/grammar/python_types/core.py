@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, Protocol, TypeAlias
 
+from decoding.typing import Anything
+
 Json: TypeAlias = dict[str, Any]
 """A JSON Schema."""
 Core: TypeAlias = Mapping[str, Any]
@@ -83,7 +85,7 @@ def innermost(core: Core) -> Core:
             return core
 
 
-def choice(option: Any) -> Core:  # noqa: ANN401 -- a schema, or a pair with its label
+def choice(option: Anything) -> Core:  # a schema, or a pair with its label
     """A member of a union."""
     found: Core = option[0] if isinstance(option, tuple) else option
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.grammar.python_types import value_patterns
 from decoding.grammar.python_types.core import (
     AROUND,
@@ -16,6 +14,7 @@ from decoding.grammar.python_types.core import (
 )
 from decoding.grammar.python_types.numbers import integer
 from decoding.grammar.python_types.strings import string_of
+from decoding.typing import Anything
 
 NAMED = (*AROUND, *BRANCHES, "function-plain")
 """Kinds that may have a `format`."""
@@ -107,7 +106,7 @@ def _as_pydantic_says(core: Core) -> Json:
         return {}
 
 
-def _name_of(function: Any) -> tuple[str, bool]:  # noqa: ANN401 -- any callable
+def _name_of(function: Anything) -> tuple[str, bool]:  # any callable
     """The name of a function, and whether it is Pydantic's own."""
     function = getattr(function, "func", function)
     function = getattr(function, "__func__", function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import takewhile
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from decoding.errors import GrammarError, MissingDependencyError, ParameterError
 from decoding.grammar.python_types import (
@@ -28,9 +28,10 @@ from decoding.grammar.python_types.core import (
     read_branch,
 )
 from decoding.grammar.schema import compile_graph
+from decoding.typing import Anything
 
 
-def schema_of_type(python_type: Any) -> Json:  # noqa: ANN401 -- any type, also `list[int]`
+def schema_of_type(python_type: Anything) -> Json:  # any type, also `list[int]`
     """The JSON Schema of texts that `TypeAdapter(python_type).validate_json` reads.
 
     Raises:
@@ -45,7 +46,7 @@ def schema_of_type(python_type: Any) -> Json:  # noqa: ANN401 -- any type, also 
         adapter = TypeAdapter(python_type)
         core: Core = adapter.core_schema
         _ = core["type"], adapter.validator  # a type whose definition was deferred is built now
-    except Exception as error:  # noqa: BLE001 -- a type's own hooks may raise anything
+    except Exception as error:  # a type's own hooks may raise anything
         _refuse(python_type, f"a type that Pydantic reads from JSON ({error})", error)
     try:
         schema = _Describer().document(core)

@@ -16,6 +16,7 @@ from decoding.errors import (
 )
 from decoding.grammar.schema.dialects import Dialect, dialect_of
 from decoding.showing import LONGEST_VALUE, bounded, shown
+from decoding.typing import Anything
 
 Schema: TypeAlias = "bool | Mapping[str, Any]"
 """A JSON Schema, as parsed JSON."""
@@ -31,10 +32,10 @@ _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
 class Resolver(Protocol):
     """What is used of `referencing`'s resolvers."""
 
-    def lookup(self, ref: str) -> Any:  # noqa: ANN401 -- referencing's
+    def lookup(self, ref: str) -> Anything:  # referencing's
         """The schema of this reference, and the resolver there."""
 
-    def in_subresource(self, subresource: Any) -> Resolver:  # noqa: ANN401 -- referencing's
+    def in_subresource(self, subresource: Anything) -> Resolver:  # referencing's
         """The resolver inside of a schema with an identifier."""
 
     def dynamic_scope(self) -> Iterable[tuple[str, object]]:
@@ -160,7 +161,7 @@ class Documents:
     def _look_up(self, scope: Scope, reference: str, where: str) -> Target:
         from referencing.exceptions import Unresolvable
 
-        assert scope.resolver is not None  # noqa: S101 -- for the type checker
+        assert scope.resolver is not None  # for the type checker
         try:
             resolved = scope.resolver.lookup(reference)
         except (Unresolvable, ValueError) as problem:
@@ -180,7 +181,9 @@ class Documents:
             ) from problem
         return self._arrived(scope, resolved, reference, where)
 
-    def _arrived(self, scope: Scope, resolved: Any, reference: str, where: str) -> Target:  # noqa: ANN401 -- referencing's
+    def _arrived(
+        self, scope: Scope, resolved: Anything, reference: str, where: str
+    ) -> Target:  # referencing's
         contents = resolved.contents
         if not isinstance(contents, bool | Mapping):
             raise GrammarSyntaxError(

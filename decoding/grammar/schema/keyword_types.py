@@ -19,6 +19,7 @@ from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import DRAFT3_ONLY, UNDECLARED, Dialect, dialect_of, escape
 from decoding.grammar.schema.report import Report
 from decoding.showing import shown
+from decoding.typing import Anything
 
 Where: TypeAlias = "tuple[Where, str] | str"
 """A JSON pointer: the root's, or that of a container and a further token."""
@@ -53,7 +54,7 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _is_count(value: Any) -> bool:  # noqa: ANN401 -- any JSON value
+def _is_count(value: Anything) -> bool:
     return _is_number(value) and value >= 0 and value == int(value)
 
 

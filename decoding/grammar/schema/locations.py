@@ -50,15 +50,15 @@ class Location:
     """
 
     __slots__ = (
-        "violating",
         "kept",
         "keys",
-        "types",
         "logic",
         "number",
         "pointer",
         "schema",
         "scope",
+        "types",
+        "violating",
     )
 
     def __init__(self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str) -> None:

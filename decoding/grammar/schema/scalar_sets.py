@@ -21,6 +21,7 @@ from decoding.grammar.regular.formats import format_expression, left_out, possib
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import Remark, Report
 from decoding.showing import shown
+from decoding.typing import Anything
 
 NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))
 EVERY_TYPE = 63
@@ -190,17 +191,21 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
 
 
 _BY_TYPE = {
-    "null": Scalars(True, False, False, NOTHING, NO_NUMBERS),  # noqa: FBT003
-    "boolean": Scalars(False, True, True, NOTHING, NO_NUMBERS),  # noqa: FBT003
-    "string": Scalars(False, False, False, ANY_STRING, NO_NUMBERS),  # noqa: FBT003
-    "number": Scalars(False, False, False, NOTHING, ALL_NUMBERS),  # noqa: FBT003
-    "integer": Scalars(False, False, False, NOTHING, (ANY_INTEGER,)),  # noqa: FBT003
+    "null": Scalars(null=True, true=False, false=False, strings=NOTHING, numbers=NO_NUMBERS),
+    "boolean": Scalars(null=False, true=True, false=True, strings=NOTHING, numbers=NO_NUMBERS),
+    "string": Scalars(null=False, true=False, false=False, strings=ANY_STRING, numbers=NO_NUMBERS),
+    "number": Scalars(null=False, true=False, false=False, strings=NOTHING, numbers=ALL_NUMBERS),
+    "integer": Scalars(
+        null=False, true=False, false=False, strings=NOTHING, numbers=(ANY_INTEGER,)
+    ),
     "array": NO_SCALARS,
     "object": NO_SCALARS,
 }
 _BY_TYPE_OF_DRAFT4 = {
     **_BY_TYPE,
-    "integer": Scalars(False, False, False, NOTHING, (PLAIN_INTEGER,)),  # noqa: FBT003
+    "integer": Scalars(
+        null=False, true=False, false=False, strings=NOTHING, numbers=(PLAIN_INTEGER,)
+    ),
 }
 
 
@@ -234,7 +239,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def exact(value: Any, where: str) -> Fraction:  # noqa: ANN401 -- any JSON value
+def exact(value: Anything, where: str) -> Fraction:
     """The number that a schema's text means: 0.1 is a tenth."""
     if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
         raise GrammarSyntaxError(where, f"a number, not {shown(value)}")

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.schema.report import Report
+from decoding.typing import Anything
 
 T = TypeVar("T")
 Question: TypeAlias = tuple[Any, ...]  # the name of a method, then its arguments
@@ -38,7 +39,7 @@ class Solver:
         self._answers: dict[Question, Any] = {}
         self._report = report
 
-    def solve(self, question: Question) -> Any:  # noqa: ANN401 -- depends on the question
+    def solve(self, question: Question) -> Anything:  # depends on the question
         """The answer; what the methods raise passes through every question that waits for it."""
         answers = self._answers
         if question in answers:

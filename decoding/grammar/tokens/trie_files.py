@@ -44,7 +44,7 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
         return _read(path, len(spelled))
     except FileNotFoundError:
         pass
-    except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
+    except Exception as error:  # a damaged file may raise anything
         warnings.warn(
             f"{path} is damaged ({type(error).__name__}): it is made again",
             RuntimeWarning,

@@ -138,13 +138,13 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(tuple(pieces), tuple(stops), draw(st.booleans()))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300 if settings().max_examples >= 100 else 100, deadline=None)
 @given(cases())
 def test_any_split(case: Case) -> None:
     check(case)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if settings().max_examples >= 100 else 60, deadline=None)
 @given(cases(), st.integers(0, 20))
 def test_a_fork_goes_its_own_way(case: Case, at: int) -> None:
     """Running a fork to the end changes nothing in the original, and both end alike."""

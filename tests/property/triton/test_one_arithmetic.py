@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from arithmetic_cases import KINDS, SIZE, arrays_of, bits_of, shadowed, tops_of
+from arithmetic_cases import KINDS, arrays_of, bits_of, shadowed, tops_of
 from hypothesis import settings
 from triton_oracle import SLICED, WHOLE, run_step, tensor_of
 
@@ -21,6 +21,7 @@ from decoding.kernels.vector.step import VectorKernel
 
 BATCHES = 400 if settings().max_examples >= 5000 else 6 if settings().max_examples >= 100 else 3
 """Of `SIZE` rows each: an interpreter is slow."""
+SIZE = 50 if settings().max_examples >= 100 else 16
 WIDTHS = (5, 40, 40, 257)
 
 

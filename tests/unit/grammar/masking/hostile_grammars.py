@@ -6,6 +6,8 @@ Prints what came of it: "compiled" with the tokens that were taken, or the kind 
 from __future__ import annotations
 
 import functools
+import json
+import os
 import random
 import sys
 from collections.abc import Callable
@@ -160,21 +162,37 @@ def followed(compile_: Compile, machine: Machine) -> str:
     return f"compiled {TOKENS}"
 
 
-def main(name: str, seconds: int, memory: int) -> None:
-    """Run one grammar under limits that the kernel of the operating system holds."""
+def main(seconds: int, memory: int, names: list[str]) -> None:
+    """Run each grammar in a fork, under limits that the kernel of the operating system holds.
+
+    Prints a line of JSON for each: its name, and how it ended.
+    """
     import resource
 
     machine = new_machine()
     # What belongs to no grammar: kernels are compiled or loaded.
     warmup()
-    usage = resource.getrusage(resource.RUSAGE_SELF)
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    base = pages * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (base + memory, base + memory))
-    spent = int(usage.ru_utime + usage.ru_stime) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (spent + seconds, spent + seconds))
-    sys.stdout.write(followed({**HUGE, **HOSTILE}[name](), machine) + "\n")
+    room = pages * resource.getpagesize() + memory
+    for name in names:
+        reader, writer = os.pipe()
+        if not os.fork():
+            # Of the time of a processor a fork has used none.
+            resource.setrlimit(resource.RLIMIT_AS, (room, room))
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            try:
+                said = followed({**HUGE, **HOSTILE}[name](), machine)
+            except BaseException as error:
+                said = f"raised {error!r}"
+            os.write(writer, said.encode())
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as file:
+            said = file.read(2_000).decode()
+        _, status = os.wait()
+        said = said or f"was ended by the signal {os.WTERMSIG(status)}"
+        sys.stdout.write(json.dumps([name, said]) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
