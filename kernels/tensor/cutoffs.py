@@ -19,7 +19,7 @@ def cut(logits: Tensor, needs: int, coefficients: Tensor, whole: Tensor) -> Tens
     coefficients: `(rows, 5 · terms)`, 0 where a row has fewer terms.
     """
     largest = whole.amax(1, keepdim=True)
-    terms = coefficients.unflatten(1, (-1, len(Term._fields)))
+    terms = coefficients.reshape(len(coefficients), -1, len(Term._fields))
     falls = terms[:, :, 0]
     if needs & NEEDS_TOTAL:
         falls = falls + terms[:, :, 1] * _rest(whole).log1p() + terms[:, :, 2] * entropy(whole)

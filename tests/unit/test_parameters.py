@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from decoding import processors
 from decoding.errors import ParameterError, shown
+from decoding.facts import Kind
 from decoding.parameters import REQUEST_FIELDS, GenerationParameters, TokenBias, is_sampling
 from decoding.presets.mlx_lm import TopPWithTies
 from decoding.presets.sglang import JointTopKTopP
@@ -44,7 +45,7 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
-from decoding.request_fields import RequestField
+from decoding.request_fields import BOOLEAN, RequestField
 from decoding.requested_grammar import Grammar
 from decoding.typing import Processor
 from decoding.watermark.gumbel import GumbelScheme
@@ -179,6 +180,8 @@ NAMES = list(REQUEST_FIELDS)
 
 def ends(field: RequestField) -> tuple[list[Any], list[Any]]:
     """Numbers in the range of a field, and others: just outside, and of other types."""
+    if field.type is BOOLEAN:
+        return [True, False], [0, "true", None]
     low, high = field.type.low, field.type.high
     kind = int if field.type.annotation == "int" else float
     inside = [kind(end) for end in (low, high) if field.type.accepts(end)]
@@ -186,7 +189,7 @@ def ends(field: RequestField) -> tuple[list[Any], list[Any]]:
     return inside, [*outside, kind(low) - 1, NAN, True, "1"]
 
 
-# Fields that no one has written examples for are numbers.
+# Fields that no one has written examples for are numbers or bools.
 for NAME in NAMES:
     if NAME not in LEGAL:
         LEGAL[NAME], ILLEGAL[NAME] = ends(REQUEST_FIELDS[NAME])
@@ -360,9 +363,9 @@ def test_which_processors_imply_sampling() -> None:
     for processor in SAMPLERS:
         assert is_sampling(GenerationParameters(), [processor]), processor
         assert not is_sampling(GenerationParameters(temperature=0.0), [processor])
-    names = {type(item).__name__ for item in SAMPLERS}
-    declared = {item.__name__ for item in processors.PROCESSORS if item.facts.implies_sampling}
-    assert declared == names - {"JointTopKTopP", "TopPWithTies"}
+    kinds = (Kind.SCALE, Kind.TRUNCATION, Kind.DRAW)
+    for item in processors.PROCESSORS:
+        assert item.facts.implies_sampling == (item.facts.kind in kinds), item
     edits = [
         AtLeast(Bitmask.of([1]), 1),
         Scoped(RepetitionPenalty(2.0), "all"),
@@ -437,7 +440,7 @@ def test_to_dict_has_what_is_not_default() -> None:
     }
     request = GenerationParameters.from_dict(asked)
     assert request.to_dict() == asked
-    assert list(map(type, request.to_dict().values())) == [dict, list, float, int, dict]
+    assert list(map(type, request.to_dict().values())) == [list, dict, dict, float, int]
     assert GenerationParameters().to_dict() == {}
 
 
