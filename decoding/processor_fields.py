@@ -53,6 +53,8 @@ class ProcessorFields:
         number in [0, 1).
     top_n_sigma: keep logits within N deviations; 0 is neutral. A finite number >= 0.
     top_h: keep the likeliest tokens of a share of the entropy; 1 is neutral. A number in (0, 1].
+    top_a: keep tokens of probability A times the square of the largest; 0 is neutral. A number in
+        [0, 1].
     xtc_probability: how often to remove the top choices; 0 is neutral. A number in [0, 1].
     xtc_threshold: from which probability they are (default: 0.1). A number in [0, 1].
     mirostat: hold the surprise at a target, by version 1 or 2; 0 is neutral. 0, 1 or 2.
@@ -94,6 +96,7 @@ class ProcessorFields:
     eta_cutoff: float | None = None
     top_n_sigma: float | None = None
     top_h: float | None = None
+    top_a: float | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
     mirostat: int | None = None

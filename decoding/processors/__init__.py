@@ -45,6 +45,7 @@ from decoding.processors.temperature import Temperature as Temperature
 from decoding.processors.token_sets import AllowedTokens as AllowedTokens
 from decoding.processors.token_sets import BeginSuppressTokens as BeginSuppressTokens
 from decoding.processors.token_sets import SuppressTokens as SuppressTokens
+from decoding.processors.top_a import TopA as TopA
 from decoding.processors.top_h import TopH as TopH
 from decoding.processors.top_k import TopK as TopK
 from decoding.processors.top_n_sigma import TopNSigma as TopNSigma
