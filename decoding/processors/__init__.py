@@ -32,6 +32,7 @@ from decoding.processors.mirostat import Mirostat2 as Mirostat2
 from decoding.processors.nan_policy import NaNPolicy as NaNPolicy
 from decoding.processors.ngrams import EncoderNoRepeatNgram as EncoderNoRepeatNgram
 from decoding.processors.ngrams import NoRepeatNgram as NoRepeatNgram
+from decoding.processors.p_less import PLess as PLess
 from decoding.processors.penalties import FrequencyPenalty as FrequencyPenalty
 from decoding.processors.penalties import PresencePenalty as PresencePenalty
 from decoding.processors.penalties import RepetitionPenalty as RepetitionPenalty
