@@ -44,6 +44,8 @@ class ProcessorFields:
     dynatemp_range: by how much the entropy moves the temperature; 0 is neutral. A finite number >=
         0.
     dynatemp_exponent: how it does (default: 1). A finite number >= 0.
+    smoothing_factor: bends the logits; 0 is neutral. A finite number >= 0.
+    smoothing_curve: from quadratic to cubic (default: 1). A finite number >= 1.
     top_k: keep the K likeliest tokens; 0 is neutral. An integer >= 0 (at most 2**53).
     top_p: keep the likeliest tokens of mass P; 1 is neutral. A number in (0, 1].
     typical_p: keep the most typical tokens of mass P; 1 is neutral. A number in (0, 1].
@@ -89,6 +91,8 @@ class ProcessorFields:
     temperature: float | None = None
     dynatemp_range: float | None = None
     dynatemp_exponent: float | None = None
+    smoothing_factor: float | None = None
+    smoothing_curve: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     typical_p: float | None = None

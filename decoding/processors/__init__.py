@@ -41,6 +41,7 @@ from decoding.processors.renormalise import Renormalise as Renormalise
 from decoding.processors.scoped import Scoped as Scoped
 from decoding.processors.sequence_bias import BadWords as BadWords
 from decoding.processors.sequence_bias import SequenceBias as SequenceBias
+from decoding.processors.smooth_sampling import SmoothSampling as SmoothSampling
 from decoding.processors.synthid_watermark import SynthIdWatermark as SynthIdWatermark
 from decoding.processors.temperature import Temperature as Temperature
 from decoding.processors.token_sets import AllowedTokens as AllowedTokens
