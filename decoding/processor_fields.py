@@ -58,6 +58,7 @@ class ProcessorFields:
     top_a: keep tokens of probability A times the square of the largest; 0 is neutral. A number in
         [0, 1].
     p_less: keep tokens of P ≥ Σ P². A bool.
+    tfs_z: cut where sorted P stops bending; 1 is neutral. A number in [0, 1].
     xtc_probability: how often to remove the top choices; 0 is neutral. A number in [0, 1].
     xtc_threshold: from which probability they are (default: 0.1). A number in [0, 1].
     mirostat: hold the surprise at a target, by version 1 or 2; 0 is neutral. 0, 1 or 2.
@@ -103,6 +104,7 @@ class ProcessorFields:
     top_h: float | None = None
     top_a: float | None = None
     p_less: bool = False
+    tfs_z: float | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
     mirostat: int | None = None

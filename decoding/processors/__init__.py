@@ -43,6 +43,7 @@ from decoding.processors.sequence_bias import BadWords as BadWords
 from decoding.processors.sequence_bias import SequenceBias as SequenceBias
 from decoding.processors.smooth_sampling import SmoothSampling as SmoothSampling
 from decoding.processors.synthid_watermark import SynthIdWatermark as SynthIdWatermark
+from decoding.processors.tail_free import TailFree as TailFree
 from decoding.processors.temperature import Temperature as Temperature
 from decoding.processors.token_sets import AllowedTokens as AllowedTokens
 from decoding.processors.token_sets import BeginSuppressTokens as BeginSuppressTokens
