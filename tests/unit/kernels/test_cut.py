@@ -80,5 +80,6 @@ def test_more_deviations_than_there_are_numbers_keep_everything(many: float, dty
             np.zeros((1, 0), np.int32),
             nobody,
             nobody,
+            describe=True,
         )
         assert result.rows["support_size"].tolist() == [20_000]
