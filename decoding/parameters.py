@@ -154,7 +154,9 @@ class GenerationParameters(ProcessorFields):
         if self.do_sample is False:
             for name in ("seed", *SAMPLING):
                 value = getattr(self, name)
-                if value is not None and not (name == "temperature" and value == 0.0):
+                if value != REQUEST_FIELDS[name].initial and not (
+                    name == "temperature" and value == 0.0
+                ):
                     expected = f"True or None beside {name}={shown(value)}"
                     raise ParameterError("do_sample", False, expected)  # the value
         # Where nothing is said, a pipeline beside the parameters may still mean sampling.
@@ -237,7 +239,10 @@ def is_sampling(parameters: GenerationParameters, processors: Iterable[object] =
     """
     if parameters.temperature == 0.0 or parameters.do_sample is False:
         return False
-    given = any(getattr(parameters, name) is not None for name in ("do_sample", "seed", *SAMPLING))
+    given = any(
+        getattr(parameters, name) != REQUEST_FIELDS[name].initial
+        for name in ("do_sample", "seed", *SAMPLING)
+    )
     return given or any(implies_sampling(item) for item in processors)
 
 

@@ -44,6 +44,8 @@ class ProcessorFields:
     dynatemp_range: by how much the entropy moves the temperature; 0 is neutral. A finite number >=
         0.
     dynatemp_exponent: how it does (default: 1). A finite number >= 0.
+    smoothing_factor: bends the logits; 0 is neutral. A finite number >= 0.
+    smoothing_curve: from quadratic to cubic (default: 1). A finite number >= 1.
     top_k: keep the K likeliest tokens; 0 is neutral. An integer >= 0 (at most 2**53).
     top_p: keep the likeliest tokens of mass P; 1 is neutral. A number in (0, 1].
     typical_p: keep the most typical tokens of mass P; 1 is neutral. A number in (0, 1].
@@ -53,6 +55,10 @@ class ProcessorFields:
         number in [0, 1).
     top_n_sigma: keep logits within N deviations; 0 is neutral. A finite number >= 0.
     top_h: keep the likeliest tokens of a share of the entropy; 1 is neutral. A number in (0, 1].
+    top_a: keep tokens of probability A times the square of the largest; 0 is neutral. A number in
+        [0, 1].
+    p_less: keep tokens of P ≥ Σ P². A bool.
+    tfs_z: cut where sorted P stops bending; 1 is neutral. A number in [0, 1].
     xtc_probability: how often to remove the top choices; 0 is neutral. A number in [0, 1].
     xtc_threshold: from which probability they are (default: 0.1). A number in [0, 1].
     mirostat: hold the surprise at a target, by version 1 or 2; 0 is neutral. 0, 1 or 2.
@@ -86,6 +92,8 @@ class ProcessorFields:
     temperature: float | None = None
     dynatemp_range: float | None = None
     dynatemp_exponent: float | None = None
+    smoothing_factor: float | None = None
+    smoothing_curve: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     typical_p: float | None = None
@@ -94,6 +102,9 @@ class ProcessorFields:
     eta_cutoff: float | None = None
     top_n_sigma: float | None = None
     top_h: float | None = None
+    top_a: float | None = None
+    p_less: bool = False
+    tfs_z: float | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
     mirostat: int | None = None

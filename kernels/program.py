@@ -35,8 +35,10 @@ class Opcode(IntEnum):
     """first: k ≥ 1; second: 1 keeps ties with the k-th, 0 keeps exactly k."""
     TOP_P = 2
     """first: p in (0, 1)."""
-    MIN_P = 3
-    """first: min_p in (0, 1]."""
+    CUT = 3
+    """Keep what is not too far below the largest logit, see `cut`; first: which statistics its
+    terms need, 0 for none; sparse values: the coefficients of the terms, `len(Term._fields)` each.
+    """
     TYPICAL_P = 4
     """first: the mass in (0, 1)."""
     REPETITION_PENALTY = 5
@@ -51,12 +53,6 @@ class Opcode(IntEnum):
     """bitmask: the tokens that stay."""
     BITMASK_BIAS = 10
     """first: what is added to the logits of the tokens in the bitmask."""
-    EPSILON_CUTOFF = 11
-    """first: the least probability, in (0, 1)."""
-    ETA_CUTOFF = 12
-    """first: ε in (0, 1)."""
-    TOP_N_SIGMA = 13
-    """first: n > 0 standard deviations."""
     DYNAMIC_TEMPERATURE = 14
     """first, second: lowest and highest temperature, 0 ≤ first ≤ second; third: the exponent."""
     TOP_H = 15
@@ -150,6 +146,42 @@ class Batch(NamedTuple):
     seeds: NDArray[np.uint64]
     greedy: NDArray[np.bool_]
     top_n: NDArray[np.int64]
+
+
+class Term(NamedTuple):
+    """How far below the largest logit a cut may lie: the sum of statistics times these numbers.
+
+    The statistics are of the row as it stands, z − max over its possible tokens; all are finite.
+
+    constant: of 1. log_total: of ln Z, Z = Σ exp(z − max): a token's ln p is z − max − ln Z.
+    entropy: of H = −Σ p ln p. deviation: of σ, the population standard deviation of the logits.
+    log_squares: of ln Σ exp(2 (z − max)), so that ln Σ p² is this less 2 ln Z.
+    """
+
+    constant: float = 0.0
+    log_total: float = 0.0
+    entropy: float = 0.0
+    deviation: float = 0.0
+    log_squares: float = 0.0
+
+
+NEEDS_TOTAL, NEEDS_DEVIATION, NEEDS_SQUARES = 1, 2, 4
+"""Bits of a cut's first operand: whether a term has to do with Z or H, with σ, with Σ p²."""
+
+
+def cut(*terms: Term) -> Instruction:
+    """Keep z ≥ max + min(0, the least term): min-p, epsilon, eta, top-nσ, top-a and their like.
+
+    >>> cut(Term(constant=-2.0, log_total=1.0)).first
+    1.0
+    """
+    needs = (
+        NEEDS_TOTAL * any(term.log_total or term.entropy for term in terms)
+        | NEEDS_DEVIATION * any(term.deviation for term in terms)
+        | NEEDS_SQUARES * any(term.log_squares for term in terms)
+    )
+    values = tuple(number for term in terms for number in term)
+    return Instruction(Opcode.CUT, float(needs), token_ids=tuple(range(len(values))), values=values)
 
 
 def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:

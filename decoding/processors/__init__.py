@@ -32,6 +32,7 @@ from decoding.processors.mirostat import Mirostat2 as Mirostat2
 from decoding.processors.nan_policy import NaNPolicy as NaNPolicy
 from decoding.processors.ngrams import EncoderNoRepeatNgram as EncoderNoRepeatNgram
 from decoding.processors.ngrams import NoRepeatNgram as NoRepeatNgram
+from decoding.processors.p_less import PLess as PLess
 from decoding.processors.penalties import FrequencyPenalty as FrequencyPenalty
 from decoding.processors.penalties import PresencePenalty as PresencePenalty
 from decoding.processors.penalties import RepetitionPenalty as RepetitionPenalty
@@ -40,11 +41,14 @@ from decoding.processors.renormalise import Renormalise as Renormalise
 from decoding.processors.scoped import Scoped as Scoped
 from decoding.processors.sequence_bias import BadWords as BadWords
 from decoding.processors.sequence_bias import SequenceBias as SequenceBias
+from decoding.processors.smooth_sampling import SmoothSampling as SmoothSampling
 from decoding.processors.synthid_watermark import SynthIdWatermark as SynthIdWatermark
+from decoding.processors.tail_free import TailFree as TailFree
 from decoding.processors.temperature import Temperature as Temperature
 from decoding.processors.token_sets import AllowedTokens as AllowedTokens
 from decoding.processors.token_sets import BeginSuppressTokens as BeginSuppressTokens
 from decoding.processors.token_sets import SuppressTokens as SuppressTokens
+from decoding.processors.top_a import TopA as TopA
 from decoding.processors.top_h import TopH as TopH
 from decoding.processors.top_k import TopK as TopK
 from decoding.processors.top_n_sigma import TopNSigma as TopNSigma

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.vector import cutoffs, dense
+from decoding.kernels.program import Instruction, Term, cut
 from decoding.processors.call import checked_call
+from decoding.processors.cuts import cut_logits
 from decoding.request_fields import BELOW_ONE, RequestField, check
 from decoding.typing import Logits
 
@@ -47,15 +48,13 @@ class EpsilonCutoff:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        if self.epsilon_cutoff == 0.0:
-            return logits
-        return dense.keep(logits, lambda row: cutoffs.epsilon_cutoff(row, self.epsilon_cutoff))
+        return cut_logits(logits, self.lower())
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
         if self.epsilon_cutoff == 0.0:
             return ()
-        return (Instruction(Opcode.EPSILON_CUTOFF, self.epsilon_cutoff),)
+        return (cut(Term(math.log(self.epsilon_cutoff), log_total=1.0)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +95,12 @@ class EtaCutoff:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        if self.eta_cutoff == 0.0:
-            return logits
-        return dense.keep(logits, lambda row: cutoffs.eta_cutoff(row, self.eta_cutoff))
+        return cut_logits(logits, self.lower())
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
-        return () if self.eta_cutoff == 0.0 else (Instruction(Opcode.ETA_CUTOFF, self.eta_cutoff),)
+        if self.eta_cutoff == 0.0:
+            return ()
+        logarithm = math.log(self.eta_cutoff)
+        by_entropy = Term(logarithm / 2.0, log_total=1.0, entropy=-1.0)
+        return (cut(Term(logarithm, log_total=1.0), by_entropy),)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from decoding.facts import PENALTIES, TRUNCATION, Facts
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.vector import dense, filters
+from decoding.kernels.program import Instruction, Term, cut
 from decoding.processors.call import checked_call
+from decoding.processors.cuts import cut_logits
 from decoding.request_fields import UNIT, RequestField, check
 from decoding.typing import Logits
 
@@ -45,10 +46,8 @@ class MinP:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        if self.min_p == 0.0:
-            return logits
-        return dense.keep(logits, lambda row: filters.min_p(row, self.min_p))
+        return cut_logits(logits, self.lower())
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
-        return () if self.min_p == 0.0 else (Instruction(Opcode.MIN_P, self.min_p),)
+        return () if self.min_p == 0.0 else (cut(Term(math.log(self.min_p))),)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
-from decoding.kernels.program import Instruction, Opcode
-from decoding.kernels.vector import cutoffs, dense
+from decoding.kernels.program import Instruction, Term, cut
 from decoding.processors.call import checked_call
+from decoding.processors.cuts import cut_logits
 from decoding.request_fields import NOT_NEGATIVE, RequestField, check
 from decoding.typing import Logits
 
@@ -47,12 +47,8 @@ class TopNSigma:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        if self.top_n_sigma == 0.0:
-            return logits
-        return dense.keep(logits, lambda row: cutoffs.top_n_sigma(row, self.top_n_sigma))
+        return cut_logits(logits, self.lower())
 
     def lower(self) -> tuple[Instruction, ...]:
         """One instruction, none when neutral."""
-        if self.top_n_sigma == 0.0:
-            return ()
-        return (Instruction(Opcode.TOP_N_SIGMA, self.top_n_sigma),)
+        return () if self.top_n_sigma == 0.0 else (cut(Term(deviation=-self.top_n_sigma)),)

@@ -129,6 +129,8 @@ def made_of_fields(item: type[Stating]) -> st.SearchStrategy[Any] | None:
 
     Ends of ranges are included; numbers without an end go ten steps far.
     """
+    if not fields(cast("Any", item)):
+        return st.builds(item)
     numbers = _numbers(item)
     if numbers is None:
         return None

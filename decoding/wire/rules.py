@@ -90,7 +90,7 @@ def validate(
     >>> tiny = WireLimits(max_input_tokens=4, max_total_tokens=8)
     >>> validate("Hi", {"top_k": 2}, limits=tiny, stream=False, count_tokens=len)
     ... # doctest: +ELLIPSIS
-    GenerationParameters(... max_new_tokens=6, ... top_k=2, ...)
+    GenerationParameters(... top_k=2, ... max_new_tokens=6, ...)
     """
     read_text("inputs", inputs)
     given = parse_parameters({"do_sample": True} if fields is None else fields)

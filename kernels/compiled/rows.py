@@ -74,19 +74,17 @@ from decoding.kernels.compiled.touched import (
     make_shadow,
 )
 from decoding.kernels.compiled.truncation import (
-    EPSILON,
-    ETA,
-    SIGMA,
+    CUT,
     TOP_H,
     bound_of,
     has_bounds,
     truncate,
 )
-from decoding.kernels.program import Opcode
+from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
 from decoding.kernels.randomness import XTC_COIN
 
 TEMPERATURE, TOP_K, TOP_P = int(Opcode.TEMPERATURE), int(Opcode.TOP_K), int(Opcode.TOP_P)
-MIN_P, TYPICAL_P = int(Opcode.MIN_P), int(Opcode.TYPICAL_P)
+TYPICAL_P = int(Opcode.TYPICAL_P)
 REPETITION, FREQUENCY = int(Opcode.REPETITION_PENALTY), int(Opcode.FREQUENCY_PENALTY)
 PRESENCE, LOGIT_BIAS = int(Opcode.PRESENCE_PENALTY), int(Opcode.LOGIT_BIAS)
 BITMASK, BITMASK_BIAS = int(Opcode.BITMASK), int(Opcode.BITMASK_BIAS)
@@ -187,16 +185,20 @@ def run_compact(
             memory.doubles[KEYS],
             memory.doubles[VALUES],
         )
-    elif opcode in (MIN_P, EPSILON, ETA, SIGMA):
+    elif opcode == CUT:
         largest = largest_of(logits, count)
-        total, moment, sigma = 1.0, 0.0, 0.0
-        if opcode == SIGMA:
+        total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
+        if needs & NEEDS_DEVIATION:
             sigma = deviation_of(logits, count)
             if np.isnan(sigma):
                 return -1
-        elif opcode != MIN_P:
+        if needs & (NEEDS_TOTAL | NEEDS_SQUARES):
             total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
-        bound = bound_of(opcode, first, largest, total, moment, sigma)
+        if needs & NEEDS_SQUARES:
+            squares = 0.0
+            for place in range(count):
+                squares += memory.doubles[WEIGHTS][place] ** 2
+        bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
         count = keep_at_least(ids, logits, count, bound)
     elif opcode in (TOP_P, TYPICAL_P):
         largest = largest_of(logits, count)
@@ -391,7 +393,7 @@ def run(
                 presence,
             )
         else:
-            if count > 0 and opcode not in (TOP_K, MIN_P):
+            if count > 0 and opcode != TOP_K and not (opcode == CUT and first == 0.0):
                 # Their sums are over the row as it stands.
                 if not is_shadow:
                     return State(
@@ -465,7 +467,7 @@ def run(
                 DONE, index, False, count, walked, temperature, none, np.inf, all_ids, weighed
             )
             kept, low, high, last_tie = truncate(
-                row, tail, block_max, largest, sums, opcode, item, here, limit, memory
+                row, tail, block_max, largest, sums, opcode, item, sparse, here, limit, memory
             )
             if np.isnan(low):
                 forget(memory, count)

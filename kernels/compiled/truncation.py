@@ -39,15 +39,19 @@ from decoding.kernels.compiled.passes import (
     weigh,
 )
 from decoding.kernels.compiled.scalars import as_real
-from decoding.kernels.program import Opcode
-
-TOP_K, TOP_P, MIN_P = int(Opcode.TOP_K), int(Opcode.TOP_P), int(Opcode.MIN_P)
-TYPICAL_P = int(Opcode.TYPICAL_P)
-EPSILON, ETA, SIGMA = (
-    int(Opcode.EPSILON_CUTOFF),
-    int(Opcode.ETA_CUTOFF),
-    int(Opcode.TOP_N_SIGMA),
+from decoding.kernels.program import (
+    NEEDS_DEVIATION,
+    NEEDS_SQUARES,
+    NEEDS_TOTAL,
+    Opcode,
+    Term,
 )
+
+TOP_K, TOP_P, CUT = int(Opcode.TOP_K), int(Opcode.TOP_P), int(Opcode.CUT)
+TYPICAL_P = int(Opcode.TYPICAL_P)
+_TERM = len(Term._fields)
+_LOWEST = -1e308
+"""A term below, as of 10³⁰⁰ deviations, keeps everything; an infinite bound separates nothing."""
 TOP_H = int(Opcode.TOP_H)
 
 
@@ -60,20 +64,26 @@ def sums_of(row: Any, tail: Any, block_max: Any, sums: Any, temperature: Any) ->
 
 
 @compiled
-def bound_of(opcode: Any, first: Any, largest: Any, total: Any, moment: Any, sigma: Any) -> Any:
-    """The least logit that stays, of the truncations that have one.
+def bound_of(
+    item: Any, sparse: Any, largest: Any, total: Any, moment: Any, sigma: Any, squares: Any
+) -> Any:
+    """The least logit that stays of a cut; see `decoding.kernels.program.cut`.
 
-    total, moment: Σ w and Σ w · gap, relative to the largest logit. sigma: the deviation.
+    total, moment, squares: Σ w, Σ w · gap and Σ w², w relative to the largest logit. sigma: the
+    deviation. What the cut does not need is 1, 0, 1 and 0.
     """
-    logarithm = math.log(first) if opcode != SIGMA else 0.0
-    if opcode == MIN_P:
-        return largest + logarithm
-    if opcode == SIGMA:
-        return largest - first * sigma
-    log_total = math.log(total)
-    if opcode == ETA:
-        logarithm = min(logarithm, 0.5 * logarithm - (log_total - moment / total))
-    return largest + min(log_total + logarithm, 0.0)
+    log_total, least = math.log(total), 0.0
+    entropy, log_squares = log_total - moment / total, math.log(squares)
+    for entry in range(item.sparse_start, item.sparse_stop, _TERM):
+        term = (
+            sparse[entry].value
+            + sparse[entry + 1].value * log_total
+            + sparse[entry + 2].value * entropy
+            + sparse[entry + 3].value * sigma
+            + sparse[entry + 4].value * log_squares
+        )
+        least = min(least, term)
+    return largest + max(least, _LOWEST)
 
 
 @compiled
@@ -85,6 +95,7 @@ def truncate(
     sums: Any,
     opcode: Any,
     item: Any,
+    sparse: Any,
     state: Any,
     limit: Any,
     memory: Any,
@@ -92,8 +103,9 @@ def truncate(
     """The first truncation of a dense row: candidates, or the bounds of a shadow.
 
     largest: the row's largest logit, not looked at for top-k. The row has no touched tokens but for
-    top-k and min-p. Bounds that are NaN: the row's numbers are beyond this arithmetic. No number of
-    candidates, −1, and bounds that keep everything: it must be a shadow of temperature 1 first.
+    top-k and cuts that need no statistics. Bounds that are NaN: the row's numbers are beyond this
+    arithmetic. No number of candidates, −1, and bounds that keep everything: it must be a shadow of
+    temperature 1 first.
     """
     temperature, touched, first = state.temperature, state.count, item.first
     ids, logits, keys, weights = (
@@ -139,15 +151,18 @@ def truncate(
                 item.second == 1.0,
                 memory,
             )
-    elif opcode in (MIN_P, EPSILON, ETA, SIGMA):
-        total, moment, sigma = 1.0, 0.0, 0.0
-        if opcode == SIGMA:
+    elif opcode == CUT:
+        total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
+        if needs & NEEDS_DEVIATION:
             sigma = deviation(row, tail, largest_of_blocks(row, tail, block_max)) / temperature
             if np.isnan(sigma):
                 return -1, sigma, sigma, last_tie
-        elif opcode != MIN_P:
+        if needs & NEEDS_TOTAL:
             total, moment = sums_of(row, tail, block_max, sums, temperature)
-        bound = bound_of(opcode, first, largest, total, moment, sigma)
+        if needs & NEEDS_SQUARES:
+            stored = largest_of_blocks(row, tail, block_max)
+            squares, _ = weigh(row, tail, stored, 2.0 / temperature)
+        bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
         count = collect(
             row,
             tail,

@@ -14,8 +14,8 @@ import triton.language as tl
 from decoding.kernels.gpu.cuts import cut_key, foremost, key
 from decoding.kernels.gpu.filters import prefix_kept, softmax
 from decoding.kernels.gpu.operations import (
+    CUT,
     LARGEST,
-    MIN_P,
     NO_TOKEN,
     NOTHING,
     TEMPERATURE,
@@ -186,11 +186,14 @@ def finish(
             v = v / divisor
             bound = bound / divisor
             top = top / divisor
-        if tl.max((opcode == MIN_P).to(tl.int32)) > 0:
-            # The operand is ln(min_p) already.
-            least = tl.max(v, axis=1, keep_dims=True) + first
-            undecided = undecided | ((opcode == MIN_P) & ~complete & ~(least > bound))
-            alive = alive & ((opcode != MIN_P) | (v >= least))
+        if tl.max((opcode == CUT).to(tl.int32)) > 0:
+            fall = first
+            if tl.max(((opcode == CUT) & (second != 0.0)).to(tl.int32)) > 0:
+                _, _, total, _ = softmax(v, alive, top, complete, rest, rest_product)
+                fall = first + second * tl.log(total)
+            least = tl.max(v, axis=1, keep_dims=True) + tl.minimum(fall, 0.0)
+            undecided = undecided | ((opcode == CUT) & ~complete & ~(least > bound))
+            alive = alive & ((opcode != CUT) | (v >= least))
         prefix = (opcode == TOP_K) | (opcode == TOP_P) | (opcode == TYPICAL_P)
         if tl.max(prefix.to(tl.int32)) > 0:
             kept, certain = prefix_kept(
@@ -199,7 +202,7 @@ def finish(
             )  # fmt: skip
             undecided = undecided | (prefix & ~complete & ~certain)
             alive = alive & (kept | ~prefix)
-        complete = complete | prefix | (opcode == MIN_P)
+        complete = complete | prefix | (opcode == CUT)
         v = tl.where(alive, v, NOTHING)
 
     score = v

@@ -8,7 +8,7 @@ from decoding.kernels.program import Opcode
 TEMPERATURE = tl.constexpr(int(Opcode.TEMPERATURE))
 TOP_K = tl.constexpr(int(Opcode.TOP_K))
 TOP_P = tl.constexpr(int(Opcode.TOP_P))
-MIN_P = tl.constexpr(int(Opcode.MIN_P))
+CUT = tl.constexpr(int(Opcode.CUT))
 TYPICAL_P = tl.constexpr(int(Opcode.TYPICAL_P))
 REPETITION_PENALTY = tl.constexpr(int(Opcode.REPETITION_PENALTY))
 FREQUENCY_PENALTY = tl.constexpr(int(Opcode.FREQUENCY_PENALTY))

@@ -3,10 +3,11 @@
 A row is accepted if its program is
 
     (penalty | logit bias | bitmask | bitmask bias)*
-    (temperature | top-k | top-p | min-p | typical-p)*
+    (temperature | top-k | top-p | cut | typical-p)*
 
 each in any order and number: every edit before every temperature and truncation. A repetition
-penalty is over the whole history, the others over what is generated, without exempt tokens. Its
+penalty is over the whole history, the others over what is generated, without exempt tokens. A cut
+has one term, of a constant and of ln Z: min-p, epsilon, top-a and their like. Its
 parameters must be moderate too, so that edits and temperatures stay far from the ends of float32
 and float64: temperatures, alone and multiplied up to the first truncation, and the repetition
 penalty in [10⁻³⁰, 10³⁰], every other number up to 10³⁰ in magnitude, a bias of −inf aside.
@@ -19,13 +20,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch, Opcode, Part, Program
+from decoding.kernels.program import Batch, Opcode, Part, Program, Term
 
 _LARGE = 1e30
 _PENALTIES = (Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY)
 _DENSE = (Opcode.BITMASK, Opcode.BITMASK_BIAS)
 _EDITS = (*_PENALTIES, Opcode.LOGIT_BIAS, *_DENSE)
-_TRUNCATIONS = (Opcode.TOP_K, Opcode.TOP_P, Opcode.MIN_P, Opcode.TYPICAL_P)
+_TRUNCATIONS = (Opcode.TOP_K, Opcode.TOP_P, Opcode.CUT, Opcode.TYPICAL_P)
 _AFTER_EDITS = (Opcode.TEMPERATURE, *_TRUNCATIONS)
 _FACTORS = (Opcode.TEMPERATURE, Opcode.REPETITION_PENALTY)
 
@@ -75,7 +76,7 @@ class Needs(NamedTuple):
 class Plan(NamedTuple):
     """The rows of a batch as the kernels read them.
 
-    operands: the first two of the program's, a min-p's with its logarithm. cut_starts: each row's
+    operands: the first two of the program's, of a cut its term's two. cut_starts: each row's
     first instruction that is no edit. temperatures: the product of those ahead of the first
     truncation. firsts: the first truncation, −1 where there is none.
     """
@@ -114,6 +115,7 @@ def plan(batch: Batch) -> Plan | None:
             firsts[row] = truncations[0]
     if not (
         _are_plain(program)
+        and _cuts_are_simple(program)
         and _are_moderate(program)
         and ((temperatures >= 1 / _LARGE) & (temperatures <= _LARGE)).all()
     ):
@@ -122,8 +124,10 @@ def plan(batch: Batch) -> Plan | None:
     reads = np.add.reduceat(np.append(penalised, False), program.row_starts[:-1])
     reads[program.row_starts[:-1] == program.row_starts[1:]] = 0
     operands = program.operands[:, :2].copy()
-    fractions = program.opcodes == Opcode.MIN_P
-    operands[fractions, 0] = np.log(operands[fractions, 0])
+    starts = program.sparse_starts[:-1][program.opcodes == Opcode.CUT]
+    operands[program.opcodes == Opcode.CUT] = program.sparse_values[starts[:, np.newaxis] + [0, 1]]
+    first_opcodes = program.opcodes[firsts[firsts >= 0]]
+    weighing = (first_opcodes == Opcode.CUT) & (operands[firsts[firsts >= 0], 1] != 0.0)
     return Plan(
         operands,
         cut_starts,
@@ -135,7 +139,7 @@ def plan(batch: Batch) -> Plan | None:
         bool(np.isin(program.opcodes, _DENSE).any()),
         bool((program.opcodes == Opcode.BITMASK_BIAS).any()),
         bool(penalised.any() or (program.opcodes == Opcode.LOGIT_BIAS).any()),
-        bool(np.isin(program.opcodes[firsts[firsts >= 0]], (Opcode.TOP_P, Opcode.TYPICAL_P)).any()),
+        bool(weighing.any() or np.isin(first_opcodes, (Opcode.TOP_P, Opcode.TYPICAL_P)).any()),
     )
 
 
@@ -186,6 +190,16 @@ def _are_plain(program: Program) -> bool:
     plain = (program.scopes[:, 0] == over) & (program.scopes[:, 1] == 0)
     plain &= np.diff(program.sparse_starts) == 0
     return bool(plain[np.isin(program.opcodes, _PENALTIES)].all())
+
+
+def _cuts_are_simple(program: Program) -> bool:
+    """Whether each cut has one term, of a constant and of ln Z."""
+    cuts = np.flatnonzero(program.opcodes == Opcode.CUT)
+    width, starts = len(Term._fields), program.sparse_starts
+    if not (starts[cuts + 1] - starts[cuts] == width).all():
+        return False
+    others = starts[cuts][:, np.newaxis] + np.arange(2, width)
+    return not program.sparse_values[others].any()
 
 
 def _are_moderate(program: Program) -> bool:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from decoding.kernels.reference.philox import philox4x32
 from decoding.kernels.reference.processors import probabilities
@@ -32,6 +32,33 @@ def entropy_of(logits: Row) -> float:
     falls = sorted(max(logits) - z for z in logits if z > _IMPOSSIBLE)[1:]
     rest = math.fsum(math.exp(-fall) for fall in falls)
     return math.log1p(rest) + math.fsum(math.exp(-d) * d for d in falls) / (1.0 + rest)
+
+
+def cut(logits: Row, coefficients: Sequence[float]) -> Row:
+    """Token i stays iff z_i − max ≥ min(0, the least term), five coefficients a term.
+
+    Every statistic is in units of 2, so that a deviation of the widest range is finite.
+    """
+    alive = [z for z in logits if z > _IMPOSSIBLE]
+    if not alive:
+        return logits
+    falls = sorted(max(alive) - z for z in alive)[1:]
+    halves = [max(alive) / 2.0 - z / 2.0 for z in alive]
+    widest = max(halves) or 1.0
+    shares = [half / widest for half in halves]
+    mean = math.fsum(shares) / len(shares)
+    deviation = math.sqrt(math.fsum((share - mean) ** 2 for share in shares) / len(shares))
+    statistics = (
+        0.5,
+        math.log1p(math.fsum(math.exp(-fall) for fall in falls)) / 2.0,
+        entropy_of(logits) / 2.0,
+        deviation * widest,
+        math.log1p(math.fsum(math.exp(-2.0 * fall) for fall in falls)) / 2.0,
+    )
+    terms = [coefficients[start : start + 5] for start in range(0, len(coefficients), 5)]
+    least = min(sum(c * x for c, x in zip(term, statistics, strict=True)) for term in terms)
+    bound = max(alive) / 2.0 + min(0.0, least)
+    return [z if z / 2.0 >= bound else _IMPOSSIBLE for z in logits]
 
 
 def epsilon_cutoff(logits: Row, epsilon: float) -> Row:

@@ -52,7 +52,7 @@ def apply(
         Opcode.TEMPERATURE: lambda: processors.temperature(row, first),
         Opcode.TOP_K: lambda: processors.top_k(row, int(first), keep_ties=item.second == 1.0),
         Opcode.TOP_P: lambda: processors.top_p(row, first),
-        Opcode.MIN_P: lambda: processors.min_p(row, first),
+        Opcode.CUT: lambda: cutoffs.cut(row, list(item.values)),
         Opcode.TYPICAL_P: lambda: processors.typical_p(row, first),
         Opcode.REPETITION_PENALTY: lambda: processors.repetition_penalty(row, penalised, first),
         Opcode.FREQUENCY_PENALTY: lambda: processors.frequency_penalty(row, penalised, first),
@@ -62,9 +62,6 @@ def apply(
         ),
         Opcode.BITMASK: lambda: processors.bitmask(row, words),
         Opcode.BITMASK_BIAS: lambda: processors.bitmask_bias(row, words, first),
-        Opcode.EPSILON_CUTOFF: lambda: cutoffs.epsilon_cutoff(row, first),
-        Opcode.ETA_CUTOFF: lambda: cutoffs.eta_cutoff(row, first),
-        Opcode.TOP_N_SIGMA: lambda: cutoffs.top_n_sigma(row, first),
         Opcode.DYNAMIC_TEMPERATURE: lambda: rescaling.dynamic_temperature(
             row, first, item.second, item.third
         ),

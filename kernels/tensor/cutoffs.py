@@ -8,43 +8,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Term
 from decoding.kernels.tensor.candidates import NOTHING, Entries
 from decoding.kernels.tensor.filters import weights
 
 
-def epsilon_bound(whole: Tensor, log_epsilon: Tensor) -> Tensor:
-    """The logit of probability ε, or the largest logit."""
+def cut(logits: Tensor, needs: int, coefficients: Tensor, whole: Tensor) -> Tensor:
+    """z_i ≥ max + min(0, the least term); see `decoding.kernels.program.cut`.
+
+    coefficients: `(rows, 5 · terms)`, 0 where a row has fewer terms.
+    """
     largest = whole.amax(1, keepdim=True)
-    total = weights(whole).sum(1, keepdim=True)
-    return torch.minimum(largest, largest + (total.log() + log_epsilon))
+    terms = coefficients.reshape(len(coefficients), -1, len(Term._fields))
+    falls = terms[:, :, 0]
+    if needs & NEEDS_TOTAL:
+        falls = falls + terms[:, :, 1] * _rest(whole).log1p() + terms[:, :, 2] * entropy(whole)
+    if needs & NEEDS_SQUARES:
+        squares = (weights(whole) ** 2).sum(1, keepdim=True)
+        falls = falls + terms[:, :, 4] * squares.log()
+    if not needs & NEEDS_DEVIATION:
+        bound = largest + falls.amin(1, keepdim=True).clamp(max=0.0)
+        return (logits >= bound) & (logits > NOTHING)
+    # In halves, so that the widest float64 range is finite.
+    falls = falls / 2.0 + terms[:, :, 3] * _half_deviation(whole)
+    bound = largest / 2.0 + falls.amin(1, keepdim=True).clamp(max=0.0)
+    return (logits / 2.0 >= bound) & (logits > NOTHING)
 
 
-def eta_bound(whole: Tensor, log_epsilon: Tensor) -> Tensor:
-    """The logit of probability min(ε, √ε · exp(−H)), or the largest logit."""
-    largest = whole.amax(1, keepdim=True)
-    weight = weights(whole)
-    total = weight.sum(1, keepdim=True)
-    gaps = torch.where(weight > 0.0, whole - largest, 0.0)
-    entropy = total.log() - (weight * gaps).sum(1, keepdim=True) / total
-    log_eta = torch.minimum(log_epsilon, log_epsilon / 2.0 - entropy)
-    return torch.minimum(largest, largest + (total.log() + log_eta))
-
-
-def top_n_sigma(logits: Tensor, n: Tensor, whole: Tensor) -> Tensor:
-    """max − z_i ≤ n · σ, σ the population standard deviation of the finite logits of `whole`."""
-    largest = whole.amax(1, keepdim=True)
+def _half_deviation(whole: Tensor) -> Tensor:
+    """Half the population standard deviation of the finite logits."""
     alive = whole > NOTHING
     count = alive.sum(1, keepdim=True)
     # Halved, so that the widest float64 range is finite; scaled, so that its square is.
-    below = torch.where(alive, largest / 2.0 - whole / 2.0, 0.0)
+    below = torch.where(alive, whole.amax(1, keepdim=True) / 2.0 - whole / 2.0, 0.0)
     widest = below.amax(1, keepdim=True)
-    unit = torch.where(widest > 0.0, widest, 1.0)
-    below = below / unit
+    below = below / torch.where(widest > 0.0, widest, 1.0)
     mean = below.sum(1, keepdim=True) / count
     square = torch.where(alive, (below - mean) ** 2, 0.0).sum(1, keepdim=True)
-    return ((largest / 2.0 - logits / 2.0) / unit <= n * (square / count).sqrt()) & (
-        logits > NOTHING
-    )
+    return (square / count).sqrt() * widest
 
 
 def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:

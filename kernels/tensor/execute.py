@@ -66,10 +66,7 @@ class Outcome(NamedTuple):
 _KEEP_THE_LIKELIEST = (
     Opcode.TOP_K,
     Opcode.TOP_P,
-    Opcode.MIN_P,
-    Opcode.EPSILON_CUTOFF,
-    Opcode.ETA_CUTOFF,
-    Opcode.TOP_N_SIGMA,
+    Opcode.CUT,
     Opcode.TOP_H,
 )
 
@@ -132,15 +129,10 @@ def _kept(logits: Tensor, operation: Operation, whole: Tensor) -> Tensor:
         case Opcode.TOP_P:
             total = filters.weights(whole).sum(1, keepdim=True)
             return filters.top_p(logits, operation.first, total)
-        case Opcode.MIN_P:
-            return filters.min_p(logits, operation.first)
-        case Opcode.EPSILON_CUTOFF | Opcode.ETA_CUTOFF as opcode:
-            is_eta = opcode == Opcode.ETA_CUTOFF
-            bound_of = cutoffs.eta_bound if is_eta else cutoffs.epsilon_bound
-            return filters.at_least(logits, bound_of(whole, operation.first))
-        case Opcode.TOP_N_SIGMA | Opcode.TOP_H as opcode:
-            keep = cutoffs.top_h if opcode == Opcode.TOP_H else cutoffs.top_n_sigma
-            return keep(logits, operation.first, whole)
+        case Opcode.CUT:
+            return cutoffs.cut(logits, operation.needs, operation.values, whole)
+        case Opcode.TOP_H:
+            return cutoffs.top_h(logits, operation.first, whole)
         case opcode:
             raise ValueError(f"no such opcode: {opcode}")
 

@@ -29,16 +29,6 @@ def top_k(logits: Tensor, k: Tensor, keep_ties: Tensor, most: int, *, cuts_ties:
     return keep & (logits > NOTHING)
 
 
-def min_p(logits: Tensor, log_fraction: Tensor) -> Tensor:
-    """z_i ≥ max + ln(fraction)."""
-    return at_least(logits, logits.amax(1, keepdim=True) + log_fraction)
-
-
-def at_least(logits: Tensor, bound: Tensor) -> Tensor:
-    """z_i ≥ bound."""
-    return (logits >= bound) & (logits > NOTHING)
-
-
 def top_p(logits: Tensor, p: Tensor, total: Tensor) -> Tensor:
     """The weight before token i is < p · total, most likely first, then in order of token id."""
     # Adding zero makes −0 and 0 one number for sorts that compare bits.

@@ -32,7 +32,8 @@ class Operation(NamedTuple):
 
     Tensors have one row a row: `first` to `last_n` and the halves of `coins` `(rows, 1)`, slots
     `(rows,)`, the sparse operand `(rows, most)`, of which `present` says what is the row's own. The
-    rest is known to the host: `most`, the largest k of a top-k; whether some row cuts ties; whether
+    rest is known to the host: `most`, the largest k of a top-k; `needs`, the statistics that some
+    row's cut needs; whether some row cuts ties; whether
     the instruction could push a finite logit out of float64, or remove the last token of a row.
     """
 
@@ -48,6 +49,7 @@ class Operation(NamedTuple):
     values: Tensor
     present: Tensor
     most: int
+    needs: int
     cuts_ties: bool
     may_overflow: bool
     may_empty: bool
@@ -140,14 +142,14 @@ def _operation(
     entries = starts[:, np.newaxis] + np.arange((ends - starts).max())
     present = entries < ends[:, np.newaxis]
     entries = np.where(present, entries, 0)
-    values = program.sparse_values[entries]
+    values = np.where(present, program.sparse_values[entries], 0.0)
     left = _reach(opcode, first, second, values[present], reach)
     may_overflow = left > _LIMIT / 4
     bans = opcode == Opcode.BITMASK or bool(np.isneginf(values[present]).any())
     operation = Operation(
         opcode,
         # The logarithm is taken here, so that it is the same number on every device.
-        upload(_logarithm(first) if opcode in _FRACTIONS else first, device),
+        upload(_logarithm(first) if opcode == Opcode.XTC else first, device),
         upload(second, device),
         upload(third, device),
         upload(program.scopes[indices, :1], device),
@@ -158,6 +160,7 @@ def _operation(
         upload(values, device),
         upload(present, device),
         int(min(first.max(), _LONGEST)) if opcode == Opcode.TOP_K else 0,
+        int(np.bitwise_or.reduce(first.astype(np.int64), None)) if opcode == Opcode.CUT else 0,
         opcode == Opcode.TOP_K and bool((second != 1.0).any()),
         may_overflow,
         bans or (may_overflow and opcode in _EDITS),
@@ -165,7 +168,6 @@ def _operation(
     return operation, min(left, _LIMIT)
 
 
-_FRACTIONS = (Opcode.MIN_P, Opcode.EPSILON_CUTOFF, Opcode.ETA_CUTOFF, Opcode.XTC)
 _EDITS = (*READS_HISTORY, Opcode.LOGIT_BIAS, Opcode.BITMASK_BIAS)
 """What moves a logit without bringing it back where that overflows."""
 

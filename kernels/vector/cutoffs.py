@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Term
 from decoding.kernels.vector.distribution import entropy_terms, log_softmax
 
 Row = NDArray[np.float64]
@@ -17,16 +18,37 @@ _FIRST_GUESS = 256
 _GROWTH = 8
 
 
-def epsilon_cutoff(logits: Row, epsilon: float) -> Mask:
-    """p_i ≥ ε; the likeliest stay."""
-    return _at_least(logits, log_softmax(logits), np.log(epsilon))
+def cut(logits: Row, needs: int, coefficients: Row) -> Mask:
+    """z_i ≥ max + min(0, the least term); see `decoding.kernels.program.cut`."""
+    alive = logits > -np.inf
+    largest = logits.max()
+    if largest == -np.inf:
+        return alive
+    terms = coefficients.reshape(-1, len(Term._fields))
+    statistics = np.zeros(terms.shape[1])
+    statistics[0] = 1.0
+    if needs & NEEDS_TOTAL:
+        logprobs = log_softmax(logits)
+        statistics[1] = -logprobs.max()
+        statistics[2] = entropy_terms(logprobs).sum()
+    if needs & NEEDS_SQUARES:
+        statistics[4] = np.log(np.exp(2.0 * (logits[alive] - largest)).sum())
+    if not needs & NEEDS_DEVIATION:
+        return alive & (logits >= largest + min(0.0, (terms * statistics).sum(1).min()))
+    # In halves, so that the widest float64 range is finite.
+    statistics /= 2.0
+    statistics[3] = half_deviation(logits[alive])
+    with np.errstate(over="ignore"):
+        least = (terms * statistics).sum(1).min()
+    return alive & (logits / 2.0 >= largest / 2.0 + min(0.0, least))
 
 
-def eta_cutoff(logits: Row, epsilon: float) -> Mask:
-    """p_i ≥ min(ε, √ε · exp(−H)); the likeliest stay."""
-    logprobs = log_softmax(logits)
-    entropy = entropy_terms(logprobs).sum()
-    return _at_least(logits, logprobs, min(np.log(epsilon), np.log(epsilon) / 2.0 - entropy))
+def half_deviation(alive: Row) -> float:
+    """Half the population standard deviation of finite logits."""
+    # Halved, so that the widest float64 range is finite; scaled, so that its square is.
+    below = alive.max() / 2.0 - alive / 2.0
+    widest = below.max()
+    return float(np.std(below / widest) * widest) if widest > 0.0 else 0.0
 
 
 def top_h(logits: Row, share: float, candidates: int) -> Mask:
@@ -39,19 +61,6 @@ def top_h(logits: Row, share: float, candidates: int) -> Mask:
     return keep & (logits > -np.inf)
 
 
-def top_n_sigma(logits: Row, n: float) -> Mask:
-    """max − z_i ≤ n · σ, σ the population standard deviation of the finite logits."""
-    keep = logits > -np.inf
-    alive = logits[keep]
-    if len(alive) > 1:
-        # Halved, so that the widest float64 range is finite; scaled, so that its square is.
-        below = alive.max() / 2.0 - alive / 2.0
-        widest = below.max()
-        if widest > 0.0:
-            keep[keep] = below / widest <= n * np.std(below / widest)
-    return keep
-
-
 def xtc(logits: Row, threshold: float, exempt: NDArray[np.int64], minimum: int) -> Mask:
     """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
     keep = logits > -np.inf
@@ -62,10 +71,6 @@ def xtc(logits: Row, threshold: float, exempt: NDArray[np.int64], minimum: int) 
     removed[exempt] = False
     left = keep & ~removed
     return left if np.count_nonzero(left) >= minimum else keep
-
-
-def _at_least(logits: Row, logprobs: Row, threshold: float) -> Mask:
-    return ((logprobs >= threshold) | (logits == logits.max())) & (logits > -np.inf)
 
 
 def _entropy_prefix(logits: Row, share: float) -> NDArray[np.intp]:

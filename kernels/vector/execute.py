@@ -100,7 +100,7 @@ def _apply(
     slot = program.slots[index]
     entries = slice(program.sparse_starts[index], program.sparse_starts[index + 1])
     ids = program.sparse_token_ids[entries]
-    keep = _kept(logits, program.opcodes[index], first, second)
+    keep = _kept(logits, program.opcodes[index], first, second, program.sparse_values[entries])
     if keep is not None:
         return candidates.only(keep)
     match program.opcodes[index]:
@@ -139,19 +139,19 @@ _PENALTIES: dict[int, Callable[[Row, NDArray[np.int64], float], Row]] = {
 }
 
 
-def _kept(logits: Row, opcode: int, first: float, second: float) -> NDArray[np.bool_] | None:
+def _kept(
+    logits: Row, opcode: int, first: float, second: float, values: Row
+) -> NDArray[np.bool_] | None:
     """What a truncation keeps; None for what is no truncation."""
+    if opcode == Opcode.CUT:
+        return cutoffs.cut(logits, int(first), values)
     if opcode == Opcode.TOP_K:
         return filters.top_k(logits, int(first), keep_ties=second == 1.0)
     if opcode == Opcode.TOP_H:
         return cutoffs.top_h(logits, first, len(logits))
     by_opcode: dict[int, Callable[[Row, float], NDArray[np.bool_]]] = {
         Opcode.TOP_P: filters.top_p,
-        Opcode.MIN_P: filters.min_p,
         Opcode.TYPICAL_P: filters.typical_p,
-        Opcode.EPSILON_CUTOFF: cutoffs.epsilon_cutoff,
-        Opcode.ETA_CUTOFF: cutoffs.eta_cutoff,
-        Opcode.TOP_N_SIGMA: cutoffs.top_n_sigma,
     }
     keep = by_opcode.get(opcode)
     return None if keep is None else keep(logits, first)

@@ -28,11 +28,6 @@ def top_k(logits: Row, k: int, *, keep_ties: bool) -> Mask:
     return keep
 
 
-def min_p(logits: Row, fraction: float) -> Mask:
-    """z_i ≥ max + ln(fraction)."""
-    return (logits >= logits.max() + np.log(fraction)) & (logits > -np.inf)
-
-
 def top_p(logits: Row, p: float) -> Mask:
     """The mass before token i is < p, most likely first, then in order of token id."""
     weights = _weights(logits)

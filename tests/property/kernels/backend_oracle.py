@@ -69,10 +69,7 @@ class Precision:
 
 _CUTS = (
     Opcode.TOP_P,
-    Opcode.MIN_P,
     Opcode.TYPICAL_P,
-    Opcode.EPSILON_CUTOFF,
-    Opcode.ETA_CUTOFF,
     Opcode.TOP_H,
     Opcode.XTC,
 )
@@ -171,7 +168,9 @@ def run_step(
 def nudged(instructions: tuple[Instruction, ...], factor: float) -> list[Instruction]:
     """Every parameter moved; a cut's fraction stays below 1."""
     return [
-        item._replace(
+        item._replace(values=tuple(value * factor for value in item.values))
+        if item.opcode == Opcode.CUT
+        else item._replace(
             first=min(item.first * factor, 1.0 if item.opcode in _CUTS else math.inf),
             second=item.second * (factor if item.opcode in _BY_TWO else 1.0),
         )

@@ -16,6 +16,7 @@ from compiled_cases import check_case
 from decoding.history import History
 from decoding.kernels.program import Batch, Instruction, Opcode, Part, assemble
 from decoding.kernels.vector.step import VectorKernel
+from decoding.processors import EpsilonCutoff, EtaCutoff, MinP, TopNSigma
 
 kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba is not installed")
 SIZE = 24
@@ -29,15 +30,15 @@ KINDS = {
     "temperature": (Instruction(Opcode.TEMPERATURE, 1.7),),
     "top-k": (Instruction(Opcode.TOP_K, 20.0, 1.0),),
     "top-p": (Instruction(Opcode.TOP_P, 0.8),),
-    "min-p": (Instruction(Opcode.MIN_P, 0.05),),
+    "min-p": MinP(0.05).lower(),
     "typical-p": (Instruction(Opcode.TYPICAL_P, 0.7),),
     "top-h": (Instruction(Opcode.TOP_H, 0.6),),
-    "top-n-sigma": (Instruction(Opcode.TOP_N_SIGMA, 1.5),),
+    "top-n-sigma": TopNSigma(1.5).lower(),
     "cutoffs": (
-        Instruction(Opcode.EPSILON_CUTOFF, 3e-3),
-        Instruction(Opcode.ETA_CUTOFF, 3e-3),
+        *EpsilonCutoff(3e-3).lower(),
+        *EtaCutoff(3e-3).lower(),
     ),
-    "twice": (Instruction(Opcode.MIN_P, 0.01), Instruction(Opcode.TOP_P, 0.8)),
+    "twice": (*MinP(0.01).lower(), Instruction(Opcode.TOP_P, 0.8)),
     "xtc": (Instruction(Opcode.XTC, 0.02, 1.0, 0.8, seed=3),),
 }
 

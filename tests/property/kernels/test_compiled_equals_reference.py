@@ -42,6 +42,7 @@ from decoding.kernels.reference import step as reference
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import chain
 from decoding.processors import (
+    EtaCutoff,
     FrequencyPenalty,
     MinP,
     RepetitionPenalty,
@@ -89,7 +90,7 @@ def test_a_cut_among_ties_is_exact(dtype: str) -> None:
             Instruction(Opcode.TYPICAL_P, mass),
             Instruction(Opcode.TOP_P, mass),
             Instruction(Opcode.TOP_H, mass),
-            Instruction(Opcode.ETA_CUTOFF, 0.01 * mass),
+            *EtaCutoff(0.01 * mass).lower(),
         ):
             supports = [
                 [z > -np.inf for z in reference.run(wide.tolist(), [other], [], [])]
@@ -127,7 +128,7 @@ def test_searches_of_the_history_find_what_numpy_finds(
         Instruction(Opcode.NO_REPEAT_NGRAM, shortest, 1.0),
         Instruction(Opcode.DRY, 0.7, 1.01, shortest, last_n=last_n, **named),
     ):
-        for before in ((), (Instruction(Opcode.MIN_P, 0.1),)):
+        for before in ((), MinP(0.1).lower()):
             program = assemble([[*before, item]])
             one = np.zeros(1, np.int64)
             batch = Batch(program, one.astype(np.uint64), one > 0, one)

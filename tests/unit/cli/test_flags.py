@@ -15,6 +15,7 @@ from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
 from decoding.errors import ParameterError
 from decoding.parameters import REQUEST_FIELDS
+from decoding.request_fields import BOOLEAN
 
 FLAG_CASES = {
     "adapter_id": (["--adapter-id", "mine"], "mine"),
@@ -69,9 +70,15 @@ FLAG_CASES = {
 }
 
 for NAME, FIELD in REQUEST_FIELDS.items():
-    if NAME not in FLAG_CASES:  # of a field that no one has written an example for: a number
+    if NAME in FLAG_CASES:
+        continue
+    # Fields that no one has written an example for are bools or numbers.
+    FLAG_NAME = "--" + NAME.replace("_", "-")
+    if FIELD.type is BOOLEAN:
+        FLAG_CASES[NAME] = ([FLAG_NAME], True)
+    else:
         END = FIELD.type.low if FIELD.type.accepts(FIELD.type.low) else FIELD.type.high
-        FLAG_CASES[NAME] = (["--" + NAME.replace("_", "-"), f"{END:g}"], END)
+        FLAG_CASES[NAME] = ([FLAG_NAME, f"{END:g}"], END)
 
 
 class TestFlags:

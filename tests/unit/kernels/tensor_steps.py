@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,9 @@ from decoding.kernels.program import (
     Instruction,
     Opcode,
     Part,
+    Term,
     assemble,
+    cut,
     fit_bitmasks,
     words_of,
 )
@@ -30,7 +33,7 @@ INF = np.inf
 TEMPERATURE = Instruction(Opcode.TEMPERATURE, 0.5)
 TOP_K = Instruction(Opcode.TOP_K, 2, 1.0)
 TOP_P = Instruction(Opcode.TOP_P, 0.9)
-MIN_P = Instruction(Opcode.MIN_P, 0.1)
+MIN_P = cut(Term(math.log(0.1)))
 TYPICAL_P = Instruction(Opcode.TYPICAL_P, 0.9)
 REPETITION = Instruction(Opcode.REPETITION_PENALTY, 1.5)
 FREQUENCY = Instruction(Opcode.FREQUENCY_PENALTY, 0.5, part=Part.GENERATED)

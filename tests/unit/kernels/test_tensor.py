@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from tensor_steps import (
 
 from decoding.history import History
 from decoding.kernels.backends import Backend, open_kernel
-from decoding.kernels.program import Instruction, Opcode
+from decoding.kernels.program import Instruction, Opcode, Term, cut
 from decoding.kernels.reference import philox as reference
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, TIES_BEYOND_TOP_N
 from decoding.kernels.vector.step import VectorKernel
@@ -148,7 +149,7 @@ def test_a_penalty_that_leaves_float64_can_empty_a_row() -> None:
         Instruction(Opcode.TOP_K, 3, 0.0),
         Instruction(Opcode.TOP_K, 900, 0.0),
         Instruction(Opcode.TOP_P, 0.3),
-        Instruction(Opcode.MIN_P, 0.5),
+        cut(Term(math.log(0.5))),
         Instruction(Opcode.TYPICAL_P, 0.3),
     ],
 )
@@ -161,7 +162,7 @@ def test_hundreds_of_ties_at_a_cut(item: Instruction, capacity: int) -> None:
 
 @pytest.mark.parametrize("capacity", [1, 2, 1024])
 def test_a_row_that_only_seems_empty_is_run_again(capacity: int) -> None:
-    ties, last = Instruction(Opcode.MIN_P, 1.0), np.array([0b1000], np.int32)
+    ties, last = cut(Term(0.0)), np.array([0b1000], np.int32)
     rows = [(ties, Instruction(Opcode.BITMASK, bitmask=last))]
     results = both(rows, np.zeros((1, 4)), capacity=capacity)
     assert_alike(results)

@@ -20,6 +20,7 @@ from decoding.facts import PEERS
 from decoding.grammar.protocol import TokenMatcher
 from decoding.parameters import GenerationParameters
 from decoding.processors import GrammarMask
+from decoding.request_fields import BOOLEAN
 
 ROWS = {item.__name__: item.facts for item in (*REQUESTED, *FURTHER)}
 MODULES = {
@@ -80,7 +81,9 @@ def asked_for(**given: Any) -> GenerationParameters:
         if field.name not in given:
             ends = (field.type.low, field.type.high, 0.5, 1.0)
             legal = (end for end in ends if field.type.accepts(end) and abs(end) < np.inf)
-            given[field.name] = next(end for end in legal if end != field.neutral)
+            given[field.name] = field.type is BOOLEAN or next(
+                end for end in legal if end != field.neutral
+            )
     return GenerationParameters(**given)
 
 

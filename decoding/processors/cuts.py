@@ -1,0 +1,26 @@
+"""Truncations that cut at a distance below the largest logit: one opcode on every backend.
+
+Such a class states its distance as terms of `decoding.kernels.program.cut`; what it does when it is
+called, and what a kernel does, follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from decoding.kernels.program import Instruction
+from decoding.kernels.vector import cutoffs, dense
+from decoding.typing import Logits
+
+
+def cut_logits(logits: Logits, cuts: Iterable[Instruction]) -> Logits:
+    """`(batch, vocab)` logits after some cuts; the same object where there are none."""
+    for item in cuts:
+        needs, coefficients = int(item.first), np.asarray(item.values, np.float64)
+        logits = dense.keep(
+            logits,
+            lambda row, n=needs, c=coefficients: cutoffs.cut(row, n, c),  # type: ignore[misc]
+        )
+    return logits
