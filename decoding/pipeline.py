@@ -14,9 +14,21 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from decoding.checks import checked_items
 from decoding.errors import ParameterError
 from decoding.history import History
-from decoding.kernels.program import Instruction
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.processors.call import checked_call
 from decoding.typing import Logits, Processor
+
+__all__ = [
+    "Fused",
+    "Instruction",
+    "Lowerable",
+    "Opcode",
+    "Part",
+    "Pipeline",
+    "Segment",
+    "as_pipeline",
+    "chain",
+]
 
 
 @runtime_checkable
@@ -40,6 +52,7 @@ class Fused:
 
 
 Segment: TypeAlias = Fused | Processor
+"""A part of a lowered pipeline: instructions for a kernel, or a processor that Python runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from decoding.history import History
     from decoding.kernels.program import Instruction
 
+__all__ = [
+    "DeclaredProcessor",
+    "DynamicBitmask",
+    "DynamicInstruction",
+    "FloatArray",
+    "ForwardFunction",
+    "Logits",
+    "Processor",
+    "TokenIds",
+    "implies_sampling",
+]
+
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """A NumPy array of any float type."""
 

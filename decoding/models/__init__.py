@@ -12,9 +12,18 @@ from pathlib import Path
 from decoding.errors import ParameterError
 from decoding.models import fetch
 from decoding.models.callable import CallableModel
+from decoding.models.grammars import ModelGrammars
+from decoding.models.padding import HeadPadding
 from decoding.models.protocol import CachedModel, LanguageModel
 
-__all__ = ["CachedModel", "CallableModel", "LanguageModel", "load"]
+__all__ = [
+    "CachedModel",
+    "CallableModel",
+    "HeadPadding",
+    "LanguageModel",
+    "ModelGrammars",
+    "load",
+]
 
 _DEFAULT = "smollm2"
 

@@ -18,11 +18,12 @@ from decoding.watermark.presets import (
     tgi,
     transformers_selfhash,
 )
-from decoding.watermark.scheme import Permuted, Scheme, Thresholded
+from decoding.watermark.scheme import Colouring, Permuted, Scheme, Thresholded
 from decoding.watermark.seeding import (
     ContextHash,
     LastToken,
     MinHash,
+    Seeding,
     SelfHash,
     SkipGram,
     TokenSum,
@@ -31,6 +32,7 @@ from decoding.watermark.synthid import SynthId
 
 __all__ = [
     "BayesianDetector",
+    "Colouring",
     "ContextHash",
     "Detection",
     "Detector",
@@ -40,6 +42,7 @@ __all__ = [
     "MinHash",
     "Permuted",
     "Scheme",
+    "Seeding",
     "SelfHash",
     "SkipGram",
     "SynthId",

@@ -17,7 +17,7 @@ from decoding.errors import (
 from decoding.grammar.schema.dialects import Dialect, dialect_of
 from decoding.grammar.schema.report import shown
 
-Schema: TypeAlias = "bool | Mapping[str, Any]"
+Schema: TypeAlias = bool | Mapping[str, Any]
 """A JSON Schema, as parsed JSON."""
 Resources: TypeAlias = Mapping[str, Any]
 """Further documents by their URI: parsed JSON, or a `referencing.Registry`."""
