@@ -1,4 +1,4 @@
-"""The request: every parameter of one generation, validated once, in one place."""
+"""`GenerationParameters`: all parameters of one request, validated."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TokenBias(Mapping[int, float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:
-    """Everything a caller may ask of one generation: TGI's request under TGI's names, and more.
+    """The parameters of one request: TGI's, under TGI's names, and further ones.
 
     | field | range | neutral |
     |---|---|---|

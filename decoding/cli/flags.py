@@ -21,7 +21,7 @@ DEFAULT_MAX_NEW_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a request parameter is spelled on a command line.
+    """A request parameter as a command-line flag: its name, type and help.
 
     convert: from the argument's text; `bool` makes the pair `--name` and `--no-name`.
     join: for a flag that may be repeated, from the list of its values to the parameter.

@@ -1,4 +1,4 @@
-"""Grammars on the command line: the flags of one, and `decoding grammar check`."""
+"""The flags for grammars, and the command `decoding grammar check`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STYLE = ("whitespace", "indent", "key_order", "digits", "nesting")
 
 
 def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Give a parser the flags that say what a text must match, of which one may be used."""
+    """Add the flags that name a grammar to a parser; at most one of them may be used."""
     group = parser.add_argument_group("grammars").add_mutually_exclusive_group(required=required)
     group.add_argument(
         "--json-schema", metavar="FILE", help="a JSON Schema: the text is valid JSON ('-': stdin)"
@@ -34,7 +34,7 @@ def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False
 
 
 def _add_schema_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags that belong to `--json-schema`; none is set unless it is used."""
+    """Add the flags that go with `--json-schema` to a parser; unused ones are not set."""
     group = parser.add_argument_group("JSON Schemas")
     unset = argparse.SUPPRESS
     group.add_argument(
@@ -85,7 +85,7 @@ def _bound(text: str) -> int | None:
 
 
 def read_grammar(asked: argparse.Namespace) -> Grammar | None:
-    """What the flags of `add_grammar_flags` say; None if none is used.
+    """Make the `Grammar` that the flags of `add_grammar_flags` name; None if none is used.
 
     Raises:
         ParameterError: a file is no UTF-8, or no JSON object where it should be one.
@@ -106,7 +106,7 @@ def read_grammar(asked: argparse.Namespace) -> Grammar | None:
 
 
 def _schema_options(asked: argparse.Namespace) -> dict[str, Any]:
-    """What the flags of `_add_schema_flags` say, as parameters of a `Grammar`."""
+    """Read the flags of `_add_schema_flags` as arguments of a `Grammar`."""
     given = vars(asked)
     found: dict[str, Any] = {
         name: given[name] for name in ("on_unsupported", "formats") if name in given
@@ -131,7 +131,7 @@ def _resource(text: str) -> tuple[str, object]:
 
 
 def add_grammar(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
-    """Give the command the verb `grammar`."""
+    """Add the command `grammar`."""
     parser = commands.add_parser(
         "grammar", help="check a grammar", description="Work with grammars; no model is loaded."
     )
@@ -186,7 +186,7 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def _tested(matcher: Matcher, text: bytes) -> dict[str, Any]:
-    """How far a text fits, and what could come there instead."""
+    """Report how far a text fits, and which tokens are allowed after that."""
     count = matcher.count_allowed(text)
     for byte in text[:count]:
         matcher.advance(byte)

@@ -1,4 +1,4 @@
-"""The `decoding` command: generate text, detect watermarks, fetch a model, tell what is installed.
+"""The `decoding` command: generate text, check grammars, detect watermarks, fetch models.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
 1 generation or its surroundings failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
@@ -73,13 +73,13 @@ def _complain(problem: str, code: int) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one line, and knows a flag by its whole name only."""
+    """An argument parser whose errors are one line and which takes no abbreviated flags."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 -- argparse's own
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """End with the code for wrong input."""
+        """Exit with the code for wrong input."""
         sys.exit(_complain(message, WRONG_INPUT))
 
 
@@ -247,7 +247,7 @@ def _model_facts(model: LanguageModel) -> dict[str, object]:
 
 
 def _lines(facts: dict[str, object]) -> Iterator[str]:
-    """`name: value`, one a line; what belongs to a name is indented under it."""
+    """Format facts as lines `name: value`; nested facts are indented."""
     for name, value in facts.items():
         if isinstance(value, dict):
             yield f"{name}:"

@@ -1,4 +1,4 @@
-"""`decoding watermark detect`: is a text watermarked?"""
+"""The command `decoding watermark detect`: test whether a text is watermarked."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _WITH_A_WIDTH = ("lefthash", "transformers-selfhash", "philox", "gumbel")
 
 
 def add_watermark(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
-    """Give the command the verb `watermark`."""
+    """Add the command `watermark`."""
     parser = commands.add_parser(
         "watermark", help="detect a watermark", description="Work with watermarked text."
     )

@@ -1,4 +1,4 @@
-"""Requests that run together: checks at submission, the step loop, text, stop strings, events."""
+"""The engine: requests that run as one batch, with stop strings, streamed text and events."""
 
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine

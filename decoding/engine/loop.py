@@ -1,4 +1,4 @@
-"""The loop: sequences advance together, one token a step, and fail alone."""
+"""`Engine`: runs requests together, one token of each sequence a step."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from decoding.typing import ForwardFunction
 
 
 class Engine:
-    """Advances any number of requests over one model, synchronously, without threads of its own.
+    """Runs any number of requests over one model, synchronously, without threads of its own.
 
     Requests join with `submit` and leave when done or cancelled, between steps. A token depends on
     its own request and on nothing else in the batch, as far as the model's logits do.
@@ -92,7 +92,7 @@ class Engine:
         return generation
 
     def cancel(self, generation: Generation) -> None:
-        """End a request now; its result is `CancelledError`. One that is done stays as it is."""
+        """End a request now; its result is `CancelledError`. A done one keeps its result."""
         require("generation", generation, isinstance(generation, Generation), "a Generation")
         if generation.done:
             return
@@ -104,7 +104,7 @@ class Engine:
             self._regroup(self._batch.sequences)
 
     def step(self) -> list[Generation]:
-        """Draw one token for every sequence; returns the generations that got on or ended.
+        """Draw one token for every sequence; return the generations that advanced or ended.
 
         Waiting requests join first: they are prefilled and draw their first token in this step.
 
@@ -335,7 +335,7 @@ def _generations(sequences: Iterable[RunningSequence]) -> list[Generation]:
 
 
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:
-    """The states of sequences, as far as it is known what they hold."""
+    """The states of sequences whose contents are known."""
     return [item.state for item in sequences if item.held is not None]
 
 
@@ -348,7 +348,7 @@ def _fail(generations: Iterable[Generation], error: Exception) -> None:
 
 
 def _stop(generations: Iterable[Generation], error: Exception) -> None:
-    """End generations that cannot go on, though no forward pass failed."""
+    """End generations that cannot continue for a reason other than a forward pass."""
     for generation in generations:
         failure = RequestError(f"a step raised {shown_error(error)}", _steps(generation))
         failure.__cause__ = error
@@ -360,7 +360,7 @@ def _steps(generation: Generation) -> int:
 
 
 def _checked(output: Any, rows: int) -> Any:  # noqa: ANN401 -- an edge: a model's output
-    """The output itself, once it is known to be logits: the sampler views it in its own way."""
+    """Check that a forward pass returned logits of the right shape; return them unchanged."""
     got = len(as_rows(output))
     if got != rows:
         raise ShapeError("logits", f"{got} rows", f"{rows} rows")

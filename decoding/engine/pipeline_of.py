@@ -50,7 +50,7 @@ def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     seed: int = 0,
     tokenizer: Tokenizer | None = None,
 ) -> Pipeline:
-    """The pipeline a request asks for, in TGI's order; what TGI does not have stands with its kind.
+    """Make the pipeline of a request: TGI's order; other processors come next to their kind.
 
     watermark → repetition → frequency → presence → bias → grammar
         → DRY → no repeated n-gram → bad words → suppressed, allowed tokens → min tokens

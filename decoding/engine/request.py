@@ -1,4 +1,4 @@
-"""One request, and what it comes to on a given model: checked here, once."""
+"""`Request`, and its check against a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from decoding.typing import Processor, implies_sampling
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A prompt and what is asked of it.
+    """A prompt, its generation parameters, and optionally a pipeline of its own.
 
     inputs: text (the model needs a tokenizer) or token ids in a sequence, an array or a tensor; at
         least one token.
@@ -113,7 +113,7 @@ def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[
 def _largest_ids(
     parameters: GenerationParameters, prompt: Sequence[int]
 ) -> Iterator[tuple[str, int]]:
-    """Whatever names token ids, and the largest that it names."""
+    """The largest token id of each field that names token ids."""
     yield "inputs", max(prompt)
     named = {
         "logit_bias": parameters.logit_bias,

@@ -1,4 +1,4 @@
-"""What every stage of a pipeline does to one row: `explain()`."""
+"""`explain`: what each stage of a pipeline does to one row of logits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[tuple[type, ...], tuple[type, ...],
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A row after one processor.
+    """Facts about a row after one processor: support, entropy and likeliest tokens.
 
     processor: its repr; "logits" for the row as it came.
     support_size: tokens that can still be drawn.
@@ -90,7 +90,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every stage of a pipeline on one row; `str()` is a table.
+    """The result of `explain`: the stages of a pipeline on one row; `str()` is a table.
 
     runner_up: the second likeliest token of the raw row, the first that truncation can miss; None
     where only one token is possible.
@@ -130,7 +130,7 @@ def explain(
     logits: Any,  # noqa: ANN401 -- an edge
     history: History | None = None,
 ) -> Explanation:
-    """Run a pipeline by definition over one row and measure it after every stage.
+    """Run a pipeline by definition on one row and measure the row after every stage.
 
     pipeline: a pipeline or a single processor.
     logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.
@@ -155,7 +155,7 @@ def explain(
 
 
 def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
-    """One legal row `(1, vocab)` in float64; raises as `explain` does."""
+    """Convert logits to one legal row `(1, vocab)` of float64; raise as `explain` does."""
     row = as_logits(logits).astype(np.float64)
     if len(row) != 1 or not (row > -np.inf).any():
         raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
@@ -168,7 +168,7 @@ def one_row(logits: Any) -> NDArray[np.float64]:  # noqa: ANN401 -- an edge
 def trace(
     pipeline: Pipeline, row: NDArray[Any], history: History
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The row `(1, vocab)` as it came, named "logits", and after each processor, by its repr.
+    """The row `(1, vocab)` before the pipeline and after each processor, with names.
 
     Raises:
         ProcessorError: a processor raised, also where it tried to write to what it was given.
@@ -200,7 +200,7 @@ def probabilities(row: NDArray[Any]) -> NDArray[Any]:
 
 
 def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
-    """A sentence for every pair of processors whose order changes what a parameter means.
+    """Warnings about processors whose order changes what a parameter means.
 
     >>> order_warnings(chain(TopP(0.9), Temperature(0.5)))[0].split(":")[0]
     'TopP(top_p=0.9) before Temperature(temperature=0.5)'
@@ -215,7 +215,7 @@ def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def _kind(processor: Processor) -> type:
-    """What decides about orders: what a floor stands under, and top-p whatever it does to ties."""
+    """The type that counts for order: the truncation in `AtLeast`, top-p for its variants."""
     # Whoever imports the library need not wait for the samplers of all other engines.
     from decoding.presets.mlx_lm import TopPWithTies
 
@@ -234,7 +234,7 @@ def _stages(
 
 
 def _green(pipeline: Pipeline, row: NDArray[Any], history: History) -> NDArray[np.bool_] | None:
-    """The green tokens of the first watermark, for the row as it gets there."""
+    """The green tokens of the pipeline's first watermark."""
     for processor, (_, given) in zip(
         pipeline.processors, trace(pipeline, row, history), strict=False
     ):

@@ -1,4 +1,4 @@
-"""Models: the protocol the engine drives, and the few models this library loads itself.
+"""Models: the protocol that the engine calls, and loading of Llama-family models.
 
 Owns file formats, tokenizers, chat templates and one forward pass. Knows nothing of processors,
 sampling or requests. Importing it imports none of torch, tokenizers and jinja2.

@@ -1,4 +1,4 @@
-"""The global functions of chat templates: Jinja's and transformers', each bounded."""
+"""The global functions of chat templates, as in transformers, each within the budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_PATTERN = 1_000  # characters of a pattern of dates: one may give 256 times
 
 
 class _Dict:
-    """`dict` as a function only: the type itself would give more than templates may have."""
+    """The function `dict`, without the type's other attributes."""
 
     def __call__(self, *pairs: Any, **named: Any) -> dict[Any, Any]:
         return dict(*map(_checked_pairs, pairs), **named)
@@ -50,7 +50,7 @@ def _checked_pairs(given: Any) -> Any:
 
 
 class _Namespace(Namespace):
-    """`namespace`: without attributes that begin with an underscore, as in transformers."""
+    """Jinja's `namespace`, without attributes that begin with an underscore."""
 
     def __init__(*given: Any, **named: Any) -> None:  # `self` may be a name
         attributes = _Dict()(*given[1:], **named)

@@ -1,4 +1,4 @@
-"""What the operators and methods of a chat template do, within a budget.
+"""The operators and methods of chat templates, each within the budget.
 
 Each operation takes from the budget, before it is done, what it could read and make at most. What
 no chat template needs and what has no such bound is refused.
@@ -37,7 +37,7 @@ _NUMBERS = (int, float, complex)
 
 
 def names(written: str, value: _T) -> dict[str, _T]:
-    """The same value for each of some names, which are written with spaces between."""
+    """Map each name of a space-separated list to the same value."""
     return dict.fromkeys(written.split(), value)
 
 

@@ -1,4 +1,4 @@
-"""A `tokenizer.json` that is held against bounds before anything is built of it.
+"""Checks a `tokenizer.json` against limits before a tokenizer is built from it.
 
 Steps that rewrite text can double it again and again, and an id is a place in a list: a short file
 can ask for any amount of memory.

@@ -1,4 +1,4 @@
-"""The samplers of other engines, by name: their parameters, defaults, ranges and order.
+"""Presets: the samplers of other engines, with their parameters, defaults and order.
 
     presets.tgi   presets.transformers   presets.vllm
     presets.sglang   presets.llama_cpp   presets.mlx_lm

@@ -1,4 +1,4 @@
-"""mlx-lm."""
+"""Preset: the sampler of mlx-lm."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def mlx_lm(
 
 
 def _set(penalty: float | None) -> float:
-    """None and 0 both mean none, of each penalty."""
+    """Read the value of a penalty; None and 0 mean no penalty."""
     return 0.0 if penalty is None else penalty
 
 

@@ -1,4 +1,4 @@
-"""SGLang."""
+"""Preset: the sampler of SGLang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""vLLM."""
+"""Preset: the sampler of vLLM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tools to prove samplers and processors right, yours as well as ours.
+"""Tools for tests of samplers and processors, a user's own included.
 
 `laws`        what every processor must obey, as assertions.
 `strategies`  Hypothesis strategies that aim at the hard places: ties, edges, masks.

@@ -1,4 +1,4 @@
-"""The types of a TGI request's parameters, and what TGI answers when JSON brings another.
+"""The JSON types of a TGI request's parameters, and TGI's messages for wrong types.
 
 TGI leaves this to serde_json and axum; their texts are rebuilt here without the line and column,
 which are not known once the body is decoded.
@@ -23,7 +23,7 @@ Reader: TypeAlias = Callable[[str, object], object]
 
 
 def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
-    """The known fields that are present and not null; no range is checked.
+    """Read the known fields that are present and not null; check types, not ranges.
 
     Numbers are rounded to float32 where Rust has f32. Unknown fields are ignored; null is legal
     where TGI has an `Option`. A `grammar` stays a mapping of `type` and `value`.
@@ -40,7 +40,7 @@ def parse_parameters(fields: Mapping[str, object]) -> dict[str, Any]:
 
 
 def read_text(path: str, value: object) -> str:
-    """A JSON string; WireTypeError where `value` is something else."""
+    """Read a JSON string; raise WireTypeError for another type."""
     if not isinstance(value, str):
         raise _mismatch(path, value, "a string")
     return value
@@ -57,7 +57,7 @@ def _unreadable(path: str, problem: str) -> WireTypeError:
 
 
 def _unexpected(value: object) -> str:
-    """What serde_json calls a JSON value where it expected another."""
+    """serde_json's name for a JSON value of an unexpected type."""
     match value:
         case None:
             name = "null"
@@ -86,7 +86,7 @@ def _double(value: float) -> float:
 
 
 def _rust_float(value: float) -> str:
-    """The shortest text of a float as Rust's ryu writes it: 1e39, not 1e+39; 0.00001, not 1e-05."""
+    """Write a float as Rust's ryu does: 1e39, not 1e+39; 0.00001, not 1e-05."""
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:
         return mantissa
