@@ -1,4 +1,4 @@
-"""What README.md says of every processor: one row each, rendered by `benchmarks.tables`.
+"""The table of processors in README.md, one row each.
 
 A row restates the class's docstring in a line; that is where ties, edges and references are.
 """

@@ -1,4 +1,4 @@
-"""README.md's tables: of processors, and of the figures in `results/`.
+"""Writes README.md's tables of processors and benchmark figures.
 
 Rewrites what stands between each two markers. With `--print` it shows that instead.
 """

@@ -1,4 +1,4 @@
-"""The JSON types of a TGI request: what is read as what, and what a wrong one is answered with.
+"""The JSON types of a TGI request: accepted values, and messages for wrong types.
 
 The texts are those of serde_json and axum, as TGI 3.3.6 sends them, without line and column.
 """

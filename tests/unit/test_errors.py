@@ -1,4 +1,4 @@
-"""Errors pass through pickle and copies, and their messages are bounded whatever they quote."""
+"""Errors survive pickle and copies, and their messages are bounded."""
 
 import copy
 import dataclasses

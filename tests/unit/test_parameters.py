@@ -1,4 +1,4 @@
-"""The request: ranges, strict types, normal forms and the round trip through a dict."""
+"""`GenerationParameters`: ranges, strict types, normal forms, and the round trip through a dict."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Chains, their lowered form, and the pipeline that a request asks for."""
+"""Pipelines: chains, lowering, and the pipeline of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public value passes through pickle and deep copies as what it is."""
+"""Public values survive pickle and copies."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""Streams of bytes and stops against an oracle that reads the unsplit text."""
+"""Text decoding and stop strings against an oracle that reads the whole text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sequence writes: its pieces are the whole text, cut at the first stop.
+"""Transcripts: the pieces are the whole text, cut at the first stop string.
 
 The oracle scans the finished text: special tokens take part in the search and are not text; bytes
 before a special token or the end that make no character become U+FFFD.

@@ -1,4 +1,4 @@
-"""A step leaves every request unharmed or ended with a typed error, whatever happens inside it.
+"""A failing step ends a request with a typed error or leaves it unchanged.
 
 The same few requests run again and again. Each run has one fault, at one place: at every call of
 the model, a processor or a feedback in turn, and at every line of the modules that make up a step.

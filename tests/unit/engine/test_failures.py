@@ -1,4 +1,4 @@
-"""What fails ends its own request, or its batch where nothing else is possible; nothing leaks."""
+"""A failure ends its own request, or the whole batch if it must; no model state leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TextStream: what comes out, when, and that nothing else does."""
+"""`TextStream`: which text is returned after which bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model folders from strangers: names that lead elsewhere, files that never end, sizes that lie."""
+"""Untrusted model folders: links out of the folder, endless files, false sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The presets in tables: orders, neutral values, ranges and the rules that only one peer has."""
+"""Presets: orders, neutral values, ranges, and rules of a single engine."""
 
 from __future__ import annotations
 
