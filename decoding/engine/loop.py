@@ -368,7 +368,7 @@ def _checked(output: Any, rows: int) -> Any:  # noqa: ANN401 -- an edge: a model
 
 
 def _other_width(work: Plan, width: int) -> ShapeError:
-    return ShapeError("logits", f"rows of {width}", f"rows of {work.width}, as stated or before")
+    return ShapeError("logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states")
 
 
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:

@@ -117,7 +117,7 @@ def check_key(key: object) -> None:
         isinstance(key, int) and key.bit_length() <= 60
     ):
         return
-    raise ChatTemplateError(f"a {type(key).__name__} like this is no key in a chat template")
+    raise ChatTemplateError(f"a {type(key).__name__} like this cannot be a key in a chat template")
 
 
 def text_of(budget: Budget, value: Any) -> str:
@@ -240,7 +240,7 @@ def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) ->
             return budget.made(method(*positional, **named))
     owning = owner if isinstance(owner, type) else type(owner)
     raise ChatTemplateError(
-        f"the method {name!r} of {owning.__name__!r} is not there for chat templates"
+        f"the method {name!r} of {owning.__name__!r} is not available in chat templates"
     )
 
 

@@ -244,7 +244,7 @@ class _Rewriter(NodeTransformer):
     visit_Call = visit_Filter = visit_Test = _unpacked
 
     def _refused(self, node: nodes.Node) -> nodes.Node:
-        raise ChatTemplateError(f"{type(node).__name__} is not there for chat templates")
+        raise ChatTemplateError(f"{type(node).__name__} is not available in chat templates")
 
     visit_Extends = visit_Include = visit_Import = visit_FromImport = _refused
     visit_EvalContextModifier = visit_ScopedEvalContextModifier = _refused

@@ -240,7 +240,7 @@ class SafetensorsSource:
                         path, f"tensor {shown(name)} has type {kind}, not one of {listed}"
                     )
                 if name in shapes:
-                    raise ModelFormatError(path, f"has {shown(name)}, as another shard does")
+                    raise ModelFormatError(path, f"has {shown(name)}, which another shard has too")
                 shapes[name], shards[name] = shape, shard
         if absent := index.keys() - shapes.keys():
             raise ModelFormatError(folder / _INDEX, f"lists absent tensors: {_listed(absent)}")

@@ -206,7 +206,7 @@ def test_a_shard_that_holds_another_tensor_too(folder: Path) -> None:
         folder / "b.safetensors",
     )
     (folder / INDEX).write_text(json.dumps({"weight_map": index}))
-    with pytest.raises(ModelFormatError, match=r"has 'model\.norm\.weight', as another shard does"):
+    with pytest.raises(ModelFormatError, match=r"has 'model\.norm\.weight', which another shard has too"):
         load(folder)
 
 
