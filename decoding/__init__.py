@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from decoding._version import __version__
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
-from decoding.engine.pipeline_of import pipeline_of
 from decoding.engine.request import Request
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import DecodingError
 from decoding.generate import generate, generate_async, stream, stream_async
 from decoding.history import History
@@ -38,7 +38,7 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.sampling.backends import warmup
 from decoding.sampling.batch import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor

@@ -7,20 +7,20 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
-from decoding import showing
-from decoding.showing import bounded
+from decoding import bounded_repr
+from decoding.bounded_repr import bounded
 
-shown, shown_error = showing.shown, showing.shown_error
+shown, shown_error = bounded_repr.shown, bounded_repr.shown_error
 """How a message shows a value or an exception of others: bounded, and never an error itself."""
 
 
 class DecodingError(Exception):
     """Base class of all errors that this library raises on purpose.
 
-    A message has at most `decoding.showing.LONGEST_MESSAGE` characters, which UTF-8 can encode; the
-    attributes hold the values themselves. Pickling keeps type, message, attributes, notes and
-    cause; an attribute that pickle cannot carry becomes its text, such a cause a plain `Exception`
-    of its text. A deep copy shares what cannot be copied.
+    A message has at most `decoding.bounded_repr.LONGEST_MESSAGE` characters, which UTF-8 can
+    encode; the attributes hold the values themselves. Pickling keeps type, message, attributes,
+    notes and cause. An attribute that pickle cannot carry becomes its text, and such a cause a
+    plain `Exception` with its text. A deep copy shares what cannot be copied.
     """
 
     def __init__(self, *args: object) -> None:

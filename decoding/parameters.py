@@ -19,7 +19,7 @@ from decoding.checks import real as _real
 from decoding.checks import text as _text
 from decoding.errors import ParameterError, require, shown
 from decoding.logits import is_tensor
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.typing import implies_sampling
 
 LARGEST_BEST_OF = 2**14
@@ -124,7 +124,7 @@ class GenerationParameters:
     llama.cpp. A field that says how takes part where its neighbour says that. `repeat_last_n` is
     for the repetition, frequency and presence penalties; 0 turns them off, as `dry_penalty_last_n`
     does DRY. `bad_words` and `dry_sequence_breakers` need a tokenizer;
-    `decoding.engine.requested_words` says which tokens they stand for. Types are strict: a bool is
+    `decoding.engine.request_words` says which tokens they stand for. Types are strict: a bool is
     no number, an int may stand for a float, NumPy scalars become Python ones, token ids may be
     arrays or tensors, NaN is refused.
     Counts are at most 2**53, token ids below 2**31, strings `MOST_STRINGS` of `MOST_CHARACTERS`,

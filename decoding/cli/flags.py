@@ -13,7 +13,7 @@ from typing import Any
 from decoding.cli.grammar import read_grammar
 from decoding.errors import require, shown
 from decoding.parameters import GenerationParameters
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 DEFAULT_MAX_NEW_TOKENS = 128
 """What the command allows where it is not told, or less where the context has less room."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from decoding.cli.files import read_utf8
 from decoding.errors import DecodingError, ParameterError, require
-from decoding.requested_grammar import Formats, Grammar, OnUnsupported
+from decoding.request_grammar import Formats, Grammar, OnUnsupported
 from decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # most runs of the command have no grammar

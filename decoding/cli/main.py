@@ -18,6 +18,7 @@ from importlib import metadata
 from typing import Any, NoReturn
 
 from decoding._version import __version__
+from decoding.bounded_repr import bounded
 from decoding.cache import cache_folder
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.files import read_utf8
@@ -37,7 +38,6 @@ from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
-from decoding.showing import bounded
 from decoding.wire.details import StreamEvent
 
 FAILED, WRONG_INPUT, INTERRUPTED, STDOUT_CLOSED = 1, 2, 130, 141

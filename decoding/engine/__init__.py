@@ -2,7 +2,7 @@
 
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
-from decoding.engine.pipeline_of import pipeline_of
 from decoding.engine.request import Request
+from decoding.engine.request_pipeline import pipeline_of
 
 __all__ = ["Engine", "Generation", "Request", "pipeline_of"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.engine.forced import write_forced
+from decoding.engine.forced_tokens import write_forced
 from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
 from decoding.history import HistoryBuffer

@@ -13,7 +13,7 @@ import numpy as np
 from decoding.checks import checked_integer
 from decoding.engine.drawing import RunningBatch, batch_of, draw_first, draw_next, rows_of
 from decoding.engine.generation import Generation, RunningSequence
-from decoding.engine.memory import Memory
+from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan, fit
 from decoding.engine.prompt_logprobs import prefill_tokens
 from decoding.engine.request import Request, plan
@@ -368,7 +368,9 @@ def _checked(output: Any, rows: int) -> Any:  # noqa: ANN401 -- an edge: a model
 
 
 def _other_width(work: Plan, width: int) -> ShapeError:
-    return ShapeError("logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states")
+    return ShapeError(
+        "logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states"
+    )
 
 
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.checks import checked_token_ids
-from decoding.engine.text import TextStream
+from decoding.engine.detokenizer import TextStream
 from decoding.errors import ParameterError
 from decoding.logits import is_tensor
 from decoding.vocabulary import Vocabulary

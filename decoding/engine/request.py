@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decoding.engine.pipeline_of import pipeline_of
 from decoding.engine.plans import Jump, Plan, fit
 from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_token_ids
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.engine.stopping import StopStrings
 from decoding.engine.transcript import Ending
 from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown

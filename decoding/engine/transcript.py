@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.engine.text import TextStream
 from decoding.sampling.batch import Sample
 from decoding.vocabulary import Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken

@@ -12,7 +12,7 @@ from decoding.models.config import LlamaConfig
 from decoding.models.files import is_present, member, read_text, shown
 from decoding.models.gguf import GGUFFile
 from decoding.models.gguf_vocabulary import GGUFVocabulary
-from decoding.models.jsonfile import read_json
+from decoding.models.json_files import read_json
 from decoding.models.llama import LlamaModel
 from decoding.models.protocol import LanguageModel
 from decoding.models.tokenizer import HuggingFaceTokenizer

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from decoding.models.fields import Fields
 from decoding.models.files import shown
-from decoding.models.unimplemented import refuse_metadata, refuse_settings
+from decoding.models.unsupported_settings import refuse_metadata, refuse_settings
 
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")  # of GGUF, which stores Mistral as Llama

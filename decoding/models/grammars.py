@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoding.kernels.forks import free_after_fork
 from decoding.processors.grammar_mask import GrammarMask
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers

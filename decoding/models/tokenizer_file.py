@@ -12,7 +12,7 @@ from typing import Any
 
 from decoding.errors import ModelFormatError
 from decoding.models.files import read_text, shown
-from decoding.models.jsonfile import parse_json
+from decoding.models.json_files import parse_json
 from decoding.models.token_bytes import MOST_TOKENS
 
 _MOST_BYTES = 64 << 20  # Gemma's has 33 MB

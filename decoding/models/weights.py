@@ -15,7 +15,7 @@ from decoding.errors import MissingDependencyError, ModelFormatError
 from decoding.models.config import LlamaConfig
 from decoding.models.files import is_present, member, require_regular, shown
 from decoding.models.gguf import GGUFFile
-from decoding.models.jsonfile import MOST_VALUES, parse_json, read_json
+from decoding.models.json_files import MOST_VALUES, parse_json, read_json
 
 try:
     import torch

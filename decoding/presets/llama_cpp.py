@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from decoding.errors import ParameterError
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     AtLeast,
     Dry,

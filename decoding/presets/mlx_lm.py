@@ -12,7 +12,7 @@ import numpy as np
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     AtLeast,
     FrequencyPenalty,

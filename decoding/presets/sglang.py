@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     FrequencyPenalty,
     LogitBias,

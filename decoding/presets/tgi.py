@@ -10,7 +10,7 @@ import numpy as np
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import flag, number, whole
+from decoding.presets.arguments import flag, number, whole
 from decoding.processors import (
     RepetitionPenalty,
     Temperature,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import flag, number, sequences, token_ids, whole
+from decoding.presets.arguments import flag, number, sequences, token_ids, whole
 from decoding.processors import (
     BadWords,
     BeginSuppressTokens,

@@ -191,7 +191,9 @@ class BatchSampler:
             UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
         """
         if any(stages.is_steered for stages in self._stages.values()):
-            raise UnsupportedFeatureError("draw", "the pipeline has a Feedback; call the sampler instead")
+            raise UnsupportedFeatureError(
+                "draw", "the pipeline has a Feedback; call the sampler instead"
+            )
         result, failed = self._step(logits, history, None, {}, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if any(result.rows["status"].tolist()):

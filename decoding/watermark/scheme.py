@@ -142,7 +142,9 @@ class Scheme:
     def green(self, context: Tokens, vocab_size: int) -> NDArray[np.bool_]:
         """The green list after a context; not for a seeding that reads the candidate token."""
         _require_size(vocab_size)
-        require("seeding", self.seeding, not self.seeding.reads_candidate, "one that reads no candidate")
+        require(
+            "seeding", self.seeding, not self.seeding.reads_candidate, "one that reads no candidate"
+        )
         words = self.colouring.packed(self.seed(context, -1), self.gamma, vocab_size)
         return unpacked(words, vocab_size)
 

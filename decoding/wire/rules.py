@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from decoding.errors import ParameterError, WireValidationError
 from decoding.parameters import SAMPLING, GenerationParameters
-from decoding.requested_grammar import Grammar, json_object_text
+from decoding.request_grammar import Grammar, json_object_text
 from decoding.wire.types import parse_parameters, read_text
 
 Rule: TypeAlias = tuple[bool, str]

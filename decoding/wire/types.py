@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from decoding.errors import WireTypeError
-from decoding.requested_grammar import GRAMMAR_OPTIONS
+from decoding.request_grammar import GRAMMAR_OPTIONS
 
 Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""

@@ -13,7 +13,7 @@ import pytest
 from decoding.errors import WireTypeError, WireValidationError
 from decoding.grammar import JsonStyle
 from decoding.parameters import GenerationParameters
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.wire.rules import WireLimits, validate
 from decoding.wire.types import parse_parameters
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from decoding import GenerationParameters, Sampler, TopP, chain, errors, generate
+from decoding.bounded_repr import LONGEST_MESSAGE, bounded, shown, shown_error
 from decoding.errors import DecodingError
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.history import History
 from decoding.sampling.batch import sample
-from decoding.showing import LONGEST_MESSAGE, bounded, shown, shown_error
 
 EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
     "RoomError": lambda value: RoomError("", shown(value), 5),

@@ -43,7 +43,7 @@ from decoding.processors import (
     Watermark,
     Xtc,
 )
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.typing import Processor
 from decoding.watermark.gumbel import GumbelScheme
 from decoding.watermark.presets import tgi

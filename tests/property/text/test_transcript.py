@@ -9,8 +9,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.engine.text import TextStream
 from decoding.engine.transcript import Ending, Transcript
 from decoding.sampling.batch import Sample
 from decoding.vocabulary import Vocabulary

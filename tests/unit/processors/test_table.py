@@ -14,7 +14,7 @@ import decoding.presets
 from benchmarks.processors import ALL, BEGIN, END, FURTHER, REQUESTED, render
 from benchmarks.tables import README, block_of
 from decoding import processors
-from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.grammar.protocol import TokenMatcher
 from decoding.parameters import GenerationParameters
 from decoding.processors import GrammarMask

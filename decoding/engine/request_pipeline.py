@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from decoding.engine.requested_words import bad_word_sequences, breaker_ids
+from decoding.engine.request_words import bad_word_sequences, breaker_ids
 from decoding.errors import require
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, chain
