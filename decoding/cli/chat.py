@@ -26,7 +26,7 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         type=_variable,
-        help="with --chat: what the template may read, as enable_thinking=false; JSON or text;"
+        help="with --chat: a variable of the template, such as enable_thinking=false; JSON or text;"
         " repeatable",
     )
     group.add_argument(
@@ -38,12 +38,15 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         "--documents", metavar="FILE", help="with --chat: a JSON list of documents ('-': stdin)"
     )
     group.add_argument(
-        "--continue", metavar="TEXT", help="with --chat: how the answer begins; the model goes on"
+        "--continue",
+        metavar="TEXT",
+        help="with --chat: the beginning of the answer, which the model continues",
     )
     group.add_argument(
         "--sanitize-control-tokens",
         action=argparse.BooleanOptionalAction,
-        help="read control tokens in PROMPT, as <|im_end|>, as text (default with --chat: yes)",
+        help="encode control tokens in PROMPT, such as <|im_end|>, as text"
+        " (default with --chat: yes)",
     )
 
 

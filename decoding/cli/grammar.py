@@ -25,11 +25,15 @@ def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False
     """Add the flags that name a grammar to a parser; at most one of them may be used."""
     group = parser.add_argument_group("grammars").add_mutually_exclusive_group(required=required)
     group.add_argument(
-        "--json-schema", metavar="FILE", help="a JSON Schema: the text is valid JSON ('-': stdin)"
+        "--json-schema",
+        metavar="FILE",
+        help="a JSON Schema that the text is valid under ('-': stdin)",
     )
-    group.add_argument("--regex", metavar="PATTERN", help="the whole text matches it")
-    group.add_argument("--ebnf", metavar="FILE", help="rules of llama.cpp's GBNF")
-    group.add_argument("--lark", metavar="FILE", help="rules in a notation like Lark's")
+    group.add_argument(
+        "--regex", metavar="PATTERN", help="a regular expression that the whole text matches"
+    )
+    group.add_argument("--ebnf", metavar="FILE", help="a grammar in llama.cpp's GBNF")
+    group.add_argument("--lark", metavar="FILE", help="a grammar in a notation like Lark's")
     _add_schema_flags(parser)
 
 
@@ -41,42 +45,55 @@ def _add_schema_flags(parser: argparse.ArgumentParser) -> None:
         "--on-unsupported",
         choices=get_args(OnUnsupported),
         default=unset,
-        help="what becomes of conditions that masks cannot hold: 'raise' refuses them (default)",
+        help="conditions that masks cannot enforce: refuse the schema ('raise', default) or"
+        " ignore them",
     )
     group.add_argument(
-        "--formats", choices=get_args(Formats), default=unset, help="what `format` means (known)"
+        "--formats",
+        choices=get_args(Formats),
+        default=unset,
+        help="the meaning of `format` (default: known)",
     )
     group.add_argument(
         "--resource",
         metavar="URI=FILE",
         action="append",
         default=unset,
-        help="a schema that `$ref` may lead to; may be used again",
+        help="a document that `$ref` refers to; repeatable",
     )
     group.add_argument(
         "--whitespace",
         choices=("readable", "free", "compact", "spaced"),
         default=unset,
-        help="between JSON tokens (readable: nothing, one blank, or one newline and some blanks)",
+        help="white space between JSON tokens (default: readable, which is none, a space, or a"
+        " newline and spaces)",
     )
     group.add_argument(
-        "--indent", type=int, metavar="N", default=unset, help="as Python's json.dumps(indent=N)"
+        "--indent",
+        type=int,
+        metavar="N",
+        default=unset,
+        help="indent as Python's json.dumps(indent=N)",
     )
     group.add_argument(
         "--key-order",
         choices=("any", "declared"),
         default=unset,
-        help="of the keys that the schema declares (any)",
+        help="order of the properties that the schema declares (default: any)",
     )
     group.add_argument(
-        "--digits", type=_bound, metavar="N", default=unset, help="most of a number, or any (4300)"
+        "--digits",
+        type=_bound,
+        metavar="N",
+        default=unset,
+        help="largest number of digits, or any (default: 4300)",
     )
     group.add_argument(
         "--nesting",
         type=_bound,
         metavar="N",
         default=unset,
-        help="most objects and arrays inside one another, or any (200)",
+        help="largest depth of nested objects and arrays, or any (default: 200)",
     )
 
 
@@ -156,7 +173,7 @@ def _add_check(verbs: Any) -> None:  # noqa: ANN401
         help="the same as --on-unsupported ignore",
     )
     parser.add_argument("--text", metavar="FILE", help="the text to test; '-' reads stdin")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_check)
 
 

@@ -1,7 +1,7 @@
 """The `decoding` command: generate text, check grammars, detect watermarks, fetch models.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
-1 generation or its surroundings failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
+1 generation or loading failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="decoding",
-        description="Generate text from a language model.",
-        epilog="Exit codes: 0 done, 1 generation or its surroundings failed, 2 wrong input.",
+        description="Generate text with a language model, check grammars and detect watermarks.",
+        epilog="Exit codes: 0 done, 1 generation or loading failed, 2 wrong input.",
     )
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -106,14 +106,18 @@ def _add_generate(commands: Any) -> None:  # noqa: ANN401 -- argparse names no p
         description="Generate text from a prompt. Greedy unless a sampling parameter is given.",
     )
     parser.add_argument(
-        "prompt", metavar="PROMPT", help="'-' reads UTF-8 from stdin, less one final line end"
+        "prompt",
+        metavar="PROMPT",
+        help="the prompt; '-' reads UTF-8 from stdin and removes one final line end",
     )
     _add_model(parser, "default: $DECODING_MODEL, else the first name")
     parser.add_argument(
-        "--json", action="store_true", help="print what TGI's /generate answers, details included"
+        "--json", action="store_true", help="print the JSON of TGI's /generate, with details"
     )
     parser.add_argument(
-        "--stream", action="store_true", help="print text as it comes; with --json, an event a line"
+        "--stream",
+        action="store_true",
+        help="print text as it is generated; with --json, one event a line",
     )
     add_chat_flags(parser)
     add_flags(parser.add_argument_group("request parameters, named as in the API"))
@@ -138,11 +142,11 @@ def _add_fetch(commands: Any) -> None:  # noqa: ANN401
 def _add_info(commands: Any) -> None:  # noqa: ANN401
     parser = commands.add_parser(
         "info",
-        help="tell what is installed",
+        help="print versions and downloaded models",
         description="Print versions, the cache folder and which known models are in it.",
     )
     _add_model(parser, "load it and tell about it too")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_info)
 
 
