@@ -1,7 +1,7 @@
 """Models: the protocol that the engine calls, and loading of Llama-family models.
 
-Owns file formats, tokenizers, chat templates and one forward pass. Knows nothing of processors,
-sampling or requests. Importing it imports none of torch, tokenizers and jinja2.
+Reads GGUF and safetensors files, tokenizers and chat templates. Importing this package imports none
+of torch, tokenizers and jinja2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The configuration of a Llama-family model, from `config.json` or GGUF metadata.
 
-Whatever would change the numbers and is not implemented is refused here, by name.
+A setting that would change the logits and is not implemented is refused by name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Safe reads of model files: regular, inside the model's folder, of bounded size.
 
-A model folder is data from strangers. A name in it can be a pipe that never ends, a device, or a
-link to any place of the machine.
+A model folder is not trusted: a name in it can be an endless pipe, a device, or a link to any other
+file of the machine.
 """
 
 from __future__ import annotations

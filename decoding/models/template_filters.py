@@ -1,8 +1,8 @@
 """Jinja's filters and tests for chat templates, each within the budget.
 
-Every filter is one of three kinds: it does a fixed amount of work and stays as it is; it is
-Jinja's own function, called after the budget has given what it may need; or it is written here.
-Jinja evaluates no filter at compile time that is given the context, as those of the last two kinds.
+A filter is of one of three kinds: Jinja's own with a fixed amount of work; Jinja's own, called after
+it has used the budget; or written here. Filters of the last two kinds take the context, so that
+Jinja does not evaluate them at compile time.
 """
 
 from __future__ import annotations

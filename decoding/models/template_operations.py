@@ -1,7 +1,7 @@
 """The operators and methods of chat templates, each within the budget.
 
-Each operation takes from the budget, before it is done, what it could read and make at most. What
-no chat template needs and what has no such bound is refused.
+Before an operation runs, it uses the steps and bytes that it needs at most. Operations without such a
+bound, and those that no chat template needs, are refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks a `tokenizer.json` against limits before a tokenizer is built from it.
 
-Steps that rewrite text can double it again and again, and an id is a place in a list: a short file
-can ask for any amount of memory.
+A short file can need any amount of memory: steps that rewrite text can double it repeatedly, and a
+token id is an index of a list.
 """
 
 from __future__ import annotations

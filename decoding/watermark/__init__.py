@@ -1,8 +1,7 @@
 """Watermarks: the schemes, their keys, and how to detect them.
 
-Owns: what a key and a context make of a token, and the tests that find it in a text.
-Knows nothing of: logits, processors, pipelines, models or text; the processors that embed these
-marks are in `decoding.processors`.
+The processors that embed these watermarks are in `decoding.processors`. Texts are sequences of
+token ids; nothing here needs logits or a model.
 """
 
 from decoding.watermark.bayesian import BayesianDetector, fit_bayesian

@@ -1,6 +1,6 @@
 """TGI's validation of requests: its ranges, order of checks and messages.
 
-`validate` is the switch between the library's ranges (`parameters`) and the wire's narrower ones.
+Python callers have the wider ranges of `GenerationParameters`; `validate` applies TGI's.
 Source: TGI 3.3.6, router/src/validation.rs, infer/mod.rs and server.rs.
 """
 
