@@ -1,8 +1,8 @@
 """Jinja's filters and tests for chat templates, each within the budget.
 
-A filter is of one of three kinds: Jinja's own with a fixed amount of work; Jinja's own, called after
-it has used the budget; or written here. Filters of the last two kinds take the context, so that
-Jinja does not evaluate them at compile time.
+A filter is of one of three kinds: Jinja's own with a fixed amount of work; Jinja's own, called
+after it has used the budget; or written here. Filters of the last two kinds take the
+context, so that Jinja does not evaluate them at compile time.
 """
 
 from __future__ import annotations

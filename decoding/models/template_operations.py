@@ -1,7 +1,7 @@
 """The operators and methods of chat templates, each within the budget.
 
-Before an operation runs, it uses the steps and bytes that it needs at most. Operations without such a
-bound, and those that no chat template needs, are refused.
+Before an operation runs, it uses the steps and bytes that it needs at most. Operations without
+such a bound, and those that no chat template needs, are refused.
 """
 
 from __future__ import annotations

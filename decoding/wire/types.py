@@ -1,7 +1,7 @@
 """The JSON types of a TGI request's parameters, and TGI's messages for wrong types.
 
-TGI's messages come from serde_json and axum. They are rebuilt here without line and column, which are
-unknown after the body is decoded.
+TGI's messages come from serde_json and axum. They are rebuilt here without line and column, which
+are unknown after the body is decoded.
 Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters` and `GrammarType`; serde_json 1.0,
 src/error.rs, `JsonUnexpected`.
 """
