@@ -100,6 +100,4 @@ if not TYPE_CHECKING:  # A type checker reads each processor's type from `decodi
 
         if name in processors.__all__:
             return getattr(processors, name)
-        raise AttributeError(
-            f"module 'decoding' has no attribute {name!r}", name=name, obj=__name__
-        )
+        raise AttributeError(f"module 'decoding' has no attribute {name!r}", name=name)
