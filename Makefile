@@ -2,7 +2,7 @@
 # Tools come from .venv where there is one, else from PATH; BIN=folder/ overrides.
 BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 
-.PHONY: check lint laws examples test nightly golden types format
+.PHONY: check lint laws examples test nightly golden reference types format
 
 # The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
 check: lint types
@@ -31,6 +31,10 @@ nightly:
 # Rewrites what was promised; a change of it breaks everyone who has stored a seed.
 golden:
 	$(BIN)python tests/golden/test_tokens.py
+
+# Rewrites docs/reference.md.
+reference:
+	$(BIN)python tests/packaging/reference_page.py
 
 types:
 	.ci/types $(BIN)mypy

@@ -1,4 +1,4 @@
-"""Whether our figures are of the right computation.
+"""Checks that timed implementations compute the right result.
 
 Three steps: every backend against the NumPy kernels on the very rows that are timed; the NumPy
 kernels against the pipeline by definition in float64 on the first of these rows; and the same

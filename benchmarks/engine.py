@@ -1,4 +1,4 @@
-"""The whole loop around the sampler: parameters, history, text, stops, details, events.
+"""Benchmark of the whole generation loop around the sampler.
 
 The forward pass returns logits that exist beforehand, so that it costs nothing. What the batch
 sampler takes is measured inside the loop, on the same calls, and subtracted.

@@ -1,4 +1,4 @@
-"""One figure: a problem, every implementation of it checked, then timed in turn."""
+"""One measurement: checks every implementation of a problem, then times all in turn."""
 
 from __future__ import annotations
 

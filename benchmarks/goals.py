@@ -1,4 +1,4 @@
-"""What the figures are meant to be, and whether they are."""
+"""Performance goals, and whether measured figures meet them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a green list costs a step: fresh, and over real texts with the lists that are kept.
+"""Benchmark of green lists: computed anew, and cached over real texts.
 
 Texts of SmolLM2, watermarked as TGI does: a list depends on the last token alone, so that texts ask
 for many lists again. The lists are of a vocabulary of 128,256; every list is checked first against

@@ -1,4 +1,4 @@
-"""Timing: several implementations in turn, medians and spreads."""
+"""Timing: runs several implementations in turn and reports medians and spreads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One decoding step: ours and peers, every workload, checked and timed.
+"""Benchmark of one decoding step: this library and its peers on all workloads.
 
 Without options it measures what the goals speak of, in some ten minutes: gaussian and real logits
 at every batch size and, at batch 1, in bfloat16; the other kinds at batch 1, and all of them also

@@ -1,4 +1,4 @@
-"""Every processor that a kernel runs, against the processor that stands for its kind.
+"""Benchmark of every lowered processor, relative to the basic one of its kind.
 
 A truncation should take at most twice as long as top-p, an edit of some tokens leave the chain of
 penalty, temperature, top-k and top-p at one and a half times its time or less. Each is checked

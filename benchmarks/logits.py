@@ -1,4 +1,4 @@
-"""Rows of logits of every kind, from fixed seeds."""
+"""Benchmark inputs: rows of logits of all kinds, from fixed seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""A description of the machine and the versions that figures were measured with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas with texts that are valid under them or not."""
+"""Benchmark inputs: JSON Schemas with valid and invalid texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engines of token masks did, as figures and as README.md's table."""
+"""Summaries of the mask benchmark, and their table in README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One engine over one case after another, in a process that can be killed.
+"""Runs one grammar engine on mask cases, in a process that can be killed.
 
 `main` takes ENGINE SECONDS [FOLDER OF THE TOKENIZER] from the command line. It ends when a case
 takes more SECONDS of the processor's time to compile, or to walk. It reads a case a line and

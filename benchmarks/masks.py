@@ -1,4 +1,4 @@
-"""Token masks for JSON Schemas: this engine and its peers over the same texts, in one run.
+"""Benchmark of token masks for JSON Schemas: this engine and its peers on the same texts.
 
     python -m benchmarks.masks [--tokenizer DIR] [--cases DIR] [--engines ours,llguidance,...]
 

@@ -1,4 +1,4 @@
-"""Our implementations, used as a program embeds them."""
+"""This library's backends as implementations for the benchmarks."""
 
 from __future__ import annotations
 

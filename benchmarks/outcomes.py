@@ -1,4 +1,4 @@
-"""What a row must come to, computed without any of the backends."""
+"""Expected results of a row, computed without any backend."""
 
 from __future__ import annotations
 

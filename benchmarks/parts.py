@@ -1,4 +1,4 @@
-"""Where a step's time goes: the compiled passes over a row, each by itself, against the floor.
+"""Benchmark of the parts of a step: each compiled pass over a row by itself.
 
 Every pass is checked against NumPy before it is timed. What a workload costs is about the sum of
 its passes and of the call from Python, so the table says what bounds it on a machine.

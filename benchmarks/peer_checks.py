@@ -1,4 +1,4 @@
-"""Whether a peer computes the same distribution as we do.
+"""Checks that a peer computes the same distribution as this library.
 
 Its noise is its own, so what it draws from is compared, before the draw. The tokens it keeps must
 be ours, whichever way ties at the cut go (within `KEY_BAND` of it), and but for tokens whose whole

@@ -1,4 +1,4 @@
-"""JSON Schemas that people publish: how many compile, and whether what compiles is right.
+"""Published JSON Schemas: how many compile, and whether the results are right.
 
     python -m benchmarks.real_schemas [--folder FOLDER] [--walks N] [--mutants N] [--only WORD]
 

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal."""
+"""Benchmark results as tables for a terminal."""
 
 from __future__ import annotations
 

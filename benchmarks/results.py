@@ -1,4 +1,4 @@
-"""Looking figures up among the rows of a result."""
+"""Look-up of figures in benchmark results."""
 
 from __future__ import annotations
 

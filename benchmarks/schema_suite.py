@@ -1,4 +1,4 @@
-"""Masks of JSON Schemas against the JSON-Schema-Test-Suite.
+"""Scores masks of JSON Schemas on the JSON-Schema-Test-Suite.
 
     python -m benchmarks.schema_suite FOLDER
 

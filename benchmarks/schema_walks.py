@@ -1,4 +1,4 @@
-"""Random texts of a grammar of JSON, and documents that were changed at one place."""
+"""Random texts of a JSON grammar, and documents with one change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README.md's tables, of processors and of the figures in `results/`, and a request's fields.
+"""Writes README.md's tables of processors and benchmark figures.
 
 Rewrites what stands between each two markers, and `decoding/processor_fields.py`. With `--print` it
 shows the tables instead.

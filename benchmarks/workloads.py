@@ -1,4 +1,4 @@
-"""What is asked of every implementation, and of which rows."""
+"""Benchmark workloads: chains of processors and the rows that they run on."""
 
 from __future__ import annotations
 

@@ -1,132 +1,79 @@
-"""A decoding and sampling engine: logits in, tokens and their details out."""
+"""A decoding and sampling engine: logits in, tokens and their details out.
+
+`decoding` exports what most programs use. All processors are in `decoding.processors`; the records
+that functions return are in the package of the function: `decoding.inspect`, `decoding.sampling`,
+`decoding.wire`, `decoding.engine`. `docs/reference.md` lists every public name.
+"""
+
+from typing import TYPE_CHECKING
 
 from decoding._version import __version__
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
-from decoding.engine.pipeline_of import pipeline_of
 from decoding.engine.request import Request
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import DecodingError
 from decoding.generate import generate, generate_async, stream, stream_async
 from decoding.history import History
-from decoding.inspect.compare import Comparison, compare
+from decoding.inspect.compare import compare
 from decoding.inspect.explain import explain
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
-    AdaptiveP,
-    AllowedTokens,
-    AtLeast,
-    BadWords,
-    BeginSuppressTokens,
     Bitmask,
-    BitmaskBias,
-    ClassifierFreeGuidance,
     Dry,
-    DynamicTemperature,
-    EncoderNoRepeatNgram,
-    EncoderRepetitionPenalty,
-    EpsilonCutoff,
-    EtaCutoff,
-    ExponentialLengthDecay,
-    ForcedFirstToken,
-    ForcedLastToken,
     FrequencyPenalty,
     GrammarMask,
-    GumbelWatermark,
     LogitBias,
     MinP,
-    MinTokens,
-    Mirostat1,
-    Mirostat2,
-    NaNPolicy,
     NoRepeatNgram,
-    PrefixFunction,
     PresencePenalty,
-    Renormalise,
     RepetitionPenalty,
-    Scoped,
-    SequenceBias,
-    SuppressTokens,
-    SynthIdWatermark,
     Temperature,
-    TopH,
     TopK,
-    TopNSigma,
     TopP,
     TypicalP,
     Watermark,
     Xtc,
 )
-from decoding.processors.feedback import Feedback
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.sampling.backends import warmup
 from decoding.sampling.batch import BatchSampler, Sample, Sampler, sample
 from decoding.typing import Processor
-from decoding.wire.details import Details, FinishReason, Response, StreamEvent, Token
+from decoding.wire.details import FinishReason, Response, StreamEvent, Token
 
 __all__ = [
-    "AdaptiveP",
-    "AllowedTokens",
-    "AtLeast",
     "Backend",
-    "BadWords",
     "BatchSampler",
-    "BeginSuppressTokens",
     "Bitmask",
-    "BitmaskBias",
-    "ClassifierFreeGuidance",
-    "Comparison",
     "DecodingError",
-    "Details",
     "Dry",
-    "DynamicTemperature",
-    "EncoderNoRepeatNgram",
-    "EncoderRepetitionPenalty",
     "Engine",
-    "EpsilonCutoff",
-    "EtaCutoff",
-    "ExponentialLengthDecay",
-    "Feedback",
     "FinishReason",
-    "ForcedFirstToken",
-    "ForcedLastToken",
     "FrequencyPenalty",
     "Generation",
     "GenerationParameters",
     "Grammar",
     "GrammarMask",
-    "GumbelWatermark",
     "History",
     "LanguageModel",
     "LogitBias",
     "MinP",
-    "MinTokens",
-    "Mirostat1",
-    "Mirostat2",
-    "NaNPolicy",
     "NoRepeatNgram",
     "Pipeline",
-    "PrefixFunction",
     "PresencePenalty",
     "Processor",
-    "Renormalise",
     "RepetitionPenalty",
     "Request",
     "Response",
     "Sample",
     "Sampler",
-    "Scoped",
-    "SequenceBias",
     "StreamEvent",
-    "SuppressTokens",
-    "SynthIdWatermark",
     "Temperature",
     "Token",
-    "TopH",
     "TopK",
-    "TopNSigma",
     "TopP",
     "TypicalP",
     "Watermark",
@@ -144,3 +91,13 @@ __all__ = [
     "stream_async",
     "warmup",
 ]
+
+if not TYPE_CHECKING:  # A type checker reads each processor's type from `decoding.processors`.
+
+    def __getattr__(name: str) -> object:
+        """The other processors, as in `decoding.processors`."""
+        from decoding import processors
+
+        if name in processors.__all__:
+            return getattr(processors, name)
+        raise AttributeError(f"module 'decoding' has no attribute {name!r}", name=name)

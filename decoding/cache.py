@@ -1,4 +1,4 @@
-"""Where this library keeps what it need not make again: models, machine code."""
+"""The cache folder for downloaded models and compiled code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder of everything kept; it need not exist.
+    """The cache folder, which may not exist yet.
 
     `$DECODING_CACHE`, else `decoding` in `$XDG_CACHE_HOME`, `%LOCALAPPDATA%` or `~/.cache`.
     """

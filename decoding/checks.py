@@ -1,4 +1,4 @@
-"""Types and ranges of numbers, checked where a value is handed over."""
+"""Checks of the types and ranges of arguments."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MOST_ITEMS = 2**22
 
 
 def integer(value: object) -> int:
-    """A Python int of an int or a NumPy integer; raises TypeError for anything else, bools too."""
+    """Convert an int or a NumPy integer to int; raise TypeError for others and bools."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError
     return operator.index(value)
 
 
 def real(value: object) -> float:
-    """A Python float of an int, a float or a NumPy number; raises TypeError for anything else.
+    """Convert an int, a float or a NumPy number to float; raise TypeError for anything else.
 
     Raises OverflowError for an int beyond the floats.
     """
@@ -39,19 +39,19 @@ def real(value: object) -> float:
 
 
 def text(value: object) -> str:
-    """A plain str of a str; raises TypeError for anything else."""
+    """Convert a str or a subclass to a plain str; raise TypeError for anything else."""
     if not isinstance(value, str):
         raise TypeError
     return str.__str__(value)
 
 
 def check_real(holder: object, name: str, legal: Callable[[float], bool], expected: str) -> None:
-    """Replace a field of a frozen dataclass by its float; `ParameterError` unless it is legal."""
+    """Convert a field of a frozen dataclass to float; raise `ParameterError` unless it is legal."""
     object.__setattr__(holder, name, checked_real(name, getattr(holder, name), legal, expected))
 
 
 def checked_real(name: str, value: object, legal: Callable[[float], bool], expected: str) -> float:
-    """The float of an argument; `ParameterError` for another type, or one that is not legal."""
+    """Convert an argument to float; raise `ParameterError` unless it is legal."""
     try:
         converted = real(value)
     except (TypeError, OverflowError):
@@ -68,7 +68,7 @@ def check_integer(
     most: int = LARGEST_COUNT,
     expected: str | None = None,
 ) -> None:
-    """Replace a field of a frozen dataclass by its int; `ParameterError` unless it is in range."""
+    """Convert a field of a frozen dataclass to int; raise `ParameterError` if out of range."""
     value = checked_integer(name, getattr(holder, name), least, most, expected)
     object.__setattr__(holder, name, value)
 
@@ -76,7 +76,7 @@ def check_integer(
 def checked_integer(
     name: str, value: object, least: int, most: int = LARGEST_COUNT, expected: str | None = None
 ) -> int:
-    """The int of an argument; `ParameterError` for another type, or outside `[least, most]`."""
+    """Convert an argument to int; raise `ParameterError` unless it is in `[least, most]`."""
     try:
         converted = integer(value)
     except TypeError:
@@ -92,7 +92,7 @@ def checked_integer(
 def checked_token_ids(
     name: str, value: object, expected: str = "token ids >= 0 (below 2**31)"
 ) -> list[int]:
-    """The token ids of any iterable of them, an array or a tensor; `ParameterError` for others."""
+    """Convert an iterable, an array or a tensor to token ids; raise `ParameterError` for others."""
     token_ids = []
     for item in checked_items(name, value, expected):
         try:
@@ -106,7 +106,7 @@ def checked_token_ids(
 
 
 def checked_items(name: str, value: object, expected: str) -> list[Any]:
-    """The items of any iterable, an array or a tensor; `ParameterError` for text or too many."""
+    """List the items of an iterable, an array or a tensor; raise `ParameterError` for text."""
     listed = value.tolist() if hasattr(value, "tolist") else value
     text_like = isinstance(listed, str | bytes | bytearray | memoryview)
     if text_like or not isinstance(listed, Iterable):

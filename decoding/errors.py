@@ -1,4 +1,4 @@
-"""Every exception of the library; each says what was expected, what came and where."""
+"""All exceptions of the library; a message says what was expected, what came and where."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar
 
-from decoding import showing
-from decoding.showing import bounded
+from decoding import bounded_repr
+from decoding.bounded_repr import bounded
 from decoding.typing import Anything
 
-shown, shown_error = showing.shown, showing.shown_error
+shown, shown_error = bounded_repr.shown, bounded_repr.shown_error
 """How a message shows a value or an exception of others: bounded, and never an error itself."""
 
 
 class DecodingError(Exception):
-    """Root of every error that this library raises on purpose.
+    """Base class of all errors that this library raises on purpose.
 
-    A message has at most `decoding.showing.LONGEST_MESSAGE` characters, which UTF-8 can encode; the
-    attributes hold the values themselves. Pickling keeps type, message, attributes, notes and
-    cause; an attribute that pickle cannot carry becomes its text, such a cause a plain `Exception`
-    of its text. A deep copy shares what cannot be copied.
+    A message has at most `decoding.bounded_repr.LONGEST_MESSAGE` characters, which UTF-8 can
+    encode; the attributes hold the values themselves. Pickling keeps type, message, attributes,
+    notes and cause. An attribute that pickle cannot carry becomes its text, and such a cause a
+    plain `Exception` with its text. A deep copy shares what cannot be copied.
     """
 
     def __init__(self, *args: object) -> None:
@@ -53,7 +53,7 @@ def _rebuilt(
     attributes: dict[str, Any],
     cause: BaseException | None,
 ) -> _Error:
-    """An error of what another one holds, whatever the constructor of its class takes."""
+    """Make an error from a class and attributes, without calling the class's constructor."""
     error = kind.__new__(kind)
     super(DecodingError, error).__init__(*args)
     vars(error).update(attributes)
@@ -127,7 +127,7 @@ class WireTypeError(WireValidationError):
 
 
 class UnsupportedFeatureError(DecodingError, NotImplementedError):
-    """A legal request asks for machinery that this version does not have.
+    """A legal request needs a feature that this version does not have.
 
     Attributes:
         feature: the request's field.
@@ -274,7 +274,7 @@ class ModelFormatError(DecodingError, ValueError):
 
 
 class ChatTemplateError(DecodingError, ValueError):
-    """A chat template is no Jinja, failed, or refused the messages.
+    """A chat template is not valid Jinja, failed, or refused the messages.
 
     Attributes:
         reason: what the template or Jinja said.
@@ -313,7 +313,7 @@ def require(name: str, value: object, legal: bool, expected: str) -> None:  # th
 
 
 class GrammarError(DecodingError, ValueError):
-    """A grammar cannot be used.
+    """Base class of the errors of grammars.
 
     Attributes:
         where: the JSON pointer of the keyword, the line of a grammar file or the offset in a regex.
@@ -329,7 +329,7 @@ class GrammarSyntaxError(GrammarError):
 
 
 class GrammarUnsupportedError(GrammarError):
-    """A grammar asks for something that cannot be expressed soundly.
+    """A grammar contains a condition that token masks cannot enforce.
 
     Attributes:
         keyword: the keyword or construct that is not supported.
@@ -341,11 +341,11 @@ class GrammarUnsupportedError(GrammarError):
 
 
 class GrammarUnsatisfiableError(GrammarError):
-    """No text at all fits a grammar."""
+    """No text fits a grammar."""
 
 
 class GrammarVocabularyError(GrammarError):
-    """A text that fits a grammar could come to where no token spells what must follow.
+    """A grammar needs bytes that no token of the vocabulary spells.
 
     Attributes:
         missing: bytes that may have to follow and have no token of their own.
@@ -358,7 +358,7 @@ class GrammarVocabularyError(GrammarError):
 
 
 class GrammarLimitError(GrammarError):
-    """A grammar needs more than it may take.
+    """A grammar needs more time, memory or states than its limits allow.
 
     Attributes:
         what: the resource.

@@ -1,4 +1,4 @@
-"""Text in, text out: `generate`, `stream`, and their async forms."""
+"""`generate`, `stream` and their async forms: one call for prompts and parameters."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def stream(
     *,
     pipeline: Pipeline | Processor | None = None,
 ) -> Iterator[StreamEvent]:
-    """Generate from one prompt, an event a token; closing the iterator ends the generation.
+    """Generate from one prompt and yield an event for each token.
 
     The events' `text`, joined, is the generated text; the last event carries it whole.
 

@@ -1,4 +1,4 @@
-"""What each row has been given and has chosen: a read-only view for processors."""
+"""`History`: the prompt and the generated tokens of each row of a batch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class History:
         prompts: Sequence[Sequence[int]],
         generated: Sequence[Sequence[int]] | None = None,
     ) -> History:
-        """A history from plain lists; `generated` defaults to nothing for every row."""
+        """Make a history from lists of token ids; `generated` defaults to none."""
         if isinstance(prompts, str) or not isinstance(prompts, Sequence | np.ndarray):
             raise ParameterError("prompts", prompts, "a sequence of token ids for each row")
         chosen = generated if generated is not None else [()] * len(prompts)
@@ -60,22 +60,22 @@ class History:
 
     @classmethod
     def empty(cls, batch: int) -> History:
-        """A batch of rows that have seen nothing."""
+        """Make a history of rows without tokens."""
         return cls.of([()] * batch)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def row(self, row: int) -> NDArray[np.int32]:
-        """Prompt and generated tokens of one row."""
+        """The prompt and the generated tokens of one row."""
         return self.token_ids[row, : self.lengths[row]]
 
     def prompt(self, row: int) -> NDArray[np.int32]:
-        """What one row was given."""
+        """The prompt of one row."""
         return self.token_ids[row, : self.prompt_lengths[row]]
 
     def generated(self, row: int) -> NDArray[np.int32]:
-        """What one row has chosen."""
+        """The generated tokens of one row."""
         return self.token_ids[row, self.prompt_lengths[row] : self.lengths[row]]
 
     def select(self, row: int) -> History:
@@ -84,7 +84,7 @@ class History:
         return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
 
     def read_only(self) -> History:
-        """The same history in views that cannot be written to: for code of others."""
+        """The same history as read-only arrays, for processors of users."""
         arrays = (self.token_ids.view(), self.lengths.view(), self.prompt_lengths.view())
         for array in arrays:
             array.flags.writeable = False
@@ -92,7 +92,7 @@ class History:
 
 
 def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]] | list[int]:
-    """The tokens of one row, checked."""
+    """Check and convert the tokens of one row."""
     try:
         row = [*prompt, *tail]
         token_ids = np.array(row)
@@ -107,7 +107,7 @@ def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]]
 
 
 class HistoryBuffer:
-    """The growing history of a batch whose members stay the same; every token costs O(1)."""
+    """A history that grows in place by one token a row, in constant time."""
 
     __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
 
@@ -120,18 +120,18 @@ class HistoryBuffer:
         self._rows = np.arange(len(token_ids))
 
     def view(self) -> History:
-        """The history as it stands; valid until the next `append`."""
+        """The history so far; valid until the next `append`."""
         return History(self._token_ids, self._lengths, self._prompt_lengths)
 
     def append(self, token_ids: Sequence[int]) -> None:
-        """One more token for every row."""
+        """Append one token to every row."""
         self._make_room(1)
         self._token_ids[self._rows, self._lengths] = token_ids
         self._lengths = self._lengths + 1
         self._longest += 1
 
     def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
-        """Several more tokens for one row."""
+        """Append tokens to one row."""
         self._make_room(len(token_ids))
         start = int(self._lengths[row])
         end = start + len(token_ids)

@@ -1,4 +1,4 @@
-"""The edge where a model's output becomes logits: checked once, viewed where possible."""
+"""Conversion of a model's output to logits: checked once, and not copied if possible."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXPECTED = "(batch, vocab) of float16, bfloat16, float32 or float64, NumPy or t
 
 
 def as_rows(array: Rows, name: str = "logits") -> Anything:
-    """A model's output as a kernel takes it; copied only if its bytes are swapped or unaligned.
+    """Convert a model's output for a kernel; copy only if its bytes are swapped or unaligned.
 
     NumPy arrays and torch tensors on the CPU become views as `decoding.kernels.rows` describes
     them; a torch tensor on another device stays what it is.
@@ -41,7 +41,7 @@ def as_rows(array: Rows, name: str = "logits") -> Anything:
 
 
 def as_logits(array: Rows, name: str = "logits") -> Logits:
-    """A model's output as processors take it: float32 or float64 on the host.
+    """Convert a model's output for processors: a NumPy array of float32 or float64.
 
     Those two are viewed, not copied; half precision is widened to float32.
 
@@ -52,12 +52,12 @@ def as_logits(array: Rows, name: str = "logits") -> Logits:
 
 
 def logits_of(rows: Rows) -> Logits:
-    """What `as_rows` returned as `as_logits` returns it; `as_rows` does not take it again."""
+    """Convert the result of `as_rows` to what `as_logits` returns."""
     return widen(_of_tensor(rows.cpu(), "logits") if is_tensor(rows) else rows)
 
 
 def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """An array of a subclass, of the other byte order or at an odd address as NumPy's own."""
+    """Convert a subclass, another byte order or an unaligned address to a plain NumPy array."""
     if isinstance(array, np.ma.MaskedArray):
         raise ShapeError(name, "a masked array, whose mask would be lost", _EXPECTED)
     plain: NDArray[Any] = array.view(np.ndarray)
@@ -67,7 +67,7 @@ def _plain(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def is_tensor(array: Rows) -> bool:
-    """Whether it is a torch tensor; torch is not imported to find out."""
+    """Whether a value is a torch tensor; does not import torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 

@@ -1,4 +1,4 @@
-"""The request: every parameter of one generation, validated once, in one place."""
+"""`GenerationParameters`: all parameters of one request, validated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from decoding.request_fields import (
     TooManyError,
     integer,
 )
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 __all__ = ["REQUEST_FIELDS", "GenerationParameters", "TokenBias", "is_sampling"]
 
@@ -94,7 +94,7 @@ else:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters(ProcessorFields):
-    """Everything a caller may ask of one generation: TGI's request under TGI's names, and more.
+    """The parameters of one request: TGI's, under TGI's names, and further ones.
 
     | field | range | neutral |
     |---|---|---|

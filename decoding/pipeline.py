@@ -1,4 +1,4 @@
-"""A chain of processors, which is itself a processor.
+"""Pipelines: chains of processors, and their lowering to instructions for kernels.
 
 A pipeline has two executions with one meaning. *By definition* it is called: each processor in
 turn. *Lowered*, it is a list of segments: runs of instructions that a kernel executes in one go,
@@ -14,23 +14,35 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from decoding.checks import checked_items
 from decoding.errors import ParameterError
 from decoding.history import History
-from decoding.kernels.program import Instruction
+from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.processors.call import checked_call
 from decoding.typing import Logits, Processor
+
+__all__ = [
+    "Fused",
+    "Instruction",
+    "Lowerable",
+    "Opcode",
+    "Part",
+    "Pipeline",
+    "Segment",
+    "as_pipeline",
+    "chain",
+]
 
 
 @runtime_checkable
 class Lowerable(Protocol):
-    """A processor that a kernel can run."""
+    """A processor that lowers to instructions, which a kernel runs."""
 
     def lower(self) -> tuple[Instruction, ...] | None:
-        """What it is made of; nothing when it is neutral, None where only Python can run it."""
+        """The instructions; none if it is neutral, None if only Python can run it."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """Instructions that run in one go.
+    """Consecutive instructions that one kernel call runs.
 
     instructions: in order. processors: who each instruction came from, for error messages.
     """
@@ -40,11 +52,12 @@ class Fused:
 
 
 Segment: TypeAlias = Fused | Processor
+"""A part of a lowered pipeline: instructions for a kernel, or a processor that Python runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Processors in the caller's order; every order is legal.
+    """A chain of processors, in the caller's order; itself a processor.
 
     Calling it applies each in turn. Build one with `chain`. The empty pipeline is neutral.
 
@@ -73,7 +86,7 @@ class Pipeline:
 
 
 def chain(*processors: Processor) -> Pipeline:
-    """One pipeline of the given processors; pipelines among them are spliced in.
+    """Make a pipeline of processors; pipelines among them are flattened.
 
     Raises:
         ParameterError: one of them is no processor: not an object, or a function, that is called
@@ -86,7 +99,7 @@ def chain(*processors: Processor) -> Pipeline:
 
 
 def as_pipeline(given: Processor | None, name: str = "pipeline") -> Pipeline:
-    """A pipeline as it is; one of a lone processor; the empty one for None.
+    """Convert a processor to a pipeline; None is the empty one, a pipeline stays as it is.
 
     name: what the caller calls it, for error messages.
 

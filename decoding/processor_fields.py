@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from decoding.request_fields import TokenBias
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class ProcessorFields:
     mirostat_eta: how quickly to correct (default: 0.1). A finite number >= 0.
 
     None leaves a processor out. `repeat_last_n` and `dry_penalty_last_n` of 0 turn the penalties
-    off. `bad_words` and `dry_sequence_breakers` need a tokenizer; `decoding.engine.requested_words`
+    off. `bad_words` and `dry_sequence_breakers` need a tokenizer; `decoding.engine.request_words`
     says which tokens they stand for.
     """
 

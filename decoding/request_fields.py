@@ -14,7 +14,7 @@ import numpy as np
 from decoding import checks
 from decoding.checks import LARGEST_COUNT
 from decoding.logits import is_tensor
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 MOST_STRINGS, MOST_CHARACTERS = 2**14, 2**18
 """What a sequence of strings may hold in all: a matcher of stops takes some 300 bytes of memory a
@@ -208,7 +208,7 @@ def check(holder: object, name: str, value_type: ValueType) -> None:
         checks.check_real(holder, name, value_type.accepts, value_type.interval)
 
 
-def _other(  # noqa: PLR0913 -- the facts of a type
+def _other(
     name: str,
     annotation: str,
     expected: str,

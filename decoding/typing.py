@@ -1,4 +1,4 @@
-"""The types that cross the library's seams."""
+"""Protocols and type aliases: processors, logits, token ids, forward functions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ForwardFunction: TypeAlias = Callable[[list[list[int]]], Any]
 
 
 class Processor(Protocol):
-    """Logits in, new logits out; what the chain is made of.
+    """A function of logits and history that returns new logits.
 
     A processor never writes to its arguments and returns the same object when it has nothing to do.
     """
@@ -45,7 +45,7 @@ class Processor(Protocol):
 
 
 class DeclaredProcessor(Processor, Protocol):
-    """A processor that states facts about itself; `decoding.testing.laws` checks them."""
+    """A processor that declares properties, which `decoding.testing.laws` checks."""
 
     @property
     def facts(self) -> Facts:
@@ -55,17 +55,17 @@ class DeclaredProcessor(Processor, Protocol):
 
 @runtime_checkable
 class DynamicInstruction(Protocol):
-    """A processor that lowers to one instruction, which is another one at every step."""
+    """A processor that lowers to one instruction that depends on the history."""
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of; token ids that it does not have are ignored."""
+        """The instruction for the one row of `history`; ids beyond the row's logits are ignored."""
         ...
 
 
 @runtime_checkable
 class DynamicBitmask(Protocol):
-    """A processor whose lowered instruction takes other words at every step: a grammar, say."""
+    """A processor that lowers to a bitmask that depends on the history, as a grammar does."""
 
     def bitmask(self, history: History) -> NDArray[np.int32]:
-        """The words of the one row that `history` is of, as for `Bitmask`."""
+        """The packed bitmask for the one row of `history`, as for `Bitmask`."""
         ...

@@ -1,4 +1,4 @@
-"""Token ids and the bytes they stand for."""
+"""`Vocabulary`: the bytes of each token id; and the protocol `Tokenizer`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decoding.errors import require
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
-    """What every token id spells.
+    """The bytes of every token id, and which ids are special tokens.
 
     token_bytes: index = token id; the bytes a decoder would write, special tokens included.
     special_token_ids: tokens that are structure, not text: shown in details, absent from text.
@@ -35,7 +35,7 @@ class Vocabulary:
         return len(self.token_bytes)
 
     def bytes_of(self, token_id: int) -> bytes:
-        """The bytes of one token; ids beyond the vocabulary spell nothing."""
+        """The bytes of one token; empty for ids beyond the vocabulary."""
         return self.token_bytes[token_id] if token_id < len(self.token_bytes) else b""
 
     def text_of(self, token_id: int) -> str:
@@ -43,20 +43,20 @@ class Vocabulary:
         return self.bytes_of(token_id).decode("utf-8", errors="replace")
 
     def is_special(self, token_id: int) -> bool:
-        """Whether the token is structure rather than text."""
+        """Whether the token is special: shown in details, absent from text."""
         return token_id in self.special_token_ids
 
 
 class Tokenizer(Protocol):
-    """Text to ids; the way back is the vocabulary."""
+    """Encodes text as token ids; its vocabulary decodes them."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What every id spells."""
+        """The bytes of every token id."""
         ...
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """The ids of a prompt.
+        """Encode a prompt as token ids.
 
         add_special_tokens: put those in front that the model expects; a rendered chat has them.
         """

@@ -1,4 +1,4 @@
-"""Other samplers on the same problems, each through its own interface and in our order of steps."""
+"""Other samplers behind one interface, each with this library's order of steps."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from decoding.errors import ParameterError, require
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 _TYPES = "one of text, json_object, json_schema, json, regex"
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}

@@ -1,4 +1,4 @@
-"""Chats on the command line: the flags of one, and the prompt that they make."""
+"""The flags of `decoding generate` for chats, and the prompt made from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ONLY_WITH_CHAT = ("system", "template_variable", "tools", "documents", "continu
 
 
 def add_chat_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser `--chat` and the flags that go with it."""
+    """Add `--chat` and its further flags to a parser."""
     group = parser.add_argument_group("chats")
     group.add_argument(
         "--chat", action="store_true", help="PROMPT is a message for the model's chat template"
@@ -26,7 +26,7 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         type=_variable,
-        help="with --chat: what the template may read, as enable_thinking=false; JSON or text;"
+        help="with --chat: a variable of the template, such as enable_thinking=false; JSON or text;"
         " repeatable",
     )
     group.add_argument(
@@ -38,24 +38,27 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         "--documents", metavar="FILE", help="with --chat: a JSON list of documents ('-': stdin)"
     )
     group.add_argument(
-        "--continue", metavar="TEXT", help="with --chat: how the answer begins; the model goes on"
+        "--continue",
+        metavar="TEXT",
+        help="with --chat: the beginning of the answer, which the model continues",
     )
     group.add_argument(
         "--sanitize-control-tokens",
         action=argparse.BooleanOptionalAction,
-        help="read control tokens in PROMPT, as <|im_end|>, as text (default with --chat: yes)",
+        help="encode control tokens in PROMPT, such as <|im_end|>, as text"
+        " (default with --chat: yes)",
     )
 
 
 def check_chat_flags(asked: argparse.Namespace) -> None:
-    """Raise ParameterError for a flag of chats that is used without `--chat`."""
+    """Raise ParameterError for a chat flag that is used without `--chat`."""
     for name in () if asked.chat else _ONLY_WITH_CHAT:
         value = getattr(asked, name)
         require(f"--{name.replace('_', '-')}", value, value is None, "used with --chat")
 
 
 def read_prompt(asked: argparse.Namespace, model: LanguageModel, text: str) -> Inputs:
-    """The prompt that the flags of `add_chat_flags` make of PROMPT.
+    """Make the prompt from PROMPT and the flags of `add_chat_flags`.
 
     Raises:
         ParameterError: a file is no JSON list of objects, or the model has no chat template or no
@@ -105,7 +108,7 @@ def _variable(text: str) -> tuple[str, Any]:
 
 
 def _objects(flag: str, source: str | None) -> list[dict[str, Any]] | None:
-    """The JSON list of objects in a file."""
+    """Read a file that holds a JSON list of objects."""
     if source is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Text that the command reads."""
+"""Text files that the command reads: bounded in size, UTF-8, or stdin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_BYTES = 64 << 20
 
 
 def read_utf8(name: str, source: str) -> str:
-    """A file's text, or that of stdin for '-'; at most `MOST_BYTES`.
+    """Read the text of a file, or of stdin for '-'; at most `MOST_BYTES`.
 
     A pipe is read until its writers close it, as `<(command)` in a shell gives one; a pipe that no
     process writes to is refused, as it would never end.
@@ -44,7 +44,7 @@ def read_utf8(name: str, source: str) -> str:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """The file, opened without waiting for a writer; its reads wait as usual."""
+    """Open a file without waiting for a pipe's writer; reads block as usual."""
     descriptor = os.open(
         path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     )

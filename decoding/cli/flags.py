@@ -14,7 +14,7 @@ from decoding.cli.grammar import read_grammar
 from decoding.errors import require, shown
 from decoding.parameters import REQUEST_FIELDS, GenerationParameters
 from decoding.request_fields import RequestField
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 
 DEFAULT_MAX_NEW_TOKENS = 128
 """What the command allows where it is not told, or less where the context has less room."""
@@ -22,7 +22,7 @@ DEFAULT_MAX_NEW_TOKENS = 128
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a request parameter is spelled on a command line.
+    """A request parameter as a command-line flag: its name, type and help.
 
     convert: from the argument's text; `bool` makes the pair `--name` and `--no-name`.
     join: for a flag that may be repeated, from the list of its values to the parameter.

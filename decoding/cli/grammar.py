@@ -1,4 +1,4 @@
-"""Grammars on the command line: the flags of one, and `decoding grammar check`."""
+"""The flags for grammars, and the command `decoding grammar check`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from decoding.cli.files import read_utf8
 from decoding.errors import DecodingError, ParameterError, require
-from decoding.requested_grammar import Formats, Grammar, OnUnsupported
+from decoding.request_grammar import Formats, Grammar, OnUnsupported
 from decoding.typing import Anything
 from decoding.vocabulary import Vocabulary
 
@@ -23,61 +23,78 @@ _STYLE = ("whitespace", "indent", "key_order", "digits", "nesting")
 
 
 def add_grammar_flags(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Give a parser the flags that say what a text must match, of which one may be used."""
+    """Add the flags that name a grammar to a parser; at most one of them may be used."""
     group = parser.add_argument_group("grammars").add_mutually_exclusive_group(required=required)
     group.add_argument(
-        "--json-schema", metavar="FILE", help="a JSON Schema: the text is valid JSON ('-': stdin)"
+        "--json-schema",
+        metavar="FILE",
+        help="a JSON Schema that the text is valid under ('-': stdin)",
     )
-    group.add_argument("--regex", metavar="PATTERN", help="the whole text matches it")
-    group.add_argument("--ebnf", metavar="FILE", help="rules of llama.cpp's GBNF")
-    group.add_argument("--lark", metavar="FILE", help="rules in a notation like Lark's")
+    group.add_argument(
+        "--regex", metavar="PATTERN", help="a regular expression that the whole text matches"
+    )
+    group.add_argument("--ebnf", metavar="FILE", help="a grammar in llama.cpp's GBNF")
+    group.add_argument("--lark", metavar="FILE", help="a grammar in a notation like Lark's")
     _add_schema_flags(parser)
 
 
 def _add_schema_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags that belong to `--json-schema`; none is set unless it is used."""
+    """Add the flags that go with `--json-schema` to a parser; unused ones are not set."""
     group = parser.add_argument_group("JSON Schemas")
     unset = argparse.SUPPRESS
     group.add_argument(
         "--on-unsupported",
         choices=get_args(OnUnsupported),
         default=unset,
-        help="what becomes of conditions that masks cannot hold: 'raise' refuses them (default)",
+        help="conditions that masks cannot enforce: refuse the schema ('raise', default) or"
+        " ignore them",
     )
     group.add_argument(
-        "--formats", choices=get_args(Formats), default=unset, help="what `format` means (known)"
+        "--formats",
+        choices=get_args(Formats),
+        default=unset,
+        help="the meaning of `format` (default: known)",
     )
     group.add_argument(
         "--resource",
         metavar="URI=FILE",
         action="append",
         default=unset,
-        help="a schema that `$ref` may lead to; may be used again",
+        help="a document that `$ref` refers to; repeatable",
     )
     group.add_argument(
         "--whitespace",
         choices=("readable", "free", "compact", "spaced"),
         default=unset,
-        help="between JSON tokens (readable: nothing, one blank, or one newline and some blanks)",
+        help="white space between JSON tokens (default: readable, which is none, a space, or a"
+        " newline and spaces)",
     )
     group.add_argument(
-        "--indent", type=int, metavar="N", default=unset, help="as Python's json.dumps(indent=N)"
+        "--indent",
+        type=int,
+        metavar="N",
+        default=unset,
+        help="indent as Python's json.dumps(indent=N)",
     )
     group.add_argument(
         "--key-order",
         choices=("any", "declared"),
         default=unset,
-        help="of the keys that the schema declares (any)",
+        help="order of the properties that the schema declares (default: any)",
     )
     group.add_argument(
-        "--digits", type=_bound, metavar="N", default=unset, help="most of a number, or any (4300)"
+        "--digits",
+        type=_bound,
+        metavar="N",
+        default=unset,
+        help="largest number of digits, or any (default: 4300)",
     )
     group.add_argument(
         "--nesting",
         type=_bound,
         metavar="N",
         default=unset,
-        help="most objects and arrays inside one another, or any (200)",
+        help="largest depth of nested objects and arrays, or any (default: 200)",
     )
 
 
@@ -86,7 +103,7 @@ def _bound(text: str) -> int | None:
 
 
 def read_grammar(asked: argparse.Namespace) -> Grammar | None:
-    """What the flags of `add_grammar_flags` say; None if none is used.
+    """Make the `Grammar` that the flags of `add_grammar_flags` name; None if none is used.
 
     Raises:
         ParameterError: a file is no UTF-8, or no JSON object where it should be one.
@@ -107,7 +124,7 @@ def read_grammar(asked: argparse.Namespace) -> Grammar | None:
 
 
 def _schema_options(asked: argparse.Namespace) -> dict[str, Any]:
-    """What the flags of `_add_schema_flags` say, as parameters of a `Grammar`."""
+    """Read the flags of `_add_schema_flags` as arguments of a `Grammar`."""
     given = vars(asked)
     found: dict[str, Any] = {
         name: given[name] for name in ("on_unsupported", "formats") if name in given
@@ -132,7 +149,7 @@ def _resource(text: str) -> tuple[str, object]:
 
 
 def add_grammar(commands: Anything) -> None:  # argparse names no public type
-    """Give the command the verb `grammar`."""
+    """Add the command `grammar`."""
     parser = commands.add_parser(
         "grammar", help="check a grammar", description="Work with grammars; no model is loaded."
     )
@@ -157,7 +174,7 @@ def _add_check(verbs: Anything) -> None:
         help="the same as --on-unsupported ignore",
     )
     parser.add_argument("--text", metavar="FILE", help="the text to test; '-' reads stdin")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_check)
 
 
@@ -187,7 +204,7 @@ def _check(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def _tested(matcher: Matcher, text: bytes) -> dict[str, Any]:
-    """How far a text fits, and what could come there instead."""
+    """Report how far a text fits, and which tokens are allowed after that."""
     count = matcher.count_allowed(text)
     for byte in text[:count]:
         matcher.advance(byte)

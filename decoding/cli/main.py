@@ -1,7 +1,7 @@
-"""The `decoding` command: generate text, detect watermarks, fetch a model, tell what is installed.
+"""The `decoding` command: generate text, check grammars, detect watermarks, fetch models.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
-1 generation or its surroundings failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
+1 generation or loading failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from importlib import metadata
 from typing import NoReturn
 
 from decoding._version import __version__
+from decoding.bounded_repr import bounded
 from decoding.cache import cache_folder
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.files import read_utf8
@@ -38,7 +39,6 @@ from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
 from decoding.parameters import GenerationParameters
-from decoding.showing import bounded
 from decoding.typing import Anything
 from decoding.wire.details import StreamEvent
 
@@ -75,21 +75,21 @@ def _complain(problem: str, code: int) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one line, and knows a flag by its whole name only."""
+    """An argument parser whose errors are one line and which takes no abbreviated flags."""
 
     def __init__(self, **options: Anything) -> None:  # argparse's own
         super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        """End with the code for wrong input."""
+        """Exit with the code for wrong input."""
         sys.exit(_complain(message, WRONG_INPUT))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="decoding",
-        description="Generate text from a language model.",
-        epilog="Exit codes: 0 done, 1 generation or its surroundings failed, 2 wrong input.",
+        description="Generate text with a language model, check grammars and detect watermarks.",
+        epilog="Exit codes: 0 done, 1 generation or loading failed, 2 wrong input.",
     )
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -109,14 +109,18 @@ def _add_generate(commands: Anything) -> None:  # argparse names no public type
         description="Generate text from a prompt. Greedy unless a sampling parameter is given.",
     )
     parser.add_argument(
-        "prompt", metavar="PROMPT", help="'-' reads UTF-8 from stdin, less one final line end"
+        "prompt",
+        metavar="PROMPT",
+        help="the prompt; '-' reads UTF-8 from stdin and removes one final line end",
     )
     _add_model(parser, "default: $DECODING_MODEL, else the first name")
     parser.add_argument(
-        "--json", action="store_true", help="print what TGI's /generate answers, details included"
+        "--json", action="store_true", help="print the JSON of TGI's /generate, with details"
     )
     parser.add_argument(
-        "--stream", action="store_true", help="print text as it comes; with --json, an event a line"
+        "--stream",
+        action="store_true",
+        help="print text as it is generated; with --json, one event a line",
     )
     add_chat_flags(parser)
     add_flags(parser.add_argument_group("request parameters, named as in the API"))
@@ -141,11 +145,11 @@ def _add_fetch(commands: Anything) -> None:
 def _add_info(commands: Anything) -> None:
     parser = commands.add_parser(
         "info",
-        help="tell what is installed",
+        help="print versions and downloaded models",
         description="Print versions, the cache folder and which known models are in it.",
     )
     _add_model(parser, "load it and tell about it too")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_info)
 
 
@@ -250,7 +254,7 @@ def _model_facts(model: LanguageModel) -> dict[str, object]:
 
 
 def _lines(facts: dict[str, object]) -> Iterator[str]:
-    """`name: value`, one a line; what belongs to a name is indented under it."""
+    """Format facts as lines `name: value`; nested facts are indented."""
     for name, value in facts.items():
         if isinstance(value, dict):
             yield f"{name}:"

@@ -60,7 +60,9 @@ _FLAGS: Mapping[str, _Flag] = {
     "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
     "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
-    "cors_allow_origin": _Flag(_list, (), "origins that may ask, with commas; default: all", "URLS"),
+    "cors_allow_origin": _Flag(
+        _list, (), "origins that may ask, with commas; default: all", "URLS"
+    ),
     "disable_grammar_support": _Flag(_bool, False, "refuse every grammar"),
     "json_output": _Flag(_bool, False, "log JSON lines"),
     "log_level": _Flag(str, "info", "debug, info, warning or error", "NAME"),
@@ -114,8 +116,8 @@ def _settings(asked: argparse.Namespace) -> dict[str, Any]:
 def _serve(asked: argparse.Namespace) -> Iterator[str]:
     given = _settings(asked)
     try:
-        import uvicorn  # noqa: F401 -- asked for early
         import starlette  # noqa: F401 -- asked for early
+        import uvicorn  # noqa: F401 -- asked for early
     except ImportError as error:
         raise MissingDependencyError("starlette and uvicorn", "server") from error
     levels = ("debug", "info", "warning", "error")

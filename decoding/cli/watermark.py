@@ -1,4 +1,4 @@
-"""`decoding watermark detect`: is a text watermarked?"""
+"""The command `decoding watermark detect`: test whether a text is watermarked."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _WITH_A_WIDTH = ("lefthash", "transformers-selfhash", "philox", "gumbel")
 
 
 def add_watermark(commands: Anything) -> None:  # argparse names no public type
-    """Give the command the verb `watermark`."""
+    """Add the command `watermark`."""
     parser = commands.add_parser(
         "watermark", help="detect a watermark", description="Work with watermarked text."
     )
@@ -62,8 +62,8 @@ def add_watermark(commands: Anything) -> None:  # argparse names no public type
 def _add_detect(verbs: Anything) -> None:
     parser = verbs.add_parser(
         "detect",
-        help="is a text watermarked?",
-        description="Count the green tokens of a text, or what its scheme has in their place."
+        help="test whether a text is watermarked",
+        description="Test whether a text has the watermark of a scheme."
         " Flagging texts whose p_value is at most A flags at most a share A of those that are not"
         " watermarked.",
     )
@@ -77,19 +77,34 @@ def _add_detect(verbs: Anything) -> None:
         "--scheme",
         choices=(*SCHEMES, *OTHERS),
         default=first,
-        help=f"how it was embedded (default: {first})",
-    )
-    parser.add_argument("--keys", type=_keys, metavar="N,N,...", help="for synthid, which needs it")
-    parser.add_argument("--ngram-len", type=int, metavar="N", help="for synthid (default: 5)")
-    parser.add_argument("--gamma", type=float, metavar="G", help="green share (default: scheme's)")
-    parser.add_argument(
-        "--key", type=int, metavar="N", help="default: the scheme's public one; gumbel needs it"
+        help=f"the scheme of the watermark (default: {first})",
     )
     parser.add_argument(
-        "--context-width", type=int, metavar="N", help=f"for {', '.join(_WITH_A_WIDTH)}"
+        "--keys", type=_keys, metavar="N,N,...", help="the keys of synthid (required)"
     )
     parser.add_argument(
-        "--vocab-size", type=int, metavar="N", help="of the lists (default: the model's logits)"
+        "--ngram-len", type=int, metavar="N", help="n-gram length of synthid (default: 5)"
+    )
+    parser.add_argument(
+        "--gamma", type=float, metavar="G", help="share of green tokens (default: the scheme's)"
+    )
+    parser.add_argument(
+        "--key",
+        type=int,
+        metavar="N",
+        help="the key (default: the scheme's public key; required for gumbel)",
+    )
+    parser.add_argument(
+        "--context-width",
+        type=int,
+        metavar="N",
+        help=f"context tokens, for {', '.join(_WITH_A_WIDTH)}",
+    )
+    parser.add_argument(
+        "--vocab-size",
+        type=int,
+        metavar="N",
+        help="size of the green lists (default: width of the model's logits)",
     )
     parser.add_argument(
         "--token-ids",
@@ -103,12 +118,12 @@ def _add_detect(verbs: Anything) -> None:
         action="append",
         default=[],
         metavar="N",
-        help="look for the greenest stretch of N tokens too; repeatable",
+        help="also test the part of N tokens with most green ones; repeatable",
     )
     parser.add_argument(
         "--count-repeats", action="store_true", help="count repeated n-grams, as transformers does"
     )
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_detect)
 
 

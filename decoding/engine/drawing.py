@@ -1,4 +1,4 @@
-"""From logits to written tokens, for sequences that run together."""
+"""Draws a token for every sequence of a batch and appends it to the sequence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from decoding.engine.forced import write_forced
+from decoding.engine.forced_tokens import write_forced
 from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
 from decoding.history import HistoryBuffer
@@ -15,7 +15,7 @@ from decoding.typing import Rows
 
 
 class RunningBatch:
-    """Sequences that run together, with everything that is computed once a membership."""
+    """A batch of sequences: their sampler and history, made anew when members change."""
 
     def __init__(self, sequences: Sequence[RunningSequence]) -> None:
         self.sequences = sequences
@@ -27,7 +27,7 @@ class RunningBatch:
 
 
 def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
-    """A batch of the sequences that are not over; who cannot be in any batch ends with an error."""
+    """Make a batch of the sequences that are not over; end those that cannot be sampled."""
     going = [item for item in sequences if not item.over]
     try:
         return RunningBatch(going)
@@ -41,7 +41,7 @@ def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
 
 
 def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> None:
-    """The first token of every sequence: drawn, unless there is no choice."""
+    """Draw the first token of every sequence, or write the forced one."""
     drawing: list[int] = []
     for row, item in enumerate(sequences):
         if item.forced:
@@ -55,7 +55,7 @@ def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> None:
 
 
 def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
-    """Write what is forced, then draw one token for every sequence.
+    """Append forced tokens, then draw one token for every sequence.
 
     logits: a row after every new token, `counts[i]` of them for the i-th sequence.
     """
@@ -69,7 +69,7 @@ def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
 
 
 def draw(batch: RunningBatch, logits: Rows) -> None:
-    """One token for every row; a row's error ends its own request only."""
+    """Draw one token for every row; an error of a row ends that row's request."""
     states = [item.feedback for item in batch.sequences]
     outcomes: list[Sample | DecodingError]
     try:
@@ -89,7 +89,7 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
 
 
 def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:
-    """Some rows of logits, in order; the logits themselves where these are all of them."""
+    """Select rows of logits; return the logits themselves if all are selected."""
     return logits if list(rows) == list(range(len(logits))) else logits[rows]
 
 
@@ -120,7 +120,7 @@ def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[i
 
 
 def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError:
-    """What a sequence ends with whose token cannot be written down."""
+    """The error of a sequence whose token cannot be appended."""
     if isinstance(error, DecodingError):
         return error
     failure = RequestError(f"writing a token raised {shown_error(error)}", len(sequence.samples))
@@ -129,7 +129,7 @@ def _writing_error(sequence: RunningSequence, error: Exception) -> DecodingError
 
 
 def _pipeline_error(sequence: RunningSequence, error: Exception) -> DecodingError:
-    """What a sequence ends with whose pipeline cannot be run at all."""
+    """The error of a sequence whose pipeline cannot run."""
     if isinstance(error, DecodingError):
         return error
     pipeline = shown(sequence.sampler.pipeline)

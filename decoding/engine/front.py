@@ -119,7 +119,7 @@ class AsyncGeneration:
                 self.generation.result()
                 return
 
-    def receive(self, events: list[StreamEvent], over: bool) -> None:  # noqa: FBT001 -- called for each token
+    def receive(self, events: list[StreamEvent], over: bool) -> None:
         """Take what a step has brought. For the `AsyncEngine`, in the reader's loop."""
         if self.streams:
             self._events.extend(events)
@@ -288,7 +288,7 @@ class AsyncEngine:
                 self._obey()
                 if self.engine.busy:
                     self._step()
-            except Exception as error:  # noqa: BLE001 -- the thread must not leave readers waiting
+            except Exception as error:
                 self._broken = RequestError(f"the engine has failed: {shown_error(error)}", 0)
                 self._leave_all(self._broken)
 

@@ -1,4 +1,4 @@
-"""A request on its way: the sequences it runs as, its events, and in the end its response."""
+"""`Generation`: an accepted request with its sequences, stream events and response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from decoding.wire.details import (
 
 
 class RunningSequence:
-    """One sequence of a generation: the model's memory of it and what it has written.
+    """One sequence of a generation: its model state and its transcript.
 
     samples: the tokens it has written, drawn or forced. They alone say how far it is: all other
     attributes but the first three follow from them, and `rebuild` makes these again.
@@ -59,22 +59,22 @@ class RunningSequence:
 
     @property
     def feedback(self) -> States:
-        """The states of its pipeline's feedbacks; values, so that they fork and roll back."""
+        """The states of the pipeline's feedbacks: immutable values."""
         return self.samples[-1].states if self.samples else self._start
 
     @property
     def forced(self) -> tuple[int, ...]:
-        """Tokens that come next without being drawn; the model has not seen them yet."""
+        """Forced tokens that come next; the model has not read them yet."""
         count, token_ids = self._ahead
         return token_ids[len(self.samples) - count :]
 
     @property
     def over(self) -> bool:
-        """Whether it needs no further token: it has finished, or its generation has ended."""
+        """Whether the sequence needs no further token."""
         return self.transcript.finish_reason is not None or self.generation.done
 
     def look_ahead(self) -> None:
-        """Find out which tokens are forced after those so far, and how many there is room for."""
+        """Find the tokens that the grammar forces next, within the budget."""
         plan = self.generation.plan
         if plan.jump is not None and not self.over:
             room = plan.ending.max_new_tokens - self.transcript.token_count
@@ -82,19 +82,19 @@ class RunningSequence:
             self._ahead = (len(self.samples), tuple(forced))
 
     def take(self, sample: Sample) -> None:
-        """Write one token down."""
+        """Append one token."""
         # From here on the token counts; where what follows is interrupted, it is made again.
         self.samples.append(sample)
         self._write(sample)
 
     def reset(self) -> None:
-        """Forget the text, but not the samples that it is made of."""
+        """Discard the text, but keep the samples."""
         plan = self.generation.plan
         self.token_ids = list(plan.prompt)
         self.transcript = Transcript(plan.ending, plan.vocabulary, begun=plan.begun)
 
     def rewrite(self) -> None:
-        """Write the text of the samples again, after `reset`."""
+        """Rebuild the text from the samples, after `reset`."""
         for sample in self.samples:
             self._write(sample)
         count, token_ids = self._ahead
@@ -142,7 +142,7 @@ class Generation:
 
     @property
     def done(self) -> bool:
-        """Whether it has a response or an error."""
+        """Whether the generation has a response or an error."""
         return self.response is not None or self.error is not None
 
     def take_events(self) -> list[StreamEvent]:
@@ -168,20 +168,20 @@ class Generation:
         return self.response
 
     def begin(self, states: Sequence[State], prefill: tuple[PrefillToken, ...]) -> None:
-        """Begin to run: one sequence a state of the model, each of which holds the prompt."""
+        """Start one sequence for each model state, each of which has read the prompt."""
         sequences = [RunningSequence(self, index, item) for index, item in enumerate(states)]
         self.prefill = prefill
         # Who has sequences has begun: this comes last.
         self.sequences = sequences
 
     def fail(self, error: DecodingError) -> None:
-        """End it with an error, unless one has ended it before."""
+        """End the generation with an error, unless it has ended."""
         if self.error is None:
             self.timing.finish()
             self.error = error
 
     def rebuild(self) -> None:
-        """After an interrupt: make texts, events and response again from what has been written.
+        """After an interrupt: rebuild texts, events and response from the samples.
 
         Where a sequence has not drawn its first token, the generation has not begun.
         """

@@ -1,4 +1,4 @@
-"""The loop: sequences advance together, one token a step, and fail alone."""
+"""`Engine`: runs requests together, one token of each sequence a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from decoding.checks import checked_integer
 from decoding.engine.drawing import RunningBatch, batch_of, draw_first, draw_next, rows_of
 from decoding.engine.generation import Generation, RunningSequence
-from decoding.engine.memory import Memory
+from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan, fit
 from decoding.engine.prompt_logprobs import prefill_tokens
 from decoding.engine.request import Request, plan
@@ -33,7 +33,7 @@ from decoding.typing import Anything, ForwardFunction, Rows
 
 
 class Engine:
-    """Advances any number of requests over one model, synchronously, without threads of its own.
+    """Runs any number of requests over one model, synchronously, without threads of its own.
 
     Requests join with `submit` and leave when done or cancelled, between steps. A token depends on
     its own request and on nothing else in the batch, as far as the model's logits do.
@@ -110,7 +110,7 @@ class Engine:
         self._waiting.append(generation)
 
     def cancel(self, generation: Generation) -> None:
-        """End a request now; its result is `CancelledError`. One that is done stays as it is."""
+        """End a request now; its result is `CancelledError`. A done one keeps its result."""
         require("generation", generation, isinstance(generation, Generation), "a Generation")
         if generation.done:
             return
@@ -122,7 +122,7 @@ class Engine:
             self._regroup(self._batch.sequences)
 
     def step(self) -> list[Generation]:
-        """Draw one token for every sequence; returns the generations that got on or ended.
+        """Draw one token for every sequence; return the generations that advanced or ended.
 
         Waiting requests join first: they are prefilled and draw their first token in this step.
 
@@ -356,7 +356,7 @@ def _generations(sequences: Iterable[RunningSequence]) -> list[Generation]:
 
 
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:
-    """The states of sequences, as far as it is known what they hold."""
+    """The states of sequences whose contents are known."""
     return [item.state for item in sequences if item.held is not None]
 
 
@@ -369,7 +369,7 @@ def _fail(generations: Iterable[Generation], error: Exception) -> None:
 
 
 def _stop(generations: Iterable[Generation], error: Exception) -> None:
-    """End generations that cannot go on, though no forward pass failed."""
+    """End generations that cannot continue for a reason other than a forward pass."""
     for generation in generations:
         failure = RequestError(f"a step raised {shown_error(error)}", _steps(generation))
         failure.__cause__ = error
@@ -381,7 +381,7 @@ def _steps(generation: Generation) -> int:
 
 
 def _checked(output: Rows, rows: int) -> Anything:
-    """The output itself, once it is known to be logits: the sampler views it in its own way."""
+    """Check that a forward pass returned logits of the right shape; return them unchanged."""
     got = len(as_rows(output))
     if got != rows:
         raise ShapeError("logits", f"{got} rows", f"{rows} rows")
@@ -389,7 +389,9 @@ def _checked(output: Rows, rows: int) -> Anything:
 
 
 def _other_width(work: Plan, width: int) -> ShapeError:
-    return ShapeError("logits", f"rows of {width}", f"rows of {work.width}, as stated or before")
+    return ShapeError(
+        "logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states"
+    )
 
 
 def _cached(forward: ForwardFunction | CachedModel) -> CachedModel:

@@ -1,4 +1,4 @@
-"""What a request comes to on a model: every default filled in, every check passed."""
+"""`Plan`: a request checked against a model, with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request on a given model.
+    """A request checked against a model: token ids, seeds, pipeline, end and stop rules.
 
     prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
     begun: bytes with which the prompt ends inside a character; they belong to the generated text.
@@ -50,7 +50,7 @@ class Plan:
 
 
 def fit(work: Plan, width: int) -> Plan:
-    """A plan for logits of a width: what can only be checked and masked once that is known.
+    """Check and mask a plan for logits of a width, which may be known only after the first pass.
 
     Raises:
         ParameterError: the prompt or a parameter names a token id that the logits do not have.
@@ -70,7 +70,7 @@ def fit(work: Plan, width: int) -> Plan:
 
 
 def _masked(pipeline: Pipeline, mask: Bitmask | None) -> Pipeline:
-    """The pipeline behind a mask, unless a grammar's mask leaves no more than that anyway."""
+    """Put a mask before the pipeline, unless a grammar's mask already removes the same tokens."""
     first, rest = pipeline.processors[:1], pipeline.processors[1:]
     if mask is None or any(isinstance(item, GrammarMask) for item in pipeline.processors):
         return pipeline

@@ -1,4 +1,4 @@
-"""How likely a prompt was: what `decoder_input_details` asks for."""
+"""Logprobs of the prompt's tokens, for `decoder_input_details`."""
 
 from __future__ import annotations
 

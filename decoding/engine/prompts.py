@@ -1,4 +1,4 @@
-"""What a caller may hand over as a prompt: its token ids and its text."""
+"""Prompts of callers: checked, as token ids and as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.checks import checked_token_ids
-from decoding.engine.text import TextStream
+from decoding.engine.detokenizer import TextStream
 from decoding.errors import ParameterError
 from decoding.logits import is_tensor
 from decoding.typing import Anything, Rows
@@ -25,7 +25,7 @@ _EXPECTED = "a string or token ids >= 0 (below 2**31)"
 
 
 def read_token_ids(inputs: Anything) -> tuple[int, ...]:
-    """The token ids of a prompt that is no text: a sequence, an array or a tensor of integers.
+    """Read a prompt of token ids: a sequence, an array or a tensor of integers.
 
     Raises:
         ParameterError: anything else, also `bytes`, a set, bools, an empty or a nested sequence, an
@@ -44,7 +44,7 @@ def read_token_ids(inputs: Anything) -> tuple[int, ...]:
 
 
 def is_batch(inputs: Anything) -> bool:
-    """Whether it is several prompts: a sequence that begins with one, or a two-dimensional array.
+    """Whether an argument is several prompts: a sequence of prompts, or a two-dimensional array.
 
     Only the first item is looked at: a prompt may be a range of any length.
     """
@@ -57,7 +57,7 @@ def is_batch(inputs: Anything) -> bool:
 
 
 def prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary | None) -> str:
-    """A prompt's text, without the beginning of a character that its last tokens leave open.
+    """The text of a prompt, without an incomplete character at its end.
 
     The text that is generated begins with these bytes: `begun_character`.
     """
@@ -73,7 +73,7 @@ def prompt_text(inputs: Inputs, token_ids: Sequence[int], vocabulary: Vocabulary
 
 
 def begun_character(token_ids: Sequence[int], vocabulary: Vocabulary | None) -> bytes:
-    """The bytes of the character that a prompt of token ids ends inside of; mostly none."""
+    """The bytes of an incomplete character at the end of a prompt of token ids; mostly none."""
     end = b""
     for item in reversed(token_ids):
         if vocabulary is None or vocabulary.is_special(item) or len(end) > _LONGEST_CHARACTER:

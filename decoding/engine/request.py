@@ -1,4 +1,4 @@
-"""One request, and what it comes to on a given model: checked here, once."""
+"""`Request`, and its check against a model."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decoding.engine.pipeline_of import pipeline_of
 from decoding.engine.plans import Jump, Plan, fit
 from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_token_ids
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.engine.stopping import StopStrings
 from decoding.engine.transcript import Ending
 from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown
@@ -25,7 +25,7 @@ from decoding.typing import Processor
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A prompt and what is asked of it.
+    """A prompt, its generation parameters, and optionally a pipeline of its own.
 
     inputs: text (the model needs a tokenizer) or token ids in a sequence, an array or a tensor; at
         least one token.
@@ -114,7 +114,7 @@ def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[
 def _largest_ids(
     parameters: GenerationParameters, prompt: Sequence[int]
 ) -> Iterator[tuple[str, int]]:
-    """Whatever names token ids, and the largest that it names."""
+    """The largest token id of each field that names token ids."""
     yield "inputs", max(prompt)
     named = {
         "logit_bias": parameters.logit_bias,

@@ -1,4 +1,4 @@
-"""Stop strings: where a text ends, found while the text is still being written."""
+"""Stop strings, found in streamed text with an Aho-Corasick automaton."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ class _Automaton(NamedTuple):
 
 
 def _any_of(characters: dict[str, int]) -> re.Pattern[str]:
-    """Matches one of the characters; nothing at all when there are none."""
+    """A pattern that matches one of the characters; no text if there are none."""
     return re.compile(f"[{''.join(map(re.escape, sorted(characters)))}]" if characters else "(?!)")
 
 
 @dataclass(frozen=True, slots=True)
 class StopStrings:
-    """The strings at which a text ends; compiled once, shared by any number of sequences.
+    """Compiled stop strings, shared by any number of sequences.
 
     The first stop is the one whose occurrence ends first; of several that end together, the
     longest. It is found wherever it occurs: inside a token, or across tokens. (TGI looks only at
@@ -131,7 +131,7 @@ class StopStrings:
 
 
 class StopMatcher:
-    """Follows one text, given in pieces, up to its first stop; `StopStrings.start` makes it.
+    """Searches one text, given in pieces, for its first stop; made by `StopStrings.start`.
 
     For every way to cut a text into pieces, what `push` and `flush` return, joined, is the visible
     part of the text cut at the first stop, and `stop` is that stop. Work is linear in the piece and
@@ -157,7 +157,7 @@ class StopMatcher:
         self._window: tuple[tuple[str, bool], ...] = ()
 
     def push(self, text: str, *, visible: bool = True, stopping: bool = True) -> str:
-        """Takes the text of one token; returns the visible text that is now certain.
+        """Read the text of one token; return the text that no stop string can remove any more.
 
         Invisible text (that of special tokens) takes part in the matching and is never returned;
         but it may release visible text that was held back. Text after a stop is ignored.
@@ -186,22 +186,22 @@ class StopMatcher:
         return released
 
     def flush(self) -> str:
-        """Ends the sequence: returns the visible text held back, which became no stop."""
+        """End the text: return what was held back as a possible beginning of a stop string."""
         held, self._window, self._state = self.held, (), 0
         return held
 
     @property
     def stop(self) -> str | None:
-        """The stop that was found; None so far."""
+        """The stop string that was found, or None."""
         return self._stop
 
     @property
     def held(self) -> str:
-        """The visible text held back; always empty with `keep`."""
+        """The text held back as a possible beginning of a stop string; empty with `keep`."""
         return "".join(text for text, visible in self._window if visible)
 
     def fork(self) -> StopMatcher:
-        """An independent matcher that has read the same text."""
+        """Copy the matcher with what it has read."""
         return copy(self)
 
     def _release(self, count: int) -> str:

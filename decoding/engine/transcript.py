@@ -1,12 +1,12 @@
-"""What one sequence has written: its tokens, its text, and whether it has ended."""
+"""The output of one sequence: tokens, text, and the reason why it ended."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.engine.text import TextStream
 from decoding.sampling.batch import Sample
 from decoding.vocabulary import Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken
@@ -14,7 +14,7 @@ from decoding.wire.details import FinishReason, Token, TopToken
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The rules that end a sequence, tested in this order at every token.
+    """The rules that end a sequence, tested at every token: length, end token, stop string.
 
     max_new_tokens: at least 1. eos_token_ids: any of them ends it. stops: first occurrence ends it.
     keep_stop: whether the stop stays in the text (TGI) or is removed (OpenAI).
@@ -30,7 +30,7 @@ class Ending:
 
 
 class Transcript:
-    """Turns drawn tokens into records and text, one token at a time.
+    """Records the drawn tokens of one sequence and decodes their text.
 
     The texts that `push` returns, joined, are the generated text: no special tokens, cut at the
     first stop, never half a character; what is incomplete at the end becomes U+FFFD.
@@ -55,7 +55,7 @@ class Transcript:
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """Everything drawn so far, special tokens included."""
+        """The tokens drawn so far, special tokens included."""
         return tuple(self._tokens)
 
     @property
@@ -65,7 +65,7 @@ class Transcript:
 
     @property
     def last_token(self) -> Token:
-        """The token pushed last."""
+        """The last token."""
         return self._tokens[-1]
 
     @property
@@ -75,21 +75,21 @@ class Transcript:
 
     @property
     def token_count(self) -> int:
-        """How many tokens have been pushed."""
+        """The number of tokens."""
         return len(self._tokens)
 
     @property
     def text(self) -> str:
-        """What has been written so far and is certain."""
+        """The text so far that no stop string can remove any more."""
         return "".join(self._pieces)
 
     @property
     def mean_logprob(self) -> float:
-        """Mean processed logprob of the tokens: what best-of ranks by."""
+        """The mean processed logprob of the tokens, by which best-of ranks."""
         return sum(token.logprob for token in self._tokens) / len(self._tokens)
 
     def push(self, sample: Sample) -> str:
-        """Take one drawn token; returns the text that has become certain."""
+        """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
         special = self._is_special(token_id)
         stopping = len(self._tokens) >= self._ending.min_tokens

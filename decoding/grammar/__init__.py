@@ -15,6 +15,7 @@ from decoding.grammar.masking.matcher import Matcher
 from decoding.grammar.masking.prefetch import precompute, prefetch
 from decoding.grammar.masking.speculation import masks_for_draft
 from decoding.grammar.protocol import TokenGrammar, TokenMatcher
+from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits
 from decoding.grammar.tokens.table import TokenTable, token_table
 from decoding.grammar.warming import warmup
 
@@ -23,6 +24,10 @@ __all__ = [
     "JsonStyle",
     "Machine",
     "Matcher",
+    "Remark",
+    "Resources",
+    "Schema",
+    "SchemaLimits",
     "TokenGrammar",
     "TokenMatcher",
     "TokenTable",

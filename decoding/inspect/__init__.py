@@ -1,4 +1,4 @@
-"""What a pipeline does to one row of logits (`explain`), and where two differ (`compare`)."""
+"""`explain`: each stage of a pipeline on one row; `compare`: where two pipelines differ."""
 
 from decoding.inspect.compare import Comparison, Divergence, Removal, compare
 from decoding.inspect.explain import Explanation, Stage, explain

@@ -1,4 +1,4 @@
-"""Where two pipelines differ on one row, and why: `compare()`."""
+"""`compare`: where two pipelines differ on one row of logits, and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Tokens that one pipeline keeps, and where the other removed them.
+    """Tokens that one pipeline keeps, and the processor of the other that removed them.
 
     token_ids: ascending. stage: of the other pipeline, as in its `Explanation`; 1 is its first
     processor. processor: its repr.
@@ -47,7 +47,7 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two pipelines on one row; `str()` is an account of where they differ, with both tables.
+    """The result of `compare`; `str()` is a report with a table of each pipeline.
 
     only_first, only_second: tokens that only one of them keeps, by who of the other removed them,
     in the order of its stages.
@@ -97,7 +97,7 @@ def compare(
     logits: Rows,
     history: History | None = None,
 ) -> Comparison:
-    """Run two pipelines by definition over one row and say where they differ.
+    """Run two pipelines by definition on one row and report where they differ.
 
     first, second: pipelines or single processors.
     logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.
@@ -135,7 +135,7 @@ def compare(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Run:
-    """One pipeline's stages on the row: who, and the row `(vocab,)` after it."""
+    """The stages of one pipeline: each processor, and the row `(vocab,)` after it."""
 
     names: tuple[str, ...]
     rows: tuple[NDArray[Any], ...]
@@ -152,7 +152,7 @@ class _Run:
         return cls(tuple(names), tuple(rows))
 
     def kept_against(self, other: _Run) -> tuple[Removal, ...]:
-        """The tokens that this run keeps and the other does not, by who removed them there."""
+        """The tokens that only this run keeps, by the processor that removed them in the other."""
         mine = self.rows[-1] > -np.inf
         removals = []
         for stage in range(1, len(other.rows)):

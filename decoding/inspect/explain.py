@@ -1,4 +1,4 @@
-"""What every stage of a pipeline does to one row: `explain()`."""
+"""`explain`: what each stage of a pipeline does to one row of logits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ORDERS_THAT_CHANGE_THE_MEANING: tuple[tuple[Kind, Kind, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A row after one processor.
+    """Facts about a row after one processor: support, entropy and likeliest tokens.
 
     processor: its repr; "logits" for the row as it came.
     support_size: tokens that can still be drawn.
@@ -53,7 +53,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Every stage of a pipeline on one row; `str()` is a table.
+    """The result of `explain`: the stages of a pipeline on one row; `str()` is a table.
 
     runner_up: the second likeliest token of the raw row, the first that truncation can miss; None
     where only one token is possible.
@@ -93,7 +93,7 @@ def explain(
     logits: Rows,
     history: History | None = None,
 ) -> Explanation:
-    """Run a pipeline by definition over one row and measure it after every stage.
+    """Run a pipeline by definition on one row and measure the row after every stage.
 
     pipeline: a pipeline or a single processor.
     logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.
@@ -118,7 +118,7 @@ def explain(
 
 
 def one_row(logits: Rows) -> NDArray[np.float64]:
-    """One legal row `(1, vocab)` in float64; raises as `explain` does."""
+    """Convert logits to one legal row `(1, vocab)` of float64; raise as `explain` does."""
     row = as_logits(logits).astype(np.float64)
     if len(row) != 1 or not (row > -np.inf).any():
         raise ShapeError("logits", f"shape {row.shape}", "one row with a finite entry")
@@ -131,7 +131,7 @@ def one_row(logits: Rows) -> NDArray[np.float64]:
 def trace(
     pipeline: Pipeline, row: NDArray[Any], history: History
 ) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The row `(1, vocab)` as it came, named "logits", and after each processor, by its repr.
+    """The row `(1, vocab)` before the pipeline and after each processor, with names.
 
     Raises:
         ProcessorError: a processor raised, also where it tried to write to what it was given.
@@ -163,7 +163,7 @@ def probabilities(row: NDArray[Any]) -> NDArray[Any]:
 
 
 def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
-    """A sentence for every pair of processors whose order changes what a parameter means.
+    """Warnings about processors whose order changes what a parameter means.
 
     >>> order_warnings(chain(TopP(0.9), Temperature(0.5)))[0].split(":")[0]
     'TopP(top_p=0.9) before Temperature(temperature=0.5)'
@@ -199,7 +199,7 @@ def _stages(
 
 
 def _green(pipeline: Pipeline, row: NDArray[Any], history: History) -> NDArray[np.bool_] | None:
-    """The green tokens of the first watermark, for the row as it gets there."""
+    """The green tokens of the pipeline's first watermark."""
     for processor, (_, given) in zip(
         pipeline.processors, trace(pipeline, row, history), strict=False
     ):

@@ -1,7 +1,7 @@
-"""Models: the protocol the engine drives, and the few models this library loads itself.
+"""Models: the protocol that the engine calls, and loading of Llama-family models.
 
-Owns file formats, tokenizers, chat templates and one forward pass. Knows nothing of processors,
-sampling or requests. Importing it imports none of torch, tokenizers and jinja2.
+Reads GGUF and safetensors files, tokenizers and chat templates. Importing this package imports none
+of torch, tokenizers and jinja2.
 """
 
 from __future__ import annotations
@@ -12,9 +12,18 @@ from pathlib import Path
 from decoding.errors import ParameterError
 from decoding.models import fetch
 from decoding.models.callable import CallableModel
+from decoding.models.grammars import ModelGrammars
+from decoding.models.padding import HeadPadding
 from decoding.models.protocol import CachedModel, LanguageModel
 
-__all__ = ["CachedModel", "CallableModel", "LanguageModel", "load"]
+__all__ = [
+    "CachedModel",
+    "CallableModel",
+    "HeadPadding",
+    "LanguageModel",
+    "ModelGrammars",
+    "load",
+]
 
 _DEFAULT = "smollm2"
 

@@ -1,4 +1,4 @@
-"""Any callable as a model: no cache, every feature, slower."""
+"""`CallableModel`: a model from any callable, without a KV cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decoding.typing import ForwardFunction, Logits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallableModel:
-    """Gives a plain callable the `CachedModel` protocol by calling it on whole sequences.
+    """Implements `CachedModel` by calling a function on whole sequences at every step.
 
     forward: a list of token-id lists to logits `(batch, vocab)` after each list's last token. It is
         called once a call, with lists of its own that it may keep or change. With `all_positions`
@@ -65,7 +65,7 @@ class CallableModel:
         return logits
 
     def fork(self, state: list[int]) -> list[int]:
-        """A copy of the list."""
+        """Copy the state: the list of token ids."""
         return list(state)
 
     def rollback(self, state: list[int], count: int) -> None:
@@ -75,5 +75,5 @@ class CallableModel:
         del state[len(state) - count :]
 
     def release(self, state: list[int]) -> None:
-        """Forget everything; harmless when it happened before."""
+        """Empty the state; a second call does nothing."""
         state.clear()

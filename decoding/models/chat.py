@@ -1,4 +1,4 @@
-"""Messages to a prompt, through a model's Jinja chat template.
+"""Chat prompts: messages rendered by a model's Jinja chat template.
 
 A template comes with a model and is not trusted: it runs in a sandbox and within a budget of steps
 and of bytes. Messages are read as transformers reads them.
@@ -36,7 +36,7 @@ def render_chat(
     *,
     continue_final_message: bool | str = False,
 ) -> str:
-    """Render messages to the text a model was trained on, as transformers does.
+    """Render messages to text with a chat template, as transformers does.
 
     messages: plain JSON data, usually with `role` and `content`. Fields that are None are left out;
         `reasoning_content` and `thinking` are filled from each other and from `reasoning`.
@@ -96,7 +96,7 @@ def chat_prompt(  # the parameters of `apply_chat_template`
     continue_final_message: bool | str = False,
     sanitize_control_tokens: bool = True,
 ) -> list[int]:
-    """Messages to the token ids that `generate` takes as its inputs.
+    """Render messages and encode them as the token ids of a prompt.
 
     The rendered template spells the special tokens itself; none are added to it.
 

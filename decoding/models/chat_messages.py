@@ -1,4 +1,4 @@
-"""What a chat template sees of messages: plain JSON data, in the form that transformers gives it.
+"""Chat messages as plain JSON data, in the form that transformers gives to templates.
 
 Source: `apply_chat_template` of transformers 5.24.
 """
@@ -30,7 +30,7 @@ _MAX_DEPTH = 100
 
 
 def plain(value: object, depth: int = 0) -> Anything:  # noqa: PLR0911 -- JSON data
-    """A copy of a value that has JSON's types only; any other object becomes `<its type>`.
+    """Copy a value as plain JSON data; an object of another type becomes `<its type>`.
 
     Data classes and objects with `model_dump` become dictionaries, tuples stay tuples.
 
@@ -65,7 +65,7 @@ def plain(value: object, depth: int = 0) -> Anything:  # noqa: PLR0911 -- JSON d
 
 
 def weight_of(value: object) -> Weight:
-    """The extent of plain data: a chat template may do so much more work for it."""
+    """The size of plain data, by which a template's budget of work grows."""
     values = size = 0
     waiting = [value]
     while waiting:
@@ -81,7 +81,7 @@ def weight_of(value: object) -> Weight:
 
 
 def normalised(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
-    """Messages as chat templates expect them; the caller's messages are left as they are.
+    """Convert messages to the form that chat templates expect, in a copy.
 
     Fields that are None are left out. Reasoning is there as `reasoning_content` and `thinking`,
     under whichever name of `REASONING_FIELDS` it comes.
@@ -106,7 +106,7 @@ def _normalised(message: object, index: int) -> Message:
 
 
 def mark_continuation(messages: list[Message], field: str, template: str) -> str:
-    """Put `CONTINUATION_MARK` after the last message's text, in place; returns that text.
+    """Append `CONTINUATION_MARK` to the last message's text, in place; return that text.
 
     field: the message's field that is to be continued, as `content`; of a list of content blocks,
         the text of the last block that has one.
@@ -138,7 +138,7 @@ def mark_continuation(messages: list[Message], field: str, template: str) -> str
 
 
 def cut_continuation(rendered: str, text: str) -> str:
-    """A rendered chat up to the end of the text that `mark_continuation` marked.
+    """Cut a rendered chat behind the text that `mark_continuation` marked.
 
     Raises:
         ChatTemplateError: the template has changed or left out the text.

@@ -1,4 +1,4 @@
-"""Model files to a `LanguageModel`: a Hugging Face folder, or one GGUF file."""
+"""Loads a `LanguageModel` from a Hugging Face folder or a GGUF file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decoding.models.config import LlamaConfig
 from decoding.models.files import is_present, member, read_text, shown
 from decoding.models.gguf import GGUFFile
 from decoding.models.gguf_vocabulary import GGUFVocabulary
-from decoding.models.jsonfile import read_json
+from decoding.models.json_files import read_json
 from decoding.models.llama import LlamaModel
 from decoding.models.protocol import LanguageModel
 from decoding.models.tokenizer import HuggingFaceTokenizer
@@ -118,14 +118,14 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
 def _fitting(
     config: LlamaConfig, source: TensorSource, path: Path
 ) -> tuple[LlamaConfig, TensorSource]:
-    """A configuration and the tensors that it asks for; the files hold as much as it claims."""
+    """Check that the files hold the tensors of a configuration, in its shapes."""
     config, source = settled(config, source)
     check_tensors(config, source, path)
     return config, source
 
 
 def _rope_divisors(file: GGUFFile) -> tuple[float, ...]:
-    """The values of the tensor that stretches rotary angles; its size is checked before it."""
+    """Read the tensor of rotary divisors, if there is one; check its size first."""
     info = file.tensors.get(ROPE_DIVISORS)
     if info is None:
         return ()
@@ -151,7 +151,7 @@ def _tokenizer(folder: Path) -> HuggingFaceTokenizer | None:
 
 
 def _token_ids(value: object, config: LlamaConfig, path: Path) -> set[int]:
-    """End tokens as files spell them: an id, a list of ids, or null."""
+    """Read end tokens from JSON: an id, a list of ids, or null."""
     ids: set[int] = set()
     for token_id in value if isinstance(value, list) else [] if value is None else [value]:
         if (
@@ -183,7 +183,7 @@ def _chat_template(folder: Path, texts: Mapping[str, Any]) -> str | None:
 
 
 def _template_variables(texts: Mapping[str, Any]) -> dict[str, str]:
-    """`bos_token` and its like; each is a string or an object with the string in `content`."""
+    """Read `bos_token`, `eos_token` and others: strings, or objects with `content`."""
     variables: dict[str, str] = {}
     for key, value in texts.items():
         text = value.get("content") if isinstance(value, dict) else value

@@ -1,6 +1,6 @@
-"""What a Llama-family model is made of, read from a `config.json` or from GGUF metadata.
+"""The configuration of a Llama-family model, from `config.json` or GGUF metadata.
 
-Whatever would change the numbers and is not implemented is refused here, by name.
+A setting that would change the logits and is not implemented is refused by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from decoding.models.fields import Fields
 from decoding.models.files import shown
-from decoding.models.unimplemented import refuse_metadata, refuse_settings
+from decoding.models.unsupported_settings import refuse_metadata, refuse_settings
 
 _MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")  # of GGUF, which stores Mistral as Llama
@@ -43,7 +43,7 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlamaConfig:
-    """The sizes and switches of one model; all sizes are at least 1.
+    """The sizes and options of a Llama-family model.
 
     heads: query heads, a multiple of `kv_heads`.
     head_dim: width of a head, even.
@@ -73,7 +73,7 @@ class LlamaConfig:
 
     @classmethod
     def from_json(cls, config: Mapping[str, Any], path: object = "config.json") -> LlamaConfig:
-        """From a Hugging Face configuration, of transformers 4 or 5.
+        """Read the `config.json` of transformers 4 or 5.
 
         Raises:
             ModelFormatError: a value is missing or impossible, or names something that is not
@@ -123,7 +123,7 @@ class LlamaConfig:
         rope_divisors: tuple[float, ...] = (),
         path: object = "GGUF metadata",
     ) -> LlamaConfig:
-        """From a GGUF file's metadata; which optional tensors exist decides the switches.
+        """Read a GGUF file's metadata; optional tensors that exist set the options.
 
         Raises:
             ModelFormatError: as for `from_json`.
@@ -164,7 +164,7 @@ class LlamaConfig:
 
 
 def _checked(fields: Fields, config: LlamaConfig, window: int | None) -> LlamaConfig:
-    """The configuration, once the relations between its sizes are known to be possible.
+    """Check the relations between the sizes of a configuration.
 
     window: tokens that attention reaches back over; up to there a window changes nothing, so the
         context ends with it.

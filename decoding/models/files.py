@@ -1,7 +1,7 @@
-"""Opening files of others: regular files only, inside the model's folder, of a bounded size.
+"""Safe reads of model files: regular, inside the model's folder, of bounded size.
 
-A model folder is data from strangers. A name in it can be a pipe that never ends, a device, or a
-link to any place of the machine.
+A model folder is not trusted: a name in it can be an endless pipe, a device, or a link to any other
+file of the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def shown(value: object) -> str:
 
 
 def is_present(path: Path) -> bool:
-    """Whether the name exists, be it a file, a pipe or a link to nowhere."""
+    """Whether a path exists, as a file, a pipe or a broken link."""
     return os.path.lexists(path)
 
 
@@ -45,7 +45,7 @@ def require_regular(path: Path) -> int:
 
 
 def member(folder: Path, name: str) -> Path:
-    """The path of a file of a model folder, given the name that another file calls it by.
+    """Resolve the name of a file in a model folder; refuse paths that lead out of it.
 
     A link is followed within the folder. Links that leave the folder are refused, with one
     exception: the cache of Hugging Face stores `snapshots/<revision>/<name>` as a link into
@@ -71,7 +71,7 @@ def member(folder: Path, name: str) -> Path:
 
 
 def _blobs(root: Path) -> list[Path]:
-    """Where a snapshot in a Hugging Face cache keeps its files' contents."""
+    """The folder of contents that a snapshot in Hugging Face's cache links to."""
     for place in (root, *root.parents):
         if place.parent.name == "snapshots":
             return [place.parent.parent / "blobs"]

@@ -1,4 +1,4 @@
-"""A reader of GGUF files: metadata and tensors, mapped into memory and never trusted.
+"""A reader of GGUF files, which checks all sizes and offsets; memory-mapped.
 
 Every length in the file is checked against the bytes that are left before anything is read or
 allocated, and what becomes a Python object is bounded by a count as well, so a damaged file costs
@@ -43,7 +43,7 @@ _MOST_ALIGNMENT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies and how it is stored.
+    """The offset, shape and format of a tensor in the file.
 
     shape: rows first, as NumPy counts; the file lists the axes the other way round.
     start: first byte in the file.
@@ -104,7 +104,7 @@ class GGUFFile:
 
 @dataclass(slots=True)
 class _Cursor:
-    """A position in the file that only moves forward and never past the end."""
+    """A checked read position in the file."""
 
     path: Path
     data: memoryview
@@ -129,7 +129,7 @@ class _Cursor:
         return int.from_bytes(self.take(size, role), "little")
 
     def spend(self, elements: int, characters: int) -> None:
-        """Count what has become an object; one of a few bytes can take a hundred in memory."""
+        """Count objects made from the metadata against a limit of memory."""
         self.elements += elements
         self.characters += characters
         if self.elements > _MOST_ELEMENTS:

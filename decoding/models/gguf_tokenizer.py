@@ -1,4 +1,4 @@
-"""A `tokenizers.Tokenizer` from the vocabulary of a GGUF file."""
+"""Builds a `tokenizers.Tokenizer` from the vocabulary of a GGUF file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def _ids(vocabulary: GGUFVocabulary) -> dict[str, int]:
 
 
 def _surrounded(vocabulary: GGUFVocabulary) -> processors.PostProcessor:
-    """The tokens in front of a prompt and behind it; a colon in a token would be read as syntax."""
+    """The post-processor that adds tokens before and after a prompt.
+
+    Tokens are named by id: a colon in a token's text would be read as syntax.
+    """
     names = [f"special-{token_id}" for token_id in (*vocabulary.begin, *vocabulary.end)]
     front, behind = names[: len(vocabulary.begin)], names[len(vocabulary.begin) :]
     ids = zip(names, (*vocabulary.begin, *vocabulary.end), strict=True)
@@ -74,7 +77,7 @@ def _byte_level(vocabulary: GGUFVocabulary) -> tokenizers.Tokenizer:
 
 
 def _sentence_piece(vocabulary: GGUFVocabulary) -> tokenizers.Tokenizer:
-    """SentencePiece's BPE merges the neighbours whose piece scores highest."""
+    """The BPE model of SentencePiece: merges in the order of the pieces' scores."""
     unknown = vocabulary.special_ids.get("unknown")
     bpe = BPE(
         _ids(vocabulary),
@@ -94,7 +97,7 @@ def _sentence_piece(vocabulary: GGUFVocabulary) -> tokenizers.Tokenizer:
 
 
 def scored_merges(vocabulary: GGUFVocabulary) -> list[tuple[str, str]]:
-    """Every way to make a piece of two pieces; the highest score first.
+    """All merges of two pieces to a third, by descending score.
 
     Of equal scores, the lower id comes first, and of the ways to make one piece, the one whose
     left half is shorter.

@@ -1,4 +1,4 @@
-"""The vocabulary in a GGUF file's metadata, with llama.cpp's defaults for what a file leaves out.
+"""The vocabulary in GGUF metadata; missing entries have llama.cpp's defaults.
 
 Source: llama.cpp, `llama-vocab.cpp`, `llama_vocab::impl::load`.
 """
@@ -51,7 +51,7 @@ _CHANNEL_ENDS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GGUFVocabulary:
-    """Tokens with what belongs to them; index = token id.
+    """Tokens by id, with their types, scores, merges and special tokens.
 
     model: "llama" (SentencePiece) or "gpt2" (byte-level BPE).
     types: a type each; a token whose text ends a turn is a control token.
@@ -80,7 +80,7 @@ class GGUFVocabulary:
     def from_metadata(
         cls, metadata: Mapping[str, Any], path: object = "GGUF metadata"
     ) -> GGUFVocabulary | None:
-        """Read it; None where the file says that it has none.
+        """Read the vocabulary; None if the file has none.
 
         Raises:
             ModelFormatError: the tokenizer's model or pre-tokenizer is not known, a value has a
@@ -156,7 +156,7 @@ def _splitter(fields: Fields) -> Splitter:
 
 
 def _merges(fields: Fields) -> list[tuple[str, str]]:
-    """Two tokens with a space between; the first may begin with a space."""
+    """Split a merge at its space; the first token may begin with a space."""
     merges = []
     for index, merge in enumerate(_list(fields, "merges", str)):
         cut = merge.find(" ", 1)
@@ -169,7 +169,7 @@ def _merges(fields: Fields) -> list[tuple[str, str]]:
 def _special_ids(
     fields: Fields, model: str, tokens: Sequence[str], types: Sequence[int]
 ) -> dict[str, int]:
-    """An id beyond the vocabulary counts as absent, as for llama.cpp."""
+    """Read the ids of special tokens; ids beyond the vocabulary are ignored, as in llama.cpp."""
     found: dict[str, int] = {}
     defaults = _DEFAULT_IDS[model]
     for name in ("bos", "unknown", "padding", *_END_KEYS):
@@ -193,7 +193,7 @@ def _special_ids(
 def _added(
     fields: Fields, name: str, special: Mapping[str, int], *, default: bool
 ) -> tuple[int, ...]:
-    """The token that a prompt gets in front or behind, if any."""
+    """The token that is added before or after a prompt, if any."""
     if not fields.flag(f"add_{name}_token", default=default):
         return ()
     if name in special:

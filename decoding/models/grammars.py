@@ -1,4 +1,4 @@
-"""The grammars that requests ask for, compiled once for a model."""
+"""Compiles the grammars of requests for a model, and keeps the last ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from decoding.errors import GrammarError
 from decoding.kernels.forks import free_after_fork
 from decoding.processors.grammar_mask import GrammarMask
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
@@ -22,7 +22,7 @@ MAX_GRAMMARS = 32
 
 
 class ModelGrammars:
-    """Grammars over one vocabulary.
+    """The compiled grammars of one vocabulary, least recently used ones dropped.
 
     They share the automata and masks of a `Machine`, made with the first. Threads may share
     an object of this class.
@@ -42,7 +42,7 @@ class ModelGrammars:
 
     @property
     def machine(self) -> Machine:
-        """What the grammars share."""
+        """The `Machine` of the grammars: their vocabulary, automata and masks."""
         from decoding.grammar import Machine, token_table
 
         if self._machine is None:
@@ -58,7 +58,7 @@ class ModelGrammars:
         return grammar in self._masks
 
     def mask_of(self, grammar: Grammar) -> GrammarMask:
-        """The processor that holds generated text to a grammar; the same for an equal grammar.
+        """The `GrammarMask` of a grammar; the same object for an equal grammar.
 
         Raises:
             GrammarError: the grammar cannot be compiled; the same error for an equal grammar.
@@ -94,7 +94,7 @@ class ModelGrammars:
 
 
 def compiled(grammar: Grammar, machine: Machine) -> CompiledGrammar:
-    """A request's grammar over a machine's vocabulary.
+    """Compile a request's grammar for a machine's vocabulary.
 
     Raises:
         GrammarError: it is malformed, asks for what masks cannot say, or nothing fits it.

@@ -1,4 +1,4 @@
-"""Columns of a model's logits that no token of its tokenizer has."""
+"""Padding of a model's head: ids that the tokenizer does not have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decoding.vocabulary import Vocabulary
 
 
 class HeadPadding:
-    """The ids of a model's head that spell nothing, and the mask that bans them.
+    """The ids of a model's head that the tokenizer does not have, and the mask that bans them.
 
     Heads are often wider than the vocabulary, rounded up to a multiple of 64 or 128, and
     vocabularies have gaps. Such an id adds no text: a model that draws it wastes a token.
@@ -20,7 +20,7 @@ class HeadPadding:
         self._masks: dict[int, Bitmask | None] = {}
 
     def mask(self, width: int) -> Bitmask | None:
-        """What keeps the ids below `width` that a token has; None where that is all of them.
+        """The mask of the tokenizer's ids below `width`; None if no id is banned.
 
         Special tokens and those that end a sequence stay, whatever they spell.
         """

@@ -1,4 +1,4 @@
-r"""How the byte-level tokenizers of GGUF files cut text before the merges, by the name in the file.
+r"""The pre-tokenizers of GGUF files (regular expressions that split text), by name.
 
 Patterns are those of the models' own `tokenizer.json`. llama.cpp's engine lacks case-insensitive
 groups and classes as `\p{Lu}`, and writes some of them differently; where the two disagree (`'ſ`,
@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Splitter:
-    """What a pre-tokenizer's name stands for.
+    """A pre-tokenizer: its patterns and its normalisation.
 
     patterns: each cuts the pieces that the ones before it left: matches, and what is between them.
     nfc: text is normalised first.
@@ -36,12 +36,12 @@ _SYMBOLS = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
 
 
 def _words(digits: str, *, contractions: str = f"{_CONTRACTIONS}|") -> str:
-    """GPT-4's pattern, with as many digits together as `digits` says."""
+    """GPT-4's pattern, with at most `digits` digits in a piece."""
     return f"{contractions}{_WORD}|{digits}|{_SYMBOLS}|{_SPACES}"
 
 
 def _cased_words(digits: str, ending: str) -> str:
-    """GPT-4o's pattern: a word has capitals only in front, or only capitals."""
+    """GPT-4o's pattern: it also splits words before capitals."""
     upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
     front = r"[^\r\n\p{L}\p{N}]?"
     words = f"{front}{upper}*{lower}+{ending}|{front}{upper}+{lower}*{ending}"

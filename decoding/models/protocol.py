@@ -1,4 +1,4 @@
-"""What the engine asks of a model: the cached protocol, and the bundle that travels with it."""
+"""`CachedModel`, the protocol of models with a KV cache, and `LanguageModel`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ State: TypeAlias = Any
 
 
 class CachedModel(Protocol):
-    """A model that remembers sequences, so that each token is computed once.
+    """A model with a cache a sequence, so that each token is computed once.
 
     Logits are one array `(rows, vocab)`, NumPy or torch: a row a sequence, of its last token, or
     with `all_positions` a row a token, sequence after sequence. States are independent: what is
@@ -30,7 +30,7 @@ class CachedModel(Protocol):
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[State], Any]:
-        """Start one sequence a prompt (each of at least one token): the new states, and logits."""
+        """Start a sequence for each prompt of at least one token; return states and logits."""
         ...
 
     def extend(
@@ -44,15 +44,15 @@ class CachedModel(Protocol):
         ...
 
     def fork(self, state: State) -> State:
-        """An independent copy."""
+        """Copy a state."""
         ...
 
     def rollback(self, state: State, count: int) -> None:
-        """Forget the last `count` tokens of a sequence."""
+        """Remove the last `count` tokens of a sequence."""
         ...
 
     def release(self, state: State) -> None:
-        """Give back what the state holds; it must not be used again.
+        """Free the memory of a state, which must not be used again.
 
         An engine calls this once for every state, also where the call raises.
         """
@@ -61,7 +61,7 @@ class CachedModel(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModel:
-    """A forward pass with what belongs to it.
+    """A model: its forward pass, tokenizer, end tokens, chat template and context length.
 
     forward: any callable from token-id lists to logits, or a `CachedModel`.
     tokenizer: needed for text in, text out and stop strings; without it, ids in and ids out.

@@ -1,4 +1,4 @@
-"""Blocks of quantised weights to float32, one function a format.
+"""Dequantisation of GGUF's weight formats to float32, one function a format.
 
 A tensor is a run of equal blocks; a block holds a few weights as small integers with their scale.
 Every function takes `(blocks, bytes of a block) uint8` and returns `(blocks, weights) float32`,

@@ -1,4 +1,4 @@
-"""Rotary frequencies, plain and stretched for long contexts."""
+"""Rotary position embedding: frequencies, plain and scaled for long contexts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ except ImportError as error:
 
 
 def inverse_frequencies(config: LlamaConfig) -> Tensor:
-    """The rotary angle a position advances, by pair of dimensions: `(head_dim / 2,)` float32.
+    """The angle per position for each pair of dimensions: `(head_dim / 2,)` float32.
 
     theta ** (−2i / head_dim), scaled as `RopeScaling` says; float32 in every step, as transformers.
     """

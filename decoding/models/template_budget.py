@@ -1,4 +1,4 @@
-"""How much work one rendering of a chat template may do: steps, and bytes of new values.
+"""The budget of one rendering of a chat template: steps, and bytes of new values.
 
 A step is one operation of a template: a turn of a loop, a call, a filter, an operator. An operation
 on large values takes more steps, so that a step stands for at most about ten microseconds. Bytes
@@ -28,7 +28,7 @@ _CONTAINERS = (list, tuple, dict, range, KeysView, ValuesView, ItemsView)
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """The extent of a value with everything in it; a value that occurs twice counts twice.
+    """The size of a value with all its parts; a part that occurs twice counts twice.
 
     values: how many values. size: their bytes. depth: how deeply containers are nested.
     """
@@ -40,7 +40,7 @@ class Weight:
 
 @dataclass(slots=True)
 class Budget:
-    """What is left of the steps and the bytes of one rendering.
+    """The steps and bytes that one rendering may still use.
 
     Every method raises ChatTemplateError when there is not enough, before the work is done.
     """
@@ -50,7 +50,7 @@ class Budget:
 
     @classmethod
     def for_input(cls, weight: Weight) -> Budget:
-        """A constant, and so much more for each value and each byte of the template's input."""
+        """Make a budget that grows with the values and bytes of the template's input."""
         return cls(
             BASE_STEPS + STEPS_PER_INPUT_VALUE * weight.values,
             BASE_BYTES + BYTES_PER_INPUT_BYTE * weight.size,
@@ -63,7 +63,7 @@ class Budget:
             raise ChatTemplateError("it takes more steps than a chat template may")
 
     def allocate(self, size: int) -> None:
-        """Take bytes for a value that is about to be made."""
+        """Use bytes for a value that is about to be made."""
         self.size -= size
         if self.size < 0:
             raise ChatTemplateError("it makes longer texts or lists than a chat template may")
@@ -75,7 +75,7 @@ class Budget:
         return weight
 
     def weigh(self, value: object) -> Weight:
-        """The extent of a value; gives up where reading it would take more steps than are left.
+        """The size of a value; stops if measuring needs more steps than are left.
 
         Values may share their parts, so a value of a few bytes can be read for ever.
         """
@@ -99,7 +99,7 @@ class Budget:
         return Weight(values, size, depth)
 
     def made(self, value: object) -> object:
-        """Count a value that an operation has made; an iterator counts its items as they come."""
+        """Count a value that an operation made; an iterator's items count when they are read."""
         if isinstance(value, Iterator):
             return self._metered(value)
         if isinstance(value, str):
@@ -112,7 +112,7 @@ class Budget:
         return value
 
     def items(self, value: object) -> None:
-        """Take what a list of a value's items needs; an iterator's items count as they come."""
+        """List a value's items and count them; an iterator's items count when they are read."""
         if isinstance(value, (str, *_CONTAINERS)):
             count = len(value)
             self.step(count >> 2)
@@ -135,7 +135,7 @@ def check_integer(value: int) -> None:
 
 
 def _parts(value: object) -> Iterator[object]:
-    """What a container holds; reading an iterator would change it, so that it holds nothing."""
+    """The parts of a container; none for an iterator, which reading would change."""
     if isinstance(value, dict):
         return chain.from_iterable(value.items())
     return iter(value if isinstance(value, _CONTAINERS) else ())

@@ -1,8 +1,8 @@
-"""The filters and tests of chat templates: Jinja's, each within a budget.
+"""Jinja's filters and tests for chat templates, each within the budget.
 
-Every filter is one of three kinds: it does a fixed amount of work and stays as it is; it is
-Jinja's own function, called after the budget has given what it may need; or it is written here.
-Jinja evaluates no filter at compile time that is given the context, as those of the last two kinds.
+A filter is of one of three kinds: Jinja's own with a fixed amount of work; Jinja's own, called
+after it has used the budget; or written here. Filters of the last two kinds take the
+context, so that Jinja does not evaluate them at compile time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _Taker: TypeAlias = Callable[[Budget, Any, Arguments], None]
 
 
 def budget_of(context: Context) -> Budget:
-    """The budget of the rendering that a context belongs to."""
+    """The budget of a Jinja context's rendering."""
     budget = context.resolve(BUDGET)
     assert isinstance(budget, Budget)  # ours: `render` puts it there
     return budget
@@ -98,7 +98,7 @@ def _take_sum(budget: Budget, value: object, given: Arguments) -> None:
 
 
 def _take_slow(budget: Budget, value: object, given: Arguments) -> None:
-    """For filters that copy the text again and again, or search it with slow expressions."""
+    """Use the steps of filters that copy a text repeatedly or search it by slow patterns."""
     _take_text(budget, value, given)
     size = getsizeof(text_of(budget, value))
     budget.allocate(32 * size)
@@ -195,7 +195,7 @@ def _function(table: Mapping[str, Any], name: str) -> Callable[..., Any]:
 
 
 def _bounded(name: str, function: Callable[..., Any], take: _Taker) -> Callable[..., Any]:
-    """A function of Jinja that is called after the budget has given what it needs."""
+    """Wrap a Jinja function so that it uses the budget before it runs."""
     kind = _PassArg.from_obj(function)
 
     @pass_context

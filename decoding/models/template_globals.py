@@ -1,4 +1,4 @@
-"""The global functions of chat templates: Jinja's and transformers', each bounded."""
+"""The global functions of chat templates, as in transformers, each within the budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_PATTERN = 1_000  # characters of a pattern of dates: one may give 256 times
 
 
 class _Dict:
-    """`dict` as a function only: the type itself would give more than templates may have."""
+    """The function `dict`, without the type's other attributes."""
 
     def __call__(self, *pairs: Anything, **named: Anything) -> dict[Any, Any]:
         return dict(*map(_checked_pairs, pairs), **named)
@@ -51,7 +51,7 @@ def _checked_pairs(given: Anything) -> Anything:
 
 
 class _Namespace(Namespace):
-    """`namespace`: without attributes that begin with an underscore, as in transformers."""
+    """Jinja's `namespace`, without attributes that begin with an underscore."""
 
     def __init__(*given: Anything, **named: Anything) -> None:  # `self` may be a name
         attributes = _Dict()(*given[1:], **named)

@@ -1,7 +1,7 @@
-"""What the operators and methods of a chat template do, within a budget.
+"""The operators and methods of chat templates, each within the budget.
 
-Each operation takes from the budget, before it is done, what it could read and make at most. What
-no chat template needs and what has no such bound is refused.
+Before an operation runs, it uses the steps and bytes that it needs at most. Operations without
+such a bound, and those that no chat template needs, are refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NUMBERS = (int, float, complex)
 
 
 def names(written: str, value: _T) -> dict[str, _T]:
-    """The same value for each of some names, which are written with spaces between."""
+    """Map each name of a space-separated list to the same value."""
     return dict.fromkeys(written.split(), value)
 
 
@@ -118,7 +118,7 @@ def check_key(key: object) -> None:
         isinstance(key, int) and key.bit_length() <= 60
     ):
         return
-    raise ChatTemplateError(f"a {type(key).__name__} like this is no key in a chat template")
+    raise ChatTemplateError(f"a {type(key).__name__} like this cannot be a key in a chat template")
 
 
 def text_of(budget: Budget, value: Anything) -> str:
@@ -245,7 +245,7 @@ def call_method(budget: Budget, method: Callable[..., Any], given: Arguments) ->
             return budget.made(method(*positional, **named))
     owning = owner if isinstance(owner, type) else type(owner)
     raise ChatTemplateError(
-        f"the method {name!r} of {owning.__name__!r} is not there for chat templates"
+        f"the method {name!r} of {owning.__name__!r} is not available in chat templates"
     )
 
 

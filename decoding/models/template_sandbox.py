@@ -1,4 +1,4 @@
-"""Chat templates, compiled so that one rendering does a bounded amount of work.
+"""A Jinja sandbox for chat templates in which each rendering has a budget of work.
 
 A template comes with a model and is not trusted. It runs in Jinja's immutable sandbox. What the
 sandbox does not let us watch, the template's syntax tree is rewritten to call: every turn of a loop
@@ -50,7 +50,7 @@ _MOST_OF_A_REASON = 1_000
 
 
 def render(source: str, values: dict[str, Any], budget: Budget) -> str:
-    """The text of a template, given its variables.
+    """Render a chat template with its variables.
 
     Raises:
         ChatTemplateError: the template is too long, is no Jinja, takes more than the budget, or
@@ -63,7 +63,7 @@ def render(source: str, values: dict[str, Any], budget: Budget) -> str:
 
 
 def literal_text(source: str) -> str:
-    """Every text that a template spells itself, with null characters between.
+    """The literal texts of a template, joined by null characters.
 
     Raises:
         ChatTemplateError: the template is too long or is no Jinja.
@@ -85,7 +85,7 @@ def _compiled(source: str) -> Template:
 
 @contextmanager
 def _typed_errors() -> Iterator[None]:
-    """A template's expressions may raise anything, and so may Python's compiler on them."""
+    """Turn exceptions of templates, and of the compiler, into ChatTemplateError."""
     try:
         yield
     except TemplateSyntaxError as error:
@@ -113,7 +113,7 @@ class _Limits(Extension):
 
 
 class _Generation(Extension):
-    """Accepts the blocks that mark an assistant's words for training; they render as they are."""
+    """Jinja extension for `{% generation %}` blocks, which render as their contents."""
 
     tags = {"generation"}  # noqa: RUF012 -- declared as a plain set by the base class
 
@@ -173,7 +173,7 @@ _FRAME_NAMES = ("_loop_vars", "_block_vars")  # what Jinja adds to the arguments
 
 
 class _Rewriter(NodeTransformer):
-    """Puts calls into a template's syntax tree wherever its work or its values are to be counted.
+    """Inserts budget calls into a template's syntax tree.
 
     variables: how many the template sets: a block's context is a copy of them.
     """
@@ -249,7 +249,7 @@ class _Rewriter(NodeTransformer):
     visit_Call = visit_Filter = visit_Test = _unpacked
 
     def _refused(self, node: nodes.Node) -> nodes.Node:
-        raise ChatTemplateError(f"{type(node).__name__} is not there for chat templates")
+        raise ChatTemplateError(f"{type(node).__name__} is not available in chat templates")
 
     visit_Extends = visit_Include = visit_Import = visit_FromImport = _refused
     visit_EvalContextModifier = visit_ScopedEvalContextModifier = _refused
@@ -268,7 +268,7 @@ _BODIES = (nodes.For, nodes.Macro, nodes.CallBlock)
 
 
 def _size(body: list[Any]) -> int:
-    """How many nodes run once for each run of a body: not those of loops within."""
+    """The number of nodes in a body, without those of inner loops."""
     count, waiting = 0, list(body)
     while waiting:
         node = waiting.pop()

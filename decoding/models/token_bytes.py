@@ -37,7 +37,7 @@ _CLEANUP = (
 
 
 def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary:
-    """Every id's bytes and which ids are special; ids that no token has spell nothing.
+    """Make the `Vocabulary` of a tokenizer; ids without a token spell nothing.
 
     Raises:
         ModelFormatError: the decoder has a step whose bytes are not known; names it. Or an id is

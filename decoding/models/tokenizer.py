@@ -82,7 +82,7 @@ class HuggingFaceTokenizer:
     def from_gguf_vocabulary(
         cls, vocabulary: GGUFVocabulary, path: object = "GGUF metadata"
     ) -> HuggingFaceTokenizer:
-        """As `from_gguf`, of a vocabulary that is read already."""
+        """Rebuild the tokenizer of a GGUF vocabulary."""
         with _refusing(path, "the tokens make no tokenizer"):
             made = cls(gguf_tokenizer(vocabulary), path)
             made.tokenizer.encode(_PROBE)
@@ -152,7 +152,7 @@ class HuggingFaceTokenizer:
 
 @contextmanager
 def _refusing(path: object, problem: str) -> Iterator[None]:
-    """Turn what the Rust side raises into a ModelFormatError.
+    """Turn exceptions of the tokenizers package into ModelFormatError.
 
     Plain errors are `Exception` itself and nothing narrower. A panic is raised as a
     `PanicException`, which is no `Exception`, and whose class cannot be imported.

@@ -1,7 +1,7 @@
-"""A `tokenizer.json` that is held against bounds before anything is built of it.
+"""Checks a `tokenizer.json` against limits before a tokenizer is built from it.
 
-Steps that rewrite text can double it again and again, and an id is a place in a list: a short file
-can ask for any amount of memory.
+A short file can need any amount of memory: steps that rewrite text can double it repeatedly, and a
+token id is an index of a list.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from decoding.errors import ModelFormatError
 from decoding.models.files import read_text, shown
-from decoding.models.jsonfile import parse_json
+from decoding.models.json_files import parse_json
 from decoding.models.token_bytes import MOST_TOKENS
 
 _MOST_BYTES = 64 << 20  # Gemma's has 33 MB

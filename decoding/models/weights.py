@@ -1,4 +1,4 @@
-"""Where a model's tensors come from: safetensors shards or a GGUF file, under one set of names.
+"""Reads a model's tensors from safetensors shards or a GGUF file, by Hugging Face names.
 
 The names are those of Hugging Face checkpoints; `tensor_shapes` lists what a model needs, and
 `check_tensors` compares that with what a source has before anything is read.
@@ -15,7 +15,7 @@ from decoding.errors import MissingDependencyError, ModelFormatError
 from decoding.models.config import LlamaConfig
 from decoding.models.files import is_present, member, require_regular, shown
 from decoding.models.gguf import GGUFFile
-from decoding.models.jsonfile import MOST_VALUES, parse_json, read_json
+from decoding.models.json_files import MOST_VALUES, parse_json, read_json
 
 try:
     import torch
@@ -56,16 +56,16 @@ class TensorSource(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Every tensor there is."""
+        """The shape of every tensor."""
         ...
 
     def read(self, name: str) -> Tensor:
-        """One of them, of any float type, in the Hugging Face layout."""
+        """Read one tensor, of any float type, in the Hugging Face layout."""
         ...
 
 
 def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
-    """Every tensor a checkpoint of this configuration must hold, by Hugging Face name."""
+    """The shapes of the tensors that a configuration needs, by Hugging Face name."""
     hidden, width = config.hidden_size, config.head_dim
     queries, keys = config.heads * width, config.kv_heads * width
     linears = {
@@ -96,7 +96,7 @@ def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
 
 
 def settled(config: LlamaConfig, source: TensorSource) -> tuple[LlamaConfig, TensorSource]:
-    """What a file holds decides about tied matrices, as for transformers.
+    """Decide by the file's tensors whether the output matrix is tied, as in transformers.
 
     A configuration that ties the output matrix to the embedding does not hold for a file with a
     matrix of each. A file with the output matrix alone has the embedding under its name.
@@ -110,7 +110,7 @@ def settled(config: LlamaConfig, source: TensorSource) -> tuple[LlamaConfig, Ten
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _EmbeddingOfOutput:
-    """A source whose output matrix is read as the embedding."""
+    """A source that reads the output matrix as the embedding."""
 
     source: TensorSource
 
@@ -127,7 +127,7 @@ class _EmbeddingOfOutput:
 
 
 def check_tensors(config: LlamaConfig, source: TensorSource, path: object) -> None:
-    """Hold the tensors of a source against the configuration.
+    """Check the names and shapes of a source's tensors against the configuration.
 
     Raises:
         ModelFormatError: names the missing, unexpected or misshapen tensors.
@@ -240,7 +240,7 @@ class SafetensorsSource:
                         path, f"tensor {shown(name)} has type {kind}, not one of {listed}"
                     )
                 if name in shapes:
-                    raise ModelFormatError(path, f"has {shown(name)}, as another shard does")
+                    raise ModelFormatError(path, f"has {shown(name)}, which another shard has too")
                 shapes[name], shards[name] = shape, shard
         if absent := index.keys() - shapes.keys():
             raise ModelFormatError(folder / _INDEX, f"lists absent tensors: {_listed(absent)}")

@@ -1,12 +1,11 @@
-"""The samplers of other engines, by name: their parameters, defaults, ranges and order.
+"""Presets: the samplers of other engines, with their parameters, defaults and order.
 
     presets.tgi   presets.transformers   presets.vllm
     presets.sglang   presets.llama_cpp   presets.mlx_lm
 
-Owns: a function a peer, which turns that peer's own parameters into a `Pipeline`, and the few rules
-that only one peer has. A parameter that is not about logits (what to stop at, how long a text may
-be) is not one here. Seeds of the draw and whether it is greedy belong to the sampler.
-Knows nothing of: randomness, models, the peers' code. None of them need be installed.
+Each function takes the parameters of one engine and returns a `Pipeline`. Parameters that do not
+change logits (stop strings, lengths) are not taken; seeds and greedy decoding belong to `Sampler`.
+The engines need not be installed.
 """
 
 from decoding.presets.llama_cpp import llama_cpp

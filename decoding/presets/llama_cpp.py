@@ -1,4 +1,4 @@
-"""llama.cpp."""
+"""Preset: the sampler of llama.cpp."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from decoding.errors import ParameterError
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     AtLeast,
     Dry,
@@ -73,7 +73,7 @@ def llama_cpp(
     dynatemp_exponent: float = 1.0,
     seed: int = 0,
 ) -> Pipeline:
-    """The sampler chain of llama.cpp, in its default order or in yours.
+    """The sampler chain of llama.cpp, in its default order or the given one.
 
         bias → penalties → DRY → top-nσ → top-k → typical-p → top-p → min-p → XTC → temperature
 
@@ -192,7 +192,7 @@ def _checked(samplers: Sequence[SamplerName]) -> tuple[SamplerName, ...]:
 
 
 def _floored(truncation: DeclaredProcessor, floor: int) -> DeclaredProcessor:
-    """No truncation leaves less than one token, so that a floor of one is none."""
+    """Put `AtLeast` around a truncation; a floor of one token changes nothing and is left out."""
     return AtLeast(truncation, floor) if floor > 1 else truncation
 
 

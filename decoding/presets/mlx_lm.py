@@ -1,4 +1,4 @@
-"""mlx-lm."""
+"""Preset: the sampler of mlx-lm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense, filters
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     AtLeast,
     FrequencyPenalty,
@@ -162,7 +162,7 @@ def mlx_lm(
 
 
 def _set(penalty: float | None) -> float:
-    """None and 0 both mean none, of each penalty."""
+    """Read the value of a penalty; None and 0 mean no penalty."""
     return 0.0 if penalty is None else penalty
 
 

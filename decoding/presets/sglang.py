@@ -1,4 +1,4 @@
-"""SGLang."""
+"""Preset: the sampler of SGLang."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.facts import TRUNCATION, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, token_ids, whole
+from decoding.presets.arguments import biases, number, token_ids, whole
 from decoding.processors import (
     FrequencyPenalty,
     LogitBias,

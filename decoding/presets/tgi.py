@@ -1,4 +1,4 @@
-"""Text Generation Inference."""
+"""Preset: the sampler of Text Generation Inference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.vector import dense
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import flag, number, whole
+from decoding.presets.arguments import flag, number, whole
 from decoding.processors import (
     RepetitionPenalty,
     Temperature,
@@ -27,7 +27,7 @@ from decoding.watermark import presets
 
 @dataclass(frozen=True, slots=True)
 class RelativeFrequencyPenalty:
-    """Make tokens less likely by their share of the row.
+    """Lower the logits of tokens by their share of the tokens of the row.
 
         logits[i] − frequency_penalty · (occurrences of i in the row) / (length of the row)
 

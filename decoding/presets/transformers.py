@@ -1,4 +1,4 @@
-"""transformers."""
+"""Preset: the sampler of transformers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import flag, number, sequences, token_ids, whole
+from decoding.presets.arguments import flag, number, sequences, token_ids, whole
 from decoding.processors import (
     BadWords,
     BeginSuppressTokens,
@@ -81,7 +81,7 @@ def transformers(
     watermarking_config: Watermark | SynthIdWatermark | None = None,
     renormalize_logits: bool = False,
 ) -> Pipeline:
-    """The logits processors of `generate` in transformers, in its order: that of the parameters.
+    """The logits processors of `generate` in transformers, in its order.
 
         guidance → biases, penalties, bans, forced tokens → yours
             → temperature → top-h → top-k → top-p → min-p → typical-p → epsilon → eta → watermark
@@ -203,7 +203,7 @@ def _warpers(
     epsilon_cutoff: float,
     eta_cutoff: float,
 ) -> tuple[Processor | None, ...]:
-    """What takes part only where tokens are sampled."""
+    """The processors that apply only when sampling."""
     temperature = number("temperature", temperature, above=0)
     if top_h is not None:
         top_h = number("top_h", top_h, above=0, at_most=1)

@@ -1,11 +1,11 @@
-"""vLLM."""
+"""Preset: the sampler of vLLM."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from decoding.pipeline import Pipeline, chain
-from decoding.presets.checks import biases, number, sequences, token_ids, whole
+from decoding.presets.arguments import biases, number, sequences, token_ids, whole
 from decoding.processors import (
     AllowedTokens,
     BadWords,

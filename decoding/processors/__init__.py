@@ -1,4 +1,4 @@
-"""One idea a file: frozen dataclasses that state the mathematics of a processor.
+"""All processors: frozen dataclasses with parameters, definition and lowering, one idea a file.
 
 Owns: parameters, their ranges, the definition, and what each processor lowers to.
 Knows nothing of: other processors, the order they run in, requests or models.

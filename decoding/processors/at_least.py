@@ -1,4 +1,4 @@
-"""A floor under any truncation."""
+"""`AtLeast`: a truncation that keeps at least k tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from decoding.typing import DeclaredProcessor, Logits
 
 @dataclass(frozen=True, slots=True)
 class AtLeast:
-    """Truncate, but leave the likeliest tokens alone.
+    """Truncate, but always keep the k likeliest tokens.
 
         keep i  <=>  the truncation keeps i,  or logits[i] >= the k-th largest logit
 

@@ -1,4 +1,4 @@
-"""The seam at which the logits of a caller reach a processor: checked, and NumPy from there on."""
+"""Wraps a processor's `__call__`: checks arguments, converts torch tensors to and from NumPy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXPECTED = "(batch, vocab) floats, NumPy or torch"
 
 
 def checked_call(call: _Call[_Self]) -> _Call[_Self]:
-    """Let the `__call__` of a processor take tensors as well, and check its arguments.
+    """Wrap the `__call__` of a processor: check its arguments, and take tensors.
 
     call: takes `(batch, vocab)` NumPy logits and the history of as many rows, at least one.
 
@@ -49,7 +49,7 @@ def checked_call(call: _Call[_Self]) -> _Call[_Self]:
 
 
 def checked_filter(call: _Filter[_Self, _State]) -> _Filter[_Self, _State]:
-    """The same for the `filter` of a feedback, which takes a state for each row."""
+    """Wrap the `filter` of a `Feedback`: check its arguments, and take tensors."""
 
     @functools.wraps(call)
     def checked(self: _Self, logits: Logits, states: Sequence[_State]) -> Logits:
@@ -97,7 +97,7 @@ def _of_tensor(tensor: Rows) -> Rows:  # a torch tensor to an array
 
 
 def _returned(given: Rows, array: Rows, result: Rows) -> Rows:
-    """The result in the form in which the logits were given."""
+    """Convert the result to the type of the given logits."""
     if result is array:
         return given
     if not is_tensor(given):

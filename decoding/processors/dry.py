@@ -1,4 +1,4 @@
-"""DRY, "don't repeat yourself"."""
+"""DRY ("don't repeat yourself"): a penalty on tokens that prolong a repetition."""
 
 from __future__ import annotations
 

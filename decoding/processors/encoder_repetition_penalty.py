@@ -1,4 +1,4 @@
-"""A reward for the tokens of the prompt."""
+"""`EncoderRepetitionPenalty`: raises the logits of the prompt's tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seam for filters whose state the history cannot tell.
+"""`Feedback`: the protocol of filters with a state that each drawn token updates.
 
 What such a filter does next depends on how likely the drawn tokens were, which no list of token ids
 says. Its state is an immutable value that the caller holds, one a sequence: copying it is a fork,
@@ -26,7 +26,7 @@ State = TypeVar("State")
 
 
 class Drawn(NamedTuple):
-    """How likely the drawn token was, in nats.
+    """The logprobs of the drawn token before and after the filter, in nats.
 
     logprob_before: in the distribution that the filter was given.
     logprob_after: in the one that it returned.
@@ -38,7 +38,7 @@ class Drawn(NamedTuple):
 
 @runtime_checkable
 class Feedback(Processor, Protocol[State]):
-    """A filter steered by a state that each drawn token moves."""
+    """A filter with a state that each drawn token updates."""
 
     def start(self) -> State:
         """The state of a sequence before its first token."""
@@ -56,7 +56,7 @@ class Feedback(Processor, Protocol[State]):
 def drawn_of(
     before: NDArray[np.floating[Any]], after: NDArray[np.floating[Any]], token_id: int
 ) -> Drawn:
-    """What `observe` wants to know, from one row of logits before and after the filter.
+    """Make a `Drawn` from one row of logits before and after the filter.
 
     >>> drawn_of(np.zeros(4), np.array([0.0, 0.0, -np.inf, -np.inf]), 1)._asdict()
     {'logprob_before': -1.3862943611198906, 'logprob_after': -0.6931471805599453}

@@ -1,4 +1,4 @@
-"""The tokens that a grammar allows, as a step of a pipeline."""
+"""`GrammarMask`: keeps the tokens that a grammar allows next."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ class GrammarMask:
         return np.zeros(0, np.int32) if matcher is None else matcher.mask().view(np.int32)
 
     def matcher(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
-        """The place after these tokens, not to be changed; None where they do not fit."""
+        """The matcher after these tokens, read-only; None if they do not fit."""
         return self._places.after(np.ascontiguousarray(generated))
 
 
 class _Places:
-    """Matchers by what they have read, the latest last."""
+    """A cache of matchers by the tokens that they have read."""
 
     def __init__(self, grammar: TokenGrammar) -> None:
         self._grammar = grammar

@@ -1,4 +1,4 @@
-"""What processors lower to whose instruction is another one at every step."""
+"""Instructions on chosen tokens, for processors whose instruction depends on the history."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ NOTHING = Instruction(Opcode.LOGIT_BIAS)
 
 
 def without(token_ids: Tokens) -> Instruction:
-    """Bans tokens, which may be named more than once."""
+    """Make an instruction that bans tokens; ids may repeat."""
     distinct = tuple(sorted({int(token_id) for token_id in token_ids}))
     return added(distinct, (-math.inf,) * len(distinct))
 
 
 def added(token_ids: Tokens, values: Sequence[float] | NDArray[np.float64]) -> Instruction:
-    """Adds to the logits of distinct tokens."""
+    """Make an instruction that adds to the logits of distinct tokens."""
     if not len(token_ids):
         return NOTHING
     return Instruction(Opcode.LOGIT_BIAS, token_ids=_kept(token_ids), values=_kept(values))
 
 
 def scaled(token_ids: Tokens, factor: float, divisor: float) -> Instruction:
-    """Multiplies the logits of distinct tokens by a factor below 0, else divides them."""
+    """Make an instruction that multiplies negative logits of tokens by a factor, divides others."""
     unused = (0.0,) * len(token_ids)
     ids = _kept(token_ids)
     return Instruction(Opcode.LOGIT_SCALE, factor, divisor, token_ids=ids, values=unused)
 
 
 def only(token_ids: Tokens) -> Instruction:
-    """Keeps these tokens."""
+    """Make an instruction that keeps these tokens only."""
     words = np.frombuffer(pack(token_ids), "<i4").astype(np.int32, copy=False)
     return Instruction(Opcode.BITMASK, bitmask=words)
 

@@ -1,4 +1,4 @@
-"""What holds by how much text is generated."""
+"""Processors that depend on the number of generated tokens: minimum, forced ends, decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repair of logits that are no numbers."""
+"""`NaNPolicy`: replaces NaN and +inf in logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constraints that a function states."""
+"""`PrefixFunction`: a constraint by a user's function of the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log-softmax as a step."""
+"""`Renormalise`: log-softmax as a processor."""
 
 from __future__ import annotations
 

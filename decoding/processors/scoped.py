@@ -1,4 +1,4 @@
-"""Which tokens a penalty looks at."""
+"""`Scoped`: a penalty over the prompt, the generated text or the last n tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Part: TypeAlias = Literal["all", "prompt", "generated"]
 
 @runtime_checkable
 class Movable(Protocol):
-    """What a kernel can do with any tokens of the history."""
+    """A penalty that can lower to instructions over any part of the history."""
 
     def over(
         self, part: KernelPart, last_n: int, exempt: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Sets of token ids as parameters."""
+"""Checks of parameters that are sets of token ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sets of tokens that are allowed or not."""
+"""Processors that allow or ban fixed sets of tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers of one row and of batches: a pipeline, a backend and a seed turn logits into tokens."""
+"""Samplers: a pipeline, a backend and a seed turn logits into tokens."""
 
 from decoding.sampling.batch import Alternative, BatchSampler, Sample, Sampler, sample
 

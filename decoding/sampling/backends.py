@@ -1,4 +1,4 @@
-"""Which backend a batch runs on, and getting the compiled one ready."""
+"""Choice of the backend for a batch, and compilation of the Numba kernels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def warmup(dtype: str = "float32") -> float:
 
 
 def named(backend: Anything) -> Backend | None:
-    """A backend, or its name; None where none is named.
+    """Convert a backend or its name to `Backend`; None stays None.
 
     Raises:
         ParameterError: there is no such backend.
@@ -61,7 +61,7 @@ def named(backend: Anything) -> Backend | None:
 
 
 def fastest(rows: Rows) -> Backend:
-    """The fastest backend that can serve these rows now; never waits."""
+    """Choose the fastest backend that can run these rows now, without waiting."""
     if not is_tensor(rows):
         return Backend.NUMBA if _loader().ready(rows.dtype) else Backend.NUMPY
     if rows.device.type == "cuda" and importlib.util.find_spec("triton") is not None:
@@ -70,7 +70,7 @@ def fastest(rows: Rows) -> Backend:
 
 
 def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None) -> Kernel:
-    """A batch ready to run on a backend, which is waited for where it has to be compiled.
+    """Open a batch on a backend; wait if the backend must be compiled first.
 
     Raises:
         MissingDependencyError: the backend's package is not installed.
@@ -84,7 +84,7 @@ def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None
 
 
 class OpenKernels:
-    """A batch on every backend that it was asked for, each with the program of its last step.
+    """The kernels of a batch by backend, opened on demand.
 
     threads: for each; `None` chooses by the number of rows.
     """
@@ -96,7 +96,7 @@ class OpenKernels:
         self._opened: dict[Backend, tuple[Program, Kernel]] = {}
 
     def at(self, backend: Backend, rows: Rows, program: Program) -> Kernel:
-        """The batch on a backend, with a program; opened as `open_backend` does.
+        """The kernel of a backend with a program; opened as by `open_backend`.
 
         A program that is the same object as the last one costs nothing.
         """
@@ -123,6 +123,6 @@ def _await_compiled(dtype: np.dtype[Any]) -> None:
 
 
 def _threads_for(rows: int) -> int:
-    """As many threads as there are cores for, and rows enough to be worth one each."""
+    """The number of threads for a batch: limited by cores and by rows per thread."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, rows // _ROWS_A_THREAD))

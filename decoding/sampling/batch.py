@@ -1,4 +1,4 @@
-"""Logits to tokens: the only place where randomness meets logits.
+"""`Sampler` and `BatchSampler`: drawing tokens from logits, the only use of randomness.
 
     token = argmax over the kept support of  logits[i] + noise(seed, position, i)
 
@@ -47,7 +47,7 @@ States: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """How one row turns logits into a token.
+    """How a token is drawn from one row: a pipeline, a seed, and what to describe.
 
     pipeline: what is done to the logits first; a lone processor is a pipeline.
     seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
@@ -106,7 +106,7 @@ class Sample:
 
 
 class BatchSampler:
-    """Draws a token for every row of a batch; build it once, call it every step.
+    """Draws a token for every row of a batch; made once, called at every step.
 
     A row's error never touches another row: it takes the place of that row's sample.
 
@@ -186,13 +186,15 @@ class BatchSampler:
         return drawn
 
     def draw(self, logits: Rows, history: History) -> list[int | DecodingError]:
-        """As a call, but only the token ids: what describes them is not computed.
+        """Draw the token ids only, without logprobs, ranks and alternatives.
 
         Raises:
             UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
         """
         if any(stages.is_steered for stages in self._stages.values()):
-            raise UnsupportedFeatureError("draw", "a feedback needs what only a call returns")
+            raise UnsupportedFeatureError(
+                "draw", "the pipeline has a Feedback; call the sampler instead"
+            )
         result, failed = self._step(logits, history, None, {}, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if any(result.rows["status"].tolist()):
@@ -310,7 +312,7 @@ def sample(
     history: History,
     samplers: Sequence[Sampler],
 ) -> list[Sample | DecodingError]:
-    """Draw a token a row, once; a loop should keep a `BatchSampler`.
+    """Draw a token for every row, once; a loop should keep a `BatchSampler`.
 
     >>> [drawn] = sample(np.log([[0.2, 0.5, 0.3]]), History.empty(1), [Sampler()])
     >>> drawn.token_id, drawn.rank, round(drawn.processed_logprob, 4)
@@ -328,7 +330,7 @@ def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
 
 
 def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
-    """The sample of one row of `decoding.kernels.result.ROW`, as a tuple."""
+    """Make a `Sample` from one row of `decoding.kernels.result.ROW`, given as a tuple."""
     start, count = row[9:11]
     described = top[start : start + count].tolist() if count else ()
     alternatives = tuple([Alternative(*entry) for entry in described])

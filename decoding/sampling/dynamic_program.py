@@ -1,4 +1,4 @@
-"""What changes with every step in a program: the operands that depend on the history."""
+"""Programs whose operands depend on the history: masks and edits that change every step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Failures: TypeAlias = dict[int, DecodingError]
 
 
 class Changing:
-    """The programs of a batch, one fused run of instructions a row, as a step needs them."""
+    """Updates the program of a batch at every step, one run of instructions a row."""
 
     def __init__(self, segments: Sequence[Fused], first_row: int = 0) -> None:
         """first_row: the row that the first segment is of; errors count from it."""
@@ -48,7 +48,7 @@ class Changing:
         self._failed: Failures = {}
 
     def bitmasks(self, history: History, width: int) -> tuple[NDArray[np.int32], Failures]:
-        """The bitmasks of this step, for logits of a width, and the rows whose processor failed."""
+        """The bitmasks of this step, and the errors of rows whose processor failed."""
         if width != self._width:
             self._width = width
             self._bitmasks = fit_bitmasks(list(self.program.bitmasks), words_of(width))
@@ -119,12 +119,12 @@ class Changing:
 
 
 def steps_of(history: History) -> int:
-    """How many tokens the one row that a history is of has generated."""
+    """The number of tokens that the one row of a history has generated."""
     return int(history.lengths[0] - history.prompt_lengths[0])
 
 
 def raised(processor: object, error: Exception, history: History, row: int) -> ProcessorError:
-    """What a row ends with where a processor raised something."""
+    """The error of a row whose processor raised."""
     problem = f"raised {shown_error(error)}"
     failure = ProcessorError(shown(processor), problem, row, steps_of(history))
     failure.__cause__ = error
@@ -142,7 +142,7 @@ def _equal(one: Anything, other: Anything) -> bool:  # an array or a tuple
 
 
 def _within(item: Instruction, width: int) -> Instruction:
-    """The instruction without the token ids that a row of `width` logits does not have."""
+    """Remove token ids beyond `width` logits from an instruction."""
     if isinstance(item.token_ids, tuple) and all(0 <= place < width for place in item.token_ids):
         return item
     token_ids, values = np.asarray(item.token_ids), np.asarray(item.values, np.float64)

@@ -1,4 +1,4 @@
-"""Seeds and the noise they address; see `decoding.kernels.randomness` for the definition."""
+"""Seeds of sequences, and Gumbel noise by seed, position and token id."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sequence_seed(seed: int, index: int) -> int:
 def gumbel_noise(
     token_ids: NDArray[np.int64], seed: int, position: int, draw: int = 0
 ) -> NDArray[np.float64]:
-    """Standard Gumbel noise, one value a token: a function of its arguments and nothing else.
+    """Standard Gumbel noise of each token, a pure function of its arguments.
 
     token_ids: ascending, at least 0. seed: in [0, 2**64). position: tokens before this one in the
     sequence. draw: tells several draws at one position apart.

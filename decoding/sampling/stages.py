@@ -1,4 +1,4 @@
-"""What comes before the last kernel call: fused runs, and processors that only Python knows."""
+"""The stages of a pipeline before the last kernel call, Python processors included."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HOST = (Backend.NUMPY, Backend.NUMBA)
 
 
 class Steered(NamedTuple):
-    """What a feedback did to a row at one step."""
+    """The logprobs before and after a `Feedback` filter, for its next state."""
 
     feedback: Feedback[Any]
     state: Any
@@ -33,14 +33,14 @@ class Steered(NamedTuple):
     after: NDArray[Any]
 
     def next_state(self, token_id: int) -> Anything:  # the feedback's own
-        """Its state after the token that was drawn."""
+        """The state after the drawn token."""
         return self.feedback.observe(self.state, drawn_of(self.before, self.after, token_id))
 
 
 def next_states(
     steered: Sequence[Steered], token_id: int, history: History, row: int
 ) -> tuple[Any, ...] | ProcessorError:
-    """The states of a row's feedbacks after a token, or what ends the row where one raises.
+    """The states of a row's feedbacks after a token, or the error that one raised.
 
     history: of that row, before the token.
     """
@@ -54,7 +54,7 @@ def next_states(
 
 
 class Stages:
-    """The segments of one row's pipeline, but for its last: logits `(1, vocab)` to logits.
+    """All but the last segment of one row's pipeline, applied to logits `(1, vocab)`.
 
     Raises, when called:
         EmptySupportError: a stage left no token.
@@ -77,7 +77,7 @@ class Stages:
 
     @property
     def is_steered(self) -> bool:
-        """Whether there is a feedback among them."""
+        """Whether one of the stages is a `Feedback`."""
         return any(feedback is not None for feedback in self._feedbacks)
 
     def __call__(
@@ -100,7 +100,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class _AtState:
-    """A feedback as a processor."""
+    """A `Feedback` at a given state, as a processor."""
 
     feedback: Feedback[Any]
     state: Any
@@ -113,7 +113,7 @@ class _AtState:
 
 
 class _FusedStage:
-    """Instructions that one kernel call runs."""
+    """A run of instructions as a processor: one kernel call."""
 
     def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
         self._segment, self._row, self._backend = segment, row, backend
@@ -143,7 +143,7 @@ class _FusedStage:
 
 
 def run_processor(processor: Processor, logits: Logits, history: History, row: int) -> Logits:
-    """A processor that only Python knows, held to its contract, on one row `(1, vocab)`.
+    """Run a Python processor on one row `(1, vocab)` and check its contract.
 
     Raises:
         EmptySupportError: it left no token.

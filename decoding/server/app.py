@@ -185,5 +185,3 @@ async def _http_exception(http: HttpRequest, error: Exception) -> HttpResponse:
         return HttpResponse(status_code=404)
     text = error.detail if isinstance(error, HTTPException) else "the server has failed"
     return _error(http, Problem(status, "validation", text))
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from decoding.bounded_repr import bounded, shown_error
 from decoding.errors import (
     CancelledError,
     ChatTemplateError,
@@ -18,7 +19,6 @@ from decoding.errors import (
     WireTypeError,
     WireValidationError,
 )
-from decoding.showing import bounded, shown_error
 
 VALIDATION = "validation"
 
@@ -64,7 +64,7 @@ class Problem:
         """An event that ends a stream of `/v1`, with TGI's status in it."""
         body = self.openai()
         error = body["error"]
-        assert isinstance(error, dict)  # noqa: S101 -- ours
+        assert isinstance(error, dict)
         return body | {"error": error | {"http_status_code": self.status}}
 
 

@@ -20,7 +20,6 @@ from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
 from decoding.server.settings import ServerSettings, limits_of
 
-
 ACCOUNT = "decoding.account"
 """Where a request's scope holds its account."""
 

@@ -1,4 +1,4 @@
-"""The exact law of a perturb-and-argmax sampler, by enumeration instead of drawing.
+"""The exact distribution of an argmax-of-perturbed-logits sampler, by enumeration.
 
 The sampler picks argmax_i perturb(logits, words)_i with independent uniform 64-bit words. Token i
 with word w beats token j for exactly those words of j that lie below a threshold, since a larger
@@ -30,7 +30,7 @@ _TOP = np.float64(2.0**_BITS)
 
 
 def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:
-    """The probability of every token under argmax of `perturb`; ties go to the lowest index.
+    """The probability that each token is the argmax of `perturb`; ties go to the lowest index.
 
     logits: `(n,)` float64; −inf has probability 0. Costs n² · nodes · 64 calls' worth of elements.
     """
@@ -49,7 +49,7 @@ def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:
 
 
 def total_variation(first: Row, second: Row) -> float:
-    """½ Σ |p − q|."""
+    """The total variation distance ½ Σ |p − q|."""
     return float(np.abs(first - second).sum() / 2.0)
 
 

@@ -1,4 +1,4 @@
-"""What every processor must obey, as functions that raise `AssertionError` with the law's name.
+"""Laws of processors and samplers: checks that raise `AssertionError`.
 
 `check_contract` holds for any processor, also a plain function. `check_declarations` holds a
 processor to the facts that it states about itself. Run them over `strategies.batches()`:
@@ -25,7 +25,7 @@ _TOLERANCE = 1e-5
 
 
 def check_contract(processor: Processor, logits: Logits, history: History) -> None:
-    """Shape, purity, validity, no resurrection, and a batch is its rows, whatever pads them.
+    """Check shape, purity, validity, that −inf stays −inf, and batch = rows under any padding.
 
     A row alone is called without padding and with more of it than in the batch; the batch is called
     with paddings of several widths and contents: tokens of the row itself, of its neighbours, and
@@ -48,7 +48,7 @@ def check_contract(processor: Processor, logits: Logits, history: History) -> No
 
 
 def paddings(history: History) -> Iterator[History]:
-    """The same rows in histories of other widths, with other tokens beyond their lengths.
+    """Histories of the same rows with other widths and other padding.
 
     A sampler, like a processor, must return the same for all of them.
     """
@@ -91,7 +91,7 @@ def _padded(history: History, width: int, contents: Sequence[NDArray[np.int32]])
 def check_sampler(
     sampler: Callable[[Logits, History], Sequence[object]], logits: Logits, history: History
 ) -> None:
-    """A sampler writes to nothing and draws the same again, whatever pads the history.
+    """Check that a sampler writes to no input and repeats its draws under any padding.
 
     sampler: from `(batch, vocab)` logits and their history to a result a row, which `==` compares.
     """
@@ -138,7 +138,7 @@ def check_declarations(processor: DeclaredProcessor, logits: Logits, history: Hi
 
 
 def check_shift(processor: Processor, logits: Logits, history: History) -> None:
-    """A constant added to the logits changes no probability, outside the rounding band."""
+    """Check that adding a constant to the logits changes no probability."""
     row = on_a_grid(logits)
     if outside_the_rounding_band(processor, row, history):
         before = log_softmax(processor(row, history))
@@ -158,7 +158,7 @@ def check_scale(processor: Processor, logits: Logits, history: History) -> None:
 
 
 def check_permutation(processor: Processor, logits: Logits, history: History) -> None:
-    """Permuting the vocabulary permutes the result, outside the rounding band."""
+    """Check that permuting the vocabulary permutes the result."""
     row = on_a_grid(logits)
     if outside_the_rounding_band(processor, row, history):
         order = np.random.default_rng(0).permutation(row.shape[1])
@@ -168,7 +168,7 @@ def check_permutation(processor: Processor, logits: Logits, history: History) ->
 
 
 def on_a_grid(logits: Logits) -> NDArray[np.float64]:
-    """The logits in float64, rounded to multiples of 2⁻¹⁰: equal, or clearly different.
+    """Round logits to multiples of 2⁻¹⁰ in float64, so that unequal ones differ clearly.
 
     On that grid adding a power of two is exact.
     """
@@ -189,12 +189,12 @@ def outside_the_rounding_band(
 
 
 def check_neutral(processor: Processor, logits: Logits, history: History) -> None:
-    """A processor at its neutral value returns the very object it was given."""
+    """Check that a processor at its neutral value returns its input object."""
     _law(processor(logits, history) is logits, "neutral: the same object comes back")
 
 
 def check_value(processor: DeclaredProcessor) -> None:
-    """A processor is a value: it survives pickle, copy and repr, and can be hashed."""
+    """Check that a processor survives pickle, copy and repr, and can be hashed."""
     _law(pickle.loads(pickle.dumps(processor)) == processor, "pickle round trip")  # noqa: S301 -- our own bytes
     _law(copy.deepcopy(processor) == processor, "copy round trip")
     _law(hash(copy.copy(processor)) == hash(processor), "equal values have equal hashes")

@@ -1,4 +1,4 @@
-"""Models without weights: logits that are a pure function of the prefix."""
+"""Models without weights for tests: logits are a pure function of the prefix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decoding.typing import ForwardFunction
 
 
 def hash_model(vocab_size: int, *, seed: int = 0, scale: float = 3.0) -> ForwardFunction:
-    """A callable whose logits depend on the prefix and on nothing else, bit for bit.
+    """Make a model whose logits are a hash of the prefix, the same in any batch.
 
     A row is `vocab_size` normal draws, `scale` wide, from a generator seeded with the prefix; so
     an engine's batching, order and scheduling can be checked for exact equality.

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for logits, histories and processors, aimed at where samplers break.
+"""Hypothesis strategies for logits, histories and processors: ties, −inf, range ends.
 
 Logits here are legal: finite or −inf, with at least one finite entry a row. Illegal rows are
 `poisoned_logits`. Rows come with ties, gaps of one ulp, a single peak, denormals, magnitudes up to
@@ -79,7 +79,7 @@ def poisoned_logits(draw: st.DrawFn, max_vocab: int = MAX_VOCAB) -> Logits:
 @lru_cache(maxsize=256)
 @st.composite
 def histories(draw: st.DrawFn, batch: int, vocab_size: int) -> History:
-    """What `batch` rows have seen; now and then an id beyond the width of the logits.
+    """Histories of `batch` rows, sometimes with ids beyond the width of the logits.
 
     Some are of few tokens, so that they repeat themselves.
     """

@@ -1,8 +1,7 @@
 """Watermarks: the schemes, their keys, and how to detect them.
 
-Owns: what a key and a context make of a token, and the tests that find it in a text.
-Knows nothing of: logits, processors, pipelines, models or text; the processors that embed these
-marks are in `decoding.processors`.
+The processors that embed these watermarks are in `decoding.processors`. Texts are sequences of
+token ids; nothing here needs logits or a model.
 """
 
 from decoding.watermark.bayesian import BayesianDetector, fit_bayesian
@@ -18,11 +17,12 @@ from decoding.watermark.presets import (
     tgi,
     transformers_selfhash,
 )
-from decoding.watermark.scheme import Permuted, Scheme, Thresholded
+from decoding.watermark.scheme import Colouring, Permuted, Scheme, Thresholded
 from decoding.watermark.seeding import (
     ContextHash,
     LastToken,
     MinHash,
+    Seeding,
     SelfHash,
     SkipGram,
     TokenSum,
@@ -31,6 +31,7 @@ from decoding.watermark.synthid import SynthId
 
 __all__ = [
     "BayesianDetector",
+    "Colouring",
     "ContextHash",
     "Detection",
     "Detector",
@@ -40,6 +41,7 @@ __all__ = [
     "MinHash",
     "Permuted",
     "Scheme",
+    "Seeding",
     "SelfHash",
     "SkipGram",
     "SynthId",

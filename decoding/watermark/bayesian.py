@@ -1,4 +1,4 @@
-"""How likely is it that a text is marked by SynthID-Text? Bayes' rule over its g-values.
+"""`BayesianDetector`: the probability that a text has a SynthID-Text watermark.
 
 In a match of a tournament's layer either two different tokens meet, and one with g = 1 wins, or a
 token meets itself. The chance q that two meet is a property of the model's texts, learnt from
@@ -36,7 +36,7 @@ _RATE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class BayesianDetector:
-    """What the model's formula needs to know; it holds for tables of fair coins.
+    """A detector of SynthID-Text: the posterior probability of a watermark, by Bayes' rule.
 
     prior: in (0, 1), the share of marked texts where the detector is used.
     beta: one finite number a layer.
@@ -59,7 +59,7 @@ class BayesianDetector:
 
     @classmethod
     def from_transformers(cls, state: Mapping[str, Any]) -> BayesianDetector:
-        """The detector that a `BayesianDetectorModel` with this state dictionary is.
+        """Make a detector from the state dictionary of transformers' `BayesianDetectorModel`.
 
         state: its `prior`, `likelihood_model_watermarked.beta` and `.delta`, as anything that NumPy
         takes for an array. As there, a prior is moved into [1e-5, 1 − 1e-5].
@@ -80,7 +80,7 @@ class BayesianDetector:
 
     @property
     def depth(self) -> int:
-        """How many layers the tournament has."""
+        """The number of layers of the tournament."""
         return len(self.beta)
 
     def log_odds(self, g: NDArray[np.integer]) -> float:
@@ -92,7 +92,7 @@ class BayesianDetector:
         return float(odds)
 
     def posterior(self, token_ids: Sequence[int], scheme: SynthId) -> float:
-        """The probability that a text is marked, by the g-values that `detect_synthid` counts.
+        """The probability that a text has the watermark, from its g-values.
 
         token_ids: the generated text, without its prompt and without what follows an end token;
             transformers' detector leaves out that token as well.
@@ -117,7 +117,7 @@ def fit_bayesian(
     penalty: float = 1e-3,
     steps: int = 200,
 ) -> BayesianDetector:
-    """The detector under which the labels of some texts are likeliest, less a penalty.
+    """Fit a detector to labelled texts by penalised maximum likelihood.
 
         minimise  − mean over texts of ln P(its label | its g-values) + penalty · Σ delta²
 
@@ -193,7 +193,7 @@ def _log_odds(
     bits: NDArray[np.float64],
     starts: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The log odds of every text, and q of every g-value."""
+    """The log odds of every text, and the probability q of every g-value."""
     shares = _sigmoid(beta + bits @ delta.T)
     evidence = np.log1p((bits - 0.5) * shares).sum(axis=1)
     sums = np.concatenate([[0.0], np.cumsum(evidence)])

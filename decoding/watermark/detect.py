@@ -1,4 +1,4 @@
-"""Is a text watermarked by a green-list scheme? Counting, and what the count is worth.
+"""Detection of green-list watermarks: counts of green tokens, z-scores and exact p-values.
 
 The question a p-value answers: in how many texts that know nothing of the key would as many tokens
 be green? A token's colour is a coin tossed by its seed, itself and the key. Where each coin counts
@@ -32,7 +32,7 @@ _COLOURS_KEPT = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The greenest stretch of a text.
+    """The part of a text in which green tokens are most significant.
 
     start, stop: its tokens, `token_ids[start:stop]`.
     scored, green: counted tokens in it, and the green ones among them.
@@ -54,7 +54,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What the tokens of a text say about a watermark.
+    """The result of `detect`: counts, z-score and p-value of a text.
 
     scored: how many tokens were counted. green: how many of these are green.
     z: (green − γ · scored) / √(scored · γ · (1 − γ)); 0 where none was counted.
@@ -73,13 +73,13 @@ class Detection:
 
     @property
     def fraction(self) -> float:
-        """The green share of the counted tokens; 0 where none was counted."""
+        """The share of green tokens among the scored ones; 0 if none was scored."""
         return self.green / self.scored if self.scored else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Detects one scheme in many texts; `detect` is for one.
+    """Detects one watermark scheme in many texts; `detect` is for one text.
 
     scheme: that of the embedding; δ does not matter.
     vocab_size: the one of the embedding: `Watermark.vocab_size`, or the width of the logits.
@@ -160,7 +160,7 @@ class Detector:
 
 
 class Colours:
-    """The colours of tokens under seeds, the latest of them remembered."""
+    """Whether tokens are green under seeds; a cache of the latest green lists."""
 
     __slots__ = ("_cached", "scheme", "vocab_size")
 
@@ -189,7 +189,7 @@ def detect(  # what is optional has a name
     counts_repeats: bool = False,
     window_sizes: Sequence[int] = (),
 ) -> Detection:
-    """Count the green tokens of a text.
+    """Count the green tokens of a text and test whether they are too many for chance.
 
     token_ids: the generated text. With no prompt its first `scheme.context_width` tokens are not
         counted, as their contexts are unknown; a leading BOS token is for the caller to drop.
@@ -211,7 +211,7 @@ def detect(  # what is optional has a name
 
 
 def z_score(green: int, scored: int, gamma: float) -> float:
-    """By how many standard deviations of γ · scored expected tokens more are green."""
+    """The z-score of a count of green tokens."""
     if scored == 0:
         return 0.0
     return (green - gamma * scored) / math.sqrt(scored * gamma * (1.0 - gamma))

@@ -1,4 +1,4 @@
-"""Is a text watermarked by SynthID-Text? The mean of its g-values, and what it is worth."""
+"""Detection of SynthID-Text watermarks: the mean of the g-values, and its p-value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.watermark.tails import binomial_tail, normal_tail
 
 @dataclass(frozen=True, slots=True)
 class SynthIdDetection:
-    """What the g-values of a text say; in unmarked text each is 1 as often as in the table.
+    """The result of `detect_synthid`: the mean g-value of a text and its p-values.
 
     scored: n-grams counted, those whose context is not a repeated one.
     mean: of all their g-values; 0 where none was counted.
@@ -37,7 +37,7 @@ class SynthIdDetection:
 
 
 def detect_synthid(token_ids: Sequence[int], scheme: SynthId) -> SynthIdDetection:
-    """Average the g-values of the n-grams that lie within a text.
+    """Average the g-values of a text and test whether the mean is too high for chance.
 
     token_ids: the generated text, without its prompt and without what follows an end token.
 
@@ -60,7 +60,7 @@ def detect_synthid(token_ids: Sequence[int], scheme: SynthId) -> SynthIdDetectio
 
 
 def g_values(token_ids: Sequence[int], scheme: SynthId) -> NDArray[np.uint8]:
-    """`(scored, depth)` bits: those of the n-grams within a text whose context is no repeated one.
+    """The g-values `(scored, depth)` of the n-grams of a text with a new context.
 
     token_ids: as for `detect_synthid`.
     """
@@ -76,7 +76,7 @@ def g_values(token_ids: Sequence[int], scheme: SynthId) -> NDArray[np.uint8]:
 
 
 def _fresh(hashed: list[int], history_size: int) -> list[bool]:
-    """Whether each context is not among the `history_size` before it."""
+    """Whether each context differs from the `history_size` contexts before it."""
     latest: dict[int, int] = {}
     fresh = []
     for place, context in enumerate(hashed):

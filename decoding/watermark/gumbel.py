@@ -1,4 +1,4 @@
-"""The Gumbel-max watermark: text whose randomness is a key's, and how to detect it.
+"""The Gumbel-max watermark: keyed sampling noise, and its detection.
 
     u(context, token) = (k + ½) · 2⁻⁵²   of 52 Philox bits of (key, context, token)
     the next token    = argmax over tokens of  u^(1 / p),  that is of  ln p − ln(−ln u)
@@ -37,7 +37,7 @@ from decoding.watermark.tails import gamma_tail
 
 @dataclass(frozen=True, slots=True)
 class GumbelScheme:
-    """The key and the width that embedding and detection share.
+    """A Gumbel-max watermark: its key and the width of its context.
 
     key: in [0, 2**64); who has it can detect and forge.
     context_width: >= 1; how many tokens before a token address its randomness. Wider repeats less,
@@ -54,13 +54,13 @@ class GumbelScheme:
         check_integer(self, "context_width", 1)
 
     def noise(self, context: Sequence[int], token_ids: NDArray[np.int64]) -> NDArray[np.float64]:
-        """−ln(−ln u) of some tokens, in ascending order, after a context."""
+        """The Gumbel noise −ln(−ln u) of ascending token ids after a context."""
         seed = context_hash(context, self.key)
         high = words_at(seed, token_ids, UNIFORM_HIGH)
         return gumbel(high << np.uint64(32) | words_at(seed, token_ids, UNIFORM_LOW))
 
     def uniform(self, context: Sequence[int], token_id: int) -> float:
-        """u of one token after a context."""
+        """The uniform u of one token after a context."""
         seed = context_hash(context, self.key)
         high, low = (token_word(seed, token_id, tag) for tag in (UNIFORM_HIGH, UNIFORM_LOW))
         return ((high << 32 | low) >> DISCARDED_BITS) * UNIFORM_SCALE + UNIFORM_SCALE / 2
@@ -68,7 +68,7 @@ class GumbelScheme:
 
 @dataclass(frozen=True, slots=True)
 class GumbelDetection:
-    """What the uniforms of a text's tokens say.
+    """The result of `detect_gumbel`: the score and p-value of a text.
 
     scored: tokens counted, each n-gram once.
     total: Σ −ln(1 − u) over them; in unmarked text `scored` on average.
@@ -86,7 +86,7 @@ class GumbelDetection:
 def detect_gumbel(
     token_ids: Sequence[int], scheme: GumbelScheme, *, prompt: Sequence[int] = ()
 ) -> GumbelDetection:
-    """Add up how unlikely the uniforms of a text's tokens are.
+    """Sum −ln(1 − u) over a text's tokens and test whether it is too high for chance.
 
     token_ids: the generated text. With no prompt its first `context_width` tokens are not counted.
     prompt: what came before it; gives the contexts of the first tokens, is not counted itself.

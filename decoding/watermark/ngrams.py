@@ -1,4 +1,4 @@
-"""Which tokens of a text a detector may count."""
+"""The n-grams of a text that detectors score: contexts, and first occurrences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def contexts(
 
 
 def first_time(items: Sequence[Hashable | None]) -> Iterator[bool]:
-    """Whether an item is there and was not before.
+    """Whether each item is not None and occurs for the first time.
 
     >>> list(first_time(["a", None, "b", "a"]))
     [True, False, True, False]

@@ -1,4 +1,4 @@
-"""The schemes of the field, by the names of those who have them."""
+"""The green-list schemes of TGI, transformers and the reference implementation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.watermark.seeding import (
 
 
 def tgi(environment: Mapping[str, str] = os.environ) -> Scheme:
-    """TGI's, which its requests ask for by `watermark`: γ ½ and δ 2, the last token's list.
+    """The scheme of TGI's request parameter `watermark`: γ = ½, δ = 2, seeded by the last token.
 
     environment: `WATERMARK_GAMMA` and `WATERMARK_DELTA` take the place of these.
 
@@ -74,7 +74,7 @@ def skipgram(gamma: float = 0.25, delta: float = 2.0, key: int = MILLIONTH_PRIME
 def philox(
     gamma: float = 0.25, delta: float = 2.0, key: int = MILLIONTH_PRIME, context_width: int = 1
 ) -> Scheme:
-    """Ours: every bit of the key and the context counts, and no device can draw another list."""
+    """A scheme by Philox: it uses all bits of key and context and is the same on every device."""
     return Scheme(ContextHash(context_width), gamma, delta, key, Thresholded())
 
 

@@ -1,4 +1,4 @@
-"""The keyed random words of a context: Philox4x32-10, the same on every machine.
+"""Keyed pseudorandom words by context: Philox4x32-10, the same on every machine.
 
 A context of token ids is hashed to 64 bits by a chain of Philox blocks,
 
@@ -32,7 +32,7 @@ _WORD = 0xFFFFFFFF
 
 
 def context_hash(token_ids: Iterable[int], key: int) -> int:
-    """64 bits of a context, in order; another key gives unrelated ones."""
+    """A keyed 64-bit hash of a context of token ids."""
     low = high = 0
     for token_id in token_ids:
         counter = (int(token_id) & _WORD, low, high, CONTEXT)
@@ -41,7 +41,7 @@ def context_hash(token_ids: Iterable[int], key: int) -> int:
 
 
 def words_at(seed: int, token_ids: NDArray[np.int64], domain: int) -> NDArray[np.uint64]:
-    """The 32-bit words of some tokens, in ascending order; where they are few it costs little."""
+    """The 32-bit words of ascending token ids."""
     wanted = token_ids >> 2
     first = np.concatenate(([True], wanted[1:] != wanted[:-1]))
     drawn = philox4x32(wanted[first].astype(np.uint64), 0, 0, domain, seed)

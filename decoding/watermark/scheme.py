@@ -1,4 +1,4 @@
-"""What makes a token green: the scheme that embedding and detection share."""
+"""Green-list watermark schemes: which tokens are green after a context."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ LISTS_KEPT = 4096
 
 
 class Colouring(Protocol):
-    """A seed to a green list: which tokens of a vocabulary are green; a hashable value."""
+    """A function from a seed to a green list; a hashable value."""
 
     def __hash__(self) -> int:
         """Equal colourings have the same lists, which are kept by them."""
         ...
 
     def share(self, gamma: float, vocab_size: int) -> float:
-        """The chance that a token is green, over all seeds."""
+        """The probability that a token is green, over all seeds."""
         ...
 
     def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
-        """The list, packed: bit i % 32 of word i // 32 is token i."""
+        """The green list, packed: bit i % 32 of word i // 32 is token i."""
         ...
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
-        """Whether one token is on it; one outside the vocabulary is not."""
+        """Whether one token is green; one outside the vocabulary is not."""
         ...
 
 
@@ -66,7 +66,7 @@ class Permuted:
 
 @dataclass(frozen=True, slots=True)
 class Thresholded:
-    """Each token by itself: green iff its Philox word under the seed is below γ · 2³².
+    """A token is green if its Philox word under the seed is below γ · 2³².
 
     A list's length varies; a token's colour does not depend on the vocabulary's size.
     """
@@ -86,7 +86,7 @@ class Thresholded:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """Green lists: after each context a share γ of the vocabulary is green, and δ more likely.
+    """A green-list watermark scheme: seeding, green lists of share γ, and a bias δ.
 
     seeding: how the context becomes a seed.
     gamma: γ in (0, 1), the green share.
@@ -124,25 +124,27 @@ class Scheme:
 
     @property
     def context_width(self) -> int:
-        """How many tokens there must be before a token for it to have a colour."""
+        """The number of preceding tokens that a token needs to be scored."""
         return self.seeding.width - self.seeding.reads_candidate
 
     def share(self, vocab_size: int) -> float:
-        """The chance that a token of unmarked text is green."""
+        """The probability that a token of unmarked text is green."""
         _require_size(vocab_size)
         return self.colouring.share(self.gamma, vocab_size)
 
     def seed(self, context: Tokens, token_id: int) -> int:
-        """The seed of the list on which a token is, or is not, after a context.
+        """The seed of a token's green list after a context.
 
         context: at least `context_width` tokens, of which the last count.
         """
         return self.seeding.seed(self._window(context, token_id), self.key)
 
     def green(self, context: Tokens, vocab_size: int) -> NDArray[np.bool_]:
-        """The green list after a context; not for a seeding that reads the candidate."""
+        """The green list after a context; not for a seeding that reads the candidate token."""
         _require_size(vocab_size)
-        require("seeding", self.seeding, not self.seeding.reads_candidate, "of the context alone")
+        require(
+            "seeding", self.seeding, not self.seeding.reads_candidate, "one that reads no candidate"
+        )
         words = self.colouring.packed(self.seed(context, -1), self.gamma, vocab_size)
         return unpacked(words, vocab_size)
 
@@ -161,7 +163,7 @@ class Scheme:
 
 
 def packed_green(scheme: Scheme, context: Tokens, vocab_size: int) -> NDArray[np.int32]:
-    """The green list after a context, one bit a token; kept, and not to be written to.
+    """The packed green list after a context, cached and read-only.
 
     The latest lists are kept for all requests of a process: a list of the last token alone is
     asked for again in every text.
@@ -177,7 +179,7 @@ def _packed(colouring: Colouring, gamma: float, seed: int, vocab_size: int) -> N
 
 
 def unpacked(words: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
-    """A packed list as one bool a token; tokens beyond it are not on it."""
+    """Unpack a green list to one bool a token; tokens beyond it are False."""
     octets = words.astype("<i4", copy=False).view(np.uint8)
     # With a count beyond the end NumPy fills up with zeros.
     return np.unpackbits(octets, count=width, bitorder="little").view(np.bool_)

@@ -1,4 +1,4 @@
-"""How the tokens before a token become the seed of its green list.
+"""Seedings: functions from the preceding tokens to the seed of a green list.
 
 Those with a table use a fixed permutation F of 0 .. 1000002, drawn on the CPU from a seed of its
 own. The products of `SelfHash` are 64-bit integers that wrap, as those of torch do. Every seed is
@@ -31,26 +31,26 @@ _TABLE_SIZE = 1_000_003
 
 
 class Seeding(Protocol):
-    """A window of tokens to the seed of a green list."""
+    """A function from a window of tokens to the seed of a green list."""
 
     @property
     def width(self) -> int:
-        """How many tokens the window has."""
+        """The number of tokens in the window."""
         ...
 
     @property
     def reads_candidate(self) -> bool:
-        """Whether the last of them is the very token that is to be coloured."""
+        """Whether the window ends with the candidate token itself."""
         ...
 
     def seed(self, window: Sequence[int], key: int) -> int:
-        """A number in [0, 2**64) of exactly `width` tokens."""
+        """The seed in [0, 2**64) of a window of `width` tokens."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LastToken:
-    """key · x, of the last token x of the window.
+    """Seed key · x, where x is the last token of the window.
 
     width: >= 1. More than one changes only how many tokens must be there: transformers' `lefthash`
     does that, where the reference implementation sums the window (`TokenSum`).
@@ -70,7 +70,7 @@ class LastToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenSum:
-    """key · Σ x: the reference implementation's `additive_prf`; of width 1 its `lefthash`.
+    """Seed key · Σ x over the window: `additive_prf` of the reference implementation.
 
     width: >= 1.
     """
@@ -89,7 +89,7 @@ class TokenSum:
 
 @dataclass(frozen=True, slots=True)
 class MinHash:
-    """min over the window of F[key · x] + 1.
+    """Seed min over the window of F[key · x] + 1.
 
     width: >= 1. table_seed: of F.
     """
@@ -109,7 +109,7 @@ class MinHash:
 
 @dataclass(frozen=True, slots=True)
 class SkipGram:
-    """F[key · x] + 1, of the first token x of the window.
+    """Seed F[key · x] + 1, where x is the first token of the window.
 
     width: >= 1. table_seed: of F.
     """
@@ -129,7 +129,7 @@ class SkipGram:
 
 @dataclass(frozen=True, slots=True)
 class SelfHash:
-    """min over the window of key · (F[x] + 1) · (F[c] + 1); its last token c is the candidate.
+    """Seed min over the window of key · (F[x] + 1) · (F[c] + 1), c the candidate token.
 
     width: >= 1, the candidate included.
     table_seed: of F; transformers takes the watermark's key, the reference implementation its own.
@@ -152,7 +152,7 @@ class SelfHash:
 
 @dataclass(frozen=True, slots=True)
 class ContextHash:
-    """A Philox hash of the window, in order: keyed, of 64 bits, the same on every machine.
+    """Seed by a keyed 64-bit Philox hash of the window, the same on every machine.
 
     width: >= 1.
     """

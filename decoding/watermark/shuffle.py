@@ -1,4 +1,4 @@
-"""The permutation that torch's `randperm` draws on the CPU, without torch.
+"""The permutation that torch's `randperm` draws on a CPU, computed without torch.
 
     w = the 32-bit words of MT19937, seeded with seed mod 2³²
     for i = 0 .. n − 2:  swap p[i] with p[i + w[i] mod (n − i)]
@@ -24,14 +24,14 @@ LARGEST = (2**32 - 1) // 20 - 1
 
 
 def mt19937_words(seed: int, count: int) -> NDArray[np.uint32]:
-    """The first words of the generator; of `seed` only the low 32 bits matter."""
+    """The first 32-bit words of MT19937; only the low 32 bits of `seed` count."""
     # The legacy class is the one whose streams NumPy promises never to change.
     generator = np.random.RandomState(seed % 2**32)
     return generator.randint(0, 2**32, size=count, dtype=np.uint32)
 
 
 def shuffled_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
-    """The first `count` entries of the permutation of `size` items, in its order."""
+    """The first `count` entries of the permutation of `size` items."""
     words = mt19937_words(seed, min(count, size - 1))
     partners = _partners(words, size)
     swap = _compiled()
@@ -49,7 +49,7 @@ def shuffled_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
 
 
 def packed_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
-    """The first `count` entries as a set: bit i % 32 of word i // 32 is item i."""
+    """The first `count` entries as a packed set: bit i % 32 of word i // 32 is item i."""
     fill = _compiled_fill()
     if fill is None or not 0 < count < size:
         bits = np.zeros(32 * words_of(size), np.bool_)
@@ -62,7 +62,7 @@ def packed_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
 
 
 def in_shuffled_prefix(seed: int, size: int, count: int, item: int) -> bool:
-    """Whether an item is among the first `count` entries; nothing is permuted to find out.
+    """Whether an item is among the first `count` entries, without permuting.
 
     The item waits at a place until a step swaps it to the front, for good, or its place's own step
     sends it further back.
@@ -82,14 +82,14 @@ def in_shuffled_prefix(seed: int, size: int, count: int, item: int) -> bool:
 
 
 def _partners(words: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
-    """With which place each step swaps."""
+    """The index with which each step of the shuffle swaps."""
     steps = np.arange(len(words))
     partners: NDArray[np.int64] = steps + words % (size - steps).astype(np.uint32)
     return partners
 
 
 def _first_of_list(partners: list[int], size: int) -> NDArray[np.int32]:
-    """What `_swap` leaves in front; Python is quicker with its own lists than with arrays."""
+    """`_swap` on a Python list, which is faster than an array here."""
     order = list(range(size))
     for place, other in enumerate(partners):
         order[place], order[other] = order[other], order[place]
@@ -97,7 +97,7 @@ def _first_of_list(partners: list[int], size: int) -> NDArray[np.int32]:
 
 
 def _swap(order: NDArray[np.int32], partners: NDArray[np.int64]) -> None:
-    """The steps one by one, in place."""
+    """Run the steps of the shuffle in place."""
     for place in range(len(partners)):
         other = partners[place]
         order[place], order[other] = order[other], order[place]
@@ -105,7 +105,7 @@ def _swap(order: NDArray[np.int32], partners: NDArray[np.int64]) -> None:
 
 @cache
 def _compiled() -> Callable[..., None] | None:
-    """`_swap` as machine code, which is kept on disk where it can be; None without Numba."""
+    """`_swap` compiled by Numba and cached on disk; None without Numba."""
     try:
         from numba import njit
     except ImportError:
@@ -115,7 +115,7 @@ def _compiled() -> Callable[..., None] | None:
 
 @cache
 def _compiled_fill() -> Callable[..., None] | None:
-    """The set as machine code, in the same way."""
+    """The packed set by compiled code, as `_compiled`."""
     try:
         from numba import njit
 

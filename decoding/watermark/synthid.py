@@ -1,4 +1,4 @@
-"""SynthID-Text: g-values, the keyed coin tosses of the tournament.
+"""SynthID-Text: the scheme and its g-values (keyed bits for the tournament's layers).
 
     h(tokens) = 1;  for each x of tokens:  h = ((h + x) · 6364136223846793005 + 1) mod 2⁶⁴
     g_l(n-gram) = table[h(n-gram, key_l) mod table_size],   l = 1 .. depth
@@ -28,7 +28,7 @@ _ONE = np.int64(1)
 
 @dataclass(frozen=True, slots=True)
 class SynthId:
-    """The keys and the sizes that embedding and detection share; transformers' defaults.
+    """A SynthID-Text watermark: keys, n-gram length and table sizes; transformers' defaults.
 
     keys: at least one, in [0, 2**63); one a layer of the tournament. Who has them can detect.
     ngram_len: >= 2, tokens in an n-gram, the coloured one included.
@@ -65,7 +65,7 @@ class SynthId:
 
     @property
     def depth(self) -> int:
-        """How many layers the tournament has."""
+        """The number of layers of the tournament."""
         return len(self.keys)
 
     def hashes(self, contexts: NDArray[np.integer]) -> Hashes:
@@ -78,12 +78,12 @@ class SynthId:
     def layers(
         self, context_hashes: Hashes, token_ids: NDArray[np.integer]
     ) -> Iterator[NDArray[np.uint8]]:
-        """g-values layer by layer: of each token after its context, or after the only one given."""
+        """The g-values of tokens after their contexts, layer by layer."""
         ngrams = _accumulate(context_hashes, token_ids.astype(np.int64))
         for key in self.keys:
             yield self.table[_accumulate(ngrams, np.int64(key)) % self.table_size]
 
 
 def _accumulate(hashed: Hashes, tokens: NDArray[np.int64] | np.int64) -> Hashes:
-    """Each hash with one more token; 64-bit integers wrap."""
+    """Add one token to each hash; 64-bit integers wrap."""
     return (hashed + tokens) * _MULTIPLIER + _ONE

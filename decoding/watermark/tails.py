@@ -1,4 +1,4 @@
-"""Tail probabilities, summed from their largest term: no cancellation, no tables."""
+"""Tail probabilities of the binomial, gamma and normal distributions, without cancellation."""
 
 from __future__ import annotations
 

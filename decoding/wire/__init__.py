@@ -1,4 +1,4 @@
-"""The JSON of the Text Generation Inference API: types, ranges, messages and response records."""
+"""The JSON of the TGI API: request types and rules, and response records."""
 
 from decoding.wire.details import (
     BestOfSequence,

@@ -1,4 +1,4 @@
-"""What generation returns: records that hold everything, and their TGI-shaped JSON.
+"""Response records: text, tokens and details, and their JSON as TGI writes it.
 
 On the wire a record has TGI's keys, in TGI's order; `to_wire` is that as a dict, and `to_json` the
 bytes TGI's router would write. The records hold more than the wire shows: whatever is marked
@@ -27,7 +27,7 @@ Wire: TypeAlias = dict[str, Any]
 
 
 class FinishReason(StrEnum):
-    """Why a sequence ended; tested in this order, so a stop at the last allowed token is a length.
+    """Why a sequence ended; length is tested before end token and stop string.
 
     LENGTH: as many tokens as were allowed.
     EOS_TOKEN: an end-of-sequence token.
@@ -40,7 +40,7 @@ class FinishReason(StrEnum):
 
 
 class _Record(ABC):
-    """A record that has a form on the wire."""
+    """Base class of records with a JSON form."""
 
     __slots__ = ()
 
@@ -55,7 +55,7 @@ class _Record(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Token(_Record):
-    """One generated token, and what the distribution it was drawn from looked like.
+    """One generated token with its logprobs, rank and entropy.
 
     id: the token id.
     text: what the token adds to the text; special tokens show theirs.
@@ -132,7 +132,7 @@ class PrefillToken(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestOfSequence(_Record):
-    """A sequence that lost in best-of; its fields are those of `Response` and `Details`."""
+    """A sequence that best-of did not choose; fields as in `Response` and `Details`."""
 
     generated_text: str
     finish_reason: FinishReason
@@ -154,7 +154,7 @@ class BestOfSequence(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details(_Record):
-    """How a text came about.
+    """The details of a generated text: tokens, prompt tokens, finish reason and seed.
 
     finish_reason: why it ended.
     seed: what was drawn with; None when the choice was greedy.
@@ -189,7 +189,7 @@ class Details(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response(_Record):
-    """The result of one request.
+    """The response to one request: its text and details.
 
     generated_text: the text, without special tokens; with the prompt in front where that was asked.
         Where a prompt of ids ends inside a character, the text begins with the whole character.
@@ -208,7 +208,7 @@ class Response(_Record):
 
     @property
     def seed(self) -> int | None:
-        """What was drawn with; None when the choice was greedy."""
+        """The seed; None if the choice was greedy."""
         return self.details.seed
 
     @property
@@ -223,7 +223,7 @@ class Response(_Record):
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        """What was generated, the end-of-sequence token included."""
+        """The generated tokens, the end-of-sequence token included."""
         return self.details.tokens
 
     @property
@@ -233,17 +233,17 @@ class Response(_Record):
 
     @property
     def best_of_sequences(self) -> tuple[BestOfSequence, ...]:
-        """The losers, where several sequences were generated."""
+        """The sequences that best-of did not choose."""
         return self.details.best_of_sequences
 
     @property
     def top_tokens(self) -> tuple[tuple[TopToken, ...], ...]:
-        """Per generated token the most probable ones, best first; empty unless asked for."""
+        """The most probable tokens of each step, best first; empty unless asked for."""
         return self.details.top_tokens
 
     @classmethod
     def from_json(cls, document: str | bytes) -> Response:
-        """The response that a JSON text tells of, as `to_json` or TGI write it with details.
+        """Read a response from JSON, as `to_json` or TGI write it with details.
 
         `Response.from_json(response.to_json())` equals every response with `wire_details`, and
         has the same JSON. What is off the wire is NaN, or 0 for counts.
@@ -270,7 +270,7 @@ class Response(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDetails(_Record):
-    """What the last event of a stream tells about all of it; fields as in `Details`."""
+    """The details in the last event of a stream; fields as in `Details`."""
 
     finish_reason: FinishReason
     generated_tokens: int
@@ -289,7 +289,7 @@ class StreamDetails(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent(_Record):
-    """One token of a stream.
+    """An event of a stream: one token, and at the end the text and its details.
 
     index: 1 for the first generated token.
     token: the token.
@@ -322,7 +322,7 @@ class StreamEvent(_Record):
 
 
 def _records(fields: Fields) -> Fields:
-    """The fields of a sequence with records in the place of the dicts of their fields."""
+    """Replace the dicts of a sequence's fields by records."""
     return {
         **fields,
         "finish_reason": FinishReason(fields["finish_reason"]),

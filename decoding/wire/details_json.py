@@ -1,4 +1,4 @@
-"""The JSON of a response, checked: from text to the fields of `decoding.wire.details`.
+"""Reads the JSON of a response and checks its types.
 
 The wire does not hold everything that the records do. What it leaves out is read as a value that no
 generation has: NaN for `raw_logprob` and `entropy`, 0 for `rank`, `support_size` and
@@ -23,7 +23,7 @@ Fields: TypeAlias = dict[str, Any]
 
 
 def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fields:
-    """The fields of a `Response` from its JSON text; see `Response.from_json`."""
+    """Read the fields of a `Response` from JSON; see `Response.from_json`."""
     if not isinstance(document, str | bytes | bytearray):
         raise ParameterError("response", document, "the JSON text of a response")
     try:
@@ -45,7 +45,7 @@ def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fie
 
 
 class _Object:
-    """A JSON object whose members are read by their types; errors name their place."""
+    """A JSON object with typed access to its members; errors name their path."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""JSON exactly as TGI's router writes it: serde_json, with 32-bit floats."""
+"""Writes JSON as TGI's router does: serde_json, with 32-bit floats."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def float32_text(value: float) -> str:
 
 
 def _layout(digits: str, point: int) -> str:
-    """Places `0.digits × 10**point`."""
+    """Write `0.digits × 10**point` as decimal text."""
     if digits == "0":
         return "0.0"
     if 0 < point <= 13:
@@ -46,7 +46,7 @@ def _layout(digits: str, point: int) -> str:
 
 
 def dumps(value: object) -> str:
-    """JSON without spaces, non-ASCII characters as they are, keys in the order they come.
+    """Write compact JSON: non-ASCII characters unescaped, keys in their order.
 
     value: None, bool, int, float, str, and lists, tuples and dicts of these; keys are strings.
 

@@ -1,6 +1,6 @@
-"""TGI's own rules for a request: its ranges, its order of checks and its texts.
+"""TGI's validation of requests: its ranges, order of checks and messages.
 
-`validate` is the switch between the library's ranges (`parameters`) and the wire's narrower ones.
+Python callers have the wider ranges of `GenerationParameters`; `validate` applies TGI's.
 Source: TGI 3.3.6, router/src/validation.rs, infer/mod.rs and server.rs.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from decoding.errors import ParameterError, WireValidationError
 from decoding.parameters import SAMPLING, GenerationParameters
-from decoding.requested_grammar import Grammar, json_object_text
+from decoding.request_grammar import Grammar, json_object_text
 from decoding.wire.types import parse_parameters, read_text
 
 Rule: TypeAlias = tuple[bool, str]
@@ -22,7 +22,7 @@ Rule: TypeAlias = tuple[bool, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
-    """What a server allows.
+    """The limits of a server: best-of, stop strings, top tokens, input and total tokens.
 
     max_best_of, max_stop_sequences, max_top_n_tokens: TGI's defaults 2, 4 and 5.
     max_input_tokens, max_total_tokens: 1024 and 2048, the defaults of TGI's router; TGI's launcher
@@ -61,7 +61,7 @@ def validate(
     stream: bool,
     count_tokens: Callable[[str], int],
 ) -> GenerationParameters:
-    """The parameters of a TGI request, or TGI's complaint about the first rule it breaks.
+    """Validate a TGI request; raise TGI's message for the first rule that it breaks.
 
     inputs, fields: the body's `inputs` and `parameters`, decoded from JSON. `fields=None` means
         that the key is absent, where TGI samples; an empty mapping decodes greedily.
@@ -136,7 +136,7 @@ def _enforce(rules: Iterable[Rule]) -> None:
 def _request_rules(
     inputs: str, given: Mapping[str, Any], limits: WireLimits, *, stream: bool
 ) -> Iterator[Rule]:
-    """What TGI checks before it tokenises; an absent field stands at a legal value."""
+    """The rules that TGI checks before it tokenises."""
     get = given.get
     best_of, stops, top_n = get("best_of", 1), len(get("stop", ())), get("top_n_tokens", 0)
     truncate, longest = get("truncate", 1), limits.max_input_tokens
@@ -223,8 +223,8 @@ def _extension_rules(given: Mapping[str, Any]) -> Iterator[Rule]:
     yield abs(presence_penalty) > 2.0, "`presence_penalty` must be >= -2.0 and <= 2.0"
 
 
-def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> GenerationParameters:
-    """The library's own check comes last, so that it never speaks before TGI."""
+def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
+    """Make the parameters; the library's own checks come after TGI's."""
     best_of = max(1, given.get("best_of", 1))
     sampling = given.get("do_sample", False) or best_of > 1 or _is_warped(given)
     adjusted: dict[str, Any] = {
@@ -244,7 +244,7 @@ def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> Generat
 
 
 def _is_warped(given: Mapping[str, Any]) -> bool:
-    """Whether a field that TGI warps logits by, or another truncation, is not neutral."""
+    """Whether a field that means sampling in TGI, or another truncation, is not neutral."""
     return any(given.get(name, neutral) != neutral for name, neutral in _NEUTRAL.items())
 
 

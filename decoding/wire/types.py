@@ -1,7 +1,7 @@
-"""The types of a TGI request's parameters, and what TGI answers when JSON brings another.
+"""The JSON types of a TGI request's parameters, and TGI's messages for wrong types.
 
-TGI leaves this to serde_json and axum; their texts are rebuilt here without the line and column,
-which are not known once the body is decoded.
+TGI's messages come from serde_json and axum. They are rebuilt here without line and column, which
+are unknown after the body is decoded.
 Source: TGI 3.3.6, router/src/lib.rs, `GenerateParameters` and `GrammarType`; serde_json 1.0,
 src/error.rs, `JsonUnexpected`.
 """
@@ -17,15 +17,13 @@ import numpy as np
 
 from decoding.errors import WireTypeError
 from decoding.parameters import REQUEST_FIELDS
-from decoding.requested_grammar import GRAMMAR_OPTIONS
+from decoding.request_grammar import GRAMMAR_OPTIONS
 
 Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
 
 
-def parse_parameters(
-    fields: Mapping[str, object], prefix: str = "parameters."
-) -> dict[str, Any]:
+def parse_parameters(fields: Mapping[str, object], prefix: str = "parameters.") -> dict[str, Any]:
     """The known fields that are present and not null; no range is checked.
 
     prefix: of a field's path in errors.
@@ -44,7 +42,7 @@ def parse_parameters(
 
 
 def read_text(path: str, value: object) -> str:
-    """A JSON string; WireTypeError where `value` is something else."""
+    """Read a JSON string; raise WireTypeError for another type."""
     if not isinstance(value, str):
         raise mismatch(path, value, "a string")
     return value
@@ -63,14 +61,11 @@ def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str,
     """
     if not isinstance(body, Mapping):
         problem = f"invalid type: {_unexpected(body)}, expected struct {name}"
-        raise WireTypeError(
-            f"Failed to deserialize the JSON body into the target type: {problem}"
-        )
+        raise WireTypeError(f"Failed to deserialize the JSON body into the target type: {problem}")
     for field in required:
         if field not in body:
             raise WireTypeError(
-                "Failed to deserialize the JSON body into the target type:"
-                f" missing field `{field}`"
+                f"Failed to deserialize the JSON body into the target type: missing field `{field}`"
             )
     return body
 
@@ -78,7 +73,7 @@ def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str,
 def read_whole(path: str, value: object, kind: str, low: int, high: int) -> int:
     """A JSON integer in `[low, high]`; WireTypeError, which calls it a `kind`, for another value."""
     read = _integer(kind, low, high)(path, value)
-    assert isinstance(read, int)  # noqa: S101 -- ours
+    assert isinstance(read, int)
     return read
 
 
@@ -94,7 +89,7 @@ def _unreadable(path: str, problem: str) -> WireTypeError:
 
 
 def _unexpected(value: object) -> str:
-    """What serde_json calls a JSON value where it expected another."""
+    """serde_json's name for a JSON value of an unexpected type."""
     match value:
         case None:
             name = "null"
@@ -123,7 +118,7 @@ def _double(value: float) -> float:
 
 
 def _rust_float(value: float) -> str:
-    """The shortest text of a float as Rust's ryu writes it: 1e39, not 1e+39; 0.00001, not 1e-05."""
+    """Write a float as Rust's ryu does: 1e39, not 1e+39; 0.00001, not 1e-05."""
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:
         return mantissa

@@ -1,4 +1,4 @@
-"""The processors that only one preset has obey the contract too."""
+"""Processors that only a preset has obey the processor contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every built-in processor obeys the contract; broken ones are caught."""
+"""Every processor obeys the contract and its declarations; broken ones are caught."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _truncations(vocab_size: int) -> Any:
 FEW = settings().max_examples // 4
 """For laws that hardly look at the logits."""
 
-# How to make a processor from a vocabulary size, and its neutral values.
+# By name of a processor: how to make one for a vocabulary size, and its neutral values.
 CASES: dict[str, tuple[Any, list[Any]]] = {
     "Mirostat1": (
         lambda _: st.builds(

@@ -1,4 +1,4 @@
-"""The JSON types of a TGI request: what is read as what, and what a wrong one is answered with.
+"""The JSON types of a TGI request: accepted values, and messages for wrong types.
 
 The texts are those of serde_json and axum, as TGI 3.3.6 sends them, without line and column.
 """
@@ -13,7 +13,7 @@ import pytest
 from decoding.errors import WireTypeError, WireValidationError
 from decoding.grammar import JsonStyle
 from decoding.parameters import GenerationParameters
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.wire.rules import WireLimits, validate
 from decoding.wire.types import parse_parameters
 

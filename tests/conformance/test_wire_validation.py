@@ -1,4 +1,4 @@
-"""TGI's rules for a request: every text, every pair in order, every boundary.
+"""TGI's validation rules: every message, every pair in order, every boundary.
 
 Texts and order are those of TGI 3.3.6, router/src/validation.rs and server.rs. Two of its texts are
 not produced on purpose: the demand for `properties`, and `cannot compile regex from schema`.

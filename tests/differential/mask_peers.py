@@ -1,4 +1,4 @@
-"""A vocabulary for all engines of grammars, and where two of them allow different tokens."""
+"""A vocabulary shared by all grammar engines, and the tokens on which two of them differ."""
 
 from __future__ import annotations
 

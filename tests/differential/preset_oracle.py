@@ -1,4 +1,4 @@
-"""What every preset is held to: its peer's distribution, over many random parameter sets.
+"""Oracle for presets: the other engine's distribution over random parameter sets.
 
 Rounding band: where moving every cut by 1e-5, relatively, changes our own support, either side of
 the cut is right and the example is passed over. Rows are float32 numbers without ties.

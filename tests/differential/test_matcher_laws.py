@@ -1,4 +1,4 @@
-"""The laws of `TokenMatcher`, for our matcher and those of peers."""
+"""The laws of `TokenMatcher`, for this library's matcher and the peers'."""
 
 from __future__ import annotations
 

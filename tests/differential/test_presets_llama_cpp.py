@@ -1,4 +1,4 @@
-"""The preset `llama_cpp` against a sampler chain of theirs, built in the same order."""
+"""The preset `llama_cpp` against llama.cpp's sampler chain in the same order."""
 
 from __future__ import annotations
 

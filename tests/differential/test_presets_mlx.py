@@ -1,4 +1,4 @@
-"""The preset `mlx_lm` against their `make_logits_processors` and `make_sampler`.
+"""The preset `mlx_lm` against mlx-lm's `make_logits_processors` and `make_sampler`.
 
 Their sampler is run whole; only the draw at its end gives back the logits that it would draw from.
 """

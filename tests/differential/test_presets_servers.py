@@ -1,4 +1,4 @@
-"""The presets `tgi`, `vllm` and `sglang` against their rules, written down once more.
+"""The presets `tgi`, `vllm` and `sglang` against a second writing of their rules.
 
 None of them is a test's dependency. Each oracle states the peer's rules over probabilities, one
 token after the other, without a line of ours; what it leaves out is what we do not reproduce.

@@ -1,4 +1,4 @@
-"""The preset `transformers` against the list that their `generate` builds of a configuration."""
+"""The preset `transformers` against the processor list that its `generate` builds."""
 
 from __future__ import annotations
 

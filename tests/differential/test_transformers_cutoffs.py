@@ -1,4 +1,4 @@
-"""Our further truncations and rescalings against those of transformers.
+"""Truncations and rescalings of later processors against transformers.
 
 Rows have no ties at a cut; where we differ, each on purpose, is a strict expected failure.
 """

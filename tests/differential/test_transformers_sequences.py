@@ -1,4 +1,4 @@
-"""Our edits by the history against those of transformers.
+"""Processors that depend on the history against transformers.
 
 Where we differ, each on purpose, is a strict expected failure.
 """

@@ -1,4 +1,4 @@
-"""Our watermarks against those of transformers, in both directions, and green lists against torch.
+"""Watermarks against transformers, and green lists against torch.
 
 Where we differ on purpose is a test of its own, with the reason.
 """

@@ -1,4 +1,4 @@
-"""The process that renders damaged chat templates, and writes a line for the outcome of each.
+"""Child process that renders damaged chat templates and writes one result a line.
 
 Run as `python chat_child.py KIND FIRST COUNT`. A case that takes more than two seconds of processor
 time ends the process, and the system refuses it memory beyond a gigabyte more than it began with.

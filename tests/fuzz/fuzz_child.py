@@ -1,4 +1,4 @@
-"""The process that meets the cases: it reads a kind and a number a line, and writes the outcome.
+"""Child process that runs fuzz cases: reads a kind and a number, writes the result.
 
 Run as `python fuzz_child.py FOLDER`. A case that takes more than two seconds of processor time
 kills the process, and the system refuses it memory beyond a gigabyte more than it began with.

@@ -1,4 +1,4 @@
-"""Damaged and hostile variants of a file, each a function of a seed."""
+"""Damaged and hostile variants of a file, as functions of a seed."""
 
 from __future__ import annotations
 

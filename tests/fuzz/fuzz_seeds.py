@@ -1,4 +1,4 @@
-"""What fuzzers start from: small model files that load, and the words that mean something there."""
+"""Starting points of the fuzzers: small model files that load, and their keywords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat templates and chats with random damage: a prompt, or an error; in bounded time and memory.
+"""Damaged chat templates give a prompt or a typed error, in bounded time and memory.
 
 `make nightly` runs every case, other runs the first of each kind.
 """

@@ -1,4 +1,4 @@
-"""Model files with random damage: a model, or an error of this library; in bounded time and memory.
+"""Damaged model files give a model or a typed error, in bounded time and memory.
 
 `make nightly` runs every case, `make test` the first few hundred of each kind.
 """

@@ -1,4 +1,4 @@
-"""Golden tokens: what a seed draws is a promise across machines, backends and versions.
+"""Golden tokens: a seed draws the same tokens on all machines, backends and versions.
 
 `tokens.json` is written by `make golden` alone (this file run as a script). A change of it breaks
 everyone who has stored a seed, and needs an entry in the changelog.

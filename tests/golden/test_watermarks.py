@@ -1,4 +1,4 @@
-"""What a key makes of a context: whoever has marked a text relies on it.
+"""Golden watermarks: a key and a context give the same green list in all versions.
 
 The permutation is torch's; the rest is ours, written down on 2026-11-25 at version 0.
 """

@@ -1,4 +1,4 @@
-"""The JSON that was promised, to the byte.
+"""Golden JSON: responses are the same bytes in all versions.
 
 The strings were written by hand, 2026-11, from the shapes documented for Text Generation Inference
 3.3.6: key order, omitted keys and nulls of its router's response types, and logprobs as they appear

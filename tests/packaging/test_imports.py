@@ -1,4 +1,4 @@
-"""Who may import whom, and what `import decoding` costs."""
+"""Imports: no circles between modules, and what `import decoding` loads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `compare` says of two pipelines, against what running them says."""
+"""`compare` agrees with running both pipelines."""
 
 from __future__ import annotations
 

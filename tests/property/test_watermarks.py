@@ -1,4 +1,4 @@
-"""A lowered watermark is the watermark; a detector colours what the processor favours."""
+"""Lowered watermarks equal those by definition; detectors count the tokens favoured."""
 
 from __future__ import annotations
 

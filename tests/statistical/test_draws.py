@@ -1,4 +1,4 @@
-"""The whole path, drawn: positions and seeds give independent draws of the right distribution.
+"""Draws through the whole engine: independent, and of the right distribution.
 
 The bits are a function of fixed seeds, so each statistic is a constant: the false-alarm rate of a
 run is 0. Over the choice of seeds it is 1e-9 a test (chi-square, stated threshold). With 60,000

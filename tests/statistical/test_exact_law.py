@@ -1,4 +1,4 @@
-"""The sampler's distribution, enumerated: no draws, no luck, total variation below 1e-6."""
+"""The sampler's exact distribution by enumeration: total variation below 1e-6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often text that knows nothing of the key is flagged: no more often than stated.
+"""False-positive rates of watermark detection on unmarked text are at most as stated.
 
 Each test is deterministic. Were its texts drawn afresh, it would fail by chance less than once in
 10⁶ times: that is how far a count may exceed what is stated.

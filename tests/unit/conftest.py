@@ -1,4 +1,4 @@
-"""The checkout's `benchmarks`, and a model behind the command `decoding`.
+"""Fixtures: the checkout's `benchmarks`, and a model for the command `decoding`.
 
 The checkout is not on the path for them: there the folder `kernels` would be a top-level package,
 and another distribution has that name.

@@ -1,4 +1,4 @@
-"""A model whose logits are a hash of the text, and one that keeps account of its states."""
+"""Test models: logits are a hash of the text; one also counts its states."""
 
 from __future__ import annotations
 

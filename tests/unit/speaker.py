@@ -1,4 +1,4 @@
-"""A model that says one text, behind the command `decoding`."""
+"""A test model that generates one text, for the command `decoding`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors pass through pickle and copies, and their messages are bounded whatever they quote."""
+"""Errors survive pickle and copies, and their messages are bounded."""
 
 import copy
 import dataclasses
@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from decoding import GenerationParameters, Sampler, TopP, chain, errors, generate
+from decoding.bounded_repr import LONGEST_MESSAGE, bounded, shown, shown_error
 from decoding.errors import DecodingError
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.history import History
 from decoding.sampling.batch import sample
-from decoding.showing import LONGEST_MESSAGE, bounded, shown, shown_error
 
 EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
     "RoomError": lambda value: RoomError("", shown(value), 5),

@@ -1,4 +1,4 @@
-"""What comes as logits: taken as what it says, or refused with what was expected."""
+"""Conversion of a model's output to logits, and errors that say what was expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request: ranges, strict types, normal forms and the round trip through a dict."""
+"""`GenerationParameters`: ranges, strict types, normal forms, and the round trip through a dict."""
 
 import dataclasses
 import itertools
@@ -47,7 +47,7 @@ from decoding.processors import (
     Xtc,
 )
 from decoding.request_fields import BOOLEAN, RequestField
-from decoding.requested_grammar import Grammar
+from decoding.request_grammar import Grammar
 from decoding.typing import Processor
 from decoding.watermark.gumbel import GumbelScheme
 from decoding.watermark.presets import tgi

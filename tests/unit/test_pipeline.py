@@ -1,4 +1,4 @@
-"""Chains, their lowered form, and the pipeline that a request asks for."""
+"""Pipelines: chains, lowering, and the pipeline of a request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import InvalidLogitsError, ProcessorError, ShapeError
 from decoding.history import History
 from decoding.inspect.explain import explain, order_warnings

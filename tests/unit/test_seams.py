@@ -1,4 +1,4 @@
-"""Wrong arguments are named where they are handed over; right ones of any common kind are taken."""
+"""Arguments of public functions: wrong ones are named, all common kinds are taken."""
 
 import functools
 import math

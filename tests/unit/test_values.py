@@ -1,4 +1,4 @@
-"""Every public value passes through pickle and deep copies as what it is."""
+"""Public values survive pickle and copies."""
 
 import copy
 import dataclasses
@@ -160,12 +160,13 @@ FUNCTIONS = {
 }
 NO_VALUES = {
     "BatchSampler": "runs",
+    "Colouring": "a protocol",
     "DecodingError": "errors have tests of their own",
     "Engine": "runs",
-    "Feedback": "a protocol",
     "Generation": "runs",
     "History": "arrays, which `==` does not compare; below",
     "Processor": "a protocol",
+    "Seeding": "a protocol",
     "__version__": "text",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from decoding.bounded_repr import shown
 from decoding.errors import (
     GrammarSyntaxError,
     GrammarUnsatisfiableError,
@@ -15,7 +16,6 @@ from decoding.grammar.schema.documents import Documents, Resources, Schema
 from decoding.grammar.schema.graph import SchemaGraph
 from decoding.grammar.schema.keyword_types import KeywordChecker
 from decoding.grammar.schema.report import Formats, OnUnsupported, Report, SchemaLimits
-from decoding.showing import shown
 
 _FORMATS_MEET = (
     "readers differ on which strings have these formats, so no string is known to have one of them"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarError
 from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.graph import SchemaGraph
 from decoding.grammar.schema.locations import NOTHING, Conjunction, Location
-from decoding.showing import shown
 
 _MOST = 16
 """Keywords, branches or schemas that are removed in turn."""

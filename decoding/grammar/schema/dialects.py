@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
-from decoding.showing import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from decoding.bounded_repr import shown
 from decoding.grammar.json.cardinality import MAX_MEMBERS, can_always_go_on, members
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
 from decoding.grammar.json.tracked_values import value_key
 from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tracked_values
 from decoding.grammar.schema.report import Remark, Report
-from decoding.showing import shown
 
 COMPOUND = (
     "arrays and objects cannot be told apart while they are written, and two items or more are"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urljoin
 
+from decoding.bounded_repr import LONGEST_VALUE, bounded, shown
 from decoding.errors import (
     GrammarError,
     GrammarLimitError,
@@ -15,10 +16,9 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar.schema.dialects import Dialect, dialect_of
-from decoding.showing import LONGEST_VALUE, bounded, shown
 from decoding.typing import Anything
 
-Schema: TypeAlias = "bool | Mapping[str, Any]"
+Schema: TypeAlias = bool | Mapping[str, Any]
 """A JSON Schema, as parsed JSON."""
 Resources: TypeAlias = Mapping[str, Any]
 """Further documents by their URI: parsed JSON, or a `referencing.Registry`."""

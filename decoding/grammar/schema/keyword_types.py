@@ -15,10 +15,10 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any, TypeAlias
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import DRAFT3_ONLY, UNDECLARED, Dialect, dialect_of, escape
 from decoding.grammar.schema.report import Report
-from decoding.showing import shown
 from decoding.typing import Anything
 
 Where: TypeAlias = "tuple[Where, str] | str"

@@ -6,11 +6,11 @@ import marshal
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
 from decoding.grammar.schema.keyword_types import KeywordChecker
-from decoding.showing import shown
 
 Literal: TypeAlias = int  # twice the number of a location; one more: its negation
 Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal

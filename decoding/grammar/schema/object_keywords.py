@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_OBJECT,
@@ -31,7 +32,6 @@ from decoding.grammar.schema.locations import (
 from decoding.grammar.schema.report import Report
 from decoding.grammar.schema.scalar_sets import OBJECT, pattern, types_of, whole
 from decoding.grammar.schema.solver import Steps
-from decoding.showing import shown
 
 NO_OBJECTS: Disjunction[ObjectConstraints] = Disjunction(())
 ALL_OBJECTS: Disjunction[ObjectConstraints] = Disjunction((ANY_OBJECT,))

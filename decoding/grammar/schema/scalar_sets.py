@@ -11,6 +11,7 @@ from math import isfinite
 from operator import or_
 from typing import Any
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar.numbers import algebra as number_sets
 from decoding.grammar.numbers.algebra import ALL_NUMBERS, NO_NUMBERS, NumberSet
@@ -20,7 +21,6 @@ from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import Remark, Report
-from decoding.showing import shown
 from decoding.typing import Anything
 
 NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))

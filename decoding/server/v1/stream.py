@@ -70,7 +70,7 @@ class ChoiceStream:
         for handle in self._handles:
             handle.cancel()
 
-    def end(self, complete: bool) -> None:  # noqa: FBT001 -- what `EventStream` calls
+    def end(self, complete: bool) -> None:
         """Close the account of the request."""
         if complete and all(item.generation.response is not None for item in self._handles):
             self._account.succeed()

@@ -36,7 +36,7 @@ class Fields:
         value = self._body.get(name)
         return None if value is None else read_text(f"{self._path}{name}", value)
 
-    def flag(self, name: str, default: bool = False) -> bool:  # noqa: FBT001, FBT002 -- a value
+    def flag(self, name: str, default: bool = False) -> bool:
         """A boolean."""
         value = self._body.get(name)
         return default if value is None else read_flag(f"{self._path}{name}", value)
@@ -74,9 +74,7 @@ class Fields:
             return (value,)
         if not isinstance(value, list):
             raise mismatch(f"{self._path}{name}", value, "a string or a sequence of strings")
-        return [
-            read_text(f"{self._path}{name}[{index}]", item) for index, item in enumerate(value)
-        ]
+        return [read_text(f"{self._path}{name}[{index}]", item) for index, item in enumerate(value)]
 
 
 def read_sampling(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Small hostile rows with random edits, and the comparison of two kernels bit by bit."""
+"""Random edits of small hostile rows, and a bitwise comparison of two kernels."""
 
 from __future__ import annotations
 

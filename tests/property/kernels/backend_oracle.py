@@ -1,4 +1,4 @@
-"""What every backend is held to: the float64 reference, and the tokens that NumPy's kernels draw.
+"""Oracle for all backends: the float64 reference, and the tokens of the NumPy kernels.
 
 Rounding band: where a cut lies so near a token that moving every parameter and logit by 10⁻⁹ (more
 for a backend that says so) changes the reference's own support, either side of the cut is right and

@@ -1,4 +1,4 @@
-"""Random batches of hostile rows: the compiled kernels against NumPy's and the definition."""
+"""Random batches of hostile rows for the compiled kernels, against NumPy and the definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs whose operands change with every step: lowered, they do what they do by definition."""
+"""Programs whose operands depend on the history: lowered equals by definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled kernels: against the reference, against the pipeline by definition, on hostile rows.
+"""The compiled kernels equal the reference and the pipeline by definition.
 
 Rounding band: their sums over a row are float32 within a block, with a relative error below 10⁻⁶.
 So examples are passed over where moving every parameter and logit by 2 · 10⁻⁶ changes the support;

@@ -1,4 +1,4 @@
-"""Edited logits are the same float64 on every backend, bit for bit but for the sign of a zero.
+"""Edited logits are the same float64 on every backend, bit for bit but for signs of zeros.
 
 Rows are small and hostile: denormals, ±3e38, ties, neighbours one ulp apart, −inf, and *shadowed*
 rows, in which tokens that no edit names stand where float32 would put an edited one. 5,000 rows of

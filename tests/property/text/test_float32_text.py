@@ -1,4 +1,4 @@
-"""Float texts: they read back as the same float32, and no shorter text does."""
+"""Float texts read back as the same float32, and no shorter text does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of bytes and stops against an oracle that reads the unsplit text."""
+"""Text decoding and stop strings against an oracle that reads the whole text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.engine.text import TextStream
 
 FRAGMENTS = [
     *(text.encode() for text in ("a", "b", "ab", "aab", "the end", "\n", "\n\n", " ", "<|eot|>")),

@@ -1,4 +1,4 @@
-"""What a sequence writes: its pieces are the whole text, cut at the first stop.
+"""Transcripts: the pieces are the whole text, cut at the first stop string.
 
 The oracle scans the finished text: special tokens take part in the search and are not text; bytes
 before a special token or the end that make no character become U+FFFD.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.engine.text import TextStream
 from decoding.engine.transcript import Ending, Transcript
 from decoding.sampling.batch import Sample
 from decoding.vocabulary import Vocabulary

@@ -1,4 +1,4 @@
-"""The functions of the device by themselves: noise by known answers, and kernels that compile."""
+"""Device functions of Triton: noise by known answers, and kernels that compile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which steps the Triton kernels do themselves, and which they leave to torch."""
+"""Which steps the Triton kernels run, and which torch runs instead."""
 
 from __future__ import annotations
 

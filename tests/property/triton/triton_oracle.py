@@ -1,4 +1,4 @@
-"""What tests of the Triton kernels share: batches, and steps that Triton's interpreter runs."""
+"""Helpers for tests of the Triton kernels: batches, and steps in Triton's interpreter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks run, and time nothing that is wrong."""
+"""The benchmarks run, and refuse to time wrong results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of masks: its cases are right, it sees what is wrong, and it ends."""
+"""The benchmark of masks: correct cases, detection of wrong masks, time limits."""
 
 from __future__ import annotations
 

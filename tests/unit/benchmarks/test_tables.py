@@ -1,4 +1,4 @@
-"""README.md's tables are those of the committed results."""
+"""README.md's tables equal the committed results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that the command reads: bounded, and an error in one line for whatever they are."""
+"""Files that the command reads: bounded, with one-line errors."""
 
 from __future__ import annotations
 

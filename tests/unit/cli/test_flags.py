@@ -1,4 +1,4 @@
-"""The flags of `decoding generate`: every parameter has one, and wrong values are one line."""
+"""The flags of `decoding generate`: one for every parameter; wrong values give one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `decoding` command: what it prints, exit codes, and what goes to which stream."""
+"""The `decoding` command: output, exit codes, stdout and stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`decoding watermark detect`: its flags, and what it prints."""
+"""`decoding watermark detect`: flags and output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step leaves every request unharmed or ended with a typed error, whatever happens inside it.
+"""A failing step ends a request with a typed error or leaves it unchanged.
 
 The same few requests run again and again. Each run has one fault, at one place: at every call of
 the model, a processor or a feedback in turn, and at every line of the modules that make up a step.
@@ -27,8 +27,8 @@ from decoding import (
     chain,
     history,
 )
-from decoding.engine import drawing, generation, memory
-from decoding.engine import forced as jumping
+from decoding.engine import drawing, generation, model_states
+from decoding.engine import forced_tokens as jumping
 from decoding.engine import loop as engine
 from decoding.errors import DecodingError, ForwardError, ProcessorError
 from decoding.models import CallableModel
@@ -340,7 +340,7 @@ def test_an_error_at_any_call_ends_no_innocent_request(
         assert bool(most) <= len(ended) <= most
 
 
-MODULES = (engine, drawing, generation, memory, jumping, history)
+MODULES = (engine, drawing, generation, model_states, jumping, history)
 FILES = {module.__file__ for module in MODULES}
 
 

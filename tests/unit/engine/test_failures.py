@@ -1,4 +1,4 @@
-"""What fails ends its own request, or its batch where nothing else is possible; nothing leaks."""
+"""A failure ends its own request, or the whole batch if it must; no model state leaks."""
 
 from __future__ import annotations
 
@@ -208,7 +208,9 @@ def test_logits_that_change_their_width_end_who_saw_another() -> None:
     engine.step()
     engine.step()
     engine.step()
-    with pytest.raises(ForwardError, match=r"rows of 10, as stated or before, got rows of 12"):
+    with pytest.raises(
+        ForwardError, match=r"rows of 10, as before or as the model states, got rows of 12"
+    ):
         old.result()
     assert not engine.busy
     new = engine.submit(Request([1, 1, 1], GenerationParameters(max_new_tokens=2)))
@@ -219,7 +221,9 @@ def test_logits_that_change_their_width_end_who_saw_another() -> None:
 
 def test_logits_of_another_width_than_stated_are_a_forward_error() -> None:
     model = LanguageModel(forward=of_widths(12), logits_width=10)
-    with pytest.raises(ForwardError, match=r"rows of 10, as stated or before, got rows of 12"):
+    with pytest.raises(
+        ForwardError, match=r"rows of 10, as before or as the model states, got rows of 12"
+    ):
         generate(model, [1], GenerationParameters(max_new_tokens=2))
 
 

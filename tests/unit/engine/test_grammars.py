@@ -1,4 +1,4 @@
-"""Generated text that must match a grammar: requests, pipelines, the engine and jumps."""
+"""Requests with grammars: the engine, pipelines and jump-forward decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: requests join and leave at any step, and never touch each other."""
+"""`Engine`: requests join and leave at any step and do not affect each other."""
 
 from __future__ import annotations
 

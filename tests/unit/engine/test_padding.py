@@ -1,4 +1,4 @@
-"""Ids of a model's head that no token of its tokenizer has are not drawn, unless asked for."""
+"""Ids of a model's head that the tokenizer lacks are not drawn, unless asked for."""
 
 from __future__ import annotations
 

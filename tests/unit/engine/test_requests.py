@@ -1,4 +1,4 @@
-"""One request: how its text ends, what comes back with it, and requests a model cannot serve."""
+"""One request: finish reasons, details, and requests that a model cannot serve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""StopStrings and StopMatcher: the smallest cases of each rule."""
+"""`StopStrings` and `StopMatcher`: the smallest cases of each rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a request says is checked when it is submitted, and nobody else pays for it."""
+"""All fields of a request are checked when it is submitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sequence writes: characters that begin in the prompt, early stops, bytes of tokens."""
+"""Generated text: characters that begin in the prompt, early stops, bytes of tokens."""
 
 from __future__ import annotations
 

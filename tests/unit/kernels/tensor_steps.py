@@ -1,4 +1,4 @@
-"""What tests of the torch kernels share: instructions, and steps beside those of NumPy."""
+"""Helpers for tests of the torch kernels: instructions, and steps beside NumPy's."""
 
 from __future__ import annotations
 

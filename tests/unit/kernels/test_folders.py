@@ -1,4 +1,4 @@
-"""Nothing is read from a folder that others can write to, and what is damaged is made again."""
+"""Cache folders: none that others can write to is read; damaged files are made again."""
 
 from __future__ import annotations
 

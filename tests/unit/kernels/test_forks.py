@@ -1,4 +1,4 @@
-"""What a process holds goes on working in a child that it forks."""
+"""Samplers, caches and locks work in a forked child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machine code of grammars is kept for the text it was compiled from, and for no other."""
+"""Compiled code of grammars is loaded only for the source that it was compiled from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random words: the published vectors, and the ends of the range."""
+"""Philox: the published test vectors, and the ends of the range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle itself: rows that a human can check."""
+"""The reference kernels: rows that a person can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle of the further processors: rows that a human can check."""
+"""The reference kernels of later processors: rows that a person can check."""
 
 from __future__ import annotations
 

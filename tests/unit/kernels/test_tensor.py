@@ -1,4 +1,4 @@
-"""The torch kernels where a person can check them: words, statuses, cuts and ties."""
+"""The torch kernels: bitmasks, statuses, cuts and ties that a person can check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What enters and leaves the torch kernels: arrays, tensors, and the words of bitmasks."""
+"""Inputs and outputs of the torch kernels: arrays, tensors and bitmasks."""
 
 from __future__ import annotations
 

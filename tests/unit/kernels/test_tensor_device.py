@@ -1,4 +1,4 @@
-"""What a device is asked to do: no more for many rows than for few, and to wait for no value."""
+"""The torch kernels: as many device operations for many rows as for few, and no waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat templates that would take for ever or all memory, each by a way of its own."""
+"""Chat templates that would use unlimited time or memory."""
 
 from __future__ import annotations
 

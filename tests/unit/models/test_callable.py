@@ -1,3 +1,5 @@
+"""`CallableModel`: a callable as a `CachedModel`."""
+
 from __future__ import annotations
 
 import subprocess

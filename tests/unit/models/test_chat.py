@@ -1,3 +1,5 @@
+"""Chat templates and chat prompts."""
+
 from __future__ import annotations
 
 import copy

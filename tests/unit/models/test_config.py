@@ -1,3 +1,5 @@
+"""Model configurations read from `config.json` and GGUF metadata."""
+
 from __future__ import annotations
 
 import pytest

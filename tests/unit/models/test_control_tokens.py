@@ -1,4 +1,4 @@
-"""Control tokens that a user's words spell are text; the template's own take effect."""
+"""Control tokens in a user's message are encoded as text; those of the template take effect."""
 
 from __future__ import annotations
 

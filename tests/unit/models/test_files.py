@@ -1,4 +1,4 @@
-"""Model folders from strangers: names that lead elsewhere, files that never end, sizes that lie."""
+"""Untrusted model folders: links out of the folder, endless files, false sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from decoding.errors import DecodingError, ModelFormatError
 from decoding.models import load
 from decoding.models.files import member, read_bytes, read_text, shown
-from decoding.models.jsonfile import MOST_BYTES, MOST_VALUES, parse_json, read_json
+from decoding.models.json_files import MOST_BYTES, MOST_VALUES, parse_json, read_json
 
 pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -206,7 +206,9 @@ def test_a_shard_that_holds_another_tensor_too(folder: Path) -> None:
         folder / "b.safetensors",
     )
     (folder / INDEX).write_text(json.dumps({"weight_map": index}))
-    with pytest.raises(ModelFormatError, match=r"has 'model\.norm\.weight', as another shard does"):
+    with pytest.raises(
+        ModelFormatError, match=r"has 'model\.norm\.weight', which another shard has too"
+    ):
         load(folder)
 
 

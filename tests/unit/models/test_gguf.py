@@ -1,3 +1,5 @@
+"""GGUF files: reading, dequantisation, and damaged files."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,4 @@
-"""No chat template takes more than 2 s of a processor or 64 MB, whatever it is.
+"""A hostile chat template uses at most 2 s of processor time and 64 MB.
 
 The templates are rendered in a child process, each in a fork of it that may not take more.
 """

@@ -1,4 +1,4 @@
-"""What a KV cache must not change, on a tiny random model."""
+"""The Llama forward pass with a KV cache equals the pass without one, on a tiny random model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files to models: a folder and a GGUF file that hold the same weights, and what can be wrong."""
+"""Loading models: a folder and a GGUF file with the same weights, and faulty files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies of GGUF files, against the library that made the format."""
+"""SentencePiece vocabularies of GGUF files equal the sentencepiece package."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tokenizers, and the bytes of their tokens."""
+
 from __future__ import annotations
 
 import functools

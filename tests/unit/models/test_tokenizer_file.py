@@ -1,4 +1,4 @@
-"""`tokenizer.json` files that ask for more than their size gives them."""
+"""`tokenizer.json` files that need more memory than their size suggests are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The presets in tables: orders, neutral values, ranges and the rules that only one peer has."""
+"""Presets: orders, neutral values, ranges, and rules of a single engine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from decoding import (
     sample,
 )
 from decoding.errors import ParameterError
-from decoding.presets.checks import biases, number, sequences, token_ids, whole
+from decoding.presets.arguments import biases, number, sequences, token_ids, whole
 from decoding.presets.mlx_lm import TopPWithTies
 from decoding.presets.sglang import JointTopKTopP
 from decoding.presets.tgi import RelativeFrequencyPenalty

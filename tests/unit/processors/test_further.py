@@ -1,4 +1,4 @@
-"""The smallest example of every further processor, and the ends of its range."""
+"""The smallest example of every later processor, and the ends of its range."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import decoding.presets
 from benchmarks.processors import BEGIN, END, FURTHER, REQUESTED, render, render_fields
 from benchmarks.tables import FIELDS, README, block_of
 from decoding import processors
-from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.facts import PEERS
 from decoding.grammar.protocol import TokenMatcher
 from decoding.parameters import GenerationParameters

@@ -1,4 +1,4 @@
-"""Which backend serves, and how the compiled one gets ready beside a running program."""
+"""Choice of the backend, and compilation in the background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing: greedy, ties, top-n, errors by row, and processors that only Python knows."""
+"""`BatchSampler`: greedy, ties, top-n, errors by row, and Python processors."""
 
 from __future__ import annotations
 

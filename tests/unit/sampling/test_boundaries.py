@@ -1,4 +1,4 @@
-"""Exactly at the edge: the cap on described ties, top-H's budget, XTC's threshold, greedy ties."""
+"""Values exactly at a limit: described ties, top-H's budget, XTC's threshold, greedy ties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters with state, driven by loops made by hand, by a sampler and by the engine."""
+"""`Feedback` filters in a loop by hand, in a sampler and in the engine."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from decoding.engine.pipeline_of import pipeline_of
+from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import ParameterError
 from decoding.generate import generate
 from decoding.history import History

@@ -1,4 +1,4 @@
-"""The records: what a user reads from them and what the wire shows."""
+"""Response records: their fields and their JSON."""
 
 from __future__ import annotations
 

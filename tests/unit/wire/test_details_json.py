@@ -1,4 +1,4 @@
-"""A response survives its JSON: same tokens, same text; errors name their place."""
+"""Responses read back from JSON are equal; errors name their path."""
 
 from __future__ import annotations
 

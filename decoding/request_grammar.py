@@ -1,4 +1,4 @@
-"""What a request wants its text to match."""
+"""`Grammar`: the grammar of a request, as a value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TEXTS = ("regex", "gbnf", "lark")
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What the generated text must match; checked for form only.
+    """The grammar that generated text must match: its kind, its source and options.
 
     type: `regex`, `json` (alias `json_object`), `json_schema`, `gbnf` or `lark`.
     value: the expression of a `regex`, which the whole text matches; the rules of a `gbnf` or
@@ -96,21 +96,21 @@ class Grammar:
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """A fresh copy of the JSON Schema; None for a grammar that is none."""
+        """A copy of the JSON Schema; None for another kind of grammar."""
         if self.type in _TEXTS:
             return None
         return dict(self._object["schema"] if self.type == "json_schema" else self._object)
 
     @property
     def documents(self) -> dict[str, Any] | None:
-        """A fresh copy of `resources`."""
+        """A copy of `resources`."""
         return None if self.resources is None else dict(json.loads(str(self.resources)))
 
     @classmethod
     def of_type(
         cls, python_type: Anything, *, style: JsonStyle | None = None
     ) -> Grammar:  # any type, also `list[int]`
-        """JSON texts that a Python type can be read from.
+        """Make the grammar of the JSON texts that Pydantic reads as a Python type.
 
         python_type: a Pydantic model, a dataclass, or any other type that Pydantic reads from JSON;
             `TypeAdapter(python_type).validate_json` reads whatever is generated, see
@@ -177,7 +177,7 @@ GRAMMAR_OPTIONS: dict[str, object] = {
 
 
 def json_object_text(value: object) -> str:
-    """The compact JSON text of an object given as a mapping or as JSON text.
+    """Convert a mapping or a JSON text of an object to compact JSON.
 
     Raises ValueError where `value` is neither, or holds what JSON cannot.
     """
@@ -193,7 +193,7 @@ def json_object_text(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """The builtin form of a JSON value; `json.dumps` alone would turn a key 1 into "1"."""
+    """Convert a JSON value to builtin types; unlike `json.dumps`, refuse a key that is no text."""
     match value:
         case None | bool() | int() | float() | str():
             return value

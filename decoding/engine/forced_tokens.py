@@ -1,4 +1,4 @@
-"""Tokens that a grammar forces, written without being drawn."""
+"""Jump-forward decoding: tokens that a grammar forces are written without being drawn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from decoding.typing import Rows
 
 
 def write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[int]) -> None:
-    """Write tokens down that are not drawn, until the sequence ends.
+    """Append forced tokens to a sequence until it ends.
 
     Their text has no alternative; some of it could be spelled by other tokens.
 

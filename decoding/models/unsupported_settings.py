@@ -1,8 +1,7 @@
-"""Settings of other architectures that would change the logits, and that are not implemented.
+"""Refuses configuration settings that change the logits and are not implemented.
 
-A configuration of a known model type can carry a setting of another one. Reading past it would load
-a model that computes something else than its makers meant, so each is refused by its name unless it
-says "nothing".
+A configuration of a known model type can have a setting of another type. Ignoring the setting would
+load a model that computes other logits, so it is refused by name unless it has no effect.
 """
 
 from __future__ import annotations

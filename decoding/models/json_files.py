@@ -1,4 +1,4 @@
-"""JSON objects from files that may be absent, damaged or made to harm."""
+"""Reads JSON objects from untrusted files with bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """The object in a file; an absent `optional` file is an empty object.
+    """Read the JSON object in a file; an absent `optional` file is an empty object.
 
     Raises:
         ModelFormatError: the file is absent or too large, is not JSON or holds something else than
@@ -30,7 +30,7 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
 
 
 def parse_json(text: str, path: object, most_values: int = MOST_VALUES) -> dict[str, Any]:
-    """The object that a text spells, in memory that the text's length and `most_values` bound.
+    """Parse a JSON object of at most `most_values` values.
 
     Raises:
         ModelFormatError: the text is not JSON, nests too deeply, may have more than `most_values`

@@ -1,4 +1,4 @@
-"""TextStream: what comes out, when, and that nothing else does."""
+"""`TextStream`: which text is returned after which bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from decoding.engine.text import TextStream
+from decoding.engine.detokenizer import TextStream
 
 # One byte of every class that UTF-8 tells apart, and the ends of each class.
 BYTE_CLASSES = bytes.fromhex(

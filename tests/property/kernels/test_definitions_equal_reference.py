@@ -1,4 +1,4 @@
-"""Processors that are not lowered yet, against the float64 reference.
+"""Processors by definition, called on whole batches, equal the float64 reference.
 
 Where moving every logit and parameter by 10⁻⁹ changes the reference's own support, a cut lies on a
 token: either side of it is right, and the example is passed over.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from decoding.engine.requested_words import bad_word_sequences, breaker_ids
+from decoding.engine.request_words import bad_word_sequences, breaker_ids
 from decoding.errors import require
 from decoding.facts import Facts, Kind, requested
 from decoding.parameters import GenerationParameters
@@ -46,7 +46,7 @@ class _Asked:
     tokenizer: Tokenizer | None
 
 
-def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
+def pipeline_of(
     parameters: GenerationParameters,
     vocab_size: int | None = None,
     *,
@@ -55,7 +55,7 @@ def pipeline_of(  # noqa: PLR0913 -- what is optional has a name
     seed: int = 0,
     tokenizer: Tokenizer | None = None,
 ) -> Pipeline:
-    """The pipeline a request asks for, in TGI's order; what TGI does not have stands with its kind.
+    """Make the pipeline of a request: TGI's order; other processors come next to their kind.
 
     watermark → repetition → frequency → presence → bias → grammar
         → DRY → no repeated n-gram → bad words → suppressed, allowed tokens → min tokens

@@ -9,7 +9,7 @@ import pytest
 
 from decoding import GenerationParameters, LanguageModel, Request, generate, pipeline_of
 from decoding.engine.request import plan
-from decoding.engine.requested_words import bad_word_sequences, breaker_ids
+from decoding.engine.request_words import bad_word_sequences, breaker_ids
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.processors import (

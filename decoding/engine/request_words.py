@@ -1,4 +1,4 @@
-"""Texts of a request that stand for token ids: bad words, and the sequence breakers of DRY."""
+"""Token ids of a request's texts: bad words, and the sequence breakers of DRY."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BEFORE = ("", "\n")
 def bad_word_sequences(
     words: Sequence[str], tokenizer: Tokenizer | None
 ) -> Sequence[Sequence[int]]:
-    """The token ids of words, each at the beginning of a text and after a space.
+    """Tokenise bad words, each as at the beginning of a text and as after a space.
 
     words: each with or without a leading space, which makes no difference. A word is banned as the
         tokenizer encodes it; other splits of its letters into tokens are not.
@@ -40,7 +40,7 @@ def bad_word_sequences(
 
 
 def breaker_ids(texts: Sequence[str] | None, tokenizer: Tokenizer | None) -> tuple[int, ...]:
-    """The tokens that end a repetition for DRY, ascending.
+    """The token ids at which DRY ends a repetition, ascending.
 
     texts: a breaker stands for every token that contains it (llama.cpp, koboldcpp); one that no
         token contains stands for the last token of its encoding (text-generation-webui). None for
@@ -62,7 +62,7 @@ def breaker_ids(texts: Sequence[str] | None, tokenizer: Tokenizer | None) -> tup
 
 
 def _encodings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
-    """The encodings of a text that spell exactly it, at the beginning of a text and after a line.
+    """Tokenise a text as at the beginning of a text and as after a line end; keep exact ones.
 
     A tokenizer may put a space in front of what it encodes; after a line end it does not.
     """
@@ -80,7 +80,7 @@ def _encodings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
 
 
 def _plain_ids(text: str, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a text; none for lone surrogates, which no token spells."""
+    """The token ids of a text; none if it has lone surrogates, which no token spells."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         return []
     return [int(token_id) for token_id in tokenizer.encode(text, add_special_tokens=False)]

@@ -1,4 +1,4 @@
-"""Bytes of tokens in, text out, never half a character."""
+"""Incremental decoding of tokens' bytes to text, in whole characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _new_decoder = getincrementaldecoder("utf-8")
 
 
 class TextStream:
-    r"""Decodes the bytes of one sequence's tokens as they come.
+    r"""Decodes the bytes of one sequence's tokens as UTF-8, token by token.
 
     For every way to cut bytes into pieces:
 
@@ -31,20 +31,20 @@ class TextStream:
         self._decoder = _new_decoder("replace")
 
     def push(self, token_bytes: bytes) -> str:
-        """The text that these bytes make certain; empty while a character is incomplete."""
+        """Decode more bytes; return the complete characters, and hold an incomplete one back."""
         return self._decoder.decode(token_bytes)
 
     def flush(self) -> str:
-        """What is held back, as U+FFFD or nothing; the stream is then as new."""
+        """End the text: return an incomplete character as U+FFFD, and reset the stream."""
         return self._decoder.decode(b"", final=True)
 
     @property
     def held(self) -> bytes:
-        """The bytes held back: the beginning of one character, or nothing."""
+        """The bytes of an incomplete character."""
         return self._decoder.getstate()[0]
 
     def fork(self) -> TextStream:
-        """An independent stream that has seen the same bytes."""
+        """Copy the stream with the bytes held back."""
         twin = TextStream()
         twin._decoder.setstate(self._decoder.getstate())
         return twin

@@ -1,4 +1,4 @@
-"""Values of others in messages: bounded in length and time, and never an error themselves."""
+"""Bounded `repr` of values in error messages; formatting never raises."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEVELS = 6
 
 
 def shown(value: object, limit: int = LONGEST_VALUE) -> str:
-    """The `repr` of a value for a message: at most `limit` characters that UTF-8 can encode.
+    """The `repr` of a value, cut to `limit` characters that UTF-8 can encode.
 
     Short values of builtin types have exactly their `repr`. Long strings and containers are cut,
     and so are their members; an integer of many digits is described by its bits; a `repr` that
@@ -39,7 +39,7 @@ def shown(value: object, limit: int = LONGEST_VALUE) -> str:
 
 
 def shown_error(error: object, limit: int = LONGEST_VALUE) -> str:
-    """The type and message of an exception for a message; anything else as `shown`.
+    """The type and message of an exception, bounded; other values as `shown`.
 
     >>> shown_error(KeyError("x"))
     "KeyError: 'x'"
@@ -55,7 +55,7 @@ def shown_error(error: object, limit: int = LONGEST_VALUE) -> str:
 
 
 def bounded(text: str, limit: int = LONGEST_MESSAGE) -> str:
-    """The text, cut in the middle to `limit` characters; lone surrogates become escapes."""
+    """Cut a text in the middle to `limit` characters; escape lone surrogates."""
     text = _cut(text, limit)
     return _cut(text.encode("utf-8", "backslashreplace").decode("utf-8"), limit)
 

@@ -1,4 +1,4 @@
-"""The states of a model that an engine holds: each is given back once, whatever happens."""
+"""The states of a model that an engine holds; each is released exactly once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decoding.typing import Anything, Rows
 
 
 class _Books(NamedTuple):
-    """The account; replaced as a whole, so that no interrupt finds a half of it changed.
+    """The record of held states, replaced as a whole so that interrupts see no partial change.
 
     held: states in use. returned: what `prefill` returned since the account was last replaced.
     leaving: states to release, each taken off as `release` is called.
@@ -26,7 +26,7 @@ class _Books(NamedTuple):
 
 
 class Memory:
-    """A cached model, with an account of the states that it has handed out.
+    """A `CachedModel` with a record of the states that it has returned.
 
     A state is known from the moment the model returns it until `keep` is called without it; then
     `release` is called on it once. What `release` raises is logged: the requests have their tokens.
@@ -73,7 +73,7 @@ class Memory:
         self._model.rollback(state, count)
 
     def keep(self, states: Iterable[State]) -> None:
-        """Give back every state but these.
+        """Release all states but these.
 
         An interrupt in the middle is raised when all are given back.
         """
@@ -98,7 +98,7 @@ class Memory:
 
 
 def _extend(held: list[Any], returned: Iterable[Any], count: int) -> None:
-    """Extend a list by what `count` calls of the model return."""
+    """Extend a list by the results of `count` calls."""
     wanted = len(held) + count
     held.extend(returned)
     if len(held) < wanted:
@@ -106,7 +106,7 @@ def _extend(held: list[Any], returned: Iterable[Any], count: int) -> None:
 
 
 def _log(error: Exception) -> None:
-    """Tell the operator; most processes never need the module for it."""
+    """Log an error; import `logging` only then."""
     import logging
 
     problem = "a model failed to release the state of a sequence"
@@ -114,7 +114,7 @@ def _log(error: Exception) -> None:
 
 
 def _states_of(result: Rows) -> list[State]:
-    """The states in what `prefill` returned; none where it is nothing of the kind."""
+    """The states in a result of `prefill`; none if it is malformed."""
     try:
         states, _ = result
         return list(states)

@@ -1,4 +1,4 @@
-"""What the parameters of every peer are checked by, under the peer's own names."""
+"""Checks of the presets' arguments; errors name the parameters of the other engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def number(
     below: float = math.inf,
     at_most: float = math.inf,
 ) -> float:
-    """A finite number within the bounds; a bool is none.
+    """Check a finite number within bounds; a bool is refused.
 
     >>> number("top_p", 1, above=0, at_most=1)
     1.0
@@ -37,7 +37,7 @@ def number(
 
 
 def whole(name: str, value: object, *, at_least: int, at_most: int = 2**64) -> int:
-    """An integer within the bounds; neither a bool nor a float is one."""
+    """Check an integer within bounds; a bool and a float are refused."""
     integral = isinstance(value, int | np.integer) and not isinstance(value, bool)
     converted = int(value) if integral else at_least - 1  # type: ignore[call-overload]  # it is one
     if not at_least <= converted <= at_most:
@@ -48,14 +48,14 @@ def whole(name: str, value: object, *, at_least: int, at_most: int = 2**64) -> i
 
 
 def flag(name: str, value: object) -> bool:
-    """A bool."""
+    """Check a bool."""
     if not isinstance(value, bool | np.bool_):
         raise ParameterError(name, value, "a bool")
     return bool(value)
 
 
 def token_ids(name: str, value: object) -> tuple[int, ...]:
-    """Token ids: one, several, or None for none."""
+    """Check token ids: one, several, or None for none."""
     if value is None:
         return ()
     if isinstance(value, int | np.integer):
@@ -66,7 +66,7 @@ def token_ids(name: str, value: object) -> tuple[int, ...]:
 
 
 def sequences(name: str, value: object) -> tuple[tuple[int, ...], ...]:
-    """Sequences of token ids, none of them empty."""
+    """Check non-empty sequences of token ids."""
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, Iterable):
@@ -80,7 +80,7 @@ def sequences(name: str, value: object) -> tuple[tuple[int, ...], ...]:
 
 
 def biases(name: str, value: object) -> dict[int, float]:
-    """A mapping of token ids to biases, finite or −inf; None for none."""
+    """Check a mapping of token ids to biases, finite or −inf; None for none."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
