@@ -1,1 +1,1 @@
-"""JSON values under a schema: shapes of objects and arrays, and the states of their texts."""
+"""JSON texts under a schema: shapes of arrays and objects, and the records kernels follow."""

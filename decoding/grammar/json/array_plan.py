@@ -1,4 +1,4 @@
-"""Which items an array may still take, so that in the end every condition on it is met."""
+"""Decides which items an array may take next so that all its conditions can still be met."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar.json.shapes import ArrayShape, Contains
 
 Meet: TypeAlias = Callable[[tuple[int, ...]], int]
-"""The node of what is in every one of some nodes."""
+"""Gives the node of the values that are members of all of some nodes."""
 IsEmpty: TypeAlias = Callable[[int], bool]
 Counts: TypeAlias = tuple[int, ...]
-"""For each condition of `contains`, how many items counted for it; no more than matter."""
+"""For each `contains` condition, the number of items that count for it, up to a cap."""
 
 MAX_COUNTS = 500
-"""Combinations of counts that are told apart where there are several conditions."""
+"""The most combinations of counts of several `contains` conditions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One kind of item: the members of a node, and the conditions that they count for."""
+    """A possible item: a node, and the `contains` conditions that its members count for."""
 
     node: int
     counts: tuple[int, ...]
 
 
 def ways_of(contains: Sequence[Contains]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The conditions that an item may count for, and the nodes that it is in then.
+    """Every subset of conditions that an item may count for, with the nodes that it is then in.
 
-    Where a condition has a maximum, an item that does not count for it is outside of its node.
+    For a condition with a maximum, an item that does not count for it is in the node `outside`.
     """
     for chosen in product((False, True), repeat=len(contains)):
         pairs = list(zip(contains, chosen, strict=True))
@@ -43,9 +43,9 @@ def ways_of(contains: Sequence[Contains]) -> Iterator[tuple[tuple[int, ...], tup
 
 
 class ArrayPlan:
-    """What can come of an array that has some items already.
+    """The possible continuations of a partly written array of one shape.
 
-    Of several conditions in `shape.contains`, none has a maximum.
+    If `shape.contains` has several conditions, none of them has a maximum.
     """
 
     def __init__(self, shape: ArrayShape, meet: Meet, is_empty: IsEmpty) -> None:
@@ -74,17 +74,17 @@ class ArrayPlan:
 
     @cached_property
     def cap(self) -> int:
-        """Numbers of items are not told apart beyond this."""
+        """The number of items from which on larger numbers make no difference."""
         if self.shape.maximum is not None:
             return self.shape.maximum
         return max(self.shape.minimum, self._positions)
 
     def ways(self, count: int) -> tuple[Way, ...]:
-        """The kinds of items that may be the next one after so many, as far as nodes say."""
+        """The possible items after `count` items, whatever has been counted."""
         return self._ways[min(count, self._positions)]
 
     def added(self, counts: Counts, way: tuple[int, ...]) -> Counts | None:
-        """The counts after one more item; `None` where there are too many of a kind."""
+        """The counts after one more item; `None` where a maximum is exceeded."""
         found = list(counts)
         for index in way:
             if found[index] < self._caps[index]:
@@ -94,14 +94,14 @@ class ArrayPlan:
         return tuple(found)
 
     def is_whole(self, count: int, counts: Counts) -> bool:
-        """Whether an array with so many items may end."""
+        """Whether an array with `count` items and these counts is valid as it is."""
         shape = self.shape
         if count < shape.minimum or (shape.maximum is not None and count > shape.maximum):
             return False
         return all(n >= one.minimum for n, one in zip(counts, shape.contains, strict=True))
 
     def is_possible(self, count: int, counts: Counts) -> bool:
-        """Whether items can follow so that the array may end."""
+        """Whether further items can make the array valid."""
         key = min(count, self.cap + 1), counts
         known = self._known.get(key)
         if known is None:
@@ -123,7 +123,7 @@ class ArrayPlan:
             count += 1
 
     def _ends(self, count: int, counts: Counts) -> bool:
-        """Whether an array behind its prefix, which may not end yet, can be brought to an end."""
+        """Whether an array past its prefix, which is not valid yet, can be completed."""
         shape, ways = self.shape, self.ways(count)
         if not ways:
             return False
@@ -143,7 +143,7 @@ class ArrayPlan:
         return items <= min(most, room)
 
     def _items_for(self, due: Counts) -> float:
-        """The fewest items behind the prefix that count so often; ∞ where none do."""
+        """The fewest items past the prefix that raise the counts by `due`; ∞ where none do."""
         if not any(due):
             return 0
         if len(due) == 1:

@@ -1,4 +1,4 @@
-"""How far an array has come, as states that are written when a text first needs them."""
+"""The states of partly written arrays; they are written when a text first needs them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LOW = (1 << at.WORD) - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alternative:
-    """One shape of arrays, and the vote of its arrays.
+    """One shape that an array may have, and its vote: the number of the node with the shape.
 
-    members: where items must be distinct and are out of few values: for every position, the last
-        of which stands for all that follow, pairs (bit of a value, node of that item).
-    tracked: where items must be distinct and are out of more values than that.
+    members: for unique items with few values: for each position, pairs of a value's bit and the
+        node of an item of that value; the last position stands for all later ones.
+    tracked: the values of unique items that have more values.
     """
 
     vote: int
@@ -31,15 +31,15 @@ class Alternative:
 
     @property
     def remembers(self) -> bool:
-        """Whether items must differ from what is kept of those before them."""
+        """Whether the texts of earlier items are remembered, because later items must differ."""
         return self.plan.shape.unique and not self.members and self.tracked is None
 
     def at(self, position: int) -> tuple[tuple[int, int], ...]:
-        """The values that an item may have."""
+        """The pairs of `members` at a position."""
         return self.members[min(position, len(self.members) - 1)]
 
     def is_possible(self, count: int, progress: Progress) -> bool:
-        """Whether items can follow so that the array may end."""
+        """Whether further items can complete the array."""
         if not self.plan.is_possible(count, progress.counts):
             return False
         if self.tracked is not None:
@@ -51,7 +51,7 @@ class Alternative:
         return may_differ(choices, progress.used)
 
     def items(self, count: int, progress: Progress) -> Iterator[tuple[int, Gain]]:
-        """The nodes of the next item, and what it adds; after it, the array can be ended."""
+        """The possible nodes of the next item, each with its gain."""
         if self.tracked is not None:
             maximum, minimum = self.plan.shape.maximum, self.plan.shape.minimum
             if maximum is None or count < maximum:
@@ -67,7 +67,7 @@ class Alternative:
             yield way.node, Gain(way.counts, 0)
 
     def after(self, progress: Progress, gains: Sequence[Gain]) -> Progress | None:
-        """The progress after an item that has all of these gains; `None` if it counts too often."""
+        """The progress after an item with all these gains; `None` where `maxContains` is exceeded."""
         conditions = sorted({one for gain in gains for one in gain.counts})
         counts = self.plan.added(progress.counts, tuple(conditions))
         bits = 0
@@ -78,14 +78,14 @@ class Alternative:
 
 
 class Progress(NamedTuple):
-    """What items have been counted for, and which of few values they have, as bits."""
+    """The counts of `contains` conditions so far, and the bits of the values that were used."""
 
     counts: Counts
     used: int = 0
 
 
 class Gain(NamedTuple):
-    """The conditions that an item counts for, and the bit of its value or 0."""
+    """The `contains` conditions that an item counts for, and the bit of its value or 0."""
 
     counts: tuple[int, ...]
     bit: int
@@ -93,17 +93,17 @@ class Gain(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """How many items there are, as far as that matters; the alternatives left."""
+    """The number of items, up to a cap, and the alternatives that still match."""
 
     count: int
     left: tuple[tuple[int, Progress], ...]
 
 
 class ArrayStates:
-    """The states of the arrays of one kind of value: alternatives side by side.
+    """The states of the arrays of one value, which may have several alternatives.
 
-    value: writes the kind of an item that is looked at as each of some nodes, and whether its
-    scalars are spelled in one way each. From every state some items lead to an end.
+    value: writes the record of an item that may be a member of some nodes; its second argument says
+    whether each scalar has one spelling only. Every state can be completed.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ArrayStates:
         self._cap = max(one.plan.cap for one in alternatives)
         self._states: dict[int, _State] = {}
         self._places: dict[_State, int] = {}
-        # For every vote of a state's next item: the alternatives, and what the item adds.
+        # By state and vote of the next item: pairs of an alternative and a gain.
         self._votes: dict[int, list[list[tuple[int, Gain]]]] = {}
 
     def first(self) -> int:
@@ -125,9 +125,9 @@ class ArrayStates:
         return self._place(_State(0, tuple(empty)))
 
     def item(self, place: int) -> tuple[int, ...]:
-        """Write which items may come next.
+        """Write the record of the next item.
 
-        Returns nothing, or the states that share them where there are more than one record holds.
+        Returns nothing, or several states where one record cannot hold all nodes of the item.
         """
         state = self._states[place]
         votes: dict[int, list[tuple[int, Gain]]] = {}
@@ -139,17 +139,17 @@ class ArrayStates:
                     after is not None and alternative.is_possible(state.count + 1, after)
                 ):
                     votes.setdefault(node, []).append((index, gain))
-        apart = any(self._alternatives[index].remembers for index, _ in state.left)
+        canonical = any(self._alternatives[index].remembers for index, _ in state.left)
         nodes = tuple(votes)
         if len(nodes) <= at.MAX_SET:
             self._votes[place] = list(votes.values())
-            value = self._value(nodes, apart) if nodes else 0
+            value = self._value(nodes, canonical) if nodes else 0
             self._arena.fields[place + at.ITEM_VALUE] = value
             return ()
         several = []
         for first in range(0, len(nodes), at.MAX_SET):
             part = nodes[first : first + at.MAX_SET]
-            value = self._value(part, apart)
+            value = self._value(part, canonical)
             fields = self._arena.fields
             one = self._arena.write([value, *fields[place + 1 : place + at.MOVES].tolist(), 0])
             self._states[one], self._votes[one] = state, [votes[node] for node in part]
@@ -158,9 +158,9 @@ class ArrayStates:
         return tuple(several)
 
     def move(self, place: int, votes: int, again: int) -> None:
-        """Write the state after an item that some votes accept.
+        """Write the state after an item that is a member of the nodes in `votes`.
 
-        again: 1 if the array has an equal item already, else 0.
+        again: 1 if an earlier item is equal, else 0.
         """
         state = self._states[place]
         met: dict[int, list[Gain]] = {}

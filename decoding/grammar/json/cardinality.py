@@ -1,4 +1,4 @@
-"""Whether there are enough different items for arrays in which no two are equal."""
+"""Counts and lists the scalars of nodes, for arrays whose items must differ."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from decoding.grammar.regular.expressions import Expression, Words, length_bound
 from decoding.grammar.regular.nfa import Nfa, Spelling
 
 MAX_MEMBERS = 60
-"""Items out of so many values are told apart one by one."""
+"""Up to so many values of items, each value has a node of its own."""
 MAX_VALUES = 1_024
-"""Items out of so many values are told apart by a number for each value, written in binary."""
+"""Up to so many values of items, the values are numbered, with a node for each binary digit."""
 _STRINGS = 1_000_000
-"""There are more strings than this wherever a string may have a character and nothing is asked."""
+"""There are more strings than this of any allowed length but 0."""
 
 
 def members(node: Node, most: int = MAX_MEMBERS) -> list[Any] | None:
@@ -48,7 +48,7 @@ def members(node: Node, most: int = MAX_MEMBERS) -> list[Any] | None:
 def _as_json(value: Fraction) -> int | Decimal:
     if value.denominator == 1:
         return int(value)
-    places = decimals(value) or 0  # what is no decimal has no text, so that any stands for it
+    places = decimals(value) or 0  # a number without a finite decimal has no text
     return Decimal(int(value * 10**places)).scaleb(-places)
 
 
@@ -63,7 +63,7 @@ def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...
     accepting = frozenset(nfa.accepts.tolist())
     found: list[str] = []
     beginnings = [(b"", frozenset(nfa.starts.tolist()))] if nfa.states else []
-    for text, states in beginnings:  # grows on the way
+    for text, states in beginnings:  # the list grows while it is read
         if not accepting.isdisjoint(states):
             found.append(text.decode())
         edges = [edge for state in states for edge in moves[state]]
@@ -82,10 +82,9 @@ def moves_of(nfa: Nfa) -> list[list[tuple[int, int, int]]]:
 
 
 def can_always_go_on(node: Node) -> bool:
-    """Whether, whatever texts of a node came before, one more can be begun and brought to an end.
+    """Whether every text of a node that has begun has infinitely many completions.
 
-    That is where some text can be made longer without end; and from everything that begins one,
-    unless it is a whole one that cannot be longer.
+    Complete texts that cannot be extended are excepted.
     """
     parts = []
     if node.strings is not None:
@@ -96,7 +95,7 @@ def can_always_go_on(node: Node) -> bool:
 
 
 def is_endless(nfa: Nfa) -> bool:
-    """Whether each state leads to endlessly many texts, or to the end alone."""
+    """Whether every state with transitions leads to infinitely many texts."""
     if not nfa.states:
         return False
     degrees = np.bincount(nfa.edges[:, 0], minlength=nfa.states)
@@ -135,7 +134,7 @@ def may_differ(choices: Sequence[int], used: int) -> bool:
 
 
 def count_strings(language: Expression, enough: int) -> int:
-    """How many strings a language has; `enough` where they are that many or more."""
+    """The number of strings of a language, counted up to `enough`."""
     if isinstance(language, Words):
         return min(len(language.words), enough)
     bounds = length_bounds(language)
@@ -145,14 +144,14 @@ def count_strings(language: Expression, enough: int) -> int:
 
 
 def count_texts(nfa: Nfa, enough: int) -> int:
-    """How many texts an automaton accepts; `enough` where there are that many or more."""
+    """The number of texts that an automaton accepts, counted up to `enough`."""
     moves = moves_of(nfa)
     accepting = frozenset(nfa.accepts.tolist())
-    # How many different beginnings of one length lead to each set of states.
+    # By set of states: the number of beginnings of one length that lead to it.
     beginnings = {frozenset(nfa.starts.tolist()): 1} if nfa.states else {}
     found = 0
     while beginnings:
-        # Every beginning leads to a text, and those of one length to different ones.
+        # Every beginning has a completion, and those of one length have different ones.
         if found + sum(beginnings.values()) >= enough:
             return enough
         following: dict[frozenset[int], int] = {}

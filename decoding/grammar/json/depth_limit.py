@@ -1,4 +1,4 @@
-"""Which values of a graph nest at most so many objects and arrays."""
+"""Restricts a graph to values of limited nesting depth."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from decoding.grammar.json.simplify import simplify_array, simplify_object
 
 
 class DepthLimitedGraphs:
-    """The graphs of the values of another graph that nest at most 0, 1, 2 … containers.
+    """The graphs of a graph's values with at most 0, 1, 2 … nested arrays and objects.
 
-    A graph of few nodes has a member of every node within few levels, so that only values close to
-    the deepest level differ from those of the whole graph.
+    In a graph of n nodes, every node that is not empty has a member of depth n or less. So deep
+    limits do not restrict values near the root.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -22,15 +22,15 @@ class DepthLimitedGraphs:
         self._known: list[DepthLimitedGraph] = [DepthLimitedGraph(graph, None)]
 
     def at(self, levels: int) -> DepthLimitedGraph:
-        """The values that nest at most so many containers."""
+        """The graph of the values with at most `levels` nested arrays and objects."""
         while len(self._known) <= levels:
             self._known.append(DepthLimitedGraph(self.graph, self._known[-1]))
         return self._known[levels]
 
     def has_all(self, numbers: Iterable[int], levels: int) -> bool:
-        """Whether each of these nodes, none of them empty, has members that nest so little.
+        """Whether each of some nodes, none of them empty, has a member of this depth.
 
-        All that they lead to is decided from level 0 on, so that no decision goes deep.
+        All reachable nodes are decided level by level from 0 on, which bounds the recursion.
         """
         asked = tuple(numbers)
         undecided = _reachable(self.graph, asked)
@@ -43,7 +43,7 @@ class DepthLimitedGraphs:
 
 
 def _reachable(graph: Graph, numbers: Iterable[int]) -> list[int]:
-    """The nodes that some nodes lead to, and these, without the empty ones."""
+    """The nodes that can be reached from some nodes, and these, without empty nodes."""
     found: dict[int, None] = {}
     pending = list(numbers)
     while pending:
@@ -65,9 +65,10 @@ def _reachable(graph: Graph, numbers: Iterable[int]) -> list[int]:
 
 
 class DepthLimitedGraph:
-    """The values of a graph, but of arrays and objects only those whose items `inner` has.
+    """A graph of the same nodes with the values of a limited depth.
 
-    inner: `None`: there are no arrays and objects.
+    inner: the graph of items and property values, of a depth less by one; `None` at depth 0, where
+    there are no arrays and objects.
     """
 
     def __init__(self, graph: Graph, inner: DepthLimitedGraph | None) -> None:
@@ -81,7 +82,7 @@ class DepthLimitedGraph:
         return len(self._graph)
 
     def node(self, number: int) -> Node:
-        """The members of a node that nest no deeper."""
+        """The node restricted to members within the depth."""
         known = self._nodes.get(number)
         if known is None:
             known = self._nodes[number] = self._restricted(self._graph.node(number))
@@ -92,11 +93,11 @@ class DepthLimitedGraph:
         return self._graph.conjunction(numbers)
 
     def restrict_to(self, number: int, values: Sequence[Any]) -> int:
-        """See `shapes.Graph`; scalars nest nothing."""
+        """See `shapes.Graph`; scalars have depth 0."""
         return self._graph.restrict_to(number, values)
 
     def is_empty(self, number: int) -> bool:
-        """Whether no member of the node nests so little."""
+        """Whether the node has no member within the depth."""
         known = self._empty.get(number)
         if known is None:
             known = self._graph.is_empty(number) or self._lacks(number)
@@ -104,7 +105,7 @@ class DepthLimitedGraph:
         return known
 
     def _lacks(self, number: int) -> bool:
-        # What already has members within fewer levels has them here.
+        # A member within a smaller depth is one within this depth.
         below = self.inner
         while below is not None:
             if below._empty.get(number) is False:  # noqa: SLF001 -- one of its own class
@@ -121,7 +122,7 @@ class DepthLimitedGraph:
         if inner is None:
             return replace(node, arrays=(), objects=())
         objects = (simplify_object(shape, inner.is_empty) for shape in node.objects)
-        arrays = (_settled(shape, inner) for shape in node.arrays)
+        arrays = (_simplified(shape, inner) for shape in node.arrays)
         return replace(
             node,
             arrays=tuple(shape for shape in arrays if shape is not None),
@@ -129,8 +130,10 @@ class DepthLimitedGraph:
         )
 
 
-def _settled(shape: ArrayShape, inner: DepthLimitedGraph) -> ArrayShape | None:
-    # Whether there are enough different items the whole graph has decided.
-    alike = replace(shape, unique=False)
-    settled = simplify_array(alike, inner.is_empty, inner.conjunction, lambda _, bound: bound)
-    return None if settled is None else replace(settled, unique=shape.unique)
+def _simplified(shape: ArrayShape, inner: DepthLimitedGraph) -> ArrayShape | None:
+    # The unrestricted graph has decided whether there are enough different items.
+    not_unique = replace(shape, unique=False)
+    simplified = simplify_array(
+        not_unique, inner.is_empty, inner.conjunction, lambda _, bound: bound
+    )
+    return None if simplified is None else replace(simplified, unique=shape.unique)

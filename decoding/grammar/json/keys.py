@@ -1,4 +1,4 @@
-"""The keys of an object as classes that no schema tells apart, and what reads them."""
+"""Classifies the keys of objects, and builds the automaton that reads a key and its class."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ MAX_KEY_STATES = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyClasses:
-    """Keys of equal meaning.
+    """Classes of keys whose values have the same nodes in every shape.
 
     start: the state before the first character of a key; 0: there are no keys.
-    listed: names that are classes of their own, the first ones.
-    nodes: for every class the node of each shape, `None` where the shape does not allow it.
-    extra: the class of all other keys when no pattern tells them apart, else −1.
-    combinations: else pairs (set of languages that a key is in, its class).
-    words: of a set of classes.
+    listed: names that are classes of their own; they are the first classes.
+    nodes: for each class, the node of the value in each shape; `None`: the shape has no such key.
+    extra: the class of all other keys where there are no patterns, else −1.
+    combinations: pairs of a set of languages that a key is in, and its class; for patterns.
+    words: the number of words of a bit set of classes.
     """
 
     start: int
@@ -50,16 +50,16 @@ class KeyClasses:
 
     @property
     def names(self) -> int:
-        """How many classes are one name each."""
+        """The number of classes that are a single name."""
         return len(self.listed)
 
 
 def key_classes(
     store: Store, graph: Graph, shapes: Sequence[ObjectShape], spelling: Spelling
 ) -> KeyClasses:
-    """The classes of the keys of some shapes side by side."""
+    """The classes of keys for several shapes that are followed at once."""
     declared = [{p.name: p.node for p in shape.properties} for shape in shapes]
-    # A name that nobody allows needs a class too: it is no other key.
+    # A forbidden name needs a class too, so that it does not count as another key.
     listed = tuple(dict.fromkeys(name for names in declared for name in names))
     if len(listed) > MAX_NAMES:
         raise GrammarLimitError("", "properties of one object", MAX_NAMES)
@@ -109,7 +109,7 @@ def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator
 
 
 def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
-    """The node of a name that a shape does not declare."""
+    """The node of the value at a name that a shape does not declare."""
     if shape.names is not None and not accepts(shape.names, name):
         return None
     matched = tuple(node for language, node in shape.patterns if accepts(language, name))
@@ -117,7 +117,7 @@ def _undeclared(graph: Graph, shape: ObjectShape, name: str) -> int | None:
 
 
 def _in_all(graph: Graph, nodes: tuple[int, ...], refused: list[str]) -> int | None:
-    """The node of what is in all of some nodes, `None` where that cannot be held."""
+    """The node of the members of all of some nodes; `None` where it cannot be expressed."""
     try:
         return graph.conjunction(nodes)
     except GrammarUnsupportedError as error:
@@ -149,10 +149,9 @@ def _write(
     words: int,
     spelling: Spelling,
 ) -> int:
-    """The automaton of some names and, as bits of its labels, some languages of other keys.
+    """Write the automaton of some names and of languages of other keys, as bits of its labels.
 
-    A state reaches the names that its path leads to; where there is one language, that of all
-    strings, its states reach the class behind the names.
+    Each state records the classes that it leads to: names, or the one class of all other keys.
     """
     names, first = _paths(listed, spelling)
     behind = len(listed)
@@ -173,9 +172,9 @@ def _write(
 
 
 def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]:
-    """The automaton of some names, a path each from state 0, and where each path begins and ends.
+    """The automaton of some names, with one path from state 0 each, and the paths' first states.
 
-    A name's last state is the one that accepts, so they are in the order of the names.
+    The accepting states are the last states of the paths, in the order of the names.
     """
     text = "".join(listed)
     if text.isascii() and not _MANY_BYTES.search(text):
@@ -191,7 +190,7 @@ def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]
 def _bytes_in_a_row(
     listed: tuple[str, ...], text: str
 ) -> tuple[NDArray[np.int32], list[int], list[int]]:
-    """The edges of names whose characters are a byte each, where paths begin, and where they end.
+    """The edges, first states and last states of the paths of names of one byte per character.
 
     text: the names joined.
     """
@@ -208,7 +207,7 @@ def _bytes_in_a_row(
 def _spelled(
     listed: tuple[str, ...], spelling: Spelling
 ) -> tuple[NDArray[np.int32], list[int], list[int]]:
-    """What `_bytes_in_a_row` returns, for any names."""
+    """The edges, first states and last states of the paths of any names."""
     edges: list[tuple[int, int, int, int]] = []
     ends: list[int] = []
     first = [1]
@@ -238,7 +237,7 @@ def _with_languages(
     spelling: Spelling,
     refused: list[str],
 ) -> KeyClasses:
-    """Classes by the set of languages that a key is in: found by visiting every state."""
+    """Classes by the set of languages that a key is in; visits every state of the automaton."""
     listed, nodes = tuple(named), list(named.values())
     languages: list[Expression | None] = [None]
     for shape in shapes:
@@ -280,7 +279,7 @@ def _with_languages(
             place = state + at.STATE_WORDS + class_index // at.WORD
             fields[place] = 1 << class_index % at.WORD
     subsets.spread(arena.shared_fields, shared(states), words)
-    # Only where no key is forbidden does the base mask of all strings hold.
+    # The base mask of all strings is right only where no key is forbidden.
     if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
         fields[states + at.LOOSE] = -1
     return KeyClasses(start, listed, tuple(nodes), -1, tuple(combinations.items()), words)
@@ -293,7 +292,7 @@ def _node_of(
     bit: Mapping[Expression | None, int],
     refused: list[str],
 ) -> int | None:
-    """The node that a shape gives to keys which are in some languages."""
+    """The node of the value at keys that are in some languages, under a shape."""
     if shape.names is not None and not members & bit[shape.names]:
         return None
     matched = tuple(node for language, node in shape.patterns if members & bit[language])

@@ -1,4 +1,4 @@
-"""Nodes of a schema written as records for the kernels, when a text first needs them."""
+"""Writes the nodes of a schema as records for the kernels, when a text first needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from decoding.kernels.grammar import layout as at
 
 _LOW = (1 << at.WORD) - 1
 MOST_WAYS = 256
-"""So many combinations of records that stand for one are followed in what is open in a text."""
+"""The most combinations of records of split values that one text follows."""
 
 
 MOST_LEVELS = 100
@@ -30,33 +30,35 @@ MOST_LEVELS = 100
 class JsonRecords:
     """The records of one schema.
 
-    Where texts may nest `style.nesting` containers, values get records of their own from
-    `shallow_at` containers on: what they may hold depends on how many more may be opened. A
-    value of `level` k holds at most k containers inside one another; `None` is no bound.
+    Where `style.nesting` limits the depth of texts, values below `shallow_at` open arrays and
+    objects have records of their own, because fewer levels are left for them. A value of `level` k
+    contains at most k nested arrays and objects; `None` is no bound.
     """
 
     def __init__(self, store: Store, graph: Graph, style: JsonStyle) -> None:
         self.store, self.graph, self._style = store, graph, style
         self._levels = DepthLimitedGraphs(graph)
         nesting = style.nesting
-        # A smallest member of a node is in no other member of the same node.
+        # A smallest member of a node contains no other member of the same node.
         self._most = 0 if nesting is None else min(len(graph) + 1, MOST_LEVELS, nesting)
         self.shallow_at = -1 if nesting is None else nesting - self._most
         self._values: dict[tuple[tuple[int, ...], bool, int | None], int] = {}
         self._nodes_of: dict[int, tuple[tuple[int, ...], int | None]] = {}
-        self._level_of: dict[int, int | None] = {}  # of what stands in a type
-        # Of objects: for every class the node of each alternative, `None` where it has no such key.
+        self._level_of: dict[
+            int, int | None
+        ] = {}  # by type: the level of items and property values
+        # By type of objects: for each class of keys, the node of each alternative; `None`: no such key.
         self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
         self._arrays: dict[int, ArrayStates] = {}
-        # Of fields of values, and of states of arrays, that several records stand for: these.
+        # By record and field with the value `SEVERAL`: the records of the split value.
         self._several: dict[tuple[int, int], tuple[int, ...]] = {}
-        # Of types and states that are one of several: how many these are.
+        # By type or state of a split value: the number of records of the value.
         self._ways: dict[int, int] = {}
 
     def chosen(self, record: int, field: int, open_records: Iterable[int]) -> tuple[int, ...]:
-        """The records that stand for one whose field is `SEVERAL`, as many as may be followed.
+        """The records of a split value, as many as may be followed.
 
-        open_records: the types and states of the objects and arrays around it.
+        open_records: the types and states of the arrays and objects that are open.
         """
         ways = 1
         for one in open_records:
@@ -64,7 +66,7 @@ class JsonRecords:
         return self._several[record, field][: max(1, MOST_WAYS // ways)]
 
     def root(self) -> int:
-        """The type of the frame around the whole text, with its one entry.
+        """Write the type of the frame around the whole text, with its one entry.
 
         Raises GrammarUnsatisfiableError if every value nests more than the style allows.
         """
@@ -87,21 +89,21 @@ class JsonRecords:
         return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
 
     def value(
-        self, nodes: tuple[int, ...], level: int | None = None, *, apart: bool = False
+        self, nodes: tuple[int, ...], level: int | None = None, *, canonical: bool = False
     ) -> int:
-        """The record of a value that is looked at as each of these nodes.
+        """The record of a value that may be a member of any of some nodes.
 
-        apart: its scalars are spelled in one way each.
+        canonical: each scalar has one spelling only.
         """
-        key = nodes, apart, level
+        key = nodes, canonical, level
         known = self._values.get(key)
         if known is None:
-            known = self._values[key] = self._value(nodes, level, apart=apart)
+            known = self._values[key] = self._value(nodes, level, canonical=canonical)
             self._nodes_of[known] = nodes, level
         return known
 
     def entry(self, kind: int, class_index: int, alive: int) -> None:
-        """Write what follows a key of a class for some alternatives of an object."""
+        """Write the value that follows a key of a class, for the alternatives in `alive`."""
         masks: dict[int, int] = {}
         for index, node in enumerate(self._nodes[kind][class_index]):
             if alive >> index & 1 and node is not None:
@@ -117,7 +119,7 @@ class JsonRecords:
         fields[place + at.CLASS_ENTRIES] = fields_at
 
     def item(self, kind: int, state: int) -> None:
-        """Write which items may come next in a state of an array."""
+        """Write the record of the next item in a state of an array."""
         several = self._arrays[kind].item(state)
         if several:
             self._several[state, at.ITEM_VALUE] = several
@@ -128,9 +130,9 @@ class JsonRecords:
         self._arrays[kind].move(state, votes, again)
 
     def object_type(self, value: int, *, shallow: bool = False) -> None:
-        """Write the type of the objects of a value, or several that share its alternatives.
+        """Write the type of the objects of a value, or several types if the value is split.
 
-        shallow: of those at the depth `shallow_at`.
+        shallow: for objects at the depth `shallow_at`.
         """
         nodes, level = self._nodes_of[value]
         field = at.SHALLOW_OBJECT if shallow else at.OBJECT
@@ -159,9 +161,9 @@ class JsonRecords:
         self._put(value, field, at.SEVERAL)
 
     def _object_kinds(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> list[int]:
-        """The fewest types that these alternatives fit into, when they are halved again and again.
+        """Write types that hold these alternatives; halve the alternatives until each part fits.
 
-        Each alternative by itself fits: a grammar with one that does not is not compiled.
+        A single alternative always fits: `check_reachable` has refused all others.
         """
         kinds = []
         pending = [shapes]
@@ -178,10 +180,10 @@ class JsonRecords:
         return kinds
 
     def _object_kind(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> int:
-        """Write a type of objects with these alternatives, for values of a level."""
+        """Write one type of objects with these alternatives, for values of a level."""
         _check_count(shapes)
         inner = self._graphs(level)[1]
-        # Keys are remembered where they are counted and need not have names.
+        # Keys are remembered where undeclared keys are counted.
         distinct = max(shape.minimum for _, shape in shapes) > 1
         spelling = Spelling.ONCE if distinct else Spelling.JSON
         keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
@@ -229,8 +231,8 @@ class JsonRecords:
         alternatives = [array_alternative(inner, vote, shape) for vote, shape in shapes]
         below = None if level is None else level - 1
 
-        def item_value(items: tuple[int, ...], apart: bool) -> int:  # see `value`
-            return self.value(items, below, apart=apart)
+        def item_value(items: tuple[int, ...], canonical: bool) -> int:  # noqa: FBT001 -- see `value`
+            return self.value(items, below, canonical=canonical)
 
         states = ArrayStates(self.store.arena, alternatives, item_value)
         kind = self._record(at.TYPE_SIZE)
@@ -244,12 +246,12 @@ class JsonRecords:
         return self._most if self._levels.has_all(nodes, self._most) else None
 
     def _graphs(self, level: int | None) -> tuple[Graph, Graph]:
-        """The graph of values of a level, and that of what is inside them."""
+        """The graph of values of a level, and the graph of their items and property values."""
         if level is None:
             return self.graph, self.graph
         return self._levels.at(level), self._levels.at(level - 1)
 
-    def _value(self, nodes: tuple[int, ...], level: int | None, *, apart: bool) -> int:
+    def _value(self, nodes: tuple[int, ...], level: int | None, *, canonical: bool) -> int:
         _check_count(nodes)
         graph = self.graph if level is None else self._levels.at(level)
         kinds = [graph.node(node) for node in nodes]
@@ -261,12 +263,12 @@ class JsonRecords:
             (at.FALSE, _votes(node.false for node in kinds)),
         ):
             record[field : field + 2] = _split(votes)
-        spelling = Spelling.ONCE if apart else Spelling.JSON
+        spelling = Spelling.ONCE if canonical else Spelling.JSON
         self._strings(kinds, record, spelling)
         if any(node.numbers for node in kinds):
             ranges = tuple(node.numbers for node in kinds)
             record[at.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
-        record[at.APART] = apart
+        record[at.APART] = canonical
         record[at.OBJECT] = record[at.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
         record[at.ARRAY] = record[at.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
         return self.store.arena.write(record)
@@ -322,9 +324,9 @@ class JsonRecords:
 
 
 def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
-    """How far arrays of a shape can come; raises `GrammarLimitError` if that takes too much.
+    """The alternative of an array shape. Raises `GrammarLimitError` if its plan is too large.
 
-    graph: that of the items.
+    graph: the graph of the items.
     """
     plan = ArrayPlan(shape, graph.conjunction, graph.is_empty)
     items = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
@@ -343,7 +345,7 @@ def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative
 
 
 def _can_be_ordered(shapes: Iterable[ObjectShape]) -> bool:
-    """Whether keys that were passed over can never be missed in the number of keys."""
+    """Whether `minimum` can still be reached when optional keys were passed over in order."""
     return all(
         shape.minimum <= max(1, sum(one.required for one in shape.properties))
         or (shape.additional is not None and not shape.patterns and shape.names is None)

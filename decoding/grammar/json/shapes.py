@@ -1,8 +1,8 @@
-"""What a JSON Schema comes down to: for every kind of JSON value, which ones are members.
+"""The intermediate form of a compiled JSON Schema: nodes, and shapes of arrays and objects.
 
-A `Node` is a set of JSON values. Scalars are one language each; arrays and objects are unions of
-shapes, every shape a plain conjunction. All of JSON Schema's logic (`allOf`, `anyOf`, `oneOf`,
-`not`, `if`, references, siblings) is gone once a schema has become nodes.
+A `Node` is a set of JSON values, described for each JSON type. Arrays and objects are unions of
+shapes; a shape is a conjunction of simple conditions. Nodes contain no keywords that combine
+schemas (`allOf`, `anyOf`, `oneOf`, `not`, `if`) and no references.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from decoding.grammar.regular.expressions import Expression
 class Contains:
     """Between `minimum` and `maximum` items are members of `node`.
 
-    outside: the node of what is no member of `node`; there is one where there is a maximum.
+    outside: the node of the values that are no members of `node`; needed where there is a maximum.
     """
 
     node: int
@@ -30,14 +30,14 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class ArrayShape:
-    """Arrays: item i is a member of `prefix[i]`, or of `rest` beyond the prefix.
+    """Arrays of which item i is a member of the node `prefix[i]`, or of `rest` after the prefix.
 
     rest: `None`: no item may follow the prefix.
-    minimum, maximum: bounds on the number of items, `None` is no bound. No shape promises items
-    that cannot exist: an item's node that is empty has already lowered `maximum`.
-    unique: no two items are equal; then every item's node holds scalars only.
-    members: where unique items are out of few values, the nodes of these, of one member each.
-    values: where unique items are out of more scalars than that, though finitely many, these.
+    minimum, maximum: bounds on the number of items; `None` is no bound. Where an item's node is
+    empty, `maximum` excludes the item.
+    unique: no two items are equal; then all items are scalars.
+    members: where unique items have few values, the nodes of the single values.
+    values: where unique items have more values than that, but finitely many, the values.
     """
 
     prefix: tuple[int, ...] = ()
@@ -52,7 +52,7 @@ class ArrayShape:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A property by its exact name; `node` `None`: the property may not occur."""
+    """A property that is declared by name. node: of its value; `None`: it may not occur."""
 
     name: str
     node: int | None
@@ -61,10 +61,10 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class ObjectShape:
-    """Objects: the conjunction of conditions on keys and their values.
+    """Objects that satisfy conditions on their keys and values.
 
-    properties: in the order in which they were declared; names are distinct. What `patterns` say of
-    a declared name is already part of its node.
+    properties: in the order of declaration; names are distinct. Their nodes include the conditions
+    of `patterns` that match the name.
     patterns: a key that is no declared name and in some of these languages has a value in the nodes
     of all of them.
     additional: the node of keys that are neither declared nor in any pattern; `None`: there are no
@@ -85,7 +85,7 @@ class ObjectShape:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A set of JSON values, by their kind.
+    """A set of JSON values, described for each JSON type.
 
     strings: `None`: no string is a member. numbers: a union of ranges.
     arrays, objects: unions of shapes; none of them is empty.
@@ -101,7 +101,7 @@ class Node:
 
 
 class Graph(Protocol):
-    """Nodes by number. Every node reachable from the root is known once a schema is compiled."""
+    """Numbered nodes. Every node reachable from the root exists once a schema is compiled."""
 
     root: int
 
@@ -118,11 +118,11 @@ class Graph(Protocol):
         """Whether the node has no member at all."""
 
     def restrict_to(self, number: int, values: Sequence[Any]) -> int:
-        """The node of those of some scalars that are members of a node."""
+        """The node of the members of a node that are among some scalars."""
 
 
 def least(one: int | None, other: int | None) -> int | None:
-    """The stricter one of two upper bounds."""
+    """The smaller of two upper bounds; `None` is no bound."""
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)

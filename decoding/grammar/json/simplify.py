@@ -1,4 +1,4 @@
-"""Shapes in the light of which nodes are empty: what can never occur is no longer spoken of."""
+"""Simplifies shapes of arrays and objects: removes items, keys and bounds that cannot occur."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from decoding.grammar.json.shapes import ArrayShape, ObjectShape, Property, leas
 from decoding.grammar.regular import string_sets as languages
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 
-_DEPENDENT = 1 << 19  # more than keys of one object can have that masks are made for
+_DEPENDENT = 1 << 19  # pairs of a key and a key that depends on it, of one object
 
 Size = Callable[[int, int], int]  # the number of members of a node, up to a bound
 
@@ -20,7 +20,7 @@ Size = Callable[[int, int], int]  # the number of members of a node, up to a bou
 def simplify_array(
     shape: ArrayShape, is_empty: IsEmpty, meet: Meet, size: Size
 ) -> ArrayShape | None:
-    """The same arrays; `None` where there are none."""
+    """The shape of the same arrays, without what cannot occur; `None` where there are no arrays."""
     prefix, rest, maximum = shape.prefix, shape.rest, shape.maximum
     for index, node in enumerate(prefix):
         if is_empty(node):
@@ -31,7 +31,9 @@ def simplify_array(
     if rest is None:
         maximum = least(maximum, len(prefix))
     if shape.unique and rest is not None and not prefix:
-        maximum = _distinct(maximum, size(rest, max(shape.minimum, 64)), max(shape.minimum, 64))
+        maximum = _bounded_by_values(
+            maximum, size(rest, max(shape.minimum, 64)), max(shape.minimum, 64)
+        )
     if maximum is not None and maximum < shape.minimum:
         return None
     needed = prefix[: shape.minimum]
@@ -43,22 +45,22 @@ def simplify_array(
         counted for counted in shape.contains if counted.minimum or counted.maximum is not None
     )
     unique = shape.unique and (maximum is None or maximum > 1)
-    settled = replace(
+    simplified = replace(
         shape, prefix=prefix, rest=rest, maximum=maximum, contains=contains, unique=unique
     )
     if contains:
-        plan = ArrayPlan(settled, meet, is_empty)
+        plan = ArrayPlan(simplified, meet, is_empty)
         if not plan.is_possible(0, plan.first):
             return None
-    return settled
+    return simplified
 
 
-def _distinct(maximum: int | None, members: int, bound: int) -> int | None:
+def _bounded_by_values(maximum: int | None, members: int, bound: int) -> int | None:
     return maximum if members >= bound else least(maximum, members)
 
 
 def simplify_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None:
-    """The same objects; `None` where there are none."""
+    """The shape of the same objects, without what cannot occur; `None` where there are none."""
     forbidden = {one.name for one in shape.properties if one.node is None or is_empty(one.node)}
     required = {one.name for one in shape.properties if one.required}
     if shape.dependent:
@@ -69,19 +71,19 @@ def simplify_object(shape: ObjectShape, is_empty: IsEmpty) -> ObjectShape | None
         return None
     if shape.maximum is not None and max(len(required), shape.minimum) > shape.maximum:
         return None
-    settled = _settled(shape, is_empty, forbidden, required)
-    missing = shape.minimum - (len(settled.properties) - len(forbidden))
-    if missing > 0 and _undeclared(settled, missing) < missing:
+    simplified = _simplified(shape, is_empty, forbidden, required)
+    missing = shape.minimum - (len(simplified.properties) - len(forbidden))
+    if missing > 0 and _undeclared(simplified, missing) < missing:
         return None
-    return settled
+    return simplified
 
 
 def _closed(
     dependent: tuple[tuple[str, frozenset[str]], ...],
 ) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Every name with all names that are there if it is.
+    """The transitive closure of dependencies: each name with all names that it requires.
 
-    Raises GrammarLimitError where these are very many.
+    Raises `GrammarLimitError` for more than `_DEPENDENT` pairs.
     """
     direct = dict(dependent)
     closed, count = [], 0
@@ -99,7 +101,7 @@ def _closed(
     return tuple(closed)
 
 
-def _settled(
+def _simplified(
     shape: ObjectShape, is_empty: IsEmpty, forbidden: set[str], required: set[str]
 ) -> ObjectShape:
     properties = shape.properties
@@ -140,7 +142,7 @@ def _settled(
 
 
 def _undeclared(shape: ObjectShape, enough: int) -> int:
-    """How many keys that are not declared may occur; `enough` where they are that many."""
+    """The number of undeclared keys that may occur, counted up to `enough`."""
     if shape.additional is not None and not shape.patterns and shape.names is None:
         return enough
     names = ANY_STRING if shape.names is None else shape.names

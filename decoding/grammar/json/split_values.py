@@ -1,9 +1,9 @@
-"""Configurations that a byte leads to where several records stand for one kind of value.
+"""Follows texts through values that are split over several records.
 
-Kernels keep the alternatives of a value as the bits of one number, so a record has at most
-`layout.MAX_SET` of them. A value with more is written as several records, each with a part of the
-alternatives. Which of them a text follows is not known when the value begins, so the text stands in
-several places at once, and whatever one of these places allows is allowed.
+A record holds the alternatives of a value as bits, `layout.MAX_SET` at most. A value with more
+alternatives is split over several records. When such a value begins, any of its records may turn
+out to match, so a text then has several configurations. A token is allowed if one of the
+configurations allows it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from decoding.kernels.grammar.nodes import TOKEN, TOKEN_AT, copy_twins
 
 
 class SplitValues:
-    """What may follow a place when all variants of values are followed."""
+    """Follows all records of split values at once."""
 
     def __init__(self, places: Configurations) -> None:
         self._places = places
 
     def follow(self, number: int, text: bytes) -> tuple[int, ...]:
-        """The numbers of the places after some bytes, at least one; none if they do not fit."""
+        """The numbers of the configurations after some bytes; none if the bytes are not allowed."""
         places, found = self._places, dict[int, None]()
         pending = [(number, text)]
         while pending:
@@ -46,7 +46,7 @@ class SplitValues:
         return tuple(found)
 
     def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
-        """Allow the tokens of a trie that fit behind a place."""
+        """Set the mask bits of a trie's tokens that a configuration allows."""
         number = self._places.number(place.copy())
         pending = [(number, trie.nodes)]
         while pending:

@@ -1,8 +1,8 @@
-"""Items out of a few thousand values, each of which an array has at most once.
+"""Unique items with up to a thousand possible values, which are numbered.
 
-What an item was is told by votes: value number i, from 1, is in the node of every bit of i. So a
-dozen nodes tell thousands of values apart. The nodes leave out what the array has already, so that
-a text which has begun can always be ended.
+Value number i, from 1, is a member of the node of each binary digit of i that is 1. So ten nodes
+identify a thousand values. The nodes exclude values that the array already has, so that an item
+that has begun can always be completed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from decoding.grammar.json.shapes import Graph
 
 
 class TrackedValues:
-    """The values that the items of an array may have, by position.
+    """The possible values of an array's items, by position.
 
-    Sets of values are integers: bit i stands for value i. Nodes are made when they are first asked
-    for.
+    A set of values is an integer whose bit i stands for value i. Nodes are made on first use.
     """
 
     def __init__(self, graph: Graph, values: Sequence[Any], items: Sequence[int]) -> None:
-        """items: the node of each position; the last one of all that follow, unless none may."""
+        """items: the node of each position; the last one also of all later positions."""
         self._graph, self._values, self._items = graph, values, items
         numbers = {value_key(value): number for number, value in enumerate(values)}
         found = []
@@ -39,7 +38,7 @@ class TrackedValues:
         return self._allowed[min(position, len(self._allowed) - 1)]
 
     def can_follow(self, used: int, count: int, minimum: int) -> bool:
-        """Whether the items from `count` to `minimum` can all differ, and from what is used."""
+        """Whether items `count` to `minimum` can be chosen different from each other and from `used`."""
         due = range(count, minimum)
         if not due:
             return True
@@ -48,7 +47,7 @@ class TrackedValues:
         return may_differ([self.allowed(position) for position in due], used)
 
     def nodes(self, position: int, used: int, minimum: int) -> Iterator[tuple[int, int]]:
-        """For the next item: the node of each bit of a value's number, and the bit."""
+        """For the next item: pairs of the node of a binary digit, and the digit's value."""
         left = self.allowed(position) & ~used
         chosen = [number for number in range(len(self._values)) if left >> number & 1]
         if position + 1 < minimum and len(self._allowed) > 1:
@@ -64,12 +63,12 @@ class TrackedValues:
                 yield self._graph.restrict_to(item, values), 1 << bit
 
     def value(self, bits: int) -> int:
-        """The set of the one value whose number has these bits."""
+        """The set of the one value with the number `bits`."""
         return 1 << bits - 1
 
 
 def value_key(value: object) -> object:
-    """Equal for JSON scalars that are equal; truth values are no numbers."""
+    """A dictionary key that is equal for equal JSON scalars; `true` is not equal to 1."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return type(value), value
     return Fraction(value) if isinstance(value, int | float | Decimal) else value

@@ -1,4 +1,4 @@
-"""What the plain keywords of one schema say of arrays, and what their negations say."""
+"""Translates the keywords of one schema for arrays, and their negations, to constraints."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _KEYWORDS = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum",
 
 
 class ArrayKeywords:
-    """How locations speak of arrays."""
+    """The keywords for arrays; see `TypeKeywords` for the methods."""
 
     name = "arrays"
     json_type = ARRAY
@@ -52,7 +52,7 @@ class ArrayKeywords:
         self.report = report
 
     def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ArrayConstraints]:
-        """The arrays that fulfil all keywords of a location but its logic."""
+        """The arrays that satisfy all keywords of a schema, except those that combine schemas."""
         if not types_of(location) & ARRAY:
             return NO_ARRAYS
         if _KEYWORDS.isdisjoint(location.keys):
@@ -66,7 +66,7 @@ class ArrayKeywords:
         return Disjunction(tuple(one for one in merged if one is not None))
 
     def violating(self, location: Location) -> Disjunction[ArrayConstraints]:
-        """The arrays that break a keyword of a location, its logic aside."""
+        """The arrays that violate a keyword of a schema, except those that combine schemas."""
         if not types_of(location) & ARRAY:
             return ALL_ARRAYS
         if _KEYWORDS.isdisjoint(location.keys):
@@ -74,14 +74,14 @@ class ArrayKeywords:
         restrictions: list[Remark] = []
         options = tuple(
             chain(
-                self._broken_items(location, restrictions),
-                self._broken_counts(location, restrictions),
+                self._violating_items(location, restrictions),
+                self._violating_counts(location, restrictions),
             )
         )
         return Disjunction(options, tuple(restrictions))
 
     def other_than_constants(self, location: Location) -> list[tuple[ArrayConstraints, ...]] | None:
-        """For each array among a location's `enum` or `const`, the arrays other than it."""
+        """For each array in `enum` or `const`, the arrays that differ from it."""
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
             return None
@@ -91,7 +91,7 @@ class ArrayKeywords:
         ]
 
     def items(self, location: Location) -> tuple[tuple[Conjunction, ...], Conjunction]:
-        """What a location says of items: of the first ones, and of all others."""
+        """The schemas of the first items one by one, and that of all other items."""
         schema, child = location.schema, self.locations.child
         first, rest = "prefixItems", "items"
         if isinstance(schema.get("items"), list):
@@ -105,11 +105,11 @@ class ArrayKeywords:
         )
 
     def merge(self, one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstraints | None:
-        """The arrays of both options."""
+        """The conjunction of two constraints; `None` where it is plainly unsatisfiable."""
         return merge_arrays(one, other)
 
     def impossible(self, option: ArrayConstraints, depth: int) -> Steps[bool]:
-        """Whether an item that must exist surely cannot."""
+        """Whether it is proved, `depth` levels down, that a required item has no valid value."""
         for index in range(min(option.minimum, len(option.prefix) + 1, _LOOKED_AT)):
             node = item_at(option, index)
             if len(node) > 1 or node == NOTHING:
@@ -126,7 +126,7 @@ class ArrayKeywords:
     def close_unevaluated(
         self, location: Location, option: ArrayConstraints
     ) -> ArrayConstraints | None:
-        """The option's arrays whose unevaluated items fulfil the location."""
+        """Apply `unevaluatedItems` to the items that are not evaluated yet."""
         node = self.locations.child(location, "unevaluatedItems")
         if option.evaluated.all or not node:
             return replace(option, evaluated=EvaluatedItems(all=True))
@@ -183,7 +183,7 @@ class ArrayKeywords:
         high = whole(schema, "maxContains", pointer) if "maxContains" in schema else None
         return self.locations.child(location, "contains"), low, high
 
-    def _broken_items(
+    def _violating_items(
         self, location: Location, restrictions: list[Remark]
     ) -> Iterator[ArrayConstraints]:
         if _ITEMS.isdisjoint(location.keys):
@@ -198,8 +198,8 @@ class ArrayKeywords:
             yield ArrayConstraints(minimum=len(prefix) + 1)
         elif prefix:
             sentence = (
-                "an array that must break `items` does so at the first item behind `prefixItems`"
-                f" (index {len(prefix)}); arrays that do so only further behind are left out"
+                "an array that must violate `items` does so at the first item after `prefixItems`"
+                f" (index {len(prefix)}); arrays that do so only at later items are left out"
             )
             restrictions.append(Remark(location.pointer, "items", sentence))
             yield at_index(len(prefix), negated(rest))
@@ -207,7 +207,7 @@ class ArrayKeywords:
             counted = ContainsConstraint(negated(rest), 1, None, location.pointer)
             yield ArrayConstraints(minimum=1, contains=(counted,))
 
-    def _broken_counts(
+    def _violating_counts(
         self, location: Location, restrictions: list[Remark]
     ) -> Iterator[ArrayConstraints]:
         schema, pointer = location.schema, location.pointer
@@ -228,13 +228,19 @@ class ArrayKeywords:
                 yield ArrayConstraints(minimum=high + 1, contains=(counted,))
         if schema.get("uniqueItems") is True:
             sentence = (
-                "arrays that break `uniqueItems` alone are left out: that two items are equal"
-                " cannot be asked for"
+                "arrays that violate only `uniqueItems` are left out: that two items are equal"
+                " cannot be expressed"
             )
             restrictions.append(Remark(pointer, "uniqueItems", sentence))
 
     def _constants(self, location: Location) -> Iterator[ArrayConstraints]:
-        for value in constants(location.schema):
+        keyword = "const" if "const" in location.schema else "enum"
+        values = constants(location.schema)
+        self.report.foresee_constants(
+            (item for value in values if isinstance(value, list) for item in value),
+            f"{location.pointer}/{keyword}",
+        )
+        for value in values:
             if not isinstance(value, list):
                 continue
             items = tuple(self.locations.constant(item, location) for item in value)
@@ -249,5 +255,5 @@ class ArrayKeywords:
 
 
 def at_index(index: int, node: Conjunction) -> ArrayConstraints:
-    """The arrays with such an item at an index."""
+    """The constraint that an item exists at an index and is valid under the schemas `node`."""
     return ArrayConstraints((EVERYTHING,) * index + (node,), minimum=index + 1)

@@ -1,39 +1,44 @@
-"""Whether texts of items that have begun can be ended so that all items differ.
+"""How many values a partly written item can still become, for arrays with `uniqueItems`.
 
-Masks remember the texts of the items so far, and leave out a text that has come before. That is
-sound as long as a text that has begun can be brought to another end. Of few values, each is tracked
-by itself; of endlessly many, there is always another one; and where every beginning leads to at
-least N values, there is another one for the next of N items.
+Masks remember the texts of earlier items and forbid to repeat one. A partly written item must then
+always have a completion that differs. If every beginning has infinitely many completions, one
+always exists. If every beginning has N completions at least, one exists in arrays of N items.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 from decoding.grammar.json.cardinality import MAX_VALUES, members, moves_of
 from decoding.grammar.json.shapes import Node
 from decoding.grammar.json.tracked_values import value_key
+from decoding.grammar.numbers.algebra import NumberSet
 from decoding.grammar.numbers.canonical import once
 from decoding.grammar.regular.build import build
+from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.nfa import Nfa, Spelling
 
 MANY = 1_000
-"""More values than this are not counted."""
+"""Completions are counted up to this number."""
 FEW = 8
-"""Arrays with so few items are not offered while another way is left."""
+"""Bounds on the number of items below this are avoided by narrowing the items, if possible."""
 _STATES = 20_000
 _TEN = 10
+_CACHED = 4_096
+_SYMBOL_STEPS = 12  # steps of work that one edge of an item's automaton counts for
 
-# Dates up to the 28th: whatever a date begins with, at least `FEW` of them begin so.
+# Of the dates up to the 28th, at least `FEW` share any beginning.
 _NO_LAST_DAYS: Mapping[str, Any] = {"not": {"type": "string", "pattern": "-(29|30|31)$"}}
 
 
 def fewest_completions(nfa: Nfa) -> int | None:
-    """The fewest texts that any beginning of one leads to, unless it leads to one end alone.
+    """The fewest completions of any beginning that is not a complete, final text.
 
-    `None`: endlessly many from everywhere. At most `MANY` are counted; 0 where that takes too much.
+    `None`: every beginning has infinitely many. Counted up to `MANY`; 0 where the automaton is too
+    large to count.
     """
     if not nfa.states:
         return None
@@ -60,7 +65,7 @@ def fewest_completions(nfa: Nfa) -> int | None:
 
 
 def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> int | None:
-    """The fewest texts from any state but those where a text must end."""
+    """The fewest texts from any state that has transitions. ends: whether each state accepts."""
     left = [len(row) for row in rows]
     entering: list[list[tuple[int, int]]] = [[] for _ in rows]
     for source, row in enumerate(rows):
@@ -81,18 +86,35 @@ def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> 
     return fewest
 
 
-def choices_left(node: Node) -> int | None:
-    """How many items of a node, at least, any text that has begun leaves a choice of."""
+def choices_left(node: Node, count: Callable[[int], None]) -> int | None:
+    """The fewest different items that any beginning of an item of a node can become.
+
+    `None`: endlessly many. count: takes the steps of work, and raises where they are too many.
+    """
     found = []
-    if node.strings is not None:
-        found.append(fewest_completions(build(node.strings, Spelling.TEXT)))
-    if node.numbers:
-        found.append(fewest_completions(once(node.numbers)))
-    return min((count for count in found if count is not None), default=None)
+    for fewest, size in (
+        *([] if node.strings is None else [_of_strings(node.strings)]),
+        *([_of_numbers(node.numbers)] if node.numbers else []),
+    ):
+        count(_SYMBOL_STEPS * size)
+        found += [] if fewest is None else [fewest]
+    return min(found, default=None)
+
+
+@lru_cache(_CACHED)
+def _of_strings(language: Expression) -> tuple[int | None, int]:
+    nfa = build(language, Spelling.TEXT)
+    return fewest_completions(nfa), len(nfa.edges)
+
+
+@lru_cache(_CACHED)
+def _of_numbers(numbers: NumberSet) -> tuple[int | None, int]:
+    nfa = once(numbers)
+    return fewest_completions(nfa), len(nfa.edges)
 
 
 def tracked_values(items: Sequence[Node]) -> tuple[Any, ...] | None:
-    """The scalars that any of some nodes has, each once; `None` where there are too many."""
+    """The scalars of several nodes, each once; `None` where there are too many to track."""
     found: dict[object, Any] = {}
     for item in items:
         values = members(item, MAX_VALUES)
@@ -103,10 +125,10 @@ def tracked_values(items: Sequence[Node]) -> tuple[Any, ...] | None:
 
 
 def narrowing(items: Sequence[Node]) -> Mapping[str, Any]:
-    """A schema that leaves out few values, so that more of the others can be told apart.
+    """A schema that excludes the values whose beginnings have few completions.
 
-    It leaves out the last days of months, and of bounded integers those that share all digits but
-    the last with fewer than ten others.
+    It excludes the last days of months, and of bounded integers those that share all digits but the
+    last with fewer than ten others.
     """
     schema = dict(_NO_LAST_DAYS)
     lows, highs = [], []
@@ -122,7 +144,7 @@ def narrowing(items: Sequence[Node]) -> Mapping[str, Any]:
 
 
 def _least_integer(low: int) -> int:
-    """The first integer from `low` on with any last digit behind the digits before it."""
+    """The least integer ≥ `low` from which on all ten last digits of a number are allowed."""
     if low >= 0:
         return low if low < _TEN else -(-low // _TEN) * _TEN
     return 1 - (1 - low) // _TEN * _TEN if 1 - low >= _TEN else 0

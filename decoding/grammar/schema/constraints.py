@@ -1,7 +1,8 @@
-"""Arrays and objects in the making: conjunctions of what several schemas say of one value.
+"""Constraints on one array or object, as several schemas state them together.
 
-A option names the nodes of items and properties by conjunctions of locations, which need not have
-been looked at. That makes recursive schemas harmless: whoever merges options never looks deeper.
+Constraints name the schemas of items and properties by conjunctions of locations. Those schemas
+need not have been read: merging constraints never looks below the array or object. So recursive
+schemas need no special care.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from decoding.grammar.schema.report import Remark
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PropertyGroup:
-    """What one schema says of an object's values by their keys.
+    """The schemas that one schema applies to property values, chosen by the key.
 
-    properties: by exact name. patterns: whoever matches. additional: all keys that are neither.
+    properties: by exact name. patterns: for keys that match a pattern. additional: for all other
+    keys.
     """
 
     properties: Mapping[str, Conjunction] = field(default_factory=dict)
@@ -31,9 +33,12 @@ class PropertyGroup:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Some key is no name of `outside`, is in none of `avoided`, is in `language`; and its value.
+    """An object must have some key that satisfies conditions, with a value that does.
 
-    language: conjuncts that strings must fulfil.
+    value: the schemas of the value. outside: names that the key is not. avoided: languages that
+    the key is not in. within: a language that the key is in; `None` is no condition.
+    not_names: schemas that the key, as a string, is valid under.
+    where: the pointer of the schema that requires the key.
     """
 
     value: Conjunction
@@ -46,7 +51,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedKeys:
-    """The keys whose values some schema has already spoken of."""
+    """The evaluated properties, as `unevaluatedProperties` asks for them.
+
+    names, patterns: of evaluated keys. all: every key is evaluated.
+    """
 
     names: frozenset[str] = frozenset()
     patterns: tuple[Expression, ...] = ()
@@ -68,7 +76,12 @@ NO_KEYS = EvaluatedKeys()
 
 @dataclass(frozen=True, slots=True)
 class ObjectConstraints:
-    """Objects: the conjunction of all of these conditions."""
+    """Constraints on an object: it must satisfy all of them.
+
+    groups: on values by key. required: keys. names: on every key. dependent: if the first key
+    occurs, so do the others. minimum, maximum: numbers of keys. witnesses: keys that must exist.
+    evaluated: the properties that the schemas have evaluated.
+    """
 
     groups: tuple[PropertyGroup, ...] = ()
     required: frozenset[str] = frozenset()
@@ -101,9 +114,9 @@ class ObjectConstraints:
 
 @dataclass(frozen=True, slots=True)
 class ContainsConstraint:
-    """Between `minimum` and `maximum` items fulfil `node`.
+    """Between `minimum` and `maximum` items are valid under the schemas `node`.
 
-    where: the pointer of the schema that says so.
+    where: the pointer of the schema with `contains`.
     """
 
     node: Conjunction
@@ -114,7 +127,10 @@ class ContainsConstraint:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedItems:
-    """The items that some schema has already spoken of: the first `count`, or those of `nodes`."""
+    """The evaluated items, as `unevaluatedItems` asks for them.
+
+    count: the first items that are evaluated. nodes: items valid under these are. all: all are.
+    """
 
     count: int = 0
     nodes: tuple[Conjunction, ...] = ()
@@ -135,9 +151,10 @@ NO_ITEMS = EvaluatedItems()
 
 @dataclass(frozen=True, slots=True)
 class ArrayConstraints:
-    """Arrays: the conjunction of all of these conditions.
+    """Constraints on an array: it must satisfy all of them.
 
-    unique: the pointers of the schemas that ask for distinct items.
+    prefix: schemas of the first items. rest: of all other items. minimum, maximum: numbers of items.
+    unique: the pointers of the schemas with `uniqueItems`.
     """
 
     prefix: tuple[Conjunction, ...] = ()
@@ -177,7 +194,10 @@ Constraints = TypeVar("Constraints", bound="ObjectConstraints | ArrayConstraints
 
 @dataclass(frozen=True, slots=True)
 class Disjunction(Generic[Constraints]):
-    """A union of options. restrictions: what it leaves out though the schema does not."""
+    """A disjunction of constraints: values that satisfy one of them or more.
+
+    restrictions: values that the schema has and the disjunction leaves out.
+    """
 
     options: tuple[Constraints, ...]
     restrictions: tuple[Remark, ...] = ()
@@ -196,7 +216,7 @@ def _bounds(option: ObjectConstraints | ArrayConstraints) -> tuple[tuple[str, in
 
 
 def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
-    """The objects of both options; `None` where it is plain that there are none."""
+    """The conjunction of constraints on objects; `None` where it is plainly unsatisfiable."""
     if one is ANY_OBJECT:
         return other
     if other is ANY_OBJECT:
@@ -219,7 +239,7 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
 
 
 def value_at(option: ObjectConstraints, name: str) -> Conjunction:
-    """What a option asks of the value at a key."""
+    """The schemas of the value at a key."""
     result = EVERYTHING
     for group in option.groups:
         declared = group.properties.get(name)
@@ -240,7 +260,7 @@ def value_at(option: ObjectConstraints, name: str) -> Conjunction:
 
 
 def merge_arrays(one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstraints | None:
-    """The arrays of both options; `None` where it is plain that there are none."""
+    """The conjunction of constraints on arrays; `None` where it is plainly unsatisfiable."""
     if one is ANY_ARRAY:
         return other
     if other is ANY_ARRAY:
@@ -263,12 +283,12 @@ def merge_arrays(one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstra
 
 
 def item_at(option: ArrayConstraints, index: int) -> Conjunction:
-    """What a option asks of the item at an index."""
+    """The schemas of the item at an index."""
     return option.prefix[index] if index < len(option.prefix) else option.rest
 
 
 def with_implied_maximum(option: ArrayConstraints) -> ArrayConstraints:
-    """The same arrays, with a `maximum` where an item is plainly impossible."""
+    """The same constraints, with a `maximum` where the schema of an item is `false`."""
     maximum = option.maximum
     for index, node in enumerate((*option.prefix, option.rest)):
         if node >= NOTHING:

@@ -1,4 +1,4 @@
-"""How arrays with `uniqueItems` are held to it, and what is left out where that is not possible."""
+"""Rewrites array shapes with `uniqueItems` to shapes whose uniqueness masks can enforce."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tr
 from decoding.grammar.schema.report import Remark, Report
 
 COMPOUND = (
-    "arrays and objects cannot be told apart while they are written, and two items or more are"
-    " asked for; leave `uniqueItems` out and check the result, or compile with"
+    "masks cannot compare arrays and objects with earlier items, and two items or more are"
+    " required; leave `uniqueItems` out and check the result, or compile with"
     " on_unsupported='ignore'"
 )
 COMPOUND_LEFT_OUT = (
-    "an array of several items has no arrays and objects in it: they cannot be told apart while"
-    " they are written"
+    "arrays of several items that contain arrays or objects are left out: masks cannot compare"
+    " arrays and objects with earlier items"
 )
 COUNTED = (
-    "items that must differ cannot be counted by `contains` too; leave `minContains`, `maxContains`"
-    " and `maxItems` out beside it, or `uniqueItems`"
+    "masks cannot count items for `contains` and keep them distinct; leave out `minContains`,"
+    " `maxContains` and `maxItems`, or `uniqueItems`"
 )
 CONTAINED = (
-    "beside `contains` the items must have endlessly many values, whatever they begin with; leave"
+    "beside `contains`, every beginning of an item must have infinitely many completions; leave"
     " one of the two keywords out"
 )
 TOO_FEW = (
-    "some beginning of an item has too few values to choose from; give the values as `enum`, or"
-    " lower `minItems`"
+    "some beginning of an item has too few completions; give the values as `enum`, or lower"
+    " `minItems`"
 )
 DIFFERENT_IN = (
-    "an array of several objects has at most one for each value of their property {}: objects that"
-    " are equal in it cannot be told apart while they are written"
+    "an array of several objects has at most one for each value of their property {}: masks compare"
+    " objects by this property alone"
 )
 NARROWED = "the 29th to 31st of a month and integers next to their bounds are left out"
-AT_MOST = "an array has at most {} items: so many can differ, whatever they begin with"
+AT_MOST = "an array has at most {} items: some beginning of an item has no more completions"
 NO_FRACTIONS = "an array of more than {} items has no numbers with a fraction in it"
 NO_FRACTION: Mapping[str, Any] = {"type": ["null", "boolean", "string", "integer"]}
 OBJECTS: Mapping[str, Any] = {"type": "object"}
@@ -47,34 +47,34 @@ SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
 
 
 class ItemNodes(Protocol):
-    """The nodes of a schema, and more of them."""
+    """What `UniqueItems` needs of a graph: to read nodes and to make new ones."""
 
     def node(self, number: int) -> Node:
         """The node of this number."""
 
     def simplified(self, shape: ArrayShape) -> ArrayShape | None:
-        """A shape without what cannot occur; `None` where it has no array."""
+        """A shape without parts that cannot occur; `None` where no array has it."""
 
     def with_item_schema(self, shape: ArrayShape, schema: Mapping[str, Any]) -> ArrayShape:
-        """The arrays of a shape whose items fulfil a schema too."""
+        """The arrays of a shape whose items are valid under one more schema."""
 
     def constants(self, values: Iterable[Any]) -> tuple[int, ...]:
-        """The nodes of some values, one each."""
+        """The nodes of the single values in `values`, each once."""
 
     def item_classes(
         self, shape: ArrayShape, schemas: Sequence[Mapping[str, Any]]
     ) -> tuple[int, ...]:
-        """The nodes of some schemas; the items of a shape that are of them have nodes too."""
+        """The nodes of some schemas. Also makes the nodes of a shape's items under each schema."""
 
 
 class UniqueItems:
-    """Makes shapes whose items masks can keep distinct."""
+    """Chooses, for each array shape, the way in which masks keep its items distinct."""
 
     def __init__(self, nodes: ItemNodes, report: Report) -> None:
         self._nodes, self._report = nodes, report
 
     def shapes(self, shape: ArrayShape, simplified: ArrayShape, where: str) -> Iterator[ArrayShape]:
-        """Shapes whose items masks can keep distinct; fewer arrays than the shape's, if need be."""
+        """Shapes whose items masks can keep distinct. They may have fewer arrays than `shape`."""
         items = self._items(simplified)
         if any(item.arrays or item.objects for item in items):
             plain = self._nodes.with_item_schema(shape, SCALARS)
@@ -111,7 +111,7 @@ class UniqueItems:
         yield from self._remembered(shape, simplified, items, where)
 
     def _by_property(self, shape: ArrayShape, where: str) -> ArrayShape | None:
-        """Arrays of objects that differ in a property which all of them have, out of few values."""
+        """The arrays of objects that differ in one required property with few values."""
         objects = self._nodes.with_item_schema(shape, OBJECTS)
         found = [one for item in self._items(objects) for one in item.objects]
         if not found or len({len(item.objects) > 0 for item in self._items(objects)}) > 1:
@@ -131,7 +131,7 @@ class UniqueItems:
         return replace(objects, members=self._nodes.item_classes(objects, schemas))
 
     def _values(self, shapes: Sequence[ObjectShape], name: str) -> list[Any]:
-        """The scalars of a property that all of some objects have; none where that is not known."""
+        """The scalars of a property that all `shapes` require; none where they are not few scalars."""
         found: dict[object, Any] = {}
         for shape in shapes:
             nodes = [one.node for one in shape.properties if one.name == name and one.required]
@@ -147,7 +147,7 @@ class UniqueItems:
     def _containing(
         self, shape: ArrayShape, simplified: ArrayShape, items: list[Node], where: str
     ) -> ArrayShape:
-        """An array of distinct items of which some are counted."""
+        """The shape of distinct items with `contains`, where masks can enforce both."""
         counted = any(one.minimum > 1 or one.maximum is not None for one in simplified.contains)
         if counted or simplified.maximum is not None:
             return self._not_unique(shape, where, COUNTED)
@@ -159,14 +159,14 @@ class UniqueItems:
     def _remembered(
         self, shape: ArrayShape, simplified: ArrayShape, items: list[Node], where: str
     ) -> Iterator[ArrayShape]:
-        """Arrays whose items are remembered as texts."""
+        """Shapes whose earlier items masks remember as texts."""
         self._spell_once(where)
-        most = _fewest(items)
+        most = self._fewest(items)
         if most is None:
             yield shape
             return
         whole = self._nodes.with_item_schema(shape, NO_FRACTION)
-        if _fewest(self._items(whole)) is None and self._nodes.simplified(whole) is not None:
+        if self._fewest(self._items(whole)) is None and self._nodes.simplified(whole) is not None:
             # Of integers there are always more, of fractions of some digits there are not.
             yield whole
             self._restrict(where, NO_FRACTIONS.format(most))
@@ -175,7 +175,7 @@ class UniqueItems:
             return
         if most < FEW:
             fewer = self._nodes.with_item_schema(shape, narrowing(items))
-            better = _fewest(self._items(fewer))
+            better = self._fewest(self._items(fewer))
             if better is None or better >= FEW:
                 shape, most = fewer, better
                 self._restrict(where, NARROWED)
@@ -190,9 +190,14 @@ class UniqueItems:
             yield replace(shape, maximum=least(shape.maximum, most))
 
     def _items(self, shape: ArrayShape) -> list[Node]:
-        """The nodes of the items of a shape, as far as there are such items."""
+        """The nodes of the items of a shape, by position; the last one is that of further items."""
         numbers = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
         return [self._nodes.node(number) for number in numbers]
+
+    def _fewest(self, items: Iterable[Node]) -> int | None:
+        """The fewest different items that any beginning can become; `None`: endlessly many."""
+        counts = [choices_left(item, self._report.count) for item in items]
+        return min((one for one in counts if one is not None), default=None)
 
     def _not_unique(self, shape: ArrayShape, where: str, reason: str) -> ArrayShape:
         self._report.unsupported(where, "uniqueItems", reason)
@@ -202,15 +207,10 @@ class UniqueItems:
         self._report.restrictions[Remark(where, "uniqueItems", sentence)] = None
 
     def _spell_once(self, where: str) -> None:
-        sentence = "numbers and strings in it are written in one way each: 1.0, 1e0 and \\/ are not"
+        sentence = "each number and string in it has one spelling: 1.0, 1e0 and \\/ are not written"
         self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
 
 
 def _has_scalars(item: Node) -> bool:
     plain = item.null or item.true or item.false or bool(item.numbers)
     return plain or item.strings is not None
-
-
-def _fewest(items: Iterable[Node]) -> int | None:
-    counts = map(choices_left, items)
-    return min((count for count in counts if count is not None), default=None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -200,7 +201,9 @@ class SchemaGraph:
         """Make every node that has a number and no content yet, and the nodes below it."""
         first = len(self._raw)
         while len(self._raw) < len(self._conjunctions):
-            self._raw.append(self._analyse(self._conjunctions[len(self._raw)]))
+            number = len(self._raw)
+            with self._located(number):
+                self._raw.append(self._analyse(self._conjunctions[number]))
         if len(self._raw) > first:
             self._decide_emptiness(first)
             for number in range(first, len(self._raw)):
@@ -319,12 +322,22 @@ class SchemaGraph:
 
     def _has_array_or_object(self, number: int) -> bool:
         raw = self._raw[number]
-        if any(simplify_object(shape, self.is_empty) for shape in raw.objects) or any(
-            self.simplified(shape) for shape in raw.arrays
-        ):
-            self._has_member[number] = True
-            return True
-        return False
+        with self._located(number):
+            found = any(simplify_object(shape, self.is_empty) for shape in raw.objects) or any(
+                map(self.simplified, raw.arrays)
+            )
+        self._has_member[number] = found
+        return found
+
+    @contextmanager
+    def _located(self, number: int) -> Iterator[None]:
+        """Give limits that are exceeded inside the pointer of a node's schema."""
+        try:
+            yield
+        except GrammarLimitError as error:
+            if error.where:
+                raise
+            raise GrammarLimitError(self.where(number), error.what, error.limit) from error
 
     def simplified(self, shape: ArrayShape) -> ArrayShape | None:
         """A shape without parts that cannot occur; `None` where no array has it."""
@@ -352,8 +365,9 @@ class SchemaGraph:
         if not self._has_member[number]:
             return Node()
         scalars = raw.scalars
-        arrays = [self.simplified(shape) for shape in raw.arrays]
-        objects = [simplify_object(shape, self.is_empty) for shape in raw.objects]
+        with self._located(number):
+            arrays = [self.simplified(shape) for shape in raw.arrays]
+            objects = [simplify_object(shape, self.is_empty) for shape in raw.objects]
         strings = None if languages.is_empty(scalars.strings) else scalars.strings
         return Node(
             scalars.null,

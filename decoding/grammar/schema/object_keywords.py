@@ -1,4 +1,4 @@
-"""What the plain keywords of one schema say of objects, and what their negations say."""
+"""Translates the keywords of one schema for objects, and their negations, to constraints."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def negated(conjunction: Conjunction) -> Conjunction:
 
 
 class ObjectKeywords:
-    """How locations speak of objects."""
+    """The keywords for objects; see `TypeKeywords` for the methods."""
 
     name = "objects"
     json_type = OBJECT
@@ -66,7 +66,7 @@ class ObjectKeywords:
         self._groups: dict[int, PropertyGroup] = {}
 
     def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ObjectConstraints]:
-        """The objects that fulfil all keywords of a location but its logic."""
+        """The objects that satisfy all keywords of a schema, except those that combine schemas."""
         schema = location.schema
         if not types_of(location) & OBJECT:
             return NO_OBJECTS
@@ -89,19 +89,19 @@ class ObjectKeywords:
         return Disjunction(tuple(options))
 
     def violating(self, location: Location) -> Disjunction[ObjectConstraints]:
-        """The objects that break a keyword of a location, its logic aside."""
+        """The objects that violate a keyword of a schema, except those that combine schemas."""
         if not types_of(location) & OBJECT:
             return ALL_OBJECTS
         if _KEYWORDS.isdisjoint(location.keys):
             return NO_OBJECTS
         return Disjunction(
-            tuple(chain(self._broken_group(location), self._broken_counts(location)))
+            tuple(chain(self._violating_group(location), self._violating_counts(location)))
         )
 
     def other_than_constants(
         self, location: Location
     ) -> list[tuple[ObjectConstraints, ...]] | None:
-        """For each object among a location's `enum` or `const`, the objects other than it."""
+        """For each object in `enum` or `const`, the objects that differ from it."""
         schema = location.schema
         if "enum" not in schema and "const" not in schema:
             return None
@@ -113,12 +113,12 @@ class ObjectKeywords:
         ]
 
     def merge(self, one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
-        """The objects of both options."""
+        """The conjunction of two constraints; `None` where it is plainly unsatisfiable."""
         return merge_objects(one, other)
 
     def impossible(self, option: ObjectConstraints, depth: int) -> Steps[bool]:
-        """Whether a required key surely has no value."""
-        for name in sorted(option.required):  # so that the same questions are asked in every run
+        """Whether it is proved, `depth` levels down, that a required key has no valid value."""
+        for name in sorted(option.required):  # the same questions in every process
             node = value_at(option, name)
             if len(node) > 1 or node == NOTHING:
                 empty: bool = yield ("empty", node, depth)
@@ -129,7 +129,7 @@ class ObjectKeywords:
     def close_unevaluated(
         self, location: Location, option: ObjectConstraints
     ) -> ObjectConstraints | None:
-        """The option's objects whose unevaluated properties fulfil the location."""
+        """Apply `unevaluatedProperties` to the properties that are not evaluated yet."""
         node = self.locations.child(location, "unevaluatedProperties")
         if option.evaluated.all or not node:
             return replace(option, evaluated=EvaluatedKeys(all=True))
@@ -170,7 +170,7 @@ class ObjectKeywords:
         )
 
     def group(self, location: Location) -> PropertyGroup:
-        """What a location says of values by their keys."""
+        """The schemas that a schema applies to property values."""
         known = self._groups.get(location.number)
         if known is None:
             known = self._groups[location.number] = self._group(location)
@@ -194,7 +194,7 @@ class ObjectKeywords:
             additional,
         )
 
-    def _broken_group(self, location: Location) -> Iterator[ObjectConstraints]:
+    def _violating_group(self, location: Location) -> Iterator[ObjectConstraints]:
         if _GROUPED.isdisjoint(location.keys):
             return
         group = self.group(location)
@@ -213,7 +213,7 @@ class ObjectKeywords:
             witness = Witness(value, outside, avoided, where=where)
             yield ObjectConstraints(witnesses=(witness,))
 
-    def _broken_counts(self, location: Location) -> Iterator[ObjectConstraints]:
+    def _violating_counts(self, location: Location) -> Iterator[ObjectConstraints]:
         schema, pointer = location.schema, location.pointer
         for name in _names(schema, "required", pointer) if "required" in schema else ():
             yield lacking(name)
@@ -233,9 +233,16 @@ class ObjectKeywords:
             yield ObjectConstraints(minimum=whole(schema, "maxProperties", pointer) + 1)
 
     def _constants(self, location: Location) -> Iterator[ObjectConstraints]:
-        for value in constants(location.schema):
+        keyword = "const" if "const" in location.schema else "enum"
+        values = constants(location.schema)
+        self.report.foresee_constants(
+            (inner for value in values if isinstance(value, Mapping) for inner in value.values()),
+            f"{location.pointer}/{keyword}",
+        )
+        for value in values:
             if not isinstance(value, Mapping):
                 continue
+            self.report.check_surrogates(location.pointer, keyword, value)
             properties = {
                 name: self.locations.constant(inner, location) for name, inner in value.items()
             }
@@ -254,22 +261,22 @@ class ObjectKeywords:
 
 @lru_cache(_CACHED)
 def only(name: str, value: Conjunction) -> PropertyGroup:
-    """What is said of the value of one key."""
+    """A group with the schemas of one key alone."""
     return PropertyGroup({name: value})
 
 
 def lacking(name: str) -> ObjectConstraints:
-    """The objects without a key."""
+    """The constraint that a key does not occur."""
     return ObjectConstraints((only(name, NOTHING),))
 
 
 def having(name: str, value: Conjunction = EVERYTHING) -> ObjectConstraints:
-    """The objects with a key, and such a value."""
+    """The constraint that a key occurs, with a valid value."""
     return ObjectConstraints((only(name, value),) if value else (), frozenset((name,)))
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two JSON values are equal; truth values are no numbers."""
+    """Whether two JSON values are equal; `true` is not equal to 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -280,7 +287,7 @@ def same(one: object, other: object) -> bool:
 
 
 def constants(schema: Mapping[str, Any]) -> list[Any]:
-    """The values that `enum` and `const` leave."""
+    """The values that satisfy both `enum` and `const`."""
     if "const" not in schema:
         return list(schema["enum"])
     constant = schema["const"]
@@ -288,7 +295,7 @@ def constants(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
-    """The keys that ask for other keys."""
+    """Keys that require other keys, from `dependentRequired` and its older and longer forms."""
     schema, pointer = location.schema, location.pointer
     for keyword in ("dependentRequired", "dependencies"):
         for name, others in _mapping(schema, keyword, pointer).items():
@@ -303,7 +310,7 @@ def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
 def dependent_schemas(
     location: Location, locations: Locations
 ) -> Iterator[tuple[str, Conjunction]]:
-    """The keys that ask for a schema of the whole object."""
+    """Keys that require a schema of the whole object, from `dependentSchemas`."""
     for keyword in ("dependentSchemas", "dependencies"):
         for name, schema in _mapping(location.schema, keyword, location.pointer).items():
             if not isinstance(schema, list) and not (

@@ -13,6 +13,9 @@ from decoding.grammar.schema.dialects import escape
 STEPS_A_SECOND = 200_000
 """Steps of compilation that count as one second of `SchemaLimits.deadline_s`."""
 
+QUESTION_STEPS = 12
+"""Steps that a question to the solver counts for: as long as merging so many pairs takes."""
+
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]
 
@@ -79,8 +82,18 @@ class Report:
             self.unwritten[Remark(where, keyword, sentence)] = None
 
     def begin(self) -> None:
-        """Count steps anew."""
+        """Start the count of steps at 0 again."""
         self.steps = 0
+
+    def foresee(self, steps: int, where: str) -> None:
+        """Raise now if work that is certain to follow exceeds the limit."""
+        if self.steps + steps > self.limits.deadline_s * STEPS_A_SECOND:
+            raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)
+
+    def foresee_constants(self, values: Iterable[object], where: str) -> None:
+        """Raise now if there are too many different scalars to compile a node for each."""
+        scalars = {(type(one), one) for one in values if isinstance(one, str | int | float)}
+        self.foresee(QUESTION_STEPS * len(scalars), where)
 
     def count(self, steps: int, where: str = "") -> None:
         """Add steps of work; raise once they are more than the limit."""

@@ -1,6 +1,8 @@
-"""How the logic of a schema becomes a set of scalars: a boolean algebra, so nothing is lost."""
+"""Keywords that combine schemas (`allOf`, `not`, …), for scalars: exact set operations."""
 
 from __future__ import annotations
+
+from functools import reduce
 
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.numbers import algebra as number_sets
@@ -29,27 +31,29 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class ScalarLogic:
-    """The scalars of literals."""
+    """Computes which scalars are valid under a schema, or under its negation."""
 
     def __init__(self, locations: Locations, report: Report) -> None:
         self._locations, self._report = locations, report
-        self._loose: set[int] = set()  # locations where a keyword has been dropped
+        self._incomplete: set[int] = set()  # numbers of locations of which a keyword was dropped
 
     def found(self, literal: Literal) -> Scalars | Steps[Scalars]:
-        """The scalars of a literal."""
+        """The scalars of a literal: of a schema, or of the negation of a schema."""
         location = self._locations.of(literal)
         if literal & 1:
             return self._inverted(literal)
         before = len(self._report.dropped)
         plain = plain_scalars(location, self._report)
         if len(self._report.dropped) > before:
-            self._loose.add(location.number)
-        return self._kept(location, plain) if location.logic else plain
+            self._incomplete.add(location.number)
+        return self._satisfying(location, plain) if location.logic else plain
 
     def _inverted(self, literal: Literal) -> Steps[Scalars]:
         scalars: Scalars = yield ("scalars", literal ^ 1)
-        # What drops a condition is too large; its complement would be too small for "ignore".
-        return ALL_SCALARS if literal >> 1 in self._loose else invert(scalars)
+        # With a dropped keyword the set is too large, and its complement would be too small.
+        return (
+            ALL_SCALARS if literal >> 1 in self._incomplete else invert(scalars, self._report.count)
+        )
 
     def _of(self, conjunction: Conjunction, location: Location) -> Steps[Scalars]:
         if not conjunction:
@@ -58,16 +62,16 @@ class ScalarLogic:
         if literal == NEVER:
             return NO_SCALARS
         scalars: Scalars = yield ("scalars", literal)
-        if literal >> 1 in self._loose:
-            self._loose.add(location.number)
+        if literal >> 1 in self._incomplete:
+            self._incomplete.add(location.number)
         return scalars
 
-    def _kept(self, location: Location, plain: Scalars) -> Steps[Scalars]:
+    def _satisfying(self, location: Location, plain: Scalars) -> Steps[Scalars]:
         schema, result = location.schema, plain
         for keyword in _REFERENCES:
             if keyword in schema:
                 target = self._locations.target(location, keyword)
-                result = meet(result, (yield from self._of(target, location)))
+                result = self._meet(result, (yield from self._of(target, location)))
         for keyword in ("allOf", "anyOf", "oneOf"):
             if keyword in schema and result is not NO_SCALARS:
                 branches = schema[keyword]
@@ -77,33 +81,57 @@ class ScalarLogic:
                 for index in range(len(branches)):
                     branch = self._locations.child(location, keyword, index)
                     found.append((yield from self._of(branch, location)))
-                result = meet(result, _COMBINED[keyword](found))
+                result = self._meet(result, self._combined(keyword, found))
         if "not" in schema:
             violating = yield from self._of(self._locations.child(location, "not"), location)
-            if location.number not in self._loose:
+            if location.number not in self._incomplete:
                 result = meet(result, invert(violating))
         if "if" in schema:
-            result = meet(result, (yield from self._conditional(location)))
+            result = self._meet(result, (yield from self._conditional(location)))
         return result
 
     def _conditional(self, location: Location) -> Steps[Scalars]:
         schema = location.schema
         condition = yield from self._of(self._locations.child(location, "if"), location)
-        met, unmet = condition, invert(condition)
+        met, unmet = condition, invert(condition, self._report.count)
         if "then" in schema:
             then = yield from self._of(self._locations.child(location, "then"), location)
-            met = meet(met, then)
+            met = self._meet(met, then)
         if "else" in schema:
             otherwise = yield from self._of(self._locations.child(location, "else"), location)
-            unmet = meet(unmet, otherwise)
+            unmet = self._meet(unmet, otherwise)
         return join(met, unmet) if "then" in schema or "else" in schema else ALL_SCALARS
 
+    def _meet(self, left: Scalars, right: Scalars) -> Scalars:
+        return meet(left, right, self._report.count)
 
-def _all(found: list[Scalars]) -> Scalars:
-    result = ALL_SCALARS
-    for scalars in found:
-        result = meet(result, scalars)
-    return result
+    def _combined(self, keyword: str, found: list[Scalars]) -> Scalars:
+        """The scalars of `allOf`, `anyOf` or `oneOf`, from those of the branches."""
+        if keyword == "anyOf":
+            return _any(found)
+        return reduce(self._meet, found, ALL_SCALARS) if keyword == "allOf" else self._one(found)
+
+    def _one(self, found: list[Scalars]) -> Scalars:
+        """The scalars that exactly one branch has."""
+        if not found:
+            return NO_SCALARS
+        # Neighbours are joined first, so that the sets to compare stay as small as possible.
+        counted = [(scalars, NO_SCALARS) for scalars in found]
+        while len(counted) > 1:
+            pairs = zip(counted[::2], counted[1::2], strict=False)
+            counted = [self._counted(*pair) for pair in pairs] + counted[len(counted) & ~1 :]
+        once, twice = counted[0]
+        return self._meet(once, invert(twice, self._report.count))
+
+    def _counted(
+        self, left: tuple[Scalars, Scalars], right: tuple[Scalars, Scalars]
+    ) -> tuple[Scalars, Scalars]:
+        """The scalars in any branch of two groups, and those in several, from each group's."""
+        shared = self._meet(left[0], right[0])
+        twice = join(left[1], right[1])
+        if not are_empty(shared):
+            twice = join(twice, shared)
+        return join(left[0], right[0]), twice
 
 
 def _any(found: list[Scalars]) -> Scalars:
@@ -120,29 +148,3 @@ def _any(found: list[Scalars]) -> Scalars:
         if scalars.possible is not None:
             result = join(result, scalars)
     return result
-
-
-def _one(found: list[Scalars]) -> Scalars:
-    if not found:
-        return NO_SCALARS
-    # In halves of halves: one by one, what is known would be looked through for each further set.
-    counted = [(scalars, NO_SCALARS) for scalars in found]
-    while len(counted) > 1:
-        pairs = zip(counted[::2], counted[1::2], strict=False)
-        counted = [_counted(*pair) for pair in pairs] + counted[len(counted) & ~1 :]
-    once, twice = counted[0]
-    return meet(once, invert(twice))
-
-
-def _counted(
-    left: tuple[Scalars, Scalars], right: tuple[Scalars, Scalars]
-) -> tuple[Scalars, Scalars]:
-    """What is in any set of two groups, and what is in several; of what is so of each group."""
-    shared = meet(left[0], right[0])
-    twice = join(left[1], right[1])
-    if not are_empty(shared):
-        twice = join(twice, shared)
-    return join(left[0], right[0]), twice
-
-
-_COMBINED = {"allOf": _all, "anyOf": _any, "oneOf": _one}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
-from math import isfinite
-from operator import or_
-from typing import Any
+from itertools import accumulate
+from math import inf, isfinite
+from operator import itemgetter, or_
+from typing import Any, TypeAlias
 
 from decoding.bounded_repr import shown
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
@@ -43,6 +45,9 @@ _TYPES_OF_VALUES = {
     list: ARRAY,
     dict: OBJECT,
 }
+_FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
+_FEW_PARTS = 16  # number ranges that are complemented one by one
+_PAIR_STEPS = 5  # steps of work that the intersection of two number ranges counts for
 _NUMERIC = frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 
@@ -67,7 +72,15 @@ ALL_SCALARS = Scalars(null=True, true=True, false=True, strings=ANY_STRING, numb
 NO_SCALARS = Scalars(null=False, true=False, false=False, strings=NOTHING, numbers=NO_NUMBERS)
 
 
-def meet(left: Scalars, right: Scalars) -> Scalars:
+Count: TypeAlias = Callable[[int], None]
+"""Takes the steps of work that an operation is about to do; raises where they are too many."""
+
+
+def uncounted(_: int) -> None:
+    """Let any amount of work be done."""
+
+
+def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:
     """The scalars in both sets."""
     if left is ALL_SCALARS or right is NO_SCALARS:
         return right
@@ -78,9 +91,46 @@ def meet(left: Scalars, right: Scalars) -> Scalars:
         left.true and right.true,
         left.false and right.false,
         languages.both(left.strings, right.strings),
-        number_sets.intersection(left.numbers, right.numbers),
+        _common_numbers(left.numbers, right.numbers, count),
         _of_possible(languages.both, left, right),
     )
+
+
+def _common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
+    """The numbers in both sets. Of many ranges, only those that overlap are intersected."""
+    if len(left) * len(right) <= _FEW_PAIRS or ALL_NUMBERS in (left, right) or left == right:
+        return number_sets.intersection(left, right)
+    count(len(left) + len(right))
+    ordered = sorted(enumerate(right), key=lambda pair: _lowest(pair[1]))
+    lows = [_lowest(part) for _, part in ordered]
+    highs = list(accumulate((_highest(part) for _, part in ordered), max))
+    found: list[NumberSet] = []
+    for part in left:
+        first = bisect_left(highs, _lowest(part))
+        behind = bisect_right(lows, _highest(part))
+        count(_PAIR_STEPS * max(behind - first, 0))
+        found += [
+            number_sets.intersection((part,), (other,))
+            for _, other in sorted(ordered[first:behind], key=itemgetter(0))
+        ]
+    return number_sets.union(*found)
+
+
+def _lowest(part: NumberRange) -> Fraction | float:
+    return -inf if part.low is None else part.low
+
+
+def _highest(part: NumberRange) -> Fraction | float:
+    return inf if part.high is None else part.high
+
+
+def _other_numbers(numbers: NumberSet, count: Count) -> NumberSet:
+    """The numbers outside of a set. Many ranges are complemented in halves."""
+    if len(numbers) <= _FEW_PARTS:
+        return number_sets.complement(numbers)
+    half = len(numbers) // 2
+    parts = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
+    return _common_numbers(*parts, count)
 
 
 def join(left: Scalars, right: Scalars) -> Scalars:
@@ -112,7 +162,7 @@ def _possible(scalars: Scalars) -> Expression:
     return scalars.strings if scalars.possible is None else scalars.possible
 
 
-def invert(scalars: Scalars) -> Scalars:
+def invert(scalars: Scalars, count: Count = uncounted) -> Scalars:
     """The scalars outside of the set."""
     if scalars is ALL_SCALARS:
         return NO_SCALARS
@@ -123,7 +173,7 @@ def invert(scalars: Scalars) -> Scalars:
         not scalars.true,
         not scalars.false,
         languages.complement(_possible(scalars)),
-        number_sets.complement(scalars.numbers),
+        _other_numbers(scalars.numbers, count),
         None if scalars.possible is None else languages.complement(scalars.strings),
     )
 

@@ -1,4 +1,4 @@
-"""From options to shapes: several schemas' words on keys and items become one list of them."""
+"""Builds the shapes of arrays and objects from the constraints of several schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property, least
 from decoding.grammar.regular import string_sets as languages
-from decoding.grammar.regular.expressions import ANY_STRING, Expression, is_spelled
+from decoding.grammar.regular.expressions import ANY_STRING, Expression, Words, is_spelled
 from decoding.grammar.schema.constraints import (
     ArrayConstraints,
     ContainsConstraint,
@@ -28,14 +28,14 @@ from decoding.grammar.schema.locations import (
 from decoding.grammar.schema.object_keywords import negated, only
 from decoding.grammar.schema.report import Remark, Report
 
-_CONDITIONS = 3  # kinds of items that one array is asked to contain
-_SUBSETS = 4  # declared keys whose presence is told apart one by one
+_CONDITIONS = 3  # `contains` conditions that one array shape can have
+_SUBSETS = 4  # declared keys of which every subset becomes an object shape of its own
 
 
 class ShapeBuilder:
-    """Makes shapes out of options.
+    """Translates constraints, which name schemas, to shapes, which name nodes.
 
-    number: the node of a conjunction. strings: the strings of a conjunction.
+    number: gives the number of the node of a conjunction. strings: gives the strings of one.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ShapeBuilder:
         self._number, self._strings, self._report = number, strings, report
 
     def array(self, option: ArrayConstraints) -> ArrayShape | None:
-        """The shape of a option; `None` where it has no member."""
+        """The shape of the arrays that satisfy constraints; `None` where there are none."""
         option = with_implied_maximum(option)
         number, maximum = self._number, option.maximum
         if maximum is not None and maximum < option.minimum:
@@ -56,14 +56,14 @@ class ShapeBuilder:
         counted = self._countable(option)
         if any(one.maximum is not None and one.maximum < one.minimum for one in counted):
             return None
-        # Whether there can be items of each kind is decided with all other nodes.
+        # `ArrayPlan` needs the node of every combination of `contains` conditions and items.
         for chosen in product((False, True), repeat=len(counted)) if counted else ():
-            kind = EVERYTHING
+            extra = EVERYTHING
             for one, taken in zip(counted, chosen, strict=True):
                 if taken or one.maximum is not None:
-                    kind |= one.node if taken else negated(one.node)
+                    extra |= one.node if taken else negated(one.node)
             for index in range(len(prefix) + 1):
-                number(item_at(option, index) | kind)
+                number(item_at(option, index) | extra)
         contains = [
             Contains(
                 number(one.node),
@@ -84,7 +84,7 @@ class ShapeBuilder:
         )
 
     def _countable(self, option: ArrayConstraints) -> list[ContainsConstraint]:
-        """What is counted, each kind of item once, as far as masks can count."""
+        """The `contains` conditions, each schema once, as far as masks can count them."""
         merged: dict[Conjunction, ContainsConstraint] = {}
         for one in option.contains:
             other = merged.get(one.node, one)
@@ -96,7 +96,7 @@ class ShapeBuilder:
         counted = list(merged.values())
         if len(counted) > _CONDITIONS:
             reason = (
-                f"an array can be held to {_CONDITIONS} `contains` at once, and here are"
+                f"masks can enforce {_CONDITIONS} `contains` conditions of one array, and this one has"
                 f" {len(counted)}: leave some out and check the result"
             )
             self._report.unsupported(counted[_CONDITIONS].where, "contains", reason)
@@ -105,15 +105,16 @@ class ShapeBuilder:
             for index, one in enumerate(counted):
                 if one.maximum is not None:
                     reason = (
-                        "a maximum can be held for the only `contains` of an array, and this array"
-                        " has several; leave `maxContains` or the other `contains` out"
+                        "masks can enforce `maxContains` only where an array has one `contains`"
+                        " condition, and this array has several; leave `maxContains` or the other"
+                        " `contains` out"
                     )
                     self._report.unsupported(one.where, "maxContains", reason)
                     counted[index] = replace(one, maximum=None)
         return counted
 
     def witnessed(self, option: ObjectConstraints) -> Iterator[ObjectConstraints]:
-        """The options in which every witness of a option is a key by name, or is counted."""
+        """The constraints without witnesses: each becomes a named key or a number of keys."""
         todo = [option]
         while todo:
             option = todo.pop()
@@ -123,7 +124,7 @@ class ShapeBuilder:
                 yield option
 
     def object(self, option: ObjectConstraints) -> ObjectShape:
-        """The shape of a option without witnesses."""
+        """The shape of the objects that satisfy constraints without witnesses."""
         number, required = self._number, option.required
         groups = option.groups
         dependent = _by_name(option)
@@ -163,7 +164,7 @@ class ShapeBuilder:
         witness, rest = option.witnesses[0], option.witnesses[1:]
         for name in sorted(option.required):
             if self._fits(witness, name) and witness.value <= value_at(option, name):
-                return [replace(option, witnesses=rest)]  # a key that is there in any case
+                return [replace(option, witnesses=rest)]  # a required key is the witness already
         known = sorted(
             {name for group in option.groups for name in group.properties}
             | option.required
@@ -187,13 +188,13 @@ class ShapeBuilder:
     def _anonymous(
         self, option: ObjectConstraints, witness: Witness, known: list[str]
     ) -> Iterator[ObjectConstraints]:
-        """The options in which the witness is a key that nobody declares."""
+        """The constraints in which the witness is a key that no schema declares."""
         if any(not group.patterns and group.additional == NOTHING for group in option.groups):
             return
         if self._finite(witness):
             return
         if option.maximum == len(option.required) + 1:
-            # There is room for just one more key, so it is this one.
+            # Only one key may be added to the required ones, so it is the witness.
             language = self._language(witness)
             names = dict.fromkeys(sorted(option.required), EVERYTHING)
             group = PropertyGroup(names, ((language, witness.value),), NOTHING)
@@ -202,8 +203,8 @@ class ShapeBuilder:
         counted = not witness.value and witness.within is None and not witness.avoided
         if not counted or witness.not_names:
             sentence = (
-                "where it must not hold, only declared keys break it: that some undeclared key does"
-                " cannot be asked for"
+                "where it is negated, only declared keys violate it: that some undeclared key does"
+                " cannot be expressed"
             )
             remark = Remark(witness.where, "patternProperties", sentence)
             self._report.restrictions[remark] = None
@@ -211,8 +212,8 @@ class ShapeBuilder:
         allowed = [name for name in known if not value_at(option, name) >= NOTHING]
         if len(allowed) > _SUBSETS:
             sentence = (
-                "where an undeclared key must be there, only objects are offered that have so many"
-                f" keys ({len(known) + 1}) that one of them is"
+                "where an undeclared key must occur, only objects are produced that have so many"
+                f" keys ({len(known) + 1}) that one of them is undeclared"
             )
             remark = Remark(witness.where, "additionalProperties", sentence)
             self._report.restrictions[remark] = None
@@ -229,8 +230,7 @@ class ShapeBuilder:
                 )
 
     def _finite(self, witness: Witness) -> tuple[str, ...]:
-        from decoding.grammar.regular.expressions import Words
-
+        """The keys that a witness may be, where a finite list bounds them; else none."""
         languages_of = [witness.within] if witness.within is not None else []
         if witness.not_names:
             languages_of.append(self._strings(witness.not_names))
@@ -240,7 +240,7 @@ class ShapeBuilder:
         return ()
 
     def _language(self, witness: Witness) -> Expression:
-        """The keys that a witness may be."""
+        """The keys that satisfy the conditions of a witness."""
         language = ANY_STRING if witness.within is None else witness.within
         for avoided in (*witness.avoided, languages.words(witness.outside)):
             language = languages.both(language, languages.complement(avoided))
@@ -272,7 +272,11 @@ def _both(pair: tuple[str, frozenset[str]]) -> list[str]:
 def _undeclared(
     groups: tuple[PropertyGroup, ...],
 ) -> tuple[list[tuple[Expression, Conjunction]], Conjunction, list[Expression]]:
-    """What is said of undeclared keys: by pattern, otherwise, and which of them may occur."""
+    """The conditions on undeclared keys.
+
+    Returns the conjunctions of values by pattern, that of all other keys, and languages that every
+    undeclared key is in.
+    """
     additional = EVERYTHING
     patterned = []
     for group in groups:
@@ -300,7 +304,10 @@ def _undeclared(
 def _beyond(
     groups: tuple[PropertyGroup, ...], patterns: list[Expression]
 ) -> tuple[list[Expression], list[tuple[Expression, Conjunction]]]:
-    """What the groups' `additional` says of keys that only other groups' patterns know."""
+    """Apply each group's `additional` to keys that match a pattern of other groups only.
+
+    Returns languages that every undeclared key is in, and further patterns.
+    """
     among: list[Expression] = []
     extra: list[tuple[Expression, Conjunction]] = []
     for group in groups:

@@ -11,16 +11,13 @@ from types import GeneratorType
 from typing import Any, TypeAlias, TypeVar
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.schema.report import Report
+from decoding.grammar.schema.report import QUESTION_STEPS, Report
 from decoding.typing import Anything
 
 T = TypeVar("T")
 Question: TypeAlias = tuple[Any, ...]  # the name of a method, then its arguments
 Steps: TypeAlias = Generator[Question, Any, T]
 Method: TypeAlias = Callable[..., Any]
-
-
-_STEPS = 12  # what a question counts for: as long as it takes to merge so many pairs of drafts
 
 
 class CircularError(Exception):
@@ -88,7 +85,7 @@ class Solver:
 
     def _begin(self, question: Question) -> Generator[Question, Any, Any] | None:
         """The generator that will answer, or `None` where the answer is there already."""
-        self._report.count(_STEPS)
+        self._report.count(QUESTION_STEPS)
         answer = self._methods[question[0]](*question[1:])
         if isinstance(answer, GeneratorType):
             return answer
