@@ -78,7 +78,9 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
         samplers,
         Ending(
-            _max_new_tokens(parameters, len(prompt), model.context_length, _most_tokens(model)),
+            _max_new_tokens(
+                parameters, len(prompt), model.context_length, _longest(parameters, model)
+            ),
             model.eos_token_ids,
             StopStrings(tuple(parameters.stop)),
             request.keep_stop,
@@ -104,10 +106,13 @@ def _adapted(adapter_id: str | None, forward: Any) -> AdaptedModel | None:  # no
     return adapted
 
 
-def _most_tokens(model: LanguageModel) -> int | None:
-    """What a model's memory holds; None where that is not bounded."""
+def _longest(parameters: GenerationParameters, model: LanguageModel) -> int | None:
+    """Most tokens that the model's memory holds of each sequence; None where it is not bounded."""
     capacity: int | None = getattr(model.forward, "capacity_tokens", None)
-    return capacity
+    if capacity is None:
+        return None
+    page: int = getattr(model.forward, "page_tokens", 1)
+    return capacity // (parameters.best_of or 1) // page * page
 
 
 def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[int | None]:
@@ -204,7 +209,7 @@ def _max_new_tokens(
     parameters: GenerationParameters,
     prompt_length: int,
     context_length: int | None,
-    most_tokens: int | None,
+    longest: int | None,
 ) -> int:
     wanted = parameters.max_new_tokens
     if context_length is None:
@@ -218,8 +223,7 @@ def _max_new_tokens(
         raise ParameterError("inputs", f"{prompt_length} tokens", expected)
     if wanted is None:
         # What would not fit the model's memory is not wanted, as long as that leaves a token.
-        fitting = room if most_tokens is None else most_tokens // (parameters.best_of or 1)
-        return max(1, min(room, fitting - prompt_length if most_tokens is not None else room))
+        return room if longest is None else max(1, min(room, longest - prompt_length))
     expected = f"at most {room} for a prompt of {prompt_length} tokens"
     require("max_new_tokens", wanted, wanted <= room, expected)
     return wanted

@@ -19,6 +19,8 @@ peft = pytest.importorskip("peft")
 safetensors = pytest.importorskip("safetensors.torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+
 EVERY = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PROMPT = [1, 7, 3, 40, 12]
 ADAPTERS: dict[str, dict[str, Any]] = {
