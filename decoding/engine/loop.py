@@ -291,7 +291,8 @@ class Engine:
                 if self._capacity is not None:
                     if reserved > self._capacity:
                         break
-                    self._prefixes.make_room(self._capacity - reserved)
+                    if self._prefixes.make_room(self._capacity - reserved):
+                        self._memory.keep(self._held(self._sequences()))
                 self._reuse(generation)
             start = 0 if generation.prefilled is None else generation.prefilled.count
             length = len(generation.plan.prompt)

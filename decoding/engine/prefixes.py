@@ -69,10 +69,12 @@ class PrefixStore:
         fresh = [item for item in prefixes if id(item.state) not in known and self.limit]
         self._shrink((*self._kept, *fresh), min(room, self.limit))
 
-    def make_room(self, room: int) -> None:
-        """Let the least recently used states go until the others fit `room` tokens."""
-        if self._kept:
-            self._shrink(self._kept, room)
+    def make_room(self, room: int) -> bool:
+        """Let the least recently used states go until the others fit; whether any had to go."""
+        before = self._kept
+        if before:
+            self._shrink(before, room)
+        return len(self._kept) < len(before)
 
     def _shrink(self, kept: tuple[Prefix, ...], room: int) -> None:
         left, first = room, len(kept)

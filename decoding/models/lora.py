@@ -186,12 +186,13 @@ class LoadedAdapters:
             if shape != expected:
                 problem = f"tensor {shown(name)} must have the shape {expected}, got {shown(shape)}"
                 raise ModelFormatError(path, problem)
-            other = name.replace("lora_A", "lora_B") if match[3] == "A" else None
-            other = other or name.replace("lora_B", "lora_A")
-            if other not in slices:
-                raise ModelFormatError(path, f"tensor {shown(other)} is missing")
         if not slices:
             raise ModelFormatError(path, "has no tensors")
+        swapped = {"lora_A": "lora_B", "lora_B": "lora_A"}
+        for name in slices:
+            other = re.sub("lora_[AB]", lambda match: swapped[match[0]], name)
+            if other not in slices:
+                raise ModelFormatError(path, f"tensor {shown(other)} is missing")
 
         def pair(index: int, *parts: str) -> LoraPair | None:
             names = [f"base_model.model.model.layers.{index}.{part}" for part in parts]
