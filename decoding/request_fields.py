@@ -15,6 +15,7 @@ from decoding import checks
 from decoding.checks import LARGEST_COUNT
 from decoding.logits import is_tensor
 from decoding.request_grammar import Grammar
+from decoding.typing import Anything
 
 MOST_STRINGS, MOST_CHARACTERS = 2**14, 2**18
 """What a sequence of strings may hold in all: a matcher of stops takes some 300 bytes of memory a
@@ -271,7 +272,7 @@ def _sequences(value: object) -> tuple[tuple[int, ...], ...]:
     return tuple(sequences)
 
 
-def _items(value: Any, most: int) -> list[Any]:  # noqa: ANN401 -- what a caller gave
+def _items(value: Anything, most: int) -> list[Any]:  # what a caller gave
     """The items of a sequence, an array or a tensor."""
     if isinstance(value, np.ndarray) or is_tensor(value):
         if value.ndim == 0:

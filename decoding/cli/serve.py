@@ -15,6 +15,7 @@ from typing import Any
 from decoding._version import __version__
 from decoding.errors import MissingDependencyError, ParameterError
 from decoding.models import LanguageModel, load
+from decoding.typing import Anything
 from decoding.wire.rules import WireLimits
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -74,7 +75,7 @@ _FLAGS: Mapping[str, _Flag] = {
 }
 
 
-def add_serve(commands: Any) -> None:  # noqa: ANN401 -- argparse names no public type
+def add_serve(commands: Anything) -> None:  # argparse names no public type
     """Add the command to a parser's commands."""
     parser = commands.add_parser(
         "serve",
@@ -195,7 +196,7 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
             """Nothing: uvicorn's own would raise the signal again, and nothing could be closed."""
             yield
 
-        async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 -- uvicorn's
+        async def startup(self, sockets: Anything = None) -> None:  # uvicorn's
             """Listen, then say so."""
             await super().startup(sockets)
             if self.started and self.servers:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from starlette.requests import Request
 
 from decoding.server.problems import VALIDATION, Problem, ProblemError
+from decoding.typing import Anything
 
 _DEEPEST = 128
 """How deep JSON may nest, as in serde_json."""
 
 
-async def read_json(request: Request, limit: int) -> Any:  # noqa: ANN401 -- JSON
+async def read_json(request: Request, limit: int) -> Anything:  # JSON
     """The JSON value of a request's body.
 
     Raises:
@@ -43,7 +44,7 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def decode(body: bytes) -> Any:  # noqa: ANN401 -- JSON
+def decode(body: bytes) -> Anything:  # JSON
     """A JSON value; what Python reads beyond JSON (NaN, lone surrogates) is refused.
 
     Raises:

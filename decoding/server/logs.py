@@ -10,6 +10,8 @@ import time
 import uuid
 from typing import Any
 
+from decoding.typing import Anything
+
 LOGGER = logging.getLogger("decoding.server")
 
 _ID = re.compile(r"[\w.:\-]{1,128}", re.ASCII)
@@ -20,7 +22,7 @@ def request_id(given: str | None) -> str:
     return given if given is not None and _ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def log(level: int, text: str, **facts: Any) -> None:  # noqa: ANN401 -- JSON
+def log(level: int, text: str, **facts: Anything) -> None:  # JSON
     """Write one line."""
     if LOGGER.isEnabledFor(level):
         LOGGER.log(level, text, extra={"facts": facts})

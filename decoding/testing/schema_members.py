@@ -12,7 +12,7 @@ from decoding.grammar.schema.scalar_sets import exact, is_number
 from decoding.typing import Anything
 
 
-def is_member(graph: Graph, number: int, value: Any) -> bool:  # noqa: ANN401 -- any JSON value
+def is_member(graph: Graph, number: int, value: Anything) -> bool:  # any JSON value
     """Whether `value`, as parsed JSON, is a member of the node `number` of `graph`."""
     node = graph.node(number)
     if value is None:

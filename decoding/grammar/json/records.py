@@ -231,7 +231,7 @@ class JsonRecords:
         alternatives = [array_alternative(inner, vote, shape) for vote, shape in shapes]
         below = None if level is None else level - 1
 
-        def item_value(items: tuple[int, ...], canonical: bool) -> int:  # noqa: FBT001 -- see `value`
+        def item_value(items: tuple[int, ...], canonical: bool) -> int:
             return self.value(items, below, canonical=canonical)
 
         states = ArrayStates(self.store.arena, alternatives, item_value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.schema.array_keywords import ArrayKeywords
 from decoding.grammar.schema.locations import Conjunction, is_contradiction
@@ -18,6 +16,7 @@ from decoding.grammar.schema.scalar_sets import (
     types_of,
 )
 from decoding.grammar.schema.solver import CircularError, Steps
+from decoding.typing import Anything
 
 _COMBINED = 64  # conjunctions of constraints that are examined for one JSON type
 
@@ -59,7 +58,7 @@ class Emptiness:
 
     def _none(
         self,
-        keywords: Any,  # noqa: ANN401 -- `TypeKeywords` of arrays or of objects
+        keywords: Anything,  # `TypeKeywords` of arrays or of objects
         conjunction: Conjunction,
         depth: int,
     ) -> Steps[bool]:

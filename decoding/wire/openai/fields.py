@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from decoding.parameters import SAMPLING
+from decoding.typing import Anything
 from decoding.wire.types import mismatch, parse_parameters, read_flag, read_text, read_whole
 
 LARGEST_TOP_LOGPROBS = 20
@@ -27,7 +28,7 @@ class Fields:
     def __init__(self, body: Mapping[str, Any], path: str = "") -> None:
         self._body, self._path = body, path
 
-    def any(self, name: str) -> Any:  # noqa: ANN401 -- JSON
+    def any(self, name: str) -> Anything:  # JSON
         """A value of any type; None where there is none."""
         return self._body.get(name)
 
