@@ -92,7 +92,7 @@ class AsyncGeneration:
             DecodingError: what ended the request early.
         """
         while not self._over:
-            await self.wait()
+            await _sleep((self,))  # events may be there, and stay unread
         return self.generation.result()
 
     async def wait(self) -> None:
@@ -135,6 +135,11 @@ async def wait_any(handles: Sequence[AsyncGeneration]) -> None:
     """Return when any of these requests, of one reader, has an event to take or is over."""
     if any(item._events or item._over for item in handles):  # noqa: SLF001 -- ours
         return
+    await _sleep(handles)
+
+
+async def _sleep(handles: Sequence[AsyncGeneration]) -> None:
+    """Return when something comes for any of these requests."""
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     for item in handles:
         item._waiter = waiter  # noqa: SLF001 -- ours
