@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from decoding.chat.deltas import ChatDelta, ChatMessage, fold
+from decoding.chat.deltas import ChatMessage, fold
 from decoding.chat.reader import ChatReader
 from decoding.chat.response_format import read_response_format
 from decoding.engine.request import Request
@@ -37,8 +37,7 @@ class Prepared:
 
     def message(self, response: Response | BestOfSequence) -> ChatMessage:
         """The message of a whole response, or of a sequence that lost in best-of."""
-        end = ChatReader().finish(response.finish_reason)
-        return fold([ChatDelta(content=response.generated_text)], end)
+        raise NotImplementedError
 
 
 def prepare(

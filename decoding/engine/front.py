@@ -220,7 +220,8 @@ class AsyncEngine:
         work = await self._planned(request)
         self._check_open()
         handle = AsyncGeneration(self, Generation(request, work), streams=streams)
-        self._command(partial(self._join, handle))
+        self._running[handle.generation] = handle
+        self._command(partial(self.engine.join, handle.generation))
         return handle
 
     async def in_thread(self, work: Callable[[], _Value]) -> _Value:
@@ -318,10 +319,6 @@ class AsyncEngine:
 
     def _end(self) -> None:
         self._ended = True
-
-    def _join(self, handle: AsyncGeneration) -> None:
-        self._running[handle.generation] = handle
-        self.engine.join(handle.generation)
 
     def _leave(self, handle: AsyncGeneration, error: DecodingError | None) -> None:
         generation = handle.generation

@@ -121,16 +121,16 @@ def test_cancelling_frees_the_models_memory() -> None:
 def test_a_slow_reader_ends_with_an_error_and_delays_nobody() -> None:
     async def run(front: AsyncEngine) -> None:
         slow = await front.submit(Request("slow", asked(max_new_tokens=150)))
-        fast = await texts(front, "fast", asked(max_new_tokens=60))
-        assert "".join(fast) == generate(MODEL, "fast", asked(max_new_tokens=60)).generated_text
+        fast = await texts(front, "fast", asked(max_new_tokens=30))
+        assert "".join(fast) == generate(MODEL, "fast", asked(max_new_tokens=30)).generated_text
         with pytest.raises(SlowReaderError) as caught:
             await slow.result()
-        assert caught.value.limit == 5
+        assert caught.value.limit == 40
 
     model = LanguageModel(
         forward=hash_model(VOCAB), tokenizer=ByteTokenizer(), context_length=200
     )
-    with_front(run, model, most_unread_events=5)
+    with_front(run, model, most_unread_events=40)
 
 
 def test_a_row_that_fails_fails_alone() -> None:
