@@ -21,8 +21,8 @@ from decoding.testing.models import hash_model
 from decoding.vocabulary import Vocabulary
 
 PIECES = [
-    b"<t>", b"<t", b"t>", b">1", b"<t>1", b"x<t>12", b"<t>x", b"12<", b"2</", b"2</t>", b"</t>", b"2</t>z",
-    b"t>12</t>", b"{}", b"{}</", b"}</t>", b"]}</t>", b"ab", b"</", b"2</t><t>9",
+    b"<t>", b"<t", b"t>", b">1", b"<t>1", b"x<t>12", b"<t>x", b"12<", b"2</", b"2</t>", b"</t>",
+    b"2</t>z", b"t>12</t>", b"{}", b"{}</", b"}</t>", b"]}</t>", b"ab", b"</", b"2</t><t>9",
 ]  # fmt: skip
 END_ID, OPEN_ID, OTHER_ID = 256 + len(PIECES), 257 + len(PIECES), 258 + len(PIECES)
 VOCABULARY = Vocabulary(
@@ -142,7 +142,7 @@ def test_a_grammar_and_a_matcher_survive_a_pickle() -> None:
     matcher = auto().matcher()
     for token in b"a<t>1":
         matcher.advance(token)
-    twin = pickle.loads(pickle.dumps(matcher))
+    twin = pickle.loads(pickle.dumps(matcher))  # noqa: S301 -- our own
     assert (twin.mask() == matcher.mask()).all()
 
 
@@ -264,5 +264,7 @@ def test_what_the_engine_generates_fits() -> None:
 def test_a_forced_answer_is_jumped_to() -> None:
     body = GrammarSpan(compile_json_schema({"const": {"a": [1, 2]}}, MACHINE), (1,), b"}")
     grammar = SpanGrammar(MACHINE, (body, TokenSpan((OPEN_ID,))))
-    texts = {generated(grammar, seed, jump_forward=jump) for seed in range(3) for jump in (False, True)}
-    assert {json.dumps(json.loads(text)) for text in texts} == {'{"a": [1, 2]}'}
+    for seed in range(3):
+        for jump in (False, True):
+            text = generated(grammar, seed, jump_forward=jump)
+            assert json.loads(text) == {"a": [1, 2]}
