@@ -107,17 +107,52 @@ def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]]
 
 
 class HistoryBuffer:
-    """The growing history of a batch whose members stay the same; every token costs O(1)."""
+    """The growing history of a batch; every token costs O(1).
+
+    `selected` and `joined` make the histories of other batches of the same rows by array
+    operations, and leave this one as it is.
+    """
 
     __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
 
-    def __init__(self, token_ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int]) -> None:
-        start = History.of(token_ids)
+    def __init__(self, start: History) -> None:
         self._token_ids = start.token_ids
         self._lengths = start.lengths
-        self._longest = start.token_ids.shape[1]
-        self._prompt_lengths = np.array(prompt_lengths, np.int64)
-        self._rows = np.arange(len(token_ids))
+        self._prompt_lengths = start.prompt_lengths
+        self._longest = int(start.lengths.max(initial=0))
+        self._rows = np.arange(len(start))
+
+    @classmethod
+    def of(cls, token_ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int]) -> HistoryBuffer:
+        """A buffer of rows, prompt first."""
+        start = History.of(token_ids)
+        lengths = np.array(prompt_lengths, np.int64)
+        return cls(History(start.token_ids, start.lengths, lengths))
+
+    @classmethod
+    def joined(cls, parts: Sequence[HistoryBuffer]) -> HistoryBuffer:
+        """The rows of all parts, in order; at least one part."""
+        histories = [part.view() for part in parts]
+        rows = sum(map(len, histories))
+        # One column more is room for the next token.
+        width = 1 + max(int(item.lengths.max(initial=0)) for item in histories)
+        token_ids = np.full((rows, width), PADDING, np.int32)
+        end = 0
+        for item in histories:
+            start, end = end, end + len(item)
+            known = item.token_ids[:, :width]
+            token_ids[start:end, : known.shape[1]] = known
+        lengths = np.concatenate([item.lengths for item in histories])
+        prompt_lengths = np.concatenate([item.prompt_lengths for item in histories])
+        return cls(History(token_ids, lengths, prompt_lengths))
+
+    def selected(self, rows: Sequence[int]) -> HistoryBuffer:
+        """Some of the rows, in the order in which they are named."""
+        chosen = np.array(rows, np.int64)
+        lengths = self._lengths[chosen]
+        # One column more is room for the next token.
+        token_ids = self._token_ids[chosen, : int(lengths.max(initial=0)) + 1]
+        return HistoryBuffer(History(token_ids, lengths, self._prompt_lengths[chosen]))
 
     def view(self) -> History:
         """The history as it stands; valid until the next `append`."""

@@ -15,43 +15,91 @@ from decoding.sampling.batch import BatchSampler, Sample
 
 
 class RunningBatch:
-    """Sequences that run together, with everything that is computed once a membership."""
+    """Sequences that run together, with everything that is computed once a sequence.
 
-    def __init__(self, sequences: Sequence[RunningSequence]) -> None:
-        self.sequences = sequences
-        self.sampler = BatchSampler([item.sampler for item in sequences])
-        self.history = HistoryBuffer(
-            [item.token_ids for item in sequences],
-            [len(item.generation.plan.prompt) for item in sequences],
+    `selected` and `joined` make other batches of the same sequences at a cost of a few array
+    operations, and leave this one as it is.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[RunningSequence],
+        sampler: BatchSampler,
+        history: HistoryBuffer,
+    ) -> None:
+        self.sequences, self.sampler, self.history = sequences, sampler, history
+
+    @classmethod
+    def of(cls, sequences: Sequence[RunningSequence]) -> RunningBatch:
+        """A batch of sequences; each one's pipeline is prepared here."""
+        return cls(
+            sequences,
+            BatchSampler([item.sampler for item in sequences]),
+            HistoryBuffer.of(
+                [item.token_ids for item in sequences],
+                [len(item.generation.plan.prompt) for item in sequences],
+            ),
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[RunningBatch]) -> RunningBatch:
+        """The sequences of all parts, in order."""
+        filled = [part for part in parts if part.sequences]
+        if len(filled) < 2:
+            return filled[0] if filled else cls.of(())
+        return cls(
+            [item for part in filled for item in part.sequences],
+            BatchSampler.joined([part.sampler for part in filled]),
+            HistoryBuffer.joined([part.history for part in filled]),
+        )
+
+    def selected(self, rows: Sequence[int]) -> RunningBatch:
+        """Some of the sequences, by their rows in ascending order; the batch itself for all."""
+        if len(rows) == len(self.sequences):
+            return self
+        return RunningBatch(
+            [self.sequences[row] for row in rows],
+            self.sampler.selected(rows),
+            self.history.selected(rows),
+        )
+
+    def going(self) -> RunningBatch:
+        """Those of the sequences that are not over."""
+        return self.selected([row for row, item in enumerate(self.sequences) if not item.over])
 
 
 def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
     """A batch of the sequences that are not over; who cannot be in any batch ends with an error."""
     going = [item for item in sequences if not item.over]
     try:
-        return RunningBatch(going)
+        return RunningBatch.of(going)
     except Exception:  # noqa: BLE001 -- a processor's instructions may be anything
         for item in going:
             try:
-                RunningBatch([item])
+                RunningBatch.of([item])
             except Exception as error:  # noqa: BLE001 -- the same
                 item.generation.fail(_pipeline_error(item, error))
-    return RunningBatch([item for item in going if not item.over])
+    return RunningBatch.of([item for item in going if not item.over])
 
 
-def draw_first(sequences: Sequence[RunningSequence], logits: Any) -> None:  # noqa: ANN401 -- rows
-    """The first token of every sequence: drawn, unless there is no choice."""
+def draw_first(sequences: Sequence[RunningSequence], logits: Any) -> RunningBatch:  # noqa: ANN401 -- rows
+    """The first token of every sequence: drawn, unless there is no choice.
+
+    Returns those that go on, as a batch.
+    """
+    forced: list[int] = []
     drawing: list[int] = []
     for row, item in enumerate(sequences):
         if item.forced:
             _write_forced(item, logits[row : row + 1], item.forced[:1])
+            forced.append(row)
         else:
             drawing.append(row)
     batch = batch_of([sequences[row] for row in drawing])
     chosen = [row for row in drawing if not sequences[row].over]
     if chosen:
         draw(batch, rows_of(logits, chosen))
+    return RunningBatch.joined([batch.going(), batch_of([sequences[row] for row in forced])])
 
 
 def draw_next(batch: RunningBatch, logits: Any, counts: Sequence[int]) -> None:  # noqa: ANN401 -- rows
@@ -95,7 +143,7 @@ def rows_of(logits: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 -- rows
 
 def _drawn_alone(sequence: RunningSequence, logits: Any) -> Sample | DecodingError:  # noqa: ANN401 -- a row
     try:
-        batch = RunningBatch([sequence])
+        batch = RunningBatch.of([sequence])
         [outcome] = batch.sampler(logits, batch.history.view(), [sequence.feedback])
     except Exception as error:  # noqa: BLE001 -- a processor may raise anything
         return _pipeline_error(sequence, error)

@@ -66,7 +66,7 @@ class Engine:
         self.max_batch_size = max_batch_size
         self._memory = Memory(_cached(self.model.forward))
         self._waiting: deque[Generation] = deque()
-        self._batch = RunningBatch(())
+        self._batch = RunningBatch.of(())
         # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
         # the attribute from being cleared.
         self._frame: FrameType | None = None
@@ -119,7 +119,7 @@ class Engine:
             self._waiting.remove(generation)
         if not self._is_stepping():  # else the step gives back what it held
             self._recover()
-            self._regroup(self._batch.sequences)
+            self._keep(self._batch.going())
 
     def step(self) -> list[Generation]:
         """Draw one token for every sequence; returns the generations that got on or ended.
@@ -163,16 +163,16 @@ class Engine:
         self._revive()
         running = self._batch.sequences
         arriving = self._admit()
+        newcomers: list[RunningBatch] = []
         for all_positions in (False, True):
             group = [item for item in arriving if item.plan.wants_prefill is all_positions]
             if group:
-                self._start(group, all_positions=all_positions)
+                newcomers += self._start(group, all_positions=all_positions)
         if running:
             self._extend(self._batch)
         moved = dict.fromkeys([*_generations(running), *arriving])
         if arriving or any(item.over for item in running):
-            newcomers = [sequence for item in arriving for sequence in item.sequences]
-            self._regroup([*running, *newcomers])
+            self._keep(RunningBatch.joined([self._batch, *newcomers]).going())
         return list(moved)
 
     def _admit(self) -> list[Generation]:
@@ -189,8 +189,8 @@ class Engine:
             arriving.append(generation)
         return arriving
 
-    def _start(self, group: Sequence[Generation], *, all_positions: bool) -> None:
-        """Prefill prompts and draw the first token of every sequence.
+    def _start(self, group: Sequence[Generation], *, all_positions: bool) -> list[RunningBatch]:
+        """Prefill prompts and draw the first token of every sequence; returns those that go on.
 
         Sequences of one request share the prompt's computation and fork from it.
         """
@@ -207,11 +207,10 @@ class Engine:
         except Exception as error:  # noqa: BLE001 -- a model may raise anything
             if len(group) == 1:
                 _fail(group, error)
-                return
+                return []
             self._memory.keep(_held(self._sequences()))
-            for generation in group:
-                self._start([generation], all_positions=all_positions)
-            return
+            alone = [self._start([item], all_positions=all_positions) for item in group]
+            return [batch for batches in alone for batch in batches]
         rows: list[int] = []
         ends = np.cumsum(counts).tolist()
         for generation, state, end, count in zip(group, states, ends, counts, strict=True):
@@ -219,11 +218,11 @@ class Engine:
             self._begin(generation, state, logits.shape[1], prompt_rows)
             rows += [end - 1] * len(generation.sequences)
         sequences = [sequence for item in group for sequence in item.sequences]
-        if sequences:
-            try:
-                draw_first(sequences, rows_of(logits, rows))
-            except Exception as error:  # noqa: BLE001 -- out of memory, say
-                _stop(_generations(sequences), error)
+        try:
+            return [draw_first(sequences, rows_of(logits, rows))] if sequences else []
+        except Exception as error:  # noqa: BLE001 -- out of memory, say
+            _stop(_generations(sequences), error)
+            return []
 
     def _begin(
         self,
@@ -285,13 +284,18 @@ class Engine:
             _stop(_generations(sequences), error)
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
-        """Keep the sequences that go on as the batch; give back the memory of the others."""
+        """Make a batch of the sequences that go on; give back the memory of the others."""
         going = [item for item in sequences if not item.over]
         try:
-            self._batch = batch_of(going)
+            batch = batch_of(going)
         except Exception as error:  # noqa: BLE001 -- out of memory, say
             _stop(_generations(going), error)
-            self._batch = RunningBatch(())
+            batch = RunningBatch.of(())
+        self._keep(batch)
+
+    def _keep(self, batch: RunningBatch) -> None:
+        """Go on with a batch; give back the memory of everyone else."""
+        self._batch = batch
         while self._waiting and (self._waiting[0].sequences or self._waiting[0].done):
             self._waiting.popleft()
         self._memory.keep(_held(self._batch.sequences))
@@ -347,7 +351,7 @@ class Engine:
             item.state = state
             item.held = len(known)
         if any(item.over for item in lost):
-            self._regroup(self._batch.sequences)
+            self._keep(self._batch.going())
 
 
 def _generations(sequences: Iterable[RunningSequence]) -> list[Generation]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,50 @@ class Sample:
     states: States = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row of a batch, with what is worked out once for it.
+
+    last: what a kernel runs at the end. stages: what comes before; None where nothing does.
+    start: the states of its feedbacks before its first token. repair: a policy for what is no
+    logit, which its pipeline begins with. widest_bias: the largest token id that a bias names.
+    """
+
+    sampler: Sampler
+    last: Fused
+    stages: Stages | None
+    start: States
+    repair: NaNPolicy | None
+    widest_bias: int
+
+    @classmethod
+    def of(cls, sampler: Sampler, backend: Backend | None) -> _Row:
+        pipeline = sampler.pipeline
+        before = pipeline.segments[:-1]
+        first = pipeline.processors[0] if pipeline.processors else None
+        return cls(
+            sampler,
+            _last(pipeline),
+            Stages(before, backend) if before else None,
+            sampler.start() if before else (),
+            first if isinstance(first, NaNPolicy) else None,
+            _widest_bias(pipeline),
+        )
+
+
+class _Members(NamedTuple):
+    """The rows of a batch and how they are drawn.
+
+    settled: by dtype, the backend than which nothing faster can become ready.
+    """
+
+    rows: list[_Row]
+    changing: Changing
+    backend: Backend | None
+    threads: int | None
+    settled: dict[Any, Backend]
+
+
 class BatchSampler:
     """Draws a token for every row of a batch; build it once, call it every step.
 
@@ -125,30 +169,57 @@ class BatchSampler:
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
-        self._samplers = _checked_samplers(samplers)
-        self._backend = backend = named(backend)
-        self._last = [_last(sampler.pipeline) for sampler in samplers]
+        rows = [_Row.of(sampler, named(backend)) for sampler in _checked_samplers(samplers)]
+        changing = Changing.of([row.last for row in rows])
+        self._set(_Members(rows, changing, named(backend), threads, {}))
+
+    @classmethod
+    def joined(cls, parts: Sequence[BatchSampler]) -> BatchSampler:
+        """The rows of several samplers, in order, as one; backend and threads are the first's.
+
+        Nothing of a row is worked out again, and the parts can be used on.
+
+        Raises:
+            ParameterError: there is no part.
+        """
+        require("parts", parts, len(parts) > 0, "at least one sampler")
+        members = [part._members for part in parts]  # noqa: SLF001 -- of this class
+        rows = [row for member in members for row in member.rows]
+        changing = Changing.joined([member.changing for member in members])
+        return cls._of(members[0]._replace(rows=rows, changing=changing))
+
+    def selected(self, rows: Sequence[int]) -> BatchSampler:
+        """A sampler of some of the rows, which are named in ascending order.
+
+        Nothing of a row is worked out again, and this sampler can be used on.
+        """
+        kept, changing = [self._rows[row] for row in rows], self._changing.selected(rows)
+        return self._of(self._members._replace(rows=kept, changing=changing))
+
+    @classmethod
+    def _of(cls, members: _Members) -> BatchSampler:
+        made = cls.__new__(cls)
+        made._set(members)  # noqa: SLF001 -- of this class
+        return made
+
+    def _set(self, members: _Members) -> None:
+        self._members = members
+        rows, changing, self._backend, threads, settled = members
+        self._rows, self._changing = rows, changing
         self._stages = {
-            row: Stages(sampler.pipeline.segments[:-1], row, backend)
-            for row, sampler in enumerate(samplers)
-            if len(sampler.pipeline.segments) > 1
+            index: row.stages for index, row in enumerate(rows) if row.stages is not None
         }
-        self._starts = {row: samplers[row].start() for row in self._stages}
         self._repairs = {
-            row: sampler.pipeline.processors[0]
-            for row, sampler in enumerate(samplers)
-            if sampler.pipeline.processors and isinstance(sampler.pipeline.processors[0], NaNPolicy)
+            index: row.repair for index, row in enumerate(rows) if row.repair is not None
         }
-        self._changing = Changing(self._last)
         batch = Batch(
-            self._changing.program,
-            np.array([sampler.seed or 0 for sampler in samplers], np.uint64),
-            np.array([sampler.seed is None for sampler in samplers], np.bool_),
-            np.array([sampler.top_n for sampler in samplers], np.int64),
+            changing.program,
+            np.array([row.sampler.seed or 0 for row in rows], np.uint64),
+            np.array([row.sampler.seed is None for row in rows], np.bool_),
+            np.array([row.sampler.top_n for row in rows], np.int64),
         )
         self._kernels = OpenKernels(batch, threads)
-        # By dtype: backends than which nothing faster can become ready.
-        self._settled: dict[Any, Backend] = {}
+        self._settled = settled
         self._width = 0
         self._misfits: dict[int, DecodingError] = {}
 
@@ -218,8 +289,8 @@ class BatchSampler:
         raw = as_rows(logits)
         batch, width = raw.shape
         require("history", history, isinstance(history, History), "a History")
-        if not batch == len(history) == len(self._samplers):
-            expected = f"{len(self._samplers)} rows, one a sampler"
+        if not batch == len(history) == len(self._rows):
+            expected = f"{len(self._rows)} rows, one a sampler"
             raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
         if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
             expected = f"a sequence of {batch} entries, one a sampler, or None"
@@ -247,11 +318,12 @@ class BatchSampler:
         """Everything that depends on the width of the logits, which rarely changes."""
         self._width = width
         self._misfits = {}
-        for row, sampler in enumerate(self._samplers):
-            widest = _widest_bias(sampler.pipeline)
-            if widest >= width:
+        for row, item in enumerate(self._rows):
+            if item.widest_bias >= width:
                 expected = f"at most {width - 1}, the last token of the row"
-                self._misfits[row] = ShapeError("logit_bias", f"token id {widest}", expected)
+                self._misfits[row] = ShapeError(
+                    "logit_bias", f"token id {item.widest_bias}", expected
+                )
 
     def _kernel(self, rows: Any, program: Program) -> Kernel:  # noqa: ANN401 -- an array or a tensor
         backend = self._settled.get(rows.dtype)
@@ -283,9 +355,9 @@ class BatchSampler:
             # A row that is not logits is reported by the kernel; no processor should see it.
             if row in failed or not (logits[row] < np.inf).all():
                 continue
-            own = self._starts[row] if states is None else states[row]
+            own = self._rows[row].start if states is None else states[row]
             try:
-                after, seen = stages(logits[row : row + 1], history.select(row), own)
+                after, seen = stages(logits[row : row + 1], history.select(row), own, row)
             except DecodingError as error:
                 failed[row] = error
                 continue
@@ -300,7 +372,7 @@ class BatchSampler:
         if status == INVALID_LOGITS:
             return InvalidLogitsError(row, position, count, generated)
         assert status == EMPTY_SUPPORT  # noqa: S101 -- ours: a kernel has no other statuses
-        culprit = None if position < 0 else shown(self._last[row].processors[position])
+        culprit = None if position < 0 else shown(self._rows[row].last.processors[position])
         return EmptySupportError(row, culprit, generated)
 
 

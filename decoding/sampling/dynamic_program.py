@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,34 +22,104 @@ from decoding.kernels.program import (
     words_of,
 )
 from decoding.pipeline import Fused
-from decoding.typing import DynamicBitmask, DynamicInstruction, Processor
+from decoding.sampling.programs import joined, selected
+from decoding.typing import DynamicBitmask, DynamicInstruction
 
 Failures: TypeAlias = dict[int, DecodingError]
 """What ended rows, by row."""
 
 
-class Changing:
-    """The programs of a batch, one fused run of instructions a row, as a step needs them."""
+@dataclass(slots=True)
+class ProgramRow:
+    """The instructions of one row, and what is known of the processors that they come from.
 
-    def __init__(self, segments: Sequence[Fused], first_row: int = 0) -> None:
-        """first_row: the row that the first segment is of; errors count from it."""
-        self._segments, self._first_row = segments, first_row
-        self._rows: list[list[Instruction]] = [list(segment.instructions) for segment in segments]
-        self.program = assemble(self._rows)
-        self._first: list[int] = self.program.row_starts.tolist()
-        self._dynamic = [
-            (row, index, processor)
-            for row, index, processor in self._places()
+    instructions: those of the last step. dynamic: the instructions that change with every step, and
+    whose they are. mask_processors: the instructions whose bitmask changes with every step, where
+    they have one. masked: the instructions with a bitmask; None where that can change.
+    """
+
+    instructions: list[Instruction]
+    dynamic: tuple[tuple[int, DynamicInstruction], ...]
+    mask_processors: Mapping[int, DynamicBitmask]
+    masked: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, segment: Fused) -> ProgramRow:
+        """The row of a segment."""
+        instructions = list(segment.instructions)
+        dynamic = tuple(
+            (index, processor)
+            for index, processor in enumerate(segment.processors)
             if isinstance(processor, DynamicInstruction)
             # What a kernel finds in the history itself is the same instruction at every step.
-            and self._rows[row][index].opcode not in READS_HISTORY
+            and instructions[index].opcode not in READS_HISTORY
+        )
+        masks = {
+            index: processor
+            for index, processor in enumerate(segment.processors)
+            if isinstance(processor, DynamicBitmask)
+        }
+        row = cls(instructions, dynamic, masks, None)
+        if not dynamic:
+            row.masked = row.find_masked()
+        return row
+
+    def copy(self) -> ProgramRow:
+        """A row whose instructions can change without those of this one."""
+        if not self.dynamic:
+            return self
+        return replace(self, instructions=list(self.instructions))
+
+    def find_masked(self) -> tuple[int, ...]:
+        """The instructions with a bitmask."""
+        return tuple(
+            index for index, item in enumerate(self.instructions) if item.bitmask is not None
+        )
+
+
+class Changing:
+    """The programs of a batch, one fused run of instructions a row, as a step needs them.
+
+    Each row's instructions are assembled once: `selected` and `joined` make the programs of other
+    batches of the same rows from arrays, and leave this one as it is.
+    """
+
+    def __init__(self, rows: list[ProgramRow], program: Program) -> None:
+        self.rows = rows
+        self.program = program
+        self._first: list[int] = program.row_starts.tolist()
+        self._dynamic = [
+            (number, index, processor)
+            for number, row in enumerate(self.rows)
+            for index, processor in row.dynamic
         ]
         self._masks = self._dynamic_masks()
         self._width, self._bitmasks = -1, np.zeros((0, 0), np.int32)
         self._failed: Failures = {}
 
-    def bitmasks(self, history: History, width: int) -> tuple[NDArray[np.int32], Failures]:
-        """The bitmasks of this step, for logits of a width, and the rows whose processor failed."""
+    @classmethod
+    def of(cls, segments: Sequence[Fused]) -> Changing:
+        """The programs of segments, one a row."""
+        rows = [ProgramRow.of(segment) for segment in segments]
+        return cls(rows, assemble([row.instructions for row in rows]))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Changing]) -> Changing:
+        """The rows of all parts, in order; at least one part."""
+        rows = [row.copy() for part in parts for row in part.rows]
+        return cls(rows, joined([part.program for part in parts]))
+
+    def selected(self, rows: Sequence[int]) -> Changing:
+        """Some of the rows, which are named in ascending order."""
+        return Changing([self.rows[row].copy() for row in rows], selected(self.program, rows))
+
+    def bitmasks(
+        self, history: History, width: int, first_row: int = 0
+    ) -> tuple[NDArray[np.int32], Failures]:
+        """The bitmasks of this step, for logits of a width, and the rows whose processor failed.
+
+        first_row: as what errors count the first row.
+        """
         if width != self._width:
             self._width = width
             self._bitmasks = fit_bitmasks(list(self.program.bitmasks), words_of(width))
@@ -58,13 +129,13 @@ class Changing:
             try:
                 words = processor.bitmask(own)
             except Exception as error:  # noqa: BLE001 -- a processor may raise anything
-                failed[row] = raised(processor, error, own, self._first_row + row)
+                failed[row] = raised(processor, error, own, first_row + row)
                 self._bitmasks[slot] = 0
                 continue
             self._write(slot, words)
         return self._bitmasks, failed
 
-    def program_for(self, history: History, width: int) -> Program:
+    def program_for(self, history: History, width: int, first_row: int = 0) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
         changed: dict[int, Instruction] = {}
         masks_move = entries_move = False
@@ -75,20 +146,20 @@ class Changing:
                 item = _within(processor.instruction(own), width)
             except Exception as error:  # noqa: BLE001 -- a processor may raise anything
                 # The row's result is not used; its instruction stays that of the last step.
-                self._failed[row] = raised(processor, error, own, self._first_row + row)
+                self._failed[row] = raised(processor, error, own, first_row + row)
                 continue
-            last = self._rows[row][index]
+            last = self.rows[row].instructions[index]
             same_entries = _same_entries(item, last)
             if not same_entries or item[:4] != last[:4] or item.bitmask is not last.bitmask:
                 changed[self._first[row] + index] = item
                 masks_move |= item.bitmask is not last.bitmask
                 entries_move |= not same_entries
-                self._rows[row][index] = item
+                self.rows[row].instructions[index] = item
         if changed and not masks_move:
             change = patched if entries_move else retuned
             self.program = change(self.program, changed)
         if masks_move:
-            self.program = assemble(self._rows)
+            self.program = assemble([row.instructions for row in self.rows])
             self._masks, self._width = self._dynamic_masks(), -1
         return self.program
 
@@ -99,23 +170,17 @@ class Changing:
         target[:count] = words[:count]
         target[count:] = 0
 
-    def _places(self) -> Iterator[tuple[int, int, Processor]]:
-        for row, segment in enumerate(self._segments):
-            for index, processor in enumerate(segment.processors):
-                yield row, index, processor
-
     def _dynamic_masks(self) -> list[tuple[int, int, DynamicBitmask]]:
         """The slots whose words change with every step, and whose they are."""
-        masked = [
-            (row, processor)
-            for row, index, processor in self._places()
-            if self._rows[row][index].bitmask is not None
-        ]
-        return [
-            (slot, row, processor)
-            for slot, (row, processor) in enumerate(masked)
-            if isinstance(processor, DynamicBitmask)
-        ]
+        masks: list[tuple[int, int, DynamicBitmask]] = []
+        slot = 0
+        for number, row in enumerate(self.rows):
+            for index in row.masked if row.masked is not None else row.find_masked():
+                processor = row.mask_processors.get(index)
+                if processor is not None:
+                    masks.append((slot, number, processor))
+                slot += 1
+        return masks
 
 
 def steps_of(history: History) -> int:

@@ -61,12 +61,9 @@ class Stages:
         ProcessorError: a processor broke its contract.
     """
 
-    def __init__(
-        self, segments: Sequence[Segment], row: int, backend: Backend | None = None
-    ) -> None:
-        self._row = row
+    def __init__(self, segments: Sequence[Segment], backend: Backend | None = None) -> None:
         self._stages = [
-            _FusedStage(segment, row, backend) if isinstance(segment, Fused) else segment
+            _FusedStage(segment, backend) if isinstance(segment, Fused) else segment
             for segment in segments
             if not isinstance(segment, Fused) or segment.instructions
         ]
@@ -81,20 +78,23 @@ class Stages:
         return any(feedback is not None for feedback in self._feedbacks)
 
     def __call__(
-        self, logits: Logits, history: History, states: Sequence[Any]
+        self, logits: Logits, history: History, states: Sequence[Any], row: int
     ) -> tuple[Logits, list[Steered]]:
-        """The row after every stage, and what each feedback did; `states` are theirs, in order."""
+        """The row after every stage, and what each feedback did.
+
+        states: of the feedbacks, in order. row: of the batch, for error messages.
+        """
         waiting, steered = iter(states), []
         for stage, feedback in zip(self._stages, self._feedbacks, strict=True):
             if isinstance(stage, _FusedStage):
-                logits = stage(logits, history)
+                logits = stage(logits, history, row)
             elif feedback is not None:
                 state = next(waiting)
-                after = run_processor(_AtState(feedback, state), logits, history, self._row)
+                after = run_processor(_AtState(feedback, state), logits, history, row)
                 steered.append(Steered(feedback, state, logits[0], after[0]))
                 logits = after
             else:
-                logits = run_processor(stage, logits, history, self._row)
+                logits = run_processor(stage, logits, history, row)
         return logits, steered
 
 
@@ -115,19 +115,19 @@ class _AtState:
 class _FusedStage:
     """Instructions that one kernel call runs."""
 
-    def __init__(self, segment: Fused, row: int, backend: Backend | None) -> None:
-        self._segment, self._row, self._backend = segment, row, backend
-        self._changing = Changing([segment], row)
+    def __init__(self, segment: Fused, backend: Backend | None) -> None:
+        self._segment, self._backend = segment, backend
+        self._changing = Changing.of([segment])
         nobody = np.zeros(1, np.int64)
         seeds = nobody.astype(np.uint64)
         self._kernels = OpenKernels(Batch(self._changing.program, seeds, nobody == 0, nobody), 1)
 
-    def __call__(self, logits: Logits, history: History) -> Logits:
+    def __call__(self, logits: Logits, history: History, row: int) -> Logits:
         owners = self._segment.processors
         width = logits.shape[1]
         backend = self._backend if self._backend in _HOST else fastest(logits)
-        kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width))
-        bitmasks, failed = self._changing.bitmasks(history, width)
+        kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width, row))
+        bitmasks, failed = self._changing.bitmasks(history, width, row)
         if failed:
             raise failed[0]
         edited, emptied = kernel.edit(
@@ -138,7 +138,7 @@ class _FusedStage:
             history.prompt_lengths,
         )
         if emptied[0] >= 0:
-            raise EmptySupportError(self._row, shown(owners[emptied[0]]), steps_of(history))
+            raise EmptySupportError(row, shown(owners[emptied[0]]), steps_of(history))
         return narrow(edited, logits.dtype)
 
 
