@@ -224,9 +224,13 @@ class AsyncEngine:
         self._command(partial(self.engine.join, handle.generation))
         return handle
 
-    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """Run something that takes long, as encoding a book, beside the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._encoding, work)
+    async def in_thread(self, work: Callable[[], _Value], *, compiles: bool = False) -> _Value:
+        """Run something that takes long, as encoding a book, beside the loop.
+
+        compiles: it compiles grammars, and so takes its turn with all that do.
+        """
+        pool = self._compiling if compiles else self._encoding
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def cancel(self, handle: AsyncGeneration, error: DecodingError | None = None) -> None:
         """End a request before the next step.
