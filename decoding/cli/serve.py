@@ -60,15 +60,17 @@ _FLAGS: Mapping[str, _Flag] = {
     "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
     "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
-    "cors_allow_origin": _Flag(_list, (), "origins that may ask, with commas; default: all", "URLS"),
-    "disable_grammar_support": _Flag(_bool, False, "refuse every grammar"),
-    "json_output": _Flag(_bool, False, "log JSON lines"),
+    "cors_allow_origin": _Flag(
+        _list, (), "origins that may ask, with commas; default: all", "URLS"
+    ),
+    "disable_grammar_support": _Flag(_bool, default=False, text="refuse every grammar"),
+    "json_output": _Flag(_bool, default=False, text="log JSON lines"),
     "log_level": _Flag(str, "info", "debug, info, warning or error", "NAME"),
-    "log_prompts": _Flag(_bool, False, "show in the log what requests ask"),
-    "tgi_full_text": _Flag(_bool, False, "let / put the prompt in front of the text, as TGI does"),
+    "log_prompts": _Flag(_bool, default=False, text="show in the log what requests ask"),
+    "tgi_full_text": _Flag(_bool, default=False, text="/ shows the prompt, as TGI's does"),
+    "watermark_gamma": _Flag(float, None, "of TGI's watermark; default: 0.5", "G"),
+    "watermark_delta": _Flag(float, None, "of TGI's watermark; default: 2.0", "D"),
     "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
-    "watermark_gamma": _Flag(float, 0.5, "of TGI's watermark", "G"),
-    "watermark_delta": _Flag(float, 2.0, "of TGI's watermark", "D"),
 }
 
 
@@ -95,7 +97,7 @@ def _help(flag: _Flag) -> str:
     return f"{flag.text} (default: {flag.default})" if known else flag.text
 
 
-def _settings(asked: argparse.Namespace) -> dict[str, Any]:
+def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
     """Each setting: the flag, else the variable, else the default."""
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
@@ -112,15 +114,18 @@ def _settings(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _serve(asked: argparse.Namespace) -> Iterator[str]:
-    given = _settings(asked)
+    given = read_settings(asked)
     try:
-        import uvicorn  # noqa: F401 -- asked for early
         import starlette  # noqa: F401 -- asked for early
+        import uvicorn  # noqa: F401 -- asked for early
     except ImportError as error:
         raise MissingDependencyError("starlette and uvicorn", "server") from error
     levels = ("debug", "info", "warning", "error")
     if given["log_level"].lower() not in levels:
         raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")
+    for name in ("watermark_gamma", "watermark_delta"):
+        if given[name] is not None:
+            os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
     model = load(given["model_id"], dtype=given["dtype"], device=given["device"])
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     asyncio.run(_run(model, given))

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from decoding.checks import checked_integer
 from decoding.engine.generation import Generation
@@ -199,7 +199,7 @@ class AsyncEngine:
         """How many requests wait or run."""
         return len(self._running)
 
-    async def __aenter__(self) -> AsyncEngine:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -247,12 +247,12 @@ class AsyncEngine:
     async def aclose(self, *, drain_s: float = 0.0) -> None:
         """Take no more requests, let those that run go on for a while, then cancel them.
 
-        drain_s: seconds, at most, that requests go on. What is left then ends with `CancelledError`.
+        drain_s: seconds, at most, that requests go on; what is left ends with `CancelledError`.
         """
         if self._closing is None:
             self._closing = CancelledError("the engine is closing")
         end = time.monotonic() + drain_s
-        while self._running and time.monotonic() < end:
+        while self._running and time.monotonic() < end:  # noqa: ASYNC110 -- another thread ends it
             await asyncio.sleep(0.01)
         thread, self._thread = self._thread, None
         if thread is not None:

@@ -22,7 +22,7 @@ from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps, float32_text, quote
 from decoding.wire.rules import validate
 from decoding.wire.spans import token_spans
-from decoding.wire.types import parse_parameters, check_body, read_flag, read_text
+from decoding.wire.types import check_body, parse_parameters, read_flag, read_text
 
 _LONG = 4096
 """Characters from which a prompt is encoded in another thread."""
@@ -179,9 +179,7 @@ async def _request(
     return work()
 
 
-def _read(
-    service: Service, fields: Mapping[str, Any], *, stream: bool, full_text: bool
-) -> Request:
+def _read(service: Service, fields: Mapping[str, Any], *, stream: bool, full_text: bool) -> Request:
     """The request of a body, checked by TGI's rules; the prompt is encoded once."""
     inputs = fields["inputs"]
     encoded: list[int] = []

@@ -128,14 +128,10 @@ def _native_parameters(limits: WireLimits, width: int) -> Node:
         "truncate": _between(1, limits.max_input_tokens, "integer"),
         "typical_p": _above_0(_BELOW_1),
     }
-    flags = {
-        name: _FLAG
-        for name in ("decoder_input_details", "details", "do_sample", "watermark")
-    }
+    flags = dict.fromkeys(("decoder_input_details", "details", "do_sample", "watermark"), _FLAG)
     stop = _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences)
     properties = {
-        name: schema if "anyOf" in schema else _optional(schema)
-        for name, schema in options.items()
+        name: schema if "anyOf" in schema else _optional(schema) for name, schema in options.items()
     }
     return _object({**properties, **flags, "stop": stop, **_samplers(width)})
 
@@ -203,9 +199,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     }
     ids = _list(_ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
-    prompts = _list(
-        {"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size
-    )
+    prompts = _list({"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size)
     part = _object({"type": _TEXT, "text": _TEXT}, ("type",))
     message = _object(
         {

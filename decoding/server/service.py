@@ -20,9 +20,11 @@ from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
 from decoding.server.settings import ServerSettings, limits_of
 
-
 ACCOUNT = "decoding.account"
 """Where a request's scope holds its account."""
+
+OPENAI = "decoding.openai"
+"""Where a request's scope says that its errors have OpenAI's shape."""
 
 
 class Service:

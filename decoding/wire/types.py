@@ -22,9 +22,7 @@ Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
 
 
-def parse_parameters(
-    fields: Mapping[str, object], prefix: str = "parameters."
-) -> dict[str, Any]:
+def parse_parameters(fields: Mapping[str, object], prefix: str = "parameters.") -> dict[str, Any]:
     """The known fields that are present and not null; no range is checked.
 
     prefix: of a field's path in errors.
@@ -62,20 +60,17 @@ def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str,
     """
     if not isinstance(body, Mapping):
         problem = f"invalid type: {_unexpected(body)}, expected struct {name}"
-        raise WireTypeError(
-            f"Failed to deserialize the JSON body into the target type: {problem}"
-        )
+        raise WireTypeError(f"Failed to deserialize the JSON body into the target type: {problem}")
     for field in required:
         if field not in body:
             raise WireTypeError(
-                "Failed to deserialize the JSON body into the target type:"
-                f" missing field `{field}`"
+                f"Failed to deserialize the JSON body into the target type: missing field `{field}`"
             )
     return body
 
 
 def read_whole(path: str, value: object, kind: str, low: int, high: int) -> int:
-    """A JSON integer in `[low, high]`; WireTypeError, which calls it a `kind`, for another value."""
+    """A JSON integer in `[low, high]`; WireTypeError, which says `kind`, for another value."""
     read = _integer(kind, low, high)(path, value)
     assert isinstance(read, int)  # noqa: S101 -- ours
     return read

@@ -59,9 +59,7 @@ async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
     """`POST /chat_tokenize`: the prompt that a chat makes, and its tokens."""
     given = await read_json(http, service.settings.payload_limit)
     body = read_chat_body(given, most=service.settings.max_choices)
-    return json_response(
-        await _beside_if_long(service, body, partial(_tokenized, service, body))
-    )
+    return json_response(await _beside_if_long(service, body, partial(_tokenized, service, body)))
 
 
 def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
@@ -121,9 +119,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
     return replace(prepared, request=sized)
 
 
-def _whole(
-    service: Service, account: Account, prepared: Prepared, body: ChatBody
-) -> HttpResponse:
+def _whole(service: Service, account: Account, prepared: Prepared, body: ChatBody) -> HttpResponse:
     responses = best(account.handles, body.n)
     generated = sum(item.generation.result().generated_tokens for item in account.handles)
     choices = [
@@ -137,9 +133,7 @@ def _whole(
     return json_response(answer(said, choices, used), headers=headers)
 
 
-def _choice(
-    index: int, message: ChatMessage, response: Response, body: ChatBody
-) -> dict[str, Any]:
+def _choice(index: int, message: ChatMessage, response: Response, body: ChatBody) -> dict[str, Any]:
     said: dict[str, Any] = {"role": "assistant", "content": message.content}
     if message.reasoning_content is not None:
         said["reasoning_content"] = message.reasoning_content
@@ -164,9 +158,7 @@ def _choice(
     }
 
 
-def _stream(
-    service: Service, account: Account, prepared: Prepared, body: ChatBody
-) -> EventStream:
+def _stream(service: Service, account: Account, prepared: Prepared, body: ChatBody) -> EventStream:
     said = head(service, body, "chat.completion.chunk", "chatcmpl")
     writer = _ChatWriter(said, prepared, body)
     source = ChoiceStream(

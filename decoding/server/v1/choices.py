@@ -10,7 +10,7 @@ from dataclasses import replace
 from decoding._version import __version__
 from decoding.engine.front import AsyncGeneration
 from decoding.engine.request import Request
-from decoding.parameters import GenerationParameters, is_sampling
+from decoding.parameters import is_sampling
 from decoding.sampling.rng import random_seed, sequence_seed
 from decoding.server.service import Service
 from decoding.wire.details import Response
@@ -48,7 +48,6 @@ def best(handles: Sequence[AsyncGeneration], n: int) -> list[Response]:
     """The `n` responses of the largest mean logprob, or all in their order."""
     responses = [handle.generation.result() for handle in handles]
     return responses if n == len(responses) else sorted(responses, key=_score, reverse=True)[:n]
-
 
 
 def _score(response: Response) -> float:

@@ -24,7 +24,7 @@ class ChoiceStream:
     usage is asked for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- the parts of a stream
         self,
         account: Account,
         handles: Sequence[AsyncGeneration],

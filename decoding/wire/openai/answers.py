@@ -51,9 +51,7 @@ def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
     }
 
 
-def answer(
-    head: Head, choices: Sequence[dict[str, Any]], used: dict[str, int]
-) -> dict[str, Any]:
+def answer(head: Head, choices: Sequence[dict[str, Any]], used: dict[str, int]) -> dict[str, Any]:
     """A whole answer."""
     return {**head.to_wire(), "choices": list(choices), "usage": used}
 

@@ -74,9 +74,7 @@ class Fields:
             return (value,)
         if not isinstance(value, list):
             raise mismatch(f"{self._path}{name}", value, "a string or a sequence of strings")
-        return [
-            read_text(f"{self._path}{name}[{index}]", item) for index, item in enumerate(value)
-        ]
+        return [read_text(f"{self._path}{name}[{index}]", item) for index, item in enumerate(value)]
 
 
 def read_sampling(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -120,9 +120,7 @@ def read_completion_body(body: object, *, most: int) -> CompletionBody:
     )
 
 
-def _common(
-    fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool
-) -> dict[str, Any]:
+def _common(fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool) -> dict[str, Any]:
     n = fields.whole("n", 0, 2**32 - 1)
     best_of = fields.whole("best_of", 0, 2**32 - 1)
     n = 1 if n is None else n

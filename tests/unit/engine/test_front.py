@@ -127,9 +127,7 @@ def test_a_slow_reader_ends_with_an_error_and_delays_nobody() -> None:
             await slow.result()
         assert caught.value.limit == 40
 
-    model = LanguageModel(
-        forward=hash_model(VOCAB), tokenizer=ByteTokenizer(), context_length=200
-    )
+    model = LanguageModel(forward=hash_model(VOCAB), tokenizer=ByteTokenizer(), context_length=200)
     with_front(run, model, most_unread_events=40)
 
 
@@ -199,7 +197,9 @@ def test_a_grammar_that_compiles_delays_no_plain_request(monkeypatch: pytest.Mon
 
     async def run(front: AsyncEngine) -> None:
         structured = [
-            asyncio.ensure_future(texts(front, "x", asked(grammar=Grammar("regex", f"[ab]{{{n}}}"))))
+            asyncio.ensure_future(
+                texts(front, "x", asked(grammar=Grammar("regex", f"[ab]{{{n}}}")))
+            )
             for n in (3, 4)
         ]
         await texts(front, "plain", asked())
@@ -299,7 +299,9 @@ def test_several_event_loops_share_one_front() -> None:
     asyncio.run(front.aclose())
 
 
-@pytest.mark.parametrize(("engine", "options"), [(MODEL, {}), (Engine(MODEL), {"most_unread_events": 0})])
+@pytest.mark.parametrize(
+    ("engine", "options"), [(MODEL, {}), (Engine(MODEL), {"most_unread_events": 0})]
+)
 def test_wrong_arguments_are_refused(engine: Any, options: dict[str, int]) -> None:
     with pytest.raises(ParameterError):
         AsyncEngine(engine, **options)

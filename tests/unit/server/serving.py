@@ -52,12 +52,13 @@ class Served:
     url: str
     service: Service
     server: uvicorn.Server
+    client: httpx.Client
 
     def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=60, **options)
+        return self.client.post(self.url + path, json=body, **options)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=60, **options)
+        return self.client.get(self.url + path, **options)
 
     def idle(self) -> bool:
         """Whether nothing runs, waits or holds a permit, soon."""
@@ -84,7 +85,8 @@ def serving(model: LanguageModel | Engine, **settings: Any) -> Iterator[Served]:
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield Served(f"http://127.0.0.1:{port}", app.state.service, server)
+        with httpx.Client(timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+            yield Served(f"http://127.0.0.1:{port}", app.state.service, server, client)
     finally:
         server.should_exit = True
         thread.join(60)

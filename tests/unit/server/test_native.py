@@ -118,7 +118,11 @@ def test_tokenize_gives_places_in_characters(served: Served) -> None:
 
 
 def test_a_grammar_holds_the_text(served: Served) -> None:
-    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}},
+        "required": ["a"],
+    }
     schema["additionalProperties"] = False
     for grammar in (
         {"type": "json", "value": schema},

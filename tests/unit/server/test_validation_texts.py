@@ -29,17 +29,17 @@ TEXTS: list[tuple[dict[str, Any], str]] = [
     ({"max_new_tokens": 0}, "`max_new_tokens` must be strictly positive"),
     (
         {"max_new_tokens": 198},
-        "`inputs` tokens + `max_new_tokens` must be <= 200."
-        " Given: 5 `inputs` tokens and 198 `max_new_tokens`",
+        (
+            "`inputs` tokens + `max_new_tokens` must be <= 200."
+            " Given: 5 `inputs` tokens and 198 `max_new_tokens`"
+        ),
     ),
     ({"stop": ["a"] * 5}, "`stop` supports up to 4 stop sequences. Given: 5"),
 ]
 
 
 @pytest.mark.parametrize(("parameters", "text"), TEXTS, ids=[text for _, text in TEXTS])
-def test_native_routes_say_it_as_tgi(
-    served: Served, parameters: dict[str, Any], text: str
-) -> None:
+def test_native_routes_say_it_as_tgi(served: Served, parameters: dict[str, Any], text: str) -> None:
     body = {"inputs": "hello", "parameters": parameters}
     wanted = {"error": PREFIX + text, "error_type": "validation"}
     for path in ("/", "/generate"):
@@ -155,8 +155,10 @@ def test_wrong_types_are_named_as_serde_names_them(served: Served, body: Any, te
         ),
         (
             {"max_tokens": 500},
-            "`inputs` tokens + `max_new_tokens` must be <= 200."
-            " Given: {} `inputs` tokens and 500 `max_new_tokens`",
+            (
+                "`inputs` tokens + `max_new_tokens` must be <= 200."
+                " Given: {} `inputs` tokens and 500 `max_new_tokens`"
+            ),
             "inputs",
         ),
     ],
