@@ -244,6 +244,47 @@ class SlowReaderError(DecodingError):
         self.limit = limit
 
 
+class OverloadedError(DecodingError):
+    """An engine has as many requests in its queue as it may have.
+
+    Attributes:
+        limit: the most requests that wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the engine is overloaded: {limit} requests are waiting, the most allowed"
+        )
+        self.limit = limit
+
+
+class DeadlineError(DecodingError):
+    """A request took longer than it was given.
+
+    Attributes:
+        stage: "queue" where it had not started, "total" otherwise.
+        seconds: what it was given.
+    """
+
+    def __init__(self, stage: str, seconds: float) -> None:
+        where = "before it started" if stage == "queue" else "before it finished"
+        super().__init__(f"the request's {seconds:g} seconds ran out {where}")
+        self.stage, self.seconds = stage, seconds
+
+
+class CapacityError(DecodingError, ValueError):
+    """A model's KV cache has no room for so many tokens.
+
+    Attributes:
+        wanted: tokens that were asked for.
+        room: tokens that there is room for.
+    """
+
+    def __init__(self, wanted: int, room: int, what: str) -> None:
+        super().__init__(f"{wanted} tokens do not fit the model's KV cache: {room} {what}")
+        self.wanted, self.room = wanted, room
+
+
 class BatchError(DecodingError):
     """Some requests of a batch failed; nothing of the others is lost.
 

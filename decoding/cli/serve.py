@@ -48,6 +48,7 @@ _FLAGS: Mapping[str, _Flag] = {
     "served_model_name": _Flag(str, None, "the name that clients see", "NAME"),
     "dtype": _Flag(str, "float32", "of the weights: float32, bfloat16 or float16", "NAME"),
     "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
+    "adapters": _Flag(str, None, "a folder of LoRA adapters, which requests name", "DIR"),
     "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
     "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
     "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),
@@ -58,6 +59,8 @@ _FLAGS: Mapping[str, _Flag] = {
     "max_total_tokens": _Flag(int, None, "longest prompt and text; default: the context", "N"),
     "max_client_batch_size": _Flag(int, 4, "most prompts of one request to /v1/completions", "N"),
     "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
+    "prefill_chunk": _Flag(int, 512, "most prompt tokens of a step beside running ones", "N"),
+    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N"),
     "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
     "cors_allow_origin": _Flag(
@@ -126,7 +129,12 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
     for name in ("watermark_gamma", "watermark_delta"):
         if given[name] is not None:
             os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
-    model = load(given["model_id"], dtype=given["dtype"], device=given["device"])
+    model = load(
+        given["model_id"],
+        dtype=given["dtype"],
+        device=given["device"],
+        adapters=given["adapters"],
+    )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     asyncio.run(_run(model, given))
     yield ""
@@ -176,7 +184,13 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         log_prompts=given["log_prompts"],
         backend=f"{given['device']} {given['dtype']}",
     )
-    front = AsyncEngine(Engine(model, max_batch_size=given["max_batch_size"]))
+    engine = Engine(
+        model,
+        max_batch_size=given["max_batch_size"],
+        prefill_chunk=given["prefill_chunk"],
+        prefix_tokens=given["prefix_tokens"],
+    )
+    front = AsyncEngine(engine)
     app = create_app(front, settings)
     config = uvicorn.Config(
         app,

@@ -213,7 +213,10 @@ class AsyncEngine:
         Raises:
             ParameterError, GrammarError, UnsupportedFeatureError: as `Engine.submit`.
             CancelledError: the engine is closing.
-            RequestError: the engine's thread has ended on an error.
+            RequestError: the engine has failed.
+
+        What the engine refuses when the request reaches it (`OverloadedError`, `CapacityError`) is
+        raised where the request is read.
         """
         require("request", request, isinstance(request, Request), "a Request")
         self._check_open()
@@ -221,7 +224,7 @@ class AsyncEngine:
         self._check_open()
         handle = AsyncGeneration(self, Generation(request, work), streams=streams)
         self._running[handle.generation] = handle
-        self._command(partial(self.engine.join, handle.generation))
+        self._command(partial(self._join, handle))
         return handle
 
     async def in_thread(self, work: Callable[[], _Value], *, compiles: bool = False) -> _Value:
@@ -277,7 +280,7 @@ class AsyncEngine:
         if grammar is not None and not (model.grammars and model.grammars.knows(grammar)):
             pool = self._compiling
         elif (isinstance(request.inputs, str) and len(request.inputs) > _SHORT) or (
-            parameters.dry_multiplier or parameters.bad_words
+            parameters.dry_multiplier or parameters.bad_words or parameters.adapter_id
         ):
             pool = self._encoding
         else:
@@ -323,6 +326,12 @@ class AsyncEngine:
 
     def _end(self) -> None:
         self._ended = True
+
+    def _join(self, handle: AsyncGeneration) -> None:
+        try:
+            self.engine.join(handle.generation)
+        except DecodingError as error:
+            self._leave(handle, error)
 
     def _leave(self, handle: AsyncGeneration, error: DecodingError | None) -> None:
         generation = handle.generation

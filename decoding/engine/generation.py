@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from decoding.engine.plans import Plan
 from decoding.engine.request import Request
@@ -107,6 +108,18 @@ class RunningSequence:
         self.generation.progress(self, text)
 
 
+class Prefilled(NamedTuple):
+    """A prompt of which the model has seen a part.
+
+    state: the model's memory of it. count: tokens in it. logprobs: of the tokens after the first,
+    where the request wants to see them.
+    """
+
+    state: State
+    count: int
+    logprobs: tuple[float, ...] = ()
+
+
 class Generation:
     """One request that an engine has accepted.
 
@@ -115,6 +128,7 @@ class Generation:
     several sequences to choose from.
 
     timing: when it was submitted, started, wrote its first token and finished.
+    prefilled: what the model has seen of the prompt, before all of it; None for nothing.
     """
 
     __slots__ = (
@@ -123,6 +137,7 @@ class Generation:
         "error",
         "plan",
         "prefill",
+        "prefilled",
         "request",
         "response",
         "sequences",
@@ -136,6 +151,7 @@ class Generation:
         self.error: DecodingError | None = None
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
+        self.prefilled: Prefilled | None = None
         self.timing = Timing.submit()
         self._events: list[StreamEvent] = []
         self._taken = 0

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from types import FrameType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from decoding.checks import checked_integer
+from decoding.checks import checked_integer, checked_real
 from decoding.engine.drawing import RunningBatch, batch_of, draw_first, draw_next, rows_of
-from decoding.engine.generation import Generation, RunningSequence
+from decoding.engine.generation import Generation, Prefilled, RunningSequence
 from decoding.engine.memory import Memory
 from decoding.engine.plans import Plan, fit
-from decoding.engine.prompt_logprobs import prefill_tokens
+from decoding.engine.prefixes import Prefix, PrefixStore
+from decoding.engine.prompt_logprobs import prefill_tokens, prompt_logprobs
 from decoding.engine.request import Request, plan
 from decoding.errors import (
     CancelledError,
+    CapacityError,
+    DeadlineError,
     DecodingError,
     ForwardError,
+    OverloadedError,
     RequestError,
     ShapeError,
     require,
@@ -32,11 +40,23 @@ from decoding.models.protocol import CachedModel, LanguageModel, State
 from decoding.typing import ForwardFunction
 
 
+class _Share(NamedTuple):
+    """Tokens of a prompt that go through the model in one step: those from `start` up to `end`."""
+
+    generation: Generation
+    start: int
+    end: int
+
+
 class Engine:
     """Advances any number of requests over one model, synchronously, without threads of its own.
 
     Requests join with `submit` and leave when done or cancelled, between steps. A token depends on
     its own request and on nothing else in the batch, as far as the model's logits do.
+
+    Requests start in the order in which they were submitted: one that does not fit yet is not
+    overtaken. A request starts where its sequences fit `max_batch_size` and, at their longest, the
+    memory of a model that has a `CacheBudget`.
 
     A step raises nothing but interrupts (`KeyboardInterrupt` and what else is no `Exception`):
 
@@ -51,22 +71,44 @@ class Engine:
     model: a `LanguageModel`, or any callable from token-id lists to logits.
     max_batch_size: most sequences that run at once; requests beyond wait in order. None = no limit.
     A request of more sequences than that runs when nothing else does.
+    prefill_chunk: most prompt tokens that go through the model in a step beside the tokens of the
+    sequences that run, so that a long prompt delays these by no more; None = no limit. A prompt of
+    a plain callable, which has no cache, goes through as a whole, alone if it is longer.
+    max_waiting: most requests in the queue; None = no limit.
+    prefix_tokens: most tokens of finished sequences whose states are kept for prompts that begin
+    with the same tokens; 0 keeps none and compares no prompts. `forget_prefixes` gives them back.
 
     Raises:
-        ParameterError: the model is no model, or `max_batch_size` is no integer >= 1.
+        ParameterError: the model is no model, or a limit is no integer >= 1 (`prefix_tokens`: 0).
     """
 
     def __init__(
-        self, model: LanguageModel | ForwardFunction, *, max_batch_size: int | None = None
+        self,
+        model: LanguageModel | ForwardFunction,
+        *,
+        max_batch_size: int | None = None,
+        prefill_chunk: int | None = 512,
+        max_waiting: int | None = None,
+        prefix_tokens: int = 0,
     ) -> None:
         self.model = model if isinstance(model, LanguageModel) else LanguageModel(forward=model)
-        if max_batch_size is not None:
-            expected = ">= 1, or None"
-            max_batch_size = checked_integer("max_batch_size", max_batch_size, 1, expected=expected)
-        self.max_batch_size = max_batch_size
-        self._memory = Memory(_cached(self.model.forward))
+        self.max_batch_size = _limit("max_batch_size", max_batch_size)
+        self.prefill_chunk = _limit("prefill_chunk", prefill_chunk)
+        self.max_waiting = _limit("max_waiting", max_waiting)
+        self.prefix_tokens = checked_integer("prefix_tokens", prefix_tokens, 0, expected=">= 0")
+        cached = _cached(self.model.forward)
+        self._memory = Memory(cached)
+        self._is_whole = isinstance(cached, CallableModel)
+        self._capacity: int | None = getattr(cached, "capacity_tokens", None)
+        self._page_tokens: int = getattr(cached, "page_tokens", 1)
+        self._prefixes = PrefixStore(0 if self._is_whole else self.prefix_tokens, self._page_tokens)
         self._waiting: deque[Generation] = deque()
         self._batch = RunningBatch.of(())
+        # When requests run out of time, the first one at the front: a heap.
+        self._deadlines: list[tuple[float, int, Generation, DeadlineError]] = []
+        self._deadline_count = count()
+        # Whose prompts the step that runs has taken up.
+        self._arriving: list[Generation] = []
         # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
         # the attribute from being cleared.
         self._frame: FrameType | None = None
@@ -88,26 +130,70 @@ class Engine:
         """How many sequences run: a request has `best_of` of them."""
         return len(self._batch.sequences)
 
-    def submit(self, request: Request) -> Generation:
+    def submit(
+        self,
+        request: Request,
+        *,
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> Generation:
         """Check a request and let it join at the next step.
+
+        queue_timeout: seconds after which it ends with `DeadlineError` unless it has started.
+        timeout: seconds after which it ends with `DeadlineError` unless it is done.
+        None = no limit. Both are looked at when a step begins.
 
         Raises:
             ParameterError: a parameter or the prompt is outside what this model can do.
             GrammarError: its grammar is malformed, cannot be held, or has no text.
-            UnsupportedFeatureError: it asks for machinery this version does not have.
+            UnsupportedFeatureError: it asks for machinery this version or this model does not have.
+            OverloadedError: `max_waiting` requests wait.
+            CapacityError: its sequences, at their longest, do not fit the model's memory.
         """
         require("request", request, isinstance(request, Request), "a Request")
+        self._check_waiting()
         generation = Generation(request, plan(request, self.model))
-        self.join(generation)
+        self.join(generation, queue_timeout=queue_timeout, timeout=timeout)
         return generation
 
-    def join(self, generation: Generation) -> None:
+    def join(
+        self,
+        generation: Generation,
+        *,
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Let a request join at the next step that was planned elsewhere, for this engine's model.
 
         Whoever submits from many threads plans there, as encoding a prompt and compiling a grammar
-        take long, and joins in the thread that steps.
+        take long, and joins in the thread that steps. Limits and errors are those of `submit`.
         """
+        limits = [("queue", queue_timeout), ("total", timeout)]
+        for stage, seconds in limits:
+            if seconds is not None:
+                name = "queue_timeout" if stage == "queue" else "timeout"
+                checked_real(name, seconds, lambda x: x >= 0, ">= 0, or None")
+        self._check_waiting()
+        cost = self._cost(generation)
+        if self._capacity is not None and cost > self._capacity:
+            raise CapacityError(cost, self._capacity, "in all")
+        for stage, seconds in limits:
+            if seconds is not None:
+                end = generation.timing.submitted + seconds
+                number, error = next(self._deadline_count), DeadlineError(stage, float(seconds))
+                heappush(self._deadlines, (end, number, generation, error))
         self._waiting.append(generation)
+
+    def _check_waiting(self) -> None:
+        if self.max_waiting is not None and self.waiting >= self.max_waiting:
+            raise OverloadedError(self.max_waiting)
+
+    def forget_prefixes(self) -> None:
+        """Give back the states that are kept for prompts to come."""
+        self._prefixes.make_room(0)
+        if not self._is_stepping():
+            self._recover()
+            self._keep(self._batch)
 
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. One that is done stays as it is."""
@@ -154,98 +240,206 @@ class Engine:
 
     def _give_up(self, error: Exception) -> list[Generation]:
         """End every request that a step has touched."""
-        moved = dict.fromkeys([*_generations(self._sequences()), *self._admit()])
+        moved = dict.fromkeys([*_generations(self._sequences()), *self._arriving])
         _stop(moved, error)
         self._regroup(())
         return list(moved)
 
     def _advance(self) -> list[Generation]:
+        self._arriving = []
+        expired = self._expire()
         self._revive()
         running = self._batch.sequences
-        arriving = self._admit()
-        newcomers: list[RunningBatch] = []
-        for all_positions in (False, True):
-            group = [item for item in arriving if item.plan.wants_prefill is all_positions]
-            if group:
-                newcomers += self._start(group, all_positions=all_positions)
+        shares = self._admit()
+        arriving = [share.generation for share in shares]
+        newcomers = self._prefill(shares)
         if running:
             self._extend(self._batch)
-        moved = dict.fromkeys([*_generations(running), *arriving])
+        moved = dict.fromkeys([*expired, *_generations(running), *arriving])
         if arriving or any(item.over for item in running):
             self._keep(RunningBatch.joined([self._batch, *newcomers]).going())
         return list(moved)
 
-    def _admit(self) -> list[Generation]:
-        """Whoever fits of those that wait, in order; they stay in the queue until they run."""
-        arriving: list[Generation] = []
-        count = len(self._batch.sequences)
+    def _expire(self) -> list[Generation]:
+        """End the requests that have run out of time."""
+        expired: list[Generation] = []
+        while self._deadlines and self._deadlines[0][0] <= time.monotonic():
+            _, _, generation, error = self._deadlines[0]
+            has_started = generation.timing.started is not None
+            if not generation.done and not (error.stage == "queue" and has_started):
+                generation.fail(error)
+                expired.append(generation)
+            heappop(self._deadlines)
+        if expired:
+            self._waiting = deque(item for item in self._waiting if not item.done)
+            self._keep(self._batch.going())
+        return expired
+
+    def _cost(self, generation: Generation) -> int:
+        """The tokens that a request's sequences take at their longest."""
+        pages = -(-generation.plan.longest // self._page_tokens)
+        return pages * self._page_tokens * len(generation.plan.samplers)
+
+    def _reserved(self) -> int:
+        """The tokens that are promised to the requests that have started."""
+        started = [item for item in self._waiting if item.prefilled is not None]
+        return sum(map(self._cost, {*_generations(self._batch.sequences), *started}))
+
+    def _admit(self) -> list[_Share]:
+        """What goes through the model of the prompts that wait, in order.
+
+        Requests stay in the queue until they run.
+        """
+        shares: list[_Share] = []
+        if not self._waiting:
+            return shares
+        rows, reserved = len(self._batch.sequences), self._reserved()
+        left = math.inf if self.prefill_chunk is None else self.prefill_chunk
         for generation in self._waiting:
             if generation.done:
                 continue
-            count += len(generation.plan.samplers)
-            alone = not arriving and not self._batch.sequences
-            if self.max_batch_size is not None and count > self.max_batch_size and not alone:
+            rows += len(generation.plan.samplers)
+            alone = not shares and not self._batch.sequences
+            if self.max_batch_size is not None and rows > self.max_batch_size and not alone:
                 break
-            arriving.append(generation)
-        return arriving
+            if left <= 0:
+                break
+            if generation.prefilled is None:
+                reserved += self._cost(generation)
+                if self._capacity is not None:
+                    if reserved > self._capacity:
+                        break
+                    if self._prefixes.make_room(self._capacity - reserved):
+                        self._memory.keep(self._held(self._sequences()))
+                self._reuse(generation)
+            start = 0 if generation.prefilled is None else generation.prefilled.count
+            length = len(generation.plan.prompt)
+            if self._is_whole and length > left and shares:
+                break
+            end = length if self._is_whole else min(length, start + int(min(left, length)))
+            self._arriving.append(generation)
+            shares.append(_Share(generation, start, end))
+            left -= end - start
+        return shares
 
-    def _start(self, group: Sequence[Generation], *, all_positions: bool) -> list[RunningBatch]:
-        """Prefill prompts and draw the first token of every sequence; returns those that go on.
-
-        Sequences of one request share the prompt's computation and fork from it.
-        """
-        for generation in group:
-            generation.timing.start()
-        counts = [len(item.plan.prompt) if all_positions else 1 for item in group]
+    def _reuse(self, generation: Generation) -> None:
+        """Begin with the state of a sequence that begins with the same tokens, if there is one."""
+        work = generation.plan
+        if not self._prefixes.limit or work.wants_prefill:
+            return
+        running = [
+            Prefix(item.token_ids[: item.held], item.state, item.generation.plan.adapter)
+            for item in self._batch.sequences
+            if item.held is not None and not item.over
+        ]
+        found = self._prefixes.find(work.prompt, work.adapter, running)
+        if found is None:
+            return
+        prefix, length = found
         try:
-            states, output = self._memory.prefill(
-                [item.plan.prompt for item in group], all_positions=all_positions
-            )
+            [state] = self._memory.fork(prefix.state, 1)
+            if excess := len(prefix.token_ids) - length:
+                self._memory.rollback(state, excess)
+        except Exception:  # noqa: BLE001 -- the prompt is computed as a whole then
+            return
+        generation.prefilled = Prefilled(state, length)
+
+    def _prefill(self, shares: Sequence[_Share]) -> list[RunningBatch]:
+        """Let parts of prompts through the model; returns the sequences that begin by that."""
+        groups: dict[tuple[bool, bool, int], list[_Share]] = {}
+        for share in shares:
+            work = share.generation.plan
+            resumed = share.start > 0
+            key = resumed, work.wants_prefill, 0 if resumed else id(work.adapter)
+            groups.setdefault(key, []).append(share)
+        return [batch for group in groups.values() for batch in self._start(group)]
+
+    def _start(self, group: Sequence[_Share]) -> list[RunningBatch]:
+        """Prefill parts of prompts; where one is complete, draw its sequences' first tokens.
+
+        Returns the sequences that go on. Sequences of one request share the prompt's computation
+        and fork from it. The shares of a group are alike: all begin a prompt with the same adapter,
+        or all go on with one.
+        """
+        all_positions = group[0].generation.plan.wants_prefill
+        for share in group:
+            share.generation.timing.start()
+        counts = [share.end - share.start if all_positions else 1 for share in group]
+        before = [share.generation.prefilled for share in group]
+        try:
+            states, output = self._seen(group, all_positions=all_positions)
             logits = _checked(output, sum(counts))
             if len(states) != len(group):
                 raise ShapeError("states", f"{len(states)} states", f"one each of {len(group)}")  # noqa: TRY301 -- a failed pass
         except Exception as error:  # noqa: BLE001 -- a model may raise anything
             if len(group) == 1:
-                _fail(group, error)
+                _fail([group[0].generation], error)
                 return []
-            self._memory.keep(_held(self._sequences()))
-            alone = [self._start([item], all_positions=all_positions) for item in group]
+            self._memory.keep(self._held(self._sequences()))
+            alone = [self._start([share._replace(start=0)]) for share in group]
             return [batch for batches in alone for batch in batches]
         rows: list[int] = []
+        begun: list[Generation] = []
         ends = np.cumsum(counts).tolist()
-        for generation, state, end, count in zip(group, states, ends, counts, strict=True):
-            prompt_rows = logits[end - count : end] if all_positions else None
-            self._begin(generation, state, logits.shape[1], prompt_rows)
+        for share, state, known, end, size in zip(group, states, before, ends, counts, strict=True):
+            generation = share.generation
+            own_rows = logits[end - size : end] if all_positions else None
+            logprobs = () if known is None or share.start == 0 else known.logprobs
+            more = self._fitted(share, logits.shape[1], own_rows)
+            if more is None:
+                continue
+            prefilled = Prefilled(state, share.end, (*logprobs, *more))
+            if share.end < len(generation.plan.prompt):
+                generation.prefilled = prefilled
+                continue
+            self._begin(generation, prefilled)
+            begun.append(generation)
             rows += [end - 1] * len(generation.sequences)
-        sequences = [sequence for item in group for sequence in item.sequences]
+        sequences = [sequence for item in begun for sequence in item.sequences]
         try:
             return [draw_first(sequences, rows_of(logits, rows))] if sequences else []
         except Exception as error:  # noqa: BLE001 -- out of memory, say
             _stop(_generations(sequences), error)
             return []
 
-    def _begin(
-        self,
-        generation: Generation,
-        state: Any,  # noqa: ANN401 -- the model's own
-        width: int,
-        prompt_rows: Any | None,  # noqa: ANN401 -- rows
-    ) -> None:
-        """Start the sequences of a request after its prefill, unless the logits have another width.
+    def _seen(self, group: Sequence[_Share], *, all_positions: bool) -> tuple[list[State], Any]:
+        """The states and logits after the shares of a group went through the model."""
+        parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in group]
+        known = [share.generation.prefilled for share in group]
+        for share in group:
+            # Where the call fails or is interrupted, nobody knows what the state holds.
+            share.generation.prefilled = None
+        if group[0].start == 0:
+            return self._memory.prefill(
+                parts, all_positions=all_positions, adapted=group[0].generation.plan.adapted
+            )
+        states = [item.state for item in known if item is not None]
+        return states, self._memory.extend(list(states), parts, all_positions=all_positions)
 
-        prompt_rows: the logits after each token of the prompt, where the request wants to see them.
+    def _fitted(self, share: _Share, width: int, rows: Any | None) -> list[float] | None:  # noqa: ANN401 -- rows
+        """Fit a plan to the width of the logits; the logprobs of tokens that rows tell.
+
+        rows: the logits after each token of the share, where the request wants to see them.
+        Returns None where that ends the request.
         """
+        generation = share.generation
         if generation.plan.width not in (None, width):
             _fail([generation], _other_width(generation.plan, width))
-            return
+            return None
         try:
-            generation.plan = fit(generation.plan, width)
-            prefill = () if prompt_rows is None else prefill_tokens(generation.plan, prompt_rows)
+            generation.plan = work = fit(generation.plan, width)
+            following = work.prompt[share.start + 1 : share.end + 1]
+            return [] if rows is None else prompt_logprobs(rows, following, share.start)
         except DecodingError as error:
             generation.fail(error)
-            return
+            return None
+
+    def _begin(self, generation: Generation, prefilled: Prefilled) -> None:
+        """Start the sequences of a request whose whole prompt the model has seen."""
+        state, work = prefilled.state, generation.plan
+        prefill = prefill_tokens(work, prefilled.logprobs) if work.wants_prefill else ()
         try:
-            forks = self._memory.fork(state, len(generation.plan.samplers) - 1)
+            forks = self._memory.fork(state, len(work.samplers) - 1)
         except Exception as error:  # noqa: BLE001 -- a model may raise anything
             _fail([generation], error)
             return
@@ -295,10 +489,28 @@ class Engine:
 
     def _keep(self, batch: RunningBatch) -> None:
         """Go on with a batch; give back the memory of everyone else."""
+        ended = [item for item in self._batch.sequences if item.over]
         self._batch = batch
         while self._waiting and (self._waiting[0].sequences or self._waiting[0].done):
             self._waiting.popleft()
-        self._memory.keep(_held(self._batch.sequences))
+        if self._prefixes.limit:
+            room = math.inf if self._capacity is None else self._capacity - self._reserved()
+            prefixes = [
+                Prefix(item.token_ids[: item.held], item.state, item.generation.plan.adapter)
+                for item in ended
+                if item.held is not None and item.generation.error is None
+            ]
+            self._prefixes.add(prefixes, int(min(room, self._prefixes.limit)))
+        self._memory.keep(self._held(batch.sequences))
+
+    def _held(self, sequences: Iterable[RunningSequence]) -> list[State]:
+        """The states in use, as far as it is known what they hold: those of sequences, too."""
+        waiting = [
+            item.prefilled.state
+            for item in self._waiting
+            if item.prefilled is not None and not item.done
+        ]
+        return [*_held(sequences), *waiting, *self._prefixes.states]
 
     def _sequences(self) -> list[RunningSequence]:
         """Every sequence that has begun and was not let go; in the middle of a step, too."""
@@ -344,7 +556,8 @@ class Engine:
         for item in lost:
             known = item.token_ids[:-1]
             try:
-                [state], _ = self._memory.prefill([known], all_positions=False)
+                adapted = item.generation.plan.adapted
+                [state], _ = self._memory.prefill([known], all_positions=False, adapted=adapted)
             except Exception as error:  # noqa: BLE001 -- a model may raise anything
                 _fail([item.generation], error)
                 continue
@@ -352,6 +565,10 @@ class Engine:
             item.held = len(known)
         if any(item.over for item in lost):
             self._keep(self._batch.going())
+
+
+def _limit(name: str, value: int | None) -> int | None:
+    return None if value is None else checked_integer(name, value, 1, expected=">= 1, or None")
 
 
 def _generations(sequences: Iterable[RunningSequence]) -> list[Generation]:

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from decoding.models.protocol import CachedModel, State
+from decoding.models.protocol import AdaptedModel, CachedModel, State
 
 
 class _Books(NamedTuple):
@@ -41,10 +41,17 @@ class Memory:
         self._books = _Books([], [], deque())
 
     def prefill(
-        self, prompts: Sequence[Sequence[int]], *, all_positions: bool
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        all_positions: bool,
+        adapted: AdaptedModel | None = None,
     ) -> tuple[list[State], Any]:
-        """New states and logits; see `CachedModel.prefill`."""
-        call = partial(self._model.prefill, prompts, all_positions=all_positions)
+        """New states and logits; see `CachedModel.prefill`.
+
+        adapted: the model with an adapter, where the sequences are to have one.
+        """
+        call = partial((adapted or self._model).prefill, prompts, all_positions=all_positions)
         returned = self._books.returned
         _extend(returned, map(operator.call, (call,)), 1)
         states, logits = returned[-1]

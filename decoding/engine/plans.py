@@ -9,6 +9,7 @@ from typing import TypeAlias
 from decoding.engine.transcript import Ending
 from decoding.errors import require
 from decoding.models.padding import HeadPadding
+from decoding.models.protocol import AdaptedModel
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import Bitmask, GrammarMask, NaNPolicy
 from decoding.sampling.batch import Sampler
@@ -28,6 +29,7 @@ class Plan:
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
     largest_ids: by the name of a parameter, the largest token id that it names.
     padding: columns of the head to keep from being drawn; None where they may be.
+    adapted: the model with the adapter that the request names; None for the model itself.
     width: of the model's logits, which the plan has been fitted to; None where it is not known yet.
     """
 
@@ -42,6 +44,17 @@ class Plan:
     padding: HeadPadding | None = None
     width: int | None = None
     begun: bytes = b""
+    adapted: AdaptedModel | None = None
+
+    @property
+    def longest(self) -> int:
+        """Most tokens that one of its sequences can have."""
+        return len(self.prompt) + self.ending.max_new_tokens
+
+    @property
+    def adapter(self) -> object:
+        """The key of its adapter; None for none."""
+        return None if self.adapted is None else self.adapted.key
 
     @property
     def seed(self) -> int | None:

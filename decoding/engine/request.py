@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_t
 from decoding.engine.stopping import StopStrings
 from decoding.engine.transcript import Ending
 from decoding.errors import ParameterError, UnsupportedFeatureError, require, shown
-from decoding.models.protocol import LanguageModel
+from decoding.models.protocol import AdaptedModel, LanguageModel
 from decoding.parameters import GenerationParameters, is_sampling
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.grammar_mask import GrammarMask
@@ -67,8 +67,6 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         UnsupportedFeatureError: it asks for machinery this version does not have.
     """
     parameters = request.parameters
-    if parameters.adapter_id is not None:
-        raise UnsupportedFeatureError("adapter_id", "this version loads no adapters")
     pipeline = None if request.pipeline is None else as_pipeline(request.pipeline)
     token_ids = _prompt(request.inputs, model)
     vocabulary = None if model.tokenizer is None else model.tokenizer.vocabulary
@@ -89,7 +87,9 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
         samplers,
         Ending(
-            _max_new_tokens(parameters, len(prompt), model.context_length),
+            _max_new_tokens(
+                parameters, len(prompt), model.context_length, _longest(parameters, model)
+            ),
             model.eos_token_ids,
             StopStrings(tuple(parameters.stop)),
             request.keep_stop,
@@ -100,9 +100,28 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         _jump(mask, model) if mask is not None and parameters.jump_forward else None,
         tuple(_largest_ids(parameters, token_ids)),
         None if model.draws_padding else model.padding,
+        adapted=_adapted(parameters.adapter_id, model.forward),
         begun=b"" if isinstance(request.inputs, str) else begun_character(token_ids, vocabulary),
     )
     return work if model.logits_width is None else fit(work, model.logits_width)
+
+
+def _adapted(adapter_id: str | None, forward: Any) -> AdaptedModel | None:  # noqa: ANN401 -- any model
+    if adapter_id is None:
+        return None
+    if not hasattr(forward, "adapted"):
+        raise UnsupportedFeatureError("adapter_id", "the model has no adapters")
+    adapted: AdaptedModel = forward.adapted(adapter_id)
+    return adapted
+
+
+def _longest(parameters: GenerationParameters, model: LanguageModel) -> int | None:
+    """Most tokens that the model's memory holds of each sequence; None where it is not bounded."""
+    capacity: int | None = getattr(model.forward, "capacity_tokens", None)
+    if capacity is None:
+        return None
+    page: int = getattr(model.forward, "page_tokens", 1)
+    return capacity // (parameters.best_of or 1) // page * page
 
 
 def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[int | None]:
@@ -199,7 +218,10 @@ def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
 
 
 def _max_new_tokens(
-    parameters: GenerationParameters, prompt_length: int, context_length: int | None
+    parameters: GenerationParameters,
+    prompt_length: int,
+    context_length: int | None,
+    longest: int | None,
 ) -> int:
     wanted = parameters.max_new_tokens
     if context_length is None:
@@ -212,7 +234,8 @@ def _max_new_tokens(
         expected = f"fewer than {context_length} tokens, the model's context length"
         raise ParameterError("inputs", f"{prompt_length} tokens", expected)
     if wanted is None:
-        return room
+        # What would not fit the model's memory is not wanted, as long as that leaves a token.
+        return room if longest is None else max(1, min(room, longest - prompt_length))
     expected = f"at most {room} for a prompt of {prompt_length} tokens"
     require("max_new_tokens", wanted, wanted <= room, expected)
     return wanted

@@ -12,15 +12,28 @@ from pathlib import Path
 from decoding.errors import ParameterError
 from decoding.models import fetch
 from decoding.models.callable import CallableModel
-from decoding.models.protocol import CachedModel, LanguageModel
+from decoding.models.protocol import AdapterModel, CacheBudget, CachedModel, LanguageModel
 
-__all__ = ["CachedModel", "CallableModel", "LanguageModel", "load"]
+__all__ = [
+    "AdapterModel",
+    "CacheBudget",
+    "CachedModel",
+    "CallableModel",
+    "LanguageModel",
+    "load",
+]
 
 _DEFAULT = "smollm2"
 
 
-def load(
-    source: str | Path | None = None, *, dtype: str = "float32", device: str = "cpu"
+def load(  # noqa: PLR0913 -- what is optional has a name
+    source: str | Path | None = None,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    cache_tokens: int | None = None,
+    adapters: str | Path | None = None,
+    adapter_limit: int = 8,
 ) -> LanguageModel:
     """Load a model with its tokenizer, end tokens and chat template.
 
@@ -30,6 +43,11 @@ def load(
         refused, but for those of Hugging Face's cache.
     dtype: "float32", "bfloat16" or "float16"; anything but float32 changes near-ties.
     device: as torch spells it.
+    cache_tokens: most tokens that the KV cache holds, prompts included; None takes those of 32
+        whole contexts, or half of the available memory where that is less.
+    adapters: a folder of LoRA adapters in PEFT's format, each in a folder of its own, whose name is
+        a request's `adapter_id`. An adapter is loaded when it is first asked for.
+    adapter_limit: most adapters in memory beside those that running requests use.
 
     Raises:
         ParameterError: the source is none of these.
@@ -54,8 +72,11 @@ def load(
             " with config.json, *.safetensors and tokenizer.json",
         )
     # Imported here so that processors and samplers never wait for torch.
-    from decoding.models.checkpoint import load_folder, load_gguf
+    from decoding.models.checkpoint import Placement, load_folder, load_gguf
+    from decoding.models.lora import Adapters
 
+    folder = None if adapters is None else Adapters(Path(adapters), adapter_limit)
+    placement = Placement(dtype, device, cache_tokens, folder)
     if is_folder and not known:
-        return load_folder(path, dtype=dtype, device=device)
-    return load_gguf(fetch.fetch(str(source)) if known else path, dtype=dtype, device=device)
+        return load_folder(path, placement)
+    return load_gguf(fetch.fetch(str(source)) if known else path, placement)

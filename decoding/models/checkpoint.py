@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from decoding.models.gguf import GGUFFile
 from decoding.models.gguf_vocabulary import GGUFVocabulary
 from decoding.models.jsonfile import read_json
 from decoding.models.llama import LlamaModel
+from decoding.models.lora import Adapters
 from decoding.models.protocol import LanguageModel
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.models.weights import (
@@ -31,7 +33,28 @@ _MOST_TEMPLATE = 1 << 20  # bytes
 _MOST_DIVISORS = 1 << 16
 
 
-def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a model is held; see `decoding.models.load`."""
+
+    dtype: str = "float32"
+    device: str = "cpu"
+    cache_tokens: int | None = None
+    adapters: Adapters | None = None
+
+    def place(self, config: LlamaConfig, source: TensorSource) -> LlamaModel:
+        """The model of a source."""
+        return LlamaModel.from_tensors(
+            config,
+            source.read,
+            dtype=self.dtype,
+            device=self.device,
+            cache_tokens=self.cache_tokens,
+            adapters=self.adapters,
+        )
+
+
+def load_folder(folder: Path, placement: Placement = Placement()) -> LanguageModel:
     """Load a folder with `config.json`, `*.safetensors` and, for text, `tokenizer.json`.
 
     Also read, where they exist: `generation_config.json` (end tokens), `tokenizer_config.json`
@@ -58,7 +81,9 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     }
     if is_present(folder / _ADAPTER):
         raise ModelFormatError(
-            folder / _ADAPTER, "adapters are not implemented; merge it into the model's weights"
+            folder / _ADAPTER,
+            "adapters are not read from a model's folder; load the model with"
+            " adapters=FOLDER_OF_ADAPTERS, or merge it into the model's weights",
         )
     tokenizer = _tokenizer(folder)
     variables = _template_variables(texts)
@@ -69,7 +94,7 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
         eos |= set() if token_id is None else {token_id}
     template = _chat_template(folder, texts)
     return LanguageModel(
-        forward=LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device),
+        forward=placement.place(config, source),
         tokenizer=None if tokenizer is None else tokenizer.within(config.vocab_size),
         eos_token_ids=frozenset(token_id for token_id in eos if token_id < config.vocab_size),
         logits_width=config.vocab_size,
@@ -80,7 +105,7 @@ def load_folder(folder: Path, *, dtype: str = "float32", device: str = "cpu") ->
     )
 
 
-def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> LanguageModel:
+def load_gguf(path: Path, placement: Placement = Placement()) -> LanguageModel:
     """Load one GGUF file; its weights are dequantised.
 
     Raises:
@@ -104,7 +129,7 @@ def load_gguf(path: Path, *, dtype: str = "float32", device: str = "cpu") -> Lan
     if vocabulary is not None:
         tokenizer = HuggingFaceTokenizer.from_gguf_vocabulary(vocabulary, path)
     return LanguageModel(
-        forward=LlamaModel.from_tensors(config, source.read, dtype=dtype, device=device),
+        forward=placement.place(config, source),
         tokenizer=tokenizer,
         eos_token_ids=frozenset() if vocabulary is None else vocabulary.end_token_ids,
         logits_width=config.vocab_size,

@@ -1,8 +1,8 @@
-"""The Llama family's forward pass in torch, with one growing KV cache a sequence.
+"""The Llama family's forward pass in torch, over a paged KV cache.
 
-All new tokens of all sequences go through the linear layers as one `(tokens, hidden)` matrix;
-attention runs per sequence over its own cache, so there is no padding and nothing of one sequence
-reaches another.
+All new tokens of all sequences go through the linear layers as one `(tokens, hidden)` matrix.
+Sequences of similar length with one new token each share a call of attention, in which each sees
+its own keys and values only.
 
 Queries and keys use the half-split rotary convention: dimension i is paired with i + head_dim/2.
 
@@ -13,12 +13,21 @@ arXiv:2305.13245.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from decoding.errors import MissingDependencyError, ParameterError
+from decoding.checks import checked_integer
+from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError
+from decoding.models.attention import layout
 from decoding.models.config import LlamaConfig
+from decoding.models.kv_cache import (
+    PAGE_TOKENS,
+    CachedSequence,
+    PagedCache,
+    default_capacity,
+    pages_of,
+)
+from decoding.models.lora import Adapters, LoadedAdapters, LoraAdapter, LoraPair
 from decoding.models.rope import inverse_frequencies
 
 try:
@@ -29,20 +38,8 @@ except ImportError as error:
     raise MissingDependencyError("torch", "torch") from error
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_LEAST_CAPACITY = 64
-_QUERY_CHUNK = 256  # bounds the attention scores of a long prompt to (heads, 256, keys)
-
-
-@dataclass(slots=True, eq=False)
-class LlamaState:
-    """The KV cache of one sequence.
-
-    cache: `(layers, 2, kv_heads, capacity, head_dim)`, keys before values; None once released.
-    length: tokens in it.
-    """
-
-    cache: Tensor | None = field(repr=False)
-    length: int = 0
+LlamaState = CachedSequence
+"""What the model remembers of one sequence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,24 +78,34 @@ class LlamaModel:
     norm: Tensor = field(repr=False)
     output: Tensor = field(repr=False)
     inverse_frequencies: Tensor = field(repr=False)
+    cache: PagedCache = field(repr=False)
+    adapters: LoadedAdapters | None = field(default=None, repr=False)
 
     @classmethod
-    def from_tensors(
+    def from_tensors(  # noqa: PLR0913 -- what is optional has a name
         cls,
         config: LlamaConfig,
         read: Callable[[str], Tensor],
         *,
         dtype: str = "float32",
         device: str = "cpu",
+        cache_tokens: int | None = None,
+        adapters: Adapters | None = None,
     ) -> LlamaModel:
         """Build a model from tensors that are asked for by name, one at a time.
 
         read: gives the tensor of a Hugging Face name, of the shape in `tensor_shapes(config)`.
+        cache_tokens: most tokens that the KV cache holds, rounded up to whole pages of 16; None
+            takes those of 32 whole contexts, or half of the available memory where that is less.
+        adapters: where LoRA adapters are loaded from.
 
         Raises:
             ParameterError: the dtype is not float32, bfloat16 or float16, or torch has no such
-                device here.
+                device here, or `cache_tokens` is no integer >= 1.
         """
+        if cache_tokens is not None:
+            expected = ">= 1, or None"
+            cache_tokens = checked_integer("cache_tokens", cache_tokens, 1, expected=expected)
         if not isinstance(dtype, str) or dtype not in _DTYPES:
             raise ParameterError("dtype", dtype, f"one of {', '.join(_DTYPES)}")
         try:
@@ -133,6 +140,9 @@ class LlamaModel:
         output = embedding if config.tied else get("lm_head.weight")
         if torch.equal(output, embedding):
             output = embedding  # held once
+        width = 2 * config.layers * config.kv_heads * config.head_dim * embedding.dtype.itemsize
+        if cache_tokens is None:
+            cache_tokens = default_capacity(config.context_length, width, embedding.device)
         return cls(
             config=config,
             embedding=embedding,
@@ -140,15 +150,63 @@ class LlamaModel:
             norm=get("model.norm.weight"),
             output=output,
             inverse_frequencies=inverse_frequencies(config).to(device),
+            cache=PagedCache(
+                layers=config.layers,
+                kv_heads=config.kv_heads,
+                head_dim=config.head_dim,
+                capacity_tokens=-(-cache_tokens // PAGE_TOKENS) * PAGE_TOKENS,
+                dtype=embedding.dtype,
+                device=embedding.device,
+            ),
+            adapters=None
+            if adapters is None
+            else LoadedAdapters(adapters, config, embedding.dtype, embedding.device),
         )
+
+    @property
+    def capacity_tokens(self) -> int:
+        """See `CacheBudget`."""
+        return self.cache.capacity_tokens
+
+    @property
+    def free_tokens(self) -> int:
+        """See `CacheBudget`."""
+        return self.cache.free_tokens
+
+    @property
+    def page_tokens(self) -> int:
+        """See `CacheBudget`."""
+        return PAGE_TOKENS
+
+    def adapted(self, adapter_id: str) -> AdaptedLlama:
+        """See `AdapterModel`.
+
+        Raises:
+            UnsupportedFeatureError: the model was loaded without a folder of adapters.
+            ParameterError: there is no such adapter.
+            ModelFormatError: its files are damaged or do not fit the model.
+        """
+        if self.adapters is None:
+            raise UnsupportedFeatureError("adapter_id", "the model has no folder of adapters")
+        return AdaptedLlama(self, self.adapters.load(adapter_id))
 
     @torch.inference_mode()
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[LlamaState], Tensor]:
         """See `CachedModel.prefill`."""
-        states = [LlamaState(self._new_cache(len(prompt))) for prompt in prompts]
-        return states, self.extend(states, prompts, all_positions=all_positions)
+        return self._prefill(prompts, None, all_positions=all_positions)
+
+    def _prefill(
+        self, prompts: Sequence[Sequence[int]], adapter: LoraAdapter | None, *, all_positions: bool
+    ) -> tuple[list[LlamaState], Tensor]:
+        states = [self.cache.start(adapter) for _ in prompts]
+        try:
+            return states, self.extend(states, prompts, all_positions=all_positions)
+        except BaseException:
+            for state in states:
+                self.cache.release(state)
+            raise
 
     @torch.inference_mode()
     def extend(
@@ -158,11 +216,11 @@ class LlamaModel:
         *,
         all_positions: bool = False,
     ) -> Tensor:
-        """See `CachedModel.extend`."""
+        """See `CachedModel.extend`; raises CapacityError where the cache is full."""
         flat = self._checked(states, token_ids)
         counts = [len(ids) for ids in token_ids]
-        caches = [self._reserve(state, count) for state, count in zip(states, counts, strict=True)]
-        hidden = self._forward(flat, caches, [state.length for state in states], counts)
+        self.cache.reserve(states, counts)
+        hidden = self._forward(flat, states, counts)
         for state, count in zip(states, counts, strict=True):
             state.length += count
         if not all_positions:
@@ -170,39 +228,21 @@ class LlamaModel:
         hidden = rms_norm(hidden, hidden.shape[-1:], self.norm, self.config.norm_eps)
         return linear(hidden, self.output).float()
 
-    @torch.inference_mode()
     def fork(self, state: LlamaState) -> LlamaState:
-        """See `CachedModel.fork`."""
-        cache = self._new_cache(state.length)
-        cache[..., : state.length, :] = _live(state)[..., : state.length, :]
-        return LlamaState(cache, state.length)
+        """See `CachedModel.fork`; the copy shares what is in the cache."""
+        pages_of(state)
+        return self.cache.fork(state)
 
     def rollback(self, state: LlamaState, count: int) -> None:
         """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
-        _live(state)
+        pages_of(state)
         if not 0 <= count <= state.length:
             raise ParameterError("count", count, f"in [0, {state.length}], the sequence's length")
-        state.length -= count
+        self.cache.rollback(state, count)
 
     def release(self, state: LlamaState) -> None:
         """See `CachedModel.release`; releasing twice is harmless."""
-        state.cache, state.length = None, 0
-
-    def _new_cache(self, length: int) -> Tensor:
-        """Room for `length` tokens and some more."""
-        config = self.config
-        capacity = min(max(_LEAST_CAPACITY, 2 * length), config.context_length)
-        shape = (config.layers, 2, config.kv_heads, capacity, config.head_dim)
-        return torch.empty(shape, dtype=self.embedding.dtype, device=self.embedding.device)
-
-    def _reserve(self, state: LlamaState, count: int) -> Tensor:
-        """The state's cache with room for `count` more tokens; doubling amortises the copies."""
-        cache = _live(state)
-        if state.length + count > cache.shape[3]:
-            old, cache = cache, self._new_cache(state.length + count)
-            cache[..., : state.length, :] = old[..., : state.length, :]
-            state.cache = cache
-        return cache
+        self.cache.release(state)
 
     def _checked(self, states: Sequence[LlamaState], token_ids: Sequence[Sequence[int]]) -> Tensor:
         """All new ids in one tensor, once everything about the call is known to be legal."""
@@ -213,7 +253,7 @@ class LlamaModel:
             raise ParameterError("states", "one state twice", "different states")
         limit = self.config.context_length
         for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
-            _live(state)
+            pages_of(state)
             if not len(ids):
                 raise ParameterError(f"token_ids[{index}]", [], "at least one token")
             if state.length + len(ids) > limit:
@@ -227,71 +267,95 @@ class LlamaModel:
             raise ParameterError("token id", wrong, f"in [0, {self.config.vocab_size})")
         return torch.tensor(flat, device=self.embedding.device)
 
-    def _forward(
-        self, flat: Tensor, caches: list[Tensor], lengths: list[int], counts: list[int]
-    ) -> Tensor:
-        """The residual stream `(tokens, hidden)` before the last norm; fills the caches."""
+    def _forward(self, flat: Tensor, states: Sequence[LlamaState], counts: list[int]) -> Tensor:
+        """The residual stream `(tokens, hidden)` before the last norm; fills the cache."""
         config, eps = self.config, self.config.norm_eps
-        spans = [(length, length + n) for length, n in zip(lengths, counts, strict=True)]
-        positions = torch.cat([torch.arange(*span, device=flat.device) for span in spans])
+        positions, slots, groups = layout(states, counts, flat.device)
+        adapted = _rows_by_adapter(states, counts, flat.device)
         angles = positions[:, None].float() * self.inverse_frequencies
         cosine, sine = (f.to(self.embedding.dtype)[:, None] for f in (angles.cos(), angles.sin()))
         hidden = self.embedding[flat]
+        storage = self.cache.storage()
         for index, layer in enumerate(self.layers):
+            lora = [(rows, adapter.layers[index]) for rows, adapter in adapted]
             normed = rms_norm(hidden, hidden.shape[-1:], layer.attention_norm, eps)
-            heads = layer.qkv(normed).view(len(flat), -1, config.head_dim)
-            queries, keys = heads[:, : config.heads], heads[:, config.heads : -config.kv_heads]
+            qkv = _added(layer.qkv(normed), normed, [(rows, item.qkv) for rows, item in lora])
+            heads = qkv.view(len(flat), -1, config.head_dim)
             values = heads[:, -config.kv_heads :]
+            turned = heads[:, : -config.kv_heads]
             if layer.query_norm is not None and layer.key_norm is not None:
+                queries, keys = turned[:, : config.heads], turned[:, config.heads :]
                 queries = rms_norm(queries, queries.shape[-1:], layer.query_norm, eps)
                 keys = rms_norm(keys, keys.shape[-1:], layer.key_norm, eps)
-            queries, keys = _rotate(queries, cosine, sine), _rotate(keys, cosine, sine)
+                turned = torch.cat((queries, keys), 1)
+            turned = _rotate(turned, cosine, sine)
+            queries, keys = turned[:, : config.heads], turned[:, config.heads :]
+            pages = storage[index]
+            pages.view(-1, *pages.shape[2:]).index_copy_(0, slots, torch.stack((keys, values), 1))
             attended = torch.empty_like(queries)
-            first = 0
-            for cache, (start, stop) in zip(caches, spans, strict=True):
-                rows = slice(first, first + stop - start)
-                cache[index, 0, :, start:stop] = keys[rows].transpose(0, 1)
-                cache[index, 1, :, start:stop] = values[rows].transpose(0, 1)
-                _attend(queries[rows], cache[index, :, :, :stop], attended[rows])
-                first = rows.stop
-            hidden = hidden + layer.output(attended.flatten(1))
+            for group in groups:
+                group.attend(queries, pages, attended)
+            mixed = attended.flatten(1)
+            hidden = hidden + _added(
+                layer.output(mixed), mixed, [(rows, item.output) for rows, item in lora]
+            )
             normed = rms_norm(hidden, hidden.shape[-1:], layer.mlp_norm, eps)
-            gate, up = layer.gate_up(normed).chunk(2, -1)
-            hidden = hidden + layer.down(silu(gate) * up)
+            both = _added(
+                layer.gate_up(normed), normed, [(rows, item.gate_up) for rows, item in lora]
+            )
+            gate, up = both.chunk(2, -1)
+            inner = silu(gate) * up
+            hidden = hidden + _added(
+                layer.down(inner), inner, [(rows, item.down) for rows, item in lora]
+            )
         return hidden
 
 
-def _live(state: LlamaState) -> Tensor:
-    if state.cache is None:
-        raise ParameterError("state", "a released one", "one that was not released")
-    return state.cache
+@dataclass(frozen=True, slots=True, eq=False)
+class AdaptedLlama:
+    """A model whose new sequences are computed with an adapter; see `AdaptedModel`."""
+
+    model: LlamaModel = field(repr=False)
+    adapter: LoraAdapter
+
+    @property
+    def key(self) -> object:
+        """See `AdaptedModel`."""
+        return self.adapter
+
+    @torch.inference_mode()
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
+    ) -> tuple[list[LlamaState], Tensor]:
+        """See `CachedModel.prefill`."""
+        return self.model._prefill(prompts, self.adapter, all_positions=all_positions)  # noqa: SLF001 -- a view of it
+
+
+def _rows_by_adapter(
+    states: Sequence[LlamaState], counts: Sequence[int], device: torch.device
+) -> list[tuple[Tensor, LoraAdapter]]:
+    """The rows of a call that each adapter is applied to."""
+    found: dict[int, tuple[LoraAdapter, list[int]]] = {}
+    first = 0
+    for state, count in zip(states, counts, strict=True):
+        if state.adapter is not None:
+            _, rows = found.setdefault(id(state.adapter), (state.adapter, []))
+            rows += range(first, first + count)
+        first += count
+    return [(torch.tensor(rows, device=device), adapter) for adapter, rows in found.values()]
+
+
+def _added(
+    outputs: Tensor, inputs: Tensor, adapted: Sequence[tuple[Tensor, LoraPair | None]]
+) -> Tensor:
+    """The outputs of a linear layer with what adapters add to some of its rows."""
+    for rows, pair in adapted:
+        if pair is not None:
+            outputs.index_add_(0, rows, linear(linear(inputs[rows], pair.down), pair.up))
+    return outputs
 
 
 def _rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotate `(tokens, heads, head_dim)` by the angles of each token's position."""
     left, right = heads.chunk(2, -1)
     return torch.cat((left * cosine - right * sine, right * cosine + left * sine), -1)
-
-
-def _attend(queries: Tensor, cache: Tensor, out: Tensor) -> None:
-    """Causal attention of a sequence's newest tokens; writes `out`, shaped as `queries`.
-
-    queries: `(tokens, heads, head_dim)`; cache: `(2, kv_heads, keys, head_dim)`, theirs at its end.
-    """
-    keys, values = cache.unbind()
-    tokens, heads, width = queries.shape
-    kv_heads, total, _ = keys.shape
-    for begin in range(0, tokens, _QUERY_CHUNK):
-        end = min(begin + _QUERY_CHUNK, tokens)
-        count, seen = end - begin, total - tokens + end
-        # The heads that share a key-value head become rows of one product: keys are not repeated.
-        grouped = queries[begin:end].reshape(count, kv_heads, -1, width).permute(1, 2, 0, 3)
-        flat = grouped.reshape(kv_heads, -1, width)
-        scores = (flat @ keys[:, :seen].transpose(1, 2)).float() * (1.0 / math.sqrt(width))
-        if count > 1:
-            future = torch.ones(count, seen, dtype=torch.bool, device=out.device)
-            future = future.triu(seen - count + 1)
-            scores.view(kv_heads, -1, count, seen).masked_fill_(future, -math.inf)
-        mixed = scores.softmax(-1).to(values.dtype) @ values[:, :seen]
-        mixed = mixed.view(kv_heads, -1, count, width).permute(2, 0, 1, 3)
-        out[begin:end] = mixed.reshape(count, heads, width)

@@ -59,6 +59,56 @@ class CachedModel(Protocol):
         ...
 
 
+class CacheBudget(Protocol):
+    """What a `CachedModel` with bounded memory has besides; others are taken to be unbounded.
+
+    A sequence takes whole pages of `page_tokens` tokens. An engine starts a request only if all
+    its sequences, at their longest, fit `capacity_tokens` beside those that run.
+    """
+
+    @property
+    def capacity_tokens(self) -> int:
+        """Most tokens that all states can hold together."""
+        ...
+
+    @property
+    def free_tokens(self) -> int:
+        """Tokens that there are whole free pages for, now."""
+        ...
+
+    @property
+    def page_tokens(self) -> int:
+        """Tokens of a page; 1 where memory is taken token by token."""
+        ...
+
+
+class AdaptedModel(Protocol):
+    """A model with an adapter: what new sequences of it are started with.
+
+    Their states go to the methods of the model itself, in one call with states of other adapters
+    and of none.
+    """
+
+    @property
+    def key(self) -> object:
+        """The same object for the same adapter, as long as that is in memory."""
+        ...
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
+    ) -> tuple[list[State], Any]:
+        """See `CachedModel.prefill`."""
+        ...
+
+
+class AdapterModel(Protocol):
+    """What a `CachedModel` has besides where requests can name adapters."""
+
+    def adapted(self, adapter_id: str) -> AdaptedModel:
+        """The model with an adapter; raises a `DecodingError` where there is none of that name."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageModel:
     """A forward pass with what belongs to it.

@@ -230,7 +230,7 @@ class SafetensorsSource:
         index = _index(folder)
         for file in sorted(set(index.values())) if index else [_SINGLE]:
             path = member(folder, file)
-            shard, slices = _open_shard(path)
+            shard, slices = open_shard(path)
             for name, (shape, kind) in slices.items():
                 if index.get(name, file) != file:  # the index says where a tensor's values are
                     continue
@@ -255,7 +255,7 @@ class SafetensorsSource:
         return tensor
 
 
-def _open_shard(path: Path) -> tuple[Any, dict[str, tuple[tuple[int, ...], str]]]:
+def open_shard(path: Path) -> tuple[Any, dict[str, tuple[tuple[int, ...], str]]]:
     """A mapped shard, with the shape and the type of each of its tensors."""
     _check_header(path)
     try:

@@ -55,6 +55,16 @@ class Service:
         return self.settings.model_id or self.model.name
 
     @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters that requests can name."""
+        found = getattr(self.model.forward, "adapters", None)
+        return () if found is None else tuple(found.names())
+
+    def adapter_of(self, model: str) -> str | None:
+        """The adapter that a `model` of `/v1` names; every other name stands for the model."""
+        return model if model != self.model_id and model in self.adapters else None
+
+    @property
     def healthy(self) -> bool:
         """Whether requests are taken."""
         return self.front.healthy and not self.draining

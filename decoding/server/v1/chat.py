@@ -92,6 +92,9 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
     )
     given = dict(body.sampling)
+    adapter = service.adapter_of(body.model)
+    if adapter is not None:
+        given.setdefault("adapter_id", adapter)
     if body.logprobs:
         given["top_n_tokens"] = body.logprobs
     parameters = validate_fields(given, limits=limits, stream=body.stream)

@@ -1,0 +1,230 @@
+"""LoRA adapters: what they compute is what peft computes, and what is read is checked."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from decoding.errors import DecodingError, ModelFormatError, ParameterError, UnsupportedFeatureError
+from decoding.models import load
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+safetensors = pytest.importorskip("safetensors.torch")
+transformers = pytest.importorskip("transformers")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+
+EVERY = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+PROMPT = [1, 7, 3, 40, 12]
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "every": {"r": 4, "lora_alpha": 16, "target_modules": EVERY},
+    "some": {"r": 3, "lora_alpha": 5, "target_modules": ["q_proj", "v_proj", "up_proj"]},
+    "stable": {"r": 2, "lora_alpha": 4, "target_modules": ["k_proj", "o_proj"], "use_rslora": True},
+    "later": {"r": 2, "target_modules": EVERY, "layers_to_transform": [1]},
+}
+
+
+def save_model(folder: Path) -> Any:
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    model = transformers.LlamaForCausalLM(config).eval()
+    model.save_pretrained(folder)
+    return model
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder with a model, and one with adapters."""
+    folder = tmp_path_factory.mktemp("model")
+    adapters = tmp_path_factory.mktemp("adapters")
+    save_model(folder)
+    for name, options in ADAPTERS.items():
+        torch.manual_seed(len(name))
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
+        for key, value in adapted.named_parameters():
+            if "lora_" in key:
+                torch.nn.init.normal_(value, std=0.3)
+        adapted.save_pretrained(adapters / name)
+    return folder, adapters
+
+
+@pytest.fixture(scope="module")
+def expected(base: tuple[Path, Path]) -> dict[str | None, Any]:
+    """The logits of the prompt, by adapter, as transformers and peft compute them."""
+    folder, adapters = base
+    logits = {}
+    for name in [None, *ADAPTERS]:
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+        if name is not None:
+            model = peft.PeftModel.from_pretrained(model, adapters / name)
+        with torch.no_grad():
+            logits[name] = model.eval()(torch.tensor([PROMPT])).logits[0]
+    return logits
+
+
+def test_logits_equal_those_of_transformers_and_peft(
+    base: tuple[Path, Path], expected: dict[str | None, Any]
+) -> None:
+    model: Any = load(base[0], adapters=base[1]).forward
+    for name in ADAPTERS:
+        _, logits = model.adapted(name).prefill([PROMPT], all_positions=True)
+        assert (logits - expected[name]).abs().max() < 1e-4
+        assert (logits - expected[None]).abs().max() > 0.1
+
+
+def test_several_adapters_and_none_in_one_call_equal_each_alone(
+    base: tuple[Path, Path], expected: dict[str | None, Any]
+) -> None:
+    model: Any = load(base[0], adapters=base[1]).forward
+    names = [None, "every", "some", "stable", None, "every", "later"]
+    states = []
+    for name in names:
+        started = model if name is None else model.adapted(name)
+        [state], _ = started.prefill([PROMPT[:2]])
+        states.append(state)
+    forks = [model.fork(state) for state in states]
+    logits = model.extend(states, [PROMPT[2:]] * len(names), all_positions=True)
+    for index, name in enumerate(names):
+        rows = logits[3 * index : 3 * index + 3]
+        assert (rows - expected[name][2:]).abs().max() < 1e-4
+    for position, token in enumerate(PROMPT[2:], start=2):
+        logits = model.extend(forks, [[token]] * len(names))
+        for row, name in zip(logits, names, strict=True):
+            assert (row - expected[name][position]).abs().max() < 1e-4
+
+
+def test_a_model_without_a_folder_of_adapters_has_none(base: tuple[Path, Path]) -> None:
+    model: Any = load(base[0]).forward
+    with pytest.raises(UnsupportedFeatureError, match="adapter_id cannot be used"):
+        model.adapted("every")
+
+
+@pytest.mark.parametrize(
+    "adapter_id",
+    ["", ".", "..", "../adapters/every", "/every", "none", "every/../every", "a\0b", "x" * 5000],
+)
+def test_only_adapters_of_the_folder_can_be_named(base: tuple[Path, Path], adapter_id: str) -> None:
+    model: Any = load(base[0], adapters=base[1]).forward
+    with pytest.raises(ParameterError, match="adapter_id must be an adapter of this model"):
+        model.adapted(adapter_id)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(base: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "linked").symlink_to(base[1] / "every")
+    model: Any = load(base[0], adapters=tmp_path / "inside").forward
+    with pytest.raises(ParameterError, match="an adapter of this model"):
+        model.adapted("linked")
+
+
+def test_adapters_are_loaded_once_and_the_oldest_leave(base: tuple[Path, Path]) -> None:
+    model: Any = load(base[0], adapters=base[1], adapter_limit=2).forward
+    first = model.adapted("every").key
+    assert model.adapted("every").key is first
+    assert model.adapters.names() == tuple(sorted(ADAPTERS))
+    model.adapted("some")
+    model.adapted("every")
+    model.adapted("stable")
+    assert model.adapted("every").key is first
+    assert model.adapted("some").key is not first
+    copy = pickle.loads(pickle.dumps(model))  # noqa: S301 -- our own bytes
+    assert copy.adapted("every").key is not first
+
+
+def copied(base: tuple[Path, Path], folder: Path) -> Path:
+    for file in (base[1] / "some").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def refused(base: tuple[Path, Path], folder: Path) -> DecodingError:
+    model: Any = load(base[0], adapters=folder.parent).forward
+    with pytest.raises(ModelFormatError) as caught:
+        model.adapted(folder.name)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"peft_type": "IA3"}, "peft_type must be 'LORA', got 'IA3'"),
+        ({"use_dora": True}, "not implemented: 'use_dora'"),
+        ({"modules_to_save": ["lm_head"]}, "not implemented: 'modules_to_save'"),
+        ({"bias": "all"}, "not implemented: 'bias'"),
+        ({"rank_pattern": {"q_proj": 2}}, "not implemented: 'rank_pattern'"),
+        ({"alpha_pattern": {"q_proj": 2}}, "not implemented: 'alpha_pattern'"),
+        ({"init_lora_weights": "pissa"}, "not implemented: 'init_lora_weights'"),
+        ({"a_later_idea": 1}, "not implemented: 'a_later_idea'"),
+        ({"r": 0}, "r must be an integer >= 1, got 0"),
+        ({"r": True}, "r must be an integer >= 1, got True"),
+        ({"r": 7}, r"must have the shape \(7, 32\)"),
+        ({"lora_alpha": "1"}, "lora_alpha must be a number"),
+        ({"lora_alpha": 1e300}, "lora_alpha must be a number"),
+    ],
+)
+def test_a_configuration_is_checked(
+    base: tuple[Path, Path], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = copied(base, tmp_path) / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    error = refused(base, tmp_path)
+
+    assert re.search(message, str(error))
+
+
+Tensors = dict[str, Any]
+FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+
+
+def renamed(new: str) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {new if key == FIRST else key: item for key, item in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (renamed(FIRST.replace("layers.0", "layers.2")), "fits nothing in the model"),
+        (renamed(FIRST.replace("q_proj", "x_proj")), "fits nothing in the model"),
+        (renamed("lm_head.weight"), "fits nothing in the model"),
+        (lambda tensors: {k: v for k, v in tensors.items() if k != FIRST}, "is missing"),
+        (lambda tensors: {**tensors, FIRST: torch.zeros(3, 31)}, "must have the shape"),
+        (lambda tensors: {**tensors, FIRST: torch.zeros(3, 32, dtype=torch.int32)}, "has type I32"),
+        (lambda tensors: {}, "has no tensors"),
+    ],
+)
+def test_tensors_are_checked(
+    base: tuple[Path, Path], tmp_path: Path, change: Callable[[Tensors], Tensors], message: str
+) -> None:
+    path = copied(base, tmp_path) / "adapter_model.safetensors"
+    tensors = {key: value.clone() for key, value in safetensors.load_file(path).items()}
+    safetensors.save_file(change(tensors), path)
+    assert message in str(refused(base, tmp_path))
+
+
+def test_a_damaged_file_is_refused(base: tuple[Path, Path], tmp_path: Path) -> None:
+    (copied(base, tmp_path) / "adapter_model.safetensors").write_bytes(b"\xff" * 100)
+    assert "cannot be read" in str(refused(base, tmp_path))
+
+
+def test_the_folder_is_checked(base: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="adapters must be an existing folder"):
+        load(base[0], adapters=tmp_path / "absent")
+    with pytest.raises(ParameterError, match="limit must be"):
+        load(base[0], adapters=tmp_path, adapter_limit=0)
