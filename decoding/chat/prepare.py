@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
+from decoding.chat.answers import Answer, Thinking, answer_grammar
 from decoding.chat.deltas import ChatDelta, ChatMessage, fold
-from decoding.chat.reader import ChatReader
+from decoding.chat.formats import ReasoningFormat, ToolFormat, reasoning_format, tool_format
+from decoding.chat.messages import (
+    Messages,
+    continued_text,
+    instructed,
+    read_messages,
+    with_parsed_arguments,
+)
+from decoding.chat.reader import AnswerForm, ChatReader
 from decoding.chat.response_format import read_response_format
+from decoding.chat.tools import ToolChoice, read_tool_choice, read_tools
+from decoding.checks import checked_integer
+from decoding.engine.detokenizer import TextStream
+from decoding.engine.prompts import begun_character
 from decoding.engine.request import Request
-from decoding.errors import ParameterError
+from decoding.errors import ChatTemplateError, ParameterError, require
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
+from decoding.request_grammar import Grammar
+from decoding.vocabulary import Vocabulary
 from decoding.wire.details import BestOfSequence, Response
 
-Messages: TypeAlias = str | Sequence[Mapping[str, Any]]
-"""Messages; a string is one user message."""
-
-ToolChoice: TypeAlias = Literal["none", "auto", "required"] | Mapping[str, Any]
-"""Which tools may be called; `{"type": "function", "function": {"name": ...}}` names one."""
+_TAIL = 64
+"""Tokens at the end of a prompt in which an opened tag is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +39,39 @@ class Prepared:
     """A chat request that can be submitted.
 
     request: for `Engine.submit`; `dataclasses.replace` gives it another seed.
+    form: how its answer is written. vocabulary: of the model.
     """
 
     request: Request
+    form: AnswerForm
+    vocabulary: Vocabulary
 
     def reader(self) -> ChatReader:
         """A reader for one sequence that answers the request."""
-        return ChatReader()
+        return ChatReader(self.form)
 
     def message(self, response: Response | BestOfSequence) -> ChatMessage:
         """The message of a whole response, or of a sequence that lost in best-of."""
-        end = ChatReader().finish(response.finish_reason)
-        return fold([ChatDelta(content=response.generated_text)], end)
+        reader, deltas = self.reader(), list[ChatDelta]()
+        for text, special in self._pieces(response):
+            deltas += reader.take(text, special)
+        return fold(deltas, reader.finish(response.finish_reason))
+
+    def _pieces(self, response: Response | BestOfSequence) -> list[tuple[str, str | None]]:
+        """The text of a response in pieces, each with the special token that follows it."""
+        stream, left = TextStream(), response.generated_text
+        inputs = self.request.inputs
+        assert not isinstance(inputs, str)
+        written = stream.push(begun_character(tuple(map(int, inputs)), self.vocabulary))
+        found: list[tuple[str, str | None]] = []
+        for token in response.tokens:
+            if token.special:
+                written += stream.flush()
+                found.append((left[: len(written)], self.vocabulary.text_of(token.id)))
+                left, written = left[len(written) :], ""
+            else:
+                written += stream.push(self.vocabulary.bytes_of(token.id))
+        return [*found, (left, None)]
 
 
 def prepare(
@@ -46,31 +79,137 @@ def prepare(
     messages: Messages,
     *,
     tools: Sequence[Mapping[str, Any]] = (),
-    tool_choice: ToolChoice = "auto",
-    parallel_tool_calls: bool = True,
+    tool_choice: ToolChoice | None = "auto",
+    parallel_tool_calls: bool | None = None,
     response_format: Mapping[str, Any] | None = None,
+    documents: Sequence[Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
     add_generation_prompt: bool | None = None,
     continue_final_message: bool = False,
     thinking_budget: int | None = None,
+    tool_format_name: str | None = None,
+    reasoning_name: str | None = None,
     parameters: GenerationParameters | None = None,
 ) -> Prepared:
-    """Check a chat request against a model and render its prompt."""
+    """Check a chat request against a model, render its prompt and compile what its answer must be.
+
+    messages: plain data in the OpenAI form; a string is one user message.
+    tools: functions that the model may call. A call is held to the schema of its arguments.
+    tool_choice: "none" (the model is told of no tools), "auto" (free text in which a call may
+        begin), "required" (calls and nothing else), or an object that names the one to call.
+    parallel_tool_calls: whether an answer may have several calls; None leaves that to the format.
+    response_format: see `read_response_format`; it applies behind the reasoning. Beside tools and
+        "auto" an answer is calls or has that format.
+    documents, variables: what the template may read, as `enable_thinking`.
+    add_generation_prompt, continue_final_message: as for `decoding.models.chat.chat_prompt`. A
+        final message that has opened a call or its reasoning is continued inside of it.
+    thinking_budget: most tokens of the reasoning, >= 0; then its end tag is written. None for no
+        limit; without effect on a model that does not reason.
+    tool_format_name, reasoning_name: names of `TOOL_FORMATS` and `REASONING_FORMATS` (or "none"),
+        for templates that do not tell.
+    parameters: what else is asked. Their grammar is taken as the response format is. Where calls
+        are required, stop strings do not apply: a call would be cut.
+
+    Compiling a grammar may take long. What it compiles is kept by the model, by content.
+
+    Raises:
+        ParameterError: the request is malformed, or the model has no chat template or tokenizer.
+        ChatTemplateError: the template fails.
+        GrammarError: a schema cannot be held by masks, or nothing fits it.
+    """
     from decoding.models.chat import chat_prompt
 
     asked = GenerationParameters() if parameters is None else parameters
-    said = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
-    grammar = read_response_format(response_format)
+    template = model.chat_template
+    if template is None or model.tokenizer is None:
+        raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
+    if thinking_budget is not None:
+        thinking_budget = checked_integer("thinking_budget", thinking_budget, 0)
+    form = tool_format(template, tool_format_name)
+    reasoning = reasoning_format(template, reasoning_name)
+    several = form.several if parallel_tool_calls is None else parallel_tool_calls
+    calls = read_tool_choice(tool_choice, read_tools(tools), several=several)
+    response = _response(response_format, asked)
+    said = read_messages(messages)
+    require("messages", messages, bool(said), "at least one message")
+    told = tools if calls is not None else ()
+    if told and form.instructed:
+        said = instructed(with_parsed_arguments(said), told, form)
+        told = ()
+
+    def rendered(chat: list[dict[str, Any]]) -> list[int]:
+        return chat_prompt(
+            model,
+            chat,
+            tools=told or None,
+            documents=documents,
+            variables=variables,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=continue_final_message,
+        )
+
+    try:
+        token_ids = rendered(with_parsed_arguments(said))
+    except ChatTemplateError:
+        # Some templates write arguments as they are, and take only text.
+        if not any(message.get("tool_calls") for message in said):
+            raise
+        token_ids = rendered(said)
+    begun = continued_text(said[-1]) if continue_final_message else ""
+    vocabulary = model.tokenizer.vocabulary
+    tail = b"".join(map(vocabulary.bytes_of, token_ids[-_TAIL:])).rstrip()
+    thinking = None if reasoning is None else _thinking(reasoning, tail, begun, thinking_budget)
+    grammar = None
+    if calls is not None or thinking is not None or (begun and response is not None):
+        grammar = answer_grammar(model, Answer(calls, form, response, thinking, begun))
     if grammar is not None:
-        if asked.grammar is not None:
-            raise ParameterError("response_format", response_format, "None beside a grammar")
-        asked = replace(asked, grammar=grammar)
-    token_ids = chat_prompt(
-        model,
-        said,
-        tools=tools or None,
-        variables=variables,
-        add_generation_prompt=add_generation_prompt,
-        continue_final_message=continue_final_message,
+        begun = grammar.begun.decode("utf-8", "replace")
+    required = calls is not None and calls.required
+    asked = replace(
+        asked,
+        grammar=response if grammar is None else None,
+        stop=() if required else asked.stop,
+        return_full_text=None,
     )
-    return Prepared(Request(token_ids, asked, keep_stop=False))
+    return Prepared(
+        Request(token_ids, asked, keep_stop=False, grammar=grammar),
+        _answer_form(calls is not None, form, thinking, asked, begun, required=required),
+        vocabulary,
+    )
+
+
+def _response(
+    response_format: Mapping[str, Any] | None, parameters: GenerationParameters
+) -> Grammar | None:
+    grammar = read_response_format(response_format)
+    if grammar is None:
+        return parameters.grammar
+    if parameters.grammar is not None:
+        raise ParameterError("response_format", response_format, "None beside a grammar")
+    return grammar
+
+
+def _thinking(form: ReasoningFormat, tail: bytes, begun: str, budget: int | None) -> Thinking:
+    """The reasoning of an answer, whose prompt ends with some bytes."""
+    opened = not begun and tail.endswith(form.opening.encode())
+    closed = not begun and tail.endswith(form.closing.encode())
+    return Thinking(form, opened, closed, budget)
+
+
+def _answer_form(
+    has_calls: bool,
+    form: ToolFormat,
+    thinking: Thinking | None,
+    asked: GenerationParameters,
+    begun: str,
+    *,
+    required: bool,
+) -> AnswerForm:
+    return AnswerForm(
+        tools=form if has_calls else None,
+        required=required,
+        reasoning=None if thinking is None or thinking.closed else thinking.form,
+        opened=thinking is not None and thinking.opened,
+        whole_calls=bool(asked.stop),
+        begun=begun,
+    )

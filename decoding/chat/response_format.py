@@ -1,4 +1,4 @@
-"""What the `response_format` of a chat request asks for, in each of the shapes that clients send."""
+"""What the `response_format` of a chat request asks for, in all shapes that clients send."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def read_response_format(value: Mapping[str, Any] | None) -> Grammar | None:
         case "json_object" | "json":
             return Grammar("json", _ANY_OBJECT if content is None else content)
         case "regex":
-            return Grammar("regex", content)  # type: ignore[arg-type] -- checked there
+            if not isinstance(content, str):
+                raise ParameterError("response_format.value", content, "a regular expression")
+            return Grammar("regex", content)
         case "json_schema":
             return _schema(value)
     raise ParameterError("response_format.type", kind, _TYPES)

@@ -49,6 +49,7 @@ _FLAGS: Mapping[str, _Flag] = {
     "served_model_name": _Flag(str, None, "the name that clients see", "NAME"),
     "dtype": _Flag(str, "float32", "of the weights: float32, bfloat16 or float16", "NAME"),
     "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
+    "adapters": _Flag(str, None, "a folder of LoRA adapters, which requests name", "DIR"),
     "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
     "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
     "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),
@@ -59,19 +60,21 @@ _FLAGS: Mapping[str, _Flag] = {
     "max_total_tokens": _Flag(int, None, "longest prompt and text; default: the context", "N"),
     "max_client_batch_size": _Flag(int, 4, "most prompts of one request to /v1/completions", "N"),
     "max_batch_size": _Flag(int, None, "most sequences that run at once; others wait", "N"),
+    "prefill_chunk": _Flag(int, 512, "most prompt tokens of a step beside running ones", "N"),
+    "prefix_tokens": _Flag(int, 0, "tokens kept for prompts that begin alike", "N"),
     "payload_limit": _Flag(int, 2_000_000, "bytes of a body; more are answered with 413", "N"),
     "api_key": _Flag(str, None, "the bearer token that requests must bring", "TEXT"),
     "cors_allow_origin": _Flag(
         _list, (), "origins that may ask, with commas; default: all", "URLS"
     ),
-    "disable_grammar_support": _Flag(_bool, False, "refuse every grammar"),
-    "json_output": _Flag(_bool, False, "log JSON lines"),
+    "disable_grammar_support": _Flag(_bool, default=False, text="refuse every grammar"),
+    "json_output": _Flag(_bool, default=False, text="log JSON lines"),
     "log_level": _Flag(str, "info", "debug, info, warning or error", "NAME"),
-    "log_prompts": _Flag(_bool, False, "show in the log what requests ask"),
-    "tgi_full_text": _Flag(_bool, False, "let / put the prompt in front of the text, as TGI does"),
+    "log_prompts": _Flag(_bool, default=False, text="show in the log what requests ask"),
+    "tgi_full_text": _Flag(_bool, default=False, text="/ shows the prompt, as TGI's does"),
+    "watermark_gamma": _Flag(float, None, "of TGI's watermark; default: 0.5", "G"),
+    "watermark_delta": _Flag(float, None, "of TGI's watermark; default: 2.0", "D"),
     "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
-    "watermark_gamma": _Flag(float, 0.5, "of TGI's watermark", "G"),
-    "watermark_delta": _Flag(float, 2.0, "of TGI's watermark", "D"),
 }
 
 
@@ -98,7 +101,7 @@ def _help(flag: _Flag) -> str:
     return f"{flag.text} (default: {flag.default})" if known else flag.text
 
 
-def _settings(asked: argparse.Namespace) -> dict[str, Any]:
+def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
     """Each setting: the flag, else the variable, else the default."""
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
@@ -115,7 +118,7 @@ def _settings(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _serve(asked: argparse.Namespace) -> Iterator[str]:
-    given = _settings(asked)
+    given = read_settings(asked)
     try:
         import starlette  # noqa: F401 -- asked for early
         import uvicorn  # noqa: F401 -- asked for early
@@ -124,7 +127,15 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
     levels = ("debug", "info", "warning", "error")
     if given["log_level"].lower() not in levels:
         raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")
-    model = load(given["model_id"], dtype=given["dtype"], device=given["device"])
+    for name in ("watermark_gamma", "watermark_delta"):
+        if given[name] is not None:
+            os.environ[name.upper()] = str(given[name])  # where `decoding.watermark` looks
+    model = load(
+        given["model_id"],
+        dtype=given["dtype"],
+        device=given["device"],
+        adapters=given["adapters"],
+    )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     asyncio.run(_run(model, given))
     yield ""
@@ -174,7 +185,13 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         log_prompts=given["log_prompts"],
         backend=f"{given['device']} {given['dtype']}",
     )
-    front = AsyncEngine(Engine(model, max_batch_size=given["max_batch_size"]))
+    engine = Engine(
+        model,
+        max_batch_size=given["max_batch_size"],
+        prefill_chunk=given["prefill_chunk"],
+        prefix_tokens=given["prefix_tokens"],
+    )
+    front = AsyncEngine(engine)
     app = create_app(front, settings)
     config = uvicorn.Config(
         app,

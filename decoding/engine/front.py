@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from decoding.checks import checked_integer
 from decoding.engine.generation import Generation
@@ -92,7 +92,7 @@ class AsyncGeneration:
             DecodingError: what ended the request early.
         """
         while not self._over:
-            await self.wait()
+            await _sleep((self,))  # events may be there, and stay unread
         return self.generation.result()
 
     async def wait(self) -> None:
@@ -135,6 +135,11 @@ async def wait_any(handles: Sequence[AsyncGeneration]) -> None:
     """Return when any of these requests, of one reader, has an event to take or is over."""
     if any(item._events or item._over for item in handles):  # noqa: SLF001 -- ours
         return
+    await _sleep(handles)
+
+
+async def _sleep(handles: Sequence[AsyncGeneration]) -> None:
+    """Return when something comes for any of these requests."""
     waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     for item in handles:
         item._waiter = waiter  # noqa: SLF001 -- ours
@@ -194,7 +199,7 @@ class AsyncEngine:
         """How many requests wait or run."""
         return len(self._running)
 
-    async def __aenter__(self) -> AsyncEngine:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -208,19 +213,27 @@ class AsyncEngine:
         Raises:
             ParameterError, GrammarError, UnsupportedFeatureError: as `Engine.submit`.
             CancelledError: the engine is closing.
-            RequestError: the engine's thread has ended on an error.
+            RequestError: the engine has failed.
+
+        What the engine refuses when the request reaches it (`OverloadedError`, `CapacityError`) is
+        raised where the request is read.
         """
         require("request", request, isinstance(request, Request), "a Request")
         self._check_open()
         work = await self._planned(request)
         self._check_open()
         handle = AsyncGeneration(self, Generation(request, work), streams=streams)
+        self._running[handle.generation] = handle
         self._command(partial(self._join, handle))
         return handle
 
-    async def in_thread(self, work: Callable[[], _Value]) -> _Value:
-        """Run something that takes long, as encoding a book, beside the loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._encoding, work)
+    async def in_thread(self, work: Callable[[], _Value], *, compiles: bool = False) -> _Value:
+        """Run something that takes long, as encoding a book, beside the loop.
+
+        compiles: it compiles grammars, and so takes its turn with all that do.
+        """
+        pool = self._compiling if compiles else self._encoding
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     def cancel(self, handle: AsyncGeneration, error: DecodingError | None = None) -> None:
         """End a request before the next step.
@@ -237,12 +250,12 @@ class AsyncEngine:
     async def aclose(self, *, drain_s: float = 0.0) -> None:
         """Take no more requests, let those that run go on for a while, then cancel them.
 
-        drain_s: seconds, at most, that requests go on. What is left then ends with `CancelledError`.
+        drain_s: seconds, at most, that requests go on; what is left ends with `CancelledError`.
         """
         if self._closing is None:
             self._closing = CancelledError("the engine is closing")
         end = time.monotonic() + drain_s
-        while self._running and time.monotonic() < end:
+        while self._running and time.monotonic() < end:  # noqa: ASYNC110 -- another thread ends it
             await asyncio.sleep(0.01)
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -267,7 +280,7 @@ class AsyncEngine:
         if grammar is not None and not (model.grammars and model.grammars.knows(grammar)):
             pool = self._compiling
         elif (isinstance(request.inputs, str) and len(request.inputs) > _SHORT) or (
-            parameters.dry_multiplier or parameters.bad_words
+            parameters.dry_multiplier or parameters.bad_words or parameters.adapter_id
         ):
             pool = self._encoding
         else:
@@ -315,8 +328,10 @@ class AsyncEngine:
         self._ended = True
 
     def _join(self, handle: AsyncGeneration) -> None:
-        self._running[handle.generation] = handle
-        self.engine.join(handle.generation)
+        try:
+            self.engine.join(handle.generation)
+        except DecodingError as error:
+            self._leave(handle, error)
 
     def _leave(self, handle: AsyncGeneration, error: DecodingError | None) -> None:
         generation = handle.generation

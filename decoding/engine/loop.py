@@ -151,14 +151,29 @@ class Engine:
             CapacityError: its sequences, at their longest, do not fit the model's memory.
         """
         require("request", request, isinstance(request, Request), "a Request")
+        self._check_waiting()
+        generation = Generation(request, plan(request, self.model))
+        self.join(generation, queue_timeout=queue_timeout, timeout=timeout)
+        return generation
+
+    def join(
+        self,
+        generation: Generation,
+        *,
+        queue_timeout: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Let a request join at the next step that was planned elsewhere, for this engine's model.
+
+        Whoever submits from many threads plans there, as encoding a prompt and compiling a grammar
+        take long, and joins in the thread that steps. Limits and errors are those of `submit`.
+        """
         limits = [("queue", queue_timeout), ("total", timeout)]
         for stage, seconds in limits:
             if seconds is not None:
                 name = "queue_timeout" if stage == "queue" else "timeout"
                 checked_real(name, seconds, lambda x: x >= 0, ">= 0, or None")
-        if self.max_waiting is not None and self.waiting >= self.max_waiting:
-            raise OverloadedError(self.max_waiting)
-        generation = Generation(request, plan(request, self.model))
+        self._check_waiting()
         cost = self._cost(generation)
         if self._capacity is not None and cost > self._capacity:
             raise CapacityError(cost, self._capacity, "in all")
@@ -168,7 +183,10 @@ class Engine:
                 number, error = next(self._deadline_count), DeadlineError(stage, float(seconds))
                 heappush(self._deadlines, (end, number, generation, error))
         self._waiting.append(generation)
-        return generation
+
+    def _check_waiting(self) -> None:
+        if self.max_waiting is not None and self.waiting >= self.max_waiting:
+            raise OverloadedError(self.max_waiting)
 
     def forget_prefixes(self) -> None:
         """Give back the states that are kept for prompts to come."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from decoding.sampling.batch import Sampler
 from decoding.sampling.rng import random_seed, sequence_seed
 from decoding.typing import Anything, Processor
 
+if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
+    from decoding.grammar.protocol import TokenGrammar
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -34,17 +38,23 @@ class Request:
         The mask of the parameters' grammar comes first in it. Whether tokens are sampled, both say:
         `decoding.parameters.is_sampling`.
     keep_stop: whether a stop string stays in the text (TGI) or is removed (OpenAI).
+    grammar: a compiled grammar over the model's vocabulary, in the place of one in the parameters.
     """
 
     inputs: Inputs
     parameters: GenerationParameters = GenerationParameters()
     pipeline: Pipeline | Processor | None = None
     keep_stop: bool = True
+    grammar: TokenGrammar | None = None
 
     def __post_init__(self) -> None:
         legal = isinstance(self.parameters, GenerationParameters)
         require("parameters", self.parameters, legal, "GenerationParameters")
         require("keep_stop", self.keep_stop, isinstance(self.keep_stop, bool), "a bool")
+        if self.grammar is not None:
+            require("grammar", self.grammar, hasattr(self.grammar, "matcher"), "a TokenGrammar")
+            given = self.parameters.grammar
+            require("parameters.grammar", given, given is None, "None beside a compiled grammar")
         if self.pipeline is not None:
             object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
 
@@ -64,7 +74,7 @@ def plan(request: Request, model: LanguageModel) -> Plan:
     if parameters.stop and vocabulary is None:
         raise ParameterError("stop", parameters.stop, "empty for a model without a tokenizer")
     prompt = token_ids if parameters.truncate is None else token_ids[-parameters.truncate :]
-    mask = _grammar_mask(parameters, model)
+    mask = _grammar_mask(request, model)
     samplers = tuple(
         Sampler(
             _pipeline(parameters, pipeline, model, mask, own_seed or 0),
@@ -181,7 +191,10 @@ def _pipeline(
     )
 
 
-def _grammar_mask(parameters: GenerationParameters, model: LanguageModel) -> GrammarMask | None:
+def _grammar_mask(request: Request, model: LanguageModel) -> GrammarMask | None:
+    parameters = request.parameters
+    if request.grammar is not None:
+        return GrammarMask(request.grammar)
     if parameters.grammar is None:
         if parameters.jump_forward:
             raise ParameterError("jump_forward", True, "False without a grammar")

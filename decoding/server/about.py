@@ -46,10 +46,13 @@ async def info(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 async def models(service: Service, _http: HttpRequest) -> HttpResponse:
-    """`GET /v1/models`."""
-    name = service.model_id
-    item = {"id": name, "object": "model", "created": 0, "owned_by": name}
-    return json_response({"object": "list", "data": [item]})
+    """`GET /v1/models`: the model, then its adapters."""
+    owner = service.model_id
+    data = [
+        {"id": name, "object": "model", "created": 0, "owned_by": owner}
+        for name in (owner, *service.adapters)
+    ]
+    return json_response({"object": "list", "data": data})
 
 
 async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:

@@ -25,7 +25,7 @@ from decoding.server.answers import ClientGoneError, json_response
 from decoding.server.auth import is_allowed
 from decoding.server.logs import LOGGER, request_id
 from decoding.server.problems import Problem, ProblemError, problem_of
-from decoding.server.service import ACCOUNT, Service
+from decoding.server.service import ACCOUNT, OPENAI, Service
 from decoding.server.settings import ServerSettings
 from decoding.server.v1 import chat, completions
 from decoding.server.v1.invocations import invocations
@@ -101,16 +101,13 @@ def _routes(service: Service) -> list[Route]:
     posts = {path: (handler, True) for path, handler in guarded.items()}
     posts |= {path: (handler, False) for path, handler in open_posts.items()}
     routes = [
-        Route(path, _Endpoint(service, get=None, post=handler, guards_post=guards))
+        Route(path, _Endpoint(service, path, post=handler, guards_post=guards))
         for path, (handler, guards) in posts.items()
         if path != "/"
     ]
-    root = _Endpoint(service, get=about.health, post=native.generate_root, guards_post=True)
+    root = _Endpoint(service, "/", get=about.health, post=native.generate_root, guards_post=True)
     routes.append(Route("/", root))
-    routes += [
-        Route(path, _Endpoint(service, get=handler, post=None, guards_post=False))
-        for path, handler in gets.items()
-    ]
+    routes += [Route(path, _Endpoint(service, path, get=handler)) for path, handler in gets.items()]
     return routes
 
 
@@ -118,9 +115,16 @@ class _Endpoint:
     """An ASGI application behind one path: it lets in, answers, and turns errors into answers."""
 
     def __init__(
-        self, service: Service, *, get: Handler | None, post: Handler | None, guards_post: bool
+        self,
+        service: Service,
+        path: str,
+        *,
+        get: Handler | None = None,
+        post: Handler | None = None,
+        guards_post: bool = False,
     ) -> None:
         self._service = service
+        self._openai = path.startswith("/v1/")
         self._handlers = {"GET": get, "HEAD": get, "POST": post}
         self._guards_post = guards_post
         self._allowed = ", ".join(name for name, item in self._handlers.items() if item)
@@ -130,6 +134,7 @@ class _Endpoint:
         http = HttpRequest(scope, receive)
         name = request_id(http.headers.get("x-request-id"))
         scope["request_id"] = name
+        scope[OPENAI] = self._openai
         header = (b"x-request-id", name.encode())
 
         async def send_with_id(message: Message) -> None:
@@ -174,14 +179,14 @@ def _error(http: HttpRequest, problem: Problem, allow: str | None = None) -> Htt
     headers = {} if allow is None else {"allow": allow}
     if problem.status == 429:
         headers["retry-after"] = "1"
-    is_openai = http.scope.get("openai", http.url.path.startswith("/v1/"))
+    is_openai = http.scope.get(OPENAI, "/v1/" in http.url.path)
     body = problem.openai() if is_openai else problem.native()
     return json_response(body, problem.status, headers)
 
 
 async def _http_exception(http: HttpRequest, error: Exception) -> HttpResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    if status == 404 and not http.url.path.startswith("/v1/"):
+    if status == 404 and "/v1/" not in http.url.path:
         return HttpResponse(status_code=404)
     text = error.detail if isinstance(error, HTTPException) else "the server has failed"
     return _error(http, Problem(status, "validation", text))

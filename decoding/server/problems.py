@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from decoding.bounded_repr import bounded, shown_error
 from decoding.errors import (
     CancelledError,
+    CapacityError,
     ChatTemplateError,
+    DeadlineError,
     DecodingError,
     GrammarError,
     GrammarSyntaxError,
+    OverloadedError,
     ParameterError,
     ShapeError,
     SlowReaderError,
@@ -87,7 +90,7 @@ UNHEALTHY = Problem(503, "healthcheck", "unhealthy")
 CLOSING = Problem(503, "overloaded", "the server is shutting down")
 
 
-def problem_of(error: BaseException, *, running: bool) -> Problem:
+def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: PLR0911 -- one a kind
     """What an error says to a client.
 
     running: whether the request had been accepted; what fails then is the generation.
@@ -101,7 +104,12 @@ def problem_of(error: BaseException, *, running: bool) -> Problem:
             return Problem(422, VALIDATION, f"Input validation error: {error}", _param(str(error)))
         case ChatTemplateError():
             return Problem(422, "template_error", f"Template error: {error.reason}", "messages")
-        case SlowReaderError() | CancelledError():
+        case OverloadedError():
+            return OVERLOADED
+        case CapacityError():
+            text = f"Input validation error: {error}"
+            return Problem(422, VALIDATION, text, "max_new_tokens")
+        case SlowReaderError() | CancelledError() | DeadlineError():
             text = f"Incomplete generation: {error}"
             return Problem(500, "incomplete_generation", text)
         case DecodingError() if running:

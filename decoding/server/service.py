@@ -23,6 +23,9 @@ from decoding.server.settings import ServerSettings, limits_of
 ACCOUNT = "decoding.account"
 """Where a request's scope holds its account."""
 
+OPENAI = "decoding.openai"
+"""Where a request's scope says that its errors have OpenAI's shape."""
+
 
 class Service:
     """The engine behind the routes.
@@ -50,6 +53,16 @@ class Service:
     def model_id(self) -> str:
         """The name that clients see."""
         return self.settings.model_id or self.model.name
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The adapters that requests can name."""
+        found = getattr(self.model.forward, "adapters", None)
+        return () if found is None else tuple(found.names())
+
+    def adapter_of(self, model: str) -> str | None:
+        """The adapter that a `model` of `/v1` names; every other name stands for the model."""
+        return model if model != self.model_id and model in self.adapters else None
 
     @property
     def healthy(self) -> bool:

@@ -1,4 +1,4 @@
-"""Server-Sent Events: one JSON line an event, comments while nothing comes, an end when nobody reads."""
+"""Server-Sent Events: an event is one line of JSON; comments come while nothing else does."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class EventStream:
         self._on_end = on_end
         self._gone = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
         watcher = asyncio.ensure_future(self._watch(receive))
         complete = False

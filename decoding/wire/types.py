@@ -71,7 +71,7 @@ def check_body(body: object, name: str, required: Sequence[str]) -> Mapping[str,
 
 
 def read_whole(path: str, value: object, kind: str, low: int, high: int) -> int:
-    """A JSON integer in `[low, high]`; WireTypeError, which calls it a `kind`, for another value."""
+    """A JSON integer in `[low, high]`; WireTypeError, which says `kind`, for another value."""
     read = _integer(kind, low, high)(path, value)
     assert isinstance(read, int)
     return read

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decoding.errors import require
 from decoding.grammar.json.automaton_store import Store
 from decoding.grammar.masking.backends import PREFERRED, Backend
+from decoding.grammar.tokens.finder import TokenFinder
 from decoding.grammar.tokens.mask_cache import KeptMasks
 from decoding.grammar.tokens.table import TokenTable
 
@@ -32,6 +33,7 @@ class Machine:
     ) -> None:
         require("masks_memory", masks_memory, masks_memory >= 0, ">= 0")
         self.tokens = tokens
+        self.finder = TokenFinder(tokens)
         self.masks = KeptMasks(masks_memory)
         self._backend = backend
         self._store = Store(tokens, self.masks, backend)

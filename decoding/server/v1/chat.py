@@ -44,7 +44,9 @@ async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
     account = service.open(http)
     with account.checking():
         body = read_chat_body(given, most=service.settings.max_choices)
-        prepared = await _beside_if_long(service, body, partial(_prepare, service, body))
+        compiles = bool(body.tools or body.response_format or body.thinking_budget is not None)
+        work = partial(_prepare, service, body)
+        prepared = await _beside_if_long(service, body, work, compiles=compiles)
         for request in seeded(prepared.request, body.best_of):
             await account.submit(request, streams=body.stream)
     if body.stream:
@@ -90,6 +92,9 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
     )
     given = dict(body.sampling)
+    adapter = service.adapter_of(body.model)
+    if adapter is not None:
+        given.setdefault("adapter_id", adapter)
     if body.logprobs:
         given["top_n_tokens"] = body.logprobs
     parameters = validate_fields(given, limits=limits, stream=body.stream)
@@ -99,7 +104,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         service.model,
         body.messages,
         tools=body.tools,
-        tool_choice="auto" if body.tool_choice is None else body.tool_choice,  # type: ignore[arg-type]  # checked there
+        tool_choice=body.tool_choice or "auto",
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,
@@ -251,7 +256,10 @@ def _characters(body: ChatBody) -> int:
     return sum(len(item) for item in contents if isinstance(item, str))
 
 
-async def _beside_if_long(service: Service, body: ChatBody, work: Callable[[], _Value]) -> _Value:
-    if body.tools or _characters(body) > _LONG or len(body.messages) > _LONG // 64:
-        return await service.front.in_thread(work)
+async def _beside_if_long(
+    service: Service, body: ChatBody, work: Callable[[], _Value], *, compiles: bool = False
+) -> _Value:
+    """Do the work at once where it is short; else in a thread, of those that compile or not."""
+    if compiles or _characters(body) > _LONG or len(body.messages) > _LONG // 64 or body.tools:
+        return await service.front.in_thread(work, compiles=compiles)
     return work()

@@ -71,6 +71,9 @@ def _requests(service: Service, body: CompletionBody) -> list[Request]:
         max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
     )
     given = dict(body.sampling)
+    adapter = service.adapter_of(body.model)
+    if adapter is not None:
+        given.setdefault("adapter_id", adapter)
     if body.logprobs:
         given["top_n_tokens"] = body.logprobs
     if body.echo:

@@ -7,19 +7,19 @@ from starlette.types import ASGIApp
 
 from decoding.server.bodies import read_json
 from decoding.server.native import compat_generate
-from decoding.server.service import Service
+from decoding.server.service import OPENAI, Service
 from decoding.server.v1.chat import chat
 from decoding.server.v1.completions import complete
 
 
 async def invocations(service: Service, http: HttpRequest) -> ASGIApp:
-    """`POST /invocations`: a chat where there are messages, a completion of a prompt, else TGI's."""
+    """`POST /invocations`: a chat of messages, a completion of a prompt, else as `/`."""
     body = await read_json(http, service.settings.payload_limit)
     if isinstance(body, dict) and "inputs" not in body:
         if "messages" in body:
-            http.scope["openai"] = True
+            http.scope[OPENAI] = True
             return await chat(service, http, body)
         if "prompt" in body:
-            http.scope["openai"] = True
+            http.scope[OPENAI] = True
             return await complete(service, http, body)
     return await compat_generate(service, http, body)

@@ -1,0 +1,118 @@
+"""Messages as a chat template reads them; for one that knows no tools, these are explained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from decoding.chat.formats import ToolFormat
+from decoding.errors import ParameterError, require
+from decoding.models.chat_messages import plain
+
+Messages: TypeAlias = str | Sequence[Mapping[str, Any]]
+"""Messages; a string is one user message."""
+
+_INSTRUCTION = """You may call functions. They are listed here, one JSON object a line:
+<tools>
+{tools}
+</tools>
+To call a function, write a JSON object with its name and its arguments, like this:
+<tool_call>
+{{"name": "function_name", "arguments": {{"argument": "value"}}}}
+</tool_call>"""
+
+
+def read_messages(messages: Messages) -> list[dict[str, Any]]:
+    """A copy of messages as plain data, with arguments of tool calls as objects.
+
+    Raises:
+        ParameterError: they are no sequence of mappings.
+    """
+    if isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
+    legal = isinstance(messages, Sequence) and not isinstance(messages, bytes)
+    require("messages", type(messages).__name__, legal, "text, or a sequence of messages")
+    found = []
+    for index, message in enumerate(map(plain, messages)):
+        if not isinstance(message, dict):
+            expected = "a mapping with 'role' and 'content'"
+            raise ParameterError(f"messages[{index}]", type(message).__name__, expected)
+        found.append(message)
+    return found
+
+
+def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages whose tool calls have their arguments as objects: most templates write these out."""
+    return [
+        {**message, "tool_calls": [_parsed(call) for call in message["tool_calls"]]}
+        if isinstance(message.get("tool_calls"), list)
+        else message
+        for message in messages
+    ]
+
+
+def _parsed(call: object) -> object:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(call, dict) or not isinstance(function, dict):
+        return call
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        return call
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": value}}
+
+
+def instructed(
+    messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]], form: ToolFormat
+) -> list[dict[str, Any]]:
+    """Messages for a template that knows no tools: all is said in texts.
+
+    The system message explains the tools; calls of the assistant become text, and results of tools
+    become messages of the user.
+    """
+    lines = "\n".join(json.dumps(plain(tool), ensure_ascii=False) for tool in tools)
+    instruction = _INSTRUCTION.format(tools=lines)
+    said = [_as_text(message, form) for message in messages]
+    first = said[0] if said else {}
+    if first.get("role") != "system":
+        return [{"role": "system", "content": instruction}, *said]
+    content = first.get("content")
+    if isinstance(content, list):
+        joined: object = [*content, {"type": "text", "text": instruction}]
+    else:
+        joined = f"{content}\n\n{instruction}" if content else instruction
+    return [{**first, "content": joined}, *said[1:]]
+
+
+def _as_text(message: dict[str, Any], form: ToolFormat) -> dict[str, Any]:
+    if message.get("role") == "tool":
+        content = f"<tool_response>\n{_text_of(message.get('content'))}\n</tool_response>"
+        return {"role": "user", "content": content}
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list) or not calls:
+        return message
+    parts = [_text_of(message.get("content"))]
+    for call in calls:
+        function = call.get("function") if isinstance(call, dict) else None
+        written = json.dumps(function if isinstance(function, dict) else call, ensure_ascii=False)
+        parts.append(f"{form.opening}\n{written}\n{form.closing}")
+    kept = {key: value for key, value in message.items() if key != "tool_calls"}
+    return {**kept, "content": "\n".join(part for part in parts if part)}
+
+
+def _text_of(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        texts = (block.get("text") for block in content if isinstance(block, dict))
+        return "".join(text for text in texts if isinstance(text, str))
+    return "" if content is None else json.dumps(content, ensure_ascii=False)
+
+
+def continued_text(message: Mapping[str, Any]) -> str:
+    """The text of a final message that the model is to continue."""
+    return _text_of(message.get("content"))

@@ -1,0 +1,63 @@
+"""The flags and variables of `decoding serve`."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+from speaker import code_of
+
+from decoding.cli.serve import add_serve, limits_of_flags, read_settings
+from decoding.errors import ParameterError
+
+
+def settings(*flags: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    add_serve(parser.add_subparsers())
+    return read_settings(parser.parse_args(["serve", *flags]))
+
+
+def test_defaults_are_tgis() -> None:
+    given = settings()
+    assert given["port"] == 3000
+    assert given["max_concurrent_requests"] == 128
+    assert given["max_best_of"] == 2
+    assert given["max_stop_sequences"] == 4
+    assert given["max_top_n_tokens"] == 5
+    assert given["max_client_batch_size"] == 4
+    assert given["payload_limit"] == 2_000_000
+    assert given["api_key"] is None
+    assert given["disable_grammar_support"] is False
+
+
+def test_a_flag_wins_over_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_BEST_OF", "3")
+    monkeypatch.setenv("DISABLE_GRAMMAR_SUPPORT", "true")
+    monkeypatch.setenv("CORS_ALLOW_ORIGIN", "https://a, https://b")
+    given = settings("--max-best-of", "4", "--json-output")
+    assert given["max_best_of"] == 4
+    assert given["disable_grammar_support"] is True
+    assert given["json_output"] is True
+    assert given["cors_allow_origin"] == ("https://a", "https://b")
+    assert settings()["max_best_of"] == 3
+    assert settings("--disable-grammar-support", "false")["disable_grammar_support"] is False
+
+
+def test_a_wrong_value_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "many")
+    assert code_of(["serve"]) == 2
+    assert "PORT" in capsys.readouterr().err
+    assert code_of(["serve", "--max-best-of", "x"]) == 2
+
+
+def test_limits_follow_the_context() -> None:
+    limits = limits_of_flags(settings(), 100)
+    assert (limits.max_input_tokens, limits.max_total_tokens) == (99, 100)
+    limits = limits_of_flags(settings("--max-total-tokens", "50"), 100)
+    assert (limits.max_input_tokens, limits.max_total_tokens) == (49, 50)
+    limits = limits_of_flags(settings("--max-input-tokens", "10"), 100)
+    assert (limits.max_input_tokens, limits.max_total_tokens) == (10, 100)
+    with pytest.raises(ParameterError, match="max-total-tokens"):
+        limits_of_flags(settings("--max-total-tokens", "101"), 100)
