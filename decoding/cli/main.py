@@ -20,13 +20,14 @@ from typing import NoReturn
 from decoding._version import __version__
 from decoding.bounded_repr import bounded
 from decoding.cache import cache_folder
+from decoding.cli.batch import add_batch
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.files import read_utf8
-from decoding.cli.flags import DEFAULT_MAX_NEW_TOKENS, add_flags, read_flags
+from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
+from decoding.cli.lengths import default_length
 from decoding.cli.serve import add_serve
 from decoding.cli.watermark import add_watermark
-from decoding.engine.prompts import Inputs
 from decoding.engine.request import Request, plan
 from decoding.errors import (
     DecodingError,
@@ -38,7 +39,6 @@ from decoding.errors import (
 from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
-from decoding.parameters import GenerationParameters
 from decoding.typing import Anything
 from decoding.wire.details import StreamEvent
 
@@ -94,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_generate(commands)
+    add_batch(commands, _load)
     add_grammar(commands)
     add_watermark(commands)
     add_serve(commands)
@@ -165,7 +166,7 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     model = _load(asked.model)
     prompt = read_prompt(asked, model, text)
     if parameters.max_new_tokens is None:
-        parameters = replace(parameters, max_new_tokens=_default_length(model, prompt, parameters))
+        parameters = replace(parameters, max_new_tokens=default_length(model, prompt, parameters))
     if not asked.stream:
         response = generate(model, prompt, parameters)
         yield (response.to_json() if asked.json else response.generated_text) + "\n"
@@ -195,15 +196,6 @@ def _read_prompt(argument: str) -> str:
     if not text:
         raise ParameterError("PROMPT", text, "at least one character")
     return text
-
-
-def _default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
-    if model.context_length is None or model.tokenizer is None:
-        return DEFAULT_MAX_NEW_TOKENS
-    length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
-    if parameters.truncate is not None:
-        length = min(length, parameters.truncate)
-    return max(1, min(DEFAULT_MAX_NEW_TOKENS, model.context_length - length))
 
 
 def _load(source: str | None) -> LanguageModel:

@@ -31,8 +31,8 @@ LLAMA_3 = KNOWING + "{% if false %}<|python_tag|>{% endif %}"
 MISTRAL = KNOWING + "{% if false %}[TOOL_CALLS]{% endif %}"
 REASONING = HERMES + "{% if false %}<think></think>{% endif %}"
 OPENED = (
-    CHATML
-    + "{% if add_generation_prompt %}{% if enable_thinking | default(true) %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    CHATML + "{% if add_generation_prompt %}{% if enable_thinking | default(true) %}<think>\n"
+    "{% else %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
 
 PIECES = (
@@ -77,7 +77,7 @@ def model_of(template: str, forward: Any = None) -> LanguageModel:
 class Scripted:
     """Wants to write these tokens, one after the other, and then to end.
 
-    Where a mask allows another token only, it goes on with the one after that.
+    Where a mask allows others only, it has no preference, and goes on with the next one then.
     """
 
     def __init__(self, script: Sequence[int]) -> None:

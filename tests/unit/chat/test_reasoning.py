@@ -66,7 +66,7 @@ def test_a_template_may_open_or_close_the_reasoning() -> None:
 @pytest.mark.parametrize("template", [REASONING, OPENED])
 def test_a_format_applies_behind_the_reasoning(template: str) -> None:
     reasoned = 0
-    for seed in range(8):
+    for seed in range(4):
         model = model_of(template)
         prepared = prepare(
             model, "x", response_format=FORMAT, thinking_budget=20, parameters=sampled(seed)
@@ -79,7 +79,10 @@ def test_a_format_applies_behind_the_reasoning(template: str) -> None:
 
 
 def test_a_tag_in_the_reasoning_calls_nothing() -> None:
-    script = '<think>\n<tool_call>{"no": 1}</think>\n<tool_call>{"name": "go", "arguments": {"a": true}}</tool_call>'
+    script = (
+        '<think>\n<tool_call>{"no": 1}</think>\n'
+        '<tool_call>{"name": "go", "arguments": {"a": true}}</tool_call>'
+    )
     said = read(REASONING, script, tools=TOOLS)
     assert said == (None, '<tool_call>{"no": 1}', [("go", '{"a": true}')], "tool_calls")
 
@@ -87,7 +90,7 @@ def test_a_tag_in_the_reasoning_calls_nothing() -> None:
 @pytest.mark.parametrize("choice", ["auto", "required"])
 @pytest.mark.parametrize("template", [REASONING, OPENED + "{{ tools }}"])
 def test_calls_behind_reasoning_parse(template: str, choice: Any) -> None:
-    for seed in range(5):
+    for seed in range(2):
         model = model_of(template)
         prepared = prepare(
             model,
@@ -126,7 +129,7 @@ def test_a_budget_without_reasoning_changes_nothing() -> None:
 
 def test_tools_and_a_format_are_one_or_the_other() -> None:
     kinds = set()
-    for seed in range(12):
+    for seed in range(8):
         model = model_of(HERMES)
         prepared = prepare(
             model, "x", tools=TOOLS, response_format=FORMAT, parameters=sampled(seed)
@@ -144,8 +147,9 @@ def test_a_final_message_is_continued_where_it_is(text: str) -> None:
     messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": text}]
     prepared = prepare(
         model, messages, continue_final_message=True, response_format=FORMAT, thinking_budget=9,
-        parameters=GenerationParameters(max_new_tokens=100),
+        parameters=GenerationParameters(max_new_tokens=400),
     )  # fmt: skip
     _, message = answer(prepared, model)
-    assert (message.reasoning_content is not None) == (text == "<think>because")
+    if text != "Sure: ":  # text in front of an answer that may still reason
+        assert message.reasoning_content == ("a" if text == "<think>because" else None)
     assert set(json.loads(message.content or "")) == {"a"}

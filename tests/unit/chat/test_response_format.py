@@ -14,7 +14,7 @@ from decoding.errors import ParameterError
 SCHEMA = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
 SHAPES: list[dict[str, Any]] = [
     {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}},
-    {"type": "json_schema", "json_schema": {"name": "x", "description": "d", "schema": json.dumps(SCHEMA)}},
+    {"type": "json_schema", "json_schema": {"name": "x", "schema": json.dumps(SCHEMA)}},
     {"type": "json_schema", "value": {"name": "x", "schema": SCHEMA}},
     {"type": "json_schema", "value": SCHEMA},
     {"type": "json_object", "value": SCHEMA},
@@ -65,6 +65,7 @@ def test_other_shapes_are_refused(shape: Any) -> None:
 
 def test_an_answer_has_the_format() -> None:
     model = model_of(CHATML)
-    prepared = prepare(model, "x", response_format=SHAPES[0], parameters=sampled(1, 2000))
+    shape = {"type": "json_object", "value": SCHEMA | {"additionalProperties": False}}
+    prepared = prepare(model, "x", response_format=shape, parameters=sampled(1, 2000))
     _, message = answer(prepared, model)
     assert json.loads(message.content or "")["a"] in (1, 2)

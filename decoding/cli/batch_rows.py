@@ -1,0 +1,188 @@
+"""The rows of a batch: from a line of JSON to a request, and from its result to a line of JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from decoding.cli.lengths import default_length
+from decoding.engine.request import Request
+from decoding.errors import DecodingError, ParameterError, require
+from decoding.models import LanguageModel
+from decoding.parameters import GenerationParameters, is_sampling
+from decoding.wire.details import Response
+
+if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
+    from decoding.chat import ChatMessage, Prepared
+
+_PROMPTS = ("inputs", "prompt", "messages")
+_OF_CHATS = (
+    "tools", "tool_choice", "parallel_tool_calls", "response_format", "documents",
+    "continue_final_message", "add_generation_prompt", "thinking_budget",
+)  # fmt: skip
+_KNOWN = {"id", "parameters", "variables", *_PROMPTS, *_OF_CHATS}
+MOST_BYTES = 1 << 24
+"""Of a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all rows share.
+
+    parameters: of rows that do not say. seed: what the seeds of rows are made of.
+    batch_size: rows that run at once. model: as the command line names it.
+    """
+
+    parameters: GenerationParameters
+    seed: int
+    batch_size: int
+    model: str | None
+
+    def key_of(self, line: bytes) -> str:
+        """A digest of a row and of all that its result is made of."""
+        facts = [self.parameters.to_dict(), self.seed, self.batch_size, self.model]
+        shared = json.dumps(facts, sort_keys=True)
+        return hashlib.sha256(shared.encode() + b"\n" + line).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the input. index: among the rows, from 0. key: see `Settings.key_of`.
+
+    row_id: the row's own `id`; None where it has none. request: what is asked.
+    chat: of a row with messages.
+    """
+
+    index: int
+    key: str
+    row_id: str | int | None
+    request: Request
+    chat: Prepared | None = None
+
+    @property
+    def shows_logprobs(self) -> bool:
+        """Whether logprobs are in its line, or decide about it."""
+        asked = self.request.parameters
+        return asked.details or asked.decoder_input_details or (asked.best_of or 1) > 1
+
+    def line(self, response: Response) -> bytes:
+        """The line of a row that has been answered."""
+        facts = {
+            "finish_reason": str(response.finish_reason),
+            "generated_tokens": response.generated_tokens,
+            "input_length": response.input_length,
+            "seed": response.seed,
+        }
+        if self.chat is None:
+            said: dict[str, object] = {"generated_text": response.generated_text, **facts}
+        else:
+            message = self.chat.message(response)
+            said = {
+                "message": _message(message, self.key),
+                **facts,
+                "finish_reason": message.finish_reason,
+            }
+        if response.wire_details:
+            said["details"] = json.loads(response.to_json())["details"]
+        return _line(self.index, self.key, self.row_id, said)
+
+
+def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) -> Row:
+    """The request of a row.
+
+    A row is an object with `inputs` or `prompt` (text or token ids) or `messages`, and optionally
+    `id` (text or an integer), `parameters` (named as in the API), and with messages `tools`,
+    `tool_choice`, `response_format`, `variables` and their like.
+
+    A row that samples and has no seed draws with one that is made of the seed of all and its `id`,
+    or its index where it has none: of no other row, and of no order.
+
+    Raises:
+        DecodingError: the row is malformed, or the model cannot do what it asks.
+    """
+    row = _object(line)
+    row_id = _id_of(row)
+    unknown = sorted(set(row) - _KNOWN)
+    require("row", unknown, not unknown, f"an object of {', '.join(sorted(_KNOWN))}")
+    given = [name for name in _PROMPTS if name in row]
+    require("row", given, len(given) == 1, f"with one of {', '.join(_PROMPTS)}")
+    own = row.get("parameters") or {}
+    require("parameters", own, isinstance(own, Mapping), "an object")
+    parameters = GenerationParameters.from_dict({**settings.parameters.to_dict(), **own})
+    if parameters.seed is None and is_sampling(parameters):
+        name = f"{settings.seed}\0{'index' if row_id is None else type(row_id).__name__}\0"
+        digest = hashlib.sha256(f"{name}{index if row_id is None else row_id}".encode()).digest()
+        parameters = replace(parameters, seed=int.from_bytes(digest[:8], "big"))
+    chat = None
+    if given == ["messages"]:
+        # Imported here because jinja2 comes with an extra.
+        from decoding.chat import prepare
+
+        asked = {name: row[name] for name in _OF_CHATS if row.get(name) is not None}
+        chat = prepare(
+            model, row["messages"], variables=row.get("variables"), parameters=parameters, **asked
+        )
+        request = chat.request
+    else:
+        for name in (*_OF_CHATS, "variables"):
+            require(name, row.get(name), row.get(name) is None, "used with messages")
+        request = Request(row[given[0]], parameters)
+    if request.parameters.max_new_tokens is None:
+        length = default_length(model, request.inputs, request.parameters)
+        request = replace(request, parameters=replace(request.parameters, max_new_tokens=length))
+    return Row(index, settings.key_of(line), row_id, request, chat)
+
+
+def error_line(index: int, line: bytes, settings: Settings, error: DecodingError) -> bytes:
+    """The line of a row that could not be answered."""
+    try:
+        row_id = _id_of(_object(line))
+    except DecodingError:
+        row_id = None
+    said = {"error": str(error), "error_type": type(error).__name__}
+    return _line(index, settings.key_of(line), row_id, said)
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    require("row", f"{len(line)} bytes", len(line) <= MOST_BYTES, f"at most {MOST_BYTES} bytes")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ParameterError("row", line[:80], f"a JSON object ({error})") from error
+    if not isinstance(row, dict):
+        raise ParameterError("row", row, "a JSON object")
+    return row
+
+
+def _id_of(row: Mapping[str, Any]) -> str | int | None:
+    row_id = row.get("id")
+    legal = row_id is None or (isinstance(row_id, str | int) and not isinstance(row_id, bool))
+    require("id", row_id, legal, "text or an integer")
+    return row_id
+
+
+def _message(message: ChatMessage, key: str) -> dict[str, object]:
+    """A message in the OpenAI form; ids of calls are made of the row, to be the same again."""
+    said: dict[str, object] = {"role": "assistant", "content": message.content}
+    if message.reasoning_content is not None:
+        said["reasoning_content"] = message.reasoning_content
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {
+                "id": f"call_{key}_{index}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for index, call in enumerate(message.tool_calls)
+        ]
+    return said
+
+
+def _line(index: int, key: str, row_id: object, said: Mapping[str, object]) -> bytes:
+    named = {} if row_id is None else {"id": row_id}
+    text = json.dumps({"index": index, "key": key, **named, **said}, ensure_ascii=False)
+    # A lone surrogate can come in with a message of an error; no UTF-8 has one.
+    return text.encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,18 @@
+"""How long a text may get where the command is not told."""
+
+from __future__ import annotations
+
+from decoding.cli.flags import DEFAULT_MAX_NEW_TOKENS
+from decoding.engine.prompts import Inputs
+from decoding.models import LanguageModel
+from decoding.parameters import GenerationParameters
+
+
+def default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
+    """The most new tokens of a request that does not say: the default, or what room there is."""
+    if model.context_length is None or model.tokenizer is None:
+        return DEFAULT_MAX_NEW_TOKENS
+    length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)
+    if parameters.truncate is not None:
+        length = min(length, parameters.truncate)
+    return max(1, min(DEFAULT_MAX_NEW_TOKENS, model.context_length - length))

@@ -1,0 +1,199 @@
+"""`decoding batch`: rows, errors, seeds, and a run that goes on where a killed one stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from speaker import ByteTokenizer, code_of, model_of
+
+from decoding.cli import main as cli
+from decoding.testing.models import hash_model
+
+TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}>"
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    lines = (row if isinstance(row, str) else json.dumps(row) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes every model one of random logits."""
+    made = model_of(hash_model(257), tokenizer=ByteTokenizer(), chat_template=TEMPLATE)
+    monkeypatch.setattr(cli, "load", lambda source: made)
+
+
+def run(tmp_path: Path, rows: list[Any], *flags: str, name: str = "out.jsonl") -> list[Any]:
+    source = write(tmp_path / "in.jsonl", rows)
+    target = tmp_path / name
+    assert code_of(["batch", str(source), str(target), *flags]) == 0
+    return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+
+ROWS: list[Any] = [
+    {"inputs": "one", "parameters": {"max_new_tokens": 5, "temperature": 1.0}},
+    {"prompt": "two", "id": "b"},
+    {"messages": [{"role": "user", "content": "three"}], "id": 7},
+    {"inputs": [116, 52], "parameters": {"max_new_tokens": 3, "details": True, "seed": 1}},
+]
+
+
+@pytest.mark.usefixtures("model")
+def test_rows_are_answered_in_their_order(tmp_path: Path) -> None:
+    results = run(tmp_path, ROWS, "--max-new-tokens", "8")
+    assert [item["index"] for item in results] == [0, 1, 2, 3]
+    assert [item.get("id") for item in results] == [None, "b", 7, None]
+    assert [item["generated_tokens"] for item in results] == [5, 8, 8, 3]
+    assert results[1]["seed"] is None
+    assert results[3]["seed"] == 1
+    assert results[2]["message"]["role"] == "assistant"
+    assert len(results[3]["details"]["tokens"]) == 3
+    assert results[0]["input_length"] == 3
+
+
+@pytest.mark.usefixtures("model")
+def test_a_bad_row_is_an_error_and_the_others_go_on(tmp_path: Path) -> None:
+    bad: list[Any] = [
+        "{", "[]", "{}", '"x"', {"inputs": ""}, {"inputs": "x", "prompt": "y"},
+        {"inputs": {"a": 1}},
+        {"inputs": "x", "parameters": {"top_p": 7}}, {"inputs": "x", "parameters": {"top_q": 1}},
+        {"inputs": "x", "parameters": 3}, {"inputs": "x", "id": [1]}, {"inputs": "x", "tools": []},
+        {"inputs": "x", "nonsense": 1}, {"messages": []}, {"messages": [1]},
+        {"messages": "x", "tool_choice": "required"}, "\udcff",
+        {"inputs": "x", "parameters": {"grammar": {"type": "regex", "value": "("}}},
+    ]  # fmt: skip
+    source = tmp_path / "in.jsonl"
+    lines = [item if isinstance(item, str) else json.dumps(item) for item in [*bad, ROWS[0]]]
+    source.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+    target = tmp_path / "out.jsonl"
+    assert code_of(["batch", str(source), str(target)]) == 0
+    results = [json.loads(line) for line in target.read_bytes().splitlines()]
+    assert [item["index"] for item in results] == list(range(len(bad) + 1))
+    *failed, last = results
+    assert all(item["error"] and item["error_type"].endswith("Error") for item in failed)
+    assert last["generated_tokens"] == 5
+
+
+@pytest.mark.usefixtures("model")
+def test_seeds_do_not_depend_on_the_order(tmp_path: Path) -> None:
+    rows = [{"inputs": "same", "id": f"r{index}"} for index in range(12)]
+    flags = ("--temperature", "1", "--max-new-tokens", "6", "--seed", "3")
+    first = {item["id"]: item for item in run(tmp_path, rows, *flags)}
+    assert len({item["generated_text"] for item in first.values()}) > 6
+    for index, size in enumerate(("1", "5")):
+        random.Random(index).shuffle(rows)
+        again = run(tmp_path, rows, *flags, "--batch-size", size, name=f"{index}.jsonl")
+        for item in again:
+            assert item["seed"] == first[item["id"]]["seed"]
+            assert item["generated_text"] == first[item["id"]]["generated_text"]
+    flags = (*flags[:-1], "4")
+    other = run(tmp_path, rows, *flags, name="other.jsonl")
+    assert all(item["seed"] != first[item["id"]]["seed"] for item in other)
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("left", [0, 1, 50, 300, 700, 100_000])
+def test_a_run_goes_on_behind_what_is_written(tmp_path: Path, left: int) -> None:
+    rows = [{"inputs": f"row {index}"} for index in range(20)]
+    flags = ("--temperature", "1", "--max-new-tokens", "4", "--batch-size", "1")
+    run(tmp_path, rows, *flags)
+    whole = (tmp_path / "out.jsonl").read_bytes()
+    (tmp_path / "cut.jsonl").write_bytes(whole[:left])
+    run(tmp_path, rows, *flags, name="cut.jsonl")
+    assert (tmp_path / "cut.jsonl").read_bytes() == whole
+
+
+@pytest.mark.usefixtures("model")
+def test_results_of_another_run_are_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"inputs": "a"}, {"inputs": "b"}]
+    run(tmp_path, rows, "--max-new-tokens", "2")
+    source, target = str(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    before = target.read_bytes()
+    for flags in (["--max-new-tokens", "3"], ["--max-new-tokens", "2", "--seed", "1"]):
+        assert code_of(["batch", source, str(target), *flags]) == 2
+        assert "line 1" in capsys.readouterr().err
+        assert target.read_bytes() == before
+    write(tmp_path / "in.jsonl", rows[:1])
+    assert code_of(["batch", source, str(target), "--max-new-tokens", "2"]) == 2
+    run(tmp_path, [{"inputs": "c"}], "--max-new-tokens", "2", "--overwrite")
+    assert len(target.read_bytes().splitlines()) == 1
+
+
+@pytest.mark.usefixtures("model")
+def test_an_input_without_rows_and_one_that_is_not_there(tmp_path: Path) -> None:
+    assert run(tmp_path, [""]) == []
+    assert code_of(["batch", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
+    assert (
+        code_of(["batch", str(tmp_path / "none"), str(tmp_path / "out"), "--batch-size", "0"]) == 2
+    )
+
+
+@pytest.mark.usefixtures("model")
+def test_progress_is_told_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, ROWS, "--max-new-tokens", "2")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-1] == "decoding: 4 of 4 rows"
+    run(tmp_path, ROWS, "--max-new-tokens", "2", "--no-progress", name="other.jsonl")
+    assert capsys.readouterr().err == ""
+
+
+CHILD = """
+    import sys, time
+    sys.path.insert(0, {folder!r})
+    from speaker import model_of
+    from decoding.cli import main
+    from decoding.testing.models import hash_model
+    inner = hash_model(257)
+    def forward(sequences):
+        time.sleep(0.002)
+        return inner(sequences)
+    main.load = lambda source: model_of(forward)
+    sys.exit(main.main(sys.argv[1:]))
+"""
+
+
+def test_a_run_that_is_killed_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    rows: list[Any] = [
+        {"inputs": f"row {index}", "parameters": {"max_new_tokens": 1 + index % 9}}
+        for index in range(150)
+    ]
+    rows[11] = "no row"
+    rows[77] = {"messages": "x", "response_format": {"type": "regex", "value": "[ab]{3}"}}
+    source = write(tmp_path / "in.jsonl", rows)
+    child = textwrap.dedent(CHILD.format(folder=str(Path(__file__).parents[1])))
+
+    def command(name: str) -> list[str]:
+        flags = ["--temperature", "1", "--batch-size", "2", "--details", "--no-progress"]
+        return [sys.executable, "-c", child, "batch", str(source), str(tmp_path / name), *flags]
+
+    subprocess.run(command("whole"), check=True, timeout=300)
+    whole = (tmp_path / "whole").read_bytes()
+    assert len(whole.splitlines()) == len(rows)
+    target, choice = tmp_path / "killed", random.Random(5)
+    for part in (0.3, 0.7):
+        running = subprocess.Popen(command("killed"))
+        enough = len(whole) * part * choice.uniform(0.7, 1.2)
+        while running.poll() is None and (not target.exists() or target.stat().st_size < enough):
+            os.sched_yield()
+        assert running.poll() is None
+        running.send_signal(signal.SIGKILL)
+        assert running.wait(60) == -signal.SIGKILL
+        assert whole.startswith(target.read_bytes())
+        with target.open("ab") as stream:  # a line that the kill has cut
+            stream.write(whole.splitlines(keepends=True)[-1][:40])
+    subprocess.run(command("killed"), check=True, timeout=300)
+    assert target.read_bytes() == whole
