@@ -8,6 +8,7 @@ is excluded: where tokens can lead, bytes that have tokens of their own must lea
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from decoding.errors import GrammarVocabularyError
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.nfa import Spelling, reached
+from decoding.grammar.regular.worklist import reachable
 from decoding.grammar.schema import Schema
 from decoding.grammar.tokens.table import TokenTable
 from decoding.kernels.grammar.earley_arrays import TOP, Network
@@ -130,20 +132,18 @@ def _calls(network: Network, state: int) -> list[tuple[int, int]]:
     return list(zip(rules, backs, strict=True))
 
 
-def _met(network: Network, used: NDArray[np.bool_]) -> list[int]:
+def _met(network: Network, used: NDArray[np.bool_]) -> Iterator[int]:
     """The network states that a text may come to, by moves along used edges."""
-    met = {TOP}
-    order = [TOP]
-    for state in order:
+
+    def following(state: int) -> Iterator[int]:
         begin, end = network.move_at[state : state + 2].tolist()
-        targets = [int(network.move_target[move]) for move in range(begin, end) if used[move]]
+        yield from (int(network.move_target[move]) for move in range(begin, end) if used[move])
         for rule, back in _calls(network, state):
-            targets += [int(network.entry[rule]), *([back] if back >= 0 else [])]
-        for target in targets:
-            if target not in met:
-                met.add(target)
-                order.append(target)
-    return order
+            yield int(network.entry[rule])
+            if back >= 0:
+                yield back
+
+    return reachable([TOP], following)
 
 
 def _productive(network: Network, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:

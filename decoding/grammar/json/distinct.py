@@ -16,7 +16,7 @@ from decoding.grammar.numbers.canonical import once
 from decoding.grammar.numbers.digits import decimals
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression, Words, length_bounds
-from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
 
 MAX_MEMBERS = 60
 """Items out of so many values are told apart one by one."""
@@ -71,14 +71,6 @@ def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...
             reached = frozenset(target for low, high, target in edges if low <= byte <= high)
             beginnings.append((text + bytes([byte]), reached))
     return tuple(found)
-
-
-def moves_of(nfa: Nfa) -> list[list[tuple[int, int, int]]]:
-    """For every state its edges: lowest byte, highest byte, target."""
-    moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]
-    for source, low, high, target in nfa.edges.tolist():
-        moves[source].append((low, high, target))
-    return moves
 
 
 def can_always_go_on(node: Node) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
-
-import numpy as np
 
 from decoding.grammar.numbers.automaton import DIGITS
 from decoding.grammar.numbers.forms import spelled_numbers
 from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, moves_of, nfa_of_moves
 
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
 
@@ -70,32 +69,16 @@ def once(ranges: tuple[NumberRange, ...]) -> Nfa:
     nfa = spelled_numbers(ranges)
     if not nfa.states:
         return EMPTY
-    moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]
-    for source, low, high, target in nfa.edges.tolist():
-        moves[source].append((low, high, target))
-    pairs = [(state, _BEGINNING) for state in nfa.starts.tolist()]
-    starts = len(pairs)
-    ids = {pair: number for number, pair in enumerate(pairs)}
-    rows: list[tuple[int, int, int, int]] = []
-    for number, (state, plain) in enumerate(pairs):  # grows on the way
-        for low, high, following in _moves(plain):
-            for first, last, target in moves[state]:
+    edges, accepting = moves_of(nfa), set(nfa.accepts.tolist())
+
+    def moves(pair: tuple[int, _State]) -> Iterator[tuple[tuple[int, int], tuple[int, _State]]]:
+        for low, high, following in _moves(pair[1]):
+            for first, last, target in edges[pair[0]]:
                 if max(low, first) <= min(high, last):
-                    pair = (target, following)
-                    if pair not in ids:
-                        ids[pair] = len(pairs)
-                        pairs.append(pair)
-                    rows.append((number, max(low, first), min(high, last), ids[pair]))
-    accepting = set(nfa.accepts.tolist())
-    accepts = [
-        i for i, (state, plain) in enumerate(pairs) if state in accepting and _is_whole(plain)
-    ]
-    return trimmed(
-        Nfa(
-            len(pairs),
-            np.arange(starts, dtype=np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.array(accepts, np.int32),
-            np.full(len(pairs), Loose.NONE, np.int8),
-        )
+                    yield (max(low, first), min(high, last)), (target, following)
+
+    return nfa_of_moves(
+        [(state, _BEGINNING) for state in nfa.starts.tolist()],
+        moves,
+        lambda pair: pair[0] in accepting and _is_whole(pair[1]),
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular.nfa import Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import Nfa, nfa_of_moves
+from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 5_000
 _POINT = ord(".")
@@ -200,33 +203,17 @@ class _Scanner:
 def scan(spec: Decimals) -> Nfa:
     """Return the automaton of some decimal texts, over bytes."""
     scanner = _Scanner(spec)
-    start = _State(0, -1, 0, 0, 0, 0, beyond=False)
-    ids = {start: 0}
-    states = [start]
-    rows: list[int] = []
-    for number, state in enumerate(states):  # grows on the way
-        moves = [(_POINT, _POINT, scanner.point(state))]
-        bounds = scanner.breaks(state)
-        for first, following in pairwise(bounds):
-            moves.append((_ZERO + first, _ZERO + following - 1, scanner.digit(state, first)))
-        for first, last, target in moves:
+
+    def moves(state: _State) -> Iterator[tuple[tuple[int, int], _State]]:
+        after = scanner.point(state)
+        if after is not None:
+            yield (_POINT, _POINT), after
+        intervals = pairwise(scanner.breaks(state))
+        steps = [(first, behind, scanner.digit(state, first)) for first, behind in intervals]
+        for target, run in groupby(steps, key=itemgetter(2)):
             if target is not None:
-                found = ids.setdefault(target, len(states))
-                if found == len(states):
-                    states.append(target)
-                if rows and rows[-4] == number and rows[-2] == first - 1 and rows[-1] == found:
-                    rows[-2] = last
-                else:
-                    rows += (number, first, last, found)
-        if len(states) > MAX_STATES:
-            raise GrammarLimitError("", "states of a number", MAX_STATES)
-    accepts = [number for number, state in enumerate(states) if scanner.accepting(state)]
-    return trimmed(
-        Nfa(
-            len(states),
-            np.zeros(1, np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.array(accepts, np.int32),
-            np.full(len(states), Loose.NONE, np.int8),
-        )
-    )
+                (first, behind, _), *rest = run
+                yield (_ZERO + first, _ZERO + (rest[-1][1] if rest else behind) - 1), target
+
+    start = _State(0, -1, 0, 0, 0, 0, beyond=False)
+    return nfa_of_moves([start], moves, scanner.accepting, Limit("states of a number", MAX_STATES))

@@ -6,11 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from decoding.grammar.numbers.automaton import number_nfa
 from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
 
 _PLAIN = tuple(sorted(b"-0123456789"))
 
@@ -41,30 +40,16 @@ def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:
     above = np.array((nfa.states, 0, 0, nfa.states), np.int32)
     across = np.array((0, 0, 0, nfa.states), np.int32)
     both = np.concatenate((edges[is_plain], edges[~is_plain] + across, edges + above))
-    order = np.argsort(both[:, 0], kind="stable")
-    return trimmed(
-        Nfa(
-            2 * nfa.states,
-            nfa.starts,
-            both[order].astype(np.int32),
-            (nfa.accepts + nfa.states).astype(np.int32),
-            _unknown(2 * nfa.states),
-        )
-    )
+    return assembled(2 * nfa.states, nfa.starts, both, nfa.accepts + nfa.states)
 
 
 def _united(one: Nfa, other: Nfa) -> Nfa:
     if not one.states or not other.states:
         return other if not one.states else one
     shift = np.array((one.states, 0, 0, one.states), np.int32)
-    return Nfa(
+    return assembled(
         one.states + other.states,
-        np.concatenate((one.starts, other.starts + one.states)).astype(np.int32),
-        np.concatenate((one.edges, other.edges + shift)).astype(np.int32),
-        np.concatenate((one.accepts, other.accepts + one.states)).astype(np.int32),
-        _unknown(one.states + other.states),
+        np.concatenate((one.starts, other.starts + one.states)),
+        np.concatenate((one.edges, other.edges + shift)),
+        np.concatenate((one.accepts, other.accepts + one.states)),
     )
-
-
-def _unknown(states: int) -> NDArray[np.int8]:
-    return np.full(states, Loose.NONE, np.int8)

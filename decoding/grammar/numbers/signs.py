@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled
 
 _MINUS = ord("-")
 
@@ -17,12 +17,5 @@ def signs(nfa: Nfa, *, minus: bool) -> Nfa:
     # A first state of its own, in case that a text comes back to where it began.
     first = edges[np.isin(edges[:, 0], nfa.starts) & ((edges[:, 1] == _MINUS) == minus)].copy()
     first[:, 0] = nfa.states
-    return trimmed(
-        Nfa(
-            nfa.states + 1,
-            np.array((nfa.states,), np.int32),
-            np.concatenate((edges, first)),
-            nfa.accepts,
-            np.full(nfa.states + 1, Loose.NONE, np.int8),
-        )
-    )
+    rows = np.concatenate((edges, first))
+    return assembled(nfa.states + 1, (nfa.states,), rows, nfa.accepts)

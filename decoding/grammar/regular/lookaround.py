@@ -42,6 +42,7 @@ from decoding.grammar.regular.expressions import (
     Words,
 )
 from decoding.grammar.regular.symbols import Alphabet
+from decoding.grammar.regular.worklist import Limit, explore
 
 MAX_STATES = 3_000
 MAX_WORK = 3_000_000
@@ -52,6 +53,9 @@ Thread: TypeAlias = "tuple[Node | str, Thread] | None"
 Literal: TypeAlias = "tuple[bool, object]"
 """Whether it is negated, and a thread that reads a character next, or a formula."""
 Formula: TypeAlias = "frozenset[frozenset[Literal]]"
+_State: TypeAlias = "tuple[Formula, tuple[frozenset[Thread], ...], bool, bool]"
+"""What the text must still do, the threads of look-behinds, whether the last character is a word
+character, and whether nothing has been read."""
 
 TRUE: Formula = frozenset((frozenset(),))
 FALSE: Formula = frozenset()
@@ -122,36 +126,22 @@ class _Recognizer:
             thread = (ANY_STRING, thread)
         first = _Here(start=True, word=False, behind=())
         behind, here = self._behind([frozenset() for _ in self.looks], first)
-        start = (self._open(thread, here), behind, False, True)
-        states = {start: 0}
-        rows: list[list[int]] = []
-        accepting: list[bool] = []
-        for state in states.copy():
-            pending = [state]
-            while pending:
-                formula, behind, word, is_start = pending.pop()
-                number = states[formula, behind, word, is_start]
-                while len(rows) <= number:
-                    rows.append([])
-                    accepting.append(False)
-                accepting[number] = _ends(formula)
-                for symbol in range(len(classes)):
-                    after = self._after((formula, behind), symbol, word=words[symbol])
-                    if after not in states:
-                        states[after] = len(states)
-                        pending.append(after)
-                        if len(states) > MAX_STATES:
-                            raise GrammarLimitError("", "states of a pattern", MAX_STATES)
-                    rows[number].append(states[after])
+        start: _State = (self._open(thread, here), behind, False, True)
+
+        def moves(state: _State) -> Iterator[tuple[int, _State]]:
+            for symbol, word in enumerate(words):
+                yield symbol, self._after(state, symbol, word=word)
+
+        states, rows = explore([start], moves, Limit("states of a pattern", MAX_STATES))
+        accepting = tuple(_ends(formula) for formula, *_ in states)
         if not any(accepting):
             return NOTHING
-        return Recognized(tuple(classes), tuple(map(tuple, rows)), tuple(accepting))
+        targets = tuple(tuple(target for _, target in row) for row in rows)
+        return Recognized(tuple(classes), targets, accepting)
 
-    def _after(
-        self, state: tuple[Formula, tuple[frozenset[Thread], ...]], symbol: int, *, word: bool
-    ) -> tuple[Formula, tuple[frozenset[Thread], ...], bool, bool]:
+    def _after(self, state: _State, symbol: int, *, word: bool) -> _State:
         """The state behind one more character."""
-        formula, behind = state
+        formula, behind, *_ = state
         moved = [
             frozenset(rest for thread in threads for rest in self._read(thread, symbol))
             for threads in behind

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.grammar.regular.worklist import Limit, explore
 from decoding.kernels.grammar import paths
+
+State = TypeVar("State", bound=Hashable)
+Moves: TypeAlias = list[list[tuple[int, int, int]]]
+"""By state, its edges: (lowest symbol, highest symbol, target)."""
 
 
 class Spelling(IntEnum):
@@ -66,6 +73,61 @@ class Nfa:
     loose: NDArray[np.int8]
 
 
+def assembled(
+    states: int,
+    starts: Iterable[int] | NDArray[np.int32],
+    edges: Iterable[tuple[int, int, int, int]] | NDArray[np.int32],
+    accepts: Iterable[int] | NDArray[np.int32],
+) -> Nfa:
+    """Return the automaton of these states and edges, trimmed, in which no state is loose.
+
+    edges: rows (source, lowest byte, highest byte, target) in any order.
+    """
+    rows = edges if isinstance(edges, np.ndarray) else np.array(list(edges), np.int32)
+    rows = rows.reshape(-1, 4)
+    return trimmed(
+        Nfa(
+            states,
+            np.array(starts, np.int32),
+            rows[np.argsort(rows[:, 0], kind="stable")].astype(np.int32, copy=False),
+            np.array(accepts, np.int32),
+            np.full(states, Loose.NONE, np.int8),
+        )
+    )
+
+
+def nfa_of_moves(
+    starts: Iterable[State],
+    moves: Callable[[State], Iterable[tuple[tuple[int, int], State]]],
+    accepts: Callable[[State], bool],
+    limit: Limit | None = None,
+) -> Nfa:
+    """Return the automaton whose states are values: those that moves reach from the start states.
+
+    moves: the edges of a state, as pairs ((lowest byte, highest byte), next state).
+
+    Raises:
+        GrammarLimitError: there are more states than `limit` allows.
+    """
+    first = list(dict.fromkeys(starts))
+    states, rows = explore(first, moves, limit)
+    edges = [
+        (source, low, high, target)
+        for source, row in enumerate(rows)
+        for (low, high), target in row
+    ]
+    accepting = [number for number, state in enumerate(states) if accepts(state)]
+    return assembled(len(states), range(len(first)), edges, accepting)
+
+
+def moves_of(nfa: Nfa) -> Moves:
+    """Return the edges of every state: (lowest symbol, highest symbol, target)."""
+    moves: Moves = [[] for _ in range(nfa.states)]
+    for source, low, high, target in nfa.edges.tolist():
+        moves[source].append((low, high, target))
+    return moves
+
+
 EMPTY = Nfa(
     0,
     np.zeros(0, np.int32),
@@ -73,6 +135,7 @@ EMPTY = Nfa(
     np.zeros(0, np.int32),
     np.zeros(0, np.int8),
 )
+"""The automaton of the empty language."""
 
 
 def reached(
@@ -126,18 +189,16 @@ def deterministic(rows: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Nfa:
     highs[highs < 0] = symbols - 1  # the last run of a row
     targets = rows[sources, lows]
     edges = np.stack((sources, lows, highs, targets), axis=1)[targets >= 0].astype(np.int32)
-    nfa = trimmed(
-        Nfa(
-            states,
-            np.zeros(1, np.int32),
-            edges,
-            np.flatnonzero(accepting).astype(np.int32),
-            np.full(states, Loose.NONE, np.int8),
-        )
-    )
-    if not nfa.states:
-        return EMPTY
-    nfa.loose[_safe(nfa, symbols)] = Loose.BETWEEN
+    return with_loose(assembled(states, (0,), edges, np.flatnonzero(accepting)), symbols)
+
+
+def with_loose(nfa: Nfa, symbols: int) -> Nfa:
+    """Return a deterministic automaton with every state marked from which all strings can be read.
+
+    symbols: the size of the alphabet.
+    """
+    if nfa.states:
+        nfa.loose[_safe(nfa, symbols)] = Loose.BETWEEN
     return nfa
 
 

@@ -32,6 +32,7 @@ from decoding.grammar.regular.expressions import (
 from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
 from decoding.grammar.regular.spelling import EXIT, Spelled
 from decoding.grammar.regular.word_tree import WordTree
+from decoding.grammar.regular.worklist import reachable
 
 Edge = tuple[int, int, int]
 Rows = NDArray[np.int32]
@@ -368,14 +369,7 @@ class Builder:
 
     def resolved(self, refs: tuple[Point, ...]) -> Point:
         """Return what leaves the heads of some loops."""
-        seen = dict.fromkeys(refs)
-        stack = list(refs)
-        while stack:
-            for ref in stack.pop().refs:
-                if ref not in seen:
-                    seen[ref] = None
-                    stack.append(ref)
-        merged = united(list(seen))
+        merged = united(list(reachable(refs, lambda point: point.refs)))
         return Point(merged.edges, accepting=merged.accepting, loose=merged.loose)
 
     def finish(self, start: Point) -> Nfa:

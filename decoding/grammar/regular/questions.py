@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from decoding.errors import GrammarLimitError
@@ -17,22 +18,21 @@ from decoding.grammar.regular.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.regular.nfa import Nfa
+from decoding.grammar.regular.nfa import Moves, Nfa, moves_of
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.subsets import (
     MAX_WORK,
-    Moves,
     Subsets,
-    as_nfa,
     combined,
     is_inhabited,
     logic,
-    moves_of,
     symbolic,
 )
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+from decoding.grammar.regular.worklist import Limit, reachable
 
 _FEW_WORDS = 64
+_STEPS = Limit("steps of an intersection", MAX_WORK)
 
 
 @lru_cache(maxsize=512)
@@ -106,25 +106,23 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
 
 
 def _no_common(left: Nfa, right: Nfa) -> bool:
+    """Whether no string is accepted by both automata: their product reaches no final pair."""
     a_moves, b_moves = moves_of(left), moves_of(right)
     a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
-    stack = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
-    seen = set(stack)
     steps = 0
-    while stack:
-        a, b = stack.pop()
-        if a in a_final and b in b_final:
-            return False
-        steps += len(a_moves[a]) * len(b_moves[b])
-        if steps > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
-        for low, high, target in a_moves[a]:
-            for other_low, other_high, other in b_moves[b]:
-                pair = target, other
-                if low <= other_high and other_low <= high and pair not in seen:
-                    seen.add(pair)
-                    stack.append(pair)
-    return True
+
+    def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        nonlocal steps
+        steps += len(a_moves[pair[0]]) * len(b_moves[pair[1]])
+        _STEPS.check(steps)
+        for low, high, target in a_moves[pair[0]]:
+            for other_low, other_high, other in b_moves[pair[1]]:
+                if low <= other_high and other_low <= high:
+                    yield target, other
+
+    starts = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
+    pairs = reachable(starts, following)
+    return not any(a in a_final and b in b_final for a, b in pairs)
 
 
 @lru_cache(maxsize=4096)
@@ -148,23 +146,23 @@ def is_subset(left: Expression, right: Expression) -> bool:
 def _leads_within(inner: Nfa, outer: Subsets) -> bool:
     """Whether whatever an automaton accepts is accepted by a deterministic one."""
     moves, final = moves_of(inner), set(inner.accepts.tolist())
-    stack = [(state, 0) for state in inner.starts.tolist()]
-    seen = set(stack)
     steps = 0
-    while stack:
-        state, subset = stack.pop()
-        if not outer.sets[subset] or (state in final and not outer.accepting[subset]):
-            return False  # every state of `inner` leads to some member
+
+    def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        nonlocal steps
+        state, subset = pair
         row = outer.row(subset)
         steps += len(moves[state]) + 1
-        if steps > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+        _STEPS.check(steps)
         for low, high, target in moves[state]:
-            for following in set(row[low : high + 1]):
-                if (target, following) not in seen:
-                    seen.add((target, following))
-                    stack.append((target, following))
-    return True
+            for reached in set(row[low : high + 1]):
+                yield target, reached
+
+    # Every state of `inner` leads to some member, so the empty set of `outer` lacks one.
+    return all(
+        outer.sets[subset] and (state not in final or outer.accepting[subset])
+        for state, subset in reachable([(s, 0) for s in inner.starts.tolist()], following)
+    )
 
 
 def _lengths(node: Expression, parts: list[tuple[int, int | None]]) -> tuple[int, int | None]:
@@ -258,7 +256,7 @@ def members(expression: Expression, limit: int) -> tuple[str, ...] | None:
     if _order(moves_of(nfa)) is None:
         return None
     width = len(alphabet.classes)
-    unique = as_nfa(combined([(Subsets(nfa, width), False)]))
+    unique = combined([(Subsets(nfa, width), False)])
     moves = moves_of(unique)
     order = _order(moves)
     if order is None:

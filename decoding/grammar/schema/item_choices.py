@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from decoding.grammar.json.distinct import MAX_VALUES, members, moves_of
+from decoding.grammar.json.distinct import MAX_VALUES, members
 from decoding.grammar.json.shapes import Node
 from decoding.grammar.json.tracked_values import value_key
 from decoding.grammar.numbers.canonical import once
 from decoding.grammar.regular.build import build
-from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
 
 MANY = 1_000
 """More values than this are not counted."""
