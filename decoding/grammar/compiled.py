@@ -16,7 +16,7 @@ from decoding.grammar.ebnf.rules import Rules
 from decoding.grammar.json.configurations import STYLE
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.masking.acceptor import Acceptor, BoundedAcceptor
-from decoding.grammar.masking.byte_acceptor import Automaton
+from decoding.grammar.masking.byte_acceptor import ByteAcceptor
 from decoding.grammar.masking.context_free import ContextFreeAcceptor
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.masking.matcher import Matcher
@@ -103,7 +103,7 @@ class _Current:
     def __call__(self) -> Acceptor:
         """What follows a text that begins now."""
         acceptor = self._acceptor
-        if acceptor.is_worn:
+        if acceptor.needs_replacement:
             acceptor = self._acceptor = self._make()
         return acceptor
 
@@ -150,7 +150,7 @@ def compile_json_schema(
     check_schema(schema, machine.tokens)
     restrictions = check_reachable(graph)
     acceptor = _rebuilding(
-        lambda scale: Automaton.of_graph(machine.store(scale), graph, style, scale)
+        lambda scale: ByteAcceptor.of_graph(machine.store(scale), graph, style, scale)
     )
     # Every text needs it, and what it meets first belongs to compiling.
     first = acceptor()
@@ -221,7 +221,9 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
 def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
     machine = recipe.machine
     check_expression(expression, machine.tokens)
-    acceptor = _rebuilding(lambda scale: Automaton.of_expression(machine.store(scale), expression))
+    acceptor = _rebuilding(
+        lambda scale: ByteAcceptor.of_expression(machine.store(scale), expression)
+    )
     return CompiledGrammar(acceptor, recipe)
 
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_arrays import DEAD, SHIFT, UNKNOWN, Chart, Int64s, Network
 from decoding.kernels.grammar.earley_step import add_item, begin_step, closed, filled
 from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
 
 
 @inner
 def walked(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
+    network: Network,
+    chart: Chart,
+    notes: Int64s,
     stack: NDArray[np.int32],
     trie: NDArray[np.uint64],
     begin: int,
@@ -28,7 +28,7 @@ def walked(
     mask: NDArray[np.uint32],
 ) -> int:
     """Allow what fits among some nodes, whose parent's state is on the stack; 0, or a code."""
-    transitions, column_of = arena.transitions, network.column_of
+    transitions, column_of = chart.transitions, network.column_of
     index = begin
     while index < end:
         node = int(trie[index])
@@ -36,9 +36,9 @@ def walked(
         origin = stack[depth - 1]
         column = column_of[node & BYTE]
         target = transitions[origin, column]
-        if target == at.UNKNOWN:
-            target = filled(network, arena, notes, origin, column)
-            if target < at.UNKNOWN:
+        if target == UNKNOWN:
+            target = filled(network, chart, notes, origin, column)
+            if target < UNKNOWN:
                 return target
         if target < 0:
             index += node >> SIZE_AT
@@ -51,9 +51,9 @@ def walked(
 
 @entry
 def walk(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
+    network: Network,
+    chart: Chart,
+    notes: Int64s,
     stack: NDArray[np.int32],
     trie: NDArray[np.uint64],
     state: int,
@@ -68,18 +68,18 @@ def walk(
     Returns 0, or a code below `UNKNOWN`; then the mask is not complete.
     """
     stack[0] = state
-    return walked(network, arena, notes, stack, trie, 0, len(trie), mask)
+    return walked(network, chart, notes, stack, trie, 0, len(trie), mask)
 
 
 @entry
 def survey(
-    network: at.Network,
+    network: Network,
     stack: NDArray[np.int32],
     trie: NDArray[np.uint64],
     state: int,
     mask: NDArray[np.uint32],
-    places: at.Int64s,
-    targets: at.Int64s,
+    places: Int64s,
+    targets: Int64s,
 ) -> tuple[int, int]:
     """Allow the tokens that stay inside a rule, whatever called it.
 
@@ -124,25 +124,25 @@ def survey(
 
 @entry
 def spread(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
+    network: Network,
+    chart: Chart,
+    notes: Int64s,
     stack: NDArray[np.int32],
     trie: NDArray[np.uint64],
-    places: at.Int64s,
-    targets: at.Int64s,
+    places: Int64s,
+    targets: Int64s,
     node: int,
     mask: NDArray[np.uint32],
 ) -> int:
     """Walk on from the places of a survey, with the callers of a node; 0, or a code."""
-    known, state = -1, at.DEAD
+    known, state = -1, DEAD
     for number in range(len(places)):
         if targets[number] != known:
             known = targets[number]
-            begin_step(arena, notes)
-            add_item(arena, notes, known << at.SHIFT | node)
-            state = closed(network, arena, notes)
-            if state < at.UNKNOWN:
+            begin_step(chart, notes)
+            add_item(chart, notes, known << SHIFT | node)
+            state = closed(network, chart, notes)
+            if state < UNKNOWN:
                 return state
         place = places[number]
         packed = int(trie[place])
@@ -150,7 +150,7 @@ def spread(
         size = packed >> SIZE_AT
         if size > 1:
             stack[(packed >> DEPTH_AT) & DEPTH] = state
-            code = walked(network, arena, notes, stack, trie, place + 1, place + size, mask)
+            code = walked(network, chart, notes, stack, trie, place + 1, place + size, mask)
             if code < 0:
                 return code
     return 0

@@ -40,7 +40,7 @@ woven = njit(
 _entry = njit(nogil=True, _nrt=False, no_cfunc_wrapper=True, cache=True)
 
 
-def shared(fields: NDArray[Any]) -> Any:  # noqa: ANN401 -- one of the two
+def shared(fields: NDArray[Any]) -> Any:
     """An array as kernels take it.
 
     Without a compiler it is a view of the same memory that gives Python's own numbers: they are
@@ -84,7 +84,7 @@ def _folder(wanted: str) -> str:
     return str(usable_folder(folder, "compiled grammar kernels"))
 
 
-def healing(made: Any) -> Any:  # noqa: ANN401 -- as Numba types it
+def healing(made: Any) -> Any:
     """A compiled function whose kept code, where it is damaged, is compiled again.
 
     Numba itself takes a file that ends early, or is none of its own, for an error of the caller.
@@ -92,7 +92,7 @@ def healing(made: Any) -> Any:  # noqa: ANN401 -- as Numba types it
     from numba.core.caching import FunctionCache
 
     class Healing(FunctionCache):  # type: ignore[misc]  # Numba is not typed
-        def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
                 return super().load_overload(sig, target_context)
             except Exception as error:  # noqa: BLE001 -- a damaged file may raise anything
@@ -109,7 +109,7 @@ def healing(made: Any) -> Any:  # noqa: ANN401 -- as Numba types it
     return made
 
 
-def entry(function: Callable[..., Any]) -> Any:  # noqa: ANN401 -- as Numba types it
+def entry(function: Callable[..., Any]) -> Any:
     """A function that Python calls: its machine code, with all it calls, is kept on disk.
 
     Numba looks at the file of the function alone, so that an edit of what it calls would leave it

@@ -1,7 +1,7 @@
 """Many automata run side by side: what a formula says of their answers.
 
 A formula is written behind its operands: rows (LEAF, 0), (NOT, 1), (AND, n) or (OR, n). Its leaves
-are automata in an arena, numbered as they come; a state of the whole is one state of each. What a
+are automata in an fields, numbered as they come; a state of the whole is one state of each. What a
 leaf or a formula says is NEVER, whatever is read from here on, NOT_YET, NOW or ALWAYS.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
+from decoding.kernels.grammar.layout import DEAD, GOES_ON, NEEDS_ROOM, STATE, TOO_MANY, UNKNOWN
 from decoding.kernels.grammar.subsets import fill_row
 
 LEAF, NOT, AND, OR = 0, 1, 2, 3
@@ -48,7 +48,7 @@ def _combined(operation: Any, values: Any, first: Any, top: Any) -> int:
 
 
 @inner
-def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, firsts: Any) -> int:
+def evaluate(fields: Any, formula: Any, states: Any, place: Any, values: Any, firsts: Any) -> int:
     """What the formula says of a state; leaves that no longer matter become DEAD.
 
     values, firsts: scratch, as long as the formula.
@@ -60,14 +60,14 @@ def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, fir
         if operation == LEAF:
             state = states[place + leaf]
             value = NOT_YET
-            if state == at.DEAD:
+            if state == DEAD:
                 value = NEVER
             elif state == FULL:
                 value = ALWAYS
-            elif arena[state + at.LOOSE] >= 0:
+            elif fields[state + STATE.UNIVERSAL] >= 0:
                 value = ALWAYS
                 states[place + leaf] = FULL
-            elif arena[state + at.LABEL_LOW] != 0:
+            elif fields[state + STATE.LABEL_LOW] != 0:
                 value = NOW
             values[top] = value
             firsts[top] = leaf
@@ -84,7 +84,7 @@ def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, fir
                 # However these leaves go on, this does not change.
                 for other in range(firsts[first], leaf):
                     if states[place + other] != FULL:
-                        states[place + other] = at.DEAD
+                        states[place + other] = DEAD
     return values[0]
 
 
@@ -112,68 +112,68 @@ def find(states: Any, table: Any, leaves: Any, count: Any) -> int:
 
 @inner
 def follow(
-    arena: Any, arena_table: Any, states: Any, leaves: Any, state: Any, symbol: Any, count: Any
+    fields: Any, dfa_table: Any, states: Any, leaves: Any, state: Any, symbol: Any, count: Any
 ) -> int:  # fmt: skip
-    """Write what follows a state behind the last one; NEEDS_ROOM if the arena is full."""
+    """Write what follows a state behind the last one; NEEDS_ROOM if `fields` is full."""
     for leaf in range(leaves):
         here = states[state * leaves + leaf]
         if here > 0:
-            following = arena[here + symbol]
-            if following == at.UNKNOWN:
-                if fill_row(arena, arena_table, here) != at.GOES_ON:
-                    return at.NEEDS_ROOM
-                following = arena[here + symbol]
+            following = fields[here + symbol]
+            if following == UNKNOWN:
+                if fill_row(fields, dfa_table, here) != GOES_ON:
+                    return NEEDS_ROOM
+                following = fields[here + symbol]
             here = following
         states[count * leaves + leaf] = here
-    return at.GOES_ON
+    return GOES_ON
 
 
 @entry
 def begin(
-    arena: Any, formula: Any, states: Any, table: Any, leaves: Any, values: Any, firsts: Any
+    fields: Any, formula: Any, states: Any, table: Any, leaves: Any, values: Any, firsts: Any
 ) -> int:  # fmt: skip
     """Write the first state, whose fields are those of `states`, into the table; what it says."""
-    value = evaluate(arena, formula, states, 0, values, firsts)
+    value = evaluate(fields, formula, states, 0, values, firsts)
     find(states, table, leaves, 0)
     return value
 
 
 @entry
 def explore(
-    arena: Any, arena_table: Any, formula: Any, states: Any, table: Any, rows: Any, accepting: Any,
+    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, rows: Any, accepting: Any,
     progress: Any, values: Any, firsts: Any,
 ) -> int:  # fmt: skip
     """Find all states and what follows them; the first is there already.
 
     states: as many as fit, and one more, with as many fields as there are leaves. table: a power of
     two, at least twice that long. rows: `(states, symbols)`, −1 for what can no longer be accepted.
-    Returns GOES_ON, TOO_MANY, or NEEDS_ROOM when the arena is full: then it is to be called again.
+    Returns GOES_ON, TOO_MANY, or NEEDS_ROOM when `fields` is full: then it is to be called again.
     """
     leaves = len(states) // (len(rows) + 1)
     while progress[DONE] < progress[COUNT]:
         state = progress[DONE]
         for symbol in range(rows.shape[1]):
             count = progress[COUNT]
-            if follow(arena, arena_table, states, leaves, state, symbol, count) != at.GOES_ON:
-                return at.NEEDS_ROOM
-            value = evaluate(arena, formula, states, count * leaves, values, firsts)
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != GOES_ON:
+                return NEEDS_ROOM
+            value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value == NEVER:
                 rows[state, symbol] = -1
                 continue
             if count == len(rows):
-                return at.TOO_MANY
+                return TOO_MANY
             number = find(states, table, leaves, count)
             rows[state, symbol] = number
             if number == count:
                 accepting[number] = value >= NOW
                 progress[COUNT] = count + 1
         progress[DONE] = state + 1
-    return at.GOES_ON
+    return GOES_ON
 
 
 @entry
 def search(
-    arena: Any, arena_table: Any, formula: Any, states: Any, table: Any, stack: Any, symbols: Any,
+    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, stack: Any, symbols: Any,
     progress: Any, values: Any, firsts: Any,
 ) -> int:  # fmt: skip
     """Whether something is accepted: 1 or 0, else as `explore`; the first state does not accept.
@@ -188,18 +188,18 @@ def search(
         depth -= 1
         for symbol in range(symbols):
             count = progress[COUNT]
-            if follow(arena, arena_table, states, leaves, state, symbol, count) != at.GOES_ON:
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != GOES_ON:
                 # What was found on the way is known, and must be looked at all the same.
                 stack[depth] = state
                 progress[DONE] = depth + 1
-                return at.NEEDS_ROOM
-            value = evaluate(arena, formula, states, count * leaves, values, firsts)
+                return NEEDS_ROOM
+            value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value >= NOW:
                 return 1
             if value == NEVER:
                 continue
             if count == len(stack):
-                return at.TOO_MANY
+                return TOO_MANY
             if find(states, table, leaves, count) == count:
                 progress[COUNT] = count + 1
                 stack[depth] = count

@@ -5,11 +5,23 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import COMPILED, entry, inner, woven
+from decoding.kernels.grammar.layout import (
+    AUTOMATON,
+    BYTES,
+    DEAD,
+    GOES_ON,
+    HEAD,
+    NEEDS_ROOM,
+    PART,
+    STATE,
+    STATE_SIZE,
+    TOO_MANY,
+    UNKNOWN,
+    WORD,
+)
 
-BYTES = 256
 ROOM = 1 << 12
 """What a state may take beyond its set."""
 
@@ -30,49 +42,49 @@ else:
 
 
 @inner
-def fill_row(arena: Any, table: Any, state: Any) -> int:
+def fill_row(fields: Any, table: Any, state: Any) -> int:
     """Compute the 256 next states of a state.
 
-    Returns GOES_ON, or NEEDS_ROOM when the arena or the table is too full; then nothing is lost and
+    Returns GOES_ON, or NEEDS_ROOM when `fields` or the table is too full; then nothing is lost and
     the row can be asked for again.
     """
-    automaton = arena[state + at.AUTOMATON]
-    members = arena[state + at.SET_AT]
-    length = arena[state + at.SET_LENGTH]
-    rows = arena[automaton + at.ROWS_AT]
-    edges = arena[automaton + at.EDGES_AT]
+    automaton = fields[state + STATE.AUTOMATON]
+    members = fields[state + STATE.MEMBERS]
+    length = fields[state + STATE.MEMBER_COUNT]
+    rows = fields[automaton + AUTOMATON.ROWS]
+    edges = fields[automaton + AUTOMATON.EDGES]
     total = 0
     for k in range(length):
-        row = rows + arena[members + k]
-        total += arena[row + 1] - arena[row]
+        row = rows + fields[members + k]
+        total += fields[row + 1] - fields[row]
     # The edges by their lowest byte, and those that go on, lie behind everything else: they are
     # gone when this is done.
-    free = arena[at.FREE]
-    state_size = at.STATE_WORDS + arena[automaton + at.WORDS]
+    free = fields[HEAD.FREE]
+    state_size = STATE_SIZE + fields[automaton + AUTOMATON.WORDS]
     needed = 4 * total + BYTES + 2 * BYTES * state_size + ROOM
-    if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + 2 * BYTES) >= len(table):
-        return at.NEEDS_ROOM
-    counted: Any = arena[state + at.BEGUN]
+    if free + needed >= len(fields) or 2 * (fields[HEAD.HASH_USED] + 2 * BYTES) >= len(table):
+        return NEEDS_ROOM
+    counted: Any = fields[state + STATE.CHARACTERS]
     if counted >= 0:
-        counted += arena[arena[automaton + at.BETWEEN_AT] + arena[members]]
-        counted = min(counted, arena[automaton + at.MOST])
-    if length == 1 and fill_alone(arena, table, state, counted):
-        return at.GOES_ON
-    begins = len(arena) - BYTES - 1
+        counted += fields[fields[automaton + AUTOMATON.BETWEEN] + fields[members]]
+        counted = min(counted, fields[automaton + AUTOMATON.MOST])
+    if length == 1 and fill_alone(fields, table, state, counted):
+        return GOES_ON
+    begins = len(fields) - BYTES - 1
     ordered = begins - total
-    set_all(arena, begins, begins + BYTES + 1, 0)
+    set_all(fields, begins, begins + BYTES + 1, 0)
     for k in range(length):
-        row = rows + arena[members + k]
-        for e in range(arena[row], arena[row + 1]):
-            arena[begins + arena[edges + 3 * e] + 1] += 1
+        row = rows + fields[members + k]
+        for e in range(fields[row], fields[row + 1]):
+            fields[begins + fields[edges + 3 * e] + 1] += 1
     for b in range(BYTES):
-        arena[begins + b + 1] += arena[begins + b]
+        fields[begins + b + 1] += fields[begins + b]
     for k in range(length):
-        row = rows + arena[members + k]
-        for e in range(arena[row], arena[row + 1]):
-            low = arena[edges + 3 * e]
-            arena[ordered + arena[begins + low]] = edges + 3 * e
-            arena[begins + low] += 1
+        row = rows + fields[members + k]
+        for e in range(fields[row], fields[row + 1]):
+            low = fields[edges + 3 * e]
+            fields[ordered + fields[begins + low]] = edges + 3 * e
+            fields[begins + low] += 1
     going = ordered - total
     targets = going - total
     position = 0
@@ -81,109 +93,109 @@ def fill_row(arena: Any, table: Any, state: Any) -> int:
     while b < BYTES:
         kept = 0
         for k in range(count):
-            if arena[arena[going + k] + 1] >= b:
-                arena[going + kept] = arena[going + k]
+            if fields[fields[going + k] + 1] >= b:
+                fields[going + kept] = fields[going + k]
                 kept += 1
         count = kept
-        while position < total and arena[arena[ordered + position]] == b:
-            arena[going + count] = arena[ordered + position]
+        while position < total and fields[fields[ordered + position]] == b:
+            fields[going + count] = fields[ordered + position]
             count += 1
             position += 1
         # Up to the next byte at which an edge begins or ends, all lead to the same.
         until = BYTES
         if position < total:
-            until = arena[arena[ordered + position]]
+            until = fields[fields[ordered + position]]
         for k in range(count):
-            until = min(until, arena[arena[going + k] + 1] + 1)
-            arena[targets + k] = arena[arena[going + k] + 2]
-        following = at.DEAD
+            until = min(until, fields[fields[going + k] + 1] + 1)
+            fields[targets + k] = fields[fields[going + k] + 2]
+        following = DEAD
         if count > 0:
-            following = intern(arena, table, automaton, targets, count, counted)
-        set_all(arena, state + b, state + until, following)
+            following = intern(fields, table, automaton, targets, count, counted)
+        set_all(fields, state + b, state + until, following)
         b = until
-    return at.GOES_ON
+    return GOES_ON
 
 
 @inner
-def fill_alone(arena: Any, table: Any, state: Any, counted: Any) -> bool:
+def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
     """Compute the next states of a state of one member, unless some byte leads to two members."""
-    automaton = arena[state + at.AUTOMATON]
-    row = arena[automaton + at.ROWS_AT] + arena[arena[state + at.SET_AT]]
-    edges = arena[automaton + at.EDGES_AT]
-    set_all(arena, state, state + BYTES, at.DEAD)
-    for e in range(arena[row], arena[row + 1]):
-        low, high = arena[edges + 3 * e], arena[edges + 3 * e + 1]
+    automaton = fields[state + STATE.AUTOMATON]
+    row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
+    edges = fields[automaton + AUTOMATON.EDGES]
+    set_all(fields, state, state + BYTES, DEAD)
+    for e in range(fields[row], fields[row + 1]):
+        low, high = fields[edges + 3 * e], fields[edges + 3 * e + 1]
         for b in range(low, high + 1):
-            if arena[state + b] != at.DEAD:
+            if fields[state + b] != DEAD:
                 return False
-        following = intern(arena, table, automaton, edges + 3 * e + 2, 1, counted)
-        set_all(arena, state + low, state + high + 1, following)
+        following = intern(fields, table, automaton, edges + 3 * e + 2, 1, counted)
+        set_all(fields, state + low, state + high + 1, following)
     return True
 
 
 @woven
-def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
+def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
     """The state after one more byte; UNKNOWN if there is no room to find it."""
-    if arena[state + byte] == at.UNKNOWN:
-        fill_row(arena, table, state)
-    return arena[state + byte]
+    if fields[state + byte] == UNKNOWN:
+        fill_row(fields, table, state)
+    return fields[state + byte]
 
 
 @inner
-def is_within(arena: Any, part: Any, member: Any, counted: Any) -> bool:
+def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
     """Whether after so many characters something that a state leads to keeps a part's bounds."""
-    needed = max(arena[part + at.PART_MINIMUM] - counted, 0)
-    most = arena[part + at.PART_MAXIMUM]
-    width = arena[part + at.PART_WIDTH]
-    row = arena[part + at.PART_TABLE] + (member - arena[part + at.PART_FIRST]) * width
+    needed = max(fields[part + PART.MINIMUM] - counted, 0)
+    most = fields[part + PART.MAXIMUM]
+    width = fields[part + PART.WIDTH]
+    row = fields[part + PART.TABLE] + (member - fields[part + PART.FIRST]) * width
     if most < 0:
-        return arena[row] < 0 or arena[row] >= needed
-    return counted <= most and arena[row + needed] <= most - counted
+        return fields[row] < 0 or fields[row] >= needed
+    return counted <= most and fields[row + needed] <= most - counted
 
 
 @inner
-def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
+def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
     """The state of some automaton states, given in any order and maybe twice; DEAD for none.
 
     counted: the number of characters before it, or −1 if nothing is counted. States that keep no
     bound are left out.
     """
-    free = arena[at.FREE]
+    free = fields[HEAD.FREE]
     length = 0
     bounded = False
     for k in range(count):
-        target = arena[members + k]
+        target = fields[members + k]
         if counted >= 0:
-            part = arena[arena[automaton + at.PARTS_AT] + target]
+            part = fields[fields[automaton + AUTOMATON.PARTS] + target]
             if part != 0:
-                if not is_within(arena, part, target, counted):
+                if not is_within(fields, part, target, counted):
                     continue
                 bounded = True
         place = length
-        while place > 0 and arena[free + place - 1] > target:
+        while place > 0 and fields[free + place - 1] > target:
             place -= 1
-        if place > 0 and arena[free + place - 1] == target:
+        if place > 0 and fields[free + place - 1] == target:
             continue
         for move in range(length, place, -1):
-            arena[free + move] = arena[free + move - 1]
-        arena[free + place] = target
+            fields[free + move] = fields[free + move - 1]
+        fields[free + place] = target
         length += 1
     if length == 0:
-        return at.DEAD
+        return DEAD
     if not bounded:
         counted = -1
-    slot = first_slot(arena, table, automaton, free, length, counted)
+    slot = first_slot(fields, table, automaton, free, length, counted)
     while table[slot] != 0:
         known = table[slot]
         if (
-            arena[known + at.AUTOMATON] == automaton
-            and arena[known + at.SET_LENGTH] == length
-            and arena[known + at.BEGUN] == counted
+            fields[known + STATE.AUTOMATON] == automaton
+            and fields[known + STATE.MEMBER_COUNT] == length
+            and fields[known + STATE.CHARACTERS] == counted
         ):
             same = True
-            there = arena[known + at.SET_AT]
+            there = fields[known + STATE.MEMBERS]
             for k in range(length):
-                if arena[there + k] != arena[free + k]:
+                if fields[there + k] != fields[free + k]:
                     same = False
                     break
             if same:
@@ -191,52 +203,52 @@ def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any, cou
         slot = (slot + 1) & (len(table) - 1)
     state = free + length
     table[slot] = state
-    arena[at.HASH_USED] += 1
-    describe(arena, automaton, state, free, length, counted)
+    fields[HEAD.HASH_USED] += 1
+    describe(fields, automaton, state, free, length, counted)
     return state
 
 
 @inner
 def first_slot(
-    arena: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
+    fields: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
 ) -> int:  # fmt: skip
     """Where to look first for a set."""
     value = mixed(counted + 1, automaton)
     for k in range(length):
-        value = mixed(value, arena[members + k])
+        value = mixed(value, fields[members + k])
     return value & (len(table) - 1)
 
 
 @inner
 def describe(
-    arena: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
+    fields: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
 ) -> None:  # fmt: skip
-    """Write a new state's record behind its set and move the arena's end behind both."""
-    set_all(arena, state, state + BYTES, at.UNKNOWN)
-    words = arena[automaton + at.WORDS]
-    names = arena[automaton + at.NAMES]
-    elements = arena[automaton + at.ELEMENT_AT]
-    loose = arena[automaton + at.LOOSE_AT]
-    reach = arena[automaton + at.REACH_AT]
+    """Write a new state's record behind its set and move the fields's end behind both."""
+    set_all(fields, state, state + BYTES, UNKNOWN)
+    words = fields[automaton + AUTOMATON.WORDS]
+    names = fields[automaton + AUTOMATON.NAMES]
+    elements = fields[automaton + AUTOMATON.ELEMENTS]
+    universal = fields[automaton + AUTOMATON.UNIVERSAL]
+    reach = fields[automaton + AUTOMATON.REACH]
     for w in range(words):
-        arena[state + at.STATE_WORDS + w] = 0
+        fields[state + STATE_SIZE + w] = 0
     low = 0
     high = 0
     found = -1
     for k in range(length):
-        member = arena[members + k]
-        element = arena[elements + member] - 1
-        loose_there = arena[loose + member]
+        member = fields[members + k]
+        element = fields[elements + member] - 1
+        universal_there = fields[universal + member]
         part = 0
         if counted >= 0:
-            part = arena[arena[automaton + at.PARTS_AT] + member]
+            part = fields[fields[automaton + AUTOMATON.PARTS] + member]
         if part != 0:
-            most = arena[part + at.PART_MAXIMUM]
-            if counted < arena[part + at.PART_MINIMUM]:
+            most = fields[part + PART.MAXIMUM]
+            if counted < fields[part + PART.MINIMUM]:
                 element = -1
-                loose_there = -1
+                universal_there = -1
             elif most >= 0:
-                loose_there = -1
+                universal_there = -1
                 if counted > most:
                     element = -1
         if element >= 0:
@@ -245,74 +257,74 @@ def describe(
                     low = element + 1
                 else:
                     high |= 1 << (element - names)
-            elif element < at.WORD:
+            elif element < WORD:
                 low |= 1 << element
             else:
-                high |= 1 << (element - at.WORD)
-        found = max(found, loose_there)
+                high |= 1 << (element - WORD)
+        found = max(found, universal_there)
         for w in range(words):
-            arena[state + at.STATE_WORDS + w] |= arena[reach + member * words + w]
-    arena[state + at.LABEL_LOW] = low
-    arena[state + at.LABEL_HIGH] = high
-    arena[state + at.LOOSE] = found
-    arena[state + at.SET_AT] = members
-    arena[state + at.SET_LENGTH] = length
-    arena[state + at.AUTOMATON] = automaton
-    arena[state + at.BEGUN] = counted
-    arena[at.FREE] = state + at.STATE_WORDS + words
+            fields[state + STATE_SIZE + w] |= fields[reach + member * words + w]
+    fields[state + STATE.LABEL_LOW] = low
+    fields[state + STATE.LABEL_HIGH] = high
+    fields[state + STATE.UNIVERSAL] = found
+    fields[state + STATE.MEMBERS] = members
+    fields[state + STATE.MEMBER_COUNT] = length
+    fields[state + STATE.AUTOMATON] = automaton
+    fields[state + STATE.CHARACTERS] = counted
+    fields[HEAD.FREE] = state + STATE_SIZE + words
 
 
 @entry
-def begin(arena: Any, table: Any, automaton: Any, starts: Any) -> int:
+def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
     """The state of an automaton's beginning; NEEDS_ROOM or DEAD otherwise."""
     count = len(starts)
-    needed = 2 * count + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
-    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
-        return at.NEEDS_ROOM
-    members = len(arena) - count - 1
+    needed = 2 * count + STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
+        return NEEDS_ROOM
+    members = len(fields) - count - 1
     for k in range(count):
-        arena[members + k] = starts[k]
+        fields[members + k] = starts[k]
     counted = -1
-    if arena[automaton + at.PARTS_AT] != 0:
+    if fields[automaton + AUTOMATON.PARTS] != 0:
         counted = 0
-    return intern(arena, table, automaton, members, count, counted)
+    return intern(fields, table, automaton, members, count, counted)
 
 
 @entry
-def uncounted(arena: Any, table: Any, state: Any, longest: Any) -> int:
+def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
     """The state that reads any next `longest` characters as this one does, and counts nothing.
 
     The same state if there is none such; NEEDS_ROOM where there is no room for it.
     """
-    automaton = arena[state + at.AUTOMATON]
-    counted = arena[state + at.BEGUN]
+    automaton = fields[state + STATE.AUTOMATON]
+    counted = fields[state + STATE.CHARACTERS]
     if (
-        counted < arena[automaton + at.CERTAIN_FROM]
-        or counted + longest > arena[automaton + at.CERTAIN_UNTIL]
+        counted < fields[automaton + AUTOMATON.CERTAIN_FROM]
+        or counted + longest > fields[automaton + AUTOMATON.CERTAIN_UNTIL]
     ):
         return state
-    length = arena[state + at.SET_LENGTH]
-    needed = length + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
-    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
-        return at.NEEDS_ROOM
-    return intern(arena, table, automaton, arena[state + at.SET_AT], length, -1)
+    length = fields[state + STATE.MEMBER_COUNT]
+    needed = length + STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
+        return NEEDS_ROOM
+    return intern(fields, table, automaton, fields[state + STATE.MEMBERS], length, -1)
 
 
 @entry
-def rehash(arena: Any, old: Any, table: Any) -> None:
+def rehash(fields: Any, old: Any, table: Any) -> None:
     """Move all entries to a larger table."""
     for state in old:
         if state != 0:
-            members, length = arena[state + at.SET_AT], arena[state + at.SET_LENGTH]
-            automaton, counted = arena[state + at.AUTOMATON], arena[state + at.BEGUN]
-            slot = first_slot(arena, table, automaton, members, length, counted)
+            members, length = fields[state + STATE.MEMBERS], fields[state + STATE.MEMBER_COUNT]
+            automaton, counted = fields[state + STATE.AUTOMATON], fields[state + STATE.CHARACTERS]
+            slot = first_slot(fields, table, automaton, members, length, counted)
             while table[slot] != 0:
                 slot = (slot + 1) & (len(table) - 1)
             table[slot] = state
 
 
 @entry
-def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
+def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
     """Fill the rows of every state that can be reached, into `states`.
 
     Returns their number, NEEDS_ROOM, or TOO_MANY when `states` is too short.
@@ -322,12 +334,12 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
     position = 0
     while position < count:
         state = states[position]
-        if arena[state] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
-            return at.NEEDS_ROOM
-        previous = at.DEAD
+        if fields[state] == UNKNOWN and fill_row(fields, table, state) != GOES_ON:
+            return NEEDS_ROOM
+        previous = DEAD
         for b in range(BYTES):
-            target = arena[state + b]
-            if target in (at.DEAD, previous):
+            target = fields[state + b]
+            if target in (DEAD, previous):
                 continue
             previous = target
             known = False
@@ -337,7 +349,7 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
                     break
             if not known:
                 if count == len(states):
-                    return at.TOO_MANY
+                    return TOO_MANY
                 states[count] = target
                 count += 1
         position += 1
@@ -345,21 +357,21 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
 
 
 @entry
-def spread(arena: Any, states: Any, words: Any) -> None:
+def spread(fields: Any, states: Any, words: Any) -> None:
     """Give every state what the states behind it reach; all rows are filled."""
     changed = True
     while changed:
         changed = False
         for position in range(len(states) - 1, -1, -1):
             state = states[position]
-            previous = at.DEAD
+            previous = DEAD
             for b in range(BYTES):
-                target = arena[state + b]
-                if target in (at.DEAD, previous):
+                target = fields[state + b]
+                if target in (DEAD, previous):
                     continue
                 previous = target
                 for w in range(words):
-                    there = arena[target + at.STATE_WORDS + w]
-                    if there & ~arena[state + at.STATE_WORDS + w] != 0:
-                        arena[state + at.STATE_WORDS + w] |= there
+                    there = fields[target + STATE_SIZE + w]
+                    if there & ~fields[state + STATE_SIZE + w] != 0:
+                        fields[state + STATE_SIZE + w] |= there
                         changed = True

@@ -6,10 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.nodes import (
+from decoding.kernels.grammar.json_step import QUOTE, is_structural, step
+from decoding.kernels.grammar.layout import (
+    CONFIG,
+    CONFIG_SIZE,
+    DEAD,
+    FRAME,
+    FRAME_SIZE,
+    GOES_ON,
+    MODE,
+    NEEDS_CHOICE,
+    NEEDS_FRAMES,
+    NEEDS_ROOM,
+    STATE,
+    STOPS,
+    TYPE,
+    UNKNOWN,
+)
+from decoding.kernels.grammar.subsets import next_state
+from decoding.kernels.grammar.trie_nodes import (
     BYTE,
     DEPTH,
     DEPTH_AT,
@@ -19,30 +36,18 @@ from decoding.kernels.grammar.nodes import (
     allow,
     allow_token,
 )
-from decoding.kernels.grammar.step import (
-    AT,
-    COUNT,
-    MODE,
-    NODE,
-    PLACE_SIZE,
-    QUOTE,
-    TOP,
-    is_structural,
-    step,
-)
-from decoding.kernels.grammar.subsets import next_state
 
 
 @entry
 def walk(
-    arena: Any, frames: Any, table: Any, trie: Any, places: Any, white: Any, words: Any,
+    fields: Any, frames: Any, table: Any, trie: Any, stack: Any, spacing: Any, words: Any,
     request: Any, choices: Any,
 ) -> int:  # fmt: skip
     """Set the bits of the tokens that fit behind the first place.
 
-    trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
-    white: the layout. words: uint32, a bit a token; bits are only ever set.
-    choices: int64: field 0 counts the nodes whose byte may lead to several places, then these
+    trie: packed nodes in preorder. stack: int64, CONFIG_SIZE fields a depth.
+    spacing: the layout. words: uint32, a bit a token; bits are only ever set.
+    choices: int64: field 0 counts the nodes whose byte may lead to several stack, then these
         nodes. Neither their tokens nor those below them are looked at.
     Returns GOES_ON, or what is missing; NEEDS_CHOICE: `choices` is too short.
     """
@@ -52,49 +57,52 @@ def walk(
         node = np.int64(trie[position])
         byte = node & BYTE
         depth = (node >> DEPTH_AT) & DEPTH
-        above = (depth - 1) * PLACE_SIZE
-        here = above + PLACE_SIZE
-        mode = places[above + MODE]
+        above = (depth - 1) * CONFIG_SIZE
+        here = above + CONFIG_SIZE
+        mode = stack[above + CONFIG.MODE]
         # Inside strings most bytes move one number only.
-        if mode == at.TEXT or (mode == at.IN_STRING and places[above + COUNT] < 0):
-            following = next_state(arena, table, places[above + AT], byte)
-            if following == at.UNKNOWN:
-                return at.NEEDS_ROOM
-            if following != at.DEAD:
-                for field in range(PLACE_SIZE):
-                    places[here + field] = places[above + field]
-                places[here + AT] = following
+        if mode == MODE.TEXT or (mode == MODE.IN_STRING and stack[above + CONFIG.COUNT] < 0):
+            following = next_state(fields, table, stack[above + CONFIG.STATE], byte)
+            if following == UNKNOWN:
+                return NEEDS_ROOM
+            if following != DEAD:
+                for field in range(CONFIG_SIZE):
+                    stack[here + field] = stack[above + field]
+                stack[here + CONFIG.STATE] = following
                 allow(words, node)
                 position += 1
                 continue
-            if mode == at.TEXT or byte != QUOTE:
+            if mode == MODE.TEXT or byte != QUOTE:
                 position += node >> SIZE_AT
                 continue
-        elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL, at.IN_ITEM) and not is_structural(
-            byte
-        ):
+        elif mode not in (
+            MODE.IN_STRING,
+            MODE.IN_KEY,
+            MODE.IN_LITERAL,
+            MODE.IN_ITEM,
+        ) and not is_structural(byte):
             # Nine in ten bytes of a vocabulary mean nothing between strings.
             position += node >> SIZE_AT
             continue
-        for field in range(PLACE_SIZE):
-            places[here + field] = places[above + field]
-        said = step(arena, frames, table, places, here, byte, white, request)
-        if said == at.STOPS:
+        for field in range(CONFIG_SIZE):
+            stack[here + field] = stack[above + field]
+        answer = step(fields, frames, table, stack, here, byte, spacing, request)
+        if answer == STOPS:
             position += node >> SIZE_AT
-        elif said == at.GOES_ON:
+        elif answer == GOES_ON:
             allow(words, node)
             position += 1
-        elif said == at.NEEDS_CHOICE and choices[0] + 1 < len(choices):
+        elif answer == NEEDS_CHOICE and choices[0] + 1 < len(choices):
             choices[0] += 1
             choices[choices[0]] = position
             position += node >> SIZE_AT
         else:
-            return said
-    return at.GOES_ON
+            return answer
+    return GOES_ON
 
 
 @entry
-def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
+def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
     """Set the bits of the tokens that an automaton can read from a state, and no others.
 
     stack: int64, longer than the longest token.
@@ -105,21 +113,21 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
     while position < size:
         node = np.int64(trie[position])
         above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
-        following = next_state(arena, table, above, node & BYTE)
-        if following == at.UNKNOWN:
-            return at.NEEDS_ROOM
-        if following == at.DEAD:
+        following = next_state(fields, table, above, node & BYTE)
+        if following == UNKNOWN:
+            return NEEDS_ROOM
+        if following == DEAD:
             position += node >> SIZE_AT
             continue
         stack[(node >> DEPTH_AT) & DEPTH] = following
         allow(words, node)
         position += 1
-    return at.GOES_ON
+    return GOES_ON
 
 
 @entry
 def survey(
-    arena: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
+    fields: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
 ) -> int:
     """For every token how many characters it begins when it is read from a state; −1: it cannot be.
 
@@ -133,20 +141,20 @@ def survey(
         node = np.int64(trie[position])
         depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
-        following = next_state(arena, table, above, node & BYTE)
-        if following == at.UNKNOWN:
-            return at.NEEDS_ROOM
-        if following == at.DEAD:
+        following = next_state(fields, table, above, node & BYTE)
+        if following == UNKNOWN:
+            return NEEDS_ROOM
+        if following == DEAD:
             position += node >> SIZE_AT
             continue
         stack[depth, 0] = following
-        begins = 1 if arena[above + at.LOOSE] == between else 0
+        begins = 1 if fields[above + STATE.UNIVERSAL] == between else 0
         stack[depth, 1] = stack[depth - 1, 1] + begins
         token = (node >> TOKEN_AT) & TOKEN
         if token != 0:
             counts[token - 1] = stack[depth, 1]
         position += 1
-    return at.GOES_ON
+    return GOES_ON
 
 
 @entry
@@ -167,11 +175,11 @@ def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
 
 
 @entry
-def rehash(arena: Any, frames: Any, old: Any, known: Any) -> None:
+def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
     """Move all frames to a larger table."""
     for node in old:
         if node != 0:
-            size = at.FRAME_WORDS + arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+            size = FRAME_SIZE + fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
             slot = first_slot(frames, node, size, len(known))
             while known[slot] != 0:
                 slot = (slot + 1) & (len(known) - 1)
@@ -179,7 +187,7 @@ def rehash(arena: Any, frames: Any, old: Any, known: Any) -> None:
 
 
 @entry
-def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
+def intern_frames(fields: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
     """Give the frames of a place that are new their permanent numbers, equal ones the same.
 
     known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.
@@ -188,29 +196,29 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
     """
     base = frames[0]
     count = 0
-    node = place[NODE]
+    node = place[CONFIG.FRAME]
     while node >= base:
         if count == len(chain):
-            return at.NEEDS_FRAMES
+            return NEEDS_FRAMES
         chain[count] = node
         count += 1
-        node = frames[node + at.PARENT]
+        node = frames[node + FRAME.PARENT]
     if 2 * (frames[1] + 2 * count) >= len(known):
-        return at.NEEDS_FRAMES
+        return NEEDS_FRAMES
     sizes = 0
     links = False
     for index in range(count):
-        sizes += at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
-        links = links or frames[chain[index] + at.HASHES] >= base
+        sizes += FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
+        links = links or frames[chain[index] + FRAME.HASHES] >= base
     # What is new is copied out of the way first: a frame may lie where another one belongs. Links
     # of lists of hashes stay where they are.
-    top = place[TOP] + sizes
+    top = place[CONFIG.TOP] + sizes
     if top + sizes >= len(frames):
-        return at.NEEDS_FRAMES
+        return NEEDS_FRAMES
     if links:
-        base = place[TOP]
+        base = place[CONFIG.TOP]
     for index in range(count):
-        size = at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
+        size = FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
         for field in range(size):
             frames[top + field] = frames[chain[index] + field]
         chain[index] = top
@@ -219,8 +227,8 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
     parent = node
     for index in range(count - 1, -1, -1):
         moved = chain[index]
-        frames[moved + at.PARENT] = parent
-        size = at.FRAME_WORDS + arena[frames[moved + at.TYPE] + at.TYPE_WORDS]
+        frames[moved + FRAME.PARENT] = parent
+        size = FRAME_SIZE + fields[frames[moved + FRAME.TYPE] + TYPE.WORDS]
         slot = first_slot(frames, moved, size, len(known))
         found = 0
         while known[slot] != 0 and found == 0:
@@ -243,6 +251,6 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
             free += size
         parent = found
     frames[0] = free
-    place[NODE] = parent
-    place[TOP] = free
-    return at.GOES_ON
+    place[CONFIG.FRAME] = parent
+    place[CONFIG.TOP] = free
+    return GOES_ON

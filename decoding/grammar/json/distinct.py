@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from decoding.grammar.json.shapes import Node
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.canonical import canonical_numbers
 from decoding.grammar.numbers.digits import decimals
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression, Words, length_bounds
@@ -83,7 +83,7 @@ def can_always_go_on(node: Node) -> bool:
     if node.strings is not None:
         parts.append(build(node.strings, Spelling.TEXT))
     if node.numbers:
-        parts.append(once(node.numbers))
+        parts.append(canonical_numbers(node.numbers))
     return bool(parts) and all(map(is_endless, parts))
 
 

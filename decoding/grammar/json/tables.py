@@ -16,9 +16,24 @@ from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.expressions import length_bounds
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.grammar.regular.nfa import Spelling
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar.layout import (
+    ARRAY_STATE,
+    ENTRY,
+    KEY_CLASS,
+    KEY_CLASS_SIZE,
+    KIND_ARRAY,
+    KIND_OBJECT,
+    KIND_ROOT,
+    MAX_SET,
+    SEVERAL,
+    TYPE,
+    TYPE_SIZE,
+    VALUE,
+    VALUE_SIZE,
+    WORD,
+)
 
-_LOW = (1 << at.WORD) - 1
+_LOW = (1 << WORD) - 1
 MOST_WAYS = 256
 """So many combinations of records that stand for one are followed in what is open in a text."""
 
@@ -72,10 +87,10 @@ class JsonTables:
         if self.shallow_at == 0 and not self._levels.has_all((root,), self._most):
             reason = f"every value has more than {self._most} objects and arrays inside one another"
             raise GrammarUnsatisfiableError("", reason)
-        kind = self._record(at.TYPE_SIZE)
-        self._put(kind, at.KIND, at.KIND_ROOT)
-        self._put(kind, at.ALTERNATIVES, 1)
-        self._put(kind, at.CLASSES_AT, self._classes([1]))
+        kind = self._record(TYPE_SIZE)
+        self._put(kind, TYPE.KIND, KIND_ROOT)
+        self._put(kind, TYPE.ALTERNATIVE_COUNT, 1)
+        self._put(kind, TYPE.CLASSES, self._classes([1]))
         self._nodes[kind] = ((root,),)
         self._level_of[kind] = None
         self.entry(kind, 0, 1)
@@ -83,8 +98,8 @@ class JsonTables:
 
     def entry_of_root(self, kind: int) -> int:
         """The entry of a root type."""
-        fields = self.store.arena.fields
-        return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
+        fields = self.store.dfa.fields
+        return int(fields[fields[kind + TYPE.CLASSES] + KEY_CLASS.ENTRIES])
 
     def value(
         self, nodes: tuple[int, ...], level: int | None = None, *, apart: bool = False
@@ -110,17 +125,17 @@ class JsonTables:
         record = [0, *_split(alive), value, len(masks)]
         for alternatives in masks.values():
             record += _split(alternatives)
-        fields_at = self.store.arena.write(record)
-        fields = self.store.arena.fields
-        place = int(fields[kind + at.CLASSES_AT]) + class_index * at.CLASS_SIZE
-        fields[fields_at + at.ENTRY_NEXT] = fields[place + at.CLASS_ENTRIES]
-        fields[place + at.CLASS_ENTRIES] = fields_at
+        fields_at = self.store.dfa.write(record)
+        fields = self.store.dfa.fields
+        place = int(fields[kind + TYPE.CLASSES]) + class_index * KEY_CLASS_SIZE
+        fields[fields_at + ENTRY.NEXT] = fields[place + KEY_CLASS.ENTRIES]
+        fields[place + KEY_CLASS.ENTRIES] = fields_at
 
     def item(self, kind: int, state: int) -> None:
         """Write which items may come next in a state of an array."""
         several = self._arrays[kind].item(state)
         if several:
-            self._several[state, at.ITEM_VALUE] = several
+            self._several[state, ARRAY_STATE.ITEM] = several
             self._ways.update(dict.fromkeys(several, len(several)))
 
     def move(self, kind: int, state: int, votes: int, again: int) -> None:
@@ -133,7 +148,7 @@ class JsonTables:
         shallow: of those at the depth `shallow_at`.
         """
         nodes, level = self._nodes_of[value]
-        field = at.SHALLOW_OBJECT if shallow else at.OBJECT
+        field = VALUE.SHALLOW_OBJECT if shallow else VALUE.OBJECT
         if shallow:
             level = self._level(nodes)
         graph = self._graphs(level)[0]
@@ -149,14 +164,14 @@ class JsonTables:
             return
         several = []
         for kind in kinds:
-            fields = self.store.arena.fields
-            one = self.store.arena.write(fields[value : value + at.VALUE_SIZE].copy())
+            fields = self.store.dfa.fields
+            one = self.store.dfa.write(fields[value : value + VALUE_SIZE].copy())
             self._put(one, field, kind)
             self._nodes_of[one] = self._nodes_of[value]
             several.append(one)
         self._several[value, field] = tuple(several)
         self._ways.update(dict.fromkeys(kinds, len(kinds)))
-        self._put(value, field, at.SEVERAL)
+        self._put(value, field, SEVERAL)
 
     def _object_kinds(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> list[int]:
         """The fewest types that these alternatives fit into, when they are halved again and again.
@@ -183,10 +198,10 @@ class JsonTables:
         inner = self._graphs(level)[1]
         # Keys are remembered where they are counted and need not have names.
         distinct = max(shape.minimum for _, shape in shapes) > 1
-        spelling = Spelling.ONCE if distinct else Spelling.JSON
+        spelling = Spelling.CANONICAL if distinct else Spelling.JSON
         keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
         allowing = [_allowing(nodes) for nodes in keys.nodes]
-        kind = self._record(at.TYPE_SIZE)
+        kind = self._record(TYPE_SIZE)
         self._nodes[kind] = keys.nodes
         self._level_of[kind] = None if level is None else level - 1
         words = keys.words
@@ -197,26 +212,26 @@ class JsonTables:
         maxima = [shape.maximum for _, shape in shapes if shape.maximum is not None]
         minima = [shape.minimum for _, shape in shapes]
         self._write_objects(kind, alternatives, allowing)
-        self._put(kind, at.CAP, max(minima + maxima))
-        self._put(kind, at.TYPE_WORDS, words)
-        self._put(kind, at.KEYS, keys.start)
+        self._put(kind, TYPE.CAP, max(minima + maxima))
+        self._put(kind, TYPE.WORDS, words)
+        self._put(kind, TYPE.KEYS, keys.start)
         initial = _words((c for c, mask in enumerate(allowing) if mask), words)
-        self._put(kind, at.INITIAL_AT, self.store.arena.write(initial))
-        self._put(kind, at.BOUNDED, bool(maxima))
-        self._put(kind, at.EXTRA, keys.extra)
+        self._put(kind, TYPE.INITIAL, self.store.dfa.write(initial))
+        self._put(kind, TYPE.BOUNDED, bool(maxima))
+        self._put(kind, TYPE.EXTRA, keys.extra)
         if keys.combinations:
             pairs = [field for pair in keys.combinations for field in pair]
-            self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
-            self._put(kind, at.COMBINATIONS, len(keys.combinations))
-        self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
+            self._put(kind, TYPE.COMBINATIONS, self.store.dfa.write(pairs))
+            self._put(kind, TYPE.COMBINATION_COUNT, len(keys.combinations))
+        self._put(kind, TYPE.DISTINCT, distinct and len(keys.nodes) > keys.names)
         ordered = self._style.key_order == "declared" and _can_be_ordered(s for _, s in shapes)
-        self._put(kind, at.ORDERED, keys.names if ordered else 0)
+        self._put(kind, TYPE.ORDERED, keys.names if ordered else 0)
         return kind
 
     def array_type(self, value: int, *, shallow: bool = False) -> None:
         """Write the type of the arrays of a value; see `object_type`."""
         nodes, level = self._nodes_of[value]
-        field = at.SHALLOW_ARRAY if shallow else at.ARRAY
+        field = VALUE.SHALLOW_ARRAY if shallow else VALUE.ARRAY
         if shallow:
             level = self._level(nodes)
         graph, inner = self._graphs(level)
@@ -232,11 +247,11 @@ class JsonTables:
         def item_value(items: tuple[int, ...], apart: bool) -> int:  # noqa: FBT001 -- see `value`
             return self.value(items, below, apart=apart)
 
-        states = ArrayStates(self.store.arena, alternatives, item_value)
-        kind = self._record(at.TYPE_SIZE)
+        states = ArrayStates(self.store.dfa, alternatives, item_value)
+        kind = self._record(TYPE_SIZE)
         self._arrays[kind] = states
-        self._put(kind, at.KIND, at.KIND_ARRAY)
-        self._put(kind, at.KEYS, states.first())
+        self._put(kind, TYPE.KIND, KIND_ARRAY)
+        self._put(kind, TYPE.KEYS, states.first())
         self._put(value, field, kind)
 
     def _level(self, nodes: tuple[int, ...]) -> int | None:
@@ -253,23 +268,23 @@ class JsonTables:
         _check_count(nodes)
         graph = self.graph if level is None else self._levels.at(level)
         kinds = [graph.node(node) for node in nodes]
-        record = [0] * at.VALUE_SIZE
-        record[at.LONGEST] = -1
+        record = [0] * VALUE_SIZE
+        record[VALUE.LONGEST] = -1
         for field, votes in (
-            (at.NULL, _votes(node.null for node in kinds)),
-            (at.TRUE, _votes(node.true for node in kinds)),
-            (at.FALSE, _votes(node.false for node in kinds)),
+            (VALUE.NULL, _votes(node.null for node in kinds)),
+            (VALUE.TRUE, _votes(node.true for node in kinds)),
+            (VALUE.FALSE, _votes(node.false for node in kinds)),
         ):
             record[field : field + 2] = _split(votes)
-        spelling = Spelling.ONCE if apart else Spelling.JSON
+        spelling = Spelling.CANONICAL if apart else Spelling.JSON
         self._strings(kinds, record, spelling)
         if any(node.numbers for node in kinds):
             ranges = tuple(node.numbers for node in kinds)
-            record[at.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
-        record[at.APART] = apart
-        record[at.OBJECT] = record[at.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
-        record[at.ARRAY] = record[at.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
-        return self.store.arena.write(record)
+            record[VALUE.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
+        record[VALUE.CANONICAL] = apart
+        record[VALUE.OBJECT] = record[VALUE.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
+        record[VALUE.ARRAY] = record[VALUE.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
+        return self.store.dfa.write(record)
 
     def _strings(self, kinds: Sequence[Node], record: list[int], spelling: Spelling) -> None:
         expressions = tuple(node.strings for node in kinds)
@@ -277,14 +292,14 @@ class JsonTables:
         if not distinct:
             return
         bounds = length_bounds(distinct.pop()) if len(distinct) == 1 else None
-        if bounds is None or spelling is Spelling.ONCE:
-            record[at.STRING] = self.store.strings(expressions, spelling)
+        if bounds is None or spelling is Spelling.CANONICAL:
+            record[VALUE.STRING] = self.store.strings(expressions, spelling)
             return
-        record[at.STRING] = self.store.free
+        record[VALUE.STRING] = self.store.any_string
         votes = _votes(expression is not None for expression in expressions)
-        record[at.FREE_LOW : at.FREE_LOW + 2] = _split(votes)
+        record[VALUE.ANY_STRING_LOW : VALUE.ANY_STRING_LOW + 2] = _split(votes)
         shortest, longest = bounds
-        record[at.SHORTEST], record[at.LONGEST] = shortest, -1 if longest is None else longest
+        record[VALUE.SHORTEST], record[VALUE.LONGEST] = shortest, -1 if longest is None else longest
 
     def _object_alternative(
         self, vote: int, shape: ObjectShape, index: int, keys: KeyClasses, allowing: Sequence[int]
@@ -302,23 +317,23 @@ class JsonTables:
         return [vote, shape.minimum, maximum, count, *required, *allowed, *dependent]
 
     def _write_objects(self, kind: int, alternatives: list[list[int]], allowing: list[int]) -> None:
-        self._put(kind, at.KIND, at.KIND_OBJECT)
-        self._put(kind, at.ALTERNATIVES, len(alternatives))
-        places = [self.store.arena.write(alternative) for alternative in alternatives]
-        self._put(kind, at.ALTERNATIVES_AT, self.store.arena.write(places))
-        self._put(kind, at.CLASSES_AT, self._classes(allowing))
-        self._put(kind, at.CLASSES, len(allowing))
+        self._put(kind, TYPE.KIND, KIND_OBJECT)
+        self._put(kind, TYPE.ALTERNATIVE_COUNT, len(alternatives))
+        places = [self.store.dfa.write(alternative) for alternative in alternatives]
+        self._put(kind, TYPE.ALTERNATIVES, self.store.dfa.write(places))
+        self._put(kind, TYPE.CLASSES, self._classes(allowing))
+        self._put(kind, TYPE.CLASS_COUNT, len(allowing))
 
     def _classes(self, allowing: list[int]) -> int:
-        return self.store.arena.write(
+        return self.store.dfa.write(
             [field for mask in allowing for field in (*_split(mask), 0)] or [0]
         )
 
     def _record(self, size: int) -> int:
-        return self.store.arena.take(size)
+        return self.store.dfa.take(size)
 
     def _put(self, record: int, field: int, value: int) -> None:
-        self.store.arena.fields[record + field] = value
+        self.store.dfa.fields[record + field] = value
 
 
 def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
@@ -360,16 +375,16 @@ def _allowing(nodes: Sequence[int | None]) -> int:
 
 
 def _split(members: int) -> tuple[int, int]:
-    return members & _LOW, members >> at.WORD
+    return members & _LOW, members >> WORD
 
 
 def _words(members: Iterable[int], words: int) -> list[int]:
     found = [0] * words
     for member in members:
-        found[member // at.WORD] |= 1 << member % at.WORD
+        found[member // WORD] |= 1 << member % WORD
     return found
 
 
 def _check_count(alternatives: Sequence[object]) -> None:
-    if len(alternatives) > at.MAX_SET:
-        raise GrammarLimitError("", "alternatives of one value", at.MAX_SET)
+    if len(alternatives) > MAX_SET:
+        raise GrammarLimitError("", "alternatives of one value", MAX_SET)

@@ -28,7 +28,7 @@ class Acceptor(Protocol):
         ...
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether its states take so much memory that a new text better begins with a new one."""
         ...
 

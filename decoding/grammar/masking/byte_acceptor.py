@@ -18,8 +18,7 @@ from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import EVERY_BYTE, MAX_DEPTH, Trie, trie_of
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import step
+from decoding.kernels.grammar.layout import CONFIG, DEAD, FRAME, MODE, STATE, VALUE
 
 _MANY_STATES = 100_000
 """New texts begin with a new automaton then: so many states take about 60 MiB."""
@@ -28,7 +27,7 @@ _GROUPS = 1 << 39
 _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
-class Automaton:
+class ByteAcceptor:
     """The texts of one grammar, as states that are numbered when they are first met.
 
     States are never changed: keeping a number is a rollback, copying it a fork. A state is a place
@@ -42,7 +41,7 @@ class Automaton:
         self.tokens = places.store.tokens
         self.start = start
         self._places = places
-        self._walks = places.store.backend.walks(places)
+        self._walks = places.store.route.walks(places)
         self._by_bytes = KernelWalks(places)
         self._choices = Choices(places)
         self._groups: list[tuple[int, ...]] = []
@@ -54,16 +53,16 @@ class Automaton:
         self._size = places.store.size
 
     @classmethod
-    def of_expression(cls, store: Store, expression: Expression) -> Automaton:
+    def of_expression(cls, store: Store, expression: Expression) -> ByteAcceptor:
         """The texts of a regular language."""
         state = store.text(expression)
-        if state == at.DEAD:
+        if state == DEAD:
             raise GrammarUnsatisfiableError("offset 0", "no text matches")
         places = Places(store)
         return cls(places, places.begin_text(state))
 
     @classmethod
-    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> Automaton:
+    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> ByteAcceptor:
         """The JSON texts of a schema, written in a style.
 
         scale: frames may take so many times the memory that they usually may.
@@ -72,7 +71,7 @@ class Automaton:
         return cls(places, places.begin_json(graph))
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether its states take so much memory that a new text better begins with a new one."""
         if len(self._places) > _MANY_STATES or self._places.is_half_full:
             return True
@@ -133,15 +132,15 @@ class Automaton:
         if state >= _GROUPS:
             return any(map(self.accepts, self._members(state)))
         place = self._places[state]
-        mode = place[step.MODE]
-        if mode == at.DONE:
+        mode = place[CONFIG.MODE]
+        if mode == MODE.DONE:
             return True
-        label = int(place[step.AT]) + at.LABEL_LOW
-        fields = self.store.arena.fields
-        if mode == at.TEXT:
+        label = int(place[CONFIG.STATE]) + STATE.LABEL_LOW
+        fields = self.store.dfa.fields
+        if mode == MODE.TEXT:
             return bool(fields[label])
-        at_root = self._places.frame(place, at.PARENT) == 0
-        return bool(mode == at.IN_NUMBER and at_root and fields[label])
+        at_root = self._places.frame(place, FRAME.PARENT) == 0
+        return bool(mode == MODE.IN_NUMBER and at_root and fields[label])
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each; not to be changed."""
@@ -187,25 +186,25 @@ class Automaton:
     def _counting_nothing(self, state: int) -> int:
         """A state that goes on as this one does, whatever number of digits was read before it."""
         place = self._places[state]
-        if place[step.MODE] != at.IN_NUMBER:
+        if place[CONFIG.MODE] != MODE.IN_NUMBER:
             return state
         with self.store.lock:
-            uncounted = self.store.alike(int(place[step.AT]))
-            if uncounted == place[step.AT]:
+            uncounted = self.store.alike(int(place[CONFIG.STATE]))
+            if uncounted == place[CONFIG.STATE]:
                 return state
             place = place.copy()
-            place[step.AT] = uncounted
+            place[CONFIG.STATE] = uncounted
             return self._places.number(place)
 
     def _mask(self, state: int) -> NDArray[np.uint32]:
         place = self._places[state]
         store = self.store
-        if place[step.MODE] == at.TEXT:
-            return store.text_mask(int(place[step.AT])).copy()
+        if place[CONFIG.MODE] == MODE.TEXT:
+            return store.text_mask(int(place[CONFIG.STATE])).copy()
         base = self._base(place)
-        if place[step.MODE] == at.IN_STRING:
+        if place[CONFIG.MODE] == MODE.IN_STRING:
             place = place.copy()
-            place[step.AT] = store.alike(int(place[step.AT]))
+            place[CONFIG.STATE] = store.alike(int(place[CONFIG.STATE]))
         if base is None:
             mask = store.tokens.empty_mask()
             self._allow(place, store.tokens.bare, mask)
@@ -223,15 +222,15 @@ class Automaton:
 
     def _base(self, place: Place) -> NDArray[np.uint32] | None:
         """The tokens without a quote that may come next inside a string, where that is known."""
-        mode, state = int(place[step.MODE]), int(place[step.AT])
-        fields = self.store.arena.fields
-        if mode == at.IN_STRING:
-            longest = int(fields[place[step.VALUE] + at.LONGEST])
-            if place[step.COUNT] >= 0 and longest >= 0:
-                return self.store.bounded(state, longest - int(place[step.COUNT]))
+        mode, state = int(place[CONFIG.MODE]), int(place[CONFIG.STATE])
+        fields = self.store.dfa.fields
+        if mode == MODE.IN_STRING:
+            longest = int(fields[place[CONFIG.VALUE] + VALUE.LONGEST])
+            if place[CONFIG.COUNT] >= 0 and longest >= 0:
+                return self.store.bounded(state, longest - int(place[CONFIG.COUNT]))
             return self.store.base(state)
-        if mode == at.IN_KEY and self._places.is_open(place):
+        if mode == MODE.IN_KEY and self._places.is_open(place):
             return self.store.base(state)
-        if mode in (at.IN_KEY, at.IN_ITEM) and self._places.can_always_go_on(place):
+        if mode in (MODE.IN_KEY, MODE.IN_ITEM) and self._places.can_always_go_on(place):
             return self.store.base(state)
         return None

@@ -52,7 +52,7 @@ class ContextFreeAcceptor:
             raise _limit(error) from error
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether more than half of the memory is taken."""
         return self._machine.memory_used > self._memory // 2
 

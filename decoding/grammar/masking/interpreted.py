@@ -1,7 +1,7 @@
 """Walks for where no kernels are compiled: what was once found to follow a place is remembered.
 
 Tokens go through places that are alike: inside strings, numbers and white space all that matters is
-found once (`decoding.grammar.tokens.runs`), and what follows behind them is the same for many
+found once (`decoding.grammar.tokens.segments`), and what follows behind them is the same for many
 tokens. So a step of the kernel, which takes long, is made once for all bytes that an automaton
 does not tell apart, and not at all for bytes that never fit.
 """
@@ -18,25 +18,32 @@ from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks
 from decoding.grammar.tokens.branches import ROOT, Branch, Nodes, branches_of
 from decoding.grammar.tokens.levels import allow_all, allow_twins
-from decoding.grammar.tokens.runs import WHITE, Reading, Run
+from decoding.grammar.tokens.segments import WHITE, Reading, Run
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import step
-from decoding.kernels.grammar import white as white_space
+from decoding.kernels.grammar import whitespace
+from decoding.kernels.grammar.layout import (
+    ANY_STRING_LABEL,
+    CONFIG,
+    CONFIG_SIZE,
+    DEAD,
+    MODE,
+    STATE,
+    UNKNOWN,
+)
 
 _QUOTE = b'"'
 _VALUES = WHITE + b'"-0123456789[{ntf'
 _FITTING = {
-    at.VALUE_NEXT: _VALUES,
-    at.IN_LITERAL: b"aelrsu",
-    at.OBJECT_FIRST: WHITE + b'"}',
-    at.COLON_NEXT: WHITE + b":",
-    at.OBJECT_AFTER: WHITE + b",}",
-    at.KEY_NEXT: WHITE + b'"',
-    at.ARRAY_FIRST: _VALUES + b"]",
-    at.ARRAY_AFTER: WHITE + b",]",
-    at.DONE: b"",
+    MODE.VALUE_NEXT: _VALUES,
+    MODE.IN_LITERAL: b"aelrsu",
+    MODE.OBJECT_FIRST: WHITE + b'"}',
+    MODE.COLON_NEXT: WHITE + b":",
+    MODE.OBJECT_AFTER: WHITE + b",}",
+    MODE.KEY_NEXT: WHITE + b'"',
+    MODE.ARRAY_FIRST: _VALUES + b"]",
+    MODE.ARRAY_AFTER: WHITE + b",]",
+    MODE.DONE: b"",
 }
 """The bytes that may fit in modes without an automaton."""
 _BEHIND_NUMBERS = WHITE + b",]}"
@@ -58,12 +65,12 @@ class _Seen:
     following: dict[int, int] = field(default_factory=dict)
 
 
-class RememberedWalks:
+class MemoizedWalks:
     """Walks of places whose next ones are remembered."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._runs = places.store.runs
+        self._runs = places.store.segments
         self._seen: dict[int, _Seen] = {}
         self._numbers: dict[Fields, int] = {}
         # By place and nodes, the tokens from there on that fit.
@@ -81,7 +88,7 @@ class RememberedWalks:
 
     def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
-        if place[step.MODE] == at.IN_ITEM or self._places.is_distinct(place):
+        if place[CONFIG.MODE] == MODE.IN_ITEM or self._places.is_distinct(place):
             # Each of many texts would be a place of its own.
             KernelWalks(self._places).allow(place, trie, mask)
             return
@@ -133,7 +140,7 @@ class RememberedWalks:
     ) -> list[tuple[int, tuple[int, ...], Nodes]]:
         """Where children of nodes lead."""
         found = []
-        fitting = _FITTING.get(self._seen[number].place[step.MODE])
+        fitting = _FITTING.get(self._seen[number].place[CONFIG.MODE])
         if fitting is not None and len(fitting) < len(children):
             listed = [children[byte] for byte in fitting if byte in children]
         else:
@@ -147,11 +154,11 @@ class RememberedWalks:
     def _left(self, number: int, run: Run) -> list[tuple[int, tuple[int, ...], Nodes]]:
         """Where tokens lead that leave a run."""
         place = self._seen[number].place
-        fitting = _FITTING.get(place[step.MODE])
-        if place[step.MODE] == at.IN_STRING and place[step.COUNT] >= 0:
+        fitting = _FITTING.get(place[CONFIG.MODE])
+        if place[CONFIG.MODE] == MODE.IN_STRING and place[CONFIG.COUNT] >= 0:
             # There are enough characters where it is left; how many is forgotten.
-            counted = (*place[: step.COUNT], self._places.bounds(place)[0])
-            place = (*counted, *place[step.COUNT + 1 :])
+            counted = (*place[: CONFIG.COUNT], self._places.bounds(place)[0])
+            place = (*counted, *place[CONFIG.COUNT + 1 :])
             self._number(place)
         found = []
         for state, byte, tokens, below in run.exits:
@@ -164,26 +171,26 @@ class RememberedWalks:
 
     def _run(self, place: Fields, trie: Trie, nodes: Nodes) -> Run | None:
         """The run that a place is in, if all that is read in it fits."""
-        mode, state = place[step.MODE], place[step.AT]
+        mode, state = place[CONFIG.MODE], place[CONFIG.STATE]
         if mode in _FITTING:
-            if mode in (at.IN_LITERAL, at.DONE):
+            if mode in (MODE.IN_LITERAL, MODE.DONE):
                 return None
-            if self._places.white % white_space.KINDS != white_space.FREE:
+            if self._places.spacing % whitespace.KINDS != whitespace.FREE:
                 return None
-            most = self._places.white // white_space.KINDS
-            left = 0 if state == white_space.CLOSED else most - state
+            most = self._places.spacing // whitespace.KINDS
+            left = 0 if state == whitespace.CLOSED else most - state
             return self._runs.white(left, trie, nodes)
-        if mode == at.IN_STRING and place[step.COUNT] >= 0:
+        if mode == MODE.IN_STRING and place[CONFIG.COUNT] >= 0:
             # No token begins more characters than it has bytes.
             least, most = self._places.bounds(place)
-            least = min(max(least - place[step.COUNT], 0), trie.depth)
+            least = min(max(least - place[CONFIG.COUNT], 0), trie.depth)
             if most >= 0:
-                most = min(most - place[step.COUNT], trie.depth)
+                most = min(most - place[CONFIG.COUNT], trie.depth)
             return self._runs.counted(state, least, most, trie, nodes)
         keys: tuple[int, ...] | None = ()
-        if mode == at.IN_KEY and not self._places.is_open(place):
+        if mode == MODE.IN_KEY and not self._places.is_open(place):
             keys = self._places.keys_left(place)
-        if mode == at.IN_ITEM or keys is None:
+        if mode == MODE.IN_ITEM or keys is None:
             return None
         return self._runs.read(Reading(state, _endings(place), keys), trie, nodes)
 
@@ -192,12 +199,12 @@ class RememberedWalks:
         seen = self._seen.get(number) or self._see(number)
         after = seen.following.get(byte)
         if after is None:
-            fitting = _FITTING.get(seen.place[step.MODE])
+            fitting = _FITTING.get(seen.place[CONFIG.MODE])
             if fitting is None:
                 after = self._read(number, byte)
             elif byte not in fitting:
                 after = REJECTED
-            elif seen.place[step.MODE] == at.IN_LITERAL:
+            elif seen.place[CONFIG.MODE] == MODE.IN_LITERAL:
                 after = self._made(number, byte)
             else:
                 after = self._between(number, byte)
@@ -207,8 +214,8 @@ class RememberedWalks:
     def _between(self, number: int, byte: int) -> int:
         """The place after a byte between values, where AT counts the white space so far."""
         place = self._seen[number].place
-        seen, layout = place[step.AT], self._places.white
-        is_fixed = layout % white_space.KINDS in (white_space.SPACED, white_space.INDENTED)
+        seen, layout = place[CONFIG.STATE], self._places.spacing
+        is_fixed = layout % whitespace.KINDS in (whitespace.SPACED, whitespace.INDENTED)
         if byte in WHITE or is_fixed:
             return self._made(number, byte)
         # White space changes nothing of what comes behind it.
@@ -218,19 +225,21 @@ class RememberedWalks:
         """The place after a byte that an automaton may read."""
         seen = self._seen[number]
         place = seen.place
-        mode, state = place[step.MODE], place[step.AT]
-        following = self._places.store.arena.shared_fields[state + byte]
-        if following == at.UNKNOWN:
+        mode, state = place[CONFIG.MODE], place[CONFIG.STATE]
+        following = self._places.store.dfa.shared_fields[state + byte]
+        if following == UNKNOWN:
             return self._made(number, byte)
-        if following == at.DEAD:
+        if following == DEAD:
             return self._end(number, byte)
-        if mode in (at.TEXT, at.IN_NUMBER) or (mode == at.IN_STRING and place[step.COUNT] < 0):
+        if mode in (MODE.TEXT, MODE.IN_NUMBER) or (
+            mode == MODE.IN_STRING and place[CONFIG.COUNT] < 0
+        ):
             return self._at(place, following)
-        if mode == at.IN_ITEM or self._places.is_distinct(place):
+        if mode == MODE.IN_ITEM or self._places.is_distinct(place):
             return self._made(number, byte)
         after = seen.following.get(-1 - following)
         if after is None:
-            keys = self._places.keys_left(place) if mode == at.IN_KEY else None
+            keys = self._places.keys_left(place) if mode == MODE.IN_KEY else None
             if keys is None:
                 after = self._made(number, byte)
             else:
@@ -244,13 +253,13 @@ class RememberedWalks:
         place = self._seen[number].place
         if byte not in _endings(place):
             return REJECTED
-        fields = self._places.store.arena.shared_fields
-        label = place[step.AT] + at.LABEL_LOW
-        mode = place[step.MODE]
-        if mode not in (at.IN_STRING, at.IN_NUMBER) or fields[label] == step.FREE_LABEL:
+        fields = self._places.store.dfa.shared_fields
+        label = place[CONFIG.STATE] + STATE.LABEL_LOW
+        mode = place[CONFIG.MODE]
+        if mode not in (MODE.IN_STRING, MODE.IN_NUMBER) or fields[label] == ANY_STRING_LABEL:
             return self._made(number, byte)
         # Of the value, what accepts it is all that matters.
-        key = (mode, fields[label], fields[label + 1], *place[step.COUNT :])
+        key = (mode, fields[label], fields[label + 1], *place[CONFIG.COUNT :])
         after = self._ended.get((key, byte))
         if after is None:
             after = self._ended[key, byte] = self._made(number, byte)
@@ -263,9 +272,9 @@ class RememberedWalks:
 
     def _at(self, place: Fields, state: int) -> int:
         """The number of a place that differs in AT alone."""
-        if place[step.AT] == state:
+        if place[CONFIG.STATE] == state:
             return self._numbers[place]
-        return self._number((place[step.MODE], state, *place[step.COUNT :]))
+        return self._number((place[CONFIG.MODE], state, *place[CONFIG.COUNT :]))
 
     def _number(self, place: Fields) -> int:
         number = self._numbers.get(place)
@@ -282,7 +291,7 @@ class RememberedWalks:
             raise ChoiceNeededError
         if not self._reached[0]:
             return REJECTED
-        after = places.number(places.store.places[step.PLACE_SIZE : 2 * step.PLACE_SIZE].copy())
+        after = places.number(places.store.stack[CONFIG_SIZE : 2 * CONFIG_SIZE].copy())
         if after not in self._seen:
             self._see(after)
         return after
@@ -290,7 +299,7 @@ class RememberedWalks:
 
 def _endings(place: Fields) -> bytes:
     """The bytes that end what an automaton reads."""
-    mode = place[step.MODE]
-    if mode in (at.IN_STRING, at.IN_KEY) or (mode == at.IN_ITEM and place[step.COUNT] == 1):
+    mode = place[CONFIG.MODE]
+    if mode in (MODE.IN_STRING, MODE.IN_KEY) or (mode == MODE.IN_ITEM and place[CONFIG.COUNT] == 1):
         return _QUOTE
-    return b"" if mode == at.TEXT else _BEHIND_NUMBERS
+    return b"" if mode == MODE.TEXT else _BEHIND_NUMBERS

@@ -22,7 +22,7 @@ from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import below, children, path
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
+from decoding.kernels.grammar.trie_nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
 
 _MANY_STATES = 1 << 20
 """New texts begin with a new acceptor then: the tokens of so many states take about 150 MiB."""
@@ -74,9 +74,9 @@ class RebuildingAcceptor:
         return self._generation.inner.tokens
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether its states take so much memory that a new text better begins with a new one."""
-        return self._generation.inner.is_worn or len(self._origins) > _MANY_STATES
+        return self._generation.inner.needs_replacement or len(self._origins) > _MANY_STATES
 
     @property
     def start(self) -> int:

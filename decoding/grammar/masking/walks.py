@@ -10,9 +10,9 @@ from decoding.grammar.json.configurations import Place, Places
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
-from decoding.kernels.grammar import step
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import copy_twins
+from decoding.kernels.grammar.layout import CONFIG_SIZE
+from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
@@ -48,8 +48,8 @@ class KernelWalks:
             raise ChoiceNeededError
         if not reached[0]:
             return REJECTED
-        last = len(text) * step.PLACE_SIZE
-        return places.number(depths[last : last + step.PLACE_SIZE].copy())
+        last = len(text) * CONFIG_SIZE
+        return places.number(depths[last : last + CONFIG_SIZE].copy())
 
     def allow(self, place: Place, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""

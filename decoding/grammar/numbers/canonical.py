@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from decoding.grammar.numbers.automaton import DIGITS
 from decoding.grammar.numbers.forms import spelled_numbers
+from decoding.grammar.numbers.number_nfa import DIGITS
 from decoding.grammar.numbers.ranges import NumberRange
 from decoding.grammar.regular.nfa import EMPTY, Nfa, moves_of, nfa_of_moves
 
@@ -59,7 +59,7 @@ def _is_whole(state: _State) -> bool:
 
 
 @lru_cache(maxsize=256)
-def once(ranges: tuple[NumberRange, ...]) -> Nfa:
+def canonical_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
     """The texts of `number_nfa` that are plain: integers, and at most DIGITS digits with a point.
 
     No exponent, no zero at the end of a fraction, no minus before 0. So two of these texts are two

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from decoding.grammar.numbers.automaton import number_nfa
+from decoding.grammar.numbers.number_nfa import number_nfa
 from decoding.grammar.numbers.ranges import NumberRange
 from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
 

@@ -1,6 +1,6 @@
 r"""The automaton of all JSON strings in all their spellings, as rows of edges.
 
-States 0 to 7 are those of `Loose`; the others read escapes: \" and its kind, \uXXXX, and a pair of
+States 0 to 7 are those of `UniversalState`; the others read escapes: \" and its kind, \uXXXX, and a pair of
 surrogate escapes, which is one character. Half a pair is no character.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from decoding.grammar.regular.nfa import Spelling
-from decoding.grammar.regular.spelling import universe
+from decoding.grammar.regular.spelling import universal_nfa
 
 Edges: TypeAlias = tuple[tuple[int, int, int], ...]
 """(lowest byte, highest byte, target)."""
@@ -32,14 +32,14 @@ def _digits(target: int) -> Edges:
 
 def _bare() -> tuple[Edges, ...]:
     """What is no escape: the states 0 to 7 of the automaton of all strings."""
-    rows = universe(Spelling.JSON).edges.tolist()
+    rows = universal_nfa(Spelling.JSON).edges.tolist()
     return tuple(
         tuple((low, high, target) for source, low, high, target in rows if source == state)
         for state in range(ESCAPE)
     )
 
 
-FREE: tuple[Edges, ...] = (
+ANY_STRING: tuple[Edges, ...] = (
     *_bare(),
     (*((ord(letter), ord(letter), 0) for letter in '"\\/bfnrt'), (ord("u"), ord("u"), FIRST)),
     (

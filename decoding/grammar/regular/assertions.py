@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.expressions import (
     ANY_STRING,
     EMPTY_STRING,
@@ -95,7 +95,7 @@ def joined(parts: list[Node]) -> Node:
     """Return the parts one after the other."""
     plain = [part for part in parts if not isinstance(part, _KINDS)]
     if len(plain) == len(parts):
-        return algebra.sequence(plain)
+        return operations.sequence(plain)
     return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
@@ -103,7 +103,7 @@ def either(options: list[Node]) -> Node:
     """Return any of the options."""
     plain = [option for option in options if not isinstance(option, _KINDS)]
     if len(plain) == len(options):
-        return algebra.choice(plain)
+        return operations.choice(plain)
     return options[0] if len(options) == 1 else Either(tuple(options))
 
 
@@ -111,7 +111,7 @@ def repeated(body: Node, minimum: int, maximum: int | None, offset: int) -> Node
     """Return a repetition of the body."""
     if isinstance(body, _KINDS):
         return Repeated(body, minimum, maximum, offset)
-    return algebra.repeat(body, minimum, maximum)
+    return operations.repeat(body, minimum, maximum)
 
 
 def resolve_full(pattern: Node) -> Expression:
@@ -127,10 +127,10 @@ def resolve_full(pattern: Node) -> Expression:
 def resolve_search(pattern: Node) -> Expression:
     """Return the texts in which the pattern matches anywhere; raises as `resolve_full`."""
     if not isinstance(pattern, _KINDS):
-        return algebra.after_anything(algebra.before_anything(pattern))
+        return operations.after_anything(operations.before_anything(pattern))
     rest = _resolve(_behind(pattern, searching=True), _same(ANY_STRING))
     if rest.start == rest.after_word == rest.after_other:
-        return algebra.after_anything(rest.start)
+        return operations.after_anything(rest.start)
     return _after(ANY_STRING, rest).start
 
 
@@ -147,39 +147,39 @@ def _map(rest: Rest, function: Callable[[Expression], Expression]) -> Rest:
 def _united(rests: Iterable[Rest]) -> Rest:
     found = list(rests)
     if all(rest.start is rest.after_word is rest.after_other for rest in found):
-        return _same(algebra.choice([rest.start for rest in found]))
-    return Rest(*(algebra.choice(options) for options in zip(*found, strict=True)))
+        return _same(operations.choice([rest.start for rest in found]))
+    return Rest(*(operations.choice(options) for options in zip(*found, strict=True)))
 
 
 def _after(part: Expression, rest: Rest) -> Rest:
     """Return the texts of a part without assertions, then the rest."""
     if rest.start == rest.after_word == rest.after_other:
         if rest.start == ANY_STRING:
-            return _same(algebra.before_anything(part))
-        return _same(algebra.sequence((part, rest.start)))
+            return _same(operations.before_anything(part))
+        return _same(operations.sequence((part, rest.start)))
     if rest.after_word == rest.after_other:
-        nonempty = algebra.ending_in(part, codepoints.EVERY)
-        moved = [algebra.sequence((nonempty, rest.after_word))]
+        nonempty = operations.ending_in(part, codepoints.EVERY)
+        moved = [operations.sequence((nonempty, rest.after_word))]
     else:
         moved = [
-            algebra.sequence((algebra.ending_in(part, ranges), following))
+            operations.sequence((operations.ending_in(part, ranges), following))
             for ranges, following in (
                 (codepoints.WORD, rest.after_word),
                 (_NOT_WORD, rest.after_other),
             )
         ]
-    if not algebra.nullable(part):
-        return _same(algebra.choice(moved))
-    return Rest(*(algebra.choice((*moved, here)) for here in rest))
+    if not operations.nullable(part):
+        return _same(operations.choice(moved))
+    return Rest(*(operations.choice((*moved, here)) for here in rest))
 
 
 def _boundary(node: Boundary, rest: Rest) -> Rest:
     def word_next(following: Expression) -> Expression:
-        return algebra.beginning_in(following, codepoints.WORD)
+        return operations.beginning_in(following, codepoints.WORD)
 
     def other_next(following: Expression) -> Expression:
-        found = algebra.beginning_in(following, _NOT_WORD)
-        return algebra.choice((EMPTY_STRING, found)) if algebra.nullable(following) else found
+        found = operations.beginning_in(following, _NOT_WORD)
+        return operations.choice((EMPTY_STRING, found)) if operations.nullable(following) else found
 
     outside, inside = (other_next, word_next) if node.negative else (word_next, other_next)
     return Rest(outside(rest.start), inside(rest.after_word), outside(rest.after_other))
@@ -188,10 +188,10 @@ def _boundary(node: Boundary, rest: Rest) -> Rest:
 def _look_ahead(node: Look, rest: Rest) -> Rest:
     seen = _resolve(node.body, _same(ANY_STRING))
     if node.negative:
-        seen = _map(seen, algebra.negation)
+        seen = _map(seen, operations.negation)
     if all(len(set(found)) == 1 for found in (seen, rest)):
-        return _same(algebra.both((seen.start, rest.start)))
-    return Rest(*(algebra.both(pair) for pair in zip(seen, rest, strict=True)))
+        return _same(operations.both((seen.start, rest.start)))
+    return Rest(*(operations.both(pair) for pair in zip(seen, rest, strict=True)))
 
 
 def _unsupported(node: Look | Repeated, reason: str) -> GrammarUnsupportedError:
@@ -224,7 +224,7 @@ def _resolve(node: Node, rest: Rest) -> Rest:
         case Start():
             return Rest(rest.start, NOTHING, NOTHING)
         case End():
-            return _map(rest, lambda r: EMPTY_STRING if algebra.nullable(r) else NOTHING)
+            return _map(rest, lambda r: EMPTY_STRING if operations.nullable(r) else NOTHING)
         case Boundary():
             return _boundary(node, rest)
         case Look():
@@ -253,10 +253,10 @@ def _behind(node: Node, *, searching: bool) -> Node:
             if _looks_forward(Joined(parts[:index])) or isinstance(part.body, _KINDS):
                 raise _unsupported(part, "there are other assertions in it or before it")
             resolve = resolve_before if searching else resolve_full
-            seen = algebra.sequence((ANY_STRING, part.body))
+            seen = operations.sequence((ANY_STRING, part.body))
             if part.negative:
-                seen = algebra.negation(seen)
-            before = algebra.both((resolve(joined(list(parts[:index]))), seen))
+                seen = operations.negation(seen)
+            before = operations.both((resolve(joined(list(parts[:index]))), seen))
             rest = joined([Start(), before, *parts[index + 1 :]])
             return _behind(rest, searching=searching)
     return node
@@ -296,10 +296,10 @@ def _hoist(node: Repeated) -> Node | None:
         ends = len(parts) > 1 and isinstance(parts[-1], End)
         inside: list[Node] = list(parts[1 if starts else 0 : -1 if ends else None])
         middle = joined(inside)
-        if isinstance(middle, _KINDS) or algebra.nullable(middle):
+        if isinstance(middle, _KINDS) or operations.nullable(middle):
             return None
         sorted_out.setdefault((starts, ends), []).append(middle)
-    kinds = {key: algebra.choice(found) for key, found in sorted_out.items()}
+    kinds = {key: operations.choice(found) for key, found in sorted_out.items()}
     return _around(kinds, node.minimum, node.maximum)
 
 
@@ -308,7 +308,7 @@ def _around(kinds: dict[tuple[bool, bool], Expression], minimum: int, maximum: i
 
     def between(used: int) -> Expression:
         most = None if maximum is None else maximum - used
-        return algebra.repeat(inner, max(minimum - used, 0), most)
+        return operations.repeat(inner, max(minimum - used, 0), most)
 
     found: list[Node] = [between(0)]
     first, last = kinds.get((True, False)), kinds.get((False, True))

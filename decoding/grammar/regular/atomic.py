@@ -8,7 +8,7 @@ another one has that property. So `[a-z]++x` is `[a-z]+(?![a-z])x`, and `(?>a|ab
 from __future__ import annotations
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.assertions import Asserting, Look, Node, either, joined, repeated
 from decoding.grammar.regular.escapes import where
 from decoding.grammar.regular.expressions import (
@@ -76,5 +76,5 @@ def _is_unambiguous(language: Expression) -> bool:
     """Whether no member of a language begins another one."""
     if language == EMPTY_STRING:
         return True
-    longer = algebra.sequence((language, ANY_CHARACTER, ANY_STRING))
+    longer = operations.sequence((language, ANY_CHARACTER, ANY_STRING))
     return is_empty(Both((language, longer)))

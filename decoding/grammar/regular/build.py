@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from decoding.grammar.regular import codepoints
 from decoding.grammar.regular.codepoints import EVERY, Ranges
 from decoding.grammar.regular.expressions import Both, Expression, Not, Recognized
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, Spelling
+from decoding.grammar.regular.nfa import EMPTY, Nfa, Spelling, UniversalState
 from decoding.grammar.regular.nfa_builder import Encoder, build_over
-from decoding.grammar.regular.spelling import EXIT, Spelled, loose_nodes, spelled
+from decoding.grammar.regular.spelling import EXIT, Spelled, spelled, universal_nodes
 from decoding.grammar.regular.subsets import symbolic
 from decoding.grammar.regular.symbols import check_logic
 from decoding.grammar.regular.word_tree import WordTree, respelled, word_tree
@@ -36,7 +36,7 @@ class _Bytes:
 
     def __init__(self, spelling: Spelling) -> None:
         self.spelling = spelling
-        self.loose = loose_nodes(spelling)
+        self.universal = universal_nodes(spelling)
 
     def characters(self, ranges: Ranges) -> Spelled:
         return spelled(ranges, self.spelling)
@@ -48,7 +48,7 @@ class _Bytes:
         as_bytes = [word.encode().decode("latin-1") for word in words]
         if self.spelling is Spelling.TEXT:
             return word_tree(as_bytes)
-        if self.spelling is Spelling.ONCE:
+        if self.spelling is Spelling.CANONICAL:
             return word_tree([json.dumps(word, ensure_ascii=False)[1:-1] for word in as_bytes])
         tree = word_tree([word.translate(_ESCAPES) for word in as_bytes])
         special = {ord(c) for word in words for c in _MANY_SPELLINGS.findall(word)}
@@ -78,12 +78,12 @@ def spell_out(nfa: Nfa, classes: list[Ranges], encoder: _Bytes) -> Nfa:
         writer.write(codepoints.union(*(classes[s] for s in symbols)), moves)
     edges = np.concatenate((np.array(writer.rows, np.int32).reshape(-1, 4), *writer.blocks))
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
-    loose = np.full(writer.states, Loose.NONE, np.int8)
-    for first, kinds in writer.loose:
-        loose[first : first + len(kinds)] = kinds
+    universal = np.full(writer.states, UniversalState.NONE, np.int8)
+    for first, kinds in writer.universal:
+        universal[first : first + len(kinds)] = kinds
     for state, kind in writer.marks:
-        loose[state] = kind
-    return Nfa(writer.states, nfa.starts, edges, nfa.accepts, loose)
+        universal[state] = kind
+    return Nfa(writer.states, nfa.starts, edges, nfa.accepts, universal)
 
 
 class _Writer:
@@ -92,8 +92,8 @@ class _Writer:
     def __init__(self, nfa: Nfa, encoder: _Bytes) -> None:
         self.encoder = encoder
         self.states = nfa.states
-        self.safe: list[bool] = (nfa.loose != Loose.NONE).tolist()
-        self.loose = [(0, nfa.loose)]
+        self.safe: list[bool] = (nfa.universal != UniversalState.NONE).tolist()
+        self.universal = [(0, nfa.universal)]
         self.marks: list[tuple[int, int]] = []
         self.rows: list[int] = []
         self.blocks: list[NDArray[np.int32]] = []
@@ -105,12 +105,12 @@ class _Writer:
         nodes = self.encoder.characters(ranges)
         if len(moves) >= _MANY:
             block, inner = _copies(nodes, np.array(moves, np.int32), self.states)
-            kinds = np.full(inner, Loose.NONE, np.int8)
+            kinds = np.full(inner, UniversalState.NONE, np.int8)
             if ranges == EVERY:
                 safe = np.array([self.safe[source] for source, _ in moves])
-                orders = np.array(self.encoder.loose[1:], np.int8)[:, None]
-                kinds = np.where(safe, orders, np.int8(Loose.NONE)).ravel()
-            self.loose.append((self.states, kinds))
+                orders = np.array(self.encoder.universal[1:], np.int8)[:, None]
+                kinds = np.where(safe, orders, np.int8(UniversalState.NONE)).ravel()
+            self.universal.append((self.states, kinds))
             self.states += inner
             self.blocks.append(block)
             return
@@ -136,7 +136,7 @@ class _Writer:
             for low, high, to in moves:
                 self.rows += (places[node], low, high, target if to == EXIT else places[to])
         if ranges == EVERY and self.safe[source]:
-            self.marks += zip(places[1:], self.encoder.loose[1:], strict=True)
+            self.marks += zip(places[1:], self.encoder.universal[1:], strict=True)
 
 
 def _copies(nodes: Spelled, moves: NDArray[np.int32], states: int) -> tuple[NDArray[np.int32], int]:
@@ -168,6 +168,6 @@ def build(expression: Expression, spelling: Spelling) -> Nfa:
     """Return the automaton of an expression: without empty moves, trimmed, with one start."""
     check_logic(expression)
     nfa = build_over(_ENCODERS[spelling], expression)
-    if spelling is Spelling.ONCE:
-        nfa = replace(nfa, loose=np.full(nfa.states, Loose.NONE, np.int8))
+    if spelling is Spelling.CANONICAL:
+        nfa = replace(nfa, universal=np.full(nfa.states, UniversalState.NONE, np.int8))
     return nfa

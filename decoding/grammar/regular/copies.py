@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.nfa import Loose, Nfa
+from decoding.grammar.regular.nfa import Nfa, UniversalState
 
 
 class Tile:
@@ -33,8 +33,8 @@ class Tile:
         self.ends = ids[accepting & kept]
         onward = self.entry + np.array([0, 0, self.states], np.int32)
         self.onward = from_each(self.ends, onward)
-        self.loose = inner.loose[kept]
-        self.entry_loose = bool((inner.loose[inner.starts] == Loose.BETWEEN).any())
+        self.universal = inner.universal[kept]
+        self.entry_universal = bool((inner.universal[inner.starts] == UniversalState.BETWEEN).any())
 
 
 def from_each(sources: NDArray[np.int32], moves: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import (
     ANY_STRING,
@@ -87,7 +87,7 @@ def counted(expression: Expression) -> Iterator[Counted]:
         else:
             plain.append(option)
     if plain or not options:
-        yield Counted(algebra.choice(plain), 0, None)
+        yield Counted(operations.choice(plain), 0, None)
 
 
 def _apart(expression: Expression) -> Counted:
@@ -100,7 +100,7 @@ def _apart(expression: Expression) -> Counted:
             bounds = length_bounds(part) or (found.minimum, found.maximum)
             minimum, maximum = max(minimum, bounds[0]), _least(maximum, bounds[1])
             others.append(ANY_STRING if length_bounds(part) else found.language)
-        return Counted(algebra.both(others), minimum, maximum)
+        return Counted(operations.both(others), minimum, maximum)
     parts = expression.parts if isinstance(expression, Sequence) else (expression,)
     places = [place for place, part in enumerate(parts) if _is_long(part)]
     fixed = [_length(part) for part in parts if not _is_long(part)]
@@ -111,8 +111,8 @@ def _apart(expression: Expression) -> Counted:
     if not isinstance(run, Repeat):
         raise TypeError(run)
     around = sum(length for length in fixed if length is not None)
-    language = algebra.sequence(
-        (*parts[:place], algebra.repeat(run.body, 0, None), *parts[place + 1 :])
+    language = operations.sequence(
+        (*parts[:place], operations.repeat(run.body, 0, None), *parts[place + 1 :])
     )
     maximum = None if run.maximum is None else around + run.maximum
     return Counted(language, around + run.minimum, maximum)
@@ -215,7 +215,7 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
     return bool((beyond[nfa.starts, 1] <= maximum).any())
 
 
-_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.ONCE: ord("\\")}
+_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.CANONICAL: ord("\\")}
 
 
 @lru_cache(maxsize=256)

@@ -9,12 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular.any_string import FREE
+from decoding.grammar.regular.any_string import ANY_STRING
 from decoding.grammar.regular.nfa import Nfa
-from decoding.kernels.grammar import layout as at
 from decoding.kernels.grammar import subsets
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.step import FREE_BETWEEN, FREE_LABEL
+from decoding.kernels.grammar.layout import (
+    ANY_STRING_BETWEEN,
+    ANY_STRING_LABEL,
+    AUTOMATON,
+    AUTOMATON_SIZE,
+    DEAD,
+    HEAD,
+    HEAD_SIZE,
+    NEEDS_ROOM,
+    STATE,
+    STATE_SIZE,
+)
 
 if TYPE_CHECKING:
     from decoding.grammar.regular.counted import Bounds
@@ -32,12 +42,12 @@ class RoomError(GrammarLimitError):
     """
 
 
-class Arena:
+class LazyDfa:
     """One int32 array of records that only grows, and the hash table of its automaton states.
 
     Each method that writes raises `RoomError` where the array would be too long.
 
-    fields: the array; `fields[layout.FREE]` is its first free offset.
+    fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
     shared_fields, shared_table: both as kernels take them.
     is_full: whether it once had no room for what was to be written.
@@ -55,14 +65,14 @@ class Arena:
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
-        self.fields[at.FREE] = at.HEAD
+        self.fields[HEAD.FREE] = HEAD_SIZE
 
     def take(self, size: int) -> int:
         """The offset of `size` new fields, all 0."""
-        offset = int(self.fields[at.FREE])
+        offset = int(self.fields[HEAD.FREE])
         if offset + size + (1 << 16) > len(self.fields):
             self._lengthen(size)
-        self.fields[at.FREE] = offset + size
+        self.fields[HEAD.FREE] = offset + size
         # Kernels leave what they no longer need behind the end.
         self.fields[offset : offset + size] = 0
         return offset
@@ -76,7 +86,7 @@ class Arena:
     def retried(self, kernel: Callable[[], int]) -> int:
         """What a kernel answers once it has the room it needs."""
         said = kernel()
-        while said == at.NEEDS_ROOM:
+        while said == NEEDS_ROOM:
             self.make_room()
             said = kernel()
         return said
@@ -89,7 +99,7 @@ class Arena:
 
     def make_room(self) -> None:
         """Lengthen what is short: the table, else the fields."""
-        if 3 * int(self.fields[at.HASH_USED]) > len(self.table):
+        if 3 * int(self.fields[HEAD.HASH_USED]) > len(self.table):
             table = np.zeros(4 * len(self.table), np.int32)
             subsets.rehash(self.shared_fields, self.shared_table, shared(table))
             self._take_table(table)
@@ -97,7 +107,7 @@ class Arena:
             self._lengthen(0)
 
     def _lengthen(self, size: int) -> None:
-        used = int(self.fields[at.FREE])
+        used = int(self.fields[HEAD.FREE])
         length = 2 * len(self.fields)
         while length < used + size + (1 << 18):
             length *= 2
@@ -116,7 +126,7 @@ class Arena:
     def _take_table(self, table: NDArray[np.int32]) -> None:
         self.table, self.shared_table = table, shared(table)
 
-    def automaton(
+    def add_automaton(
         self,
         parts: Sequence[tuple[Nfa, int | NDArray[np.int64]]],
         names: int = 0,
@@ -133,15 +143,15 @@ class Arena:
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
-            return at.DEAD
+            return DEAD
         words = 0 if reach is None else reach.shape[1]
         edges = sum(len(part.edges) for part, _ in parts)
-        head = self.take(at.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
+        head = self.take(AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
         fields = self.fields
-        rows = head + at.AUTOMATON_SIZE
+        rows = head + AUTOMATON_SIZE
         edges_at = rows + states + 1
         elements = edges_at + 3 * edges
-        loose = elements + states
+        universal = elements + states
         base, done = 0, 0
         endless = all(bound is None or bound.maximum is None for bound in bounds)
         for part, element in parts:
@@ -152,18 +162,18 @@ class Arena:
             moves = part.edges[:, 1:] + np.array((0, 0, base))
             fields[edges_at + 3 * done : edges_at + 3 * (done + len(moves))] = moves.ravel()
             fields[elements + base + part.accepts] = element + 1
-            fields[loose + base : loose + base + part.states] = part.loose
+            fields[universal + base : universal + base + part.states] = part.universal
             base, done = base + part.states, done + len(moves)
         if reach is not None:
-            fields[loose + states : loose + states * (1 + words)] = reach.ravel()
-        fields[head + at.ROWS_AT] = rows
-        fields[head + at.EDGES_AT] = edges_at
-        fields[head + at.ELEMENT_AT] = elements
-        fields[head + at.LOOSE_AT] = loose
-        fields[head + at.REACH_AT] = loose + states
-        fields[head + at.WORDS] = words
-        fields[head + at.NAMES] = names
-        fields[head + at.ENDLESS] = endless
+            fields[universal + states : universal + states * (1 + words)] = reach.ravel()
+        fields[head + AUTOMATON.ROWS] = rows
+        fields[head + AUTOMATON.EDGES] = edges_at
+        fields[head + AUTOMATON.ELEMENTS] = elements
+        fields[head + AUTOMATON.UNIVERSAL] = universal
+        fields[head + AUTOMATON.REACH] = universal + states
+        fields[head + AUTOMATON.WORDS] = words
+        fields[head + AUTOMATON.NAMES] = names
+        fields[head + AUTOMATON.ENDLESS] = endless
         bases = np.cumsum([0, *(part.states for part, _ in parts)])
         if any(bound is not None for bound in bounds):
             self._count(
@@ -198,23 +208,23 @@ class Arena:
             if bound.maximum is not None:
                 certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
         fields = self.fields
-        fields[head + at.PARTS_AT], fields[head + at.BETWEEN_AT] = places, between
-        fields[head + at.MOST], fields[head + at.ENOUGH] = most, enough
-        fields[head + at.CERTAIN_FROM] = certain_from
-        fields[head + at.CERTAIN_UNTIL] = certain_until
+        fields[head + AUTOMATON.PARTS], fields[head + AUTOMATON.BETWEEN] = places, between
+        fields[head + AUTOMATON.MOST], fields[head + AUTOMATON.ENOUGH] = most, enough
+        fields[head + AUTOMATON.CERTAIN_FROM] = certain_from
+        fields[head + AUTOMATON.CERTAIN_UNTIL] = certain_until
 
-    def free_string(self) -> int:
+    def add_any_string(self) -> int:
         r"""The state before the first character of any string, with every escape that JSON has.
 
-        Its states are FREE: what they accept is said by the kind of value, not by a label. A pair
+        Its states are ANY_STRING: what they accept is said by the kind of value, not by a label. A pair
         of surrogate escapes is one character; half a pair is none.
         """
-        first = self.take(at.STATE_WORDS * len(FREE))
-        offsets = [first + at.STATE_WORDS * index for index in range(len(FREE))]
-        for index, (offset, edges) in enumerate(zip(offsets, FREE, strict=True)):
+        first = self.take(STATE_SIZE * len(ANY_STRING))
+        offsets = [first + STATE_SIZE * index for index in range(len(ANY_STRING))]
+        for index, (offset, edges) in enumerate(zip(offsets, ANY_STRING, strict=True)):
             for low, high, target in edges:
                 self.fields[offset + low : offset + high + 1] = offsets[target]
-            self.fields[offset + at.LOOSE] = FREE_BETWEEN + index
-            self.fields[offset + at.BEGUN] = -1
-        self.fields[first + at.LABEL_LOW] = FREE_LABEL
+            self.fields[offset + STATE.UNIVERSAL] = ANY_STRING_BETWEEN + index
+            self.fields[offset + STATE.CHARACTERS] = -1
+        self.fields[first + STATE.LABEL_LOW] = ANY_STRING_LABEL
         return first

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.assertions import (
     Boundary,
     Either,
@@ -308,7 +308,7 @@ _WORD_NEXT: Thread = (Characters(codepoints.WORD), (_REST, None))
 
 
 def _letters(word: str) -> Node:
-    return Sequence(tuple(algebra.one_of(((ord(c), ord(c)),)) for c in word))
+    return Sequence(tuple(operations.one_of(((ord(c), ord(c)),)) for c in word))
 
 
 def _not(formula: Formula) -> Formula:
@@ -345,7 +345,7 @@ def _inside(node: Node) -> tuple[Node, ...]:
             return (body,)
         case Start() | End() | Boundary():
             return ()
-    return algebra.children(node)
+    return operations.children(node)
 
 
 def _behinds(node: Node) -> Iterator[Look]:

@@ -25,14 +25,14 @@ class Spelling(IntEnum):
     """UTF-8."""
     JSON = 1
     """The inside of a JSON string: UTF-8 with `\\` escapes and without the quotes."""
-    ONCE = 2
+    CANONICAL = 2
     """The same, but every string in one way only: as Python's `json.dumps` writes it in UTF-8."""
 
 
-class Loose(IntEnum):
+class UniversalState(IntEnum):
     r"""The states of the automaton of all strings; a state of another automaton may equal one.
 
-    In TEXT only the first eight occur, in ONCE none. In JSON a character that must be escaped is
+    In TEXT only the first eight occur, in CANONICAL none. In JSON a character that must be escaped is
     spelled by its short escape or, below U+0020, by \u00XX with either case of the hexadecimal
     digit; "/" is spelled bare or as \/; every other character is spelled bare.
     """
@@ -62,7 +62,7 @@ class Nfa:
     starts: `(n,)` int32, sorted.
     edges: `(m, 4)` int32, rows (source, lowest byte, highest byte, target), sorted by source.
     accepts: `(k,)` int32, sorted: the states in which a string may end.
-    loose: `(states,)` int8: a `Loose` state u if every spelling of a string can be read on from
+    universal: `(states,)` int8: a `UniversalState` state u if every spelling of a string can be read on from
         here, as from u, and after any of it something accepts still follows; else `NONE`.
     """
 
@@ -70,7 +70,7 @@ class Nfa:
     starts: NDArray[np.int32]
     edges: NDArray[np.int32]
     accepts: NDArray[np.int32]
-    loose: NDArray[np.int8]
+    universal: NDArray[np.int8]
 
 
 def assembled(
@@ -79,7 +79,7 @@ def assembled(
     edges: Iterable[tuple[int, int, int, int]] | NDArray[np.int32],
     accepts: Iterable[int] | NDArray[np.int32],
 ) -> Nfa:
-    """Return the automaton of these states and edges, trimmed, in which no state is loose.
+    """Return the automaton of these states and edges, trimmed, in which no state is universal.
 
     edges: rows (source, lowest byte, highest byte, target) in any order.
     """
@@ -91,7 +91,7 @@ def assembled(
             np.array(starts, np.int32),
             rows[np.argsort(rows[:, 0], kind="stable")].astype(np.int32, copy=False),
             np.array(accepts, np.int32),
-            np.full(states, Loose.NONE, np.int8),
+            np.full(states, UniversalState.NONE, np.int8),
         )
     )
 
@@ -172,14 +172,14 @@ def trimmed(nfa: Nfa) -> Nfa:
         ids[nfa.starts[kept[nfa.starts]]],
         edges,
         ids[nfa.accepts[kept[nfa.accepts]]],
-        nfa.loose[kept],
+        nfa.universal[kept],
     )
 
 
 def deterministic(rows: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Nfa:
     """Return the automaton of rows of next states, −1 for none, trimmed; it starts in state 0.
 
-    `loose` is BETWEEN or NONE.
+    `universal` is BETWEEN or NONE.
     """
     states, symbols = rows.shape
     begins = np.ones(rows.shape, np.bool_)
@@ -189,16 +189,16 @@ def deterministic(rows: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Nfa:
     highs[highs < 0] = symbols - 1  # the last run of a row
     targets = rows[sources, lows]
     edges = np.stack((sources, lows, highs, targets), axis=1)[targets >= 0].astype(np.int32)
-    return with_loose(assembled(states, (0,), edges, np.flatnonzero(accepting)), symbols)
+    return with_universal(assembled(states, (0,), edges, np.flatnonzero(accepting)), symbols)
 
 
-def with_loose(nfa: Nfa, symbols: int) -> Nfa:
+def with_universal(nfa: Nfa, symbols: int) -> Nfa:
     """Return a deterministic automaton with every state marked from which all strings can be read.
 
     symbols: the size of the alphabet.
     """
     if nfa.states:
-        nfa.loose[_safe(nfa, symbols)] = Loose.BETWEEN
+        nfa.universal[_safe(nfa, symbols)] = UniversalState.BETWEEN
     return nfa
 
 

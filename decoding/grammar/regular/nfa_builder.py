@@ -29,7 +29,7 @@ from decoding.grammar.regular.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, trimmed
 from decoding.grammar.regular.spelling import EXIT, Spelled
 from decoding.grammar.regular.word_tree import WordTree
 from decoding.grammar.regular.worklist import reachable
@@ -50,7 +50,7 @@ class Encoder(Protocol):
     """The alphabet of an automaton."""
 
     @property
-    def loose(self) -> tuple[int, ...]:
+    def universal(self) -> tuple[int, ...]:
         """What the nodes of `characters(EVERY)` are in the automaton of all strings, or empty."""
 
     def characters(self, ranges: Ranges) -> Spelled:
@@ -66,7 +66,7 @@ class Encoder(Protocol):
 class Point:
     """What leaves a state: edges, whether a string may end, and the loops it is the head of."""
 
-    __slots__ = ("accepting", "edges", "loose", "open", "refs", "state")
+    __slots__ = ("accepting", "edges", "open", "refs", "state", "universal")
 
     def __init__(
         self,
@@ -74,10 +74,10 @@ class Point:
         refs: tuple[Point, ...] = (),
         *,
         accepting: bool = False,
-        loose: bool = False,
+        universal: bool = False,
     ) -> None:
         self.edges, self.refs = edges, refs
-        self.accepting, self.loose = accepting, loose
+        self.accepting, self.universal = accepting, universal
         self.state = -1
         self.open = False
 
@@ -99,7 +99,7 @@ def united(points: list[Point]) -> Point:
         tuple(dict.fromkeys(edge for point in distinct for edge in point.edges)),
         tuple(dict.fromkeys(ref for point in distinct for ref in point.refs)),
         accepting=any(point.accepting for point in distinct),
-        loose=any(point.loose for point in distinct),
+        universal=any(point.universal for point in distinct),
     )
 
 
@@ -116,7 +116,7 @@ class Builder:
         self.count = 0
         self.flat = array("i")  # four fields an edge, as a list would take ten times the memory
         self.accepting: list[int] = []
-        self.loose: list[tuple[int, int]] = []
+        self.marks: list[tuple[int, int]] = []
         self.blocks: list[Rows] = []
         self.late: list[tuple[Rows, Point]] = []
         self.edges = 0
@@ -162,8 +162,8 @@ class Builder:
         self.write(state, point.edges)
         if point.accepting:
             self.accepting.append(state)
-        if point.loose:
-            self.loose.append((state, Loose.BETWEEN))
+        if point.universal:
+            self.marks.append((state, UniversalState.BETWEEN))
         if point.refs:
             self.late.append((np.array([state], np.int32), Point((), point.refs)))
 
@@ -198,14 +198,14 @@ class Builder:
         self.pruned = True
         return DEAD
 
-    def universal(self, head: Point) -> tuple[Edge, ...]:
+    def any_characters(self, head: Point) -> tuple[Edge, ...]:
         """Return the moves of a loop over every character, which go back to its head."""
         if head.state < 0:
             head.state = self.allocate(1)
         nodes = self.encoder.characters(ANY_CHARACTER.ranges)
         moves, first = self.place(nodes, head.state)
-        self.loose += [
-            (first + node - 1, self.encoder.loose[node]) for node in range(1, len(nodes))
+        self.marks += [
+            (first + node - 1, self.encoder.universal[node]) for node in range(1, len(nodes))
         ]
         return moves
 
@@ -252,16 +252,16 @@ class Builder:
             self.blocks.append(tiled(tile.onward, shifts[:-1]))
         exits = (tile.ends[None, :] + shifts[max(least - 1, 0) :, None]).ravel()
         self.attach(exits, following)
-        self.blocks_loose(tile, shifts)
+        self.mark_universal(tile, shifts)
         first = Point(tuple(tuple(edge) for edge in (tile.entry + np.array((0, 0, base))).tolist()))
-        if tile.entry_loose:
-            first.loose = True
+        if tile.entry_universal:
+            first.universal = True
         return first if least else united([first, following])
 
-    def blocks_loose(self, tile: Tile, shifts: Rows) -> None:
-        """Mark the loose states of every copy of a body."""
-        for state in np.flatnonzero(tile.loose != Loose.NONE).tolist():
-            self.loose += [(int(shift) + state, int(tile.loose[state])) for shift in shifts]
+    def mark_universal(self, tile: Tile, shifts: Rows) -> None:
+        """Mark the universal states of every copy of a body."""
+        for state in np.flatnonzero(tile.universal != UniversalState.NONE).tolist():
+            self.marks += [(int(shift) + state, int(tile.universal[state])) for shift in shifts]
 
     # --- the whole ---
 
@@ -326,10 +326,10 @@ class Builder:
         following = points.pop()
         head = Point()
         head.refs = (head,)  # not dead, and not yet known
-        if body == ANY_CHARACTER and self.encoder.loose:
+        if body == ANY_CHARACTER and self.encoder.universal:
             head.refs = following.refs
-            head.edges = tuple(dict.fromkeys((*self.universal(head), *following.edges)))
-            head.accepting, head.loose = following.accepting, True
+            head.edges = tuple(dict.fromkeys((*self.any_characters(head), *following.edges)))
+            head.accepting, head.universal = following.accepting, True
             self.fill(head)
             points.append(head)
             return
@@ -338,7 +338,11 @@ class Builder:
             before = points.pop()
             whole = united([before, following])
             head.refs = tuple(ref for ref in whole.refs if ref is not head)
-            head.edges, head.accepting, head.loose = whole.edges, whole.accepting, whole.loose
+            head.edges, head.accepting, head.universal = (
+                whole.edges,
+                whole.accepting,
+                whole.universal,
+            )
             head.open = False
             if head.state >= 0:
                 self.fill(head)
@@ -370,7 +374,7 @@ class Builder:
     def resolved(self, refs: tuple[Point, ...]) -> Point:
         """Return what leaves the heads of some loops."""
         merged = united(list(reachable(refs, lambda point: point.refs)))
-        return Point(merged.edges, accepting=merged.accepting, loose=merged.loose)
+        return Point(merged.edges, accepting=merged.accepting, universal=merged.universal)
 
     def finish(self, start: Point) -> Nfa:
         """Return the automaton of what has been built."""
@@ -385,20 +389,20 @@ class Builder:
                 self.blocks.append(from_each(sources, _rows(full.edges)))
             if full.accepting:
                 accepting.append(sources)
-            if full.loose:
-                self.loose += [(source, Loose.BETWEEN) for source in sources.tolist()]
+            if full.universal:
+                self.marks += [(source, UniversalState.BETWEEN) for source in sources.tolist()]
         own = np.frombuffer(self.flat, np.intc).astype(np.int32, copy=False).reshape(-1, 4)
         edges = np.concatenate((own, *self.blocks)) if self.blocks else own
         order = np.argsort(edges[:, 0], kind="stable")
-        loose = np.full(self.count, Loose.NONE, np.int8)
-        for state, kind in self.loose:
-            loose[state] = kind
+        universal = np.full(self.count, UniversalState.NONE, np.int8)
+        for state, kind in self.marks:
+            universal[state] = kind
         nfa = Nfa(
             self.count,
             np.array([first], np.int32),
             edges[order],
             np.unique(np.concatenate(accepting)),
-            loose,
+            universal,
         )
         return trimmed(nfa) if self.pruned else nfa
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.counted import Counted, counted, has_length
 from decoding.grammar.regular.expressions import (
     Both,
@@ -74,8 +74,8 @@ def _empty(node: Expression, parts: list[bool]) -> bool:
 
 def is_empty(expression: Expression) -> bool:
     """Whether the language has no member."""
-    if not algebra.has_logic(expression):
-        return algebra.fold(expression, _empty)
+    if not operations.has_logic(expression):
+        return operations.fold(expression, _empty)
     return not any(_inhabited(part) for part in counted(expression))
 
 
@@ -98,7 +98,7 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
     try:
         return is_empty(Both((left, right)))
     except GrammarLimitError:
-        if algebra.has_logic(left) or algebra.has_logic(right):
+        if operations.has_logic(left) or operations.has_logic(right):
             raise
     # Pairs of states need not be deterministic.
     encoder = Symbols(alphabet_of((left, right)), logic)
@@ -136,7 +136,7 @@ def is_subset(left: Expression, right: Expression) -> bool:
     try:
         return is_empty(Both((left, Not(right))))
     except GrammarLimitError:
-        if algebra.has_logic(left):
+        if operations.has_logic(left):
             raise
     encoder = Symbols(alphabet_of((left, right)), logic)
     outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
@@ -197,12 +197,12 @@ def lengths(expression: Expression) -> tuple[int, int | None]:
 
     (0, 0) stands for the empty language too.
     """
-    if algebra.has_logic(expression):
+    if operations.has_logic(expression):
         nfa, _ = symbolic(expression)
         if not nfa.states:
             return 0, 0
         return _shortest(nfa), _longest(nfa)
-    least, most = algebra.fold(expression, _lengths)
+    least, most = operations.fold(expression, _lengths)
     return (0, 0) if least < 0 else (least, most)
 
 

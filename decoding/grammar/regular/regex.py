@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.assertions import (
     Boundary,
     Either,
@@ -201,7 +201,7 @@ class _Parser:
             return self._line_edge(Start() if letter == "^" else End(), ahead=letter == "$")
         if letter == ".":
             ends = () if "s" in self.group.flags else codepoints.LINE_ENDS
-            return algebra.one_of(codepoints.complement(ends))
+            return operations.one_of(codepoints.complement(ends))
         if letter == "[":
             ranges, self.at = character_class(
                 self.pattern, self.at, self._folded, python=self.python
@@ -215,7 +215,7 @@ class _Parser:
         """Return the edge of the text, or with the flag m that of any line."""
         if "m" not in self.group.flags:
             return edge
-        line_end = algebra.one_of(codepoints.LINE_ENDS)
+        line_end = operations.one_of(codepoints.LINE_ENDS)
         return Either((edge, Look(line_end, ahead, negative=False, offset=self.at - 1)))
 
     def _escaped(self) -> Node:
@@ -240,7 +240,7 @@ class _Parser:
         return self._set(self._folded(codepoints.without_surrogates(ranges)))
 
     def _set(self, ranges: Ranges) -> Node:
-        made = algebra.one_of(ranges)
+        made = operations.one_of(ranges)
         return self.sets.setdefault(made, made)
 
     def _folded(self, ranges: Ranges) -> Ranges:

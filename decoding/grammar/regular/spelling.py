@@ -10,7 +10,7 @@ import numpy as np
 
 from decoding.grammar.regular import codepoints
 from decoding.grammar.regular.codepoints import EVERY, Ranges
-from decoding.grammar.regular.nfa import Loose, Nfa, Spelling
+from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState
 
 EXIT = -1
 Moves: TypeAlias = tuple[tuple[int, int, int], ...]
@@ -160,49 +160,55 @@ def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
     return (renumbered(tuple(first)), *(renumbered(moves) for moves in reversed(nodes.moves)))
 
 
-def _loose_order(spelling: Spelling) -> list[Loose]:
-    """Return which `Loose` state each node of `spelled(EVERY, spelling)` is."""
+def _universal_order(spelling: Spelling) -> list[UniversalState]:
+    """Return which `UniversalState` state each node of `spelled(EVERY, spelling)` is."""
     nodes = spelled(EVERY, spelling)
-    order = [Loose.NONE] * len(nodes)
-    order[0] = Loose.BETWEEN
+    order = [UniversalState.NONE] * len(nodes)
+    order[0] = UniversalState.BETWEEN
     named = {
-        0xC2: Loose.ONE_MORE,
-        0xE0: Loose.AFTER_E0,
-        0xE1: Loose.TWO_MORE,
-        0xED: Loose.AFTER_ED,
-        0xF0: Loose.AFTER_F0,
-        0xF1: Loose.THREE_MORE,
-        0xF4: Loose.AFTER_F4,
-        0x5C: Loose.ESCAPE,
+        0xC2: UniversalState.ONE_MORE,
+        0xE0: UniversalState.AFTER_E0,
+        0xE1: UniversalState.TWO_MORE,
+        0xED: UniversalState.AFTER_ED,
+        0xF0: UniversalState.AFTER_F0,
+        0xF1: UniversalState.THREE_MORE,
+        0xF4: UniversalState.AFTER_F4,
+        0x5C: UniversalState.ESCAPE,
     }
     for low, _, target in nodes[0]:
         if target != EXIT and low in named:
             order[target] = named[low]
-    node = order.index(Loose.ESCAPE) if Loose.ESCAPE in order else EXIT
-    for following in (Loose.ESCAPE_U, Loose.ESCAPE_U0, Loose.ESCAPE_U00) if node != EXIT else ():
+    node = order.index(UniversalState.ESCAPE) if UniversalState.ESCAPE in order else EXIT
+    for following in (
+        (UniversalState.ESCAPE_U, UniversalState.ESCAPE_U0, UniversalState.ESCAPE_U00)
+        if node != EXIT
+        else ()
+    ):
         node = next(target for _, _, target in nodes[node] if target != EXIT)
         order[node] = following
     if node != EXIT:
         for low, _, target in nodes[node]:
-            order[target] = Loose.ESCAPE_U000 if low == 0x30 else Loose.ESCAPE_U001
+            order[target] = (
+                UniversalState.ESCAPE_U000 if low == 0x30 else UniversalState.ESCAPE_U001
+            )
     return order
 
 
 @lru_cache(maxsize=3)
-def loose_nodes(spelling: Spelling) -> tuple[int, ...]:
-    """Return which `Loose` state each node of `spelled(EVERY, spelling)` is."""
-    if spelling is Spelling.ONCE:
-        return (int(Loose.NONE),) * len(spelled(EVERY, spelling))
-    return tuple(int(loose) for loose in _loose_order(spelling))
+def universal_nodes(spelling: Spelling) -> tuple[int, ...]:
+    """Return which `UniversalState` state each node of `spelled(EVERY, spelling)` is."""
+    if spelling is Spelling.CANONICAL:
+        return (int(UniversalState.NONE),) * len(spelled(EVERY, spelling))
+    return tuple(int(universal) for universal in _universal_order(spelling))
 
 
 @lru_cache(maxsize=3)
-def universe(spelling: Spelling) -> Nfa:
-    """Return the automaton of all strings, whose state i is `Loose(i)`, except in ONCE."""
-    order: Sequence[int] = loose_nodes(spelling)
-    loose = np.arange(len(order), dtype=np.int8)
-    if spelling is Spelling.ONCE:
-        order, loose = range(len(order)), np.full(len(order), Loose.NONE, np.int8)
+def universal_nfa(spelling: Spelling) -> Nfa:
+    """Return the automaton of all strings, whose state i is `UniversalState(i)`, except in ONCE."""
+    order: Sequence[int] = universal_nodes(spelling)
+    universal = np.arange(len(order), dtype=np.int8)
+    if spelling is Spelling.CANONICAL:
+        order, universal = range(len(order)), np.full(len(order), UniversalState.NONE, np.int8)
     rows = [
         (order[node], low, high, 0 if target == EXIT else order[target])
         for node, moves in enumerate(spelled(EVERY, spelling))
@@ -214,5 +220,5 @@ def universe(spelling: Spelling) -> Nfa:
         np.zeros(1, np.int32),
         np.array(sorted(rows), np.int32),
         np.zeros(1, np.int32),
-        loose,
+        universal,
     )

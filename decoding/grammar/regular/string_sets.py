@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache, reduce
 from operator import or_
 
-from decoding.grammar.regular import algebra
-from decoding.grammar.regular import questions as dfa
+from decoding.grammar.regular import operations, questions
 from decoding.grammar.regular.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -192,7 +191,7 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
 @lru_cache(_CACHED)
 def _lengths(language: Expression, most: int) -> int | None:
     """The lengths of members up to a bound, as a set of bits; `None` where there is logic."""
-    if algebra.has_logic(language):
+    if operations.has_logic(language):
         return None
     mask = (1 << most + 1) - 1
 
@@ -207,7 +206,7 @@ def _lengths(language: Expression, most: int) -> int | None:
             return _repeated(parts[0], node.minimum, node.maximum, mask)
         return reduce(lambda one, other: _sums(one, other, mask), parts, 1)
 
-    return algebra.fold(language, lengths_of)
+    return operations.fold(language, lengths_of)
 
 
 def _sums(one: int, other: int, mask: int) -> int:
@@ -249,16 +248,16 @@ def _decided_empty(language: Expression) -> bool:
         if isinstance(one, Not):
             one, other = other, one
         body = other.body if isinstance(other, Not) else other
-        if not algebra.has_logic(one) and not algebra.has_logic(body):
+        if not operations.has_logic(one) and not operations.has_logic(body):
             if isinstance(other, Not):
-                return dfa.is_subset(one, body)
-            return dfa.is_disjoint(one, body)
-    return dfa.is_empty(language)
+                return questions.is_subset(one, body)
+            return questions.is_disjoint(one, body)
+    return questions.is_empty(language)
 
 
 @lru_cache(_CACHED * 4)
 def _accepts(language: Expression, text: str) -> bool:
-    return dfa.accepts(language, text)
+    return questions.accepts(language, text)
 
 
 def any_of(parts: Iterable[Expression]) -> Expression:

@@ -12,9 +12,9 @@ from itertools import groupby
 import numpy as np
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.expressions import Both, Expression, Not, Recognized
-from decoding.grammar.regular.nfa import Nfa, deterministic, moves_of, nfa_of_moves, with_loose
+from decoding.grammar.regular.nfa import Nfa, deterministic, moves_of, nfa_of_moves, with_universal
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
@@ -108,7 +108,7 @@ def combined(parts: list[tuple[Subsets, bool]]) -> Nfa:
                 yield (first, symbol - 1), target
 
     nfa = nfa_of_moves([(0,) * len(parts)], moves, accepts, _STATES)
-    return with_loose(nfa, automata[0].width)
+    return with_universal(nfa, automata[0].width)
 
 
 def paired(left: Nfa, right: Nfa) -> Nfa:
@@ -143,7 +143,7 @@ def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
     if options is None or len(options) == 1:
         return _joined(options[0] if options else expression, encoder)
     # Automata of a union need not be followed side by side.
-    return build_over(encoder, algebra.choice(options))
+    return build_over(encoder, operations.choice(options))
 
 
 def _joined(expression: Expression, encoder: Symbols) -> Nfa:
@@ -153,7 +153,7 @@ def _joined(expression: Expression, encoder: Symbols) -> Nfa:
             return Product(expression, encoder).automaton()
         return _wide(expression, encoder)
     except GrammarLimitError:
-        if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+        if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
             raise
     first, *others = (build_over(encoder, part) for part in expression.parts)
     return reduce(paired, others, first)
@@ -180,11 +180,11 @@ def is_inhabited(expression: Expression, alphabet: Alphabet) -> bool:
 
 
 def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
-    if algebra.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
+    if operations.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
         try:
             return Product(expression, encoder).is_inhabited()
         except GrammarLimitError:
-            if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+            if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
                 raise
     return bool(build_over(encoder, expression).states)
 

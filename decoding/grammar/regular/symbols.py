@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.codepoints import EVERY, Ranges
 from decoding.grammar.regular.expressions import (
     Both,
@@ -73,7 +73,7 @@ def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
         elif isinstance(node, Recognized):
             sets.update(node.classes)
         else:
-            stack.extend(algebra.children(node))
+            stack.extend(operations.children(node))
     singles = (((ord(c), ord(c)),) for c in letters if not "\ud800" <= c <= "\udfff")
     return Alphabet((*sets, *singles))
 
@@ -81,7 +81,7 @@ def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
 class Symbols:
     """The encoder of an alphabet; see `construction.Encoder`."""
 
-    loose = ()
+    universal = ()
 
     def __init__(
         self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]
@@ -114,5 +114,5 @@ def check_logic(expression: Expression) -> None:
     def depth(node: Expression, below: list[int]) -> int:
         return max(below, default=0) + isinstance(node, Both | Not)
 
-    if algebra.fold(expression, depth) > MAX_LOGIC:
+    if operations.fold(expression, depth) > MAX_LOGIC:
         raise GrammarLimitError("", "intersections and complements in one another", MAX_LOGIC)

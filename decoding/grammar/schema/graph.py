@@ -17,8 +17,8 @@ from decoding.grammar.json.array_plan import ways_of
 from decoding.grammar.json.distinct import few_strings, is_endless
 from decoding.grammar.json.settling import settle_array, settle_object
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, Property
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.regular.expressions import Expression
@@ -199,7 +199,7 @@ class SchemaGraph:
             if needed is None:
                 found = conflict(self._conjunctions[number], self._locations, self._is_none)
                 possible = self._raw[number].scalars.possible
-                is_certain = possible is None or languages.is_empty(possible)
+                is_certain = possible is None or string_sets.is_empty(possible)
                 return (*(found or (where, _NO_VALUE)), is_certain)
             if needed in seen and key is not None:
                 found = missing(around, key) if needed == 1 else endless(around, key)
@@ -353,7 +353,7 @@ class SchemaGraph:
                 return True
         if any(not shape.minimum for shape in raw.arrays):
             return True
-        return not languages.is_empty(scalars.strings)
+        return not string_sets.is_empty(scalars.strings)
 
     def _has_shape(self, number: int) -> bool:
         raw = self._raw[number]
@@ -381,7 +381,7 @@ class SchemaGraph:
             + scalars.true
             + scalars.false
             + number_sets.count(scalars.numbers, enough)
-            + languages.count(scalars.strings, enough)
+            + string_sets.count(scalars.strings, enough)
         )
 
     def _settled(self, number: int) -> Node:
@@ -391,7 +391,7 @@ class SchemaGraph:
         scalars = raw.scalars
         arrays = [self.settled(shape) for shape in raw.arrays]
         objects = [settle_object(shape, self.is_empty) for shape in raw.objects]
-        strings = None if languages.is_empty(scalars.strings) else scalars.strings
+        strings = None if string_sets.is_empty(scalars.strings) else scalars.strings
         return Node(
             scalars.null,
             scalars.true,
@@ -442,12 +442,12 @@ class SchemaGraph:
         if not shape.patterns and shape.names is None:
             self._report.spelled_once[remark] = None
             return shape
-        language = languages.complement(languages.words(one.name for one in shape.properties))
+        language = string_sets.complement(string_sets.words(one.name for one in shape.properties))
         if shape.names is not None:
-            language = languages.both(shape.names, language)
+            language = string_sets.both(shape.names, language)
         if shape.additional == 1:
-            patterns = languages.any_of(language for language, _ in shape.patterns)
-            language = languages.both(language, patterns)
+            patterns = string_sets.any_of(language for language, _ in shape.patterns)
+            language = string_sets.both(language, patterns)
         names = few_strings(language)
         if names is not None:
             found = [Property(name, self._undeclared(shape, name)) for name in names]
@@ -466,7 +466,7 @@ class SchemaGraph:
 
     def _undeclared(self, shape: ObjectShape, name: str) -> int | None:
         """The node of a key that a shape does not declare."""
-        matched = [node for language, node in shape.patterns if languages.holds(language, name)]
+        matched = [node for language, node in shape.patterns if string_sets.holds(language, name)]
         if not matched:
             return shape.additional
         return self._number(frozenset().union(*(self._conjunctions[node] for node in matched)))

@@ -15,7 +15,7 @@ from typing import Any
 from decoding.grammar.json.distinct import MAX_VALUES, members
 from decoding.grammar.json.shapes import Node
 from decoding.grammar.json.tracked_values import value_key
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.canonical import canonical_numbers
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
 
@@ -87,7 +87,7 @@ def choices_left(node: Node) -> int | None:
     if node.strings is not None:
         found.append(fewest_completions(build(node.strings, Spelling.TEXT)))
     if node.numbers:
-        found.append(fewest_completions(once(node.numbers)))
+        found.append(fewest_completions(canonical_numbers(node.numbers)))
     return min((count for count in found if count is not None), default=None)
 
 

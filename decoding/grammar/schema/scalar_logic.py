@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.regular import string_sets
 from decoding.grammar.schema.locations import (
     NEVER,
     Conjunction,
@@ -33,7 +33,7 @@ class ScalarLogic:
 
     def __init__(self, locations: Locations, report: Report) -> None:
         self._locations, self._report = locations, report
-        self._loose: set[int] = set()  # locations where a keyword has been dropped
+        self._universal: set[int] = set()  # locations where a keyword has been dropped
 
     def found(self, literal: Literal) -> Scalars | Steps[Scalars]:
         """The scalars of a literal."""
@@ -43,13 +43,13 @@ class ScalarLogic:
         before = len(self._report.dropped)
         plain = plain_scalars(location, self._report)
         if len(self._report.dropped) > before:
-            self._loose.add(location.number)
+            self._universal.add(location.number)
         return self._kept(location, plain) if location.logic else plain
 
     def _inverted(self, literal: Literal) -> Steps[Scalars]:
         scalars: Scalars = yield ("scalars", literal ^ 1)
         # What drops a condition is too large; its complement would be too small for "ignore".
-        return ALL_SCALARS if literal >> 1 in self._loose else invert(scalars)
+        return ALL_SCALARS if literal >> 1 in self._universal else invert(scalars)
 
     def _of(self, conjunction: Conjunction, location: Location) -> Steps[Scalars]:
         if not conjunction:
@@ -58,8 +58,8 @@ class ScalarLogic:
         if literal == NEVER:
             return NO_SCALARS
         scalars: Scalars = yield ("scalars", literal)
-        if literal >> 1 in self._loose:
-            self._loose.add(location.number)
+        if literal >> 1 in self._universal:
+            self._universal.add(location.number)
         return scalars
 
     def _kept(self, location: Location, plain: Scalars) -> Steps[Scalars]:
@@ -80,7 +80,7 @@ class ScalarLogic:
                 result = meet(result, _COMBINED[keyword](found))
         if "not" in schema:
             denied = yield from self._of(self._locations.child(location, "not"), location)
-            if location.number not in self._loose:
+            if location.number not in self._universal:
                 result = meet(result, invert(denied))
         if "if" in schema:
             result = meet(result, (yield from self._conditional(location)))
@@ -113,7 +113,7 @@ def _any(found: list[Scalars]) -> Scalars:
         any(scalars.null for scalars in certain),
         any(scalars.true for scalars in certain),
         any(scalars.false for scalars in certain),
-        languages.any_of(scalars.strings for scalars in certain),
+        string_sets.any_of(scalars.strings for scalars in certain),
         number_sets.union(*(scalars.numbers for scalars in certain)),
     )
     for scalars in found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar.nodes import BYTE, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import BYTE, SIZE_AT, TOKEN, TOKEN_AT
 
 Nodes = tuple[int, ...]
 """Nodes that are looked through together, by where they stand."""

@@ -12,13 +12,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
-from decoding.kernels.grammar.step import FREE_BETWEEN
+from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN, DEAD, STATE, STATE_SIZE, UNKNOWN
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
 
 Integers = NDArray[np.int64]
 
@@ -84,7 +83,7 @@ def allow_twins(mask: Mask, trie: Trie) -> None:
 
 
 def read(
-    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+    dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
 ) -> Iterator[tuple[Integers, Integers, Integers]]:
     """Read a trie with an automaton: by level, the nodes reached, their parents, states above.
 
@@ -96,11 +95,11 @@ def read(
     states = np.array([state])
     while len(nodes):
         above = states[parents]
-        states = _followed(arena, above, levels.byte[nodes])
-        reached = states != at.DEAD
+        states = _followed(dfa, above, levels.byte[nodes])
+        reached = states != DEAD
         if keys:
             leads = [
-                arena.fields[states + at.STATE_WORDS + word] & listed != 0
+                dfa.fields[states + STATE_SIZE + word] & listed != 0
                 for word, listed in enumerate(keys)
             ]
             reached &= np.logical_or.reduce(leads)
@@ -111,43 +110,45 @@ def read(
 
 
 def tokens_read(
-    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+    dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
 ) -> NDArray[np.int32]:
     """The tokens that an automaton can read from a state; see `read`."""
     token = levels_of(trie).token
-    levels = [token[nodes] for nodes, _, _ in read(arena, trie, state, keys)]
+    levels = [token[nodes] for nodes, _, _ in read(dfa, trie, state, keys)]
     found = np.concatenate([token[:0], *levels])
     return found[found >= 0]
 
 
-def _followed(arena: Arena, states: Integers, byte: Integers) -> Integers:
+def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
     places = states + byte
-    found: Integers = arena.fields[places]
-    missing = found == at.UNKNOWN
+    found: Integers = dfa.fields[places]
+    missing = found == UNKNOWN
     if missing.any():
         for state in np.unique(states[missing]).tolist():
-            arena.fill(state)
-        found = arena.fields[places]
+            dfa.fill(state)
+        found = dfa.fields[places]
     return found
 
 
 class LevelSweeps:
     """Sweeps that look at all tokens of a level at once."""
 
-    def __init__(self, arena: Arena, tokens: TokenTable) -> None:
-        self._arena, self._width = arena, tokens.width
+    def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
+        self._dfa, self._width = dfa, tokens.width
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """See `Sweeps.allow`."""
-        allow_all(mask, tokens_read(self._arena, trie, state))
+        allow_all(mask, tokens_read(self._dfa, trie, state))
         allow_twins(mask, trie)
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
         """See `Sweeps.begun`."""
         counts = np.full(self._width, -1, np.int16)
         begun = np.zeros(1, np.int16)
-        for nodes, parents, above in read(self._arena, trie, state):
-            begun = begun[parents] + (self._arena.fields[above + at.LOOSE] == FREE_BETWEEN)
+        for nodes, parents, above in read(self._dfa, trie, state):
+            begun = begun[parents] + (
+                self._dfa.fields[above + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
+            )
             token = levels_of(trie).token[nodes]
             counts[token[token >= 0]] = begun[token >= 0]
         return counts

@@ -13,7 +13,7 @@ from decoding.kernels.forks import free_after_fork
 _NUMBERS_EACH = 1 << 40
 
 
-class KeptMasks:
+class MaskCache:
     """Masks by number, of at most `memory` bytes together.
 
     There are two halves. What is asked for is in the young one, or moves there; when that is full,

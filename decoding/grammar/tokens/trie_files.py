@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from decoding.cache import cache_folder
 from decoding.grammar.tokens.trie import Trie, build_trie, trie_of
 from decoding.kernels.folders import make_private
-from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 _FORMAT = b"1"
 """To be changed with the layout of nodes, or what belongs to which trie."""

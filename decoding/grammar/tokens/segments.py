@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.branches import ROOT, Branches, Nodes, branches_of
 from decoding.grammar.tokens.levels import levels_of, tokens_read
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.step import FREE_BETWEEN, QUOTE
+from decoding.kernels.grammar.json_step import QUOTE
+from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN, DEAD, STATE, STATE_SIZE, UNKNOWN
 
 WHITE = b" \n\r\t"
 STRUCTURAL = b'"-0123456789:,fnt[]{}'
@@ -62,11 +62,11 @@ class Run(NamedTuple):
     exits: tuple[Exit, ...]
 
 
-class Runs:
+class Segments:
     """The runs of a vocabulary, found when they are first asked for."""
 
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
+    def __init__(self, dfa: LazyDfa) -> None:
+        self._dfa = dfa
         self._known: dict[Key, Run] = {}
         self._held = 0
 
@@ -104,7 +104,7 @@ class Runs:
     def _read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Run:
         alone = nodes == ROOT and levels_of(trie).used.isdisjoint(reading.endings)
         found = self._visited(reading, branches_of(trie), nodes, _FEW if alone else _ANY)
-        return found or Run(tokens_read(self._arena, trie, reading.state, reading.keys), ())
+        return found or Run(tokens_read(self._dfa, trie, reading.state, reading.keys), ())
 
     def _visited(
         self, reading: Reading, branches: Branches, nodes: Nodes, visits: int
@@ -121,7 +121,7 @@ class Runs:
             nodes, state = pending.pop()
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following != at.DEAD:
+                if following != DEAD:
                     if not keys or self.leads(following, keys):
                         inside += tokens
                         if below:
@@ -132,8 +132,8 @@ class Runs:
 
     def leads(self, state: int, keys: tuple[int, ...]) -> bool:
         """Whether a state leads to one of some keys."""
-        words = state + at.STATE_WORDS
-        fields = self._arena.shared_fields
+        words = state + STATE_SIZE
+        fields = self._dfa.shared_fields
         return any(fields[words + word] & listed for word, listed in enumerate(keys))
 
     def _counted(
@@ -145,10 +145,10 @@ class Runs:
         pending = [(nodes, state, 0)]
         while pending:
             nodes, state, begun = pending.pop()
-            begins = self._arena.shared_fields[state + at.LOOSE] == FREE_BETWEEN
+            begins = self._dfa.shared_fields[state + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following == at.DEAD:
+                if following == DEAD:
                     if byte == QUOTE and begun >= least:
                         _join(exits, state, byte, tokens, below)
                 elif not (begins and begun == most):
@@ -158,10 +158,10 @@ class Runs:
         return _run(inside, exits)
 
     def _following(self, state: int, byte: int) -> int:
-        following: int = self._arena.shared_fields[state + byte]
-        if following == at.UNKNOWN:
-            self._arena.fill(state)
-            following = self._arena.shared_fields[state + byte]
+        following: int = self._dfa.shared_fields[state + byte]
+        if following == UNKNOWN:
+            self._dfa.fill(state)
+            following = self._dfa.shared_fields[state + byte]
         return following
 
 

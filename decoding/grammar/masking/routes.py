@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from decoding.grammar.json.configurations import Places
-from decoding.grammar.masking.interpreted import RememberedWalks
+from decoding.grammar.masking.interpreted import MemoizedWalks
 from decoding.grammar.masking.walks import KernelWalks, Walks
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.levels import LevelSweeps
 from decoding.grammar.tokens.sweeps import KernelSweeps, Sweeps
 from decoding.grammar.tokens.table import TokenTable
@@ -16,17 +16,17 @@ from decoding.kernels.grammar.jit import COMPILED
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Route:
     """How masks are made; they are the same with every back end.
 
     sweeps: for the automata of a store. walks: for the texts of a grammar.
     """
 
-    sweeps: Callable[[Arena, TokenTable], Sweeps]
+    sweeps: Callable[[LazyDfa, TokenTable], Sweeps]
     walks: Callable[[Places], Walks]
 
 
-KERNELS = Backend(KernelSweeps, KernelWalks)
-INTERPRETED = Backend(LevelSweeps, RememberedWalks)
+KERNELS = Route(KernelSweeps, KernelWalks)
+INTERPRETED = Route(LevelSweeps, MemoizedWalks)
 """For where no kernels are compiled: as plain Python these take fifteen times as long."""
 PREFERRED = KERNELS if COMPILED else INTERPRETED

@@ -8,7 +8,7 @@ from math import prod
 
 from decoding.grammar.numbers.digits import Decimals, decimals, digits_of, scan
 from decoding.grammar.numbers.ranges import NumberRange, is_member, within
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import encoder
 from decoding.grammar.regular.expressions import Expression, Sequence, Words
 from decoding.grammar.regular.nfa import Nfa, Spelling
@@ -256,7 +256,7 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
 
 
 def _digit(low: int, high: int) -> Expression:
-    return algebra.one_of(((_ZERO_DIGIT + low, _ZERO_DIGIT + high),))
+    return operations.one_of(((_ZERO_DIGIT + low, _ZERO_DIGIT + high),))
 
 
 def _counts(low: int, high: int) -> Expression:
@@ -270,7 +270,7 @@ def _counts(low: int, high: int) -> Expression:
         options.append(Sequence((_digit(tens, tens), units)))
     if full:
         options.append(Sequence((_digit(full[0], full[-1]), _digit(0, 9))))
-    return algebra.choice(options)
+    return operations.choice(options)
 
 
 @lru_cache(maxsize=1024)
@@ -281,7 +281,7 @@ def _exponent(low: int, high: int) -> Expression:
         options.append(Sequence((_PLUS, _counts(max(low, 0), high))))
     if low <= 0:
         options.append(Sequence((_MINUS, _counts(max(-high, 0), -low))))
-    return Sequence((_E, algebra.choice(options)))
+    return Sequence((_E, operations.choice(options)))
 
 
 def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
@@ -296,7 +296,7 @@ def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
         if first <= last:
             alike.setdefault((first, last), []).append(exponent)
     # The exponents of the same digits follow one another.
-    return algebra.choice(
+    return operations.choice(
         Sequence((_digit(*digits), _ZEROS, _E, _PLUS, _counts(exponents[0], exponents[-1])))
         for digits, exponents in alike.items()
     )
@@ -323,7 +323,7 @@ def _singles(values: set[Fraction]) -> Expression:
         if words:
             spelled = Words(tuple(sorted(words)))
             options.append(spelled if ending is None else Sequence((spelled, ending)))
-    return algebra.choice(options)
+    return operations.choice(options)
 
 
 def _float(value: Fraction) -> float | None:

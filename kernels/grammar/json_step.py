@@ -1,0 +1,582 @@
+"""One byte of a JSON text, or of a text in a regular language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import frames as frame
+from decoding.kernels.grammar import whitespace
+from decoding.kernels.grammar.jit import inner, woven
+from decoding.kernels.grammar.layout import (
+    ANY_STRING_BETWEEN,
+    ANY_STRING_LABEL,
+    ARRAY_STATE,
+    AUTOMATON,
+    BYTES,
+    CONFIG,
+    DEAD,
+    ENTRY,
+    FRAME,
+    FRAME_SIZE,
+    FRAMES,
+    GOES_ON,
+    KIND_OBJECT,
+    KIND_ROOT,
+    MODE,
+    NEEDS_ARRAY,
+    NEEDS_CHOICE,
+    NEEDS_ENTRY,
+    NEEDS_FRAMES,
+    NEEDS_ITEM,
+    NEEDS_OBJECT,
+    NEEDS_ROOM,
+    OF_STATE,
+    OF_VALUE,
+    SEVERAL,
+    STATE,
+    STOPS,
+    TYPE,
+    UNKNOWN,
+    VALUE,
+    WORD,
+)
+from decoding.kernels.grammar.subsets import next_state
+
+QUOTE, COMMA, COLON, SPACE, NEWLINE, RETURN, TAB = 34, 44, 58, 32, 10, 13, 9
+BRACE, BRACE_END, BRACKET, BRACKET_END, MINUS, ZERO, NINE = 123, 125, 91, 93, 45, 48, 57
+
+_HASH_BITS = (1 << 40) - 1
+
+
+@woven
+def is_whitespace(byte: Any) -> bool:
+    """Whether JSON calls a byte whitespace."""
+    return byte in (SPACE, NEWLINE, RETURN, TAB)
+
+
+# Whitespace, quotes, punctuation, and the bytes of numbers and of the beginnings of literals.
+_LOW_STRUCTURAL = sum(1 << byte for byte in b'\t\n\r "+,-.0123456789:')
+_HIGH_STRUCTURAL = sum(1 << byte - 64 for byte in b"E[]efnt{}")
+
+
+@woven
+def is_structural(byte: Any) -> bool:
+    """Whether a byte may occur in JSON outside strings and past the first letter of literals."""
+    if byte >= 128:
+        return False
+    if byte < 64:
+        return (_LOW_STRUCTURAL >> byte) & 1 == 1
+    return (_HIGH_STRUCTURAL >> (byte - 64)) & 1 == 1
+
+
+@woven
+def literal_byte(literal: Any, position: Any) -> int:
+    """The bytes of null, true and false after the first; 0 behind the last."""
+    if literal == 0:
+        return (117, 108, 108, 0)[position - 1]
+    if literal == 1:
+        return (114, 117, 101, 0)[position - 1]
+    return (97, 108, 115, 101, 0)[position - 1]
+
+
+@inner
+def value_end(
+    fields: Any, frames: Any, stack: Any, here: Any, votes: Any, repeated: Any, request: Any
+) -> int:
+    """A value has ended, accepted by some votes.
+
+    repeated: 1 if it is an item that an array has already, else 0.
+    """
+    if votes == 0:
+        return STOPS
+    node = stack[here + CONFIG.FRAME]
+    kind = frames[node + FRAME.TYPE]
+    stack[here + CONFIG.COUNT] = 0
+    if fields[kind + TYPE.KIND] == KIND_ROOT:
+        stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.DONE, 0
+        return GOES_ON
+    if fields[kind + TYPE.KIND] == KIND_OBJECT:
+        after = frame.with_value(fields, frames, stack[here + CONFIG.TOP], node, votes)
+        stack[here + CONFIG.MODE] = MODE.OBJECT_AFTER
+    else:
+        after = frame.with_item(
+            fields, frames, stack[here + CONFIG.TOP], node, votes, repeated, request
+        )
+        stack[here + CONFIG.MODE] = MODE.ARRAY_AFTER
+    if after <= 0:
+        return after
+    if after != node:
+        stack[here + CONFIG.FRAME] = after
+        stack[here + CONFIG.TOP] = after + FRAME_SIZE + fields[kind + TYPE.WORDS]
+    stack[here + CONFIG.STATE] = 0
+    return GOES_ON
+
+
+@inner
+def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+    """An object or array ends."""
+    node = stack[here + CONFIG.FRAME]
+    votes = frame.votes_at_end(fields, frames, node)
+    stack[here + CONFIG.FRAME] = frames[node + FRAME.PARENT]
+    return value_end(fields, frames, stack, here, votes, 0, request)
+
+
+@woven
+def string_votes(fields: Any, stack: Any, here: Any) -> int:
+    """Who accepts the string if it ends here."""
+    state = stack[here + CONFIG.STATE]
+    if fields[state + STATE.LABEL_LOW] != ANY_STRING_LABEL:
+        return frame.set_of(fields, state + STATE.LABEL_LOW)
+    value = stack[here + CONFIG.VALUE]
+    if (
+        stack[here + CONFIG.COUNT] >= 0
+        and stack[here + CONFIG.COUNT] < fields[value + VALUE.SHORTEST]
+    ):
+        return 0
+    return frame.set_of(fields, value + VALUE.ANY_STRING_LOW)
+
+
+@inner
+def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+    """One more item begins: its value is due."""
+    node = stack[here + CONFIG.FRAME]
+    state = frames[node + FRAME.ENTRY]
+    value = fields[state + ARRAY_STATE.ITEM]
+    if value == SEVERAL:
+        request[0], request[1], request[2] = OF_STATE, state, ARRAY_STATE.ITEM
+        return NEEDS_CHOICE
+    if value < 0:
+        request[0], request[1] = frames[node + FRAME.TYPE], state
+        return NEEDS_ITEM
+    if value == 0:
+        return STOPS
+    stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.VALUE_NEXT, 0
+    stack[here + CONFIG.VALUE] = value
+    return GOES_ON
+
+
+@woven
+def hashed_with(hashed: Any, byte: Any) -> int:
+    """The hash of a text that is one byte longer."""
+    return ((hashed * 1000003) ^ (byte + 1)) & _HASH_BITS
+
+
+@inner
+def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
+    """Keep the hash of a key or item that has ended in a new frame."""
+    node, link = stack[here + CONFIG.FRAME], stack[here + CONFIG.TOP]
+    frames[link], frames[link + 1] = frames[node + FRAME.HASHES], stack[here + CONFIG.HASH]
+    stack[here + CONFIG.TOP] = frame.copied(fields, frames, link + 2, node)
+    frames[link + 2 + FRAME.HASHES] = link
+    stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH] = link + 2, 0
+
+
+@inner
+def is_last(fields: Any, table: Any, state: Any) -> int:
+    """Whether a text must end in a state: GOES_ON if so, STOPS, or NEEDS_ROOM."""
+    for byte in range(BYTES):
+        following = next_state(fields, table, state, byte)
+        if following != DEAD:
+            return NEEDS_ROOM if following == UNKNOWN else STOPS
+    return GOES_ON
+
+
+@inner
+def takes(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
+    """Add a byte to the hash of a key or item; STOPS if it has come before and cannot go on."""
+    stack[here + CONFIG.HASH] = hashed_with(stack[here + CONFIG.HASH], byte)
+    if not frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]):
+        return GOES_ON
+    answer = is_last(fields, table, stack[here + CONFIG.STATE])
+    if answer == NEEDS_ROOM:
+        return answer
+    return STOPS if answer == GOES_ON else GOES_ON
+
+
+@inner
+def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, request: Any) -> int:
+    """An item that must differ from others has ended, accepted by some votes."""
+    repeated = (
+        1 if frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]) else 0
+    )
+    answer = value_end(fields, frames, stack, here, votes, repeated, request)
+    if answer == GOES_ON:
+        add_hash(fields, frames, stack, here)
+    return answer
+
+
+@inner
+def in_item(
+    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """A byte inside a string or number that must differ from others, or the quote that ends it.
+
+    COUNT is 1 in a string. STOPS leaves the place of a number as it was where it may have ended.
+    """
+    following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
+    if following == UNKNOWN:
+        return NEEDS_ROOM
+    if following != DEAD:
+        stack[here + CONFIG.STATE] = following
+        return takes(fields, frames, table, stack, here, byte)
+    if byte != QUOTE or stack[here + CONFIG.COUNT] == 0:
+        return STOPS
+    votes = frame.set_of(fields, stack[here + CONFIG.STATE] + STATE.LABEL_LOW)
+    return item_end(fields, frames, stack, here, votes, request)
+
+
+@woven
+def begin_value(
+    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """The first byte of a value of the kind `stack[here + CONFIG.VALUE]`."""
+    value = stack[here + CONFIG.VALUE]
+    if byte == QUOTE:
+        if fields[value + VALUE.STRING] == 0:
+            return STOPS
+        stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = (
+            MODE.IN_STRING,
+            fields[value + VALUE.STRING],
+        )
+        if fields[value + VALUE.CANONICAL] != 0:
+            stack[here + CONFIG.MODE], stack[here + CONFIG.COUNT], stack[here + CONFIG.HASH] = (
+                MODE.IN_ITEM,
+                1,
+                QUOTE,
+            )
+            return GOES_ON
+        counts = fields[value + VALUE.SHORTEST] > 0 or fields[value + VALUE.LONGEST] >= 0
+        stack[here + CONFIG.COUNT] = 0 if counts else -1
+        return GOES_ON
+    if byte in (BRACE, BRACKET):
+        field = VALUE.OBJECT if byte == BRACE else VALUE.ARRAY
+        shallow = frames[stack[here + CONFIG.FRAME] + FRAME.DEPTH] == frames[FRAMES.SHALLOW_DEPTH]
+        if shallow:
+            field = VALUE.SHALLOW_OBJECT if byte == BRACE else VALUE.SHALLOW_ARRAY
+        kind = fields[value + field]
+        if kind == 0:
+            return STOPS
+        if kind == SEVERAL:
+            request[0], request[1], request[2] = OF_VALUE, value, field
+            return NEEDS_CHOICE
+        if kind < 0:
+            request[0], request[1] = value, shallow
+            return NEEDS_OBJECT if byte == BRACE else NEEDS_ARRAY
+        node = stack[here + CONFIG.TOP]
+        stack[here + CONFIG.TOP] = frame.opened(
+            fields, frames, node, stack[here + CONFIG.FRAME], kind
+        )
+        stack[here + CONFIG.FRAME] = node
+        stack[here + CONFIG.MODE] = MODE.OBJECT_FIRST if byte == BRACE else MODE.ARRAY_FIRST
+        stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = 0, 0
+        return GOES_ON
+    if byte == MINUS or ZERO <= byte <= NINE:
+        state = fields[value + VALUE.NUMBER]
+        if state == 0:
+            return STOPS
+        stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = (
+            MODE.IN_NUMBER,
+            state,
+            0,
+        )
+        if fields[value + VALUE.CANONICAL] != 0:
+            stack[here + CONFIG.MODE], stack[here + CONFIG.HASH] = MODE.IN_ITEM, 0
+            return in_item(fields, frames, table, stack, here, byte, request)
+        return in_automaton(fields, table, stack, here, byte)
+    literal = -1
+    if byte == 110:
+        literal = 0
+    elif byte == 116:
+        literal = 1
+    elif byte == 102:
+        literal = 2
+    if literal < 0 or frame.set_of(fields, value + VALUE.NULL + 2 * literal) == 0:
+        return STOPS
+    stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = (
+        MODE.IN_LITERAL,
+        8 * literal + 1,
+        0,
+    )
+    if fields[value + VALUE.CANONICAL] != 0:
+        stack[here + CONFIG.HASH] = byte
+        if frame.has_hash(frames, stack[here + CONFIG.FRAME], byte):
+            return STOPS
+    return GOES_ON
+
+
+@inner
+def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+    """The closing quote of a key."""
+    node = stack[here + CONFIG.FRAME]
+    kind = frames[node + FRAME.TYPE]
+    class_index = frame.class_of_key(fields, kind, stack[here + CONFIG.STATE])
+    if class_index < 0:
+        return STOPS
+    alive = frame.with_key(fields, frames, node, class_index, request)
+    if alive == 0:
+        return STOPS
+    names = fields[fields[fields[kind + TYPE.KEYS] + STATE.AUTOMATON] + AUTOMATON.NAMES]
+    distinct = class_index >= names and fields[kind + TYPE.DISTINCT] != 0
+    if distinct and frame.has_hash(frames, node, stack[here + CONFIG.HASH]):
+        return STOPS
+    follows = frame.entry_of(fields, kind, class_index, alive)
+    if follows == 0:
+        return NEEDS_ENTRY
+    if distinct:
+        add_hash(fields, frames, stack, here)
+        node = stack[here + CONFIG.FRAME]
+    new = stack[here + CONFIG.TOP]
+    stack[here + CONFIG.TOP] = frame.copied(fields, frames, new, node)
+    frames[new + FRAME.COUNT] = min(frames[node + FRAME.COUNT] + 1, fields[kind + TYPE.CAP])
+    frames[new + FRAME.ENTRY] = follows
+    if class_index < names:
+        word, bit = class_index // WORD, class_index % WORD
+        frames[new + FRAME_SIZE + word] &= ~(1 << bit)
+    if fields[kind + TYPE.ORDERED] != 0:
+        frames[new + FRAME.LAST] = min(class_index, fields[kind + TYPE.ORDERED] - 1)
+    if alive != frames[node + FRAME.ALIVE]:
+        frames[new + FRAME.ALIVE] = alive
+        frame.narrow(fields, frames, new)
+    stack[here + CONFIG.FRAME] = new
+    stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.HASH] = (
+        MODE.COLON_NEXT,
+        0,
+        0,
+    )
+    stack[here + CONFIG.VALUE] = fields[follows + ENTRY.VALUE]
+    return GOES_ON
+
+
+@woven
+def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
+    """Follow one edge; STOPS leaves the place as it was."""
+    following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
+    if following == UNKNOWN:
+        return NEEDS_ROOM
+    if following == DEAD:
+        return STOPS
+    stack[here + CONFIG.STATE] = following
+    return GOES_ON
+
+
+@woven
+def in_key(
+    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """A byte inside a key, or the quote that ends it."""
+    node = stack[here + CONFIG.FRAME]
+    answer = in_automaton(fields, table, stack, here, byte)
+    if answer == STOPS and byte == QUOTE:
+        return end_key(fields, frames, stack, here, request)
+    if answer == GOES_ON:
+        if not frame.may_come(fields, frames, node, stack[here + CONFIG.STATE]):
+            return STOPS
+        if fields[frames[node + FRAME.TYPE] + TYPE.DISTINCT] != 0:
+            return takes(fields, frames, table, stack, here, byte)
+    return answer
+
+
+@woven
+def in_string(
+    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+) -> int:
+    """A byte inside a string, or the quote that ends it."""
+    if (
+        stack[here + CONFIG.COUNT] >= 0
+        and fields[stack[here + CONFIG.STATE] + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
+        and byte != QUOTE
+    ):
+        longest = fields[stack[here + CONFIG.VALUE] + VALUE.LONGEST]
+        if stack[here + CONFIG.COUNT] == longest:
+            return STOPS
+        if (
+            longest >= 0
+            or stack[here + CONFIG.COUNT] < fields[stack[here + CONFIG.VALUE] + VALUE.SHORTEST]
+        ):
+            stack[here + CONFIG.COUNT] += 1
+    answer = in_automaton(fields, table, stack, here, byte)
+    if answer == STOPS and byte == QUOTE:
+        votes = string_votes(fields, stack, here)
+        return value_end(fields, frames, stack, here, votes, 0, request)
+    return answer
+
+
+@inner
+def closes(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+    """Whether the innermost object or array may end; the place stays as it is.
+
+    GOES_ON, STOPS, or what is missing to know it.
+    """
+    mode, seen, count = (
+        stack[here + CONFIG.MODE],
+        stack[here + CONFIG.STATE],
+        stack[here + CONFIG.COUNT],
+    )
+    node, value = stack[here + CONFIG.FRAME], stack[here + CONFIG.VALUE]
+    top, hashed = stack[here + CONFIG.TOP], stack[here + CONFIG.HASH]
+    answer = close(fields, frames, stack, here, request)
+    stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = (
+        mode,
+        seen,
+        count,
+    )
+    stack[here + CONFIG.FRAME], stack[here + CONFIG.VALUE] = node, value
+    stack[here + CONFIG.TOP], stack[here + CONFIG.HASH] = top, hashed
+    return answer
+
+
+@inner
+def new_line(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+    """Whether the token can come that an indented layout writes on a new line."""
+    mode, node = stack[here + CONFIG.MODE], stack[here + CONFIG.FRAME]
+    if mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER):
+        return closes(fields, frames, stack, here, request)
+    if mode == MODE.OBJECT_FIRST:
+        keys = fields[frames[node + FRAME.TYPE] + TYPE.KEYS]
+        if keys == 0 or not frame.may_come(fields, frames, node, keys):
+            return STOPS
+    if mode == MODE.ARRAY_FIRST:
+        state = frames[node + FRAME.ENTRY]
+        if fields[state + ARRAY_STATE.ITEM] < 0:
+            request[0], request[1] = frames[node + FRAME.TYPE], state
+            return NEEDS_ITEM
+        if fields[state + ARRAY_STATE.ITEM] == 0:
+            return STOPS
+    return GOES_ON
+
+
+@inner
+def read_whitespace(
+    fields: Any, frames: Any, stack: Any, here: Any, byte: Any, spacing: Any, request: Any
+) -> int:
+    """Read one byte of whitespace between two tokens."""
+    mode, seen = stack[here + CONFIG.MODE], stack[here + CONFIG.STATE]
+    after = whitespace.longer(fields, frames, stack[here + CONFIG.FRAME], mode, seen, byte, spacing)
+    if after < 0:
+        return STOPS
+    if seen == 0 and byte == NEWLINE and whitespace.is_fixed(spacing):
+        answer = new_line(fields, frames, stack, here, request)
+        if answer != GOES_ON:
+            return answer
+    stack[here + CONFIG.STATE] = after
+    return GOES_ON
+
+
+@woven
+def step(
+    fields: Any,
+    frames: Any,
+    table: Any,
+    stack: Any,
+    here: Any,
+    byte: Any,
+    spacing: Any,
+    request: Any,
+) -> int:
+    """Move a place on by one byte.
+
+    place: int64 row, changed; undefined unless GOES_ON comes back. spacing: the layout, see
+    `kernels.grammar.white`. request: what is missing, for the answers that begin with NEEDS.
+    """
+    mode = stack[here + CONFIG.MODE]
+    if stack[here + CONFIG.TOP] + 256 >= len(frames):
+        return NEEDS_FRAMES
+    if mode == MODE.IN_STRING:
+        return in_string(fields, frames, table, stack, here, byte, request)
+    if mode == MODE.IN_KEY:
+        return in_key(fields, frames, table, stack, here, byte, request)
+    if mode == MODE.TEXT:
+        return in_automaton(fields, table, stack, here, byte)
+    if mode == MODE.IN_NUMBER:
+        answer = in_automaton(fields, table, stack, here, byte)
+        if answer != STOPS:
+            return answer
+        votes = frame.set_of(fields, stack[here + CONFIG.STATE] + STATE.LABEL_LOW)
+        answer = value_end(fields, frames, stack, here, votes, 0, request)
+        if answer != GOES_ON:
+            return answer
+        mode = stack[here + CONFIG.MODE]
+    if mode == MODE.IN_ITEM:
+        before = stack[here + CONFIG.STATE]
+        answer = in_item(fields, frames, table, stack, here, byte, request)
+        if (
+            answer != STOPS
+            or stack[here + CONFIG.STATE] != before
+            or stack[here + CONFIG.COUNT] == 1
+        ):
+            return answer
+        votes = frame.set_of(fields, before + STATE.LABEL_LOW)
+        answer = item_end(fields, frames, stack, here, votes, request)
+        if answer != GOES_ON:
+            return answer
+        mode = stack[here + CONFIG.MODE]
+    if mode == MODE.IN_LITERAL:
+        literal, position = stack[here + CONFIG.STATE] // 8, stack[here + CONFIG.STATE] % 8
+        if literal_byte(literal, position) != byte:
+            return STOPS
+        if literal_byte(literal, position + 1) != 0:
+            stack[here + CONFIG.STATE] += 1
+            return GOES_ON
+        votes = frame.set_of(fields, stack[here + CONFIG.VALUE] + VALUE.NULL + 2 * literal)
+        if fields[stack[here + CONFIG.VALUE] + VALUE.CANONICAL] != 0:
+            return item_end(fields, frames, stack, here, votes, request)
+        return value_end(fields, frames, stack, here, votes, 0, request)
+    if mode == MODE.DONE:
+        return STOPS
+    if is_whitespace(byte):
+        return read_whitespace(fields, frames, stack, here, byte, spacing, request)
+    if whitespace.is_fixed(spacing) and not whitespace.is_whole(
+        fields, frames, stack[here + CONFIG.FRAME], mode, stack[here + CONFIG.STATE], byte, spacing
+    ):
+        return STOPS
+    if mode == MODE.VALUE_NEXT:
+        return begin_value(fields, frames, table, stack, here, byte, request)
+    if mode == MODE.COLON_NEXT:
+        if byte != COLON:
+            return STOPS
+        stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.VALUE_NEXT, 0
+        return GOES_ON
+    if mode == MODE.ARRAY_FIRST:
+        if byte == BRACKET_END:
+            return close(fields, frames, stack, here, request)
+        answer = begin_item(fields, frames, stack, here, request)
+        if answer != GOES_ON:
+            return answer
+        if whitespace.is_fixed(spacing):  # what was read in front of the item counts for its value
+            node = stack[here + CONFIG.FRAME]
+            stack[here + CONFIG.STATE] = whitespace.due(
+                fields, frames, node, MODE.VALUE_NEXT, spacing
+            )
+        return begin_value(fields, frames, table, stack, here, byte, request)
+    if mode == MODE.ARRAY_AFTER:
+        if byte == BRACKET_END:
+            return close(fields, frames, stack, here, request)
+        if byte != COMMA:
+            return STOPS
+        return begin_item(fields, frames, stack, here, request)
+    keys = fields[frames[stack[here + CONFIG.FRAME] + FRAME.TYPE] + TYPE.KEYS]
+    if mode == MODE.OBJECT_AFTER:
+        if byte == BRACE_END:
+            return close(fields, frames, stack, here, request)
+        if (
+            byte != COMMA
+            or keys == 0
+            or not frame.may_come(fields, frames, stack[here + CONFIG.FRAME], keys)
+        ):
+            return STOPS
+        stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.KEY_NEXT, 0
+        return GOES_ON
+    if mode == MODE.OBJECT_FIRST and byte == BRACE_END:
+        return close(fields, frames, stack, here, request)
+    if (
+        byte != QUOTE
+        or keys == 0
+        or not frame.may_come(fields, frames, stack[here + CONFIG.FRAME], keys)
+    ):
+        return STOPS
+    stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.HASH] = (
+        MODE.IN_KEY,
+        keys,
+        0,
+    )
+    return GOES_ON
