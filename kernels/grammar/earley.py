@@ -1,8 +1,8 @@
-"""The context-free machine: states of a text, one byte at a time, and their masks.
+"""The context-free machine: an Earley recognizer whose states are numbered, and their masks.
 
-Lazy Earley on graph-structured stacks: what a text may become depends on it only through a set of
-configurations (`decoding.kernels.grammar.earley_arrays`), equal sets are the same state, and every
-step that was made once is a look-up.
+Items stand on a graph-structured stack (`decoding.kernels.grammar.earley_arrays`). The set of items
+decides how a text may go on: equal sets are the same state, and a transition that was computed once
+is a look-up.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from decoding.kernels.grammar.trie_nodes import copy_twins
 MEGABYTE = 1 << 20
 _FIRST_ROOM = (256, 1_024, 256, 1_024, 1 << 12, 1 << 14)
 _MORE_ROOM = (FULL, SHORT)
-# States of more configurations are walked whole; so many vocabularies, or parts of one, are known.
+# States of more items are walked without surveys; surveys of so many tries are kept.
 _FEW = 8
 _TRIES = 4
 
 
 class MachineLimitError(RuntimeError):
-    """The states of all texts need more memory than they may take; all states stay valid.
+    """The states of a machine need more memory than allowed; the states so far stay valid.
 
     Attributes:
         what: the resource.
@@ -60,11 +60,13 @@ class MachineLimitError(RuntimeError):
 
 
 class EarleyMachine:
-    """States are numbers that stay valid; −1 is dead. Threads may share a machine.
+    """The states of the texts of a grammar, as numbers that stay valid; −1 is dead.
+
+    Threads may share a machine.
 
     network: the grammar.
-    memory: bytes that the states may take. What one step notes of its configurations and callers
-        is not counted: it is gone after the step.
+    memory: bytes that the states may take. The items and callers that one step notes
+        are not counted: they are gone after the step.
     start: the state before a text.
     """
 
@@ -85,12 +87,12 @@ class EarleyMachine:
 
     @property
     def states(self) -> int:
-        """How many states are known."""
+        """The number of states so far."""
         return int(self._chart.used[USED.STATES])
 
     @property
     def memory_used(self) -> int:
-        """Bytes of what grows."""
+        """Bytes of the arrays that grow."""
         return size_of(rooms(self._chart), self._columns)
 
     def step(self, state: int, symbol: int) -> int:
@@ -123,7 +125,7 @@ class EarleyMachine:
         return state >= 0 and bool(self._chart.accepting[state])
 
     def join(self, state: int, other: int) -> int:
-        """The state that goes on wherever one of the two does."""
+        """The state whose continuations are those of both states."""
         if state < 0 or other < 0 or state == other:
             return max(state, other)
         with self._lock:
@@ -154,7 +156,7 @@ class EarleyMachine:
                 copy_twins(shared(twins), shared(out))
 
     def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
-        """Set the bits of a mask but for its twins; 0, or a code."""
+        """Set the bits of a mask except those of twins; returns 0, or a code."""
         chart = self._chart
         begin, end = int(chart.state_at[state]), int(chart.state_at[state + 1])
         if end - begin <= _FEW:
@@ -195,7 +197,7 @@ class EarleyMachine:
                 self._notes,
                 self._stack,
                 shared(trie),
-                shared(found.places),
+                shared(found.positions),
                 shared(found.targets),
                 node,
                 shared(out),
@@ -203,7 +205,7 @@ class EarleyMachine:
         )
 
     def _surveys_of(self, trie: NDArray[np.uint64], words: int) -> Surveys:
-        """The surveys with a trie, for masks of so many words."""
+        """The surveys of a trie, for masks of `words` words."""
         for surveys in self._surveys:
             if surveys.trie is trie and surveys.scratch.size == words:
                 return surveys
@@ -212,15 +214,15 @@ class EarleyMachine:
         return surveys
 
     def _retried(self, kernel: Callable[[], int]) -> int:
-        """What a kernel answers once it has the room that it asks for."""
-        said = kernel()
-        while said in _MORE_ROOM:
+        """The answer of a kernel; while it asks for room, it gets more and is called again."""
+        answer = kernel()
+        while answer in _MORE_ROOM:
             self._enlarge()
-            said = kernel()
-        return said
+            answer = kernel()
+        return answer
 
     def _enlarge(self) -> None:
-        """Make room for what the last step wanted, and as much again if that fits."""
+        """Make room for what the last step asked for; double the arrays if that fits."""
         room, wanted = rooms(self._chart), self._chart.used[USED.WANTED : USED.GENERATION]
         for growth in (2.0, 1.25, 1.02):
             larger = np.maximum((growth * room).astype(np.int64), wanted)

@@ -1,11 +1,12 @@
-"""The arrays of the context-free machine: what a grammar is, and what is known of its texts.
+"""The arrays of the context-free machine: the grammar as a network, and the chart of its texts.
 
-A network is a set of automata that call each other, one a rule. A configuration is a pair (network
-state, node); a node stands for a rule that was called somewhere and holds its callers, again pairs
-(network state to go on in, node of the caller). Both are kept as one key, `state << 32 | node`.
+A network is a set of automata that call each other, one for each rule. An item is a pair (network
+state, node). A node of the graph-structured stack stands for a rule that was called somewhere, and
+holds its callers: pairs (network state to return to, node of the caller). Both pairs are stored as
+one key, `state << 32 | node`.
 
-A state of the machine is the set of configurations in which a text may stand, of which only those
-that can read a symbol are kept. Sets and nodes are interned: equal ones have the same number.
+A state of the machine is the set of items in which a text may stand; only items that can read a
+symbol are kept. Sets and nodes are interned: equal ones have the same number.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Int64s = NDArray[np.int64]
 SHIFT = 32
 NODE_MASK = (1 << SHIFT) - 1
 ROOT = 0
-"""The node of who called the start rule."""
+"""The node that stands for the caller of the start rule."""
 TOP = 0
 """The network state before a text; `TOP + 1` is the one after it."""
 
@@ -29,7 +30,7 @@ UNKNOWN = -2
 FULL = -3
 """An array of the chart has no room; `used[USED.WANTED + i]` says what is needed."""
 SHORT = -4
-"""The notes of a step have no room; `used[USED.WANTED + i]` says how many items and pairs it needs."""
+"""The notes of a step have no room; `used[USED.WANTED + i]` says what is needed."""
 
 MAX_DEPTH = 1_024
 
@@ -42,12 +43,12 @@ class Network(NamedTuple):
     column_of: `(256 + marks,)`: the column of a symbol.
     moves: by state, from `move_at[state]` to `move_at[state + 1]`: edges over the columns
         `move_first` to `move_last` to `move_target`.
-    calls: by state, likewise: the rule, and the state to go on in; −1 where the caller's rule ends
-        with it, so that its own callers are handed over.
+    calls: by state, likewise: the rule, and the state to go on in; −1 where the calling
+        rule ends with the call, so that the rule called gets the callers of the calling one.
     final: whether a rule may end in a state.
     entry: the first state of a rule; no edge leads there and no rule ends there.
     groups: rules that begin by calling each other, callers before called: `group_of` a rule,
-        `member_of` its place among `group_rules[group_at[group] : group_at[group + 1]]`.
+        `member_of` its position in `group_rules[group_at[group] : group_at[group + 1]]`.
     heirs: by rule, the other rules of its group whose callers are its own as well.
     """
 
@@ -108,7 +109,7 @@ NOTES_SIZE = len(NOTES)
 
 
 class Chart(NamedTuple):
-    """What is known so far. Grows; then a larger one takes its place.
+    """The states and nodes so far. A larger chart replaces one that is full.
 
     used: counters, see above.
     node_at: where the callers of a node begin; those of the next follow.
@@ -153,7 +154,7 @@ class Chart(NamedTuple):
 
 
 def rooms(chart: Chart) -> Int64s:
-    """How many nodes, callers, states, keys, and items and pairs of a step there is room for."""
+    """The room of a chart: nodes, callers, states, keys, and the items and pairs of a step."""
     return np.array([
         chart.node_rule.size, chart.callers.size, chart.accepting.size, chart.keys.size,
         chart.items.size, chart.pool_key.size,
@@ -161,13 +162,13 @@ def rooms(chart: Chart) -> Int64s:
 
 
 def size_of(room: Int64s, columns: int) -> int:
-    """Bytes of what grows in an chart with the texts, but for the notes of a step."""
+    """Bytes of the arrays that grow with the texts, without the notes of a step."""
     nodes, callers, states, keys = (int(count) for count in room[: USED.ITEMS])
     return nodes * 8 * 5 + callers * 8 + states * (8 * 4 + 1 + 4 * columns) + keys * 8
 
 
 def new_chart(network: Network, room: Int64s) -> Chart:
-    """An chart that knows the root and nothing else."""
+    """A chart that holds the root node and nothing else."""
     nodes, callers, states, keys, items, pairs = (int(count) for count in room)
     columns, rules = int(network.column_of.max()) + 1, network.entry.size
 
@@ -208,7 +209,7 @@ def new_chart(network: Network, room: Int64s) -> Chart:
 
 
 def grown(network: Network, chart: Chart, room: Int64s) -> Chart:
-    """A larger chart that knows the same."""
+    """A larger chart with the same content."""
     new = new_chart(network, room)
     new.used[:] = chart.used
     nodes, states = int(chart.used[USED.NODES]), int(chart.used[USED.STATES])
@@ -227,5 +228,5 @@ def grown(network: Network, chart: Chart, room: Int64s) -> Chart:
 
 
 def _table_size(entries: int) -> int:
-    """A power of two, at least twice as many."""
+    """The length of a hash table: a power of two, at least twice the entries."""
     return 1 << (2 * entries - 1).bit_length()

@@ -1,4 +1,4 @@
-"""Interning: equal sets of configurations and equal groups of nodes get the same number."""
+"""Interning: equal sets of items, and equal groups of nodes, get the same number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from decoding.kernels.grammar.hashing import PRIME, mixed
 from decoding.kernels.grammar.jit import entry, inner
 
 _TRIED = 4
-"""How many older groups a new one is compared with; each is among its callers."""
+"""How many groups among its callers a new group is compared with."""
 
 
 @inner
 def sorted_distinct(keys: Int64s, begin: int, end: int) -> int:
-    """Sort `keys[begin:end]` and drop what is there twice; returns the new end.
+    """Sort `keys[begin:end]` and drop duplicates; returns the new end.
 
     By insertion over ever smaller gaps, as D. Shell 1959: lists are short, and code compiled
     without an allocator cannot sort a slice.
@@ -31,30 +31,30 @@ def sorted_distinct(keys: Int64s, begin: int, end: int) -> int:
         gap = gap * 9 // 4 + 1
     while gap > 0:
         for index in range(begin + gap, end):
-            key, place = keys[index], index
-            while place - gap >= begin and keys[place - gap] > key:
-                keys[place] = keys[place - gap]
-                place -= gap
-            keys[place] = key
+            key, slot = keys[index], index
+            while slot - gap >= begin and keys[slot - gap] > key:
+                keys[slot] = keys[slot - gap]
+                slot -= gap
+            keys[slot] = key
         gap = gap * 4 // 9
-    kept = begin
+    last = begin
     for index in range(begin, end):
-        if index == begin or keys[index] != keys[kept - 1]:
-            keys[kept] = keys[index]
-            kept += 1
-    return kept
+        if index == begin or keys[index] != keys[last - 1]:
+            keys[last] = keys[index]
+            last += 1
+    return last
 
 
 @inner
 def intern_state(chart: Chart, keys: Int64s, count: int, accepting: int) -> int:
-    """The state with these configurations, sorted and distinct; makes it if there is none."""
+    """The state of these items, sorted and distinct; it is made if there is none."""
     value = int(accepting)
     for index in range(count):
         value = mixed(mixed(value, keys[index] >> SHIFT), keys[index] & NODE_MASK)
-    places = len(chart.state_table) - 1
-    place = value & places
-    while chart.state_table[place] != 0:
-        state = chart.state_table[place] - 1
+    slots = len(chart.state_table) - 1
+    slot = value & slots
+    while chart.state_table[slot] != 0:
+        state = chart.state_table[slot] - 1
         begin = chart.state_at[state]
         if (
             chart.state_hash[state] == value
@@ -66,7 +66,7 @@ def intern_state(chart: Chart, keys: Int64s, count: int, accepting: int) -> int:
                 index += 1
             if index == count:
                 return int(state)
-        place = (place + 1) & places
+        slot = (slot + 1) & slots
     state, begin = chart.used[USED.STATES], chart.used[USED.KEYS]
     if state + 1 > len(chart.accepting) or begin + count > len(chart.keys):
         chart.used[USED.WANTED + USED.STATES] = state + 1
@@ -77,7 +77,7 @@ def intern_state(chart: Chart, keys: Int64s, count: int, accepting: int) -> int:
     chart.state_at[state + 1] = begin + count
     chart.state_hash[state] = value
     chart.accepting[state] = accepting
-    chart.state_table[place] = state + 1
+    chart.state_table[slot] = state + 1
     chart.used[USED.STATES] = state + 1
     chart.used[USED.KEYS] = begin + count
     return int(state)
@@ -87,17 +87,17 @@ def intern_state(chart: Chart, keys: Int64s, count: int, accepting: int) -> int:
 def intern_group(network: Network, chart: Chart, group: int) -> int:
     """The first node of a group of rules called by `gathered`, split by `bounds`; or `FULL`.
 
-    There a node of this very group is `used[NODES]` + its place; every other node is older.
+    In these lists a node of the new group is `used[USED.NODES]` + its position in the group.
     """
     size = network.group_at[group + 1] - network.group_at[group]
     new = chart.used[USED.NODES]
-    alike = _older_alike(network, chart, group, size, new)
-    if alike >= 0:
-        return alike
+    older = _mergeable(network, chart, group, size, new)
+    if older >= 0:
+        return older
     value = group % PRIME
-    for place in range(size):
-        value = mixed(value, chart.bounds[place + 1] - chart.bounds[place])
-        for index in range(chart.bounds[place], chart.bounds[place + 1]):
+    for member in range(size):
+        value = mixed(value, chart.bounds[member + 1] - chart.bounds[member])
+        for index in range(chart.bounds[member], chart.bounds[member + 1]):
             node = chart.gathered[index] & NODE_MASK
             value = mixed(value, chart.gathered[index] >> SHIFT)
             value = mixed(value, node if node < new else PRIME - 1 - (node - new))
@@ -120,9 +120,9 @@ def intern_group(network: Network, chart: Chart, group: int) -> int:
         return FULL
     for index in range(count):
         chart.callers[begin + index] = chart.gathered[index]
-    for place in range(size):
-        chart.node_at[new + place + 1] = begin + chart.bounds[place + 1]
-        chart.node_rule[new + place] = network.group_rules[network.group_at[group] + place]
+    for member in range(size):
+        chart.node_at[new + member + 1] = begin + chart.bounds[member + 1]
+        chart.node_rule[new + member] = network.group_rules[network.group_at[group] + member]
     chart.node_hash[new] = value
     chart.node_table[slot] = new + 1
     chart.used[USED.NODES] = new + size
@@ -132,11 +132,11 @@ def intern_group(network: Network, chart: Chart, group: int) -> int:
 
 @inner
 def _same(chart: Chart, lists: Int64s, bounds: Int64s, first: int, size: int, new: int) -> bool:
-    """Whether the lists are those of an older group, where own nodes stand for own nodes."""
-    for place in range(size):
-        begin, end = bounds[place], bounds[place + 1]
-        old = chart.node_at[first + place]
-        if chart.node_at[first + place + 1] - old != end - begin:
+    """Whether the lists of callers equal those of an older group, up to the groups' own nodes."""
+    for member in range(size):
+        begin, end = bounds[member], bounds[member + 1]
+        old = chart.node_at[first + member]
+        if chart.node_at[first + member + 1] - old != end - begin:
             return False
         for index in range(end - begin):
             key, other = lists[begin + index], chart.callers[old + index]
@@ -150,11 +150,12 @@ def _same(chart: Chart, lists: Int64s, bounds: Int64s, first: int, size: int, ne
 
 
 @inner
-def _older_alike(network: Network, chart: Chart, group: int, size: int, new: int) -> int:
-    """An older group among the callers which this one would equal if it were it; else −1.
+def _mergeable(network: Network, chart: Chart, group: int, size: int, new: int) -> int:
+    """The first node of an older group, among the callers, to merge the new group into; or −1.
 
-    Then both have the same ways on: each step back from one is a step back from the other. Without
-    this, every operator of `E -> E "+" E | "a"` would call an E of its own.
+    The groups are merged if their lists of callers are equal once every new node is the older one:
+    then both have the same continuations. Without this, every operator of `E -> E "+" E | "a"`
+    would call an E of its own.
     """
     tried = 0
     last = -1
@@ -176,10 +177,10 @@ def _older_alike(network: Network, chart: Chart, group: int, size: int, new: int
 
 @inner
 def _equals_if_merged(chart: Chart, first: int, size: int, new: int) -> bool:
-    """Whether the new lists are the older group's once every new node is the older one."""
-    for place in range(size):
-        begin, end = chart.bounds[place], chart.bounds[place + 1]
-        old, old_end = chart.node_at[first + place], chart.node_at[first + place + 1]
+    """Whether the new lists of callers equal an older group's, new nodes being the older ones."""
+    for member in range(size):
+        begin, end = chart.bounds[member], chart.bounds[member + 1]
+        old, old_end = chart.node_at[first + member], chart.node_at[first + member + 1]
         if end - begin < old_end - old:
             return False
         for index in range(begin, end):
@@ -197,7 +198,7 @@ def _equals_if_merged(chart: Chart, first: int, size: int, new: int) -> bool:
 
 @entry
 def rehash(network: Network, chart: Chart) -> None:
-    """Enter into the empty hash tables of an chart all that it holds."""
+    """Enter all states and groups of a chart into its empty hash tables."""
     slots = len(chart.node_table) - 1
     for node in range(1, chart.used[USED.NODES]):
         if network.member_of[chart.node_rule[node]] == 0:
@@ -205,9 +206,9 @@ def rehash(network: Network, chart: Chart) -> None:
             while chart.node_table[slot] != 0:
                 slot = (slot + 1) & slots
             chart.node_table[slot] = node + 1
-    places = len(chart.state_table) - 1
+    slots = len(chart.state_table) - 1
     for state in range(chart.used[USED.STATES]):
-        place = chart.state_hash[state] & places
-        while chart.state_table[place] != 0:
-            place = (place + 1) & places
-        chart.state_table[place] = state + 1
+        slot = chart.state_hash[state] & slots
+        while chart.state_table[slot] != 0:
+            slot = (slot + 1) & slots
+        chart.state_table[slot] = state + 1

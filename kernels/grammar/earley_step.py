@@ -1,4 +1,4 @@
-"""One symbol on: completion, prediction, and the state that comes out."""
+"""Transitions of the context-free machine: scanning, completion, prediction, the next state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from decoding.kernels.grammar.jit import entry, inner
 
 @inner
 def filled(network: Network, chart: Chart, notes: Int64s, state: int, column: int) -> int:
-    """The state after one symbol; enters it for all columns that no configuration tells apart.
+    """The state after one symbol, entered for all columns that no item of the state tells apart.
 
     Returns it, `DEAD`, or a code below `UNKNOWN`.
     """
@@ -46,14 +46,14 @@ def filled(network: Network, chart: Chart, notes: Int64s, state: int, column: in
         target = closed(network, chart, notes)
         if target < UNKNOWN:
             return target
-    for place in range(low, high + 1):
-        chart.transitions[state, place] = target
+    for each in range(low, high + 1):
+        chart.transitions[state, each] = target
     return target
 
 
 @entry
 def fill(network: Network, chart: Chart, notes: Int64s, state: int, column: int) -> int:
-    """As `filled`, for callers in Python."""
+    """As `filled`, for Python."""
     return filled(network, chart, notes, state, column)
 
 
@@ -67,7 +67,7 @@ def begin(network: Network, chart: Chart, notes: Int64s) -> int:
 
 @inner
 def begin_step(chart: Chart, notes: Int64s) -> None:
-    """Forget the last step's notes."""
+    """Clear the notes of the last step."""
     chart.used[USED.GENERATION] += 1
     for index in range(NOTES_SIZE):
         notes[index] = 0
@@ -75,19 +75,19 @@ def begin_step(chart: Chart, notes: Int64s) -> None:
 
 @inner
 def add_item(chart: Chart, notes: Int64s, key: int) -> None:
-    """Note a configuration, once."""
-    places = len(chart.item_table) - 1
-    place = ((key >> SHIFT) * 7_919 + (key & NODE_MASK)) & places
+    """Note an item, once."""
+    slots = len(chart.item_table) - 1
+    slot = ((key >> SHIFT) * 7_919 + (key & NODE_MASK)) & slots
     generation = chart.used[USED.GENERATION]
-    while chart.item_stamp[place] == generation:
-        if chart.item_table[place] == key:
+    while chart.item_stamp[slot] == generation:
+        if chart.item_table[slot] == key:
             return
-        place = (place + 1) & places
+        slot = (slot + 1) & slots
     if notes[NOTES.ITEMS] == len(chart.items):
         notes[NOTES.OVERFULL] = 1
         return
-    chart.item_stamp[place] = generation
-    chart.item_table[place] = key
+    chart.item_stamp[slot] = generation
+    chart.item_table[slot] = key
     chart.items[notes[NOTES.ITEMS]] = key
     notes[NOTES.ITEMS] += 1
 
@@ -117,7 +117,7 @@ def add_pair(chart: Chart, notes: Int64s, rule: int, key: int) -> None:
 
 @inner
 def predict(network: Network, chart: Chart, notes: Int64s, rule: int) -> None:
-    """Note that a rule is called here; groups are queued in their order, each once."""
+    """Note that a rule is called here; its group is queued once, in the order of groups."""
     generation = chart.used[USED.GENERATION]
     if chart.head_stamp[rule] != generation:
         chart.head_stamp[rule] = generation
@@ -126,11 +126,11 @@ def predict(network: Network, chart: Chart, notes: Int64s, rule: int) -> None:
     if chart.queue_stamp[group] == generation:
         return
     chart.queue_stamp[group] = generation
-    place = notes[NOTES.GROUPS]
-    while place > 0 and chart.queue[place - 1] > group:
-        chart.queue[place] = chart.queue[place - 1]
-        place -= 1
-    chart.queue[place] = group
+    position = notes[NOTES.GROUPS]
+    while position > 0 and chart.queue[position - 1] > group:
+        chart.queue[position] = chart.queue[position - 1]
+        position -= 1
+    chart.queue[position] = group
     notes[NOTES.GROUPS] += 1
     for index in range(network.group_at[group], network.group_at[group + 1]):
         member = network.group_rules[index]
@@ -141,7 +141,7 @@ def predict(network: Network, chart: Chart, notes: Int64s, rule: int) -> None:
 
 @inner
 def call(network: Network, chart: Chart, notes: Int64s, edge: int, node: int) -> None:
-    """Note what an edge calls, for the node in which it lies."""
+    """Note the rule that a call edge calls, with the node of the calling rule."""
     rule, back = network.call_rule[edge], network.call_return[edge]
     predict(network, chart, notes, rule)
     if back >= 0:
@@ -153,7 +153,7 @@ def call(network: Network, chart: Chart, notes: Int64s, edge: int, node: int) ->
 
 @inner
 def short_of_notes(chart: Chart, notes: Int64s) -> int:
-    """Ask for twice as many notes of the kind whose room is full, or of both; returns `SHORT`."""
+    """Ask for twice the room for items, for pairs, or both, whichever is full; returns `SHORT`."""
     items, pairs = len(chart.items), len(chart.pool_key)
     no_item, no_pair = notes[NOTES.ITEMS] == items, notes[NOTES.PAIRS] == pairs
     chart.used[USED.WANTED + USED.ITEMS] = items if no_pair and not no_item else 2 * items
@@ -163,14 +163,14 @@ def short_of_notes(chart: Chart, notes: Int64s) -> int:
 
 @inner
 def closed(network: Network, chart: Chart, notes: Int64s) -> int:
-    """The state of the items with all that they complete and call; or a code below `UNKNOWN`."""
+    """The state of the items with all that they complete and predict; or a code below `UNKNOWN`."""
     complete(network, chart, notes)
     if notes[NOTES.OVERFULL] != 0:
         return short_of_notes(chart, notes)
-    # What cannot read a symbol has done its work.
+    # A state keeps only the items that can read a symbol.
     count = 0
-    for place in range(notes[NOTES.ITEMS]):
-        key = chart.items[place]
+    for index in range(notes[NOTES.ITEMS]):
+        key = chart.items[index]
         if _reads(network, key >> SHIFT):
             chart.items[count] = key
             count += 1
@@ -181,12 +181,12 @@ def closed(network: Network, chart: Chart, notes: Int64s) -> int:
         if first < 0:
             return first
         begin = network.group_at[group]
-        for place in range(network.group_at[group + 1] - begin):
-            state = network.entry[network.group_rules[begin + place]]
+        for member in range(network.group_at[group + 1] - begin):
+            state = network.entry[network.group_rules[begin + member]]
             if _reads(network, state):
                 if count == len(chart.items):
                     return short_of_notes(chart, notes)
-                chart.items[count] = state << SHIFT | (first + place)
+                chart.items[count] = state << SHIFT | (first + member)
                 count += 1
         queued += 1
     if notes[NOTES.OVERFULL] != 0:
@@ -203,7 +203,7 @@ def _reads(network: Network, state: int) -> bool:
 
 @inner
 def complete(network: Network, chart: Chart, notes: Int64s) -> None:
-    """Add the callers of rules that may end, and note what all items call."""
+    """Add the callers of rules that may end (completion); note all calls (prediction)."""
     index = 0
     while index < notes[NOTES.ITEMS] and notes[NOTES.OVERFULL] == 0:
         key = chart.items[index]
@@ -211,8 +211,8 @@ def complete(network: Network, chart: Chart, notes: Int64s) -> None:
         if network.final[state]:
             if node == ROOT:
                 notes[NOTES.ACCEPTING] = 1
-            for place in range(chart.node_at[node], chart.node_at[node + 1]):
-                add_item(chart, notes, chart.callers[place])
+            for caller in range(chart.node_at[node], chart.node_at[node + 1]):
+                add_item(chart, notes, chart.callers[caller])
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             call(network, chart, notes, edge, node)
         index += 1
@@ -220,25 +220,25 @@ def complete(network: Network, chart: Chart, notes: Int64s) -> None:
 
 @inner
 def _called(network: Network, chart: Chart, notes: Int64s, group: int) -> int:
-    """The first node of a group that is called here; notes what its rules begin by calling."""
+    """The first node of a group that is called here; notes the calls that its rules begin with."""
     begin, end = network.group_at[group], network.group_at[group + 1]
     new = chart.used[USED.NODES]
-    for place in range(end - begin):  # calls inside the group
-        state = network.entry[network.group_rules[begin + place]]
+    for member in range(end - begin):  # calls inside the group
+        state = network.entry[network.group_rules[begin + member]]
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             rule, back = network.call_rule[edge], network.call_return[edge]
             if network.group_of[rule] == group and back >= 0:
-                add_pair(chart, notes, rule, back << SHIFT | (new + place))
+                add_pair(chart, notes, rule, back << SHIFT | (new + member))
     if notes[NOTES.OVERFULL] != 0 or not _collect(network, chart, group):
         return short_of_notes(chart, notes)
     first = intern_group(network, chart, group)
     if first < 0:
         return first
-    for place in range(end - begin):  # calls out of the group, to groups after it
-        state = network.entry[network.group_rules[begin + place]]
+    for member in range(end - begin):  # calls out of the group, to groups after it
+        state = network.entry[network.group_rules[begin + member]]
         for edge in range(network.call_at[state], network.call_at[state + 1]):
             if network.group_of[network.call_rule[edge]] != group:
-                call(network, chart, notes, edge, first + place)
+                call(network, chart, notes, edge, first + member)
     return first
 
 
@@ -248,8 +248,8 @@ def _collect(network: Network, chart: Chart, group: int) -> bool:
     total = 0
     begin = network.group_at[group]
     chart.bounds[0] = 0
-    for place in range(network.group_at[group + 1] - begin):
-        rule = network.group_rules[begin + place]
+    for member in range(network.group_at[group + 1] - begin):
+        rule = network.group_rules[begin + member]
         start = total
         total = _gather(chart, rule, total)
         for heir in range(network.heir_at[rule], network.heir_at[rule + 1]):
@@ -258,7 +258,7 @@ def _collect(network: Network, chart: Chart, group: int) -> bool:
         if total < 0:
             return False
         total = sorted_distinct(chart.gathered, start, total)
-        chart.bounds[place + 1] = total
+        chart.bounds[member + 1] = total
     return True
 
 
@@ -277,13 +277,13 @@ def _gather(chart: Chart, rule: int, total: int) -> int:
 
 @entry
 def part(chart: Chart, keys: Int64s) -> int:
-    """The state with these configurations of another one, or `FULL`."""
+    """The state with some of the items of another one, or `FULL`."""
     return intern_state(chart, keys, len(keys), 0)
 
 
 @entry
 def joined(chart: Chart, state: int, other: int) -> int:
-    """The state with the configurations of both, or a code below `UNKNOWN`."""
+    """The state with the items of two states, or a code below `UNKNOWN`."""
     count = chart.state_at[state + 1] - chart.state_at[state]
     count += chart.state_at[other + 1] - chart.state_at[other]
     if count > len(chart.items):

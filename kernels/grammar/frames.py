@@ -1,4 +1,4 @@
-"""Open objects and arrays: what may come in them, and what is left after it came."""
+"""Frames of open objects and arrays: which keys, values and items may come, and the frame after."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NO_CLASS = 1 << 30
 
 @woven
 def set_of(fields: Any, low: Any) -> int:
-    """A set written as two fields."""
+    """The set of two fields, LOW and HIGH, from an offset on."""
     return fields[low] | (fields[low + 1] << WORD)
 
 
 @inner
 def bits(word: Any) -> int:
-    """How many bits of a word are set."""
+    """The number of set bits of a word."""
     count = 0
     while word != 0:
         word &= word - 1
@@ -47,7 +47,7 @@ def bits(word: Any) -> int:
 
 @woven
 def words_of(fields: Any, frames: Any, node: Any) -> int:
-    """How many words a frame has."""
+    """The number of words of keys of a frame."""
     return fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
 
 
@@ -81,7 +81,7 @@ def copied(fields: Any, frames: Any, top: Any, node: Any) -> int:
 
 @woven
 def alternative(fields: Any, kind: Any, index: Any) -> int:
-    """Where an alternative is described: their offsets are listed."""
+    """The offset of an alternative of a type, by its index."""
     return fields[fields[kind + TYPE.ALTERNATIVES] + index]
 
 
@@ -105,7 +105,7 @@ def class_of_key(fields: Any, kind: Any, state: Any) -> int:
 
 @inner
 def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, coming: Any) -> int:
-    """The keys of one word that an alternative still needs.
+    """The keys of one word that an alternative still requires.
 
     coming: the class of a key that counts as if it had come, or -1.
     """
@@ -127,7 +127,7 @@ def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, comin
 
 @inner
 def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> int:
-    """How many keys an alternative still needs, once a key has come; -1: without one."""
+    """How many keys an alternative still requires, once a key of class `coming` has come, or −1."""
     count = 0
     for w in range(words_of(fields, frames, node)):
         count += bits(is_needed(fields, frames, node, choice, w, coming))
@@ -136,7 +136,7 @@ def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> in
 
 @inner
 def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
-    """Whether some key that a state leads to has room with all that it needs."""
+    """Whether some key that a state leads to fits under the maximum with all keys it requires."""
     words = words_of(fields, frames, node)
     allowed = choice + ALTERNATIVE_SIZE + words
     room = fields[choice + ALTERNATIVE.MAXIMUM] - frames[node + FRAME.COUNT] - 1
@@ -153,7 +153,7 @@ def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bo
 
 @inner
 def first_needed(fields: Any, frames: Any, node: Any, choice: Any) -> int:
-    """The lowest class of a key that an alternative still needs; `NO_CLASS` if it needs none."""
+    """The lowest class of a key that an alternative still requires, or `NO_CLASS`."""
     for w in range(words_of(fields, frames, node)):
         needed = is_needed(fields, frames, node, choice, w, -1)
         if needed != 0:
@@ -173,7 +173,7 @@ def between(low: Any, high: Any, word: Any) -> int:
 
 @inner
 def fits_behind(fields: Any, frames: Any, node: Any, choice: Any, class_index: Any) -> bool:
-    """Whether all that an alternative needs once a key has come can come behind that key."""
+    """Whether all keys that an alternative requires once a key has come may follow that key."""
     maximum = fields[choice + ALTERNATIVE.MAXIMUM]
     if maximum >= 0 and (
         missing(fields, frames, node, choice, class_index)
@@ -190,7 +190,7 @@ def fits_behind(fields: Any, frames: Any, node: Any, choice: Any, class_index: A
 
 @inner
 def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
-    """Whether a state leads to a key that an ordered alternative takes next.
+    """Whether a state leads to a key that may come next in an alternative with ordered keys.
 
     The declared keys have the lowest classes, in their order; the others come behind them.
     """
@@ -216,7 +216,7 @@ def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any)
 
 @inner
 def may_come_in_order(fields: Any, frames: Any, node: Any, state: Any) -> bool:
-    """What `may_come` says, of an object whose keys are ordered."""
+    """As `may_come`, for an object whose keys are ordered."""
     kind, alive = frames[node + FRAME.TYPE], frames[node + FRAME.ALIVE]
     for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
         if (alive >> index) & 1 == 1 and (
@@ -228,7 +228,7 @@ def may_come_in_order(fields: Any, frames: Any, node: Any, state: Any) -> bool:
 
 @woven
 def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
-    """Whether a key that is in `state` can be ended so that the object can be ended too."""
+    """Whether some key that a key automaton's state leads to may come in the object."""
     kind = frames[node + FRAME.TYPE]
     words = fields[kind + TYPE.WORDS]
     if fields[kind + TYPE.ORDERED] != 0:
@@ -263,9 +263,9 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
 
 @inner
 def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
-    """What follows a key when these alternatives are left; 0: not made yet."""
-    place = fields[kind + TYPE.CLASSES] + class_index * KEY_CLASS_SIZE
-    follows = fields[place + KEY_CLASS.ENTRIES]
+    """The entry of a class of keys for the alternatives that are left; 0 if there is none yet."""
+    class_at = fields[kind + TYPE.CLASSES] + class_index * KEY_CLASS_SIZE
+    follows = fields[class_at + KEY_CLASS.ENTRIES]
     while follows != 0 and set_of(fields, follows + ENTRY.LOW) != alive:
         follows = fields[follows + ENTRY.NEXT]
     return follows
@@ -279,7 +279,7 @@ def allowing(fields: Any, kind: Any, class_index: Any) -> int:
 
 @inner
 def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
-    """The alternatives left once a key of this class has come, 0 for none."""
+    """The alternatives that are left once a key of a class has come; 0 for none."""
     kind = frames[node + FRAME.TYPE]
     there = frames[node + FRAME_SIZE + class_index // WORD]
     if (there >> (class_index % WORD)) & 1 == 0:
@@ -309,7 +309,7 @@ def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any
 
 @inner
 def has_hash(frames: Any, node: Any, hashed: Any) -> bool:
-    """Whether a frame keeps a hash."""
+    """Whether a frame has a hash in its list."""
     known = frames[node + FRAME.HASHES]
     while known != 0 and frames[known + 1] != hashed:
         known = frames[known]
@@ -318,7 +318,7 @@ def has_hash(frames: Any, node: Any, hashed: Any) -> bool:
 
 @inner
 def narrow(fields: Any, frames: Any, node: Any) -> None:
-    """Forget the keys that no alternative left allows."""
+    """Drop the keys that no alternative that is left allows."""
     kind = frames[node + FRAME.TYPE]
     alive = frames[node + FRAME.ALIVE]
     words = fields[kind + TYPE.WORDS]
@@ -333,7 +333,7 @@ def narrow(fields: Any, frames: Any, node: Any) -> None:
 
 @inner
 def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
-    """Who accepts the object or array as it stands, 0: it may not end here."""
+    """The votes that accept the object or array as it is; 0 if it may not end here."""
     kind = frames[node + FRAME.TYPE]
     if fields[kind + TYPE.KIND] == KIND_ARRAY:
         return set_of(fields, frames[node + FRAME.ENTRY] + ARRAY_STATE.ENDS_LOW)
@@ -357,10 +357,9 @@ def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
 
 @inner
 def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
-    """The frame of an object once the value that was due has come; 0: that cannot be.
+    """The frame of an object behind a value that some votes accept; 0 where no alternative is left.
 
-    votes: who accepts the value. The frame is `node` itself when nothing changes, else a new one at
-    `top`.
+    It is `node` itself when nothing changes, else a new one at `top`.
     """
     entry = frames[node + FRAME.ENTRY]
     left = 0
@@ -380,7 +379,7 @@ def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int
 
 @inner
 def move_of(fields: Any, state: Any, votes: Any, repeated: Any) -> int:
-    """The move of an array's state when an item came that some votes accept; 0: not made yet.
+    """The move of an array state by an item that some votes accept; 0 if it has not been made.
 
     repeated: 1 if an equal item came before, else 0.
     """
@@ -396,7 +395,7 @@ def move_of(fields: Any, state: Any, votes: Any, repeated: Any) -> int:
 def with_item(
     fields: Any, frames: Any, top: Any, node: Any, votes: Any, repeated: Any, request: Any
 ) -> int:
-    """The frame of an array after one more item; 0: it cannot be, NEEDS_MOVE: it is not known.
+    """The frame of an array behind one more item; 0 where the item may not come, or NEEDS_MOVE.
 
     It is `node` itself when nothing changes, else a new one at `top`.
     """

@@ -74,7 +74,6 @@ def kept_below(package: Path, wanted: str) -> Path:
 
 _PACKAGE = Path(__file__).parent
 _DIGEST = digest_of(_PACKAGE)
-_ENTRIES: list[Any] = []
 
 
 @cache
@@ -124,10 +123,4 @@ def entry(function: Callable[..., Any]) -> Any:
         made = healing(_entry(function))
     finally:
         config.CACHE_DIR = before
-    _ENTRIES.append(made)
     return made
-
-
-def count_compiled() -> int:
-    """How many kernels this process has compiled or loaded so far."""
-    return sum(len(made.signatures) for made in _ENTRIES)

@@ -1,4 +1,8 @@
-"""One byte of a JSON text, or of a text in a regular language."""
+"""The transition of a JSON text, or of a text of a regular language, by one byte.
+
+A text is a configuration (`layout.CONFIG`), at offset `here` of the array `stack`. A transition
+changes it, and answers GOES_ON, STOPS, or what has to be made before it can be told.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +75,7 @@ def is_structural(byte: Any) -> bool:
 
 @woven
 def literal_byte(literal: Any, position: Any) -> int:
-    """The bytes of null, true and false after the first; 0 behind the last."""
+    """The byte of literal 0 (null), 1 (true) or 2 (false) at a position ≥ 1; 0 behind the last."""
     if literal == 0:
         return (117, 108, 108, 0)[position - 1]
     if literal == 1:
@@ -83,7 +87,7 @@ def literal_byte(literal: Any, position: Any) -> int:
 def value_end(
     fields: Any, frames: Any, stack: Any, here: Any, votes: Any, repeated: Any, request: Any
 ) -> int:
-    """A value has ended, accepted by some votes.
+    """End the value that is being read, which some votes accept, for the object or array around it.
 
     repeated: 1 if it is an item that an array has already, else 0.
     """
@@ -114,7 +118,7 @@ def value_end(
 
 @inner
 def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
-    """An object or array ends."""
+    """End the innermost object or array."""
     node = stack[here + CONFIG.FRAME]
     votes = frame.votes_at_end(fields, frames, node)
     stack[here + CONFIG.FRAME] = frames[node + FRAME.PARENT]
@@ -123,7 +127,7 @@ def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
 
 @woven
 def string_votes(fields: Any, stack: Any, here: Any) -> int:
-    """Who accepts the string if it ends here."""
+    """The votes that accept the string if it ends here."""
     state = stack[here + CONFIG.STATE]
     if fields[state + STATE.LABEL_LOW] != ANY_STRING_LABEL:
         return frame.set_of(fields, state + STATE.LABEL_LOW)
@@ -138,7 +142,7 @@ def string_votes(fields: Any, stack: Any, here: Any) -> int:
 
 @inner
 def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
-    """One more item begins: its value is due."""
+    """Begin one more item of the innermost array: its value comes next."""
     node = stack[here + CONFIG.FRAME]
     state = frames[node + FRAME.ENTRY]
     value = fields[state + ARRAY_STATE.ITEM]
@@ -157,13 +161,13 @@ def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) ->
 
 @woven
 def hashed_with(hashed: Any, byte: Any) -> int:
-    """The hash of a text that is one byte longer."""
+    """The hash of a text with one more byte."""
     return ((hashed * 1000003) ^ (byte + 1)) & _HASH_BITS
 
 
 @inner
 def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
-    """Keep the hash of a key or item that has ended in a new frame."""
+    """Add the hash of the key or item that has ended to a copy of the innermost frame."""
     node, link = stack[here + CONFIG.FRAME], stack[here + CONFIG.TOP]
     frames[link], frames[link + 1] = frames[node + FRAME.HASHES], stack[here + CONFIG.HASH]
     stack[here + CONFIG.TOP] = frame.copied(fields, frames, link + 2, node)
@@ -173,7 +177,7 @@ def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
 
 @inner
 def is_last(fields: Any, table: Any, state: Any) -> int:
-    """Whether a text must end in a state: GOES_ON if so, STOPS, or NEEDS_ROOM."""
+    """Whether a state has no next state: GOES_ON if so, else STOPS; or NEEDS_ROOM."""
     for byte in range(BYTES):
         following = next_state(fields, table, state, byte)
         if following != DEAD:
@@ -182,8 +186,8 @@ def is_last(fields: Any, table: Any, state: Any) -> int:
 
 
 @inner
-def takes(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
-    """Add a byte to the hash of a key or item; STOPS if it has come before and cannot go on."""
+def extend_hash(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
+    """Add a byte to the hash of a key or item; STOPS if it must end here and came before."""
     stack[here + CONFIG.HASH] = hashed_with(stack[here + CONFIG.HASH], byte)
     if not frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]):
         return GOES_ON
@@ -195,7 +199,7 @@ def takes(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any
 
 @inner
 def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, request: Any) -> int:
-    """An item that must differ from others has ended, accepted by some votes."""
+    """End an item that must differ from others, and which some votes accept."""
     repeated = (
         1 if frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]) else 0
     )
@@ -209,16 +213,16 @@ def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, reques
 def in_item(
     fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
 ) -> int:
-    """A byte inside a string or number that must differ from others, or the quote that ends it.
+    """Read a byte of a string or number that must differ from others, or a string's last quote.
 
-    COUNT is 1 in a string. STOPS leaves the place of a number as it was where it may have ended.
+    After STOPS in a number that may have ended, the configuration is as it was.
     """
     following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
     if following == UNKNOWN:
         return NEEDS_ROOM
     if following != DEAD:
         stack[here + CONFIG.STATE] = following
-        return takes(fields, frames, table, stack, here, byte)
+        return extend_hash(fields, frames, table, stack, here, byte)
     if byte != QUOTE or stack[here + CONFIG.COUNT] == 0:
         return STOPS
     votes = frame.set_of(fields, stack[here + CONFIG.STATE] + STATE.LABEL_LOW)
@@ -229,7 +233,7 @@ def in_item(
 def begin_value(
     fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
 ) -> int:
-    """The first byte of a value of the kind `stack[here + CONFIG.VALUE]`."""
+    """Read the first byte of the value `CONFIG.VALUE`."""
     value = stack[here + CONFIG.VALUE]
     if byte == QUOTE:
         if fields[value + VALUE.STRING] == 0:
@@ -306,7 +310,7 @@ def begin_value(
 
 @inner
 def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
-    """The closing quote of a key."""
+    """Read the closing quote of a key."""
     node = stack[here + CONFIG.FRAME]
     kind = frames[node + FRAME.TYPE]
     class_index = frame.class_of_key(fields, kind, stack[here + CONFIG.STATE])
@@ -349,7 +353,7 @@ def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> in
 
 @woven
 def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
-    """Follow one edge; STOPS leaves the place as it was."""
+    """Follow one edge of an automaton; STOPS leaves the configuration as it was."""
     following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
     if following == UNKNOWN:
         return NEEDS_ROOM
@@ -363,7 +367,7 @@ def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> i
 def in_key(
     fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
 ) -> int:
-    """A byte inside a key, or the quote that ends it."""
+    """Read a byte of a key, or the quote that ends it."""
     node = stack[here + CONFIG.FRAME]
     answer = in_automaton(fields, table, stack, here, byte)
     if answer == STOPS and byte == QUOTE:
@@ -372,7 +376,7 @@ def in_key(
         if not frame.may_come(fields, frames, node, stack[here + CONFIG.STATE]):
             return STOPS
         if fields[frames[node + FRAME.TYPE] + TYPE.DISTINCT] != 0:
-            return takes(fields, frames, table, stack, here, byte)
+            return extend_hash(fields, frames, table, stack, here, byte)
     return answer
 
 
@@ -380,7 +384,7 @@ def in_key(
 def in_string(
     fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
 ) -> int:
-    """A byte inside a string, or the quote that ends it."""
+    """Read a byte of a string, or the quote that ends it."""
     if (
         stack[here + CONFIG.COUNT] >= 0
         and fields[stack[here + CONFIG.STATE] + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
@@ -403,9 +407,9 @@ def in_string(
 
 @inner
 def closes(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
-    """Whether the innermost object or array may end; the place stays as it is.
+    """Whether the innermost object or array may end; the configuration stays as it is.
 
-    GOES_ON, STOPS, or what is missing to know it.
+    Returns GOES_ON, STOPS, or what has to be made to tell.
     """
     mode, seen, count = (
         stack[here + CONFIG.MODE],
@@ -427,7 +431,7 @@ def closes(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int
 
 @inner
 def new_line(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
-    """Whether the token can come that an indented layout writes on a new line."""
+    """Whether the JSON token may come that an indented style writes on a new line."""
     mode, node = stack[here + CONFIG.MODE], stack[here + CONFIG.FRAME]
     if mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER):
         return closes(fields, frames, stack, here, request)
@@ -473,10 +477,11 @@ def step(
     spacing: Any,
     request: Any,
 ) -> int:
-    """Move a place on by one byte.
+    """Move the configuration at `here` on by one byte.
 
-    place: int64 row, changed; undefined unless GOES_ON comes back. spacing: the layout, see
-    `kernels.grammar.white`. request: what is missing, for the answers that begin with NEEDS.
+    stack: int64; the configuration is undefined unless GOES_ON comes back.
+    spacing: the whitespace between tokens, see `decoding.kernels.grammar.whitespace`.
+    request: receives what is missing, for the answers that begin with NEEDS.
     """
     mode = stack[here + CONFIG.MODE]
     if stack[here + CONFIG.TOP] + 256 >= len(frames):

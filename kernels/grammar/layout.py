@@ -54,8 +54,8 @@ class StateFields(NamedTuple):
     """
 
     LABEL_LOW: int
-    """What accepts a string that ends here: a set of votes; for keys, a name + 1 in LOW and a set of
-    pattern languages in HIGH."""
+    """What accepts a string that ends here: a set of votes. Of a key: LOW is a name + 1, HIGH a set
+    of pattern languages."""
     LABEL_HIGH: int
     UNIVERSAL: int
     """The state of the automaton of all strings that this state reads on as, or −1."""
@@ -327,7 +327,7 @@ FRAMES = FramesFields(*range(3))
 
 
 class ConfigFields(NamedTuple):
-    """A configuration: where a text stands in its grammar. It takes `CONFIG_SIZE` fields of int64."""
+    """A configuration of a text: what decides how it may go on. It takes `CONFIG_SIZE` int64s."""
 
     MODE: int
     STATE: int

@@ -1,4 +1,4 @@
-"""States of an automaton made when they are first needed: the subset construction, by rows."""
+"""The subset construction by rows: deterministic states, made when they are first needed."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from decoding.kernels.grammar.layout import (
 )
 
 ROOM = 1 << 12
-"""What a state may take beyond its set."""
+"""Fields that a new state may take besides its set."""
 
 
 if COMPILED:
 
     @woven
     def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the fields from `begin` up to `end` of int32."""
-        for place in range(begin, end):
-            fields[place] = value
+        """Set the int32 fields from `begin` up to `end`."""
+        for position in range(begin, end):
+            fields[position] = value
 
 else:
 
     def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the fields from `begin` up to `end` of int32."""
+        """Set the int32 fields from `begin` up to `end`."""
         fields[begin:end] = array("i", (value,)) * (end - begin)
 
 
@@ -118,7 +118,7 @@ def fill_row(fields: Any, table: Any, state: Any) -> int:
 
 @inner
 def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
-    """Compute the next states of a state of one member, unless some byte leads to two members."""
+    """Compute the row of a state of one member; False where a byte leads to two members."""
     automaton = fields[state + STATE.AUTOMATON]
     row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
     edges = fields[automaton + AUTOMATON.EDGES]
@@ -143,7 +143,7 @@ def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
 
 @inner
 def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
-    """Whether after so many characters something that a state leads to keeps a part's bounds."""
+    """Whether an NFA state, after `counted` characters, leads to a string within the bounds."""
     needed = max(fields[part + PART.MINIMUM] - counted, 0)
     most = fields[part + PART.MAXIMUM]
     width = fields[part + PART.WIDTH]
@@ -155,10 +155,11 @@ def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
 
 @inner
 def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
-    """The state of some automaton states, given in any order and maybe twice; DEAD for none.
+    """The deterministic state of a set of NFA states; DEAD for the empty set.
 
-    counted: the number of characters before it, or −1 if nothing is counted. States that keep no
-    bound are left out.
+    members: the offset of `count` NFA states in any order, with or without duplicates.
+    counted: the number of characters before them, or −1 if nothing is counted. Members from which
+        no string keeps the bounds are dropped.
     """
     free = fields[HEAD.FREE]
     length = 0
@@ -171,14 +172,14 @@ def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, co
                 if not is_within(fields, part, target, counted):
                     continue
                 bounded = True
-        place = length
-        while place > 0 and fields[free + place - 1] > target:
-            place -= 1
-        if place > 0 and fields[free + place - 1] == target:
+        position = length
+        while position > 0 and fields[free + position - 1] > target:
+            position -= 1
+        if position > 0 and fields[free + position - 1] == target:
             continue
-        for move in range(length, place, -1):
+        for move in range(length, position, -1):
             fields[free + move] = fields[free + move - 1]
-        fields[free + place] = target
+        fields[free + position] = target
         length += 1
     if length == 0:
         return DEAD
@@ -212,7 +213,7 @@ def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, co
 def first_slot(
     fields: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
 ) -> int:  # fmt: skip
-    """Where to look first for a set."""
+    """The first slot of a set of NFA states in the hash table."""
     value = mixed(counted + 1, automaton)
     for k in range(length):
         value = mixed(value, fields[members + k])
@@ -223,7 +224,7 @@ def first_slot(
 def describe(
     fields: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
 ) -> None:  # fmt: skip
-    """Write a new state's record behind its set and move the fields's end behind both."""
+    """Write a new state's record behind its set, and move the fields's end behind both."""
     set_all(fields, state, state + BYTES, UNKNOWN)
     words = fields[automaton + AUTOMATON.WORDS]
     names = fields[automaton + AUTOMATON.NAMES]
@@ -276,7 +277,7 @@ def describe(
 
 @entry
 def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
-    """The state of an automaton's beginning; NEEDS_ROOM or DEAD otherwise."""
+    """The deterministic state of an automaton's start states; DEAD for none, or NEEDS_ROOM."""
     count = len(starts)
     needed = 2 * count + STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
     if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
@@ -292,9 +293,9 @@ def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
 
 @entry
 def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
-    """The state that reads any next `longest` characters as this one does, and counts nothing.
+    """A state that reads any next `longest` characters as this one does and counts none.
 
-    The same state if there is none such; NEEDS_ROOM where there is no room for it.
+    Returns the state itself if there is no such state, or NEEDS_ROOM.
     """
     automaton = fields[state + STATE.AUTOMATON]
     counted = fields[state + STATE.CHARACTERS]
@@ -312,7 +313,7 @@ def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
 
 @entry
 def rehash(fields: Any, old: Any, table: Any) -> None:
-    """Move all entries to a larger table."""
+    """Enter all states of a hash table into a larger one."""
     for state in old:
         if state != 0:
             members, length = fields[state + STATE.MEMBERS], fields[state + STATE.MEMBER_COUNT]
@@ -325,7 +326,7 @@ def rehash(fields: Any, old: Any, table: Any) -> None:
 
 @entry
 def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
-    """Fill the rows of every state that can be reached, into `states`.
+    """Compute the rows of all states that are reached from `start`, and list these in `states`.
 
     Returns their number, NEEDS_ROOM, or TOO_MANY when `states` is too short.
     """
@@ -358,7 +359,7 @@ def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
 
 @entry
 def spread(fields: Any, states: Any, words: Any) -> None:
-    """Give every state what the states behind it reach; all rows are filled."""
+    """Add to every state's words the words of the states it leads to; all rows are computed."""
     changed = True
     while changed:
         changed = False

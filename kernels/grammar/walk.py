@@ -1,4 +1,4 @@
-"""A vocabulary's trie walked from a place in a text; a token's bytes followed."""
+"""Walks of a token trie: from a configuration of a text, or from a state of an automaton."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from decoding.kernels.grammar.layout import (
     DEAD,
     FRAME,
     FRAME_SIZE,
+    FRAMES,
     GOES_ON,
     MODE,
     NEEDS_CHOICE,
@@ -43,12 +44,12 @@ def walk(
     fields: Any, frames: Any, table: Any, trie: Any, stack: Any, spacing: Any, words: Any,
     request: Any, choices: Any,
 ) -> int:  # fmt: skip
-    """Set the bits of the tokens that fit behind the first place.
+    """Set the bits of the tokens that may follow the configuration at depth 0 of `stack`.
 
-    trie: packed nodes in preorder. stack: int64, CONFIG_SIZE fields a depth.
-    spacing: the layout. words: uint32, a bit a token; bits are only ever set.
-    choices: int64: field 0 counts the nodes whose byte may lead to several stack, then these
-        nodes. Neither their tokens nor those below them are looked at.
+    trie: packed nodes in preorder. stack: int64, a configuration of CONFIG_SIZE fields a depth.
+    spacing: see `decoding.kernels.grammar.whitespace`. words: uint32, a bit a token, only ever set.
+    choices: int64; field 0 counts the nodes whose byte leads to several configurations, and the
+        nodes follow. The walk skips these nodes and those below them.
     Returns GOES_ON, or what is missing; NEEDS_CHOICE: `choices` is too short.
     """
     position: Any = 0
@@ -103,7 +104,7 @@ def walk(
 
 @entry
 def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
-    """Set the bits of the tokens that an automaton can read from a state, and no others.
+    """Set the bits of the tokens that an automaton reads from a state.
 
     stack: int64, longer than the longest token.
     """
@@ -129,9 +130,9 @@ def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any
 def survey(
     fields: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
 ) -> int:
-    """For every token how many characters it begins when it is read from a state; −1: it cannot be.
+    """Count the characters that begin in each token read from a state; −1 if it cannot be read.
 
-    between: the LOOSE of states between two characters. stack: int64 `(depth, 2)`.
+    between: `STATE.UNIVERSAL` of states between two characters. stack: int64 `(depth, 2)`.
     """
     stack[0, 0] = state
     stack[0, 1] = 0
@@ -167,7 +168,7 @@ def within(counts: Any, most: Any, words: Any) -> None:
 
 @inner
 def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
-    """Where to look first for a frame."""
+    """The first slot of a frame in the hash table."""
     value = 0
     for field in range(size):
         value = mixed(value, frames[node + field] & 0x3FFFFFFF)
@@ -176,7 +177,7 @@ def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
 
 @entry
 def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
-    """Move all frames to a larger table."""
+    """Enter all frames of a hash table into a larger one."""
     for node in old:
         if node != 0:
             size = FRAME_SIZE + fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
@@ -187,23 +188,22 @@ def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
 
 
 @entry
-def intern_frames(fields: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
-    """Give the frames of a place that are new their permanent numbers, equal ones the same.
+def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chain: Any) -> int:
+    """Move the new frames of a configuration to permanent offsets; equal frames get the same one.
 
     known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.
-    frames: see the head of the frames in `layout`.
     Returns GOES_ON or NEEDS_FRAMES.
     """
-    base = frames[0]
+    base = frames[FRAMES.FREE]
     count = 0
-    node = place[CONFIG.FRAME]
+    node = configuration[CONFIG.FRAME]
     while node >= base:
         if count == len(chain):
             return NEEDS_FRAMES
         chain[count] = node
         count += 1
         node = frames[node + FRAME.PARENT]
-    if 2 * (frames[1] + 2 * count) >= len(known):
+    if 2 * (frames[FRAMES.HASH_USED] + 2 * count) >= len(known):
         return NEEDS_FRAMES
     sizes = 0
     links = False
@@ -212,11 +212,11 @@ def intern_frames(fields: Any, frames: Any, known: Any, place: Any, chain: Any) 
         links = links or frames[chain[index] + FRAME.HASHES] >= base
     # What is new is copied out of the way first: a frame may lie where another one belongs. Links
     # of lists of hashes stay where they are.
-    top = place[CONFIG.TOP] + sizes
+    top = configuration[CONFIG.TOP] + sizes
     if top + sizes >= len(frames):
         return NEEDS_FRAMES
     if links:
-        base = place[CONFIG.TOP]
+        base = configuration[CONFIG.TOP]
     for index in range(count):
         size = FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
         for field in range(size):
@@ -246,11 +246,11 @@ def intern_frames(fields: Any, frames: Any, known: Any, place: Any, chain: Any) 
             for field in range(size):
                 frames[free + field] = frames[moved + field]
             known[slot] = free
-            frames[1] += 1
+            frames[FRAMES.HASH_USED] += 1
             found = free
             free += size
         parent = found
-    frames[0] = free
-    place[CONFIG.FRAME] = parent
-    place[CONFIG.TOP] = free
+    frames[FRAMES.FREE] = free
+    configuration[CONFIG.FRAME] = parent
+    configuration[CONFIG.TOP] = free
     return GOES_ON

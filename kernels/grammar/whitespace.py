@@ -1,7 +1,7 @@
-"""Whitespace between the tokens of a JSON text: which of it a spacing has.
+"""Whitespace between the tokens of a JSON text.
 
-A place between two tokens counts in `AT` what has been read there: 0 nothing, `CLOSED` all that may
-come, else 1 + the blanks behind a newline, or how many characters.
+Between two tokens `CONFIG.STATE` counts the whitespace read so far: 0 for none, `CLOSED` if no more
+may come, else 1 + the blanks behind a newline, or the number of characters.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from decoding.kernels.grammar.layout import FRAME, KIND_ARRAY, MODE, TYPE
 SPACE, NEWLINE = 32, 10
 COMMA, BRACKET_END, BRACE_END = 44, 93, 125
 
-# A spacing is one number: its kind + KINDS × a width.
+# A spacing is one number: its kind + KINDS · a width.
 FREE = 0  # any whitespace, at most `width` characters
 READABLE = 1  # nothing, one blank, or one newline and at most `width` blanks
 SPACED = 2  # one blank behind a colon and behind a comma, nothing elsewhere
@@ -26,7 +26,7 @@ CLOSED = 1 << 20
 
 @woven
 def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
-    """AT behind the whole whitespace that a fixed spacing has in a mode, where it has some."""
+    """The count behind the whole whitespace that a fixed spacing writes in a mode."""
     if mode == MODE.COLON_NEXT:
         return 0
     if mode == MODE.VALUE_NEXT and fields[frames[node + FRAME.TYPE] + TYPE.KIND] != KIND_ARRAY:
@@ -41,7 +41,7 @@ def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
 
 @woven
 def is_fixed(spacing: Any) -> bool:
-    """Whether a spacing leaves no choice."""
+    """Whether a spacing leaves no choice of whitespace."""
     return spacing % KINDS >= SPACED
 
 
@@ -49,7 +49,7 @@ def is_fixed(spacing: Any) -> bool:
 def is_whole(
     fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
 ) -> bool:
-    """Whether behind the whitespace that was read a fixed spacing has a token that begins so."""
+    """Whether all whitespace has been read that a fixed spacing writes before this first byte."""
     closes = byte in (BRACE_END, BRACKET_END)
     if mode in (MODE.OBJECT_FIRST, MODE.ARRAY_FIRST):
         if closes:
@@ -63,7 +63,7 @@ def is_whole(
 def longer(
     fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
 ) -> int:
-    """AT after one more byte of whitespace; −1 where the spacing does not have it."""
+    """The count after one more byte of whitespace; −1 where the spacing does not allow it."""
     width = spacing // KINDS
     if seen == CLOSED:
         return -1

@@ -61,7 +61,7 @@ _KINDS = {
 
 
 def _layout(style: JsonStyle) -> int:
-    """The white space of a style, as kernels take it."""
+    """The whitespace of a style, as kernels take it."""
     if style.indent is not None:
         return whitespace.INDENTED + whitespace.KINDS * style.indent
     width = 0 if style.whitespace in ("compact", "spaced") else style.longest
@@ -233,7 +233,7 @@ class Places:
         if tables is None:
             raise TypeError(what)
         if self.spacing % whitespace.KINDS < whitespace.SPACED:
-            here[CONFIG.STATE] = 0  # white space that was read changes nothing of what follows it
+            here[CONFIG.STATE] = 0  # whitespace that was read changes nothing of what follows it
         if what == OF_STATE:
             number = self.number(here)
             chosen = tables.chosen(record, field, self._open(number))

@@ -1,4 +1,4 @@
-"""Context-free grammars over a vocabulary: the machine of `decoding.kernels.grammar.earley`."""
+"""The acceptor of context-free grammars, on the machine of `decoding.kernels.grammar.earley`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class ContextFreeAcceptor:
-    """The texts of a context-free grammar; see `Acceptor`.
+    """The texts of a context-free grammar; a `BoundedAcceptor`.
 
     Each method but `accepts` raises `RoomError` where the states would take more than `memory`.
 
     network: the grammar; its symbol 256 + i is any token of `marks[i]`, taken as such.
     marks: masks of tokens.
-    machine: gives the vocabulary, and keeps the masks.
+    machine: has the vocabulary and the mask cache.
     memory: bytes that the states may take.
     """
 
@@ -41,8 +41,8 @@ class ContextFreeAcceptor:
         self._masks = machine.masks
         self._first = self._masks.numbers()
         columns, firsts = np.unique(network.column_of[:_BYTES], return_index=True)
-        # The bytes of a column, which no state tells apart.
-        self._alike = [
+        # The bytes of each column: no state distinguishes them.
+        self._columns = [
             (int(first), np.flatnonzero(network.column_of[:_BYTES] == column).astype(np.uint8))
             for column, first in zip(columns, firsts, strict=True)
         ]
@@ -64,7 +64,7 @@ class ContextFreeAcceptor:
     def advance(self, state: int, token: int) -> int:
         """The state after one more token; REJECTED if it does not fit.
 
-        A token may fit by its bytes, by being named, or both; then what follows either may follow.
+        A token may fit by its bytes, by its name, or by both; then both continuations may follow.
         """
         spelled = self.tokens.spelled
         if not 0 <= token < len(spelled):
@@ -97,7 +97,7 @@ class ContextFreeAcceptor:
         return state
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
-        """Allow the tokens of some nodes that fit by their bytes."""
+        """Set the bits of the tokens of some nodes whose bytes may follow."""
         try:
             self._machine.mask(state, nodes, _NO_TWINS, mask)
         except MachineLimitError as error:
@@ -142,15 +142,19 @@ class ContextFreeAcceptor:
         return mask
 
     def next_bytes(self, state: int) -> bytes:
-        """The bytes that may come next; none at all where a token that is named may."""
+        """The bytes that may come next; none where a token may come that the grammar names."""
         try:
             step = self._machine.step
             if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
                 return b""
-            alive = [alike for first, alike in self._alike if step(state, first) != REJECTED]
+            alive = [
+                column_bytes
+                for first, column_bytes in self._columns
+                if step(state, first) != REJECTED
+            ]
         except MachineLimitError as error:
             raise _limit(error) from error
-        return b"".join(alike.tobytes() for alike in alive)
+        return b"".join(column_bytes.tobytes() for column_bytes in alive)
 
 
 def _limit(error: MachineLimitError) -> RoomError:

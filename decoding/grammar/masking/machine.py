@@ -1,4 +1,4 @@
-"""What the grammars of one vocabulary share, and how much memory that may take."""
+"""The machine: what all grammars of one vocabulary share, and bounds on its memory."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.table import TokenTable
 
 MASKS_MEMORY = 1 << 27
-"""Bytes of masks that are kept, unless the caller says otherwise."""
+"""The default memory of the mask cache, in bytes."""
 
 
 class Machine:
-    """The vocabulary, and the automata and masks that are known of its grammars.
+    """A vocabulary, with the automata and the cached masks of its grammars.
 
     tokens: the vocabulary.
-    masks_memory: bytes of masks that are kept at most, ≥ 0; 8,000 masks of Llama 3's vocabulary
-        take the 128 MiB of the default. What was dropped is made again when it is asked for.
-    route: how masks are made, which changes nothing of them.
-    Automata are kept as long as a grammar uses them. Grammars are compiled into one store until
-        that holds `store.FULL` bytes; then another is begun.
+    masks_memory: bytes of masks in the cache, ≥ 0; the default of 128 MiB holds 8,000 masks of
+        Llama 3's vocabulary. A mask that was dropped is computed again when it is asked for.
+    route: how masks are computed; every route gives the same masks.
+    Automata live as long as a grammar uses them. Grammars are compiled into one store until it
+    holds `automata.FULL` bytes, then into a new one.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Machine:
         self._store = Store(tokens, self.masks, route)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy begins with the same vocabulary and nothing else."""
+        """A pickle holds the vocabulary and the parameters, and no automata or masks."""
         route = None if self._route is PREFERRED else self._route
         return _machine, (self.tokens, self.masks.memory, route)
 
     def store(self, scale: int = 1) -> Store:
-        """Where the next grammar belongs.
+        """The store of the next grammar.
 
-        scale: for more than 1, a store of its own, which may take so many times the memory.
+        scale: more than 1 asks for a store of its own, of `scale` times the memory.
         """
         if scale > 1:
             return Store(self.tokens, self.masks, self._route, scale)
@@ -54,5 +54,5 @@ class Machine:
 
 
 def _machine(tokens: TokenTable, masks_memory: int, route: Route | None) -> Machine:
-    """The machine that a pickle describes; `None` is the back end of the process that loads it."""
+    """The machine of a pickle; route `None` is the preferred one of the process that loads it."""
     return Machine(tokens, masks_memory, route=route or PREFERRED)

@@ -1,4 +1,4 @@
-"""What looks through the tokens of a vocabulary: compiled kernels, or NumPy and Python."""
+"""The two routes to a mask: compiled kernels, or NumPy and Python."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from decoding.kernels.grammar.jit import COMPILED
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How masks are made; they are the same with every back end.
+    """How masks are computed; every route gives the same masks.
 
-    sweeps: for the automata of a store. walks: for the texts of a grammar.
+    sweeps: makes the sweeps of the automata of a store. walks: those of the texts of a grammar.
     """
 
     sweeps: Callable[[LazyDfa, TokenTable], Sweeps]
@@ -28,5 +28,5 @@ class Route:
 
 KERNELS = Route(KernelSweeps, KernelWalks)
 INTERPRETED = Route(LevelSweeps, MemoizedWalks)
-"""For where no kernels are compiled: as plain Python these take fifteen times as long."""
+"""The route without compiled kernels, which take fifteen times as long as plain Python."""
 PREFERRED = KERNELS if COMPILED else INTERPRETED

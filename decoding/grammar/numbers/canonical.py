@@ -1,4 +1,4 @@
-"""Numbers in one way each, so that different texts are different numbers."""
+"""Canonical texts of numbers: one text for each number, so that texts can be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MINUS, _POINT, _ZERO, _NINE = b"-.09"
 
 
 class _State(NamedTuple):
-    """What has been read: a sign; digits before the point, if it matters how many; the last one.
+    """The text so far: a sign, the digits before the point as far as they count, the last digit.
 
     digits: −1 before the first, and where there may be no point any more, DIGITS.
     """
@@ -30,7 +30,7 @@ _BEGINNING = _State(minus=False, digits=-1, fraction=False, zero=False)
 
 
 def _moves(state: _State) -> list[tuple[int, int, _State]]:
-    """The edges: an integer without a leading zero, or at most DIGITS digits, the last no zero."""
+    """The edges of integers without a leading zero, and of fractions of at most DIGITS digits."""
     minus, digits, fraction, zero = state
     one, more = _ZERO + 1, min(digits + 1, DIGITS)
     if digits < 0:
@@ -60,11 +60,12 @@ def _is_whole(state: _State) -> bool:
 
 @lru_cache(maxsize=256)
 def canonical_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
-    """The texts of `number_nfa` that are plain: integers, and at most DIGITS digits with a point.
+    """Return the automaton of the canonical texts of some numbers, one text for each number.
 
-    No exponent, no zero at the end of a fraction, no minus before 0. So two of these texts are two
-    numbers, exactly and as binary64; integers of more digits than that keeps apart are different to
-    parsers that keep integers whole.
+    They are the texts of `number_nfa` that are integers, or at most DIGITS digits with a point:
+    without an exponent, without a zero at the end of a fraction, without a minus before 0. Two such
+    texts are two numbers, exactly and in binary64. Integers of more digits than binary64 tells from
+    each other are different to parsers that keep integers exact.
     """
     nfa = spelled_numbers(ranges)
     if not nfa.states:

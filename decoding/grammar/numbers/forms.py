@@ -1,4 +1,4 @@
-"""The JSON texts of numbers whose spelling matters: with or without a fraction or an exponent."""
+"""Automata of numbers by the form of their text: with, or without, a fraction or an exponent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN = tuple(sorted(b"-0123456789"))
 
 @lru_cache(maxsize=2048)
 def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
-    """The texts of `number_nfa`, each only in the spelling that its range leaves."""
+    """Return the automaton of the texts of some numbers, in the forms that each range allows."""
     if all(part.plain is None for part in ranges):
         return number_nfa(ranges)
     found = EMPTY
@@ -28,7 +28,7 @@ def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
 
 
 def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:
-    """The texts of an automaton that are, or are not, of digits and a sign alone."""
+    """Return the automaton of those texts that consist, or do not, of digits and a sign alone."""
     if not nfa.states:
         return EMPTY
     edges = nfa.edges

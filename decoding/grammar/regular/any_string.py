@@ -1,7 +1,7 @@
 r"""The automaton of all JSON strings in all their spellings, as rows of edges.
 
-States 0 to 7 are those of `UniversalState`; the others read escapes: \" and its kind, \uXXXX, and a pair of
-surrogate escapes, which is one character. Half a pair is no character.
+States 0 to 7 are those of `UniversalState`. The others read escapes: \" and its kind, \uXXXX, and
+a pair of surrogate escapes, which is one character. Half a pair is no character.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Edges: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 def _letters(first: str, last: str, target: int) -> Edges:
-    """A range of letters in either case."""
+    """Edges over a range of letters in either case."""
     return tuple(
         (ord(a), ord(b), target) for a, b in ((first, last), (first.lower(), last.lower()))
     )
@@ -31,7 +31,7 @@ def _digits(target: int) -> Edges:
 
 
 def _bare() -> tuple[Edges, ...]:
-    """What is no escape: the states 0 to 7 of the automaton of all strings."""
+    """The edges of states 0 to 7, which read no escape."""
     rows = universal_nfa(Spelling.JSON).edges.tolist()
     return tuple(
         tuple((low, high, target) for source, low, high, target in rows if source == state)
@@ -57,4 +57,4 @@ ANY_STRING: tuple[Edges, ...] = (
     _letters("D", "D", LOW_C),
     _letters("C", "F", TWO),
 )  # fmt: skip
-"""Inside the quotes of a JSON string."""
+"""By state, the edges of the automaton between the quotes of a JSON string."""

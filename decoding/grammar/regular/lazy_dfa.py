@@ -1,4 +1,4 @@
-"""The growing arrays in which automata and types are written, and how parts get into them."""
+"""Deterministic automata whose states are made when first needed, in one growing array."""
 
 from __future__ import annotations
 
@@ -36,21 +36,23 @@ _OFFSETS = (1 << 31) - 1
 
 
 class RoomError(GrammarLimitError):
-    """What is stored of texts takes all the memory that it may take.
+    """The states that are stored for texts take all the memory that they may take.
 
-    Matchers never raise it: what was stored is dropped, and what a text needs is made again.
+    Matchers never raise it: the states are dropped, and those that a text needs are made again.
     """
 
 
 class LazyDfa:
-    """One int32 array of records that only grows, and the hash table of its automaton states.
+    """The states of deterministic automata, made when first needed, in one int32 array that grows.
 
-    Each method that writes raises `RoomError` where the array would be too long.
+    The array also holds the automata that states are made of, and the records of JSON types
+    (`decoding.kernels.grammar.layout`). Each method that writes raises `RoomError` where the array
+    would be too long.
 
     fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
-    shared_fields, shared_table: both as kernels take them.
-    is_full: whether it once had no room for what was to be written.
+    shared_fields, shared_table: both arrays as kernels take them.
+    is_full: whether the array once had no room for what was to be written.
     """
 
     __slots__ = ("_most", "fields", "is_full", "shared_fields", "shared_table", "table")
@@ -59,7 +61,7 @@ class LazyDfa:
         """Make an empty array.
 
         room: fields that are there at once, a power of two; none takes memory until written.
-        scale: `MAX_FIELDS` times so many fields are allowed.
+        scale: at most `scale` · `MAX_FIELDS` fields are allowed.
         """
         self._most = min(max(MAX_FIELDS * scale, room), _OFFSETS)
         self.is_full = False
@@ -68,37 +70,37 @@ class LazyDfa:
         self.fields[HEAD.FREE] = HEAD_SIZE
 
     def take(self, size: int) -> int:
-        """The offset of `size` new fields, all 0."""
+        """Append `size` fields that are all 0; returns their offset."""
         offset = int(self.fields[HEAD.FREE])
         if offset + size + (1 << 16) > len(self.fields):
             self._lengthen(size)
         self.fields[HEAD.FREE] = offset + size
-        # Kernels leave what they no longer need behind the end.
+        # Kernels use the fields behind the end as scratch.
         self.fields[offset : offset + size] = 0
         return offset
 
     def write(self, values: Sequence[int] | NDArray[np.int32]) -> int:
-        """The offset of a copy of some values."""
+        """Append a copy of some values; returns its offset."""
         offset = self.take(len(values))
         self.fields[offset : offset + len(values)] = values
         return offset
 
     def retried(self, kernel: Callable[[], int]) -> int:
-        """What a kernel answers once it has the room it needs."""
-        said = kernel()
-        while said == NEEDS_ROOM:
+        """The answer of a kernel; while it asks for room, it gets more and is called again."""
+        answer = kernel()
+        while answer == NEEDS_ROOM:
             self.make_room()
-            said = kernel()
-        return said
+            answer = kernel()
+        return answer
 
     def fill(self, state: int) -> None:
-        """Make the next states of a state."""
-        # Only its own row: there is room for no other state.
+        """Compute the row of next states of a state."""
+        # `alone` has room for one state, so that no other row is computed.
         alone = shared(np.zeros(1, np.int64))
         self.retried(lambda: subsets.expand(self.shared_fields, self.shared_table, state, alone))
 
     def make_room(self) -> None:
-        """Lengthen what is short: the table, else the fields."""
+        """Lengthen the hash table if it is too full, else the array of fields."""
         if 3 * int(self.fields[HEAD.HASH_USED]) > len(self.table):
             table = np.zeros(4 * len(self.table), np.int32)
             subsets.rehash(self.shared_fields, self.shared_table, shared(table))
@@ -133,13 +135,13 @@ class LazyDfa:
         reach: NDArray[np.int64] | None = None,
         bounds: Sequence[Bounds | None] = (),
     ) -> int:
-        """The state before the first byte of a union of automata; 0 if nothing is in any.
+        """Add the union of some automata; returns its state before the first byte, or `DEAD`.
 
-        parts: each automaton with the number of the element that it accepts, or with one for each
-            of its accepting states.
+        parts: each automaton, with the number of the element that its accepting states accept, or
+            with one number for each of them.
         names: elements below this are names of keys; the others are bits of a label.
-        reach: for every state of the union, in order, the words of keys it leads to.
-        bounds: for each automaton, what bounds the characters of its strings.
+        reach: for every state of the union, in order, the keys that it leads to, as words.
+        bounds: for each automaton, the bounds on the number of characters of its strings.
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
@@ -187,11 +189,11 @@ class LazyDfa:
         )
 
     def _count(self, head: int, states: int, bounds: Sequence[tuple[Bounds | None, int]]) -> None:
-        """Let an automaton count characters.
+        """Write the bounds on characters of an automaton, so that its states count them.
 
-        bounds: for each of its parts, with the part's first state.
+        bounds: of each part, with the part's first state.
         """
-        places, between = self.take(states), self.take(states)
+        parts_of, between = self.take(states), self.take(states)
         most, enough, certain_from, certain_until = 0, 0, 0, (1 << 31) - 1
         for bound, first in bounds:
             if bound is None:
@@ -200,7 +202,7 @@ class LazyDfa:
             maximum = -1 if bound.maximum is None else bound.maximum
             part = self.write([first, bound.minimum, maximum, bound.table.shape[1], table])
             last = first + len(bound.between)
-            self.fields[places + first : places + last] = part
+            self.fields[parts_of + first : parts_of + last] = part
             self.fields[between + first : between + last] = bound.between
             most = max(most, bound.minimum, maximum + 1)
             enough = max(enough, bound.minimum)
@@ -208,16 +210,16 @@ class LazyDfa:
             if bound.maximum is not None:
                 certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
         fields = self.fields
-        fields[head + AUTOMATON.PARTS], fields[head + AUTOMATON.BETWEEN] = places, between
+        fields[head + AUTOMATON.PARTS], fields[head + AUTOMATON.BETWEEN] = parts_of, between
         fields[head + AUTOMATON.MOST], fields[head + AUTOMATON.ENOUGH] = most, enough
         fields[head + AUTOMATON.CERTAIN_FROM] = certain_from
         fields[head + AUTOMATON.CERTAIN_UNTIL] = certain_until
 
     def add_any_string(self) -> int:
-        r"""The state before the first character of any string, with every escape that JSON has.
+        r"""Add the automaton of any JSON string; returns its state before the first character.
 
-        Its states are ANY_STRING: what they accept is said by the kind of value, not by a label. A pair
-        of surrogate escapes is one character; half a pair is none.
+        It knows every escape of JSON: a pair of surrogate escapes is one character, half a pair is
+        none. What its accepting states accept is answer by the value, not by a label.
         """
         first = self.take(STATE_SIZE * len(ANY_STRING))
         offsets = [first + STATE_SIZE * index for index in range(len(ANY_STRING))]

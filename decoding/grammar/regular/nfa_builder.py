@@ -1,8 +1,8 @@
-"""From an expression to an automaton without empty moves, over any alphabet of small integers.
+"""Builds the automaton of an expression, without empty moves, over an alphabet of small integers.
 
-The expression is read from its end: every part is given the point that follows it and returns the
-point before it. A point is what leaves a state, so a union of points needs no empty move; only the
-point at the head of a loop is referred to before it is known.
+The expression is read from its end: every part is given the point that follows it, and returns the
+point before it. A point holds the edges that leave a state, so that a union of points needs no
+empty move. Only the point at the head of a loop is referred to before its edges are known.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ Rows = NDArray[np.int32]
 MAX_EDGES = 4_000_000
 MAX_STATES = 1_000_000
 FEWEST_TILES = 24
-"""So many copies of a body, and more, are made as arrays."""
+"""Repetitions of a body of at least so many copies are made as arrays."""
 
 
 _LONG_WORD = 100
 
 
 class Encoder(Protocol):
-    """The alphabet of an automaton."""
+    """The alphabet of an automaton: how characters and words are spelled in its symbols."""
 
     @property
     def universal(self) -> tuple[int, ...]:
-        """What the nodes of `characters(EVERY)` are in the automaton of all strings, or empty."""
+        """The `UniversalState` of each node of `characters(EVERY)`; empty if none is marked."""
 
     def characters(self, ranges: Ranges) -> Spelled:
         """Return how one character is spelled."""
@@ -60,11 +60,11 @@ class Encoder(Protocol):
         """Return how some words are spelled."""
 
     def logic(self, expression: Both | Not | Recognized) -> Nfa:
-        """Return the automaton of an expression that has no other."""
+        """Return the automaton of an expression that only a product or a table can express."""
 
 
 class Point:
-    """What leaves a state: edges, whether a string may end, and the loops it is the head of."""
+    """The future of a state: its edges, whether a string may end, and the loop heads it equals."""
 
     __slots__ = ("accepting", "edges", "open", "refs", "state", "universal")
 
@@ -83,7 +83,7 @@ class Point:
 
     @property
     def dead(self) -> bool:
-        """Whether nothing leaves it."""
+        """Whether no string can be read from here, not even the empty one."""
         return not (self.edges or self.refs or self.accepting)
 
 
@@ -91,7 +91,7 @@ DEAD = Point()
 
 
 def united(points: list[Point]) -> Point:
-    """Return the point that leaves as any of these do."""
+    """Return the union of some points."""
     distinct = [point for point in dict.fromkeys(points) if not point.dead]
     if len(distinct) <= 1:
         return distinct[0] if distinct else DEAD
@@ -109,7 +109,7 @@ def _rows(edges: tuple[Edge, ...]) -> Rows:
 
 
 class Builder:
-    """The states and edges made so far."""
+    """The states and edges of an automaton that is being built."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -121,7 +121,7 @@ class Builder:
         self.late: list[tuple[Rows, Point]] = []
         self.edges = 0
         self.pruned = False
-        # Of the expression that is being built: the points before what is built, what is to do.
+        # Of the expression that is being built: a stack of points, and the tasks that are left.
         self.points: list[Point] = []
         self.tasks: list[Callable[[], None]] = []
 
@@ -143,13 +143,13 @@ class Builder:
             flat.extend((state, low, high, target))
 
     def charge(self, edges: int) -> None:
-        """Count edges, and raise when there are too many."""
+        """Count some more edges; raises `GrammarLimitError` where there are too many."""
         self.edges += edges
         if self.edges > MAX_EDGES:
             raise GrammarLimitError("", "edges of a string", MAX_EDGES)
 
     def state(self, point: Point) -> int:
-        """Return the state that is this point."""
+        """Return the state of a point, which is made when it is first needed."""
         if point.state < 0:
             point.state = self.allocate(1)
             if not point.open:
@@ -157,7 +157,7 @@ class Builder:
         return point.state
 
     def fill(self, point: Point) -> None:
-        """Write what leaves a point whose state exists."""
+        """Write the edges of a point whose state exists."""
         state = point.state
         self.write(state, point.edges)
         if point.accepting:
@@ -168,7 +168,7 @@ class Builder:
             self.late.append((np.array([state], np.int32), Point((), point.refs)))
 
     def attach(self, sources: Rows, point: Point) -> None:
-        """Let what leaves a point leave each of these states as well."""
+        """Add, at the end, the edges of a point to each of these states."""
         self.late.append((sources, point))
 
     # --- parts ---
@@ -194,12 +194,12 @@ class Builder:
         return placed[0], first
 
     def dead(self) -> Point:
-        """Return the point that nothing leaves; states before it may have to go."""
+        """Return the point that nothing leaves, and note that dead states have to be trimmed."""
         self.pruned = True
         return DEAD
 
     def any_characters(self, head: Point) -> tuple[Edge, ...]:
-        """Return the moves of a loop over every character, which go back to its head."""
+        """Return the moves of a loop over all characters, back to its head."""
         if head.state < 0:
             head.state = self.allocate(1)
         nodes = self.encoder.characters(ANY_CHARACTER.ranges)
@@ -266,7 +266,7 @@ class Builder:
     # --- the whole ---
 
     def run(self, expression: Expression, following: Point) -> Point:
-        """Return the point before the expression, given the one behind it."""
+        """Return the point before an expression, given the point behind it."""
         self.points = [following]
         self.then(expression)
         while self.tasks:
@@ -274,7 +274,7 @@ class Builder:
         return self.points.pop()
 
     def then(self, node: Expression) -> None:
-        """Let the next task be to replace the point on top by the point before a node."""
+        """Push the task of replacing the point on top by the point before a node."""
         self.tasks.append(lambda: self.step(node))
 
     def step(self, node: Expression) -> None:
@@ -325,7 +325,7 @@ class Builder:
         points = self.points
         following = points.pop()
         head = Point()
-        head.refs = (head,)  # not dead, and not yet known
+        head.refs = (head,)  # so that it is not dead while its edges are unknown
         if body == ANY_CHARACTER and self.encoder.universal:
             head.refs = following.refs
             head.edges = tuple(dict.fromkeys((*self.any_characters(head), *following.edges)))
@@ -372,12 +372,12 @@ class Builder:
             self.then(body)
 
     def resolved(self, refs: tuple[Point, ...]) -> Point:
-        """Return what leaves the heads of some loops."""
+        """Return the union of some loop heads, with the heads that they continue as."""
         merged = united(list(reachable(refs, lambda point: point.refs)))
         return Point(merged.edges, accepting=merged.accepting, universal=merged.universal)
 
     def finish(self, start: Point) -> Nfa:
-        """Return the automaton of what has been built."""
+        """Return the automaton that begins in a point."""
         if start.dead:
             return EMPTY
         first = self.state(start)
@@ -395,8 +395,8 @@ class Builder:
         edges = np.concatenate((own, *self.blocks)) if self.blocks else own
         order = np.argsort(edges[:, 0], kind="stable")
         universal = np.full(self.count, UniversalState.NONE, np.int8)
-        for state, kind in self.marks:
-            universal[state] = kind
+        for state, universal_state in self.marks:
+            universal[state] = universal_state
         nfa = Nfa(
             self.count,
             np.array([first], np.int32),

@@ -1,4 +1,4 @@
-"""Intersections, unions and complements of automata, side by side in one exploration."""
+"""Products of automata under a Boolean formula: intersections, unions and complements at once."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from decoding.kernels.grammar.layout import DEAD, TOO_MANY
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
-"""An dfa's states have so many next states."""
+"""States of a `LazyDfa` have so many next states."""
 _SIZES = (1 << 10, 1 << 14, MAX_STATES)
-"""So many states are made room for, one after the other."""
+"""Room for so many states is tried, one size after the other."""
 _MAX_ROWS = 1 << 24
 """64 MiB of int32."""
 
@@ -64,14 +64,14 @@ class Product:
         return self.dfa.add_automaton([(leaf, 0)])
 
     def is_inhabited(self) -> bool:
-        """Whether there is such a string.
+        """Whether the language has a member.
 
         Raises `GrammarLimitError` if `MAX_STATES` states do not tell.
         """
         for size in _SIZES:
-            said = self._search(size)
-            if said != TOO_MANY:
-                return said == 1
+            answer = self._search(size)
+            if answer != TOO_MANY:
+                return answer == 1
         raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
     def automaton(self) -> Nfa:
@@ -108,7 +108,7 @@ class Product:
         accepting = np.zeros(size, np.bool_)
         accepting[0] = first >= products.NOW
         progress = np.array([1, 0], np.int64)
-        said = dfa.retried(
+        answer = dfa.retried(
             lambda: products.explore(
                 dfa.shared_fields, dfa.shared_table, self.formula, shared(states),
                 shared(table), shared(rows), shared(accepting), shared(progress), self.values,
@@ -116,10 +116,10 @@ class Product:
             )
         )  # fmt: skip
         count = int(progress[products.COUNT])
-        return None if said == TOO_MANY else deterministic(rows[:count], accepting[:count])
+        return None if answer == TOO_MANY else deterministic(rows[:count], accepting[:count])
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
-        """Return room for states with the first in it, their table, and what the first says."""
+        """Return an array of states with the first one, their hash table, and the first value."""
         leaves = len(self.starts)
         states = np.zeros((size + 1) * leaves, np.int32)
         states[:leaves] = self.starts
@@ -137,7 +137,7 @@ class Product:
 
 
 def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[int, int]]]:
-    """Yield the leaves of an expression and, as rows of a formula, what joins them."""
+    """Yield an expression in postfix order: leaves, and a row of the formula for each operator."""
     stack: list[tuple[Expression | None, tuple[int, int]]] = [(expression, (products.LEAF, 0))]
     while stack:
         node, row = stack.pop()
@@ -151,7 +151,7 @@ def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[
 
 
 def _operands(node: Expression) -> tuple[Expression, ...]:
-    """Return what a node of logic joins; nothing for any other."""
+    """Return the operands of a node of logic; none for any other node."""
     if isinstance(node, Both | Not):
         return operations.children(node)
     if not isinstance(node, Choice):
@@ -164,7 +164,7 @@ def _operands(node: Expression) -> tuple[Expression, ...]:
 
 
 def alternatives(expression: Expression, most: int) -> list[Expression] | None:
-    """Return intersections, without unions in them, whose union is the expression.
+    """Return the disjunctive normal form of an expression: intersections whose union it is.
 
     None if there are more than `most` of them.
     """
@@ -175,7 +175,7 @@ def alternatives(expression: Expression, most: int) -> list[Expression] | None:
 def _alternatives(
     node: Expression, most: int, *, negative: bool
 ) -> list[tuple[Expression, ...]] | None:
-    """Return the languages that each alternative intersects; logic is nested `MAX_LOGIC` deep."""
+    """Return the languages that each alternative intersects; recursion is `MAX_LOGIC` deep."""
     if isinstance(node, Not):
         return _alternatives(node.body, most, negative=not negative)
     operands = _operands(node)

@@ -1,4 +1,4 @@
-"""Questions about regular languages."""
+"""Decision procedures of regular languages: membership, emptiness, inclusion, lengths, members."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _lengths(node: Expression, parts: list[tuple[int, int | None]]) -> tuple[int
 
 
 def lengths(expression: Expression) -> tuple[int, int | None]:
-    """Return the fewest and the most characters of a member; `None` is no bound.
+    """Return the least and the greatest number of characters of a member; `None` is no bound.
 
     (0, 0) stands for the empty language too.
     """
@@ -219,7 +219,7 @@ def _shortest(nfa: Nfa) -> int:
 
 
 def _order(moves: Moves) -> list[int] | None:
-    """Return the states in an order in which every move leads on, or None if there is a loop."""
+    """Return the states in topological order, or None if there is a loop."""
     entering = [0] * len(moves)
     for row in moves:
         for _, _, target in row:

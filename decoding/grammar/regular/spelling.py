@@ -1,4 +1,4 @@
-r"""How one character out of a set is spelled in bytes, and the automaton of all strings."""
+r"""Automata of the bytes of one character out of a set, and the automaton of all strings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState
 
 EXIT = -1
 Moves: TypeAlias = tuple[tuple[int, int, int], ...]
-"""Rows (lowest byte, highest byte, node or EXIT)."""
+"""Edges: (lowest byte, highest byte, node or EXIT)."""
 Spelled: TypeAlias = tuple[Moves, ...]
-"""Moves from each node; node 0 is before the character, and a node moves to later ones only."""
+"""By node, its edges. Node 0 stands before the character; edges lead to later nodes only."""
 
 _SHORT_ESCAPES = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
 _ESCAPED = codepoints.union(((0, 0x1F),), ((0x22, 0x22),), ((0x2F, 0x2F),), ((0x5C, 0x5C),))
@@ -25,7 +25,7 @@ _LENGTHS = ((0, 0x7F), (0x80, 0x7FF), (0x800, 0xFFFF), (0x10000, 0x10FFFF))
 
 
 def _split(low: int, high: int, following: int) -> list[tuple[int, int]]:
-    """Split code points where the bytes after the first are not one product of ranges."""
+    """Split code points into ranges whose UTF-8 is a product of byte ranges."""
     pieces = [(low, high)]
     for position in range(1, following + 1):
         unit = 1 << (6 * position)
@@ -54,23 +54,23 @@ def _byte_sequences(ranges: Ranges) -> list[tuple[tuple[int, int], ...]]:
 
 
 class _Nodes:
-    """Nodes by what follows them, each once."""
+    """Nodes of a deterministic acyclic automaton, interned by their moves."""
 
     def __init__(self) -> None:
         self.moves: list[Moves] = []
         self.ids: dict[Moves | tuple[Moves, int], int] = {}
 
-    def add(self, moves: list[tuple[int, int, int]], apart: int | None = None) -> int:
-        """Return the node of some moves; `apart` keeps nodes with the same moves distinct."""
+    def add(self, moves: list[tuple[int, int, int]], tag: int | None = None) -> int:
+        """Return the node of some moves; nodes of the same moves differ by their `tag`."""
         own = tuple(moves)
-        key = own if apart is None else (own, apart)
+        key = own if tag is None else (own, tag)
         if key not in self.ids:
             self.ids[key] = len(self.moves)
             self.moves.append(own)
         return self.ids[key]
 
     def of_bytes(self, tails: list[tuple[tuple[int, int], ...]]) -> list[tuple[int, int, int]]:
-        """Return the moves that read some sequences of byte ranges; depth is at most 4."""
+        """Return the moves that read some sequences of at most four byte ranges."""
         groups: dict[tuple[int, int], list[tuple[tuple[int, int], ...]]] = {}
         for tail in tails:
             groups.setdefault(tail[0], []).append(tail[1:])
@@ -140,7 +140,7 @@ def _is_short(character: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
-    """Return how one character out of a set is spelled: deterministic, and nothing is dead."""
+    """Return the deterministic automaton of the bytes of one character out of a set."""
     nodes = _Nodes()
     bare = ranges
     escapes: list[tuple[int, int, int]] = []
@@ -151,7 +151,7 @@ def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
     first = nodes.of_bytes(_byte_sequences(bare))
     if escapes:
         first.append((0x5C, 0x5C, nodes.add(escapes)))
-    # Nodes were added after those they move to: turn the order round and put the first in front.
+    # Nodes were added after the nodes they lead to: reverse the order and put the first in front.
     last = len(nodes.moves)
 
     def renumbered(moves: Moves) -> Moves:
@@ -161,7 +161,7 @@ def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
 
 
 def _universal_order(spelling: Spelling) -> list[UniversalState]:
-    """Return which `UniversalState` state each node of `spelled(EVERY, spelling)` is."""
+    """Return the `UniversalState` of each node of `spelled(EVERY, spelling)`."""
     nodes = spelled(EVERY, spelling)
     order = [UniversalState.NONE] * len(nodes)
     order[0] = UniversalState.BETWEEN
@@ -196,7 +196,7 @@ def _universal_order(spelling: Spelling) -> list[UniversalState]:
 
 @lru_cache(maxsize=3)
 def universal_nodes(spelling: Spelling) -> tuple[int, ...]:
-    """Return which `UniversalState` state each node of `spelled(EVERY, spelling)` is."""
+    """Return the `UniversalState` of each node of `spelled(EVERY, spelling)`."""
     if spelling is Spelling.CANONICAL:
         return (int(UniversalState.NONE),) * len(spelled(EVERY, spelling))
     return tuple(int(universal) for universal in _universal_order(spelling))

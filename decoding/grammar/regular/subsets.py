@@ -1,4 +1,4 @@
-"""Intersections and complements, by sets of states.
+"""Intersections and complements of automata by the subset construction and by products.
 
 Everything here is over the symbols of one alphabet (`decoding.grammar.regular.symbols`).
 """
@@ -28,9 +28,9 @@ _EDGES = Limit("moves of an intersection", 300_000)
 
 
 class Subsets:
-    """The deterministic automaton of another one, made as far as it is asked for.
+    """The subset construction of an automaton, made as far as it is asked for.
 
-    State 0 is the start. A state is a set of states; the empty set is one of them.
+    State 0 is the start. A state is a set of states of the automaton; the empty set may be one.
     """
 
     def __init__(self, nfa: Nfa, width: int) -> None:
@@ -86,7 +86,7 @@ class Subsets:
 
 
 def combined(parts: list[tuple[Subsets, bool]]) -> Nfa:
-    """Return the deterministic automaton of what is in all of some automata, or not in them.
+    """Return the deterministic product of some automata and of complements of others.
 
     parts: each automaton, and whether its complement is meant.
     """
@@ -102,8 +102,8 @@ def combined(parts: list[tuple[Subsets, bool]]) -> Nfa:
     def moves(state: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], tuple[int, ...]]]:
         rows = [a.row(s) for a, s in zip(automata, state, strict=True)]
         symbol = 0
-        for target, run in groupby(zip(*rows, strict=True)):
-            first, symbol = symbol, symbol + sum(1 for _ in run)
+        for target, interval in groupby(zip(*rows, strict=True)):
+            first, symbol = symbol, symbol + sum(1 for _ in interval)
             if not is_dead(target):
                 yield (first, symbol - 1), target
 
@@ -132,7 +132,7 @@ def paired(left: Nfa, right: Nfa) -> Nfa:
 
 
 def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
-    """Return the automaton of an expression with logic."""
+    """Return the automaton of an intersection, a complement or a recognized language."""
     if isinstance(expression, Recognized):
         columns = np.empty(len(encoder.alphabet.classes), np.int32)
         for column, ranges in enumerate(expression.classes):
@@ -142,12 +142,12 @@ def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
     options = alternatives(expression, _MOST_ALTERNATIVES)
     if options is None or len(options) == 1:
         return _joined(options[0] if options else expression, encoder)
-    # Automata of a union need not be followed side by side.
+    # The product of a union would have more states than the union of the products.
     return build_over(encoder, operations.choice(options))
 
 
 def _joined(expression: Expression, encoder: Symbols) -> Nfa:
-    """Return the automaton of an expression, with its logic in one product."""
+    """Return the automaton of an expression as one product over all of its logic."""
     try:
         if len(encoder.alphabet.classes) <= MAX_SYMBOLS:
             return Product(expression, encoder).automaton()
@@ -191,7 +191,7 @@ def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
 
 @lru_cache(maxsize=512)
 def symbolic(expression: Expression) -> tuple[Nfa, Alphabet]:
-    """Return the automaton of an expression over its own alphabet, and the alphabet."""
+    """Return the automaton of an expression over its character classes, and that alphabet."""
     check_logic(expression)
     alphabet = alphabet_of([expression])
     return build_over(Symbols(alphabet, logic), expression), alphabet

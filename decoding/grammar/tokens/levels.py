@@ -1,4 +1,4 @@
-"""Sweeps by NumPy, for where no kernels are compiled: all first bytes, then all second ones.
+"""Sweeps in NumPy, where no kernels are compiled: the token trie level by level.
 
 The masks are those of `decoding.grammar.tokens.sweeps.KernelSweeps`, bit by bit.
 """
@@ -24,7 +24,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """The nodes of a trie by depth, children side by side.
+    """The nodes of a token trie by depth, siblings side by side.
 
     byte, token: of a node; the token or −1.
     first, count: by node, its children.
@@ -40,7 +40,7 @@ class Levels:
     used: frozenset[int]
 
     def below(self, nodes: Integers) -> tuple[Integers, Integers]:
-        """The children of some nodes, and for each of them which of these is its parent."""
+        """The children of some nodes, and each child's parent as an index of these nodes."""
         count = self.count[nodes]
         parents = np.repeat(np.arange(len(nodes)), count)
         skipped = self.first[nodes] - (np.cumsum(count) - count)
@@ -49,7 +49,7 @@ class Levels:
 
 @lru_cache(maxsize=4)
 def levels_of(trie: Trie) -> Levels:
-    """The same trie by levels."""
+    """The levels of a trie."""
     nodes = trie.nodes
     depth = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int16)
     order = np.argsort(depth, kind="stable")
@@ -72,12 +72,12 @@ def levels_of(trie: Trie) -> Levels:
 
 
 def allow_all(mask: Mask, tokens: NDArray[np.int32]) -> None:
-    """Set the bits of some tokens, none of them twice."""
+    """Set the bits of some distinct tokens."""
     np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
 
 
 def allow_twins(mask: Mask, trie: Trie) -> None:
-    """Allow tokens that spell the same as an allowed one."""
+    """Allow each token that has the same bytes as an allowed one."""
     token, same = trie.twins.T
     allow_all(mask, token[mask[same >> 5] >> (same & 31).astype(np.uint32) & 1 == 1])
 
@@ -85,10 +85,10 @@ def allow_twins(mask: Mask, trie: Trie) -> None:
 def read(
     dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
 ) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Read a trie with an automaton: by level, the nodes reached, their parents, states above.
+    """Read a trie with an automaton; yields by level: nodes reached, their parents, states above.
 
-    keys: where there are any, states that lead to none of them are not gone to.
-    The parents are places among the nodes of the level before.
+    keys: if there are any, states that lead to none of these keys are not entered.
+    A parent is an index of the nodes of the level before.
     """
     levels = levels_of(trie)
     nodes, parents = np.arange(levels.roots), np.zeros(levels.roots, np.int64)
@@ -120,18 +120,18 @@ def tokens_read(
 
 
 def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
-    places = states + byte
-    found: Integers = dfa.fields[places]
+    offsets = states + byte
+    found: Integers = dfa.fields[offsets]
     missing = found == UNKNOWN
     if missing.any():
         for state in np.unique(states[missing]).tolist():
             dfa.fill(state)
-        found = dfa.fields[places]
+        found = dfa.fields[offsets]
     return found
 
 
 class LevelSweeps:
-    """Sweeps that look at all tokens of a level at once."""
+    """Sweeps that read all nodes of a level at once."""
 
     def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
         self._dfa, self._width = dfa, tokens.width

@@ -1,4 +1,4 @@
-"""What the tokens of a vocabulary mean to one automaton, whatever surrounds it."""
+"""Sweeps: the tokens that one automaton reads from a state, whatever surrounds it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Mask = NDArray[np.uint32]
 
 
 class Sweeps(Protocol):
-    """Sweeps of the automata in an dfa. Bits are only ever set."""
+    """Sweeps of a token trie by the automata of a `LazyDfa`. Bits of masks are only ever set."""
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """Allow the tokens that can be read from a state."""
         ...
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
-        """How many characters each token begins, read from a FREE state; −1: it cannot be read."""
+        """The characters that begin in each token, read from a state; −1: it cannot be read."""
         ...
 
     def allow_begun(self, begun: NDArray[np.int16], most: int, trie: Trie, mask: Mask) -> None:
-        """Allow the tokens that begin at most so many characters, of those that can be read."""
+        """Allow the readable tokens in which at most `most` characters begin."""
         ...
 
 

@@ -351,11 +351,11 @@ def test_plain_integers(machine: Machine) -> None:
 
 def test_what_a_style_leaves_out_is_listed(machine: Machine) -> None:
     found = compile_json_schema({}, machine).restrictions
-    assert {"white space", "digits", "nesting"} <= {one.keyword for one in found}
+    assert {"whitespace", "digits", "nesting"} <= {one.keyword for one in found}
     free = JsonStyle(whitespace="free", digits=None, nesting=None, key_order="declared")
     found = compile_json_schema({}, machine, style=free).restrictions
     keywords = {one.keyword for one in found}
-    assert {"white space", "key order"} <= keywords
+    assert {"whitespace", "key order"} <= keywords
     assert not {"digits", "nesting"} & keywords
 
 
