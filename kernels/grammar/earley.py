@@ -67,11 +67,17 @@ class EarleyMachine:
     network: the grammar.
     memory: bytes that the states may take. The items and callers that one step notes
         are not counted: they are gone after the step.
+    error: makes the error that is raised where the states need more, of a resource and its bound.
     start: the state before a text.
     """
 
-    def __init__(self, network: Network, memory: int = 64 * MEGABYTE) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: Network,
+        memory: int = 64 * MEGABYTE,
+        error: Callable[[str, int], Exception] = MachineLimitError,
+    ) -> None:
+        self.network, self._error = network, error
         self._memory = memory
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
@@ -230,7 +236,7 @@ class EarleyMachine:
             if size_of(larger, self._columns) <= self._memory:
                 break
         else:
-            raise MachineLimitError("bytes of states", self._memory)
+            raise self._error("bytes of states", self._memory)
         chart = grown(self.network, self._chart, larger)
         self._take(chart)
         rehash(self._shared_network, self._shared)

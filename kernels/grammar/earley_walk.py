@@ -18,15 +18,9 @@ from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, 
 
 @inner
 def walked(
-    network: Network,
-    chart: Chart,
-    notes: Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    begin: int,
-    end: int,
-    mask: NDArray[np.uint32],
-) -> int:
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], begin: int, end: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
     """Allow the tokens of nodes `begin` to `end` that fit; the parent's state is on the stack.
 
     Returns 0, or a code.
@@ -54,14 +48,9 @@ def walked(
 
 @entry
 def walk(
-    network: Network,
-    chart: Chart,
-    notes: Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    state: int,
-    mask: NDArray[np.uint32],
-) -> int:
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], state: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
     """Set the bits of all tokens that may follow a state.
 
     trie: `(nodes,)` uint64, in preorder: byte, depth (8 bits on, first level 1), token + 1 or 0
@@ -76,14 +65,9 @@ def walk(
 
 @entry
 def survey(
-    network: Network,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    state: int,
-    mask: NDArray[np.uint32],
-    positions: Int64s,
-    targets: Int64s,
-) -> tuple[int, int]:
+    network: Network, stack: NDArray[np.int32], trie: NDArray[np.uint64], state: int, mask:
+    NDArray[np.uint32], positions: Int64s, targets: Int64s,
+) -> tuple[int, int]:  # fmt: skip
     """Allow the tokens that stay inside a rule, whatever called the rule.
 
     state: a network state. positions, targets: as long as the trie; receive the nodes behind which
@@ -127,16 +111,9 @@ def survey(
 
 @entry
 def spread(
-    network: Network,
-    chart: Chart,
-    notes: Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    positions: Int64s,
-    targets: Int64s,
-    node: int,
-    mask: NDArray[np.uint32],
-) -> int:
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], positions: Int64s, targets: Int64s, node: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
     """Walk on from the positions of a survey with the callers of a node; returns 0, or a code."""
     known, state = -1, DEAD
     for number in range(len(positions)):

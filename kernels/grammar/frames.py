@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.layout import (
     ALTERNATIVE,
-    ALTERNATIVE_SIZE,
     ARRAY_STATE,
     ENTRY,
-    ENTRY_SIZE,
     FRAME,
-    FRAME_SIZE,
     KEY_CLASS,
-    KEY_CLASS_SIZE,
-    KIND_ARRAY,
     MOVE,
-    NEEDS_MOVE,
     STATE,
-    STATE_SIZE,
     TYPE,
-    VOTE_SIZE,
-    WORD,
 )
 
 NO_CLASS = 1 << 30
@@ -32,7 +24,7 @@ NO_CLASS = 1 << 30
 @woven
 def set_of(fields: Any, low: Any) -> int:
     """The set of two fields, LOW and HIGH, from an offset on."""
-    return fields[low] | (fields[low + 1] << WORD)
+    return fields[low] | (fields[low + 1] << layout.WORD)
 
 
 @inner
@@ -66,14 +58,14 @@ def opened(fields: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
     words = fields[kind + TYPE.WORDS]
     initial = fields[kind + TYPE.INITIAL]
     for w in range(words):
-        frames[top + FRAME_SIZE + w] = fields[initial + w]
-    return top + FRAME_SIZE + words
+        frames[top + layout.FRAME_SIZE + w] = fields[initial + w]
+    return top + layout.FRAME_SIZE + words
 
 
 @inner
 def copied(fields: Any, frames: Any, top: Any, node: Any) -> int:
     """Copy a frame to `top`, to be changed; returns the new top."""
-    size = FRAME_SIZE + words_of(fields, frames, node)
+    size = layout.FRAME_SIZE + words_of(fields, frames, node)
     for field in range(size):
         frames[top + field] = frames[node + field]
     return top + size
@@ -110,18 +102,18 @@ def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, comin
     coming: the class of a key that counts as if it had come, or -1.
     """
     words = fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
-    required = choice + ALTERNATIVE_SIZE
+    required = choice + layout.ALTERNATIVE_SIZE
     needed = fields[required + word]
     if fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] > 0:
         listed = required + 2 * words
         for k in range(fields[choice + ALTERNATIVE.DEPENDENCY_COUNT]):
             trigger = fields[listed + k * (1 + words)]
-            there = frames[node + FRAME_SIZE + trigger // WORD]
-            if trigger == coming or (there >> (trigger % WORD)) & 1 == 0:
+            there = frames[node + layout.FRAME_SIZE + trigger // layout.WORD]
+            if trigger == coming or (there >> (trigger % layout.WORD)) & 1 == 0:
                 needed |= fields[listed + k * (1 + words) + 1 + word]
-    needed &= frames[node + FRAME_SIZE + word]
-    if coming >= 0 and coming // WORD == word:
-        needed &= ~(1 << coming % WORD)
+    needed &= frames[node + layout.FRAME_SIZE + word]
+    if coming >= 0 and coming // layout.WORD == word:
+        needed &= ~(1 << coming % layout.WORD)
     return needed
 
 
@@ -138,14 +130,14 @@ def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> in
 def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
     """Whether some key that a state leads to fits under the maximum with all keys it requires."""
     words = words_of(fields, frames, node)
-    allowed = choice + ALTERNATIVE_SIZE + words
+    allowed = choice + layout.ALTERNATIVE_SIZE + words
     room = fields[choice + ALTERNATIVE.MAXIMUM] - frames[node + FRAME.COUNT] - 1
     for w in range(words):
-        left = fields[allowed + w] & frames[node + FRAME_SIZE + w]
-        left &= fields[state + STATE_SIZE + w]
-        for bit in range(WORD):
+        left = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
+        left &= fields[state + layout.STATE_SIZE + w]
+        for bit in range(layout.WORD):
             if (left >> bit) & 1 == 1 and (
-                missing(fields, frames, node, choice, w * WORD + bit) <= room
+                missing(fields, frames, node, choice, w * layout.WORD + bit) <= room
             ):
                 return True
     return False
@@ -157,15 +149,15 @@ def first_needed(fields: Any, frames: Any, node: Any, choice: Any) -> int:
     for w in range(words_of(fields, frames, node)):
         needed = is_needed(fields, frames, node, choice, w, -1)
         if needed != 0:
-            return w * WORD + bits((needed & -needed) - 1)
+            return w * layout.WORD + bits((needed & -needed) - 1)
     return NO_CLASS
 
 
 @inner
 def between(low: Any, high: Any, word: Any) -> int:
     """The classes of one word that lie above `low` and not above `high`, as bits."""
-    first = max(low + 1 - word * WORD, 0)
-    last = min(high - word * WORD, WORD - 1)
+    first = max(low + 1 - word * layout.WORD, 0)
+    last = min(high - word * layout.WORD, layout.WORD - 1)
     if first > last:
         return 0
     return ((1 << (last + 1)) - 1) & ~((1 << first) - 1)
@@ -195,20 +187,20 @@ def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any)
     The declared keys have the lowest classes, in their order; the others come behind them.
     """
     words = words_of(fields, frames, node)
-    allowed = choice + ALTERNATIVE_SIZE + words
+    allowed = choice + layout.ALTERNATIVE_SIZE + words
     last, first = frames[node + FRAME.LAST], first_needed(fields, frames, node, choice)
     plain = (
         fields[choice + ALTERNATIVE.MAXIMUM] < 0
         and fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] == 0
     )
     for w in range(words):
-        left = fields[allowed + w] & frames[node + FRAME_SIZE + w]
-        left &= fields[state + STATE_SIZE + w] & between(last, first, w)
+        left = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
+        left &= fields[state + layout.STATE_SIZE + w] & between(last, first, w)
         if left != 0 and plain:
             return True
-        for bit in range(WORD):
+        for bit in range(layout.WORD):
             if (left >> bit) & 1 == 1 and (
-                fits_behind(fields, frames, node, choice, w * WORD + bit)
+                fits_behind(fields, frames, node, choice, w * layout.WORD + bit)
             ):
                 return True
     return False
@@ -235,7 +227,7 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
         return may_come_in_order(fields, frames, node, state)
     if fields[kind + TYPE.BOUNDED] == 0:
         for w in range(words):
-            if frames[node + FRAME_SIZE + w] & fields[state + STATE_SIZE + w] != 0:
+            if frames[node + layout.FRAME_SIZE + w] & fields[state + layout.STATE_SIZE + w] != 0:
                 return True
         return False
     alive = frames[node + FRAME.ALIVE]
@@ -244,7 +236,7 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
             continue
         choice = alternative(fields, kind, index)
         maximum = fields[choice + ALTERNATIVE.MAXIMUM]
-        allowed = choice + ALTERNATIVE_SIZE + words
+        allowed = choice + layout.ALTERNATIVE_SIZE + words
         room = 1
         if maximum >= 0:
             if fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] > 0:
@@ -253,10 +245,10 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
                 continue
             room = maximum - frames[node + FRAME.COUNT] - missing(fields, frames, node, choice, -1)
         for w in range(words):
-            open_keys = fields[allowed + w] & frames[node + FRAME_SIZE + w]
+            open_keys = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
             if room <= 0:
                 open_keys = is_needed(fields, frames, node, choice, w, -1)
-            if open_keys & fields[state + STATE_SIZE + w] != 0:
+            if open_keys & fields[state + layout.STATE_SIZE + w] != 0:
                 return True
     return False
 
@@ -264,7 +256,7 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
 @inner
 def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
     """The entry of a class of keys for the alternatives that are left; 0 if there is none yet."""
-    class_at = fields[kind + TYPE.CLASSES] + class_index * KEY_CLASS_SIZE
+    class_at = fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE
     follows = fields[class_at + KEY_CLASS.ENTRIES]
     while follows != 0 and set_of(fields, follows + ENTRY.LOW) != alive:
         follows = fields[follows + ENTRY.NEXT]
@@ -274,15 +266,15 @@ def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
 @inner
 def allowing(fields: Any, kind: Any, class_index: Any) -> int:
     """The alternatives that allow a class of keys."""
-    return set_of(fields, fields[kind + TYPE.CLASSES] + class_index * KEY_CLASS_SIZE)
+    return set_of(fields, fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE)
 
 
 @inner
 def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
     """The alternatives that are left once a key of a class has come; 0 for none."""
     kind = frames[node + FRAME.TYPE]
-    there = frames[node + FRAME_SIZE + class_index // WORD]
-    if (there >> (class_index % WORD)) & 1 == 0:
+    there = frames[node + layout.FRAME_SIZE + class_index // layout.WORD]
+    if (there >> (class_index % layout.WORD)) & 1 == 0:
         return 0
     alive = frames[node + FRAME.ALIVE] & allowing(fields, kind, class_index)
     if alive != 0 and fields[kind + TYPE.BOUNDED] != 0:
@@ -327,15 +319,15 @@ def narrow(fields: Any, frames: Any, node: Any) -> None:
         for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
             if (alive >> index) & 1 == 1:
                 choice = alternative(fields, kind, index)
-                allowed |= fields[choice + ALTERNATIVE_SIZE + words + w]
-        frames[node + FRAME_SIZE + w] &= allowed
+                allowed |= fields[choice + layout.ALTERNATIVE_SIZE + words + w]
+        frames[node + layout.FRAME_SIZE + w] &= allowed
 
 
 @inner
 def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
     """The votes that accept the object or array as it is; 0 if it may not end here."""
     kind = frames[node + FRAME.TYPE]
-    if fields[kind + TYPE.KIND] == KIND_ARRAY:
+    if fields[kind + TYPE.KIND] == layout.KIND_ARRAY:
         return set_of(fields, frames[node + FRAME.ENTRY] + ARRAY_STATE.ENDS_LOW)
     alive = frames[node + FRAME.ALIVE]
     count = frames[node + FRAME.COUNT]
@@ -365,7 +357,7 @@ def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int
     left = 0
     for vote in range(fields[entry + ENTRY.VOTES]):
         if (votes >> vote) & 1 == 1:
-            left |= set_of(fields, entry + ENTRY_SIZE + vote * VOTE_SIZE)
+            left |= set_of(fields, entry + layout.ENTRY_SIZE + vote * layout.VOTE_SIZE)
     left &= frames[node + FRAME.ALIVE]
     if left == 0:
         return 0
@@ -404,7 +396,7 @@ def with_item(
     if move == 0:
         request[0], request[1] = frames[node + FRAME.TYPE], state
         request[2], request[3] = votes, repeated
-        return NEEDS_MOVE
+        return layout.NEEDS_MOVE
     following = fields[move + MOVE.TARGET]
     if following == 0 or following == state:
         return 0 if following == 0 else node

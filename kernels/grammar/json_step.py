@@ -9,40 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from decoding.kernels.grammar import frames as frame
-from decoding.kernels.grammar import whitespace
+from decoding.kernels.grammar import layout, whitespace
 from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.layout import (
-    ANY_STRING_BETWEEN,
-    ANY_STRING_LABEL,
     ARRAY_STATE,
     AUTOMATON,
-    BYTES,
     CONFIG,
-    DEAD,
     ENTRY,
     FRAME,
-    FRAME_SIZE,
     FRAMES,
-    GOES_ON,
-    KIND_OBJECT,
-    KIND_ROOT,
     MODE,
-    NEEDS_ARRAY,
-    NEEDS_CHOICE,
-    NEEDS_ENTRY,
-    NEEDS_FRAMES,
-    NEEDS_ITEM,
-    NEEDS_OBJECT,
-    NEEDS_ROOM,
-    OF_STATE,
-    OF_VALUE,
-    SEVERAL,
     STATE,
-    STOPS,
     TYPE,
-    UNKNOWN,
     VALUE,
-    WORD,
 )
 from decoding.kernels.grammar.subsets import next_state
 
@@ -92,14 +71,14 @@ def value_end(
     repeated: 1 if it is an item that an array has already, else 0.
     """
     if votes == 0:
-        return STOPS
+        return layout.STOPS
     node = stack[here + CONFIG.FRAME]
     kind = frames[node + FRAME.TYPE]
     stack[here + CONFIG.COUNT] = 0
-    if fields[kind + TYPE.KIND] == KIND_ROOT:
+    if fields[kind + TYPE.KIND] == layout.KIND_ROOT:
         stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.DONE, 0
-        return GOES_ON
-    if fields[kind + TYPE.KIND] == KIND_OBJECT:
+        return layout.GOES_ON
+    if fields[kind + TYPE.KIND] == layout.KIND_OBJECT:
         after = frame.with_value(fields, frames, stack[here + CONFIG.TOP], node, votes)
         stack[here + CONFIG.MODE] = MODE.OBJECT_AFTER
     else:
@@ -111,9 +90,9 @@ def value_end(
         return after
     if after != node:
         stack[here + CONFIG.FRAME] = after
-        stack[here + CONFIG.TOP] = after + FRAME_SIZE + fields[kind + TYPE.WORDS]
+        stack[here + CONFIG.TOP] = after + layout.FRAME_SIZE + fields[kind + TYPE.WORDS]
     stack[here + CONFIG.STATE] = 0
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @inner
@@ -129,7 +108,7 @@ def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
 def string_votes(fields: Any, stack: Any, here: Any) -> int:
     """The votes that accept the string if it ends here."""
     state = stack[here + CONFIG.STATE]
-    if fields[state + STATE.LABEL_LOW] != ANY_STRING_LABEL:
+    if fields[state + STATE.LABEL_LOW] != layout.ANY_STRING_LABEL:
         return frame.set_of(fields, state + STATE.LABEL_LOW)
     value = stack[here + CONFIG.VALUE]
     if (
@@ -146,17 +125,17 @@ def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) ->
     node = stack[here + CONFIG.FRAME]
     state = frames[node + FRAME.ENTRY]
     value = fields[state + ARRAY_STATE.ITEM]
-    if value == SEVERAL:
-        request[0], request[1], request[2] = OF_STATE, state, ARRAY_STATE.ITEM
-        return NEEDS_CHOICE
+    if value == layout.SEVERAL:
+        request[0], request[1], request[2] = layout.OF_STATE, state, ARRAY_STATE.ITEM
+        return layout.NEEDS_CHOICE
     if value < 0:
         request[0], request[1] = frames[node + FRAME.TYPE], state
-        return NEEDS_ITEM
+        return layout.NEEDS_ITEM
     if value == 0:
-        return STOPS
+        return layout.STOPS
     stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.VALUE_NEXT, 0
     stack[here + CONFIG.VALUE] = value
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @woven
@@ -178,11 +157,11 @@ def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
 @inner
 def is_last(fields: Any, table: Any, state: Any) -> int:
     """Whether a state has no next state: GOES_ON if so, else STOPS; or NEEDS_ROOM."""
-    for byte in range(BYTES):
+    for byte in range(layout.BYTES):
         following = next_state(fields, table, state, byte)
-        if following != DEAD:
-            return NEEDS_ROOM if following == UNKNOWN else STOPS
-    return GOES_ON
+        if following != layout.DEAD:
+            return layout.NEEDS_ROOM if following == layout.UNKNOWN else layout.STOPS
+    return layout.GOES_ON
 
 
 @inner
@@ -190,11 +169,11 @@ def extend_hash(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byt
     """Add a byte to the hash of a key or item; STOPS if it must end here and came before."""
     stack[here + CONFIG.HASH] = hashed_with(stack[here + CONFIG.HASH], byte)
     if not frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]):
-        return GOES_ON
+        return layout.GOES_ON
     answer = is_last(fields, table, stack[here + CONFIG.STATE])
-    if answer == NEEDS_ROOM:
+    if answer == layout.NEEDS_ROOM:
         return answer
-    return STOPS if answer == GOES_ON else GOES_ON
+    return layout.STOPS if answer == layout.GOES_ON else layout.GOES_ON
 
 
 @inner
@@ -204,7 +183,7 @@ def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, reques
         1 if frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]) else 0
     )
     answer = value_end(fields, frames, stack, here, votes, repeated, request)
-    if answer == GOES_ON:
+    if answer == layout.GOES_ON:
         add_hash(fields, frames, stack, here)
     return answer
 
@@ -218,13 +197,13 @@ def in_item(
     After STOPS in a number that may have ended, the configuration is as it was.
     """
     following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
-    if following == UNKNOWN:
-        return NEEDS_ROOM
-    if following != DEAD:
+    if following == layout.UNKNOWN:
+        return layout.NEEDS_ROOM
+    if following != layout.DEAD:
         stack[here + CONFIG.STATE] = following
         return extend_hash(fields, frames, table, stack, here, byte)
     if byte != QUOTE or stack[here + CONFIG.COUNT] == 0:
-        return STOPS
+        return layout.STOPS
     votes = frame.set_of(fields, stack[here + CONFIG.STATE] + STATE.LABEL_LOW)
     return item_end(fields, frames, stack, here, votes, request)
 
@@ -237,7 +216,7 @@ def begin_value(
     value = stack[here + CONFIG.VALUE]
     if byte == QUOTE:
         if fields[value + VALUE.STRING] == 0:
-            return STOPS
+            return layout.STOPS
         stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = (
             MODE.IN_STRING,
             fields[value + VALUE.STRING],
@@ -248,10 +227,10 @@ def begin_value(
                 1,
                 QUOTE,
             )
-            return GOES_ON
+            return layout.GOES_ON
         counts = fields[value + VALUE.SHORTEST] > 0 or fields[value + VALUE.LONGEST] >= 0
         stack[here + CONFIG.COUNT] = 0 if counts else -1
-        return GOES_ON
+        return layout.GOES_ON
     if byte in (BRACE, BRACKET):
         field = VALUE.OBJECT if byte == BRACE else VALUE.ARRAY
         shallow = frames[stack[here + CONFIG.FRAME] + FRAME.DEPTH] == frames[FRAMES.SHALLOW_DEPTH]
@@ -259,13 +238,13 @@ def begin_value(
             field = VALUE.SHALLOW_OBJECT if byte == BRACE else VALUE.SHALLOW_ARRAY
         kind = fields[value + field]
         if kind == 0:
-            return STOPS
-        if kind == SEVERAL:
-            request[0], request[1], request[2] = OF_VALUE, value, field
-            return NEEDS_CHOICE
+            return layout.STOPS
+        if kind == layout.SEVERAL:
+            request[0], request[1], request[2] = layout.OF_VALUE, value, field
+            return layout.NEEDS_CHOICE
         if kind < 0:
             request[0], request[1] = value, shallow
-            return NEEDS_OBJECT if byte == BRACE else NEEDS_ARRAY
+            return layout.NEEDS_OBJECT if byte == BRACE else layout.NEEDS_ARRAY
         node = stack[here + CONFIG.TOP]
         stack[here + CONFIG.TOP] = frame.opened(
             fields, frames, node, stack[here + CONFIG.FRAME], kind
@@ -273,11 +252,11 @@ def begin_value(
         stack[here + CONFIG.FRAME] = node
         stack[here + CONFIG.MODE] = MODE.OBJECT_FIRST if byte == BRACE else MODE.ARRAY_FIRST
         stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = 0, 0
-        return GOES_ON
+        return layout.GOES_ON
     if byte == MINUS or ZERO <= byte <= NINE:
         state = fields[value + VALUE.NUMBER]
         if state == 0:
-            return STOPS
+            return layout.STOPS
         stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = (
             MODE.IN_NUMBER,
             state,
@@ -295,7 +274,7 @@ def begin_value(
     elif byte == 102:
         literal = 2
     if literal < 0 or frame.set_of(fields, value + VALUE.NULL + 2 * literal) == 0:
-        return STOPS
+        return layout.STOPS
     stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.COUNT] = (
         MODE.IN_LITERAL,
         8 * literal + 1,
@@ -304,8 +283,8 @@ def begin_value(
     if fields[value + VALUE.CANONICAL] != 0:
         stack[here + CONFIG.HASH] = byte
         if frame.has_hash(frames, stack[here + CONFIG.FRAME], byte):
-            return STOPS
-    return GOES_ON
+            return layout.STOPS
+    return layout.GOES_ON
 
 
 @inner
@@ -315,17 +294,17 @@ def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> in
     kind = frames[node + FRAME.TYPE]
     class_index = frame.class_of_key(fields, kind, stack[here + CONFIG.STATE])
     if class_index < 0:
-        return STOPS
+        return layout.STOPS
     alive = frame.with_key(fields, frames, node, class_index, request)
     if alive == 0:
-        return STOPS
+        return layout.STOPS
     names = fields[fields[fields[kind + TYPE.KEYS] + STATE.AUTOMATON] + AUTOMATON.NAMES]
     distinct = class_index >= names and fields[kind + TYPE.DISTINCT] != 0
     if distinct and frame.has_hash(frames, node, stack[here + CONFIG.HASH]):
-        return STOPS
+        return layout.STOPS
     follows = frame.entry_of(fields, kind, class_index, alive)
     if follows == 0:
-        return NEEDS_ENTRY
+        return layout.NEEDS_ENTRY
     if distinct:
         add_hash(fields, frames, stack, here)
         node = stack[here + CONFIG.FRAME]
@@ -334,8 +313,8 @@ def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> in
     frames[new + FRAME.COUNT] = min(frames[node + FRAME.COUNT] + 1, fields[kind + TYPE.CAP])
     frames[new + FRAME.ENTRY] = follows
     if class_index < names:
-        word, bit = class_index // WORD, class_index % WORD
-        frames[new + FRAME_SIZE + word] &= ~(1 << bit)
+        word, bit = class_index // layout.WORD, class_index % layout.WORD
+        frames[new + layout.FRAME_SIZE + word] &= ~(1 << bit)
     if fields[kind + TYPE.ORDERED] != 0:
         frames[new + FRAME.LAST] = min(class_index, fields[kind + TYPE.ORDERED] - 1)
     if alive != frames[node + FRAME.ALIVE]:
@@ -348,19 +327,19 @@ def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> in
         0,
     )
     stack[here + CONFIG.VALUE] = fields[follows + ENTRY.VALUE]
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @woven
 def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
     """Follow one edge of an automaton; STOPS leaves the configuration as it was."""
     following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
-    if following == UNKNOWN:
-        return NEEDS_ROOM
-    if following == DEAD:
-        return STOPS
+    if following == layout.UNKNOWN:
+        return layout.NEEDS_ROOM
+    if following == layout.DEAD:
+        return layout.STOPS
     stack[here + CONFIG.STATE] = following
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @woven
@@ -370,11 +349,11 @@ def in_key(
     """Read a byte of a key, or the quote that ends it."""
     node = stack[here + CONFIG.FRAME]
     answer = in_automaton(fields, table, stack, here, byte)
-    if answer == STOPS and byte == QUOTE:
+    if answer == layout.STOPS and byte == QUOTE:
         return end_key(fields, frames, stack, here, request)
-    if answer == GOES_ON:
+    if answer == layout.GOES_ON:
         if not frame.may_come(fields, frames, node, stack[here + CONFIG.STATE]):
-            return STOPS
+            return layout.STOPS
         if fields[frames[node + FRAME.TYPE] + TYPE.DISTINCT] != 0:
             return extend_hash(fields, frames, table, stack, here, byte)
     return answer
@@ -387,19 +366,19 @@ def in_string(
     """Read a byte of a string, or the quote that ends it."""
     if (
         stack[here + CONFIG.COUNT] >= 0
-        and fields[stack[here + CONFIG.STATE] + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
+        and fields[stack[here + CONFIG.STATE] + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
         and byte != QUOTE
     ):
         longest = fields[stack[here + CONFIG.VALUE] + VALUE.LONGEST]
         if stack[here + CONFIG.COUNT] == longest:
-            return STOPS
+            return layout.STOPS
         if (
             longest >= 0
             or stack[here + CONFIG.COUNT] < fields[stack[here + CONFIG.VALUE] + VALUE.SHORTEST]
         ):
             stack[here + CONFIG.COUNT] += 1
     answer = in_automaton(fields, table, stack, here, byte)
-    if answer == STOPS and byte == QUOTE:
+    if answer == layout.STOPS and byte == QUOTE:
         votes = string_votes(fields, stack, here)
         return value_end(fields, frames, stack, here, votes, 0, request)
     return answer
@@ -438,15 +417,15 @@ def new_line(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> i
     if mode == MODE.OBJECT_FIRST:
         keys = fields[frames[node + FRAME.TYPE] + TYPE.KEYS]
         if keys == 0 or not frame.may_come(fields, frames, node, keys):
-            return STOPS
+            return layout.STOPS
     if mode == MODE.ARRAY_FIRST:
         state = frames[node + FRAME.ENTRY]
         if fields[state + ARRAY_STATE.ITEM] < 0:
             request[0], request[1] = frames[node + FRAME.TYPE], state
-            return NEEDS_ITEM
+            return layout.NEEDS_ITEM
         if fields[state + ARRAY_STATE.ITEM] == 0:
-            return STOPS
-    return GOES_ON
+            return layout.STOPS
+    return layout.GOES_ON
 
 
 @inner
@@ -457,26 +436,20 @@ def read_whitespace(
     mode, seen = stack[here + CONFIG.MODE], stack[here + CONFIG.STATE]
     after = whitespace.longer(fields, frames, stack[here + CONFIG.FRAME], mode, seen, byte, spacing)
     if after < 0:
-        return STOPS
+        return layout.STOPS
     if seen == 0 and byte == NEWLINE and whitespace.is_fixed(spacing):
         answer = new_line(fields, frames, stack, here, request)
-        if answer != GOES_ON:
+        if answer != layout.GOES_ON:
             return answer
     stack[here + CONFIG.STATE] = after
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @woven
 def step(
-    fields: Any,
-    frames: Any,
-    table: Any,
-    stack: Any,
-    here: Any,
-    byte: Any,
-    spacing: Any,
+    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, spacing: Any,
     request: Any,
-) -> int:
+) -> int:  # fmt: skip
     """Move the configuration at `here` on by one byte.
 
     stack: int64; the configuration is undefined unless GOES_ON comes back.
@@ -485,7 +458,7 @@ def step(
     """
     mode = stack[here + CONFIG.MODE]
     if stack[here + CONFIG.TOP] + 256 >= len(frames):
-        return NEEDS_FRAMES
+        return layout.NEEDS_FRAMES
     if mode == MODE.IN_STRING:
         return in_string(fields, frames, table, stack, here, byte, request)
     if mode == MODE.IN_KEY:
@@ -494,58 +467,58 @@ def step(
         return in_automaton(fields, table, stack, here, byte)
     if mode == MODE.IN_NUMBER:
         answer = in_automaton(fields, table, stack, here, byte)
-        if answer != STOPS:
+        if answer != layout.STOPS:
             return answer
         votes = frame.set_of(fields, stack[here + CONFIG.STATE] + STATE.LABEL_LOW)
         answer = value_end(fields, frames, stack, here, votes, 0, request)
-        if answer != GOES_ON:
+        if answer != layout.GOES_ON:
             return answer
         mode = stack[here + CONFIG.MODE]
     if mode == MODE.IN_ITEM:
         before = stack[here + CONFIG.STATE]
         answer = in_item(fields, frames, table, stack, here, byte, request)
         if (
-            answer != STOPS
+            answer != layout.STOPS
             or stack[here + CONFIG.STATE] != before
             or stack[here + CONFIG.COUNT] == 1
         ):
             return answer
         votes = frame.set_of(fields, before + STATE.LABEL_LOW)
         answer = item_end(fields, frames, stack, here, votes, request)
-        if answer != GOES_ON:
+        if answer != layout.GOES_ON:
             return answer
         mode = stack[here + CONFIG.MODE]
     if mode == MODE.IN_LITERAL:
         literal, position = stack[here + CONFIG.STATE] // 8, stack[here + CONFIG.STATE] % 8
         if literal_byte(literal, position) != byte:
-            return STOPS
+            return layout.STOPS
         if literal_byte(literal, position + 1) != 0:
             stack[here + CONFIG.STATE] += 1
-            return GOES_ON
+            return layout.GOES_ON
         votes = frame.set_of(fields, stack[here + CONFIG.VALUE] + VALUE.NULL + 2 * literal)
         if fields[stack[here + CONFIG.VALUE] + VALUE.CANONICAL] != 0:
             return item_end(fields, frames, stack, here, votes, request)
         return value_end(fields, frames, stack, here, votes, 0, request)
     if mode == MODE.DONE:
-        return STOPS
+        return layout.STOPS
     if is_whitespace(byte):
         return read_whitespace(fields, frames, stack, here, byte, spacing, request)
     if whitespace.is_fixed(spacing) and not whitespace.is_whole(
         fields, frames, stack[here + CONFIG.FRAME], mode, stack[here + CONFIG.STATE], byte, spacing
     ):
-        return STOPS
+        return layout.STOPS
     if mode == MODE.VALUE_NEXT:
         return begin_value(fields, frames, table, stack, here, byte, request)
     if mode == MODE.COLON_NEXT:
         if byte != COLON:
-            return STOPS
+            return layout.STOPS
         stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.VALUE_NEXT, 0
-        return GOES_ON
+        return layout.GOES_ON
     if mode == MODE.ARRAY_FIRST:
         if byte == BRACKET_END:
             return close(fields, frames, stack, here, request)
         answer = begin_item(fields, frames, stack, here, request)
-        if answer != GOES_ON:
+        if answer != layout.GOES_ON:
             return answer
         if whitespace.is_fixed(spacing):  # what was read in front of the item counts for its value
             node = stack[here + CONFIG.FRAME]
@@ -557,7 +530,7 @@ def step(
         if byte == BRACKET_END:
             return close(fields, frames, stack, here, request)
         if byte != COMMA:
-            return STOPS
+            return layout.STOPS
         return begin_item(fields, frames, stack, here, request)
     keys = fields[frames[stack[here + CONFIG.FRAME] + FRAME.TYPE] + TYPE.KEYS]
     if mode == MODE.OBJECT_AFTER:
@@ -568,9 +541,9 @@ def step(
             or keys == 0
             or not frame.may_come(fields, frames, stack[here + CONFIG.FRAME], keys)
         ):
-            return STOPS
+            return layout.STOPS
         stack[here + CONFIG.MODE], stack[here + CONFIG.STATE] = MODE.KEY_NEXT, 0
-        return GOES_ON
+        return layout.GOES_ON
     if mode == MODE.OBJECT_FIRST and byte == BRACE_END:
         return close(fields, frames, stack, here, request)
     if (
@@ -578,10 +551,10 @@ def step(
         or keys == 0
         or not frame.may_come(fields, frames, stack[here + CONFIG.FRAME], keys)
     ):
-        return STOPS
+        return layout.STOPS
     stack[here + CONFIG.MODE], stack[here + CONFIG.STATE], stack[here + CONFIG.HASH] = (
         MODE.IN_KEY,
         keys,
         0,
     )
-    return GOES_ON
+    return layout.GOES_ON

@@ -36,10 +36,8 @@ ANY_STRING_LABEL = -1
 class HeadFields(NamedTuple):
     """The beginning of `fields`."""
 
-    FREE: int
-    """The first offset that no record takes."""
-    HASH_USED: int
-    """The number of states in the hash table."""
+    FREE: int  # the first offset that no record takes
+    HASH_USED: int  # the number of states in the hash table
 
 
 HEAD = HeadFields(*range(2))
@@ -57,13 +55,10 @@ class StateFields(NamedTuple):
     """What accepts a string that ends here: a set of votes. Of a key: LOW is a name + 1, HIGH a set
     of pattern languages."""
     LABEL_HIGH: int
-    UNIVERSAL: int
-    """The state of the automaton of all strings that this state reads on as, or −1."""
-    MEMBERS: int
-    """The offset of the set of NFA states that this state stands for."""
+    UNIVERSAL: int  # the state of the automaton of all strings that this state reads on as, or −1
+    MEMBERS: int  # the offset of the set of NFA states that this state stands for
     MEMBER_COUNT: int
-    AUTOMATON: int
-    """The NFA that the members belong to."""
+    AUTOMATON: int  # the NFA that the members belong to
     CHARACTERS: int
     """How many characters have begun, in a state of an automaton that counts them; else −1."""
 
@@ -78,33 +73,21 @@ class AutomatonFields(NamedTuple):
     ROWS, EDGES and the other tables are offsets; a table has one entry for each NFA state.
     """
 
-    ROWS: int
-    """The index of each state's first edge."""
-    EDGES: int
-    """Triples (lowest byte, highest byte, target)."""
-    ELEMENTS: int
-    """The element that a state accepts, + 1; 0 for none."""
-    UNIVERSAL: int
-    """See `STATE.UNIVERSAL`."""
-    WORDS: int
-    """The number of words of keys behind each deterministic state."""
-    REACH: int
-    """The keys that each state leads to, in words."""
-    NAMES: int
-    """Elements below this are names of keys; the others are bits of a label."""
-    PARTS: int
-    """The offset of the part that a state belongs to, or 0; 0 where nothing is counted."""
-    BETWEEN: int
-    """Whether a state lies between two characters."""
-    MOST: int
-    """Counts of characters are not told apart beyond this one."""
+    ROWS: int  # the index of each state's first edge
+    EDGES: int  # triples (lowest byte, highest byte, target)
+    ELEMENTS: int  # the element that a state accepts, + 1; 0 for none
+    UNIVERSAL: int  # see `STATE.UNIVERSAL`
+    WORDS: int  # the number of words of keys behind each deterministic state
+    REACH: int  # the keys that each state leads to, in words
+    NAMES: int  # elements below this are names of keys; the others are bits of a label
+    PARTS: int  # the offset of the part that a state belongs to, or 0; 0 where nothing is counted
+    BETWEEN: int  # whether a state lies between two characters
+    MOST: int  # counts of characters are not told apart beyond this one
     CERTAIN_FROM: int
     """Between `CERTAIN_FROM` and `CERTAIN_UNTIL` characters, no bound of a part matters."""
     CERTAIN_UNTIL: int
-    ENOUGH: int
-    """From this count on, no minimum keeps a part from ending."""
-    ENDLESS: int
-    """Whether every state has a next state: no string is such that it must end."""
+    ENOUGH: int  # from this count on, no minimum keeps a part from ending
+    ENDLESS: int  # whether every state has a next state: no string is such that it must end
 
 
 AUTOMATON = AutomatonFields(*range(14))
@@ -114,13 +97,10 @@ AUTOMATON_SIZE = len(AUTOMATON)
 class PartFields(NamedTuple):
     """A part of an automaton that counts: states that share bounds on the number of characters."""
 
-    FIRST: int
-    """The part's first NFA state."""
+    FIRST: int  # the part's first NFA state
     MINIMUM: int
-    MAXIMUM: int
-    """−1 for no bound."""
-    WIDTH: int
-    """Columns of the table."""
+    MAXIMUM: int  # −1 for no bound
+    WIDTH: int  # columns of the table
     TABLE: int
     """With a maximum: the fewest characters to an accepting state, by the least that are asked for.
     Without one: the most characters to an accepting state, −1 for no bound."""
@@ -132,32 +112,24 @@ PART = PartFields(*range(5))
 class ValueFields(NamedTuple):
     """What a JSON value may be: the union of several graph nodes, each of which has a vote."""
 
-    NULL: int
-    """The votes that accept `null`; likewise `TRUE` and `FALSE`."""
+    NULL: int  # the votes that accept `null`; likewise `TRUE` and `FALSE`
     NULL_HIGH: int
     TRUE: int
     TRUE_HIGH: int
     FALSE: int
     FALSE_HIGH: int
-    STRING: int
-    """The state before the first character of a string, or 0."""
-    ANY_STRING_LOW: int
-    """The votes that accept a string which ends in a state of `add_any_string`."""
+    STRING: int  # the state before the first character of a string, or 0
+    ANY_STRING_LOW: int  # the votes that accept a string which ends in a state of `add_any_string`
     ANY_STRING_HIGH: int
-    SHORTEST: int
-    """Bounds on the characters of such a string; −1 for none."""
+    SHORTEST: int  # bounds on the characters of such a string; −1 for none
     LONGEST: int
-    NUMBER: int
-    """The state before the first character of a number, or 0."""
-    OBJECT: int
-    """The type of an object: 0 for none, −1 if it has not been made, or `SEVERAL`."""
-    ARRAY: int
-    """The type of an array, likewise."""
+    NUMBER: int  # the state before the first character of a number, or 0
+    OBJECT: int  # the type of an object: 0 for none, −1 if it has not been made, or `SEVERAL`
+    ARRAY: int  # the type of an array, likewise
     ID: int
     CANONICAL: int
     """Whether each scalar has one spelling, because values are compared by their text."""
-    SHALLOW_OBJECT: int
-    """As `OBJECT` and `ARRAY`, at the depth from which on nesting is counted."""
+    SHALLOW_OBJECT: int  # as `OBJECT` and `ARRAY`, at the depth from which on nesting is counted
     SHALLOW_ARRAY: int
 
 
@@ -173,32 +145,22 @@ class TypeFields(NamedTuple):
 
     KIND: int
     ALTERNATIVE_COUNT: int
-    ALTERNATIVES: int
-    """The offset of the list of alternatives' offsets."""
-    CLASSES: int
-    """The offset of the classes of keys."""
+    ALTERNATIVES: int  # the offset of the list of alternatives' offsets
+    CLASSES: int  # the offset of the classes of keys
     CLASS_COUNT: int
-    CAP: int
-    """Counts of keys are not told apart beyond this one."""
-    WORDS: int
-    """Words of a frame: the keys that may still come."""
+    CAP: int  # counts of keys are not told apart beyond this one
+    WORDS: int  # words of a frame: the keys that may still come
     KEYS: int
     """The state before the first character of a key; of arrays, the array state before the first
     item."""
-    INITIAL: int
-    """The offset of the words that a new frame has."""
-    BOUNDED: int
-    """Whether some alternative bounds the number of keys."""
-    EXTRA: int
-    """The class of keys with no name, in a type without patterns; else −1."""
-    COMBINATIONS: int
-    """The offset of pairs (set of pattern languages, class) for keys with no name."""
+    INITIAL: int  # the offset of the words that a new frame has
+    BOUNDED: int  # whether some alternative bounds the number of keys
+    EXTRA: int  # the class of keys with no name, in a type without patterns; else −1
+    COMBINATIONS: int  # the offset of pairs (set of pattern languages, class) for keys with no name
     COMBINATION_COUNT: int
     ID: int
-    DISTINCT: int
-    """Whether keys with no name, or items, must differ, so that their hashes are kept."""
-    ORDERED: int
-    """The number of names if keys come in the order of their classes, else 0."""
+    DISTINCT: int  # whether keys with no name, or items, must differ, so that their hashes are kept
+    ORDERED: int  # the number of names if keys come in the order of their classes, else 0
 
 
 TYPE = TypeFields(*range(16))
@@ -213,8 +175,7 @@ class AlternativeFields(NamedTuple):
 
     VOTE: int
     MINIMUM: int
-    MAXIMUM: int
-    """−1 for no bound."""
+    MAXIMUM: int  # −1 for no bound
     DEPENDENCY_COUNT: int
     """Each dependency is the class of a name, then the words of the keys that it requires."""
 
@@ -226,11 +187,9 @@ ALTERNATIVE_SIZE = len(ALTERNATIVE)
 class KeyClassFields(NamedTuple):
     """A class of keys that no alternative of a type tells apart."""
 
-    LOW: int
-    """The set of alternatives that allow it."""
+    LOW: int  # the set of alternatives that allow it
     HIGH: int
-    ENTRIES: int
-    """The first entry, or 0."""
+    ENTRIES: int  # the first entry, or 0
 
 
 KEY_CLASS = KeyClassFields(*range(3))
@@ -247,8 +206,7 @@ class EntryFields(NamedTuple):
     LOW: int
     HIGH: int
     VALUE: int
-    VOTES: int
-    """The number of votes."""
+    VOTES: int  # the number of votes
 
 
 ENTRY = EntryFields(*range(5))
@@ -259,13 +217,10 @@ VOTE_SIZE = 2
 class ArrayStateFields(NamedTuple):
     """A state of an array: what of its items so far decides which items may follow."""
 
-    ITEM: int
-    """The value of the next item; 0 for none, −1 if it has not been made, or `SEVERAL`."""
-    ENDS_LOW: int
-    """The votes that accept the array if it ends here."""
+    ITEM: int  # the value of the next item; 0 for none, −1 if it has not been made, or `SEVERAL`
+    ENDS_LOW: int  # the votes that accept the array if it ends here
     ENDS_HIGH: int
-    MOVES: int
-    """The first move, or 0."""
+    MOVES: int  # the first move, or 0
 
 
 ARRAY_STATE = ArrayStateFields(*range(4))
@@ -278,10 +233,8 @@ class MoveFields(NamedTuple):
     NEXT: int
     LOW: int
     HIGH: int
-    REPEATED: int
-    """Whether an equal item came before."""
-    TARGET: int
-    """The state behind the item; 0 where the item may not come."""
+    REPEATED: int  # whether an equal item came before
+    TARGET: int  # the state behind the item; 0 where the item may not come
 
 
 MOVE = MoveFields(*range(5))
@@ -291,21 +244,14 @@ MOVE_SIZE = len(MOVE)
 class FrameFields(NamedTuple):
     """An open object or array. Then follow `TYPE.WORDS` words: the keys that may still come."""
 
-    PARENT: int
-    """The frame around this one."""
+    PARENT: int  # the frame around this one
     TYPE: int
-    ALIVE: int
-    """The set of alternatives that are left."""
-    COUNT: int
-    """The number of keys so far."""
-    ENTRY: int
-    """Of an object, the entry of the last key; of an array, its state."""
-    HASHES: int
-    """A linked list of pairs (next, hash): the keys or items that must not come again."""
-    DEPTH: int
-    """The number of open objects and arrays, this one included."""
-    LAST: int
-    """Where keys are ordered: the class of the last key, −1 before the first."""
+    ALIVE: int  # the set of alternatives that are left
+    COUNT: int  # the number of keys so far
+    ENTRY: int  # of an object, the entry of the last key; of an array, its state
+    HASHES: int  # a linked list of pairs (next, hash): the keys or items that must not come again
+    DEPTH: int  # the number of open objects and arrays, this one included
+    LAST: int  # where keys are ordered: the class of the last key, −1 before the first
 
 
 FRAME = FrameFields(*range(8))
@@ -315,10 +261,8 @@ FRAME_SIZE = len(FRAME)
 class FramesFields(NamedTuple):
     """The beginning of `frames`."""
 
-    FREE: int
-    """The first offset that no permanent frame takes."""
-    HASH_USED: int
-    """The number of frames in their hash table."""
+    FREE: int  # the first offset that no permanent frame takes
+    HASH_USED: int  # the number of frames in their hash table
     SHALLOW_DEPTH: int
     """The depth at which objects and arrays have the types SHALLOW_OBJECT and SHALLOW_ARRAY."""
 
@@ -336,14 +280,10 @@ class ConfigFields(NamedTuple):
     COUNT: int
     """In a string whose length is bounded: the characters so far, else −1. In `IN_ITEM`: 1 in a
     string, 0 in a number."""
-    FRAME: int
-    """The innermost open object or array."""
-    VALUE: int
-    """The value that is being read or that comes next."""
-    TOP: int
-    """The first offset of `frames` that this configuration does not use."""
-    HASH: int
-    """The hash of the key or item so far, where it must differ from others."""
+    FRAME: int  # the innermost open object or array
+    VALUE: int  # the value that is being read or that comes next
+    TOP: int  # the first offset of `frames` that this configuration does not use
+    HASH: int  # the hash of the key or item so far, where it must differ from others
 
 
 CONFIG = ConfigFields(*range(7))
@@ -353,26 +293,20 @@ CONFIG_SIZE = 8
 class ModeNumbers(NamedTuple):
     """What a text is in: between which JSON tokens, or inside which."""
 
-    VALUE_NEXT: int
-    """A value comes next."""
+    VALUE_NEXT: int  # a value comes next
     IN_STRING: int
     IN_NUMBER: int
     IN_LITERAL: int
-    OBJECT_FIRST: int
-    """Behind an opening brace."""
+    OBJECT_FIRST: int  # behind an opening brace
     IN_KEY: int
     COLON_NEXT: int
-    OBJECT_AFTER: int
-    """Behind a value of an object: a comma or the end comes next."""
-    KEY_NEXT: int
-    """Behind a comma of an object."""
+    OBJECT_AFTER: int  # behind a value of an object: a comma or the end comes next
+    KEY_NEXT: int  # behind a comma of an object
     ARRAY_FIRST: int
     ARRAY_AFTER: int
     DONE: int
-    TEXT: int
-    """In a text of a regular language, which is no JSON."""
-    IN_ITEM: int
-    """In a string or number that must differ from the items before it."""
+    TEXT: int  # in a text of a regular language, which is no JSON
+    IN_ITEM: int  # in a string or number that must differ from the items before it
 
 
 MODE = ModeNumbers(*range(14))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.layout import DEAD, GOES_ON, NEEDS_ROOM, STATE, TOO_MANY, UNKNOWN
+from decoding.kernels.grammar.layout import STATE
 from decoding.kernels.grammar.subsets import fill_row
 
 LEAF, NOT, AND, OR = 0, 1, 2, 3
@@ -61,7 +62,7 @@ def evaluate(fields: Any, formula: Any, states: Any, offset: Any, values: Any, f
         if operation == LEAF:
             state = states[offset + leaf]
             value = NOT_YET
-            if state == DEAD:
+            if state == layout.DEAD:
                 value = NEVER
             elif state == FULL:
                 value = ALWAYS
@@ -85,7 +86,7 @@ def evaluate(fields: Any, formula: Any, states: Any, offset: Any, values: Any, f
                 # However these leaves go on, this does not change.
                 for other in range(firsts[first], leaf):
                     if states[offset + other] != FULL:
-                        states[offset + other] = DEAD
+                        states[offset + other] = layout.DEAD
     return values[0]
 
 
@@ -120,13 +121,13 @@ def follow(
         here = states[state * leaves + leaf]
         if here > 0:
             following = fields[here + symbol]
-            if following == UNKNOWN:
-                if fill_row(fields, dfa_table, here) != GOES_ON:
-                    return NEEDS_ROOM
+            if following == layout.UNKNOWN:
+                if fill_row(fields, dfa_table, here) != layout.GOES_ON:
+                    return layout.NEEDS_ROOM
                 following = fields[here + symbol]
             here = following
         states[count * leaves + leaf] = here
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -155,21 +156,21 @@ def explore(
         state = progress[DONE]
         for symbol in range(rows.shape[1]):
             count = progress[COUNT]
-            if follow(fields, dfa_table, states, leaves, state, symbol, count) != GOES_ON:
-                return NEEDS_ROOM
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != layout.GOES_ON:
+                return layout.NEEDS_ROOM
             value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value == NEVER:
                 rows[state, symbol] = -1
                 continue
             if count == len(rows):
-                return TOO_MANY
+                return layout.TOO_MANY
             number = find(states, table, leaves, count)
             rows[state, symbol] = number
             if number == count:
                 accepting[number] = value >= NOW
                 progress[COUNT] = count + 1
         progress[DONE] = state + 1
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -189,18 +190,18 @@ def search(
         depth -= 1
         for symbol in range(symbols):
             count = progress[COUNT]
-            if follow(fields, dfa_table, states, leaves, state, symbol, count) != GOES_ON:
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != layout.GOES_ON:
                 # What was found on the way is known, and must be looked at all the same.
                 stack[depth] = state
                 progress[DONE] = depth + 1
-                return NEEDS_ROOM
+                return layout.NEEDS_ROOM
             value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value >= NOW:
                 return 1
             if value == NEVER:
                 continue
             if count == len(stack):
-                return TOO_MANY
+                return layout.TOO_MANY
             if find(states, table, leaves, count) == count:
                 progress[COUNT] = count + 1
                 stack[depth] = count

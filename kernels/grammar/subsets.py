@@ -5,22 +5,10 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import COMPILED, entry, inner, woven
-from decoding.kernels.grammar.layout import (
-    AUTOMATON,
-    BYTES,
-    DEAD,
-    GOES_ON,
-    HEAD,
-    NEEDS_ROOM,
-    PART,
-    STATE,
-    STATE_SIZE,
-    TOO_MANY,
-    UNKNOWN,
-    WORD,
-)
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, PART, STATE
 
 ROOM = 1 << 12
 """Fields that a new state may take besides its set."""
@@ -60,24 +48,26 @@ def fill_row(fields: Any, table: Any, state: Any) -> int:
     # The edges by their lowest byte, and those that go on, lie behind everything else: they are
     # gone when this is done.
     free = fields[HEAD.FREE]
-    state_size = STATE_SIZE + fields[automaton + AUTOMATON.WORDS]
-    needed = 4 * total + BYTES + 2 * BYTES * state_size + ROOM
-    if free + needed >= len(fields) or 2 * (fields[HEAD.HASH_USED] + 2 * BYTES) >= len(table):
-        return NEEDS_ROOM
+    state_size = layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS]
+    needed = 4 * total + layout.BYTES + 2 * layout.BYTES * state_size + ROOM
+    if free + needed >= len(fields) or 2 * (fields[HEAD.HASH_USED] + 2 * layout.BYTES) >= len(
+        table
+    ):
+        return layout.NEEDS_ROOM
     counted: Any = fields[state + STATE.CHARACTERS]
     if counted >= 0:
         counted += fields[fields[automaton + AUTOMATON.BETWEEN] + fields[members]]
         counted = min(counted, fields[automaton + AUTOMATON.MOST])
     if length == 1 and fill_alone(fields, table, state, counted):
-        return GOES_ON
-    begins = len(fields) - BYTES - 1
+        return layout.GOES_ON
+    begins = len(fields) - layout.BYTES - 1
     ordered = begins - total
-    set_all(fields, begins, begins + BYTES + 1, 0)
+    set_all(fields, begins, begins + layout.BYTES + 1, 0)
     for k in range(length):
         row = rows + fields[members + k]
         for e in range(fields[row], fields[row + 1]):
             fields[begins + fields[edges + 3 * e] + 1] += 1
-    for b in range(BYTES):
+    for b in range(layout.BYTES):
         fields[begins + b + 1] += fields[begins + b]
     for k in range(length):
         row = rows + fields[members + k]
@@ -90,7 +80,7 @@ def fill_row(fields: Any, table: Any, state: Any) -> int:
     position = 0
     count = 0
     b = 0
-    while b < BYTES:
+    while b < layout.BYTES:
         kept = 0
         for k in range(count):
             if fields[fields[going + k] + 1] >= b:
@@ -102,18 +92,18 @@ def fill_row(fields: Any, table: Any, state: Any) -> int:
             count += 1
             position += 1
         # Up to the next byte at which an edge begins or ends, all lead to the same.
-        until = BYTES
+        until = layout.BYTES
         if position < total:
             until = fields[fields[ordered + position]]
         for k in range(count):
             until = min(until, fields[fields[going + k] + 1] + 1)
             fields[targets + k] = fields[fields[going + k] + 2]
-        following = DEAD
+        following = layout.DEAD
         if count > 0:
             following = intern(fields, table, automaton, targets, count, counted)
         set_all(fields, state + b, state + until, following)
         b = until
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @inner
@@ -122,11 +112,11 @@ def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
     automaton = fields[state + STATE.AUTOMATON]
     row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
     edges = fields[automaton + AUTOMATON.EDGES]
-    set_all(fields, state, state + BYTES, DEAD)
+    set_all(fields, state, state + layout.BYTES, layout.DEAD)
     for e in range(fields[row], fields[row + 1]):
         low, high = fields[edges + 3 * e], fields[edges + 3 * e + 1]
         for b in range(low, high + 1):
-            if fields[state + b] != DEAD:
+            if fields[state + b] != layout.DEAD:
                 return False
         following = intern(fields, table, automaton, edges + 3 * e + 2, 1, counted)
         set_all(fields, state + low, state + high + 1, following)
@@ -136,7 +126,7 @@ def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
 @woven
 def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
     """The state after one more byte; UNKNOWN if there is no room to find it."""
-    if fields[state + byte] == UNKNOWN:
+    if fields[state + byte] == layout.UNKNOWN:
         fill_row(fields, table, state)
     return fields[state + byte]
 
@@ -182,7 +172,7 @@ def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, co
         fields[free + position] = target
         length += 1
     if length == 0:
-        return DEAD
+        return layout.DEAD
     if not bounded:
         counted = -1
     slot = first_slot(fields, table, automaton, free, length, counted)
@@ -224,15 +214,15 @@ def first_slot(
 def describe(
     fields: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
 ) -> None:  # fmt: skip
-    """Write a new state's record behind its set, and move the fields's end behind both."""
-    set_all(fields, state, state + BYTES, UNKNOWN)
+    """Write a new state's record behind its set, and move the end of `fields` behind both."""
+    set_all(fields, state, state + layout.BYTES, layout.UNKNOWN)
     words = fields[automaton + AUTOMATON.WORDS]
     names = fields[automaton + AUTOMATON.NAMES]
     elements = fields[automaton + AUTOMATON.ELEMENTS]
     universal = fields[automaton + AUTOMATON.UNIVERSAL]
     reach = fields[automaton + AUTOMATON.REACH]
     for w in range(words):
-        fields[state + STATE_SIZE + w] = 0
+        fields[state + layout.STATE_SIZE + w] = 0
     low = 0
     high = 0
     found = -1
@@ -258,13 +248,13 @@ def describe(
                     low = element + 1
                 else:
                     high |= 1 << (element - names)
-            elif element < WORD:
+            elif element < layout.WORD:
                 low |= 1 << element
             else:
-                high |= 1 << (element - WORD)
+                high |= 1 << (element - layout.WORD)
         found = max(found, universal_there)
         for w in range(words):
-            fields[state + STATE_SIZE + w] |= fields[reach + member * words + w]
+            fields[state + layout.STATE_SIZE + w] |= fields[reach + member * words + w]
     fields[state + STATE.LABEL_LOW] = low
     fields[state + STATE.LABEL_HIGH] = high
     fields[state + STATE.UNIVERSAL] = found
@@ -272,16 +262,16 @@ def describe(
     fields[state + STATE.MEMBER_COUNT] = length
     fields[state + STATE.AUTOMATON] = automaton
     fields[state + STATE.CHARACTERS] = counted
-    fields[HEAD.FREE] = state + STATE_SIZE + words
+    fields[HEAD.FREE] = state + layout.STATE_SIZE + words
 
 
 @entry
 def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
     """The deterministic state of an automaton's start states; DEAD for none, or NEEDS_ROOM."""
     count = len(starts)
-    needed = 2 * count + STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    needed = 2 * count + layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
     if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
-        return NEEDS_ROOM
+        return layout.NEEDS_ROOM
     members = len(fields) - count - 1
     for k in range(count):
         fields[members + k] = starts[k]
@@ -305,9 +295,9 @@ def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
     ):
         return state
     length = fields[state + STATE.MEMBER_COUNT]
-    needed = length + STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    needed = length + layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
     if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
-        return NEEDS_ROOM
+        return layout.NEEDS_ROOM
     return intern(fields, table, automaton, fields[state + STATE.MEMBERS], length, -1)
 
 
@@ -335,12 +325,12 @@ def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
     position = 0
     while position < count:
         state = states[position]
-        if fields[state] == UNKNOWN and fill_row(fields, table, state) != GOES_ON:
-            return NEEDS_ROOM
-        previous = DEAD
-        for b in range(BYTES):
+        if fields[state] == layout.UNKNOWN and fill_row(fields, table, state) != layout.GOES_ON:
+            return layout.NEEDS_ROOM
+        previous = layout.DEAD
+        for b in range(layout.BYTES):
             target = fields[state + b]
-            if target in (DEAD, previous):
+            if target in (layout.DEAD, previous):
                 continue
             previous = target
             known = False
@@ -350,7 +340,7 @@ def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
                     break
             if not known:
                 if count == len(states):
-                    return TOO_MANY
+                    return layout.TOO_MANY
                 states[count] = target
                 count += 1
         position += 1
@@ -365,14 +355,14 @@ def spread(fields: Any, states: Any, words: Any) -> None:
         changed = False
         for position in range(len(states) - 1, -1, -1):
             state = states[position]
-            previous = DEAD
-            for b in range(BYTES):
+            previous = layout.DEAD
+            for b in range(layout.BYTES):
                 target = fields[state + b]
-                if target in (DEAD, previous):
+                if target in (layout.DEAD, previous):
                     continue
                 previous = target
                 for w in range(words):
-                    there = fields[target + STATE_SIZE + w]
-                    if there & ~fields[state + STATE_SIZE + w] != 0:
-                        fields[state + STATE_SIZE + w] |= there
+                    there = fields[target + layout.STATE_SIZE + w]
+                    if there & ~fields[state + layout.STATE_SIZE + w] != 0:
+                        fields[state + layout.STATE_SIZE + w] |= there
                         changed = True

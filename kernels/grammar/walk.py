@@ -6,26 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
 from decoding.kernels.grammar.json_step import QUOTE, is_structural, step
-from decoding.kernels.grammar.layout import (
-    CONFIG,
-    CONFIG_SIZE,
-    DEAD,
-    FRAME,
-    FRAME_SIZE,
-    FRAMES,
-    GOES_ON,
-    MODE,
-    NEEDS_CHOICE,
-    NEEDS_FRAMES,
-    NEEDS_ROOM,
-    STATE,
-    STOPS,
-    TYPE,
-    UNKNOWN,
-)
+from decoding.kernels.grammar.layout import CONFIG, FRAME, FRAMES, MODE, STATE, TYPE
 from decoding.kernels.grammar.subsets import next_state
 from decoding.kernels.grammar.trie_nodes import (
     BYTE,
@@ -58,16 +43,16 @@ def walk(
         node = np.int64(trie[position])
         byte = node & BYTE
         depth = (node >> DEPTH_AT) & DEPTH
-        above = (depth - 1) * CONFIG_SIZE
-        here = above + CONFIG_SIZE
+        above = (depth - 1) * layout.CONFIG_SIZE
+        here = above + layout.CONFIG_SIZE
         mode = stack[above + CONFIG.MODE]
         # Inside strings most bytes move one number only.
         if mode == MODE.TEXT or (mode == MODE.IN_STRING and stack[above + CONFIG.COUNT] < 0):
             following = next_state(fields, table, stack[above + CONFIG.STATE], byte)
-            if following == UNKNOWN:
-                return NEEDS_ROOM
-            if following != DEAD:
-                for field in range(CONFIG_SIZE):
+            if following == layout.UNKNOWN:
+                return layout.NEEDS_ROOM
+            if following != layout.DEAD:
+                for field in range(layout.CONFIG_SIZE):
                     stack[here + field] = stack[above + field]
                 stack[here + CONFIG.STATE] = following
                 allow(words, node)
@@ -85,21 +70,21 @@ def walk(
             # Nine in ten bytes of a vocabulary mean nothing between strings.
             position += node >> SIZE_AT
             continue
-        for field in range(CONFIG_SIZE):
+        for field in range(layout.CONFIG_SIZE):
             stack[here + field] = stack[above + field]
         answer = step(fields, frames, table, stack, here, byte, spacing, request)
-        if answer == STOPS:
+        if answer == layout.STOPS:
             position += node >> SIZE_AT
-        elif answer == GOES_ON:
+        elif answer == layout.GOES_ON:
             allow(words, node)
             position += 1
-        elif answer == NEEDS_CHOICE and choices[0] + 1 < len(choices):
+        elif answer == layout.NEEDS_CHOICE and choices[0] + 1 < len(choices):
             choices[0] += 1
             choices[choices[0]] = position
             position += node >> SIZE_AT
         else:
             return answer
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -115,15 +100,15 @@ def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any
         node = np.int64(trie[position])
         above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
         following = next_state(fields, table, above, node & BYTE)
-        if following == UNKNOWN:
-            return NEEDS_ROOM
-        if following == DEAD:
+        if following == layout.UNKNOWN:
+            return layout.NEEDS_ROOM
+        if following == layout.DEAD:
             position += node >> SIZE_AT
             continue
         stack[(node >> DEPTH_AT) & DEPTH] = following
         allow(words, node)
         position += 1
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -143,9 +128,9 @@ def survey(
         depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
         following = next_state(fields, table, above, node & BYTE)
-        if following == UNKNOWN:
-            return NEEDS_ROOM
-        if following == DEAD:
+        if following == layout.UNKNOWN:
+            return layout.NEEDS_ROOM
+        if following == layout.DEAD:
             position += node >> SIZE_AT
             continue
         stack[depth, 0] = following
@@ -155,7 +140,7 @@ def survey(
         if token != 0:
             counts[token - 1] = stack[depth, 1]
         position += 1
-    return GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -180,7 +165,7 @@ def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
     """Enter all frames of a hash table into a larger one."""
     for node in old:
         if node != 0:
-            size = FRAME_SIZE + fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
+            size = layout.FRAME_SIZE + fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
             slot = first_slot(frames, node, size, len(known))
             while known[slot] != 0:
                 slot = (slot + 1) & (len(known) - 1)
@@ -199,26 +184,26 @@ def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chai
     node = configuration[CONFIG.FRAME]
     while node >= base:
         if count == len(chain):
-            return NEEDS_FRAMES
+            return layout.NEEDS_FRAMES
         chain[count] = node
         count += 1
         node = frames[node + FRAME.PARENT]
     if 2 * (frames[FRAMES.HASH_USED] + 2 * count) >= len(known):
-        return NEEDS_FRAMES
+        return layout.NEEDS_FRAMES
     sizes = 0
     links = False
     for index in range(count):
-        sizes += FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
+        sizes += layout.FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
         links = links or frames[chain[index] + FRAME.HASHES] >= base
     # What is new is copied out of the way first: a frame may lie where another one belongs. Links
     # of lists of hashes stay where they are.
     top = configuration[CONFIG.TOP] + sizes
     if top + sizes >= len(frames):
-        return NEEDS_FRAMES
+        return layout.NEEDS_FRAMES
     if links:
         base = configuration[CONFIG.TOP]
     for index in range(count):
-        size = FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
+        size = layout.FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
         for field in range(size):
             frames[top + field] = frames[chain[index] + field]
         chain[index] = top
@@ -228,7 +213,7 @@ def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chai
     for index in range(count - 1, -1, -1):
         moved = chain[index]
         frames[moved + FRAME.PARENT] = parent
-        size = FRAME_SIZE + fields[frames[moved + FRAME.TYPE] + TYPE.WORDS]
+        size = layout.FRAME_SIZE + fields[frames[moved + FRAME.TYPE] + TYPE.WORDS]
         slot = first_slot(frames, moved, size, len(known))
         found = 0
         while known[slot] != 0 and found == 0:
@@ -253,4 +238,4 @@ def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chai
     frames[FRAMES.FREE] = free
     configuration[CONFIG.FRAME] = parent
     configuration[CONFIG.TOP] = free
-    return GOES_ON
+    return layout.GOES_ON

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import woven
-from decoding.kernels.grammar.layout import FRAME, KIND_ARRAY, MODE, TYPE
+from decoding.kernels.grammar.layout import FRAME, MODE, TYPE
 
 SPACE, NEWLINE = 32, 10
 COMMA, BRACKET_END, BRACE_END = 44, 93, 125
@@ -29,7 +30,10 @@ def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
     """The count behind the whole whitespace that a fixed spacing writes in a mode."""
     if mode == MODE.COLON_NEXT:
         return 0
-    if mode == MODE.VALUE_NEXT and fields[frames[node + FRAME.TYPE] + TYPE.KIND] != KIND_ARRAY:
+    if (
+        mode == MODE.VALUE_NEXT
+        and fields[frames[node + FRAME.TYPE] + TYPE.KIND] != layout.KIND_ARRAY
+    ):
         return CLOSED
     if spacing % KINDS == SPACED:
         return CLOSED if mode in (MODE.VALUE_NEXT, MODE.KEY_NEXT) else 0

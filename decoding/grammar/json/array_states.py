@@ -10,9 +10,10 @@ from decoding.grammar.json.array_plan import ArrayPlan, Counts
 from decoding.grammar.json.distinct import may_differ
 from decoding.grammar.json.tracked_values import TrackedValues
 from decoding.grammar.regular.lazy_dfa import LazyDfa
-from decoding.kernels.grammar.layout import ARRAY_STATE, MAX_SET, MOVE, SEVERAL, WORD
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import ARRAY_STATE, MOVE
 
-_LOW = (1 << WORD) - 1
+_LOW = (1 << layout.WORD) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,14 +142,14 @@ class ArrayStates:
                     votes.setdefault(node, []).append((index, gain))
         apart = any(self._alternatives[index].remembers for index, _ in state.left)
         nodes = tuple(votes)
-        if len(nodes) <= MAX_SET:
+        if len(nodes) <= layout.MAX_SET:
             self._votes[place] = list(votes.values())
             value = self._value(nodes, apart) if nodes else 0
             self._dfa.fields[place + ARRAY_STATE.ITEM] = value
             return ()
         several = []
-        for first in range(0, len(nodes), MAX_SET):
-            part = nodes[first : first + MAX_SET]
+        for first in range(0, len(nodes), layout.MAX_SET):
+            part = nodes[first : first + layout.MAX_SET]
             value = self._value(part, apart)
             fields = self._dfa.fields
             one = self._dfa.write(
@@ -156,7 +157,7 @@ class ArrayStates:
             )
             self._states[one], self._votes[one] = state, [votes[node] for node in part]
             several.append(one)
-        self._dfa.fields[place + ARRAY_STATE.ITEM] = SEVERAL
+        self._dfa.fields[place + ARRAY_STATE.ITEM] = layout.SEVERAL
         return tuple(several)
 
     def move(self, place: int, votes: int, again: int) -> None:
@@ -179,7 +180,7 @@ class ArrayStates:
                     left.append((index, after))
         following = _State(min(state.count + 1, self._cap), tuple(left))
         target = self._place(following) if left else 0
-        move = self._dfa.write([0, votes & _LOW, votes >> WORD, again, target])
+        move = self._dfa.write([0, votes & _LOW, votes >> layout.WORD, again, target])
         fields = self._dfa.fields
         fields[move + MOVE.NEXT] = fields[place + ARRAY_STATE.MOVES]
         fields[place + ARRAY_STATE.MOVES] = move
@@ -192,6 +193,6 @@ class ArrayStates:
                 alternative = self._alternatives[index]
                 if alternative.plan.is_whole(state.count, progress.counts):
                     votes |= 1 << alternative.vote
-            known = self._dfa.write([-1, votes & _LOW, votes >> WORD, 0])
+            known = self._dfa.write([-1, votes & _LOW, votes >> layout.WORD, 0])
             self._places[state], self._states[known] = known, state
         return known

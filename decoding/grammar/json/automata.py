@@ -22,8 +22,8 @@ from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.segments import Segments
 from decoding.grammar.tokens.table import TokenTable
 from decoding.kernels.forks import free_after_fork
-from decoding.kernels.grammar import subsets
-from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN, AUTOMATON, CONFIG_SIZE, HEAD, STATE
+from decoding.kernels.grammar import layout, subsets
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
 if TYPE_CHECKING:
     from decoding.grammar.masking.routes import Route
@@ -75,7 +75,7 @@ class Store:
         self._counts: dict[int, NDArray[np.int16]] = {}
         self._universal: dict[Spelling, list[int]] = {}
         self._longest = max(tokens.bare.depth, tokens.quoted.depth)
-        self.stack = np.zeros((2 + self._longest) * CONFIG_SIZE, np.int64)
+        self.stack = np.zeros((2 + self._longest) * layout.CONFIG_SIZE, np.int64)
 
     @property
     def size(self) -> int:
@@ -89,8 +89,8 @@ class Store:
 
     def room_for(self, length: int) -> NDArray[np.int64]:
         """The scratch of a walk this deep."""
-        if len(self.stack) < (length + 2) * CONFIG_SIZE:
-            self.stack = np.zeros((length + 2) * CONFIG_SIZE, np.int64)
+        if len(self.stack) < (length + 2) * layout.CONFIG_SIZE:
+            self.stack = np.zeros((length + 2) * layout.CONFIG_SIZE, np.int64)
         return self.stack
 
     def strings(
@@ -147,7 +147,7 @@ class Store:
     def base(self, state: int) -> NDArray[np.uint32]:
         """The base mask of a state of any automaton; not to be changed."""
         universal = int(self.dfa.fields[state + STATE.UNIVERSAL])
-        if 0 <= universal < ANY_STRING_BETWEEN:
+        if 0 <= universal < layout.ANY_STRING_BETWEEN:
             state = self._universal_states(Spelling.JSON)[universal]
         else:
             state = self._uncounted(state)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from decoding.grammar.json.configurations import Place, Places
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, below, chain, path
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import CONFIG_SIZE
 from decoding.kernels.grammar.trie_nodes import TOKEN, TOKEN_AT, copy_twins
 
 
@@ -37,12 +37,12 @@ class Choices:
             depths = places.store.stack
             if choices:
                 (position,) = choices
-                row = (position + 1) * CONFIG_SIZE
-                variants = places.variants(depths[row : row + CONFIG_SIZE].copy())
+                row = (position + 1) * layout.CONFIG_SIZE
+                variants = places.variants(depths[row : row + layout.CONFIG_SIZE].copy())
                 pending += [(variant, rest[position:]) for variant in reversed(variants)]
             elif reached[0]:
-                last = len(rest) * CONFIG_SIZE
-                found[places.number(depths[last : last + CONFIG_SIZE].copy())] = None
+                last = len(rest) * layout.CONFIG_SIZE
+                found[places.number(depths[last : last + layout.CONFIG_SIZE].copy())] = None
         return tuple(found)
 
     def allow(self, place: Place, trie: Trie, mask: Mask) -> None:

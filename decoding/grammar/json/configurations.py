@@ -12,31 +12,18 @@ from decoding.grammar.json.shapes import Graph
 from decoding.grammar.json.tables import JsonTables
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.kernels.grammar import walk, whitespace
+from decoding.kernels.grammar import layout, walk, whitespace
 from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.layout import (
     AUTOMATON,
     CONFIG,
-    CONFIG_SIZE,
     ENTRY,
     FRAME,
-    FRAME_SIZE,
     FRAMES,
-    GOES_ON,
     MODE,
-    NEEDS_ARRAY,
-    NEEDS_CHOICE,
-    NEEDS_ENTRY,
-    NEEDS_FRAMES,
-    NEEDS_ITEM,
-    NEEDS_OBJECT,
-    NEEDS_ROOM,
-    OF_STATE,
     STATE,
-    STATE_SIZE,
     TYPE,
     VALUE,
-    WORD,
 )
 
 Place = NDArray[np.int64]
@@ -87,7 +74,7 @@ class Places:
         self._records: list[Place] = []
         self._numbers: dict[bytes, int] = {}
         self._tables: JsonTables | None = None
-        self._frames[0] = FRAME_SIZE
+        self._frames[0] = layout.FRAME_SIZE
 
     def __len__(self) -> int:
         return len(self._records)
@@ -102,7 +89,7 @@ class Places:
 
     def begin_text(self, state: int) -> int:
         """The number of the place before a text of a plain automaton, which is in `state`."""
-        place = np.zeros(CONFIG_SIZE, np.int64)
+        place = np.zeros(layout.CONFIG_SIZE, np.int64)
         place[CONFIG.MODE], place[CONFIG.STATE] = MODE.TEXT, state
         return self.number(place)
 
@@ -110,11 +97,11 @@ class Places:
         """The number of the place before a JSON text of a schema."""
         tables = self._tables = JsonTables(self.store, graph, self._style)
         kind = tables.root()
-        frames, root = self._frames, FRAME_SIZE
+        frames, root = self._frames, layout.FRAME_SIZE
         frames[root + FRAME.TYPE], frames[root + FRAME.ALIVE] = kind, 1
         frames[root + FRAME.ENTRY] = tables.entry_of_root(kind)
-        frames[FRAMES.FREE], frames[FRAMES.SHALLOW_DEPTH] = 2 * FRAME_SIZE, tables.shallow_at
-        place = np.zeros(CONFIG_SIZE, np.int64)
+        frames[FRAMES.FREE], frames[FRAMES.SHALLOW_DEPTH] = 2 * layout.FRAME_SIZE, tables.shallow_at
+        place = np.zeros(layout.CONFIG_SIZE, np.int64)
         # White space in front of the value is none of it.
         place[CONFIG.STATE], place[CONFIG.FRAME] = whitespace.CLOSED, root
         fields = self.store.dfa.fields
@@ -156,11 +143,11 @@ class Places:
             return bool(is_string and fields[fields[state + STATE.AUTOMATON] + AUTOMATON.ENDLESS])
         kind = self.frame(place, FRAME.TYPE)
         extra = int(fields[kind + TYPE.EXTRA])
-        words = fields[state + STATE_SIZE :][: fields[kind + TYPE.WORDS]]
+        words = fields[state + layout.STATE_SIZE :][: fields[kind + TYPE.WORDS]]
         # Any string that no name begins with.
         return extra >= 0 and bool(
-            np.flatnonzero(words).tolist() == [extra // WORD]
-            and words[extra // WORD] == 1 << extra % WORD
+            np.flatnonzero(words).tolist() == [extra // layout.WORD]
+            and words[extra // layout.WORD] == 1 << extra % layout.WORD
         )
 
     def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
@@ -173,7 +160,7 @@ class Places:
             or fields[kind + TYPE.ORDERED]
         ):
             return None
-        words = frame + FRAME_SIZE
+        words = frame + layout.FRAME_SIZE
         return tuple(self._shared_frames[words : words + fields[kind + TYPE.WORDS]])
 
     def bounds(self, place: Sequence[int]) -> tuple[int, int]:
@@ -204,9 +191,9 @@ class Places:
         after the last token, at its depth.
         """
         dfa, places = self.store.dfa, self.store.stack
-        said = NEEDS_ROOM
-        while said != GOES_ON:
-            place = places[:CONFIG_SIZE]
+        said = layout.NEEDS_ROOM
+        while said != layout.GOES_ON:
+            place = places[: layout.CONFIG_SIZE]
             place[:] = start
             place[CONFIG.TOP] = self._frames[0]
             self._choices[0] = 0
@@ -215,7 +202,7 @@ class Places:
                 shared(places), self.spacing, shared(mask), shared(self._request),
                 shared(self._choices),
             )  # fmt: skip
-            if said != GOES_ON:
+            if said != layout.GOES_ON:
                 self._supply(said)
         noted: list[int] = self._choices[1 : 1 + int(self._choices[0])].tolist()
         return noted
@@ -234,7 +221,7 @@ class Places:
             raise TypeError(what)
         if self.spacing % whitespace.KINDS < whitespace.SPACED:
             here[CONFIG.STATE] = 0  # whitespace that was read changes nothing of what follows it
-        if what == OF_STATE:
+        if what == layout.OF_STATE:
             number = self.number(here)
             chosen = tables.chosen(record, field, self._open(number))
             return [self._with_entry(number, state) for state in chosen]
@@ -258,7 +245,7 @@ class Places:
     def _with_entry(self, number: int, entry: int) -> int:
         """The number of a place that differs in the state of its innermost array."""
         place = self._records[number].copy()
-        node, size = int(place[CONFIG.FRAME]), FRAME_SIZE
+        node, size = int(place[CONFIG.FRAME]), layout.FRAME_SIZE
         if int(self._frames[0]) + 4 * size + 256 >= len(self._frames):
             self._lengthen()
         top = int(self._frames[0])
@@ -268,32 +255,32 @@ class Places:
         return self.number(place)
 
     def _intern_frames(self, place: Place) -> None:
-        dfa, said = self.store.dfa, NEEDS_FRAMES
-        while said != GOES_ON:
+        dfa, said = self.store.dfa, layout.NEEDS_FRAMES
+        while said != layout.GOES_ON:
             said = walk.intern_frames(
                 dfa.shared_fields, self._shared_frames, shared(self._known), shared(place),
                 shared(self._chain),
             )  # fmt: skip
-            if said != GOES_ON:
+            if said != layout.GOES_ON:
                 self._lengthen()
 
     def _supply(self, said: int) -> None:
         """Make what a kernel found missing."""
         tables = self._tables
-        if said == NEEDS_ROOM:
+        if said == layout.NEEDS_ROOM:
             self.store.dfa.make_room()
-        elif said == NEEDS_CHOICE:
+        elif said == layout.NEEDS_CHOICE:
             self._choices = np.zeros(2 * len(self._choices), np.int64)
-        elif said == NEEDS_FRAMES or tables is None:
+        elif said == layout.NEEDS_FRAMES or tables is None:
             self._lengthen()
-        elif said == NEEDS_ENTRY:
+        elif said == layout.NEEDS_ENTRY:
             kind, class_index, alive = (int(field) for field in self._request[:3])
             tables.entry(kind, class_index, alive)
-        elif said == NEEDS_OBJECT:
+        elif said == layout.NEEDS_OBJECT:
             tables.object_type(int(self._request[0]), shallow=bool(self._request[1]))
-        elif said == NEEDS_ARRAY:
+        elif said == layout.NEEDS_ARRAY:
             tables.array_type(int(self._request[0]), shallow=bool(self._request[1]))
-        elif said == NEEDS_ITEM:
+        elif said == layout.NEEDS_ITEM:
             tables.item(int(self._request[0]), int(self._request[1]))
         else:
             kind, array_state, votes, again = (int(field) for field in self._request)

@@ -19,9 +19,9 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState
 from decoding.grammar.regular.questions import accepts
 from decoding.grammar.regular.spelling import EXIT, spelled, universal_nfa
-from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar import layout, subsets
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import MAX_SET, STATE, STATE_SIZE, TOO_MANY, WORD
+from decoding.kernels.grammar.layout import STATE
 
 _MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
 """ASCII characters whose spelling in JSON is not one byte alone."""
@@ -126,7 +126,7 @@ def _in_all(graph: Graph, nodes: tuple[int, ...], refused: list[str]) -> int | N
 
 
 def _count_words(classes: int) -> int:
-    return -(-max(classes, 1) // WORD)
+    return -(-max(classes, 1) // layout.WORD)
 
 
 def _plain_keys(
@@ -160,15 +160,15 @@ def _write(
     parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
     reach = np.zeros((sum(nfa.states for nfa, _ in parts), words), np.int64)
     index = np.arange(behind)
-    word, bit = index // WORD, 1 << index % WORD
+    word, bit = index // layout.WORD, 1 << index % layout.WORD
     lengths = np.diff(first)
     reach[np.arange(1, names.states), np.repeat(word, lengths)] = np.repeat(bit, lengths)
     if listed:
-        full, over = divmod(behind, WORD)
-        reach[0, :full] = (1 << WORD) - 1
+        full, over = divmod(behind, layout.WORD)
+        reach[0, :full] = (1 << layout.WORD) - 1
         reach[0, full : full + 1] = (1 << over) - 1
     if len(languages) == 1:
-        reach[names.states :, behind // WORD] = 1 << behind % WORD
+        reach[names.states :, behind // layout.WORD] = 1 << behind % layout.WORD
     return dfa.add_automaton(parts, behind, reach)
 
 
@@ -245,20 +245,20 @@ def _with_languages(
         languages += [language for language, _ in shape.patterns]
         languages += [shape.names] if shape.names is not None else []
     languages = list(dict.fromkeys(languages))
-    if len(languages) > WORD:
-        raise GrammarLimitError("", "different patterns of the keys of one object", WORD)
+    if len(languages) > layout.WORD:
+        raise GrammarLimitError("", "different patterns of the keys of one object", layout.WORD)
     bit = {language: 1 << number for number, language in enumerate(languages)}
     automata = [
         universal_nfa(spelling) if language is None else build(language, spelling)
         for language in languages
     ]
-    words = _count_words(len(listed) + MAX_SET)
+    words = _count_words(len(listed) + layout.MAX_SET)
     start = _write(dfa, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
     count = dfa.retried(
         lambda: subsets.expand(dfa.shared_fields, dfa.shared_table, start, shared(states))
     )
-    if count == TOO_MANY:
+    if count == layout.TOO_MANY:
         raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
     states = states[:count]
     fields = dfa.fields
@@ -268,17 +268,17 @@ def _with_languages(
         class_index = name - 1
         if name == 0 and members:
             if members not in combinations:
-                if len(combinations) == MAX_SET:
-                    raise GrammarLimitError("", "kinds of keys of one object", MAX_SET)
+                if len(combinations) == layout.MAX_SET:
+                    raise GrammarLimitError("", "kinds of keys of one object", layout.MAX_SET)
                 combinations[members] = len(nodes)
                 nodes.append(
                     tuple(_node_of(graph, shape, members, bit, refused) for shape in shapes)
                 )
             class_index = combinations[members]
-        fields[state + STATE_SIZE : state + STATE_SIZE + words] = 0
+        fields[state + layout.STATE_SIZE : state + layout.STATE_SIZE + words] = 0
         if class_index >= 0 and any(node is not None for node in nodes[class_index]):
-            place = state + STATE_SIZE + class_index // WORD
-            fields[place] = 1 << class_index % WORD
+            place = state + layout.STATE_SIZE + class_index // layout.WORD
+            fields[place] = 1 << class_index % layout.WORD
     subsets.spread(dfa.shared_fields, shared(states), words)
     # Only where no key is forbidden does the base mask of all strings hold.
     if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):

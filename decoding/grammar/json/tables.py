@@ -16,24 +16,10 @@ from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.expressions import length_bounds
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.grammar.regular.nfa import Spelling
-from decoding.kernels.grammar.layout import (
-    ARRAY_STATE,
-    ENTRY,
-    KEY_CLASS,
-    KEY_CLASS_SIZE,
-    KIND_ARRAY,
-    KIND_OBJECT,
-    KIND_ROOT,
-    MAX_SET,
-    SEVERAL,
-    TYPE,
-    TYPE_SIZE,
-    VALUE,
-    VALUE_SIZE,
-    WORD,
-)
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import ARRAY_STATE, ENTRY, KEY_CLASS, TYPE, VALUE
 
-_LOW = (1 << WORD) - 1
+_LOW = (1 << layout.WORD) - 1
 MOST_WAYS = 256
 """So many combinations of records that stand for one are followed in what is open in a text."""
 
@@ -87,8 +73,8 @@ class JsonTables:
         if self.shallow_at == 0 and not self._levels.has_all((root,), self._most):
             reason = f"every value has more than {self._most} objects and arrays inside one another"
             raise GrammarUnsatisfiableError("", reason)
-        kind = self._record(TYPE_SIZE)
-        self._put(kind, TYPE.KIND, KIND_ROOT)
+        kind = self._record(layout.TYPE_SIZE)
+        self._put(kind, TYPE.KIND, layout.KIND_ROOT)
         self._put(kind, TYPE.ALTERNATIVE_COUNT, 1)
         self._put(kind, TYPE.CLASSES, self._classes([1]))
         self._nodes[kind] = ((root,),)
@@ -127,7 +113,7 @@ class JsonTables:
             record += _split(alternatives)
         fields_at = self.store.dfa.write(record)
         fields = self.store.dfa.fields
-        place = int(fields[kind + TYPE.CLASSES]) + class_index * KEY_CLASS_SIZE
+        place = int(fields[kind + TYPE.CLASSES]) + class_index * layout.KEY_CLASS_SIZE
         fields[fields_at + ENTRY.NEXT] = fields[place + KEY_CLASS.ENTRIES]
         fields[place + KEY_CLASS.ENTRIES] = fields_at
 
@@ -165,13 +151,13 @@ class JsonTables:
         several = []
         for kind in kinds:
             fields = self.store.dfa.fields
-            one = self.store.dfa.write(fields[value : value + VALUE_SIZE].copy())
+            one = self.store.dfa.write(fields[value : value + layout.VALUE_SIZE].copy())
             self._put(one, field, kind)
             self._nodes_of[one] = self._nodes_of[value]
             several.append(one)
         self._several[value, field] = tuple(several)
         self._ways.update(dict.fromkeys(kinds, len(kinds)))
-        self._put(value, field, SEVERAL)
+        self._put(value, field, layout.SEVERAL)
 
     def _object_kinds(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> list[int]:
         """The fewest types that these alternatives fit into, when they are halved again and again.
@@ -201,7 +187,7 @@ class JsonTables:
         spelling = Spelling.CANONICAL if distinct else Spelling.JSON
         keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
         allowing = [_allowing(nodes) for nodes in keys.nodes]
-        kind = self._record(TYPE_SIZE)
+        kind = self._record(layout.TYPE_SIZE)
         self._nodes[kind] = keys.nodes
         self._level_of[kind] = None if level is None else level - 1
         words = keys.words
@@ -248,9 +234,9 @@ class JsonTables:
             return self.value(items, below, apart=apart)
 
         states = ArrayStates(self.store.dfa, alternatives, item_value)
-        kind = self._record(TYPE_SIZE)
+        kind = self._record(layout.TYPE_SIZE)
         self._arrays[kind] = states
-        self._put(kind, TYPE.KIND, KIND_ARRAY)
+        self._put(kind, TYPE.KIND, layout.KIND_ARRAY)
         self._put(kind, TYPE.KEYS, states.first())
         self._put(value, field, kind)
 
@@ -268,7 +254,7 @@ class JsonTables:
         _check_count(nodes)
         graph = self.graph if level is None else self._levels.at(level)
         kinds = [graph.node(node) for node in nodes]
-        record = [0] * VALUE_SIZE
+        record = [0] * layout.VALUE_SIZE
         record[VALUE.LONGEST] = -1
         for field, votes in (
             (VALUE.NULL, _votes(node.null for node in kinds)),
@@ -317,7 +303,7 @@ class JsonTables:
         return [vote, shape.minimum, maximum, count, *required, *allowed, *dependent]
 
     def _write_objects(self, kind: int, alternatives: list[list[int]], allowing: list[int]) -> None:
-        self._put(kind, TYPE.KIND, KIND_OBJECT)
+        self._put(kind, TYPE.KIND, layout.KIND_OBJECT)
         self._put(kind, TYPE.ALTERNATIVE_COUNT, len(alternatives))
         places = [self.store.dfa.write(alternative) for alternative in alternatives]
         self._put(kind, TYPE.ALTERNATIVES, self.store.dfa.write(places))
@@ -375,16 +361,16 @@ def _allowing(nodes: Sequence[int | None]) -> int:
 
 
 def _split(members: int) -> tuple[int, int]:
-    return members & _LOW, members >> WORD
+    return members & _LOW, members >> layout.WORD
 
 
 def _words(members: Iterable[int], words: int) -> list[int]:
     found = [0] * words
     for member in members:
-        found[member // WORD] |= 1 << member % WORD
+        found[member // layout.WORD] |= 1 << member % layout.WORD
     return found
 
 
 def _check_count(alternatives: Sequence[object]) -> None:
-    if len(alternatives) > MAX_SET:
-        raise GrammarLimitError("", "alternatives of one value", MAX_SET)
+    if len(alternatives) > layout.MAX_SET:
+        raise GrammarLimitError("", "alternatives of one value", layout.MAX_SET)

@@ -18,7 +18,8 @@ from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import EVERY_BYTE, MAX_DEPTH, Trie, trie_of
-from decoding.kernels.grammar.layout import CONFIG, DEAD, FRAME, MODE, STATE, VALUE
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import CONFIG, FRAME, MODE, STATE, VALUE
 
 _MANY_STATES = 100_000
 """An acceptor of so many states, about 60 MiB, is replaced for new texts."""
@@ -56,7 +57,7 @@ class ByteAcceptor:
     def of_expression(cls, store: Store, expression: Expression) -> ByteAcceptor:
         """The texts of a regular language."""
         state = store.text(expression)
-        if state == DEAD:
+        if state == layout.DEAD:
             raise GrammarUnsatisfiableError("offset 0", "no text matches")
         configurations = Places(store)
         return cls(configurations, configurations.begin_text(state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
+from decoding.kernels.grammar.earley import EarleyMachine
 from decoding.kernels.grammar.earley_arrays import Network
 
 _BYTES = 256
@@ -46,10 +47,7 @@ class ContextFreeAcceptor:
             (int(first), np.flatnonzero(network.column_of[:_BYTES] == column).astype(np.uint8))
             for column, first in zip(columns, firsts, strict=True)
         ]
-        try:
-            self._machine = EarleyMachine(network, memory)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        self._machine = EarleyMachine(network, memory, partial(RoomError, ""))
 
     @property
     def needs_replacement(self) -> bool:
@@ -69,22 +67,16 @@ class ContextFreeAcceptor:
         spelled = self.tokens.spelled
         if not 0 <= token < len(spelled):
             return REJECTED
-        try:
-            machine = self._machine
-            following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
-            for symbol, mask in self._marks:
-                if int(mask[token >> 5]) >> (token & 31) & 1:
-                    following = machine.join(following, machine.step(state, symbol))
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        machine = self._machine
+        following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
+        for symbol, mask in self._marks:
+            if int(mask[token >> 5]) >> (token & 31) & 1:
+                following = machine.join(following, machine.step(state, symbol))
         return following
 
     def follow(self, state: int, text: bytes) -> int:
         """The state after some more bytes; REJECTED if they do not fit."""
-        try:
-            return self._machine.steps(state, text)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        return self._machine.steps(state, text)
 
     def replay(self, tokens: Iterable[int | bytes]) -> int:
         """The state after some tokens and bytes that fit."""
@@ -98,10 +90,7 @@ class ContextFreeAcceptor:
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
         """Set the bits of the tokens of some nodes whose bytes may follow."""
-        try:
-            self._machine.mask(state, nodes, _NO_TWINS, mask)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        self._machine.mask(state, nodes, _NO_TWINS, mask)
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
@@ -111,10 +100,7 @@ class ContextFreeAcceptor:
         """The tokens that may come next, a bit each; not to be changed."""
         known = self._masks.get(self._first + state)
         if known is None:
-            try:
-                known = self._mask(state)
-            except MachineLimitError as error:
-                raise _limit(error) from error
+            known = self._mask(state)
             self._masks.put(self._first + state, known)
         return known
 
@@ -122,19 +108,13 @@ class ContextFreeAcceptor:
         tokens, mask = self.tokens, self.tokens.empty_mask()
         for trie in (tokens.bare, tokens.quoted):
             self._machine.mask(state, trie.nodes, trie.twins, mask)
-        mask |= self._named(state)
+        mask |= self.named(state)
         for token in tokens.end_token_ids if self.accepts(state) else ():
             mask[token >> 5] |= np.uint32(1 << (token & 31))
         return mask
 
     def named(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next because the grammar names them."""
-        try:
-            return self._named(state)
-        except MachineLimitError as error:
-            raise _limit(error) from error
-
-    def _named(self, state: int) -> NDArray[np.uint32]:
         mask = self.tokens.empty_mask()
         for symbol, named in self._marks:
             if self._machine.step(state, symbol) != REJECTED:
@@ -143,19 +123,10 @@ class ContextFreeAcceptor:
 
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next; none where a token may come that the grammar names."""
-        try:
-            step = self._machine.step
-            if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
-                return b""
-            alive = [
-                column_bytes
-                for first, column_bytes in self._columns
-                if step(state, first) != REJECTED
-            ]
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        step = self._machine.step
+        if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
+            return b""
+        alive = [
+            column_bytes for first, column_bytes in self._columns if step(state, first) != REJECTED
+        ]
         return b"".join(column_bytes.tobytes() for column_bytes in alive)
-
-
-def _limit(error: MachineLimitError) -> RoomError:
-    return RoomError("", error.what, error.limit)

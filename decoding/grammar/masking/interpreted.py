@@ -21,16 +21,8 @@ from decoding.grammar.tokens.levels import allow_all, allow_twins
 from decoding.grammar.tokens.segments import WHITESPACE, Reading, Segment
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
-from decoding.kernels.grammar import whitespace
-from decoding.kernels.grammar.layout import (
-    ANY_STRING_LABEL,
-    CONFIG,
-    CONFIG_SIZE,
-    DEAD,
-    MODE,
-    STATE,
-    UNKNOWN,
-)
+from decoding.kernels.grammar import layout, whitespace
+from decoding.kernels.grammar.layout import CONFIG, MODE, STATE
 
 _QUOTE = b'"'
 _VALUES = WHITESPACE + b'"-0123456789[{ntf'
@@ -236,9 +228,9 @@ class MemoizedWalks:
         configuration = seen.configuration
         mode, state = configuration[CONFIG.MODE], configuration[CONFIG.STATE]
         following = self._configurations.store.dfa.shared_fields[state + byte]
-        if following == UNKNOWN:
+        if following == layout.UNKNOWN:
             return self._computed(number, byte)
-        if following == DEAD:
+        if following == layout.DEAD:
             return self._end(number, byte)
         if mode in (MODE.TEXT, MODE.IN_NUMBER) or (
             mode == MODE.IN_STRING and configuration[CONFIG.COUNT] < 0
@@ -265,7 +257,7 @@ class MemoizedWalks:
         fields = self._configurations.store.dfa.shared_fields
         label = configuration[CONFIG.STATE] + STATE.LABEL_LOW
         mode = configuration[CONFIG.MODE]
-        if mode not in (MODE.IN_STRING, MODE.IN_NUMBER) or fields[label] == ANY_STRING_LABEL:
+        if mode not in (MODE.IN_STRING, MODE.IN_NUMBER) or fields[label] == layout.ANY_STRING_LABEL:
             return self._computed(number, byte)
         # Only the votes that accept the value matter for what follows.
         key = (mode, fields[label], fields[label + 1], *configuration[CONFIG.COUNT :])
@@ -303,7 +295,7 @@ class MemoizedWalks:
         if not self._reached[0]:
             return REJECTED
         after = configurations.number(
-            configurations.store.stack[CONFIG_SIZE : 2 * CONFIG_SIZE].copy()
+            configurations.store.stack[layout.CONFIG_SIZE : 2 * layout.CONFIG_SIZE].copy()
         )
         if after not in self._memos:
             self._register(after)

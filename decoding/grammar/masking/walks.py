@@ -10,8 +10,8 @@ from decoding.grammar.json.configurations import Place, Places
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import CONFIG_SIZE
 from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
@@ -48,8 +48,8 @@ class KernelWalks:
             raise ChoiceNeededError
         if not reached[0]:
             return REJECTED
-        last = len(text) * CONFIG_SIZE
-        return configurations.number(depths[last : last + CONFIG_SIZE].copy())
+        last = len(text) * layout.CONFIG_SIZE
+        return configurations.number(depths[last : last + layout.CONFIG_SIZE].copy())
 
     def allow(self, configuration: Place, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""

@@ -73,8 +73,8 @@ def spell_out(nfa: Nfa, classes: list[Ranges], encoder: _Bytes) -> Nfa:
     for move, intervals in between.items():
         moves_by_symbols.setdefault(tuple(intervals), []).append(move)
     writer = _Writer(nfa, encoder)
-    for intervals, moves in moves_by_symbols.items():
-        symbols = [s for low, high in intervals for s in range(low, high + 1)]
+    for symbol_ranges, moves in moves_by_symbols.items():
+        symbols = [s for low, high in symbol_ranges for s in range(low, high + 1)]
         writer.write(codepoints.union(*(classes[s] for s in symbols)), moves)
     edges = np.concatenate((np.array(writer.rows, np.int32).reshape(-1, 4), *writer.blocks))
     edges = edges[np.argsort(edges[:, 0], kind="stable")]

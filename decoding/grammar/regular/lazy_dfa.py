@@ -11,20 +11,9 @@ from numpy.typing import NDArray
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular.any_string import ANY_STRING
 from decoding.grammar.regular.nfa import Nfa
-from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar import layout, subsets
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import (
-    ANY_STRING_BETWEEN,
-    ANY_STRING_LABEL,
-    AUTOMATON,
-    AUTOMATON_SIZE,
-    DEAD,
-    HEAD,
-    HEAD_SIZE,
-    NEEDS_ROOM,
-    STATE,
-    STATE_SIZE,
-)
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
 if TYPE_CHECKING:
     from decoding.grammar.regular.counted import Bounds
@@ -67,7 +56,7 @@ class LazyDfa:
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
-        self.fields[HEAD.FREE] = HEAD_SIZE
+        self.fields[HEAD.FREE] = layout.HEAD_SIZE
 
     def take(self, size: int) -> int:
         """Append `size` fields that are all 0; returns their offset."""
@@ -88,7 +77,7 @@ class LazyDfa:
     def retried(self, kernel: Callable[[], int]) -> int:
         """The answer of a kernel; while it asks for room, it gets more and is called again."""
         answer = kernel()
-        while answer == NEEDS_ROOM:
+        while answer == layout.NEEDS_ROOM:
             self.make_room()
             answer = kernel()
         return answer
@@ -145,12 +134,12 @@ class LazyDfa:
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
-            return DEAD
+            return layout.DEAD
         words = 0 if reach is None else reach.shape[1]
         edges = sum(len(part.edges) for part, _ in parts)
-        head = self.take(AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
+        head = self.take(layout.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
         fields = self.fields
-        rows = head + AUTOMATON_SIZE
+        rows = head + layout.AUTOMATON_SIZE
         edges_at = rows + states + 1
         elements = edges_at + 3 * edges
         universal = elements + states
@@ -221,12 +210,12 @@ class LazyDfa:
         It knows every escape of JSON: a pair of surrogate escapes is one character, half a pair is
         none. What its accepting states accept is answer by the value, not by a label.
         """
-        first = self.take(STATE_SIZE * len(ANY_STRING))
-        offsets = [first + STATE_SIZE * index for index in range(len(ANY_STRING))]
+        first = self.take(layout.STATE_SIZE * len(ANY_STRING))
+        offsets = [first + layout.STATE_SIZE * index for index in range(len(ANY_STRING))]
         for index, (offset, edges) in enumerate(zip(offsets, ANY_STRING, strict=True)):
             for low, high, target in edges:
                 self.fields[offset + low : offset + high + 1] = offsets[target]
-            self.fields[offset + STATE.UNIVERSAL] = ANY_STRING_BETWEEN + index
+            self.fields[offset + STATE.UNIVERSAL] = layout.ANY_STRING_BETWEEN + index
             self.fields[offset + STATE.CHARACTERS] = -1
-        self.fields[first + STATE.LABEL_LOW] = ANY_STRING_LABEL
+        self.fields[first + STATE.LABEL_LOW] = layout.ANY_STRING_LABEL
         return first

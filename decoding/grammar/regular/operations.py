@@ -207,34 +207,31 @@ def has_logic(expression: Expression) -> bool:
     return False
 
 
-def _ending_of(node: Expression, parts: list[Expression], ranges: Ranges) -> Expression:
+def _at_edge(
+    node: Expression, parts: list[Expression], ranges: Ranges, *, last: bool
+) -> Expression:
+    """Return the strings of a node whose last, or first, character is in a set; parts: likewise."""
     if isinstance(node, Sequence):
         options: list[Expression] = []
-        for last in range(len(parts) - 1, -1, -1):
-            options.append(sequence((*node.parts[:last], parts[last])))
-            if not nullable(node.parts[last]):
+        for index in range(len(parts) - 1, -1, -1) if last else range(len(parts)):
+            before = (*node.parts[:index], parts[index])
+            options.append(sequence(before if last else (parts[index], *node.parts[index + 1 :])))
+            if not nullable(node.parts[index]):
                 break
         return choice(options)
     if isinstance(node, Repeat):
-        return sequence((_one_fewer(node), parts[0]))
+        fewer = _one_fewer(node)
+        return sequence((fewer, parts[0]) if last else (parts[0], fewer))
     if isinstance(node, Both | Not | Recognized):
-        return both((node, Sequence((ANY_STRING, Characters(ranges)))))
-    return _of_one(node, parts, ranges, -1)
-
-
-def _beginning_of(node: Expression, parts: list[Expression], ranges: Ranges) -> Expression:
-    if isinstance(node, Sequence):
-        options: list[Expression] = []
-        for first, part in enumerate(node.parts):
-            options.append(sequence((parts[first], *node.parts[first + 1 :])))
-            if not nullable(part):
-                break
-        return choice(options)
-    if isinstance(node, Repeat):
-        return sequence((parts[0], _one_fewer(node)))
-    if isinstance(node, Both | Not | Recognized):
-        return both((node, Sequence((Characters(ranges), ANY_STRING))))
-    return _of_one(node, parts, ranges, 0)
+        edge = Characters(ranges)
+        return both((node, Sequence((ANY_STRING, edge) if last else (edge, ANY_STRING))))
+    if isinstance(node, Characters):
+        return one_of(codepoints.intersection(node.ranges, ranges))
+    if isinstance(node, Words):
+        position = -1 if last else 0
+        words = [w for w in node.words if w and codepoints.contains(ranges, ord(w[position]))]
+        return Words(tuple(words)) if words else NOTHING
+    return choice(parts)
 
 
 def _one_fewer(node: Repeat) -> Expression:
@@ -244,20 +241,11 @@ def _one_fewer(node: Repeat) -> Expression:
     return repeat(node.body, max(node.minimum - 1, 0), fewer)
 
 
-def _of_one(node: Expression, parts: list[Expression], ranges: Ranges, position: int) -> Expression:
-    if isinstance(node, Characters):
-        return one_of(codepoints.intersection(node.ranges, ranges))
-    if isinstance(node, Words):
-        words = [w for w in node.words if w and codepoints.contains(ranges, ord(w[position]))]
-        return Words(tuple(words)) if words else NOTHING
-    return choice(parts)
-
-
 def ending_in(expression: Expression, ranges: Ranges) -> Expression:
     """Return the strings of the language whose last character is in the set (not empty)."""
-    return fold(expression, lambda node, parts: _ending_of(node, parts, ranges))
+    return fold(expression, lambda node, parts: _at_edge(node, parts, ranges, last=True))
 
 
 def beginning_in(expression: Expression, ranges: Ranges) -> Expression:
     """Return the strings of the language whose first character is in the set (not empty)."""
-    return fold(expression, lambda node, parts: _beginning_of(node, parts, ranges))
+    return fold(expression, lambda node, parts: _at_edge(node, parts, ranges, last=False))

@@ -14,9 +14,8 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, deterministic
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.symbols import Symbols
-from decoding.kernels.grammar import products
+from decoding.kernels.grammar import layout, products
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import DEAD, TOO_MANY
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
@@ -51,7 +50,7 @@ class Product:
 
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
-            return DEAD
+            return layout.DEAD
         sources, lows, highs, targets = nfa.edges.T
         whole = np.zeros(nfa.states, np.bool_)
         whole[sources[(sources == targets) & (lows == 0) & (highs == self.symbols - 1)]] = True
@@ -70,7 +69,7 @@ class Product:
         """
         for size in _SIZES:
             answer = self._search(size)
-            if answer != TOO_MANY:
+            if answer != layout.TOO_MANY:
                 return answer == 1
         raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
@@ -116,7 +115,7 @@ class Product:
             )
         )  # fmt: skip
         count = int(progress[products.COUNT])
-        return None if answer == TOO_MANY else deterministic(rows[:count], accepting[:count])
+        return None if answer == layout.TOO_MANY else deterministic(rows[:count], accepting[:count])
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
         """Return an array of states with the first one, their hash table, and the first value."""

@@ -83,50 +83,27 @@ class _Nodes:
                 moves.append((low, high, target))
         return moves
 
-    def of_escapes(self, ranges: Ranges) -> list[tuple[int, int, int]]:
-        r"""Return the moves after a `\` that spell characters which can be escaped."""
-        members = {
-            c
-            for low, high in codepoints.intersection(ranges, _ESCAPED)
-            for c in range(low, high + 1)
-        }
-        letters = [
-            c if c > 0x1F else ord(_SHORT_ESCAPES[c])
-            for c in members
-            if c > 0x1F or c in _SHORT_ESCAPES
-        ]
-        moves = [(c, c, EXIT) for c in sorted(letters)]
-        thousands = []
-        for tens in (0, 1):
-            digits = [f"{c % 16:x}" for c in members if c >> 4 == tens]
-            codes = sorted({ord(d) for digit in digits for d in (digit, digit.upper())})
-            if codes:
-                packed = codepoints.union((c, c) for c in codes)
-                thousands.append(
-                    (0x30 + tens, 0x30 + tens, self.add([(a, b, EXIT) for a, b in packed], tens))
-                )
-        if thousands:
-            zero = self.add([(0x30, 0x30, self.add(thousands))])
-            moves.append((0x75, 0x75, self.add([(0x30, 0x30, zero)])))
-        return moves
+    def of_escapes(self, ranges: Ranges, *, every: bool) -> list[tuple[int, int, int]]:
+        r"""Return the moves after a `\` that spell characters of a set by escapes.
 
-    def of_single_escapes(self, ranges: Ranges) -> list[tuple[int, int, int]]:
-        r"""Return the moves after a `\` that spell characters which must be escaped, each once."""
-        members = {
-            c
-            for low, high in codepoints.intersection(ranges, _ALWAYS_ESCAPED)
-            for c in range(low, high + 1)
-        }
-        letters = [ord(_SHORT_ESCAPES.get(c, chr(c))) for c in members if _is_short(c)]
-        moves = [(c, c, EXIT) for c in sorted(letters)]
+        every: by every escape that JSON has; else only where one is needed, and in one way each.
+        """
+        escaped = codepoints.intersection(ranges, _ESCAPED if every else _ALWAYS_ESCAPED)
+        members = {c for low, high in escaped for c in range(low, high + 1)}
+        short = {c for c in members if _is_short(c)}
+        letters = sorted(ord(_SHORT_ESCAPES.get(c, chr(c))) for c in short)
+        moves = [(letter, letter, EXIT) for letter in letters]
         thousands = []
         for tens in (0, 1):
-            codes = sorted(
-                ord(f"{c % 16:x}") for c in members if c >> 4 == tens and not _is_short(c)
-            )
-            if codes:
-                rows = [(code, code, EXIT) for code in codes]
-                thousands.append((0x30 + tens, 0x30 + tens, self.add(rows, tens)))
+            digits = {
+                f"{c % 16:x}" for c in (members if every else members - short) if c >> 4 == tens
+            }
+            if every:
+                digits |= {digit.upper() for digit in digits}
+            packed = codepoints.union((ord(digit), ord(digit)) for digit in digits)
+            if packed:
+                node = self.add([(low, high, EXIT) for low, high in packed], tens)
+                thousands.append((0x30 + tens, 0x30 + tens, node))
         if thousands:
             zero = self.add([(0x30, 0x30, self.add(thousands))])
             moves.append((0x75, 0x75, self.add([(0x30, 0x30, zero)])))
@@ -146,8 +123,7 @@ def spelled(ranges: Ranges, spelling: Spelling) -> Spelled:
     escapes: list[tuple[int, int, int]] = []
     if spelling is not Spelling.TEXT:
         bare = codepoints.difference(ranges, _ALWAYS_ESCAPED)
-        every = spelling is Spelling.JSON
-        escapes = nodes.of_escapes(ranges) if every else nodes.of_single_escapes(ranges)
+        escapes = nodes.of_escapes(ranges, every=spelling is Spelling.JSON)
     first = nodes.of_bytes(_byte_sequences(bare))
     if escapes:
         first.append((0x5C, 0x5C, nodes.add(escapes)))
@@ -204,7 +180,7 @@ def universal_nodes(spelling: Spelling) -> tuple[int, ...]:
 
 @lru_cache(maxsize=3)
 def universal_nfa(spelling: Spelling) -> Nfa:
-    """Return the automaton of all strings, whose state i is `UniversalState(i)`, except in ONCE."""
+    """Return the automaton of all strings; but in CANONICAL, state i is `UniversalState(i)`."""
     order: Sequence[int] = universal_nodes(spelling)
     universal = np.arange(len(order), dtype=np.int8)
     if spelling is Spelling.CANONICAL:

@@ -21,7 +21,7 @@ from decoding.grammar.regular.counted import counted, counted_automata
 from decoding.grammar.regular.expressions import Characters, Expression, Not, Repeat, Words
 from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.schema.report import Remark
-from decoding.kernels.grammar.layout import MAX_SET
+from decoding.kernels.grammar import layout
 
 _SURELY = 100_000
 """Characters of a language without logic of which an automaton can be made for certain."""
@@ -52,9 +52,9 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
             if error.where:
                 raise
             raise GrammarLimitError(graph.where(number), error.what, error.limit) from error
-        if len(node.objects) > MAX_SET:
+        if len(node.objects) > layout.MAX_SET:
             sentence = (
-                f"of objects with more than {MAX_SET} alternatives inside one another, "
+                f"of objects with more than {layout.MAX_SET} alternatives inside one another, "
                 f"{MOST_WAYS:,} combinations are followed; what fits others alone is never produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))

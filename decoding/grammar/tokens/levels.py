@@ -16,7 +16,8 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN, DEAD, STATE, STATE_SIZE, UNKNOWN
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import STATE
 from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
 
 Integers = NDArray[np.int64]
@@ -96,10 +97,10 @@ def read(
     while len(nodes):
         above = states[parents]
         states = _followed(dfa, above, levels.byte[nodes])
-        reached = states != DEAD
+        reached = states != layout.DEAD
         if keys:
             leads = [
-                dfa.fields[states + STATE_SIZE + word] & listed != 0
+                dfa.fields[states + layout.STATE_SIZE + word] & listed != 0
                 for word, listed in enumerate(keys)
             ]
             reached &= np.logical_or.reduce(leads)
@@ -122,7 +123,7 @@ def tokens_read(
 def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
     offsets = states + byte
     found: Integers = dfa.fields[offsets]
-    missing = found == UNKNOWN
+    missing = found == layout.UNKNOWN
     if missing.any():
         for state in np.unique(states[missing]).tolist():
             dfa.fill(state)
@@ -147,7 +148,7 @@ class LevelSweeps:
         begun = np.zeros(1, np.int16)
         for nodes, parents, above in read(self._dfa, trie, state):
             begun = begun[parents] + (
-                self._dfa.fields[above + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
+                self._dfa.fields[above + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
             )
             token = levels_of(trie).token[nodes]
             counts[token[token >= 0]] = begun[token >= 0]

@@ -16,8 +16,9 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.branches import ROOT, Branches, Nodes, branches_of
 from decoding.grammar.tokens.levels import levels_of, tokens_read
 from decoding.grammar.tokens.trie import Trie
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.json_step import QUOTE
-from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN, DEAD, STATE, STATE_SIZE, UNKNOWN
+from decoding.kernels.grammar.layout import STATE
 
 WHITESPACE = b" \n\r\t"
 STRUCTURAL = b'"-0123456789:,fnt[]{}'
@@ -123,7 +124,7 @@ class Segments:
             nodes, state = pending.pop()
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following != DEAD:
+                if following != layout.DEAD:
                     if not keys or self.leads(following, keys):
                         inside += tokens
                         if below:
@@ -134,7 +135,7 @@ class Segments:
 
     def leads(self, state: int, keys: tuple[int, ...]) -> bool:
         """Whether a state of a key automaton leads to one of some keys."""
-        words = state + STATE_SIZE
+        words = state + layout.STATE_SIZE
         fields = self._dfa.shared_fields
         return any(fields[words + word] & listed for word, listed in enumerate(keys))
 
@@ -147,10 +148,10 @@ class Segments:
         pending = [(nodes, state, 0)]
         while pending:
             nodes, state, begun = pending.pop()
-            begins = self._dfa.shared_fields[state + STATE.UNIVERSAL] == ANY_STRING_BETWEEN
+            begins = self._dfa.shared_fields[state + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following == DEAD:
+                if following == layout.DEAD:
                     if byte == QUOTE and begun >= least:
                         _join(exits, state, byte, tokens, below)
                 elif not (begins and begun == most):
@@ -161,7 +162,7 @@ class Segments:
 
     def _following(self, state: int, byte: int) -> int:
         following: int = self._dfa.shared_fields[state + byte]
-        if following == UNKNOWN:
+        if following == layout.UNKNOWN:
             self._dfa.fill(state)
             following = self._dfa.shared_fields[state + byte]
         return following

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import walk
+from decoding.kernels.grammar import layout, walk
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.layout import ANY_STRING_BETWEEN
 from decoding.kernels.grammar.trie_nodes import copy_twins
 
 Mask = NDArray[np.uint32]
@@ -60,8 +59,8 @@ class KernelSweeps:
         dfa = self._dfa
         dfa.retried(
             lambda: walk.survey(
-                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state, ANY_STRING_BETWEEN,
-                shared(self._pairs), shared(counts),
+                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state,
+                layout.ANY_STRING_BETWEEN, shared(self._pairs), shared(counts),
             )
         )  # fmt: skip
         return counts
