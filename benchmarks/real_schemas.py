@@ -220,11 +220,11 @@ def examine(
         counts["invalid" if problem else "valid"] += 1
         if problem and len(examples) < 3:
             examples.append(f"{text[:200]} :: {problem.message[:200]}")
-    loose = compile_json_schema(schema, over, formats="annotation", **kind)
+    universal = compile_json_schema(schema, over, formats="annotation", **kind)
     judge = validator(schema, resources, formats=False)
     for _ in range(mutants if values else 0):
         value = mutated(rng.choice(values), rng)
-        taken, valid = spelled_as(loose.matcher(), value), judge.is_valid(value)
+        taken, valid = spelled_as(universal.matcher(), value), judge.is_valid(value)
         counts[
             "judged alike"
             if taken == valid

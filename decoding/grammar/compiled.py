@@ -1,4 +1,4 @@
-"""From a regex, a schema, an EBNF or a list of texts to a grammar over a vocabulary's tokens."""
+"""Compiles a JSON Schema, a regex, an EBNF grammar or a list of texts into a grammar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from decoding.grammar.ebnf.syntax import Rules
 from decoding.grammar.json.configurations import STYLE
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.masking.acceptor import Acceptor, BoundedAcceptor
-from decoding.grammar.masking.byte_acceptor import Automaton
+from decoding.grammar.masking.byte_acceptor import ByteAcceptor
 from decoding.grammar.masking.context_free import ContextFreeAcceptor
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.masking.matcher import Matcher
@@ -42,24 +42,24 @@ SPELLINGS = (
         "exponents have at most 2 digits, bounded numbers 15, and 15 zeros end a fraction",
     ),
 )
-"""Restrictions of every schema: of its values, some spellings are never produced."""
+"""Restrictions of every schema: some spellings of its values are never produced."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
-    """A compiled grammar; any number of texts can be followed with it at once.
+    """A compiled grammar, with which any number of texts can be followed at once.
 
     A vocabulary without a token for each byte could leave a text where no token fits; where that
     is possible, compiling raises `GrammarVocabularyError`, which lists the bytes.
 
-    What compiles is followed to the end of every text: no method of a matcher raises
+    A grammar that compiles is followed to the end of every text: no method of a matcher raises
     `GrammarLimitError`. A pickle holds the source and the options, and compiles them again where it
     is loaded; grammars of one machine in one pickle share a machine there. A copy is the grammar
     itself.
 
-    acceptor: gives what follows a text that begins.
-    recipe: what the grammar was made of.
-    restrictions: valid texts that are never produced, each with the place that it comes from.
+    acceptor: returns the acceptor of a new text.
+    recipe: the call that compiled the grammar.
+    restrictions: sets of valid texts that are never produced, each with the location of its cause.
     dropped: conditions that were ignored because the caller allowed it.
     """
 
@@ -88,10 +88,10 @@ def _compiled(recipe: Recipe) -> CompiledGrammar:
 
 
 class _Current:
-    """What follows the texts of one grammar that begin now; called when a text begins.
+    """The acceptor of new texts of a grammar; called when a text begins.
 
-    What matchers know of an acceptor stays in it. So texts that begin once that has become much are
-    followed by a new acceptor, and the old one is gone with the last text that it follows.
+    An acceptor stores the states of its texts. Once they take much memory, new texts get a new
+    acceptor, and the old one is freed with the last text that it follows.
     """
 
     __slots__ = ("_acceptor", "_make")
@@ -101,9 +101,9 @@ class _Current:
         self._acceptor = make()
 
     def __call__(self) -> Acceptor:
-        """What follows a text that begins now."""
+        """The acceptor of a text that begins now."""
         acceptor = self._acceptor
-        if acceptor.is_worn:
+        if acceptor.needs_replacement:
             acceptor = self._acceptor = self._make()
         return acceptor
 
@@ -132,7 +132,7 @@ def compile_json_schema(
         schemas, or a `referencing.Registry`. URIs may be relative to the schema's own. Nothing is
         ever fetched, and a registry's `retrieve` is never called.
     style: how the texts are written where the schema leaves it open.
-    limits: what compiling may take.
+    limits: bounds on the time and memory of compiling.
     Properties come in any order, if the style has no other, and no declared one comes twice. Other
     keys may be repeated; readers keep the last value then, as `json.loads` does.
     `x-spelling: "digits"` beside `type: "integer"`, a keyword of this library: digits alone, with
@@ -150,9 +150,9 @@ def compile_json_schema(
     check_schema(schema, machine.tokens)
     restrictions = check_reachable(graph)
     acceptor = _rebuilding(
-        lambda scale: Automaton.of_graph(machine.store(scale), graph, style, scale)
+        lambda scale: ByteAcceptor.of_graph(machine.store(scale), graph, style, scale)
     )
-    # Every text needs it, and what it meets first belongs to compiling.
+    # Every text needs the first mask; its cost belongs to compiling.
     first = acceptor()
     first.mask(first.start)
     options = {
@@ -168,8 +168,8 @@ def compile_json_schema(
 
 
 def _left_out(style: JsonStyle) -> tuple[Remark, ...]:
-    """What a style never writes."""
-    found = [Remark("", "white space", _white_space(style))]
+    """The restrictions of a style: the texts that it never writes."""
+    found = [Remark("", "whitespace", _whitespace(style))]
     if style.digits is not None:
         sentence = f"a number has at most {style.digits:,} characters behind its sign"
         found.append(Remark("", "digits", f"{sentence} (`JsonStyle.digits`)"))
@@ -182,14 +182,14 @@ def _left_out(style: JsonStyle) -> tuple[Remark, ...]:
     return tuple(found)
 
 
-def _white_space(style: JsonStyle) -> str:
+def _whitespace(style: JsonStyle) -> str:
     if style.indent is not None:
         return f"between tokens only what `json.dumps(value, indent={style.indent})` writes"
     return {
         "readable": "between tokens nothing, one blank, or one newline with at most"
         f" {style.longest} blanks (`JsonStyle.whitespace`)",
-        "free": f"between tokens at most {style.longest} characters of white space",
-        "compact": "no white space between tokens",
+        "free": f"between tokens at most {style.longest} characters of whitespace",
+        "compact": "no whitespace between tokens",
         "spaced": "between tokens only what `json.dumps(value)` writes",
     }[style.whitespace]
 
@@ -221,7 +221,9 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
 def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
     machine = recipe.machine
     check_expression(expression, machine.tokens)
-    acceptor = _rebuilding(lambda scale: Automaton.of_expression(machine.store(scale), expression))
+    acceptor = _rebuilding(
+        lambda scale: ByteAcceptor.of_expression(machine.store(scale), expression)
+    )
     return CompiledGrammar(acceptor, recipe)
 
 
@@ -231,9 +233,10 @@ def compile_gbnf(
     """The texts that a grammar in GBNF derives; see `decoding.grammar.ebnf.gbnf`.
 
     start: the rule that a whole text is.
-    memory: bytes that the states of all texts may take, > 0. At this bound they are dropped, and
-        what a text needs is made again of its tokens. A single text that needs more gets more: with
-        the length of a text they grow linearly, for an ambiguous grammar with its square.
+    memory: bytes that the states of all texts may take, > 0. At this bound the states are dropped,
+        and those that a text needs are made again from its tokens. A single text that needs more
+        gets more: the need grows linearly with the length of a text, for an ambiguous grammar with
+        its square.
     `<[id]>` and `<text>` stand for tokens themselves, special ones too, but for end tokens; `!`
     before them for any other token that spells text. Raises `GrammarSyntaxError`,
     `GrammarUnsupportedError`, `GrammarUnsatisfiableError` or `GrammarLimitError`, each with

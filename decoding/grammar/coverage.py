@@ -1,13 +1,14 @@
-"""Whether a vocabulary can finish every text that it can begin.
+"""Checks that a vocabulary can finish every text that it can begin.
 
 With a token for each byte it can: from every state of a grammar some bytes lead to an end. Without,
-a text might come to where its next byte has no token, so that no token at all is allowed. Here this
-is excluded: where tokens can lead, bytes that have tokens of their own must lead to an end.
+a text might reach a state whose next byte has no token, so that no token is allowed. These checks
+exclude that: from every state that tokens reach, bytes that are tokens must lead to an end.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from decoding.errors import GrammarVocabularyError
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.nfa import Spelling, reached
+from decoding.grammar.regular.worklist import reachable
 from decoding.grammar.schema import Schema
 from decoding.grammar.tokens.table import TokenTable
 from decoding.kernels.grammar.earley_arrays import TOP, Network
@@ -25,19 +27,20 @@ _BYTES = 256
 _UTF_8 = bytes(sorted({*range(0xC0), *range(0xC2, 0xF5)}))
 _PRINTABLE = range(0x20, 0x7F)
 _CONTINUATION = range(0x80, 0xC0)
-_INSISTING = ("const", "enum", "pattern", "required", "dependentRequired")
+_REQUIRING = ("const", "enum", "pattern", "required", "dependentRequired")
 
 
 def check_schema(schema: Schema, tokens: TokenTable) -> None:
     """Raise `GrammarVocabularyError` unless every JSON text under a schema can be finished.
 
-    What has to be there: printable ASCII, the bytes that end any character which tokens can begin,
-    and what the schema spells where it may insist on it. A class of characters in a pattern is not
-    looked into; where none of its characters has tokens, masks come to be empty.
+    The vocabulary must have a token for each byte of printable ASCII, for each byte that continues
+    a character which tokens can begin, and for the bytes of texts that the schema may require. The
+    character classes of patterns are not checked: where no character of one has tokens, masks may
+    be empty.
     """
     if _has_all(tokens):
         return
-    wanted = {*_PRINTABLE, *_insisted_on(schema)}
+    wanted = {*_PRINTABLE, *_required_text(schema)}
     if tokens.used[-1:] >= b"\x80":
         wanted |= set(_CONTINUATION)
     missing = wanted - set(tokens.alone)
@@ -73,7 +76,7 @@ def check_network(network: Network, tokens: TokenTable) -> None:
     alone = _crossed(network.move_first, network.move_last, _by_column(network, tokens.alone))
     ends = _productive(network, alone)
     wanted: set[int] = set()
-    for state in _met(network, used):
+    for state in _reached_states(network, used):
         begin, end = network.move_at[state : state + 2].tolist()
         for move in range(begin, end):
             if not ends[state] and not alone[move]:
@@ -83,14 +86,14 @@ def check_network(network: Network, tokens: TokenTable) -> None:
         raise GrammarVocabularyError("", found.astype(np.uint8).tobytes())
 
 
-def _insisted_on(schema: Schema) -> bytes:
-    """What stands in a schema, wherever in it, under the keywords that may demand characters."""
+def _required_text(schema: Schema) -> bytes:
+    """The UTF-8 of all values in a schema of keywords that may require certain characters."""
     found: list[object] = []
     stack: list[object] = [schema]
     while stack:
         part = stack.pop()
         if isinstance(part, dict):
-            found += [part[keyword] for keyword in _INSISTING if keyword in part]
+            found += [part[keyword] for keyword in _REQUIRING if keyword in part]
             stack += part.values()
         elif isinstance(part, list):
             stack += part
@@ -117,37 +120,35 @@ def _by_column(network: Network, members: bytes) -> NDArray[np.bool_]:
 def _crossed(
     low: NDArray[Any], high: NDArray[Any], members: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which edges have a member from their lowest to their highest symbol."""
+    """Whether each edge, from its lowest to its highest symbol, has a member."""
     count = np.concatenate(([0], np.cumsum(members)))
     crossed: NDArray[np.bool_] = count[high + 1] > count[low]
     return crossed
 
 
 def _calls(network: Network, state: int) -> list[tuple[int, int]]:
-    """What a state calls: rules, and the states to go on in."""
+    """The calls of a state: pairs (rule, state to return to)."""
     begin, end = network.call_at[state : state + 2].tolist()
     rules, backs = network.call_rule[begin:end].tolist(), network.call_return[begin:end].tolist()
     return list(zip(rules, backs, strict=True))
 
 
-def _met(network: Network, used: NDArray[np.bool_]) -> list[int]:
-    """The network states that a text may come to, by moves along used edges."""
-    met = {TOP}
-    order = [TOP]
-    for state in order:
+def _reached_states(network: Network, used: NDArray[np.bool_]) -> Iterator[int]:
+    """The network states that a text may reach along used edges."""
+
+    def following(state: int) -> Iterator[int]:
         begin, end = network.move_at[state : state + 2].tolist()
-        targets = [int(network.move_target[move]) for move in range(begin, end) if used[move]]
+        yield from (int(network.move_target[move]) for move in range(begin, end) if used[move])
         for rule, back in _calls(network, state):
-            targets += [int(network.entry[rule]), *([back] if back >= 0 else [])]
-        for target in targets:
-            if target not in met:
-                met.add(target)
-                order.append(target)
-    return order
+            yield int(network.entry[rule])
+            if back >= 0:
+                yield back
+
+    return reachable([TOP], following)
 
 
 def _productive(network: Network, alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The network states from which a rule's end is reached by edges that have tokens."""
+    """The network states from which the end of their rule is reached by edges that have tokens."""
     ends = network.final.astype(np.bool_)
     changed = True
     while changed:

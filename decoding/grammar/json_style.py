@@ -1,4 +1,4 @@
-"""How JSON is written where a schema leaves it open."""
+"""The style of JSON texts: whitespace, indentation, digits, nesting and the order of keys."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_WHITESPACE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class JsonStyle:
-    """How the JSON texts of a grammar are written; the default is what every reader reads.
+    """How the JSON texts of a grammar are written; every JSON reader accepts the default.
 
     whitespace: what stands between two JSON tokens. "readable": nothing, one blank, or one newline
         with at most `longest` blanks behind it, so that every text of `json.dumps` fits, indented
-        or not. "free": any white space that JSON allows, at most `longest` characters. "compact":
+        or not. "free": any whitespace that JSON allows, at most `longest` characters. "compact":
         nothing, as `json.dumps(value, separators=(",", ":"))`. "spaced": one blank behind every
-        comma and colon, as `json.dumps(value)`. No white space ever comes before or behind the
+        comma and colon, as `json.dumps(value)`. No whitespace ever comes before or behind the
         whole value.
     longest: the longest run for "readable" (blanks behind the newline) and "free", 0 to 100,000.
     indent: `None`, or 0 to 100: every key and item stands on a line of its own, as

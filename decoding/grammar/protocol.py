@@ -1,4 +1,4 @@
-"""What follows one text through a grammar, whoever compiled the grammar."""
+"""Protocols of compiled grammars and matchers, of this engine or of another one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class TokenMatcher(Protocol):
-    """One text on its way through a grammar: `Matcher`, or the matcher of another engine.
+    """A text that is followed through a grammar: `Matcher`, or the matcher of another engine.
 
     Laws, for the vocabulary's ends and the width of the model's logits:
 
@@ -18,7 +18,7 @@ class TokenMatcher(Protocol):
     - special tokens that the grammar does not name itself, and ids beyond the vocabulary, are in no
       mask and are not taken;
     - n tokens taken and `rollback(n)` change nothing;
-    - what happens to a fork does not happen to its origin.
+    - a fork and its origin do not change each other.
     """
 
     @property

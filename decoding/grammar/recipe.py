@@ -1,4 +1,4 @@
-"""What a compiled grammar was made of, so that another process can compile it again."""
+"""The recipe of a compiled grammar: the call that another process repeats to compile it again."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class Recipe:
 
 
 def snapshot(schema: object) -> object:
-    """A copy of parsed JSON that later changes of the original do not reach."""
+    """A deep copy of parsed JSON."""
     # Pickling copies without recursion in Python, and no other process has written these bytes.
     return pickle.loads(pickle.dumps(schema))  # noqa: S301

@@ -1,4 +1,4 @@
-"""Getting the kernels of grammars ready before somebody waits for them."""
+"""Compiles or loads all grammar kernels ahead of the first grammar."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SCHEMA = {
     },
     "patternProperties": {"^x-": {"type": "string"}},
 }
-"""Needs every kernel of schemas on the way through `TEXT`."""
+"""A schema that calls every kernel of schemas while `TEXT` is followed."""
 TEXT = b"""{"long": "b", "code": "abcdefabcdefabcdefabcdef", "many": "ab", "x-a": "c",
  "on": "2024-01-31", "else": [1.5]}"""
 _RULES = r"""
@@ -37,15 +37,15 @@ _RULES = r"""
 """
 _NESTED = b'[[aa"z"'
 _WORDS = [bytes(word) for word in itertools.product(b"abcdefghijklmnopq", repeat=3)]
-"""So many that what stays inside the quotes is looked for once."""
+"""So many tokens that the context-free machine makes a survey of those inside quotes."""
 
 
 def warmup() -> float:
     """Wait until the kernels of grammars are compiled; returns the seconds it took.
 
-    Nobody has to call this: the first grammars of a process wait for what they need, about a minute
-    where no process of this machine has had one, else less than a second. Without Numba the kernels
-    run as they are, and nothing is waited for.
+    Calling this is optional: without it, the first grammars of a process wait for the kernels that
+    they need: about a minute where no process of this machine has compiled them, else less than a
+    second. Without Numba the kernels run as plain Python, and nothing is waited for.
     """
     started = time.perf_counter()
     spelled = [bytes([byte]) for byte in range(256)] + [b'",', b"ab", b"ab", b""]
@@ -67,7 +67,7 @@ def _follow(grammar: CompiledGrammar, text: bytes) -> None:
 
 
 def _make_tables_longer() -> None:
-    """What large grammars do; here there is nothing in the tables."""
+    """Call, with empty tables, the kernels that lengthen hash tables for large grammars."""
     fields, known = np.zeros(64, np.int32), np.zeros(16, np.int64)
     subsets.rehash(fields, np.zeros(16, np.int32), np.zeros(64, np.int32))
     walk.rehash(fields, np.zeros(64, np.int64), known, np.zeros(64, np.int64))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from decoding.grammar.json.shapes import ArrayShape, Graph, ObjectShape
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.regular import string_sets
 from decoding.grammar.schema.scalar_sets import exact, is_number
 from decoding.typing import Anything
 
@@ -20,7 +20,7 @@ def is_member(graph: Graph, number: int, value: Anything) -> bool:  # any JSON v
     if isinstance(value, bool):
         return node.true if value else node.false
     if isinstance(value, str):
-        return node.strings is not None and languages.holds(node.strings, value)
+        return node.strings is not None and string_sets.holds(node.strings, value)
     if is_number(value):
         plain = isinstance(value, int)
         return number_sets.contains(node.numbers, exact(value, ""), plain=plain)
@@ -77,9 +77,9 @@ def _has_object(graph: Graph, shape: ObjectShape, value: Mapping[str, Any]) -> b
 
 
 def _may_have(graph: Graph, shape: ObjectShape, name: str, inner: Anything) -> bool:
-    if shape.names is not None and not languages.holds(shape.names, name):
+    if shape.names is not None and not string_sets.holds(shape.names, name):
         return False
-    matched = [node for language, node in shape.patterns if languages.holds(language, name)]
+    matched = [node for language, node in shape.patterns if string_sets.holds(language, name)]
     if matched:
         return all(is_member(graph, node, inner) for node in matched)
     return shape.additional is not None and is_member(graph, shape.additional, inner)

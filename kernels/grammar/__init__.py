@@ -1,1 +1,1 @@
-"""Automata over bytes and the walk of a vocabulary through them."""
+"""Kernels of grammars: transitions of automata, JSON texts and context-free texts by one byte."""

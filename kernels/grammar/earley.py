@@ -1,8 +1,8 @@
-"""The context-free machine: states of a text, one byte at a time, and their masks.
+"""The context-free machine: an Earley recognizer whose states are numbered, and their masks.
 
-Lazy Earley on graph-structured stacks: what a text may become depends on it only through a set of
-configurations (`decoding.kernels.grammar.earley_arrays`), equal sets are the same state, and every
-step that was made once is a look-up.
+Items stand on a graph-structured stack (`decoding.kernels.grammar.earley_arrays`). The set of items
+decides how a text may go on: equal sets are the same state, and a transition that was computed once
+is a look-up.
 """
 
 from __future__ import annotations
@@ -14,24 +14,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.forks import free_after_fork
-from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_arrays import (
+    DEAD,
+    FULL,
+    MAX_DEPTH,
+    NODE_MASK,
+    NOTES_SIZE,
+    SHIFT,
+    SHORT,
+    UNKNOWN,
+    USED,
+    Chart,
+    Network,
+    grown,
+    new_chart,
+    rooms,
+    size_of,
+)
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import copy_twins
+from decoding.kernels.grammar.trie_nodes import copy_twins
 
 MEGABYTE = 1 << 20
 _FIRST_ROOM = (256, 1_024, 256, 1_024, 1 << 12, 1 << 14)
-_MORE_ROOM = (at.FULL, at.SHORT)
-# States of more configurations are walked whole; so many vocabularies, or parts of one, are known.
+_MORE_ROOM = (FULL, SHORT)
+# States of more items are walked without surveys; surveys of so many tries are kept.
 _FEW = 8
 _TRIES = 4
 
 
 class MachineLimitError(RuntimeError):
-    """The states of all texts need more memory than they may take; all states stay valid.
+    """The states of a machine need more memory than allowed; the states so far stay valid.
 
     Attributes:
         what: the resource.
@@ -44,23 +60,31 @@ class MachineLimitError(RuntimeError):
 
 
 class EarleyMachine:
-    """States are numbers that stay valid; −1 is dead. Threads may share a machine.
+    """The states of the texts of a grammar, as numbers that stay valid; −1 is dead.
+
+    Threads may share a machine.
 
     network: the grammar.
-    memory: bytes that the states may take. What one step notes of its configurations and callers
-        is not counted: it is gone after the step.
+    memory: bytes that the states may take. The items and callers that one step notes
+        are not counted: they are gone after the step.
+    error: makes the error that is raised where the states need more, of a resource and its bound.
     start: the state before a text.
     """
 
-    def __init__(self, network: at.Network, memory: int = 64 * MEGABYTE) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: Network,
+        memory: int = 64 * MEGABYTE,
+        error: Callable[[str, int], Exception] = MachineLimitError,
+    ) -> None:
+        self.network, self._error = network, error
         self._memory = memory
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
-        self._shared_network = at.Network(*(shared(array) for array in network))
-        self._take(at.new_arena(network, np.array(_FIRST_ROOM)))
-        self._notes = shared(np.zeros(at.NOTES, np.int64))
-        self._stack = shared(np.zeros(at.MAX_DEPTH, np.int32))
+        self._shared_network = Network(*(shared(array) for array in network))
+        self._take(new_chart(network, np.array(_FIRST_ROOM)))
+        self._notes = shared(np.zeros(NOTES_SIZE, np.int64))
+        self._stack = shared(np.zeros(MAX_DEPTH, np.int32))
         self._lock = free_after_fork(threading.Lock())
         self._surveys: list[Surveys] = []
         self.start = self._retried(
@@ -69,13 +93,13 @@ class EarleyMachine:
 
     @property
     def states(self) -> int:
-        """How many states are known."""
-        return int(self._arena.used[at.STATES])
+        """The number of states so far."""
+        return int(self._chart.used[USED.STATES])
 
     @property
     def memory_used(self) -> int:
-        """Bytes of what grows."""
-        return at.size_of(at.rooms(self._arena), self._columns)
+        """Bytes of the arrays that grow."""
+        return size_of(rooms(self._chart), self._columns)
 
     def step(self, state: int, symbol: int) -> int:
         """The state after one more byte, or one more mark (256 and up); −1 where none may come.
@@ -84,10 +108,10 @@ class EarleyMachine:
             MachineLimitError: there is no memory for the next state.
         """
         if state < 0:
-            return at.DEAD
+            return DEAD
         column = self._column_of[symbol]
-        target = int(self._arena.transitions[state, column])
-        if target != at.UNKNOWN:
+        target = int(self._chart.transitions[state, column])
+        if target != UNKNOWN:
             return target
         with self._lock:
             return self._retried(
@@ -104,10 +128,10 @@ class EarleyMachine:
 
     def accepting(self, state: int) -> bool:
         """Whether a text may end here."""
-        return state >= 0 and bool(self._arena.accepting[state])
+        return state >= 0 and bool(self._chart.accepting[state])
 
     def join(self, state: int, other: int) -> int:
-        """The state that goes on wherever one of the two does."""
+        """The state whose continuations are those of both states."""
         if state < 0 or other < 0 or state == other:
             return max(state, other)
         with self._lock:
@@ -138,16 +162,16 @@ class EarleyMachine:
                 copy_twins(shared(twins), shared(out))
 
     def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
-        """Set the bits of a mask but for its twins; 0, or a code."""
-        arena = self._arena
-        begin, end = int(arena.state_at[state]), int(arena.state_at[state + 1])
+        """Set the bits of a mask except those of twins; returns 0, or a code."""
+        chart = self._chart
+        begin, end = int(chart.state_at[state]), int(chart.state_at[state + 1])
         if end - begin <= _FEW:
-            keys: list[int] = arena.keys[begin:end].tolist()
-            known = [surveys.of(self._shared_network, self._stack, key >> at.SHIFT) for key in keys]
+            keys: list[int] = chart.keys[begin:end].tolist()
+            known = [surveys.of(self._shared_network, self._stack, key >> SHIFT) for key in keys]
             if any(known):
                 for key, found in zip(keys, known, strict=True):
                     if found is not None:
-                        code = self._spread(found, key & at.NODE_MASK, surveys.trie, out)
+                        code = self._spread(found, key & NODE_MASK, surveys.trie, out)
                         if code != 0:
                             return code
                 rest = [key for key, found in zip(keys, known, strict=True) if found is None]
@@ -179,7 +203,7 @@ class EarleyMachine:
                 self._notes,
                 self._stack,
                 shared(trie),
-                shared(found.places),
+                shared(found.positions),
                 shared(found.targets),
                 node,
                 shared(out),
@@ -187,7 +211,7 @@ class EarleyMachine:
         )
 
     def _surveys_of(self, trie: NDArray[np.uint64], words: int) -> Surveys:
-        """The surveys with a trie, for masks of so many words."""
+        """The surveys of a trie, for masks of `words` words."""
         for surveys in self._surveys:
             if surveys.trie is trie and surveys.scratch.size == words:
                 return surveys
@@ -196,26 +220,26 @@ class EarleyMachine:
         return surveys
 
     def _retried(self, kernel: Callable[[], int]) -> int:
-        """What a kernel answers once it has the room that it asks for."""
-        said = kernel()
-        while said in _MORE_ROOM:
+        """The answer of a kernel; while it asks for room, it gets more and is called again."""
+        answer = kernel()
+        while answer in _MORE_ROOM:
             self._enlarge()
-            said = kernel()
-        return said
+            answer = kernel()
+        return answer
 
     def _enlarge(self) -> None:
-        """Make room for what the last step wanted, and as much again if that fits."""
-        room, wanted = at.rooms(self._arena), self._arena.used[at.WANTED : at.GENERATION]
+        """Make room for what the last step asked for; double the arrays if that fits."""
+        room, wanted = rooms(self._chart), self._chart.used[USED.WANTED : USED.GENERATION]
         for growth in (2.0, 1.25, 1.02):
             larger = np.maximum((growth * room).astype(np.int64), wanted)
             larger = np.where(wanted > room, larger, room)
-            if at.size_of(larger, self._columns) <= self._memory:
+            if size_of(larger, self._columns) <= self._memory:
                 break
         else:
-            raise MachineLimitError("bytes of states", self._memory)
-        arena = at.grown(self.network, self._arena, larger)
-        self._take(arena)
+            raise self._error("bytes of states", self._memory)
+        chart = grown(self.network, self._chart, larger)
+        self._take(chart)
         rehash(self._shared_network, self._shared)
 
-    def _take(self, arena: at.Arena) -> None:
-        self._arena, self._shared = arena, at.Arena(*(shared(array) for array in arena))
+    def _take(self, chart: Chart) -> None:
+        self._chart, self._shared = chart, Chart(*(shared(array) for array in chart))

@@ -1,11 +1,12 @@
-"""The arrays of the context-free machine: what a grammar is, and what is known of its texts.
+"""The arrays of the context-free machine: the grammar as a network, and the chart of its texts.
 
-A network is a set of automata that call each other, one a rule. A configuration is a pair (network
-state, node); a node stands for a rule that was called somewhere and holds its callers, again pairs
-(network state to go on in, node of the caller). Both are kept as one key, `state << 32 | node`.
+A network is a set of automata that call each other, one for each rule. An item is a pair (network
+state, node). A node of the graph-structured stack stands for a rule that was called somewhere, and
+holds its callers: pairs (network state to return to, node of the caller). Both pairs are stored as
+one key, `state << 32 | node`.
 
-A state of the machine is the set of configurations in which a text may stand, of which only those
-that can read a symbol are kept. Sets and nodes are interned: equal ones have the same number.
+A state of the machine is the set of items in which a text may stand; only items that can read a
+symbol are kept. Sets and nodes are interned: equal ones have the same number.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ Int64s = NDArray[np.int64]
 SHIFT = 32
 NODE_MASK = (1 << SHIFT) - 1
 ROOT = 0
-"""The node of who called the start rule."""
+"""The node that stands for the caller of the start rule."""
 TOP = 0
 """The network state before a text; `TOP + 1` is the one after it."""
 
 DEAD = -1
 UNKNOWN = -2
 FULL = -3
-"""An array of the arena has no room; `used[WANTED + i]` says what is needed."""
+"""An array of the chart has no room; `used[USED.WANTED + i]` says what is needed."""
 SHORT = -4
-"""The notes of a step have no room; `used[WANTED + i]` says how many items and pairs it needs."""
+"""The notes of a step have no room; `used[USED.WANTED + i]` says what is needed."""
 
 MAX_DEPTH = 1_024
 
@@ -42,12 +43,12 @@ class Network(NamedTuple):
     column_of: `(256 + marks,)`: the column of a symbol.
     moves: by state, from `move_at[state]` to `move_at[state + 1]`: edges over the columns
         `move_first` to `move_last` to `move_target`.
-    calls: by state, likewise: the rule, and the state to go on in; −1 where the caller's rule ends
-        with it, so that its own callers are handed over.
+    calls: by state, likewise: the rule, and the state to go on in; −1 where the calling
+        rule ends with the call, so that the rule called gets the callers of the calling one.
     final: whether a rule may end in a state.
     entry: the first state of a rule; no edge leads there and no rule ends there.
     groups: rules that begin by calling each other, callers before called: `group_of` a rule,
-        `member_of` its place among `group_rules[group_at[group] : group_at[group + 1]]`.
+        `member_of` its position in `group_rules[group_at[group] : group_at[group + 1]]`.
     heirs: by rule, the other rules of its group whose callers are its own as well.
     """
 
@@ -69,31 +70,46 @@ class Network(NamedTuple):
     heir_of: Int64s
 
 
-# What `used` counts; the same places from WANTED on say how much room a step asks for. Items and
-# pairs are notes of a step, which are not counted here.
-NODES = 0
-CALLERS = 1
-STATES = 2
-KEYS = 3
-ITEM_NOTES = 4
-PAIR_NOTES = 5
-ROOMS = 6
-WANTED = 6
-GENERATION = 12  # numbers the steps, so that their notes need no wiping
-USED = 13
+class UsedFields(NamedTuple):
+    """The counters `Chart.used`: how many of each there are.
 
-# Notes of a step: how many items, pairs and groups there are, whether the text may end, whether
-# there was no room for an item or a pair.
-ITEMS = 0
-PAIRS = 1
-GROUPS = 2
-ACCEPTING = 3
-OVERFULL = 4
-NOTES = 5
+    From `WANTED` on come the same six counters again: how many of each a kernel asks room for.
+    """
+
+    NODES: int
+    CALLERS: int
+    STATES: int
+    KEYS: int
+    ITEMS: int
+    """Room for the items and, below, the pairs of one step; what a step notes is not counted."""
+    PAIRS: int
+    WANTED: int
+    GENERATION: int
+    """The number of the step: notes of an earlier one are stale, and need not be wiped."""
 
 
-class Arena(NamedTuple):
-    """What is known so far. Grows; then a larger one takes its place.
+USED = UsedFields(0, 1, 2, 3, 4, 5, WANTED=6, GENERATION=12)
+USED_SIZE = 13
+
+
+class NoteFields(NamedTuple):
+    """The notes of a step, besides those in the arrays of the chart."""
+
+    ITEMS: int
+    PAIRS: int
+    GROUPS: int
+    ACCEPTING: int
+    """Whether the text may end behind this step."""
+    OVERFULL: int
+    """Whether an item or a pair found no room."""
+
+
+NOTES = NoteFields(*range(5))
+NOTES_SIZE = len(NOTES)
+
+
+class Chart(NamedTuple):
+    """The states and nodes so far. A larger chart replaces one that is full.
 
     used: counters, see above.
     node_at: where the callers of a node begin; those of the next follow.
@@ -137,30 +153,30 @@ class Arena(NamedTuple):
     other: Int64s
 
 
-def rooms(arena: Arena) -> Int64s:
-    """How many nodes, callers, states, keys, and items and pairs of a step there is room for."""
+def rooms(chart: Chart) -> Int64s:
+    """The room of a chart: nodes, callers, states, keys, and the items and pairs of a step."""
     return np.array([
-        arena.node_rule.size, arena.callers.size, arena.accepting.size, arena.keys.size,
-        arena.items.size, arena.pool_key.size,
+        chart.node_rule.size, chart.callers.size, chart.accepting.size, chart.keys.size,
+        chart.items.size, chart.pool_key.size,
     ])  # fmt: skip
 
 
 def size_of(room: Int64s, columns: int) -> int:
-    """Bytes of what grows in an arena with the texts, but for the notes of a step."""
-    nodes, callers, states, keys = (int(count) for count in room[:ITEM_NOTES])
+    """Bytes of the arrays that grow with the texts, without the notes of a step."""
+    nodes, callers, states, keys = (int(count) for count in room[: USED.ITEMS])
     return nodes * 8 * 5 + callers * 8 + states * (8 * 4 + 1 + 4 * columns) + keys * 8
 
 
-def new_arena(network: Network, room: Int64s) -> Arena:
-    """An arena that knows the root and nothing else."""
+def new_chart(network: Network, room: Int64s) -> Chart:
+    """A chart that holds the root node and nothing else."""
     nodes, callers, states, keys, items, pairs = (int(count) for count in room)
     columns, rules = int(network.column_of.max()) + 1, network.entry.size
 
     def zeros(size: int) -> Int64s:
         return np.zeros(size, np.int64)
 
-    arena = Arena(
-        used=zeros(USED),
+    chart = Chart(
+        used=zeros(USED_SIZE),
         node_at=zeros(nodes + 1),
         node_rule=np.full(nodes, -1, np.int64),
         node_hash=zeros(nodes),
@@ -188,29 +204,29 @@ def new_arena(network: Network, room: Int64s) -> Arena:
         gathered=zeros(pairs),
         other=zeros(pairs),
     )
-    arena.used[NODES] = 1  # the root, which nobody called
-    return arena
+    chart.used[USED.NODES] = 1  # the root, which nobody called
+    return chart
 
 
-def grown(network: Network, arena: Arena, room: Int64s) -> Arena:
-    """A larger arena that knows the same."""
-    new = new_arena(network, room)
-    new.used[:] = arena.used
-    nodes, states = int(arena.used[NODES]), int(arena.used[STATES])
-    callers, keys = int(arena.used[CALLERS]), int(arena.used[KEYS])
-    new.node_at[: nodes + 1] = arena.node_at[: nodes + 1]
-    new.node_rule[:nodes] = arena.node_rule[:nodes]
-    new.node_hash[:nodes] = arena.node_hash[:nodes]
-    new.callers[:callers] = arena.callers[:callers]
-    new.state_at[: states + 1] = arena.state_at[: states + 1]
-    new.keys[:keys] = arena.keys[:keys]
-    new.state_hash[:states] = arena.state_hash[:states]
-    new.accepting[:states] = arena.accepting[:states]
-    new.transitions[:states] = arena.transitions[:states]
-    new.used[GENERATION] = 0
+def grown(network: Network, chart: Chart, room: Int64s) -> Chart:
+    """A larger chart with the same content."""
+    new = new_chart(network, room)
+    new.used[:] = chart.used
+    nodes, states = int(chart.used[USED.NODES]), int(chart.used[USED.STATES])
+    callers, keys = int(chart.used[USED.CALLERS]), int(chart.used[USED.KEYS])
+    new.node_at[: nodes + 1] = chart.node_at[: nodes + 1]
+    new.node_rule[:nodes] = chart.node_rule[:nodes]
+    new.node_hash[:nodes] = chart.node_hash[:nodes]
+    new.callers[:callers] = chart.callers[:callers]
+    new.state_at[: states + 1] = chart.state_at[: states + 1]
+    new.keys[:keys] = chart.keys[:keys]
+    new.state_hash[:states] = chart.state_hash[:states]
+    new.accepting[:states] = chart.accepting[:states]
+    new.transitions[:states] = chart.transitions[:states]
+    new.used[USED.GENERATION] = 0
     return new
 
 
 def _table_size(entries: int) -> int:
-    """A power of two, at least twice as many."""
+    """The length of a hash table: a power of two, at least twice the entries."""
     return 1 << (2 * entries - 1).bit_length()

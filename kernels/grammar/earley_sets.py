@@ -1,18 +1,27 @@
-"""Interning: equal sets of configurations and equal groups of nodes get the same number."""
+"""Interning: equal sets of items, and equal groups of nodes, get the same number."""
 
 from __future__ import annotations
 
-from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_arrays import (
+    FULL,
+    NODE_MASK,
+    ROOT,
+    SHIFT,
+    USED,
+    Chart,
+    Int64s,
+    Network,
+)
 from decoding.kernels.grammar.hashing import PRIME, mixed
 from decoding.kernels.grammar.jit import entry, inner
 
 _TRIED = 4
-"""How many older groups a new one is compared with; each is among its callers."""
+"""How many groups among its callers a new group is compared with."""
 
 
 @inner
-def sorted_distinct(keys: at.Int64s, begin: int, end: int) -> int:
-    """Sort `keys[begin:end]` and drop what is there twice; returns the new end.
+def sorted_distinct(keys: Int64s, begin: int, end: int) -> int:
+    """Sort `keys[begin:end]` and drop duplicates; returns the new end.
 
     By insertion over ever smaller gaps, as D. Shell 1959: lists are short, and code compiled
     without an allocator cannot sort a slice.
@@ -22,120 +31,118 @@ def sorted_distinct(keys: at.Int64s, begin: int, end: int) -> int:
         gap = gap * 9 // 4 + 1
     while gap > 0:
         for index in range(begin + gap, end):
-            key, place = keys[index], index
-            while place - gap >= begin and keys[place - gap] > key:
-                keys[place] = keys[place - gap]
-                place -= gap
-            keys[place] = key
+            key, slot = keys[index], index
+            while slot - gap >= begin and keys[slot - gap] > key:
+                keys[slot] = keys[slot - gap]
+                slot -= gap
+            keys[slot] = key
         gap = gap * 4 // 9
-    kept = begin
+    last = begin
     for index in range(begin, end):
-        if index == begin or keys[index] != keys[kept - 1]:
-            keys[kept] = keys[index]
-            kept += 1
-    return kept
+        if index == begin or keys[index] != keys[last - 1]:
+            keys[last] = keys[index]
+            last += 1
+    return last
 
 
 @inner
-def intern_state(arena: at.Arena, keys: at.Int64s, count: int, accepting: int) -> int:
-    """The state with these configurations, sorted and distinct; makes it if there is none."""
+def intern_state(chart: Chart, keys: Int64s, count: int, accepting: int) -> int:
+    """The state of these items, sorted and distinct; it is made if there is none."""
     value = int(accepting)
     for index in range(count):
-        value = mixed(mixed(value, keys[index] >> at.SHIFT), keys[index] & at.NODE_MASK)
-    places = len(arena.state_table) - 1
-    place = value & places
-    while arena.state_table[place] != 0:
-        state = arena.state_table[place] - 1
-        begin = arena.state_at[state]
+        value = mixed(mixed(value, keys[index] >> SHIFT), keys[index] & NODE_MASK)
+    slots = len(chart.state_table) - 1
+    slot = value & slots
+    while chart.state_table[slot] != 0:
+        state = chart.state_table[slot] - 1
+        begin = chart.state_at[state]
         if (
-            arena.state_hash[state] == value
-            and arena.state_at[state + 1] - begin == count
-            and arena.accepting[state] == accepting
+            chart.state_hash[state] == value
+            and chart.state_at[state + 1] - begin == count
+            and chart.accepting[state] == accepting
         ):
             index = 0
-            while index < count and arena.keys[begin + index] == keys[index]:
+            while index < count and chart.keys[begin + index] == keys[index]:
                 index += 1
             if index == count:
                 return int(state)
-        place = (place + 1) & places
-    state, begin = arena.used[at.STATES], arena.used[at.KEYS]
-    if state + 1 > len(arena.accepting) or begin + count > len(arena.keys):
-        arena.used[at.WANTED + at.STATES] = state + 1
-        arena.used[at.WANTED + at.KEYS] = begin + count
-        return at.FULL
+        slot = (slot + 1) & slots
+    state, begin = chart.used[USED.STATES], chart.used[USED.KEYS]
+    if state + 1 > len(chart.accepting) or begin + count > len(chart.keys):
+        chart.used[USED.WANTED + USED.STATES] = state + 1
+        chart.used[USED.WANTED + USED.KEYS] = begin + count
+        return FULL
     for index in range(count):
-        arena.keys[begin + index] = keys[index]
-    arena.state_at[state + 1] = begin + count
-    arena.state_hash[state] = value
-    arena.accepting[state] = accepting
-    arena.state_table[place] = state + 1
-    arena.used[at.STATES] = state + 1
-    arena.used[at.KEYS] = begin + count
+        chart.keys[begin + index] = keys[index]
+    chart.state_at[state + 1] = begin + count
+    chart.state_hash[state] = value
+    chart.accepting[state] = accepting
+    chart.state_table[slot] = state + 1
+    chart.used[USED.STATES] = state + 1
+    chart.used[USED.KEYS] = begin + count
     return int(state)
 
 
 @inner
-def intern_group(network: at.Network, arena: at.Arena, group: int) -> int:
+def intern_group(network: Network, chart: Chart, group: int) -> int:
     """The first node of a group of rules called by `gathered`, split by `bounds`; or `FULL`.
 
-    There a node of this very group is `used[NODES]` + its place; every other node is older.
+    In these lists a node of the new group is `used[USED.NODES]` + its position in the group.
     """
     size = network.group_at[group + 1] - network.group_at[group]
-    new = arena.used[at.NODES]
-    alike = _older_alike(network, arena, group, size, new)
-    if alike >= 0:
-        return alike
+    new = chart.used[USED.NODES]
+    older = _mergeable(network, chart, group, size, new)
+    if older >= 0:
+        return older
     value = group % PRIME
-    for place in range(size):
-        value = mixed(value, arena.bounds[place + 1] - arena.bounds[place])
-        for index in range(arena.bounds[place], arena.bounds[place + 1]):
-            node = arena.gathered[index] & at.NODE_MASK
-            value = mixed(value, arena.gathered[index] >> at.SHIFT)
+    for member in range(size):
+        value = mixed(value, chart.bounds[member + 1] - chart.bounds[member])
+        for index in range(chart.bounds[member], chart.bounds[member + 1]):
+            node = chart.gathered[index] & NODE_MASK
+            value = mixed(value, chart.gathered[index] >> SHIFT)
             value = mixed(value, node if node < new else PRIME - 1 - (node - new))
-    slots = len(arena.node_table) - 1
+    slots = len(chart.node_table) - 1
     slot = value & slots
-    while arena.node_table[slot] != 0:
-        first = arena.node_table[slot] - 1
+    while chart.node_table[slot] != 0:
+        first = chart.node_table[slot] - 1
         if (
-            arena.node_hash[first] == value
-            and network.group_of[arena.node_rule[first]] == group
-            and _same(arena, arena.gathered, arena.bounds, first, size, new)
+            chart.node_hash[first] == value
+            and network.group_of[chart.node_rule[first]] == group
+            and _same(chart, chart.gathered, chart.bounds, first, size, new)
         ):
             return int(first)
         slot = (slot + 1) & slots
-    begin = arena.used[at.CALLERS]
-    count = arena.bounds[size]
-    if new + size > len(arena.node_rule) or begin + count > len(arena.callers):
-        arena.used[at.WANTED + at.NODES] = new + size
-        arena.used[at.WANTED + at.CALLERS] = begin + count
-        return at.FULL
+    begin = chart.used[USED.CALLERS]
+    count = chart.bounds[size]
+    if new + size > len(chart.node_rule) or begin + count > len(chart.callers):
+        chart.used[USED.WANTED + USED.NODES] = new + size
+        chart.used[USED.WANTED + USED.CALLERS] = begin + count
+        return FULL
     for index in range(count):
-        arena.callers[begin + index] = arena.gathered[index]
-    for place in range(size):
-        arena.node_at[new + place + 1] = begin + arena.bounds[place + 1]
-        arena.node_rule[new + place] = network.group_rules[network.group_at[group] + place]
-    arena.node_hash[new] = value
-    arena.node_table[slot] = new + 1
-    arena.used[at.NODES] = new + size
-    arena.used[at.CALLERS] = begin + count
+        chart.callers[begin + index] = chart.gathered[index]
+    for member in range(size):
+        chart.node_at[new + member + 1] = begin + chart.bounds[member + 1]
+        chart.node_rule[new + member] = network.group_rules[network.group_at[group] + member]
+    chart.node_hash[new] = value
+    chart.node_table[slot] = new + 1
+    chart.used[USED.NODES] = new + size
+    chart.used[USED.CALLERS] = begin + count
     return int(new)
 
 
 @inner
-def _same(
-    arena: at.Arena, lists: at.Int64s, bounds: at.Int64s, first: int, size: int, new: int
-) -> bool:
-    """Whether the lists are those of an older group, where own nodes stand for own nodes."""
-    for place in range(size):
-        begin, end = bounds[place], bounds[place + 1]
-        old = arena.node_at[first + place]
-        if arena.node_at[first + place + 1] - old != end - begin:
+def _same(chart: Chart, lists: Int64s, bounds: Int64s, first: int, size: int, new: int) -> bool:
+    """Whether the lists of callers equal those of an older group, up to the groups' own nodes."""
+    for member in range(size):
+        begin, end = bounds[member], bounds[member + 1]
+        old = chart.node_at[first + member]
+        if chart.node_at[first + member + 1] - old != end - begin:
             return False
         for index in range(end - begin):
-            key, other = lists[begin + index], arena.callers[old + index]
-            if (key & at.NODE_MASK) >= new:
+            key, other = lists[begin + index], chart.callers[old + index]
+            if (key & NODE_MASK) >= new:
                 key += first - new
-                if (other & at.NODE_MASK) < first:
+                if (other & NODE_MASK) < first:
                     return False
             if key != other:
                 return False
@@ -143,22 +150,23 @@ def _same(
 
 
 @inner
-def _older_alike(network: at.Network, arena: at.Arena, group: int, size: int, new: int) -> int:
-    """An older group among the callers which this one would equal if it were it; else −1.
+def _mergeable(network: Network, chart: Chart, group: int, size: int, new: int) -> int:
+    """The first node of an older group, among the callers, to merge the new group into; or −1.
 
-    Then both have the same ways on: each step back from one is a step back from the other. Without
-    this, every operator of `E -> E "+" E | "a"` would call an E of its own.
+    The groups are merged if their lists of callers are equal once every new node is the older one:
+    then both have the same continuations. Without this, every operator of `E -> E "+" E | "a"`
+    would call an E of its own.
     """
     tried = 0
     last = -1
-    for index in range(arena.bounds[size]):
-        node = arena.gathered[index] & at.NODE_MASK
-        if node >= new or node == at.ROOT or network.group_of[arena.node_rule[node]] != group:
+    for index in range(chart.bounds[size]):
+        node = chart.gathered[index] & NODE_MASK
+        if node >= new or node == ROOT or network.group_of[chart.node_rule[node]] != group:
             continue
-        first = node - network.member_of[arena.node_rule[node]]
+        first = node - network.member_of[chart.node_rule[node]]
         if first == last:
             continue
-        if _equals_if_merged(arena, first, size, new):
+        if _equals_if_merged(chart, first, size, new):
             return int(first)
         last = first
         tried += 1
@@ -168,39 +176,39 @@ def _older_alike(network: at.Network, arena: at.Arena, group: int, size: int, ne
 
 
 @inner
-def _equals_if_merged(arena: at.Arena, first: int, size: int, new: int) -> bool:
-    """Whether the new lists are the older group's once every new node is the older one."""
-    for place in range(size):
-        begin, end = arena.bounds[place], arena.bounds[place + 1]
-        old, old_end = arena.node_at[first + place], arena.node_at[first + place + 1]
+def _equals_if_merged(chart: Chart, first: int, size: int, new: int) -> bool:
+    """Whether the new lists of callers equal an older group's, new nodes being the older ones."""
+    for member in range(size):
+        begin, end = chart.bounds[member], chart.bounds[member + 1]
+        old, old_end = chart.node_at[first + member], chart.node_at[first + member + 1]
         if end - begin < old_end - old:
             return False
         for index in range(begin, end):
-            key = arena.gathered[index]
-            if (key & at.NODE_MASK) >= new:
+            key = chart.gathered[index]
+            if (key & NODE_MASK) >= new:
                 key += first - new
-            arena.other[index - begin] = key
-        if sorted_distinct(arena.other, 0, end - begin) != old_end - old:
+            chart.other[index - begin] = key
+        if sorted_distinct(chart.other, 0, end - begin) != old_end - old:
             return False
         for index in range(old_end - old):
-            if arena.other[index] != arena.callers[old + index]:
+            if chart.other[index] != chart.callers[old + index]:
                 return False
     return True
 
 
 @entry
-def rehash(network: at.Network, arena: at.Arena) -> None:
-    """Enter into the empty hash tables of an arena all that it holds."""
-    slots = len(arena.node_table) - 1
-    for node in range(1, arena.used[at.NODES]):
-        if network.member_of[arena.node_rule[node]] == 0:
-            slot = arena.node_hash[node] & slots
-            while arena.node_table[slot] != 0:
+def rehash(network: Network, chart: Chart) -> None:
+    """Enter all states and groups of a chart into its empty hash tables."""
+    slots = len(chart.node_table) - 1
+    for node in range(1, chart.used[USED.NODES]):
+        if network.member_of[chart.node_rule[node]] == 0:
+            slot = chart.node_hash[node] & slots
+            while chart.node_table[slot] != 0:
                 slot = (slot + 1) & slots
-            arena.node_table[slot] = node + 1
-    places = len(arena.state_table) - 1
-    for state in range(arena.used[at.STATES]):
-        place = arena.state_hash[state] & places
-        while arena.state_table[place] != 0:
-            place = (place + 1) & places
-        arena.state_table[place] = state + 1
+            chart.node_table[slot] = node + 1
+    slots = len(chart.state_table) - 1
+    for state in range(chart.used[USED.STATES]):
+        slot = chart.state_hash[state] & slots
+        while chart.state_table[slot] != 0:
+            slot = (slot + 1) & slots
+        chart.state_table[slot] = state + 1

@@ -1,4 +1,4 @@
-"""Surveys of a vocabulary: what a network state allows by itself, looked for once and kept."""
+"""Surveys of a token trie: the tokens that a network state allows whatever called its rule."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from decoding.kernels.grammar.earley_arrays import Network
 from decoding.kernels.grammar.earley_walk import survey
 from decoding.kernels.grammar.jit import shared
 
-# A network state is worth a survey of its own if that visits so many nodes, and not one in so many
-# leads out of it. Surveys of so many bytes are kept.
+# A survey is kept if it visits at least so many nodes, of which less than one in `_RARE` leads to
+# where the rule may end, calls or has a choice. Surveys of so many bytes are kept.
 _MANY = 4_096
 _RARE = 16
 _ROOM = 1 << 24
@@ -20,25 +20,25 @@ _ROOM = 1 << 24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Survey:
-    """See `decoding.kernels.grammar.earley_walk.survey`; places are sorted by their targets."""
+    """A survey (`decoding.kernels.grammar.earley_walk.survey`), its positions sorted by target."""
 
     mask: NDArray[np.uint32]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     targets: NDArray[np.int64]
 
 
 class Surveys:
-    """The surveys of one grammar with one trie, for masks of so many words."""
+    """The surveys of one grammar over one trie, made when they are first needed."""
 
     def __init__(self, trie: NDArray[np.uint64], words: int) -> None:
         self.trie = trie
         self.scratch = np.zeros(words, np.uint32)
-        self._places = np.zeros((2, trie.size // max(_RARE, 1) + 1), np.int64)
+        self._positions = np.zeros((2, trie.size // max(_RARE, 1) + 1), np.int64)
         self._known: dict[int, Survey | None] = {}
         self._bytes = 0
 
     def of(self, network: Network, stack: NDArray[np.int32], state: int) -> Survey | None:
-        """The survey of a network state; `None` where it is not worth knowing."""
+        """The survey of a network state; `None` where it would save too little."""
         if state not in self._known:
             self._known[state] = self._made(network, stack, state) if self._bytes < _ROOM else None
         return self._known[state]
@@ -51,11 +51,11 @@ class Surveys:
             shared(self.trie),
             state,
             shared(self.scratch),
-            *(shared(row) for row in self._places),
+            *(shared(row) for row in self._positions),
         )
         if visited < _MANY or found < 0 or found * _RARE > visited:
             return None
-        order = np.argsort(self._places[1, :found], kind="stable")
-        places, targets = self._places[:, order]
-        self._bytes += self.scratch.nbytes + places.nbytes + targets.nbytes
-        return Survey(self.scratch.copy(), places, targets)
+        order = np.argsort(self._positions[1, :found], kind="stable")
+        positions, targets = self._positions[:, order]
+        self._bytes += self.scratch.nbytes + positions.nbytes + targets.nbytes
+        return Survey(self.scratch.copy(), positions, targets)

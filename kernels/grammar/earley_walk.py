@@ -1,8 +1,8 @@
-"""The mask of a state: walks through the vocabulary's trie.
+"""The mask of a state of the context-free machine: walks of the token trie.
 
-Inside a string most tokens stay in the same few network states, whatever called them. So for a
-network state that allows many tokens these are looked for once, by a `survey`, which stops where a
-rule may end or calls another; with a node to return to, only these places are walked on from.
+Inside a string most tokens stay in the same few network states, whatever rule called theirs. For a
+network state that allows many tokens, a `survey` finds these once; it stops where the rule may end
+or calls another. With a node to return to, only these positions are walked on from.
 """
 
 from __future__ import annotations
@@ -10,25 +10,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.grammar import earley_arrays as at
+from decoding.kernels.grammar.earley_arrays import DEAD, SHIFT, UNKNOWN, Chart, Int64s, Network
 from decoding.kernels.grammar.earley_step import add_item, begin_step, closed, filled
 from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
 
 
 @inner
 def walked(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    begin: int,
-    end: int,
-    mask: NDArray[np.uint32],
-) -> int:
-    """Allow what fits among some nodes, whose parent's state is on the stack; 0, or a code."""
-    transitions, column_of = arena.transitions, network.column_of
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], begin: int, end: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
+    """Allow the tokens of nodes `begin` to `end` that fit; the parent's state is on the stack.
+
+    Returns 0, or a code.
+    """
+    transitions, column_of = chart.transitions, network.column_of
     index = begin
     while index < end:
         node = int(trie[index])
@@ -36,9 +33,9 @@ def walked(
         origin = stack[depth - 1]
         column = column_of[node & BYTE]
         target = transitions[origin, column]
-        if target == at.UNKNOWN:
-            target = filled(network, arena, notes, origin, column)
-            if target < at.UNKNOWN:
+        if target == UNKNOWN:
+            target = filled(network, chart, notes, origin, column)
+            if target < UNKNOWN:
                 return target
         if target < 0:
             index += node >> SIZE_AT
@@ -51,41 +48,31 @@ def walked(
 
 @entry
 def walk(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    state: int,
-    mask: NDArray[np.uint32],
-) -> int:
-    """Set the bits of all tokens that a text in this state may go on with.
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], state: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
+    """Set the bits of all tokens that may follow a state.
 
     trie: `(nodes,)` uint64, in preorder: byte, depth (8 bits on, first level 1), token + 1 or 0
         (18 bits on), size of the subtree with the node itself (38 bits on).
-    stack: `(depths,)` int32, where a state is kept for every depth.
+    stack: `(depths,)` int32, a state for every depth.
     mask: `(words,)` uint32; bits are only ever set.
     Returns 0, or a code below `UNKNOWN`; then the mask is not complete.
     """
     stack[0] = state
-    return walked(network, arena, notes, stack, trie, 0, len(trie), mask)
+    return walked(network, chart, notes, stack, trie, 0, len(trie), mask)
 
 
 @entry
 def survey(
-    network: at.Network,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    state: int,
-    mask: NDArray[np.uint32],
-    places: at.Int64s,
-    targets: at.Int64s,
-) -> tuple[int, int]:
-    """Allow the tokens that stay inside a rule, whatever called it.
+    network: Network, stack: NDArray[np.int32], trie: NDArray[np.uint64], state: int, mask:
+    NDArray[np.uint32], positions: Int64s, targets: Int64s,
+) -> tuple[int, int]:  # fmt: skip
+    """Allow the tokens that stay inside a rule, whatever called the rule.
 
-    state: a network state. places, targets: as long as the trie; the nodes that lead to where the
-        rule may end, calls, or has a choice, and the network states there.
-    Returns how many nodes were visited and how many of those places there are; −1 for too many.
+    state: a network state. positions, targets: as long as the trie; receive the nodes behind which
+        the rule may end, calls or has a choice, and the network states there.
+    Returns how many nodes were visited and how many of those positions there are; −1 for too many.
     """
     stack[0] = state
     column_of = network.column_of
@@ -105,10 +92,10 @@ def survey(
                 continue
             ways += 1
             inside = network.move_target[edge]
-            if found == len(places):
+            if found == len(positions):
                 return visited, -1
             # Counted only if it turns out to be needed.
-            places[found], targets[found] = index, inside
+            positions[found], targets[found] = index, inside
             found += 1
         if ways == 1 and not (
             network.final[inside] or network.call_at[inside] < network.call_at[inside + 1]
@@ -124,33 +111,26 @@ def survey(
 
 @entry
 def spread(
-    network: at.Network,
-    arena: at.Arena,
-    notes: at.Int64s,
-    stack: NDArray[np.int32],
-    trie: NDArray[np.uint64],
-    places: at.Int64s,
-    targets: at.Int64s,
-    node: int,
-    mask: NDArray[np.uint32],
-) -> int:
-    """Walk on from the places of a survey, with the callers of a node; 0, or a code."""
-    known, state = -1, at.DEAD
-    for number in range(len(places)):
+    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
+    NDArray[np.uint64], positions: Int64s, targets: Int64s, node: int, mask: NDArray[np.uint32],
+) -> int:  # fmt: skip
+    """Walk on from the positions of a survey with the callers of a node; returns 0, or a code."""
+    known, state = -1, DEAD
+    for number in range(len(positions)):
         if targets[number] != known:
             known = targets[number]
-            begin_step(arena, notes)
-            add_item(arena, notes, known << at.SHIFT | node)
-            state = closed(network, arena, notes)
-            if state < at.UNKNOWN:
+            begin_step(chart, notes)
+            add_item(chart, notes, known << SHIFT | node)
+            state = closed(network, chart, notes)
+            if state < UNKNOWN:
                 return state
-        place = places[number]
-        packed = int(trie[place])
+        position = positions[number]
+        packed = int(trie[position])
         allow(mask, packed)
         size = packed >> SIZE_AT
         if size > 1:
             stack[(packed >> DEPTH_AT) & DEPTH] = state
-            code = walked(network, arena, notes, stack, trie, place + 1, place + size, mask)
+            code = walked(network, chart, notes, stack, trie, position + 1, position + size, mask)
             if code < 0:
                 return code
     return 0

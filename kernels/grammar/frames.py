@@ -1,25 +1,35 @@
-"""Open objects and arrays: what may come in them, and what is left after it came."""
+"""Frames of open objects and arrays: which keys, values and items may come, and the frame after."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import inner, woven
+from decoding.kernels.grammar.layout import (
+    ALTERNATIVE,
+    ARRAY_STATE,
+    ENTRY,
+    FRAME,
+    KEY_CLASS,
+    MOVE,
+    STATE,
+    TYPE,
+)
 
 NO_CLASS = 1 << 30
 """Above every class of keys."""
 
 
 @woven
-def set_of(arena: Any, low: Any) -> int:
-    """A set written as two fields."""
-    return arena[low] | (arena[low + 1] << at.WORD)
+def set_of(fields: Any, low: Any) -> int:
+    """The set of two fields, LOW and HIGH, from an offset on."""
+    return fields[low] | (fields[low + 1] << layout.WORD)
 
 
 @inner
 def bits(word: Any) -> int:
-    """How many bits of a word are set."""
+    """The number of set bits of a word."""
     count = 0
     while word != 0:
         word &= word - 1
@@ -28,257 +38,261 @@ def bits(word: Any) -> int:
 
 
 @woven
-def words_of(arena: Any, frames: Any, node: Any) -> int:
-    """How many words a frame has."""
-    return arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+def words_of(fields: Any, frames: Any, node: Any) -> int:
+    """The number of words of keys of a frame."""
+    return fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
 
 
 @inner
-def opened(arena: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
+def opened(fields: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
     """Push the frame of a new object or array at `top`; returns the new top."""
-    frames[top + at.PARENT] = parent
-    frames[top + at.TYPE] = kind
-    frames[top + at.ALIVE] = (1 << arena[kind + at.ALTERNATIVES]) - 1
-    frames[top + at.COUNT] = 0
+    frames[top + FRAME.PARENT] = parent
+    frames[top + FRAME.TYPE] = kind
+    frames[top + FRAME.ALIVE] = (1 << fields[kind + TYPE.ALTERNATIVE_COUNT]) - 1
+    frames[top + FRAME.COUNT] = 0
     # Of arrays, what waits is their state before the first item.
-    frames[top + at.ENTRY] = arena[kind + at.KEYS]
-    frames[top + at.HASHES] = 0
-    frames[top + at.DEPTH] = frames[parent + at.DEPTH] + 1
-    frames[top + at.LAST] = -1
-    words = arena[kind + at.TYPE_WORDS]
-    initial = arena[kind + at.INITIAL_AT]
+    frames[top + FRAME.ENTRY] = fields[kind + TYPE.KEYS]
+    frames[top + FRAME.HASHES] = 0
+    frames[top + FRAME.DEPTH] = frames[parent + FRAME.DEPTH] + 1
+    frames[top + FRAME.LAST] = -1
+    words = fields[kind + TYPE.WORDS]
+    initial = fields[kind + TYPE.INITIAL]
     for w in range(words):
-        frames[top + at.FRAME_WORDS + w] = arena[initial + w]
-    return top + at.FRAME_WORDS + words
+        frames[top + layout.FRAME_SIZE + w] = fields[initial + w]
+    return top + layout.FRAME_SIZE + words
 
 
 @inner
-def copied(arena: Any, frames: Any, top: Any, node: Any) -> int:
+def copied(fields: Any, frames: Any, top: Any, node: Any) -> int:
     """Copy a frame to `top`, to be changed; returns the new top."""
-    size = at.FRAME_WORDS + words_of(arena, frames, node)
+    size = layout.FRAME_SIZE + words_of(fields, frames, node)
     for field in range(size):
         frames[top + field] = frames[node + field]
     return top + size
 
 
 @woven
-def alternative(arena: Any, kind: Any, index: Any) -> int:
-    """Where an alternative is described: their offsets are listed."""
-    return arena[arena[kind + at.ALTERNATIVES_AT] + index]
+def alternative(fields: Any, kind: Any, index: Any) -> int:
+    """The offset of an alternative of a type, by its index."""
+    return fields[fields[kind + TYPE.ALTERNATIVES] + index]
 
 
 @woven
-def class_of_key(arena: Any, kind: Any, state: Any) -> int:
+def class_of_key(fields: Any, kind: Any, state: Any) -> int:
     """The class of a key that ends in a state, or -1."""
-    name = arena[state + at.LABEL_LOW]
+    name = fields[state + STATE.LABEL_LOW]
     if name > 0:
         return name - 1
-    languages = arena[state + at.LABEL_HIGH]
+    languages = fields[state + STATE.LABEL_HIGH]
     if languages == 0:
         return -1
-    if arena[kind + at.COMBINATIONS] == 0:
-        return arena[kind + at.EXTRA]
-    listed = arena[kind + at.COMBINATIONS_AT]
-    for k in range(arena[kind + at.COMBINATIONS]):
-        if arena[listed + 2 * k] == languages:
-            return arena[listed + 2 * k + 1]
+    if fields[kind + TYPE.COMBINATION_COUNT] == 0:
+        return fields[kind + TYPE.EXTRA]
+    listed = fields[kind + TYPE.COMBINATIONS]
+    for k in range(fields[kind + TYPE.COMBINATION_COUNT]):
+        if fields[listed + 2 * k] == languages:
+            return fields[listed + 2 * k + 1]
     return -1
 
 
 @inner
-def is_needed(arena: Any, frames: Any, node: Any, choice: Any, word: Any, coming: Any) -> int:
-    """The keys of one word that an alternative still needs.
+def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, coming: Any) -> int:
+    """The keys of one word that an alternative still requires.
 
     coming: the class of a key that counts as if it had come, or -1.
     """
-    words = arena[frames[node + at.TYPE] + at.TYPE_WORDS]
-    required = choice + at.ALTERNATIVE_SIZE
-    needed = arena[required + word]
-    if arena[choice + at.DEPENDENCIES] > 0:
+    words = fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
+    required = choice + layout.ALTERNATIVE_SIZE
+    needed = fields[required + word]
+    if fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] > 0:
         listed = required + 2 * words
-        for k in range(arena[choice + at.DEPENDENCIES]):
-            trigger = arena[listed + k * (1 + words)]
-            there = frames[node + at.FRAME_WORDS + trigger // at.WORD]
-            if trigger == coming or (there >> (trigger % at.WORD)) & 1 == 0:
-                needed |= arena[listed + k * (1 + words) + 1 + word]
-    needed &= frames[node + at.FRAME_WORDS + word]
-    if coming >= 0 and coming // at.WORD == word:
-        needed &= ~(1 << coming % at.WORD)
+        for k in range(fields[choice + ALTERNATIVE.DEPENDENCY_COUNT]):
+            trigger = fields[listed + k * (1 + words)]
+            there = frames[node + layout.FRAME_SIZE + trigger // layout.WORD]
+            if trigger == coming or (there >> (trigger % layout.WORD)) & 1 == 0:
+                needed |= fields[listed + k * (1 + words) + 1 + word]
+    needed &= frames[node + layout.FRAME_SIZE + word]
+    if coming >= 0 and coming // layout.WORD == word:
+        needed &= ~(1 << coming % layout.WORD)
     return needed
 
 
 @inner
-def missing(arena: Any, frames: Any, node: Any, choice: Any, coming: Any) -> int:
-    """How many keys an alternative still needs, once a key has come; -1: without one."""
+def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> int:
+    """How many keys an alternative still requires, once a key of class `coming` has come, or −1."""
     count = 0
-    for w in range(words_of(arena, frames, node)):
-        count += bits(is_needed(arena, frames, node, choice, w, coming))
+    for w in range(words_of(fields, frames, node)):
+        count += bits(is_needed(fields, frames, node, choice, w, coming))
     return count
 
 
 @inner
-def has_room(arena: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
-    """Whether some key that a state leads to has room with all that it needs."""
-    words = words_of(arena, frames, node)
-    allowed = choice + at.ALTERNATIVE_SIZE + words
-    room = arena[choice + at.MAXIMUM] - frames[node + at.COUNT] - 1
+def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+    """Whether some key that a state leads to fits under the maximum with all keys it requires."""
+    words = words_of(fields, frames, node)
+    allowed = choice + layout.ALTERNATIVE_SIZE + words
+    room = fields[choice + ALTERNATIVE.MAXIMUM] - frames[node + FRAME.COUNT] - 1
     for w in range(words):
-        left = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
-        left &= arena[state + at.STATE_WORDS + w]
-        for bit in range(at.WORD):
+        left = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
+        left &= fields[state + layout.STATE_SIZE + w]
+        for bit in range(layout.WORD):
             if (left >> bit) & 1 == 1 and (
-                missing(arena, frames, node, choice, w * at.WORD + bit) <= room
+                missing(fields, frames, node, choice, w * layout.WORD + bit) <= room
             ):
                 return True
     return False
 
 
 @inner
-def first_needed(arena: Any, frames: Any, node: Any, choice: Any) -> int:
-    """The lowest class of a key that an alternative still needs; `NO_CLASS` if it needs none."""
-    for w in range(words_of(arena, frames, node)):
-        needed = is_needed(arena, frames, node, choice, w, -1)
+def first_needed(fields: Any, frames: Any, node: Any, choice: Any) -> int:
+    """The lowest class of a key that an alternative still requires, or `NO_CLASS`."""
+    for w in range(words_of(fields, frames, node)):
+        needed = is_needed(fields, frames, node, choice, w, -1)
         if needed != 0:
-            return w * at.WORD + bits((needed & -needed) - 1)
+            return w * layout.WORD + bits((needed & -needed) - 1)
     return NO_CLASS
 
 
 @inner
 def between(low: Any, high: Any, word: Any) -> int:
     """The classes of one word that lie above `low` and not above `high`, as bits."""
-    first = max(low + 1 - word * at.WORD, 0)
-    last = min(high - word * at.WORD, at.WORD - 1)
+    first = max(low + 1 - word * layout.WORD, 0)
+    last = min(high - word * layout.WORD, layout.WORD - 1)
     if first > last:
         return 0
     return ((1 << (last + 1)) - 1) & ~((1 << first) - 1)
 
 
 @inner
-def fits_behind(arena: Any, frames: Any, node: Any, choice: Any, class_index: Any) -> bool:
-    """Whether all that an alternative needs once a key has come can come behind that key."""
-    maximum = arena[choice + at.MAXIMUM]
+def fits_behind(fields: Any, frames: Any, node: Any, choice: Any, class_index: Any) -> bool:
+    """Whether all keys that an alternative requires once a key has come may follow that key."""
+    maximum = fields[choice + ALTERNATIVE.MAXIMUM]
     if maximum >= 0 and (
-        missing(arena, frames, node, choice, class_index) > maximum - frames[node + at.COUNT] - 1
+        missing(fields, frames, node, choice, class_index)
+        > maximum - frames[node + FRAME.COUNT] - 1
     ):
         return False
-    if arena[choice + at.DEPENDENCIES] > 0:
-        for w in range(words_of(arena, frames, node)):
-            needed = is_needed(arena, frames, node, choice, w, class_index)
+    if fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] > 0:
+        for w in range(words_of(fields, frames, node)):
+            needed = is_needed(fields, frames, node, choice, w, class_index)
             if needed & between(-1, class_index, w) != 0:
                 return False
     return True
 
 
 @inner
-def comes_in_order(arena: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
-    """Whether a state leads to a key that an ordered alternative takes next.
+def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+    """Whether a state leads to a key that may come next in an alternative with ordered keys.
 
     The declared keys have the lowest classes, in their order; the others come behind them.
     """
-    words = words_of(arena, frames, node)
-    allowed = choice + at.ALTERNATIVE_SIZE + words
-    last, first = frames[node + at.LAST], first_needed(arena, frames, node, choice)
-    plain = arena[choice + at.MAXIMUM] < 0 and arena[choice + at.DEPENDENCIES] == 0
+    words = words_of(fields, frames, node)
+    allowed = choice + layout.ALTERNATIVE_SIZE + words
+    last, first = frames[node + FRAME.LAST], first_needed(fields, frames, node, choice)
+    plain = (
+        fields[choice + ALTERNATIVE.MAXIMUM] < 0
+        and fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] == 0
+    )
     for w in range(words):
-        left = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
-        left &= arena[state + at.STATE_WORDS + w] & between(last, first, w)
+        left = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
+        left &= fields[state + layout.STATE_SIZE + w] & between(last, first, w)
         if left != 0 and plain:
             return True
-        for bit in range(at.WORD):
+        for bit in range(layout.WORD):
             if (left >> bit) & 1 == 1 and (
-                fits_behind(arena, frames, node, choice, w * at.WORD + bit)
+                fits_behind(fields, frames, node, choice, w * layout.WORD + bit)
             ):
                 return True
     return False
 
 
 @inner
-def may_come_in_order(arena: Any, frames: Any, node: Any, state: Any) -> bool:
-    """What `may_come` says, of an object whose keys are ordered."""
-    kind, alive = frames[node + at.TYPE], frames[node + at.ALIVE]
-    for index in range(arena[kind + at.ALTERNATIVES]):
+def may_come_in_order(fields: Any, frames: Any, node: Any, state: Any) -> bool:
+    """As `may_come`, for an object whose keys are ordered."""
+    kind, alive = frames[node + FRAME.TYPE], frames[node + FRAME.ALIVE]
+    for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
         if (alive >> index) & 1 == 1 and (
-            comes_in_order(arena, frames, node, alternative(arena, kind, index), state)
+            comes_in_order(fields, frames, node, alternative(fields, kind, index), state)
         ):
             return True
     return False
 
 
 @woven
-def may_come(arena: Any, frames: Any, node: Any, state: Any) -> bool:
-    """Whether a key that is in `state` can be ended so that the object can be ended too."""
-    kind = frames[node + at.TYPE]
-    words = arena[kind + at.TYPE_WORDS]
-    if arena[kind + at.ORDERED] != 0:
-        return may_come_in_order(arena, frames, node, state)
-    if arena[kind + at.BOUNDED] == 0:
+def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
+    """Whether some key that a key automaton's state leads to may come in the object."""
+    kind = frames[node + FRAME.TYPE]
+    words = fields[kind + TYPE.WORDS]
+    if fields[kind + TYPE.ORDERED] != 0:
+        return may_come_in_order(fields, frames, node, state)
+    if fields[kind + TYPE.BOUNDED] == 0:
         for w in range(words):
-            if frames[node + at.FRAME_WORDS + w] & arena[state + at.STATE_WORDS + w] != 0:
+            if frames[node + layout.FRAME_SIZE + w] & fields[state + layout.STATE_SIZE + w] != 0:
                 return True
         return False
-    alive = frames[node + at.ALIVE]
-    for index in range(arena[kind + at.ALTERNATIVES]):
+    alive = frames[node + FRAME.ALIVE]
+    for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
         if (alive >> index) & 1 == 0:
             continue
-        choice = alternative(arena, kind, index)
-        maximum = arena[choice + at.MAXIMUM]
-        allowed = choice + at.ALTERNATIVE_SIZE + words
+        choice = alternative(fields, kind, index)
+        maximum = fields[choice + ALTERNATIVE.MAXIMUM]
+        allowed = choice + layout.ALTERNATIVE_SIZE + words
         room = 1
         if maximum >= 0:
-            if arena[choice + at.DEPENDENCIES] > 0:
-                if has_room(arena, frames, node, choice, state):
+            if fields[choice + ALTERNATIVE.DEPENDENCY_COUNT] > 0:
+                if has_room(fields, frames, node, choice, state):
                     return True
                 continue
-            room = maximum - frames[node + at.COUNT] - missing(arena, frames, node, choice, -1)
+            room = maximum - frames[node + FRAME.COUNT] - missing(fields, frames, node, choice, -1)
         for w in range(words):
-            open_keys = arena[allowed + w] & frames[node + at.FRAME_WORDS + w]
+            open_keys = fields[allowed + w] & frames[node + layout.FRAME_SIZE + w]
             if room <= 0:
-                open_keys = is_needed(arena, frames, node, choice, w, -1)
-            if open_keys & arena[state + at.STATE_WORDS + w] != 0:
+                open_keys = is_needed(fields, frames, node, choice, w, -1)
+            if open_keys & fields[state + layout.STATE_SIZE + w] != 0:
                 return True
     return False
 
 
 @inner
-def entry_of(arena: Any, kind: Any, class_index: Any, alive: Any) -> int:
-    """What follows a key when these alternatives are left; 0: not made yet."""
-    place = arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE
-    follows = arena[place + at.CLASS_ENTRIES]
-    while follows != 0 and set_of(arena, follows + at.ENTRY_LOW) != alive:
-        follows = arena[follows + at.ENTRY_NEXT]
+def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
+    """The entry of a class of keys for the alternatives that are left; 0 if there is none yet."""
+    class_at = fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE
+    follows = fields[class_at + KEY_CLASS.ENTRIES]
+    while follows != 0 and set_of(fields, follows + ENTRY.LOW) != alive:
+        follows = fields[follows + ENTRY.NEXT]
     return follows
 
 
 @inner
-def allowing(arena: Any, kind: Any, class_index: Any) -> int:
+def allowing(fields: Any, kind: Any, class_index: Any) -> int:
     """The alternatives that allow a class of keys."""
-    return set_of(arena, arena[kind + at.CLASSES_AT] + class_index * at.CLASS_SIZE)
+    return set_of(fields, fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE)
 
 
 @inner
-def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
-    """The alternatives left once a key of this class has come, 0 for none."""
-    kind = frames[node + at.TYPE]
-    there = frames[node + at.FRAME_WORDS + class_index // at.WORD]
-    if (there >> (class_index % at.WORD)) & 1 == 0:
+def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
+    """The alternatives that are left once a key of a class has come; 0 for none."""
+    kind = frames[node + FRAME.TYPE]
+    there = frames[node + layout.FRAME_SIZE + class_index // layout.WORD]
+    if (there >> (class_index % layout.WORD)) & 1 == 0:
         return 0
-    alive = frames[node + at.ALIVE] & allowing(arena, kind, class_index)
-    if alive != 0 and arena[kind + at.BOUNDED] != 0:
-        for index in range(arena[kind + at.ALTERNATIVES]):
-            choice = alternative(arena, kind, index)
-            maximum = arena[choice + at.MAXIMUM]
+    alive = frames[node + FRAME.ALIVE] & allowing(fields, kind, class_index)
+    if alive != 0 and fields[kind + TYPE.BOUNDED] != 0:
+        for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
+            choice = alternative(fields, kind, index)
+            maximum = fields[choice + ALTERNATIVE.MAXIMUM]
             if (alive >> index) & 1 == 0 or maximum < 0:
                 continue
-            left = missing(arena, frames, node, choice, class_index)
-            if frames[node + at.COUNT] + 1 + left > maximum:
+            left = missing(fields, frames, node, choice, class_index)
+            if frames[node + FRAME.COUNT] + 1 + left > maximum:
                 alive &= ~(1 << index)
-    if alive != 0 and arena[kind + at.ORDERED] != 0:
-        for index in range(arena[kind + at.ALTERNATIVES]):
-            choice = alternative(arena, kind, index)
+    if alive != 0 and fields[kind + TYPE.ORDERED] != 0:
+        for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
+            choice = alternative(fields, kind, index)
             if (alive >> index) & 1 == 1 and not (
-                frames[node + at.LAST] < class_index
-                and class_index <= first_needed(arena, frames, node, choice)
-                and fits_behind(arena, frames, node, choice, class_index)
+                frames[node + FRAME.LAST] < class_index
+                and class_index <= first_needed(fields, frames, node, choice)
+                and fits_behind(fields, frames, node, choice, class_index)
             ):
                 alive &= ~(1 << index)
     request[0], request[1], request[2] = kind, class_index, alive
@@ -286,107 +300,106 @@ def with_key(arena: Any, frames: Any, node: Any, class_index: Any, request: Any)
 
 
 @inner
-def is_kept(frames: Any, node: Any, hashed: Any) -> bool:
-    """Whether a frame keeps a hash."""
-    known = frames[node + at.HASHES]
+def has_hash(frames: Any, node: Any, hashed: Any) -> bool:
+    """Whether a frame has a hash in its list."""
+    known = frames[node + FRAME.HASHES]
     while known != 0 and frames[known + 1] != hashed:
         known = frames[known]
     return known != 0
 
 
 @inner
-def narrow(arena: Any, frames: Any, node: Any) -> None:
-    """Forget the keys that no alternative left allows."""
-    kind = frames[node + at.TYPE]
-    alive = frames[node + at.ALIVE]
-    words = arena[kind + at.TYPE_WORDS]
+def narrow(fields: Any, frames: Any, node: Any) -> None:
+    """Drop the keys that no alternative that is left allows."""
+    kind = frames[node + FRAME.TYPE]
+    alive = frames[node + FRAME.ALIVE]
+    words = fields[kind + TYPE.WORDS]
     for w in range(words):
         allowed = 0
-        for index in range(arena[kind + at.ALTERNATIVES]):
+        for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
             if (alive >> index) & 1 == 1:
-                choice = alternative(arena, kind, index)
-                allowed |= arena[choice + at.ALTERNATIVE_SIZE + words + w]
-        frames[node + at.FRAME_WORDS + w] &= allowed
+                choice = alternative(fields, kind, index)
+                allowed |= fields[choice + layout.ALTERNATIVE_SIZE + words + w]
+        frames[node + layout.FRAME_SIZE + w] &= allowed
 
 
 @inner
-def votes_at_end(arena: Any, frames: Any, node: Any) -> int:
-    """Who accepts the object or array as it stands, 0: it may not end here."""
-    kind = frames[node + at.TYPE]
-    if arena[kind + at.KIND] == at.KIND_ARRAY:
-        return set_of(arena, frames[node + at.ENTRY] + at.ENDS_LOW)
-    alive = frames[node + at.ALIVE]
-    count = frames[node + at.COUNT]
+def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
+    """The votes that accept the object or array as it is; 0 if it may not end here."""
+    kind = frames[node + FRAME.TYPE]
+    if fields[kind + TYPE.KIND] == layout.KIND_ARRAY:
+        return set_of(fields, frames[node + FRAME.ENTRY] + ARRAY_STATE.ENDS_LOW)
+    alive = frames[node + FRAME.ALIVE]
+    count = frames[node + FRAME.COUNT]
     votes = 0
-    for index in range(arena[kind + at.ALTERNATIVES]):
+    for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
         if (alive >> index) & 1 == 0:
             continue
-        choice = alternative(arena, kind, index)
-        if count < arena[choice + at.MINIMUM]:
+        choice = alternative(fields, kind, index)
+        if count < fields[choice + ALTERNATIVE.MINIMUM]:
             continue
         whole = True
-        for w in range(arena[kind + at.TYPE_WORDS]):
-            if is_needed(arena, frames, node, choice, w, -1) != 0:
+        for w in range(fields[kind + TYPE.WORDS]):
+            if is_needed(fields, frames, node, choice, w, -1) != 0:
                 whole = False
         if whole:
-            votes |= 1 << arena[choice + at.VOTE]
+            votes |= 1 << fields[choice + ALTERNATIVE.VOTE]
     return votes
 
 
 @inner
-def with_value(arena: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
-    """The frame of an object once the value that was due has come; 0: that cannot be.
+def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
+    """The frame of an object behind a value that some votes accept; 0 where no alternative is left.
 
-    votes: who accepts the value. The frame is `node` itself when nothing changes, else a new one at
-    `top`.
+    It is `node` itself when nothing changes, else a new one at `top`.
     """
-    entry = frames[node + at.ENTRY]
+    entry = frames[node + FRAME.ENTRY]
     left = 0
-    for vote in range(arena[entry + at.ENTRY_VOTES]):
+    for vote in range(fields[entry + ENTRY.VOTES]):
         if (votes >> vote) & 1 == 1:
-            left |= set_of(arena, entry + at.ENTRY_SIZE + vote * at.VOTE_SIZE)
-    left &= frames[node + at.ALIVE]
+            left |= set_of(fields, entry + layout.ENTRY_SIZE + vote * layout.VOTE_SIZE)
+    left &= frames[node + FRAME.ALIVE]
     if left == 0:
         return 0
-    if left == frames[node + at.ALIVE]:
+    if left == frames[node + FRAME.ALIVE]:
         return node
-    copied(arena, frames, top, node)
-    frames[top + at.ALIVE] = left
-    narrow(arena, frames, top)
+    copied(fields, frames, top, node)
+    frames[top + FRAME.ALIVE] = left
+    narrow(fields, frames, top)
     return top
 
 
 @inner
-def move_of(arena: Any, state: Any, votes: Any, again: Any) -> int:
-    """The move of an array's state when an item came that some votes accept; 0: not made yet.
+def move_of(fields: Any, state: Any, votes: Any, repeated: Any) -> int:
+    """The move of an array state by an item that some votes accept; 0 if it has not been made.
 
-    again: 1 if an equal item came before, else 0.
+    repeated: 1 if an equal item came before, else 0.
     """
-    move = arena[state + at.MOVES]
+    move = fields[state + ARRAY_STATE.MOVES]
     while move != 0 and (
-        arena[move + at.MOVE_AGAIN] != again or set_of(arena, move + at.MOVE_LOW) != votes
+        fields[move + MOVE.REPEATED] != repeated or set_of(fields, move + MOVE.LOW) != votes
     ):
-        move = arena[move + at.MOVE_NEXT]
+        move = fields[move + MOVE.NEXT]
     return move
 
 
 @inner
 def with_item(
-    arena: Any, frames: Any, top: Any, node: Any, votes: Any, again: Any, request: Any
+    fields: Any, frames: Any, top: Any, node: Any, votes: Any, repeated: Any, request: Any
 ) -> int:
-    """The frame of an array after one more item; 0: it cannot be, NEEDS_MOVE: it is not known.
+    """The frame of an array behind one more item; 0 where the item may not come, or NEEDS_MOVE.
 
     It is `node` itself when nothing changes, else a new one at `top`.
     """
-    state = frames[node + at.ENTRY]
-    move = move_of(arena, state, votes, again)
+    state = frames[node + FRAME.ENTRY]
+    move = move_of(fields, state, votes, repeated)
     if move == 0:
-        request[0], request[1] = frames[node + at.TYPE], state
-        request[2], request[3] = votes, again
-        return at.NEEDS_MOVE
-    following = arena[move + at.MOVE_TO]
+        request[0], request[1] = frames[node + FRAME.TYPE], state
+        request[2], request[3] = votes, repeated
+        return layout.NEEDS_MOVE
+    following = fields[move + MOVE.TARGET]
     if following == 0 or following == state:
         return 0 if following == 0 else node
-    copied(arena, frames, top, node)
-    frames[top + at.ENTRY] = following
+    copied(fields, frames, top, node)
+    frames[top + FRAME.ENTRY] = following
     return top

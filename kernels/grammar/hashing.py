@@ -1,4 +1,4 @@
-"""A hash of numbers for tables that are a power of two long."""
+"""A hash of sequences of numbers, for hash tables whose length is a power of two."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _FACTOR = 1_000_003
 
 @inner
 def mixed(value: int, more: int) -> int:
-    """A hash that knows one more number; both are below 2^31, and so is the result."""
+    """The hash of a sequence with one more number; all three are below 2^31."""
     return (value * _FACTOR + more) % PRIME

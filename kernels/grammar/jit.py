@@ -103,8 +103,3 @@ def entry(function: Callable[..., Any]) -> Any:  # as Numba types it
     keep(made, _folder(config.CACHE_DIR, function.__module__))
     _ENTRIES.append(made)
     return made
-
-
-def count_compiled() -> int:
-    """How many kernels this process has compiled or loaded so far."""
-    return sum(len(made.signatures) for made in _ENTRIES)

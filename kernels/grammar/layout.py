@@ -1,181 +1,334 @@
-"""Where things lie in the arena of a grammar's automata, as offsets from a record's start.
+"""Records of a compiled grammar: for each record, the offsets of its fields in a flat array.
 
-One growing int32 array holds everything that a grammar knows of bytes: the states of its lazily
-made automata, the kinds of values, objects and arrays. A reference is an offset into that array; 0
-is nobody. Another array of int64 holds frames: the objects and arrays that are open at some point
-of a text, each a link to the one around it.
+Kernels read two growing arrays. One int32 array (`LazyDfa.fields`) holds the states of automata,
+which are made when they are first needed, and the JSON types that values, objects and arrays may
+have. One int64 array (`frames`) is the stack of open objects and arrays: each frame links to the
+frame around it. A reference is an offset into its array; offset 0 is no record.
 
-Sets of up to 62 votes or alternatives are two fields of 31 bits. Sets of keys are words of 31 bits.
+Field `NAME` of a record at offset `r` is `fields[r + RECORD.NAME]`. Each record is declared once,
+as a named tuple of its fields in order; its value holds their offsets, which compiled code takes as
+constants. Behind a record of fixed size there may follow words, as its docstring says.
+
+A set of up to `MAX_SET` alternatives or votes takes two fields, LOW and HIGH, of `WORD` bits each.
+A set of keys takes as many words of `WORD` bits as it needs.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 WORD = 31
-"""Bits of a word: an int32 is never negative then."""
+"""Bits in a word of a set: an int32 is never negative then."""
 MAX_SET = 2 * WORD
+BYTES = 256
 
-# The head of the arena.
-FREE = 0  # the first offset that is free
-HASH_USED = 1  # how many entries of the hash table are taken
-HEAD = 16
-
-# A state of an automaton. Its first 256 fields are the next states by byte.
 DEAD = 0
-UNKNOWN = -1  # the row is not filled yet
-LABEL_LOW = 256  # what ends here: a set of votes, for keys (name + 1, set of languages)
-LABEL_HIGH = 257
-LOOSE = 258  # the state of the automaton of all strings that this one equals, or -1
-SET_AT = 259  # the automaton states that this state stands for
-SET_LENGTH = 260
-AUTOMATON = 261
-BEGUN = 262  # how many characters are begun before a state of a counted automaton, else -1
-STATE_WORDS = 263  # then: the keys that can still be reached, as words
+"""The next state by a byte that no string has here."""
+UNKNOWN = -1
+"""The next state of a state whose row has not been computed."""
 
-# An automaton without empty moves, from which states are made.
-ROWS_AT = 0  # where the edges of state i begin, relative to EDGES_AT / 3
-EDGES_AT = 1  # triples: lowest byte, highest byte, target
-ELEMENT_AT = 2  # for every state, what it accepts: an element + 1, or 0
-LOOSE_AT = 3
-WORDS = 4  # how many words of keys a state carries
-REACH_AT = 5  # for every state, its words
-NAMES = 6  # elements below this are names of their own, the rest are bits of a label
-PARTS_AT = 7  # for every state of a counted automaton, its part or 0; 0 if nothing is counted
-BETWEEN_AT = 8  # for every state, whether it lies between two characters
-MOST = 9  # characters are not told apart beyond this
-CERTAIN_FROM = 10  # from so many characters on up to the other bound no part ends or begins
-CERTAIN_UNTIL = 11
-ENOUGH = 12  # from so many characters on no minimum keeps a part from ending
-ENDLESS = 13  # whether every state can be left: no text is such that it must end
-AUTOMATON_SIZE = 14
+ANY_STRING_BETWEEN = 16
+"""`STATE.UNIVERSAL` of the state of `add_any_string` between two characters; the others follow."""
+ANY_STRING_LABEL = -1
+"""`STATE.LABEL_LOW` of a state of `add_any_string` in which a string may end."""
 
-# A part of a counted automaton: states that share bounds on the number of characters.
-PART_FIRST = 0  # its first state
-PART_MINIMUM = 1
-PART_MAXIMUM = 2  # -1 is no bound
-PART_WIDTH = 3  # fields per state
-PART_TABLE = 4  # with a maximum: the fewest characters to come, by the least that is asked for
-PART_SIZE = 5  # without: the most characters to come, -1 for no bound
 
-# A kind of value: a tuple of nodes, every one with a vote.
-NULL = 0  # votes, two fields each
-TRUE = 2
-FALSE = 4
-STRING = 6  # the state before the first character, or 0
-FREE_LOW = 7  # who accepts a string that ends in a FREE state
-FREE_HIGH = 8
-SHORTEST = 9  # bounds on its length in characters, for FREE strings; -1 is no bound
-LONGEST = 10
-NUMBER = 11
-OBJECT = 12  # the type of object; 0 none, -1 not made yet, or SEVERAL
-ARRAY = 13
-VALUE_ID = 14
-APART = 15  # whether its scalars are spelled in one way each, because they are remembered
-SHALLOW_OBJECT = 16  # as OBJECT and ARRAY, at the depth from which on nesting is counted
-SHALLOW_ARRAY = 17
-VALUE_SIZE = 18
+class HeadFields(NamedTuple):
+    """The beginning of `fields`."""
 
-# A type of object or array. The alternatives of an object lie side by side.
-KIND = 0
+    FREE: int  # the first offset that no record takes
+    HASH_USED: int  # the number of states in the hash table
+
+
+HEAD = HeadFields(*range(2))
+HEAD_SIZE = 16
+
+
+class StateFields(NamedTuple):
+    """A state of a deterministic automaton.
+
+    Its first 256 fields are the next states by byte: an offset, `DEAD` or `UNKNOWN`. Behind the
+    record follow `AUTOMATON.WORDS` words: the keys that a string which is read on may become.
+    """
+
+    LABEL_LOW: int
+    """What accepts a string that ends here: a set of votes. Of a key: LOW is a name + 1, HIGH a set
+    of pattern languages."""
+    LABEL_HIGH: int
+    UNIVERSAL: int  # the state of the automaton of all strings that this state reads on as, or −1
+    MEMBERS: int  # the offset of the set of NFA states that this state stands for
+    MEMBER_COUNT: int
+    AUTOMATON: int  # the NFA that the members belong to
+    CHARACTERS: int
+    """How many characters have begun, in a state of an automaton that counts them; else −1."""
+
+
+STATE = StateFields(*range(BYTES, BYTES + 7))
+STATE_SIZE = STATE[-1] + 1
+
+
+class AutomatonFields(NamedTuple):
+    """A nondeterministic automaton without empty moves, of which states are made.
+
+    ROWS, EDGES and the other tables are offsets; a table has one entry for each NFA state.
+    """
+
+    ROWS: int  # the index of each state's first edge
+    EDGES: int  # triples (lowest byte, highest byte, target)
+    ELEMENTS: int  # the element that a state accepts, + 1; 0 for none
+    UNIVERSAL: int  # see `STATE.UNIVERSAL`
+    WORDS: int  # the number of words of keys behind each deterministic state
+    REACH: int  # the keys that each state leads to, in words
+    NAMES: int  # elements below this are names of keys; the others are bits of a label
+    PARTS: int  # the offset of the part that a state belongs to, or 0; 0 where nothing is counted
+    BETWEEN: int  # whether a state lies between two characters
+    MOST: int  # counts of characters are not told apart beyond this one
+    CERTAIN_FROM: int
+    """Between `CERTAIN_FROM` and `CERTAIN_UNTIL` characters, no bound of a part matters."""
+    CERTAIN_UNTIL: int
+    ENOUGH: int  # from this count on, no minimum keeps a part from ending
+    ENDLESS: int  # whether every state has a next state: no string is such that it must end
+
+
+AUTOMATON = AutomatonFields(*range(14))
+AUTOMATON_SIZE = len(AUTOMATON)
+
+
+class PartFields(NamedTuple):
+    """A part of an automaton that counts: states that share bounds on the number of characters."""
+
+    FIRST: int  # the part's first NFA state
+    MINIMUM: int
+    MAXIMUM: int  # −1 for no bound
+    WIDTH: int  # columns of the table
+    TABLE: int
+    """With a maximum: the fewest characters to an accepting state, by the least that are asked for.
+    Without one: the most characters to an accepting state, −1 for no bound."""
+
+
+PART = PartFields(*range(5))
+
+
+class ValueFields(NamedTuple):
+    """What a JSON value may be: the union of several graph nodes, each of which has a vote."""
+
+    NULL: int  # the votes that accept `null`; likewise `TRUE` and `FALSE`
+    NULL_HIGH: int
+    TRUE: int
+    TRUE_HIGH: int
+    FALSE: int
+    FALSE_HIGH: int
+    STRING: int  # the state before the first character of a string, or 0
+    ANY_STRING_LOW: int  # the votes that accept a string which ends in a state of `add_any_string`
+    ANY_STRING_HIGH: int
+    SHORTEST: int  # bounds on the characters of such a string; −1 for none
+    LONGEST: int
+    NUMBER: int  # the state before the first character of a number, or 0
+    OBJECT: int  # the type of an object: 0 for none, −1 if it has not been made, or `SEVERAL`
+    ARRAY: int  # the type of an array, likewise
+    ID: int
+    CANONICAL: int
+    """Whether each scalar has one spelling, because values are compared by their text."""
+    SHALLOW_OBJECT: int  # as `OBJECT` and `ARRAY`, at the depth from which on nesting is counted
+    SHALLOW_ARRAY: int
+
+
+VALUE = ValueFields(*range(18))
+VALUE_SIZE = len(VALUE)
+
 KIND_ROOT, KIND_OBJECT, KIND_ARRAY = 0, 1, 2
-ALTERNATIVES = 1
-ALTERNATIVES_AT = 2
-CLASSES_AT = 3  # keys by atom
-CLASSES = 4
-CAP = 5  # counts are not told apart beyond this
-TYPE_WORDS = 6  # words of a frame: keys that may still come
-KEYS = 7  # the state before the first character of a key; of arrays: that before the first item
-INITIAL_AT = 8  # the words at the beginning
-BOUNDED = 9  # whether some alternative has a bound on the number of keys
-EXTRA = 10  # the class of keys with no name, in a type without patterns; -1 otherwise
-COMBINATIONS_AT = 11  # pairs (set of languages, class) for keys with no name
-COMBINATIONS = 12
-TYPE_ID = 13
-DISTINCT = 14  # whether keys with no name, or items, must differ, so that they are remembered
-ORDERED = 15  # the number of names if keys come in the order of their classes, else 0
-TYPE_SIZE = 16
+"""Of a type: the pseudo-object around the whole value, an object, an array."""
 
-# An alternative of an object: then its words REQUIRED, ALLOWED, then dependencies.
-VOTE = 0
-MINIMUM = 1
-MAXIMUM = 2  # -1 is no bound
-DEPENDENCIES = 3  # how many: each the class of a name, then words
-ALTERNATIVE_SIZE = 4
 
-# A class of keys.
-CLASS_LOW = 0  # the alternatives that allow it
-CLASS_HIGH = 1
-CLASS_ENTRIES = 2  # the first entry, or 0
-CLASS_SIZE = 3
+class TypeFields(NamedTuple):
+    """A type of object or array. Its alternatives are tried side by side."""
 
-# An entry: what follows for some set of alternatives.
-ENTRY_NEXT = 0
-ENTRY_LOW = 1
-ENTRY_HIGH = 2
-ENTRY_VALUE = 3
-ENTRY_VOTES = 4  # then, for every vote: alternatives (two fields)
-ENTRY_SIZE = 5
+    KIND: int
+    ALTERNATIVE_COUNT: int
+    ALTERNATIVES: int  # the offset of the list of alternatives' offsets
+    CLASSES: int  # the offset of the classes of keys
+    CLASS_COUNT: int
+    CAP: int  # counts of keys are not told apart beyond this one
+    WORDS: int  # words of a frame: the keys that may still come
+    KEYS: int
+    """The state before the first character of a key; of arrays, the array state before the first
+    item."""
+    INITIAL: int  # the offset of the words that a new frame has
+    BOUNDED: int  # whether some alternative bounds the number of keys
+    EXTRA: int  # the class of keys with no name, in a type without patterns; else −1
+    COMBINATIONS: int  # the offset of pairs (set of pattern languages, class) for keys with no name
+    COMBINATION_COUNT: int
+    ID: int
+    DISTINCT: int  # whether keys with no name, or items, must differ, so that their hashes are kept
+    ORDERED: int  # the number of names if keys come in the order of their classes, else 0
+
+
+TYPE = TypeFields(*range(16))
+TYPE_SIZE = len(TYPE)
+
+
+class AlternativeFields(NamedTuple):
+    """An alternative of an object type.
+
+    Then follow its words of required keys, of allowed keys, and its dependencies.
+    """
+
+    VOTE: int
+    MINIMUM: int
+    MAXIMUM: int  # −1 for no bound
+    DEPENDENCY_COUNT: int
+    """Each dependency is the class of a name, then the words of the keys that it requires."""
+
+
+ALTERNATIVE = AlternativeFields(*range(4))
+ALTERNATIVE_SIZE = len(ALTERNATIVE)
+
+
+class KeyClassFields(NamedTuple):
+    """A class of keys that no alternative of a type tells apart."""
+
+    LOW: int  # the set of alternatives that allow it
+    HIGH: int
+    ENTRIES: int  # the first entry, or 0
+
+
+KEY_CLASS = KeyClassFields(*range(3))
+KEY_CLASS_SIZE = len(KEY_CLASS)
+
+
+class EntryFields(NamedTuple):
+    """The value behind a key of some class, for one set of alternatives that are left.
+
+    Then follows, for every vote of the value, the set of alternatives that it keeps.
+    """
+
+    NEXT: int
+    LOW: int
+    HIGH: int
+    VALUE: int
+    VOTES: int  # the number of votes
+
+
+ENTRY = EntryFields(*range(5))
+ENTRY_SIZE = len(ENTRY)
 VOTE_SIZE = 2
 
-# A state of an array: what matters of the items so far.
-ITEM_VALUE = 0  # the kind of the next item; 0: there is none, -1: it is not made yet, or SEVERAL
-ENDS_LOW = 1  # who accepts the array if it ends here
-ENDS_HIGH = 2
-MOVES = 3  # the first move, or 0
-ARRAY_STATE_SIZE = 4
 
-# A move: an item has come, accepted by some votes.
-MOVE_NEXT = 0
-MOVE_LOW = 1
-MOVE_HIGH = 2
-MOVE_AGAIN = 3  # whether an equal item came before
-MOVE_TO = 4  # the state after it; 0: that cannot be
-MOVE_SIZE = 5
+class ArrayStateFields(NamedTuple):
+    """A state of an array: what of its items so far decides which items may follow."""
 
-# A frame.
-PARENT = 0
-TYPE = 1
-ALIVE = 2
-COUNT = 3
-ENTRY = 4  # of arrays: the state
-HASHES = 5  # of keys or items that must not come again: a link to (link, hash), or 0
-DEPTH = 6  # how many objects and arrays are open, with this one
-LAST = 7  # of ordered keys: the class of the last one, -1 before the first
-FRAME_WORDS = 8
+    ITEM: int  # the value of the next item; 0 for none, −1 if it has not been made, or `SEVERAL`
+    ENDS_LOW: int  # the votes that accept the array if it ends here
+    ENDS_HIGH: int
+    MOVES: int  # the first move, or 0
 
-# The head of the frames.
-FRAMES_FREE = 0
-FRAMES_KNOWN = 1  # how many entries of the hash table of frames are taken
-SHALLOW_AT = 2  # the DEPTH at which containers have the types SHALLOW_OBJECT and SHALLOW_ARRAY
 
-# Where a text stands.
-VALUE_NEXT = 0  # a value follows; `at` = white space so far, see `kernels.grammar.white`
-IN_STRING = 1
-IN_NUMBER = 2
-IN_LITERAL = 3
-OBJECT_FIRST = 4  # after the opening brace
-IN_KEY = 5
-COLON_NEXT = 6
-OBJECT_AFTER = 7  # a comma or the end
-KEY_NEXT = 8
-ARRAY_FIRST = 9
-ARRAY_AFTER = 10
-DONE = 11
-TEXT = 12  # no JSON: a plain automaton
-IN_ITEM = 13  # a string or number that must differ from the items before it
+ARRAY_STATE = ArrayStateFields(*range(4))
+ARRAY_STATE_SIZE = len(ARRAY_STATE)
 
-# What a step says.
+
+class MoveFields(NamedTuple):
+    """A transition of an array: one more item, which some votes accept."""
+
+    NEXT: int
+    LOW: int
+    HIGH: int
+    REPEATED: int  # whether an equal item came before
+    TARGET: int  # the state behind the item; 0 where the item may not come
+
+
+MOVE = MoveFields(*range(5))
+MOVE_SIZE = len(MOVE)
+
+
+class FrameFields(NamedTuple):
+    """An open object or array. Then follow `TYPE.WORDS` words: the keys that may still come."""
+
+    PARENT: int  # the frame around this one
+    TYPE: int
+    ALIVE: int  # the set of alternatives that are left
+    COUNT: int  # the number of keys so far
+    ENTRY: int  # of an object, the entry of the last key; of an array, its state
+    HASHES: int  # a linked list of pairs (next, hash): the keys or items that must not come again
+    DEPTH: int  # the number of open objects and arrays, this one included
+    LAST: int  # where keys are ordered: the class of the last key, −1 before the first
+
+
+FRAME = FrameFields(*range(8))
+FRAME_SIZE = len(FRAME)
+
+
+class FramesFields(NamedTuple):
+    """The beginning of `frames`."""
+
+    FREE: int  # the first offset that no permanent frame takes
+    HASH_USED: int  # the number of frames in their hash table
+    SHALLOW_DEPTH: int
+    """The depth at which objects and arrays have the types SHALLOW_OBJECT and SHALLOW_ARRAY."""
+
+
+FRAMES = FramesFields(*range(3))
+
+
+class ConfigFields(NamedTuple):
+    """A configuration of a text: what decides how it may go on. It takes `CONFIG_SIZE` int64s."""
+
+    MODE: int
+    STATE: int
+    """In a string, number or key: the automaton's state. Between two tokens: the whitespace so far
+    (`decoding.kernels.grammar.whitespace`). In a literal: 8 · its index + the letters read."""
+    COUNT: int
+    """In a string whose length is bounded: the characters so far, else −1. In `IN_ITEM`: 1 in a
+    string, 0 in a number."""
+    FRAME: int  # the innermost open object or array
+    VALUE: int  # the value that is being read or that comes next
+    TOP: int  # the first offset of `frames` that this configuration does not use
+    HASH: int  # the hash of the key or item so far, where it must differ from others
+
+
+CONFIG = ConfigFields(*range(7))
+CONFIG_SIZE = 8
+
+
+class ModeNumbers(NamedTuple):
+    """What a text is in: between which JSON tokens, or inside which."""
+
+    VALUE_NEXT: int  # a value comes next
+    IN_STRING: int
+    IN_NUMBER: int
+    IN_LITERAL: int
+    OBJECT_FIRST: int  # behind an opening brace
+    IN_KEY: int
+    COLON_NEXT: int
+    OBJECT_AFTER: int  # behind a value of an object: a comma or the end comes next
+    KEY_NEXT: int  # behind a comma of an object
+    ARRAY_FIRST: int
+    ARRAY_AFTER: int
+    DONE: int
+    TEXT: int  # in a text of a regular language, which is no JSON
+    IN_ITEM: int  # in a string or number that must differ from the items before it
+
+
+MODE = ModeNumbers(*range(14))
+
+# What a kernel answers.
 GOES_ON = 1
+"""The byte fits."""
 STOPS = 0
+"""The byte does not fit."""
 NEEDS_ENTRY = -1
 NEEDS_OBJECT = -2
 NEEDS_ARRAY = -3
 NEEDS_ROOM = -4
+"""`fields` or its hash table has no room."""
 TOO_MANY = -5
 NEEDS_FRAMES = -6
+"""`frames` or its hash table has no room."""
 NEEDS_ITEM = -7
 NEEDS_MOVE = -8
 NEEDS_CHOICE = -9
 
-# Several records stand for one that would have more than MAX_SET members.
 SEVERAL = -2
-OF_VALUE, OF_STATE = 0, 1  # what there are several of: kinds of values, or states of an array
+"""Instead of a record that would have more than `MAX_SET` members: several records stand for it."""
+OF_VALUE, OF_STATE = 0, 1
+"""What there are several of: values, or states of an array."""

@@ -1,4 +1,4 @@
-"""What an automaton reaches, and after how many characters.
+"""Reachability in an automaton, and distances in characters.
 
 Automata come as edges (source, lowest symbol, highest symbol, target), sorted by source, with where
 each state's edges begin; and as the same edges sorted by target. An edge begins a character where
@@ -39,7 +39,7 @@ def _following(phase: Any, byte: Any, escape: Any) -> int:
 
 @entry
 def find_reached(rows: Any, targets: Any, seen: Any, stack: Any, count: Any) -> None:
-    """Mark what is reached from the first `count` states of the stack, which are marked.
+    """Mark the states that are reached from the first `count` states of the stack, already marked.
 
     rows: where the targets of each state begin. stack: as long as there are states.
     """
@@ -58,7 +58,7 @@ def find_reached(rows: Any, targets: Any, seen: Any, stack: Any, count: Any) -> 
 def find_phases(
     rows: Any, edges: Any, starts: Any, escape: Any, phases: Any, stack: Any
 ) -> None:  # fmt: skip
-    """Write where within a character each state is; what a phase needs is in lower ones.
+    """Write the phase of each state: where within a character it lies.
 
     escape: the byte that begins an escape, or −1. phases: −1 everywhere. stack: scratch.
     """
@@ -82,7 +82,7 @@ def find_phases(
 def find_nearest(
     rows: Any, entering: Any, accepts: Any, phases: Any, nearest: Any, stacks: Any
 ) -> None:  # fmt: skip
-    """Write the fewest characters to something accepted.
+    """Write the fewest characters from each state to an accepting one.
 
     rows, entering: the edges by target. nearest: NEVER everywhere. stacks: `(2, states)` scratch.
     """
@@ -120,7 +120,7 @@ def find_nearest(
 def find_farthest(
     rows: Any, entering: Any, phases: Any, degrees: Any, farthest: Any, stack: Any
 ) -> None:  # fmt: skip
-    """Write the most characters to something accepted, −1 where there is no bound.
+    """Write the most characters from each state to an accepting one, −1 where there is no bound.
 
     rows, entering: the edges by target. degrees: how many edges leave each state; changed.
     farthest: 0 everywhere.
@@ -150,7 +150,7 @@ def find_farthest(
 
 @entry
 def find_beyond(rows: Any, edges: Any, phases: Any, order: Any, beyond: Any) -> None:
-    """Write for every state and bound the fewest characters that are at least the bound.
+    """Write the fewest characters ≥ each bound that lead from each state to an accepting one.
 
     order: the states by phase. beyond: `(states, bounds)`, of which column 0 is `nearest`.
     """

@@ -1,38 +1,40 @@
-"""Many automata run side by side: what a formula says of their answers.
+"""The product of automata under a Boolean formula of their acceptance.
 
-A formula is written behind its operands: rows (LEAF, 0), (NOT, 1), (AND, n) or (OR, n). Its leaves
-are automata in an arena, numbered as they come; a state of the whole is one state of each. What a
-leaf or a formula says is NEVER, whatever is read from here on, NOT_YET, NOW or ALWAYS.
+A formula is in postfix order: rows (LEAF, 0), (NOT, 1), (AND, n) or (OR, n). Its leaves are the
+automata of a `LazyDfa`, in their order; a state of the product is one state of each. The value of a
+leaf or of a formula is NEVER (no continuation is accepted), NOT_YET (the text so far is not),
+NOW (the text so far is) or ALWAYS (every continuation is accepted).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
+from decoding.kernels.grammar.layout import STATE
 from decoding.kernels.grammar.subsets import fill_row
 
 LEAF, NOT, AND, OR = 0, 1, 2, 3
 NEVER, NOT_YET, NOW, ALWAYS = 0, 1, 2, 3
 FULL = -1
-"""The state of a leaf that accepts whatever is read."""
-# What an exploration has done so far.
+"""The state of a leaf that accepts every continuation."""
+# The progress of an exploration.
 COUNT = 0  # how many states there are
-DONE = 1  # how many of them are looked at
+DONE = 1  # how many of them have been expanded
 PROGRESS_SIZE = 2
 
 
 @inner
 def _combined(operation: Any, values: Any, first: Any, top: Any) -> int:
-    """What AND or OR say of some values."""
+    """The value of AND or OR of some values."""
     # What is true of AND is true of OR with its values turned round.
     turned = operation == OR
     decided = True
     now = True
-    for place in range(first, top):
-        value = values[place]
+    for offset in range(first, top):
+        value = values[offset]
         if turned:
             value = ALWAYS - value
         if value == NEVER:
@@ -48,8 +50,8 @@ def _combined(operation: Any, values: Any, first: Any, top: Any) -> int:
 
 
 @inner
-def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, firsts: Any) -> int:
-    """What the formula says of a state; leaves that no longer matter become DEAD.
+def evaluate(fields: Any, formula: Any, states: Any, offset: Any, values: Any, firsts: Any) -> int:
+    """The value of the formula in a product state; leaves that no longer matter become DEAD.
 
     values, firsts: scratch, as long as the formula.
     """
@@ -58,16 +60,16 @@ def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, fir
     for row in range(len(formula)):
         operation = formula[row, 0]
         if operation == LEAF:
-            state = states[place + leaf]
+            state = states[offset + leaf]
             value = NOT_YET
-            if state == at.DEAD:
+            if state == layout.DEAD:
                 value = NEVER
             elif state == FULL:
                 value = ALWAYS
-            elif arena[state + at.LOOSE] >= 0:
+            elif fields[state + STATE.UNIVERSAL] >= 0:
                 value = ALWAYS
-                states[place + leaf] = FULL
-            elif arena[state + at.LABEL_LOW] != 0:
+                states[offset + leaf] = FULL
+            elif fields[state + STATE.LABEL_LOW] != 0:
                 value = NOW
             values[top] = value
             firsts[top] = leaf
@@ -83,24 +85,24 @@ def evaluate(arena: Any, formula: Any, states: Any, place: Any, values: Any, fir
             if value in (NEVER, ALWAYS):
                 # However these leaves go on, this does not change.
                 for other in range(firsts[first], leaf):
-                    if states[place + other] != FULL:
-                        states[place + other] = at.DEAD
+                    if states[offset + other] != FULL:
+                        states[offset + other] = layout.DEAD
     return values[0]
 
 
 @inner
 def find(states: Any, table: Any, leaves: Any, count: Any) -> int:
-    """The number of the state that is written behind the last one: its own if it is new."""
-    place = count * leaves
+    """The number of the product state that is written behind the last one; `count` if it is new."""
+    offset = count * leaves
     value = 0
     for leaf in range(leaves):
-        value = mixed(value, states[place + leaf] + 1)
+        value = mixed(value, states[offset + leaf] + 1)
     slot = value & (len(table) - 1)
     while table[slot] != 0:
         known = table[slot] - 1
         same = True
         for leaf in range(leaves):
-            if states[known * leaves + leaf] != states[place + leaf]:
+            if states[known * leaves + leaf] != states[offset + leaf]:
                 same = False
                 break
         if same:
@@ -112,71 +114,71 @@ def find(states: Any, table: Any, leaves: Any, count: Any) -> int:
 
 @inner
 def follow(
-    arena: Any, arena_table: Any, states: Any, leaves: Any, state: Any, symbol: Any, count: Any
+    fields: Any, dfa_table: Any, states: Any, leaves: Any, state: Any, symbol: Any, count: Any
 ) -> int:  # fmt: skip
-    """Write what follows a state behind the last one; NEEDS_ROOM if the arena is full."""
+    """Write the next product state by a symbol behind the last one, or return NEEDS_ROOM."""
     for leaf in range(leaves):
         here = states[state * leaves + leaf]
         if here > 0:
-            following = arena[here + symbol]
-            if following == at.UNKNOWN:
-                if fill_row(arena, arena_table, here) != at.GOES_ON:
-                    return at.NEEDS_ROOM
-                following = arena[here + symbol]
+            following = fields[here + symbol]
+            if following == layout.UNKNOWN:
+                if fill_row(fields, dfa_table, here) != layout.GOES_ON:
+                    return layout.NEEDS_ROOM
+                following = fields[here + symbol]
             here = following
         states[count * leaves + leaf] = here
-    return at.GOES_ON
+    return layout.GOES_ON
 
 
 @entry
 def begin(
-    arena: Any, formula: Any, states: Any, table: Any, leaves: Any, values: Any, firsts: Any
+    fields: Any, formula: Any, states: Any, table: Any, leaves: Any, values: Any, firsts: Any
 ) -> int:  # fmt: skip
-    """Write the first state, whose fields are those of `states`, into the table; what it says."""
-    value = evaluate(arena, formula, states, 0, values, firsts)
+    """Enter the first product state into the hash table and return its value."""
+    value = evaluate(fields, formula, states, 0, values, firsts)
     find(states, table, leaves, 0)
     return value
 
 
 @entry
 def explore(
-    arena: Any, arena_table: Any, formula: Any, states: Any, table: Any, rows: Any, accepting: Any,
+    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, rows: Any, accepting: Any,
     progress: Any, values: Any, firsts: Any,
 ) -> int:  # fmt: skip
-    """Find all states and what follows them; the first is there already.
+    """Compute all product states and their rows; the first state is there already.
 
     states: as many as fit, and one more, with as many fields as there are leaves. table: a power of
     two, at least twice that long. rows: `(states, symbols)`, −1 for what can no longer be accepted.
-    Returns GOES_ON, TOO_MANY, or NEEDS_ROOM when the arena is full: then it is to be called again.
+    Returns GOES_ON, TOO_MANY, or NEEDS_ROOM when `fields` is full: then it is to be called again.
     """
     leaves = len(states) // (len(rows) + 1)
     while progress[DONE] < progress[COUNT]:
         state = progress[DONE]
         for symbol in range(rows.shape[1]):
             count = progress[COUNT]
-            if follow(arena, arena_table, states, leaves, state, symbol, count) != at.GOES_ON:
-                return at.NEEDS_ROOM
-            value = evaluate(arena, formula, states, count * leaves, values, firsts)
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != layout.GOES_ON:
+                return layout.NEEDS_ROOM
+            value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value == NEVER:
                 rows[state, symbol] = -1
                 continue
             if count == len(rows):
-                return at.TOO_MANY
+                return layout.TOO_MANY
             number = find(states, table, leaves, count)
             rows[state, symbol] = number
             if number == count:
                 accepting[number] = value >= NOW
                 progress[COUNT] = count + 1
         progress[DONE] = state + 1
-    return at.GOES_ON
+    return layout.GOES_ON
 
 
 @entry
 def search(
-    arena: Any, arena_table: Any, formula: Any, states: Any, table: Any, stack: Any, symbols: Any,
+    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, stack: Any, symbols: Any,
     progress: Any, values: Any, firsts: Any,
 ) -> int:  # fmt: skip
-    """Whether something is accepted: 1 or 0, else as `explore`; the first state does not accept.
+    """Whether a text is accepted: 1 or 0, else as `explore`; the first state does not accept.
 
     The arrays are those of `explore`; stack: the states to look at, of which the first
     `progress[DONE]` are there. What is found last is looked at first.
@@ -188,18 +190,18 @@ def search(
         depth -= 1
         for symbol in range(symbols):
             count = progress[COUNT]
-            if follow(arena, arena_table, states, leaves, state, symbol, count) != at.GOES_ON:
+            if follow(fields, dfa_table, states, leaves, state, symbol, count) != layout.GOES_ON:
                 # What was found on the way is known, and must be looked at all the same.
                 stack[depth] = state
                 progress[DONE] = depth + 1
-                return at.NEEDS_ROOM
-            value = evaluate(arena, formula, states, count * leaves, values, firsts)
+                return layout.NEEDS_ROOM
+            value = evaluate(fields, formula, states, count * leaves, values, firsts)
             if value >= NOW:
                 return 1
             if value == NEVER:
                 continue
             if count == len(stack):
-                return at.TOO_MANY
+                return layout.TOO_MANY
             if find(states, table, leaves, count) == count:
                 progress[COUNT] = count + 1
                 stack[depth] = count

@@ -1,189 +1,192 @@
-"""States of an automaton made when they are first needed: the subset construction, by rows."""
+"""The subset construction by rows: deterministic states, made when they are first needed."""
 
 from __future__ import annotations
 
 from array import array
 from typing import Any
 
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import COMPILED, entry, inner, woven
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, PART, STATE
 
-BYTES = 256
 ROOM = 1 << 12
-"""What a state may take beyond its set."""
+"""Fields that a new state may take besides its set."""
 
 
 if COMPILED:
 
     @woven
     def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the fields from `begin` up to `end` of int32."""
-        for place in range(begin, end):
-            fields[place] = value
+        """Set the int32 fields from `begin` up to `end`."""
+        for position in range(begin, end):
+            fields[position] = value
 
 else:
 
     def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the fields from `begin` up to `end` of int32."""
+        """Set the int32 fields from `begin` up to `end`."""
         fields[begin:end] = array("i", (value,)) * (end - begin)
 
 
 @inner
-def fill_row(arena: Any, table: Any, state: Any) -> int:
+def fill_row(fields: Any, table: Any, state: Any) -> int:
     """Compute the 256 next states of a state.
 
-    Returns GOES_ON, or NEEDS_ROOM when the arena or the table is too full; then nothing is lost and
+    Returns GOES_ON, or NEEDS_ROOM when `fields` or the table is too full; then nothing is lost and
     the row can be asked for again.
     """
-    automaton = arena[state + at.AUTOMATON]
-    members = arena[state + at.SET_AT]
-    length = arena[state + at.SET_LENGTH]
-    rows = arena[automaton + at.ROWS_AT]
-    edges = arena[automaton + at.EDGES_AT]
+    automaton = fields[state + STATE.AUTOMATON]
+    members = fields[state + STATE.MEMBERS]
+    length = fields[state + STATE.MEMBER_COUNT]
+    rows = fields[automaton + AUTOMATON.ROWS]
+    edges = fields[automaton + AUTOMATON.EDGES]
     total = 0
     for k in range(length):
-        row = rows + arena[members + k]
-        total += arena[row + 1] - arena[row]
+        row = rows + fields[members + k]
+        total += fields[row + 1] - fields[row]
     # The edges by their lowest byte, and those that go on, lie behind everything else: they are
     # gone when this is done.
-    free = arena[at.FREE]
-    state_size = at.STATE_WORDS + arena[automaton + at.WORDS]
-    needed = 4 * total + BYTES + 2 * BYTES * state_size + ROOM
-    if free + needed >= len(arena) or 2 * (arena[at.HASH_USED] + 2 * BYTES) >= len(table):
-        return at.NEEDS_ROOM
-    counted: Any = arena[state + at.BEGUN]
+    free = fields[HEAD.FREE]
+    state_size = layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS]
+    needed = 4 * total + layout.BYTES + 2 * layout.BYTES * state_size + ROOM
+    if free + needed >= len(fields) or 2 * (fields[HEAD.HASH_USED] + 2 * layout.BYTES) >= len(
+        table
+    ):
+        return layout.NEEDS_ROOM
+    counted: Any = fields[state + STATE.CHARACTERS]
     if counted >= 0:
-        counted += arena[arena[automaton + at.BETWEEN_AT] + arena[members]]
-        counted = min(counted, arena[automaton + at.MOST])
-    if length == 1 and fill_alone(arena, table, state, counted):
-        return at.GOES_ON
-    begins = len(arena) - BYTES - 1
+        counted += fields[fields[automaton + AUTOMATON.BETWEEN] + fields[members]]
+        counted = min(counted, fields[automaton + AUTOMATON.MOST])
+    if length == 1 and fill_alone(fields, table, state, counted):
+        return layout.GOES_ON
+    begins = len(fields) - layout.BYTES - 1
     ordered = begins - total
-    set_all(arena, begins, begins + BYTES + 1, 0)
+    set_all(fields, begins, begins + layout.BYTES + 1, 0)
     for k in range(length):
-        row = rows + arena[members + k]
-        for e in range(arena[row], arena[row + 1]):
-            arena[begins + arena[edges + 3 * e] + 1] += 1
-    for b in range(BYTES):
-        arena[begins + b + 1] += arena[begins + b]
+        row = rows + fields[members + k]
+        for e in range(fields[row], fields[row + 1]):
+            fields[begins + fields[edges + 3 * e] + 1] += 1
+    for b in range(layout.BYTES):
+        fields[begins + b + 1] += fields[begins + b]
     for k in range(length):
-        row = rows + arena[members + k]
-        for e in range(arena[row], arena[row + 1]):
-            low = arena[edges + 3 * e]
-            arena[ordered + arena[begins + low]] = edges + 3 * e
-            arena[begins + low] += 1
+        row = rows + fields[members + k]
+        for e in range(fields[row], fields[row + 1]):
+            low = fields[edges + 3 * e]
+            fields[ordered + fields[begins + low]] = edges + 3 * e
+            fields[begins + low] += 1
     going = ordered - total
     targets = going - total
     position = 0
     count = 0
     b = 0
-    while b < BYTES:
+    while b < layout.BYTES:
         kept = 0
         for k in range(count):
-            if arena[arena[going + k] + 1] >= b:
-                arena[going + kept] = arena[going + k]
+            if fields[fields[going + k] + 1] >= b:
+                fields[going + kept] = fields[going + k]
                 kept += 1
         count = kept
-        while position < total and arena[arena[ordered + position]] == b:
-            arena[going + count] = arena[ordered + position]
+        while position < total and fields[fields[ordered + position]] == b:
+            fields[going + count] = fields[ordered + position]
             count += 1
             position += 1
         # Up to the next byte at which an edge begins or ends, all lead to the same.
-        until = BYTES
+        until = layout.BYTES
         if position < total:
-            until = arena[arena[ordered + position]]
+            until = fields[fields[ordered + position]]
         for k in range(count):
-            until = min(until, arena[arena[going + k] + 1] + 1)
-            arena[targets + k] = arena[arena[going + k] + 2]
-        following = at.DEAD
+            until = min(until, fields[fields[going + k] + 1] + 1)
+            fields[targets + k] = fields[fields[going + k] + 2]
+        following = layout.DEAD
         if count > 0:
-            following = intern(arena, table, automaton, targets, count, counted)
-        set_all(arena, state + b, state + until, following)
+            following = intern(fields, table, automaton, targets, count, counted)
+        set_all(fields, state + b, state + until, following)
         b = until
-    return at.GOES_ON
+    return layout.GOES_ON
 
 
 @inner
-def fill_alone(arena: Any, table: Any, state: Any, counted: Any) -> bool:
-    """Compute the next states of a state of one member, unless some byte leads to two members."""
-    automaton = arena[state + at.AUTOMATON]
-    row = arena[automaton + at.ROWS_AT] + arena[arena[state + at.SET_AT]]
-    edges = arena[automaton + at.EDGES_AT]
-    set_all(arena, state, state + BYTES, at.DEAD)
-    for e in range(arena[row], arena[row + 1]):
-        low, high = arena[edges + 3 * e], arena[edges + 3 * e + 1]
+def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
+    """Compute the row of a state of one member; False where a byte leads to two members."""
+    automaton = fields[state + STATE.AUTOMATON]
+    row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
+    edges = fields[automaton + AUTOMATON.EDGES]
+    set_all(fields, state, state + layout.BYTES, layout.DEAD)
+    for e in range(fields[row], fields[row + 1]):
+        low, high = fields[edges + 3 * e], fields[edges + 3 * e + 1]
         for b in range(low, high + 1):
-            if arena[state + b] != at.DEAD:
+            if fields[state + b] != layout.DEAD:
                 return False
-        following = intern(arena, table, automaton, edges + 3 * e + 2, 1, counted)
-        set_all(arena, state + low, state + high + 1, following)
+        following = intern(fields, table, automaton, edges + 3 * e + 2, 1, counted)
+        set_all(fields, state + low, state + high + 1, following)
     return True
 
 
 @woven
-def next_state(arena: Any, table: Any, state: Any, byte: Any) -> int:
+def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
     """The state after one more byte; UNKNOWN if there is no room to find it."""
-    if arena[state + byte] == at.UNKNOWN:
-        fill_row(arena, table, state)
-    return arena[state + byte]
+    if fields[state + byte] == layout.UNKNOWN:
+        fill_row(fields, table, state)
+    return fields[state + byte]
 
 
 @inner
-def is_within(arena: Any, part: Any, member: Any, counted: Any) -> bool:
-    """Whether after so many characters something that a state leads to keeps a part's bounds."""
-    needed = max(arena[part + at.PART_MINIMUM] - counted, 0)
-    most = arena[part + at.PART_MAXIMUM]
-    width = arena[part + at.PART_WIDTH]
-    row = arena[part + at.PART_TABLE] + (member - arena[part + at.PART_FIRST]) * width
+def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
+    """Whether an NFA state, after `counted` characters, leads to a string within the bounds."""
+    needed = max(fields[part + PART.MINIMUM] - counted, 0)
+    most = fields[part + PART.MAXIMUM]
+    width = fields[part + PART.WIDTH]
+    row = fields[part + PART.TABLE] + (member - fields[part + PART.FIRST]) * width
     if most < 0:
-        return arena[row] < 0 or arena[row] >= needed
-    return counted <= most and arena[row + needed] <= most - counted
+        return fields[row] < 0 or fields[row] >= needed
+    return counted <= most and fields[row + needed] <= most - counted
 
 
 @inner
-def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
-    """The state of some automaton states, given in any order and maybe twice; DEAD for none.
+def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
+    """The deterministic state of a set of NFA states; DEAD for the empty set.
 
-    counted: the number of characters before it, or −1 if nothing is counted. States that keep no
-    bound are left out.
+    members: the offset of `count` NFA states in any order, with or without duplicates.
+    counted: the number of characters before them, or −1 if nothing is counted. Members from which
+        no string keeps the bounds are dropped.
     """
-    free = arena[at.FREE]
+    free = fields[HEAD.FREE]
     length = 0
     bounded = False
     for k in range(count):
-        target = arena[members + k]
+        target = fields[members + k]
         if counted >= 0:
-            part = arena[arena[automaton + at.PARTS_AT] + target]
+            part = fields[fields[automaton + AUTOMATON.PARTS] + target]
             if part != 0:
-                if not is_within(arena, part, target, counted):
+                if not is_within(fields, part, target, counted):
                     continue
                 bounded = True
-        place = length
-        while place > 0 and arena[free + place - 1] > target:
-            place -= 1
-        if place > 0 and arena[free + place - 1] == target:
+        position = length
+        while position > 0 and fields[free + position - 1] > target:
+            position -= 1
+        if position > 0 and fields[free + position - 1] == target:
             continue
-        for move in range(length, place, -1):
-            arena[free + move] = arena[free + move - 1]
-        arena[free + place] = target
+        for move in range(length, position, -1):
+            fields[free + move] = fields[free + move - 1]
+        fields[free + position] = target
         length += 1
     if length == 0:
-        return at.DEAD
+        return layout.DEAD
     if not bounded:
         counted = -1
-    slot = first_slot(arena, table, automaton, free, length, counted)
+    slot = first_slot(fields, table, automaton, free, length, counted)
     while table[slot] != 0:
         known = table[slot]
         if (
-            arena[known + at.AUTOMATON] == automaton
-            and arena[known + at.SET_LENGTH] == length
-            and arena[known + at.BEGUN] == counted
+            fields[known + STATE.AUTOMATON] == automaton
+            and fields[known + STATE.MEMBER_COUNT] == length
+            and fields[known + STATE.CHARACTERS] == counted
         ):
             same = True
-            there = arena[known + at.SET_AT]
+            there = fields[known + STATE.MEMBERS]
             for k in range(length):
-                if arena[there + k] != arena[free + k]:
+                if fields[there + k] != fields[free + k]:
                     same = False
                     break
             if same:
@@ -191,52 +194,52 @@ def intern(arena: Any, table: Any, automaton: Any, members: Any, count: Any, cou
         slot = (slot + 1) & (len(table) - 1)
     state = free + length
     table[slot] = state
-    arena[at.HASH_USED] += 1
-    describe(arena, automaton, state, free, length, counted)
+    fields[HEAD.HASH_USED] += 1
+    describe(fields, automaton, state, free, length, counted)
     return state
 
 
 @inner
 def first_slot(
-    arena: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
+    fields: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
 ) -> int:  # fmt: skip
-    """Where to look first for a set."""
+    """The first slot of a set of NFA states in the hash table."""
     value = mixed(counted + 1, automaton)
     for k in range(length):
-        value = mixed(value, arena[members + k])
+        value = mixed(value, fields[members + k])
     return value & (len(table) - 1)
 
 
 @inner
 def describe(
-    arena: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
+    fields: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
 ) -> None:  # fmt: skip
-    """Write a new state's record behind its set and move the arena's end behind both."""
-    set_all(arena, state, state + BYTES, at.UNKNOWN)
-    words = arena[automaton + at.WORDS]
-    names = arena[automaton + at.NAMES]
-    elements = arena[automaton + at.ELEMENT_AT]
-    loose = arena[automaton + at.LOOSE_AT]
-    reach = arena[automaton + at.REACH_AT]
+    """Write a new state's record behind its set, and move the end of `fields` behind both."""
+    set_all(fields, state, state + layout.BYTES, layout.UNKNOWN)
+    words = fields[automaton + AUTOMATON.WORDS]
+    names = fields[automaton + AUTOMATON.NAMES]
+    elements = fields[automaton + AUTOMATON.ELEMENTS]
+    universal = fields[automaton + AUTOMATON.UNIVERSAL]
+    reach = fields[automaton + AUTOMATON.REACH]
     for w in range(words):
-        arena[state + at.STATE_WORDS + w] = 0
+        fields[state + layout.STATE_SIZE + w] = 0
     low = 0
     high = 0
     found = -1
     for k in range(length):
-        member = arena[members + k]
-        element = arena[elements + member] - 1
-        loose_there = arena[loose + member]
+        member = fields[members + k]
+        element = fields[elements + member] - 1
+        universal_there = fields[universal + member]
         part = 0
         if counted >= 0:
-            part = arena[arena[automaton + at.PARTS_AT] + member]
+            part = fields[fields[automaton + AUTOMATON.PARTS] + member]
         if part != 0:
-            most = arena[part + at.PART_MAXIMUM]
-            if counted < arena[part + at.PART_MINIMUM]:
+            most = fields[part + PART.MAXIMUM]
+            if counted < fields[part + PART.MINIMUM]:
                 element = -1
-                loose_there = -1
+                universal_there = -1
             elif most >= 0:
-                loose_there = -1
+                universal_there = -1
                 if counted > most:
                     element = -1
         if element >= 0:
@@ -245,75 +248,75 @@ def describe(
                     low = element + 1
                 else:
                     high |= 1 << (element - names)
-            elif element < at.WORD:
+            elif element < layout.WORD:
                 low |= 1 << element
             else:
-                high |= 1 << (element - at.WORD)
-        found = max(found, loose_there)
+                high |= 1 << (element - layout.WORD)
+        found = max(found, universal_there)
         for w in range(words):
-            arena[state + at.STATE_WORDS + w] |= arena[reach + member * words + w]
-    arena[state + at.LABEL_LOW] = low
-    arena[state + at.LABEL_HIGH] = high
-    arena[state + at.LOOSE] = found
-    arena[state + at.SET_AT] = members
-    arena[state + at.SET_LENGTH] = length
-    arena[state + at.AUTOMATON] = automaton
-    arena[state + at.BEGUN] = counted
-    arena[at.FREE] = state + at.STATE_WORDS + words
+            fields[state + layout.STATE_SIZE + w] |= fields[reach + member * words + w]
+    fields[state + STATE.LABEL_LOW] = low
+    fields[state + STATE.LABEL_HIGH] = high
+    fields[state + STATE.UNIVERSAL] = found
+    fields[state + STATE.MEMBERS] = members
+    fields[state + STATE.MEMBER_COUNT] = length
+    fields[state + STATE.AUTOMATON] = automaton
+    fields[state + STATE.CHARACTERS] = counted
+    fields[HEAD.FREE] = state + layout.STATE_SIZE + words
 
 
 @entry
-def begin(arena: Any, table: Any, automaton: Any, starts: Any) -> int:
-    """The state of an automaton's beginning; NEEDS_ROOM or DEAD otherwise."""
+def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
+    """The deterministic state of an automaton's start states; DEAD for none, or NEEDS_ROOM."""
     count = len(starts)
-    needed = 2 * count + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
-    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
-        return at.NEEDS_ROOM
-    members = len(arena) - count - 1
+    needed = 2 * count + layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
+        return layout.NEEDS_ROOM
+    members = len(fields) - count - 1
     for k in range(count):
-        arena[members + k] = starts[k]
+        fields[members + k] = starts[k]
     counted = -1
-    if arena[automaton + at.PARTS_AT] != 0:
+    if fields[automaton + AUTOMATON.PARTS] != 0:
         counted = 0
-    return intern(arena, table, automaton, members, count, counted)
+    return intern(fields, table, automaton, members, count, counted)
 
 
 @entry
-def uncounted(arena: Any, table: Any, state: Any, longest: Any) -> int:
-    """The state that reads any next `longest` characters as this one does, and counts nothing.
+def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
+    """A state that reads any next `longest` characters as this one does and counts none.
 
-    The same state if there is none such; NEEDS_ROOM where there is no room for it.
+    Returns the state itself if there is no such state, or NEEDS_ROOM.
     """
-    automaton = arena[state + at.AUTOMATON]
-    counted = arena[state + at.BEGUN]
+    automaton = fields[state + STATE.AUTOMATON]
+    counted = fields[state + STATE.CHARACTERS]
     if (
-        counted < arena[automaton + at.CERTAIN_FROM]
-        or counted + longest > arena[automaton + at.CERTAIN_UNTIL]
+        counted < fields[automaton + AUTOMATON.CERTAIN_FROM]
+        or counted + longest > fields[automaton + AUTOMATON.CERTAIN_UNTIL]
     ):
         return state
-    length = arena[state + at.SET_LENGTH]
-    needed = length + at.STATE_WORDS + arena[automaton + at.WORDS] + ROOM
-    if arena[at.FREE] + needed >= len(arena) or 2 * arena[at.HASH_USED] >= len(table):
-        return at.NEEDS_ROOM
-    return intern(arena, table, automaton, arena[state + at.SET_AT], length, -1)
+    length = fields[state + STATE.MEMBER_COUNT]
+    needed = length + layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
+    if fields[HEAD.FREE] + needed >= len(fields) or 2 * fields[HEAD.HASH_USED] >= len(table):
+        return layout.NEEDS_ROOM
+    return intern(fields, table, automaton, fields[state + STATE.MEMBERS], length, -1)
 
 
 @entry
-def rehash(arena: Any, old: Any, table: Any) -> None:
-    """Move all entries to a larger table."""
+def rehash(fields: Any, old: Any, table: Any) -> None:
+    """Enter all states of a hash table into a larger one."""
     for state in old:
         if state != 0:
-            members, length = arena[state + at.SET_AT], arena[state + at.SET_LENGTH]
-            automaton, counted = arena[state + at.AUTOMATON], arena[state + at.BEGUN]
-            slot = first_slot(arena, table, automaton, members, length, counted)
+            members, length = fields[state + STATE.MEMBERS], fields[state + STATE.MEMBER_COUNT]
+            automaton, counted = fields[state + STATE.AUTOMATON], fields[state + STATE.CHARACTERS]
+            slot = first_slot(fields, table, automaton, members, length, counted)
             while table[slot] != 0:
                 slot = (slot + 1) & (len(table) - 1)
             table[slot] = state
 
 
 @entry
-def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
-    """Fill the rows of every state that can be reached, into `states`.
+def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
+    """Compute the rows of all states that are reached from `start`, and list these in `states`.
 
     Returns their number, NEEDS_ROOM, or TOO_MANY when `states` is too short.
     """
@@ -322,12 +325,12 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
     position = 0
     while position < count:
         state = states[position]
-        if arena[state] == at.UNKNOWN and fill_row(arena, table, state) != at.GOES_ON:
-            return at.NEEDS_ROOM
-        previous = at.DEAD
-        for b in range(BYTES):
-            target = arena[state + b]
-            if target in (at.DEAD, previous):
+        if fields[state] == layout.UNKNOWN and fill_row(fields, table, state) != layout.GOES_ON:
+            return layout.NEEDS_ROOM
+        previous = layout.DEAD
+        for b in range(layout.BYTES):
+            target = fields[state + b]
+            if target in (layout.DEAD, previous):
                 continue
             previous = target
             known = False
@@ -337,7 +340,7 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
                     break
             if not known:
                 if count == len(states):
-                    return at.TOO_MANY
+                    return layout.TOO_MANY
                 states[count] = target
                 count += 1
         position += 1
@@ -345,21 +348,21 @@ def expand(arena: Any, table: Any, start: Any, states: Any) -> int:
 
 
 @entry
-def spread(arena: Any, states: Any, words: Any) -> None:
-    """Give every state what the states behind it reach; all rows are filled."""
+def spread(fields: Any, states: Any, words: Any) -> None:
+    """Add to every state's words the words of the states it leads to; all rows are computed."""
     changed = True
     while changed:
         changed = False
         for position in range(len(states) - 1, -1, -1):
             state = states[position]
-            previous = at.DEAD
-            for b in range(BYTES):
-                target = arena[state + b]
-                if target in (at.DEAD, previous):
+            previous = layout.DEAD
+            for b in range(layout.BYTES):
+                target = fields[state + b]
+                if target in (layout.DEAD, previous):
                     continue
                 previous = target
                 for w in range(words):
-                    there = arena[target + at.STATE_WORDS + w]
-                    if there & ~arena[state + at.STATE_WORDS + w] != 0:
-                        arena[state + at.STATE_WORDS + w] |= there
+                    there = fields[target + layout.STATE_SIZE + w]
+                    if there & ~fields[state + layout.STATE_SIZE + w] != 0:
+                        fields[state + layout.STATE_SIZE + w] |= there
                         changed = True

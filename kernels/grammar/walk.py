@@ -1,4 +1,4 @@
-"""A vocabulary's trie walked from a place in a text; a token's bytes followed."""
+"""Walks of a token trie: from a configuration of a text, or from a state of an automaton."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
-from decoding.kernels.grammar.nodes import (
+from decoding.kernels.grammar.json_step import QUOTE, is_structural, step
+from decoding.kernels.grammar.layout import CONFIG, FRAME, FRAMES, MODE, STATE, TYPE
+from decoding.kernels.grammar.subsets import next_state
+from decoding.kernels.grammar.trie_nodes import (
     BYTE,
     DEPTH,
     DEPTH_AT,
@@ -19,31 +22,19 @@ from decoding.kernels.grammar.nodes import (
     allow,
     allow_token,
 )
-from decoding.kernels.grammar.step import (
-    AT,
-    COUNT,
-    MODE,
-    NODE,
-    PLACE_SIZE,
-    QUOTE,
-    TOP,
-    is_structural,
-    step,
-)
-from decoding.kernels.grammar.subsets import next_state
 
 
 @entry
 def walk(
-    arena: Any, frames: Any, table: Any, trie: Any, places: Any, white: Any, words: Any,
+    fields: Any, frames: Any, table: Any, trie: Any, stack: Any, spacing: Any, words: Any,
     request: Any, choices: Any,
 ) -> int:  # fmt: skip
-    """Set the bits of the tokens that fit behind the first place.
+    """Set the bits of the tokens that may follow the configuration at depth 0 of `stack`.
 
-    trie: packed nodes in preorder. places: int64, PLACE_SIZE fields a depth.
-    white: the layout. words: uint32, a bit a token; bits are only ever set.
-    choices: int64: field 0 counts the nodes whose byte may lead to several places, then these
-        nodes. Neither their tokens nor those below them are looked at.
+    trie: packed nodes in preorder. stack: int64, a configuration of CONFIG_SIZE fields a depth.
+    spacing: see `decoding.kernels.grammar.whitespace`. words: uint32, a bit a token, only ever set.
+    choices: int64; field 0 counts the nodes whose byte leads to several configurations, and the
+        nodes follow. The walk skips these nodes and those below them.
     Returns GOES_ON, or what is missing; NEEDS_CHOICE: `choices` is too short.
     """
     position: Any = 0
@@ -52,50 +43,53 @@ def walk(
         node = np.int64(trie[position])
         byte = node & BYTE
         depth = (node >> DEPTH_AT) & DEPTH
-        above = (depth - 1) * PLACE_SIZE
-        here = above + PLACE_SIZE
-        mode = places[above + MODE]
+        above = (depth - 1) * layout.CONFIG_SIZE
+        here = above + layout.CONFIG_SIZE
+        mode = stack[above + CONFIG.MODE]
         # Inside strings most bytes move one number only.
-        if mode == at.TEXT or (mode == at.IN_STRING and places[above + COUNT] < 0):
-            following = next_state(arena, table, places[above + AT], byte)
-            if following == at.UNKNOWN:
-                return at.NEEDS_ROOM
-            if following != at.DEAD:
-                for field in range(PLACE_SIZE):
-                    places[here + field] = places[above + field]
-                places[here + AT] = following
+        if mode == MODE.TEXT or (mode == MODE.IN_STRING and stack[above + CONFIG.COUNT] < 0):
+            following = next_state(fields, table, stack[above + CONFIG.STATE], byte)
+            if following == layout.UNKNOWN:
+                return layout.NEEDS_ROOM
+            if following != layout.DEAD:
+                for field in range(layout.CONFIG_SIZE):
+                    stack[here + field] = stack[above + field]
+                stack[here + CONFIG.STATE] = following
                 allow(words, node)
                 position += 1
                 continue
-            if mode == at.TEXT or byte != QUOTE:
+            if mode == MODE.TEXT or byte != QUOTE:
                 position += node >> SIZE_AT
                 continue
-        elif mode not in (at.IN_STRING, at.IN_KEY, at.IN_LITERAL, at.IN_ITEM) and not is_structural(
-            byte
-        ):
+        elif mode not in (
+            MODE.IN_STRING,
+            MODE.IN_KEY,
+            MODE.IN_LITERAL,
+            MODE.IN_ITEM,
+        ) and not is_structural(byte):
             # Nine in ten bytes of a vocabulary mean nothing between strings.
             position += node >> SIZE_AT
             continue
-        for field in range(PLACE_SIZE):
-            places[here + field] = places[above + field]
-        said = step(arena, frames, table, places, here, byte, white, request)
-        if said == at.STOPS:
+        for field in range(layout.CONFIG_SIZE):
+            stack[here + field] = stack[above + field]
+        answer = step(fields, frames, table, stack, here, byte, spacing, request)
+        if answer == layout.STOPS:
             position += node >> SIZE_AT
-        elif said == at.GOES_ON:
+        elif answer == layout.GOES_ON:
             allow(words, node)
             position += 1
-        elif said == at.NEEDS_CHOICE and choices[0] + 1 < len(choices):
+        elif answer == layout.NEEDS_CHOICE and choices[0] + 1 < len(choices):
             choices[0] += 1
             choices[choices[0]] = position
             position += node >> SIZE_AT
         else:
-            return said
-    return at.GOES_ON
+            return answer
+    return layout.GOES_ON
 
 
 @entry
-def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
-    """Set the bits of the tokens that an automaton can read from a state, and no others.
+def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
+    """Set the bits of the tokens that an automaton reads from a state.
 
     stack: int64, longer than the longest token.
     """
@@ -105,25 +99,25 @@ def sweep(arena: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any)
     while position < size:
         node = np.int64(trie[position])
         above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
-        following = next_state(arena, table, above, node & BYTE)
-        if following == at.UNKNOWN:
-            return at.NEEDS_ROOM
-        if following == at.DEAD:
+        following = next_state(fields, table, above, node & BYTE)
+        if following == layout.UNKNOWN:
+            return layout.NEEDS_ROOM
+        if following == layout.DEAD:
             position += node >> SIZE_AT
             continue
         stack[(node >> DEPTH_AT) & DEPTH] = following
         allow(words, node)
         position += 1
-    return at.GOES_ON
+    return layout.GOES_ON
 
 
 @entry
 def survey(
-    arena: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
+    fields: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
 ) -> int:
-    """For every token how many characters it begins when it is read from a state; −1: it cannot be.
+    """Count the characters that begin in each token read from a state; −1 if it cannot be read.
 
-    between: the LOOSE of states between two characters. stack: int64 `(depth, 2)`.
+    between: `STATE.UNIVERSAL` of states between two characters. stack: int64 `(depth, 2)`.
     """
     stack[0, 0] = state
     stack[0, 1] = 0
@@ -133,20 +127,20 @@ def survey(
         node = np.int64(trie[position])
         depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
-        following = next_state(arena, table, above, node & BYTE)
-        if following == at.UNKNOWN:
-            return at.NEEDS_ROOM
-        if following == at.DEAD:
+        following = next_state(fields, table, above, node & BYTE)
+        if following == layout.UNKNOWN:
+            return layout.NEEDS_ROOM
+        if following == layout.DEAD:
             position += node >> SIZE_AT
             continue
         stack[depth, 0] = following
-        begins = 1 if arena[above + at.LOOSE] == between else 0
+        begins = 1 if fields[above + STATE.UNIVERSAL] == between else 0
         stack[depth, 1] = stack[depth - 1, 1] + begins
         token = (node >> TOKEN_AT) & TOKEN
         if token != 0:
             counts[token - 1] = stack[depth, 1]
         position += 1
-    return at.GOES_ON
+    return layout.GOES_ON
 
 
 @entry
@@ -159,7 +153,7 @@ def within(counts: Any, most: Any, words: Any) -> None:
 
 @inner
 def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
-    """Where to look first for a frame."""
+    """The first slot of a frame in the hash table."""
     value = 0
     for field in range(size):
         value = mixed(value, frames[node + field] & 0x3FFFFFFF)
@@ -167,11 +161,11 @@ def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
 
 
 @entry
-def rehash(arena: Any, frames: Any, old: Any, known: Any) -> None:
-    """Move all frames to a larger table."""
+def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
+    """Enter all frames of a hash table into a larger one."""
     for node in old:
         if node != 0:
-            size = at.FRAME_WORDS + arena[frames[node + at.TYPE] + at.TYPE_WORDS]
+            size = layout.FRAME_SIZE + fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
             slot = first_slot(frames, node, size, len(known))
             while known[slot] != 0:
                 slot = (slot + 1) & (len(known) - 1)
@@ -179,38 +173,37 @@ def rehash(arena: Any, frames: Any, old: Any, known: Any) -> None:
 
 
 @entry
-def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
-    """Give the frames of a place that are new their permanent numbers, equal ones the same.
+def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chain: Any) -> int:
+    """Move the new frames of a configuration to permanent offsets; equal frames get the same one.
 
     known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.
-    frames: see the head of the frames in `layout`.
     Returns GOES_ON or NEEDS_FRAMES.
     """
-    base = frames[0]
+    base = frames[FRAMES.FREE]
     count = 0
-    node = place[NODE]
+    node = configuration[CONFIG.FRAME]
     while node >= base:
         if count == len(chain):
-            return at.NEEDS_FRAMES
+            return layout.NEEDS_FRAMES
         chain[count] = node
         count += 1
-        node = frames[node + at.PARENT]
-    if 2 * (frames[1] + 2 * count) >= len(known):
-        return at.NEEDS_FRAMES
+        node = frames[node + FRAME.PARENT]
+    if 2 * (frames[FRAMES.HASH_USED] + 2 * count) >= len(known):
+        return layout.NEEDS_FRAMES
     sizes = 0
     links = False
     for index in range(count):
-        sizes += at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
-        links = links or frames[chain[index] + at.HASHES] >= base
+        sizes += layout.FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
+        links = links or frames[chain[index] + FRAME.HASHES] >= base
     # What is new is copied out of the way first: a frame may lie where another one belongs. Links
     # of lists of hashes stay where they are.
-    top = place[TOP] + sizes
+    top = configuration[CONFIG.TOP] + sizes
     if top + sizes >= len(frames):
-        return at.NEEDS_FRAMES
+        return layout.NEEDS_FRAMES
     if links:
-        base = place[TOP]
+        base = configuration[CONFIG.TOP]
     for index in range(count):
-        size = at.FRAME_WORDS + arena[frames[chain[index] + at.TYPE] + at.TYPE_WORDS]
+        size = layout.FRAME_SIZE + fields[frames[chain[index] + FRAME.TYPE] + TYPE.WORDS]
         for field in range(size):
             frames[top + field] = frames[chain[index] + field]
         chain[index] = top
@@ -219,8 +212,8 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
     parent = node
     for index in range(count - 1, -1, -1):
         moved = chain[index]
-        frames[moved + at.PARENT] = parent
-        size = at.FRAME_WORDS + arena[frames[moved + at.TYPE] + at.TYPE_WORDS]
+        frames[moved + FRAME.PARENT] = parent
+        size = layout.FRAME_SIZE + fields[frames[moved + FRAME.TYPE] + TYPE.WORDS]
         slot = first_slot(frames, moved, size, len(known))
         found = 0
         while known[slot] != 0 and found == 0:
@@ -238,11 +231,11 @@ def settle(arena: Any, frames: Any, known: Any, place: Any, chain: Any) -> int:
             for field in range(size):
                 frames[free + field] = frames[moved + field]
             known[slot] = free
-            frames[1] += 1
+            frames[FRAMES.HASH_USED] += 1
             found = free
             free += size
         parent = found
-    frames[0] = free
-    place[NODE] = parent
-    place[TOP] = free
-    return at.GOES_ON
+    frames[FRAMES.FREE] = free
+    configuration[CONFIG.FRAME] = parent
+    configuration[CONFIG.TOP] = free
+    return layout.GOES_ON

@@ -17,7 +17,7 @@ import re
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.ebnf.parsing import Lexeme, OpenBracket, RuleCollector, lexemes_of
 from decoding.grammar.ebnf.syntax import Rules, Terminal, TokenReference
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.expressions import ANY_CHARACTER, MAX_CODE_POINT
 
 _WORDS = re.compile(
@@ -78,7 +78,7 @@ def _read(collector: RuleCollector, word: Lexeme) -> None:
             collector.add(collector.call(name, word.where), word.where)
         case "string", quoted:
             literal = "".join(map(chr, _characters(quoted[1:-1], word)))
-            collector.add(Terminal(algebra.literal(literal)), word.where)
+            collector.add(Terminal(operations.literal(literal)), word.where)
         case "set", _:
             collector.add(_set(word), word.where)
         case "token", _:
@@ -142,7 +142,7 @@ def _set(word: Lexeme) -> Terminal:
         ranges.append((low, high))
         at += 1
     found = codepoints.without_surrogates(codepoints.union(ranges))
-    return Terminal(algebra.one_of(codepoints.complement(found) if negated else found))
+    return Terminal(operations.one_of(codepoints.complement(found) if negated else found))
 
 
 def _token(text: str) -> TokenReference:

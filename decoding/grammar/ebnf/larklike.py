@@ -32,7 +32,7 @@ from decoding.grammar.ebnf.call_graph import components
 from decoding.grammar.ebnf.common import COMMON_TERMINALS
 from decoding.grammar.ebnf.parsing import Lexeme, OpenBracket, RuleCollector, lexemes_of
 from decoding.grammar.ebnf.syntax import Alternative, Item, Rules, Symbol, Terminal, called_by
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.regex import parse_full
 
@@ -235,15 +235,15 @@ def _literal(reader: _Reader, word: Lexeme) -> Expression:
     text = _unquoted(word)
     if not reader.taken(".."):
         if word.text.endswith("i"):
-            return algebra.sequence(
-                algebra.one_of(codepoints.ignoring_case(((ord(c), ord(c)),))) for c in text
+            return operations.sequence(
+                operations.one_of(codepoints.ignoring_case(((ord(c), ord(c)),))) for c in text
             )
-        return algebra.literal(text)
+        return operations.literal(text)
     last = reader.take("string")
     high = _unquoted(last)
     if len(text) != 1 or len(high) != 1 or text > high or "i" in (word.text[-1], last.text[-1]):
         raise GrammarSyntaxError(word.where, "a range goes from one character up to another")
-    return algebra.one_of(codepoints.without_surrogates(((ord(text), ord(high)),)))
+    return operations.one_of(codepoints.without_surrogates(((ord(text), ord(high)),)))
 
 
 def _unquoted(word: Lexeme) -> str:

@@ -28,7 +28,7 @@ from decoding.grammar.ebnf.syntax import (
     TokenReference,
     called_by,
 )
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.nfa import Spelling
@@ -88,7 +88,7 @@ def _gathered(alternatives: tuple[Alternative, ...]) -> tuple[Alternative, ...]:
             case _:
                 others.append(items)
     if alone:
-        others.append((Item(Terminal(algebra.choice(alone))),))
+        others.append((Item(Terminal(operations.choice(alone))),))
     return tuple(others)
 
 

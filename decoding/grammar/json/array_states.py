@@ -9,10 +9,11 @@ from typing import NamedTuple
 from decoding.grammar.json.array_plan import ArrayPlan, Counts
 from decoding.grammar.json.cardinality import may_differ
 from decoding.grammar.json.tracked_values import TrackedValues
-from decoding.grammar.regular.lazy_dfa import Arena
-from decoding.kernels.grammar import layout as at
+from decoding.grammar.regular.lazy_dfa import LazyDfa
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import ARRAY_STATE, MOVE
 
-_LOW = (1 << at.WORD) - 1
+_LOW = (1 << layout.WORD) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,11 +109,11 @@ class ArrayStates:
 
     def __init__(
         self,
-        arena: Arena,
+        dfa: LazyDfa,
         alternatives: Sequence[Alternative],
         value: Callable[[tuple[int, ...], bool], int],
     ) -> None:
-        self._arena, self._alternatives, self._value = arena, alternatives, value
+        self._dfa, self._alternatives, self._value = dfa, alternatives, value
         self._cap = max(one.plan.cap for one in alternatives)
         self._states: dict[int, _State] = {}
         self._places: dict[_State, int] = {}
@@ -141,20 +142,22 @@ class ArrayStates:
                     votes.setdefault(node, []).append((index, gain))
         canonical = any(self._alternatives[index].remembers for index, _ in state.left)
         nodes = tuple(votes)
-        if len(nodes) <= at.MAX_SET:
+        if len(nodes) <= layout.MAX_SET:
             self._votes[place] = list(votes.values())
             value = self._value(nodes, canonical) if nodes else 0
-            self._arena.fields[place + at.ITEM_VALUE] = value
+            self._dfa.fields[place + ARRAY_STATE.ITEM] = value
             return ()
         several = []
-        for first in range(0, len(nodes), at.MAX_SET):
-            part = nodes[first : first + at.MAX_SET]
+        for first in range(0, len(nodes), layout.MAX_SET):
+            part = nodes[first : first + layout.MAX_SET]
             value = self._value(part, canonical)
-            fields = self._arena.fields
-            one = self._arena.write([value, *fields[place + 1 : place + at.MOVES].tolist(), 0])
+            fields = self._dfa.fields
+            one = self._dfa.write(
+                [value, *fields[place + 1 : place + ARRAY_STATE.MOVES].tolist(), 0]
+            )
             self._states[one], self._votes[one] = state, [votes[node] for node in part]
             several.append(one)
-        self._arena.fields[place + at.ITEM_VALUE] = at.SEVERAL
+        self._dfa.fields[place + ARRAY_STATE.ITEM] = layout.SEVERAL
         return tuple(several)
 
     def move(self, place: int, votes: int, again: int) -> None:
@@ -177,10 +180,10 @@ class ArrayStates:
                     left.append((index, after))
         following = _State(min(state.count + 1, self._cap), tuple(left))
         target = self._place(following) if left else 0
-        move = self._arena.write([0, votes & _LOW, votes >> at.WORD, again, target])
-        fields = self._arena.fields
-        fields[move + at.MOVE_NEXT] = fields[place + at.MOVES]
-        fields[place + at.MOVES] = move
+        move = self._dfa.write([0, votes & _LOW, votes >> layout.WORD, again, target])
+        fields = self._dfa.fields
+        fields[move + MOVE.NEXT] = fields[place + ARRAY_STATE.MOVES]
+        fields[place + ARRAY_STATE.MOVES] = move
 
     def _place(self, state: _State) -> int:
         known = self._places.get(state)
@@ -190,6 +193,6 @@ class ArrayStates:
                 alternative = self._alternatives[index]
                 if alternative.plan.is_whole(state.count, progress.counts):
                     votes |= 1 << alternative.vote
-            known = self._arena.write([-1, votes & _LOW, votes >> at.WORD, 0])
+            known = self._dfa.write([-1, votes & _LOW, votes >> layout.WORD, 0])
             self._places[state], self._states[known] = known, state
         return known

@@ -9,25 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.canonical import canonical_numbers
 from decoding.grammar.numbers.forms import spelled_numbers
 from decoding.grammar.numbers.ranges import NumberRange
 from decoding.grammar.numbers.signs import signs
 from decoding.grammar.regular.counted import Bounds, counted_automata, length_bound
 from decoding.grammar.regular.expressions import Expression
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import Nfa, Spelling
-from decoding.grammar.regular.spelling import universe
-from decoding.grammar.tokens.mask_cache import KeptMasks
-from decoding.grammar.tokens.runs import Runs
+from decoding.grammar.regular.spelling import universal_nfa
+from decoding.grammar.tokens.mask_cache import MaskCache
+from decoding.grammar.tokens.segments import Segments
 from decoding.grammar.tokens.table import TokenTable
 from decoding.kernels.forks import free_after_fork
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import subsets
-from decoding.kernels.grammar.step import FREE_BETWEEN, PLACE_SIZE
+from decoding.kernels.grammar import layout, subsets
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
 if TYPE_CHECKING:
-    from decoding.grammar.masking.backends import Backend
+    from decoding.grammar.masking.routes import Route
 
 FULL = 1 << 25
 """Bytes of automata from which on new grammars go elsewhere."""
@@ -44,7 +43,7 @@ def _signed(
     """The automata of some numbers, without and with a minus, each with the bound on its length."""
     if not ranges:
         return ()
-    nfa = once(ranges) if spelling is Spelling.ONCE else spelled_numbers(ranges)
+    nfa = canonical_numbers(ranges) if spelling is Spelling.CANONICAL else spelled_numbers(ranges)
     if digits is None or not nfa.states:
         return ((nfa, None),)
     signed = ((signs(nfa, minus=minus), digits + minus) for minus in (False, True))
@@ -58,16 +57,14 @@ class Store:
     it: they cannot leave the string, so what surrounds it does not matter.
     """
 
-    def __init__(
-        self, tokens: TokenTable, masks: KeptMasks, backend: Backend, scale: int = 1
-    ) -> None:
+    def __init__(self, tokens: TokenTable, masks: MaskCache, route: Route, scale: int = 1) -> None:
         """scale: the automata may take so many times the memory that they usually may."""
-        self.tokens, self.masks, self.backend = tokens, masks, backend
-        self.arena = Arena(_ROOM, scale)
-        self.runs = Runs(self.arena)
-        self._sweeps = backend.sweeps(self.arena, tokens)
+        self.tokens, self.masks, self.route = tokens, masks, route
+        self.dfa = LazyDfa(_ROOM, scale)
+        self.segments = Segments(self.dfa)
+        self._sweeps = route.sweeps(self.dfa, tokens)
         self.lock = free_after_fork(threading.RLock())
-        self.free = self.arena.free_string()
+        self.any_string = self.dfa.add_any_string()
         self._strings: dict[tuple[tuple[Expression | None, ...], Spelling], int] = {}
         self._texts: dict[Expression, int] = {}
         self._numbers: dict[
@@ -76,25 +73,25 @@ class Store:
         self.keys: dict[tuple[tuple[str, ...], bool, Spelling], int] = {}
         self._numbered, self._bounded = masks.numbers(), masks.numbers()
         self._counts: dict[int, NDArray[np.int16]] = {}
-        self._loose: dict[Spelling, list[int]] = {}
+        self._universal: dict[Spelling, list[int]] = {}
         self._longest = max(tokens.bare.depth, tokens.quoted.depth)
-        self.places = np.zeros((2 + self._longest) * PLACE_SIZE, np.int64)
+        self.stack = np.zeros((2 + self._longest) * layout.CONFIG_SIZE, np.int64)
 
     @property
     def size(self) -> int:
         """Bytes of automata."""
-        return int(self.arena.fields[at.FREE]) * 4
+        return int(self.dfa.fields[HEAD.FREE]) * 4
 
     @property
     def is_full(self) -> bool:
         """Whether new grammars go elsewhere."""
-        return self.arena.is_full or self.size > FULL
+        return self.dfa.is_full or self.size > FULL
 
     def room_for(self, length: int) -> NDArray[np.int64]:
         """The scratch of a walk this deep."""
-        if len(self.places) < (length + 2) * PLACE_SIZE:
-            self.places = np.zeros((length + 2) * PLACE_SIZE, np.int64)
-        return self.places
+        if len(self.stack) < (length + 2) * layout.CONFIG_SIZE:
+            self.stack = np.zeros((length + 2) * layout.CONFIG_SIZE, np.int64)
+        return self.stack
 
     def strings(
         self, expressions: tuple[Expression | None, ...], spelling: Spelling = Spelling.JSON
@@ -115,7 +112,7 @@ class Store:
             for nfa, bound in counted_automata(expression, spelling):
                 parts.append((nfa, vote))
                 bounds.append(bound)
-        return self.arena.automaton(parts, bounds=bounds)
+        return self.dfa.add_automaton(parts, bounds=bounds)
 
     def numbers(
         self,
@@ -135,7 +132,7 @@ class Store:
                 for vote, union in enumerate(ranges)
                 for nfa, bound in _signed(union, spelling, digits)
             ]
-            known = self._numbers[key] = self.arena.automaton(
+            known = self._numbers[key] = self.dfa.add_automaton(
                 [(nfa, vote) for nfa, vote, _ in parts], bounds=[bound for _, _, bound in parts]
             )
         return known
@@ -149,9 +146,9 @@ class Store:
 
     def base(self, state: int) -> NDArray[np.uint32]:
         """The base mask of a state of any automaton; not to be changed."""
-        loose = int(self.arena.fields[state + at.LOOSE])
-        if 0 <= loose < FREE_BETWEEN:
-            state = self._loose_states(Spelling.JSON)[loose]
+        universal = int(self.dfa.fields[state + STATE.UNIVERSAL])
+        if 0 <= universal < layout.ANY_STRING_BETWEEN:
+            state = self._universal_states(Spelling.JSON)[universal]
         else:
             state = self._uncounted(state)
         known = self.masks.get(self._numbered + state)
@@ -163,8 +160,12 @@ class Store:
 
     def text_mask(self, state: int) -> NDArray[np.uint32]:
         """All tokens that a text may go on with, in a state of a plain automaton."""
-        loose = int(self.arena.fields[state + at.LOOSE])
-        state = self._loose_states(Spelling.TEXT)[loose] if loose >= 0 else self._uncounted(state)
+        universal = int(self.dfa.fields[state + STATE.UNIVERSAL])
+        state = (
+            self._universal_states(Spelling.TEXT)[universal]
+            if universal >= 0
+            else self._uncounted(state)
+        )
         known = self.masks.get(self._numbered + state)
         if known is None:
             known = self.tokens.empty_mask()
@@ -175,12 +176,12 @@ class Store:
 
     def _uncounted(self, state: int) -> int:
         """A state that reads every token as this one does, whatever has been counted."""
-        arena = self.arena
-        if arena.fields[state + at.BEGUN] < 0:
+        dfa = self.dfa
+        if dfa.fields[state + STATE.CHARACTERS] < 0:
             return state
         longest = self._longest
-        return arena.retried(
-            lambda: subsets.uncounted(arena.shared_fields, arena.shared_table, state, longest)
+        return dfa.retried(
+            lambda: subsets.uncounted(dfa.shared_fields, dfa.shared_table, state, longest)
         )
 
     def alike(self, state: int) -> int:
@@ -188,9 +189,9 @@ class Store:
 
         It counts nothing where that is possible, so that few states are made for many lengths.
         """
-        fields = self.arena.fields
-        enough = fields[fields[state + at.AUTOMATON] + at.ENOUGH]
-        return self._uncounted(state) if fields[state + at.BEGUN] >= enough else state
+        fields = self.dfa.fields
+        enough = fields[fields[state + STATE.AUTOMATON] + AUTOMATON.ENOUGH]
+        return self._uncounted(state) if fields[state + STATE.CHARACTERS] >= enough else state
 
     def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
         """The base mask of a FREE state when at most `remaining` more characters may begin."""
@@ -208,17 +209,17 @@ class Store:
             self.masks.put(number, known)
         return known
 
-    def _loose_states(self, spelling: Spelling) -> list[int]:
-        """The states of the automaton of all strings, by `Loose`."""
-        states = self._loose.get(spelling)
+    def _universal_states(self, spelling: Spelling) -> list[int]:
+        """The states of the automaton of all strings, by `UniversalState`."""
+        states = self._universal.get(spelling)
         if states is None:
-            nfa = universe(spelling)
+            nfa = universal_nfa(spelling)
             states = []
-            for loose in range(nfa.states):
+            for universal in range(nfa.states):
                 from_here = type(nfa)(
-                    nfa.states, np.array([loose], np.int32), nfa.edges, nfa.accepts,
+                    nfa.states, np.array([universal], np.int32), nfa.edges, nfa.accepts,
                     np.full(nfa.states, -1, np.int8),
                 )  # fmt: skip
-                states.append(self.arena.automaton([(from_here, 0)]))
-            self._loose[spelling] = states
+                states.append(self.dfa.add_automaton([(from_here, 0)]))
+            self._universal[spelling] = states
         return states

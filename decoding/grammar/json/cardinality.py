@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from decoding.grammar.json.shapes import Node
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.canonical import canonical_numbers
 from decoding.grammar.numbers.digits import decimals
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression, Words, length_bounds
-from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
 
 MAX_MEMBERS = 60
 """Up to so many values of items, each value has a node of its own."""
@@ -73,14 +73,6 @@ def few_strings(language: Expression, most: int = MAX_MEMBERS) -> tuple[str, ...
     return tuple(found)
 
 
-def moves_of(nfa: Nfa) -> list[list[tuple[int, int, int]]]:
-    """For every state its edges: lowest byte, highest byte, target."""
-    moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]
-    for source, low, high, target in nfa.edges.tolist():
-        moves[source].append((low, high, target))
-    return moves
-
-
 def can_always_go_on(node: Node) -> bool:
     """Whether every text of a node that has begun has infinitely many completions.
 
@@ -90,7 +82,7 @@ def can_always_go_on(node: Node) -> bool:
     if node.strings is not None:
         parts.append(build(node.strings, Spelling.TEXT))
     if node.numbers:
-        parts.append(once(node.numbers))
+        parts.append(canonical_numbers(node.numbers))
     return bool(parts) and all(map(is_endless, parts))
 
 

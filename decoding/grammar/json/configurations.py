@@ -12,13 +12,22 @@ from decoding.grammar.json.records import JsonRecords
 from decoding.grammar.json.shapes import Graph
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import step, walk
-from decoding.kernels.grammar import white as white_space
+from decoding.kernels.grammar import layout, walk, whitespace
 from decoding.kernels.grammar.jit import shared
+from decoding.kernels.grammar.layout import (
+    AUTOMATON,
+    CONFIG,
+    ENTRY,
+    FRAME,
+    FRAMES,
+    MODE,
+    STATE,
+    TYPE,
+    VALUE,
+)
 
 Configuration = NDArray[np.int64]
-"""`step.PLACE_SIZE` fields; see `decoding.kernels.grammar.step`."""
+"""`CONFIG_SIZE` fields; see `decoding.kernels.grammar.json_step`."""
 
 MAX_FRAMES = 1 << 22
 """32 MiB of int64: 40,000 arrays in one another, in one text."""
@@ -31,19 +40,19 @@ MAX_CHAIN = 10_000
 STYLE = JsonStyle()
 
 _KINDS = {
-    "free": white_space.FREE,
-    "compact": white_space.FREE,
-    "readable": white_space.READABLE,
-    "spaced": white_space.SPACED,
+    "free": whitespace.FREE,
+    "compact": whitespace.FREE,
+    "readable": whitespace.READABLE,
+    "spaced": whitespace.SPACED,
 }
 
 
 def _layout(style: JsonStyle) -> int:
-    """The white space of a style, as kernels take it."""
+    """The whitespace of a style, as kernels take it."""
     if style.indent is not None:
-        return white_space.INDENTED + white_space.KINDS * style.indent
+        return whitespace.INDENTED + whitespace.KINDS * style.indent
     width = 0 if style.whitespace in ("compact", "spaced") else style.longest
-    return _KINDS[style.whitespace] + white_space.KINDS * width
+    return _KINDS[style.whitespace] + whitespace.KINDS * width
 
 
 class Configurations:
@@ -55,7 +64,7 @@ class Configurations:
 
     def __init__(self, store: Store, style: JsonStyle = STYLE, scale: int = 1) -> None:
         self.store, self._style = store, style
-        self.white = _layout(style)
+        self.spacing = _layout(style)
         self._most = MAX_FRAMES * scale
         self._choices = np.zeros(_CHOICES, np.int64)
         self._take(np.zeros(1 << 12, np.int64))
@@ -65,7 +74,7 @@ class Configurations:
         self._records: list[Configuration] = []
         self._numbers: dict[bytes, int] = {}
         self._tables: JsonRecords | None = None
-        self._frames[0] = at.FRAME_WORDS
+        self._frames[0] = layout.FRAME_SIZE
 
     def __len__(self) -> int:
         return len(self._records)
@@ -80,89 +89,93 @@ class Configurations:
 
     def begin_text(self, state: int) -> int:
         """The number of the place before a text of a plain automaton, which is in `state`."""
-        place = np.zeros(step.PLACE_SIZE, np.int64)
-        place[step.MODE], place[step.AT] = at.TEXT, state
+        place = np.zeros(layout.CONFIG_SIZE, np.int64)
+        place[CONFIG.MODE], place[CONFIG.STATE] = MODE.TEXT, state
         return self.number(place)
 
     def begin_json(self, graph: Graph) -> int:
         """The number of the place before a JSON text of a schema."""
         tables = self._tables = JsonRecords(self.store, graph, self._style)
         kind = tables.root()
-        frames, root = self._frames, at.FRAME_WORDS
-        frames[root + at.TYPE], frames[root + at.ALIVE] = kind, 1
-        frames[root + at.ENTRY] = tables.entry_of_root(kind)
-        frames[at.FRAMES_FREE], frames[at.SHALLOW_AT] = 2 * at.FRAME_WORDS, tables.shallow_at
-        place = np.zeros(step.PLACE_SIZE, np.int64)
+        frames, root = self._frames, layout.FRAME_SIZE
+        frames[root + FRAME.TYPE], frames[root + FRAME.ALIVE] = kind, 1
+        frames[root + FRAME.ENTRY] = tables.entry_of_root(kind)
+        frames[FRAMES.FREE], frames[FRAMES.SHALLOW_DEPTH] = 2 * layout.FRAME_SIZE, tables.shallow_at
+        place = np.zeros(layout.CONFIG_SIZE, np.int64)
         # White space in front of the value is none of it.
-        place[step.AT], place[step.NODE] = white_space.CLOSED, root
-        fields = self.store.arena.fields
-        place[step.VALUE] = fields[frames[root + at.ENTRY] + at.ENTRY_VALUE]
+        place[CONFIG.STATE], place[CONFIG.FRAME] = whitespace.CLOSED, root
+        fields = self.store.dfa.fields
+        place[CONFIG.VALUE] = fields[frames[root + FRAME.ENTRY] + ENTRY.VALUE]
         return self.number(place)
 
     def frame(self, place: Sequence[int] | Configuration, field: int) -> int:
         """A field of the innermost frame of a place."""
-        return int(self._frames[place[step.NODE] + field])
+        return int(self._frames[place[CONFIG.FRAME] + field])
 
     def is_distinct(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a place is in a key that must not come again, so that its text is remembered."""
-        if place[step.MODE] != at.IN_KEY:
+        if place[CONFIG.MODE] != MODE.IN_KEY:
             return False
-        return bool(self.store.arena.fields[self.frame(place, at.TYPE) + at.DISTINCT])
+        return bool(self.store.dfa.fields[self.frame(place, FRAME.TYPE) + TYPE.DISTINCT])
 
     def is_open(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a place is in a key that may go on as any string does, and end as any string.
 
         What a kernel found possible so far stays so, for all that is read leads to the same keys.
         """
-        fields = self.store.arena.fields
-        if fields[place[step.AT] + at.LOOSE] < 0:
+        fields = self.store.dfa.fields
+        if fields[place[CONFIG.STATE] + STATE.UNIVERSAL] < 0:
             return False
-        # Keys that must differ are in automata of their own, in which no state is loose.
-        kind = self.frame(place, at.TYPE)
-        if self.frame(place, at.LAST) < fields[kind + at.ORDERED] - 1:
+        # Keys that must differ are in automata of their own, in which no state is universal.
+        kind = self.frame(place, FRAME.TYPE)
+        if self.frame(place, FRAME.LAST) < fields[kind + TYPE.ORDERED] - 1:
             return False  # a key that was passed over may not come, nor another before its turn
-        if fields[kind + at.EXTRA] >= 0:
+        if fields[kind + TYPE.EXTRA] >= 0:
             return True
-        everyone = (1 << int(fields[kind + at.ALTERNATIVES])) - 1
-        return not fields[kind + at.BOUNDED] and self.frame(place, at.ALIVE) == everyone
+        everyone = (1 << int(fields[kind + TYPE.ALTERNATIVE_COUNT])) - 1
+        return not fields[kind + TYPE.BOUNDED] and self.frame(place, FRAME.ALIVE) == everyone
 
     def can_always_go_on(self, place: Sequence[int] | Configuration) -> bool:
         """Whether a key or item that must differ from others can do so, whatever is read inside."""
-        fields, state = self.store.arena.fields, place[step.AT]
-        if place[step.MODE] == at.IN_ITEM:
-            is_string = place[step.COUNT] == 1
-            return bool(is_string and fields[fields[state + at.AUTOMATON] + at.ENDLESS])
-        kind = self.frame(place, at.TYPE)
-        extra = int(fields[kind + at.EXTRA])
-        words = fields[state + at.STATE_WORDS :][: fields[kind + at.TYPE_WORDS]]
+        fields, state = self.store.dfa.fields, place[CONFIG.STATE]
+        if place[CONFIG.MODE] == MODE.IN_ITEM:
+            is_string = place[CONFIG.COUNT] == 1
+            return bool(is_string and fields[fields[state + STATE.AUTOMATON] + AUTOMATON.ENDLESS])
+        kind = self.frame(place, FRAME.TYPE)
+        extra = int(fields[kind + TYPE.EXTRA])
+        words = fields[state + layout.STATE_SIZE :][: fields[kind + TYPE.WORDS]]
         # Any string that no name begins with.
         return extra >= 0 and bool(
-            np.flatnonzero(words).tolist() == [extra // at.WORD]
-            and words[extra // at.WORD] == 1 << extra % at.WORD
+            np.flatnonzero(words).tolist() == [extra // layout.WORD]
+            and words[extra // layout.WORD] == 1 << extra % layout.WORD
         )
 
     def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
         """The keys that may still come, if any that is among them may; else `None`."""
-        fields, frame = self.store.arena.shared_fields, place[step.NODE]
-        kind = self._shared_frames[frame + at.TYPE]
-        if fields[kind + at.BOUNDED] or fields[kind + at.DISTINCT] or fields[kind + at.ORDERED]:
+        fields, frame = self.store.dfa.shared_fields, place[CONFIG.FRAME]
+        kind = self._shared_frames[frame + FRAME.TYPE]
+        if (
+            fields[kind + TYPE.BOUNDED]
+            or fields[kind + TYPE.DISTINCT]
+            or fields[kind + TYPE.ORDERED]
+        ):
             return None
-        words = frame + at.FRAME_WORDS
-        return tuple(self._shared_frames[words : words + fields[kind + at.TYPE_WORDS]])
+        words = frame + layout.FRAME_SIZE
+        return tuple(self._shared_frames[words : words + fields[kind + TYPE.WORDS]])
 
     def bounds(self, place: Sequence[int]) -> tuple[int, int]:
         """The fewest and most characters of a string that a place is in and that counts them.
 
         The latter is −1 where there is no bound.
         """
-        fields, value = self.store.arena.shared_fields, place[step.VALUE]
-        return max(fields[value + at.SHORTEST], 0), fields[value + at.LONGEST]
+        fields, value = self.store.dfa.shared_fields, place[CONFIG.VALUE]
+        return max(fields[value + VALUE.SHORTEST], 0), fields[value + VALUE.LONGEST]
 
     def number(self, place: Configuration) -> int:
         """The number of a place, which is changed: its new frames are settled."""
-        if place[step.MODE] != at.TEXT:
-            self._settle(place)
-        place[step.TOP] = 0
+        if place[CONFIG.MODE] != MODE.TEXT:
+            self._intern_frames(place)
+        place[CONFIG.TOP] = 0
         key = place.tobytes()
         number = self._numbers.get(key)
         if number is None:
@@ -176,22 +189,22 @@ class Configurations:
         """Set the bits of the tokens of a trie's nodes that may follow a place.
 
         Returns the nodes whose byte may lead to several places: these nodes and those below them
-        are left out (see `decoding.grammar.json.split_values`). Afterwards `store.places` has the place
+        are left out (see `decoding.grammar.json.split_values`). Afterwards `store.stack` has the place
         after the last token, at its depth.
         """
-        arena, places = self.store.arena, self.store.places
-        said = at.NEEDS_ROOM
-        while said != at.GOES_ON:
-            place = places[: step.PLACE_SIZE]
+        dfa, places = self.store.dfa, self.store.stack
+        said = layout.NEEDS_ROOM
+        while said != layout.GOES_ON:
+            place = places[: layout.CONFIG_SIZE]
             place[:] = start
-            place[step.TOP] = self._frames[0]
+            place[CONFIG.TOP] = self._frames[0]
             self._choices[0] = 0
             said = walk.walk(
-                arena.shared_fields, self._shared_frames, arena.shared_table, shared(nodes),
-                shared(places), self.white, shared(mask), shared(self._request),
+                dfa.shared_fields, self._shared_frames, dfa.shared_table, shared(nodes),
+                shared(places), self.spacing, shared(mask), shared(self._request),
                 shared(self._choices),
             )  # fmt: skip
-            if said != at.GOES_ON:
+            if said != layout.GOES_ON:
                 self._supply(said)
         noted: list[int] = self._choices[1 : 1 + int(self._choices[0])].tolist()
         return noted
@@ -208,68 +221,68 @@ class Configurations:
         tables = self._tables
         if tables is None:
             raise TypeError(what)
-        if self.white % white_space.KINDS < white_space.SPACED:
-            here[step.AT] = 0  # white space that was read changes nothing of what follows it
-        if what == at.OF_STATE:
+        if self.spacing % whitespace.KINDS < whitespace.SPACED:
+            here[CONFIG.STATE] = 0  # whitespace that was read changes nothing of what follows it
+        if what == layout.OF_STATE:
             number = self.number(here)
             chosen = tables.chosen(record, field, self._open(number))
             return [self._with_entry(number, state) for state in chosen]
-        here[step.MODE] = at.VALUE_NEXT
+        here[CONFIG.MODE] = MODE.VALUE_NEXT
         number = self.number(here)
         place, found = self._records[number], []
         for value in tables.chosen(record, field, self._open(number)):
             variant = place.copy()
-            variant[step.VALUE] = value
+            variant[CONFIG.VALUE] = value
             found.append(self.number(variant))
         return found
 
     def _open(self, number: int) -> list[int]:
         """The types and states of the objects and arrays that are open at a place."""
-        found, frame = [], int(self._records[number][step.NODE])
+        found, frame = [], int(self._records[number][CONFIG.FRAME])
         while frame:
-            found += [int(self._frames[frame + at.TYPE]), int(self._frames[frame + at.ENTRY])]
-            frame = int(self._frames[frame + at.PARENT])
+            found += [int(self._frames[frame + FRAME.TYPE]), int(self._frames[frame + FRAME.ENTRY])]
+            frame = int(self._frames[frame + FRAME.PARENT])
         return found
 
     def _with_entry(self, number: int, entry: int) -> int:
         """The number of a place that differs in the state of its innermost array."""
         place = self._records[number].copy()
-        node, size = int(place[step.NODE]), at.FRAME_WORDS
+        node, size = int(place[CONFIG.FRAME]), layout.FRAME_SIZE
         if int(self._frames[0]) + 4 * size + 256 >= len(self._frames):
             self._lengthen()
         top = int(self._frames[0])
         self._frames[top : top + size] = self._frames[node : node + size]
-        self._frames[top + at.ENTRY] = entry
-        place[step.NODE], place[step.TOP] = top, top + size
+        self._frames[top + FRAME.ENTRY] = entry
+        place[CONFIG.FRAME], place[CONFIG.TOP] = top, top + size
         return self.number(place)
 
-    def _settle(self, place: Configuration) -> None:
-        arena, said = self.store.arena, at.NEEDS_FRAMES
-        while said != at.GOES_ON:
-            said = walk.settle(
-                arena.shared_fields, self._shared_frames, shared(self._known), shared(place),
+    def _intern_frames(self, place: Configuration) -> None:
+        dfa, said = self.store.dfa, layout.NEEDS_FRAMES
+        while said != layout.GOES_ON:
+            said = walk.intern_frames(
+                dfa.shared_fields, self._shared_frames, shared(self._known), shared(place),
                 shared(self._chain),
             )  # fmt: skip
-            if said != at.GOES_ON:
+            if said != layout.GOES_ON:
                 self._lengthen()
 
     def _supply(self, said: int) -> None:
         """Make what a kernel found missing."""
         tables = self._tables
-        if said == at.NEEDS_ROOM:
-            self.store.arena.make_room()
-        elif said == at.NEEDS_CHOICE:
+        if said == layout.NEEDS_ROOM:
+            self.store.dfa.make_room()
+        elif said == layout.NEEDS_CHOICE:
             self._choices = np.zeros(2 * len(self._choices), np.int64)
-        elif said == at.NEEDS_FRAMES or tables is None:
+        elif said == layout.NEEDS_FRAMES or tables is None:
             self._lengthen()
-        elif said == at.NEEDS_ENTRY:
+        elif said == layout.NEEDS_ENTRY:
             kind, class_index, alive = (int(field) for field in self._request[:3])
             tables.entry(kind, class_index, alive)
-        elif said == at.NEEDS_OBJECT:
+        elif said == layout.NEEDS_OBJECT:
             tables.object_type(int(self._request[0]), shallow=bool(self._request[1]))
-        elif said == at.NEEDS_ARRAY:
+        elif said == layout.NEEDS_ARRAY:
             tables.array_type(int(self._request[0]), shallow=bool(self._request[1]))
-        elif said == at.NEEDS_ITEM:
+        elif said == layout.NEEDS_ITEM:
             tables.item(int(self._request[0]), int(self._request[1]))
         else:
             kind, array_state, votes, again = (int(field) for field in self._request)
@@ -283,7 +296,7 @@ class Configurations:
         self._take(frames)
         known = np.zeros(2 * len(self._known), np.int64)
         walk.rehash(
-            self.store.arena.shared_fields, self._shared_frames, shared(self._known), shared(known)
+            self.store.dfa.shared_fields, self._shared_frames, shared(self._known), shared(known)
         )
         self._known = known
 

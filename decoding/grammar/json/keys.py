@@ -15,13 +15,13 @@ from decoding.grammar.json.automaton_store import Store
 from decoding.grammar.json.shapes import Graph, ObjectShape
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
-from decoding.grammar.regular.lazy_dfa import Arena
-from decoding.grammar.regular.nfa import Loose, Nfa, Spelling
+from decoding.grammar.regular.lazy_dfa import LazyDfa
+from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState
 from decoding.grammar.regular.questions import accepts
-from decoding.grammar.regular.spelling import EXIT, spelled, universe
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import subsets
+from decoding.grammar.regular.spelling import EXIT, spelled, universal_nfa
+from decoding.kernels.grammar import layout, subsets
 from decoding.kernels.grammar.jit import shared
+from decoding.kernels.grammar.layout import STATE
 
 _MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
 """ASCII characters whose spelling in JSON is not one byte alone."""
@@ -87,7 +87,7 @@ def key_classes(
             start, listed, tuple(nodes), len(listed) if has_extra else -1, (), _count_words(classes)
         )
     named = dict(zip(listed, nodes, strict=True))
-    return _with_languages(store.arena, graph, shapes, named, spelling, [])
+    return _with_languages(store.dfa, graph, shapes, named, spelling, [])
 
 
 def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator[int]:
@@ -101,9 +101,9 @@ def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator
         raise GrammarLimitError("", "properties of one object", MAX_NAMES)
     if not (shape.patterns or shape.names is not None):
         return
-    for spelling in (Spelling.JSON, Spelling.ONCE) if shape.minimum > 1 else (Spelling.JSON,):
+    for spelling in (Spelling.JSON, Spelling.CANONICAL) if shape.minimum > 1 else (Spelling.JSON,):
         named: dict[str, tuple[int | None, ...]] = {p.name: (None,) for p in shape.properties}
-        found = _with_languages(Arena(), graph, [shape], named, spelling, refused)
+        found = _with_languages(LazyDfa(), graph, [shape], named, spelling, refused)
         for nodes in found.nodes[len(named) :]:
             yield from (node for node in nodes if node is not None)
 
@@ -126,7 +126,7 @@ def _in_all(graph: Graph, nodes: tuple[int, ...], refused: list[str]) -> int | N
 
 
 def _count_words(classes: int) -> int:
-    return -(-max(classes, 1) // at.WORD)
+    return -(-max(classes, 1) // layout.WORD)
 
 
 def _plain_keys(
@@ -135,15 +135,15 @@ def _plain_keys(
     known = store.keys.get((listed, has_extra, spelling))
     if known is None:
         words = _count_words(len(listed) + has_extra)
-        others = [universe(spelling)] if has_extra else []
+        others = [universal_nfa(spelling)] if has_extra else []
         known = store.keys[listed, has_extra, spelling] = _write(
-            store.arena, listed, others, words, spelling
+            store.dfa, listed, others, words, spelling
         )
     return known
 
 
 def _write(
-    arena: Arena,
+    dfa: LazyDfa,
     listed: tuple[str, ...],
     languages: Sequence[Nfa],
     words: int,
@@ -159,16 +159,16 @@ def _write(
     parts += [(nfa, behind + number) for number, nfa in enumerate(languages)]
     reach = np.zeros((sum(nfa.states for nfa, _ in parts), words), np.int64)
     index = np.arange(behind)
-    word, bit = index // at.WORD, 1 << index % at.WORD
+    word, bit = index // layout.WORD, 1 << index % layout.WORD
     lengths = np.diff(first)
     reach[np.arange(1, names.states), np.repeat(word, lengths)] = np.repeat(bit, lengths)
     if listed:
-        full, over = divmod(behind, at.WORD)
-        reach[0, :full] = (1 << at.WORD) - 1
+        full, over = divmod(behind, layout.WORD)
+        reach[0, :full] = (1 << layout.WORD) - 1
         reach[0, full : full + 1] = (1 << over) - 1
     if len(languages) == 1:
-        reach[names.states :, behind // at.WORD] = 1 << behind % at.WORD
-    return arena.automaton(parts, behind, reach)
+        reach[names.states :, behind // layout.WORD] = 1 << behind % layout.WORD
+    return dfa.add_automaton(parts, behind, reach)
 
 
 def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]:
@@ -183,8 +183,8 @@ def _paths(listed: tuple[str, ...], spelling: Spelling) -> tuple[Nfa, list[int]]
         table, first, ends = _spelled(listed, spelling)
     count = first[-1] if listed else 0
     starts = np.zeros(min(count, 1), np.int32)
-    loose = np.full(count, Loose.NONE, np.int8)
-    return Nfa(count, starts, table, np.array(ends, np.int32), loose), first
+    universal = np.full(count, UniversalState.NONE, np.int8)
+    return Nfa(count, starts, table, np.array(ends, np.int32), universal), first
 
 
 def _bytes_in_a_row(
@@ -230,7 +230,7 @@ def _spelled(
 
 
 def _with_languages(
-    arena: Arena,
+    dfa: LazyDfa,
     graph: Graph,
     shapes: Sequence[ObjectShape],
     named: Mapping[str, tuple[int | None, ...]],
@@ -244,44 +244,44 @@ def _with_languages(
         languages += [language for language, _ in shape.patterns]
         languages += [shape.names] if shape.names is not None else []
     languages = list(dict.fromkeys(languages))
-    if len(languages) > at.WORD:
-        raise GrammarLimitError("", "different patterns of the keys of one object", at.WORD)
+    if len(languages) > layout.WORD:
+        raise GrammarLimitError("", "different patterns of the keys of one object", layout.WORD)
     bit = {language: 1 << number for number, language in enumerate(languages)}
     automata = [
-        universe(spelling) if language is None else build(language, spelling)
+        universal_nfa(spelling) if language is None else build(language, spelling)
         for language in languages
     ]
-    words = _count_words(len(listed) + at.MAX_SET)
-    start = _write(arena, listed, automata, words, spelling)
+    words = _count_words(len(listed) + layout.MAX_SET)
+    start = _write(dfa, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
-    count = arena.retried(
-        lambda: subsets.expand(arena.shared_fields, arena.shared_table, start, shared(states))
+    count = dfa.retried(
+        lambda: subsets.expand(dfa.shared_fields, dfa.shared_table, start, shared(states))
     )
-    if count == at.TOO_MANY:
+    if count == layout.TOO_MANY:
         raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
     states = states[:count]
-    fields = arena.fields
+    fields = dfa.fields
     combinations: dict[int, int] = {}
     for state in states:
-        name, members = int(fields[state + at.LABEL_LOW]), int(fields[state + at.LABEL_HIGH])
+        name, members = int(fields[state + STATE.LABEL_LOW]), int(fields[state + STATE.LABEL_HIGH])
         class_index = name - 1
         if name == 0 and members:
             if members not in combinations:
-                if len(combinations) == at.MAX_SET:
-                    raise GrammarLimitError("", "kinds of keys of one object", at.MAX_SET)
+                if len(combinations) == layout.MAX_SET:
+                    raise GrammarLimitError("", "kinds of keys of one object", layout.MAX_SET)
                 combinations[members] = len(nodes)
                 nodes.append(
                     tuple(_node_of(graph, shape, members, bit, refused) for shape in shapes)
                 )
             class_index = combinations[members]
-        fields[state + at.STATE_WORDS : state + at.STATE_WORDS + words] = 0
+        fields[state + layout.STATE_SIZE : state + layout.STATE_SIZE + words] = 0
         if class_index >= 0 and any(node is not None for node in nodes[class_index]):
-            place = state + at.STATE_WORDS + class_index // at.WORD
-            fields[place] = 1 << class_index % at.WORD
-    subsets.spread(arena.shared_fields, shared(states), words)
-    # The base mask of all strings is right only where no key is forbidden.
+            place = state + layout.STATE_SIZE + class_index // layout.WORD
+            fields[place] = 1 << class_index % layout.WORD
+    subsets.spread(dfa.shared_fields, shared(states), words)
+    # Only where no key is forbidden does the base mask of all strings hold.
     if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
-        fields[states + at.LOOSE] = -1
+        fields[states + STATE.UNIVERSAL] = -1
     return KeyClasses(start, listed, tuple(nodes), -1, tuple(combinations.items()), words)
 
 

@@ -16,9 +16,10 @@ from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.expressions import length_bounds
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.grammar.regular.nfa import Spelling
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import ARRAY_STATE, ENTRY, KEY_CLASS, TYPE, VALUE
 
-_LOW = (1 << at.WORD) - 1
+_LOW = (1 << layout.WORD) - 1
 MOST_WAYS = 256
 """The most combinations of records of split values that one text follows."""
 
@@ -74,10 +75,10 @@ class JsonRecords:
         if self.shallow_at == 0 and not self._levels.has_all((root,), self._most):
             reason = f"every value has more than {self._most} objects and arrays inside one another"
             raise GrammarUnsatisfiableError("", reason)
-        kind = self._record(at.TYPE_SIZE)
-        self._put(kind, at.KIND, at.KIND_ROOT)
-        self._put(kind, at.ALTERNATIVES, 1)
-        self._put(kind, at.CLASSES_AT, self._classes([1]))
+        kind = self._record(layout.TYPE_SIZE)
+        self._put(kind, TYPE.KIND, layout.KIND_ROOT)
+        self._put(kind, TYPE.ALTERNATIVE_COUNT, 1)
+        self._put(kind, TYPE.CLASSES, self._classes([1]))
         self._nodes[kind] = ((root,),)
         self._level_of[kind] = None
         self.entry(kind, 0, 1)
@@ -85,8 +86,8 @@ class JsonRecords:
 
     def entry_of_root(self, kind: int) -> int:
         """The entry of a root type."""
-        fields = self.store.arena.fields
-        return int(fields[fields[kind + at.CLASSES_AT] + at.CLASS_ENTRIES])
+        fields = self.store.dfa.fields
+        return int(fields[fields[kind + TYPE.CLASSES] + KEY_CLASS.ENTRIES])
 
     def value(
         self, nodes: tuple[int, ...], level: int | None = None, *, canonical: bool = False
@@ -112,17 +113,17 @@ class JsonRecords:
         record = [0, *_split(alive), value, len(masks)]
         for alternatives in masks.values():
             record += _split(alternatives)
-        fields_at = self.store.arena.write(record)
-        fields = self.store.arena.fields
-        place = int(fields[kind + at.CLASSES_AT]) + class_index * at.CLASS_SIZE
-        fields[fields_at + at.ENTRY_NEXT] = fields[place + at.CLASS_ENTRIES]
-        fields[place + at.CLASS_ENTRIES] = fields_at
+        fields_at = self.store.dfa.write(record)
+        fields = self.store.dfa.fields
+        place = int(fields[kind + TYPE.CLASSES]) + class_index * layout.KEY_CLASS_SIZE
+        fields[fields_at + ENTRY.NEXT] = fields[place + KEY_CLASS.ENTRIES]
+        fields[place + KEY_CLASS.ENTRIES] = fields_at
 
     def item(self, kind: int, state: int) -> None:
         """Write the record of the next item in a state of an array."""
         several = self._arrays[kind].item(state)
         if several:
-            self._several[state, at.ITEM_VALUE] = several
+            self._several[state, ARRAY_STATE.ITEM] = several
             self._ways.update(dict.fromkeys(several, len(several)))
 
     def move(self, kind: int, state: int, votes: int, again: int) -> None:
@@ -135,7 +136,7 @@ class JsonRecords:
         shallow: for objects at the depth `shallow_at`.
         """
         nodes, level = self._nodes_of[value]
-        field = at.SHALLOW_OBJECT if shallow else at.OBJECT
+        field = VALUE.SHALLOW_OBJECT if shallow else VALUE.OBJECT
         if shallow:
             level = self._level(nodes)
         graph = self._graphs(level)[0]
@@ -151,14 +152,14 @@ class JsonRecords:
             return
         several = []
         for kind in kinds:
-            fields = self.store.arena.fields
-            one = self.store.arena.write(fields[value : value + at.VALUE_SIZE].copy())
+            fields = self.store.dfa.fields
+            one = self.store.dfa.write(fields[value : value + layout.VALUE_SIZE].copy())
             self._put(one, field, kind)
             self._nodes_of[one] = self._nodes_of[value]
             several.append(one)
         self._several[value, field] = tuple(several)
         self._ways.update(dict.fromkeys(kinds, len(kinds)))
-        self._put(value, field, at.SEVERAL)
+        self._put(value, field, layout.SEVERAL)
 
     def _object_kinds(self, shapes: list[tuple[int, ObjectShape]], level: int | None) -> list[int]:
         """Write types that hold these alternatives; halve the alternatives until each part fits.
@@ -185,10 +186,10 @@ class JsonRecords:
         inner = self._graphs(level)[1]
         # Keys are remembered where undeclared keys are counted.
         distinct = max(shape.minimum for _, shape in shapes) > 1
-        spelling = Spelling.ONCE if distinct else Spelling.JSON
+        spelling = Spelling.CANONICAL if distinct else Spelling.JSON
         keys = key_classes(self.store, inner, [shape for _, shape in shapes], spelling)
         allowing = [_allowing(nodes) for nodes in keys.nodes]
-        kind = self._record(at.TYPE_SIZE)
+        kind = self._record(layout.TYPE_SIZE)
         self._nodes[kind] = keys.nodes
         self._level_of[kind] = None if level is None else level - 1
         words = keys.words
@@ -199,26 +200,26 @@ class JsonRecords:
         maxima = [shape.maximum for _, shape in shapes if shape.maximum is not None]
         minima = [shape.minimum for _, shape in shapes]
         self._write_objects(kind, alternatives, allowing)
-        self._put(kind, at.CAP, max(minima + maxima))
-        self._put(kind, at.TYPE_WORDS, words)
-        self._put(kind, at.KEYS, keys.start)
+        self._put(kind, TYPE.CAP, max(minima + maxima))
+        self._put(kind, TYPE.WORDS, words)
+        self._put(kind, TYPE.KEYS, keys.start)
         initial = _words((c for c, mask in enumerate(allowing) if mask), words)
-        self._put(kind, at.INITIAL_AT, self.store.arena.write(initial))
-        self._put(kind, at.BOUNDED, bool(maxima))
-        self._put(kind, at.EXTRA, keys.extra)
+        self._put(kind, TYPE.INITIAL, self.store.dfa.write(initial))
+        self._put(kind, TYPE.BOUNDED, bool(maxima))
+        self._put(kind, TYPE.EXTRA, keys.extra)
         if keys.combinations:
             pairs = [field for pair in keys.combinations for field in pair]
-            self._put(kind, at.COMBINATIONS_AT, self.store.arena.write(pairs))
-            self._put(kind, at.COMBINATIONS, len(keys.combinations))
-        self._put(kind, at.DISTINCT, distinct and len(keys.nodes) > keys.names)
+            self._put(kind, TYPE.COMBINATIONS, self.store.dfa.write(pairs))
+            self._put(kind, TYPE.COMBINATION_COUNT, len(keys.combinations))
+        self._put(kind, TYPE.DISTINCT, distinct and len(keys.nodes) > keys.names)
         ordered = self._style.key_order == "declared" and _can_be_ordered(s for _, s in shapes)
-        self._put(kind, at.ORDERED, keys.names if ordered else 0)
+        self._put(kind, TYPE.ORDERED, keys.names if ordered else 0)
         return kind
 
     def array_type(self, value: int, *, shallow: bool = False) -> None:
         """Write the type of the arrays of a value; see `object_type`."""
         nodes, level = self._nodes_of[value]
-        field = at.SHALLOW_ARRAY if shallow else at.ARRAY
+        field = VALUE.SHALLOW_ARRAY if shallow else VALUE.ARRAY
         if shallow:
             level = self._level(nodes)
         graph, inner = self._graphs(level)
@@ -234,11 +235,11 @@ class JsonRecords:
         def item_value(items: tuple[int, ...], canonical: bool) -> int:
             return self.value(items, below, canonical=canonical)
 
-        states = ArrayStates(self.store.arena, alternatives, item_value)
-        kind = self._record(at.TYPE_SIZE)
+        states = ArrayStates(self.store.dfa, alternatives, item_value)
+        kind = self._record(layout.TYPE_SIZE)
         self._arrays[kind] = states
-        self._put(kind, at.KIND, at.KIND_ARRAY)
-        self._put(kind, at.KEYS, states.first())
+        self._put(kind, TYPE.KIND, layout.KIND_ARRAY)
+        self._put(kind, TYPE.KEYS, states.first())
         self._put(value, field, kind)
 
     def _level(self, nodes: tuple[int, ...]) -> int | None:
@@ -255,23 +256,23 @@ class JsonRecords:
         _check_count(nodes)
         graph = self.graph if level is None else self._levels.at(level)
         kinds = [graph.node(node) for node in nodes]
-        record = [0] * at.VALUE_SIZE
-        record[at.LONGEST] = -1
+        record = [0] * layout.VALUE_SIZE
+        record[VALUE.LONGEST] = -1
         for field, votes in (
-            (at.NULL, _votes(node.null for node in kinds)),
-            (at.TRUE, _votes(node.true for node in kinds)),
-            (at.FALSE, _votes(node.false for node in kinds)),
+            (VALUE.NULL, _votes(node.null for node in kinds)),
+            (VALUE.TRUE, _votes(node.true for node in kinds)),
+            (VALUE.FALSE, _votes(node.false for node in kinds)),
         ):
             record[field : field + 2] = _split(votes)
-        spelling = Spelling.ONCE if canonical else Spelling.JSON
+        spelling = Spelling.CANONICAL if canonical else Spelling.JSON
         self._strings(kinds, record, spelling)
         if any(node.numbers for node in kinds):
             ranges = tuple(node.numbers for node in kinds)
-            record[at.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
-        record[at.APART] = canonical
-        record[at.OBJECT] = record[at.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
-        record[at.ARRAY] = record[at.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
-        return self.store.arena.write(record)
+            record[VALUE.NUMBER] = self.store.numbers(ranges, spelling, self._style.digits)
+        record[VALUE.CANONICAL] = canonical
+        record[VALUE.OBJECT] = record[VALUE.SHALLOW_OBJECT] = -any(node.objects for node in kinds)
+        record[VALUE.ARRAY] = record[VALUE.SHALLOW_ARRAY] = -any(node.arrays for node in kinds)
+        return self.store.dfa.write(record)
 
     def _strings(self, kinds: Sequence[Node], record: list[int], spelling: Spelling) -> None:
         expressions = tuple(node.strings for node in kinds)
@@ -279,14 +280,14 @@ class JsonRecords:
         if not distinct:
             return
         bounds = length_bounds(distinct.pop()) if len(distinct) == 1 else None
-        if bounds is None or spelling is Spelling.ONCE:
-            record[at.STRING] = self.store.strings(expressions, spelling)
+        if bounds is None or spelling is Spelling.CANONICAL:
+            record[VALUE.STRING] = self.store.strings(expressions, spelling)
             return
-        record[at.STRING] = self.store.free
+        record[VALUE.STRING] = self.store.any_string
         votes = _votes(expression is not None for expression in expressions)
-        record[at.FREE_LOW : at.FREE_LOW + 2] = _split(votes)
+        record[VALUE.ANY_STRING_LOW : VALUE.ANY_STRING_LOW + 2] = _split(votes)
         shortest, longest = bounds
-        record[at.SHORTEST], record[at.LONGEST] = shortest, -1 if longest is None else longest
+        record[VALUE.SHORTEST], record[VALUE.LONGEST] = shortest, -1 if longest is None else longest
 
     def _object_alternative(
         self, vote: int, shape: ObjectShape, index: int, keys: KeyClasses, allowing: Sequence[int]
@@ -304,23 +305,23 @@ class JsonRecords:
         return [vote, shape.minimum, maximum, count, *required, *allowed, *dependent]
 
     def _write_objects(self, kind: int, alternatives: list[list[int]], allowing: list[int]) -> None:
-        self._put(kind, at.KIND, at.KIND_OBJECT)
-        self._put(kind, at.ALTERNATIVES, len(alternatives))
-        places = [self.store.arena.write(alternative) for alternative in alternatives]
-        self._put(kind, at.ALTERNATIVES_AT, self.store.arena.write(places))
-        self._put(kind, at.CLASSES_AT, self._classes(allowing))
-        self._put(kind, at.CLASSES, len(allowing))
+        self._put(kind, TYPE.KIND, layout.KIND_OBJECT)
+        self._put(kind, TYPE.ALTERNATIVE_COUNT, len(alternatives))
+        places = [self.store.dfa.write(alternative) for alternative in alternatives]
+        self._put(kind, TYPE.ALTERNATIVES, self.store.dfa.write(places))
+        self._put(kind, TYPE.CLASSES, self._classes(allowing))
+        self._put(kind, TYPE.CLASS_COUNT, len(allowing))
 
     def _classes(self, allowing: list[int]) -> int:
-        return self.store.arena.write(
+        return self.store.dfa.write(
             [field for mask in allowing for field in (*_split(mask), 0)] or [0]
         )
 
     def _record(self, size: int) -> int:
-        return self.store.arena.take(size)
+        return self.store.dfa.take(size)
 
     def _put(self, record: int, field: int, value: int) -> None:
-        self.store.arena.fields[record + field] = value
+        self.store.dfa.fields[record + field] = value
 
 
 def array_alternative(graph: Graph, vote: int, shape: ArrayShape) -> Alternative:
@@ -362,16 +363,16 @@ def _allowing(nodes: Sequence[int | None]) -> int:
 
 
 def _split(members: int) -> tuple[int, int]:
-    return members & _LOW, members >> at.WORD
+    return members & _LOW, members >> layout.WORD
 
 
 def _words(members: Iterable[int], words: int) -> list[int]:
     found = [0] * words
     for member in members:
-        found[member // at.WORD] |= 1 << member % at.WORD
+        found[member // layout.WORD] |= 1 << member % layout.WORD
     return found
 
 
 def _check_count(alternatives: Sequence[object]) -> None:
-    if len(alternatives) > at.MAX_SET:
-        raise GrammarLimitError("", "alternatives of one value", at.MAX_SET)
+    if len(alternatives) > layout.MAX_SET:
+        raise GrammarLimitError("", "alternatives of one value", layout.MAX_SET)

@@ -9,7 +9,7 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar.json.array_plan import ArrayPlan, IsEmpty, Meet
 from decoding.grammar.json.cardinality import count_strings
 from decoding.grammar.json.shapes import ArrayShape, ObjectShape, Property, least
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 
 _DEPENDENT = 1 << 19  # pairs of a key and a key that depends on it, of one object
@@ -120,7 +120,7 @@ def _simplified(
         patterns = tuple(pair for pair in patterns if pair[0] not in impossible)
         allowed: Expression = ANY_STRING if names is None else names
         for language in impossible:
-            allowed = languages.both(allowed, languages.complement(language))
+            allowed = string_sets.both(allowed, string_sets.complement(language))
         names = allowed
     if additional is None and not patterns:
         names = None
@@ -146,8 +146,10 @@ def _undeclared(shape: ObjectShape, enough: int) -> int:
     if shape.additional is not None and not shape.patterns and shape.names is None:
         return enough
     names = ANY_STRING if shape.names is None else shape.names
-    declared = languages.words(one.name for one in shape.properties)
-    names = languages.both(names, languages.complement(declared))
+    declared = string_sets.words(one.name for one in shape.properties)
+    names = string_sets.both(names, string_sets.complement(declared))
     if shape.additional is None:
-        names = languages.both(names, languages.any_of(language for language, _ in shape.patterns))
+        names = string_sets.both(
+            names, string_sets.any_of(language for language, _ in shape.patterns)
+        )
     return count_strings(names, enough)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, below, chain, path
-from decoding.kernels.grammar import step
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import TOKEN, TOKEN_AT, copy_twins
+from decoding.kernels.grammar.trie_nodes import TOKEN, TOKEN_AT, copy_twins
 
 
 class SplitValues:
@@ -34,15 +34,15 @@ class SplitValues:
             places.store.room_for(len(rest))
             reached = np.zeros(1, np.uint32)
             choices = places.walk(places[number], chain(rest), reached)
-            depths = places.store.places
+            depths = places.store.stack
             if choices:
                 (position,) = choices
-                row = (position + 1) * step.PLACE_SIZE
-                variants = places.variants(depths[row : row + step.PLACE_SIZE].copy())
+                row = (position + 1) * layout.CONFIG_SIZE
+                variants = places.variants(depths[row : row + layout.CONFIG_SIZE].copy())
                 pending += [(variant, rest[position:]) for variant in reversed(variants)]
             elif reached[0]:
-                last = len(rest) * step.PLACE_SIZE
-                found[places.number(depths[last : last + step.PLACE_SIZE].copy())] = None
+                last = len(rest) * layout.CONFIG_SIZE
+                found[places.number(depths[last : last + layout.CONFIG_SIZE].copy())] = None
         return tuple(found)
 
     def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:

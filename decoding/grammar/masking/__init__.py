@@ -1,1 +1,1 @@
-"""One text followed through a compiled grammar, and the mask of its next tokens."""
+"""Matchers: texts that are followed through a compiled grammar, and the masks of next tokens."""

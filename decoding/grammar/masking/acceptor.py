@@ -1,4 +1,4 @@
-"""What a matcher follows a text with, whatever kind of grammar stands behind it."""
+"""Protocols of acceptors: what a matcher follows a text with, for every kind of grammar."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from decoding.grammar.tokens.table import TokenTable
 
 REJECTED = -1
-"""The state of a text that fits no longer."""
+"""The state of a text that the grammar does not allow."""
 
 
 class Acceptor(Protocol):
-    """The texts of one grammar, as states that are numbered when they are first met.
+    """The texts of one grammar as states, which are numbered when they are first reached.
 
-    A state stays what it is: keeping its number is a rollback, copying it a fork. From every state
-    some text leads to an end. What a matcher is given raises no `GrammarLimitError`: a grammar that
-    is compiled is followed to the end of every text (`decoding.grammar.masking.rebuilding`).
+    A number keeps its meaning: keeping it is a rollback, copying it a fork. From every state some
+    text leads to an end. The acceptor of a matcher raises no `GrammarLimitError`: a grammar that
+    was compiled is followed to the end of every text (`decoding.grammar.masking.rebuilding`).
     """
 
     @property
@@ -28,8 +28,8 @@ class Acceptor(Protocol):
         ...
 
     @property
-    def is_worn(self) -> bool:
-        """Whether its states take so much memory that a new text better begins with a new one."""
+    def needs_replacement(self) -> bool:
+        """Whether its states take so much memory that new texts should begin with a new one."""
         ...
 
     @property
@@ -57,24 +57,24 @@ class Acceptor(Protocol):
         ...
 
     def next_bytes(self, state: int) -> bytes:
-        """The bytes that may come next; none at all where a token that is no text may."""
+        """The bytes that may come next; none where a token may come that the grammar names."""
         ...
 
 
 class BoundedAcceptor(Acceptor, Protocol):
     """An acceptor whose memory is bounded: each method raises `RoomError` at the bound.
 
-    Whatever it was asked before, what it answers is right; after a `RoomError` as well.
+    Its answers do not depend on earlier questions, nor on an earlier `RoomError`.
     """
 
     def replay(self, tokens: Iterable[int | bytes]) -> int:
-        """The state after some tokens and bytes that fit; of those in between, few are stored."""
+        """The state after some tokens and bytes that fit; few states in between are stored."""
         ...
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
-        """Allow the tokens of some nodes of a trie that fit by their bytes."""
+        """Set the bits of the tokens of some trie nodes whose bytes may follow."""
         ...
 
     def named(self, state: int) -> NDArray[np.uint32]:
-        """The tokens that may come next because a grammar names them, whatever they spell."""
+        """The tokens that may come next because the grammar names them, whatever their bytes."""
         ...

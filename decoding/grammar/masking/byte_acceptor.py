@@ -1,4 +1,4 @@
-"""A compiled grammar: states of a text, and for each the tokens that may come next."""
+"""The acceptor of JSON texts and regular languages, byte by byte."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks, Walks
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import EVERY_BYTE, MAX_DEPTH, Trie, trie_of
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import step
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import CONFIG, FRAME, MODE, STATE, VALUE
 
 _MANY_STATES = 100_000
-"""New texts begin with a new automaton then: so many states take about 60 MiB."""
+"""An acceptor of so many states, about 60 MiB, is replaced for new texts."""
 _GROUPS = 1 << 39
-"""The number of the first state that is several places at once."""
+"""The number of the first state that is a set of several configurations."""
 _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
-class Automaton:
-    """The texts of one grammar, as states that are numbered when they are first met.
+class ByteAcceptor:
+    """The texts of one grammar as numbered states; a `BoundedAcceptor`.
 
-    States are never changed: keeping a number is a rollback, copying it a fork. A state is a place
-    in a text, or several where records of values are shared (`decoding.grammar.json.split_values`). Each
-    method but `accepts` raises `RoomError` where what is stored would take too much memory.
+    A state is one configuration, or a set of them where records of values had to be split
+    (`decoding.grammar.json.split_values`). Each method but `accepts` raises `RoomError` where the states
+    would take too much memory.
     """
 
-    def __init__(self, places: Configurations, start: int) -> None:
-        """start: the number of the place before any text."""
-        self.store = places.store
-        self.tokens = places.store.tokens
+    def __init__(self, configurations: Configurations, start: int) -> None:
+        """start: the number of the configuration before any text."""
+        self.store = configurations.store
+        self.tokens = configurations.store.tokens
         self.start = start
-        self._places = places
-        self._walks = places.store.backend.walks(places)
-        self._by_bytes = KernelWalks(places)
-        self._choices = SplitValues(places)
+        self._configurations = configurations
+        self._walks = configurations.store.route.walks(configurations)
+        self._by_bytes = KernelWalks(configurations)
+        self._choices = SplitValues(configurations)
         self._groups: list[tuple[int, ...]] = []
         self._group_of: dict[tuple[int, ...], int] = {}
         self._next: dict[tuple[int, int], int] = {}
-        self._alike: dict[int, int] = {}
-        self._masks = places.store.masks
-        self._numbered = places.store.masks.numbers()
-        self._size = places.store.size
+        self._equivalent: dict[int, int] = {}
+        self._masks = configurations.store.masks
+        self._numbered = configurations.store.masks.numbers()
+        self._size = configurations.store.size
 
     @classmethod
-    def of_expression(cls, store: Store, expression: Expression) -> Automaton:
+    def of_expression(cls, store: Store, expression: Expression) -> ByteAcceptor:
         """The texts of a regular language."""
         state = store.text(expression)
-        if state == at.DEAD:
+        if state == layout.DEAD:
             raise GrammarUnsatisfiableError("offset 0", "no text matches")
-        places = Configurations(store)
-        return cls(places, places.begin_text(state))
+        configurations = Configurations(store)
+        return cls(configurations, configurations.begin_text(state))
 
     @classmethod
-    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> Automaton:
+    def of_graph(cls, store: Store, graph: Graph, style: JsonStyle, scale: int = 1) -> ByteAcceptor:
         """The JSON texts of a schema, written in a style.
 
-        scale: frames may take so many times the memory that they usually may.
+        scale: frames may take `scale` times their usual memory.
         """
-        places = Configurations(store, style, scale)
-        return cls(places, places.begin_json(graph))
+        configurations = Configurations(store, style, scale)
+        return cls(configurations, configurations.begin_json(graph))
 
     @property
-    def is_worn(self) -> bool:
-        """Whether its states take so much memory that a new text better begins with a new one."""
-        if len(self._places) > _MANY_STATES or self._places.is_half_full:
+    def needs_replacement(self) -> bool:
+        """Whether its states take so much memory that new texts should begin with a new one."""
+        if len(self._configurations) > _MANY_STATES or self._configurations.is_half_full:
             return True
         return self.store.size > self._size + FULL
 
@@ -106,7 +106,7 @@ class Automaton:
             return self._state(tuple(sorted(reached)))
 
     def replay(self, tokens: Iterable[int | bytes]) -> int:
-        """The state after some tokens and bytes that fit; of those in between, few are stored."""
+        """The state after some tokens and bytes that fit; few states in between are stored."""
         state, text = self.start, b""
         for token in tokens:
             text += token if isinstance(token, bytes) else self.tokens.spelled[token]
@@ -115,11 +115,11 @@ class Automaton:
         return state
 
     def _members(self, state: int) -> tuple[int, ...]:
-        """The places that a state is."""
+        """The configurations of a state."""
         return (state,) if state < _GROUPS else self._groups[state - _GROUPS]
 
     def _state(self, members: tuple[int, ...]) -> int:
-        """The state that is some places, sorted; REJECTED for none."""
+        """The state of some configurations, sorted; REJECTED for none."""
         if len(members) < 2:
             return members[0] if members else REJECTED
         known = self._group_of.get(members)
@@ -132,27 +132,27 @@ class Automaton:
         """Whether the text may end here."""
         if state >= _GROUPS:
             return any(map(self.accepts, self._members(state)))
-        place = self._places[state]
-        mode = place[step.MODE]
-        if mode == at.DONE:
+        configuration = self._configurations[state]
+        mode = configuration[CONFIG.MODE]
+        if mode == MODE.DONE:
             return True
-        label = int(place[step.AT]) + at.LABEL_LOW
-        fields = self.store.arena.fields
-        if mode == at.TEXT:
+        label = int(configuration[CONFIG.STATE]) + STATE.LABEL_LOW
+        fields = self.store.dfa.fields
+        if mode == MODE.TEXT:
             return bool(fields[label])
-        at_root = self._places.frame(place, at.PARENT) == 0
-        return bool(mode == at.IN_NUMBER and at_root and fields[label])
+        at_root = self._configurations.frame(configuration, FRAME.PARENT) == 0
+        return bool(mode == MODE.IN_NUMBER and at_root and fields[label])
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each; not to be changed."""
         known = self._masks.get(self._numbered + state)
         if known is None:
             if state < _GROUPS:
-                alike = self._alike.get(state)
-                if alike is None:
-                    alike = self._alike[state] = self._counting_nothing(state)
-                if alike != state:
-                    return self.mask(alike)
+                equivalent = self._equivalent.get(state)
+                if equivalent is None:
+                    equivalent = self._equivalent[state] = self._uncounted(state)
+                if equivalent != state:
+                    return self.mask(equivalent)
                 with self.store.lock:
                     known = self._mask(state)
             else:
@@ -165,14 +165,14 @@ class Automaton:
         return known
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: Mask) -> None:
-        """Allow the tokens of some nodes that fit, and store as little as possible."""
+        """Set the bits of the tokens of some nodes that fit, and store few states."""
         with self.store.lock:
             trie = trie_of(nodes, _NO_TWINS)
             for member in self._members(state):
-                self._allow(self._places[member], trie, mask, self._by_bytes)
+                self._allow(self._configurations[member], trie, mask, self._by_bytes)
 
     def named(self, _: int) -> NDArray[np.uint32]:
-        """The tokens that may come next though no text spells them: none."""
+        """The tokens that the grammar names: none."""
         return self.tokens.empty_mask()
 
     def next_bytes(self, state: int) -> bytes:
@@ -180,60 +180,62 @@ class Automaton:
         with self.store.lock:
             reached = np.zeros(8, np.uint32)
             for member in self._members(state):
-                self._allow(self._places[member], EVERY_BYTE, reached)
+                self._allow(self._configurations[member], EVERY_BYTE, reached)
             bits = np.unpackbits(reached.view(np.uint8), bitorder="little")
             return np.flatnonzero(bits).astype(np.uint8).tobytes()
 
-    def _counting_nothing(self, state: int) -> int:
-        """A state that goes on as this one does, whatever number of digits was read before it."""
-        place = self._places[state]
-        if place[step.MODE] != at.IN_NUMBER:
+    def _uncounted(self, state: int) -> int:
+        """The state of the same continuations in which no digits of a number are counted."""
+        configuration = self._configurations[state]
+        if configuration[CONFIG.MODE] != MODE.IN_NUMBER:
             return state
         with self.store.lock:
-            uncounted = self.store.alike(int(place[step.AT]))
-            if uncounted == place[step.AT]:
+            equivalent = self.store.alike(int(configuration[CONFIG.STATE]))
+            if equivalent == configuration[CONFIG.STATE]:
                 return state
-            place = place.copy()
-            place[step.AT] = uncounted
-            return self._places.number(place)
+            configuration = configuration.copy()
+            configuration[CONFIG.STATE] = equivalent
+            return self._configurations.number(configuration)
 
     def _mask(self, state: int) -> NDArray[np.uint32]:
-        place = self._places[state]
+        configuration = self._configurations[state]
         store = self.store
-        if place[step.MODE] == at.TEXT:
-            return store.text_mask(int(place[step.AT])).copy()
-        base = self._base(place)
-        if place[step.MODE] == at.IN_STRING:
-            place = place.copy()
-            place[step.AT] = store.alike(int(place[step.AT]))
+        if configuration[CONFIG.MODE] == MODE.TEXT:
+            return store.text_mask(int(configuration[CONFIG.STATE])).copy()
+        base = self._base(configuration)
+        if configuration[CONFIG.MODE] == MODE.IN_STRING:
+            configuration = configuration.copy()
+            configuration[CONFIG.STATE] = store.alike(int(configuration[CONFIG.STATE]))
         if base is None:
             mask = store.tokens.empty_mask()
-            self._allow(place, store.tokens.bare, mask)
+            self._allow(configuration, store.tokens.bare, mask)
         else:
             mask = base.copy()
-        self._allow(place, store.tokens.quoted, mask)
+        self._allow(configuration, store.tokens.quoted, mask)
         return mask
 
     def _allow(
-        self, place: Configuration, trie: Trie, mask: Mask, walks: Walks | None = None
+        self, configuration: Configuration, trie: Trie, mask: Mask, walks: Walks | None = None
     ) -> None:
-        """Allow the tokens of a trie that fit behind a place, by the back end's walks or others."""
+        """Set the bits of the tokens of a trie that may follow; `walks`: else the route's."""
         try:
-            (walks or self._walks).allow(place, trie, mask)
+            (walks or self._walks).allow(configuration, trie, mask)
         except ChoiceNeededError:
-            self._choices.allow(place, trie, mask)
+            self._choices.allow(configuration, trie, mask)
 
-    def _base(self, place: Configuration) -> NDArray[np.uint32] | None:
-        """The tokens without a quote that may come next inside a string, where that is known."""
-        mode, state = int(place[step.MODE]), int(place[step.AT])
-        fields = self.store.arena.fields
-        if mode == at.IN_STRING:
-            longest = int(fields[place[step.VALUE] + at.LONGEST])
-            if place[step.COUNT] >= 0 and longest >= 0:
-                return self.store.bounded(state, longest - int(place[step.COUNT]))
+    def _base(self, configuration: Configuration) -> NDArray[np.uint32] | None:
+        """The mask of tokens without a quote inside a string or key, if it is known; else None."""
+        mode, state = int(configuration[CONFIG.MODE]), int(configuration[CONFIG.STATE])
+        fields = self.store.dfa.fields
+        if mode == MODE.IN_STRING:
+            longest = int(fields[configuration[CONFIG.VALUE] + VALUE.LONGEST])
+            if configuration[CONFIG.COUNT] >= 0 and longest >= 0:
+                return self.store.bounded(state, longest - int(configuration[CONFIG.COUNT]))
             return self.store.base(state)
-        if mode == at.IN_KEY and self._places.is_open(place):
+        if mode == MODE.IN_KEY and self._configurations.is_open(configuration):
             return self.store.base(state)
-        if mode in (at.IN_KEY, at.IN_ITEM) and self._places.can_always_go_on(place):
+        if mode in (MODE.IN_KEY, MODE.IN_ITEM) and self._configurations.can_always_go_on(
+            configuration
+        ):
             return self.store.base(state)
         return None

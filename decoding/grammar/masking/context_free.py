@@ -1,8 +1,9 @@
-"""Context-free grammars over a vocabulary: the machine of `decoding.kernels.grammar.earley`."""
+"""The acceptor of context-free grammars, on the machine of `decoding.kernels.grammar.earley`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.machine import Machine
 from decoding.grammar.regular.lazy_dfa import RoomError
-from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
+from decoding.kernels.grammar.earley import EarleyMachine
 from decoding.kernels.grammar.earley_arrays import Network
 
 _BYTES = 256
@@ -18,13 +19,13 @@ _NO_TWINS = np.zeros((0, 2), np.int32)
 
 
 class ContextFreeAcceptor:
-    """The texts of a context-free grammar; see `Acceptor`.
+    """The texts of a context-free grammar; a `BoundedAcceptor`.
 
     Each method but `accepts` raises `RoomError` where the states would take more than `memory`.
 
     network: the grammar; its symbol 256 + i is any token of `marks[i]`, taken as such.
     marks: masks of tokens.
-    machine: gives the vocabulary, and keeps the masks.
+    machine: has the vocabulary and the mask cache.
     memory: bytes that the states may take.
     """
 
@@ -41,18 +42,15 @@ class ContextFreeAcceptor:
         self._masks = machine.masks
         self._first = self._masks.numbers()
         columns, firsts = np.unique(network.column_of[:_BYTES], return_index=True)
-        # The bytes of a column, which no state tells apart.
-        self._alike = [
+        # The bytes of each column: no state distinguishes them.
+        self._columns = [
             (int(first), np.flatnonzero(network.column_of[:_BYTES] == column).astype(np.uint8))
             for column, first in zip(columns, firsts, strict=True)
         ]
-        try:
-            self._machine = EarleyMachine(network, memory)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        self._machine = EarleyMachine(network, memory, partial(RoomError, ""))
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether more than half of the memory is taken."""
         return self._machine.memory_used > self._memory // 2
 
@@ -64,27 +62,21 @@ class ContextFreeAcceptor:
     def advance(self, state: int, token: int) -> int:
         """The state after one more token; REJECTED if it does not fit.
 
-        A token may fit by its bytes, by being named, or both; then what follows either may follow.
+        A token may fit by its bytes, by its name, or by both; then both continuations may follow.
         """
         spelled = self.tokens.spelled
         if not 0 <= token < len(spelled):
             return REJECTED
-        try:
-            machine = self._machine
-            following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
-            for symbol, mask in self._marks:
-                if int(mask[token >> 5]) >> (token & 31) & 1:
-                    following = machine.join(following, machine.step(state, symbol))
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        machine = self._machine
+        following = machine.steps(state, spelled[token]) if spelled[token] else REJECTED
+        for symbol, mask in self._marks:
+            if int(mask[token >> 5]) >> (token & 31) & 1:
+                following = machine.join(following, machine.step(state, symbol))
         return following
 
     def follow(self, state: int, text: bytes) -> int:
         """The state after some more bytes; REJECTED if they do not fit."""
-        try:
-            return self._machine.steps(state, text)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        return self._machine.steps(state, text)
 
     def replay(self, tokens: Iterable[int | bytes]) -> int:
         """The state after some tokens and bytes that fit."""
@@ -97,11 +89,8 @@ class ContextFreeAcceptor:
         return state
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
-        """Allow the tokens of some nodes that fit by their bytes."""
-        try:
-            self._machine.mask(state, nodes, _NO_TWINS, mask)
-        except MachineLimitError as error:
-            raise _limit(error) from error
+        """Set the bits of the tokens of some nodes whose bytes may follow."""
+        self._machine.mask(state, nodes, _NO_TWINS, mask)
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
@@ -111,10 +100,7 @@ class ContextFreeAcceptor:
         """The tokens that may come next, a bit each; not to be changed."""
         known = self._masks.get(self._first + state)
         if known is None:
-            try:
-                known = self._mask(state)
-            except MachineLimitError as error:
-                raise _limit(error) from error
+            known = self._mask(state)
             self._masks.put(self._first + state, known)
         return known
 
@@ -122,19 +108,13 @@ class ContextFreeAcceptor:
         tokens, mask = self.tokens, self.tokens.empty_mask()
         for trie in (tokens.bare, tokens.quoted):
             self._machine.mask(state, trie.nodes, trie.twins, mask)
-        mask |= self._named(state)
+        mask |= self.named(state)
         for token in tokens.end_token_ids if self.accepts(state) else ():
             mask[token >> 5] |= np.uint32(1 << (token & 31))
         return mask
 
     def named(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next because the grammar names them."""
-        try:
-            return self._named(state)
-        except MachineLimitError as error:
-            raise _limit(error) from error
-
-    def _named(self, state: int) -> NDArray[np.uint32]:
         mask = self.tokens.empty_mask()
         for symbol, named in self._marks:
             if self._machine.step(state, symbol) != REJECTED:
@@ -142,16 +122,11 @@ class ContextFreeAcceptor:
         return mask
 
     def next_bytes(self, state: int) -> bytes:
-        """The bytes that may come next; none at all where a token that is named may."""
-        try:
-            step = self._machine.step
-            if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
-                return b""
-            alive = [alike for first, alike in self._alike if step(state, first) != REJECTED]
-        except MachineLimitError as error:
-            raise _limit(error) from error
-        return b"".join(alike.tobytes() for alike in alive)
-
-
-def _limit(error: MachineLimitError) -> RoomError:
-    return RoomError("", error.what, error.limit)
+        """The bytes that may come next; none where a token may come that the grammar names."""
+        step = self._machine.step
+        if any(step(state, symbol) != REJECTED for symbol, _ in self._marks):
+            return b""
+        alive = [
+            column_bytes for first, column_bytes in self._columns if step(state, first) != REJECTED
+        ]
+        return b"".join(column_bytes.tobytes() for column_bytes in alive)

@@ -1,4 +1,4 @@
-"""Tokens that must come next: they need no pass of the model."""
+"""Forced tokens: the tokens that must come next, which need no forward pass."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def forced_tokens(matcher: TokenMatcher, encode: Encode) -> list[int]:
     Raises:
         GrammarLimitError: a mask on the way needs too much.
     """
-    ahead = matcher.fork()
+    branch = matcher.fork()
     forced: list[int] = []
-    while not ahead.is_accepting:
-        found = _certain(ahead, encode) if isinstance(ahead, Matcher) else []
+    while not branch.is_accepting:
+        found = _certain(branch, encode) if isinstance(branch, Matcher) else []
         if not found:
-            found = _alone(ahead)
+            found = _alone(branch)
         for token in found:
-            if not ahead.advance(token):
+            if not branch.advance(token):
                 return forced
             forced.append(token)
         if not found:
@@ -61,8 +61,8 @@ def _alone(matcher: TokenMatcher) -> list[int]:
 def _certain(matcher: Matcher, encode: Encode) -> list[int]:
     """The tokens that begin the tokenisation of every text that may come next.
 
-    The last token that ends within the bytes ends at one of a few places, and those before it are
-    what the bytes up to there are encoded as: so what begins all of these is certain.
+    The last token that ends within the bytes ends at one of a few offsets, and the tokens before it
+    are the encoding of the bytes up to there. So the common prefix of these encodings is certain.
     """
     text = matcher.forced_bytes()
     common: list[int] | None = None
@@ -76,23 +76,23 @@ def _certain(matcher: Matcher, encode: Encode) -> list[int]:
 
 
 def _shared(tokens: list[int], others: list[int]) -> list[int]:
-    """What begins both."""
-    for at, (token, other) in enumerate(zip(tokens, others, strict=False)):
+    """The common prefix of two token sequences."""
+    for index, (token, other) in enumerate(zip(tokens, others, strict=False)):
         if token != other:
-            return tokens[:at]
+            return tokens[:index]
     return min(tokens, others, key=len)
 
 
 def _ends(matcher: Matcher, text: bytes) -> Iterator[int]:
-    """Where the last token may end that ends within a text: how many of its bytes come before."""
+    """Yield the offsets at which the last token that ends within a text may end."""
     tries = (matcher.tokens.bare, matcher.tokens.quoted)
     inside: set[int] = set()
     longest = max(trie.depth for trie in tries)
-    ahead = matcher.fork()
+    branch = matcher.fork()
     for length in range(len(text)):
-        if length > len(text) - longest and _reaches_beyond(ahead, tries, text[length:]):
+        if length > len(text) - longest and _reaches_beyond(branch, tries, text[length:]):
             inside.add(length)
-        ahead.follow(text[length : length + 1])
+        branch.follow(text[length : length + 1])
     inside.add(len(text))
     # Half a character cannot be encoded: the token that ends there begins before it.
     while inside:
@@ -119,7 +119,7 @@ def _reaches_beyond(matcher: Matcher, tries: tuple[Trie, Trie], text: bytes) -> 
 
 
 def _is_whole(text: bytes) -> bool:
-    """Whether some bytes are characters, none of them cut."""
+    """Whether some bytes are UTF-8 of whole characters."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -1,9 +1,9 @@
-"""Walks for where no kernels are compiled: what was once found to follow a place is remembered.
+"""Walks without compiled kernels: transitions between configurations are memoized.
 
-Tokens go through places that are alike: inside strings, numbers and white space all that matters is
-found once (`decoding.grammar.tokens.runs`), and what follows behind them is the same for many
-tokens. So a step of the kernel, which takes long, is made once for all bytes that an automaton
-does not tell apart, and not at all for bytes that never fit.
+Inside strings, numbers and whitespace, the segments of tokens are computed once
+(`decoding.grammar.tokens.segments`), and what follows them is the same for many tokens. So the
+kernel's transition, which takes long in Python, is called once for all bytes that an automaton does
+not tell apart, and not at all for bytes that never fit.
 """
 
 from __future__ import annotations
@@ -18,55 +18,54 @@ from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks
 from decoding.grammar.tokens.branches import ROOT, Branch, Nodes, branches_of
 from decoding.grammar.tokens.levels import allow_all, allow_twins
-from decoding.grammar.tokens.runs import WHITE, Reading, Run
+from decoding.grammar.tokens.segments import WHITESPACE, Reading, Segment
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import step
-from decoding.kernels.grammar import white as white_space
+from decoding.kernels.grammar import layout, whitespace
+from decoding.kernels.grammar.layout import CONFIG, MODE, STATE
 
 _QUOTE = b'"'
-_VALUES = WHITE + b'"-0123456789[{ntf'
+_VALUES = WHITESPACE + b'"-0123456789[{ntf'
 _FITTING = {
-    at.VALUE_NEXT: _VALUES,
-    at.IN_LITERAL: b"aelrsu",
-    at.OBJECT_FIRST: WHITE + b'"}',
-    at.COLON_NEXT: WHITE + b":",
-    at.OBJECT_AFTER: WHITE + b",}",
-    at.KEY_NEXT: WHITE + b'"',
-    at.ARRAY_FIRST: _VALUES + b"]",
-    at.ARRAY_AFTER: WHITE + b",]",
-    at.DONE: b"",
+    MODE.VALUE_NEXT: _VALUES,
+    MODE.IN_LITERAL: b"aelrsu",
+    MODE.OBJECT_FIRST: WHITESPACE + b'"}',
+    MODE.COLON_NEXT: WHITESPACE + b":",
+    MODE.OBJECT_AFTER: WHITESPACE + b",}",
+    MODE.KEY_NEXT: WHITESPACE + b'"',
+    MODE.ARRAY_FIRST: _VALUES + b"]",
+    MODE.ARRAY_AFTER: WHITESPACE + b",]",
+    MODE.DONE: b"",
 }
-"""The bytes that may fit in modes without an automaton."""
-_BEHIND_NUMBERS = WHITE + b",]}"
+"""The bytes that may come in modes without an automaton."""
+_BEHIND_NUMBERS = WHITESPACE + b",]}"
 _TAILS = 1 << 14
 _ONE_BYTE = tuple(chain(bytes([byte])) for byte in range(256))
 
 Fields = tuple[int, ...]
-"""A place as a tuple."""
+"""A configuration as a tuple."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A place, and what is known to follow it.
+class _Memo:
+    """A configuration and its transitions so far.
 
-    following: by byte, and by −1 − the state that an automaton goes on in.
+    following: by byte, and by −1 − the next state of an automaton.
     """
 
-    place: Fields
+    configuration: Fields
     following: dict[int, int] = field(default_factory=dict)
 
 
-class RememberedWalks:
-    """Walks of places whose next ones are remembered."""
+class MemoizedWalks:
+    """Walks that memoize the transitions of configurations."""
 
-    def __init__(self, places: Configurations) -> None:
-        self._places = places
-        self._runs = places.store.runs
-        self._seen: dict[int, _Seen] = {}
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
+        self._segments = configurations.store.segments
+        self._memos: dict[int, _Memo] = {}
         self._numbers: dict[Fields, int] = {}
-        # By place and nodes, the tokens from there on that fit.
+        # By configuration and nodes, the tokens below the nodes that fit.
         self._tails: dict[tuple[int, Nodes, Trie], NDArray[np.int32]] = {}
         self._ended: dict[tuple[Fields, int], int] = {}
         self._reached = np.zeros(1, np.uint32)
@@ -79,19 +78,21 @@ class RememberedWalks:
                 break
         return number
 
-    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
+    def allow(self, configuration: Configuration, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
-        if place[step.MODE] == at.IN_ITEM or self._places.is_distinct(place):
-            # Each of many texts would be a place of its own.
-            KernelWalks(self._places).allow(place, trie, mask)
+        if configuration[CONFIG.MODE] == MODE.IN_ITEM or self._configurations.is_distinct(
+            configuration
+        ):
+            # Almost every text here is a configuration of its own.
+            KernelWalks(self._configurations).allow(configuration, trie, mask)
             return
-        number = self._number(tuple(place.tolist()))
-        run = self._run(self._seen[number].place, trie, ROOT)
-        if run is None:
+        number = self._number(tuple(configuration.tolist()))
+        segment = self._segment(self._memos[number].configuration, trie, ROOT)
+        if segment is None:
             allow_all(mask, self._descend(number, trie, ROOT))
         else:
-            allow_all(mask, run.tokens)
-            for after, tokens, below in self._left(number, run):
+            allow_all(mask, segment.tokens)
+            for after, tokens, below in self._left(number, segment):
                 allow_all(mask, np.array(tokens, np.int32))
                 if below:
                     allow_all(mask, self._tail(after, trie, below))
@@ -108,32 +109,32 @@ class RememberedWalks:
         return known
 
     def _descend(self, number: int, trie: Trie, nodes: Nodes) -> NDArray[np.int32]:
-        """The tokens below some nodes that fit behind a place."""
+        """The tokens below some nodes that may follow a configuration."""
         branches = branches_of(trie)
         tokens: list[int] = []
-        runs = []
+        segments = []
         pending = [(number, nodes)]
         while pending:
             number, nodes = pending.pop()
-            place = self._seen[number].place
-            run = self._run(place, trie, nodes)
-            if run is None:
+            configuration = self._memos[number].configuration
+            segment = self._segment(configuration, trie, nodes)
+            if segment is None:
                 ways = self._ways(number, branches.of(nodes))
             else:
-                runs.append(run.tokens)
-                ways = self._left(number, run)
+                segments.append(segment.tokens)
+                ways = self._left(number, segment)
             for after, ending, below in ways:
                 tokens += ending
                 if below:
                     pending.append((after, below))
-        return np.concatenate([np.array(tokens, np.int32), *runs])
+        return np.concatenate([np.array(tokens, np.int32), *segments])
 
     def _ways(
         self, number: int, children: dict[int, Branch]
     ) -> list[tuple[int, tuple[int, ...], Nodes]]:
-        """Where children of nodes lead."""
+        """The configurations behind the children of trie nodes, with tokens and nodes."""
         found = []
-        fitting = _FITTING.get(self._seen[number].place[step.MODE])
+        fitting = _FITTING.get(self._memos[number].configuration[CONFIG.MODE])
         if fitting is not None and len(fitting) < len(children):
             listed = [children[byte] for byte in fitting if byte in children]
         else:
@@ -144,153 +145,168 @@ class RememberedWalks:
                 found.append((after, tokens, below))
         return found
 
-    def _left(self, number: int, run: Run) -> list[tuple[int, tuple[int, ...], Nodes]]:
-        """Where tokens lead that leave a run."""
-        place = self._seen[number].place
-        fitting = _FITTING.get(place[step.MODE])
-        if place[step.MODE] == at.IN_STRING and place[step.COUNT] >= 0:
-            # There are enough characters where it is left; how many is forgotten.
-            counted = (*place[: step.COUNT], self._places.bounds(place)[0])
-            place = (*counted, *place[step.COUNT + 1 :])
-            self._number(place)
+    def _left(self, number: int, segment: Segment) -> list[tuple[int, tuple[int, ...], Nodes]]:
+        """The configurations behind the exits of a segment, with tokens and nodes."""
+        configuration = self._memos[number].configuration
+        fitting = _FITTING.get(configuration[CONFIG.MODE])
+        if configuration[CONFIG.MODE] == MODE.IN_STRING and configuration[CONFIG.COUNT] >= 0:
+            # Every exit has enough characters; their number no longer matters.
+            counted = (
+                *configuration[: CONFIG.COUNT],
+                self._configurations.bounds(configuration)[0],
+            )
+            configuration = (*counted, *configuration[CONFIG.COUNT + 1 :])
+            self._number(configuration)
         found = []
-        for state, byte, tokens, below in run.exits:
+        for state, byte, tokens, below in segment.exits:
             if fitting is not None and byte not in fitting:
                 continue
-            after = self._step(self._at(place, state), byte)
+            after = self._step(self._with_state(configuration, state), byte)
             if after != REJECTED:
                 found.append((after, tokens, below))
         return found
 
-    def _run(self, place: Fields, trie: Trie, nodes: Nodes) -> Run | None:
-        """The run that a place is in, if all that is read in it fits."""
-        mode, state = place[step.MODE], place[step.AT]
+    def _segment(self, configuration: Fields, trie: Trie, nodes: Nodes) -> Segment | None:
+        """The segment that begins in a configuration, or `None` if not all of its tokens fit."""
+        mode, state = configuration[CONFIG.MODE], configuration[CONFIG.STATE]
         if mode in _FITTING:
-            if mode in (at.IN_LITERAL, at.DONE):
+            if mode in (MODE.IN_LITERAL, MODE.DONE):
                 return None
-            if self._places.white % white_space.KINDS != white_space.FREE:
+            if self._configurations.spacing % whitespace.KINDS != whitespace.FREE:
                 return None
-            most = self._places.white // white_space.KINDS
-            left = 0 if state == white_space.CLOSED else most - state
-            return self._runs.white(left, trie, nodes)
-        if mode == at.IN_STRING and place[step.COUNT] >= 0:
+            most = self._configurations.spacing // whitespace.KINDS
+            left = 0 if state == whitespace.CLOSED else most - state
+            return self._segments.whitespace(left, trie, nodes)
+        if mode == MODE.IN_STRING and configuration[CONFIG.COUNT] >= 0:
             # No token begins more characters than it has bytes.
-            least, most = self._places.bounds(place)
-            least = min(max(least - place[step.COUNT], 0), trie.depth)
+            least, most = self._configurations.bounds(configuration)
+            least = min(max(least - configuration[CONFIG.COUNT], 0), trie.depth)
             if most >= 0:
-                most = min(most - place[step.COUNT], trie.depth)
-            return self._runs.counted(state, least, most, trie, nodes)
+                most = min(most - configuration[CONFIG.COUNT], trie.depth)
+            return self._segments.counted(state, least, most, trie, nodes)
         keys: tuple[int, ...] | None = ()
-        if mode == at.IN_KEY and not self._places.is_open(place):
-            keys = self._places.keys_left(place)
-        if mode == at.IN_ITEM or keys is None:
+        if mode == MODE.IN_KEY and not self._configurations.is_open(configuration):
+            keys = self._configurations.keys_left(configuration)
+        if mode == MODE.IN_ITEM or keys is None:
             return None
-        return self._runs.read(Reading(state, _endings(place), keys), trie, nodes)
+        return self._segments.read(Reading(state, _endings(configuration), keys), trie, nodes)
 
     def _step(self, number: int, byte: int) -> int:
-        """The number of the place after one more byte."""
-        seen = self._seen.get(number) or self._see(number)
+        """The number of the configuration after one more byte; REJECTED if it does not fit."""
+        seen = self._memos.get(number) or self._register(number)
         after = seen.following.get(byte)
         if after is None:
-            fitting = _FITTING.get(seen.place[step.MODE])
+            fitting = _FITTING.get(seen.configuration[CONFIG.MODE])
             if fitting is None:
                 after = self._read(number, byte)
             elif byte not in fitting:
                 after = REJECTED
-            elif seen.place[step.MODE] == at.IN_LITERAL:
-                after = self._made(number, byte)
+            elif seen.configuration[CONFIG.MODE] == MODE.IN_LITERAL:
+                after = self._computed(number, byte)
             else:
                 after = self._between(number, byte)
             seen.following[byte] = after
         return after
 
     def _between(self, number: int, byte: int) -> int:
-        """The place after a byte between values, where AT counts the white space so far."""
-        place = self._seen[number].place
-        seen, layout = place[step.AT], self._places.white
-        is_fixed = layout % white_space.KINDS in (white_space.SPACED, white_space.INDENTED)
-        if byte in WHITE or is_fixed:
-            return self._made(number, byte)
-        # White space changes nothing of what comes behind it.
-        return self._step(self._at(place, 0), byte) if seen else self._made(number, byte)
+        """The configuration after a byte between two JSON tokens."""
+        configuration = self._memos[number].configuration
+        seen, layout = configuration[CONFIG.STATE], self._configurations.spacing
+        is_fixed = layout % whitespace.KINDS in (whitespace.SPACED, whitespace.INDENTED)
+        if byte in WHITESPACE or is_fixed:
+            return self._computed(number, byte)
+        # The whitespace read so far does not change what may come behind it.
+        return (
+            self._step(self._with_state(configuration, 0), byte)
+            if seen
+            else self._computed(number, byte)
+        )
 
     def _read(self, number: int, byte: int) -> int:
-        """The place after a byte that an automaton may read."""
-        seen = self._seen[number]
-        place = seen.place
-        mode, state = place[step.MODE], place[step.AT]
-        following = self._places.store.arena.shared_fields[state + byte]
-        if following == at.UNKNOWN:
-            return self._made(number, byte)
-        if following == at.DEAD:
+        """The configuration after a byte in a mode with an automaton."""
+        seen = self._memos[number]
+        configuration = seen.configuration
+        mode, state = configuration[CONFIG.MODE], configuration[CONFIG.STATE]
+        following = self._configurations.store.dfa.shared_fields[state + byte]
+        if following == layout.UNKNOWN:
+            return self._computed(number, byte)
+        if following == layout.DEAD:
             return self._end(number, byte)
-        if mode in (at.TEXT, at.IN_NUMBER) or (mode == at.IN_STRING and place[step.COUNT] < 0):
-            return self._at(place, following)
-        if mode == at.IN_ITEM or self._places.is_distinct(place):
-            return self._made(number, byte)
+        if mode in (MODE.TEXT, MODE.IN_NUMBER) or (
+            mode == MODE.IN_STRING and configuration[CONFIG.COUNT] < 0
+        ):
+            return self._with_state(configuration, following)
+        if mode == MODE.IN_ITEM or self._configurations.is_distinct(configuration):
+            return self._computed(number, byte)
         after = seen.following.get(-1 - following)
         if after is None:
-            keys = self._places.keys_left(place) if mode == at.IN_KEY else None
+            keys = self._configurations.keys_left(configuration) if mode == MODE.IN_KEY else None
             if keys is None:
-                after = self._made(number, byte)
+                after = self._computed(number, byte)
             else:
-                leads = self._runs.leads(following, keys)
-                after = self._at(place, following) if leads else REJECTED
+                leads = self._segments.leads(following, keys)
+                after = self._with_state(configuration, following) if leads else REJECTED
             seen.following[-1 - following] = after
         return after
 
     def _end(self, number: int, byte: int) -> int:
-        """The place after a byte that an automaton cannot read."""
-        place = self._seen[number].place
-        if byte not in _endings(place):
+        """The configuration after a byte that the automaton cannot read: the value ends."""
+        configuration = self._memos[number].configuration
+        if byte not in _endings(configuration):
             return REJECTED
-        fields = self._places.store.arena.shared_fields
-        label = place[step.AT] + at.LABEL_LOW
-        mode = place[step.MODE]
-        if mode not in (at.IN_STRING, at.IN_NUMBER) or fields[label] == step.FREE_LABEL:
-            return self._made(number, byte)
-        # Of the value, what accepts it is all that matters.
-        key = (mode, fields[label], fields[label + 1], *place[step.COUNT :])
+        fields = self._configurations.store.dfa.shared_fields
+        label = configuration[CONFIG.STATE] + STATE.LABEL_LOW
+        mode = configuration[CONFIG.MODE]
+        if mode not in (MODE.IN_STRING, MODE.IN_NUMBER) or fields[label] == layout.ANY_STRING_LABEL:
+            return self._computed(number, byte)
+        # Only the votes that accept the value matter for what follows.
+        key = (mode, fields[label], fields[label + 1], *configuration[CONFIG.COUNT :])
         after = self._ended.get((key, byte))
         if after is None:
-            after = self._ended[key, byte] = self._made(number, byte)
+            after = self._ended[key, byte] = self._computed(number, byte)
         return after
 
-    def _see(self, number: int) -> _Seen:
-        """A place that others have numbered."""
-        self._number(tuple(self._places[number].tolist()))
-        return self._seen[number]
+    def _register(self, number: int) -> _Memo:
+        """Register a configuration that was numbered elsewhere."""
+        self._number(tuple(self._configurations[number].tolist()))
+        return self._memos[number]
 
-    def _at(self, place: Fields, state: int) -> int:
-        """The number of a place that differs in AT alone."""
-        if place[step.AT] == state:
-            return self._numbers[place]
-        return self._number((place[step.MODE], state, *place[step.COUNT :]))
+    def _with_state(self, configuration: Fields, state: int) -> int:
+        """The number of a configuration that differs in STATE alone."""
+        if configuration[CONFIG.STATE] == state:
+            return self._numbers[configuration]
+        return self._number((configuration[CONFIG.MODE], state, *configuration[CONFIG.COUNT :]))
 
-    def _number(self, place: Fields) -> int:
-        number = self._numbers.get(place)
+    def _number(self, configuration: Fields) -> int:
+        number = self._numbers.get(configuration)
         if number is None:
-            number = self._numbers[place] = self._places.number(np.array(place))
-            self._seen[number] = _Seen(place)
+            number = self._numbers[configuration] = self._configurations.number(
+                np.array(configuration)
+            )
+            self._memos[number] = _Memo(configuration)
         return number
 
-    def _made(self, number: int, byte: int) -> int:
-        """The place after one more byte, as the kernel says."""
-        places = self._places
+    def _computed(self, number: int, byte: int) -> int:
+        """The configuration after one more byte, by the kernel."""
+        configurations = self._configurations
         self._reached[0] = 0
-        if places.walk(places[number], _ONE_BYTE[byte], self._reached):
+        if configurations.walk(configurations[number], _ONE_BYTE[byte], self._reached):
             raise ChoiceNeededError
         if not self._reached[0]:
             return REJECTED
-        after = places.number(places.store.places[step.PLACE_SIZE : 2 * step.PLACE_SIZE].copy())
-        if after not in self._seen:
-            self._see(after)
+        after = configurations.number(
+            configurations.store.stack[layout.CONFIG_SIZE : 2 * layout.CONFIG_SIZE].copy()
+        )
+        if after not in self._memos:
+            self._register(after)
         return after
 
 
-def _endings(place: Fields) -> bytes:
-    """The bytes that end what an automaton reads."""
-    mode = place[step.MODE]
-    if mode in (at.IN_STRING, at.IN_KEY) or (mode == at.IN_ITEM and place[step.COUNT] == 1):
+def _endings(configuration: Fields) -> bytes:
+    """The bytes that may end what the automaton of a configuration reads."""
+    mode = configuration[CONFIG.MODE]
+    if mode in (MODE.IN_STRING, MODE.IN_KEY) or (
+        mode == MODE.IN_ITEM and configuration[CONFIG.COUNT] == 1
+    ):
         return _QUOTE
-    return b"" if mode == at.TEXT else _BEHIND_NUMBERS
+    return b"" if mode == MODE.TEXT else _BEHIND_NUMBERS

@@ -1,27 +1,27 @@
-"""What the grammars of one vocabulary share, and how much memory that may take."""
+"""The machine: what all grammars of one vocabulary share, and bounds on its memory."""
 
 from __future__ import annotations
 
 from decoding.errors import require
 from decoding.grammar.json.automaton_store import Store
-from decoding.grammar.masking.backends import PREFERRED, Backend
+from decoding.grammar.masking.routes import PREFERRED, Route
 from decoding.grammar.tokens.finder import TokenFinder
-from decoding.grammar.tokens.mask_cache import KeptMasks
+from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.table import TokenTable
 
 MASKS_MEMORY = 1 << 27
-"""Bytes of masks that are kept, unless the caller says otherwise."""
+"""The default memory of the mask cache, in bytes."""
 
 
 class Machine:
-    """The vocabulary, and the automata and masks that are known of its grammars.
+    """A vocabulary, with the automata and the cached masks of its grammars.
 
     tokens: the vocabulary.
-    masks_memory: bytes of masks that are kept at most, ≥ 0; 8,000 masks of Llama 3's vocabulary
-        take the 128 MiB of the default. What was dropped is made again when it is asked for.
-    backend: how masks are made, which changes nothing of them.
-    Automata are kept as long as a grammar uses them. Grammars are compiled into one store until
-        that holds `store.FULL` bytes; then another is begun.
+    masks_memory: bytes of masks in the cache, ≥ 0; the default of 128 MiB holds 8,000 masks of
+        Llama 3's vocabulary. A mask that was dropped is computed again when it is asked for.
+    route: how masks are computed; every route gives the same masks.
+    Automata live as long as a grammar uses them. Grammars are compiled into one store until it
+    holds `automata.FULL` bytes, then into a new one.
     """
 
     def __init__(
@@ -29,32 +29,32 @@ class Machine:
         tokens: TokenTable,
         masks_memory: int = MASKS_MEMORY,
         *,
-        backend: Backend = PREFERRED,
+        route: Route = PREFERRED,
     ) -> None:
         require("masks_memory", masks_memory, masks_memory >= 0, ">= 0")
         self.tokens = tokens
         self.finder = TokenFinder(tokens)
-        self.masks = KeptMasks(masks_memory)
-        self._backend = backend
-        self._store = Store(tokens, self.masks, backend)
+        self.masks = MaskCache(masks_memory)
+        self._route = route
+        self._store = Store(tokens, self.masks, route)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy begins with the same vocabulary and nothing else."""
-        backend = None if self._backend is PREFERRED else self._backend
-        return _machine, (self.tokens, self.masks.memory, backend)
+        """A pickle holds the vocabulary and the parameters, and no automata or masks."""
+        route = None if self._route is PREFERRED else self._route
+        return _machine, (self.tokens, self.masks.memory, route)
 
     def store(self, scale: int = 1) -> Store:
-        """Where the next grammar belongs.
+        """The store of the next grammar.
 
-        scale: for more than 1, a store of its own, which may take so many times the memory.
+        scale: more than 1 asks for a store of its own, of `scale` times the memory.
         """
         if scale > 1:
-            return Store(self.tokens, self.masks, self._backend, scale)
+            return Store(self.tokens, self.masks, self._route, scale)
         if self._store.is_full:
-            self._store = Store(self.tokens, self.masks, self._backend)
+            self._store = Store(self.tokens, self.masks, self._route)
         return self._store
 
 
-def _machine(tokens: TokenTable, masks_memory: int, backend: Backend | None) -> Machine:
-    """The machine that a pickle describes; `None` is the back end of the process that loads it."""
-    return Machine(tokens, masks_memory, backend=backend or PREFERRED)
+def _machine(tokens: TokenTable, masks_memory: int, route: Route | None) -> Machine:
+    """The machine of a pickle; route `None` is the preferred one of the process that loads it."""
+    return Machine(tokens, masks_memory, route=route or PREFERRED)

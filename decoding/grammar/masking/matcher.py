@@ -1,4 +1,4 @@
-"""One text on its way through a grammar."""
+"""The matcher: one text that is followed through a compiled grammar."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from decoding.grammar.tokens.trie import MAX_DEPTH
 
 
 class Matcher:
-    """The tokens so far, and which may come next.
+    """The tokens of one text so far, and the mask of the tokens that may come next.
 
-    A place in a text is a number, so a fork is a copy of a list and a rollback drops its end. No
-    method raises `GrammarLimitError`. A pickle holds the grammar and the tokens, which are taken
+    States of a text are numbers, so that a fork copies a list and a rollback drops its end. No
+    method raises `GrammarLimitError`. A pickle holds the grammar and the tokens, and takes these
     again where it is loaded; a copy is a fork.
     """
 
@@ -27,7 +27,7 @@ class Matcher:
     def __init__(self, acceptor: Acceptor, grammar: TokenGrammar | None = None) -> None:
         """Begin a text.
 
-        acceptor: what the text is followed with. grammar: what a pickle of the matcher holds.
+        acceptor: of the grammar. grammar: for pickles of the matcher.
         """
         self._acceptor, self._grammar = acceptor, grammar
         self._states = [acceptor.start]
@@ -46,12 +46,12 @@ class Matcher:
 
     @property
     def acceptor(self) -> Acceptor:
-        """What the text is followed with."""
+        """The acceptor that follows the text."""
         return self._acceptor
 
     @property
     def state(self) -> int:
-        """The number of the place; equal numbers mean equal continuations."""
+        """The number of the text's state; equal numbers have equal continuations."""
         return self._states[-1]
 
     @property
@@ -75,7 +75,7 @@ class Matcher:
     def advance(self, token_id: int) -> bool:
         """Take one more token; False, and nothing changed, if the grammar does not allow it.
 
-        End tokens are no text: they are not taken.
+        End tokens have no bytes and are never taken.
         """
         following = self._acceptor.advance(self.state, token_id)
         if following == REJECTED:
@@ -119,7 +119,7 @@ class Matcher:
         return count
 
     def forced_bytes(self) -> bytes:
-        """What must come next whatever the tokens: until there is a choice or the text may end."""
+        """The bytes that must come next: up to where there is a choice or the text may end."""
         state, forced = self.state, bytearray()
         while not self._acceptor.accepts(state):
             following = self._acceptor.next_bytes(state)

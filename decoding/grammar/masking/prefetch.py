@@ -1,4 +1,4 @@
-"""Masks that are made before they are asked for."""
+"""Computes masks before they are asked for: in a thread, or for some seconds."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from decoding.grammar.masking.matcher import Matcher
 
 
 def precompute(matcher: Matcher, seconds: float) -> int:
-    """Make masks of the places that can follow a text, and return of how many.
+    """Compute the masks of states that can follow a text; returns how many were computed.
 
-    seconds: after so long no other mask is begun, ≥ 0.
-    Places come in the order of the bytes that lead to them, fewest first, the text's own at first.
-    Their masks are kept as others are, so more of them than there is memory for are of no use.
+    seconds: no mask is begun after so many seconds, ≥ 0.
+    States come breadth first, by the number of bytes that lead to them, the text's own state first.
+    The masks go into the cache, so that more of them than fit there are of no use.
     Raises `GrammarLimitError` as masks do.
     """
     require("seconds", seconds, seconds >= 0, ">= 0")
     acceptor = matcher.acceptor
     end = time.monotonic() + seconds
     found = {matcher.state}
-    ahead = deque(found)
-    made = 0
-    while ahead and time.monotonic() < end:
-        state = ahead.popleft()
+    queue = deque(found)
+    count = 0
+    while queue and time.monotonic() < end:
+        state = queue.popleft()
         acceptor.mask(state)
-        made += 1
+        count += 1
         for byte in acceptor.next_bytes(state):
             following = acceptor.follow(state, bytes((byte,)))
             if following != REJECTED and following not in found:
                 found.add(following)
-                ahead.append(following)
-    return made
+                queue.append(following)
+    return count
 
 
 def prefetch(matchers: Sequence[Matcher]) -> Thread:
-    """Begin to make the masks of a batch in a thread, for the time of a forward pass.
+    """Compute the masks of a batch in a thread, during a forward pass.
 
-    The thread is returned; it need not be joined: who asks for a mask that is being made waits for
-    it. The matchers may go on meanwhile, it is their places as of this call whose masks are made. A
-    mask that cannot be made raises its error where it is asked for.
+    Returns the thread, which need not be joined: who asks for a mask that is being computed waits
+    for it. The matchers may go on meanwhile; the masks are those of their states as of this call.
+    A mask that cannot be computed raises its error where it is asked for.
     """
-    places = [(matcher.acceptor, matcher.state) for matcher in matchers]
-    thread = Thread(target=_make, args=(places,), name="masks", daemon=True)
+    states = [(matcher.acceptor, matcher.state) for matcher in matchers]
+    thread = Thread(target=_make, args=(states,), name="masks", daemon=True)
     thread.start()
     return thread
 
 
-def _make(places: Sequence[tuple[Acceptor, int]]) -> None:
-    for acceptor, state in places:
+def _make(states: Sequence[tuple[Acceptor, int]]) -> None:
+    for acceptor, state in states:
         try:
             acceptor.mask(state)
         except GrammarError:

@@ -1,10 +1,10 @@
-"""States whose memory is bounded: what is stored of texts is dropped at the bound, and made again.
+"""An acceptor that replaces a full one: states are dropped at the bound of memory, and made again.
 
-A bounded acceptor stores what it has met: states of automata, open objects, sets of
-configurations. Where that would take too much memory, it raises `RoomError`. Then an empty one
-takes its place, and a state is found again from the tokens that led to it. If even an empty one has
-no room, the step is taken in parts, each with an empty one; a single byte that needs more than all
-of the memory gets twice of it. So no text ends because of what others, or it, have met before.
+A bounded acceptor stores the states, open objects and item sets that texts have reached. Where they
+would take too much memory it raises `RoomError`. Then an empty acceptor takes its place, and a
+state is found again from the tokens that led to it. If even an empty one has no room, the step is
+taken in parts, each with an empty acceptor; a single byte that needs more than all of the memory
+gets twice of it. So no text ends because of other texts, or of its own length.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import below, children, path
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
+from decoding.kernels.grammar.trie_nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
 
 _MANY_STATES = 1 << 20
-"""New texts begin with a new acceptor then: the tokens of so many states take about 150 MiB."""
+"""An acceptor of so many states, about 150 MiB of tokens, is replaced for new texts."""
 
 T = TypeVar("T")
 Make = Callable[[int], BoundedAcceptor]
-"""Makes an empty acceptor that may take so many times the memory that it usually may."""
+"""Makes an empty acceptor of `scale` times the usual memory."""
 
 
 class _Generation:
-    """One acceptor, and the states that it has met.
+    """One acceptor and the numbers of its states.
 
-    inner: the acceptor. known: its state by the number that matchers have. numbers: the reverse.
+    inner: the acceptor. known: its state by the number that matchers use. numbers: the inverse.
     """
 
     __slots__ = ("inner", "known", "numbers")
@@ -47,15 +47,15 @@ class _Generation:
 
 
 class RebuildingAcceptor:
-    """An `Acceptor` that never runs out of room; threads may share it.
+    """An `Acceptor` that never runs out of memory for its states; threads may share it.
 
-    What it keeps of a text for ever is one token for each state. State 0 is the start.
+    It permanently stores one token for each state. State 0 is the start.
     """
 
     def __init__(self, make: Make) -> None:
         """Begin with no text.
 
-        make: of a grammar that every one of its texts can be followed with. Raises `RoomError` if
+        make: makes an acceptor of a grammar that can follow each single text. Raises `RoomError` if
             the grammar itself takes more than twice the memory that all of its texts may take.
         """
         self._make = make
@@ -74,9 +74,9 @@ class RebuildingAcceptor:
         return self._generation.inner.tokens
 
     @property
-    def is_worn(self) -> bool:
-        """Whether its states take so much memory that a new text better begins with a new one."""
-        return self._generation.inner.is_worn or len(self._origins) > _MANY_STATES
+    def needs_replacement(self) -> bool:
+        """Whether its states take so much memory that new texts should begin with a new one."""
+        return self._generation.inner.needs_replacement or len(self._origins) > _MANY_STATES
 
     @property
     def start(self) -> int:
@@ -93,11 +93,11 @@ class RebuildingAcceptor:
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
-        return self._asked(state, lambda inner, here: inner.accepts(here))
+        return self._ask(state, lambda inner, here: inner.accepts(here))
 
     def next_bytes(self, state: int) -> bytes:
-        """The bytes that may come next; none at all where a token that is no text may."""
-        return self._asked(state, lambda inner, here: inner.next_bytes(here))
+        """The bytes that may come next; none where a token may come that the grammar names."""
+        return self._ask(state, lambda inner, here: inner.next_bytes(here))
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each, end tokens included; not to be changed."""
@@ -130,14 +130,14 @@ class RebuildingAcceptor:
                     generation.numbers[reached] = number
         return number
 
-    def _asked(self, state: int, question: Callable[[BoundedAcceptor, int], T]) -> T:
-        """What the acceptor answers once it has room for the answer."""
+    def _ask(self, state: int, question: Callable[[BoundedAcceptor, int], T]) -> T:
+        """The acceptor's answer about a state, from a larger acceptor if that is needed."""
         return self._answer(state, question)[1]
 
     def _answer(
         self, state: int, question: Callable[[BoundedAcceptor, int], T]
     ) -> tuple[_Generation, T]:
-        """An answer that cannot be found in parts, and the generation that has given it."""
+        """An answer that cannot be split into parts, and the generation that gave it."""
         generation, larger = self._generation, False
         while True:
             try:
@@ -146,7 +146,7 @@ class RebuildingAcceptor:
                 generation, larger = self._rebuilt(generation, larger=larger), True
 
     def _found(self, generation: _Generation, state: int) -> int:
-        """The acceptor's own number of a state, which may have been met before it was made."""
+        """The acceptor's own number of a state; the state may be older than the acceptor."""
         known = generation.known.get(state)
         if known is None:
             moves: list[int | bytes] = []
@@ -170,9 +170,9 @@ class RebuildingAcceptor:
             return self._generation
 
     def _mask_in_parts(self, state: int) -> NDArray[np.uint32]:
-        """The mask by parts of the vocabulary, so that no more is stored than one part needs."""
+        """The mask by parts of the vocabulary, so that only the states of one part are stored."""
         tokens = self.tokens
-        mask = self._asked(state, lambda inner, here: inner.named(here))
+        mask = self._ask(state, lambda inner, here: inner.named(here))
         for trie in (tokens.bare, tokens.quoted):
             pending = [(b"", trie.nodes)]
             while pending:
@@ -187,7 +187,7 @@ class RebuildingAcceptor:
     def _allow(
         self, state: int, prefix: bytes, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
     ) -> bool:
-        """Allow the tokens of nodes that fit after some bytes; False: there is no room for that."""
+        """Set the bits of tokens that fit after some bytes; False if there is no room for that."""
         generation = self._generation
         for _ in range(2):
             try:
@@ -206,14 +206,14 @@ class RebuildingAcceptor:
     def _parts(
         self, state: int, prefix: bytes, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
     ) -> list[tuple[bytes, NDArray[np.uint64]]]:
-        """What nodes fall into: two halves, or what is below the only one at depth 1."""
+        """The parts of a trie: two halves, or the nodes below the only one of depth 1."""
         begins = children(nodes)
         if len(begins) > 1:
             middle = begins[len(begins) // 2]
             return [(prefix, nodes[middle:]), (prefix, nodes[:middle])]
         token = int(nodes[0]) >> TOKEN_AT & TOKEN
         text = prefix + path(nodes, 0)
-        if self._asked(state, lambda inner, here: inner.follow(here, text)) == REJECTED:
+        if self._ask(state, lambda inner, here: inner.follow(here, text)) == REJECTED:
             return []
         if token:
             mask[token - 1 >> 5] |= np.uint32(1 << (token - 1 & 31))

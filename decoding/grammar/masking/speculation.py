@@ -1,4 +1,4 @@
-"""Masks for tokens that were drafted ahead of the model and are checked all at once."""
+"""Masks for speculative decoding: for a tree of drafted tokens, which are checked at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from decoding.grammar.protocol import TokenMatcher
 def masks_for_draft(
     matcher: TokenMatcher, token_ids: Sequence[int], parents: Sequence[int]
 ) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-    """The masks before and after every token of a tree of drafts, and which of them fit.
+    """The masks before and after every token of a tree of drafted tokens, and which tokens fit.
 
     token_ids: of the nodes, each behind its parent.
     parents: as many: the number of the node that comes before, −1 for the text so far. A row of
@@ -35,17 +35,17 @@ def masks_for_draft(
     masks = np.zeros((1 + len(token_ids), len(first)), np.uint32)
     fits = np.zeros(len(token_ids), np.bool_)
     masks[0] = first
-    places: list[TokenMatcher | None] = [matcher]
+    matchers: list[TokenMatcher | None] = [matcher]
     for node, (token, parent) in enumerate(zip(token_ids, parents, strict=True)):
         require("a parent", parent, -1 <= parent < node, f"-1 or a node before node {node}")
-        before, place = places[1 + parent], None
+        before, after = matchers[1 + parent], None
         fits[node] = _has(masks[1 + parent], token)
         if before is not None and fits[node]:
-            ahead = before.fork()
-            if ahead.advance(token):
-                place = ahead
-                masks[1 + node] = ahead.mask()
-        places.append(place)
+            branch = before.fork()
+            if branch.advance(token):
+                after = branch
+                masks[1 + node] = branch.mask()
+        matchers.append(after)
     return masks, fits
 
 

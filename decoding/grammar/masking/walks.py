@@ -1,4 +1,4 @@
-"""How texts of one grammar go on: by bytes, and by the tokens of a trie."""
+"""Walks: the continuations of the configurations of one grammar, by bytes or by a token trie."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
-from decoding.kernels.grammar import step
+from decoding.kernels.grammar import layout
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import copy_twins
+from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
-    """A byte may lead to several places; `decoding.grammar.json.split_values` follows all of them."""
+    """A byte leads to several configurations; `decoding.grammar.json.split_values` follows them all."""
 
 
 class Walks(Protocol):
-    """What may follow the places of a grammar. Bits are only ever set.
+    """The continuations of the configurations of a grammar. Bits of masks are only ever set.
 
-    Both methods raise `ChoiceNeededError` where a byte may lead to several places.
+    Both methods raise `ChoiceNeededError` where a byte leads to several configurations.
     """
 
     def follow(self, number: int, text: bytes) -> int:
-        """The number of the place after some bytes, at least one; REJECTED if they do not fit."""
+        """The number of the configuration after one or more bytes; REJECTED if they do not fit."""
         ...
 
-    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
-        """Allow the tokens of a trie that fit behind a place."""
+    def allow(self, configuration: Configuration, trie: Trie, mask: Mask) -> None:
+        """Set the bits of the tokens of a trie that may follow a configuration."""
         ...
 
 
 class KernelWalks:
-    """Walks by kernels."""
+    """Walks by compiled kernels."""
 
-    def __init__(self, places: Configurations) -> None:
-        self._places = places
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
 
     def follow(self, number: int, text: bytes) -> int:
         """See `Walks.follow`."""
-        places, reached = self._places, np.zeros(1, np.uint32)
-        depths = places.store.room_for(len(text))
-        if places.walk(places[number], chain(text), reached):
+        configurations, reached = self._configurations, np.zeros(1, np.uint32)
+        depths = configurations.store.room_for(len(text))
+        if configurations.walk(configurations[number], chain(text), reached):
             raise ChoiceNeededError
         if not reached[0]:
             return REJECTED
-        last = len(text) * step.PLACE_SIZE
-        return places.number(depths[last : last + step.PLACE_SIZE].copy())
+        last = len(text) * layout.CONFIG_SIZE
+        return configurations.number(depths[last : last + layout.CONFIG_SIZE].copy())
 
-    def allow(self, place: Configuration, trie: Trie, mask: Mask) -> None:
+    def allow(self, configuration: Configuration, trie: Trie, mask: Mask) -> None:
         """See `Walks.allow`."""
-        if self._places.walk(place, trie.nodes, mask):
+        if self._configurations.walk(configuration, trie.nodes, mask):
             raise ChoiceNeededError
         copy_twins(shared(trie.twins), shared(mask))

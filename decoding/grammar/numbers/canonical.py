@@ -1,22 +1,21 @@
-"""Numbers in one way each, so that different texts are different numbers."""
+"""Canonical texts of numbers: one text for each number, so that texts can be compared."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-
-from decoding.grammar.numbers.automaton import DIGITS
 from decoding.grammar.numbers.forms import spelled_numbers
+from decoding.grammar.numbers.number_nfa import DIGITS
 from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, moves_of, nfa_of_moves
 
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
 
 
 class _State(NamedTuple):
-    """What has been read: a sign; digits before the point, if it matters how many; the last one.
+    """The text so far: a sign, the digits before the point as far as they count, the last digit.
 
     digits: −1 before the first, and where there may be no point any more, DIGITS.
     """
@@ -31,7 +30,7 @@ _BEGINNING = _State(minus=False, digits=-1, fraction=False, zero=False)
 
 
 def _moves(state: _State) -> list[tuple[int, int, _State]]:
-    """The edges: an integer without a leading zero, or at most DIGITS digits, the last no zero."""
+    """The edges of integers without a leading zero, and of fractions of at most DIGITS digits."""
     minus, digits, fraction, zero = state
     one, more = _ZERO + 1, min(digits + 1, DIGITS)
     if digits < 0:
@@ -60,42 +59,27 @@ def _is_whole(state: _State) -> bool:
 
 
 @lru_cache(maxsize=256)
-def once(ranges: tuple[NumberRange, ...]) -> Nfa:
-    """The texts of `number_nfa` that are plain: integers, and at most DIGITS digits with a point.
+def canonical_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
+    """Return the automaton of the canonical texts of some numbers, one text for each number.
 
-    No exponent, no zero at the end of a fraction, no minus before 0. So two of these texts are two
-    numbers, exactly and as binary64; integers of more digits than that keeps apart are different to
-    parsers that keep integers whole.
+    They are the texts of `number_nfa` that are integers, or at most DIGITS digits with a point:
+    without an exponent, without a zero at the end of a fraction, without a minus before 0. Two such
+    texts are two numbers, exactly and in binary64. Integers of more digits than binary64 tells from
+    each other are different to parsers that keep integers exact.
     """
     nfa = spelled_numbers(ranges)
     if not nfa.states:
         return EMPTY
-    moves: list[list[tuple[int, int, int]]] = [[] for _ in range(nfa.states)]
-    for source, low, high, target in nfa.edges.tolist():
-        moves[source].append((low, high, target))
-    pairs = [(state, _BEGINNING) for state in nfa.starts.tolist()]
-    starts = len(pairs)
-    ids = {pair: number for number, pair in enumerate(pairs)}
-    rows: list[tuple[int, int, int, int]] = []
-    for number, (state, plain) in enumerate(pairs):  # grows on the way
-        for low, high, following in _moves(plain):
-            for first, last, target in moves[state]:
+    edges, accepting = moves_of(nfa), set(nfa.accepts.tolist())
+
+    def moves(pair: tuple[int, _State]) -> Iterator[tuple[tuple[int, int], tuple[int, _State]]]:
+        for low, high, following in _moves(pair[1]):
+            for first, last, target in edges[pair[0]]:
                 if max(low, first) <= min(high, last):
-                    pair = (target, following)
-                    if pair not in ids:
-                        ids[pair] = len(pairs)
-                        pairs.append(pair)
-                    rows.append((number, max(low, first), min(high, last), ids[pair]))
-    accepting = set(nfa.accepts.tolist())
-    accepts = [
-        i for i, (state, plain) in enumerate(pairs) if state in accepting and _is_whole(plain)
-    ]
-    return trimmed(
-        Nfa(
-            len(pairs),
-            np.arange(starts, dtype=np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.array(accepts, np.int32),
-            np.full(len(pairs), Loose.NONE, np.int8),
-        )
+                    yield (max(low, first), min(high, last)), (target, following)
+
+    return nfa_of_moves(
+        [(state, _BEGINNING) for state in nfa.starts.tolist()],
+        moves,
+        lambda pair: pair[0] in accepting and _is_whole(pair[1]),
     )

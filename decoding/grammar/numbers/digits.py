@@ -1,17 +1,20 @@
-"""Decimal texts between two bounds, digit by digit."""
+"""Automata of decimal texts between two bounds and on multiples of steps, digit by digit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular.nfa import Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import Nfa, nfa_of_moves
+from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 5_000
 _POINT = ord(".")
@@ -19,7 +22,7 @@ _ZERO = ord("0")
 
 
 def decimals(value: Fraction) -> int | None:
-    """Return how many digits the fraction of a number needs, or None if it never ends."""
+    """Return the digits of a number's decimal fraction, or None if that is infinite."""
     rest, twos, fives = value.denominator, 0, 0
     while rest % 2 == 0:
         rest, twos = rest // 2, twos + 1
@@ -29,17 +32,17 @@ def decimals(value: Fraction) -> int | None:
 
 
 def digits_of(value: Fraction) -> tuple[str, str]:
-    """Return the digits of a number that is not negative: before and after the point."""
-    places = decimals(value)
-    if places is None:
+    """Return the digits of a number ≥ 0 before and after the decimal point."""
+    decimals_read = decimals(value)
+    if decimals_read is None:
         raise ValueError(value)
-    text = str(int(value * 10**places)).zfill(places + 1)
-    return text[: len(text) - places], text[len(text) - places :]
+    text = str(int(value * 10**decimals_read)).zfill(decimals_read + 1)
+    return text[: len(text) - decimals_read], text[len(text) - decimals_read :]
 
 
 @dataclass(frozen=True, slots=True)
 class Decimals:
-    """Texts `digits` or `digits.digits` of numbers that are not negative.
+    """A language of texts `digits` or `digits.digits` of numbers ≥ 0.
 
     low, high: bounds with finitely many digits; `None` is no bound.
     low_open, high_open: whether the bound itself is excluded.
@@ -60,18 +63,18 @@ class Decimals:
 
 
 class _State(NamedTuple):
-    """What has been read.
+    """The digits read so far, as far as they decide what may follow.
 
     whole: digits before the point, up to a cap; 0 before the first digit.
-    places: digits after the point, up to a cap; -1 before the point.
+    decimals_read: digits after the point, up to a cap; -1 before the point.
     total: all digits, if their number is bounded, else 0.
-    low, high: how what was read compares with as many digits of the bound: -1, 0 or 1.
+    low, high: the comparison of the digits read with as many of the bound: -1, 0 or 1.
     rest: the digits read, as one number, modulo the modulus.
-    beyond: whether a digit that is not zero follows the last place that a step knows of.
+    beyond: whether a digit that is not zero follows the last digit that a step depends on.
     """
 
     whole: int
-    places: int
+    decimals_read: int
     total: int
     low: int
     high: int
@@ -80,6 +83,8 @@ class _State(NamedTuple):
 
 
 class _Scanner:
+    """The transitions of the automaton of some decimal texts."""
+
     def __init__(self, spec: Decimals) -> None:
         self.spec = spec
         self.low = digits_of(spec.low)
@@ -93,17 +98,19 @@ class _Scanner:
         longest = max(len(self.low[0]), len(self.high[0]) if self.high else 0)
         self.whole_cap = longest + 1
         shown = max(len(self.low[1]), len(self.high[1]) if self.high else 0, self.scale)
-        self.place_cap = shown + 1
+        self.decimals_cap = shown + 1
 
     def breaks(self, state: _State) -> list[int]:
-        """Return where digits begin to be told apart from smaller ones, from 0 to 10."""
-        if self.rules and (state.places < self.scale):
+        """Return the bounds, from 0 to 10, of intervals of digits that lead to one state."""
+        if self.rules and (state.decimals_read < self.scale):
             return list(range(11))
         found = {0, 1, 10}
-        place = max(state.places, 0)
+        index = max(state.decimals_read, 0)
         for compared, bound in ((state.low, self.low), (state.high, self.high)):
             if bound and not compared:
-                digits, at = (bound[0], state.whole) if state.places < 0 else (bound[1], place)
+                digits, at = (
+                    (bound[0], state.whole) if state.decimals_read < 0 else (bound[1], index)
+                )
                 if at < len(digits):
                     found.update((int(digits[at]), int(digits[at]) + 1))
         return sorted(found)
@@ -113,7 +120,7 @@ class _Scanner:
         if spec.most is not None and state.total == spec.most:
             return None
         total = state.total + 1 if spec.most is not None else 0
-        if state.places >= 0:
+        if state.decimals_read >= 0:
             return self._place(state, digit, total)
         if spec.mantissa and (state.whole or not digit):
             return None
@@ -139,7 +146,7 @@ class _Scanner:
         return (digit > other) - (digit < other)
 
     def _place(self, state: _State, digit: int, total: int) -> _State | None:
-        at = state.places
+        at = state.decimals_read
         beyond = state.beyond
         rest = state.rest
         if at < self.scale:
@@ -154,7 +161,7 @@ class _Scanner:
             high = self._place_compare(at, digit, self.high[1])
         if low < 0 or high > 0:
             return None
-        return _State(0, min(at + 1, self.place_cap), total, low, high, rest, beyond)
+        return _State(0, min(at + 1, self.decimals_cap), total, low, high, rest, beyond)
 
     @staticmethod
     def _place_compare(position: int, digit: int, bound: str) -> int:
@@ -162,16 +169,16 @@ class _Scanner:
         return (digit > other) - (digit < other)
 
     def point(self, state: _State) -> _State | None:
-        """Return the state after the point: what was read compares with the whole bound."""
-        if state.places >= 0 or not state.whole or not self.spec.has_fraction:
+        """Return the state after the point, where the integer part is compared with the bound's."""
+        if state.decimals_read >= 0 or not state.whole or not self.spec.has_fraction:
             return None
-        low, high = self._settled(state)
+        low, high = self._comparison(state)
         if low < 0 or high > 0:
             return None
         return _State(0, 0, state.total, low, high, max(state.rest, 0), beyond=False)
 
-    def _settled(self, state: _State) -> tuple[int, int]:
-        if state.places >= 0:
+    def _comparison(self, state: _State) -> tuple[int, int]:
+        if state.decimals_read >= 0:
             return state.low, state.high
         low = state.low if state.whole >= len(self.low[0]) else -1
         if self.high is None:
@@ -179,54 +186,38 @@ class _Scanner:
         return low, state.high if state.whole >= len(self.high[0]) else -1
 
     def accepting(self, state: _State) -> bool:
-        if not state.places or (state.places < 0 and not state.whole):
+        if not state.decimals_read or (state.decimals_read < 0 and not state.whole):
             return False
-        low, high = self._settled(state)
-        places = max(state.places, 0)
-        # Trailing zeros that the bound has not are no difference; digits that are missing are one.
-        if low == 0 and places < len(self.low[1]):
+        low, high = self._comparison(state)
+        decimals_read = max(state.decimals_read, 0)
+        # Zeros beyond the bound's digits make no difference; missing digits do.
+        if low == 0 and decimals_read < len(self.low[1]):
             low = -1
-        if self.high and high == 0 and places < len(self.high[1]):
+        if self.high and high == 0 and decimals_read < len(self.high[1]):
             high = -1
         if low < 0 or high > 0 or (low == 0 and self.spec.low_open):
             return False
         if self.high and high == 0 and self.spec.high_open:
             return False
-        rest = max(state.rest, 0) * 10 ** max(self.scale - places, 0)
+        rest = max(state.rest, 0) * 10 ** max(self.scale - decimals_read, 0)
         return all(((rest % m == 0) and not state.beyond) == wanted for m, wanted in self.rules)
 
 
 @lru_cache(maxsize=1024)
 def scan(spec: Decimals) -> Nfa:
-    """Return the automaton of some decimal texts, over bytes."""
+    """Return the automaton over bytes of a language of decimal texts."""
     scanner = _Scanner(spec)
-    start = _State(0, -1, 0, 0, 0, 0, beyond=False)
-    ids = {start: 0}
-    states = [start]
-    rows: list[int] = []
-    for number, state in enumerate(states):  # grows on the way
-        moves = [(_POINT, _POINT, scanner.point(state))]
-        bounds = scanner.breaks(state)
-        for first, following in pairwise(bounds):
-            moves.append((_ZERO + first, _ZERO + following - 1, scanner.digit(state, first)))
-        for first, last, target in moves:
+
+    def moves(state: _State) -> Iterator[tuple[tuple[int, int], _State]]:
+        after = scanner.point(state)
+        if after is not None:
+            yield (_POINT, _POINT), after
+        intervals = pairwise(scanner.breaks(state))
+        steps = [(first, behind, scanner.digit(state, first)) for first, behind in intervals]
+        for target, same in groupby(steps, key=itemgetter(2)):
             if target is not None:
-                found = ids.setdefault(target, len(states))
-                if found == len(states):
-                    states.append(target)
-                if rows and rows[-4] == number and rows[-2] == first - 1 and rows[-1] == found:
-                    rows[-2] = last
-                else:
-                    rows += (number, first, last, found)
-        if len(states) > MAX_STATES:
-            raise GrammarLimitError("", "states of a number", MAX_STATES)
-    accepts = [number for number, state in enumerate(states) if scanner.accepting(state)]
-    return trimmed(
-        Nfa(
-            len(states),
-            np.zeros(1, np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.array(accepts, np.int32),
-            np.full(len(states), Loose.NONE, np.int8),
-        )
-    )
+                (first, behind, _), *rest = same
+                yield (_ZERO + first, _ZERO + (rest[-1][1] if rest else behind) - 1), target
+
+    start = _State(0, -1, 0, 0, 0, 0, beyond=False)
+    return nfa_of_moves([start], moves, scanner.accepting, Limit("states of a number", MAX_STATES))

@@ -1,4 +1,4 @@
-"""The JSON texts of numbers whose spelling matters: with or without a fraction or an exponent."""
+"""Automata of numbers by the form of their text: with, or without, a fraction or an exponent."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from decoding.grammar.numbers.automaton import number_nfa
+from decoding.grammar.numbers.number_nfa import number_nfa
 from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
 
 _PLAIN = tuple(sorted(b"-0123456789"))
 
 
 @lru_cache(maxsize=2048)
 def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
-    """The texts of `number_nfa`, each only in the spelling that its range leaves."""
+    """Return the automaton of the texts of some numbers, in the forms that each range allows."""
     if all(part.plain is None for part in ranges):
         return number_nfa(ranges)
     found = EMPTY
@@ -29,7 +28,7 @@ def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
 
 
 def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:
-    """The texts of an automaton that are, or are not, of digits and a sign alone."""
+    """Return the automaton of those texts that consist, or do not, of digits and a sign alone."""
     if not nfa.states:
         return EMPTY
     edges = nfa.edges
@@ -41,30 +40,16 @@ def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:
     above = np.array((nfa.states, 0, 0, nfa.states), np.int32)
     across = np.array((0, 0, 0, nfa.states), np.int32)
     both = np.concatenate((edges[is_plain], edges[~is_plain] + across, edges + above))
-    order = np.argsort(both[:, 0], kind="stable")
-    return trimmed(
-        Nfa(
-            2 * nfa.states,
-            nfa.starts,
-            both[order].astype(np.int32),
-            (nfa.accepts + nfa.states).astype(np.int32),
-            _unknown(2 * nfa.states),
-        )
-    )
+    return assembled(2 * nfa.states, nfa.starts, both, nfa.accepts + nfa.states)
 
 
 def _united(one: Nfa, other: Nfa) -> Nfa:
     if not one.states or not other.states:
         return other if not one.states else one
     shift = np.array((one.states, 0, 0, one.states), np.int32)
-    return Nfa(
+    return assembled(
         one.states + other.states,
-        np.concatenate((one.starts, other.starts + one.states)).astype(np.int32),
-        np.concatenate((one.edges, other.edges + shift)).astype(np.int32),
-        np.concatenate((one.accepts, other.accepts + one.states)).astype(np.int32),
-        _unknown(one.states + other.states),
+        np.concatenate((one.starts, other.starts + one.states)),
+        np.concatenate((one.edges, other.edges + shift)),
+        np.concatenate((one.accepts, other.accepts + one.states)),
     )
-
-
-def _unknown(states: int) -> NDArray[np.int8]:
-    return np.full(states, Loose.NONE, np.int8)

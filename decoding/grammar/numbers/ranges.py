@@ -1,4 +1,4 @@
-"""Sets of numbers, exact."""
+"""Ranges of numbers: bounds, steps and exclusions, exact."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class NumberRange:
     step: every member is a multiple of it (1: the integers); `None` is no condition.
     not_steps: no member is a multiple of any of these.
     excluded: these are no members.
-    plain: True leaves the texts without a fraction and an exponent, which only integers have; False
-        leaves all other texts; `None` is no condition. In draft 4 of JSON Schema 4.0 is no integer.
+    plain: True keeps the texts without a fraction and an exponent, which only integers have; False
+        keeps all other texts; `None` is no condition. In draft 4 of JSON Schema 4.0 is no integer.
     """
 
     low: Fraction | None = None

@@ -1,7 +1,7 @@
 r"""The automaton of all JSON strings in all their spellings, as rows of edges.
 
-States 0 to 7 are those of `Loose`; the others read escapes: \" and its kind, \uXXXX, and a pair of
-surrogate escapes, which is one character. Half a pair is no character.
+States 0 to 7 are those of `UniversalState`. The others read escapes: \" and its kind, \uXXXX, and
+a pair of surrogate escapes, which is one character. Half a pair is no character.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from decoding.grammar.regular.nfa import Spelling
-from decoding.grammar.regular.spelling import universe
+from decoding.grammar.regular.spelling import universal_nfa
 
 Edges: TypeAlias = tuple[tuple[int, int, int], ...]
 """(lowest byte, highest byte, target)."""
@@ -20,7 +20,7 @@ Edges: TypeAlias = tuple[tuple[int, int, int], ...]
 
 
 def _letters(first: str, last: str, target: int) -> Edges:
-    """A range of letters in either case."""
+    """Edges over a range of letters in either case."""
     return tuple(
         (ord(a), ord(b), target) for a, b in ((first, last), (first.lower(), last.lower()))
     )
@@ -31,15 +31,15 @@ def _digits(target: int) -> Edges:
 
 
 def _bare() -> tuple[Edges, ...]:
-    """What is no escape: the states 0 to 7 of the automaton of all strings."""
-    rows = universe(Spelling.JSON).edges.tolist()
+    """The edges of states 0 to 7, which read no escape."""
+    rows = universal_nfa(Spelling.JSON).edges.tolist()
     return tuple(
         tuple((low, high, target) for source, low, high, target in rows if source == state)
         for state in range(ESCAPE)
     )
 
 
-FREE: tuple[Edges, ...] = (
+ANY_STRING: tuple[Edges, ...] = (
     *_bare(),
     (*((ord(letter), ord(letter), 0) for letter in '"\\/bfnrt'), (ord("u"), ord("u"), FIRST)),
     (
@@ -57,4 +57,4 @@ FREE: tuple[Edges, ...] = (
     _letters("D", "D", LOW_C),
     _letters("C", "F", TWO),
 )  # fmt: skip
-"""Inside the quotes of a JSON string."""
+"""By state, the edges of the automaton between the quotes of a JSON string."""

@@ -1,8 +1,8 @@
-r"""Assertions in a regular expression (`^`, `$`, `\b`, looking around), expressed without them.
+r"""Compiles assertions of a regex (`^`, `$`, `\b`, look-arounds) into expressions without them.
 
-A pattern is read from its end to its beginning, always knowing the language of everything that
-follows up to the end of the text. There a look-ahead is an intersection, `$` leaves the empty
-string, and what `^` and `\b` need to know of the text before them is one of three contexts.
+The pattern is read from its end, with the language of everything that follows up to the end of the
+text. In that language a look-ahead is an intersection, and `$` leaves the empty string. What `^`
+and `\b` need to know of the text before them is one of three contexts (`Rest`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.expressions import (
     ANY_STRING,
     EMPTY_STRING,
@@ -21,7 +21,7 @@ from decoding.grammar.regular.expressions import (
 )
 
 MOST_COPIES = 16
-"""What contains an assertion is repeated at most so often."""
+"""A part that contains an assertion is repeated at most so often."""
 
 _NOT_WORD = codepoints.complement(codepoints.WORD)
 
@@ -45,7 +45,7 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The body matches, or not, ahead of this position or behind it."""
+    """A look-around: the body matches, or does not, ahead of this position or behind it."""
 
     body: Node
     ahead: bool
@@ -80,11 +80,11 @@ class Repeated:
 Asserting: TypeAlias = Start | End | Boundary | Look | Joined | Either | Repeated
 Node: TypeAlias = Expression | Asserting
 
-_KINDS = (Start, End, Boundary, Look, Joined, Either, Repeated)
+_ASSERTIONS = (Start, End, Boundary, Look, Joined, Either, Repeated)
 
 
 class Rest(NamedTuple):
-    """What may follow a position up to the end of the text, by what precedes the position."""
+    """The language of the rest of the text, by what precedes the position."""
 
     start: Expression
     after_word: Expression
@@ -93,25 +93,25 @@ class Rest(NamedTuple):
 
 def joined(parts: list[Node]) -> Node:
     """Return the parts one after the other."""
-    plain = [part for part in parts if not isinstance(part, _KINDS)]
+    plain = [part for part in parts if not isinstance(part, _ASSERTIONS)]
     if len(plain) == len(parts):
-        return algebra.sequence(plain)
+        return operations.sequence(plain)
     return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
 def either(options: list[Node]) -> Node:
     """Return any of the options."""
-    plain = [option for option in options if not isinstance(option, _KINDS)]
+    plain = [option for option in options if not isinstance(option, _ASSERTIONS)]
     if len(plain) == len(options):
-        return algebra.choice(plain)
+        return operations.choice(plain)
     return options[0] if len(options) == 1 else Either(tuple(options))
 
 
 def repeated(body: Node, minimum: int, maximum: int | None, offset: int) -> Node:
     """Return a repetition of the body."""
-    if isinstance(body, _KINDS):
+    if isinstance(body, _ASSERTIONS):
         return Repeated(body, minimum, maximum, offset)
-    return algebra.repeat(body, minimum, maximum)
+    return operations.repeat(body, minimum, maximum)
 
 
 def resolve_full(pattern: Node) -> Expression:
@@ -119,18 +119,18 @@ def resolve_full(pattern: Node) -> Expression:
 
     Raises `GrammarUnsupportedError` where assertions cannot be taken apart.
     """
-    if not isinstance(pattern, _KINDS):
+    if not isinstance(pattern, _ASSERTIONS):
         return pattern
     return _resolve(_behind(pattern, searching=False), _same(EMPTY_STRING)).start
 
 
 def resolve_search(pattern: Node) -> Expression:
     """Return the texts in which the pattern matches anywhere; raises as `resolve_full`."""
-    if not isinstance(pattern, _KINDS):
-        return algebra.after_anything(algebra.before_anything(pattern))
+    if not isinstance(pattern, _ASSERTIONS):
+        return operations.after_anything(operations.before_anything(pattern))
     rest = _resolve(_behind(pattern, searching=True), _same(ANY_STRING))
     if rest.start == rest.after_word == rest.after_other:
-        return algebra.after_anything(rest.start)
+        return operations.after_anything(rest.start)
     return _after(ANY_STRING, rest).start
 
 
@@ -147,39 +147,39 @@ def _map(rest: Rest, function: Callable[[Expression], Expression]) -> Rest:
 def _united(rests: Iterable[Rest]) -> Rest:
     found = list(rests)
     if all(rest.start is rest.after_word is rest.after_other for rest in found):
-        return _same(algebra.choice([rest.start for rest in found]))
-    return Rest(*(algebra.choice(options) for options in zip(*found, strict=True)))
+        return _same(operations.choice([rest.start for rest in found]))
+    return Rest(*(operations.choice(options) for options in zip(*found, strict=True)))
 
 
 def _after(part: Expression, rest: Rest) -> Rest:
-    """Return the texts of a part without assertions, then the rest."""
+    """Return the concatenation of a part without assertions and the rest, by context."""
     if rest.start == rest.after_word == rest.after_other:
         if rest.start == ANY_STRING:
-            return _same(algebra.before_anything(part))
-        return _same(algebra.sequence((part, rest.start)))
+            return _same(operations.before_anything(part))
+        return _same(operations.sequence((part, rest.start)))
     if rest.after_word == rest.after_other:
-        nonempty = algebra.ending_in(part, codepoints.EVERY)
-        moved = [algebra.sequence((nonempty, rest.after_word))]
+        nonempty = operations.ending_in(part, codepoints.EVERY)
+        moved = [operations.sequence((nonempty, rest.after_word))]
     else:
         moved = [
-            algebra.sequence((algebra.ending_in(part, ranges), following))
+            operations.sequence((operations.ending_in(part, ranges), following))
             for ranges, following in (
                 (codepoints.WORD, rest.after_word),
                 (_NOT_WORD, rest.after_other),
             )
         ]
-    if not algebra.nullable(part):
-        return _same(algebra.choice(moved))
-    return Rest(*(algebra.choice((*moved, here)) for here in rest))
+    if not operations.nullable(part):
+        return _same(operations.choice(moved))
+    return Rest(*(operations.choice((*moved, here)) for here in rest))
 
 
 def _boundary(node: Boundary, rest: Rest) -> Rest:
     def word_next(following: Expression) -> Expression:
-        return algebra.beginning_in(following, codepoints.WORD)
+        return operations.beginning_in(following, codepoints.WORD)
 
     def other_next(following: Expression) -> Expression:
-        found = algebra.beginning_in(following, _NOT_WORD)
-        return algebra.choice((EMPTY_STRING, found)) if algebra.nullable(following) else found
+        found = operations.beginning_in(following, _NOT_WORD)
+        return operations.choice((EMPTY_STRING, found)) if operations.nullable(following) else found
 
     outside, inside = (other_next, word_next) if node.negative else (word_next, other_next)
     return Rest(outside(rest.start), inside(rest.after_word), outside(rest.after_other))
@@ -188,10 +188,10 @@ def _boundary(node: Boundary, rest: Rest) -> Rest:
 def _look_ahead(node: Look, rest: Rest) -> Rest:
     seen = _resolve(node.body, _same(ANY_STRING))
     if node.negative:
-        seen = _map(seen, algebra.negation)
+        seen = _map(seen, operations.negation)
     if all(len(set(found)) == 1 for found in (seen, rest)):
-        return _same(algebra.both((seen.start, rest.start)))
-    return Rest(*(algebra.both(pair) for pair in zip(seen, rest, strict=True)))
+        return _same(operations.both((seen.start, rest.start)))
+    return Rest(*(operations.both(pair) for pair in zip(seen, rest, strict=True)))
 
 
 def _unsupported(node: Look | Repeated, reason: str) -> GrammarUnsupportedError:
@@ -205,7 +205,7 @@ def _resolve_repeated(node: Repeated, rest: Rest) -> Rest:
     if node.maximum is None or node.maximum > MOST_COPIES:
         hoisted = _hoist(node)
         if hoisted is None:
-            raise _unsupported(node, "it is part of a group that is repeated")
+            raise _unsupported(node, "it stands in a group that is repeated without a small bound")
         return _resolve(hoisted, rest)
     following = rest
     for copy in range(node.maximum, 0, -1):
@@ -216,7 +216,7 @@ def _resolve_repeated(node: Repeated, rest: Rest) -> Rest:
 
 
 def _resolve(node: Node, rest: Rest) -> Rest:
-    """Return the texts of the node, then the rest.
+    """Return the concatenation of a node and the rest, by context.
 
     The parser bounds the nesting, so recursion is harmless here.
     """
@@ -224,12 +224,12 @@ def _resolve(node: Node, rest: Rest) -> Rest:
         case Start():
             return Rest(rest.start, NOTHING, NOTHING)
         case End():
-            return _map(rest, lambda r: EMPTY_STRING if algebra.nullable(r) else NOTHING)
+            return _map(rest, lambda r: EMPTY_STRING if operations.nullable(r) else NOTHING)
         case Boundary():
             return _boundary(node, rest)
         case Look():
             if not node.ahead:
-                raise _unsupported(node, "what precedes it is not known")
+                raise _unsupported(node, "the text before it is not known")
             return _look_ahead(node, rest)
         case Joined(parts):
             for part in reversed(parts):
@@ -244,19 +244,19 @@ def _resolve(node: Node, rest: Rest) -> Rest:
 
 
 def _behind(node: Node, *, searching: bool) -> Node:
-    """Return a pattern without the look-behinds whose preceding text is all of the pattern."""
+    """Return a pattern without those look-behinds before which only plain parts of it stand."""
     if isinstance(node, Either):
         return Either(tuple(_behind(option, searching=searching) for option in node.options))
     parts = node.parts if isinstance(node, Joined) else (node,)
     for index, part in enumerate(parts):
         if isinstance(part, Look) and not part.ahead:
-            if _looks_forward(Joined(parts[:index])) or isinstance(part.body, _KINDS):
+            if _looks_forward(Joined(parts[:index])) or isinstance(part.body, _ASSERTIONS):
                 raise _unsupported(part, "there are other assertions in it or before it")
             resolve = resolve_before if searching else resolve_full
-            seen = algebra.sequence((ANY_STRING, part.body))
+            seen = operations.sequence((ANY_STRING, part.body))
             if part.negative:
-                seen = algebra.negation(seen)
-            before = algebra.both((resolve(joined(list(parts[:index]))), seen))
+                seen = operations.negation(seen)
+            before = operations.both((resolve(joined(list(parts[:index]))), seen))
             rest = joined([Start(), before, *parts[index + 1 :]])
             return _behind(rest, searching=searching)
     return node
@@ -268,7 +268,7 @@ def resolve_before(pattern: Node) -> Expression:
 
 
 def _looks_forward(node: Node) -> bool:
-    """Whether what follows a pattern decides whether it matches."""
+    """Whether a pattern's match depends on the text behind it."""
     match node:
         case Joined(parts) | Either(options=parts):
             return any(_looks_forward(part) for part in parts)
@@ -281,7 +281,7 @@ def _looks_forward(node: Node) -> bool:
 
 
 def _hoist(node: Repeated) -> Node | None:
-    """Return a repetition whose anchors stand outside of it, or None where they cannot.
+    """Return a repetition with its anchors moved out of it, or None where that is not possible.
 
     An iteration that needs the beginning of the text is the first one, and one that needs its end
     is the last one, unless it is empty.
@@ -296,28 +296,28 @@ def _hoist(node: Repeated) -> Node | None:
         ends = len(parts) > 1 and isinstance(parts[-1], End)
         inside: list[Node] = list(parts[1 if starts else 0 : -1 if ends else None])
         middle = joined(inside)
-        if isinstance(middle, _KINDS) or algebra.nullable(middle):
+        if isinstance(middle, _ASSERTIONS) or operations.nullable(middle):
             return None
         sorted_out.setdefault((starts, ends), []).append(middle)
-    kinds = {key: algebra.choice(found) for key, found in sorted_out.items()}
-    return _around(kinds, node.minimum, node.maximum)
+    bodies = {key: operations.choice(found) for key, found in sorted_out.items()}
+    return _around(bodies, node.minimum, node.maximum)
 
 
-def _around(kinds: dict[tuple[bool, bool], Expression], minimum: int, maximum: int | None) -> Node:
-    inner = kinds.get((False, False), NOTHING)
+def _around(bodies: dict[tuple[bool, bool], Expression], minimum: int, maximum: int | None) -> Node:
+    inner = bodies.get((False, False), NOTHING)
 
     def between(used: int) -> Expression:
         most = None if maximum is None else maximum - used
-        return algebra.repeat(inner, max(minimum - used, 0), most)
+        return operations.repeat(inner, max(minimum - used, 0), most)
 
     found: list[Node] = [between(0)]
-    first, last = kinds.get((True, False)), kinds.get((False, True))
+    first, last = bodies.get((True, False)), bodies.get((False, True))
     if first is not None:
         found.append(Joined((Start(), first, between(1))))
     if last is not None:
         found.append(Joined((between(1), last, End())))
     if first is not None and last is not None:
         found.append(Joined((Start(), first, between(2), last, End())))
-    if (True, True) in kinds and minimum <= 1:
-        found.append(Joined((Start(), kinds[True, True], End())))
+    if (True, True) in bodies and minimum <= 1:
+        found.append(Joined((Start(), bodies[True, True], End())))
     return Either(tuple(found))

@@ -1,14 +1,15 @@
-r"""Atomic groups and possessive quantifiers, expressed without the order of a search.
+r"""Compiles atomic groups and possessive quantifiers into patterns with look-aheads.
 
-Both keep the first match that a search finds, and nothing else. That is a matter of the order of
-alternatives, unless there is only one match at any position: a language of which no member begins
-another one has that property. So `[a-z]++x` is `[a-z]+(?![a-z])x`, and `(?>a|ab)` is `a|(?!a)ab`.
+Both keep only the first match that a backtracking search finds. Which match is the first depends on
+the order of the search, unless at most one match begins at any position: that holds for a language
+in which no member is a prefix of another. So `[a-z]++x` is `[a-z]+(?![a-z])x`, and `(?>a|ab)` is
+`a|(?!a)ab`.
 """
 
 from __future__ import annotations
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.assertions import Asserting, Look, Node, either, joined, repeated
 from decoding.grammar.regular.escapes import where
 from decoding.grammar.regular.expressions import (
@@ -23,16 +24,16 @@ from decoding.grammar.regular.expressions import (
 from decoding.grammar.regular.questions import is_empty
 
 _REASON = (
-    "it keeps the first match that a search finds, and here several may begin at one place, so"
-    " which is the first depends on the order of the search; write an ordinary group (?:...) or"
-    " quantifier, or look ahead for what must not follow, as in [a-z]+(?![a-z])"
+    "it keeps the first match that a backtracking search finds, and here several matches may begin"
+    " at one position, so that the result depends on the order of the search; write an ordinary"
+    " group (?:...) or quantifier, or a look-ahead for what must not follow: [a-z]+(?![a-z])"
 )
 
 
 def possessive(body: Node, minimum: int, maximum: int | None, offset: int) -> Node:
-    """Return a repetition that goes on as long as it can.
+    """Return a possessive repetition: it matches as often as possible and gives nothing back.
 
-    Raises `GrammarUnsupportedError` where several matches of the body may begin at one place.
+    Raises `GrammarUnsupportedError` where several matches of the body may begin at one position.
     """
     if isinstance(body, Asserting) or not _is_unambiguous(body):
         raise GrammarUnsupportedError(where(offset), "a possessive quantifier", _REASON)
@@ -48,10 +49,10 @@ def possessive(body: Node, minimum: int, maximum: int | None, offset: int) -> No
 
 
 def atomic(options: list[Node], offset: int, *, is_lazy: bool) -> Node:
-    """Return a pattern that matches like the first matching alternative, without going back.
+    """Return an atomic group: the match of its first alternative that matches, and no other.
 
     is_lazy: whether a quantifier in them is lazy.
-    Raises `GrammarUnsupportedError` where which match is the first depends on more than that.
+    Raises `GrammarUnsupportedError` where the first match depends on the order of a search.
     """
     found: list[Node] = []
     earlier: list[Node] = []
@@ -73,8 +74,8 @@ def _first_match(option: Expression, offset: int, *, is_lazy: bool) -> Node:
 
 
 def _is_unambiguous(language: Expression) -> bool:
-    """Whether no member of a language begins another one."""
+    """Whether no member of a language is a prefix of another one."""
     if language == EMPTY_STRING:
         return True
-    longer = algebra.sequence((language, ANY_CHARACTER, ANY_STRING))
+    longer = operations.sequence((language, ANY_CHARACTER, ANY_STRING))
     return is_empty(Both((language, longer)))

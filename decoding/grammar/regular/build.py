@@ -1,4 +1,4 @@
-"""Expressions as automata over bytes."""
+"""Builds the automaton over bytes of an expression in a spelling."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from decoding.grammar.regular import codepoints
 from decoding.grammar.regular.codepoints import EVERY, Ranges
 from decoding.grammar.regular.expressions import Both, Expression, Not, Recognized
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, Spelling
+from decoding.grammar.regular.nfa import EMPTY, Nfa, Spelling, UniversalState
 from decoding.grammar.regular.nfa_builder import Encoder, build_over
-from decoding.grammar.regular.spelling import EXIT, Spelled, loose_nodes, spelled
+from decoding.grammar.regular.spelling import EXIT, Spelled, spelled, universal_nodes
 from decoding.grammar.regular.subsets import symbolic
 from decoding.grammar.regular.symbols import check_logic
 from decoding.grammar.regular.word_tree import WordTree, respelled, word_tree
@@ -23,20 +23,20 @@ from decoding.grammar.regular.word_tree import WordTree, respelled, word_tree
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_SPELLINGS = re.compile("[\0-\x1f/]")
 _SPECIAL = 0x100
-"""Added to a character with more than one spelling: a symbol that is no byte."""
+"""A character with more than one spelling is first a symbol beyond the bytes: itself + this."""
 _ESCAPES = {c: chr(c + _SPECIAL) for c in (*range(0x20), 0x2F)} | {0x22: '\\"', 0x5C: "\\\\"}
 
 
 _MANY = 64
-"""So many moves over the same set are written as arrays."""
+"""At least so many moves over the same set of characters are written as arrays."""
 
 
 class _Bytes:
-    """The bytes of a spelling."""
+    """The `nfa_builder.Encoder` of the bytes of a spelling."""
 
     def __init__(self, spelling: Spelling) -> None:
         self.spelling = spelling
-        self.loose = loose_nodes(spelling)
+        self.universal = universal_nodes(spelling)
 
     def characters(self, ranges: Ranges) -> Spelled:
         return spelled(ranges, self.spelling)
@@ -48,7 +48,7 @@ class _Bytes:
         as_bytes = [word.encode().decode("latin-1") for word in words]
         if self.spelling is Spelling.TEXT:
             return word_tree(as_bytes)
-        if self.spelling is Spelling.ONCE:
+        if self.spelling is Spelling.CANONICAL:
             return word_tree([json.dumps(word, ensure_ascii=False)[1:-1] for word in as_bytes])
         tree = word_tree([word.translate(_ESCAPES) for word in as_bytes])
         special = {ord(c) for word in words for c in _MANY_SPELLINGS.findall(word)}
@@ -63,54 +63,54 @@ class _Bytes:
 
 
 def spell_out(nfa: Nfa, classes: list[Ranges], encoder: _Bytes) -> Nfa:
-    """Return an automaton over classes of characters as one over bytes."""
+    """Return the automaton over bytes of an automaton over character classes."""
     if not nfa.states:
         return EMPTY
     between: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for source, low, high, target in nfa.edges.tolist():
         between.setdefault((source, target), []).append((low, high))
-    alike: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
-    for move, runs in between.items():
-        alike.setdefault(tuple(runs), []).append(move)
+    moves_by_symbols: dict[tuple[tuple[int, int], ...], list[tuple[int, int]]] = {}
+    for move, intervals in between.items():
+        moves_by_symbols.setdefault(tuple(intervals), []).append(move)
     writer = _Writer(nfa, encoder)
-    for symbol_runs, moves in alike.items():
-        symbols = [s for low, high in symbol_runs for s in range(low, high + 1)]
+    for symbol_ranges, moves in moves_by_symbols.items():
+        symbols = [s for low, high in symbol_ranges for s in range(low, high + 1)]
         writer.write(codepoints.union(*(classes[s] for s in symbols)), moves)
     edges = np.concatenate((np.array(writer.rows, np.int32).reshape(-1, 4), *writer.blocks))
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
-    loose = np.full(writer.states, Loose.NONE, np.int8)
-    for first, kinds in writer.loose:
-        loose[first : first + len(kinds)] = kinds
-    for state, kind in writer.marks:
-        loose[state] = kind
-    return Nfa(writer.states, nfa.starts, edges, nfa.accepts, loose)
+    universal = np.full(writer.states, UniversalState.NONE, np.int8)
+    for first, universal_states in writer.universal:
+        universal[first : first + len(universal_states)] = universal_states
+    for state, universal_state in writer.marks:
+        universal[state] = universal_state
+    return Nfa(writer.states, nfa.starts, edges, nfa.accepts, universal)
 
 
 class _Writer:
-    """The bytes of characters between the states of an automaton."""
+    """Writes the bytes of characters between the states of an automaton over character classes."""
 
     def __init__(self, nfa: Nfa, encoder: _Bytes) -> None:
         self.encoder = encoder
         self.states = nfa.states
-        self.safe: list[bool] = (nfa.loose != Loose.NONE).tolist()
-        self.loose = [(0, nfa.loose)]
+        self.safe: list[bool] = (nfa.universal != UniversalState.NONE).tolist()
+        self.universal = [(0, nfa.universal)]
         self.marks: list[tuple[int, int]] = []
         self.rows: list[int] = []
         self.blocks: list[NDArray[np.int32]] = []
-        # What is left to read of a character before a state is the same whatever precedes it.
+        # Nodes that read the same rest of a character before the same state share one state.
         self.known: dict[tuple[object, int], int] = {}
 
     def write(self, ranges: Ranges, moves: list[tuple[int, int]]) -> None:
-        """Add moves, each over one character of a set."""
+        """Write moves, each over one character of a set."""
         nodes = self.encoder.characters(ranges)
         if len(moves) >= _MANY:
             block, inner = _copies(nodes, np.array(moves, np.int32), self.states)
-            kinds = np.full(inner, Loose.NONE, np.int8)
+            universal = np.full(inner, UniversalState.NONE, np.int8)
             if ranges == EVERY:
                 safe = np.array([self.safe[source] for source, _ in moves])
-                orders = np.array(self.encoder.loose[1:], np.int8)[:, None]
-                kinds = np.where(safe, orders, np.int8(Loose.NONE)).ravel()
-            self.loose.append((self.states, kinds))
+                orders = np.array(self.encoder.universal[1:], np.int8)[:, None]
+                universal = np.where(safe, orders, np.int8(UniversalState.NONE)).ravel()
+            self.universal.append((self.states, universal))
             self.states += inner
             self.blocks.append(block)
             return
@@ -118,8 +118,8 @@ class _Writer:
             self.one(ranges, nodes, source, target)
 
     def one(self, ranges: Ranges, nodes: Spelled, source: int, target: int) -> None:
-        """Add one move."""
-        places = [source] * len(nodes)
+        """Write one move over one character of a set."""
+        states_of = [source] * len(nodes)
         keys: list[object] = [None] * len(nodes)
         for node in range(len(nodes) - 1, -1, -1):  # a node moves to later ones only
             moves = nodes[node]
@@ -127,31 +127,31 @@ class _Writer:
                 keys[node] = key = tuple(
                     (low, high, None if to == EXIT else keys[to]) for low, high, to in moves
                 )
-                place = self.known.get((key, target))
-                if place is not None:
-                    places[node] = place
+                state = self.known.get((key, target))
+                if state is not None:
+                    states_of[node] = state
                     continue
-                places[node] = self.known[key, target] = self.states
+                states_of[node] = self.known[key, target] = self.states
                 self.states += 1
             for low, high, to in moves:
-                self.rows += (places[node], low, high, target if to == EXIT else places[to])
+                self.rows += (states_of[node], low, high, target if to == EXIT else states_of[to])
         if ranges == EVERY and self.safe[source]:
-            self.marks += zip(places[1:], self.encoder.loose[1:], strict=True)
+            self.marks += zip(states_of[1:], self.encoder.universal[1:], strict=True)
 
 
 def _copies(nodes: Spelled, moves: NDArray[np.int32], states: int) -> tuple[NDArray[np.int32], int]:
-    """Return the edges that spell one set of characters for each of some moves, and new states."""
+    """Return the edges of one set of characters for each move, and the number of new states."""
     count, inner = len(moves), len(nodes) - 1
-    places = np.empty((inner + 1, count), np.int32)
-    places[0] = moves[:, 0]
-    places[1:] = (states + np.arange(inner * count)).reshape(inner, count)
+    states_of = np.empty((inner + 1, count), np.int32)
+    states_of[0] = moves[:, 0]
+    states_of[1:] = (states + np.arange(inner * count)).reshape(inner, count)
     rows = [
         (node, low, high, target) for node, row in enumerate(nodes) for low, high, target in row
     ]
     block = np.empty((len(rows), count, 4), np.int32)
     for index, (node, low, high, target) in enumerate(rows):
-        block[index, :, 0], block[index, :, 1], block[index, :, 2] = places[node], low, high
-        block[index, :, 3] = moves[:, 1] if target == EXIT else places[target]
+        block[index, :, 0], block[index, :, 1], block[index, :, 2] = states_of[node], low, high
+        block[index, :, 3] = moves[:, 1] if target == EXIT else states_of[target]
     return block.reshape(-1, 4), inner * count
 
 
@@ -159,15 +159,15 @@ _ENCODERS = {spelling: _Bytes(spelling) for spelling in Spelling}
 
 
 def encoder(spelling: Spelling) -> Encoder:
-    """Return the alphabet of the bytes of a spelling."""
+    """Return the encoder of the bytes of a spelling."""
     return _ENCODERS[spelling]
 
 
 @lru_cache(maxsize=1024)
 def build(expression: Expression, spelling: Spelling) -> Nfa:
-    """Return the automaton of an expression: without empty moves, trimmed, with one start."""
+    """Return the automaton of an expression over bytes: trimmed, with one start state."""
     check_logic(expression)
     nfa = build_over(_ENCODERS[spelling], expression)
-    if spelling is Spelling.ONCE:
-        nfa = replace(nfa, loose=np.full(nfa.states, Loose.NONE, np.int8))
+    if spelling is Spelling.CANONICAL:
+        nfa = replace(nfa, universal=np.full(nfa.states, UniversalState.NONE, np.int8))
     return nfa

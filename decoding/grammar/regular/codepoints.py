@@ -1,4 +1,4 @@
-"""Sets of characters: inclusive ranges of code points, sorted, disjoint, not adjacent.
+"""Sets of characters as inclusive ranges of code points, sorted, disjoint and not adjacent.
 
 No set holds a surrogate.
 """
@@ -177,7 +177,7 @@ def unicode_property(name: str) -> Ranges | None:
 
 @cache
 def _case_classes() -> dict[int, tuple[int, ...]]:
-    """Return, for every character that has one, all characters equal to it but for case."""
+    """Return the case variants of every character that has any."""
     classes: dict[str, set[int]] = {}
     for code_point in range(_CASED_END):
         character = chr(code_point)
@@ -218,7 +218,7 @@ def words_of(ranges: Ranges) -> list[str]:
 
 
 def partition(sets: Iterable[Ranges]) -> list[Ranges]:
-    """Return the coarsest disjoint sets of which every given set, and `EVERY`, is a union."""
+    """Return the coarsest partition of all characters of which every given set is a union."""
     distinct = list(dict.fromkeys(ranges for ranges in sets if ranges and ranges != EVERY))
     starts: dict[int, int] = {0: 0, 0xD800: 0, 0xE000: 0}
     for index, ranges in enumerate(distinct):

@@ -1,8 +1,8 @@
-r"""Bounds on the number of characters, kept apart from the automaton of what they bound.
+r"""Bounds on the number of characters, counted beside an automaton instead of built into it.
 
 A pattern of a hundred states and at most five hundred characters is an automaton of fifty thousand
-states, or one of a hundred and a number that is counted on the way. Here is the second: what a
-state must know for that is how many more characters may lead from it to something accepted.
+states, or an automaton of a hundred states and a count. This module makes the second: for every
+state it computes how many more characters may lead from there to an accepting state.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import (
     ANY_STRING,
@@ -33,14 +33,14 @@ from decoding.kernels.grammar import paths
 
 MAX_WORK = 200_000_000
 MAX_FIELDS = 4_000_000
-"""Bounds that need more fields than this are written into the automaton."""
+"""Bounds that need a larger table are built into the automaton."""
 _FEWEST = 24
-"""A repetition of one character so often is counted."""
+"""A repetition of one character at least so often is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The strings of a language that have `minimum` to `maximum` characters; `None` is no bound."""
+    """The strings of a language of `minimum` to `maximum` characters; `None` is no bound."""
 
     language: Expression
     minimum: int
@@ -54,11 +54,11 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounds:
-    """What the states of an automaton know of a bound.
+    """Bounds on the characters of an automaton's strings, and a table of distances by state.
 
     between: `(states,)` bool: whether a state lies between two characters.
     table: `(states, width)` int32. With a maximum, field k of a state is the fewest characters, but
-        at least k, from there to something accepted, `paths.NEVER` if there are none; the
+        at least k, from there to an accepting state, `paths.NEVER` if there are none; the
         width is `minimum` + 1. Without one, the only field is the most characters, −1 for no bound.
     """
 
@@ -69,7 +69,7 @@ class Bounds:
 
     @property
     def is_minimum_certain(self) -> bool:
-        """Whether the minimum can be reached from everywhere without passing the maximum."""
+        """Whether the minimum is reached from every state without passing the maximum."""
         if self.maximum is None:
             return bool((self.table < 0).all())
         passed = (self.table - np.arange(self.minimum + 1)).max()
@@ -77,42 +77,42 @@ class Bounds:
 
 
 def counted(expression: Expression) -> Iterator[Counted]:
-    """Return languages whose union is the expression, with what bounds could be set apart."""
+    """Split an expression into languages whose union it is, each with bounds that are counted."""
     options = expression.options if isinstance(expression, Choice) else (expression,)
     plain = []
     for option in options:
-        found = _apart(option)
+        found = _split_bounds(option)
         if found.bounded:
             yield found
         else:
             plain.append(option)
     if plain or not options:
-        yield Counted(algebra.choice(plain), 0, None)
+        yield Counted(operations.choice(plain), 0, None)
 
 
-def _apart(expression: Expression) -> Counted:
-    """Return the same language, with its bounds where they can be told."""
+def _split_bounds(expression: Expression) -> Counted:
+    """Split the bounds on characters off an expression, where that is possible."""
     if isinstance(expression, Both):
         minimum, maximum = 0, None
         others = []
         for part in expression.parts:
-            found = _apart(part)
+            found = _split_bounds(part)
             bounds = length_bounds(part) or (found.minimum, found.maximum)
             minimum, maximum = max(minimum, bounds[0]), _least(maximum, bounds[1])
             others.append(ANY_STRING if length_bounds(part) else found.language)
-        return Counted(algebra.both(others), minimum, maximum)
+        return Counted(operations.both(others), minimum, maximum)
     parts = expression.parts if isinstance(expression, Sequence) else (expression,)
-    places = [place for place, part in enumerate(parts) if _is_long(part)]
+    long = [index for index, part in enumerate(parts) if _is_long(part)]
     fixed = [_length(part) for part in parts if not _is_long(part)]
-    if len(places) != 1 or None in fixed:
+    if len(long) != 1 or None in fixed:
         return Counted(expression, 0, None)
-    (place,) = places
-    run = parts[place]
+    (index,) = long
+    run = parts[index]
     if not isinstance(run, Repeat):
         raise TypeError(run)
     around = sum(length for length in fixed if length is not None)
-    language = algebra.sequence(
-        (*parts[:place], algebra.repeat(run.body, 0, None), *parts[place + 1 :])
+    language = operations.sequence(
+        (*parts[:index], operations.repeat(run.body, 0, None), *parts[index + 1 :])
     )
     maximum = None if run.maximum is None else around + run.maximum
     return Counted(language, around + run.minimum, maximum)
@@ -125,7 +125,7 @@ def _least(one: int | None, other: int | None) -> int | None:
 
 
 def _is_long(part: Expression) -> bool:
-    """Whether a part is one character again and again."""
+    """Whether a part is a long repetition of one character."""
     return (
         isinstance(part, Repeat)
         and isinstance(part.body, Characters)
@@ -134,7 +134,7 @@ def _is_long(part: Expression) -> bool:
 
 
 def _length(part: Expression) -> int | None:
-    """Return the length of every string of a part, if it is plain that they have one."""
+    """Return the length that all strings of a part have, or None."""
     if isinstance(part, Characters):
         return 1
     if isinstance(part, Words):
@@ -147,7 +147,7 @@ def _length(part: Expression) -> int | None:
 
 
 class _Graph:
-    """An automaton's edges by source and by target, and where in a character its states are."""
+    """The edges of an automaton by source and by target, and each state's phase in a character."""
 
     def __init__(self, nfa: Nfa, escape: int | None) -> None:
         """escape: the byte that begins an escape, −1 for none; `None`: symbols are characters."""
@@ -167,7 +167,7 @@ class _Graph:
             )  # fmt: skip
 
     def nearest(self) -> NDArray[np.int32]:
-        """Return the fewest characters from each state to something accepted."""
+        """Return the fewest characters from each state to an accepting state."""
         found = np.full(self.nfa.states, paths.NEVER, np.int32)
         stacks = np.zeros((2, self.nfa.states), np.int64)
         paths.find_nearest(
@@ -176,7 +176,7 @@ class _Graph:
         return found
 
     def farthest(self) -> NDArray[np.int32]:
-        """Return the most characters, −1 for no bound."""
+        """Return the most characters from each state to an accepting state, −1 for no bound."""
         found = np.zeros(self.nfa.states, np.int32)
         degrees = np.diff(self.rows)
         paths.find_farthest(
@@ -185,7 +185,7 @@ class _Graph:
         return found
 
     def beyond(self, minimum: int) -> NDArray[np.int32]:
-        """Return the fewest characters that are at least 0, at least 1, up to `minimum`."""
+        """Return by state, for each k ≤ `minimum`, the fewest characters ≥ k to acceptance."""
         found = np.empty((self.nfa.states, minimum + 1), np.int32)
         found[:, 0] = self.nearest()
         order = np.argsort(self.phases, kind="stable")
@@ -194,7 +194,7 @@ class _Graph:
 
 
 def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
-    """Whether an automaton over characters accepts a string of so many of them.
+    """Whether an automaton over characters accepts a string of a length within bounds.
 
     Raises `GrammarLimitError` if that takes more than `MAX_WORK` steps.
     """
@@ -215,14 +215,14 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
     return bool((beyond[nfa.starts, 1] <= maximum).any())
 
 
-_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.ONCE: ord("\\")}
+_ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.CANONICAL: ord("\\")}
 
 
 @lru_cache(maxsize=256)
 def counted_automata(
     expression: Expression, spelling: Spelling
 ) -> tuple[tuple[Nfa, Bounds | None], ...]:
-    """Return automata over bytes whose union is the expression, each with what bounds it."""
+    """Return automata over bytes whose union is the expression, each with its bounds or None."""
     found = []
     for part in counted(expression):
         nfa = build(part.language, spelling)
@@ -237,13 +237,13 @@ def counted_automata(
 
 
 def length_bound(nfa: Nfa, maximum: int) -> Bounds | None:
-    """Return the bound of at most so many bytes of ASCII; None if there are never more."""
+    """Return the bounds of at most `maximum` ASCII bytes; None if no string is longer anyway."""
     bounds = _bounds(nfa, Counted(ANY_STRING, 0, maximum), Spelling.TEXT)
     return None if bounds is None or bounds.maximum is None else bounds
 
 
 def _bounds(nfa: Nfa, part: Counted, spelling: Spelling) -> Bounds | None:
-    """Return the bounds of an automaton, without those that hold anyway; None if it takes much."""
+    """Return the bounds of an automaton but those that always hold; None for too large a table."""
     graph = _Graph(nfa, _ESCAPES[spelling])
     nearest, farthest = graph.nearest(), graph.farthest()
     most = farthest[nfa.starts]

@@ -1,4 +1,4 @@
-r"""What a `\` begins in a regular expression, and classes in square brackets."""
+r"""Parses escapes of a regex, which begin with `\`, and classes in square brackets."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PROPERTY = re.compile(r"([pP])(?:\{(\^?)([A-Za-z0-9_=]+)\}|([A-Z]))")
 
 
 BACK_REFERENCE = (
-    "what it matches depends on what a group has matched, which a finite automaton cannot remember;"
-    " write the possible texts of the group as alternatives, each with its repetition"
+    "it matches what a group has matched, which a finite automaton cannot store; write the possible"
+    " texts of the group as alternatives, each with its repetition"
 )
 
 
 def where(offset: int) -> str:
-    """Return how an offset is named in an error."""
+    """Return the location of an offset, as errors name it."""
     return f"offset {offset}"
 
 
@@ -64,7 +64,7 @@ def _property(pattern: str, offset: int) -> tuple[Ranges, int]:
 
 
 def escape(pattern: str, offset: int) -> tuple[int | Ranges, int]:
-    r"""Return the code point or the set that follows a `\`, and where it ends.
+    r"""Return the code point or the set of an escape, and the offset behind it.
 
     offset: of the character after the `\`.
     """
@@ -94,7 +94,7 @@ def escape(pattern: str, offset: int) -> tuple[int | Ranges, int]:
 
 
 def _member(pattern: str, offset: int) -> tuple[int | Ranges, int]:
-    """Return one item of a class, and where it ends."""
+    """Return one member of a class, and the offset behind it."""
     if pattern[offset] != "\\":
         return ord(pattern[offset]), offset + 1
     if pattern[offset + 1 : offset + 2] == "b":
@@ -109,7 +109,7 @@ def _as_ranges(item: int | Ranges) -> Ranges:
 def character_class(
     pattern: str, offset: int, fold: Callable[[Ranges], Ranges], *, python: bool
 ) -> tuple[Ranges, int]:
-    """Return the set that a class means, and where it ends.
+    """Return the set of characters of a class, and the offset behind it.
 
     offset: of the character after the `[`.
     fold: applied to the set before it is negated.

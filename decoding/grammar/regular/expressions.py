@@ -1,6 +1,6 @@
-"""Regular languages over Unicode strings, as values.
+"""Regular expressions over Unicode strings, as a syntax tree of values.
 
-An expression says which strings it means; how they are spelled in bytes is another matter
+An expression denotes a set of strings, whatever bytes they are spelled in
 (`decoding.grammar.regular.nfa`). Expressions are compared and hashed by structure.
 """
 
@@ -68,9 +68,9 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """The strings that a deterministic automaton accepts; there is at least one.
+    """The strings that a deterministic automaton over character classes accepts; at least one.
 
-    classes: disjoint sets of characters that together are all characters.
+    classes: a partition of all characters.
     rows: by state, the next state for each class; state 0 is the start. accepting: by state.
     """
 
@@ -88,15 +88,15 @@ NOTHING = Choice(())
 
 
 def length_bounds(expression: Expression) -> tuple[int, int | None] | None:
-    """The fewest and the most characters, where an expression says nothing else."""
+    """The bounds on characters of an expression that has no other condition; else `None`."""
     if isinstance(expression, Repeat) and expression.body == ANY_CHARACTER:
         return expression.minimum, expression.maximum
     return None
 
 
 def is_spelled(text: str) -> bool:
-    """Whether UTF-8 has the string: a lone surrogate has no bytes.
+    """Whether a string has no lone surrogate, which UTF-8 cannot write.
 
-    JSON could escape it, but few readers take that.
+    JSON could escape it, but few readers accept that.
     """
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,8 +1,8 @@
-r"""The strings of JSON Schema's formats.
+r"""Regexes of JSON Schema's formats.
 
-Each language is inside what its RFC allows, so a text that is produced is valid; some valid texts
-of rare form are left out, such as leap seconds. What must not have a format is outside of all that
-any reader takes for it.
+Each language lies within what its RFC allows, so that a text that is produced is valid. Some rare
+valid texts are left out, such as leap seconds. Where a schema negates a format, a wider language is
+excluded: every string that some reader takes for the format.
 Sources: RFC 3339 (dates and times, durations), 5321 (e-mail), 1123 (host names), 2673 and 4291 (IP
 addresses), 3986 and 3987 (URI and IRI), 6570 (URI templates), 6901 (JSON
 pointers), 4122 (UUID).
@@ -48,7 +48,10 @@ IPV6 = "(" + "|".join(
 
 
 def _label(most: int) -> str:
-    """A label of at most so many characters; IDNA reserves hyphens as third and fourth."""
+    """The regex of a host name label of at most `most` characters.
+
+    IDNA reserves hyphens as third and fourth character.
+    """
     any_of, edge = "[A-Za-z0-9-]", "[A-Za-z0-9]"
     longer = rf"{any_of}({edge}{any_of}|-{edge}){any_of}{{0,{most - 5}}}{edge}"
     return rf"{edge}({any_of}{{0,2}}{edge}|{longer})?"
@@ -73,7 +76,7 @@ _SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
 
 
 def _reference(further: str) -> tuple[str, str]:
-    """URI and relative reference, with further characters that stand for themselves."""
+    """The regexes of a URI and of a URI reference, in which `further` characters are unreserved."""
     free = rf"[A-Za-z0-9._~!$&'()*+,;={further}-]|%[0-9A-Fa-f]{{2}}"
     plain = rf"({free}|[:@])"
     authority = rf"(({free}|:)*@)?(\[{IPV6}\]|({free})*)(:\d*)?"
@@ -110,7 +113,7 @@ _PATTERNS = {
     "relative-json-pointer": rf"(0|[1-9]\d*)(#|{_POINTER})",
 }
 
-# What may have a format by some reading, where that is more than what is produced.
+# Every string that some reader takes for a format, where these are more than the strings above.
 # A date has no time behind it, and what has one begins with a date: no reader takes a string for
 # both. Likewise a time begins with two digits and a colon.
 _ANYTHING = r"[\s\S]*"
@@ -151,20 +154,20 @@ _LEFT_OUT = {
 
 
 def left_out(name: str) -> str | None:
-    """Which strings that may have a format are never produced; `None` for none."""
+    """A sentence on the strings of a format that are never produced; `None` if there are none."""
     return _LEFT_OUT.get(name)
 
 
 @lru_cache(maxsize=64)
 def possible_expression(name: str) -> Expression | None:
-    """The strings that may have a known format; `None`: no others than `format_expression`'s."""
+    """All strings that some reader takes for a format; `None`: those of `format_expression`."""
     pattern = _POSSIBLE.get(name)
     return None if pattern is None else parse_full(pattern)
 
 
 @lru_cache(maxsize=64)
 def format_expression(name: str) -> Expression | None:
-    """The strings of a format; `None`: the format is not known here.
+    """The strings of a format; `None` for a format that is not known.
 
     >>> format_expression("byte") is None
     True

@@ -1,4 +1,4 @@
-"""The growing arrays in which automata and types are written, and how parts get into them."""
+"""Deterministic automata whose states are made when first needed, in one growing array."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular.any_string import FREE
+from decoding.grammar.regular.any_string import ANY_STRING
 from decoding.grammar.regular.nfa import Nfa
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import subsets
+from decoding.kernels.grammar import layout, subsets
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.step import FREE_BETWEEN, FREE_LABEL
+from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
 if TYPE_CHECKING:
     from decoding.grammar.regular.counted import Bounds
@@ -26,21 +25,23 @@ _OFFSETS = (1 << 31) - 1
 
 
 class RoomError(GrammarLimitError):
-    """What is stored of texts takes all the memory that it may take.
+    """The states that are stored for texts take all the memory that they may take.
 
-    Matchers never raise it: what was stored is dropped, and what a text needs is made again.
+    Matchers never raise it: the states are dropped, and those that a text needs are made again.
     """
 
 
-class Arena:
-    """One int32 array of records that only grows, and the hash table of its automaton states.
+class LazyDfa:
+    """The states of deterministic automata, made when first needed, in one int32 array that grows.
 
-    Each method that writes raises `RoomError` where the array would be too long.
+    The array also holds the automata that states are made of, and the records of JSON types
+    (`decoding.kernels.grammar.layout`). Each method that writes raises `RoomError` where the array
+    would be too long.
 
-    fields: the array; `fields[layout.FREE]` is its first free offset.
+    fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
-    shared_fields, shared_table: both as kernels take them.
-    is_full: whether it once had no room for what was to be written.
+    shared_fields, shared_table: both arrays as kernels take them.
+    is_full: whether the array once had no room for what was to be written.
     """
 
     __slots__ = ("_most", "fields", "is_full", "shared_fields", "shared_table", "table")
@@ -49,47 +50,47 @@ class Arena:
         """Make an empty array.
 
         room: fields that are there at once, a power of two; none takes memory until written.
-        scale: `MAX_FIELDS` times so many fields are allowed.
+        scale: at most `scale` · `MAX_FIELDS` fields are allowed.
         """
         self._most = min(max(MAX_FIELDS * scale, room), _OFFSETS)
         self.is_full = False
         self._take_fields(np.zeros(room, np.int32))
         self._take_table(np.zeros(room >> 6, np.int32))
-        self.fields[at.FREE] = at.HEAD
+        self.fields[HEAD.FREE] = layout.HEAD_SIZE
 
     def take(self, size: int) -> int:
-        """The offset of `size` new fields, all 0."""
-        offset = int(self.fields[at.FREE])
+        """Append `size` fields that are all 0; returns their offset."""
+        offset = int(self.fields[HEAD.FREE])
         if offset + size + (1 << 16) > len(self.fields):
             self._lengthen(size)
-        self.fields[at.FREE] = offset + size
-        # Kernels leave what they no longer need behind the end.
+        self.fields[HEAD.FREE] = offset + size
+        # Kernels use the fields behind the end as scratch.
         self.fields[offset : offset + size] = 0
         return offset
 
     def write(self, values: Sequence[int] | NDArray[np.int32]) -> int:
-        """The offset of a copy of some values."""
+        """Append a copy of some values; returns its offset."""
         offset = self.take(len(values))
         self.fields[offset : offset + len(values)] = values
         return offset
 
     def retried(self, kernel: Callable[[], int]) -> int:
-        """What a kernel answers once it has the room it needs."""
-        said = kernel()
-        while said == at.NEEDS_ROOM:
+        """The answer of a kernel; while it asks for room, it gets more and is called again."""
+        answer = kernel()
+        while answer == layout.NEEDS_ROOM:
             self.make_room()
-            said = kernel()
-        return said
+            answer = kernel()
+        return answer
 
     def fill(self, state: int) -> None:
-        """Make the next states of a state."""
-        # Only its own row: there is room for no other state.
+        """Compute the row of next states of a state."""
+        # `alone` has room for one state, so that no other row is computed.
         alone = shared(np.zeros(1, np.int64))
         self.retried(lambda: subsets.expand(self.shared_fields, self.shared_table, state, alone))
 
     def make_room(self) -> None:
-        """Lengthen what is short: the table, else the fields."""
-        if 3 * int(self.fields[at.HASH_USED]) > len(self.table):
+        """Lengthen the hash table if it is too full, else the array of fields."""
+        if 3 * int(self.fields[HEAD.HASH_USED]) > len(self.table):
             table = np.zeros(4 * len(self.table), np.int32)
             subsets.rehash(self.shared_fields, self.shared_table, shared(table))
             self._take_table(table)
@@ -97,7 +98,7 @@ class Arena:
             self._lengthen(0)
 
     def _lengthen(self, size: int) -> None:
-        used = int(self.fields[at.FREE])
+        used = int(self.fields[HEAD.FREE])
         length = 2 * len(self.fields)
         while length < used + size + (1 << 18):
             length *= 2
@@ -116,32 +117,32 @@ class Arena:
     def _take_table(self, table: NDArray[np.int32]) -> None:
         self.table, self.shared_table = table, shared(table)
 
-    def automaton(
+    def add_automaton(
         self,
         parts: Sequence[tuple[Nfa, int | NDArray[np.int64]]],
         names: int = 0,
         reach: NDArray[np.int64] | None = None,
         bounds: Sequence[Bounds | None] = (),
     ) -> int:
-        """The state before the first byte of a union of automata; 0 if nothing is in any.
+        """Add the union of some automata; returns its state before the first byte, or `DEAD`.
 
-        parts: each automaton with the number of the element that it accepts, or with one for each
-            of its accepting states.
+        parts: each automaton, with the number of the element that its accepting states accept, or
+            with one number for each of them.
         names: elements below this are names of keys; the others are bits of a label.
-        reach: for every state of the union, in order, the words of keys it leads to.
-        bounds: for each automaton, what bounds the characters of its strings.
+        reach: for every state of the union, in order, the keys that it leads to, as words.
+        bounds: for each automaton, the bounds on the number of characters of its strings.
         """
         states = sum(part.states for part, _ in parts)
         if states == 0:
-            return at.DEAD
+            return layout.DEAD
         words = 0 if reach is None else reach.shape[1]
         edges = sum(len(part.edges) for part, _ in parts)
-        head = self.take(at.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
+        head = self.take(layout.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)
         fields = self.fields
-        rows = head + at.AUTOMATON_SIZE
+        rows = head + layout.AUTOMATON_SIZE
         edges_at = rows + states + 1
         elements = edges_at + 3 * edges
-        loose = elements + states
+        universal = elements + states
         base, done = 0, 0
         endless = all(bound is None or bound.maximum is None for bound in bounds)
         for part, element in parts:
@@ -152,18 +153,18 @@ class Arena:
             moves = part.edges[:, 1:] + np.array((0, 0, base))
             fields[edges_at + 3 * done : edges_at + 3 * (done + len(moves))] = moves.ravel()
             fields[elements + base + part.accepts] = element + 1
-            fields[loose + base : loose + base + part.states] = part.loose
+            fields[universal + base : universal + base + part.states] = part.universal
             base, done = base + part.states, done + len(moves)
         if reach is not None:
-            fields[loose + states : loose + states * (1 + words)] = reach.ravel()
-        fields[head + at.ROWS_AT] = rows
-        fields[head + at.EDGES_AT] = edges_at
-        fields[head + at.ELEMENT_AT] = elements
-        fields[head + at.LOOSE_AT] = loose
-        fields[head + at.REACH_AT] = loose + states
-        fields[head + at.WORDS] = words
-        fields[head + at.NAMES] = names
-        fields[head + at.ENDLESS] = endless
+            fields[universal + states : universal + states * (1 + words)] = reach.ravel()
+        fields[head + AUTOMATON.ROWS] = rows
+        fields[head + AUTOMATON.EDGES] = edges_at
+        fields[head + AUTOMATON.ELEMENTS] = elements
+        fields[head + AUTOMATON.UNIVERSAL] = universal
+        fields[head + AUTOMATON.REACH] = universal + states
+        fields[head + AUTOMATON.WORDS] = words
+        fields[head + AUTOMATON.NAMES] = names
+        fields[head + AUTOMATON.ENDLESS] = endless
         bases = np.cumsum([0, *(part.states for part, _ in parts)])
         if any(bound is not None for bound in bounds):
             self._count(
@@ -177,11 +178,11 @@ class Arena:
         )
 
     def _count(self, head: int, states: int, bounds: Sequence[tuple[Bounds | None, int]]) -> None:
-        """Let an automaton count characters.
+        """Write the bounds on characters of an automaton, so that its states count them.
 
-        bounds: for each of its parts, with the part's first state.
+        bounds: of each part, with the part's first state.
         """
-        places, between = self.take(states), self.take(states)
+        parts_of, between = self.take(states), self.take(states)
         most, enough, certain_from, certain_until = 0, 0, 0, (1 << 31) - 1
         for bound, first in bounds:
             if bound is None:
@@ -190,7 +191,7 @@ class Arena:
             maximum = -1 if bound.maximum is None else bound.maximum
             part = self.write([first, bound.minimum, maximum, bound.table.shape[1], table])
             last = first + len(bound.between)
-            self.fields[places + first : places + last] = part
+            self.fields[parts_of + first : parts_of + last] = part
             self.fields[between + first : between + last] = bound.between
             most = max(most, bound.minimum, maximum + 1)
             enough = max(enough, bound.minimum)
@@ -198,23 +199,23 @@ class Arena:
             if bound.maximum is not None:
                 certain_until = min(certain_until, bound.maximum - int(bound.table[:, 0].max()))
         fields = self.fields
-        fields[head + at.PARTS_AT], fields[head + at.BETWEEN_AT] = places, between
-        fields[head + at.MOST], fields[head + at.ENOUGH] = most, enough
-        fields[head + at.CERTAIN_FROM] = certain_from
-        fields[head + at.CERTAIN_UNTIL] = certain_until
+        fields[head + AUTOMATON.PARTS], fields[head + AUTOMATON.BETWEEN] = parts_of, between
+        fields[head + AUTOMATON.MOST], fields[head + AUTOMATON.ENOUGH] = most, enough
+        fields[head + AUTOMATON.CERTAIN_FROM] = certain_from
+        fields[head + AUTOMATON.CERTAIN_UNTIL] = certain_until
 
-    def free_string(self) -> int:
-        r"""The state before the first character of any string, with every escape that JSON has.
+    def add_any_string(self) -> int:
+        r"""Add the automaton of any JSON string; returns its state before the first character.
 
-        Its states are FREE: what they accept is said by the kind of value, not by a label. A pair
-        of surrogate escapes is one character; half a pair is none.
+        It knows every escape of JSON: a pair of surrogate escapes is one character, half a pair is
+        none. What its accepting states accept is answer by the value, not by a label.
         """
-        first = self.take(at.STATE_WORDS * len(FREE))
-        offsets = [first + at.STATE_WORDS * index for index in range(len(FREE))]
-        for index, (offset, edges) in enumerate(zip(offsets, FREE, strict=True)):
+        first = self.take(layout.STATE_SIZE * len(ANY_STRING))
+        offsets = [first + layout.STATE_SIZE * index for index in range(len(ANY_STRING))]
+        for index, (offset, edges) in enumerate(zip(offsets, ANY_STRING, strict=True)):
             for low, high, target in edges:
                 self.fields[offset + low : offset + high + 1] = offsets[target]
-            self.fields[offset + at.LOOSE] = FREE_BETWEEN + index
-            self.fields[offset + at.BEGUN] = -1
-        self.fields[first + at.LABEL_LOW] = FREE_LABEL
+            self.fields[offset + STATE.UNIVERSAL] = layout.ANY_STRING_BETWEEN + index
+            self.fields[offset + STATE.CHARACTERS] = -1
+        self.fields[first + STATE.LABEL_LOW] = layout.ANY_STRING_LABEL
         return first

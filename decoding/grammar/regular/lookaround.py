@@ -1,11 +1,11 @@
-r"""Patterns with assertions anywhere in them, as deterministic automata.
+r"""Compiles patterns with assertions anywhere in them into deterministic automata, by derivatives.
 
 A pattern is matched from the beginning of the text by derivatives (Brzozowski 1964). What is left
-to match is a *thread*: a chain of nodes, one behind the other. A look-ahead holds beside what
-follows it, so what a text must still do is a Boolean formula over threads: a disjunction of
-conjunctions, of threads and of negations of formulas. A look-behind is a set of threads that begin
-anew at every position: whether one of them has just ended is known when the position is met. Of all
-this there are finitely many, so the formulas are the states of an automaton.
+to match is a *thread*: a list of nodes, one behind the other. A look-ahead must hold together with
+what follows it. So the condition on the rest of the text is a Boolean formula over threads: a
+disjunction of conjunctions of threads and of negated formulas. A look-behind is a set of threads
+that start anew at every position; it holds where one of them has just ended. There are finitely
+many formulas, and they are the states of an automaton.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.assertions import (
     Boundary,
     Either,
@@ -42,27 +42,31 @@ from decoding.grammar.regular.expressions import (
     Words,
 )
 from decoding.grammar.regular.symbols import Alphabet
+from decoding.grammar.regular.worklist import Limit, explore
 
 MAX_STATES = 3_000
 MAX_WORK = 3_000_000
-"""Threads and parts of formulas that may be looked at while the automaton is made."""
+"""Bound on the threads and parts of formulas that are handled while an automaton is made."""
 
 Thread: TypeAlias = "tuple[Node | str, Thread] | None"
-"""A node and what follows it; `None` is the end of what is to match."""
+"""A node and the thread behind it; `None` is the end of the pattern."""
 Literal: TypeAlias = "tuple[bool, object]"
 """Whether it is negated, and a thread that reads a character next, or a formula."""
 Formula: TypeAlias = "frozenset[frozenset[Literal]]"
+_State: TypeAlias = "tuple[Formula, tuple[frozenset[Thread], ...], bool, bool]"
+"""The formula, the threads of look-behinds, whether the last character is a word character, and
+whether nothing has been read."""
 
 TRUE: Formula = frozenset((frozenset(),))
 FALSE: Formula = frozenset()
 _AT_END = (False, "end")
 _END = frozenset((frozenset((_AT_END,)),))
 _REST = "rest"
-"""A node that matches whatever is left of the text."""
+"""A node that matches any rest of the text."""
 
 
 def full_language(pattern: Node) -> Expression:
-    """The texts that a pattern matches as a whole, by its automaton only where it has to be."""
+    """The texts that a pattern matches as a whole; derivatives are the fallback of `assertions`."""
     try:
         return resolve_full(pattern)
     except GrammarUnsupportedError:
@@ -87,7 +91,7 @@ def recognized(pattern: Node, *, searching: bool) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """What is known of the text before a position.
+    """The text before a position, as far as assertions depend on it.
 
     word: whether a word character is the last one. behind: for each look-behind, whether it holds.
     """
@@ -122,36 +126,22 @@ class _Recognizer:
             thread = (ANY_STRING, thread)
         first = _Here(start=True, word=False, behind=())
         behind, here = self._behind([frozenset() for _ in self.looks], first)
-        start = (self._open(thread, here), behind, False, True)
-        states = {start: 0}
-        rows: list[list[int]] = []
-        accepting: list[bool] = []
-        for state in states.copy():
-            pending = [state]
-            while pending:
-                formula, behind, word, is_start = pending.pop()
-                number = states[formula, behind, word, is_start]
-                while len(rows) <= number:
-                    rows.append([])
-                    accepting.append(False)
-                accepting[number] = _ends(formula)
-                for symbol in range(len(classes)):
-                    after = self._after((formula, behind), symbol, word=words[symbol])
-                    if after not in states:
-                        states[after] = len(states)
-                        pending.append(after)
-                        if len(states) > MAX_STATES:
-                            raise GrammarLimitError("", "states of a pattern", MAX_STATES)
-                    rows[number].append(states[after])
+        start: _State = (self._open(thread, here), behind, False, True)
+
+        def moves(state: _State) -> Iterator[tuple[int, _State]]:
+            for symbol, word in enumerate(words):
+                yield symbol, self._after(state, symbol, word=word)
+
+        states, rows = explore([start], moves, Limit("states of a pattern", MAX_STATES))
+        accepting = tuple(_ends(formula) for formula, *_ in states)
         if not any(accepting):
             return NOTHING
-        return Recognized(tuple(classes), tuple(map(tuple, rows)), tuple(accepting))
+        targets = tuple(tuple(target for _, target in row) for row in rows)
+        return Recognized(tuple(classes), targets, accepting)
 
-    def _after(
-        self, state: tuple[Formula, tuple[frozenset[Thread], ...]], symbol: int, *, word: bool
-    ) -> tuple[Formula, tuple[frozenset[Thread], ...], bool, bool]:
-        """The state behind one more character."""
-        formula, behind = state
+    def _after(self, state: _State, symbol: int, *, word: bool) -> _State:
+        """The state after one more character."""
+        formula, behind, *_ = state
         moved = [
             frozenset(rest for thread in threads for rest in self._read(thread, symbol))
             for threads in behind
@@ -177,7 +167,7 @@ class _Recognizer:
         return tuple(known), _Here(here.start, here.word, holds)
 
     def _read(self, thread: Thread, symbol: int) -> Iterator[Thread]:
-        """What is left of a thread that reads a character."""
+        """The rest of a thread that reads a character, if it reads this one."""
         if thread is not None:
             node, rest = thread
             if isinstance(node, Characters) and symbol in self._symbols(node.ranges):
@@ -194,7 +184,7 @@ class _Recognizer:
         return {}
 
     def _derived(self, formula: Formula, symbol: int, here: _Here) -> Formula:
-        """What a formula asks of the text behind one more character."""
+        """The derivative of a formula by a character."""
         found: Formula = FALSE
         for option in formula:
             both: Formula = TRUE
@@ -216,7 +206,7 @@ class _Recognizer:
     def _open(  # noqa: C901, PLR0912 -- a case for each kind of node
         self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()
     ) -> Formula:
-        """A thread as a formula over threads that read a character next."""
+        """A thread as a formula over threads that each read a character next."""
         self._spend(1)
         if thread is None:
             return _END
@@ -269,7 +259,7 @@ class _Recognizer:
         if len({len(option) for option in options}) == 1:
             return options
         self._spend(len(options) ** 2)
-        # An option that asks for more than another one adds nothing.
+        # A conjunction that contains another one is absorbed by it.
         return frozenset(a for a in options if not any(b < a for b in options))
 
     def _and(self, one: Formula, other: Formula) -> Formula:
@@ -318,7 +308,7 @@ _WORD_NEXT: Thread = (Characters(codepoints.WORD), (_REST, None))
 
 
 def _letters(word: str) -> Node:
-    return Sequence(tuple(algebra.one_of(((ord(c), ord(c)),)) for c in word))
+    return Sequence(tuple(operations.one_of(((ord(c), ord(c)),)) for c in word))
 
 
 def _not(formula: Formula) -> Formula:
@@ -355,7 +345,7 @@ def _inside(node: Node) -> tuple[Node, ...]:
             return (body,)
         case Start() | End() | Boundary():
             return ()
-    return algebra.children(node)
+    return operations.children(node)
 
 
 def _behinds(node: Node) -> Iterator[Look]:

@@ -1,31 +1,39 @@
-"""Automata over bytes, as arrays, and the two ways in which a string is spelled in bytes."""
+"""Nondeterministic finite automata over bytes, as arrays, and how strings become bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.grammar.regular.worklist import Limit, explore
 from decoding.kernels.grammar import paths
+
+State = TypeVar("State", bound=Hashable)
+Moves: TypeAlias = list[list[tuple[int, int, int]]]
+"""By state, its edges: (lowest symbol, highest symbol, target)."""
 
 
 class Spelling(IntEnum):
-    """How a string becomes bytes."""
+    """How a string is written in bytes."""
 
     TEXT = 0
     """UTF-8."""
     JSON = 1
     """The inside of a JSON string: UTF-8 with `\\` escapes and without the quotes."""
-    ONCE = 2
-    """The same, but every string in one way only: as Python's `json.dumps` writes it in UTF-8."""
+    CANONICAL = 2
+    """As JSON, but each string in one way only: as Python's `json.dumps` writes it in UTF-8."""
 
 
-class Loose(IntEnum):
-    r"""The states of the automaton of all strings; a state of another automaton may equal one.
+class UniversalState(IntEnum):
+    r"""The states of the automaton of all strings, the universal automaton of a spelling.
 
-    In TEXT only the first eight occur, in ONCE none. In JSON a character that must be escaped is
+    A state of another automaton is universal if it can read what one of these states can read. In
+    TEXT only the first eight occur, in CANONICAL none. In JSON a character that must be escaped is
     spelled by its short escape or, below U+0020, by \u00XX with either case of the hexadecimal
     digit; "/" is spelled bare or as \/; every other character is spelled bare.
     """
@@ -55,15 +63,70 @@ class Nfa:
     starts: `(n,)` int32, sorted.
     edges: `(m, 4)` int32, rows (source, lowest byte, highest byte, target), sorted by source.
     accepts: `(k,)` int32, sorted: the states in which a string may end.
-    loose: `(states,)` int8: a `Loose` state u if every spelling of a string can be read on from
-        here, as from u, and after any of it something accepts still follows; else `NONE`.
+    universal: `(states,)` int8: `UniversalState` u if every continuation that state u can read can
+        be read from here too, and may be read on to something accepted; else `NONE`.
     """
 
     states: int
     starts: NDArray[np.int32]
     edges: NDArray[np.int32]
     accepts: NDArray[np.int32]
-    loose: NDArray[np.int8]
+    universal: NDArray[np.int8]
+
+
+def assembled(
+    states: int,
+    starts: Iterable[int] | NDArray[np.int32],
+    edges: Iterable[tuple[int, int, int, int]] | NDArray[np.int32],
+    accepts: Iterable[int] | NDArray[np.int32],
+) -> Nfa:
+    """Return the trimmed automaton of these states and edges; no state is marked as universal.
+
+    edges: rows (source, lowest byte, highest byte, target) in any order.
+    """
+    rows = edges if isinstance(edges, np.ndarray) else np.array(list(edges), np.int32)
+    rows = rows.reshape(-1, 4)
+    return trimmed(
+        Nfa(
+            states,
+            np.array(starts, np.int32),
+            rows[np.argsort(rows[:, 0], kind="stable")].astype(np.int32, copy=False),
+            np.array(accepts, np.int32),
+            np.full(states, UniversalState.NONE, np.int8),
+        )
+    )
+
+
+def nfa_of_moves(
+    starts: Iterable[State],
+    moves: Callable[[State], Iterable[tuple[tuple[int, int], State]]],
+    accepts: Callable[[State], bool],
+    limit: Limit | None = None,
+) -> Nfa:
+    """Return the automaton whose states are values: those that moves reach from the start states.
+
+    moves: the edges of a state, as pairs ((lowest byte, highest byte), next state).
+
+    Raises:
+        GrammarLimitError: there are more states than `limit` allows.
+    """
+    first = list(dict.fromkeys(starts))
+    states, rows = explore(first, moves, limit)
+    edges = [
+        (source, low, high, target)
+        for source, row in enumerate(rows)
+        for (low, high), target in row
+    ]
+    accepting = [number for number, state in enumerate(states) if accepts(state)]
+    return assembled(len(states), range(len(first)), edges, accepting)
+
+
+def moves_of(nfa: Nfa) -> Moves:
+    """Return the edges of every state: (lowest symbol, highest symbol, target)."""
+    moves: Moves = [[] for _ in range(nfa.states)]
+    for source, low, high, target in nfa.edges.tolist():
+        moves[source].append((low, high, target))
+    return moves
 
 
 EMPTY = Nfa(
@@ -73,12 +136,13 @@ EMPTY = Nfa(
     np.zeros(0, np.int32),
     np.zeros(0, np.int8),
 )
+"""The automaton of the empty language."""
 
 
 def reached(
     states: int, start: NDArray[np.int32], sources: NDArray[np.int32], targets: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Return which states are reached from some along the edges from sources to targets."""
+    """Return whether each state is reached from the start states along edges."""
     order = np.argsort(sources, kind="stable")
     rows = np.searchsorted(sources[order], np.arange(states + 1))
     seen = np.zeros(states, np.bool_)
@@ -90,59 +154,57 @@ def reached(
 
 
 def trimmed(nfa: Nfa) -> Nfa:
-    """Return an automaton without the states that lie on no accepting path."""
+    """Return an automaton without its states that lie on no accepting path."""
     if not nfa.states:
         return EMPTY
     sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
-    kept = reached(nfa.states, nfa.starts, sources, targets)
-    kept = kept & reached(nfa.states, nfa.accepts, targets, sources)
-    if kept.all():
+    useful = reached(nfa.states, nfa.starts, sources, targets)
+    useful = useful & reached(nfa.states, nfa.accepts, targets, sources)
+    if useful.all():
         return nfa
-    if not kept.any():
+    if not useful.any():
         return EMPTY
-    ids = (np.cumsum(kept) - 1).astype(np.int32)
-    edges = nfa.edges[kept[sources] & kept[targets]].copy()
+    ids = (np.cumsum(useful) - 1).astype(np.int32)
+    edges = nfa.edges[useful[sources] & useful[targets]].copy()
     edges[:, 0] = ids[edges[:, 0]]
     edges[:, 3] = ids[edges[:, 3]]
     return Nfa(
-        int(kept.sum()),
-        ids[nfa.starts[kept[nfa.starts]]],
+        int(useful.sum()),
+        ids[nfa.starts[useful[nfa.starts]]],
         edges,
-        ids[nfa.accepts[kept[nfa.accepts]]],
-        nfa.loose[kept],
+        ids[nfa.accepts[useful[nfa.accepts]]],
+        nfa.universal[useful],
     )
 
 
 def deterministic(rows: NDArray[np.int32], accepting: NDArray[np.bool_]) -> Nfa:
-    """Return the automaton of rows of next states, −1 for none, trimmed; it starts in state 0.
+    """Return the trimmed automaton of a table of next states, −1 for none; state 0 is the start.
 
-    `loose` is BETWEEN or NONE.
+    `universal` is BETWEEN or NONE.
     """
     states, symbols = rows.shape
     begins = np.ones(rows.shape, np.bool_)
     begins[:, 1:] = rows[:, 1:] != rows[:, :-1]
     sources, lows = np.nonzero(begins)
     highs = np.append(lows[1:], 0) - 1
-    highs[highs < 0] = symbols - 1  # the last run of a row
+    highs[highs < 0] = symbols - 1  # the last interval of a row
     targets = rows[sources, lows]
     edges = np.stack((sources, lows, highs, targets), axis=1)[targets >= 0].astype(np.int32)
-    nfa = trimmed(
-        Nfa(
-            states,
-            np.zeros(1, np.int32),
-            edges,
-            np.flatnonzero(accepting).astype(np.int32),
-            np.full(states, Loose.NONE, np.int8),
-        )
-    )
-    if not nfa.states:
-        return EMPTY
-    nfa.loose[_safe(nfa, symbols)] = Loose.BETWEEN
+    return with_universal(assembled(states, (0,), edges, np.flatnonzero(accepting)), symbols)
+
+
+def with_universal(nfa: Nfa, symbols: int) -> Nfa:
+    """Mark the states of a deterministic automaton from which every string can be read; return it.
+
+    symbols: the size of the alphabet.
+    """
+    if nfa.states:
+        nfa.universal[_safe(nfa, symbols)] = UniversalState.BETWEEN
     return nfa
 
 
 def _safe(nfa: Nfa, symbols: int) -> NDArray[np.intp]:
-    """Return the states from which every string can be read."""
+    """Return the states of a deterministic automaton from which every string can be read."""
     sources, targets = nfa.edges[:, 0], nfa.edges[:, 3]
     width = nfa.edges[:, 2] - nfa.edges[:, 1] + 1
     read = np.bincount(sources, weights=width, minlength=nfa.states)

@@ -1,8 +1,8 @@
-"""From an expression to an automaton without empty moves, over any alphabet of small integers.
+"""Builds the automaton of an expression, without empty moves, over an alphabet of small integers.
 
-The expression is read from its end: every part is given the point that follows it and returns the
-point before it. A point is what leaves a state, so a union of points needs no empty move; only the
-point at the head of a loop is referred to before it is known.
+The expression is read from its end: every part is given the point that follows it, and returns the
+point before it. A point holds the edges that leave a state, so that a union of points needs no
+empty move. Only the point at the head of a loop is referred to before its edges are known.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from decoding.grammar.regular.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, trimmed
+from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, trimmed
 from decoding.grammar.regular.spelling import EXIT, Spelled
 from decoding.grammar.regular.word_tree import WordTree
+from decoding.grammar.regular.worklist import reachable
 
 Edge = tuple[int, int, int]
 Rows = NDArray[np.int32]
@@ -39,18 +40,18 @@ Rows = NDArray[np.int32]
 MAX_EDGES = 4_000_000
 MAX_STATES = 1_000_000
 FEWEST_TILES = 24
-"""So many copies of a body, and more, are made as arrays."""
+"""Repetitions of a body of at least so many copies are made as arrays."""
 
 
 _LONG_WORD = 100
 
 
 class Encoder(Protocol):
-    """The alphabet of an automaton."""
+    """The alphabet of an automaton: how characters and words are spelled in its symbols."""
 
     @property
-    def loose(self) -> tuple[int, ...]:
-        """What the nodes of `characters(EVERY)` are in the automaton of all strings, or empty."""
+    def universal(self) -> tuple[int, ...]:
+        """The `UniversalState` of each node of `characters(EVERY)`; empty if none is marked."""
 
     def characters(self, ranges: Ranges) -> Spelled:
         """Return how one character is spelled."""
@@ -59,13 +60,13 @@ class Encoder(Protocol):
         """Return how some words are spelled."""
 
     def logic(self, expression: Both | Not | Recognized) -> Nfa:
-        """Return the automaton of an expression that has no other."""
+        """Return the automaton of an expression that only a product or a table can express."""
 
 
 class Point:
-    """What leaves a state: edges, whether a string may end, and the loops it is the head of."""
+    """The future of a state: its edges, whether a string may end, and the loop heads it equals."""
 
-    __slots__ = ("accepting", "edges", "loose", "open", "refs", "state")
+    __slots__ = ("accepting", "edges", "open", "refs", "state", "universal")
 
     def __init__(
         self,
@@ -73,16 +74,16 @@ class Point:
         refs: tuple[Point, ...] = (),
         *,
         accepting: bool = False,
-        loose: bool = False,
+        universal: bool = False,
     ) -> None:
         self.edges, self.refs = edges, refs
-        self.accepting, self.loose = accepting, loose
+        self.accepting, self.universal = accepting, universal
         self.state = -1
         self.open = False
 
     @property
     def dead(self) -> bool:
-        """Whether nothing leaves it."""
+        """Whether no string can be read from here, not even the empty one."""
         return not (self.edges or self.refs or self.accepting)
 
 
@@ -90,7 +91,7 @@ DEAD = Point()
 
 
 def united(points: list[Point]) -> Point:
-    """Return the point that leaves as any of these do."""
+    """Return the union of some points."""
     distinct = [point for point in dict.fromkeys(points) if not point.dead]
     if len(distinct) <= 1:
         return distinct[0] if distinct else DEAD
@@ -98,7 +99,7 @@ def united(points: list[Point]) -> Point:
         tuple(dict.fromkeys(edge for point in distinct for edge in point.edges)),
         tuple(dict.fromkeys(ref for point in distinct for ref in point.refs)),
         accepting=any(point.accepting for point in distinct),
-        loose=any(point.loose for point in distinct),
+        universal=any(point.universal for point in distinct),
     )
 
 
@@ -108,19 +109,19 @@ def _rows(edges: tuple[Edge, ...]) -> Rows:
 
 
 class Builder:
-    """The states and edges made so far."""
+    """The states and edges of an automaton that is being built."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self.count = 0
         self.flat = array("i")  # four fields an edge, as a list would take ten times the memory
         self.accepting: list[int] = []
-        self.loose: list[tuple[int, int]] = []
+        self.marks: list[tuple[int, int]] = []
         self.blocks: list[Rows] = []
         self.late: list[tuple[Rows, Point]] = []
         self.edges = 0
         self.pruned = False
-        # Of the expression that is being built: the points before what is built, what is to do.
+        # Of the expression that is being built: a stack of points, and the tasks that are left.
         self.points: list[Point] = []
         self.tasks: list[Callable[[], None]] = []
 
@@ -142,13 +143,13 @@ class Builder:
             flat.extend((state, low, high, target))
 
     def charge(self, edges: int) -> None:
-        """Count edges, and raise when there are too many."""
+        """Count some more edges; raises `GrammarLimitError` where there are too many."""
         self.edges += edges
         if self.edges > MAX_EDGES:
             raise GrammarLimitError("", "edges of a string", MAX_EDGES)
 
     def state(self, point: Point) -> int:
-        """Return the state that is this point."""
+        """Return the state of a point, which is made when it is first needed."""
         if point.state < 0:
             point.state = self.allocate(1)
             if not point.open:
@@ -156,18 +157,18 @@ class Builder:
         return point.state
 
     def fill(self, point: Point) -> None:
-        """Write what leaves a point whose state exists."""
+        """Write the edges of a point whose state exists."""
         state = point.state
         self.write(state, point.edges)
         if point.accepting:
             self.accepting.append(state)
-        if point.loose:
-            self.loose.append((state, Loose.BETWEEN))
+        if point.universal:
+            self.marks.append((state, UniversalState.BETWEEN))
         if point.refs:
             self.late.append((np.array([state], np.int32), Point((), point.refs)))
 
     def attach(self, sources: Rows, point: Point) -> None:
-        """Let what leaves a point leave each of these states as well."""
+        """Add, at the end, the edges of a point to each of these states."""
         self.late.append((sources, point))
 
     # --- parts ---
@@ -193,18 +194,18 @@ class Builder:
         return placed[0], first
 
     def dead(self) -> Point:
-        """Return the point that nothing leaves; states before it may have to go."""
+        """Return the point that nothing leaves, and note that dead states have to be trimmed."""
         self.pruned = True
         return DEAD
 
-    def universal(self, head: Point) -> tuple[Edge, ...]:
-        """Return the moves of a loop over every character, which go back to its head."""
+    def any_characters(self, head: Point) -> tuple[Edge, ...]:
+        """Return the moves of a loop over all characters, back to its head."""
         if head.state < 0:
             head.state = self.allocate(1)
         nodes = self.encoder.characters(ANY_CHARACTER.ranges)
         moves, first = self.place(nodes, head.state)
-        self.loose += [
-            (first + node - 1, self.encoder.loose[node]) for node in range(1, len(nodes))
+        self.marks += [
+            (first + node - 1, self.encoder.universal[node]) for node in range(1, len(nodes))
         ]
         return moves
 
@@ -251,21 +252,21 @@ class Builder:
             self.blocks.append(tiled(tile.onward, shifts[:-1]))
         exits = (tile.ends[None, :] + shifts[max(least - 1, 0) :, None]).ravel()
         self.attach(exits, following)
-        self.blocks_loose(tile, shifts)
+        self.mark_universal(tile, shifts)
         first = Point(tuple(tuple(edge) for edge in (tile.entry + np.array((0, 0, base))).tolist()))
-        if tile.entry_loose:
-            first.loose = True
+        if tile.entry_universal:
+            first.universal = True
         return first if least else united([first, following])
 
-    def blocks_loose(self, tile: Tile, shifts: Rows) -> None:
-        """Mark the loose states of every copy of a body."""
-        for state in np.flatnonzero(tile.loose != Loose.NONE).tolist():
-            self.loose += [(int(shift) + state, int(tile.loose[state])) for shift in shifts]
+    def mark_universal(self, tile: Tile, shifts: Rows) -> None:
+        """Mark the universal states of every copy of a body."""
+        for state in np.flatnonzero(tile.universal != UniversalState.NONE).tolist():
+            self.marks += [(int(shift) + state, int(tile.universal[state])) for shift in shifts]
 
     # --- the whole ---
 
     def run(self, expression: Expression, following: Point) -> Point:
-        """Return the point before the expression, given the one behind it."""
+        """Return the point before an expression, given the point behind it."""
         self.points = [following]
         self.then(expression)
         while self.tasks:
@@ -273,7 +274,7 @@ class Builder:
         return self.points.pop()
 
     def then(self, node: Expression) -> None:
-        """Let the next task be to replace the point on top by the point before a node."""
+        """Push the task of replacing the point on top by the point before a node."""
         self.tasks.append(lambda: self.step(node))
 
     def step(self, node: Expression) -> None:
@@ -324,11 +325,11 @@ class Builder:
         points = self.points
         following = points.pop()
         head = Point()
-        head.refs = (head,)  # not dead, and not yet known
-        if body == ANY_CHARACTER and self.encoder.loose:
+        head.refs = (head,)  # so that it is not dead while its edges are unknown
+        if body == ANY_CHARACTER and self.encoder.universal:
             head.refs = following.refs
-            head.edges = tuple(dict.fromkeys((*self.universal(head), *following.edges)))
-            head.accepting, head.loose = following.accepting, True
+            head.edges = tuple(dict.fromkeys((*self.any_characters(head), *following.edges)))
+            head.accepting, head.universal = following.accepting, True
             self.fill(head)
             points.append(head)
             return
@@ -337,7 +338,11 @@ class Builder:
             before = points.pop()
             whole = united([before, following])
             head.refs = tuple(ref for ref in whole.refs if ref is not head)
-            head.edges, head.accepting, head.loose = whole.edges, whole.accepting, whole.loose
+            head.edges, head.accepting, head.universal = (
+                whole.edges,
+                whole.accepting,
+                whole.universal,
+            )
             head.open = False
             if head.state >= 0:
                 self.fill(head)
@@ -367,19 +372,12 @@ class Builder:
             self.then(body)
 
     def resolved(self, refs: tuple[Point, ...]) -> Point:
-        """Return what leaves the heads of some loops."""
-        seen = dict.fromkeys(refs)
-        stack = list(refs)
-        while stack:
-            for ref in stack.pop().refs:
-                if ref not in seen:
-                    seen[ref] = None
-                    stack.append(ref)
-        merged = united(list(seen))
-        return Point(merged.edges, accepting=merged.accepting, loose=merged.loose)
+        """Return the union of some loop heads, with the heads that they continue as."""
+        merged = united(list(reachable(refs, lambda point: point.refs)))
+        return Point(merged.edges, accepting=merged.accepting, universal=merged.universal)
 
     def finish(self, start: Point) -> Nfa:
-        """Return the automaton of what has been built."""
+        """Return the automaton that begins in a point."""
         if start.dead:
             return EMPTY
         first = self.state(start)
@@ -391,20 +389,20 @@ class Builder:
                 self.blocks.append(from_each(sources, _rows(full.edges)))
             if full.accepting:
                 accepting.append(sources)
-            if full.loose:
-                self.loose += [(source, Loose.BETWEEN) for source in sources.tolist()]
+            if full.universal:
+                self.marks += [(source, UniversalState.BETWEEN) for source in sources.tolist()]
         own = np.frombuffer(self.flat, np.intc).astype(np.int32, copy=False).reshape(-1, 4)
         edges = np.concatenate((own, *self.blocks)) if self.blocks else own
         order = np.argsort(edges[:, 0], kind="stable")
-        loose = np.full(self.count, Loose.NONE, np.int8)
-        for state, kind in self.loose:
-            loose[state] = kind
+        universal = np.full(self.count, UniversalState.NONE, np.int8)
+        for state, universal_state in self.marks:
+            universal[state] = universal_state
         nfa = Nfa(
             self.count,
             np.array([first], np.int32),
             edges[order],
             np.unique(np.concatenate(accepting)),
-            loose,
+            universal,
         )
         return trimmed(nfa) if self.pruned else nfa
 

@@ -1,4 +1,4 @@
-"""Intersections, unions and complements of automata, side by side in one exploration."""
+"""Products of automata under a Boolean formula: intersections, unions and complements at once."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.expressions import Both, Choice, Expression, Not
-from decoding.grammar.regular.lazy_dfa import Arena
-from decoding.grammar.regular.nfa import EMPTY, Loose, Nfa, deterministic
+from decoding.grammar.regular.lazy_dfa import LazyDfa
+from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, deterministic
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.symbols import Symbols
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar import products
+from decoding.kernels.grammar import layout, products
 from decoding.kernels.grammar.jit import shared
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
-"""An arena's states have so many next states."""
+"""States of a `LazyDfa` have so many next states."""
 _SIZES = (1 << 10, 1 << 14, MAX_STATES)
-"""So many states are made room for, one after the other."""
+"""Room for so many states is tried, one size after the other."""
 _MAX_ROWS = 1 << 24
 """64 MiB of int32."""
 
@@ -32,7 +31,7 @@ class Product:
 
     def __init__(self, expression: Expression, encoder: Symbols) -> None:
         self.symbols = len(encoder.alphabet.classes)
-        self.arena = Arena()
+        self.dfa = LazyDfa()
         formula: list[tuple[int, int]] = []
         starts: list[int] = []
         written: dict[Expression, int] = {}
@@ -51,29 +50,31 @@ class Product:
 
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
-            return at.DEAD
+            return layout.DEAD
         sources, lows, highs, targets = nfa.edges.T
         whole = np.zeros(nfa.states, np.bool_)
         whole[sources[(sources == targets) & (lows == 0) & (highs == self.symbols - 1)]] = True
         accepting = np.zeros(nfa.states, np.bool_)
         accepting[nfa.accepts] = True
-        loose = np.where(whole & accepting, Loose.BETWEEN, Loose.NONE).astype(np.int8)
-        leaf = Nfa(nfa.states, nfa.starts, nfa.edges, nfa.accepts, loose)
-        return self.arena.automaton([(leaf, 0)])
+        universal = np.where(whole & accepting, UniversalState.BETWEEN, UniversalState.NONE).astype(
+            np.int8
+        )
+        leaf = Nfa(nfa.states, nfa.starts, nfa.edges, nfa.accepts, universal)
+        return self.dfa.add_automaton([(leaf, 0)])
 
     def is_inhabited(self) -> bool:
-        """Whether there is such a string.
+        """Whether the language has a member.
 
         Raises `GrammarLimitError` if `MAX_STATES` states do not tell.
         """
         for size in _SIZES:
-            said = self._search(size)
-            if said != at.TOO_MANY:
-                return said == 1
+            answer = self._search(size)
+            if answer != layout.TOO_MANY:
+                return answer == 1
         raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
     def automaton(self) -> Nfa:
-        """Return the automaton: deterministic, trimmed; `loose` is BETWEEN or NONE.
+        """Return the automaton: deterministic, trimmed; `universal` is BETWEEN or NONE.
 
         Raises `GrammarLimitError` for more than `MAX_STATES` states, or if their rows take more
         than 64 MiB.
@@ -85,45 +86,45 @@ class Product:
         raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
     def _search(self, size: int) -> int:
-        arena, (states, table, first) = self.arena, self._begun(size)
+        dfa, (states, table, first) = self.dfa, self._begun(size)
         if first != products.NOT_YET:
             return int(first != products.NEVER)
         stack = np.zeros(size, np.int64)
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
-        return arena.retried(
+        return dfa.retried(
             lambda: products.search(
-                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                dfa.shared_fields, dfa.shared_table, self.formula, shared(states),
                 shared(table), shared(stack), self.symbols, shared(progress), self.values,
                 self.firsts,
             )
         )  # fmt: skip
 
     def _explore(self, size: int) -> Nfa | None:
-        arena, (states, table, first) = self.arena, self._begun(size)
+        dfa, (states, table, first) = self.dfa, self._begun(size)
         if first == products.NEVER:
             return EMPTY
         rows = np.empty((size, self.symbols), np.int32)
         accepting = np.zeros(size, np.bool_)
         accepting[0] = first >= products.NOW
         progress = np.array([1, 0], np.int64)
-        said = arena.retried(
+        answer = dfa.retried(
             lambda: products.explore(
-                arena.shared_fields, arena.shared_table, self.formula, shared(states),
+                dfa.shared_fields, dfa.shared_table, self.formula, shared(states),
                 shared(table), shared(rows), shared(accepting), shared(progress), self.values,
                 self.firsts,
             )
         )  # fmt: skip
         count = int(progress[products.COUNT])
-        return None if said == at.TOO_MANY else deterministic(rows[:count], accepting[:count])
+        return None if answer == layout.TOO_MANY else deterministic(rows[:count], accepting[:count])
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
-        """Return room for states with the first in it, their table, and what the first says."""
+        """Return an array of states with the first one, their hash table, and the first value."""
         leaves = len(self.starts)
         states = np.zeros((size + 1) * leaves, np.int32)
         states[:leaves] = self.starts
         table = np.zeros(1 << (2 * size).bit_length(), np.int32)
         first = products.begin(
-            self.arena.shared_fields,
+            self.dfa.shared_fields,
             self.formula,
             shared(states),
             shared(table),
@@ -135,7 +136,7 @@ class Product:
 
 
 def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[int, int]]]:
-    """Yield the leaves of an expression and, as rows of a formula, what joins them."""
+    """Yield an expression in postfix order: leaves, and a row of the formula for each operator."""
     stack: list[tuple[Expression | None, tuple[int, int]]] = [(expression, (products.LEAF, 0))]
     while stack:
         node, row = stack.pop()
@@ -149,36 +150,36 @@ def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[
 
 
 def _operands(node: Expression) -> tuple[Expression, ...]:
-    """Return what a node of logic joins; nothing for any other."""
+    """Return the operands of a node of logic; none for any other node."""
     if isinstance(node, Both | Not):
-        return algebra.children(node)
+        return operations.children(node)
     if not isinstance(node, Choice):
         return ()
-    plain = [option for option in node.options if not algebra.has_logic(option)]
+    plain = [option for option in node.options if not operations.has_logic(option)]
     if len(plain) == len(node.options):
         return ()
-    joined = (algebra.choice(plain),) if plain else ()
-    return (*joined, *(option for option in node.options if algebra.has_logic(option)))
+    joined = (operations.choice(plain),) if plain else ()
+    return (*joined, *(option for option in node.options if operations.has_logic(option)))
 
 
 def alternatives(expression: Expression, most: int) -> list[Expression] | None:
-    """Return intersections, without unions in them, whose union is the expression.
+    """Return the disjunctive normal form of an expression: intersections whose union it is.
 
     None if there are more than `most` of them.
     """
     found = _alternatives(expression, most, negative=False)
-    return None if found is None else [algebra.both(parts) for parts in found]
+    return None if found is None else [operations.both(parts) for parts in found]
 
 
 def _alternatives(
     node: Expression, most: int, *, negative: bool
 ) -> list[tuple[Expression, ...]] | None:
-    """Return the languages that each alternative intersects; logic is nested `MAX_LOGIC` deep."""
+    """Return the languages that each alternative intersects; recursion is `MAX_LOGIC` deep."""
     if isinstance(node, Not):
         return _alternatives(node.body, most, negative=not negative)
     operands = _operands(node)
     if not operands:
-        return [(algebra.negation(node) if negative else node,)]
+        return [(operations.negation(node) if negative else node,)]
     found: list[tuple[Expression, ...]] = []
     if isinstance(node, Both) != negative:
         found.append(())

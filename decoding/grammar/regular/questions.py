@@ -1,11 +1,12 @@
-"""Questions about regular languages."""
+"""Decision procedures of regular languages: membership, emptiness, inclusion, lengths, members."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.counted import Counted, counted, has_length
 from decoding.grammar.regular.expressions import (
     Both,
@@ -17,22 +18,21 @@ from decoding.grammar.regular.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.regular.nfa import Nfa
+from decoding.grammar.regular.nfa import Moves, Nfa, moves_of
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.subsets import (
     MAX_WORK,
-    Moves,
     Subsets,
-    as_nfa,
     combined,
     is_inhabited,
     logic,
-    moves_of,
     symbolic,
 )
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+from decoding.grammar.regular.worklist import Limit, reachable
 
 _FEW_WORDS = 64
+_STEPS = Limit("steps of an intersection", MAX_WORK)
 
 
 @lru_cache(maxsize=512)
@@ -74,8 +74,8 @@ def _empty(node: Expression, parts: list[bool]) -> bool:
 
 def is_empty(expression: Expression) -> bool:
     """Whether the language has no member."""
-    if not algebra.has_logic(expression):
-        return algebra.fold(expression, _empty)
+    if not operations.has_logic(expression):
+        return operations.fold(expression, _empty)
     return not any(_inhabited(part) for part in counted(expression))
 
 
@@ -98,7 +98,7 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
     try:
         return is_empty(Both((left, right)))
     except GrammarLimitError:
-        if algebra.has_logic(left) or algebra.has_logic(right):
+        if operations.has_logic(left) or operations.has_logic(right):
             raise
     # Pairs of states need not be deterministic.
     encoder = Symbols(alphabet_of((left, right)), logic)
@@ -106,25 +106,23 @@ def is_disjoint(left: Expression, right: Expression) -> bool:
 
 
 def _no_common(left: Nfa, right: Nfa) -> bool:
+    """Whether no string is accepted by both automata: their product reaches no final pair."""
     a_moves, b_moves = moves_of(left), moves_of(right)
     a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
-    stack = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
-    seen = set(stack)
     steps = 0
-    while stack:
-        a, b = stack.pop()
-        if a in a_final and b in b_final:
-            return False
-        steps += len(a_moves[a]) * len(b_moves[b])
-        if steps > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
-        for low, high, target in a_moves[a]:
-            for other_low, other_high, other in b_moves[b]:
-                pair = target, other
-                if low <= other_high and other_low <= high and pair not in seen:
-                    seen.add(pair)
-                    stack.append(pair)
-    return True
+
+    def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        nonlocal steps
+        steps += len(a_moves[pair[0]]) * len(b_moves[pair[1]])
+        _STEPS.check(steps)
+        for low, high, target in a_moves[pair[0]]:
+            for other_low, other_high, other in b_moves[pair[1]]:
+                if low <= other_high and other_low <= high:
+                    yield target, other
+
+    starts = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
+    pairs = reachable(starts, following)
+    return not any(a in a_final and b in b_final for a, b in pairs)
 
 
 @lru_cache(maxsize=4096)
@@ -138,7 +136,7 @@ def is_subset(left: Expression, right: Expression) -> bool:
     try:
         return is_empty(Both((left, Not(right))))
     except GrammarLimitError:
-        if algebra.has_logic(left):
+        if operations.has_logic(left):
             raise
     encoder = Symbols(alphabet_of((left, right)), logic)
     outer = Subsets(build_over(encoder, right), len(encoder.alphabet.classes))
@@ -148,23 +146,23 @@ def is_subset(left: Expression, right: Expression) -> bool:
 def _leads_within(inner: Nfa, outer: Subsets) -> bool:
     """Whether whatever an automaton accepts is accepted by a deterministic one."""
     moves, final = moves_of(inner), set(inner.accepts.tolist())
-    stack = [(state, 0) for state in inner.starts.tolist()]
-    seen = set(stack)
     steps = 0
-    while stack:
-        state, subset = stack.pop()
-        if not outer.sets[subset] or (state in final and not outer.accepting[subset]):
-            return False  # every state of `inner` leads to some member
+
+    def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
+        nonlocal steps
+        state, subset = pair
         row = outer.row(subset)
         steps += len(moves[state]) + 1
-        if steps > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+        _STEPS.check(steps)
         for low, high, target in moves[state]:
-            for following in set(row[low : high + 1]):
-                if (target, following) not in seen:
-                    seen.add((target, following))
-                    stack.append((target, following))
-    return True
+            for reached in set(row[low : high + 1]):
+                yield target, reached
+
+    # Every state of `inner` leads to some member, so the empty set of `outer` lacks one.
+    return all(
+        outer.sets[subset] and (state not in final or outer.accepting[subset])
+        for state, subset in reachable([(s, 0) for s in inner.starts.tolist()], following)
+    )
 
 
 def _lengths(node: Expression, parts: list[tuple[int, int | None]]) -> tuple[int, int | None]:
@@ -195,16 +193,16 @@ def _lengths(node: Expression, parts: list[tuple[int, int | None]]) -> tuple[int
 
 
 def lengths(expression: Expression) -> tuple[int, int | None]:
-    """Return the fewest and the most characters of a member; `None` is no bound.
+    """Return the least and the greatest number of characters of a member; `None` is no bound.
 
     (0, 0) stands for the empty language too.
     """
-    if algebra.has_logic(expression):
+    if operations.has_logic(expression):
         nfa, _ = symbolic(expression)
         if not nfa.states:
             return 0, 0
         return _shortest(nfa), _longest(nfa)
-    least, most = algebra.fold(expression, _lengths)
+    least, most = operations.fold(expression, _lengths)
     return (0, 0) if least < 0 else (least, most)
 
 
@@ -221,7 +219,7 @@ def _shortest(nfa: Nfa) -> int:
 
 
 def _order(moves: Moves) -> list[int] | None:
-    """Return the states in an order in which every move leads on, or None if there is a loop."""
+    """Return the states in topological order, or None if there is a loop."""
     entering = [0] * len(moves)
     for row in moves:
         for _, _, target in row:
@@ -258,7 +256,7 @@ def members(expression: Expression, limit: int) -> tuple[str, ...] | None:
     if _order(moves_of(nfa)) is None:
         return None
     width = len(alphabet.classes)
-    unique = as_nfa(combined([(Subsets(nfa, width), False)]))
+    unique = combined([(Subsets(nfa, width), False)])
     moves = moves_of(unique)
     order = _order(moves)
     if order is None:

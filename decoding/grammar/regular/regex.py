@@ -1,7 +1,8 @@
-r"""Regular expressions: ECMA-262 and what Python adds to it, as expressions.
+r"""The parser of regexes: ECMA-262's syntax and Python's additions, read into expressions.
 
 `\d` and `\w` are ASCII, `\s` and `.` are those of ECMA-262, and `$` is the very end of the text.
-Quantifiers may be lazy: it changes what a match is, not whether there is one.
+Lazy quantifiers are read as greedy ones: they change which match is found, not whether there is
+one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.assertions import (
     Boundary,
     Either,
@@ -41,10 +42,10 @@ _SCOPED_FLAGS = re.compile(r"\(\?([a-zA-Z]*)(?:-([a-zA-Z]+))?:")
 _NAMED = re.compile(r"\(\?P?<([^\W\d]\w*)>")
 _BLANKS = re.compile(r"\s+|#[^\n]*")
 _CONDITIONAL = (
-    "what it matches depends on whether a group has matched, which a finite automaton cannot"
-    " remember; write both cases as alternatives"
+    "it depends on whether a group has matched, which a finite automaton cannot store; write both"
+    " cases as alternatives"
 )
-_RECURSIVE = "nested texts are no regular language; write a grammar (compile_gbnf, compile_lark)"
+_RECURSIVE = "recursion is not regular; write a context-free grammar (compile_gbnf, compile_lark)"
 _LOOKS = {"(?=": (True, False), "(?!": (True, True), "(?<=": (False, False), "(?<!": (False, True)}
 
 
@@ -62,7 +63,7 @@ class _Group:
     is_lazy: bool = False
 
     def close(self) -> tuple[Node, int]:
-        """Return what the group means and how deep it is nested."""
+        """Return the node of the group and the depth of its nesting."""
         self.options.append(joined(self.parts))
         if self.is_atomic:
             node = atomic(self.options, self.offset, is_lazy=self.is_lazy)
@@ -76,13 +77,13 @@ class _Group:
 
 
 class _Parser:
-    """One pass over a pattern, with a stack of open groups."""
+    """A parser of one pattern: one pass, with a stack of open groups."""
 
     def __init__(self, pattern: str, *, python: bool) -> None:
         self.pattern, self.python = pattern, python
         self.at = 0
         self.stack: list[_Group] = []
-        self.sets: dict[Node, Node] = {}  # of characters, each kept once: some take much memory
+        self.sets: dict[Node, Node] = {}  # of characters, interned: some take much memory
         self.group = _Group(0, frozenset())
 
     def parse(self) -> Node:
@@ -111,7 +112,7 @@ class _Parser:
         self.group.flags = known | frozenset(flags) if on else known - frozenset(flags)
 
     def _skip_blanks(self) -> None:
-        """Pass over what the flag x makes a comment."""
+        """Skip blanks and comments, where the flag x is set."""
         while "x" in self.group.flags and (found := _BLANKS.match(self.pattern, self.at)):
             self.at = found.end()
 
@@ -183,11 +184,11 @@ class _Parser:
         if _FLAGS.match(self.pattern, self.at):
             reason = "flags stand at the beginning only; for a part, write (?i:...)"
             return GrammarSyntaxError(where(self.at), reason)
-        return GrammarSyntaxError(where(self.at), "unknown kind of group")
+        return GrammarSyntaxError(where(self.at), "this kind of group is not known")
 
     def _close(self) -> None:
         if not self.stack:
-            raise GrammarSyntaxError(where(self.at), "this ) closes nothing")
+            raise GrammarSyntaxError(where(self.at), "this ) closes no group")
         node, depth = self.group.close()
         start, is_lazy = self.group.offset, self.group.is_lazy
         self.group = self.stack.pop()
@@ -201,7 +202,7 @@ class _Parser:
             return self._line_edge(Start() if letter == "^" else End(), ahead=letter == "$")
         if letter == ".":
             ends = () if "s" in self.group.flags else codepoints.LINE_ENDS
-            return algebra.one_of(codepoints.complement(ends))
+            return operations.one_of(codepoints.complement(ends))
         if letter == "[":
             ranges, self.at = character_class(
                 self.pattern, self.at, self._folded, python=self.python
@@ -212,10 +213,10 @@ class _Parser:
         return self._characters(ord(letter))
 
     def _line_edge(self, edge: Node, *, ahead: bool) -> Node:
-        """Return the edge of the text, or with the flag m that of any line."""
+        """Return the edge of the text or, with the flag m, of any line."""
         if "m" not in self.group.flags:
             return edge
-        line_end = algebra.one_of(codepoints.LINE_ENDS)
+        line_end = operations.one_of(codepoints.LINE_ENDS)
         return Either((edge, Look(line_end, ahead, negative=False, offset=self.at - 1)))
 
     def _escaped(self) -> Node:
@@ -240,14 +241,14 @@ class _Parser:
         return self._set(self._folded(codepoints.without_surrogates(ranges)))
 
     def _set(self, ranges: Ranges) -> Node:
-        made = algebra.one_of(ranges)
+        made = operations.one_of(ranges)
         return self.sets.setdefault(made, made)
 
     def _folded(self, ranges: Ranges) -> Ranges:
         return codepoints.ignoring_case(ranges) if "i" in self.group.flags else ranges
 
     def _count(self) -> tuple[int, int | None, int] | None:
-        """Return the minimum, the maximum and the end of a quantifier at this place."""
+        """Return the minimum, the maximum and the end of a quantifier at this position, or None."""
         letter = self.pattern[self.at : self.at + 1]
         if letter in {"*", "+", "?"}:
             return int(letter == "+"), 1 if letter == "?" else None, self.at + 1

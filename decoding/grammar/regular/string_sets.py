@@ -1,7 +1,7 @@
-"""The algebra of sets of strings, and what it borrows from the regex engine.
+"""The algebra of sets of strings: ∪, ∩, complement, emptiness and membership, exactly.
 
-Conditions that are common stay in a form that is cheap to use: bounds on the length are one
-`Repeat`, and finitely many strings are `Words`, already filtered by every other condition.
+Common conditions keep a form that is cheap to use: bounds on the length are one `Repeat`, and
+finitely many strings are `Words`, already filtered by every other condition.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache, reduce
 from operator import or_
 
-from decoding.grammar.regular import algebra
-from decoding.grammar.regular import questions as dfa
+from decoding.grammar.regular import operations, questions
 from decoding.grammar.regular.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -29,7 +28,7 @@ from decoding.grammar.regular.expressions import (
 from decoding.grammar.regular.regex import parse_search
 
 _CACHED = 4096
-_LONGEST = 512  # lengths up to here are told apart
+_LONGEST = 512  # the longest length that is computed exactly
 
 
 @lru_cache(_CACHED)
@@ -54,13 +53,13 @@ def holds(language: Expression, text: str) -> bool:
 
 
 def words(texts: Iterable[str]) -> Expression:
-    """These strings, without those that no text spells."""
+    """The set of these strings, without those with a lone surrogate."""
     distinct = tuple(sorted(filter(is_spelled, set(texts))))
     return Words(distinct) if distinct else NOTHING
 
 
 def lengths(minimum: int, maximum: int | None) -> Expression:
-    """The strings of so many code points."""
+    """The strings of `minimum` to `maximum` code points."""
     if maximum is not None and maximum < minimum:
         return NOTHING
     if minimum == 0 and maximum is None:
@@ -92,8 +91,8 @@ def both(left: Expression, right: Expression) -> Expression:
     length = lengths(low, high)
     if length == NOTHING or any(Not(part) in rest for part in rest):
         return NOTHING
-    kept = (*rest, *(() if length == ANY_STRING else (length,)))
-    return kept[0] if len(kept) == 1 else Both(kept)
+    found = (*rest, *(() if length == ANY_STRING else (length,)))
+    return found[0] if len(found) == 1 else Both(found)
 
 
 def either(left: Expression, right: Expression) -> Expression:
@@ -164,7 +163,7 @@ def _plainly_empty(language: Expression) -> bool | None:
 
 
 def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
-    """Emptiness of one language without logic, some bounds on lengths and finitely many words."""
+    """Emptiness of the intersection of one language without logic, bounds, and excluded words."""
     low, high, longest = 0, _LONGEST, -1
     language: Expression | None = None
     for part in parts:
@@ -183,7 +182,7 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
     known = _lengths(language, min(high, _LONGEST))
     if known is None or low > _LONGEST:
         return None
-    # A member that is longer than every word that is left out is surely kept.
+    # A member that is longer than every excluded word is a member of the whole.
     if known >> max(low, longest + 1) << max(low, longest + 1) & ((1 << high + 1) - 1):
         return False
     return True if longest < low and high < _LONGEST else None
@@ -191,8 +190,8 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
 
 @lru_cache(_CACHED)
 def _lengths(language: Expression, most: int) -> int | None:
-    """The lengths of members up to a bound, as a set of bits; `None` where there is logic."""
-    if algebra.has_logic(language):
+    """The lengths of members up to `most`, as bits of an integer; `None` where there is logic."""
+    if operations.has_logic(language):
         return None
     mask = (1 << most + 1) - 1
 
@@ -207,7 +206,7 @@ def _lengths(language: Expression, most: int) -> int | None:
             return _repeated(parts[0], node.minimum, node.maximum, mask)
         return reduce(lambda one, other: _sums(one, other, mask), parts, 1)
 
-    return algebra.fold(language, lengths_of)
+    return operations.fold(language, lengths_of)
 
 
 def _sums(one: int, other: int, mask: int) -> int:
@@ -249,16 +248,16 @@ def _decided_empty(language: Expression) -> bool:
         if isinstance(one, Not):
             one, other = other, one
         body = other.body if isinstance(other, Not) else other
-        if not algebra.has_logic(one) and not algebra.has_logic(body):
+        if not operations.has_logic(one) and not operations.has_logic(body):
             if isinstance(other, Not):
-                return dfa.is_subset(one, body)
-            return dfa.is_disjoint(one, body)
-    return dfa.is_empty(language)
+                return questions.is_subset(one, body)
+            return questions.is_disjoint(one, body)
+    return questions.is_empty(language)
 
 
 @lru_cache(_CACHED * 4)
 def _accepts(language: Expression, text: str) -> bool:
-    return dfa.accepts(language, text)
+    return questions.accepts(language, text)
 
 
 def any_of(parts: Iterable[Expression]) -> Expression:

@@ -1,42 +1,36 @@
-"""Intersections and complements, by sets of states.
+"""Intersections and complements of automata by the subset construction and by products.
 
 Everything here is over the symbols of one alphabet (`decoding.grammar.regular.symbols`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache, reduce
-from typing import TypeAlias
+from itertools import groupby
 
 import numpy as np
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.expressions import Both, Expression, Not, Recognized
-from decoding.grammar.regular.nfa import Loose, Nfa, deterministic, trimmed
+from decoding.grammar.regular.nfa import Nfa, deterministic, moves_of, nfa_of_moves, with_universal
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 50_000
 MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
-_MOST_EDGES = 300_000
-Moves: TypeAlias = list[list[tuple[int, int, int]]]
-
-
-def moves_of(nfa: Nfa) -> Moves:
-    """Return (lowest symbol, highest symbol, target) of every state."""
-    moves: Moves = [[] for _ in range(nfa.states)]
-    for source, low, high, target in nfa.edges.tolist():
-        moves[source].append((low, high, target))
-    return moves
+_STATES = Limit("states of an intersection", MAX_STATES)
+_EDGES = Limit("moves of an intersection", 300_000)
 
 
 class Subsets:
-    """The deterministic automaton of another one, made as far as it is asked for.
+    """The subset construction of an automaton, made as far as it is asked for.
 
-    State 0 is the start. A state is a set of states; the empty set is one of them.
+    State 0 is the start. A state is a set of states of the automaton; the empty set may be one.
     """
 
     def __init__(self, nfa: Nfa, width: int) -> None:
@@ -91,92 +85,54 @@ class Subsets:
         return state
 
 
-class Dfa:
-    """A deterministic automaton: state 0 is the start.
+def combined(parts: list[tuple[Subsets, bool]]) -> Nfa:
+    """Return the deterministic product of some automata and of complements of others.
 
-    rows: the next state by state and symbol, or -1.
-    accepting: by state.
+    parts: each automaton, and whether its complement is meant.
     """
-
-    def __init__(self) -> None:
-        self.rows: list[list[int]] = []
-        self.accepting: list[bool] = []
-
-
-def combined(parts: list[tuple[Subsets, bool]]) -> Dfa:
-    """Return what is in all of some automata, or not in those that are marked as negative."""
-    result = Dfa()
-    start = (0,) * len(parts)
-    ids = {start: 0}
-    states = [start]
-    signs = [negative for _, negative in parts]
     automata = [subsets for subsets, _ in parts]
-    for state in states:  # grows on the way
-        result.accepting.append(
-            all(a.accepting[s] != n for a, s, n in zip(automata, state, signs, strict=True))
-        )
+    signs = [negative for _, negative in parts]
+
+    def accepts(state: tuple[int, ...]) -> bool:
+        return all(a.accepting[s] != n for a, s, n in zip(automata, state, signs, strict=True))
+
+    def is_dead(state: tuple[int, ...]) -> bool:
+        return any(not n and not a.sets[s] for a, s, n in zip(automata, state, signs, strict=True))
+
+    def moves(state: tuple[int, ...]) -> Iterator[tuple[tuple[int, int], tuple[int, ...]]]:
         rows = [a.row(s) for a, s in zip(automata, state, strict=True)]
-        known: dict[tuple[int, ...], int] = {}
-        row = []
-        for target in zip(*rows, strict=True):
-            number = known.get(target)
-            if number is None:
-                dead = any(
-                    not n and not a.sets[s] for a, s, n in zip(automata, target, signs, strict=True)
-                )
-                number = -1 if dead else ids.setdefault(target, len(states))
-                if number == len(states):
-                    states.append(target)
-                    if number >= MAX_STATES:
-                        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
-                known[target] = number
-            row.append(number)
-        result.rows.append(row)
-    return result
+        symbol = 0
+        for target, interval in groupby(zip(*rows, strict=True)):
+            first, symbol = symbol, symbol + sum(1 for _ in interval)
+            if not is_dead(target):
+                yield (first, symbol - 1), target
+
+    nfa = nfa_of_moves([(0,) * len(parts)], moves, accepts, _STATES)
+    return with_universal(nfa, automata[0].width)
 
 
 def paired(left: Nfa, right: Nfa) -> Nfa:
-    """Return the intersection of two automata, not deterministic."""
+    """Return the intersection of two automata: their product, not deterministic."""
     a_moves, b_moves = moves_of(left), moves_of(right)
-    ids: dict[tuple[int, int], int] = {}
-    states: list[tuple[int, int]] = []
-    for a in left.starts.tolist():
-        for b in right.starts.tolist():
-            ids[a, b] = len(states)
-            states.append((a, b))
-    starts = len(states)
-    rows: list[int] = []
-    for number, (a, b) in enumerate(states):  # grows on the way
-        for low, high, target in a_moves[a]:
-            for other_low, other_high, other in b_moves[b]:
+    a_final, b_final = set(left.accepts.tolist()), set(right.accepts.tolist())
+    edges = 0
+
+    def moves(state: tuple[int, int]) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+        nonlocal edges
+        for low, high, target in a_moves[state[0]]:
+            for other_low, other_high, other in b_moves[state[1]]:
                 first, last = max(low, other_low), min(high, other_high)
                 if first <= last:
-                    found = ids.setdefault((target, other), len(states))
-                    if found == len(states):
-                        states.append((target, other))
-                    rows += (number, first, last, found)
-        if len(rows) > _MOST_EDGES * 4:
-            raise GrammarLimitError("", "moves of an intersection", _MOST_EDGES)
-    final = set(left.accepts.tolist()), set(right.accepts.tolist())
-    accepts = [n for n, (a, b) in enumerate(states) if a in final[0] and b in final[1]]
-    return trimmed(
-        Nfa(
-            len(states),
-            np.arange(starts, dtype=np.int32),
-            np.array(rows, np.int32).reshape(-1, 4),
-            np.array(accepts, np.int32),
-            np.full(len(states), Loose.NONE, np.int8),
-        )
-    )
+                    edges += 1
+                    yield (first, last), (target, other)
+        _EDGES.check(edges)
 
-
-def as_nfa(dfa: Dfa) -> Nfa:
-    """Return a deterministic automaton as an `Nfa`, trimmed; `loose` is BETWEEN or NONE."""
-    return deterministic(np.array(dfa.rows, np.int32), np.array(dfa.accepting, np.bool_))
+    starts = [(a, b) for a in left.starts.tolist() for b in right.starts.tolist()]
+    return nfa_of_moves(starts, moves, lambda state: state[0] in a_final and state[1] in b_final)
 
 
 def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
-    """Return the automaton of an expression with logic."""
+    """Return the automaton of an intersection, a complement or a recognized language."""
     if isinstance(expression, Recognized):
         columns = np.empty(len(encoder.alphabet.classes), np.int32)
         for column, ranges in enumerate(expression.classes):
@@ -186,24 +142,24 @@ def logic(expression: Both | Not | Recognized, encoder: Symbols) -> Nfa:
     options = alternatives(expression, _MOST_ALTERNATIVES)
     if options is None or len(options) == 1:
         return _joined(options[0] if options else expression, encoder)
-    # Automata of a union need not be followed side by side.
-    return build_over(encoder, algebra.choice(options))
+    # The product of a union would have more states than the union of the products.
+    return build_over(encoder, operations.choice(options))
 
 
 def _joined(expression: Expression, encoder: Symbols) -> Nfa:
-    """Return the automaton of an expression, with its logic in one product."""
+    """Return the automaton of an expression as one product over all of its logic."""
     try:
         if len(encoder.alphabet.classes) <= MAX_SYMBOLS:
             return Product(expression, encoder).automaton()
-        return as_nfa(_wide(expression, encoder))
+        return _wide(expression, encoder)
     except GrammarLimitError:
-        if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+        if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
             raise
     first, *others = (build_over(encoder, part) for part in expression.parts)
     return reduce(paired, others, first)
 
 
-def _wide(expression: Expression, encoder: Symbols) -> Dfa:
+def _wide(expression: Expression, encoder: Symbols) -> Nfa:
     """Return the automaton of an intersection or a complement over any number of symbols."""
     parts = expression.parts if isinstance(expression, Both) else (expression,)
     automata = []
@@ -224,18 +180,18 @@ def is_inhabited(expression: Expression, alphabet: Alphabet) -> bool:
 
 
 def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
-    if algebra.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
+    if operations.has_logic(expression) and len(encoder.alphabet.classes) <= MAX_SYMBOLS:
         try:
             return Product(expression, encoder).is_inhabited()
         except GrammarLimitError:
-            if not isinstance(expression, Both) or any(map(algebra.has_logic, expression.parts)):
+            if not isinstance(expression, Both) or any(map(operations.has_logic, expression.parts)):
                 raise
     return bool(build_over(encoder, expression).states)
 
 
 @lru_cache(maxsize=512)
 def symbolic(expression: Expression) -> tuple[Nfa, Alphabet]:
-    """Return the automaton of an expression over its own alphabet, and the alphabet."""
+    """Return the automaton of an expression over its character classes, and that alphabet."""
     check_logic(expression)
     alphabet = alphabet_of([expression])
     return build_over(Symbols(alphabet, logic), expression), alphabet

@@ -1,4 +1,4 @@
-"""Automata over classes of characters: the same whatever the spelling.
+"""Alphabets of character classes, over which automata do not depend on how strings are spelled.
 
 An alphabet divides the characters into the fewest classes that some expressions can tell apart;
 its symbols are the indices of the classes.
@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.regular import algebra, codepoints
+from decoding.grammar.regular import codepoints, operations
 from decoding.grammar.regular.codepoints import EVERY, Ranges
 from decoding.grammar.regular.expressions import (
     Both,
@@ -28,9 +28,9 @@ MAX_LOGIC = 64
 
 
 class Alphabet:
-    """Disjoint sets of characters that together are all characters.
+    """A partition of all characters into classes.
 
-    classes: the sets.
+    classes: the sets of characters; a symbol is an index of this list.
     """
 
     def __init__(self, sets: Iterable[Ranges]) -> None:
@@ -44,8 +44,8 @@ class Alphabet:
 
     def symbol(self, code_point: int) -> int:
         """Return the class of a character, or -1 for a surrogate."""
-        place = bisect_right(self._starts, code_point) - 1
-        return self._indices[place] if code_point <= self._ends[place] else -1
+        position = bisect_right(self._starts, code_point) - 1
+        return self._indices[position] if code_point <= self._ends[position] else -1
 
     def symbols(self, ranges: Ranges) -> list[int]:
         """Return the classes of which a set is the union, sorted."""
@@ -73,15 +73,15 @@ def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
         elif isinstance(node, Recognized):
             sets.update(node.classes)
         else:
-            stack.extend(algebra.children(node))
+            stack.extend(operations.children(node))
     singles = (((ord(c), ord(c)),) for c in letters if not "\ud800" <= c <= "\udfff")
     return Alphabet((*sets, *singles))
 
 
 class Symbols:
-    """The encoder of an alphabet; see `construction.Encoder`."""
+    """The `nfa_builder.Encoder` of an alphabet of character classes."""
 
-    loose = ()
+    universal = ()
 
     def __init__(
         self, alphabet: Alphabet, decide: Callable[[Both | Not | Recognized, Symbols], Nfa]
@@ -90,9 +90,9 @@ class Symbols:
         self.decide = decide
 
     def characters(self, ranges: Ranges) -> Spelled:
-        """Return the classes of a set as runs of symbols."""
-        runs = codepoints.union((s, s) for s in self.alphabet.symbols(ranges))
-        return (tuple((low, high, EXIT) for low, high in runs),)
+        """Return the classes of a set as intervals of symbols."""
+        intervals = codepoints.union((s, s) for s in self.alphabet.symbols(ranges))
+        return (tuple((low, high, EXIT) for low, high in intervals),)
 
     def word_tree(self, words: tuple[str, ...]) -> WordTree:
         """Return the words as symbols."""
@@ -114,5 +114,5 @@ def check_logic(expression: Expression) -> None:
     def depth(node: Expression, below: list[int]) -> int:
         return max(below, default=0) + isinstance(node, Both | Not)
 
-    if algebra.fold(expression, depth) > MAX_LOGIC:
+    if operations.fold(expression, depth) > MAX_LOGIC:
         raise GrammarLimitError("", "intersections and complements in one another", MAX_LOGIC)

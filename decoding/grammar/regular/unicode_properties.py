@@ -1,4 +1,4 @@
-r"""Sets of characters by the properties of Unicode that ECMA-262 has behind `\p`."""
+r"""The sets of characters of Unicode properties, as in `\p{...}` of ECMA-262."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scripts and binary properties of Unicode, which Python's `unicodedata` does not have.
+"""Tables of the scripts and binary properties of Unicode, which `unicodedata` does not have.
 
 A set is written as its ranges of code points: the distance of the first code point from the last
 one of the range before, and, behind a point, the distance from the first to the last code point, in

@@ -1,4 +1,4 @@
-"""Words as a tree that shares their beginnings."""
+"""Prefix trees of words over an alphabet of small integers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.grammar.regular.spelling import EXIT, Spelled
 
 @dataclass(frozen=True, slots=True)
 class WordTree:
-    """Words over an alphabet of small integers.
+    """A prefix tree of words.
 
     nodes: the number of nodes besides node 0, which is the beginning: 1 to `nodes`.
     edges: `(m, 4)` int32 rows (node, lowest symbol, highest symbol, node), those of node 0 first;
@@ -33,7 +33,7 @@ class WordTree:
 
 
 def word_tree(words: Iterable[str]) -> WordTree:
-    """Return the tree of some words, whose symbols are the code points of their characters."""
+    """Return the prefix tree of some words; a symbol is the code point of a character."""
     distinct = sorted(set(words))
     rows: list[int] = []
     ends: list[int] = []
@@ -63,7 +63,7 @@ def word_tree(words: Iterable[str]) -> WordTree:
 
 
 def arranged(nodes: int, edges: NDArray[np.int32], ends: list[int], *, empty: bool) -> WordTree:
-    """Return a tree with its edges in order."""
+    """Return the tree of these edges, which are sorted here."""
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
     first = int(np.searchsorted(edges[:, 0], 1))
     leaf = bool((edges[:, 3] < 0).any())
@@ -71,21 +71,21 @@ def arranged(nodes: int, edges: NDArray[np.int32], ends: list[int], *, empty: bo
 
 
 def respelled(tree: WordTree, spellings: dict[int, Spelled]) -> WordTree:
-    """Return a tree with some symbols replaced by what spells them."""
+    """Return a tree with some symbols replaced by their spellings."""
     edges, nodes = tree.edges, tree.nodes
     blocks = [edges[~np.isin(edges[:, 1], list(spellings))]]
     for symbol, spelling in spellings.items():
         these = edges[edges[:, 1] == symbol]
         count = len(these)
-        places = np.empty((len(spelling), count), np.int32)
-        places[0] = these[:, 0]
-        places[1:] = (nodes + 1 + np.arange((len(spelling) - 1) * count)).reshape(-1, count)
+        states = np.empty((len(spelling), count), np.int32)
+        states[0] = these[:, 0]
+        states[1:] = (nodes + 1 + np.arange((len(spelling) - 1) * count)).reshape(-1, count)
         nodes += (len(spelling) - 1) * count
         for node, moves in enumerate(spelling):
             for low, high, target in moves:
                 block = np.empty((count, 4), np.int32)
-                block[:, 0], block[:, 1], block[:, 2] = places[node], low, high
-                block[:, 3] = these[:, 3] if target == EXIT else places[target]
+                block[:, 0], block[:, 1], block[:, 2] = states[node], low, high
+                block[:, 3] = these[:, 3] if target == EXIT else states[target]
                 blocks.append(block)
     return arranged(nodes, np.concatenate(blocks), tree.ends.tolist(), empty=tree.empty)
 

@@ -12,14 +12,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from decoding.grammar.json.cardinality import MAX_VALUES, members, moves_of
+from decoding.grammar.json.cardinality import MAX_VALUES, members
 from decoding.grammar.json.shapes import Node
 from decoding.grammar.json.tracked_values import value_key
-from decoding.grammar.numbers.algebra import NumberSet
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.canonical import canonical_numbers
+from decoding.grammar.numbers.number_sets import NumberSet
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
-from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
 
 MANY = 1_000
 """Completions are counted up to this number."""
@@ -109,7 +109,7 @@ def _of_strings(language: Expression) -> tuple[int | None, int]:
 
 @lru_cache(_CACHED)
 def _of_numbers(numbers: NumberSet) -> tuple[int | None, int]:
-    nfa = once(numbers)
+    nfa = canonical_numbers(numbers)
     return fewest_completions(nfa), len(nfa.edges)
 
 

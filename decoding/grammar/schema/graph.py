@@ -11,8 +11,8 @@ from decoding.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
 from decoding.grammar.json.array_plan import ways_of
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.simplify import simplify_array, simplify_object
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.schema.array_keywords import ArrayKeywords
@@ -318,7 +318,7 @@ class SchemaGraph:
                 return True
         if any(not shape.minimum for shape in raw.arrays):
             return True
-        return not languages.is_empty(scalars.strings)
+        return not string_sets.is_empty(scalars.strings)
 
     def _has_array_or_object(self, number: int) -> bool:
         raw = self._raw[number]
@@ -357,7 +357,7 @@ class SchemaGraph:
             + scalars.true
             + scalars.false
             + number_sets.count(scalars.numbers, enough)
-            + languages.count(scalars.strings, enough)
+            + string_sets.count(scalars.strings, enough)
         )
 
     def _simplified_node(self, number: int) -> Node:
@@ -368,7 +368,7 @@ class SchemaGraph:
         with self._located(number):
             arrays = [self.simplified(shape) for shape in raw.arrays]
             objects = [simplify_object(shape, self.is_empty) for shape in raw.objects]
-        strings = None if languages.is_empty(scalars.strings) else scalars.strings
+        strings = None if string_sets.is_empty(scalars.strings) else scalars.strings
         return Node(
             scalars.null,
             scalars.true,

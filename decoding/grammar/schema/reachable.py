@@ -14,14 +14,14 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar.json.keys import check_keys
 from decoding.grammar.json.records import MOST_WAYS, array_alternative
 from decoding.grammar.json.shapes import ArrayShape, Graph, Node, ObjectShape
-from decoding.grammar.numbers.canonical import once
+from decoding.grammar.numbers.canonical import canonical_numbers
 from decoding.grammar.numbers.forms import spelled_numbers
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.counted import counted, counted_automata
 from decoding.grammar.regular.expressions import Characters, Expression, Not, Repeat, Words
 from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.schema.report import Remark
-from decoding.kernels.grammar import layout as at
+from decoding.kernels.grammar import layout
 
 _SURELY = 100_000
 """Characters of a language without logic of which an automaton can be made for certain."""
@@ -52,9 +52,9 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
             if error.where:
                 raise
             raise GrammarLimitError(graph.where(number), error.what, error.limit) from error
-        if len(node.objects) > at.MAX_SET:
+        if len(node.objects) > layout.MAX_SET:
             sentence = (
-                f"of objects with more than {at.MAX_SET} alternatives inside one another, "
+                f"of objects with more than {layout.MAX_SET} alternatives inside one another, "
                 f"{MOST_WAYS:,} combinations are followed; what fits others alone is never produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))
@@ -72,7 +72,7 @@ def _checked(graph: Graph, node: Node, refused: list[str]) -> Iterator[int]:
     for array in node.arrays:
         for item in _items(graph, array):
             if array.unique:
-                _check_scalars(graph.node(item), Spelling.ONCE)
+                _check_scalars(graph.node(item), Spelling.CANONICAL)
             yield item
     for shape in node.objects:
         yield from _values(graph, shape, refused)
@@ -82,13 +82,15 @@ def _check_scalars(node: Node, spelling: Spelling) -> None:
     if node.strings is not None and _may_fail(node.strings):
         counted_automata(node.strings, spelling)
     if any(one.step is not None or one.not_steps for one in node.numbers):
-        spelled_numbers(node.numbers) if spelling is Spelling.JSON else once(node.numbers)
+        spelled_numbers(node.numbers) if spelling is Spelling.JSON else canonical_numbers(
+            node.numbers
+        )
 
 
 def _may_fail(language: Expression) -> bool:
     """Whether the automaton of a language could be too large."""
     return any(
-        algebra.has_logic(part.language) or algebra.fold(part.language, _size) > _SURELY
+        operations.has_logic(part.language) or operations.fold(part.language, _size) > _SURELY
         for part in counted(language)
     )
 

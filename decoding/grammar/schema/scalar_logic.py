@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import reduce
 
 from decoding.errors import GrammarSyntaxError
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.regular import string_sets
 from decoding.grammar.schema.locations import (
     NEVER,
     Conjunction,
@@ -141,7 +141,7 @@ def _any(found: list[Scalars]) -> Scalars:
         any(scalars.null for scalars in certain),
         any(scalars.true for scalars in certain),
         any(scalars.false for scalars in certain),
-        languages.any_of(scalars.strings for scalars in certain),
+        string_sets.any_of(scalars.strings for scalars in certain),
         number_sets.union(*(scalars.numbers for scalars in certain)),
     )
     for scalars in found:

@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 
 from decoding.bounded_repr import shown
 from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
-from decoding.grammar.numbers import algebra as number_sets
-from decoding.grammar.numbers.algebra import ALL_NUMBERS, NO_NUMBERS, NumberSet
+from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
 from decoding.grammar.numbers.ranges import ANY_INTEGER, PLAIN_INTEGER, NumberRange
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.schema.locations import Location
@@ -90,9 +90,9 @@ def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:
         left.null and right.null,
         left.true and right.true,
         left.false and right.false,
-        languages.both(left.strings, right.strings),
+        string_sets.both(left.strings, right.strings),
         _common_numbers(left.numbers, right.numbers, count),
-        _of_possible(languages.both, left, right),
+        _of_possible(string_sets.both, left, right),
     )
 
 
@@ -143,9 +143,9 @@ def join(left: Scalars, right: Scalars) -> Scalars:
         left.null or right.null,
         left.true or right.true,
         left.false or right.false,
-        languages.either(left.strings, right.strings),
+        string_sets.either(left.strings, right.strings),
         number_sets.union(left.numbers, right.numbers),
-        _of_possible(languages.either, left, right),
+        _of_possible(string_sets.either, left, right),
     )
 
 
@@ -172,9 +172,9 @@ def invert(scalars: Scalars, count: Count = uncounted) -> Scalars:
         not scalars.null,
         not scalars.true,
         not scalars.false,
-        languages.complement(_possible(scalars)),
+        string_sets.complement(_possible(scalars)),
         _other_numbers(scalars.numbers, count),
-        None if scalars.possible is None else languages.complement(scalars.strings),
+        None if scalars.possible is None else string_sets.complement(scalars.strings),
     )
 
 
@@ -182,7 +182,7 @@ def are_empty(scalars: Scalars) -> bool:
     """Whether surely nothing is a member of the set."""
     return scalars is NO_SCALARS or (
         not (scalars.null or scalars.true or scalars.false or scalars.numbers)
-        and languages.is_empty(_possible(scalars))
+        and string_sets.is_empty(_possible(scalars))
     )
 
 
@@ -279,7 +279,7 @@ def of_values(values: list[Any], where: str) -> Scalars:
         null=None in values,
         true=any(value is True for value in values),
         false=any(value is False for value in values),
-        strings=languages.words(value for value in values if isinstance(value, str)),
+        strings=string_sets.words(value for value in values if isinstance(value, str)),
         numbers=number_sets.union(tuple(number_sets.exactly(point) for point in points)),
     )
 
@@ -330,7 +330,7 @@ def _strings(location: Location, report: Report) -> Scalars:
     schema, pointer = location.schema, location.pointer
     low = whole(schema, "minLength", pointer) if "minLength" in schema else 0
     high = whole(schema, "maxLength", pointer) if "maxLength" in schema else None
-    found = _with_strings(languages.lengths(low, high))
+    found = _with_strings(string_sets.lengths(low, high))
     if "format" in schema:
         found = meet(found, _format(location, report))
     if "pattern" in schema:
@@ -351,7 +351,7 @@ def pattern(text: object, pointer: str, keyword: str, report: Report) -> Express
     if not isinstance(text, str):
         raise GrammarSyntaxError(where, f"a pattern, not {shown(text)}")
     try:
-        return languages.search(text)
+        return string_sets.search(text)
     except GrammarUnsupportedError as problem:
         report.unsupported(pointer, keyword, f"{shown(text)}: {problem}")
     except GrammarError as problem:

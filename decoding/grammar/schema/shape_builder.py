@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import combinations, product
 
 from decoding.grammar.json.shapes import ArrayShape, Contains, ObjectShape, Property, least
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, Expression, Words, is_spelled
 from decoding.grammar.schema.constraints import (
     ArrayConstraints,
@@ -140,14 +140,14 @@ class ShapeBuilder:
         if option.names:
             names = self._strings(option.names)
             for name in declared:
-                if not languages.holds(names, name):
+                if not string_sets.holds(names, name):
                     declared[name] = NOTHING
         for name in declared:
             if not is_spelled(name):
                 declared[name] = NOTHING
         patterns, additional, among = _undeclared(groups)
         for language in among:
-            names = language if names is None else languages.both(names, language)
+            names = language if names is None else string_sets.both(names, language)
         return ObjectShape(
             tuple(
                 [Property(name, number(node), name in required) for name, node in declared.items()]
@@ -242,18 +242,18 @@ class ShapeBuilder:
     def _language(self, witness: Witness) -> Expression:
         """The keys that satisfy the conditions of a witness."""
         language = ANY_STRING if witness.within is None else witness.within
-        for avoided in (*witness.avoided, languages.words(witness.outside)):
-            language = languages.both(language, languages.complement(avoided))
+        for avoided in (*witness.avoided, string_sets.words(witness.outside)):
+            language = string_sets.both(language, string_sets.complement(avoided))
         if witness.not_names:
-            language = languages.both(language, self._strings(witness.not_names))
+            language = string_sets.both(language, self._strings(witness.not_names))
         return language
 
     def _fits(self, witness: Witness, name: str) -> bool:
-        if name in witness.outside or any(languages.holds(one, name) for one in witness.avoided):
+        if name in witness.outside or any(string_sets.holds(one, name) for one in witness.avoided):
             return False
-        if witness.within is not None and not languages.holds(witness.within, name):
+        if witness.within is not None and not string_sets.holds(witness.within, name):
             return False
-        return not witness.not_names or languages.holds(self._strings(witness.not_names), name)
+        return not witness.not_names or string_sets.holds(self._strings(witness.not_names), name)
 
 
 def _by_name(option: ObjectConstraints) -> tuple[tuple[str, frozenset[str]], ...]:
@@ -296,7 +296,7 @@ def _undeclared(
         patterns = {language: node for language, node in patterns.items() if node}
     for language, node in list(patterns.items()):
         if node >= NOTHING:
-            among.append(languages.complement(language))
+            among.append(string_sets.complement(language))
             del patterns[language]
     return [*patterns.items(), *extra], additional, among
 
@@ -315,10 +315,10 @@ def _beyond(
             continue
         own = [language for language, _ in group.patterns]
         if group.additional >= NOTHING:
-            among.append(languages.any_of(own))
+            among.append(string_sets.any_of(own))
             continue
         others = [language for language in patterns if language not in own]
         if others:
-            rest = languages.complement(languages.any_of(own))
-            extra.append((languages.both(languages.any_of(others), rest), group.additional))
+            rest = string_sets.complement(string_sets.any_of(own))
+            extra.append((string_sets.both(string_sets.any_of(others), rest), group.additional))
     return among, extra

@@ -1,22 +1,22 @@
-"""A vocabulary's trie as lists of children, of several nodes at once where they mean the same."""
+"""The children of token trie nodes by byte; several nodes can be read as one."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar.nodes import BYTE, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import BYTE, SIZE_AT, TOKEN, TOKEN_AT
 
 Nodes = tuple[int, ...]
-"""Nodes that are looked through together, by where they stand."""
+"""Positions of nodes that are read together, as one node."""
 ROOT: Nodes = (-1,)
 Branch = tuple[int, tuple[int, ...], Nodes]
-"""What one more byte leads to: the byte, the tokens that end with it, nodes with children."""
+"""One byte, the tokens that end with it, and the children it leads to that have children."""
 
 
 @lru_cache(maxsize=4)
 def branches_of(trie: Trie) -> Branches:
-    """The branches of a trie, for all that look through it."""
+    """The branches of a trie, shared by all who read it."""
     return Branches(trie)
 
 
@@ -28,7 +28,7 @@ class Branches:
         self._known: dict[Nodes, dict[int, Branch]] = {}
 
     def of(self, nodes: Nodes) -> dict[int, Branch]:
-        """What follows some nodes, by byte."""
+        """The branches of some nodes, by byte."""
         known = self._known.get(nodes)
         if known is None:
             known = self._known[nodes] = self._list(nodes)
@@ -39,16 +39,16 @@ class Branches:
         found: dict[int, tuple[list[int], list[int]]] = {}
         for node in nodes:
             end = len(packed_nodes) if node < 0 else node + (packed_nodes[node] >> SIZE_AT)
-            place = node + 1
-            while place < end:
-                packed = packed_nodes[place]
+            position = node + 1
+            while position < end:
+                packed = packed_nodes[position]
                 size, token = packed >> SIZE_AT, packed >> TOKEN_AT & TOKEN
                 tokens, below = found.setdefault(packed & BYTE, ([], []))
                 if token:
                     tokens.append(token - 1)
                 if size > 1:
-                    below.append(place)
-                place += size
+                    below.append(position)
+                position += size
         return {
             byte: (byte, tuple(tokens), tuple(below)) for byte, (tokens, below) in found.items()
         }

@@ -1,4 +1,4 @@
-"""Sweeps by NumPy, for where no kernels are compiled: all first bytes, then all second ones.
+"""Sweeps in NumPy, where no kernels are compiled: the token trie level by level.
 
 The masks are those of `decoding.grammar.tokens.sweeps.KernelSweeps`, bit by bit.
 """
@@ -12,20 +12,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
-from decoding.kernels.grammar.step import FREE_BETWEEN
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.layout import STATE
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """The nodes of a trie by depth, children side by side.
+    """The nodes of a token trie by depth, siblings side by side.
 
     byte, token: of a node; the token or −1.
     first, count: by node, its children.
@@ -41,7 +41,7 @@ class Levels:
     used: frozenset[int]
 
     def below(self, nodes: Integers) -> tuple[Integers, Integers]:
-        """The children of some nodes, and for each of them which of these is its parent."""
+        """The children of some nodes, and each child's parent as an index of these nodes."""
         count = self.count[nodes]
         parents = np.repeat(np.arange(len(nodes)), count)
         skipped = self.first[nodes] - (np.cumsum(count) - count)
@@ -50,7 +50,7 @@ class Levels:
 
 @lru_cache(maxsize=4)
 def levels_of(trie: Trie) -> Levels:
-    """The same trie by levels."""
+    """The levels of a trie."""
     nodes = trie.nodes
     depth = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int16)
     order = np.argsort(depth, kind="stable")
@@ -73,34 +73,34 @@ def levels_of(trie: Trie) -> Levels:
 
 
 def allow_all(mask: Mask, tokens: NDArray[np.int32]) -> None:
-    """Set the bits of some tokens, none of them twice."""
+    """Set the bits of some distinct tokens."""
     np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
 
 
 def allow_twins(mask: Mask, trie: Trie) -> None:
-    """Allow tokens that spell the same as an allowed one."""
+    """Allow each token that has the same bytes as an allowed one."""
     token, same = trie.twins.T
     allow_all(mask, token[mask[same >> 5] >> (same & 31).astype(np.uint32) & 1 == 1])
 
 
 def read(
-    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+    dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
 ) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """Read a trie with an automaton: by level, the nodes reached, their parents, states above.
+    """Read a trie with an automaton; yields by level: nodes reached, their parents, states above.
 
-    keys: where there are any, states that lead to none of them are not gone to.
-    The parents are places among the nodes of the level before.
+    keys: if there are any, states that lead to none of these keys are not entered.
+    A parent is an index of the nodes of the level before.
     """
     levels = levels_of(trie)
     nodes, parents = np.arange(levels.roots), np.zeros(levels.roots, np.int64)
     states = np.array([state])
     while len(nodes):
         above = states[parents]
-        states = _followed(arena, above, levels.byte[nodes])
-        reached = states != at.DEAD
+        states = _followed(dfa, above, levels.byte[nodes])
+        reached = states != layout.DEAD
         if keys:
             leads = [
-                arena.fields[states + at.STATE_WORDS + word] & listed != 0
+                dfa.fields[states + layout.STATE_SIZE + word] & listed != 0
                 for word, listed in enumerate(keys)
             ]
             reached &= np.logical_or.reduce(leads)
@@ -111,43 +111,45 @@ def read(
 
 
 def tokens_read(
-    arena: Arena, trie: Trie, state: int, keys: Sequence[int] = ()
+    dfa: LazyDfa, trie: Trie, state: int, keys: Sequence[int] = ()
 ) -> NDArray[np.int32]:
     """The tokens that an automaton can read from a state; see `read`."""
     token = levels_of(trie).token
-    levels = [token[nodes] for nodes, _, _ in read(arena, trie, state, keys)]
+    levels = [token[nodes] for nodes, _, _ in read(dfa, trie, state, keys)]
     found = np.concatenate([token[:0], *levels])
     return found[found >= 0]
 
 
-def _followed(arena: Arena, states: Integers, byte: Integers) -> Integers:
-    places = states + byte
-    found: Integers = arena.fields[places]
-    missing = found == at.UNKNOWN
+def _followed(dfa: LazyDfa, states: Integers, byte: Integers) -> Integers:
+    offsets = states + byte
+    found: Integers = dfa.fields[offsets]
+    missing = found == layout.UNKNOWN
     if missing.any():
         for state in np.unique(states[missing]).tolist():
-            arena.fill(state)
-        found = arena.fields[places]
+            dfa.fill(state)
+        found = dfa.fields[offsets]
     return found
 
 
 class LevelSweeps:
-    """Sweeps that look at all tokens of a level at once."""
+    """Sweeps that read all nodes of a level at once."""
 
-    def __init__(self, arena: Arena, tokens: TokenTable) -> None:
-        self._arena, self._width = arena, tokens.width
+    def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
+        self._dfa, self._width = dfa, tokens.width
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """See `Sweeps.allow`."""
-        allow_all(mask, tokens_read(self._arena, trie, state))
+        allow_all(mask, tokens_read(self._dfa, trie, state))
         allow_twins(mask, trie)
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
         """See `Sweeps.begun`."""
         counts = np.full(self._width, -1, np.int16)
         begun = np.zeros(1, np.int16)
-        for nodes, parents, above in read(self._arena, trie, state):
-            begun = begun[parents] + (self._arena.fields[above + at.LOOSE] == FREE_BETWEEN)
+        for nodes, parents, above in read(self._dfa, trie, state):
+            begun = begun[parents] + (
+                self._dfa.fields[above + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
+            )
             token = levels_of(trie).token[nodes]
             counts[token[token >= 0]] = begun[token >= 0]
         return counts

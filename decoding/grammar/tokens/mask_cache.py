@@ -1,4 +1,4 @@
-"""Masks that are kept as long as there is room for them."""
+"""The cache of masks: masks by number, within a bound on memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from decoding.kernels.forks import free_after_fork
 _NUMBERS_EACH = 1 << 40
 
 
-class KeptMasks:
+class MaskCache:
     """Masks by number, of at most `memory` bytes together.
 
-    There are two halves. What is asked for is in the young one, or moves there; when that is full,
-    the old half is dropped and the young one becomes the old. So what goes has not been asked for
-    since half of the memory was filled with other masks.
+    The cache has two halves. A mask that is asked for is in the young half, or moves there. When
+    the young half is full, the old half is dropped and the young one becomes the old one. So a mask
+    that is dropped was not asked for while half of the memory was filled with other masks.
     """
 
     __slots__ = ("_firsts", "_half", "_held", "_lock", "_old", "_young", "memory")
@@ -34,15 +34,15 @@ class KeptMasks:
 
     @property
     def size(self) -> int:
-        """Bytes that are held, at most."""
+        """An upper bound on the bytes of the masks in the cache."""
         return self._held + sum(mask.nbytes for mask in self._old.values())
 
     def numbers(self) -> int:
-        """The first of 2^40 numbers that nobody else uses."""
+        """Reserve 2^40 numbers; returns the first."""
         return next(self._firsts)
 
     def get(self, number: int) -> NDArray[np.uint32] | None:
-        """A mask, if it is still there."""
+        """The mask of a number, or `None` if it is not in the cache."""
         known = self._young.get(number)
         if known is None:
             known = self._old.get(number)
@@ -51,7 +51,7 @@ class KeptMasks:
         return known
 
     def put(self, number: int, mask: NDArray[np.uint32]) -> None:
-        """Keep a mask, if it is not larger than half of the memory."""
+        """Put a mask into the cache, unless it is larger than half of the memory."""
         if mask.nbytes > self._half:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""What the tokens of a vocabulary mean to one automaton, whatever surrounds it."""
+"""Sweeps: the tokens that one automaton reads from a state, whatever surrounds it."""
 
 from __future__ import annotations
 
@@ -7,48 +7,47 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import walk
+from decoding.kernels.grammar import layout, walk
 from decoding.kernels.grammar.jit import shared
-from decoding.kernels.grammar.nodes import copy_twins
-from decoding.kernels.grammar.step import FREE_BETWEEN
+from decoding.kernels.grammar.trie_nodes import copy_twins
 
 Mask = NDArray[np.uint32]
 
 
 class Sweeps(Protocol):
-    """Sweeps of the automata in an arena. Bits are only ever set."""
+    """Sweeps of a token trie by the automata of a `LazyDfa`. Bits of masks are only ever set."""
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """Allow the tokens that can be read from a state."""
         ...
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
-        """How many characters each token begins, read from a FREE state; −1: it cannot be read."""
+        """The characters that begin in each token, read from a state; −1: it cannot be read."""
         ...
 
     def allow_begun(self, begun: NDArray[np.int16], most: int, trie: Trie, mask: Mask) -> None:
-        """Allow the tokens that begin at most so many characters, of those that can be read."""
+        """Allow the readable tokens in which at most `most` characters begin."""
         ...
 
 
 class KernelSweeps:
     """Sweeps by kernels."""
 
-    def __init__(self, arena: Arena, tokens: TokenTable) -> None:
-        self._arena, self._width = arena, tokens.width
+    def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
+        self._dfa, self._width = dfa, tokens.width
         depth = 2 + max(tokens.bare.depth, tokens.quoted.depth)
         self._stack = np.zeros(depth, np.int64)
         self._pairs = np.zeros((depth, 2), np.int64)
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """See `Sweeps.allow`."""
-        arena = self._arena
-        arena.retried(
+        dfa = self._dfa
+        dfa.retried(
             lambda: walk.sweep(
-                arena.shared_fields, arena.shared_table, shared(trie.nodes), state,
+                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state,
                 shared(self._stack), shared(mask),
             )
         )  # fmt: skip
@@ -57,11 +56,11 @@ class KernelSweeps:
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
         """See `Sweeps.begun`."""
         counts = np.full(self._width, -1, np.int16)
-        arena = self._arena
-        arena.retried(
+        dfa = self._dfa
+        dfa.retried(
             lambda: walk.survey(
-                arena.shared_fields, arena.shared_table, shared(trie.nodes), state, FREE_BETWEEN,
-                shared(self._pairs), shared(counts),
+                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state,
+                layout.ANY_STRING_BETWEEN, shared(self._pairs), shared(counts),
             )
         )  # fmt: skip
         return counts

@@ -1,4 +1,4 @@
-"""The tokens of a vocabulary as grammars see them: bytes, ends, and the width of a mask."""
+"""The token table: a vocabulary's bytes, tries and end tokens, as grammars use them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from decoding.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenTable:
-    """What a grammar needs to know of a vocabulary.
+    """The tokens of a vocabulary, prepared for grammars.
 
     spelled: index = token id; the bytes, empty for tokens that no text spells (special ones).
     end_token_ids: allowed exactly where a text may end.
-    width: of the logits, ≥ the number of tokens; what lies beyond the tokens is never allowed.
+    width: of the logits, ≥ the number of tokens; ids beyond the tokens are never allowed.
     bare, quoted: the tries of the tokens without and with a double quote: only the latter can leave
         a JSON string.
-    vocabulary: what the tokens are called, special ones among them.
-    alone, used: the bytes that are a token each, and those that occur in any.
+    vocabulary: the vocabulary that the table was made of.
+    alone, used: the bytes that are a token by themselves, and those that occur in any token.
     """
 
     spelled: tuple[bytes, ...]
@@ -37,7 +37,7 @@ class TokenTable:
     used: bytes = field(repr=False)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy is made of the vocabulary again."""
+        """A pickle holds the vocabulary, and makes the table again."""
         return token_table, (self.vocabulary, self.end_token_ids, self.width)
 
     @property
@@ -55,8 +55,8 @@ def token_table(
 ) -> TokenTable:
     """The table of a vocabulary.
 
-    Special tokens spell nothing: no text makes them fit. Nor do tokens of more than
-    `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are kept in `cache_folder()`. Raises
+    Special tokens have no bytes, so that no text allows them; nor do tokens of more than
+    `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are cached in `cache_folder()`. Raises
     `ParameterError` for an end token or a width outside the vocabulary.
     """
     ends = tuple(sorted(set(end_token_ids)))

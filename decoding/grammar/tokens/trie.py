@@ -1,4 +1,4 @@
-"""A vocabulary as a tree of bytes, packed so that a walk reads it from front to back."""
+"""The token trie: the bytes of a vocabulary as a prefix tree, packed in preorder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 MAX_DEPTH = DEPTH
 """The longest token that fits, in bytes; longer ones are never allowed."""
@@ -17,7 +17,7 @@ MAX_DEPTH = DEPTH
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trie:
-    """The tokens' bytes in preorder; the children of the root stand at depth 1.
+    """A token trie in preorder; the children of the root have depth 1.
 
     nodes: uint64: byte | depth << 8 | (token id + 1) << 18 | subtree size << 38, where 0 stands for
         no token and a subtree counts its own root.
@@ -70,7 +70,7 @@ def build_trie(token_bytes: Sequence[tuple[int, bytes]]) -> Trie:
 
 
 def trie_of(nodes: NDArray[np.uint64], twins: NDArray[np.int32]) -> Trie:
-    """The trie of these nodes."""
+    """The trie of packed nodes."""
     depth = (nodes >> np.uint64(DEPTH_AT)) & np.uint64(DEPTH)
     first = np.flatnonzero(depth == 1)
     roots = np.full(256, -1, np.int64)
@@ -81,7 +81,7 @@ def trie_of(nodes: NDArray[np.uint64], twins: NDArray[np.int32]) -> Trie:
 def _shared(
     text: NDArray[np.uint8], begins: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """How many bytes each word shares with the one before it."""
+    """The length of the common prefix of each word and the one before it."""
     shared = np.zeros(len(begins), np.int64)
     going = np.arange(1, len(begins))
     position = 0
@@ -115,7 +115,7 @@ def _subtree_sizes(depth: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def chain(text: bytes) -> NDArray[np.uint64]:
-    """The trie of one text, whose last byte is token 0."""
+    """The nodes of the trie of one text, whose last byte ends token 0."""
     length = len(text)
     depth = np.arange(1, length + 1, dtype=np.uint64)
     nodes = np.frombuffer(text, np.uint8).astype(np.uint64) | (depth << np.uint64(DEPTH_AT))
@@ -125,7 +125,7 @@ def chain(text: bytes) -> NDArray[np.uint64]:
 
 
 def find(trie: Trie, text: bytes) -> int:
-    """The node that some bytes lead to, at least one; −1 if no token begins with them."""
+    """The node of some bytes, at least one; −1 if no token begins with them."""
     found = int(trie.roots[text[0]])
     for byte in text[1:] if found >= 0 else b"":
         at, end = found + 1, found + (int(trie.nodes[found]) >> SIZE_AT)
@@ -147,7 +147,7 @@ def is_token(trie: Trie, text: bytes) -> bool:
 
 
 def tokens_below(trie: Trie, node: int) -> NDArray[np.int64]:
-    """The tokens that begin as a node does and are longer, each spelling once; −1 has none."""
+    """The tokens below a node, without twins; none below −1."""
     if node < 0:
         return np.zeros(0, np.int64)
     below = trie.nodes[node + 1 : node + (int(trie.nodes[node]) >> SIZE_AT)]
@@ -156,7 +156,7 @@ def tokens_below(trie: Trie, node: int) -> NDArray[np.int64]:
 
 
 def path(nodes: NDArray[np.uint64], position: int) -> bytes:
-    """The bytes that lead to a node, its own among them."""
+    """The bytes from the root to a node, its own byte included."""
     found = bytearray()
     at = 0
     while True:
@@ -171,7 +171,7 @@ def path(nodes: NDArray[np.uint64], position: int) -> bytes:
 
 
 def below(nodes: NDArray[np.uint64], position: int) -> NDArray[np.uint64]:
-    """The nodes below a node as nodes of their own: its children stand at depth 1."""
+    """The nodes below a node as a trie of their own: its children have depth 1."""
     node = int(nodes[position])
     depth = np.uint64((node >> DEPTH_AT & DEPTH) << DEPTH_AT)
     found: NDArray[np.uint64] = nodes[position + 1 : position + (node >> SIZE_AT)] - depth
@@ -179,7 +179,7 @@ def below(nodes: NDArray[np.uint64], position: int) -> NDArray[np.uint64]:
 
 
 def children(nodes: NDArray[np.uint64]) -> list[int]:
-    """Where the nodes at depth 1 stand."""
+    """The positions of the nodes at depth 1."""
     found = []
     at = 0
     while at < len(nodes):

@@ -1,4 +1,4 @@
-"""The tries of large vocabularies, kept on disk: every process would build the same."""
+"""Token tries of large vocabularies, cached on disk for other processes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from decoding.cache import cache_folder
 from decoding.grammar.tokens.trie import Trie, build_trie, trie_of
 from decoding.kernels.folders import make_private
-from decoding.kernels.grammar.nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 _FORMAT = b"1"
-"""To be changed with the layout of nodes, or what belongs to which trie."""
+"""The version of the format of nodes and of the split into two tries."""
 _LARGE = 10_000
 """Below so many tokens, building is faster than reading."""
 
@@ -29,10 +29,9 @@ _LARGE = 10_000
 def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
     """The tries of the tokens without and with a double quote; index = token id.
 
-    Those of a large vocabulary are looked for in `cache_folder()`, under a hash of all that is
-    spelled, and written there: whole or not at all, and not where that cannot be done. Nothing is
-    read from a folder that others can write to, and a damaged file is written again; a warning says
-    either.
+    The tries of a large vocabulary are read from `cache_folder()`, under a hash of all token bytes,
+    or built and written there: atomically, and not where the folder cannot be written. Nothing is
+    read from a folder that others can write to; a damaged file is built again. Both give a warning.
     """
     if len(spelled) < _LARGE:
         return _built(spelled)
@@ -46,7 +45,7 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
         pass
     except Exception as error:  # a damaged file may raise anything
         warnings.warn(
-            f"{path} is damaged ({type(error).__name__}): it is made again",
+            f"{path} is damaged ({type(error).__name__}): it is built again",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -58,7 +57,7 @@ def tries(spelled: Sequence[bytes]) -> tuple[Trie, Trie]:
 
 @cache
 def _folder(folder: Path) -> Path | None:
-    """The folder, where it can be used; None where it cannot."""
+    """The folder, or `None` where it cannot be used."""
     try:
         reason = make_private(folder)
     except OSError:

@@ -12,7 +12,7 @@ from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 
 from decoding.errors import GrammarError, ParameterError
 from decoding.grammar import CompiledGrammar, JsonStyle, Machine, compile_json_schema
-from decoding.grammar.masking.backends import INTERPRETED, KERNELS
+from decoding.grammar.masking.routes import INTERPRETED, KERNELS
 
 VALUES = [
     1,
@@ -313,7 +313,7 @@ def test_alternatives_have_orders_of_their_own_keys(machine: Machine) -> None:
 @pytest.mark.parametrize("number", range(len(ALL_STYLES)))
 def test_masks_of_both_backends_are_equal_and_have_no_dead_end(number: int) -> None:
     style, tokens = ALL_STYLES[number], token_table_of_pieces()
-    machines = Machine(tokens, backend=KERNELS), Machine(tokens, backend=INTERPRETED)
+    machines = Machine(tokens, route=KERNELS), Machine(tokens, route=INTERPRETED)
     for index, schema in enumerate(SCHEMAS):
         try:
             grammars = [compile_json_schema(schema, machine, style=style) for machine in machines]
@@ -351,11 +351,11 @@ def test_plain_integers(machine: Machine) -> None:
 
 def test_what_a_style_leaves_out_is_listed(machine: Machine) -> None:
     found = compile_json_schema({}, machine).restrictions
-    assert {"white space", "digits", "nesting"} <= {one.keyword for one in found}
+    assert {"whitespace", "digits", "nesting"} <= {one.keyword for one in found}
     free = JsonStyle(whitespace="free", digits=None, nesting=None, key_order="declared")
     found = compile_json_schema({}, machine, style=free).restrictions
     keywords = {one.keyword for one in found}
-    assert {"white space", "key order"} <= keywords
+    assert {"whitespace", "key order"} <= keywords
     assert not {"digits", "nesting"} & keywords
 
 

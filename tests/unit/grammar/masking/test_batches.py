@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from decoding.grammar import CompiledGrammar, Machine, Matcher, compile_json_schema, token_table
-from decoding.grammar.masking.interpreted import RememberedWalks
+from decoding.grammar.masking.interpreted import MemoizedWalks
 from decoding.grammar.masking.matcher import fill_masks
 from decoding.grammar.masking.walks import KernelWalks
 from decoding.vocabulary import Vocabulary
@@ -93,7 +93,7 @@ def test_a_batch_is_its_rows_and_walks_no_trie_twice(monkeypatch: pytest.MonkeyP
     def walked(*_: object) -> None:
         pytest.fail("a mask that is known was made again")
 
-    for walks in (KernelWalks, RememberedWalks):
+    for walks in (KernelWalks, MemoizedWalks):
         monkeypatch.setattr(walks, "allow", walked)
     out = np.full((THREADS, len(rows[0])), 7, np.uint32)
     fill_masks(matchers[:THREADS], out)

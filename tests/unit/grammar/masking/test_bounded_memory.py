@@ -31,8 +31,8 @@ from decoding.grammar.json import automata as store
 from decoding.grammar.json import configurations as places
 from decoding.grammar.json import keys, tables
 from decoding.grammar.masking import rebuilding
-from decoding.grammar.masking.backends import INTERPRETED, KERNELS, Backend
-from decoding.grammar.regular import lazy_dfa as arena
+from decoding.grammar.masking.routes import INTERPRETED, KERNELS, Route
+from decoding.grammar.regular import lazy_dfa
 from decoding.kernels.grammar import layout
 from decoding.vocabulary import Vocabulary
 
@@ -105,7 +105,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         before(self, counted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(arena, "MAX_FIELDS", 1 << 18)
+        patch.setattr(lazy_dfa, "MAX_FIELDS", 1 << 18)
         patch.setattr(store, "_ROOM", 1 << 18)
         patch.setattr(places, "MAX_FRAMES", 1 << 10)
         patch.setattr(rebuilding.RebuildingAcceptor, "__init__", counting)
@@ -139,12 +139,10 @@ def follow_both(pair: tuple[Matcher, Matcher], rng: random.Random, length: int) 
         assert pair[0].fork().advance(refused) == pair[1].fork().advance(refused)
 
 
-def compare(
-    limited: Compile, free: Compile, backend: Backend, *, seed: int, length: int = 40
-) -> None:
+def compare(limited: Compile, free: Compile, route: Route, *, seed: int, length: int = 40) -> None:
     tokens = token_table_of_pieces()
     rng = random.Random(seed)
-    grammars = limited(Machine(tokens, 0, backend=backend)), free(Machine(tokens, backend=backend))
+    grammars = limited(Machine(tokens, 0, route=route)), free(Machine(tokens, route=route))
     for _ in range(3):
         follow_both((grammars[0].matcher(), grammars[1].matcher()), rng, length)
 
@@ -165,21 +163,19 @@ def test_masks_of_schemas_are_the_same_with_little_memory(
     assert set(made) <= {1, 2}
 
 
-@pytest.mark.parametrize("backend", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
-def test_states_are_dropped_and_made_again(
-    monkeypatch: pytest.MonkeyPatch, backend: Backend
-) -> None:
+@pytest.mark.parametrize("route", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
+def test_states_are_dropped_and_made_again(monkeypatch: pytest.MonkeyPatch, route: Route) -> None:
     # So many states are met by a few of its texts that no store keeps them all.
     schema = {
         "type": "array",
         "items": {"type": "string", "pattern": "a[ab\n]{9}1$"},
         "minItems": 9,
     }
-    free = compile_json_schema(schema, Machine(token_table_of_pieces(), backend=backend))
+    free = compile_json_schema(schema, Machine(token_table_of_pieces(), route=route))
     with little_memory(monkeypatch) as made:
         compare(
             lambda machine: compile_json_schema(schema, machine),
-            lambda _: free, backend, seed=1, length=150,
+            lambda _: free, route, seed=1, length=150,
         )  # fmt: skip
     assert len(made) > 3
 
@@ -204,16 +200,16 @@ def test_a_mask_that_needs_more_than_all_memory_is_made_in_parts(
     assert max(made) == 1
 
 
-@pytest.mark.parametrize("backend", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
+@pytest.mark.parametrize("route", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
 @pytest.mark.parametrize("most", [1, 2, 4])
 @pytest.mark.parametrize(
     "schema", [FLAT, CONTAINING, FEW, MANY_NAMES, PATTERNS, SCHEMAS[5], SCHEMAS[6], SCHEMAS[8]]
 )
 def test_values_with_many_alternatives_are_shared_by_several_records(
-    monkeypatch: pytest.MonkeyPatch, schema: dict[str, object], most: int, backend: Backend
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, object], most: int, route: Route
 ) -> None:
     tokens, rng = token_table_of_pieces(), random.Random(most)
-    free = compile_json_schema(schema, Machine(tokens, backend=backend))
+    free = compile_json_schema(schema, Machine(tokens, route=route))
     # What is not patched is made before the patch.
     texts: list[list[tuple[int, list[int], bytes]]] = []
     for _ in range(6):
@@ -234,7 +230,7 @@ def test_values_with_many_alternatives_are_shared_by_several_records(
         with pytest.raises(GrammarLimitError, match="kinds of keys"):
             compile_json_schema(schema, Machine(token_table_of_pieces()))
         return
-    grammar = compile_json_schema(schema, Machine(tokens, 0, backend=backend))
+    grammar = compile_json_schema(schema, Machine(tokens, 0, route=route))
     for text in texts:
         matcher = grammar.matcher()
         for token, here, forced in text:

@@ -10,9 +10,9 @@ import pytest
 from decoding.grammar.ebnf.gbnf import parse_gbnf
 from decoding.grammar.ebnf.network import compile_rules
 from decoding.grammar.tokens.trie import build_trie
-from decoding.kernels.grammar import earley_arrays as at
 from decoding.kernels.grammar import earley_surveys
 from decoding.kernels.grammar.earley import EarleyMachine, MachineLimitError
+from decoding.kernels.grammar.earley_arrays import new_chart, size_of
 
 
 def machine_of(text: str, **options: int) -> EarleyMachine:
@@ -188,8 +188,8 @@ print(machine.accepting(state), machine.accepting(machine.steps(state, b"))")), 
 def test_sizes_are_those_of_the_arrays() -> None:
     network = compile_rules(parse_gbnf('root ::= "a"')).network
     room = np.array([100, 200, 300, 400, 1, 1])
-    arena = at.new_arena(network, room)
-    fixed = at.new_arena(network, np.ones(6, np.int64))
-    held = sum(new.nbytes - old.nbytes for new, old in zip(arena, fixed, strict=True))
+    chart = new_chart(network, room)
+    fixed = new_chart(network, np.ones(6, np.int64))
+    held = sum(new.nbytes - old.nbytes for new, old in zip(chart, fixed, strict=True))
     columns = int(network.column_of.max()) + 1
-    assert held <= at.size_of(room, columns) * 1.7
+    assert held <= size_of(room, columns) * 1.7

@@ -23,8 +23,8 @@ from decoding.grammar import (
     token_table,
 )
 from decoding.grammar.compiled import CompiledGrammar
-from decoding.grammar.masking.backends import INTERPRETED, KERNELS
 from decoding.grammar.masking.matcher import Matcher, fill_masks
+from decoding.grammar.masking.routes import INTERPRETED, KERNELS
 from decoding.vocabulary import Vocabulary
 
 # What ends a text soon: the first two above all.
@@ -37,7 +37,7 @@ STYLE = JsonStyle(whitespace="free", longest=2)
 
 @pytest.fixture(scope="module", params=[KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
 def machine(request: pytest.FixtureRequest) -> Machine:
-    return Machine(token_table_of_pieces(), backend=request.param)
+    return Machine(token_table_of_pieces(), route=request.param)
 
 
 def allowed(matcher: Matcher) -> list[int]:

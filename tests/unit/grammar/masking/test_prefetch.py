@@ -18,7 +18,7 @@ from decoding.grammar import (
     prefetch,
     token_table,
 )
-from decoding.grammar.masking.byte_acceptor import Automaton
+from decoding.grammar.masking.byte_acceptor import ByteAcceptor
 from decoding.vocabulary import Vocabulary
 
 END = 256
@@ -46,7 +46,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> None:
     def made(*_: object) -> None:
         pytest.fail("a mask that is known was made again")
 
-    monkeypatch.setattr(Automaton, "_mask", made)
+    monkeypatch.setattr(ByteAcceptor, "_mask", made)
 
 
 def test_all_places_that_follow(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,13 +91,13 @@ def test_a_batch_is_prefetched(machine: Machine, monkeypatch: pytest.MonkeyPatch
     for count, matcher in enumerate(matchers):
         assert all(matcher.advance(ord("a")) for _ in range(count))
     made: list[tuple[int, str]] = []
-    make = Automaton._mask
+    make = ByteAcceptor._mask
 
-    def watched(automaton: Automaton, state: int) -> object:
+    def watched(automaton: ByteAcceptor, state: int) -> object:
         made.append((state, threading.current_thread().name))
         return make(automaton, state)
 
-    monkeypatch.setattr(Automaton, "_mask", watched)
+    monkeypatch.setattr(ByteAcceptor, "_mask", watched)
     prefetch(matchers).join()
     assert made == [(matcher.state, "masks") for matcher in matchers]
     assert all(matcher.mask().any() for matcher in matchers)
@@ -106,15 +106,15 @@ def test_a_batch_is_prefetched(machine: Machine, monkeypatch: pytest.MonkeyPatch
 
 def test_an_error_waits_for_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     matchers = [compile_regex("[ab]{9}", Machine(TOKENS)).matcher() for _ in range(2)]
-    make = Automaton._mask  # what the second one still does
+    make = ByteAcceptor._mask  # what the second one still does
     broken = matchers[0].acceptor._generation.inner  # as no acceptor of this library is
 
-    def limited(automaton: Automaton, state: int) -> object:
+    def limited(automaton: ByteAcceptor, state: int) -> object:
         if automaton is broken:
             raise GrammarLimitError("", "steps", 1)
         return make(automaton, state)
 
-    monkeypatch.setattr(Automaton, "_mask", limited)
+    monkeypatch.setattr(ByteAcceptor, "_mask", limited)
     prefetch(matchers).join()
     with pytest.raises(GrammarLimitError):
         matchers[0].mask()

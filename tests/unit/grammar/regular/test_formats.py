@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from decoding.errors import GrammarUnsupportedError
-from decoding.grammar.regular import string_sets as languages
+from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.formats import format_expression, possible_expression
 from decoding.grammar.regular.nfa import Spelling
@@ -98,7 +98,7 @@ def test_what_may_have_a_format_is_in_neither_it_nor_its_complement(name: str, t
     assert possible is not None
     assert not accepts(produced, text)
     assert accepts(possible, text)
-    assert languages.is_empty(languages.both(produced, languages.complement(possible)))
+    assert string_sets.is_empty(string_sets.both(produced, string_sets.complement(possible)))
     one = {"format": name}
     inside = {"type": "object", "properties": {"a": one}, "required": ["a"]}
     string = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}

@@ -1,4 +1,4 @@
-"""Characters as bytes: exhaustively, and what a loose state promises."""
+"""Characters as bytes: exhaustively, and what a universal state promises."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from decoding.grammar.regular.expressions import (
     Sequence,
     Words,
 )
-from decoding.grammar.regular.nfa import Loose, Nfa, Spelling, trimmed
+from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState, trimmed
 from decoding.grammar.regular.regex import parse_full, parse_search
-from decoding.grammar.regular.spelling import EXIT, Spelled, spelled, universe
+from decoding.grammar.regular.spelling import EXIT, Spelled, spelled, universal_nfa
 
 EDGES = [
     0, 8, 9, 0x1F, 0x20, 0x22, 0x2F, 0x5C, 0x7F, 0x80, 0x7FF, 0x800, 0xFFF, 0x1000, 0xCFFF, 0xD7FF,
@@ -48,7 +48,7 @@ def spellings(code_point: int, spelling: Spelling) -> list[bytes]:
     if spelling is Spelling.TEXT:
         return [character.encode()]
     short = {8: b"\\b", 9: b"\\t", 10: b"\\n", 12: b"\\f", 13: b"\\r"}
-    if spelling is Spelling.ONCE:
+    if spelling is Spelling.CANONICAL:
         return [json.dumps(character, ensure_ascii=False)[1:-1].encode()]
     if code_point < 0x20:
         hexadecimal = f"{code_point:02x}"
@@ -127,22 +127,22 @@ def test_no_other_bytes_spell_a_character() -> None:
 
 @pytest.mark.parametrize("spelling", list(Spelling))
 def test_state_i_of_the_universe_is_loose_i(spelling: Spelling) -> None:
-    nfa = universe(spelling)
-    if spelling is Spelling.ONCE:
-        assert set(nfa.loose.tolist()) == {Loose.NONE}
+    nfa = universal_nfa(spelling)
+    if spelling is Spelling.CANONICAL:
+        assert set(nfa.universal.tolist()) == {UniversalState.NONE}
         return
     assert nfa.states == (8 if spelling is Spelling.TEXT else 14)
-    assert nfa.loose.tolist() == list(range(nfa.states))
+    assert nfa.universal.tolist() == list(range(nfa.states))
     moves = {(s, low): t for s, low, _, t in nfa.edges.tolist()}
-    assert moves[Loose.BETWEEN, 0xE0] == Loose.AFTER_E0
-    assert moves[Loose.BETWEEN, 0xED] == Loose.AFTER_ED
-    assert moves[Loose.BETWEEN, 0xF4] == Loose.AFTER_F4
-    assert moves[Loose.AFTER_F0, 0x90] == Loose.TWO_MORE
-    assert moves[Loose.TWO_MORE, 0x80] == Loose.ONE_MORE
-    assert moves[Loose.ONE_MORE, 0x80] == Loose.BETWEEN
+    assert moves[UniversalState.BETWEEN, 0xE0] == UniversalState.AFTER_E0
+    assert moves[UniversalState.BETWEEN, 0xED] == UniversalState.AFTER_ED
+    assert moves[UniversalState.BETWEEN, 0xF4] == UniversalState.AFTER_F4
+    assert moves[UniversalState.AFTER_F0, 0x90] == UniversalState.TWO_MORE
+    assert moves[UniversalState.TWO_MORE, 0x80] == UniversalState.ONE_MORE
+    assert moves[UniversalState.ONE_MORE, 0x80] == UniversalState.BETWEEN
     if spelling is Spelling.JSON:
-        assert moves[Loose.BETWEEN, 0x5C] == Loose.ESCAPE
-        assert moves[Loose.ESCAPE_U00, 0x31] == Loose.ESCAPE_U001
+        assert moves[UniversalState.BETWEEN, 0x5C] == UniversalState.ESCAPE
+        assert moves[UniversalState.ESCAPE_U00, 0x31] == UniversalState.ESCAPE_U001
 
 
 EXPRESSIONS: list[Expression] = [
@@ -167,16 +167,16 @@ def test_an_automaton_is_as_its_type_says(number: int, spelling: Spelling) -> No
     for array in (nfa.starts, nfa.accepts, nfa.edges[:, 0]):
         assert array.dtype == np.int32
         assert (np.diff(array) >= 0).all()
-    assert len(nfa.loose) == nfa.states
+    assert len(nfa.universal) == nfa.states
     assert nfa.edges.shape[1] == 4
-    for state in np.flatnonzero(nfa.loose != Loose.NONE).tolist():
+    for state in np.flatnonzero(nfa.universal != UniversalState.NONE).tolist():
         keeps_its_promise(nfa, state, spelling)
 
 
 def keeps_its_promise(nfa: Nfa, state: int, spelling: Spelling) -> None:
-    """Read every string from a loose state, along the automaton of all strings."""
-    strings = universe(spelling)
-    start = (frozenset((state,)), int(nfa.loose[state]))
+    """Read every string from a universal state, along the automaton of all strings."""
+    strings = universal_nfa(spelling)
+    start = (frozenset((state,)), int(nfa.universal[state]))
     seen, stack = {start}, [start]
     while stack:
         current, place = stack.pop()
@@ -196,16 +196,16 @@ def keeps_its_promise(nfa: Nfa, state: int, spelling: Spelling) -> None:
 def test_where_anything_may_follow_is_loose() -> None:
     for spelling in (Spelling.TEXT, Spelling.JSON):
         for pattern in ("b+", "^a", "^(?!x)"):
-            kinds = set(build(parse_search(pattern), spelling).loose.tolist())
-            rare = {Loose.ESCAPE_U000, Loose.ESCAPE_U001}
-            assert set(range(len(universe(spelling).loose))) <= kinds | rare
-        assert Loose.BETWEEN not in build(parse_full("[^a]*"), spelling).loose
+            kinds = set(build(parse_search(pattern), spelling).universal.tolist())
+            rare = {UniversalState.ESCAPE_U000, UniversalState.ESCAPE_U001}
+            assert set(range(len(universal_nfa(spelling).universal))) <= kinds | rare
+        assert UniversalState.BETWEEN not in build(parse_full("[^a]*"), spelling).universal
 
 
 def test_spelled_once_is_as_json_is_written() -> None:
     texts = ('"\\\b\f\n\r\t/', "\0\x0e\x1f\x7f", "é\N{GRINNING FACE}", "")
     for language in (ANY_STRING, Words(tuple(sorted(texts))), parse_full(r"[\s\S]*")):
-        nfa = build(language, Spelling.ONCE)
+        nfa = build(language, Spelling.CANONICAL)
         for text in texts:
             assert runs(nfa, json.dumps(text, ensure_ascii=False)[1:-1].encode())
         for other in (b"\\/", b"\\u000a", b"\\u001F", b"\\u0041"):

@@ -9,7 +9,7 @@ from decoding.errors import ParameterError
 from decoding.grammar import Machine, compile_json_schema, compile_regex, token_table
 from decoding.grammar.json import automata as store
 from decoding.grammar.masking import byte_acceptor as grammar
-from decoding.grammar.tokens.mask_cache import KeptMasks
+from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.vocabulary import Vocabulary
 
 END = 256
@@ -29,7 +29,7 @@ def masks(machine: Machine) -> list[bytes]:
 
 
 def test_masks_are_dropped_by_the_time_they_were_last_asked_for() -> None:
-    kept = KeptMasks(8 * 100)
+    kept = MaskCache(8 * 100)
     first = kept.numbers()
     assert kept.numbers() != first
     for number in range(1_000):

@@ -10,7 +10,7 @@ import pytest
 
 from decoding.grammar.tokens import trie_files
 from decoding.grammar.tokens.trie import Trie, build_trie, find, is_token, tokens_below
-from decoding.kernels.grammar.nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, TOKEN, TOKEN_AT
 
 
 def random_words(rng: random.Random) -> list[bytes]:

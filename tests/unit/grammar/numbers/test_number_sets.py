@@ -6,7 +6,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decoding.grammar.numbers import algebra as number_sets
+from decoding.grammar.numbers import number_sets
 from decoding.grammar.numbers.ranges import ANY_INTEGER, ANY_NUMBER, NumberRange
 
 POINTS = [Fraction(n, 4) for n in range(-30, 31)] + [Fraction(1, 3), Fraction(100), Fraction(-101)]

@@ -1,7 +1,7 @@
-"""Stretches of a token inside one string, one number or white space: what is around is the same.
+"""Segments of tokens: the bytes of a token that lie inside one string, one number or whitespace.
 
-What of a vocabulary lies in such a run, and with which bytes tokens leave it, does not depend on
-the text before it: it is found once for all grammars of a store.
+Which tokens lie inside a segment, and with which bytes tokens leave it, does not depend on the text
+before the segment. So the interpreted route computes a segment once for all grammars of a store.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.grammar.regular.lazy_dfa import Arena
+from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.branches import ROOT, Branches, Nodes, branches_of
 from decoding.grammar.tokens.levels import levels_of, tokens_read
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import layout as at
-from decoding.kernels.grammar.step import FREE_BETWEEN, QUOTE
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.json_step import QUOTE
+from decoding.kernels.grammar.layout import STATE
 
-WHITE = b" \n\r\t"
+WHITESPACE = b" \n\r\t"
 STRUCTURAL = b'"-0123456789:,fnt[]{}'
-"""The bytes that may come behind white space."""
+"""The bytes that may follow whitespace."""
 _ROOM = 1 << 22
-"""So many tokens and exits are kept, about 60 MiB; then what is known is found again."""
+"""The cache of segments holds so many tokens and exits, about 60 MiB; then it is cleared."""
 
 _FEW, _ANY = 1_000, 1 << 62
-"""Where no token leaves a run, NumPy looks through all of them if there are not few."""
+"""Where no token leaves a segment, NumPy reads the whole trie unless few nodes are reached."""
 
 Key = tuple[object, ...]
 
 
 class Exit(NamedTuple):
-    """Where tokens leave a run.
+    """An exit of a segment: a byte with which tokens leave it.
 
-    state: before the byte. tokens: those that end with it. below: the nodes to go on from.
+    state: before the byte. tokens: those that end with it. below: the nodes behind the byte.
     """
 
     state: int
@@ -44,10 +45,10 @@ class Exit(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What an automaton may read.
+    """A segment that an automaton reads.
 
-    state: the one to begin in. endings: the bytes that may leave it.
-    keys: where there are any, states that lead to none of them are not gone to.
+    state: where it begins. endings: the bytes that may leave it.
+    keys: if there are any, states that lead to none of these keys are not entered.
     """
 
     state: int
@@ -55,41 +56,43 @@ class Reading(NamedTuple):
     keys: tuple[int, ...] = ()
 
 
-class Run(NamedTuple):
-    """A run from some nodes on. tokens: those that end in it."""
+class Segment(NamedTuple):
+    """A segment from some trie nodes on. tokens: those that end in it."""
 
     tokens: NDArray[np.int32]
     exits: tuple[Exit, ...]
 
 
-class Runs:
-    """The runs of a vocabulary, found when they are first asked for."""
+class Segments:
+    """The segments of the tokens of a vocabulary, computed when they are first asked for."""
 
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
-        self._known: dict[Key, Run] = {}
+    def __init__(self, dfa: LazyDfa) -> None:
+        self._dfa = dfa
+        self._known: dict[Key, Segment] = {}
         self._held = 0
 
-    def read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Run:
-        """What an automaton reads; it may be left where it cannot go on."""
-        return self._once((trie, nodes, reading), lambda: self._read(reading, trie, nodes))
+    def read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Segment:
+        """The segment that an automaton reads; tokens leave it where the automaton cannot go on."""
+        return self._cached((trie, nodes, reading), lambda: self._read(reading, trie, nodes))
 
-    def counted(self, state: int, least: int, most: int, trie: Trie, nodes: Nodes) -> Run:
-        """What the FREE automaton reads from a state on, and where a quote may end that.
+    def counted(self, state: int, least: int, most: int, trie: Trie, nodes: Nodes) -> Segment:
+        """The segment of a string of bounded length, read by the automaton of any string.
 
         least: so many characters must begin before the quote. most: no more may; −1 is no bound.
         """
-        return self._once(
+        return self._cached(
             (trie, nodes, state, least, most),
             lambda: self._counted(state, (least, most), branches_of(trie), nodes),
         )
 
-    def white(self, most: int, trie: Trie, nodes: Nodes) -> Run:
-        """At most so much white space; what state it is left in is 0."""
-        return self._once((trie, nodes, most), lambda: _white(most, branches_of(trie), nodes))
+    def whitespace(self, most: int, trie: Trie, nodes: Nodes) -> Segment:
+        """The segment of at most `most` bytes of whitespace; the state of its exits is 0."""
+        return self._cached(
+            (trie, nodes, most), lambda: _whitespace_segment(most, branches_of(trie), nodes)
+        )
 
-    def _once(self, key: Key, make: Callable[[], Run]) -> Run:
-        """A run that is known, or is made and kept."""
+    def _cached(self, key: Key, make: Callable[[], Segment]) -> Segment:
+        """The segment of a key, from the cache or computed."""
         known = self._known.get(key)
         if known is None:
             known = make()
@@ -101,15 +104,15 @@ class Runs:
             self._held += size
         return known
 
-    def _read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Run:
+    def _read(self, reading: Reading, trie: Trie, nodes: Nodes) -> Segment:
         alone = nodes == ROOT and levels_of(trie).used.isdisjoint(reading.endings)
         found = self._visited(reading, branches_of(trie), nodes, _FEW if alone else _ANY)
-        return found or Run(tokens_read(self._arena, trie, reading.state, reading.keys), ())
+        return found or Segment(tokens_read(self._dfa, trie, reading.state, reading.keys), ())
 
     def _visited(
         self, reading: Reading, branches: Branches, nodes: Nodes, visits: int
-    ) -> Run | None:
-        """The run; `None` if it has more than so many nodes with children."""
+    ) -> Segment | None:
+        """The segment; `None` if it has more than `visits` nodes with children."""
         state, endings, keys = reading
         inside: list[int] = []
         exits: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
@@ -121,51 +124,51 @@ class Runs:
             nodes, state = pending.pop()
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following != at.DEAD:
+                if following != layout.DEAD:
                     if not keys or self.leads(following, keys):
                         inside += tokens
                         if below:
                             pending.append((below, following))
                 elif byte in endings:
                     _join(exits, state, byte, tokens, below)
-        return _run(inside, exits)
+        return _segment(inside, exits)
 
     def leads(self, state: int, keys: tuple[int, ...]) -> bool:
-        """Whether a state leads to one of some keys."""
-        words = state + at.STATE_WORDS
-        fields = self._arena.shared_fields
+        """Whether a state of a key automaton leads to one of some keys."""
+        words = state + layout.STATE_SIZE
+        fields = self._dfa.shared_fields
         return any(fields[words + word] & listed for word, listed in enumerate(keys))
 
     def _counted(
         self, state: int, bounds: tuple[int, int], branches: Branches, nodes: Nodes
-    ) -> Run:
+    ) -> Segment:
         least, most = bounds
         inside: list[int] = []
         exits: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
         pending = [(nodes, state, 0)]
         while pending:
             nodes, state, begun = pending.pop()
-            begins = self._arena.shared_fields[state + at.LOOSE] == FREE_BETWEEN
+            begins = self._dfa.shared_fields[state + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
-                if following == at.DEAD:
+                if following == layout.DEAD:
                     if byte == QUOTE and begun >= least:
                         _join(exits, state, byte, tokens, below)
                 elif not (begins and begun == most):
                     inside += tokens
                     if below:
                         pending.append((below, following, begun + begins))
-        return _run(inside, exits)
+        return _segment(inside, exits)
 
     def _following(self, state: int, byte: int) -> int:
-        following: int = self._arena.shared_fields[state + byte]
-        if following == at.UNKNOWN:
-            self._arena.fill(state)
-            following = self._arena.shared_fields[state + byte]
+        following: int = self._dfa.shared_fields[state + byte]
+        if following == layout.UNKNOWN:
+            self._dfa.fill(state)
+            following = self._dfa.shared_fields[state + byte]
         return following
 
 
-def _white(most: int, branches: Branches, nodes: Nodes) -> Run:
+def _whitespace_segment(most: int, branches: Branches, nodes: Nodes) -> Segment:
     inside: list[int] = []
     exits: dict[tuple[int, int], tuple[list[int], list[int]]] = {}
     pending = [(nodes, most)]
@@ -174,11 +177,11 @@ def _white(most: int, branches: Branches, nodes: Nodes) -> Run:
         for byte, tokens, below in branches.of(nodes).values():
             if byte in STRUCTURAL:
                 _join(exits, 0, byte, tokens, below)
-            elif left and byte in WHITE:
+            elif left and byte in WHITESPACE:
                 inside += tokens
                 if below:
                     pending.append((below, left - 1))
-    return _run(inside, exits)
+    return _segment(inside, exits)
 
 
 def _join(
@@ -193,8 +196,10 @@ def _join(
     known[1].extend(below)
 
 
-def _run(inside: list[int], exits: dict[tuple[int, int], tuple[list[int], list[int]]]) -> Run:
-    return Run(
+def _segment(
+    inside: list[int], exits: dict[tuple[int, int], tuple[list[int], list[int]]]
+) -> Segment:
+    return Segment(
         np.array(inside, np.int32),
         tuple(
             Exit(state, byte, tuple(tokens), tuple(below))

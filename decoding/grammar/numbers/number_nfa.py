@@ -1,4 +1,4 @@
-"""The JSON texts of numbers, exact."""
+"""Builds the automaton of the JSON texts of a set of numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import prod
 
 from decoding.grammar.numbers.digits import Decimals, decimals, digits_of, scan
 from decoding.grammar.numbers.ranges import NumberRange, is_member, within
-from decoding.grammar.regular import algebra
+from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import encoder
 from decoding.grammar.regular.expressions import Expression, Sequence, Words
 from decoding.grammar.regular.nfa import Nfa, Spelling
@@ -16,7 +16,7 @@ from decoding.grammar.regular.nfa_builder import Builder, Point, united
 from decoding.grammar.regular.regex import parse_full
 
 DIGITS = 15
-"""So many digits a parser of binary64 keeps apart."""
+"""Decimal numbers of so many digits are different numbers in binary64."""
 MAX_EXPONENT = 99
 _LONGEST = 400
 """Digits of a single number that is spelled without an exponent."""
@@ -44,10 +44,10 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     and of the integers those that have no fraction but zeros and no negative exponent. Within
     bounds: integers in plain form, also with a fraction of zeros, or one digit with an exponent;
     other numbers of at most 15 digits in plain form, or in scientific form with one digit, which is
-    not zero, before the point. So few digits, because then the binary64 number that a parser makes
-    of the text keeps to the bounds too. Multiples of a step are in plain form only. A range of one
-    number is spelled in plain form, with zeros at the end, or as Python writes the float. Zeros
-    that say nothing are at most 15: a model that falls into repeating them comes to an end.
+    not zero, before the point. With so few digits, the binary64 number that a parser makes of the
+    text is within the bounds too. Multiples of a step are in plain form only. A range of one number
+    is spelled in plain form, with zeros at the end, or as Python writes the float. There are at
+    most 15 trailing zeros, so that a model that repeats them comes to an end.
 
     Raises:
         GrammarLimitError: for steps with more than 5,000 remainders.
@@ -72,7 +72,7 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
 
 
 def _step(step: Fraction) -> Fraction:
-    """Return the step whose decimal multiples are those of this one."""
+    """Return the step whose multiples are the decimal multiples of this one."""
     rest = step.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -131,7 +131,7 @@ def _on_grid(value: Fraction, step: Fraction, *, up: bool, strict: bool) -> Frac
 
 
 def _fewer_digits(value: Fraction, *, up: bool, strict: bool) -> tuple[Fraction, bool]:
-    """Return a bound of at most 15 digits that is as strict for exact numbers and for floats."""
+    """Return an equivalent bound of at most 15 digits, for exact numbers and for floats."""
     if value == 0:
         return value, strict
     unit = Fraction(10) ** (_exponent_of(abs(value)) - DIGITS + 1)
@@ -202,7 +202,7 @@ def _magnitudes(
 def _integers(
     bounds: Decimals, steps: tuple[tuple[Fraction, bool], ...]
 ) -> list[tuple[Decimals, bool]]:
-    """Return the digits of integers; with a fraction of zeros where a float is as exact."""
+    """Return the digits of integers; and whether zeros may follow them, where floats are exact."""
     low, high, limit = bounds.low, bounds.high, Fraction(10**DIGITS)
     if low < limit and (high < limit if high is not None else not steps):
         return [(Decimals(low, high, steps=steps, has_fraction=False), True)]
@@ -256,11 +256,11 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
 
 
 def _digit(low: int, high: int) -> Expression:
-    return algebra.one_of(((_ZERO_DIGIT + low, _ZERO_DIGIT + high),))
+    return operations.one_of(((_ZERO_DIGIT + low, _ZERO_DIGIT + high),))
 
 
 def _counts(low: int, high: int) -> Expression:
-    """Return the numbers between two of at most two digits, with or without a leading zero."""
+    """Return the integers from `low` to `high`, of at most two digits, as text."""
     options: list[Expression] = []
     if low <= 9:
         options.append(_digit(low, min(high, 9)))
@@ -270,23 +270,23 @@ def _counts(low: int, high: int) -> Expression:
         options.append(Sequence((_digit(tens, tens), units)))
     if full:
         options.append(Sequence((_digit(full[0], full[-1]), _digit(0, 9))))
-    return algebra.choice(options)
+    return operations.choice(options)
 
 
 @lru_cache(maxsize=1024)
 def _exponent(low: int, high: int) -> Expression:
-    """Return the exponents between two, with the letter before them."""
+    """Return the exponents from `low` to `high`, with the letter E."""
     options: list[Expression] = []
     if high >= 0:
         options.append(Sequence((_PLUS, _counts(max(low, 0), high))))
     if low <= 0:
         options.append(Sequence((_MINUS, _counts(max(-high, 0), -low))))
-    return Sequence((_E, algebra.choice(options)))
+    return Sequence((_E, operations.choice(options)))
 
 
 def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
-    """Return the integers between two bounds as one digit with an exponent."""
-    alike: dict[tuple[int, int], list[int]] = {}
+    """Return the integers within bounds that are one digit with an exponent."""
+    exponents_by_digits: dict[tuple[int, int], list[int]] = {}
     last_exponent = MAX_EXPONENT if high is None else min(MAX_EXPONENT, len(str(int(high))) - 1)
     least, most = int(low), None if high is None else int(high)
     for exponent in range(max(len(str(least)) - 1, 0), last_exponent + 1):
@@ -294,16 +294,16 @@ def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
         first = max(1, -(-least // unit))
         last = 9 if most is None else min(9, most // unit)
         if first <= last:
-            alike.setdefault((first, last), []).append(exponent)
+            exponents_by_digits.setdefault((first, last), []).append(exponent)
     # The exponents of the same digits follow one another.
-    return algebra.choice(
+    return operations.choice(
         Sequence((_digit(*digits), _ZEROS, _E, _PLUS, _counts(exponents[0], exponents[-1])))
-        for digits, exponents in alike.items()
+        for digits, exponents in exponents_by_digits.items()
     )
 
 
 def _singles(values: set[Fraction]) -> Expression:
-    """Return the texts of single numbers."""
+    """Return the texts of some single numbers."""
     exact: set[str] = set()
     whole: set[str] = set()
     broken: set[str] = set()
@@ -323,7 +323,7 @@ def _singles(values: set[Fraction]) -> Expression:
         if words:
             spelled = Words(tuple(sorted(words)))
             options.append(spelled if ending is None else Sequence((spelled, ending)))
-    return algebra.choice(options)
+    return operations.choice(options)
 
 
 def _float(value: Fraction) -> float | None:
@@ -334,7 +334,7 @@ def _float(value: Fraction) -> float | None:
 
 
 def _as_python(value: Fraction) -> set[str]:
-    """Return how Python writes a number, if with an exponent."""
+    """Return Python's text of the float of this value, if that has an exponent."""
     near = _float(value)
     text = repr(near)
     return {text} if near is not None and "e" in text and Fraction(text) == value else set()

@@ -10,8 +10,8 @@ import pytest
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 
 from decoding.grammar import CompiledGrammar, Machine, compile_json_schema, compile_regex
-from decoding.grammar.masking.backends import INTERPRETED, KERNELS
-from decoding.grammar.tokens import runs
+from decoding.grammar.masking.routes import INTERPRETED, KERNELS
+from decoding.grammar.tokens import segments
 from decoding.grammar.warming import SCHEMA
 
 MORE = [
@@ -28,7 +28,7 @@ PATTERNS = [r"[a-c]{2,40}\d+(\.\d+)?", r"(?!ab)[ab]+é?", r".*\"name\".*"]
 @pytest.fixture(scope="module")
 def machines() -> tuple[Machine, Machine]:
     tokens = token_table_of_pieces()
-    return Machine(tokens, backend=KERNELS), Machine(tokens, backend=INTERPRETED)
+    return Machine(tokens, route=KERNELS), Machine(tokens, route=INTERPRETED)
 
 
 @pytest.mark.parametrize("number", range(len(SCHEMAS + MORE)))
@@ -41,9 +41,9 @@ def test_masks_of_schemas(machines: tuple[Machine, Machine], number: int) -> Non
 def test_masks_when_all_tokens_are_read_at_once(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(runs, "_FEW", 0)
+    monkeypatch.setattr(segments, "_FEW", 0)
     tokens = token_table_of_pieces()
-    machines = Machine(tokens, backend=KERNELS), Machine(tokens, backend=INTERPRETED)
+    machines = Machine(tokens, route=KERNELS), Machine(tokens, route=INTERPRETED)
     schema = SCHEMAS[number]
     _compare(machines, lambda machine: compile_json_schema(schema, machine), number)
 

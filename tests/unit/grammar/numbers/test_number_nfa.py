@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 from nfa_oracle import runs
 
-from decoding.grammar.numbers.automaton import number_nfa
+from decoding.grammar.numbers.number_nfa import number_nfa
 from decoding.grammar.numbers.ranges import ANY_INTEGER, ANY_NUMBER, NumberRange
 from decoding.grammar.regular.nfa import Nfa
 from decoding.grammar.regular.nfa_builder import trimmed

@@ -1,4 +1,4 @@
-"""Expressions put together and taken apart, without more nodes than needed."""
+"""Operations on regular expressions: constructors that simplify, and structural recursion."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def one_of(ranges: Ranges) -> Expression:
 
 
 def _single(part: Expression) -> str | None:
-    """Return the only string of a part that plainly has one, else None."""
+    """Return the only string of a literal part, else None."""
     if isinstance(part, Words):
         return part.words[0] if len(part.words) == 1 else None
     if isinstance(part, Characters) and len(part.ranges) == 1:
@@ -46,7 +46,7 @@ def _single(part: Expression) -> str | None:
 
 
 def sequence(parts: Iterable[Expression]) -> Expression:
-    """Return one part after the other: flat, strings joined, nothing if a part is nothing."""
+    """Return the concatenation of some parts: flattened, with adjacent literals joined."""
     flat: list[Expression] = []
     text = ""
     for part in parts:
@@ -68,7 +68,7 @@ def sequence(parts: Iterable[Expression]) -> Expression:
 
 
 def choice(options: Iterable[Expression]) -> Expression:
-    """Return any of the options: flat, distinct, sets of characters and words united."""
+    """Return the union of some options: flattened, with character sets and words united."""
     ranges: list[tuple[int, int]] = []
     words: set[str] = set()
     others: dict[Expression, None] = {}
@@ -92,7 +92,7 @@ def choice(options: Iterable[Expression]) -> Expression:
 
 
 def repeat(body: Expression, minimum: int, maximum: int | None) -> Expression:
-    """Return the body `minimum` to `maximum` times."""
+    """Return the repetition of a body, `minimum` to `maximum` times."""
     if maximum == 0 or body == EMPTY_STRING:
         return EMPTY_STRING
     if body == NOTHING:
@@ -103,7 +103,7 @@ def repeat(body: Expression, minimum: int, maximum: int | None) -> Expression:
 
 
 def both(parts: Iterable[Expression]) -> Expression:
-    """Return what is in every part."""
+    """Return the intersection of some languages."""
     flat: dict[Expression, None] = {}
     for part in parts:
         for item in part.parts if isinstance(part, Both) else (part,):
@@ -118,7 +118,7 @@ def both(parts: Iterable[Expression]) -> Expression:
 
 
 def negation(body: Expression) -> Expression:
-    """Return what is not in the body."""
+    """Return the complement of a language."""
     if isinstance(body, Not):
         return body.body
     if body == NOTHING:
@@ -127,7 +127,7 @@ def negation(body: Expression) -> Expression:
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
-    """Return the expressions of which one is made."""
+    """Return the operands of an expression."""
     if isinstance(expression, Sequence | Both):
         return expression.parts
     if isinstance(expression, Choice):
@@ -138,7 +138,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 
 
 def fold(expression: Expression, combine: Callable[[Expression, list[T]], T]) -> T:
-    """Return `combine(node, results of its children)` of the whole, without recursion."""
+    """Return `combine(node, results of its children)` of the root; works bottom-up on a stack."""
     results: list[T] = []
     stack: list[tuple[Expression, bool]] = [(expression, False)]
     while stack:
@@ -177,7 +177,7 @@ def nullable(expression: Expression) -> bool:
 
 
 def before_anything(part: Expression) -> Expression:
-    """Return the part, then any string, with as little of the part as will do."""
+    """Return a part without the optional repetitions at its end, then any string."""
     parts: list[Expression] = list(part.parts) if isinstance(part, Sequence) else [part]
     while parts and nullable(parts[-1]):
         parts.pop()
@@ -187,7 +187,7 @@ def before_anything(part: Expression) -> Expression:
 
 
 def after_anything(part: Expression) -> Expression:
-    """Return any string, then the part, with as little of the part as will do."""
+    """Return any string, then a part without the optional repetitions at its start."""
     parts: list[Expression] = list(part.parts) if isinstance(part, Sequence) else [part]
     while parts and nullable(parts[0]):
         parts.pop(0)
@@ -197,7 +197,7 @@ def after_anything(part: Expression) -> Expression:
 
 
 def has_logic(expression: Expression) -> bool:
-    """Whether `Both`, `Not` or `Recognized` occurs."""
+    """Whether `Both`, `Not` or `Recognized` occurs in an expression."""
     stack = [expression]
     while stack:
         node = stack.pop()
@@ -207,34 +207,31 @@ def has_logic(expression: Expression) -> bool:
     return False
 
 
-def _ending_of(node: Expression, parts: list[Expression], ranges: Ranges) -> Expression:
+def _at_edge(
+    node: Expression, parts: list[Expression], ranges: Ranges, *, last: bool
+) -> Expression:
+    """Return the strings of a node whose last, or first, character is in a set; parts: likewise."""
     if isinstance(node, Sequence):
         options: list[Expression] = []
-        for last in range(len(parts) - 1, -1, -1):
-            options.append(sequence((*node.parts[:last], parts[last])))
-            if not nullable(node.parts[last]):
+        for index in range(len(parts) - 1, -1, -1) if last else range(len(parts)):
+            before = (*node.parts[:index], parts[index])
+            options.append(sequence(before if last else (parts[index], *node.parts[index + 1 :])))
+            if not nullable(node.parts[index]):
                 break
         return choice(options)
     if isinstance(node, Repeat):
-        return sequence((_one_fewer(node), parts[0]))
+        fewer = _one_fewer(node)
+        return sequence((fewer, parts[0]) if last else (parts[0], fewer))
     if isinstance(node, Both | Not | Recognized):
-        return both((node, Sequence((ANY_STRING, Characters(ranges)))))
-    return _of_one(node, parts, ranges, -1)
-
-
-def _beginning_of(node: Expression, parts: list[Expression], ranges: Ranges) -> Expression:
-    if isinstance(node, Sequence):
-        options: list[Expression] = []
-        for first, part in enumerate(node.parts):
-            options.append(sequence((parts[first], *node.parts[first + 1 :])))
-            if not nullable(part):
-                break
-        return choice(options)
-    if isinstance(node, Repeat):
-        return sequence((parts[0], _one_fewer(node)))
-    if isinstance(node, Both | Not | Recognized):
-        return both((node, Sequence((Characters(ranges), ANY_STRING))))
-    return _of_one(node, parts, ranges, 0)
+        edge = Characters(ranges)
+        return both((node, Sequence((ANY_STRING, edge) if last else (edge, ANY_STRING))))
+    if isinstance(node, Characters):
+        return one_of(codepoints.intersection(node.ranges, ranges))
+    if isinstance(node, Words):
+        position = -1 if last else 0
+        words = [w for w in node.words if w and codepoints.contains(ranges, ord(w[position]))]
+        return Words(tuple(words)) if words else NOTHING
+    return choice(parts)
 
 
 def _one_fewer(node: Repeat) -> Expression:
@@ -244,20 +241,11 @@ def _one_fewer(node: Repeat) -> Expression:
     return repeat(node.body, max(node.minimum - 1, 0), fewer)
 
 
-def _of_one(node: Expression, parts: list[Expression], ranges: Ranges, position: int) -> Expression:
-    if isinstance(node, Characters):
-        return one_of(codepoints.intersection(node.ranges, ranges))
-    if isinstance(node, Words):
-        words = [w for w in node.words if w and codepoints.contains(ranges, ord(w[position]))]
-        return Words(tuple(words)) if words else NOTHING
-    return choice(parts)
-
-
 def ending_in(expression: Expression, ranges: Ranges) -> Expression:
     """Return the strings of the language whose last character is in the set (not empty)."""
-    return fold(expression, lambda node, parts: _ending_of(node, parts, ranges))
+    return fold(expression, lambda node, parts: _at_edge(node, parts, ranges, last=True))
 
 
 def beginning_in(expression: Expression, ranges: Ranges) -> Expression:
     """Return the strings of the language whose first character is in the set (not empty)."""
-    return fold(expression, lambda node, parts: _beginning_of(node, parts, ranges))
+    return fold(expression, lambda node, parts: _at_edge(node, parts, ranges, last=False))

@@ -1,4 +1,4 @@
-"""A node of a packed vocabulary trie, and the bit of a token in a mask."""
+"""A node of a packed token trie as one uint64, and the bit of a token in a mask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from decoding.kernels.grammar.jit import entry, woven
 
-# Its byte, its depth, a token + 1 or 0, and the nodes of its subtree with it.
+# From the lowest bit: its byte, its depth, its token + 1 or 0, the size of its subtree.
 BYTE = (1 << 8) - 1
 DEPTH_AT, DEPTH = 8, (1 << 10) - 1
 TOKEN_AT, TOKEN = 18, (1 << 20) - 1
@@ -30,7 +30,7 @@ def allow_token(mask: NDArray[np.uint32], token: int) -> None:
 
 @entry
 def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
-    """Allow tokens that spell the same as an allowed one; rows of (token, that one)."""
+    """Allow each token that has the same bytes as an allowed one; rows (token, the other one)."""
     for index in range(len(twins)):
         same = twins[index, 1]
         if (mask[same >> 5] >> np.uint32(same & 31)) & np.uint32(1):

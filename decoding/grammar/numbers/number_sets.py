@@ -1,8 +1,8 @@
 """The algebra of sets of numbers: unions of `NumberRange`s under ∪, ∩ and complement, exactly.
 
 A set is a tuple of ranges, which may overlap; `()` is the empty set. No operation approximates:
-multiples of two steps are the multiples of their least common multiple, and what a range leaves out
-is again a union of ranges. A number in a spelling that a range leaves out (`NumberRange.plain`) is
+multiples of two steps are the multiples of their least common multiple, and the complement of a
+range is a union of ranges. A number in a spelling that a range excludes (`NumberRange.plain`) is
 outside of that range.
 """
 
@@ -21,7 +21,7 @@ NumberSet: TypeAlias = tuple[NumberRange, ...]
 NO_NUMBERS: NumberSet = ()
 ALL_NUMBERS: NumberSet = (ANY_NUMBER,)
 
-_SCANNED = 100_000  # how many multiples in a row are looked at; runs of non-members are far shorter
+_SCANNED = 100_000  # the most multiples that are tested; fewer in a row are non-members
 
 
 def exactly(value: Fraction) -> NumberRange:
@@ -75,7 +75,7 @@ def complement(numbers: NumberSet) -> NumberSet:
 
 
 def count(numbers: NumberSet, enough: int) -> int:
-    """How many numbers the set has; `enough` where there are that many or more."""
+    """The number of members of the set, or `enough` if there are at least so many."""
     found: set[Fraction] = set()
     for part in numbers:
         point = _point(part)
@@ -93,7 +93,7 @@ def count(numbers: NumberSet, enough: int) -> int:
 
 
 def listed(numbers: NumberSet) -> list[Fraction]:
-    """The numbers of a set that has finitely many, which `count` tells."""
+    """The members of a finite set, sorted."""
     found: set[Fraction] = set()
     for part in numbers:
         point = _point(part)
@@ -106,7 +106,7 @@ def listed(numbers: NumberSet) -> list[Fraction]:
 
 
 def _point(part: NumberRange) -> Fraction | None:
-    """The only number of a range that has no other."""
+    """The only member of a range of one number, or `None`."""
     return part.low if part.low == part.high else None
 
 
@@ -148,9 +148,9 @@ def common_multiple(first: Fraction, *others: Fraction) -> Fraction:
 
 
 def normal(part: NumberRange) -> NumberSet:
-    """The same numbers, bounds moved to members of the step; `()` where there are none."""
-    kept = _normal(part)
-    return () if kept is None else (kept,)
+    """The same set with bounds that are multiples of the step; `()` if it is empty."""
+    normalized = _normal(part)
+    return () if normalized is None else (normalized,)
 
 
 def _normal(part: NumberRange) -> NumberRange | None:
@@ -174,7 +174,7 @@ def _normal(part: NumberRange) -> NumberRange | None:
             not_steps = tuple(common_multiple(step, other) for other in not_steps)
             if step in not_steps:
                 return None
-        # Whoever is no multiple of a step is none of the step's multiples either.
+        # A number that is no multiple of a step is no multiple of its multiples either.
         not_steps = tuple(
             sorted(
                 other
@@ -182,14 +182,24 @@ def _normal(part: NumberRange) -> NumberRange | None:
                 if not any(less != other and (other / less).denominator == 1 for less in not_steps)
             )
         )
-    kept = NumberRange(low, high, low_open, high_open, step, not_steps, plain=part.plain)
+    normalized = NumberRange(low, high, low_open, high_open, step, not_steps, plain=part.plain)
     if part.excluded:
-        kept = replace(
-            kept, excluded=frozenset(value for value in part.excluded if is_member(kept, value))
+        normalized = replace(
+            normalized,
+            excluded=frozenset(value for value in part.excluded if is_member(normalized, value)),
         )
-    if step is None or low is None or high is None or not (kept.not_steps or kept.excluded):
-        return kept  # what is left out is countable, or thins out the multiples for ever
-    return kept if any(is_member(kept, value) for value in _multiples(step, low, high)) else None
+    if (
+        step is None
+        or low is None
+        or high is None
+        or not (normalized.not_steps or normalized.excluded)
+    ):
+        return normalized  # it has members: the excluded numbers are too few to empty it
+    return (
+        normalized
+        if any(is_member(normalized, value) for value in _multiples(step, low, high))
+        else None
+    )
 
 
 def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fraction]:
@@ -199,7 +209,7 @@ def _multiples(step: Fraction, low: Fraction, high: Fraction) -> Iterator[Fracti
 
 
 def _left_out(part: NumberRange) -> Iterator[NumberRange]:
-    """What a range lacks: beyond its bounds, off its step, on its `not_steps`, or spelled so."""
+    """The complement of a range: beyond its bounds, off its step, on `not_steps`, by spelling."""
     if part.low is not None:
         yield NumberRange(high=part.low, high_open=not part.low_open)
     if part.high is not None:
@@ -215,6 +225,6 @@ def _left_out(part: NumberRange) -> Iterator[NumberRange]:
         *([] if part.plain is None else [replace(part, plain=not part.plain)]),
     ]
     for candidate in candidates:
-        kept = _normal(candidate)
-        if kept is not None:
-            yield kept
+        normalized = _normal(candidate)
+        if normalized is not None:
+            yield normalized

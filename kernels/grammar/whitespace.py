@@ -1,0 +1,87 @@
+"""Whitespace between the tokens of a JSON text.
+
+Between two tokens `CONFIG.STATE` counts the whitespace read so far: 0 for none, `CLOSED` if no more
+may come, else 1 + the blanks behind a newline, or the number of characters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.jit import woven
+from decoding.kernels.grammar.layout import FRAME, MODE, TYPE
+
+SPACE, NEWLINE = 32, 10
+COMMA, BRACKET_END, BRACE_END = 44, 93, 125
+
+# A spacing is one number: its kind + KINDS · a width.
+FREE = 0  # any whitespace, at most `width` characters
+READABLE = 1  # nothing, one blank, or one newline and at most `width` blanks
+SPACED = 2  # one blank behind a colon and behind a comma, nothing elsewhere
+INDENTED = 3  # as SPACED, but a new line, `width` blanks a level deeper, for every key and item
+KINDS = 4
+
+CLOSED = 1 << 20
+
+
+@woven
+def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
+    """The count behind the whole whitespace that a fixed spacing writes in a mode."""
+    if mode == MODE.COLON_NEXT:
+        return 0
+    if (
+        mode == MODE.VALUE_NEXT
+        and fields[frames[node + FRAME.TYPE] + TYPE.KIND] != layout.KIND_ARRAY
+    ):
+        return CLOSED
+    if spacing % KINDS == SPACED:
+        return CLOSED if mode in (MODE.VALUE_NEXT, MODE.KEY_NEXT) else 0
+    depth = frames[node + FRAME.DEPTH]
+    if mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER):
+        depth -= 1
+    return 1 + (spacing // KINDS) * depth
+
+
+@woven
+def is_fixed(spacing: Any) -> bool:
+    """Whether a spacing leaves no choice of whitespace."""
+    return spacing % KINDS >= SPACED
+
+
+@woven
+def is_whole(
+    fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
+) -> bool:
+    """Whether all whitespace has been read that a fixed spacing writes before this first byte."""
+    closes = byte in (BRACE_END, BRACKET_END)
+    if mode in (MODE.OBJECT_FIRST, MODE.ARRAY_FIRST):
+        if closes:
+            return seen == 0
+    elif mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER) and not closes:
+        return seen == 0
+    return seen == due(fields, frames, node, mode, spacing)
+
+
+@woven
+def longer(
+    fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
+) -> int:
+    """The count after one more byte of whitespace; −1 where the spacing does not allow it."""
+    width = spacing // KINDS
+    if seen == CLOSED:
+        return -1
+    if spacing % KINDS == FREE:
+        return seen + 1 if seen < width else -1
+    most = 1 + width
+    blank = True
+    if is_fixed(spacing):
+        most = due(fields, frames, node, mode, spacing)
+        blank = most == CLOSED
+        if most == 0 or (blank and byte == NEWLINE):
+            return -1
+    if seen == 0:
+        if byte == NEWLINE:
+            return 1
+        return CLOSED if byte == SPACE and blank else -1
+    return seen + 1 if byte == SPACE and seen < most else -1
