@@ -1,8 +1,14 @@
-"""Arrays in, arrays out: the numerical ground of the library.
+"""Numerical kernels: arrays in, arrays out.
 
-Owns: the opcodes a pipeline lowers to, Philox words, and the implementations of every processor.
-Knows nothing of: vocabularies, models, requests, configuration, or any class above it.
+`program` and `result` define what a pipeline lowers to and what a decoding step returns; `backends`
+names the implementations.
 
-`reference`  float64, one row, written from the definitions; slow, obvious, the oracle.
-`vector`     NumPy, always available; checked against `reference` by property.
+`reference`  every operation in float64 for one row, written from its definition: the oracle.
+`vector`     NumPy; needs no compiler.
+`compiled`   Numba, on a CPU.
+`tensor`     torch, on any device.
+`gpu`        Triton, on CUDA devices.
+`grammar`    Numba: automata over bytes, and walks of the token trie through them.
+
+Tests compare each backend with `reference`. Kernels import nothing of the library but kernels.
 """

@@ -221,7 +221,7 @@ def test_a_sampler_forks_and_rolls_back_by_its_states() -> None:
     again = sampler(logits, History.of([[1, 2], [1, 2]]), [states[0], old[1]])
     assert again == sampler(logits, History.of([[1, 2], [1, 2]]), [states[0], old[1]])
     assert sampler(logits, History.of([[1], [1]])) == first
-    with pytest.raises(UnsupportedFeatureError, match="feedback"):
+    with pytest.raises(UnsupportedFeatureError, match="Feedback"):
         sampler.draw(logits, History.of([[1], [1]]))
 
 
