@@ -32,7 +32,7 @@ class Automaton:
     """The texts of one grammar, as states that are numbered when they are first met.
 
     States are never changed: keeping a number is a rollback, copying it a fork. A state is a place
-    in a text, or several where records of values are shared (`decoding.grammar.json.split_values`). Each
+    in a text, or several where records of values are shared (`json.split_values`). Each
     method but `accepts` raises `RoomError` where what is stored would take too much memory.
     """
 

@@ -16,7 +16,7 @@ from decoding.kernels.grammar.nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
-    """A byte may lead to several places; `decoding.grammar.json.split_values` follows all of them."""
+    """A byte may lead to several places; `json.split_values` follows all of them."""
 
 
 class Walks(Protocol):
