@@ -97,5 +97,5 @@ def constants(values: Sequence[object], place: TypePath) -> Json:
     if others:
         options.append({"enum": others})
     if not options:
-        place.refuse("values", "none of them is a value that Pydantic can read from JSON")
+        place.refuse("values", "none of them is a value that Pydantic reads from JSON")
     return options[0] if len(options) == 1 else {"anyOf": options}

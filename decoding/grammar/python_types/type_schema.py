@@ -46,7 +46,7 @@ def schema_of_type(python_type: Any) -> Json:  # noqa: ANN401 -- any type, also 
         core: Core = adapter.core_schema
         _ = core["type"], adapter.validator  # builds a type whose definition was deferred
     except Exception as error:  # noqa: BLE001 -- a type's own hooks may raise anything
-        _refuse(python_type, f"a type that Pydantic can read from JSON ({error})", error)
+        _refuse(python_type, f"a type that Pydantic reads from JSON ({error})", error)
     try:
         schema = _Describer().document(core)
         compile_graph(schema)

@@ -128,8 +128,8 @@ def _other_numbers(numbers: NumberSet, count: Count) -> NumberSet:
     if len(numbers) <= _FEW_PARTS:
         return number_sets.complement(numbers)
     half = len(numbers) // 2
-    parts = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
-    return _common_numbers(*parts, count)
+    left, right = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
+    return _common_numbers(left, right, count)
 
 
 def join(left: Scalars, right: Scalars) -> Scalars:
