@@ -390,7 +390,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "boundary": (_pattern(r"\bfoo\b"), r"the escape"),
     "property": (_pattern(r"\p{L}"), r"the escape"),
     "operation on classes": (_pattern("[a-z&&b]"), "operations on classes"),
-    "silent function": (Annotated[int, PlainValidator(lambda value: value)], "accepts is not known"),
+    "silent function": (Annotated[int, PlainValidator(lambda value: value)], "is not known"),
     "predicate": (Annotated[str, Predicate(str.islower)], "not known here"),
     "tags of a function": (
         Annotated[
