@@ -1,4 +1,4 @@
-"""Decides from the definition whether a JSON value is a member of a schema's node: a test oracle."""
+"""Decides from the definition whether a value is a member of a schema's node: a test oracle."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Context-free grammars as text, in two notations, and the networks of automata they become.
+"""Context-free grammars: parses GBNF and a Lark-like EBNF, and compiles them to automata.
 
-`gbnf` and `larklike` read a text into `rules`; `prepare` drops what no text can use; `fragments`,
-`determine` and `network` make automata over bytes, one for every rule that stays a rule.
+`gbnf` and `larklike` parse a text to the rules of `syntax`; `pruning` removes rules that no text
+uses; `network` builds an automaton over bytes for each remaining rule, with `rule_automata` and
+`determinize`; `assemble` lays the automata out in arrays.
 """

@@ -1,4 +1,4 @@
-"""Automata that call each other, laid out in arrays."""
+"""Lays out the automata of all rules in the arrays that the Earley kernel reads."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ENDS_WITH_IT = -1
 
 
 def assembled(automata: Mapping[int, RuleAutomaton], start: int, symbols: int) -> Network:
-    """The network of some rules: automata that call each other by the keys of the mapping."""
+    """The network of the automata of some rules, which call each other by the mapping's keys."""
     rules = {key: number for number, key in enumerate(automata)}
-    # Before the text the start rule is called, after it nothing comes.
+    # State 0 calls the start rule; state 1 follows it and accepts.
     moves: list[list[Move]] = [[], []]
     calls: list[list[CallEdge]] = [[(rules[start], TOP + 1)], []]
     final = [automata[start].nullable, True]
@@ -67,13 +67,13 @@ def assembled(automata: Mapping[int, RuleAutomaton], start: int, symbols: int) -
 
 
 def _target(automaton: RuleAutomaton, target: int, first: int) -> int:
-    """Where a call goes on; not at all where the calling rule has nothing left to read."""
+    """The state after a call, or `_ENDS_WITH_IT` where the calling rule ends with the call."""
     nothing_left = not automaton.moves[target] and not automaton.calls[target]
     return _ENDS_WITH_IT if nothing_left and automaton.final[target] else first + target
 
 
 def _columns(moves: Sequence[Sequence[Move]], symbols: int) -> NDArray[np.int64]:
-    """Number the spans of symbols that no edge cuts."""
+    """Number the classes of neighbouring symbols that no transition separates."""
     begins = np.zeros(symbols + 1, np.int64)
     for edges in moves:
         for low, high, _ in edges:
@@ -85,7 +85,7 @@ def _columns(moves: Sequence[Sequence[Move]], symbols: int) -> NDArray[np.int64]
 def _rows(
     rows: Sequence[Sequence[tuple[int, ...]]], fields: int
 ) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
-    """Rows of tuples, one after the other: where each begins, and every field as an array."""
+    """Rows of tuples in one array per field, and the index at which each row begins."""
     begins = np.zeros(len(rows) + 1, np.int64)
     begins[1:] = np.cumsum([len(row) for row in rows])
     flat = np.array([entry for row in rows for entry in row], np.int64).reshape(-1, fields)
@@ -95,7 +95,7 @@ def _rows(
 def _heirs(
     calls: Sequence[Sequence[CallEdge]], entry: Sequence[int], groups: Sequence[Sequence[int]]
 ) -> list[list[int]]:
-    """By rule, the rules of its group that begin by calling it and end with it, over any others."""
+    """By rule: the rules of its component that can begin and end with one call of it."""
     heirs: list[list[int]] = [[] for _ in entry]
     for group in groups:
         callers: dict[int, list[int]] = {rule: [] for rule in group}

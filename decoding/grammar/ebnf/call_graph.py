@@ -1,4 +1,4 @@
-"""Who calls whom: orders and circles, without recursion."""
+"""Graph algorithms on the calls between rules: topological order and strong components."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 def back_edges(targets: Sequence[Sequence[int]], start: int) -> tuple[list[int], set[int]]:
-    """All that the start reaches, called before callers, and where circles are entered.
+    """The nodes reachable from `start` in postorder, and the targets of back edges.
 
-    Without the calls to the second, the first is a topological order.
+    The order is topological, called rules first, once the edges to those targets are removed.
     """
     order: list[int] = []
     entered: set[int] = set()
@@ -32,7 +32,7 @@ def back_edges(targets: Sequence[Sequence[int]], start: int) -> tuple[list[int],
 
 
 def components(targets: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Sets of nodes that reach each other, sources before what they reach.
+    """The strongly connected components, in topological order.
 
     Source: R. Tarjan 1972, "Depth-first search and linear graph algorithms".
     """

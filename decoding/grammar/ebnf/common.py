@@ -1,7 +1,7 @@
-r"""The terminals that `%import common.NAME` brings, as regular expressions.
+r"""The terminals of `%import common.NAME`, as regular expressions.
 
-They are those of Lark's `common` library. Where its definition relies on a lexer that stops at the
-first match, as in comments and quoted strings, the expression says so itself.
+They are those of Lark's `common` library. Lark's lexer stops at the first match of a comment or a
+quoted string; without a lexer, the expressions themselves exclude longer matches.
 """
 
 from __future__ import annotations

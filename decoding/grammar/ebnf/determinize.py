@@ -1,4 +1,4 @@
-"""From a nfa to an automaton: no empty moves, deterministic where that stays small, minimal."""
+"""Makes the automaton of a rule: removes empty transitions, determinizes, and minimizes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from decoding.grammar.ebnf.rule_automata import CallEdge, Move, RuleAutomaton, R
 
 _GROWTH = 4
 _SLACK = 1_000
-"""A deterministic automaton may have this many times the states of its nfa, and some more."""
+"""The determinized automaton may have `_GROWTH` times the states, and `_SLACK` more."""
 
 _MERGED = 10_000
-"""Larger automata are left as they are: they only are larger than they must be."""
+"""Automata with more states than this are not minimized."""
 
 
 def determinized(nfa: RuleNfa) -> RuleAutomaton:
-    """The nfa's language, its empty string told apart."""
+    """The automaton of the same language; the empty string is kept as `nullable`."""
     closures = _closures(nfa)
     bound = _GROWTH * len(nfa.moves) + _SLACK
     made = _subsets(nfa, closures, bound)
@@ -28,7 +28,7 @@ def determinized(nfa: RuleNfa) -> RuleAutomaton:
 
 
 def _without_empty_string(automaton: RuleAutomaton) -> RuleAutomaton:
-    """The same, marked as nullable; its first state, where a text may end later, has a double."""
+    """The same automaton as nullable, with an accepting copy of the start state."""
     double = automaton.size
     moves = [
         tuple((low, high, target or double) for low, high, target in state)
@@ -40,7 +40,7 @@ def _without_empty_string(automaton: RuleAutomaton) -> RuleAutomaton:
 
 
 def _closures(nfa: RuleNfa) -> list[tuple[int, ...]]:
-    """By state, all that do something among those that empty moves reach from it."""
+    """By state: its empty closure, restricted to states with transitions and accepting states."""
     useful = [bool(moves or calls) for moves, calls in zip(nfa.moves, nfa.calls, strict=True)]
     for state in nfa.final:
         useful[state] = True
@@ -59,9 +59,9 @@ def _closures(nfa: RuleNfa) -> list[tuple[int, ...]]:
 
 
 def _shortcuts(nfa: RuleNfa, useful: list[bool]) -> list[int]:
-    """By state, the first one on its way that does something or has a choice.
+    """By state: the end of the chain of single empty transitions that begins in it.
 
-    Brackets that end together end in a long row of states that do neither.
+    Nested brackets that end together produce long chains.
     """
     ahead = [-1] * len(useful)
     for state in range(len(useful)):
@@ -78,7 +78,7 @@ def _shortcuts(nfa: RuleNfa, useful: list[bool]) -> list[int]:
 
 
 def _subsets(nfa: RuleNfa, closures: list[tuple[int, ...]], bound: int) -> RuleAutomaton | None:
-    """The automaton of sets of states; `None` where there are more sets than the bound."""
+    """The subset construction; `None` where it has more states than the bound."""
     final = set(nfa.final)
     start = frozenset(closures[0])
     number = {start: 0}
@@ -108,7 +108,7 @@ def _subsets(nfa: RuleNfa, closures: list[tuple[int, ...]], bound: int) -> RuleA
 
 
 def _spans(moves: list[Move]) -> list[tuple[int, int, frozenset[int]]]:
-    """Disjoint spans of symbols, in order, with all their targets."""
+    """Disjoint ranges of symbols, in order, each with all its targets."""
     if len(moves) == 1:
         low, high, target = moves[0]
         return [(low, high, frozenset((target,)))]
@@ -126,7 +126,7 @@ def _spans(moves: list[Move]) -> list[tuple[int, int, frozenset[int]]]:
 
 
 def _joined(moves: list[Move]) -> tuple[Move, ...]:
-    """Neighbouring spans with the same target as one."""
+    """Join neighbouring ranges of symbols with the same target."""
     kept: list[Move] = []
     for low, high, target in moves:
         if kept and kept[-1][1] + 1 == low and kept[-1][2] == target:
@@ -137,7 +137,7 @@ def _joined(moves: list[Move]) -> tuple[Move, ...]:
 
 
 def _without_empty_moves(nfa: RuleNfa, closures: list[tuple[int, ...]]) -> RuleAutomaton:
-    """The automaton of those states into which a move or call leads."""
+    """The nondeterministic automaton without empty transitions."""
     final = set(nfa.final)
     number = {0: 0}
     order = [0]
@@ -160,10 +160,10 @@ def _without_empty_moves(nfa: RuleNfa, closures: list[tuple[int, ...]]) -> RuleA
 
 
 def _merged(automaton: RuleAutomaton) -> RuleAutomaton:
-    """States after which the same follows, as one.
+    """Merge equivalent states, by partition refinement.
 
     A class of states is split while its members lead to different classes. Only states whose
-    targets have changed class are looked at again, and the largest part keeps the number.
+    targets have changed class are examined again, and the largest part keeps its number.
     """
     before = _before(automaton)
     of = [int(final) for final in automaton.final]
@@ -196,7 +196,7 @@ def _merged(automaton: RuleAutomaton) -> RuleAutomaton:
 
 
 def _before(automaton: RuleAutomaton) -> list[set[int]]:
-    """By state, those that lead to it."""
+    """By state: its predecessors."""
     before: list[set[int]] = [set() for _ in automaton.final]
     for state in range(automaton.size):
         for _, _, target in automaton.moves[state]:
@@ -209,7 +209,7 @@ def _before(automaton: RuleAutomaton) -> list[set[int]]:
 def _leaving(
     members: set[int], dirty: set[int], signature: Callable[[int], object]
 ) -> list[set[int]]:
-    """The parts of a class that go, all but the largest; members that are not dirty are alike."""
+    """The parts that leave a class: all but the largest. States that are not dirty are one part."""
     parts: dict[object, set[int]] = defaultdict(set)
     for state in dirty:
         parts[signature(state)].add(state)
@@ -224,7 +224,7 @@ def _leaving(
 
 
 def _quotient(automaton: RuleAutomaton, of: list[int]) -> RuleAutomaton:
-    """One state for every class that the first state reaches."""
+    """The automaton with one state for each class that the start reaches."""
     number = {of[0]: 0}
     order = [0]
     moves: list[tuple[Move, ...]] = []

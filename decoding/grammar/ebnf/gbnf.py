@@ -1,11 +1,11 @@
-r"""GBNF, the notation of llama.cpp.
+r"""Parses GBNF, the grammar notation of llama.cpp.
 
     root    ::= "a" | [a-z]+ ( " " word ){2,4} # a comment
     word    ::= [^\x00-\x1F] . "\u00e9"
     thought ::= <think> !</think>* <[128013]>
 
-A rule goes on until the next name with `::=`. In literals and classes there are the escapes
-`\n \r \t \\ \" \[ \] \xHH \uHHHH \UHHHHHHHH`, which name characters, not bytes. `.` is any
+A rule ends before the next name with `::=`. Literals and classes may contain the escapes
+`\n \r \t \\ \" \[ \] \xHH \uHHHH \UHHHHHHHH`, which denote characters, not bytes. `.` is any
 character. `<[id]>` is one token by its number, `<text>` one by its text, brackets included; `!`
 before them means any other token.
 """
@@ -41,11 +41,13 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def parse_gbnf(text: str, start: str = "root") -> Rules:
-    """Read a grammar.
+    """Parse a GBNF text to rules.
+
+    start: the name of the start rule.
 
     Raises:
-        GrammarSyntaxError: the text is none; `where` is `line:column`.
-        GrammarUnsatisfiableError: a rule is called that is not defined.
+        GrammarSyntaxError: the text is not GBNF; `where` is `line:column`.
+        GrammarUnsatisfiableError: a rule that is called is not defined.
         GrammarLimitError: more than `MAX_SYMBOLS` symbols.
     """
     words = lexemes_of(text, _WORDS)
@@ -72,7 +74,7 @@ def _rule_ends(words: list[Lexeme], at: int) -> bool:
 
 
 def _read(collector: RuleCollector, word: Lexeme) -> None:
-    """One word of a rule's right side."""
+    """Parse one lexeme of the right side of a rule."""
     match word.kind, word.text:
         case "name", name:
             collector.add(collector.call(name, word.where), word.where)
@@ -94,22 +96,22 @@ def _read(collector: RuleCollector, word: Lexeme) -> None:
         case _, ".":
             collector.add(Terminal(ANY_CHARACTER), word.where)
         case _:
-            raise GrammarSyntaxError(word.where, f"{word.text!r} stands where it cannot")
+            raise GrammarSyntaxError(word.where, f"{word.text!r} is not allowed here")
 
 
 def _characters(text: str, word: Lexeme) -> list[int]:
-    """The code points that a literal spells."""
+    """The code points of a literal, escapes resolved."""
     return [code_point for code_point, _ in _spelled(text, word)]
 
 
 def _spelled(text: str, word: Lexeme) -> list[tuple[int, bool]]:
-    """The code points that some text spells, and whether each is spelled as itself."""
+    """The code points of a text, escapes resolved; whether each is written without an escape."""
     found: list[tuple[int, bool]] = []
     at = 0
     while at < len(text):
         match = _CHARACTER.match(text, at)
         if match is None:
-            raise GrammarSyntaxError(word.where, f"there is no escape {text[at : at + 2]!r}")
+            raise GrammarSyntaxError(word.where, f"unknown escape {text[at : at + 2]!r}")
         *hexadecimal, control, plain = match.groups()
         digits = next((group for group in hexadecimal if group), None)
         if digits is not None:
@@ -117,14 +119,14 @@ def _spelled(text: str, word: Lexeme) -> list[tuple[int, bool]]:
         else:
             code_point = ord(plain or _CONTROLS.get(control, control))
         if code_point > MAX_CODE_POINT or 0xD800 <= code_point <= 0xDFFF:
-            raise GrammarSyntaxError(word.where, f"{match.group()} is no character")
+            raise GrammarSyntaxError(word.where, f"{match.group()} is not a character")
         found.append((code_point, plain is not None))
         at = match.end()
     return found
 
 
 def _set(word: Lexeme) -> Terminal:
-    """A set of characters in square brackets."""
+    """The terminal of a character class in square brackets."""
     inside = word.text[1:-1]
     negated = inside.startswith("^")
     spelled = _spelled(inside[negated:], word)
@@ -138,7 +140,9 @@ def _set(word: Lexeme) -> Terminal:
             high = spelled[at + 2][0]
             at += 2
         if low > high:
-            raise GrammarSyntaxError(word.where, f"a range from U+{low:04X} down to U+{high:04X}")
+            raise GrammarSyntaxError(
+                word.where, f"the range from U+{low:04X} to U+{high:04X} is reversed"
+            )
         ranges.append((low, high))
         at += 1
     found = codepoints.without_surrogates(codepoints.union(ranges))
@@ -153,7 +157,7 @@ def _token(text: str) -> TokenReference:
 
 
 def _bounds(text: str) -> tuple[int, int | None]:
-    """How often `*`, `+`, `?`, `{m}`, `{m,}` or `{m,n}` allow."""
+    """The bounds of the repetition `*`, `+`, `?`, `{m}`, `{m,}` or `{m,n}`."""
     simple: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
     if text in simple:
         return simple[text]

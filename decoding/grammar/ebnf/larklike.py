@@ -1,4 +1,4 @@
-r"""An EBNF in the manner of Lark's.
+r"""Parses an EBNF that resembles Lark's.
 
     start: pair ("," pair)*              // a comment; # begins one too
     pair: NAME "=" (value | [sign] INT) -> assignment
@@ -9,13 +9,13 @@ r"""An EBNF in the manner of Lark's.
     %import common.WS -> SPACE
     %ignore SPACE
 
-Names of rules are in lower case, those of terminals in upper case. `?`, `!` and `_` before a name
-and `->` after an alternative shape a tree; they change nothing here. A text is what the rules
-derive as bytes: there is no lexer, which would take the longest match, so a terminal may end
-wherever the rest fits. What is ignored may stand before, between and after the terminals that the
-rules are made of. Regular expressions are those of `decoding.grammar.regular.regex`, with the
-flags `i`, `m`, `s`. Not supported are priorities, templates, `%declare`, `%override`, `%extend`,
-and imports from elsewhere than `common`.
+Names of rules are in lower case, names of terminals in upper case. `?`, `!` and `_` before a name
+and `->` after an alternative shape a parse tree in Lark and have no effect here. There is no lexer
+that takes the longest match: a terminal may end wherever the rest of the text fits. Text that
+`%ignore` matches may come before, between and after the terminals of rules. Regular expressions are
+those of `decoding.grammar.regular.regex`, with the flags `i`, `m`, `s`. Not supported are
+priorities, templates, `%declare`, `%override`, `%extend`, and imports of other libraries than
+`common`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,14 @@ _START = "%start"
 
 
 def parse_larklike(text: str, start: str = "start") -> Rules:
-    """Read a grammar.
+    """Parse a Lark-like text to rules.
+
+    start: the name of the start rule.
 
     Raises:
-        GrammarSyntaxError: the text is none; `where` is `line:column`.
-        GrammarUnsupportedError: it uses what is not supported.
-        GrammarUnsatisfiableError: a rule is called that is not defined.
+        GrammarSyntaxError: the text is not in this notation; `where` is `line:column`.
+        GrammarUnsupportedError: it uses a feature that is not supported.
+        GrammarUnsatisfiableError: a rule that is called is not defined.
         GrammarLimitError: more than `MAX_SYMBOLS` symbols.
     """
     words = lexemes_of(text, _WORDS)
@@ -81,11 +83,11 @@ def parse_larklike(text: str, start: str = "start") -> Rules:
 
 @dataclass(slots=True)
 class _Reader:
-    """Where reading stands.
+    """The state of parsing.
 
-    spacing: whether anything is ignored, `ignored`: what.
-    spaced: rules for "this terminal, and what is ignored after it".
-    in_terminal: the rule being read is a terminal.
+    spacing: whether the grammar has `%ignore`. ignored: the alternatives that it ignores.
+    spaced: by terminal, the rule for the terminal followed by ignored text.
+    in_terminal: whether the definition of a terminal is being parsed.
     """
 
     words: list[Lexeme]
@@ -122,14 +124,14 @@ def _is_terminal(name: str) -> bool:
 
 
 def _definition(reader: _Reader) -> None:
-    """A rule or terminal: its name, a colon, alternatives up to the next definition."""
+    """Parse the definition of a rule or terminal."""
     while _is_modifier(reader.word):
         reader.at += 1
     name = reader.take("name")
     if reader.word.text == "{":
         raise GrammarUnsupportedError(reader.word.where, "template", "rules have no parameters")
     if reader.word.text == ".":
-        reason = "all ways to read a text are allowed"
+        reason = "all parses of a text are allowed, so priorities have no meaning"
         raise GrammarUnsupportedError(reader.word.where, "priority", reason)
     reader.take(":")
     reader.in_terminal = _is_terminal(name.text)
@@ -137,7 +139,7 @@ def _definition(reader: _Reader) -> None:
 
 
 def _alternatives(reader: _Reader, word: Lexeme) -> tuple[Alternative, ...]:
-    """What stands on the right side of a definition."""
+    """Parse the right side of a definition."""
     collector = reader.collector
     collector.open = [OpenBracket(word)]
     while not _definition_ends(reader):
@@ -153,7 +155,7 @@ def _definition_ends(reader: _Reader) -> bool:
         at += 1
     if words[at].kind != "name":
         return words[at].kind in ("end", "directive")
-    # A template or a priority is no right side either; what it is, `_definition` says.
+    # A template or a priority begins a definition too; `_definition` refuses them.
     begins = [word.text for word in words[at + 1 : at + 4]]
     return begins[0] in (":", "{") or (begins[0] == "." and begins[2:] == [":"])
 
@@ -163,7 +165,7 @@ def _is_modifier(word: Lexeme) -> bool:
 
 
 def _read(reader: _Reader) -> None:
-    """What comes next on the right side of a definition; passes it."""
+    """Parse the next lexeme of the right side of a definition."""
     collector, word = reader.collector, reader.word
     reader.at += 1
     match word.kind, word.text:
@@ -189,11 +191,11 @@ def _read(reader: _Reader) -> None:
         case _, ")" | "]":
             _close(collector, word)
         case _:
-            raise GrammarSyntaxError(word.where, f"{word.text!r} stands where it cannot")
+            raise GrammarSyntaxError(word.where, f"{word.text!r} is not allowed here")
 
 
 def _alias(reader: _Reader, word: Lexeme) -> None:
-    """`-> name` names an alternative, for a tree that is not made here."""
+    """Parse `-> name`, which names an alternative and has no effect."""
     reader.take("name")
     ends = reader.word.text == "|" or _definition_ends(reader)
     if len(reader.collector.open) > 1 or not ends:
@@ -202,14 +204,14 @@ def _alias(reader: _Reader, word: Lexeme) -> None:
 
 def _close(collector: RuleCollector, word: Lexeme) -> None:
     if collector.open[-1].word.text + word.text not in ("()", "[]"):
-        raise GrammarSyntaxError(word.where, f"there is no bracket for {word.text!r}")
+        raise GrammarSyntaxError(word.where, f"no open bracket matches {word.text!r}")
     collector.close()
     if word.text == "]":
         collector.repeat(0, 1, word.where)
 
 
 def _named(reader: _Reader, word: Lexeme) -> Symbol:
-    """A rule or terminal by its name."""
+    """The symbol of a rule or terminal that is called by name."""
     symbol = reader.collector.call(word.text, word.where)
     if _is_terminal(word.text):
         return _spaced(reader, symbol, word.where)
@@ -219,7 +221,7 @@ def _named(reader: _Reader, word: Lexeme) -> Symbol:
 
 
 def _spaced(reader: _Reader, symbol: Symbol, where: str) -> Symbol:
-    """The terminal; in a rule, with whatever is ignored after it."""
+    """The symbol of a terminal; in a rule, with ignored text after it."""
     if reader.in_terminal or not reader.spacing:
         return symbol
     if symbol not in reader.spaced:
@@ -231,7 +233,7 @@ def _spaced(reader: _Reader, symbol: Symbol, where: str) -> Symbol:
 
 
 def _literal(reader: _Reader, word: Lexeme) -> Expression:
-    """A quoted string, or a range of characters up to another, which is passed."""
+    """The expression of a quoted string, or of a range `"a".."z"`."""
     text = _unquoted(word)
     if not reader.taken(".."):
         if word.text.endswith("i"):
@@ -242,7 +244,7 @@ def _literal(reader: _Reader, word: Lexeme) -> Expression:
     last = reader.take("string")
     high = _unquoted(last)
     if len(text) != 1 or len(high) != 1 or text > high or "i" in (word.text[-1], last.text[-1]):
-        raise GrammarSyntaxError(word.where, "a range goes from one character up to another")
+        raise GrammarSyntaxError(word.where, "a range must go from one character up to another")
     return operations.one_of(codepoints.without_surrogates(((ord(text), ord(high)),)))
 
 
@@ -255,14 +257,14 @@ def _unquoted(word: Lexeme) -> str:
         if digits is not None:
             code_point = int(digits, 16)
             if code_point > 0x10FFFF or 0xD800 <= code_point <= 0xDFFF:
-                raise GrammarSyntaxError(word.where, f"{match.group()} is no character")
+                raise GrammarSyntaxError(word.where, f"{match.group()} is not a character")
             found.append(chr(code_point))
         elif plain is not None:
             found.append(plain)
         elif escaped in _CONTROLS:
             found.append(_CONTROLS[escaped])
         else:
-            raise GrammarSyntaxError(word.where, f"there is no escape {match.group()!r}")
+            raise GrammarSyntaxError(word.where, f"unknown escape {match.group()!r}")
     return "".join(found)
 
 
@@ -275,7 +277,7 @@ def _regex(word: Lexeme) -> Expression:
 
 
 def _parsed(pattern: str, where: str) -> Expression:
-    """A regular expression; what is wrong in it is wrong at this place of the grammar."""
+    """Parse a regular expression; its errors get the position in the grammar."""
     try:
         return parse_full(pattern)
     except GrammarUnsupportedError as error:
@@ -298,7 +300,7 @@ def _directive(reader: _Reader) -> None:
 
 
 def _import(reader: _Reader) -> None:
-    """`common.NAME`, `common.NAME -> OTHER`, or `common (NAME, NAME)`."""
+    """Parse `%import` with `common.NAME`, `common.NAME -> OTHER`, or `common (NAME, NAME)`."""
     library = reader.take("name")
     if library.text != "common":
         reason = "only the library common is known"
@@ -315,14 +317,14 @@ def _import(reader: _Reader) -> None:
         imported = [(name, reader.take("name").text if reader.taken("->") else name.text)]
     for word, called in imported:
         if word.text not in COMMON_TERMINALS:
-            reason = "the library has no such terminal here"
+            reason = "this terminal of the library is not known"
             raise GrammarUnsupportedError(word.where, f"common.{word.text}", reason)
         terminal = Terminal(_parsed(COMMON_TERMINALS[word.text], word.where))
         reader.collector.define(called, ((Item(terminal),),), word.where)
 
 
 def _finished(reader: _Reader, start: str) -> Rules:
-    """All rules; with something to ignore, a text may begin with it."""
+    """The grammar of all definitions; with `%ignore`, a text may begin with ignored text."""
     collector = reader.collector
     if reader.spacing:
         collector.define(_IGNORED, tuple(reader.ignored), "")

@@ -1,7 +1,7 @@
-"""From rules to the network that the machine runs on.
+"""Compiles the rules of a grammar to a network of automata that call each other.
 
-Calls cost; so a rule stays a rule only where it must: where a call leads back to it, or where it is
-large and called more than once. All others become part of those that call them.
+Calls take time at each token. So a rule keeps an automaton of its own only if it is recursive, or
+large and called more than once. All other rules are copied into their callers.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from decoding.grammar.regular.nfa import Spelling
 from decoding.kernels.grammar.earley_arrays import Network
 
 _SMALL = 64
-"""A rule of so few states is copied to wherever it is called."""
+"""A rule of at most so many states is copied to every call."""
 _BYTES = 256
 _Inner = tuple[int, int, int]
-"""A rule, the state where it begins, and the one where it ends."""
+"""A rule to copy, the state where it begins, and the state where it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A network; its symbol 256 + i is `marks[i]`, a token as such."""
+    """A network, and the tokens that its symbols from 256 on stand for."""
 
     network: Network
     marks: tuple[TokenReference, ...]
@@ -53,7 +53,7 @@ def compile_rules(grammar: Rules) -> Compiled:
     """The network of a grammar.
 
     Raises:
-        GrammarUnsatisfiableError: no text at all fits.
+        GrammarUnsatisfiableError: the start rule derives no text.
         GrammarLimitError: more than `MAX_SYMBOLS` states.
     """
     work = _Work()
@@ -68,7 +68,7 @@ def compile_rules(grammar: Rules) -> Compiled:
     work.uses = _uses(grammar)
     for number in order:
         if work.uses[number] == 1 and number not in work.kept:
-            continue  # it becomes part of its only caller at once
+            continue  # it is copied into its only caller
         work.made[number] = work.automaton(grammar, number)
         if work.made[number].size > _SMALL:
             work.kept.add(number)
@@ -78,7 +78,7 @@ def compile_rules(grammar: Rules) -> Compiled:
 
 
 def _gathered(alternatives: tuple[Alternative, ...]) -> tuple[Alternative, ...]:
-    """The same, with all that are one terminal as a single one: lists of words can be long."""
+    """The alternatives, with those of one terminal each joined to one, as word lists are long."""
     alone: list[Expression] = []
     others: list[Alternative] = []
     for items in alternatives:
@@ -93,7 +93,7 @@ def _gathered(alternatives: tuple[Alternative, ...]) -> tuple[Alternative, ...]:
 
 
 def _uses(grammar: Rules) -> Counter[int]:
-    """How often every rule would be copied."""
+    """By rule: how many copies of it the grammar would need."""
     uses: Counter[int] = Counter()
     for rule in grammar.rules:
         for item in (item for alternative in rule.alternatives for item in alternative):
@@ -110,15 +110,16 @@ def _copies(item: Item) -> int:
 class _TerminalAutomaton:
     automaton: RuleAutomaton
     words: bool
-    """Whether there is any string in it."""
+    """Whether the terminal matches any string."""
 
 
 @dataclass(slots=True)
 class _Work:
-    """What is known while the rules are made into automata, called ones first.
+    """The state of compiling rules to automata, called rules first.
 
-    uses: how often every rule would be copied. kept: rules that are called instead.
-    made: automata of the rules so far; a rule of one use has none.
+    nullable: rules that derive the empty string. uses: by rule, the number of copies it would need.
+    kept: rules that are called, not copied. made: automata of the rules so far.
+    marks: the tokens that the grammar names, numbered.
     """
 
     nullable: frozenset[int] = frozenset()
@@ -130,7 +131,7 @@ class _Work:
     _states: int = 0
 
     def terminal(self, expression: Expression) -> _TerminalAutomaton:
-        """The automaton of a terminal, made once."""
+        """The automaton of a terminal, built once."""
         if expression not in self._terminals:
             nfa = build(expression, Spelling.TEXT)
             words = len(nfa.accepts) > 0 and len(nfa.starts) > 0
@@ -138,7 +139,7 @@ class _Work:
         return self._terminals[expression]
 
     def automaton(self, grammar: Rules, number: int) -> RuleAutomaton:
-        """The automaton of a rule; those that it copies are made."""
+        """The automaton of a rule. The rules that it copies must be compiled."""
         nfa = RuleNfa()
         end = nfa.state()
         nfa.final.append(end)
@@ -157,7 +158,7 @@ class _Work:
         return determinized(nfa)
 
     def _expanded(self, nfa: RuleNfa, at: int, end: int, rule: Rule) -> Iterator[_Inner]:
-        """Read a rule between two states; yields the rules that are to be read inside it."""
+        """Add a rule between two states; yields the rules that are to be copied inside it."""
         for alternative in rule.alternatives:
             state = at
             for item in alternative:

@@ -1,4 +1,4 @@
-"""What the readers of both notations share: words with their places, names, open brackets."""
+"""Lexing and rule collection that the parsers of both notations share."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from decoding.grammar.ebnf.syntax import (
 )
 
 MAX_COUNT = 100_000
-"""The largest number of repetitions."""
+"""The largest bound of a repetition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
-    """A piece of a grammar's text: its kind, its text and its place, `line:column`."""
+    """A lexeme of a grammar's text: its kind, its text and its position, `line:column`."""
 
     kind: str
     text: str
@@ -35,9 +35,10 @@ class Lexeme:
 
 
 def lexemes_of(text: str, pattern: re.Pattern[str]) -> list[Lexeme]:
-    """The words of a text; groups of the pattern are their kinds, `skip` is dropped.
+    """Split a text into lexemes.
 
-    The last word is of the kind `end`.
+    pattern: its named groups are the kinds of lexemes; the kind `skip` is dropped. The last lexeme
+    has the kind `end`.
     """
     words: list[Lexeme] = []
     at, line, line_at = 0, 1, 0
@@ -45,7 +46,7 @@ def lexemes_of(text: str, pattern: re.Pattern[str]) -> list[Lexeme]:
         where = f"{line}:{at - line_at + 1}"
         match = pattern.match(text, at)
         if match is None:
-            raise GrammarSyntaxError(where, f"nothing begins with {text[at : at + 10]!r}")
+            raise GrammarSyntaxError(where, f"unexpected {text[at : at + 10]!r}")
         if match.lastgroup != "skip":
             words.append(Lexeme(match.lastgroup or "", match.group(), where))
         newlines = text.count("\n", at, match.end())
@@ -59,25 +60,28 @@ def lexemes_of(text: str, pattern: re.Pattern[str]) -> list[Lexeme]:
 
 @dataclass(slots=True)
 class OpenBracket:
-    """Alternatives in the making: those of a rule, or of a bracket inside one."""
+    """The alternatives so far of a rule, or of an open bracket inside a rule."""
 
     word: Lexeme
     alternatives: list[Alternative] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
     def next_alternative(self) -> None:
-        """A bar was read."""
+        """End the current alternative, at a bar."""
         self.alternatives.append(tuple(self.items))
         self.items = []
 
     def closed(self) -> tuple[Alternative, ...]:
-        """All alternatives."""
+        """End the last alternative; returns all of them."""
         self.next_alternative()
         return tuple(self.alternatives)
 
 
 class RuleCollector:
-    """The rules so far, and the brackets that are open in the one being read."""
+    """Collects the rules of a grammar while its text is parsed.
+
+    open: the open brackets of the rule that is being parsed; the rule itself is the first.
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -88,17 +92,17 @@ class RuleCollector:
         self.open: list[OpenBracket] = []
 
     def call(self, name: str, where: str) -> Call:
-        """A call of a rule that is defined somewhere."""
+        """The call of a rule by name; the rule may be defined later."""
         if name not in self._numbers:
             self._numbers[name] = self._fresh()
         self._called_at.setdefault(self._numbers[name], where)
         return Call(self._numbers[name])
 
     def define(self, name: str, alternatives: tuple[Alternative, ...], where: str) -> None:
-        """A rule.
+        """Add a rule.
 
         Raises:
-            GrammarSyntaxError: there is one of that name.
+            GrammarSyntaxError: the name is defined already.
             GrammarLimitError: there are too many.
         """
         if len(self._rules) == MAX_RULES:
@@ -112,14 +116,14 @@ class RuleCollector:
         self._rules[number] = Rule(name, alternatives, where)
 
     def add(self, symbol: Symbol, where: str) -> None:
-        """A symbol of the innermost alternative."""
+        """Append a symbol to the current alternative."""
         self._symbols += 1
         if self._symbols > MAX_SYMBOLS:
             raise GrammarLimitError(where, "symbols of a grammar", MAX_SYMBOLS)
         self.open[-1].items.append(Item(symbol))
 
     def close(self) -> None:
-        """The innermost bracket ends: what is in it is one symbol of what is around it."""
+        """Close the innermost bracket; its content becomes one symbol of the outer alternative."""
         inner = self.open.pop()
         alternatives = inner.closed()
         if len(alternatives) == len(alternatives[0]) == 1 and alternatives[0][0] == Item(
@@ -132,10 +136,10 @@ class RuleCollector:
         self.add(Call(number), inner.word.where)
 
     def repeat(self, minimum: int, maximum: int | None, where: str) -> None:
-        """The last symbol comes that often; a symbol that already is repeated becomes a rule."""
+        """Repeat the last symbol; a symbol that is repeated already becomes a rule first."""
         items = self.open[-1].items
         if not items:
-            raise GrammarSyntaxError(where, "there is nothing to repeat")
+            raise GrammarSyntaxError(where, "a repetition needs a symbol before it")
         if maximum is not None and minimum > maximum:
             raise GrammarSyntaxError(where, f"at least {minimum} is more than at most {maximum}")
         if max(minimum, maximum or 0) > MAX_COUNT:
@@ -147,10 +151,10 @@ class RuleCollector:
         items[-1] = replace(items[-1], minimum=minimum, maximum=maximum)
 
     def rules(self, start: str) -> Rules:
-        """The grammar.
+        """The grammar of all rules.
 
         Raises:
-            GrammarUnsatisfiableError: a rule is called that is not defined.
+            GrammarUnsatisfiableError: a rule that is called is not defined.
         """
         first = self.call(start, "").rule
         for name, number in self._numbers.items():

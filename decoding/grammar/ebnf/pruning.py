@@ -1,4 +1,4 @@
-"""What a grammar can do without: rules that derive nothing, and rules that nothing calls."""
+"""Removes rules that derive nothing and rules that nothing calls; finds nullable rules."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Holds = Callable[[Terminal], bool]
 
 
 def pruned(grammar: Rules, is_empty: Holds) -> Rules:
-    """The same language, every rule of which derives some string and occurs in some text.
+    """The same grammar, in which every rule derives some string and occurs in some text.
 
     is_empty: whether a terminal matches nothing at all.
 
     Raises:
-        GrammarUnsatisfiableError: the start rule derives nothing.
+        GrammarUnsatisfiableError: the start rule derives no text.
     """
     productive = _least(grammar, lambda symbol: not is_empty(symbol), needs_all=True)
     if grammar.start not in productive:
@@ -43,15 +43,16 @@ def pruned(grammar: Rules, is_empty: Holds) -> Rules:
 def nullable_rules(grammar: Rules, is_nullable: Holds) -> frozenset[int]:
     """The rules that derive the empty string.
 
-    is_nullable: whether a terminal matches it.
+    is_nullable: whether a terminal matches the empty string.
     """
     return _least(grammar, is_nullable, needs_all=False)
 
 
 def _least(grammar: Rules, terminal: Holds, *, needs_all: bool) -> frozenset[int]:
-    """The least set of rules with an alternative of which every item that must occur holds.
+    """The least set of rules that have an alternative whose required items all hold.
 
-    A call holds if its rule is in the set; a token holds where all that must occur is asked for.
+    A call holds if its rule is in the set. `terminal` decides terminals; a token holds as
+    `needs_all` says.
     """
     waiting: list[list[tuple[int, list[Call]]]] = [[] for _ in grammar.rules]
     found: set[int] = set()
@@ -84,7 +85,7 @@ def _least(grammar: Rules, terminal: Holds, *, needs_all: bool) -> frozenset[int
 
 
 def _renumbered(grammar: Rules, kept: list[tuple[Alternative, ...]]) -> Rules:
-    """The rules that the start reaches, with these alternatives; the start is the first."""
+    """The rules that the start rule reaches, renumbered; the start rule becomes number 0."""
     number = {grammar.start: 0}
     order = [grammar.start]
     for rule in order:

@@ -1,4 +1,4 @@
-"""Tokens that a grammar names as such, found in a vocabulary."""
+"""Finds the tokens of a vocabulary that a grammar names by id or by text."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from decoding.grammar.tokens.table import TokenTable
 def referenced(
     grammar: Rules, marks: Sequence[TokenReference], tokens: TokenTable
 ) -> list[NDArray[np.uint32]]:
-    """The mask of each mark.
+    """The mask of each token that a grammar names.
 
-    A token by its text may be several that are spelled alike, special ones among them. Any token
-    but one is any that spells text, so no special token.
+    A name by text stands for all tokens with this text, special ones too. A negated name stands for
+    all other tokens that have a text, so for no special token.
 
     Raises:
-        GrammarUnsupportedError: the vocabulary has no such token, or it is an end token, which
-            comes where the text may end and nowhere else.
+        GrammarUnsupportedError: the vocabulary has no such token, or it is an end token; end tokens
+            are allowed where the text may end and nowhere else.
     """
     return [_mask(grammar, mark, tokens) for mark in marks]
 
@@ -38,7 +38,9 @@ def _mask(grammar: Rules, mark: TokenReference, tokens: TokenTable) -> NDArray[n
     if mark.negated:
         found = [token for token, text in enumerate(tokens.spelled) if text and token not in found]
     elif set(found) & set(tokens.end_token_ids):
-        raise _unsupported(grammar, mark, "it is an end token, which comes where a text may end")
+        raise _unsupported(
+            grammar, mark, "it is an end token, which is allowed only where a text may end"
+        )
     mask = tokens.empty_mask()
     for token in found:
         mask[token >> 5] |= np.uint32(1 << (token & 31))
@@ -46,7 +48,7 @@ def _mask(grammar: Rules, mark: TokenReference, tokens: TokenTable) -> NDArray[n
 
 
 def _unsupported(grammar: Rules, mark: TokenReference, reason: str) -> GrammarUnsupportedError:
-    """The error at the first rule that names the token."""
+    """The error for a token, at the first rule that names it."""
     where = next(
         rule.where
         for rule in grammar.rules

@@ -1,4 +1,4 @@
-"""Automata over symbols and calls, and how one rule's is built from those of its parts."""
+"""Automata of single rules: their transitions read symbols or call other rules."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from decoding.grammar.regular.nfa import Nfa
 Move = tuple[int, int, int]
 """Lowest symbol, highest symbol, target."""
 CallEdge = tuple[int, int]
-"""The rule that is called, and the state to go on in."""
+"""The called rule, and the state after the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleAutomaton:
-    """A language without its empty string; state 0 is the first, and nothing ends there.
+    """The automaton of a rule without empty transitions; state 0 is the start and does not accept.
 
-    moves, calls: by state. final: where a string may end.
-    nullable: whether the empty string belongs to the language as well.
+    moves, calls: the transitions of each state. final: whether each state accepts.
+    nullable: whether the rule derives the empty string too.
     """
 
     moves: tuple[tuple[Move, ...], ...]
@@ -29,13 +29,16 @@ class RuleAutomaton:
 
     @property
     def size(self) -> int:
-        """How many states there are."""
+        """The number of states."""
         return len(self.final)
 
 
 @dataclass(slots=True)
 class RuleNfa:
-    """An automaton in the making, with empty moves; state 0 is the first."""
+    """A nondeterministic automaton of a rule under construction; state 0 is the start.
+
+    empties: by state, the targets of empty transitions. final: the accepting states.
+    """
 
     moves: list[list[Move]] = field(default_factory=lambda: [[]])
     calls: list[list[CallEdge]] = field(default_factory=lambda: [[]])
@@ -43,7 +46,7 @@ class RuleNfa:
     final: list[int] = field(default_factory=list)
 
     def state(self) -> int:
-        """A new state."""
+        """Add a state; returns its number."""
         if len(self.moves) > MAX_SYMBOLS:
             raise GrammarLimitError("", "states of a rule", MAX_SYMBOLS)
         self.moves.append([])
@@ -52,13 +55,13 @@ class RuleNfa:
         return len(self.moves) - 1
 
     def symbol(self, at: int, symbol: int) -> int:
-        """Read one symbol from a state; returns the state after it."""
+        """Add a transition that reads one symbol; returns its target."""
         end = self.state()
         self.moves[at].append((symbol, symbol, end))
         return end
 
     def call(self, at: int, rule: int, *, nullable: bool) -> int:
-        """Call a rule from a state; returns the state after it."""
+        """Add a transition that calls a rule; returns its target."""
         end = self.state()
         self.calls[at].append((rule, end))
         if nullable:
@@ -66,7 +69,7 @@ class RuleNfa:
         return end
 
     def copy(self, at: int, part: RuleAutomaton) -> int:
-        """Read a string of another automaton from a state; returns the state after it."""
+        """Add a copy of another automaton behind a state; returns the state after it."""
         end = self.state()
         states = [self.state() for _ in part.final]
         for state, moves, calls, final in zip(

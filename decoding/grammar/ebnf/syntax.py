@@ -1,7 +1,7 @@
-"""A context-free grammar as a value: what both notations are read into.
+"""The abstract syntax of context-free grammars, to which both notations are parsed.
 
-Strings are over bytes, without a lexer: a terminal is a regular language, and where one ends is
-decided by whatever follows.
+Strings are over bytes and there is no lexer: a terminal is a regular language, and it may end
+wherever the rest of the text fits.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from typing import TypeAlias
 from decoding.grammar.regular.expressions import Expression
 
 MAX_SYMBOLS = 500_000
-"""Symbols of a grammar, and states of what it becomes."""
+"""The most symbols of a grammar, and states of its automata."""
 MAX_RULES = 10_000
-"""Rules of a grammar."""
+"""The most rules of a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Any string of a regular language, in UTF-8."""
+    """A symbol for any string of a regular language, in UTF-8."""
 
     expression: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Whatever the rule of this number derives."""
+    """A symbol for what a rule derives. rule: its number."""
 
     rule: int
 
 
 @dataclass(frozen=True, slots=True)
 class TokenReference:
-    """One token as such, whatever its text.
+    """A symbol for one token of the vocabulary, whatever its text.
 
     token: its id, or how the vocabulary spells it, like "<|eot_id|>".
     negated: any token but this one.
@@ -48,7 +48,7 @@ Symbol: TypeAlias = Terminal | Call | TokenReference
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A symbol, `minimum` to `maximum` times; `None` is no bound."""
+    """A symbol that is repeated `minimum` to `maximum` times; `None` is no bound."""
 
     symbol: Symbol
     minimum: int = 1
@@ -60,10 +60,10 @@ Alternative: TypeAlias = tuple[Item, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Any of its alternatives; none at all derives nothing.
+    """A rule: it derives what any of its alternatives derives.
 
-    where: the place of its definition, `line:column`.
-    nested: it is a group in brackets inside another rule, called there only.
+    where: the position of its definition, `line:column`.
+    nested: it stands for a group in brackets of another rule.
     """
 
     name: str
@@ -74,13 +74,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A grammar: its rules by number, and which of them a whole text is."""
+    """A context-free grammar: its rules by number, and the number of the start rule."""
 
     rules: tuple[Rule, ...]
     start: int
 
 
 def called_by(rule: Rule) -> list[int]:
-    """The rules that a rule calls, as often as it names them."""
+    """The numbers of the rules that a rule calls, repeated as often as it calls them."""
     items = (item for alternative in rule.alternatives for item in alternative)
     return [item.symbol.rule for item in items if isinstance(item.symbol, Call)]

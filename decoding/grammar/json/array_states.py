@@ -68,7 +68,7 @@ class Alternative:
             yield way.node, Gain(way.counts, 0)
 
     def after(self, progress: Progress, gains: Sequence[Gain]) -> Progress | None:
-        """The progress after an item with all these gains; `None` where `maxContains` is exceeded."""
+        """The progress after an item with these gains; `None` where `maxContains` is exceeded."""
         conditions = sorted({one for gain in gains for one in gain.counts})
         counts = self.plan.added(progress.counts, tuple(conditions))
         bits = 0

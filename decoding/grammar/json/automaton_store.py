@@ -1,4 +1,4 @@
-"""The automata that grammars of one vocabulary share, and masks of their states."""
+"""The store of automata that all grammars of one vocabulary share, with masks of their states."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from decoding.grammar.masking.routes import Route
 
 FULL = 1 << 25
-"""Bytes of automata from which on new grammars go elsewhere."""
+"""Bytes of automata from which on new grammars use a new store."""
 _ROOM = 1 << 23
-"""Fields of automata up to which nothing is moved: `FULL` bytes of them."""
+"""Fields that are allocated at once, so that automata are not moved: `FULL` bytes of them."""
 _REMAINING = 11
-"""Bits of a number of characters, which is at most `trie.MAX_DEPTH`."""
+"""Bits that hold a number of characters, which is at most `trie.MAX_DEPTH`."""
 
 
 @lru_cache(maxsize=2048)
 def _signed(
     ranges: tuple[NumberRange, ...], spelling: Spelling, digits: int | None
 ) -> tuple[tuple[Nfa, Bounds | None], ...]:
-    """The automata of some numbers, without and with a minus, each with the bound on its length."""
+    """The automata of some numbers, without and with a minus sign, each with a length bound."""
     if not ranges:
         return ()
     nfa = canonical_numbers(ranges) if spelling is Spelling.CANONICAL else spelled_numbers(ranges)
@@ -51,14 +51,14 @@ def _signed(
 
 
 class Store:
-    """The automata of strings and numbers, written once for all grammars of a vocabulary.
+    """Automata of strings and numbers, each built once for all grammars of a vocabulary.
 
-    A mask of the *base* of a state holds the tokens without a quote that an automaton can read from
-    it: they cannot leave the string, so what surrounds it does not matter.
+    The *base mask* of a state has the tokens without a quote that the automaton can read from the
+    state. Such tokens stay inside the string, so the mask does not depend on the surrounding text.
     """
 
     def __init__(self, tokens: TokenTable, masks: MaskCache, route: Route, scale: int = 1) -> None:
-        """scale: the automata may take so many times the memory that they usually may."""
+        """scale: multiplies the memory that the automata may take."""
         self.tokens, self.masks, self.route = tokens, masks, route
         self.dfa = LazyDfa(_ROOM, scale)
         self.segments = Segments(self.dfa)
@@ -79,16 +79,16 @@ class Store:
 
     @property
     def size(self) -> int:
-        """Bytes of automata."""
+        """The bytes that the automata take."""
         return int(self.dfa.fields[HEAD.FREE]) * 4
 
     @property
     def is_full(self) -> bool:
-        """Whether new grammars go elsewhere."""
+        """Whether the store is full, so that new grammars use a new store."""
         return self.dfa.is_full or self.size > FULL
 
     def room_for(self, length: int) -> NDArray[np.int64]:
-        """The scratch of a walk this deep."""
+        """The scratch array for a walk of `length` bytes."""
         if len(self.stack) < (length + 2) * layout.CONFIG_SIZE:
             self.stack = np.zeros((length + 2) * layout.CONFIG_SIZE, np.int64)
         return self.stack
@@ -96,7 +96,7 @@ class Store:
     def strings(
         self, expressions: tuple[Expression | None, ...], spelling: Spelling = Spelling.JSON
     ) -> int:
-        """The state before the first character of a JSON string; vote i is expression i's."""
+        """The start state of JSON strings; vote i says that a string is in expression i."""
         known = self._strings.get((expressions, spelling))
         if known is None:
             known = self._strings[expressions, spelling] = self._union(
@@ -106,7 +106,7 @@ class Store:
         return known
 
     def _union(self, expressions: list[tuple[Expression, int]], spelling: Spelling) -> int:
-        """The state before the first character of some expressions, each with its vote."""
+        """The start state of several expressions, each with its vote."""
         parts, bounds = [], []
         for expression, vote in expressions:
             for nfa, bound in counted_automata(expression, spelling):
@@ -120,9 +120,9 @@ class Store:
         spelling: Spelling = Spelling.JSON,
         digits: int | None = None,
     ) -> int:
-        """The state before the first character of a number; vote i is ranges i's.
+        """The start state of numbers; vote i says that a number is in `ranges[i]`.
 
-        digits: the most characters behind the sign; `None` is no bound.
+        digits: the most characters after the sign; `None` is no bound.
         """
         key = ranges, spelling, digits
         known = self._numbers.get(key)
@@ -138,14 +138,14 @@ class Store:
         return known
 
     def text(self, expression: Expression) -> int:
-        """The state before the first byte of a text in a regular language."""
+        """The start state of texts of a regular language."""
         known = self._texts.get(expression)
         if known is None:
             known = self._texts[expression] = self._union([(expression, 0)], Spelling.TEXT)
         return known
 
     def base(self, state: int) -> NDArray[np.uint32]:
-        """The base mask of a state of any automaton; not to be changed."""
+        """The base mask of a state of any automaton. The caller must not change it."""
         universal = int(self.dfa.fields[state + STATE.UNIVERSAL])
         if 0 <= universal < layout.ANY_STRING_BETWEEN:
             state = self._universal_states(Spelling.JSON)[universal]
@@ -159,7 +159,7 @@ class Store:
         return known
 
     def text_mask(self, state: int) -> NDArray[np.uint32]:
-        """All tokens that a text may go on with, in a state of a plain automaton."""
+        """The mask of all tokens that an automaton of texts can read from a state."""
         universal = int(self.dfa.fields[state + STATE.UNIVERSAL])
         state = (
             self._universal_states(Spelling.TEXT)[universal]
@@ -175,7 +175,7 @@ class Store:
         return known
 
     def _uncounted(self, state: int) -> int:
-        """A state that reads every token as this one does, whatever has been counted."""
+        """A state with the same tokens that does not count characters."""
         dfa = self.dfa
         if dfa.fields[state + STATE.CHARACTERS] < 0:
             return state
@@ -185,16 +185,17 @@ class Store:
         )
 
     def alike(self, state: int) -> int:
-        """A state that reads every token and then accepts as this one does.
+        """A state with the same tokens and the same acceptance after each token.
 
-        It counts nothing where that is possible, so that few states are made for many lengths.
+        Where the counted characters make no difference to that, the state does not count them.
+        So strings of many lengths share a few states.
         """
         fields = self.dfa.fields
         enough = fields[fields[state + STATE.AUTOMATON] + AUTOMATON.ENOUGH]
         return self._uncounted(state) if fields[state + STATE.CHARACTERS] >= enough else state
 
     def bounded(self, state: int, remaining: int) -> NDArray[np.uint32]:
-        """The base mask of a FREE state when at most `remaining` more characters may begin."""
+        """The base mask of a state of any string when at most `remaining` characters may follow."""
         # No token begins more characters than it has bytes.
         remaining = min(remaining, self.tokens.bare.depth)
         number = self._bounded + (state << _REMAINING) + remaining

@@ -103,7 +103,7 @@ def is_endless(nfa: Nfa) -> bool:
 
 
 def may_differ(choices: Sequence[int], used: int) -> bool:
-    """Whether each of some items can be another value, and none that is used.
+    """Whether items can be chosen from sets of values, all different and none of them used.
 
     choices: for every item the values that it may have, as bits. used: values, as bits.
     """

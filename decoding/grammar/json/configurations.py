@@ -1,4 +1,4 @@
-"""Where texts of one grammar stand: records of numbers, and the frames of what is open there."""
+"""Configurations of texts under one grammar: a state, and a stack of open arrays and objects."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Configuration = NDArray[np.int64]
 """`CONFIG_SIZE` fields; see `decoding.kernels.grammar.json_step`."""
 
 MAX_FRAMES = 1 << 22
-"""32 MiB of int64: 40,000 arrays in one another, in one text."""
+"""32 MiB of int64: enough for 40,000 nested arrays in one text."""
 _CHOICES = 64
-"""Nodes of a trie at which a walk notes that several places follow, to begin with."""
+"""Initial room for the trie nodes at which a walk meets a split value."""
 MAX_CHAIN = 10_000
-"""How deep a JSON text may nest."""
+"""The deepest nesting of a JSON text."""
 
 
 STYLE = JsonStyle()
@@ -48,7 +48,7 @@ _KINDS = {
 
 
 def _layout(style: JsonStyle) -> int:
-    """The whitespace of a style, as kernels take it."""
+    """The whitespace rule of a style, as a number for the kernels."""
     if style.indent is not None:
         return whitespace.INDENTED + whitespace.KINDS * style.indent
     width = 0 if style.whitespace in ("compact", "spaced") else style.longest
@@ -56,10 +56,10 @@ def _layout(style: JsonStyle) -> int:
 
 
 class Configurations:
-    """Configurations by number, equal ones once; they are never changed.
+    """Interned configurations: equal ones have one number. They are never changed.
 
-    style: the layout and the order of keys of JSON texts.
-    scale: frames may take so many times the memory that they usually may.
+    style: the whitespace and the order of keys of JSON texts.
+    scale: multiplies the memory that frames may take.
     """
 
     def __init__(self, store: Store, style: JsonStyle = STYLE, scale: int = 1) -> None:
@@ -84,17 +84,17 @@ class Configurations:
 
     @property
     def is_half_full(self) -> bool:
-        """Whether frames take half of the room that they may take, or nearly."""
+        """Whether frames take about half of the memory that they may take, or more."""
         return 4 * len(self._frames) > self._most
 
     def begin_text(self, state: int) -> int:
-        """The number of the place before a text of a plain automaton, which is in `state`."""
+        """The configuration before a text that only an automaton follows, from `state`."""
         place = np.zeros(layout.CONFIG_SIZE, np.int64)
         place[CONFIG.MODE], place[CONFIG.STATE] = MODE.TEXT, state
         return self.number(place)
 
     def begin_json(self, graph: Graph) -> int:
-        """The number of the place before a JSON text of a schema."""
+        """The configuration before a JSON text of a schema."""
         tables = self._tables = JsonRecords(self.store, graph, self._style)
         kind = tables.root()
         frames, root = self._frames, layout.FRAME_SIZE
@@ -109,19 +109,19 @@ class Configurations:
         return self.number(place)
 
     def frame(self, place: Sequence[int] | Configuration, field: int) -> int:
-        """A field of the innermost frame of a place."""
+        """A field of the innermost frame of a configuration."""
         return int(self._frames[place[CONFIG.FRAME] + field])
 
     def is_distinct(self, place: Sequence[int] | Configuration) -> bool:
-        """Whether a place is in a key that must not come again, so that its text is remembered."""
+        """Whether a text is inside a key that must not repeat, so that the key is remembered."""
         if place[CONFIG.MODE] != MODE.IN_KEY:
             return False
         return bool(self.store.dfa.fields[self.frame(place, FRAME.TYPE) + TYPE.DISTINCT])
 
     def is_open(self, place: Sequence[int] | Configuration) -> bool:
-        """Whether a place is in a key that may go on as any string does, and end as any string.
+        """Whether a text is inside a key that can continue and end as any string can.
 
-        What a kernel found possible so far stays so, for all that is read leads to the same keys.
+        Then the base mask of all strings is right for the key.
         """
         fields = self.store.dfa.fields
         if fields[place[CONFIG.STATE] + STATE.UNIVERSAL] < 0:
@@ -136,7 +136,7 @@ class Configurations:
         return not fields[kind + TYPE.BOUNDED] and self.frame(place, FRAME.ALIVE) == everyone
 
     def can_always_go_on(self, place: Sequence[int] | Configuration) -> bool:
-        """Whether a key or item that must differ from others can do so, whatever is read inside."""
+        """Whether every continuation of a key or item that must differ can still differ."""
         fields, state = self.store.dfa.fields, place[CONFIG.STATE]
         if place[CONFIG.MODE] == MODE.IN_ITEM:
             is_string = place[CONFIG.COUNT] == 1
@@ -151,7 +151,7 @@ class Configurations:
         )
 
     def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
-        """The keys that may still come, if any that is among them may; else `None`."""
+        """The classes of keys that may still come, where each of them may; else `None`."""
         fields, frame = self.store.dfa.shared_fields, place[CONFIG.FRAME]
         kind = self._shared_frames[frame + FRAME.TYPE]
         if (
@@ -164,7 +164,7 @@ class Configurations:
         return tuple(self._shared_frames[words : words + fields[kind + TYPE.WORDS]])
 
     def bounds(self, place: Sequence[int]) -> tuple[int, int]:
-        """The fewest and most characters of a string that a place is in and that counts them.
+        """The fewest and most characters of the string that a text is inside of.
 
         The latter is −1 where there is no bound.
         """
@@ -172,7 +172,7 @@ class Configurations:
         return max(fields[value + VALUE.SHORTEST], 0), fields[value + VALUE.LONGEST]
 
     def number(self, place: Configuration) -> int:
-        """The number of a place, which is changed: its new frames are settled."""
+        """The number of a configuration. Its new frames are shared with equal frames in place."""
         if place[CONFIG.MODE] != MODE.TEXT:
             self._intern_frames(place)
         place[CONFIG.TOP] = 0
@@ -186,7 +186,7 @@ class Configurations:
     def walk(
         self, start: Configuration, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]
     ) -> list[int]:
-        """Set the bits of the tokens of a trie's nodes that may follow a place.
+        """Set the mask bits of the tokens of a trie that a configuration allows.
 
         Returns the nodes whose byte may lead to several places: these nodes and those below them
         are left out (see `decoding.grammar.json.split_values`). Afterwards `store.stack` has the place
@@ -210,12 +210,12 @@ class Configurations:
         return noted
 
     def variants(self, here: Configuration) -> list[int]:
-        """The places that stand for one from which a byte may lead to several.
+        """The configurations with each record of a split value.
 
-        here: the place as the last walk has left it when it came to the choice. What the byte ends,
-            as a comma ends a number, has ended there; the byte itself is still to be read.
-        There are at most `tables.MOST_WAYS` ways through all that is open in a text: beyond these,
-        some of the variants are left out.
+        here: the configuration that the last walk left when it met the split value. A number that
+            the byte ends has ended there; the byte itself is still to be read.
+        A text follows at most `records.MOST_WAYS` combinations of records; further ones are left
+        out.
         """
         what, record, field = (int(one) for one in self._request[:3])
         tables = self._tables
@@ -237,7 +237,7 @@ class Configurations:
         return found
 
     def _open(self, number: int) -> list[int]:
-        """The types and states of the objects and arrays that are open at a place."""
+        """The types and states of the arrays and objects that are open in a configuration."""
         found, frame = [], int(self._records[number][CONFIG.FRAME])
         while frame:
             found += [int(self._frames[frame + FRAME.TYPE]), int(self._frames[frame + FRAME.ENTRY])]
@@ -245,7 +245,7 @@ class Configurations:
         return found
 
     def _with_entry(self, number: int, entry: int) -> int:
-        """The number of a place that differs in the state of its innermost array."""
+        """The same configuration with another state of its innermost array."""
         place = self._records[number].copy()
         node, size = int(place[CONFIG.FRAME]), layout.FRAME_SIZE
         if int(self._frames[0]) + 4 * size + 256 >= len(self._frames):
@@ -267,7 +267,7 @@ class Configurations:
                 self._lengthen()
 
     def _supply(self, said: int) -> None:
-        """Make what a kernel found missing."""
+        """Make the record or the room that a kernel asked for."""
         tables = self._tables
         if said == layout.NEEDS_ROOM:
             self.store.dfa.make_room()

@@ -91,11 +91,11 @@ def key_classes(
 
 
 def check_keys(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterator[int]:
-    """Yield the nodes of values that have keys in several patterns of a shape.
+    """Yield the nodes of the values of keys that match several patterns of a shape.
 
-    refused: takes the places of what keeps values of such keys from being held together; these keys
-        are never produced.
-    Raises `GrammarLimitError` if the keys of these objects alone are too many to tell apart.
+    refused: takes pointers of schemas that cannot be combined; keys that need such a combination
+    are never produced.
+    Raises `GrammarLimitError` if the objects have too many keys or classes of keys.
     """
     if len(shape.properties) > MAX_NAMES:
         raise GrammarLimitError("", "properties of one object", MAX_NAMES)

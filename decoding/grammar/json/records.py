@@ -25,7 +25,7 @@ MOST_WAYS = 256
 
 
 MOST_LEVELS = 100
-"""DepthLimitedGraphs above the deepest one from which on it matters how deep a text is."""
+"""The most levels above the depth limit at which values get records of their own."""
 
 
 class JsonRecords:
@@ -48,7 +48,7 @@ class JsonRecords:
         self._level_of: dict[
             int, int | None
         ] = {}  # by type: the level of items and property values
-        # By type of objects: for each class of keys, the node of each alternative; `None`: no such key.
+        # By type of objects and class of keys: the node of each alternative; `None`: no such key.
         self._nodes: dict[int, tuple[tuple[int | None, ...], ...]] = {}
         self._arrays: dict[int, ArrayStates] = {}
         # By record and field with the value `SEVERAL`: the records of the split value.

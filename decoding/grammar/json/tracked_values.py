@@ -38,7 +38,7 @@ class TrackedValues:
         return self._allowed[min(position, len(self._allowed) - 1)]
 
     def can_follow(self, used: int, count: int, minimum: int) -> bool:
-        """Whether items `count` to `minimum` can be chosen different from each other and from `used`."""
+        """Whether items `count` to `minimum` can differ from each other and from `used`."""
         due = range(count, minimum)
         if not due:
             return True

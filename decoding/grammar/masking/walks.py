@@ -16,7 +16,7 @@ from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
 class ChoiceNeededError(Exception):
-    """A byte leads to several configurations; `decoding.grammar.json.split_values` follows them all."""
+    """A byte may lead to several places; `json.split_values` follows all of them."""
 
 
 class Walks(Protocol):

@@ -1,5 +1,5 @@
-"""Other engines behind `TokenMatcher`, one a module, with the names of `decoding.grammar`.
+"""Adapters of other grammar engines to the protocol `TokenMatcher`, one module for each engine.
 
-To change the engine is to change the import: each has its `Machine` of a vocabulary, and functions
-that compile over one. They need the extra `peers`.
+Each module has the names of `decoding.grammar`: a `Machine` for a vocabulary, and functions that
+compile grammars for it. So changing the import changes the engine. Requires the extra `peers`.
 """

@@ -1,4 +1,4 @@
-"""What the adapters of all engines do alike."""
+"""Byte strings of token ids, as the adapters of peer engines need them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from decoding.grammar.tokens.table import TokenTable
 
 
 def padded(tokens: TokenTable) -> list[bytes]:
-    """What each id below the width spells; nothing for special tokens, ends and padding.
+    """The bytes of each token id below the width; empty for special, end and padding tokens.
 
-    Raises `ParameterError` for a vocabulary without ends: the engines know none such.
+    Raises `ParameterError` for a vocabulary without end tokens, which the engines do not support.
     """
-    require("end_token_ids", tokens.end_token_ids, bool(tokens.end_token_ids), "one at least")
+    require("end_token_ids", tokens.end_token_ids, bool(tokens.end_token_ids), "at least one id")
     return [*tokens.spelled, *[b""] * (tokens.width - len(tokens.spelled))]
 
 
 def spells(tokens: TokenTable, token_id: int) -> bool:
-    """Whether a token is text, so that a matcher may take it."""
+    """Whether a token has a text, so that a matcher may take it."""
     return 0 <= token_id < len(tokens.spelled) and tokens.spelled[token_id] != b""

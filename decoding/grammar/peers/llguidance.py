@@ -1,7 +1,7 @@
-"""llguidance as an engine of grammars: `TokenMatcher` over its matcher.
+"""Adapter of llguidance: compiles grammars with it, and gives its matchers as `TokenMatcher`.
 
-Its JSON texts hold properties in the schema's order, no printable characters as escapes and no
-integer as `1.0`; a schema may say otherwise under `x-guidance`. What it cannot express it refuses.
+Its JSON texts have properties in the schema's order, no escapes of printable characters and no
+integers such as `1.0`; `x-guidance` in a schema changes that. It refuses what it cannot express.
 Source: https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md
 """
 
@@ -27,11 +27,11 @@ except ImportError as error:
     raise MissingDependencyError("llguidance", "peers") from error
 
 _NO_FORCING = '%llguidance {"no_forcing": true}\n'
-"""Without it a mask allows one token alone where the text is forced, though others spell it too."""
+"""Without it, a mask allows only one token of a forced text, though others spell it too."""
 
 
 class _Spelled:
-    """A vocabulary as llguidance asks for it; texts are never tokenised, but it tries once."""
+    """A vocabulary in the form that llguidance takes; it tokenises only one text, at start."""
 
     bos_token_id = None
 
@@ -45,7 +45,7 @@ class _Spelled:
 
 
 class Machine:
-    """What the grammars of one vocabulary share. Raises `ParameterError` if that has no end."""
+    """The vocabulary that grammars are compiled for. Raises `ParameterError` without end tokens."""
 
     def __init__(self, tokens: TokenTable) -> None:
         self.tokens = tokens
@@ -59,18 +59,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
-    """A compiled grammar; any number of texts can be followed with it at once."""
+    """A compiled grammar; any number of matchers can use it at once."""
 
     machine: Machine
     first: llguidance.LLMatcher = field(repr=False)
 
     def matcher(self) -> Matcher:
-        """A text that has not begun."""
+        """A matcher at the beginning of a text."""
         return Matcher(self.machine, self.first.deep_copy(), 0)
 
 
 class Matcher:
-    """One text on its way through a grammar. Copies share what the engine has built lazily."""
+    """Follows one text through a grammar. Forks share what the engine builds lazily."""
 
     __slots__ = ("_count", "_machine", "_matcher")
 
@@ -114,7 +114,7 @@ class Matcher:
             self._count -= count
 
     def fork(self) -> Matcher:
-        """Another text with the same beginning."""
+        """A matcher of another text with the same beginning."""
         return Matcher(self._machine, self._matcher.deep_copy(), self._count)
 
 

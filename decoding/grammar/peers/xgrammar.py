@@ -1,7 +1,7 @@
-"""xgrammar as an engine of grammars: `TokenMatcher` over its matcher.
+"""Adapter of xgrammar: compiles grammars with it, and gives its matchers as `TokenMatcher`.
 
-It may accept a text that is not valid: it drops keywords that it does not know, which it says on
-stderr alone (`not`, `if`, `dependentRequired`, `multipleOf` of numbers, what stands beside `$ref`,
+It may accept texts that are not valid: it ignores keywords that it does not know and reports that
+only on stderr (`not`, `if`, `dependentRequired`, `multipleOf` of numbers, keywords beside `$ref`,
 `anyOf` and `enum`, all but one branch of `allOf`).
 """
 
@@ -26,9 +26,9 @@ except ImportError as error:
 
 
 class Machine:
-    """What the grammars of one vocabulary share. Raises `ParameterError` if that has no end.
+    """The vocabulary that grammars are compiled for. Raises `ParameterError` without end tokens.
 
-    threads: that compile one grammar together.
+    threads: the number of threads that compile one grammar.
     """
 
     def __init__(self, tokens: TokenTable, *, threads: int = 1) -> None:
@@ -44,18 +44,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledGrammar:
-    """A compiled grammar; any number of texts can be followed with it at once."""
+    """A compiled grammar; any number of matchers can use it at once."""
 
     machine: Machine
     compiled: xgrammar.CompiledGrammar = field(repr=False)
 
     def matcher(self) -> Matcher:
-        """A text that has not begun."""
+        """A matcher at the beginning of a text."""
         return Matcher(self.machine, xgrammar.GrammarMatcher(self.compiled), 0)
 
 
 class Matcher:
-    """One text on its way through a grammar."""
+    """Follows one text through a grammar."""
 
     __slots__ = ("_count", "_machine", "_matcher")
 
@@ -92,17 +92,17 @@ class Matcher:
             self._count -= count
 
     def fork(self) -> Matcher:
-        """Another text with the same beginning."""
+        """A matcher of another text with the same beginning."""
         return Matcher(self._machine, self._matcher.fork(), self._count)
 
 
 def compile_json_schema(
     schema: Schema, machine: Machine, *, strict_mode: bool = True
 ) -> CompiledGrammar:
-    """JSON texts for a schema; see above what may be wrong with them.
+    """The JSON texts of a schema, with the exceptions that the module names.
 
-    strict_mode: what a schema does not declare is forbidden where it does not say otherwise; that
-        is the engine's default, and not what the schema says. Raises `GrammarError`.
+    strict_mode: forbid undeclared properties and items unless the schema allows them explicitly.
+        This is the engine's default; JSON Schema says the opposite. Raises `GrammarError`.
     """
     return _compiled(
         machine,

@@ -1,4 +1,4 @@
-"""JSON Schemas of lists, sets, tuples and mappings as Pydantic reads them."""
+"""JSON Schemas of lists, sets, tuples and mappings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from decoding.grammar.python_types.object_types import without_default
 from decoding.grammar.python_types.strings import string_of
 
 _PLAINLY_DIFFERENT = frozenset(("str", "int", "bool", "none", "literal", "enum"))
-"""Kinds of which different texts are different values."""
+"""Types of core schemas whose different JSON texts are different values."""
 _HASHABLE = frozenset(
     (
         *("str", "int", "float", "bool", "none", "bytes", "decimal", "complex", "fraction"),
@@ -41,7 +41,7 @@ _ANY: Core = {"type": "any"}
 
 
 def array(describer: Describer, core: Core, place: TypePath) -> Json:
-    """Items of one kind, in a row."""
+    """The schema of a list."""
     schema: Json = {"type": "array"}
     if "items_schema" in core:
         schema["items"] = describer.of(core["items_schema"], place.inside("[]"))
@@ -49,7 +49,7 @@ def array(describer: Describer, core: Core, place: TypePath) -> Json:
 
 
 def distinct(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The items of a set, which may come twice unless they are counted."""
+    """The schema of a set; items are unique where that is needed for its length."""
     items, inside = core.get("items_schema", _ANY), place.inside("[]")
     kinds = _kinds_of_hashable(describer, items, inside)
     schema: Json = {"type": "array", "items": describer.of(items, inside)}
@@ -63,7 +63,7 @@ def distinct(describer: Describer, core: Core, place: TypePath) -> Json:
 
 
 def _kinds_of_hashable(describer: Describer, core: Core, place: TypePath) -> set[str]:
-    """The kinds of a set's items; refused where an item may have no hash."""
+    """The types of a set's items; refuses items that may not be hashable."""
     kind = core["type"]
     inner: list[Core] = []
     found: set[str] = set()
@@ -96,15 +96,15 @@ def _kinds_of_hashable(describer: Describer, core: Core, place: TypePath) -> set
     elif kind in _HASHABLE:
         found = {kind}
     else:
-        place.refuse(kind, "items of a set need a hash, which such a value may not have")
+        place.refuse(kind, "items of a set must be hashable, and such a value may not be")
     return found.union(*(_kinds_of_hashable(describer, one, place) for one in inner))
 
 
 def row(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The items of a tuple, each of its own kind."""
+    """The schema of a tuple."""
     items, variadic = core["items_schema"], core.get("variadic_item_index")
     if variadic is not None and variadic != len(items) - 1:
-        place.refuse("tuple", "items behind a part of any length are not held")
+        place.refuse("tuple", "masks cannot enforce items after a part of variable length")
     parts = [describer.of(one, place.inside(f"[{n}]")) for n, one in enumerate(items)]
     schema: Json = {"type": "array"}
     if variadic is None:
@@ -119,15 +119,15 @@ def row(describer: Describer, core: Core, place: TypePath) -> Json:
 
 
 def named_tuple(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The items of a named tuple."""
+    """The schema of a named tuple."""
     return _named(describer, core["fields"], place.within(core))
 
 
 def call(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A named tuple as earlier editions of Pydantic compile it."""
+    """The schema of a named tuple, as earlier versions of Pydantic compile it."""
     cls, listed = core["function"], core["arguments_schema"].get("arguments_schema")
     if listed is None or not (isinstance(cls, type) and issubclass(cls, tuple)):
-        place.refuse("call", "arguments of functions are not described")
+        place.refuse("call", "arguments of functions have no JSON Schema here")
     return _named(describer, listed, place.within({"cls": cls}))
 
 
@@ -140,7 +140,7 @@ def _named(describer: Describer, fields: list[Core], place: TypePath) -> Json:
 
 
 def mapping(describer: Describer, core: Core, place: TypePath) -> Json:
-    """Values by keys."""
+    """The schema of a mapping."""
     least = core.get("min_length") or 0
     names = _key(describer, core.get("keys_schema", _ANY), place.inside("keys"), least)
     otherwise: Core = {"type": "int"} if core["type"] == "counter" else _ANY
@@ -149,12 +149,12 @@ def mapping(describer: Describer, core: Core, place: TypePath) -> Json:
     if names != {"type": "string"}:
         schema["propertyNames"] = names
         if least > 1 and "enum" not in names:
-            place.refuse("min_length", "keys of some form are not counted")
+            place.refuse("min_length", "masks cannot count keys of a restricted form")
     return schema | counts(core, "minProperties", "maxProperties")
 
 
 def _key(describer: Describer, core: Core, place: TypePath, least: int) -> Json:
-    """The keys of an object, which are strings in JSON."""
+    """The schema of a mapping's keys, which are strings in JSON."""
     kind = core["type"]
     known = by_format(core, place) if kind in NAMED else None
     if known is not None:
@@ -175,7 +175,9 @@ def _plain_key(describer: Describer, core: Core, place: TypePath) -> Json:
     kind = core["type"]
     if kind in ("int", "float", "decimal"):
         if core.keys() & BOUNDS:
-            place.refuse(kind, "bounds and steps of keys, which are strings in JSON, are not held")
+            place.refuse(
+                kind, "masks cannot enforce bounds and steps of keys, which are strings in JSON"
+            )
         return string_of(value_patterns.INTEGER_KEY if kind == "int" else value_patterns.NUMBER_KEY)
     if kind == "bool":
         return {"enum": ["true", "false"]}
@@ -189,5 +191,5 @@ def _plain_key(describer: Describer, core: Core, place: TypePath) -> Json:
     if kind in _STRINGS:
         return describer.of(core, place)
     if kind in ("url", "multi-host-url", "timedelta"):
-        place.refuse(kind, "keys of so many forms are not held")
+        place.refuse(kind, "keys of this type have too many forms")
     return place.refuse(kind, "it is not read from a key, which is a string in JSON")

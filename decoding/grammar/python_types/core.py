@@ -1,4 +1,4 @@
-"""Core schemas of Pydantic: where in a type one stands, and what can be told of it."""
+"""Helpers to read Pydantic's core schemas, and the position inside a type for error messages."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ Core: TypeAlias = Mapping[str, Any]
 """A core schema of Pydantic, or a part of one."""
 
 AROUND = ("function-after", "function-before", "function-wrap")
-"""Functions before, behind or around the reading of a value."""
+"""Types of core schemas with a function before, after or around the reading of a value."""
 BRANCHES = ("json-or-python", "lax-or-strict")
 TRANSPARENT = ("default", "custom-error")
-"""What takes whatever the schema inside takes."""
+"""Types of core schemas that accept what their inner schema accepts."""
 BOUNDS = frozenset(("ge", "gt", "le", "lt", "multiple_of", "max_digits", "decimal_places"))
-"""Conditions on numbers."""
+"""Names of conditions on numbers in core schemas."""
 
 
 class RefusalError(ValueError):
-    """A type has texts that masks cannot hold; says which part of it and why."""
+    """A type cannot be described exactly; the message says which part and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypePath:
-    """Where in a type a core schema stands, and the configuration that holds there."""
+    """The position of a core schema inside a type, and the configuration that applies there."""
 
     path: str = ""
     config: Core = field(default_factory=dict)
 
     def inside(self, name: object) -> TypePath:
-        """The place of a field, or of what a container holds."""
+        """The position of a field, or of the items of a container."""
         return replace(self, path=f"{self.path}.{name}" if self.path else str(name))
 
     def within(self, core: Core) -> TypePath:
-        """The place inside a class, which has a configuration of its own."""
+        """The position inside a class, which has a configuration of its own."""
         name = getattr(core.get("cls"), "__name__", "")
         return TypePath(self.path or name, core.get("config") or {})
 
     def refuse(self, what: object, reason: str) -> NoReturn:
-        """Raise what says why a type has no schema here."""
+        """Raise `RefusalError` with this position."""
         raise RefusalError(f"{self.path or 'the type itself'} ({what}): {reason}")
 
 
 class Describer(Protocol):
-    """Describes one type."""
+    """Derives the JSON Schema of one type."""
 
     def of(self, core: Core, place: TypePath) -> Json:
         """The JSON Schema of a core schema."""
 
     def target(self, core: Core) -> Core:
-        """The core schema that a reference leads to."""
+        """The core schema that a reference points to."""
 
 
 class Describe(Protocol):
-    """Describes the core schemas of one kind."""
+    """A function that derives the JSON Schemas of core schemas of one type."""
 
     def __call__(self, describer: Describer, core: Core, place: TypePath, /) -> Json:
         """The JSON Schema of a core schema."""
 
 
 def read_branch(core: Core) -> Core:
-    """Which of two schemas is read: that of JSON, and the lenient one."""
+    """The branch of a core schema that reads JSON in the default (lax) mode."""
     if core["type"] == "json-or-python":
         found: Core = core["json_schema"]
     else:
@@ -75,7 +75,7 @@ def read_branch(core: Core) -> Core:
 
 
 def innermost(core: Core) -> Core:
-    """What functions and branches stand around."""
+    """The core schema inside functions and branches."""
     while True:
         if core["type"] in BRANCHES:
             core = read_branch(core)
@@ -86,13 +86,13 @@ def innermost(core: Core) -> Core:
 
 
 def choice(option: Anything) -> Core:  # a schema, or a pair with its label
-    """A member of a union."""
+    """The core schema of a union member."""
     found: Core = option[0] if isinstance(option, tuple) else option
     return found
 
 
 def counts(core: Core, least: str, most: str) -> Json:
-    """Bounds on a length, as two keywords."""
+    """The bounds on a length, as the two keywords `least` and `most`."""
     found: Json = {}
     if core.get("min_length"):
         found[least] = core["min_length"]
@@ -102,7 +102,7 @@ def counts(core: Core, least: str, most: str) -> Json:
 
 
 def is_required(one: Core) -> bool:
-    """Whether a field has no default."""
+    """Whether a field must be present, because it has no default."""
     if "required" in one:
         return bool(one["required"])
     core = one["schema"]
@@ -112,14 +112,14 @@ def is_required(one: Core) -> bool:
 
 
 def value_of(member: object) -> object:
-    """The value of a member of an enumeration; any other value as it is."""
+    """The value of an enumeration member; any other value unchanged."""
     return member.value if isinstance(member, enum.Enum) else member
 
 
 def constants_of(core: Core) -> list[object]:
-    """The values that a `Literal` or an enumeration reads.
+    """The JSON values that a `Literal` or an enumeration accepts.
 
-    A member of an enumeration in a `Literal` equals its value only where it is a text or a number.
+    In a `Literal`, an enumeration member equals its value only if it is a string or an integer.
     """
     literal = [
         value_of(one) if isinstance(one, str | int) else one for one in core.get("expected", ())

@@ -1,10 +1,10 @@
-r"""Patterns of Pydantic as patterns of ECMA-262 that match nothing more.
+r"""Translates Pydantic's regular expressions to ECMA-262 patterns that match no further strings.
 
-Pydantic looks for a match with Rust's `regex`, or with Python's `re.match` where its configuration
-says so. Both read `\d`, `\w` and `\s` as classes of Unicode, which ECMA-262 does not, and `$` and
-`.` in their own ways. A class here is a pair of sets of code points: what every reader has in it,
-and what some reader might have, since each has its own edition of Unicode. The first is produced;
-the complement of a class is made of the second.
+Pydantic matches with Rust's `regex`, or with Python's `re.match` if its configuration says so. Both
+define `\d`, `\w` and `\s` by Unicode, which ECMA-262 does not, and differ in `$` and `.`. The
+engines have different versions of Unicode. So a character class is a pair of sets: the code points
+that are in it in every version, and those that are in it in some version. A class is translated to
+the first set; its complement is the complement of the second.
 Sources: docs.rs/regex (Syntax), docs.python.org/library/re.
 """
 
@@ -27,12 +27,12 @@ _SYNTAX = frozenset("\\^$.*+?()[]{}|/")
 
 
 class PatternError(ValueError):
-    """A pattern uses syntax whose meaning is not known here for every reader."""
+    """A pattern has syntax that is not supported, or whose meaning differs between engines."""
 
 
 @dataclass(frozen=True, slots=True)
 class CharacterClass:
-    """A set of code points: `surely` is in it for every reader, nothing outside of `maybe` is."""
+    """A class of code points: `surely` in every version of Unicode, `maybe` in some version."""
 
     surely: Ranges
     maybe: Ranges
@@ -68,7 +68,7 @@ def _merged(ranges: Ranges) -> Ranges:
 
 
 def _all_but(categories: Collection[str]) -> Ranges:
-    """The characters of other categories than these, and all beyond the first two planes."""
+    """The characters outside of some categories, and all beyond the first two planes."""
     category = unicodedata.category
     found: list[tuple[int, int]] = []
     for code in (c for c in range(_LOOKED_AT) if category(chr(c)) not in categories):
@@ -87,10 +87,10 @@ _WHITE = (
     *((9, 13), (0x20, 0x20), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
     *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
 )
-"""The property White_Space, which Unicode no longer changes."""
+"""The Unicode property White_Space, which is stable."""
 _LOOKED_AT = 0x20000
 _NO_WORD = frozenset(("Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Zs", "Zl", "Zp", "Cc"))
-"""Categories of Unicode without a letter, a mark, a digit or what joins words."""
+"""Unicode categories without letters, marks, digits and connectors."""
 _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nl", "No", "Pc", "Sk", "So")
 _NO_DIGIT = _NO_WORD.union(_LETTERS, ("Cf", "Co"))
 """Categories of assigned characters that are no digits."""
@@ -100,11 +100,11 @@ _ASCII_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
 
 @cache
 def _class_of(letter: str) -> CharacterClass:
-    r"""What `\d`, `\w` and `\s` mean. Code points that are not assigned may come to be anything."""
+    r"""The class of `\d`, `\w` or `\s`; unassigned code points may be in it in some version."""
     if letter == "d":
         return CharacterClass(((48, 57),), _all_but(_NO_DIGIT))
     if letter == "s":
-        # Python has four separators more.
+        # Python has four more separators.
         return CharacterClass(_ASCII_WHITE, _merged((*_WHITE, (0x1C, 0x1F))))
     return CharacterClass(_ASCII_WORD, _all_but(_NO_WORD))
 
@@ -113,11 +113,10 @@ _NO_NEWLINE = CharacterClass(((0, 9), (11, 0xD7FF), (0xE000, sys.maxunicode)), _
 
 
 def ecma_pattern(pattern: str, engine: Literal["rust-regex", "python-re"]) -> str:
-    r"""A pattern of ECMA-262 with a match in no string in which `pattern` has none.
+    r"""An ECMA-262 pattern that only matches in strings in which `pattern` matches.
 
-    A match of Python's is taken at the beginning, where all its editions agree. Raises PatternError
-    where the pattern is beyond what is known here: flags, word boundaries, look-around, references,
-    classes of properties and operations on classes.
+    Python matches at the beginning of a string. Raises `PatternError` for flags, word boundaries,
+    look-around, references, property classes and operations on classes.
 
     >>> ecma_pattern(r"^\d+$", "rust-regex")
     '^[0-9]+$'
@@ -182,7 +181,7 @@ def _group(pattern: str, place: int) -> tuple[str, int]:
 
 
 def _escape(pattern: str, place: int) -> tuple[CharacterClass, int]:
-    """What an escape stands for, and the place behind it."""
+    """The class of an escape, and the index after it."""
     letter = pattern[place + 1 : place + 2]
     if letter and letter in "dws":
         return _class_of(letter), place + 2
@@ -214,7 +213,7 @@ def _single(code: int) -> CharacterClass:
 
 
 def _bracket(pattern: str, place: int) -> tuple[CharacterClass, int]:
-    """The class in brackets at a place, and the place behind it."""
+    """The class in brackets at an index, and the index after it."""
     begin = place
     place += 1
     negated = pattern[place : place + 1] == "^"

@@ -1,4 +1,4 @@
-"""Types that Pydantic reads by Python functions."""
+"""JSON Schemas of types that Pydantic reads with Python functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.grammar.python_types.strings import string_of
 from decoding.typing import Anything
 
 NAMED = (*AROUND, *BRANCHES, "function-plain")
-"""Kinds that may have a `format`."""
+"""Types of core schemas that may have a `format`."""
 _HARMLESS = frozenset(
     (
         *("SecretStr", "SecretBytes", "Secret.__get_pydantic_core_schema__.<locals>.<lambda>"),
@@ -26,7 +26,7 @@ _HARMLESS = frozenset(
         *("defaultdict_validator", "sequence_validator", "deque_validator"),
     )
 )
-"""Functions of Pydantic that take whatever the schema inside them takes."""
+"""Functions of Pydantic that accept whatever their inner schema accepts."""
 _LENGTHS = {"min_length_validator": "minLength", "max_length_validator": "maxLength"}
 _REFUSED = {
     "file-path": "its name does not say whether a file exists",
@@ -40,7 +40,7 @@ _BYTE_SIZE = 10**15
 
 
 def by_format(core: Core, place: TypePath) -> Json | None:
-    """What is known of a type by the `format` that Pydantic gives it."""
+    """The schema of a type that is known by its `format` in Pydantic; `None` for other types."""
     name = _as_pydantic_says(core).get("format")
     if not isinstance(name, str):
         return None
@@ -63,7 +63,7 @@ def by_format(core: Core, place: TypePath) -> Json | None:
 
 
 def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A value before, behind or around which a function runs."""
+    """The schema of a value with a function before, after or around its reading."""
     if core.get("json_schema_input_schema") is not None:
         return describer.of(core["json_schema_input_schema"], place)
     function = core["function"]["function"]
@@ -77,11 +77,11 @@ def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
         inner = describer.of(core["schema"], place)
         if isinstance(bound, int):
             return {"allOf": [inner, {_LENGTHS[name]: bound}]}
-    return place.refuse(name, "this check of Pydantic's own is not known here")
+    return place.refuse(name, "this validator of Pydantic is not known here")
 
 
 def function_alone(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A value that a function reads."""
+    """The schema of a value that only a function reads."""
     if core.get("json_schema_input_schema") is not None:
         inner: Core = core["json_schema_input_schema"]
         if inner["type"] != "any":
@@ -89,12 +89,12 @@ def function_alone(describer: Describer, core: Core, place: TypePath) -> Json:
     name, is_ours = _name_of(core["function"]["function"])
     said = {} if is_ours else _as_pydantic_says(core)
     if not said:
-        place.refuse(name, "a function reads it, which does not say what it takes")
-    return said  # by the author of the type
+        place.refuse(name, "a function reads it, and what the function accepts is not known")
+    return said  # the author of the type declares it
 
 
 def _as_pydantic_says(core: Core) -> Json:
-    """What Pydantic itself says of a core schema in JSON Schema; `{}` if nothing."""
+    """The JSON Schema that Pydantic generates of a core schema; `{}` if it generates none."""
     from pydantic.errors import PydanticUserError
     from pydantic.json_schema import GenerateJsonSchema
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of numbers and constants as Pydantic reads them."""
+"""JSON Schemas of numbers and constants."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _BOUNDS = {
     "multiple_of": "multipleOf",
 }
 _LARGEST = 1e300
-"""No text of a number between its negative and itself is read as infinite."""
+"""Numbers between its negative and itself are never read as infinite."""
 _DIGITS = 15
-"""So many digits of a number survive its reading as binary64."""
+"""Decimal digits that a binary64 number keeps."""
 
 
 def integer(core: Core) -> Json:
-    """Integers, as plain digits."""
+    """The schema of integers, written as plain digits."""
     schema: Json = {"type": "integer", "x-spelling": "digits"}
     return schema | {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
 
 
 def number(_: Describer, core: Core, place: TypePath) -> Json:
-    """Floats; bounded where infinity is not read."""
+    """The schema of floats; bounded where infinity is not accepted."""
     schema: Json = {"type": "number"}
     schema |= {_BOUNDS[name]: core[name] for name in _BOUNDS if core.get(name) is not None}
     if core.get("allow_inf_nan", place.config.get("allow_inf_nan", True)) is False:
@@ -46,7 +46,7 @@ def _bounded(schema: Json) -> Json:
 
 
 def decimal(_: Describer, core: Core, place: TypePath) -> Json:
-    """Decimals, as numbers of so few digits that none is lost on the way."""
+    """The schema of decimals: numbers of so few digits that none is lost in reading."""
     schema: Json = {"type": "number"}
     for name, keyword in _BOUNDS.items():
         if core.get(name) is not None:
@@ -55,7 +55,7 @@ def decimal(_: Describer, core: Core, place: TypePath) -> Json:
     if places is None and digits is None:
         return schema | _bounded(schema)
     most = min(_DIGITS, digits or _DIGITS)
-    # So many digits may stand before the point, however few stand behind it.
+    # `max_digits` reserves `decimal_places` digits after the point.
     whole = most if digits is None or places is None else min(most, max(digits - places, 0))
     options = []
     for count in range(min(places if places is not None else most, most) + 1):
@@ -66,7 +66,7 @@ def decimal(_: Describer, core: Core, place: TypePath) -> Json:
 
 
 def _plain(value: object, place: TypePath) -> int | float:
-    """A bound as JSON has it."""
+    """A bound as a number of JSON."""
     exact = Decimal(str(value))
     found = int(exact) if exact == exact.to_integral_value() else float(exact)
     if Decimal(str(found)) != exact:
@@ -75,9 +75,9 @@ def _plain(value: object, place: TypePath) -> int | float:
 
 
 def constants(values: Sequence[object], place: TypePath) -> Json:
-    """Constants, each in the spelling that is read as itself.
+    """The schema of constants, each in the form that Pydantic reads as this constant.
 
-    Integers of more than 64 bits are left out: Pydantic compares them with none it reads.
+    Integers of more than 64 bits are left out, because Pydantic matches none it reads with them.
     """
     options: list[Json] = []
     whole = [

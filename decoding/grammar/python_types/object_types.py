@@ -1,4 +1,4 @@
-"""JSON Schemas of models, typed dictionaries and dataclasses, and of unions of them."""
+"""JSON Schemas of models, typed dictionaries, dataclasses and unions."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from decoding.grammar.python_types.numbers import constants
 
 
 def without_default(core: Core) -> Core:
-    """The schema of a value that is there."""
+    """The core schema of a field's value, without its default."""
     found: Core = core["schema"] if core["type"] == "default" else core
     return found
 
 
 def whole_class(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A model or a dataclass."""
+    """The schema of a model or a dataclass."""
     return describer.of(core["schema"], place.within(core))
 
 
 def model_fields(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The fields of a model."""
+    """The schema of an object with the fields of a model."""
     return _fields(describer, core, list(core["fields"].items()), place)
 
 
 def typed_dict(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The keys of a typed dictionary."""
+    """The schema of an object with the keys of a typed dictionary."""
     total = core.get("total", True)
     fields = [(name, {"required": total, **one}) for name, one in core["fields"].items()]
     return _fields(describer, core, fields, place.within(core))
 
 
 def dataclass_fields(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The parameters of a dataclass."""
+    """The schema of an object with the fields of a dataclass."""
     fields = [(one["name"], one) for one in core["fields"] if one.get("init") is not False]
     return _fields(describer, core, fields, place)
 
@@ -48,14 +48,14 @@ def dataclass_fields(describer: Describer, core: Core, place: TypePath) -> Json:
 def _fields(
     describer: Describer, core: Core, fields: Sequence[tuple[str, Core]], place: TypePath
 ) -> Json:
-    """An object with these fields; with others only where a class keeps them."""
+    """The schema of an object with some fields; other keys only if the class keeps them."""
     properties: Json = {}
     required = []
     extra = _extra(core, place)
     for name, one in fields:
         key = _key_of(name, one, place)
         if extra is not None and key != name:
-            properties.setdefault(name, False)  # it would be read as the field, or beside it
+            properties.setdefault(name, False)  # Pydantic would read it as the field too
         properties[key] = describer.of(without_default(one["schema"]), place.inside(name))
         if is_required(one):
             required.append(key)
@@ -67,7 +67,7 @@ def _fields(
 
 
 def _key_of(name: str, one: Core, place: TypePath) -> str:
-    """The key under which a field is read."""
+    """The JSON key of a field: its name or its alias."""
     alias = one.get("validation_alias", one.get("alias"))
     if alias is None or place.config.get("validate_by_alias") is False:
         return name
@@ -79,37 +79,37 @@ def _key_of(name: str, one: Core, place: TypePath) -> str:
             return path[0]
     if place.config.get("validate_by_name") or place.config.get("populate_by_name"):
         return name
-    return place.inside(name).refuse("alias", "it is read from inside another key")
+    return place.inside(name).refuse("alias", "its value is read from inside another key")
 
 
 def _extra(core: Core, place: TypePath) -> Core | None:
-    """The schema of keys that are no fields; `None` where none are written."""
+    """The core schema of keys that are no fields; `None` where they are not produced."""
     behavior = core.get("extra_behavior", place.config.get("extra_fields_behavior", "ignore"))
     if behavior != "allow":
         return None
     if core.get("extras_keys_schema") is not None:
-        place.refuse("extra", "conditions on further keys are not described")
+        place.refuse("extra", "conditions on the names of extra keys are not supported")
     found: Core = core.get("extras_schema") or {"type": "any"}
     return found
 
 
 def nullable(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A value or null."""
+    """The schema of a value or null."""
     return {"anyOf": [describer.of(core["schema"], place), {"type": "null"}]}
 
 
 def union(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A value of any member."""
+    """The schema of a union."""
     return {"anyOf": [describer.of(choice(one), place) for one in core["choices"]]}
 
 
 def tagged_union(describer: Describer, core: Core, place: TypePath) -> Json:
-    """A value of the member that one of its keys names."""
+    """The schema of a union whose member is named by a key."""
     discriminator = core["discriminator"]
     while isinstance(discriminator, list) and len(discriminator) == 1:
         (discriminator,) = discriminator
     if not isinstance(discriminator, str):
-        place.refuse("discriminator", "a function or a path tells the members apart")
+        place.refuse("discriminator", "a function or a path chooses the member")
     options = []
     for tag, member in core["choices"].items():
         told = {

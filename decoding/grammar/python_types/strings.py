@@ -1,4 +1,4 @@
-"""JSON Schemas of strings as Pydantic reads them."""
+"""JSON Schemas of strings, bytes and URLs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN = frozenset(("type", "metadata", "ref", "strict", "serialization"))
 
 
 def string_of(pattern: str) -> Json:
-    """The strings that a pattern matches as a whole."""
+    """The schema of the strings that a pattern matches as a whole."""
     return {"type": "string", "pattern": value_patterns.whole(pattern)}
 
 
@@ -49,7 +49,7 @@ def _pattern(core: Core, place: TypePath) -> str:
 
 
 def octets(_: Describer, core: Core, place: TypePath) -> Json:
-    """Bytes, in the form that the configuration names."""
+    """The schema of bytes, in the encoding that the configuration names."""
     form = place.config.get("val_json_bytes", "utf8")
     least, most = core.get("min_length") or 0, core.get("max_length")
     upper = "" if most is None else most
@@ -57,30 +57,30 @@ def octets(_: Describer, core: Core, place: TypePath) -> Json:
         return string_of(rf"([0-9a-f]{{2}}){{{least},{upper}}}")
     if form == "base64":
         if least or most is not None:
-            place.refuse("bytes", "the length of what Base64 spells is not held")
+            place.refuse("bytes", "masks cannot enforce the length of bytes in Base64")
         return string_of(value_patterns.base64(of_text=False, url_safe=True))
     if least or most is not None:
-        # Other characters are several bytes.
+        # Only ASCII, because other characters are several bytes.
         return string_of(rf"[\x00-\x7f]{{{least},{upper}}}")
     return {"type": "string"}
 
 
 def url(_: Describer, core: Core, __: TypePath) -> Json:
-    """URLs, and those of databases and brokers."""
+    """The schema of URLs, also those of databases and message brokers."""
     of_kind = value_patterns.urls if core["type"] == "url" else value_patterns.connections
     longest = core.get("max_length")
-    # What is read may be one slash longer.
+    # Pydantic may add a slash to what it reads.
     bound = {} if longest is None else {"maxLength": longest - 1}
     return string_of(of_kind(core.get("allowed_schemes"))) | bound
 
 
 def json_text(_: Describer, core: Core, place: TypePath) -> Json:
-    """A string that is the JSON text of a value."""
+    """The schema of a string that contains the JSON text of a value."""
     return string_of(_text(core.get("schema", {"type": "any"}), place.inside("json")))
 
 
 def _text(core: Core, place: TypePath) -> str:
-    """The JSON texts of a value, as a pattern."""
+    """A pattern of JSON texts of a value."""
     kind = core["type"]
     if kind in ("any", "int") and not core.keys() & BOUNDS:
         number = r"(0|-?[1-9]\d{0,17})"
@@ -94,4 +94,6 @@ def _text(core: Core, place: TypePath) -> str:
     if kind == "list" and core.keys().isdisjoint(("min_length", "max_length")):
         item = _text(core.get("items_schema", {"type": "any"}), place)
         return rf"\[({item}(,{item})*)?\]"
-    return place.refuse(f"Json of {kind}", "such texts inside a string are not held")
+    return place.refuse(
+        f"Json of {kind}", "masks cannot enforce JSON texts of this type inside a string"
+    )

@@ -1,4 +1,4 @@
-"""JSON Schemas of dates, times and spans of time as Pydantic reads them."""
+"""JSON Schemas of dates, times and time spans."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from decoding.grammar.regular.formats import DATE
 _ANY_ZONE = f"{value_patterns.ZONE}?"
 _SECOND = dt.timedelta(seconds=1)
 _MARGIN = dt.timedelta(days=2)
-"""Between now and a moment that is surely past, or not yet come, wherever it is read."""
+"""Distance from now of moments that are past, or future, in every time zone."""
 
 
 def date(_: Describer, core: Core, place: TypePath) -> Json:
-    """Dates as YYYY-MM-DD."""
+    """The schema of dates, YYYY-MM-DD."""
     low, high = dt.date.min, dt.date.max
     day = dt.timedelta(days=1)
     for name, value in _limits(core, place):
         if not isinstance(value, dt.date) or isinstance(value, dt.datetime):
-            place.refuse(name, "a bound that is no date")
+            place.refuse(name, "the bound is not a date")
         if name in ("ge", "gt"):
             low = max(low, value + day if name == "gt" else value)
         else:
@@ -42,24 +42,24 @@ def date(_: Describer, core: Core, place: TypePath) -> Json:
 
 
 def _limits(core: Core, place: TypePath) -> list[tuple[str, Any]]:
-    """The bounds of a value that is no number."""
+    """The bounds of a date, a time or a time span."""
     if core.get("multiple_of") is not None:
-        place.refuse("multiple_of", "steps are held for numbers only")
+        place.refuse("multiple_of", "masks can enforce steps only of numbers")
     return [(name, core[name]) for name in ("ge", "gt", "le", "lt") if core.get(name) is not None]
 
 
 def date_time(_: Describer, core: Core, place: TypePath) -> Json:
-    """Dates with times, with or without a zone."""
+    """The schema of dates with times, with or without a zone."""
     # Without a zone here; it is written behind them.
     low, high = dt.datetime.min, dt.datetime.max.replace(microsecond=0)  # noqa: DTZ901
     zone = _zone(core, place)
     limits = _limits(core, place)
     for name, value in limits:
         if not isinstance(value, dt.datetime):
-            place.refuse(name, "a bound that is no date with a time")
+            place.refuse(name, "the bound is not a date with a time")
         is_aware = value.utcoffset() is not None
         if zone not in (_ANY_ZONE, value_patterns.ZONE) and is_aware != bool(zone):
-            place.refuse(name, "only one of the bound and the value has a zone")
+            place.refuse(name, "of the bound and the value, only one has a zone")
         zone = "Z" if is_aware else ""
         naive = value.astimezone(dt.UTC).replace(tzinfo=None) if is_aware else value
         if name in ("ge", "gt"):
@@ -84,7 +84,7 @@ def date_time(_: Describer, core: Core, place: TypePath) -> Json:
 
 
 def _zone(core: Core, place: TypePath) -> str:
-    """The zones that are read, as a pattern."""
+    """A pattern of the time zones that are accepted."""
     constraint = core.get("tz_constraint")
     if constraint is None:
         return _ANY_ZONE
@@ -92,19 +92,19 @@ def _zone(core: Core, place: TypePath) -> str:
         return "" if constraint == "naive" else value_patterns.ZONE
     minutes, rest = divmod(abs(int(constraint)), 60)
     if rest:
-        place.refuse("tz_constraint", "an offset of seconds")
+        place.refuse("tz_constraint", "the offset has seconds")
     sign = r"\+" if int(constraint) >= 0 else "-"
     return f"{sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def time_of_day(_: Describer, core: Core, place: TypePath) -> Json:
-    """Times of a day, without a zone unless one is asked for."""
+    """The schema of times of day, without a zone unless one is required."""
     zone = "" if core.get("tz_constraint") is None else _zone(core, place)
     low, high = dt.time.min, dt.time.max.replace(microsecond=0)
     limits = _limits(core, place)
     for name, value in limits:
         if not isinstance(value, dt.time) or value.tzinfo or value.microsecond or zone:
-            place.refuse(name, "only times of whole seconds and without a zone are held as bounds")
+            place.refuse(name, "a bound must be a time of whole seconds without a zone")
         moment = dt.datetime.combine(dt.date(2000, 1, 2), value)
         if name in ("gt", "lt"):
             moment += dt.timedelta(seconds=1 if name == "gt" else -1)
@@ -125,7 +125,7 @@ def time_of_day(_: Describer, core: Core, place: TypePath) -> Json:
 
 
 def time_span(_: Describer, core: Core, place: TypePath) -> Json:
-    """Spans of time as ISO 8601 has them; with bounds, as whole seconds."""
+    """The schema of time spans in ISO 8601; with bounds, as whole seconds."""
     limits = _limits(core, place)
     if not limits:
         return string_of(value_patterns.DURATION)

@@ -1,4 +1,4 @@
-"""From a Python type to its JSON Schema, by way of Pydantic's core schema."""
+"""Derives the JSON Schema of a Python type from Pydantic's core schema of the type."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from decoding.typing import Anything
 
 
 def schema_of_type(python_type: Anything) -> Json:  # any type, also `list[int]`
-    """The JSON Schema of texts that `TypeAdapter(python_type).validate_json` reads.
+    """A JSON Schema of texts that `TypeAdapter(python_type).validate_json` accepts.
 
     Raises:
         MissingDependencyError: Pydantic is not installed.
-        ParameterError: Pydantic does not read the type, or masks cannot hold what it reads.
+        ParameterError: Pydantic does not support the type, or masks cannot enforce its conditions.
     """
     try:
         from pydantic import TypeAdapter
@@ -52,7 +52,7 @@ def schema_of_type(python_type: Anything) -> Json:  # any type, also `list[int]`
         schema = _Describer().document(core)
         compile_graph(schema)
     except (RefusalError, GrammarError) as reason:
-        _refuse(python_type, f"a type whose texts masks can hold; {reason}", reason)
+        _refuse(python_type, f"a type whose conditions masks can enforce; {reason}", reason)
     return schema
 
 
@@ -61,7 +61,7 @@ def _refuse(python_type: object, expected: str, cause: Exception) -> NoReturn:
 
 
 class _Describer:
-    """Describes one type; see `core.Describer`."""
+    """Derives the schema of one type; see `core.Describer`."""
 
     def __init__(self) -> None:
         self._cores: dict[str, Core] = {}
@@ -69,7 +69,7 @@ class _Describer:
         self._found: Json = {}
 
     def document(self, core: Core) -> Json:
-        """The whole schema, with the definitions that it leads to."""
+        """The whole schema, with the definitions that it refers to."""
         if core["type"] == "definitions":
             self._cores.update({one["ref"]: one for one in core["definitions"]})
             core = core["schema"]
@@ -86,7 +86,7 @@ class _Describer:
             return known
         describe = _KINDS.get(kind)
         if describe is None:
-            place.refuse(kind, "types of this kind have no texts that are known here")
+            place.refuse(kind, "this type of core schema is not supported")
         return describe(self, core, place)
 
     def target(self, core: Core) -> Core:
@@ -124,7 +124,7 @@ def _uuid(_: Describer, core: Core, __: TypePath) -> Json:
 
 
 def _always(schema: Json) -> Describe:
-    """Describes whatever it is given by the same schema."""
+    """A function that returns the same schema for every core schema."""
 
     def describe(_: Describer, __: Core, ___: TypePath, /) -> Json:
         return dict(schema)
@@ -133,14 +133,14 @@ def _always(schema: Json) -> Describe:
 
 
 def _chain(describer: Describer, core: Core, place: TypePath) -> Json:
-    """Steps, of which the first reads JSON; the others are functions, or of the same kind."""
+    """The schema of a chain: the first step reads JSON, others are functions or alike."""
     first, *others = core["steps"]
     alike = [first]
     for step in others:
         if step["type"] == first["type"]:
             alike.append(step)
         elif step["type"] not in functions.NAMED:
-            place.refuse("chain", f"{step['type']} behind {first['type']} is not described")
+            place.refuse("chain", f"{step['type']} after {first['type']} is not supported")
     found = [describer.of(step, place) for step in alike]
     return found[0] if len(found) == 1 else {"allOf": found}
 

@@ -1,8 +1,8 @@
-"""The texts that Pydantic reads as values of Python's own types, as patterns of ECMA-262.
+"""ECMA-262 patterns of texts that Pydantic reads as values of the standard library's types.
 
-Each pattern is inside what Pydantic reads: forms that few write, and forms whose reading depends on
-a version, are left out. Sources: docs.pydantic.dev (Standard library types, Network types), the
-crates `speedate` and `url`, and Python's `ipaddress` and `uuid`.
+Each pattern only matches texts that Pydantic accepts. Rare forms, and forms whose meaning depends
+on the version, are left out. Sources: docs.pydantic.dev (Standard library types, Network types),
+the crates `speedate` and `url`, and Python's `ipaddress` and `uuid`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DURATION = rf"P(\d{{1,6}}D(T{_SPAN})?|T{_SPAN}|\d{{1,6}}W)"
 
 _H16 = "[0-9a-f]{1,4}"
 _WIDTH4, _WIDTH6 = r"(\d|[12]\d|3[0-2])", r"(\d|[1-9]\d|1[01]\d|12[0-8])"
-# A network's address ends in zeros.
+# The host bits of a network's address are zero.
 _BYTE = r"(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])"
 _NETWORK4 = (
     rf"({IPV4}(/32)?|{_BYTE}\.{_BYTE}\.{_BYTE}\.0/24|{_BYTE}\.{_BYTE}\.0\.0/16|{_BYTE}\.0\.0\.0/8"
@@ -33,7 +33,7 @@ _NETWORK6 = (
 )
 _INTERFACE4, _INTERFACE6 = rf"{IPV4}(/{_WIDTH4})?", rf"{IPV6}(/{_WIDTH6})?"
 
-# The second letters of four, and of the last two or three, that spell bytes of ASCII.
+# Letters of Base64, by position in a group of four, that encode ASCII bytes.
 _TOP = "[A-Za-f]"
 _SECOND = "[A-HQ-Xg-nw-z0-3]"
 _THIRD = "[ABEFIJMNQRUVYZcdghklopstwx014589]"
@@ -57,22 +57,22 @@ BY_FORMAT = {
     "email": EMAIL,
     "name-email": EMAIL,
 }
-"""By the `format` that Pydantic gives to types whose checks are functions."""
+"""Patterns by the `format` that Pydantic gives to types which functions check."""
 
 COMPLEX = r"-?\d{1,15}(\.\d{1,15})?[+-]\d{1,15}(\.\d{1,15})?j"
 FRACTION = r"-?(0|[1-9]\d{0,17})(/[1-9]\d{0,17})?"
-# The spelling of each key is the only one of its value.
+# Each key has only one spelling, so keys are never equal by value.
 INTEGER_KEY = r"(0|-?[1-9]\d{0,17})"
 NUMBER_KEY = r"(0|-?[1-9]\d{0,14}|-?(0|[1-9]\d{0,7})\.\d{0,6}[1-9])"
 
 
 def whole(pattern: str) -> str:
-    """A pattern that matches whole strings."""
+    """The pattern, anchored to match whole strings."""
     return f"^({pattern})$"
 
 
 def uuid(version: int | None) -> str:
-    """The UUIDs of a version of RFC 9562, in lower case; `None` for any."""
+    """A pattern of UUIDs of a version of RFC 9562, in lower case; `None` for any version."""
     if version is None:
         return r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     return (
@@ -81,10 +81,10 @@ def uuid(version: int | None) -> str:
 
 
 def base64(*, of_text: bool, url_safe: bool) -> str:
-    """Base64 with its padding; of ASCII text, or of any bytes."""
+    """A pattern of padded Base64, of ASCII text or of any bytes."""
     letter = _LETTER.format("_-" if url_safe else "+/")
     if not of_text:
-        # The last letters have no bits that no byte has.
+        # The unused bits of the last letter are zero.
         return rf"({letter}{{4}})*({letter}[AQgw]==|{letter}{{2}}[AEIMQUYcgkosw048]=)?"
     return (
         rf"({_TOP}{_SECOND}{_THIRD}{letter})*({_TOP}[AQgw]==|{_TOP}{_SECOND}[AEIMQUYcgkosw048]=)?"
@@ -92,13 +92,13 @@ def base64(*, of_text: bool, url_safe: bool) -> str:
 
 
 def urls(schemes: Sequence[str] | None) -> str:
-    """URLs with a host; `None` for any scheme."""
+    """A pattern of URLs with a host; `None` for any scheme."""
     host = rf"({_LABEL}\.){{0,3}}[a-z]{{2,12}}"
     free = r"([A-Za-z0-9._~!$&'()*+,;=@-]|%[0-9A-F]{2})"
     behind = rf"(/{free}*)*(\?({free}|[/?])*)?(#({free}|[/?])*)?"
     ported = rf"{host}(:[1-9]\d{{0,3}})?{behind}"
     if schemes is None:
-        # A file has no port, and an unknown scheme may have rules of its own.
+        # `file` has no port, and unknown schemes may have rules of their own.
         return rf"((https?|wss?|ftp)://{ported}|[a-z][a-z0-9]{{1,11}}://{host}(/{free}*)*)"
     found = [
         f"file:///({free}+(/{free}+)*)?" if scheme == "file" else f"{_literal(scheme)}://{ported}"
@@ -108,7 +108,7 @@ def urls(schemes: Sequence[str] | None) -> str:
 
 
 def connections(schemes: Sequence[str] | None) -> str:
-    """URLs of databases and brokers: user, password, host, port and a name."""
+    """A pattern of URLs of databases and brokers: user, password, host, port and a name."""
     names = "|".join(map(_literal, schemes)) if schemes else "[a-z][a-z0-9]{1,11}"
     word = "[A-Za-z0-9_]{1,20}"
     host = rf"({_LABEL}\.){{0,3}}[a-z]{{2,12}}"
@@ -120,9 +120,9 @@ def _literal(text: str) -> str:
 
 
 def bounded(low: str, high: str) -> str:
-    """The texts between two of one length and form, in the order of their characters.
+    """A pattern of the texts between two texts of the same form, in lexicographic order.
 
-    Digits stand where they stand in the bounds; other characters are those of the bounds.
+    low, high: have digits at the same positions and equal characters elsewhere.
     """
     if not low:
         return ""
@@ -135,7 +135,7 @@ def bounded(low: str, high: str) -> str:
 
 
 def _above(low: str) -> Iterator[str]:
-    """The texts from one on that begin with the same digit."""
+    """Patterns of the texts ≥ `low` with the same first digit."""
     yield _literal(low)
     for place in range(1, len(low)):
         if low[place].isdigit() and low[place] < "9":

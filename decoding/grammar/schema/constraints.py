@@ -153,7 +153,7 @@ NO_ITEMS = EvaluatedItems()
 class ArrayConstraints:
     """Constraints on an array: it must satisfy all of them.
 
-    prefix: schemas of the first items. rest: of all other items. minimum, maximum: numbers of items.
+    prefix, rest: schemas of the first items, and of all others. minimum, maximum: numbers of items.
     unique: the pointers of the schemas with `uniqueItems`.
     """
 

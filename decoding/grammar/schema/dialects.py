@@ -1,4 +1,4 @@
-"""The drafts of JSON Schema: which keywords each of them knows, and what names it."""
+"""The drafts of JSON Schema: the URI, the keywords and the formats of each."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from decoding.errors import GrammarSyntaxError, GrammarUnsupportedError
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One draft.
+    """One draft of JSON Schema.
 
     uri: its metaschema. keywords: those that constrain values; all others are annotations.
     formats: the formats that the draft defines.
-    id_keyword: what names a schema.
-    ref_alone: what stands beside `$ref` is ignored.
-    contains_evaluates: an item that `contains` counts is no unevaluated item.
-    boolean_bounds: `exclusiveMinimum` and `exclusiveMaximum` are truth values that open the bound.
+    id_keyword: the keyword that names a schema.
+    ref_alone: keywords beside `$ref` are ignored.
+    contains_evaluates: items that are valid under `contains` count as evaluated.
+    boolean_bounds: `exclusiveMinimum` and `exclusiveMaximum` are booleans beside the bound.
     boolean_schemas: `true` and `false` are schemas wherever a schema may stand.
     list_items: `items` may be a list of schemas, one for each of the first items.
     plain_integers: a number that is written with a fraction or an exponent is no integer.
@@ -83,8 +83,8 @@ DRAFT2020 = Dialect(
 UNDECLARED = replace(
     DRAFT2020, keywords=_DRAFT2020 | {"dependencies", "$recursiveRef", "x-spelling"}
 )
-"""A schema that names no draft: 2020-12, `dependencies`, which it would ignore, and this library's
-own keyword."""
+"""For schemas without `$schema`: 2020-12 with `dependencies`, `$recursiveRef`, and `x-spelling`, a
+keyword of this library."""
 
 _DIALECTS = {
     "json-schema.org/draft-04/schema": DRAFT4,
@@ -97,7 +97,7 @@ _DIALECTS = {
     "json-schema.org/draft/2019-09/hyper-schema": DRAFT2019,
     "json-schema.org/draft/2020-12/schema": DRAFT2020,
     "json-schema.org/draft/2020-12/hyper-schema": DRAFT2020,
-    # These two mean the draft that is the latest; OpenAPI 3.1 adds annotations only.
+    # The first two stand for the latest draft; OpenAPI 3.1 only adds annotations.
     "json-schema.org/schema": DRAFT2020,
     "json-schema.org/hyper-schema": DRAFT2020,
     "spec.openapis.org/oas/3.1/dialect/base": DRAFT2020,
@@ -114,10 +114,10 @@ DRAFT3_ONLY = {
 def dialect_of(
     schema: Mapping[str, object], otherwise: Dialect = UNDECLARED, pointer: str = ""
 ) -> Dialect:
-    """The draft that a schema declares by `$schema`, or another one where it declares none.
+    """The draft that a schema declares by `$schema`, or `otherwise` if it declares none.
 
-    A scheme of http or https, or none, and an empty fragment make no difference.
-    Raises GrammarUnsupportedError for draft 3 and for what is none of the drafts that are known.
+    The scheme (http, https or none) and an empty fragment make no difference.
+    Raises `GrammarUnsupportedError` for draft 3 and for unknown drafts.
     """
     if "$schema" not in schema:
         return otherwise
@@ -134,12 +134,12 @@ def dialect_of(
     raise GrammarUnsupportedError(
         where,
         "$schema",
-        f"{shown(declared, 100)} is {version}; write the schema in draft 4, 6, 7, 2019-09 or 2020-12",
+        f"{shown(declared, 100)} is {version}; use draft 4, 6, 7, 2019-09 or 2020-12",
     )
 
 
 def escape(token: str) -> str:
-    """A key or an index as one token of a JSON pointer; lone surrogates are escaped."""
+    """A key or index, escaped as one token of a JSON pointer; lone surrogates become escapes."""
     if not token.isascii():
         token = token.encode("utf-8", "backslashreplace").decode()
     return token.replace("~", "~0").replace("/", "~1")

@@ -131,7 +131,7 @@ class UniqueItems:
         return replace(objects, members=self._nodes.item_classes(objects, schemas))
 
     def _values(self, shapes: Sequence[ObjectShape], name: str) -> list[Any]:
-        """The scalars of a property that all `shapes` require; none where they are not few scalars."""
+        """The values of a property that all `shapes` require; none unless they are few scalars."""
         found: dict[object, Any] = {}
         for shape in shapes:
             nodes = [one.node for one in shape.properties if one.name == name and one.required]

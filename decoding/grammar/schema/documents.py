@@ -1,4 +1,4 @@
-"""References between schemas: where they lead, and in which surroundings one then is."""
+"""Resolves references between schemas, within one document and to further documents."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
 
 
 class Resolver(Protocol):
-    """What is used of `referencing`'s resolvers."""
+    """The methods of a resolver of the package `referencing` that are used here."""
 
     def lookup(self, ref: str) -> Anything:  # referencing's
-        """The schema of this reference, and the resolver there."""
+        """The schema that a reference points to, and a resolver for references inside it."""
 
     def in_subresource(self, subresource: Anything) -> Resolver:  # referencing's
-        """The resolver inside of a schema with an identifier."""
+        """The resolver for references inside a schema that has an identifier."""
 
     def dynamic_scope(self) -> Iterable[tuple[str, object]]:
-        """The resources that references have led through, latest first."""
+        """The resources that were entered through references, latest first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """The surroundings of a schema: what its references are relative to.
+    """The context of a schema: its draft, and what its references are relative to.
 
-    key: equal for scopes in which the same text means the same. resolver: `None` while every
-    reference can only be a pointer into the one document.
+    key: equal for scopes in which equal schema text has the same meaning. resolver: `None` while
+    all references are JSON pointers into the one document.
     """
 
     dialect: Dialect
@@ -57,7 +57,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a reference leads."""
+    """The schema that a reference points to, with its scope and its pointer."""
 
     schema: object
     scope: Scope
@@ -95,7 +95,7 @@ class Documents:
             self.scope = self._resolving(dialect)
 
     def resolve(self, scope: Scope, reference: str, where: str) -> Target:
-        """The target of a `$ref` that stands at `where`."""
+        """The target of the `$ref` at the pointer `where`."""
         if scope.resolver is None:
             local = reference.removeprefix(self._own)
             if local == "" or local.startswith("#"):
@@ -107,7 +107,7 @@ class Documents:
         return self._look_up(scope, reference, where)
 
     def resolve_recursive(self, scope: Scope, where: str) -> Target:
-        """The target of `$recursiveRef`."""
+        """The target of the `$recursiveRef` at the pointer `where`."""
         if scope.resolver is None:
             return Target(self.root, scope, "")
         from referencing.jsonschema import lookup_recursive_ref
@@ -117,7 +117,7 @@ class Documents:
         return self._arrived(scope, resolved, "#", where)
 
     def enter(self, scope: Scope, schema: Mapping[str, Any], pointer: str) -> Scope:
-        """The surroundings inside of a schema: others where it names itself, or its draft."""
+        """The scope inside a schema. It is a new one where the schema has `$id` or `$schema`."""
         if "$schema" in schema:
             scope = self.within(scope, dialect_of(schema, scope.dialect, pointer))
         if scope.resolver is None or scope.dialect.id_keyword not in schema:
@@ -132,7 +132,7 @@ class Documents:
         return _scope(scope.dialect, inner, schema)
 
     def within(self, scope: Scope, dialect: Dialect | None) -> Scope:
-        """The same surroundings, read in a draft; `None`: in the one that they have."""
+        """The same scope under another draft; `None` keeps its draft."""
         if dialect is None or dialect == scope.dialect:
             return scope
         known = self._in_dialect.get((scope, dialect))
@@ -198,7 +198,7 @@ class Documents:
 
 
 def _uri(document: object, otherwise: Dialect) -> str:
-    """The URI of a document's draft; an unknown one is refused if a reference leads there."""
+    """The URI of a document's draft; `otherwise` for unknown ones, which references refuse."""
     try:
         return dialect_of(document if isinstance(document, Mapping) else {}, otherwise).uri
     except GrammarError:
@@ -206,7 +206,7 @@ def _uri(document: object, otherwise: Dialect) -> str:
 
 
 def _base(resolver: Resolver, otherwise: object) -> object:
-    """The whole document, or embedded one, that a resolver is in."""
+    """The document or embedded resource that a resolver is in."""
     from referencing.exceptions import Unresolvable
 
     try:
@@ -240,7 +240,7 @@ def _is_simple(root: Mapping[str, Any], dialect: Dialect) -> bool:
 
 
 def _has_inner_name(root: Mapping[str, Any]) -> bool:
-    """Whether anything inside of a document may name itself, as "$id" and "id" do."""
+    """Whether any object inside a document may be a schema with a name of its own."""
     todo: list[Any] = list(root.values())
     while todo:
         value = todo.pop()
@@ -277,7 +277,7 @@ def _values(container: object) -> Iterable[Any]:
 
 
 def _walk(root: object, fragment: str, where: str) -> tuple[object, Dialect | None]:
-    """What a JSON pointer leads to, and the draft that the last schema on the way declares."""
+    """The value at a JSON pointer, and the draft that the last schema on the way declares."""
     value: Any = root
     dialect = None
     for raw in unquote(fragment).split("/")[1:] if fragment else ():

@@ -29,7 +29,7 @@ class Emptiness:
         self._locations = objects.locations
 
     def proof(self, conjunction: Conjunction, depth: int) -> bool | Steps[bool]:
-        """Whether it is proved, looking `depth` levels down, that no value satisfies all schemas."""
+        """Whether it is proved, `depth` levels down, that no value satisfies all schemas."""
         if is_contradiction(conjunction):
             return True
         types = EVERY_TYPE

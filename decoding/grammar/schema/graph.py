@@ -248,7 +248,7 @@ class SchemaGraph:
     def _without_witnesses(
         self, options: tuple[ObjectConstraints, ...], where: str
     ) -> tuple[ObjectConstraints, ...]:
-        """Drafts without witnesses that have the same objects."""
+        """The same objects, by constraints without witnesses."""
         if not any(option.witnesses for option in options):
             return options
         resolved = dict.fromkeys(
@@ -331,7 +331,7 @@ class SchemaGraph:
 
     @contextmanager
     def _located(self, number: int) -> Iterator[None]:
-        """Give limits that are exceeded inside the pointer of a node's schema."""
+        """Add the pointer of a node's schema to a `GrammarLimitError` that has none."""
         try:
             yield
         except GrammarLimitError as error:

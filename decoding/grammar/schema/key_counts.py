@@ -37,7 +37,7 @@ class KeyCounts:
             free = sum(one.required or one.name not in needing for one in shape.properties)
             if free < shape.minimum:
                 reason = (
-                    "keys that need other keys (`dependentRequired`) may leave no room for this many"
+                    "keys that need others (`dependentRequired`) may leave no room for this many"
                     " keys; require some of the keys by name, or lower `minProperties`"
                 )
                 self._report.unsupported(where, "minProperties", reason)

@@ -1,9 +1,8 @@
-"""Whether the keywords of a schema have values of the types that its draft asks for.
+"""Checks that the keywords of a schema have values of the types that its draft requires.
 
-A schema with `"required": true` or `"minimum": "3"` is no schema of its draft. Whoever reads on
-would lose the condition, so the schema is refused, wherever in the document the keyword stands:
-also in definitions that nothing refers to, as the draft's own metaschema would refuse it.
-Annotations, such as `title`, may have any type.
+A schema with `"required": true` or `"minimum": "3"` is invalid in its draft. It is refused wherever
+in the document the keyword stands, also in definitions that nothing refers to; the draft's own
+metaschema refuses it too. Annotations, such as `title`, may have any type.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _TYPES = frozenset(("null", "boolean", "object", "array", "number", "string", "i
 
 
 class _Holds(Enum):
-    """Which schemas the value of a keyword holds."""
+    """How the value of a keyword contains schemas."""
 
     NOTHING = 0
     SCHEMA = 1
@@ -38,7 +37,7 @@ class _Holds(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What the value of a keyword is."""
+    """The type that the value of a keyword must have."""
 
     expected: str
     fits: Callable[[Any], bool]
@@ -127,8 +126,8 @@ _RULES = {
     **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _SCHEMA),
     **dict.fromkeys(("properties", "patternProperties", "dependentSchemas"), _BY_NAME),
 }
-# What names a schema, or holds further ones. References are looked up by these, so they have to be
-# right though they constrain no value.
+# Keywords that name or contain schemas. They constrain no value, but references are resolved by
+# them.
 _NAMES = {
     **dict.fromkeys(("$anchor", "$dynamicAnchor"), _TEXT),
     "$recursiveAnchor": _TRUTH,
@@ -139,7 +138,7 @@ _ITEMS_OR_LIST = _Rule(
     lambda value: _is_schema(value) or _are_schemas(value),
     _Holds.LIST,
 )
-# Draft 4 has no schemas `true` and `false`, but these two keywords may be.
+# Draft 4 has no boolean schemas, except as the value of these two keywords.
 _BOOLEAN_IN_DRAFT4 = frozenset(("additionalItems", "additionalProperties"))
 
 
@@ -158,17 +157,17 @@ def _rules(dialect: Dialect) -> Mapping[str, _Rule]:
 
 
 class KeywordChecker:
-    """Checks schemas, each once."""
+    """Checks the types of keywords in schemas, each schema once."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        # Each schema is kept, so that no other object gets its identity.
+        # Keeps each schema alive, so that its `id` is not used again.
         self._checked: dict[int, object] = {}
 
     def check(self, schema: object, dialect: Dialect, pointer: str) -> None:
-        """Raise GrammarSyntaxError, at its pointer, for the first keyword of a wrong type.
+        """Raise `GrammarSyntaxError` with a pointer for the first keyword of a wrong type.
 
-        All schemas inside of the schema are checked too, embedded ones by their own draft.
+        Checks all subschemas too; a subschema with `$schema` is checked by its own draft.
         """
         stack: list[tuple[object, Dialect, Where]] = [(schema, dialect, pointer)]
         while stack:
@@ -183,7 +182,7 @@ class KeywordChecker:
     def _inside(
         self, schema: Mapping[str, Any], dialect: Dialect, where: Where
     ) -> Iterator[tuple[object, Dialect, Where]]:
-        """The schemas directly inside of one schema, whose keywords are checked."""
+        """Check the keywords of one schema; yield its direct subschemas."""
         self._report.count(1 + len(schema))
         rules = _rules(dialect)
         alone = dialect.ref_alone and "$ref" in schema
@@ -191,7 +190,7 @@ class KeywordChecker:
             rule = rules.get(keyword)
             if rule is None:
                 if keyword == "$defs" and isinstance(value, Mapping):
-                    # References lead there in drafts, too, that have no such keyword.
+                    # References may point there even in drafts without this keyword.
                     below = where, keyword
                     yield from ((one, dialect, (below, name)) for name, one in value.items())
                 elif keyword in DRAFT3_ONLY and dialect is UNDECLARED and not alone:
@@ -211,25 +210,23 @@ class KeywordChecker:
                 for place, one in inside:
                     plain = not dialect.boolean_schemas and keyword not in _BOOLEAN_IN_DRAFT4
                     if plain and isinstance(one, bool):
-                        reason = 'draft 4 has no truth values as schemas: write {} or {"not": {}}'
+                        reason = 'draft 4 has no boolean schemas: write {} or {"not": {}}'
                         raise GrammarSyntaxError(_pointer(place), reason)
                     yield one, dialect, place
 
 
 def _wrong(where: Where, keyword: str, value: object, rule: _Rule) -> GrammarSyntaxError:
-    """The error for a keyword of a wrong type, with the draft in which it would be right."""
+    """The error for a keyword of a wrong type, with the draft in which it would be valid."""
     came = f"{keyword} must be {rule.expected}, not {shown(value)}"
     hint = ""
     if keyword == "required" and isinstance(value, bool):
-        hint = ": draft 3 alone says so of one property; list the names beside `properties`"
+        hint = ": only draft 3 has this form; list the required names beside `properties`"
     elif keyword in ("exclusiveMinimum", "exclusiveMaximum") and isinstance(value, bool):
-        hint = (
-            ": draft 4 alone opens a bound so; write the bound itself, or name draft 4 by `$schema`"
-        )
+        hint = ": only draft 4 has this form; write the bound itself, or declare draft 4"
     elif keyword in ("exclusiveMinimum", "exclusiveMaximum") and rule is _TRUTH:
-        hint = ": draft 4 opens the bound beside it; a number is of draft 6 and later"
+        hint = ": in draft 4 it is a boolean beside the bound; numbers are allowed from draft 6 on"
     elif keyword == "items" and isinstance(value, list):
-        hint = ": in 2020-12 it is `prefixItems`; for the older meaning name its draft by `$schema`"
+        hint = ": 2020-12 has `prefixItems` for this; for the older meaning declare its draft"
     return GrammarSyntaxError(_pointer((where, keyword)), came + hint)
 
 

@@ -1,4 +1,4 @@
-"""Places in a schema, by number, and sets of them: the conjunctions that nodes are made of."""
+"""Numbered schemas of a document, and conjunctions of them and of their negations."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from decoding.grammar.schema.dialects import UNDECLARED, escape
 from decoding.grammar.schema.documents import Documents, Scope
 from decoding.grammar.schema.keyword_types import KeywordChecker
 
-Literal: TypeAlias = int  # twice the number of a location; one more: its negation
-Conjunction: TypeAlias = frozenset[Literal]  # the values that fulfil every literal
+Literal: TypeAlias = int  # twice the number of a location, or that plus one for its negation
+Conjunction: TypeAlias = frozenset[Literal]  # the values that are valid under every literal
 
 EVERYTHING: Conjunction = frozenset()
 NEVER: Literal = 1  # location 0 is the schema `true`
@@ -27,51 +27,31 @@ _LOGIC = _REFERENCES | {
 
 
 def is_contradiction(conjunction: Conjunction) -> bool:
-    """Whether a conjunction holds `false`, or a schema and its negation."""
+    """Whether a conjunction contains `false`, or both a schema and its negation."""
     if len(conjunction) < 2:
         return NEVER in conjunction
     return NEVER in conjunction or any(literal ^ 1 in conjunction for literal in conjunction)
 
 
-def complement(conjunction: Conjunction) -> Conjunction:
-    """The values outside of a conjunction of one literal; of several, `EVERYTHING` at most."""
-    if len(conjunction) > 1:
-        return EVERYTHING
-    if not conjunction:
-        return NOTHING
-    return EVERYTHING if conjunction == NOTHING else frozenset(one ^ 1 for one in conjunction)
-
-
 class Location:
-    """One schema of a document, reduced to the keywords that constrain.
+    """One schema of a document, reduced to the keywords that constrain values.
 
-    logic: whether other schemas say something of the same value. kinds: what `scalars.types_of`
-    has found, or -1.
+    logic: whether it has keywords that combine schemas. types: the result of
+    `scalar_sets.types_of`, or −1 before it is called.
     """
 
-    __slots__ = (
-        "kept",
-        "keys",
-        "logic",
-        "number",
-        "pointer",
-        "schema",
-        "scope",
-        "types",
-        "violating",
-    )
+    __slots__ = ("asserted", "keys", "logic", "number", "pointer", "schema", "scope", "types")
 
     def __init__(self, number: int, schema: Mapping[str, Any], scope: Scope, pointer: str) -> None:
         self.number, self.schema, self.scope, self.pointer = number, schema, scope, pointer
         self.keys = schema.keys()
         self.types = -1
         self.logic = not _LOGIC.isdisjoint(schema)
-        self.kept: Conjunction = frozenset((2 * number,))
-        self.violating: Conjunction = frozenset((2 * number + 1,))
+        self.asserted: Conjunction = frozenset((2 * number,))
 
 
 class Locations:
-    """All places met so far. Schemas of equal text, in equal surroundings, are one place."""
+    """All schemas read so far, interned: equal text in an equal scope is one location."""
 
     def __init__(self, documents: Documents, types: KeywordChecker) -> None:
         self.documents = documents
@@ -79,15 +59,15 @@ class Locations:
         self.all = [Location(0, {}, documents.scope, "")]
         self._plain = Scope(UNDECLARED)
         self._by_text: dict[object, Conjunction] = {}
-        # The schema is kept beside its result, so that no other object gets its identity.
+        # Keeps the schema alive, so that its `id` is not used again.
         self._by_identity: dict[tuple[int, Scope], tuple[object, Conjunction]] = {}
 
     def of(self, literal: Literal) -> Location:
-        """The location of a literal."""
+        """The schema that a literal asserts or negates."""
         return self.all[literal >> 1]
 
     def child(self, location: Location, *path: str | int) -> Conjunction:
-        """The values of the schema at a path below a location's own."""
+        """The conjunction of the subschema at a path below a schema."""
         value: Any = location.schema
         for token in path:
             value = value[token]
@@ -98,7 +78,7 @@ class Locations:
         return self.conjunction(value, location.scope, f"{location.pointer}/{tail}")
 
     def conjunction(self, schema: object, scope: Scope, pointer: str) -> Conjunction:
-        """The values of a schema."""
+        """The conjunction of a schema at a pointer, as parsed JSON."""
         if schema is True:
             return EVERYTHING
         if schema is False:
@@ -113,15 +93,15 @@ class Locations:
         return known[1]
 
     def constant(self, value: object, location: Location) -> Conjunction:
-        """The values that equal a constant of a location's schema."""
+        """The conjunction of the values that equal a constant."""
         return self.plain({"const": value}, location.pointer)
 
     def plain(self, schema: Mapping[str, Any], pointer: str) -> Conjunction:
-        """The values of a schema that is no document's, and is read as 2020-12."""
+        """The conjunction of a schema that is not part of a document, read as 2020-12."""
         return self._interned(schema, self._plain, pointer)
 
     def any_of(self, nodes: tuple[Conjunction, ...], location: Location) -> Conjunction:
-        """The values that fulfil any of these conjunctions, of one literal each."""
+        """The conjunction whose values are valid under any of several single literals."""
         key = frozenset(nodes)
         known = self._by_text.get(key)
         if known is None:
@@ -130,11 +110,11 @@ class Locations:
                 self._by_identity[id(stand_in), location.scope] = stand_in, node
             made = Location(len(self.all), schema, location.scope, location.pointer)
             self.all.append(made)
-            known = self._by_text[key] = made.kept
+            known = self._by_text[key] = made.asserted
         return known
 
     def target(self, location: Location, keyword: str) -> Conjunction:
-        """The values of the schema that a reference of the location leads to."""
+        """The conjunction of the schema that a reference keyword of a schema refers to."""
         return self._followed(location.schema, location.scope, location.pointer, keyword)
 
     def _followed(
@@ -188,5 +168,5 @@ class Locations:
         if known is None:
             location = Location(len(self.all), schema, scope, pointer)
             self.all.append(location)
-            known = self._by_text[key] = location.kept
+            known = self._by_text[key] = location.asserted
         return known

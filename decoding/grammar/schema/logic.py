@@ -247,8 +247,8 @@ class ConstraintLogic(Generic[Constraints]):
         if most > _SUBSETS:
             most = 1
             sentence = (
-                "values are left out that satisfy `unevaluatedItems` or `unevaluatedProperties` only"
-                " because several branches together evaluate their items or properties"
+                "values are left out that satisfy `unevaluatedItems` or `unevaluatedProperties`"
+                " only because several branches together evaluate their items or properties"
             )
             restrictions = (Remark(location.pointer, "anyOf", sentence),)
         combined: list[Disjunction[Constraints]] = []
@@ -287,10 +287,7 @@ class ConstraintLogic(Generic[Constraints]):
                 result = self.union(result, (yield from part))
             except GrammarUnsupportedError as problem:
                 left_out.append((keyword, str(problem)))
-                sentence = (
-                    f"where this schema is negated, values that violate only `{keyword}` are left"
-                    f" out: {problem}"
-                )
+                sentence = f"negated, it leaves out values that violate only `{keyword}`: {problem}"
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Disjunction(result.options, (*result.restrictions, remark))
         for keyword in ("unevaluatedItems", "unevaluatedProperties"):
@@ -299,7 +296,7 @@ class ConstraintLogic(Generic[Constraints]):
             ):
                 reason = "under a negation it is not known which items or properties are evaluated"
                 left_out.append((keyword, reason))
-                sentence = f"where this schema is negated, values that violate only `{keyword}` are left out"
+                sentence = f"negated, it leaves out values that violate only `{keyword}`"
                 remark = Remark(location.pointer, keyword, sentence)
                 result = Disjunction(result.options, (*result.restrictions, remark))
         self.check(len(result.options), location.pointer)

@@ -1,8 +1,8 @@
-"""What texts of a schema may come to need, checked when it is compiled.
+"""Checks, when a schema is compiled, that masks can be made for every reachable node.
 
-Automata, types of objects and plans of arrays are made when a text first needs them. Whether they
-can be made is found here, for every node that a text may come to: a schema of which some part
-cannot be made is refused with the pointer of that part, not in the middle of a text.
+Automata, object types and array plans are built lazily, when a text first needs them. The check
+makes sure, for all nodes that texts can reach, that these stay within their limits. A schema that
+exceeds a limit is refused with a JSON pointer, so no text fails half-way.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from decoding.grammar.schema.report import Remark
 from decoding.kernels.grammar import layout
 
 _SURELY = 100_000
-"""Characters of a language without logic of which an automaton can be made for certain."""
+"""Languages without intersections and complements of this size always fit in an automaton."""
 
 
 class LocatedGraph(Graph, Protocol):
-    """A graph that knows where its nodes come from."""
+    """A graph that knows the JSON pointers of its nodes."""
 
     def where(self, number: int) -> str:
         """The JSON pointer of a schema that a node comes from."""
 
 
 def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
-    """Raise `GrammarLimitError` unless everything that a text may need can be made.
+    """Raise `GrammarLimitError` unless masks can be made for every node that texts can reach.
 
-    Returns the restrictions that values with very many alternatives bring.
+    Returns remarks on values that are left out, because they have too many alternatives.
     """
     seen = {graph.root}
     pending = [graph.root]
@@ -54,12 +54,14 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
             raise GrammarLimitError(graph.where(number), error.what, error.limit) from error
         if len(node.objects) > layout.MAX_SET:
             sentence = (
-                f"of objects with more than {layout.MAX_SET} alternatives inside one another, "
-                f"{MOST_WAYS:,} combinations are followed; what fits others alone is never produced"
+                f"of nested objects with more than {layout.MAX_SET} alternatives each, {MOST_WAYS:,}"
+                " combinations are followed; values of other combinations are never produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))
         for where in dict.fromkeys(refused):
-            sentence = "keys in several patterns are never produced, as all of these cannot be held"
+            sentence = (
+                "keys in several patterns are left out, as their conditions cannot be combined"
+            )
             remarks.append(Remark(where, "patternProperties", sentence))
         pending += leads_to - seen
         seen |= leads_to
@@ -67,7 +69,7 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
 
 
 def _checked(graph: Graph, node: Node, refused: list[str]) -> Iterator[int]:
-    """Yield the nodes that a node leads to, once what it consists of can be made."""
+    """Check that a node stays within the limits; yield the nodes of its items and properties."""
     _check_scalars(node, Spelling.JSON)
     for array in node.arrays:
         for item in _items(graph, array):
@@ -88,7 +90,7 @@ def _check_scalars(node: Node, spelling: Spelling) -> None:
 
 
 def _may_fail(language: Expression) -> bool:
-    """Whether the automaton of a language could be too large."""
+    """Whether the automaton of a language may exceed the limits."""
     return any(
         operations.has_logic(part.language) or operations.fold(part.language, _size) > _SURELY
         for part in counted(language)
@@ -96,7 +98,7 @@ def _may_fail(language: Expression) -> bool:
 
 
 def _size(node: Expression, parts: list[int]) -> int:
-    """About how many characters a language without logic has, all copies counted."""
+    """An estimate of the number of characters of an expression, repetitions multiplied out."""
     if isinstance(node, Characters):
         return 1 + len(node.ranges) // 8
     if isinstance(node, Words):
@@ -109,7 +111,7 @@ def _size(node: Expression, parts: list[int]) -> int:
 
 
 def _items(graph: Graph, shape: ArrayShape) -> Iterable[int]:
-    """The nodes of the items of arrays."""
+    """The nodes of the items of a shape; raises `GrammarLimitError` for too large a plan."""
     alternative = array_alternative(graph, 0, shape)
     if alternative.members:
         return {node for position in alternative.members for _, node in position}
@@ -118,7 +120,7 @@ def _items(graph: Graph, shape: ArrayShape) -> Iterable[int]:
 
 
 def _values(graph: Graph, shape: ObjectShape, refused: list[str]) -> Iterable[int]:
-    """The nodes of the values in objects."""
+    """The nodes of the property values of a shape."""
     found = {one.node for one in shape.properties} | {node for _, node in shape.patterns}
     found |= {shape.additional, *check_keys(graph, shape, refused)}
     return {node for node in found if node is not None and not graph.is_empty(node)}

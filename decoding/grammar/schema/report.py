@@ -1,4 +1,4 @@
-"""What a compilation tells its caller besides the graph, and what it may cost."""
+"""Remarks that a compilation collects for its caller, and the limits on its work."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Formats = Literal["known", "strict", "annotation"]
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence about one place of a schema.
+    """A sentence about a keyword of a schema, for the caller of a compilation.
 
-    where: JSON pointer; keyword: what it is about.
+    where: the JSON pointer of the schema.
     """
 
     where: str
@@ -34,10 +34,10 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class SchemaLimits:
-    """What compiling one schema may take; beyond it `GrammarLimitError` is raised.
+    """Limits on the compilation of one schema; beyond them `GrammarLimitError` is raised.
 
-    nesting: levels of containers in the document. shapes: alternatives of arrays, or of objects, in
-        one node.
+    nodes: nodes of the graph. nesting: nested arrays and objects in the document.
+    shapes: alternatives of the arrays, or of the objects, of one node.
     deadline_s: work, in seconds of a machine that takes `STEPS_A_SECOND` steps in each, ≥ 0. Steps
         are counted, not time, so the same schema is refused or not wherever and whenever it is
         compiled.
@@ -51,12 +51,12 @@ class SchemaLimits:
 
 @dataclass(slots=True)
 class Report:
-    """Collects remarks while a schema is compiled.
+    """Collects remarks and counts work while a schema is compiled.
 
-    restrictions: values that a schema allows and its graph does not. dropped: keywords that the
-    graph does not enforce, for lack of support and by the caller's leave. notes: what holds by
-    definition of the keyword, and may yet surprise. spelled_once: what is remembered in a text, so
-    that it has one spelling only. unwritten: what no JSON text in UTF-8 says.
+    restrictions: valid values that the graph does not have. dropped: keywords that the graph does
+    not enforce, because they are not supported and the caller allows that. notes: facts that follow
+    from the definition of a keyword and may surprise. spelled_once: values with one spelling only,
+    because masks remember them. unwritten: values that no JSON text in UTF-8 can contain.
     """
 
     on_unsupported: OnUnsupported = "raise"
@@ -70,13 +70,13 @@ class Report:
     steps: int = 0
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:
-        """Raise, or drop the keyword where the caller allows that."""
+        """Raise `GrammarUnsupportedError`, or drop the keyword if the caller allows that."""
         if self.on_unsupported == "raise":
             raise GrammarUnsupportedError(f"{where}/{escape(keyword)}", keyword, reason)
         self.dropped[Remark(where, keyword, reason)] = None
 
     def check_surrogates(self, where: str, keyword: str, texts: Iterable[object]) -> None:
-        """Note that some texts of a keyword cannot be written, if any has a lone surrogate."""
+        """Record that values are left out if any text of a keyword has a lone surrogate."""
         if not all(is_spelled(text) for text in texts if isinstance(text, str)):
             sentence = "strings with a lone surrogate are left out: UTF-8 cannot write them"
             self.unwritten[Remark(where, keyword, sentence)] = None
@@ -86,17 +86,17 @@ class Report:
         self.steps = 0
 
     def foresee(self, steps: int, where: str) -> None:
-        """Raise now if work that is certain to follow exceeds the limit."""
+        """Raise `GrammarLimitError` if steps that are certain to follow exceed the limit."""
         if self.steps + steps > self.limits.deadline_s * STEPS_A_SECOND:
             raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)
 
     def foresee_constants(self, values: Iterable[object], where: str) -> None:
-        """Raise now if there are too many different scalars to compile a node for each."""
+        """Raise `GrammarLimitError` if nodes for all different scalars exceed the limit."""
         scalars = {(type(one), one) for one in values if isinstance(one, str | int | float)}
         self.foresee(QUESTION_STEPS * len(scalars), where)
 
     def count(self, steps: int, where: str = "") -> None:
-        """Add steps of work; raise once they are more than the limit."""
+        """Add steps of work; raise `GrammarLimitError` beyond the limit."""
         self.steps += steps
         if self.steps > self.limits.deadline_s * STEPS_A_SECOND:
             raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)

@@ -83,9 +83,9 @@ class ScalarLogic:
                     found.append((yield from self._of(branch, location)))
                 result = self._meet(result, self._combined(keyword, found))
         if "not" in schema:
-            violating = yield from self._of(self._locations.child(location, "not"), location)
+            negated = yield from self._of(self._locations.child(location, "not"), location)
             if location.number not in self._incomplete:
-                result = meet(result, invert(violating))
+                result = self._meet(result, invert(negated, self._report.count))
         if "if" in schema:
             result = self._meet(result, (yield from self._conditional(location)))
         return result

@@ -1,4 +1,4 @@
-"""Nulls, booleans, strings and numbers: what a schema says of them is decided exactly."""
+"""Sets of JSON scalars, with exact set operations, and the sets that single keywords allow."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
-    """A set of scalars, by their kind.
+    """A set of scalars: null, booleans, strings and numbers.
 
-    possible: where it is not quite known which strings are members, all that may be; `strings` are
-        those that are for sure.
+    strings: the strings that are members for certain. possible: all strings that may be members,
+        where readers differ on some; else `None`.
     """
 
     null: bool
@@ -129,12 +129,12 @@ def _other_numbers(numbers: NumberSet, count: Count) -> NumberSet:
     if len(numbers) <= _FEW_PARTS:
         return number_sets.complement(numbers)
     half = len(numbers) // 2
-    parts = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
-    return _common_numbers(*parts, count)
+    left, right = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
+    return _common_numbers(left, right, count)
 
 
 def join(left: Scalars, right: Scalars) -> Scalars:
-    """The scalars in any of the two sets."""
+    """The scalars in either set."""
     if left is NO_SCALARS or right is ALL_SCALARS or left is right:
         return right
     if right is NO_SCALARS or left is ALL_SCALARS:
@@ -179,7 +179,7 @@ def invert(scalars: Scalars, count: Count = uncounted) -> Scalars:
 
 
 def are_empty(scalars: Scalars) -> bool:
-    """Whether surely nothing is a member of the set."""
+    """Whether it is certain that the set has no member."""
     return scalars is NO_SCALARS or (
         not (scalars.null or scalars.true or scalars.false or scalars.numbers)
         and string_sets.is_empty(_possible(scalars))
@@ -187,7 +187,7 @@ def are_empty(scalars: Scalars) -> bool:
 
 
 def types_of(location: Location) -> int:
-    """The kinds of values, as a sum, that `type`, `enum` and `const` leave to a location."""
+    """The JSON types that `type`, `enum` and `const` of a schema allow, as a bit set."""
     if location.types >= 0:
         return location.types
     declared = location.schema.get("type")
@@ -195,7 +195,9 @@ def types_of(location: Location) -> int:
     names = [declared] if isinstance(declared, str) else declared or ()
     for name in names:
         if not isinstance(name, str) or name not in _TYPES:
-            raise GrammarSyntaxError(f"{location.pointer}/type", f"{shown(name)} is no type")
+            raise GrammarSyntaxError(
+                f"{location.pointer}/type", f"{shown(name)} is not a JSON type"
+            )
         types |= _TYPES[name]
     for keyword in ("enum", "const"):
         if keyword in location.schema:
@@ -210,7 +212,7 @@ def types_of(location: Location) -> int:
 
 
 def type_of(value: object) -> int:
-    """The kind of one value."""
+    """The JSON type of one value, as a bit."""
     return _TYPES_OF_VALUES.get(type(value), 0) or _type_of_other(value)
 
 
@@ -221,7 +223,7 @@ def _type_of_other(value: object) -> int:
 
 
 def plain_scalars(location: Location, report: Report) -> Scalars:
-    """What the keywords of a location, other than logic, leave of all scalars."""
+    """The scalars that satisfy all keywords of a schema, except those that combine schemas."""
     schema = location.schema
     types_of(location)  # checks what it reads
     result = _of_types(location)
@@ -273,7 +275,7 @@ def _of_types(location: Location) -> Scalars:
 
 
 def of_values(values: list[Any], where: str) -> Scalars:
-    """The scalars among some values."""
+    """The scalars among the values of `enum` or `const`."""
     points = [exact(value, where) for value in values if is_number(value)]
     return Scalars(
         null=None in values,
@@ -285,19 +287,19 @@ def of_values(values: list[Any], where: str) -> Scalars:
 
 
 def is_number(value: object) -> bool:
-    """Whether a JSON value is a number; truth values are none."""
+    """Whether a JSON value is a number; `true` and `false` are none."""
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def exact(value: Anything, where: str) -> Fraction:
-    """The number that a schema's text means: 0.1 is a tenth."""
+    """The exact number that a schema's text denotes: 0.1 is one tenth."""
     if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
         raise GrammarSyntaxError(where, f"a number, not {shown(value)}")
     return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
 
 
 def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
-    """The value of a keyword that is a count."""
+    """The value of a keyword that must be a whole number ≥ 0, such as `minItems`."""
     value = schema[keyword]
     if is_number(value) and value >= 0 and value == int(value):
         return int(value)
@@ -341,12 +343,12 @@ def _strings(location: Location, report: Report) -> Scalars:
 
 
 def _with_strings(strings: Expression, possible: Expression | None = None) -> Scalars:
-    """All scalars, but of strings these."""
+    """All scalars that are no strings, and some strings."""
     return replace(ALL_SCALARS, strings=strings, possible=possible)
 
 
 def pattern(text: object, pointer: str, keyword: str, report: Report) -> Expression | None:
-    """The strings in which a pattern finds a match; `None` where it is dropped."""
+    """The strings in which a pattern matches somewhere; `None` where the keyword is dropped."""
     where = f"{pointer}/{keyword}"
     if not isinstance(text, str):
         raise GrammarSyntaxError(where, f"a pattern, not {shown(text)}")
@@ -366,12 +368,12 @@ def _format(location: Location, report: Report) -> Scalars:
     language, lost = format_expression(name), left_out(name)
     if lost is not None:
         sentence = (
-            f"of the strings with format {shown(name)}, {lost} are not written; where a string must"
-            " not have the format, none is written that some reader may take for it"
+            f"of the strings with format {shown(name)}, {lost} are not produced; where the format"
+            " is negated, no string is produced that some reader accepts as this format"
         )
         report.restrictions[Remark(pointer, "format", sentence)] = None
     if language is not None and name not in location.scope.dialect.formats:
-        # The draft takes it for an annotation: no string surely lacks it.
+        # In this draft the format is an annotation, so its negation excludes no string.
         sentence = (
             f"format {shown(name)} is enforced, though the draft in `$schema` has no such format"
         )
@@ -381,8 +383,8 @@ def _format(location: Location, report: Report) -> Scalars:
         return _with_strings(language, possible_expression(name))
     if report.formats == "strict":
         reason = (
-            f"{shown(name)} is no format that is known here, and formats='strict' asks for that;"
-            " use `pattern`, or formats='known'"
+            f"{shown(name)} is not a known format, and formats='strict' requires known formats; use"
+            " `pattern`, or formats='known'"
         )
         report.unsupported(pointer, "format", reason)
     else:

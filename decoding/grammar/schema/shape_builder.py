@@ -96,8 +96,8 @@ class ShapeBuilder:
         counted = list(merged.values())
         if len(counted) > _CONDITIONS:
             reason = (
-                f"masks can enforce {_CONDITIONS} `contains` conditions of one array, and this one has"
-                f" {len(counted)}: leave some out and check the result"
+                f"masks can enforce {_CONDITIONS} `contains` conditions of one array, and this"
+                f" one has {len(counted)}: leave some out and check the result"
             )
             self._report.unsupported(counted[_CONDITIONS].where, "contains", reason)
             counted = counted[:_CONDITIONS]

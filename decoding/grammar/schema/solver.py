@@ -1,7 +1,7 @@
-"""Recursion without Python's stack: functions that ask each other for results.
+"""Memoised recursion without Python's call stack.
 
-A *method* answers one kind of question about one subject, either at once or as a generator that
-yields the questions it depends on. The solver keeps every answer, so no question is answered twice.
+A *question* names a method and its arguments. A method returns the answer, or is a generator that
+yields further questions and receives their answers. The solver keeps every answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Method: TypeAlias = Callable[..., Any]
 
 
 class CircularError(Exception):
-    """A question depends on its own answer."""
+    """The answer to a question depends on itself."""
 
     def __init__(self, question: Question) -> None:
         super().__init__(question)
@@ -29,7 +29,7 @@ class CircularError(Exception):
 
 
 class Solver:
-    """Answers questions by methods."""
+    """Answers questions by named methods, each question once."""
 
     def __init__(self, methods: Mapping[str, Method], report: Report) -> None:
         self._methods = methods
@@ -37,7 +37,7 @@ class Solver:
         self._report = report
 
     def solve(self, question: Question) -> Anything:  # depends on the question
-        """The answer; what the methods raise passes through every question that waits for it."""
+        """The answer to a question. Errors pass through the questions that wait for it."""
         answers = self._answers
         if question in answers:
             return answers[question]
@@ -84,7 +84,7 @@ class Solver:
         return value
 
     def _begin(self, question: Question) -> Generator[Question, Any, Any] | None:
-        """The generator that will answer, or `None` where the answer is there already."""
+        """Call the method: returns its generator, or `None` where the answer is known now."""
         self._report.count(QUESTION_STEPS)
         answer = self._methods[question[0]](*question[1:])
         if isinstance(answer, GeneratorType):

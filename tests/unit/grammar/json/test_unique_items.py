@@ -99,7 +99,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_said(machine: Machine) -> Non
             one.sentence for one in grammar.restrictions if one.keyword == "uniqueItems"
         )
 
-    assert "no arrays and objects" in sentences({"items": {}})
+    assert "contain arrays or objects" in sentences({"items": {}})
     assert "no numbers with a fraction" in sentences({"items": {"type": "number"}})
     assert "at most 22 items" in sentences({"items": string(format="uuid")})
     assert "29th to 31st" in sentences({"items": string(format="date")})
@@ -109,7 +109,7 @@ def test_what_cannot_be_told_apart_is_left_out_and_said(machine: Machine) -> Non
 
 def test_two_objects_that_must_differ_are_refused(machine: Machine) -> None:
     schema = {"type": "array", "items": {"type": "object"}, "uniqueItems": True, "minItems": 2}
-    with pytest.raises(GrammarUnsupportedError, match="arrays and objects cannot be told apart"):
+    with pytest.raises(GrammarUnsupportedError, match="masks cannot compare arrays and objects"):
         compile_json_schema(schema, machine)
     grammar = compile_json_schema(schema, machine, on_unsupported="ignore")
     assert accepts(grammar.matcher(), "[{},{}]")

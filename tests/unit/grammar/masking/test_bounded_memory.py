@@ -27,9 +27,9 @@ from decoding.grammar import (
     prefetch,
     token_table,
 )
-from decoding.grammar.json import automata as store
+from decoding.grammar.json import automaton_store as store
 from decoding.grammar.json import configurations as places
-from decoding.grammar.json import keys, tables
+from decoding.grammar.json import keys, records
 from decoding.grammar.masking import rebuilding
 from decoding.grammar.masking.routes import INTERPRETED, KERNELS, Route
 from decoding.grammar.regular import lazy_dfa
@@ -225,7 +225,7 @@ def test_values_with_many_alternatives_are_shared_by_several_records(
         texts.append(text)
     monkeypatch.setattr(layout, "MAX_SET", most)
     monkeypatch.setattr(keys, "MAX_NAMES", 3)
-    monkeypatch.setattr(tables, "MOST_WAYS", 1 << 40)
+    monkeypatch.setattr(records, "MOST_WAYS", 1 << 40)
     if schema is PATTERNS and most < 4:
         with pytest.raises(GrammarLimitError, match="kinds of keys"):
             compile_json_schema(schema, Machine(token_table_of_pieces()))
@@ -244,7 +244,7 @@ def test_more_ways_than_are_followed_leave_texts_that_can_be_finished(
 ) -> None:
     free = compile_json_schema(NESTED, Machine(token_table_of_pieces()))
     monkeypatch.setattr(layout, "MAX_SET", 2)
-    monkeypatch.setattr(tables, "MOST_WAYS", 6)
+    monkeypatch.setattr(records, "MOST_WAYS", 6)
     grammar = compile_json_schema(NESTED, Machine(token_table_of_pieces()))
     assert any("combinations are followed" in one.sentence for one in grammar.restrictions)
     rng = random.Random(3)

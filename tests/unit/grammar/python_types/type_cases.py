@@ -384,12 +384,12 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "JSON of an object": (Json[dict[str, int]], "json .*Json of dict"),
     "member in a Literal": (Literal[Colour.RED], "none of them is a value that Pydantic reads"),
     "Literal of more than 64 bits": (Literal[-9223372036854775809], "none of them is a value"),
-    "set of lists": (set[list[int]], r"\[\] \(list\): items of a set need a hash"),
+    "set of lists": (set[list[int]], r"\[\] \(list\): items of a set must be hashable"),
     "set of anything": (set[Any], r"\[\] \(any\)"),
     "set of models": (set[Plain], r"\[\] \(model\)"),
     "set of frozen models": (set[FrozenList], r"\(list\)"),
     "two moments": (Annotated[set[dt.datetime], Field(min_length=2)], "in two ways"),
-    "two keys": (Annotated[dict[int, str], Field(min_length=2)], "not counted"),
+    "two keys": (Annotated[dict[int, str], Field(min_length=2)], "cannot count keys"),
     "by pair": (dict[tuple[int, int], int], r"keys \(tuple\)"),
     "by URL": (dict[pydantic.HttpUrl, int], r"keys \(url\)"),
     "by number of a member": (dict[Level, int], r"keys \(enum\): none of its values is a string"),
@@ -400,7 +400,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "boundary": (_pattern(r"\bfoo\b"), r"the escape"),
     "property": (_pattern(r"\p{L}"), r"the escape"),
     "operation on classes": (_pattern("[a-z&&b]"), "operations on classes"),
-    "silent function": (Annotated[int, PlainValidator(lambda value: value)], "does not say"),
+    "silent function": (Annotated[int, PlainValidator(lambda value: value)], "is not known"),
     "predicate": (Annotated[str, Predicate(str.islower)], "not known here"),
     "tags of a function": (
         Annotated[

@@ -7,7 +7,7 @@ import pytest
 
 from decoding.errors import ParameterError
 from decoding.grammar import Machine, compile_json_schema, compile_regex, token_table
-from decoding.grammar.json import automata as store
+from decoding.grammar.json import automaton_store as store
 from decoding.grammar.masking import byte_acceptor as grammar
 from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.vocabulary import Vocabulary
