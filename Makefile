@@ -2,6 +2,9 @@
 # Tools come from .venv where there is one, else from PATH; BIN=folder/ overrides.
 BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 
+# Hundreds of tests start a process; each would read the package from its text.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: check lint laws examples test nightly golden types format
 
 # The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
