@@ -16,7 +16,7 @@ lint:
 	$(BIN)ruff check .
 
 QUICK = $(BIN)pytest --hypothesis-profile=check -m "not slow and not model"
-LAWS = conformance property statistical
+LAWS = conformance differential fuzz golden packaging property statistical
 
 laws:
 	$(QUICK) $(LAWS:%=tests/%)
