@@ -2,6 +2,9 @@
 # Tools come from .venv where there is one, else from PATH; BIN=folder/ overrides.
 BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 
+# Hundreds of tests start a process; each would read the package from its text.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: check lint laws examples test nightly golden reference types format
 
 # The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
@@ -13,7 +16,7 @@ lint:
 	$(BIN)ruff check .
 
 QUICK = $(BIN)pytest --hypothesis-profile=check -m "not slow and not model"
-LAWS = conformance property statistical
+LAWS = conformance differential fuzz golden packaging property statistical
 
 laws:
 	$(QUICK) $(LAWS:%=tests/%)
