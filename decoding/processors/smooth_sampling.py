@@ -24,7 +24,7 @@ class SmoothSampling:
         d = max − logits[i],   max − k f d² − s f d³,   k = (3 − c) / 2,   s = (c − 1) / 2
 
     smoothing_factor: f in [0, inf); 0 is neutral. smoothing_curve: c in [1, inf); 1 is quadratic.
-    Above 3 the square counts for a token, so that one near the likeliest may overtake it.
+    Above 3 the square is in a token's favour, so that one near the likeliest may overtake it.
     logits: `(batch, vocab)` float; −inf stays, what is finite stays finite. Every backend runs it
     in NumPy between two programs. Raises `ParameterError` at construction. Source:
     text-generation-webui #5403 (quadratic) and #5551 (cubic).
@@ -55,16 +55,13 @@ class SmoothSampling:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        if self.smoothing_factor == 0.0:
-            return logits
-        return dense.edit(logits, lambda _, row: self._bent(row))
+        acts = self.smoothing_factor > 0.0
+        return dense.edit(logits, lambda _, row: self._bent(row)) if acts else logits
 
     def _bent(self, row: dense.Row) -> dense.Row:
-        largest, curve, limit = row.max(), self.smoothing_curve, np.finfo(np.float64).max
-        if largest == -np.inf:
-            return row
+        largest, curve = max(float(row.max()), -1.7e308), self.smoothing_curve
         with np.errstate(over="ignore"):
             gap = np.minimum(largest - row, 1e100)
-            fall = (3.0 - curve) / 2.0 + (curve - 1.0) / 2.0 * gap
-            bent = largest - self.smoothing_factor * gap * gap * fall
-        return np.where(row > -np.inf, np.clip(bent, -limit, limit), -np.inf)
+            fall = gap * gap * ((3.0 - curve) / 2.0 + (curve - 1.0) / 2.0 * gap)
+            bent = np.maximum(largest - self.smoothing_factor * fall, -1.7e308)
+        return np.where(row > -np.inf, bent, -np.inf)

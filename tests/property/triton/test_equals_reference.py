@@ -40,10 +40,11 @@ from triton_oracle import (
 )
 
 from decoding.history import History
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Opcode, Term
 from decoding.kernels.reference import step as reference
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, TIES_BEYOND_TOP_N, StepResult
 from decoding.kernels.rows import widen
+from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
     AllowedTokens,
@@ -51,16 +52,16 @@ from decoding.processors import (
     BitmaskBias,
     DynamicTemperature,
     EpsilonCutoff,
-    EtaCutoff,
     FrequencyPenalty,
     LogitBias,
     MinP,
     PresencePenalty,
     RepetitionPenalty,
     SuppressTokens,
+    Temperature,
+    TopA,
     TopH,
     TopK,
-    TopNSigma,
     TopP,
 )
 from decoding.testing import strategies
@@ -82,13 +83,19 @@ EDITS = (
 )
 MORE = 1 if settings().max_examples <= 100 else 20
 
-REFUSED = (DynamicTemperature, EpsilonCutoff, EtaCutoff, TopH, TopNSigma)
-"""What has no fused kernel here; torch runs them."""
+REFUSED = (DynamicTemperature, TopH)
+"""What has no fused kernel here, beside cuts by more than a constant and ln Z; torch runs them."""
+
+
+def is_accepted(item: Any) -> bool:
+    cuts = [entry.values for entry in item.lower() if entry.opcode == Opcode.CUT]
+    others = any(len(values) > len(Term._fields) or any(values[2:]) for values in cuts)
+    return not isinstance(item, REFUSED) and not others
 
 
 def accepted(vocab_size: int) -> st.SearchStrategy[Pipeline]:
     """Every chain that the fused kernels take: edits, then temperatures and truncations."""
-    taken = strategies.processors(vocab_size).filter(lambda item: not isinstance(item, REFUSED))
+    taken = strategies.processors(vocab_size).filter(is_accepted)
     members = st.lists(taken, max_size=6)
     return members.map(lambda items: chain(*sorted(items, key=is_no_edit)))
 
@@ -205,6 +212,28 @@ class Interpreted:
 @pytest.mark.parametrize(("name", "batches"), [("plain", 25), ("nucleus", 2), ("chain", 2)])
 def test_the_tokens_are_those_of_numpy(name: str, batches: int) -> None:
     check_tokens(Interpreted, name, batches=batches * MORE)
+
+
+@pytest.mark.parametrize("layout", [WHOLE, SLICED])
+def test_cuts_by_a_constant_and_the_sum_of_weights(layout: dict[str, int]) -> None:
+    pipelines = [
+        chain(EpsilonCutoff(0.02)),
+        chain(MinP(0.1), TopA(0.9)),
+        chain(Temperature(1.5), TopA(0.5)),
+        chain(EpsilonCutoff(0.9)),
+    ]
+    logits = (np.random.default_rng(1).standard_normal((4, 90)) * 1.2).astype(np.float32)
+    batch = batch_of(pipelines, [1, 2, 3, 4], [False] * 4, [3] * 4)
+    assert plan(batch) is not None
+    kernel = TritonKernel(batch, **layout)
+    got = run_step(kernel, batch, torch.from_numpy(logits), History.empty(4))
+    assert layout is SLICED or kernel._torch is None
+    bitmasks = bitmasks_for(batch.program, 90)
+    none = vars_of(History.empty(4))
+    want = VectorKernel(batch).step(logits, logits, bitmasks, *none, describe=True)
+    for name in ("status", "support_size", "token_id", "rank"):
+        assert got.rows[name].tolist() == want.rows[name].tolist(), name
+    assert len(set(want.rows["support_size"].tolist())) > 2
 
 
 def test_statuses() -> None:
