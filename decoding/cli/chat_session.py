@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -143,6 +143,8 @@ def _converse(answers: Answers, system: Messages) -> None:
     messages = list(system)
     if interactive:
         sys.stderr.write(_HELP)
+        with suppress(ImportError):
+            import readline  # noqa: F401 -- lines can be edited then
     while True:
         try:
             line = _read(interactive=interactive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -132,6 +133,7 @@ def test_a_server_that_fails_ends_it_with_code_1(
     server: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    *,
     status: int,
     events: list[Any],
     told: str,
@@ -174,6 +176,7 @@ def test_an_interrupt_ends_the_answer_and_not_the_program() -> None:
     def until(text: bytes) -> None:
         nonlocal shown
         while text not in shown:
+            assert select.select([mine], [], [], 120)[0], shown  # it hangs
             shown += os.read(mine, 1024)
 
     try:
