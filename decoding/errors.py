@@ -332,6 +332,10 @@ class FetchError(DecodingError):
     """A model could not be downloaded or failed its checksum."""
 
 
+class ServerError(DecodingError):
+    """A server refuses a request, or breaks off its answer."""
+
+
 class MissingDependencyError(DecodingError, ImportError):
     """An optional package is not installed.
 

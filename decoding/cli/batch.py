@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from decoding.cli.batch_rows import Row, Settings, error_line, read_row
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
+from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
 from decoding.models import LanguageModel
@@ -134,7 +135,7 @@ def _answers(
 ) -> Iterator[bytes]:
     """The results of a group of rows, in their order, each as soon as those before it are there."""
     engine = Engine(model, max_batch_size=settings.batch_size)
-    waiting = []
+    waiting: list[tuple[Row | bytes, bytes, Generation | None]] = []
     for index, line in lines:
         try:
             row = read_row(index, line, model, settings)

@@ -25,7 +25,7 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         "--template-variable",
         metavar="NAME=VALUE",
         action="append",
-        type=_variable,
+        type=variable,
         help="with --chat: a variable of the template, such as enable_thinking=false; JSON or text;"
         " repeatable",
     )
@@ -97,7 +97,8 @@ def _sanitized(model: LanguageModel, text: str) -> list[int]:
     return encode_sanitized(model.tokenizer, text)
 
 
-def _variable(text: str) -> tuple[str, Any]:
+def variable(text: str) -> tuple[str, Any]:
+    """A template variable from NAME=VALUE, with a value of JSON or text."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")

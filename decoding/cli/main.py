@@ -22,6 +22,7 @@ from decoding.bounded_repr import bounded
 from decoding.cache import cache_folder
 from decoding.cli.batch import add_batch
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
+from decoding.cli.chat_session import add_chat
 from decoding.cli.files import read_utf8
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"decoding {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_generate(commands)
+    add_chat(commands, _load)
     add_batch(commands, _load)
     add_grammar(commands)
     add_watermark(commands)

@@ -41,6 +41,7 @@ EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
     "ModelFormatError": lambda value: errors.ModelFormatError("a/file", shown(value)),
     "ChatTemplateError": lambda value: errors.ChatTemplateError(shown(value), 2),
     "FetchError": errors.FetchError,
+    "ServerError": errors.ServerError,
     "MissingDependencyError": lambda value: errors.MissingDependencyError("torch", "torch"),
     "GrammarError": lambda value: errors.GrammarError("/a", shown(value)),
     "GrammarSyntaxError": lambda value: errors.GrammarSyntaxError("", shown(value)),
@@ -231,7 +232,9 @@ HOSTILE: dict[str, Any] = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_message_is_bounded(name: str, what: str) -> None:
     value = HOSTILE[what]
-    takes_text = name in {"DecodingError", "CancelledError", "FetchError"} or "Wire" in name
+    takes_text = (
+        name in {"DecodingError", "CancelledError", "FetchError", "ServerError"} or "Wire" in name
+    )
     error = EXAMPLES[name](value if isinstance(value, str) or not takes_text else shown(value))
     assert len(str(error)) <= LONGEST_MESSAGE == 2000
     assert str(error).encode()

@@ -1,0 +1,114 @@
+"""Answers of a server that speaks the OpenAI API, over the standard library's HTTP."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from decoding.errors import ParameterError, ServerError
+from decoding.parameters import GenerationParameters
+from decoding.showing import bounded
+
+if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
+    from decoding.chat import ChatDelta
+
+_SECONDS = 600.0
+"""That a server may be silent."""
+_MOST_BYTES = 1 << 16
+"""Of an error that is shown."""
+
+
+class Remote:
+    """A server with `/v1/chat/completions`.
+
+    url: of the server, with or without `/v1` or the whole path. key: a bearer token, or None.
+    model: the name to ask for. parameters: of every answer. extra: other fields of the body.
+
+    Raises:
+        ParameterError: the URL is none of http or https.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        model: str | None,
+        parameters: GenerationParameters,
+        extra: Mapping[str, Any],
+    ) -> None:
+        self._url = _completions(url)
+        self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        fields = parameters.to_dict()
+        if "max_new_tokens" in fields:
+            fields["max_tokens"] = fields.pop("max_new_tokens")
+        if "grammar" in fields:
+            fields["response_format"] = fields.pop("grammar")
+        self._body = {"model": model or "default", "stream": True, **fields, **extra}
+
+    def answer(self, messages: list[dict[str, Any]]) -> Generator[ChatDelta, None, None]:
+        """The pieces of an answer as they come; closing the iterator ends it.
+
+        Raises:
+            ServerError: the server refuses, or ends the answer without finishing it.
+            OSError: it cannot be reached.
+        """
+        body = json.dumps({**self._body, "messages": messages}).encode()
+        request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310 -- checked
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS) as response:  # noqa: S310
+                yield from _deltas(response)
+        except urllib.error.HTTPError as error:
+            problem = _problem(error.read(_MOST_BYTES))
+            raise ServerError(f"the server answers {error.code}: {problem}") from None
+
+
+def _completions(url: str) -> str:
+    expected = "a URL of http or https, as http://localhost:3000"
+    if not url.startswith(("http://", "https://")) or any(map(str.isspace, url)):
+        raise ParameterError("--url", url, expected)
+    base = url.rstrip("/")
+    if base.endswith("/chat/completions"):
+        return base
+    return f"{base}/chat/completions" if base.endswith("/v1") else f"{base}/v1/chat/completions"
+
+
+def _deltas(lines: Iterable[bytes]) -> Iterator[ChatDelta]:
+    """The pieces in the lines of a stream of events."""
+    from decoding.chat import ChatDelta
+
+    finished = False
+    for line in lines:
+        if not line.startswith(b"data:"):
+            continue
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            break
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ServerError(f"the server sends what is no JSON: {bounded(str(error))}") from None
+        if event.get("error"):
+            raise ServerError(f"the server says: {_problem(data)}")
+        for choice in event.get("choices") or ():
+            delta = choice.get("delta") or {}
+            if delta.get("reasoning_content"):
+                yield ChatDelta(reasoning_content=delta["reasoning_content"])
+            if delta.get("content"):
+                yield ChatDelta(content=delta["content"])
+            finished = finished or bool(choice.get("finish_reason"))
+    if not finished:
+        raise ServerError("the server ended the answer without finishing it")
+
+
+def _problem(body: bytes) -> str:
+    """What an error body says."""
+    try:
+        error = json.loads(body)["error"]
+        return bounded(str(error["message"] if isinstance(error, dict) else error))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return bounded(body.decode("utf-8", "replace"))

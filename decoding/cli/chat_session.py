@@ -1,0 +1,204 @@
+"""`decoding chat`: a conversation with a model of this process, or with one behind a URL."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from decoding.cli.chat import variable
+from decoding.cli.chat_remote import Remote
+from decoding.cli.flags import add_flags, read_flags
+from decoding.cli.grammar import add_grammar_flags
+from decoding.engine.loop import Engine
+from decoding.errors import DecodingError
+from decoding.models import LanguageModel
+from decoding.parameters import GenerationParameters
+
+if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
+    from decoding.chat import ChatDelta
+
+LONGEST_ANSWER = 1024
+"""Tokens, where the command is not told."""
+
+_HELP = "/clear forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C ends an answer\n"
+
+Load = Callable[[str | None], LanguageModel]
+Messages = list[dict[str, Any]]
+
+
+def add_chat(commands: Any, load: Load) -> None:  # noqa: ANN401 -- argparse names no public type
+    """Add `chat` to the subcommands. load: makes the model of `--model`."""
+    parser = commands.add_parser(
+        "chat",
+        help="talk with a model",
+        description="Talk with a model: a line is a message, the answer comes as it is written."
+        f" In a terminal, {_HELP.strip()}. Answers go to stdout, reasoning to stderr.",
+    )
+    parser.add_argument(
+        "--model", metavar="NAME|FILE|DIR", help="as for generate; with --url: the name to ask for"
+    )
+    parser.add_argument("--url", help="of a server with /v1/chat/completions, instead of a model")
+    parser.add_argument(
+        "--api-key", metavar="KEY", help="for the server (default: $DECODING_API_KEY)"
+    )
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument(
+        "--template-variable",
+        metavar="NAME=VALUE",
+        action="append",
+        type=variable,
+        help="what the chat template may read, as enable_thinking=false; JSON or text; repeatable",
+    )
+    parser.add_argument(
+        "--thinking-budget", type=int, metavar="N", help="most tokens of the model's reasoning"
+    )
+    add_flags(parser.add_argument_group("request parameters, named as in the API"))
+    add_grammar_flags(parser)
+    parser.set_defaults(run=lambda asked: _chat(asked, load))
+
+
+class Answers(Protocol):
+    """Whoever answers a conversation."""
+
+    def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
+        """The pieces of an answer as they come; closing the iterator ends it."""
+        ...
+
+
+class Local:
+    """A model of this process.
+
+    model: which one. variables: what its chat template may read. budget: of its reasoning, in
+    tokens. parameters: of every answer.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        variables: dict[str, Any],
+        budget: int | None,
+        parameters: GenerationParameters,
+    ) -> None:
+        self._model, self._variables = model, variables
+        self._budget, self._parameters = budget, parameters
+
+    def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
+        """The pieces of an answer as they come; closing the iterator ends it."""
+        # Imported here because jinja2 comes with an extra.
+        from decoding.chat import prepare
+
+        prepared = prepare(
+            self._model,
+            messages,
+            variables=self._variables,
+            thinking_budget=self._budget,
+            parameters=self._parameters,
+        )
+        request = prepared.request
+        if request.parameters.max_new_tokens is None:
+            length = self._model.context_length
+            room = LONGEST_ANSWER if length is None else length - len(request.inputs)
+            most = max(1, min(LONGEST_ANSWER, room))
+            request = replace(request, parameters=replace(request.parameters, max_new_tokens=most))
+        engine, reader = Engine(self._model), prepared.reader()
+        generation = engine.submit(request)
+        try:
+            while not generation.done:
+                engine.step()
+                for event in generation.take_events():
+                    yield from reader.read(event)
+        finally:
+            engine.cancel(generation)
+        yield from reader.finish(generation.result().finish_reason).deltas
+
+
+def _chat(asked: argparse.Namespace, load: Load) -> Iterator[str]:
+    parameters = read_flags(asked)
+    variables = dict(asked.template_variable or ())
+    answers: Answers
+    if asked.url is not None:
+        key = os.environ.get("DECODING_API_KEY") if asked.api_key is None else asked.api_key
+        extra = {"chat_template_kwargs": variables} if variables else {}
+        if asked.thinking_budget is not None:
+            extra["thinking_budget"] = asked.thinking_budget
+        answers = Remote(asked.url, key, asked.model, parameters, extra)
+    else:
+        answers = Local(load(asked.model), variables, asked.thinking_budget, parameters)
+    system = [] if asked.system is None else [{"role": "system", "content": asked.system}]
+    _converse(answers, system)
+    yield from ()
+
+
+def _converse(answers: Answers, system: Messages) -> None:
+    """Read messages and write answers until there are no more messages.
+
+    Everything is written here: an interrupt at any time must find this function.
+    """
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    messages = list(system)
+    if interactive:
+        sys.stderr.write(_HELP)
+        with suppress(ImportError):
+            import readline  # noqa: F401 -- lines can be edited then
+    while True:
+        try:
+            line = _read(interactive=interactive)
+        except KeyboardInterrupt:
+            if not interactive:
+                raise
+            sys.stdout.write("\n")
+            continue
+        except EOFError:
+            return
+        said = line.strip()
+        if said in ("/exit", "/quit"):
+            return
+        if said == "/clear":
+            messages = list(system)
+        elif said:
+            messages.append({"role": "user", "content": said})
+            try:
+                text = _answer(answers, messages)
+            except DecodingError as error:
+                if not interactive:
+                    raise
+                sys.stderr.write(f"decoding: error: {error}\n")
+                messages.pop()
+                continue
+            messages.append({"role": "assistant", "content": text})
+
+
+def _read(*, interactive: bool) -> str:
+    """The next line. Raises EOFError behind the last one."""
+    if interactive:
+        return input("> ")
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _answer(answers: Answers, messages: Messages) -> str:
+    """Write an answer as it comes; returns its text, also where an interrupt ends it."""
+    pieces: list[str] = []
+    try:
+        with closing(answers.answer(messages)) as deltas:
+            for delta in deltas:
+                if delta.reasoning_content is not None:
+                    sys.stderr.write(delta.reasoning_content)
+                    sys.stderr.flush()
+                if delta.content is not None:
+                    pieces.append(delta.content)
+                    sys.stdout.write(delta.content)
+                    sys.stdout.flush()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    return "".join(pieces)
