@@ -324,8 +324,8 @@ def test_the_chunked_run_has_every_kind_of_call() -> None:
     assert not any(item.error for item in CHUNKED.generations)
     assert CHUNKED.model.all_is_given_back_once()
     assert set(CHUNKED.model.fault.kinds) == set(KINDS)
-    # Prompts go through in chunks, and the later ones begin where an earlier one stands.
-    assert len(places("prefill", CHUNKED)) > len(places("prefill"))
+    # Prompts go through in chunks, and the later ones begin where an earlier one stands: without
+    # an interrupt, nothing else is rolled back.
     assert len(places("extend", CHUNKED)) > len(places("extend"))
 
 
