@@ -103,7 +103,7 @@ class Ledger:
 
 
 class Adapted:
-    """The same model for prompts of other tokens."""
+    """The same model, whose states begin with one more token."""
 
     key = "mine"
 
@@ -111,8 +111,8 @@ class Adapted:
         self.ledger = ledger
 
     def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
-        moved = [[token + 1 for token in prompt] for prompt in prompts]
-        return self.ledger.prefill(moved, all_positions=all_positions)
+        begun = [[7, *prompt] for prompt in prompts]
+        return self.ledger.prefill(begun, all_positions=all_positions)
 
 
 class Current:
