@@ -8,9 +8,9 @@ import urllib.request
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from decoding.bounded_repr import bounded
 from decoding.errors import ParameterError, ServerError
 from decoding.parameters import GenerationParameters
-from decoding.showing import bounded
 
 if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
     from decoding.chat import ChatDelta

@@ -18,6 +18,7 @@ from decoding.engine.loop import Engine
 from decoding.errors import DecodingError
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
+from decoding.typing import Anything
 
 if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
     from decoding.chat import ChatDelta
@@ -31,7 +32,7 @@ Load = Callable[[str | None], LanguageModel]
 Messages = list[dict[str, Any]]
 
 
-def add_chat(commands: Any, load: Load) -> None:  # noqa: ANN401 -- argparse names no public type
+def add_chat(commands: Anything, load: Load) -> None:  # argparse names no public type
     """Add `chat` to the subcommands. load: makes the model of `--model`."""
     parser = commands.add_parser(
         "chat",

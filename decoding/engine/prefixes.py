@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from decoding.models.protocol import State
 
@@ -92,5 +92,4 @@ def _common(known: Sequence[int], prompt: Sequence[int]) -> int:
     most = min(len(known), len(prompt) - 1)
     if list(known[:most]) == list(prompt[:most]):
         return most
-    pairs: Any = zip(known[:most], prompt[:most], strict=True)
-    return next(index for index, (one, other) in enumerate(pairs) if one != other)
+    return next(index for index in range(most) if known[index] != prompt[index])

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ from decoding import (
     chain,
     history,
 )
-from decoding.engine import drawing, generation, model_states
+from decoding.engine import drawing, generation, model_states, prefixes
 from decoding.engine import forced_tokens as jumping
 from decoding.engine import loop as engine
 from decoding.errors import DecodingError, ForwardError, ProcessorError
@@ -78,6 +78,9 @@ class Ledger:
         states.clear()
         return logits
 
+    def adapted(self, adapter_id: str) -> Adapted:
+        return Adapted(self)
+
     def fork(self, state: Any) -> Any:
         self.fault.strike("fork")
         copy = self.inner.fork(state)
@@ -97,6 +100,19 @@ class Ledger:
 
     def all_is_given_back_once(self) -> bool:
         return self.released == Counter(id(state) for state in self.handed_out)
+
+
+class Adapted:
+    """The same model, whose states begin with one more token."""
+
+    key = "mine"
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
+        begun = [[7, *prompt] for prompt in prompts]
+        return self.ledger.prefill(begun, all_positions=all_positions)
 
 
 class Current:
@@ -147,30 +163,41 @@ class Feedback:
 class Run:
     """Six requests on one engine: they join at the first and third step and are streamed."""
 
+    beginning: ClassVar[list[int]] = []
+    options: ClassVar[dict[str, Any]] = {}
+    adapter: ClassVar[str | None] = None
+
     def __init__(self, fault: Fault) -> None:
         CURRENT.ledger = self.model = Ledger(fault)
-        self.engine = Engine(MODEL, max_batch_size=6)
+        self.engine = Engine(MODEL, max_batch_size=6, **self.options)
         forced = Grammar("regex", "<(yes|no), said he>")
         common: dict[str, Any] = {"max_new_tokens": 5}
         self.requests = [
-            Request([5], GenerationParameters(max_new_tokens=4, top_n_tokens=2)),
+            Request([*self.beginning, 5], GenerationParameters(max_new_tokens=4, top_n_tokens=2)),
             Request(
-                [6, 7, 8],
+                [*self.beginning, 6, 7, 8],
                 GenerationParameters(best_of=2, seed=1, decoder_input_details=True, **common),
             ),
             Request(
-                [9],
+                [*self.beginning, 9],
                 GenerationParameters(
                     grammar=forced, jump_forward=True, seed=2, best_of=2, max_new_tokens=13
                 ),
             ),
-            Request([4], GenerationParameters(seed=3, **common), chain(processor_of(fault))),
             Request(
-                [3, 3],
+                [*self.beginning, 4],
+                GenerationParameters(seed=3, adapter_id=self.adapter, **common),
+                chain(processor_of(fault)),
+            ),
+            Request(
+                [*self.beginning, 3, 3],
                 GenerationParameters(seed=4, stop=["the"], **common),
                 chain(Temperature(1.5), Feedback(fault)),
             ),
-            Request([2], GenerationParameters(grammar=forced, jump_forward=True, seed=5, **common)),
+            Request(
+                [*self.beginning, 2],
+                GenerationParameters(grammar=forced, jump_forward=True, seed=5, **common),
+            ),
         ]
         self.generations: list[Any] = []
         self.events: list[list[Any]] = [[] for _ in self.requests]
@@ -186,6 +213,12 @@ class Run:
             self.step()
             steps += 1
             assert steps < 60, "a request never ends"
+        while self.options:
+            try:
+                self.engine.forget_prefixes()
+                break
+            except KeyboardInterrupt:
+                self.interrupts += 1
         return self
 
     def join(self, requests: list[Request]) -> None:
@@ -227,19 +260,32 @@ def ids(tokens: Any) -> list[int]:
     return [item.id for item in tokens]
 
 
+class ChunkedRun(Run):
+    """The same with long prompts in chunks, states that serve again, and an adapter."""
+
+    beginning: ClassVar[list[int]] = [2 + 3 * index for index in range(20)]
+    options: ClassVar[dict[str, Any]] = {"prefill_chunk": 9, "prefix_tokens": 100}
+    adapter: ClassVar[str | None] = "mine"
+
+
 EXPECTED = Run(Fault())()
+CHUNKED = ChunkedRun(Fault())()
 CALLS = EXPECTED.model.fault.kinds
 
 
-def places(kind: str) -> list[int]:
-    return [place for place, found in enumerate(CALLS) if found == kind]
+def expected_of(run: Run) -> Run:
+    return CHUNKED if isinstance(run, ChunkedRun) else EXPECTED
+
+
+def places(kind: str, of: Run = EXPECTED) -> list[int]:
+    return [place for place, found in enumerate(of.model.fault.kinds) if found == kind]
 
 
 def check_unharmed(run: Run) -> None:
     assert run.model.all_is_given_back_once()
-    assert run.outcomes() == EXPECTED.outcomes()
+    assert run.outcomes() == expected_of(run).outcomes()
     for index in range(len(run.requests)):
-        assert run.streamed(index) == EXPECTED.streamed(index)
+        assert run.streamed(index) == expected_of(run).streamed(index)
 
 
 def check_others(run: Run, errors: tuple[type[DecodingError], ...]) -> list[int]:
@@ -248,12 +294,12 @@ def check_others(run: Run, errors: tuple[type[DecodingError], ...]) -> list[int]
     ended = []
     for index, item in enumerate(run.generations):
         if item.error is None:
-            assert told(item.response) == told(EXPECTED.generations[index].response)
-            assert run.streamed(index) == EXPECTED.streamed(index)
+            assert told(item.response) == told(expected_of(run).generations[index].response)
+            assert run.streamed(index) == expected_of(run).streamed(index)
         else:
             assert isinstance(item.error, errors)
             streamed = run.streamed(index)
-            assert streamed == EXPECTED.streamed(index)[: len(streamed)]
+            assert streamed == expected_of(run).streamed(index)[: len(streamed)]
             ended.append(index)
     return ended
 
@@ -272,6 +318,32 @@ def test_an_interrupt_at_any_call_changes_no_token(kind: str) -> None:
         run = Run(Fault(place, KeyboardInterrupt()))()
         assert run.interrupts == 1
         check_unharmed(run)
+
+
+def test_the_chunked_run_has_every_kind_of_call() -> None:
+    assert not any(item.error for item in CHUNKED.generations)
+    assert CHUNKED.model.all_is_given_back_once()
+    assert set(CHUNKED.model.fault.kinds) == set(KINDS)
+    # Prompts go through in chunks, and the later ones begin where an earlier one stands: without
+    # an interrupt, nothing else is rolled back.
+    assert len(places("extend", CHUNKED)) > len(places("extend"))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_an_interrupt_at_any_call_of_a_chunked_run_changes_no_token(kind: str) -> None:
+    for place in places(kind, CHUNKED):
+        run = ChunkedRun(Fault(place, KeyboardInterrupt()))()
+        assert run.interrupts == 1
+        check_unharmed(run)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_an_error_at_any_call_of_a_chunked_run_ends_nobody_else(kind: str) -> None:
+    most = {"extend": 6, "release": 0, "rollback": 0}.get(kind, 1)
+    for place in places(kind, CHUNKED):
+        run = ChunkedRun(Fault(place, ZeroDivisionError("a fault")))()
+        assert run.interrupts == 0
+        assert len(check_others(run, (ForwardError, ProcessorError))) <= most
 
 
 @pytest.mark.parametrize("failing", [KeyboardInterrupt, MemoryError])
@@ -340,7 +412,7 @@ def test_an_error_at_any_call_ends_no_innocent_request(
         assert bool(most) <= len(ended) <= most
 
 
-MODULES = (engine, drawing, generation, model_states, jumping, history)
+MODULES = (engine, drawing, generation, model_states, jumping, history, prefixes)
 FILES = {module.__file__ for module in MODULES}
 
 
@@ -387,23 +459,23 @@ class Alarm:
             raise KeyboardInterrupt
 
 
-def first_and_last_visits() -> Iterator[int]:
+def first_and_last_visits(kind: type[Run]) -> Iterator[int]:
     """Where each line is executed first and last in a run."""
     last: dict[tuple[str, int], int] = {}
-    for place, line in enumerate(lines_of(Run(Fault()))):
+    for place, line in enumerate(lines_of(kind(Fault()))):
         if line not in last:
             yield place
         last[line] = place
     yield from last.values()
 
 
-def check_lines(stride: int) -> None:
+def check_lines(stride: int, kind: type[Run]) -> None:
     before = sys.gettrace()
     try:
-        visits = sorted(set(first_and_last_visits()))
+        visits = sorted(set(first_and_last_visits(kind)))
         assert len(visits) > 200
         for place in visits[::stride]:
-            run = Run(Fault())
+            run = kind(Fault())
             traced(run, Alarm(place))
             assert run.interrupts == 1
             check_unharmed(run)
@@ -411,10 +483,12 @@ def check_lines(stride: int) -> None:
         sys.settrace(before)
 
 
-def test_an_interrupt_at_any_of_some_lines_changes_no_token() -> None:
-    check_lines(9)
+@pytest.mark.parametrize("kind", [Run, ChunkedRun])
+def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
+    check_lines(9, kind)
 
 
 @pytest.mark.slow
-def test_an_interrupt_at_any_line_changes_no_token() -> None:
-    check_lines(1)
+@pytest.mark.parametrize("kind", [Run, ChunkedRun])
+def test_an_interrupt_at_any_line_changes_no_token(kind: type[Run]) -> None:
+    check_lines(1, kind)

@@ -13,8 +13,10 @@ from decoding import Engine, GenerationParameters, LanguageModel, Request
 from decoding.errors import CapacityError, ParameterError
 from decoding.models.config import LlamaConfig
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("safetensors")
+
+import torch
 
 from decoding.models.llama import LlamaModel
 from decoding.models.weights import tensor_shapes
@@ -110,7 +112,7 @@ def test_forks_share_pages_until_they_write() -> None:
 def test_a_full_cache_says_so_and_changes_nothing() -> None:
     model = model_of(3 * 16)
     [first, second], _ = model.prefill([[1] * 20, [2] * 16])
-    with pytest.raises(CapacityError, match="16 tokens do not fit .*: 0 tokens are free"):
+    with pytest.raises(CapacityError, match=r"16 tokens do not fit .*: 0 tokens are free"):
         model.extend([first, second], [[3], [4]])
     assert_near(model.extend([first], [[3]])[0], expected([1] * 20 + [3]))
     with pytest.raises(CapacityError):
