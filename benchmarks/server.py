@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
 from decoding import Engine, GenerationParameters, LanguageModel, generate
+from decoding.cli.serve import fastest_loop
 from decoding.vocabulary import Vocabulary
 
 VOCABULARY = 49_152
@@ -294,7 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.worker:
-        asyncio.run(worker())
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            runner.run(worker())
         return 0
     measured_on = machine.describe(1)
     row = measure(
