@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from decoding._version import __version__
 from decoding.errors import MissingDependencyError, ParameterError
 from decoding.models import LanguageModel, load
 from decoding.typing import Anything
 from decoding.wire.rules import WireLimits
+
+if TYPE_CHECKING:  # other commands should not wait for it
+    import asyncio
 
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
@@ -137,8 +139,21 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
         adapters=given["adapters"],
     )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    asyncio.run(_run(model, given))
+    import asyncio
+
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        runner.run(_run(model, given))
     yield ""
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's event loops, where it is installed; None for asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    made: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return made
 
 
 def limits_of_flags(given: Mapping[str, Any], context_length: int | None) -> WireLimits:
@@ -161,7 +176,9 @@ def limits_of_flags(given: Mapping[str, Any], context_length: int | None) -> Wir
 
 
 async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
-    # Imported here because they come with an extra.
+    # Imported here because they come with an extra, or are not needed by other commands.
+    import asyncio
+
     import uvicorn
 
     from decoding.engine.front import AsyncEngine

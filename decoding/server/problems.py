@@ -90,7 +90,7 @@ UNHEALTHY = Problem(503, "healthcheck", "unhealthy")
 CLOSING = Problem(503, "overloaded", "the server is shutting down")
 
 
-def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: PLR0911 -- one a kind
+def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901, PLR0911 -- one a kind
     """What an error says to a client.
 
     running: whether the request had been accepted; what fails then is the generation.
