@@ -221,7 +221,7 @@ async def ask(port: int, kind: int, tokens: int, *, stream: bool) -> str:
     return str(text)
 
 
-async def load(  # noqa: PLR0913 -- the facts of a load
+async def load(
     port: int, count: int, tokens: int, concurrent: int, alone: Sequence[str], *, stream: bool
 ) -> int:
     """Send `count` requests, `concurrent` at a time; how many answers are not the right ones."""
