@@ -1,4 +1,4 @@
-"""Which implementation serves which batch: the one place that knows them all.
+"""`Backend` and the protocol `Kernel`: the implementations of the decoding step.
 
     NUMPY   arrays on the host; always there
     NUMBA   arrays on the host; compiled, ready some time after the process has started

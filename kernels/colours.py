@@ -1,4 +1,4 @@
-"""Sets of tokens that random words pick, packed one bit a token, as `Instruction.bitmask` is."""
+"""Green lists: the tokens whose random words are below a bound, packed one bit a token."""
 
 from __future__ import annotations
 

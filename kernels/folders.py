@@ -1,4 +1,4 @@
-"""Folders that nobody else can write to, for what is loaded as code or believed unread.
+"""Private cache folders, for files that are loaded as code or trusted without checks.
 
 On POSIX a folder is trusted if this user or root owns it, no one else may write to it or to
 anything in it, and no one else can put another in its place: that holds for each folder above it

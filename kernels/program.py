@@ -1,4 +1,4 @@
-"""What a batch of pipelines lowers to: a flat program that a kernel runs row by row.
+"""Programs: the instructions of a batch of pipelines, which a kernel runs row by row.
 
 A processor lowers to instructions; the instructions of every row, one row after the other, are a
 program. It consists of arrays only, so that any backend can read it without Python in the loop.

@@ -1,4 +1,4 @@
-"""How random words are addressed: the constants that every backend shares.
+"""Philox counters: how seed, position and token id address random words.
 
 A word is Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2,
 3", doi:10.1145/2063384.2063405) of

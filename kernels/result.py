@@ -1,4 +1,4 @@
-"""What a decoding step returns for a batch, as arrays."""
+"""`StepResult`: the arrays that a decoding step returns for a batch."""
 
 from __future__ import annotations
 

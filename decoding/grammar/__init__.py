@@ -1,4 +1,4 @@
-"""Grammars: which tokens may come next so that a text fits a regex, a JSON Schema or an EBNF."""
+"""Grammars: token masks for regular expressions, JSON Schemas and EBNF grammars."""
 
 from decoding.grammar.compiled import (
     CompiledGrammar,

@@ -1,4 +1,4 @@
-"""What is done to one block of a row, as Numba intrinsics over `vectors`.
+"""Operations on one block of a row, as Numba intrinsics over `vectors`.
 
 A row is a one-dimensional array of stored logits: float32, float64, or the bits of bfloat16
 (uint16) or float16 (int16). `start` and `stop` bound a block of a whole number of `LANES`; that it

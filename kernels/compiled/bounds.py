@@ -1,4 +1,4 @@
-"""The bounds of what a truncation keeps of a row, where that is too much to list.
+"""Truncations that keep too many tokens to list, as bounds on their logits.
 
 A histogram over the distance from a centre, of every eighth block, says about where the boundary
 is; one pass weighs what is surely nearer, and the few tokens in between are listed and cut exactly.

@@ -1,4 +1,4 @@
-"""XTC, and edits of chosen tokens: biases, and scales that depend on the sign of the logit."""
+"""XTC, and edits of chosen tokens: biases and repetition penalties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of all tokens, compared with a bound and packed."""
+"""Green lists by Philox: the random words of all tokens, compared with a bound and packed."""
 
 from __future__ import annotations
 

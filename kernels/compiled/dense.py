@@ -1,4 +1,4 @@
-"""From a whole row to what a truncation keeps of it.
+"""From a whole row to the candidates of a truncation.
 
 Before the first truncation a row is never copied: it is the stored logits by a `temperature`, but
 for the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is

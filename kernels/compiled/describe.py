@@ -1,4 +1,4 @@
-"""What a draw is described by: logprobs, rank, entropy, and the likeliest tokens."""
+"""The description of a draw: logprobs, rank, entropy, and the likeliest tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to one block of a row by its logits' distance from a centre, as Numba intrinsics.
+"""Operations on one block by the distance of logits from a centre, as Numba intrinsics.
 
 A distance is |z − centre| in float32, rounded as every other one, so that what is in order in the
 row is in order here; −∞ for a logit above the ceiling. Everything else is as in `blocks`.

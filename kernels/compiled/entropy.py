@@ -1,4 +1,4 @@
-"""The entropy of a row, and what is cut or scaled by it: top-H and dynamic temperature."""
+"""The entropy of a row, for top-H and dynamic temperature."""
 
 from __future__ import annotations
 

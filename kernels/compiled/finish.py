@@ -1,4 +1,4 @@
-"""What is made of a row in the end: a token, and what describes it."""
+"""The end of a row's step: the draw and its description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every function of this package is compiled."""
+"""The Numba options with which the functions of this package are compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled kernels behind the protocol of every backend."""
+"""`CompiledKernel`: the Numba backend."""
 
 from __future__ import annotations
 

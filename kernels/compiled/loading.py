@@ -1,4 +1,4 @@
-"""Getting the compiled kernels ready beside a running program.
+"""Compilation of the Numba kernels in a second process, and loading from the cache.
 
 Compiling takes tens of seconds, once a machine and version of this package; loading what is in the
 cache takes part of one. Neither is waited for: a thread imports Numba and loads, and where the

@@ -1,4 +1,4 @@
-"""The memory of one thread, for rows of one width: allocated once, used by every row."""
+"""The scratch memory of one thread, allocated once for rows of one width."""
 
 from __future__ import annotations
 

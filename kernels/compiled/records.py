@@ -1,4 +1,4 @@
-"""A batch as the compiled step reads it: records side by side in memory."""
+"""The arrays in which the compiled step reads a batch: programs, histories and seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches of the history for what the next token would repeat."""
+"""Searches of the history for repeated n-grams (bans, DRY)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row: its program, instruction by instruction, touching the whole row as seldom as possible.
+"""Runs the program of one row, with as few passes over the whole row as possible.
 
 A row is either *dense*, the stored logits by a temperature but for the touched tokens, or
 *compact*, a list of candidates. `run` stops where it needs the row to be a shadow, which may be

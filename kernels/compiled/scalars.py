@@ -1,4 +1,4 @@
-"""Single values of a row, as Numba intrinsics: what Python cannot say about bits and pointers.
+"""Numba intrinsics on single values: bits, pointers and conversions.
 
 A row is a one-dimensional array of stored logits: float32, float64, or the bits of bfloat16
 (uint16) or float16 (int16).

@@ -1,4 +1,4 @@
-"""What a row has seen: the part of its history that an instruction looks at, counted by token.
+"""The part of the history that an instruction reads, counted by token.
 
 `SEEN` and `OCCURRENCES` hold what the penalties look at by themselves, of every touched token;
 `PLACES` is scratch for any other part, and for candidates.

@@ -1,4 +1,4 @@
-"""The tokens that a shuffle by MT19937 puts in front, one bit a token.
+"""Green lists by torch's shuffle (MT19937), packed one bit a token.
 
     for i = 0 .. count − 1:  swap order[i] with order[i + w[i] mod (n − i)]
 

@@ -1,4 +1,4 @@
-"""A decoding step over some rows of a batch: the function that Python calls."""
+"""The decoding step over some rows of a batch: the compiled function that Python calls."""
 
 from __future__ import annotations
 

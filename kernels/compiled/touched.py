@@ -1,4 +1,4 @@
-"""The touched tokens of a dense row: penalised or biased, their float64 logits kept beside the row.
+"""Sparse edits of a row: the float64 logits of penalised or biased tokens beside the row.
 
 `slot[token]` is 1 + its place among the touched, 0 for all others. A *final* logit is one that no
 temperature has to divide any more. An operation that must see the row as a whole gets a *shadow*, a

@@ -1,4 +1,4 @@
-"""Sparse edits: the tokens of the history and of a logit bias get their logits ahead of the row.
+"""Sparse edits on the device: penalties and biases, computed before the pass over the row.
 
 One program a row. What it leaves, for the kernels after it:
 

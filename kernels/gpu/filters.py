@@ -1,4 +1,4 @@
-"""What a truncation keeps of a row's candidates, all in float64.
+"""Truncations of a row's candidates on the device, in float64.
 
 Until a row is complete, which the first truncation makes it, its other tokens count as two sums:
 `rest`, Σ exp(v − top), and `rest_product`, Σ exp(v − top) · (v − top).

@@ -1,4 +1,4 @@
-"""The step after the survey: the rest of a row's program on its candidates, and the draw.
+"""The second kernel of a step: the rest of the program on the candidates, and the draw.
 
 A program lists the candidates of `ROWS` rows in the order of their ids and works on them in
 float64, on the very numbers that NumPy's kernels see: the order of tokens, every tie and the

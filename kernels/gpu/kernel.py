@@ -1,4 +1,4 @@
-"""`decoding.kernels.backends.Kernel` in Triton."""
+"""`TritonKernel`: the Triton backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch on one device at one width: what stays there between steps, and the launches of a step.
+"""Launches of the Triton kernels for a batch, and what stays on the device between steps.
 
 Nothing waits for the device between the one copy to it and the one copy back. What it costs the
 host to work out is done once, when the first logits of a width arrive.

@@ -1,4 +1,4 @@
-"""What the fused kernels accept, and what the host works out for them once a batch.
+"""Which programs the fused kernels run, and the operands that the host prepares once a batch.
 
 A row is accepted if its program is
 

@@ -1,4 +1,4 @@
-"""The second pass over the raw logits, for rows that are described: the rank of the token drawn."""
+"""The second pass over raw logits: the rank of the drawn token."""
 
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""How the functions of this package are compiled; without numba they run as they are."""
+"""Compilation of this package's functions; without Numba they run as Python."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The oracle: one row at a time, float64, straight from the definitions, never optimised."""
+"""The reference: every operation in float64 for one row, written from its definition."""

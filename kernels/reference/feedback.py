@@ -1,4 +1,4 @@
-"""Filters that a state steers, by definition."""
+"""Reference of the filters with state: mirostat and adaptive-p."""
 
 from __future__ import annotations
 

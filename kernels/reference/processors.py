@@ -1,4 +1,4 @@
-"""Every processor by definition: a list of float64 logits in, a new list out.
+"""Reference of the basic processors: a list of float64 logits in, a new list out.
 
 −inf = impossible. A row without any finite logit passes through untouched.
 """

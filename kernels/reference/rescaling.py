@@ -1,4 +1,4 @@
-"""Edits of whole rows by definition: a list of float64 logits in, a new list out."""
+"""Reference of edits of whole rows: a list of float64 logits in, a new list out."""
 
 from __future__ import annotations
 

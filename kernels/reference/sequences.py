@@ -1,4 +1,4 @@
-"""What the tokens so far say about the next one, by definition and by brute force."""
+"""Reference of the edits by repeated sequences: n-gram bans, DRY, sequence bias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Host arrays and tensors, as tensors on the device where a step runs."""
+"""Transfers of host arrays and tensors to the device of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tokens of every row are still looked at, and their logits."""
+"""The candidates of every row: the ids and logits that a truncation keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row must reach to stay, where that depends on the whole of it.
+"""Thresholds of truncations that depend on the whole row.
 
 Rows and parameters are as in `filters`; `whole` are the logits that the row's mass is counted over.
 """

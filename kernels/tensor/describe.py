@@ -1,4 +1,4 @@
-"""A group's results as one table of 64-bit words, which the host takes apart again."""
+"""The results of a group of rows as one table of 64-bit words, read back at once."""
 
 from __future__ import annotations
 

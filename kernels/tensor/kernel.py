@@ -1,4 +1,4 @@
-"""`decoding.kernels.backends.Kernel` in torch."""
+"""`TensorKernel`: the torch backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that run the same opcodes, side by side: their operands as columns on a device."""
+"""Groups of rows that run the same opcodes, with their operands as columns on the device."""
 
 from __future__ import annotations
 

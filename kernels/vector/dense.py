@@ -1,4 +1,4 @@
-"""A processor alone: whole rows `(batch, vocab)` in, whole rows of the same dtype out."""
+"""One processor by itself: rows `(batch, vocab)` in, rows of the same dtype out."""
 
 from __future__ import annotations
 

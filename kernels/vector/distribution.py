@@ -1,4 +1,4 @@
-"""What a row of logits says about itself, in float64; −inf entries have no part in it."""
+"""Softmax, entropy and standard deviation of a row in float64; −inf entries are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters that a state steers: float64 logits `(n,)` and the state in."""
+"""Filters with state (mirostat, adaptive-p): float64 logits `(n,)` and the state in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an instruction looks at in the history, and what it finds there."""
+"""The part of the history that an instruction reads, and the tokens found there."""
 
 from __future__ import annotations
 

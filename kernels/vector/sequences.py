@@ -1,4 +1,4 @@
-"""What the tokens so far say about the next one: token ids `(n,)` in, token ids out."""
+"""N-gram bans, DRY and sequence bias: token ids `(n,)` in, token ids to edit out."""
 
 from __future__ import annotations
 
