@@ -189,8 +189,8 @@ class Configurations:
         """Set the mask bits of the tokens of a trie that a configuration allows.
 
         Returns the nodes whose byte may lead to several places: these nodes and those below them
-        are left out (see `decoding.grammar.json.split_values`). Afterwards `store.stack` has the place
-        after the last token, at its depth.
+        are left out (see `decoding.grammar.json.split_values`). Afterwards `store.stack` has the
+        configuration after the last token, at its depth.
         """
         dfa, places = self.store.dfa, self.store.stack
         said = layout.NEEDS_ROOM

@@ -32,8 +32,8 @@ class ByteAcceptor:
     """The texts of one grammar as numbered states; a `BoundedAcceptor`.
 
     A state is one configuration, or a set of them where records of values had to be split
-    (`decoding.grammar.json.split_values`). Each method but `accepts` raises `RoomError` where the states
-    would take too much memory.
+    (`decoding.grammar.json.split_values`). Each method but `accepts` raises `RoomError` where the
+    states would take too much memory.
     """
 
     def __init__(self, configurations: Configurations, start: int) -> None:

@@ -54,8 +54,8 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
             raise GrammarLimitError(graph.where(number), error.what, error.limit) from error
         if len(node.objects) > layout.MAX_SET:
             sentence = (
-                f"of nested objects with more than {layout.MAX_SET} alternatives each, {MOST_WAYS:,}"
-                " combinations are followed; values of other combinations are never produced"
+                f"of nested objects with more than {layout.MAX_SET} alternatives each,"
+                f" {MOST_WAYS:,} combinations are followed; values of other combinations are never produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))
         for where in dict.fromkeys(refused):
