@@ -138,8 +138,8 @@ def _answers(
     waiting: list[tuple[Row | bytes, bytes, Generation | None]] = []
     for index, line in lines:
         try:
-            row = read_row(index, line, model, settings)
-            waiting.append((row, line, engine.submit(row.request)))
+            read = read_row(index, line, model, settings)
+            waiting.append((read, line, engine.submit(read.request)))
         except DecodingError as error:
             waiting.append((error_line(index, line, settings, error), line, None))
     if any(isinstance(row, Row) and row.shows_logprobs for row, *_ in waiting):

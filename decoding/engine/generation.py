@@ -111,12 +111,12 @@ class RunningSequence:
 class Prefilled(NamedTuple):
     """A prompt of which the model has seen a part.
 
-    state: the model's memory of it. count: tokens in it. logprobs: of the tokens after the first,
+    state: the model's memory of it. length: tokens in it. logprobs: of the tokens after the first,
     where the request wants to see them.
     """
 
     state: State
-    count: int
+    length: int
     logprobs: tuple[float, ...] = ()
 
 

@@ -312,7 +312,7 @@ class Engine:
                     if self._prefixes.make_room(self._capacity - reserved):
                         self._memory.keep(self._held(self._sequences()))
                 self._reuse(generation)
-            start = 0 if generation.prefilled is None else generation.prefilled.count
+            start = 0 if generation.prefilled is None else generation.prefilled.length
             length = len(generation.plan.prompt)
             if self._is_whole and length > left and shares:
                 break

@@ -49,7 +49,7 @@ def document(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
 
 
 def _paths(*, guarded: bool) -> Node:
-    stream = {"text/event-stream": {}}
+    stream: Node = {"text/event-stream": {}}
 
     def native(summary: str, body: str, answer: Node) -> Node:
         return _post(summary, body, answer, "ErrorResponse", guarded=guarded)

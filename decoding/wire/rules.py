@@ -223,7 +223,7 @@ def _extension_rules(given: Mapping[str, Any]) -> Iterator[Rule]:
     yield abs(presence_penalty) > 2.0, "`presence_penalty` must be >= -2.0 and <= 2.0"
 
 
-def _parameters(given: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
+def _parameters(given: Mapping[str, Any], max_new_tokens: int | None) -> GenerationParameters:
     """Make the parameters; the library's own checks come after TGI's."""
     best_of = max(1, given.get("best_of", 1))
     sampling = given.get("do_sample", False) or best_of > 1 or _is_warped(given)

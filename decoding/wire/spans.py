@@ -17,8 +17,8 @@ def token_spans(
     that each token spells. What stands nowhere in the text, as a token that begins every text, is
     empty at 0. Of tokens that share a character, each is said to hold it.
     """
-    inner = getattr(tokenizer, "tokenizer", None)
-    if hasattr(inner, "encode_batch"):
+    inner: Any = getattr(tokenizer, "tokenizer", None)
+    if inner is not None and hasattr(inner, "encode_batch"):
         encoding = inner.encode(text, add_special_tokens=add_special_tokens)
         places = list(zip(encoding.ids, encoding.offsets, strict=True))
     else:

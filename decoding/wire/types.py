@@ -23,7 +23,7 @@ Reader: TypeAlias = Callable[[str, object], object]
 """A value's path in the body and its value as JSON gives it, to the value as Rust holds it."""
 
 
-def parse_parameters(fields: Mapping[str, object], prefix: str = "parameters.") -> dict[str, Any]:
+def parse_parameters(fields: object, prefix: str = "parameters.") -> dict[str, Any]:
     """The known fields that are present and not null; no range is checked.
 
     prefix: of a field's path in errors.

@@ -55,7 +55,8 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
         if len(node.objects) > layout.MAX_SET:
             sentence = (
                 f"of nested objects with more than {layout.MAX_SET} alternatives each,"
-                f" {MOST_WAYS:,} combinations are followed; values of other combinations are never produced"
+                f" {MOST_WAYS:,} combinations are followed; values of other combinations are never"
+                " produced"
             )
             remarks.append(Remark(graph.where(number), "object", sentence))
         for where in dict.fromkeys(refused):

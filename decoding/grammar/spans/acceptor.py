@@ -85,7 +85,7 @@ class SpanAcceptor:
         return self._finder.table
 
     @property
-    def is_worn(self) -> bool:
+    def needs_replacement(self) -> bool:
         """Whether a new text better begins with a new acceptor: every text does."""
         return False
 
