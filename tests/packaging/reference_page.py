@@ -31,6 +31,8 @@ PACKAGES = (
     "decoding.sampling",
     "decoding.engine",
     "decoding.wire",
+    "decoding.chat",
+    "decoding.server",
     "decoding.models",
     "decoding.models.chat",
     "decoding.models.config",

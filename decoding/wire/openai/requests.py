@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from decoding.errors import WireValidationError
 from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS, Fields, read_sampling
@@ -89,7 +89,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
     if fields.text("reasoning_effort") is not None:
         variables.setdefault("reasoning_effort", fields.text("reasoning_effort"))
     opened = fields.any("add_generation_prompt")
-    choice = fields.any("tool_choice")
+    choice = fields.any("tool_choice")  # `decoding.chat` knows which texts are legal
     if choice is not None and not isinstance(choice, str | Mapping):
         raise mismatch("tool_choice", choice, "a string or a map")
     return ChatBody(
@@ -97,7 +97,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         logprobs=(shown or 0) if wants else None,
         messages=messages,
         tools=fields.objects("tools") or (),
-        tool_choice=choice,
+        tool_choice=cast("Any", choice),
         parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
         response_format=fields.mapping("response_format"),
         variables=variables,
