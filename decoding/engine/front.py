@@ -37,6 +37,8 @@ from decoding.errors import (
 from decoding.models.protocol import LanguageModel
 from decoding.wire.details import Response, StreamEvent
 
+__all__ = ["AsyncEngine", "AsyncGeneration"]
+
 MOST_UNREAD_EVENTS = 4096
 """Events that wait for a reader at most, unless an `AsyncEngine` is told otherwise."""
 

@@ -104,6 +104,7 @@ def explain(
         InvalidLogitsError: NaN or +inf in the row.
         ProcessorError: a processor raised, also where it tried to write to what it was given.
 
+    >>> from decoding.processors import TopK, TopP
     >>> explanation = explain(chain(TopK(2), TopP(0.6)), np.log([[0.7, 0.2, 0.1]]))
     >>> [stage.support_size for stage in explanation.stages], explanation.runner_up
     ([3, 2, 1], 1)
@@ -165,6 +166,7 @@ def probabilities(row: NDArray[Any]) -> NDArray[Any]:
 def order_warnings(pipeline: Pipeline) -> tuple[str, ...]:
     """Warnings about processors whose order changes what a parameter means.
 
+    >>> from decoding.processors import Temperature, TopP
     >>> order_warnings(chain(TopP(0.9), Temperature(0.5)))[0].split(":")[0]
     'TopP(top_p=0.9) before Temperature(temperature=0.5)'
     """

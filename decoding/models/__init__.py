@@ -12,14 +12,25 @@ from pathlib import Path
 from decoding.errors import ParameterError
 from decoding.models import fetch
 from decoding.models.callable import CallableModel
-from decoding.models.protocol import AdapterModel, CacheBudget, CachedModel, LanguageModel
+from decoding.models.grammars import ModelGrammars
+from decoding.models.padding import HeadPadding
+from decoding.models.protocol import (
+    AdaptedModel,
+    AdapterModel,
+    CacheBudget,
+    CachedModel,
+    LanguageModel,
+)
 
 __all__ = [
+    "AdaptedModel",
     "AdapterModel",
     "CacheBudget",
     "CachedModel",
     "CallableModel",
+    "HeadPadding",
     "LanguageModel",
+    "ModelGrammars",
     "load",
 ]
 

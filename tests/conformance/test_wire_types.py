@@ -12,7 +12,7 @@ import pytest
 
 from decoding.errors import WireTypeError, WireValidationError
 from decoding.grammar import JsonStyle
-from decoding.parameters import GenerationParameters
+from decoding.parameters import REQUEST_FIELDS, GenerationParameters
 from decoding.request_grammar import Grammar
 from decoding.wire.rules import WireLimits, validate
 from decoding.wire.types import parse_parameters
@@ -75,6 +75,10 @@ REQUIRED = {
     "watermark": "a boolean",
     "jump_forward": "a boolean",
 }
+# The fields of processors that no other server's request has.
+for _name, _field in REQUEST_FIELDS.items():
+    if _name not in OPTIONS | REQUIRED:
+        OPTIONS[_name] = {"f32": "f32", "bool": "a boolean"}[_field.type.name]
 
 
 def test_the_wire_knows_every_field() -> None:

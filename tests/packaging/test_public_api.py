@@ -21,11 +21,12 @@ from decoding import processors
 ROOT = Path(__file__).parents[2]
 PUBLIC = list(public_names())
 HELD_FOR_THE_LIBRARY = {
+    "decoding.chat.reader.AnswerForm",
     "decoding.engine.generation.RunningSequence",
     "decoding.engine.plans.Plan",
-    "decoding.grammar.json.automata.Store",
+    "decoding.grammar.json.automaton_store.Store",
     "decoding.grammar.masking.acceptor.Acceptor",
-    "decoding.grammar.masking.backends.Backend",
+    "decoding.grammar.masking.routes.Route",
     "decoding.grammar.recipe.Recipe",
     "decoding.grammar.tokens.trie.Trie",
     "decoding.models.gguf_vocabulary.GGUFVocabulary",

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import find
 
 import decoding
 from decoding import watermark
 from decoding.engine.stopping import StopStrings
 from decoding.history import History
+from decoding.processors import PROCESSORS as PROCESSOR_CLASSES
 from decoding.processors import __all__ as processor_names
 from decoding.processors.adaptive_p import AdaptivePState
 from decoding.processors.mirostat import MirostatState
+from decoding.testing.strategies import made_of_fields
 from decoding.vocabulary import Vocabulary
 from decoding.watermark import (
     ContextHash,
@@ -87,6 +90,13 @@ PROCESSORS: list[Any] = [
     decoding.TypicalP(0.9),
     decoding.Watermark(Scheme(LastToken()), 9),
     decoding.Xtc(0.5, seed=3),
+]
+# A processor whose parameters are the numbers of a request's fields needs no line above.
+PROCESSORS += [
+    find(made, lambda _: True)
+    for kind in PROCESSOR_CLASSES
+    if not any(type(item) is kind for item in PROCESSORS)
+    if (made := made_of_fields(kind)) is not None
 ]
 NO_GRAMMAR = {"GrammarMask"}
 """The pickling of compiled grammars is tested with them."""

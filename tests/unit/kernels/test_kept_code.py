@@ -142,6 +142,7 @@ def test_what_does_something_else_has_another(package: Path, old: str, new: str)
     path.write_text(MODULE, "utf-8")
     before = digest_of("decoding.kernels.grammar.walk", package)
     edit(path, old, new)
+    os.utime(path, (1, 1))  # Python takes a file of the same size and second for the same
     assert digest_of("decoding.kernels.grammar.walk", package) != before
 
 
