@@ -1,4 +1,4 @@
-"""`Vocabulary`: the bytes of each token id; and the protocol `Tokenizer`."""
+"""`Vocabulary`: bytes of each token id, and the special ids; `Tokenizer`: encodes text."""
 
 from __future__ import annotations
 

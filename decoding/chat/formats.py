@@ -1,4 +1,4 @@
-"""How models write tool calls and reasoning: the formats, and how a template tells which is its."""
+"""Formats of tool calls and reasoning tags, and guesses a model's from its chat template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model writes, an event at a time, as pieces of a message."""
+"""Splits a model's streamed output into text, reasoning and tool-call pieces of a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools of a request, checked, and which of them an answer may call."""
+"""Checks a chat request's `tools` and `tool_choice`, and builds the grammar of tool calls."""
 
 from __future__ import annotations
 

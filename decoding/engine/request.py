@@ -1,4 +1,4 @@
-"""`Request`, and its check against a model."""
+"""Defines `Request` and turns it, checked against a model, into the engine's `Plan`."""
 
 from __future__ import annotations
 

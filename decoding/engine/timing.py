@@ -1,4 +1,4 @@
-"""When the stages of a request happened."""
+"""`Timing`: when a request was submitted, started, gave its first token and finished."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compiles the grammars of requests for a model, and keeps the last ones."""
+"""Compiles request grammars for a model's vocabulary, and caches the most recently used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instructions on chosen tokens, for processors whose instruction depends on the history."""
+"""Makes kernel instructions that ban, keep, scale or add to the logits of given token ids."""
 
 from __future__ import annotations
 

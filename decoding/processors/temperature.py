@@ -1,4 +1,4 @@
-"""Temperature."""
+"""`Temperature`: divides logits by a constant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locally typical sampling."""
+"""`TypicalP`: keeps the tokens whose surprise is nearest the entropy, up to a mass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Structured logs: a JSON object a line, with the request's id and without what it asks."""
+"""Formats the server's log as JSON lines or plain lines, and chooses each request's id."""
 
 from __future__ import annotations
 

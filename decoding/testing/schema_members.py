@@ -1,4 +1,4 @@
-"""Decides from the definition whether a value is a member of a schema's node: a test oracle."""
+"""Test oracle: decides whether a JSON value belongs to a node of a compiled JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The n-grams of a text that detectors score: contexts, and first occurrences."""
+"""Yields each token's preceding context, and marks first occurrences, for two detectors."""
 
 from __future__ import annotations
 

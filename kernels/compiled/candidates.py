@@ -1,4 +1,4 @@
-"""Operations on compact candidates: `ids` and their float64 `logits`, in any order.
+"""Numba functions that filter, penalise and mask one row's candidates (ids and logits).
 
 Each returns how many candidates are left, moved to the front in the order they had.
 """

@@ -1,4 +1,4 @@
-"""The first truncation of a row: from all its tokens to candidates, or to bounds."""
+"""Numba: runs a row's first truncation, giving compact candidates or logit bounds."""
 
 from __future__ import annotations
 

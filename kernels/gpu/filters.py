@@ -1,4 +1,4 @@
-"""Truncations of a row's candidates on the device, in float64.
+"""Triton functions: softmax, and what top-k, top-p or typical-p keep of a row's candidates.
 
 Until a row is complete, which the first truncation makes it, its other tokens count as two sums:
 `rest`, Σ exp(v − top), and `rest_product`, Σ exp(v − top) · (v − top).

@@ -1,4 +1,4 @@
-"""Transfers of host arrays and tensors to the device of a step."""
+"""Views host arrays as torch tensors without a copy, and uploads them to a step's device."""
 
 from __future__ import annotations
 

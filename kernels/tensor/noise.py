@@ -1,4 +1,4 @@
-"""Philox4x32-10 words and Gumbel noise on a device; see `decoding.kernels.randomness`.
+"""Draws Philox words and Gumbel noise in torch, and chooses each row's token with them.
 
 Words are int64 in [0, 2³²). A product of two of them wraps around in int64, as in every two's
 complement arithmetic; its 64 bits are right, and a mask takes off what the sign has spread.

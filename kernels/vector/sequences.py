@@ -1,4 +1,4 @@
-"""N-gram bans, DRY and sequence bias: token ids `(n,)` in, token ids to edit out."""
+"""NumPy: finds tokens to ban or penalise from a row's history, and edits their logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Protocols of acceptors: what a matcher follows a text with, for every kind of grammar."""
+"""Protocols of grammar acceptors: numbered states, advanced by tokens, that give token masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits an automaton of numbers by sign, because a bound on digits does not count the minus."""
+"""Splits a number NFA into texts with and without a minus, so that digits can be bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of models, typed dictionaries, dataclasses and unions."""
+"""Turns Pydantic core schemas of models, TypedDicts, dataclasses, unions into JSON Schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the automaton over bytes of an expression in a spelling."""
+"""Builds a byte NFA of a regular expression, as plain UTF-8 or as inside a JSON string."""
 
 from __future__ import annotations
 

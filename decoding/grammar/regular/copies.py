@@ -1,4 +1,4 @@
-"""Repetitions of an automaton, many copies one behind the other, made as arrays."""
+"""Arrays of the edges of repeated copies of an NFA, for the NFA builder's `{m,n}`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewrites array shapes with `uniqueItems` to shapes whose uniqueness masks can enforce."""
+"""Narrows or refuses array shapes with `uniqueItems` until token masks can enforce them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments of tokens: the bytes of a token that lie inside one string, one number or whitespace.
+"""Finds and caches which tokens end inside a JSON string, number or whitespace or leave it.
 
 Which tokens lie inside a segment, and with which bytes tokens leave it, does not depend on the text
 before the segment. So the interpreted route computes a segment once for all grammars of a store.
