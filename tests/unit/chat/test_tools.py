@@ -377,6 +377,7 @@ def test_names_of_any_characters_are_called_by_them() -> None:
         assert set(json.loads(message.tool_calls[0].arguments)) == {"on"}
 
 
+@pytest.mark.slow
 def test_as_many_tools_as_openai_takes() -> None:
     tools = [tool(f"tool_{index}", WEATHER | {"title": str(index)}) for index in range(128)]
     model = model_of(HERMES)

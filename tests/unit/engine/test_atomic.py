@@ -485,7 +485,7 @@ def check_lines(stride: int, kind: type[Run]) -> None:
 
 @pytest.mark.parametrize("kind", [Run, ChunkedRun])
 def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
-    check_lines(9, kind)
+    check_lines(30, kind)
 
 
 @pytest.mark.slow
