@@ -30,7 +30,7 @@ os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # A slow machine breaks no law. In CI, Hypothesis takes its own profile of that name.
 settings.register_profile("local", deadline=None)
-settings.register_profile("check", deadline=None, max_examples=60)
+settings.register_profile("check", deadline=None, max_examples=25)
 settings.register_profile("nightly", deadline=None, max_examples=5000)
 if "CI" not in os.environ:
     settings.load_profile("local")

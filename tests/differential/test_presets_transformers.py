@@ -15,6 +15,8 @@ from decoding.history import History
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.slow  # what builds their list imports every model
+
 EOS = 3
 
 

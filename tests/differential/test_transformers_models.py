@@ -91,6 +91,7 @@ def pair(
     return model, load(folder).forward
 
 
+@pytest.mark.slow
 def test_all_positions(pair: tuple[Any, Any]) -> None:
     theirs, ours = pair
     for seed, length in enumerate((1, 2, 31, 200)):
@@ -99,6 +100,7 @@ def test_all_positions(pair: tuple[Any, Any]) -> None:
         torch.testing.assert_close(logits, theirs_on(theirs, token_ids), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_ragged_batches_token_by_token(pair: tuple[Any, Any]) -> None:
     theirs, ours = pair
     sequences = [random_ids(1, 60), random_ids(2, 60), random_ids(3, 60)]
@@ -114,6 +116,7 @@ def test_ragged_batches_token_by_token(pair: tuple[Any, Any]) -> None:
         torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_forks_and_rollbacks(pair: tuple[Any, Any]) -> None:
     theirs, ours = pair
     token_ids, other = random_ids(4, 70), random_ids(5, 20)

@@ -202,6 +202,7 @@ def test_synthid_means_are_equal(scheme: SynthId) -> None:
     assert got.weighted_mean == pytest.approx(weighted, abs=1e-12)
 
 
+@pytest.mark.slow  # their model imports all that models share
 def test_bayesian_posteriors_are_equal() -> None:
     config = transformers.BayesianDetectorConfig(watermarking_depth=6, base_rate=0.3)
     peer = transformers.BayesianDetectorModel(config).double()
@@ -219,6 +220,7 @@ def test_bayesian_posteriors_are_equal() -> None:
         np.testing.assert_allclose(1 / (1 + np.exp(-odds)), want.numpy(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bayesian_detection_is_equal() -> None:
     """Repeated contexts, and all from the end token on, are left out by theirs; ours is told."""
     scheme, end = SynthId(KEYS, ngram_len=3), 5

@@ -114,7 +114,7 @@ def schemas_of(known: Any) -> st.SearchStrategy[Any]:
 
 newer_schemas, older_schemas = schemas_of(newer), schemas_of(older)
 quick = settings(
-    max_examples=150 if settings().max_examples >= 100 else 60,
+    max_examples=150 if settings().max_examples >= 100 else 20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -65,7 +65,7 @@ ASSERTING = st.recursive(
     max_leaves=6,
 )
 SETTINGS = settings(
-    max_examples=150 if settings().max_examples >= 100 else 50,
+    max_examples=150 if settings().max_examples >= 100 else 16,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

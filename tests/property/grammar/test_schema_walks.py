@@ -29,7 +29,7 @@ def machine() -> Machine:
 
 
 @settings(
-    max_examples=max(settings().max_examples // 2, 50),
+    max_examples=max(settings().max_examples // 2, 15),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

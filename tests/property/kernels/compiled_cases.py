@@ -150,12 +150,12 @@ def supports(batch: Batch, rows: Any, history: History) -> Any:
     return edited, emptied
 
 
-def check_case(seed: int) -> int:
+def check_case(seed: int, dtypes: tuple[str, ...] = DTYPES) -> int:
     """One random case: how many of its rows lie outside the rounding band, and were compared."""
     generator = np.random.default_rng(seed)
     width, size = int(generator.choice(WIDTHS)), int(generator.integers(1, 5))
     kinds = [KINDS[place] for place in generator.integers(0, len(KINDS), size)]
-    dtype = DTYPES[generator.integers(len(DTYPES))]
+    dtype = dtypes[generator.integers(len(dtypes))]
     rows = rows_of(np.stack([kind(generator, width) for kind in kinds]), dtype)
     instructions = [random_instructions(generator, width) for _ in range(size)]
     history = History.of(

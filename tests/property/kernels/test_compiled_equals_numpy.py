@@ -86,4 +86,5 @@ def assert_close(got: Any, want: Any, name: str) -> None:
 
 
 def test_some_wide_and_hostile_rows_are_those_of_numpy() -> None:
-    assert sum(check_case(seed) for seed in range(60)) > 60
+    # Of the two formats that a run has ready; `test_compiled_equals_reference` has the narrow ones.
+    assert sum(check_case(seed, ("float32", "float64")) for seed in range(40)) > 40

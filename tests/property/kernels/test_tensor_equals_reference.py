@@ -33,7 +33,7 @@ from decoding.kernels.tensor.kernel import TensorKernel
 @pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(300, settings().max_examples),
+    max_examples=max(300 if settings().max_examples >= 100 else 40, settings().max_examples),
 )
 @given(
     data=st.data(),

@@ -23,7 +23,7 @@ from decoding.testing import laws, strategies
 
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(500 if settings().max_examples >= 100 else 200, settings().max_examples),
+    max_examples=max(500 if settings().max_examples >= 100 else 60, settings().max_examples),
 )
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_a_step_equals_the_reference(data: st.DataObject, dtype: str) -> None:

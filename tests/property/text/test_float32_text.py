@@ -44,7 +44,7 @@ def check(value: np.float32) -> None:
                 assert np.float32(float(shorter)) != value, (text, shorter)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.integers(0, 2**32 - 1).map(from_bits) | st.floats(width=32).map(np.float32))
 def test_any_float(value: np.float32) -> None:
     check(value)

@@ -82,6 +82,7 @@ EDITS = (
     BitmaskBias,
 )
 MORE = 1 if settings().max_examples <= 100 else 20
+FEW = 60 if settings().max_examples >= 100 else 12
 
 REFUSED = (DynamicTemperature, TopH)
 """What has no fused kernel here, beside cuts by more than a constant and ln Z; torch runs them."""
@@ -180,14 +181,14 @@ def check_description(
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=60 * MORE)
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=FEW * MORE)
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float16", "bfloat16"]))
 def test_rows_that_fit_a_program_equal_the_reference(data: st.DataObject, dtype: str) -> None:
     check(data, dtype, WHOLE, 40, 1e-9)
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=40 * MORE)
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=FEW * MORE)
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float16", "bfloat16"]))
 def test_rows_in_slices_equal_the_reference(data: st.DataObject, dtype: str) -> None:
     check(data, dtype, SLICED, 150, BAND)

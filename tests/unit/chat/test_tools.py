@@ -80,8 +80,17 @@ def check(message: ChatMessage) -> int:
     return len(message.tool_calls)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-@pytest.mark.parametrize("parallel", [None, True, False])
+QUICK = (("generic", True), ("hermes", None), ("mistral", False))
+
+
+@pytest.mark.parametrize(
+    ("name", "parallel"),
+    [
+        pytest.param(name, parallel, marks=() if (name, parallel) in QUICK else pytest.mark.slow)
+        for name in TEMPLATES
+        for parallel in (None, True, False)
+    ],
+)
 def test_required_calls_parse_and_validate(name: str, parallel: bool | None) -> None:
     model = model_of(TEMPLATES[name])
     several = 0
@@ -239,13 +248,13 @@ def test_a_stop_string_never_cuts_a_call() -> None:
     assert check(message) >= 1
 
 
-@pytest.mark.parametrize("begun", ["", "Well: ", "<tool_c"])
+@pytest.mark.parametrize("begun", ["", "<tool_c", pytest.param("Well: ", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "opened",
     [
-        "<tool_call>",
+        pytest.param("<tool_call>", marks=pytest.mark.slow),
         "<tool_call>\n",
-        '<tool_call>\n{"name": "get_',
+        pytest.param('<tool_call>\n{"name": "get_', marks=pytest.mark.slow),
         '<tool_call>{"name":"get_weather","arguments":{"ci',
         '<tool_call>{"name": "switch", "arguments": {"on": true}}</tool_call>\n<tool_call>\n{"na',
     ],
@@ -377,6 +386,7 @@ def test_names_of_any_characters_are_called_by_them() -> None:
         assert set(json.loads(message.tool_calls[0].arguments)) == {"on"}
 
 
+@pytest.mark.slow
 def test_as_many_tools_as_openai_takes() -> None:
     tools = [tool(f"tool_{index}", WEATHER | {"title": str(index)}) for index in range(128)]
     model = model_of(HERMES)

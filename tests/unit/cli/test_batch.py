@@ -166,6 +166,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     rows: list[Any] = [
         {"inputs": f"row {index}", "parameters": {"max_new_tokens": 1 + index % 9}}

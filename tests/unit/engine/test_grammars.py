@@ -307,7 +307,7 @@ def passes(parameters: GenerationParameters, prompt: str = "x") -> tuple[Any, in
 FORCING = Grammar("regex", r'\{"name_of_the_person":"[a-c]{2,4}","is_adult":(true|false)\}')
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=max(settings().max_examples // 5, 5))
 @given(
     st.integers(0, 99),
     st.integers(1, 60),

@@ -64,7 +64,7 @@ def test_a_smaller_batch_changes_nothing(max_batch_size: int, expected: list[Any
     assert [generation.result() for generation in submitted] == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=max(settings().max_examples // 2, 12))
 @given(st.data())
 def test_any_schedule_changes_nothing(expected: list[Any], data: st.DataObject) -> None:
     """Requests join at any step, some are cancelled at any step; the rest are as if alone."""

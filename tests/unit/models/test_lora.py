@@ -15,71 +15,110 @@ from decoding.errors import DecodingError, ModelFormatError, ParameterError, Uns
 from decoding.models import load
 
 torch = pytest.importorskip("torch")
-peft = pytest.importorskip("peft")
 safetensors = pytest.importorskip("safetensors.torch")
-transformers = pytest.importorskip("transformers")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+from decoding.models.config import LlamaConfig
+from decoding.models.weights import tensor_shapes
 
 EVERY = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PROMPT = [1, 7, 3, 40, 12]
+MODEL = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 40,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "rms_norm_eps": 1e-6,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "tie_word_embeddings": False,
+}
 ADAPTERS: dict[str, dict[str, Any]] = {
     "every": {"r": 4, "lora_alpha": 16, "target_modules": EVERY},
     "some": {"r": 3, "lora_alpha": 5, "target_modules": ["q_proj", "v_proj", "up_proj"]},
     "stable": {"r": 2, "lora_alpha": 4, "target_modules": ["k_proj", "o_proj"], "use_rslora": True},
-    "later": {"r": 2, "target_modules": EVERY, "layers_to_transform": [1]},
+    "later": {"r": 2, "lora_alpha": 8, "target_modules": EVERY, "layers_to_transform": [1]},
 }
+Tensors = dict[str, Any]
 
 
-def save_model(folder: Path) -> Any:
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=50,
-        hidden_size=32,
-        intermediate_size=40,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-    )
-    model = transformers.LlamaForCausalLM(config).eval()
-    model.save_pretrained(folder)
-    return model
+def save_model(folder: Path, tensors: Tensors) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(MODEL))
+    safetensors.save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def adapted_layers(tensors: Tensors, options: dict[str, Any]) -> list[str]:
+    """The linear layers that an adapter adds to."""
+    return [
+        name.removesuffix(".weight")
+        for name in tensors
+        if name.split(".")[-2] in options["target_modules"]
+        and int(name.split(".")[2]) in options.get("layers_to_transform", [0, 1])
+    ]
+
+
+def merged(tensors: Tensors, options: dict[str, Any], pairs: Tensors) -> Tensors:
+    """The weights with an adapter's product added: what a model computes with it."""
+    rank = options["r"]
+    scale = options["lora_alpha"] / (rank**0.5 if "use_rslora" in options else rank)
+    weights = dict(tensors)
+    for name in adapted_layers(tensors, options):
+        down, up = (pairs[f"base_model.model.{name}.lora_{half}.weight"] for half in "AB")
+        weights[f"{name}.weight"] = tensors[f"{name}.weight"] + scale * (up @ down)
+    return weights
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A folder with a model, and one with adapters."""
-    folder = tmp_path_factory.mktemp("model")
+    """A folder with a model, and one with adapters; beside the first, the model merged with each."""
+    folder = tmp_path_factory.mktemp("models") / "model"
     adapters = tmp_path_factory.mktemp("adapters")
-    save_model(folder)
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Any:
+        return torch.randn(shape, generator=generator)
+
+    shapes = tensor_shapes(LlamaConfig.from_json(MODEL))
+    tensors = {
+        name: normal(*shape) * 0.2 if len(shape) == 2 else torch.ones(shape)
+        for name, shape in shapes.items()
+    }
+    save_model(folder, tensors)
     for name, options in ADAPTERS.items():
-        torch.manual_seed(len(name))
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
-        adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
-        for key, value in adapted.named_parameters():
-            if "lora_" in key:
-                torch.nn.init.normal_(value, std=0.3)
-        adapted.save_pretrained(adapters / name)
+        pairs = {}
+        for layer in adapted_layers(tensors, options):
+            rows, columns = shapes[f"{layer}.weight"]
+            start = f"base_model.model.{layer}.lora_"
+            pairs[f"{start}A.weight"] = normal(options["r"], columns) * 0.3
+            pairs[f"{start}B.weight"] = normal(rows, options["r"]) * 0.3
+        (adapters / name).mkdir()
+        safetensors.save_file(pairs, adapters / name / "adapter_model.safetensors")
+        config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "inference_mode": True, **options}
+        (adapters / name / "adapter_config.json").write_text(json.dumps(config))
+        save_model(folder.with_name(name), merged(tensors, options, pairs))
     return folder, adapters
 
 
 @pytest.fixture(scope="module")
 def expected(base: tuple[Path, Path]) -> dict[str | None, Any]:
-    """The logits of the prompt, by adapter, as transformers and peft compute them."""
-    folder, adapters = base
-    logits = {}
-    for name in [None, *ADAPTERS]:
-        model = transformers.AutoModelForCausalLM.from_pretrained(folder)
-        if name is not None:
-            model = peft.PeftModel.from_pretrained(model, adapters / name)
-        with torch.no_grad():
-            logits[name] = model.eval()(torch.tensor([PROMPT])).logits[0]
-    return logits
+    """The logits of the prompt, by adapter, of the model that is merged with it."""
+
+    def logits_of(folder: Path) -> Any:
+        model: Any = load(folder).forward
+        return model.prefill([PROMPT], all_positions=True)[1]
+
+    folder, _ = base
+    return {None: logits_of(folder)} | {
+        name: logits_of(folder.with_name(name)) for name in ADAPTERS
+    }
 
 
-def test_logits_equal_those_of_transformers_and_peft(
+def test_logits_equal_those_of_merged_weights(
     base: tuple[Path, Path], expected: dict[str | None, Any]
 ) -> None:
     model: Any = load(base[0], adapters=base[1]).forward
@@ -87,6 +126,22 @@ def test_logits_equal_those_of_transformers_and_peft(
         _, logits = model.adapted(name).prefill([PROMPT], all_positions=True)
         assert (logits - expected[name]).abs().max() < 1e-4
         assert (logits - expected[None]).abs().max() > 0.1
+
+
+@pytest.mark.slow  # the import of peft alone takes seconds
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+def test_logits_equal_those_of_transformers_and_peft(
+    base: tuple[Path, Path], expected: dict[str | None, Any]
+) -> None:
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    for name in [None, *ADAPTERS]:
+        model = transformers.AutoModelForCausalLM.from_pretrained(base[0])
+        if name is not None:
+            model = peft.PeftModel.from_pretrained(model, base[1] / name)
+        with torch.no_grad():
+            logits = model.eval()(torch.tensor([PROMPT])).logits[0]
+        assert (logits - expected[name]).abs().max() < 1e-4
 
 
 def test_several_adapters_and_none_in_one_call_equal_each_alone(
@@ -189,7 +244,6 @@ def test_a_configuration_is_checked(
     assert re.search(message, str(error))
 
 
-Tensors = dict[str, Any]
 FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 
 

@@ -152,7 +152,7 @@ CHAT_NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5 * settings().max_examples, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from(POSTS),
     inputs=VALUES | st.just("x"),

@@ -91,7 +91,10 @@ class TestLists:
             compiled(order, partners)
             assert np.array_equal(order[:count], _first_of_list(partners.tolist(), size))
 
-    @pytest.mark.parametrize("gamma", [0.01, 0.25, 0.5, 0.9])
+    @pytest.mark.parametrize(
+        "gamma",
+        [0.01, 0.25, *(pytest.param(gamma, marks=pytest.mark.slow) for gamma in (0.5, 0.9))],
+    )
     def test_a_packed_list_is_the_prefix_of_the_shuffle(self, gamma: float) -> None:
         for size in (1, 2, 31, 32, 33, 64, 65, 623, 1249, 80_000):
             seed, count = 15485863 * size, int(size * gamma)

@@ -201,7 +201,9 @@ def test_a_mask_that_needs_more_than_all_memory_is_made_in_parts(
 
 
 @pytest.mark.parametrize("route", [KERNELS, INTERPRETED], ids=["kernels", "interpreted"])
-@pytest.mark.parametrize("most", [1, 2, 4])
+@pytest.mark.parametrize(
+    "most", [1, *(pytest.param(most, marks=pytest.mark.slow) for most in (2, 4))]
+)
 @pytest.mark.parametrize(
     "schema", [FLAT, CONTAINING, FEW, MANY_NAMES, PATTERNS, SCHEMAS[5], SCHEMAS[6], SCHEMAS[8]]
 )

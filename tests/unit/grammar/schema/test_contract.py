@@ -302,6 +302,7 @@ def test_shapes_say_nothing_of_what_cannot_occur() -> None:
     assert (len(shape.prefix), shape.rest, shape.maximum) == (1, None, 1)
 
 
+@pytest.mark.slow
 def test_equal_work_is_counted_in_every_process() -> None:
     """Hashes of strings differ from process to process, and the order of sets with them."""
     script = """
