@@ -121,7 +121,7 @@ def test_long_sequences_see_what_they_see_alone() -> None:
         tokens = [[random_ids.randrange(50)] for _ in known]
         logits = model.extend([*scattered, *together], tokens)
         for row, (text, new) in enumerate(zip(known, tokens, strict=True)):
-            text += new
+            text.extend(new)
             [state], wanted = model.prefill([text])
             model.release(state)
             assert_near(logits[row], wanted[0])
