@@ -18,8 +18,7 @@ from decoding.engine.admission import (
     checked_limit,
 )
 from decoding.engine.drawing import RunningBatch, batch_of
-from decoding.engine.extend import extend, restore, revive
-from decoding.engine.failures import generations_of, stop
+from decoding.engine.forward import extend, generations_of, restore, revive, stop
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.prefill import prefill, prefixes_of, reuse

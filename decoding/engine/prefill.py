@@ -9,15 +9,16 @@ import numpy as np
 
 from decoding.engine.admission import Share
 from decoding.engine.drawing import RunningBatch, draw_first, rows_of
-from decoding.engine.failures import checked_logits, fail, generations_of, other_width, stop
+from decoding.engine.forward import checked_logits, fail, generations_of, other_width, stop
 from decoding.engine.generation import Generation, Prefilled, RunningSequence
 from decoding.engine.model_states import Memory
-from decoding.engine.plans import fit
+from decoding.engine.plans import Plan, fit
 from decoding.engine.prefixes import Prefix, PrefixStore
-from decoding.engine.prompt_logprobs import prefill_tokens, prompt_logprobs
-from decoding.errors import DecodingError, ShapeError
+from decoding.errors import DecodingError, InvalidLogitsError, ShapeError
+from decoding.logits import as_logits
 from decoding.models.protocol import State
-from decoding.typing import Rows
+from decoding.typing import Anything, Rows
+from decoding.wire.details import PrefillToken
 
 
 def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
@@ -147,7 +148,7 @@ def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None: 
     try:
         generation.plan = work = fit(generation.plan, width)
         following = work.prompt[share.start + 1 : share.end + 1]
-        return [] if rows is None else prompt_logprobs(rows, following, share.start)
+        return [] if rows is None else _prompt_logprobs(rows, following, share.start)
     except DecodingError as error:
         generation.fail(error)
         return None
@@ -156,7 +157,7 @@ def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None: 
 def _begin(generation: Generation, prefilled: Prefilled, memory: Memory) -> None:
     """Start the sequences of a request whose whole prompt the model has seen."""
     state, work = prefilled.state, generation.plan
-    prefill = prefill_tokens(work, prefilled.logprobs) if work.wants_prefill else ()
+    prefill = _prefill_tokens(work, prefilled.logprobs) if work.wants_prefill else ()
     try:
         forks = memory.fork(state, len(work.samplers) - 1)
     except Exception as error:
@@ -166,3 +167,35 @@ def _begin(generation: Generation, prefilled: Prefilled, memory: Memory) -> None
         generation.begin([state, *forks], prefill)
     except Exception as error:  # a feedback or a grammar may raise anything
         stop([generation], error)
+
+
+def _prompt_logprobs(
+    rows: Anything,  # an edge
+    token_ids: Sequence[int],
+    first_row: int = 0,
+) -> list[float]:
+    """The raw logprobs of tokens, each by the row of logits before it.
+
+    first_row: the place in the prompt of the first row, for error messages.
+
+    Raises:
+        InvalidLogitsError: a row has NaN or +inf.
+    """
+    logits = as_logits(rows)
+    logprobs: list[float] = []
+    for row, token_id in enumerate(token_ids):
+        values = logits[row].astype(np.float64)
+        invalid = np.flatnonzero(~(values < np.inf))
+        if len(invalid):
+            raise InvalidLogitsError(first_row + row, int(invalid[0]), len(invalid))
+        largest = values.max()
+        logprobs.append(float(values[token_id] - largest - np.log(np.exp(values - largest).sum())))
+    return logprobs
+
+
+def _prefill_tokens(work: Plan, logprobs: Sequence[float]) -> tuple[PrefillToken, ...]:
+    """The prompt's tokens, given the raw logprobs of all but the first."""
+    vocabulary = work.vocabulary
+    texts = [vocabulary.text_of(item) if vocabulary else "" for item in work.prompt]
+    spelled = [vocabulary.bytes_of(item) if vocabulary else None for item in work.prompt]
+    return tuple(map(PrefillToken, work.prompt, texts, (None, *logprobs), spelled))

@@ -30,8 +30,7 @@ from decoding import (
 from decoding.engine import (
     admission,
     drawing,
-    extend,
-    failures,
+    forward,
     generation,
     model_states,
     prefill,
@@ -424,9 +423,8 @@ def test_an_error_at_any_call_ends_no_innocent_request(
 MODULES = (
     engine,
     admission,
-    extend,
+    forward,
     prefill,
-    failures,
     drawing,
     generation,
     model_states,

@@ -1,11 +1,16 @@
-"""Brings the model's states to the last tokens of the sequences that run."""
+"""Calls of the model for sequences that run, and the ends of requests for which a call fails."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from decoding.engine.drawing import RunningBatch, draw_next
-from decoding.engine.failures import checked_logits, fail, generations_of, other_width, stop
-from decoding.engine.generation import RunningSequence
+from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
+from decoding.engine.plans import Plan
+from decoding.errors import ForwardError, RequestError, ShapeError, shown_error
+from decoding.logits import as_rows
+from decoding.typing import Anything, Rows
 
 
 def extend(batch: RunningBatch, memory: Memory) -> None:
@@ -62,3 +67,43 @@ def revive(sequence: RunningSequence, memory: Memory) -> None:
         return
     sequence.state = state
     sequence.held = len(known)
+
+
+def generations_of(sequences: Iterable[RunningSequence]) -> list[Generation]:
+    """The requests that sequences belong to, each once, in order."""
+    return list(dict.fromkeys(item.generation for item in sequences))
+
+
+def fail(generations: Iterable[Generation], error: Exception) -> None:
+    """End every generation of a forward pass that failed."""
+    for generation in generations:
+        failure = ForwardError(f"raised {shown_error(error)}", _steps(generation))
+        failure.__cause__ = error
+        generation.fail(failure)
+
+
+def stop(generations: Iterable[Generation], error: Exception) -> None:
+    """End generations that cannot continue for a reason other than a forward pass."""
+    for generation in generations:
+        failure = RequestError(f"a step raised {shown_error(error)}", _steps(generation))
+        failure.__cause__ = error
+        generation.fail(failure)
+
+
+def _steps(generation: Generation) -> int:
+    return len(generation.sequences[0].samples) if generation.sequences else 0
+
+
+def checked_logits(output: Rows, rows: int) -> Anything:
+    """Check that a forward pass returned logits of the right shape; return them unchanged."""
+    got = len(as_rows(output))
+    if got != rows:
+        raise ShapeError("logits", f"{got} rows", f"{rows} rows")
+    return output
+
+
+def other_width(work: Plan, width: int) -> ShapeError:
+    """The error for logits of another width than the model had before."""
+    return ShapeError(
+        "logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states"
+    )
