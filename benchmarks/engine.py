@@ -24,7 +24,7 @@ from benchmarks import machine, report
 from benchmarks.logits import make_rows
 from decoding import Engine, GenerationParameters, History, LanguageModel, Request
 from decoding.cache import cache_folder
-from decoding.engine import loop as engine_module
+from decoding.engine import drawing
 from decoding.models.fetch import KNOWN_MODELS
 from decoding.sampling.batch import BatchSampler
 from decoding.vocabulary import Tokenizer, Vocabulary
@@ -93,10 +93,10 @@ class TimedSampler(BatchSampler):
 
     spent = 0
 
-    def __call__(self, logits: Any, history: History) -> Any:
+    def __call__(self, logits: Any, history: History, states: Any = None) -> Any:
         """As a batch sampler's."""
         start = time.perf_counter_ns()
-        drawn = super().__call__(logits, history)
+        drawn = super().__call__(logits, history, states)
         TimedSampler.spent += time.perf_counter_ns() - start
         return drawn
 
@@ -107,11 +107,11 @@ class RecordedSampler(BatchSampler):
     drawn: ClassVar[list[Any]] = []
     number = 0
 
-    def __call__(self, logits: Any, history: History) -> Any:
+    def __call__(self, logits: Any, history: History, states: Any = None) -> Any:
         """The next of the recorded draws; a new one after the last."""
         RecordedSampler.number += 1
         if RecordedSampler.number > len(self.drawn):
-            self.drawn.append(super().__call__(logits, history))
+            self.drawn.append(super().__call__(logits, history, states))
         return self.drawn[RecordedSampler.number - 1]
 
 
@@ -184,7 +184,7 @@ def profile(model: LanguageModel, batch: int) -> str:
     """Where the loop spends its time, but for the sampler's calls."""
     profiler = cProfile.Profile()
     RecordedSampler.drawn.clear()
-    with mock.patch.object(engine_module, "BatchSampler", RecordedSampler):
+    with mock.patch.object(drawing, "BatchSampler", RecordedSampler):
         RecordedSampler.number = 0
         run(model, _CHAIN, batch)
         RecordedSampler.number = 0
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     measured_on = machine.describe(1)
     name, tokenizer = load_tokenizer()
-    with mock.patch.object(engine_module, "BatchSampler", TimedSampler):
+    with mock.patch.object(drawing, "BatchSampler", TimedSampler):
         rows = [
             measure(name, tokenizer, batch, chain=chain, seconds=options.seconds)
             for batch in GOALS

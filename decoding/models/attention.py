@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from decoding.errors import MissingDependencyError
 from decoding.models.kv_cache import PAGE_TOKENS, CachedSequence, pages_of
@@ -17,6 +18,11 @@ except ImportError as error:
     raise MissingDependencyError("torch", "torch") from error
 
 _QUERY_CHUNK = 256  # bounds the attention scores of a long prompt to (heads, 256, keys)
+_MOST_SHARED_PAGES = 16
+"""Most pages of a sequence that is attended to together with others, on the host.
+
+A copy of more is read from the processor's cache if it is made and used for one sequence at a time.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,32 +73,67 @@ class Several:
         attend_causally(queries[rows], keys[0], values[0], out[rows])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """A long sequence that has one new token, on the host.
+
+    row: of the call's tokens. pages: a slice where they follow each other, else their numbers.
+    total: its tokens, the new one included. copy: `(pages, PAGE_TOKENS, 2, kv_heads, head_dim)`,
+    where the pages of all such sequences are gathered, one sequence after the other.
+    """
+
+    row: int
+    pages: slice | Tensor
+    total: int
+    copy: Tensor
+
+    def attend(self, queries: Tensor, pages: Tensor, out: Tensor) -> None:
+        """As `Single.attend`."""
+        if isinstance(self.pages, slice):
+            own = pages[self.pages]
+        else:
+            own = self.copy[: len(self.pages)]
+            torch.index_select(pages, 0, self.pages, out=own)
+        keys, values = _keys_and_values(own, 1, self.total)
+        query = queries[self.row].view(1, keys.shape[1], -1, queries.shape[-1])
+        mixed = scaled_dot_product_attention(query, keys, values)
+        out[self.row] = mixed.reshape(out.shape[1:])
+
+
+Group: TypeAlias = Single | Several | Alone
+
+
 def layout(
-    states: Sequence[CachedSequence], counts: Sequence[int], device: torch.device
-) -> tuple[Tensor, Tensor, list[Single | Several]]:
+    states: Sequence[CachedSequence], counts: Sequence[int], storage: Tensor
+) -> tuple[Tensor, Tensor, list[Group]]:
     """Where the new tokens of a call go, and how their attention is computed.
 
-    The states have pages for them and do not count them yet.
+    The states have pages for them and do not count them yet. storage: `PagedCache.storage`.
 
     Returns positions `(tokens,)`, slots `(tokens,)` of the flat cache, and groups that cover all
     tokens. A sequence's group depends on its own length, in powers of two, and so does what it is
     filled up to, at most twice its length.
     """
+    device = storage.device
     positions: list[int] = []
     slots: list[int] = []
-    groups: list[Single | Several] = []
+    groups: list[Group] = []
     singles: dict[int, list[tuple[int, CachedSequence]]] = {}
+    long: list[tuple[int, CachedSequence]] = []
     for state, count in zip(states, counts, strict=True):
         first, pages = len(positions), pages_of(state)
         new = range(state.length, state.length + count)
         positions += new
         slots += [pages[i // PAGE_TOKENS] * PAGE_TOKENS + i % PAGE_TOKENS for i in new]
-        if count == 1:
+        if count == 1 and len(pages) > _MOST_SHARED_PAGES and device.type == "cpu":
+            long.append((first, state))
+        elif count == 1:
             singles.setdefault((len(pages) - 1).bit_length(), []).append((first, state))
         else:
             table = torch.tensor(pages, device=device)
             groups.append(Several(first, first + count, table, state.length + count))
     groups += _single_groups(list(singles.values()), len(positions), device)
+    groups += _long_groups(long, storage)
     return torch.tensor(positions, device=device), torch.tensor(slots, device=device), groups
 
 
@@ -118,10 +159,26 @@ def _single_groups(
         yield Single(rows, len(bucket), torch.tensor(table, device=device), longest, mask)
 
 
+def _long_groups(
+    sequences: Sequence[tuple[int, CachedSequence]], storage: Tensor
+) -> Iterator[Alone]:
+    tables = [pages_of(state)[: state.length // PAGE_TOKENS + 1] for _, state in sequences]
+    runs = [table == list(range(table[0], table[0] + len(table))) for table in tables]
+    widest = max((len(t) for t, is_run in zip(tables, runs, strict=True) if not is_run), default=0)
+    copy = storage.new_empty((widest, *storage.shape[2:]))
+    for (row, state), table, is_run in zip(sequences, tables, runs, strict=True):
+        pages = slice(table[0], table[-1] + 1) if is_run else torch.tensor(table)
+        yield Alone(row, pages, state.length + 1, copy)
+
+
 def _gathered(pages: Tensor, table: Tensor, count: int, longest: int) -> tuple[Tensor, Tensor]:
     """Keys and values `(count, kv_heads, longest, head_dim)` of the pages of `count` sequences."""
-    gathered = pages.index_select(0, table)
-    flat = gathered.view(count, -1, *gathered.shape[2:])[:, :longest]
+    return _keys_and_values(pages.index_select(0, table), count, longest)
+
+
+def _keys_and_values(pages: Tensor, count: int, longest: int) -> tuple[Tensor, Tensor]:
+    """The same of pages that are in the order of the sequences."""
+    flat = pages.view(count, -1, *pages.shape[2:])[:, :longest]
     keys, values = flat.permute(2, 0, 3, 1, 4).unbind()
     return keys, values
 

@@ -270,12 +270,12 @@ class LlamaModel:
     def _forward(self, flat: Tensor, states: Sequence[LlamaState], counts: list[int]) -> Tensor:
         """The residual stream `(tokens, hidden)` before the last norm; fills the cache."""
         config, eps = self.config, self.config.norm_eps
-        positions, slots, groups = layout(states, counts, flat.device)
+        storage = self.cache.storage()
+        positions, slots, groups = layout(states, counts, storage)
         adapted = _rows_by_adapter(states, counts, flat.device)
         angles = positions[:, None].float() * self.inverse_frequencies
         cosine, sine = (f.to(self.embedding.dtype)[:, None] for f in (angles.cos(), angles.sin()))
         hidden = self.embedding[flat]
-        storage = self.cache.storage()
         for index, layer in enumerate(self.layers):
             lora = [(rows, adapter.layers[index]) for rows, adapter in adapted]
             normed = rms_norm(hidden, hidden.shape[-1:], layer.attention_norm, eps)

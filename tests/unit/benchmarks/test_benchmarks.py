@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import figures, hot_loop
+from benchmarks import batching, engine, figures, hot_loop
 from benchmarks.figures import Case, measure_case
 from benchmarks.goals import verdicts
 from benchmarks.harness import measure, peak_bytes
@@ -254,3 +254,24 @@ def test_the_parts_of_a_step_are_right(tmp_path: Path, capsys: pytest.CaptureFix
     assert [row["part"] for row in written["rows"]] == shown
     assert all(row["us"] > 0.0 for row in written["rows"])
     assert parts.parts(np.zeros(3000, np.float32))[0].is_right(0.0)
+
+
+def test_the_loop_is_timed_around_the_sampler(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "GOALS", {2: 1e9})
+    path = tmp_path / "engine.json"
+    assert engine.main(["--seconds", "0", "--profile", "--json", str(path)]) == 0
+    rows = json.loads(path.read_text("utf-8"))["rows"]
+    assert [(row["batch"], row["chain"]) for row in rows] == [(2, True), (2, False)]
+    for row in rows:
+        assert 0 < row["us_around_sampler"] < row["us_per_token"], "the sampler's time counts"
+    printed = capsys.readouterr().out
+    assert "batch 2, under a profiler" in printed
+    assert "batch.py:_step" not in printed, "the profile is of the loop without the sampler"
+
+
+def test_what_joining_costs_is_measured() -> None:
+    measured = batching.joining(2, 2)
+    assert measured["batch"] == 2
+    assert measured["us_per_step"] > 0

@@ -44,6 +44,14 @@ class TestGenerate:
         jsonschema.validate(json.loads(printed), SCHEMA)
         assert json.loads(printed)["details"]["finish_reason"] == "eos_token"
 
+    def test_an_adapter_that_the_model_does_not_have_is_an_error(
+        self, speaker: Speaker, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["generate", "Hi", "--adapter-id", "mine"]) != 0
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "adapter_id cannot be used: the model has no adapters" in printed.err
+
     def test_details_can_be_left_out_of_the_json(
         self, speaker: Speaker, capsys: pytest.CaptureFixture[str]
     ) -> None:

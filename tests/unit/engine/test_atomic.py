@@ -27,7 +27,15 @@ from decoding import (
     chain,
     history,
 )
-from decoding.engine import drawing, generation, model_states, prefixes
+from decoding.engine import (
+    admission,
+    drawing,
+    forward,
+    generation,
+    model_states,
+    prefill,
+    prefixes,
+)
 from decoding.engine import forced_tokens as jumping
 from decoding.engine import loop as engine
 from decoding.errors import DecodingError, ForwardError, ProcessorError
@@ -412,7 +420,18 @@ def test_an_error_at_any_call_ends_no_innocent_request(
         assert bool(most) <= len(ended) <= most
 
 
-MODULES = (engine, drawing, generation, model_states, jumping, history, prefixes)
+MODULES = (
+    engine,
+    admission,
+    forward,
+    prefill,
+    drawing,
+    generation,
+    model_states,
+    jumping,
+    history,
+    prefixes,
+)
 FILES = {module.__file__ for module in MODULES}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ pytest.importorskip("torch")
 pytest.importorskip("safetensors")
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from decoding.models.llama import LlamaModel
 from decoding.models.weights import tensor_shapes
@@ -32,15 +34,16 @@ CONFIG = LlamaConfig(
     context_length=200,
     norm_eps=1e-5,
 )
+LONG = replace(CONFIG, context_length=500)
 
 
-def model_of(cache_tokens: int | None = None) -> LlamaModel:
+def model_of(cache_tokens: int | None = None, config: LlamaConfig = CONFIG) -> LlamaModel:
     generator = torch.Generator().manual_seed(0)
     tensors = {
         name: torch.randn(shape, generator=generator) * 0.5
-        for name, shape in tensor_shapes(CONFIG).items()
+        for name, shape in tensor_shapes(config).items()
     }
-    return LlamaModel.from_tensors(CONFIG, tensors.__getitem__, cache_tokens=cache_tokens)
+    return LlamaModel.from_tensors(config, tensors.__getitem__, cache_tokens=cache_tokens)
 
 
 WHOLE = model_of()
@@ -94,6 +97,60 @@ def test_any_mixture_of_calls_gives_what_each_sequence_gives_alone(seed: int) ->
     for state in states.values():
         model.release(state)
     assert model.free_tokens == model.capacity_tokens == 30 * 16
+
+
+def grown_in_turns(model: LlamaModel, texts: list[list[int]]) -> list[Any]:
+    """States of which none has pages that follow each other: each text comes in several parts."""
+    states = [model.prefill([text[:20]])[0][0] for text in texts]
+    for begin in range(20, max(map(len, texts)), 20):
+        for state, text in zip(states, texts, strict=True):
+            if part := text[begin : begin + 20]:
+                model.extend([state], [part])
+    return states
+
+
+def test_long_sequences_see_what_they_see_alone() -> None:
+    model = model_of(config=LONG)
+    random_ids = random.Random(4)
+    lengths = (255, 256, 257, 272, 391, 40, 3)
+    texts = [[random_ids.randrange(50) for _ in range(length)] for length in lengths]
+    scattered = grown_in_turns(model, texts)
+    together = [model.prefill([text])[0][0] for text in texts]
+    known = [list(text) for text in (*texts, *texts)]
+    for _ in range(3):
+        tokens = [[random_ids.randrange(50)] for _ in known]
+        logits = model.extend([*scattered, *together], tokens)
+        for row, (text, new) in enumerate(zip(known, tokens, strict=True)):
+            text.extend(new)
+            [state], wanted = model.prefill([text])
+            model.release(state)
+            assert_near(logits[row], wanted[0])
+
+
+class Largest(TorchDispatchMode):
+    """Notes how large the largest tensor is that a call makes."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor) and not (func.is_view or func._schema.is_mutable):
+            self.elements = max(self.elements, made.numel())
+        return made
+
+
+def test_a_step_copies_the_keys_of_one_long_sequence_at_a_time() -> None:
+    model = model_of(config=LONG)
+    texts = [[(7 * place + row) % 50 for place in range(390)] for row in range(6)]
+    one = 2 * LONG.kv_heads * LONG.head_dim * 400  # 391 tokens in whole pages
+    scattered = grown_in_turns(model, texts)
+    with Largest() as copies:
+        model.extend(scattered, [[5]] * 6)
+    assert copies.elements == one
+    together = [model.prefill([text])[0][0] for text in texts]
+    with Largest() as copies:
+        model.extend(together, [[5]] * 6)
+    assert copies.elements < one, "pages that follow each other need no copy"
 
 
 def test_forks_share_pages_until_they_write() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from decoding import Engine, GenerationParameters, LanguageModel, Request, generate
 from decoding.errors import DecodingError, ModelFormatError, ParameterError, UnsupportedFeatureError
 from decoding.models import load
 
@@ -163,6 +164,28 @@ def test_several_adapters_and_none_in_one_call_equal_each_alone(
         logits = model.extend(forks, [[token]] * len(names))
         for row, name in zip(logits, names, strict=True):
             assert (row - expected[name][position]).abs().max() < 1e-4
+
+
+def test_generate_and_an_engine_answer_with_the_adapter_that_a_request_names(
+    base: tuple[Path, Path],
+) -> None:
+    model = load(base[0], adapters=base[1])
+    asked = {
+        name: GenerationParameters(max_new_tokens=8, adapter_id=name)
+        for name in (None, "every", "some")
+    }
+    alone = {name: generate(model, PROMPT, item) for name, item in asked.items()}
+    engine = Engine(model)
+    together = {name: engine.submit(Request(PROMPT, item)) for name, item in asked.items()}
+    while engine.busy:
+        engine.step()
+    texts = {name: [token.id for token in item.tokens] for name, item in alone.items()}
+    for name, generation in together.items():
+        assert [token.id for token in generation.result().tokens] == texts[name]
+    assert len(set(map(tuple, texts.values()))) == 3, "each adapter answers in its own way"
+    for unknown in (load(base[0]), LanguageModel(forward=lambda rows: [[0.0]] * len(rows))):
+        with pytest.raises(UnsupportedFeatureError, match="adapter_id cannot be used"):
+            generate(unknown, PROMPT, asked["every"])
 
 
 def test_a_model_without_a_folder_of_adapters_has_none(base: tuple[Path, Path]) -> None:

@@ -1,0 +1,109 @@
+"""Calls of the model for sequences that run, and the ends of requests for which a call fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from decoding.engine.drawing import RunningBatch, draw_next
+from decoding.engine.generation import Generation, RunningSequence
+from decoding.engine.model_states import Memory
+from decoding.engine.plans import Plan
+from decoding.errors import ForwardError, RequestError, ShapeError, shown_error
+from decoding.logits import as_rows
+from decoding.typing import Anything, Rows
+
+
+def extend(batch: RunningBatch, memory: Memory) -> None:
+    """Append what each sequence has new to the model's memory and draw the next token."""
+    sequences = batch.sequences
+    states = [item.state for item in sequences]
+    latest = [[item.token_ids[-1], *item.forced] for item in sequences]
+    counts = [len(token_ids) for token_ids in latest]
+    lengths = [
+        len(item.token_ids) - 1 + count for item, count in zip(sequences, counts, strict=True)
+    ]
+    rows = sum(counts)
+    try:
+        for item in sequences:
+            item.held = None  # where the call is interrupted, nobody knows
+        output = memory.extend(states, latest, all_positions=rows > len(counts))
+        for item, length in zip(sequences, lengths, strict=True):
+            item.held = length
+        logits = checked_logits(output, rows)
+    except Exception as error:  # a model may raise anything
+        fail(generations_of(sequences), error)
+        return
+    width = logits.shape[1]
+    for generation in generations_of(sequences):
+        if generation.plan.width != width:
+            fail([generation], other_width(generation.plan, width))
+    try:
+        draw_next(batch, logits, counts)
+    except Exception as error:  # out of memory, say
+        stop(generations_of(sequences), error)
+
+
+def restore(sequence: RunningSequence, memory: Memory) -> None:
+    """Let the model's memory hold all tokens but the last, or nothing where that fails."""
+    length = len(sequence.token_ids) - 1
+    excess = (sequence.held or 0) - length
+    if excess > 0:
+        sequence.held = None
+        try:
+            memory.rollback(sequence.state, excess)
+        except Exception:  # a model may raise anything
+            return
+        sequence.held = length
+
+
+def revive(sequence: RunningSequence, memory: Memory) -> None:
+    """Compute the state of a sequence anew, where an interrupt has lost it."""
+    known = sequence.token_ids[:-1]
+    try:
+        adapted = sequence.generation.plan.adapted
+        [state], _ = memory.prefill([known], all_positions=False, adapted=adapted)
+    except Exception as error:
+        fail([sequence.generation], error)
+        return
+    sequence.state = state
+    sequence.held = len(known)
+
+
+def generations_of(sequences: Iterable[RunningSequence]) -> list[Generation]:
+    """The requests that sequences belong to, each once, in order."""
+    return list(dict.fromkeys(item.generation for item in sequences))
+
+
+def fail(generations: Iterable[Generation], error: Exception) -> None:
+    """End every generation of a forward pass that failed."""
+    for generation in generations:
+        failure = ForwardError(f"raised {shown_error(error)}", _steps(generation))
+        failure.__cause__ = error
+        generation.fail(failure)
+
+
+def stop(generations: Iterable[Generation], error: Exception) -> None:
+    """End generations that cannot continue for a reason other than a forward pass."""
+    for generation in generations:
+        failure = RequestError(f"a step raised {shown_error(error)}", _steps(generation))
+        failure.__cause__ = error
+        generation.fail(failure)
+
+
+def _steps(generation: Generation) -> int:
+    return len(generation.sequences[0].samples) if generation.sequences else 0
+
+
+def checked_logits(output: Rows, rows: int) -> Anything:
+    """Check that a forward pass returned logits of the right shape; return them unchanged."""
+    got = len(as_rows(output))
+    if got != rows:
+        raise ShapeError("logits", f"{got} rows", f"{rows} rows")
+    return output
+
+
+def other_width(work: Plan, width: int) -> ShapeError:
+    """The error for logits of another width than the model had before."""
+    return ShapeError(
+        "logits", f"rows of {width}", f"rows of {work.width}, as before or as the model states"
+    )

@@ -1,0 +1,201 @@
+"""Prefill: prompts go through the model in parts; a complete one starts its sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from decoding.engine.admission import Share
+from decoding.engine.drawing import RunningBatch, draw_first, rows_of
+from decoding.engine.forward import checked_logits, fail, generations_of, other_width, stop
+from decoding.engine.generation import Generation, Prefilled, RunningSequence
+from decoding.engine.model_states import Memory
+from decoding.engine.plans import Plan, fit
+from decoding.engine.prefixes import Prefix, PrefixStore
+from decoding.errors import DecodingError, InvalidLogitsError, ShapeError
+from decoding.logits import as_logits
+from decoding.models.protocol import State
+from decoding.typing import Anything, Rows
+from decoding.wire.details import PrefillToken
+
+
+def prefixes_of(sequences: Iterable[RunningSequence]) -> list[Prefix]:
+    """The tokens and states of sequences whose state is known."""
+    return [
+        Prefix(item.token_ids[: item.held], item.state, item.generation.plan.adapter)
+        for item in sequences
+        if item.held is not None
+    ]
+
+
+def reuse(
+    generation: Generation, store: PrefixStore, running: Sequence[Prefix], memory: Memory
+) -> None:
+    """Begin with the state of a sequence that begins with the same tokens, if there is one."""
+    work = generation.plan
+    if work.wants_prefill:
+        return
+    found = store.find(work.prompt, work.adapter, running)
+    if found is None:
+        return
+    prefix, length = found
+    try:
+        [state] = memory.fork(prefix.state, 1)
+        if excess := len(prefix.token_ids) - length:
+            memory.rollback(state, excess)
+    except Exception:
+        return
+    generation.prefilled = Prefilled(state, length)
+
+
+def prefill(
+    shares: Sequence[Share], memory: Memory, drop_others: Callable[[], None]
+) -> list[RunningBatch]:
+    """Let parts of prompts through the model; returns the sequences that begin by that.
+
+    drop_others: releases the states that a failed call has left behind.
+    """
+    groups: dict[tuple[bool, bool, int], list[Share]] = {}
+    for share in shares:
+        work = share.generation.plan
+        resumed = share.start > 0
+        key = resumed, work.wants_prefill, 0 if resumed else id(work.adapter)
+        groups.setdefault(key, []).append(share)
+    return [batch for group in groups.values() for batch in _start(group, memory, drop_others)]
+
+
+def _start(
+    group: Sequence[Share], memory: Memory, drop_others: Callable[[], None]
+) -> list[RunningBatch]:
+    """Prefill parts of prompts; where one is complete, draw its sequences' first tokens.
+
+    Returns the sequences that go on. Sequences of one request share the prompt's computation
+    and fork from it. The shares of a group are alike: all begin a prompt with the same adapter,
+    or all go on with one.
+    """
+    all_positions = group[0].generation.plan.wants_prefill
+    for share in group:
+        share.generation.timing.start()
+    counts = [share.end - share.start if all_positions else 1 for share in group]
+    before = [share.generation.prefilled for share in group]
+    try:
+        states, output = _seen(group, memory, all_positions=all_positions)
+        logits = checked_logits(output, sum(counts))
+        if len(states) != len(group):
+            expected = f"one each of {len(group)}"
+            raise ShapeError("states", f"{len(states)} states", expected)  # noqa: TRY301
+    except Exception as error:  # a model may raise anything
+        if len(group) == 1:
+            fail([group[0].generation], error)
+            return []
+        drop_others()
+        alone = [_start([share._replace(start=0)], memory, drop_others) for share in group]
+        return [batch for batches in alone for batch in batches]
+    rows: list[int] = []
+    begun: list[Generation] = []
+    ends = np.cumsum(counts).tolist()
+    for share, state, known, end, size in zip(group, states, before, ends, counts, strict=True):
+        generation = share.generation
+        own_rows = logits[end - size : end] if all_positions else None
+        logprobs = () if known is None or share.start == 0 else known.logprobs
+        more = _fitted(share, logits.shape[1], own_rows)
+        if more is None:
+            continue
+        prefilled = Prefilled(state, share.end, (*logprobs, *more))
+        if share.end < len(generation.plan.prompt):
+            generation.prefilled = prefilled
+            continue
+        _begin(generation, prefilled, memory)
+        begun.append(generation)
+        rows += [end - 1] * len(generation.sequences)
+    sequences = [sequence for item in begun for sequence in item.sequences]
+    try:
+        return [draw_first(sequences, rows_of(logits, rows))] if sequences else []
+    except Exception as error:
+        stop(generations_of(sequences), error)
+        return []
+
+
+def _seen(
+    group: Sequence[Share], memory: Memory, *, all_positions: bool
+) -> tuple[list[State], Any]:
+    """The states and logits after the shares of a group went through the model."""
+    parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in group]
+    known = [share.generation.prefilled for share in group]
+    for share in group:
+        # Where the call fails or is interrupted, nobody knows what the state holds.
+        share.generation.prefilled = None
+    if group[0].start == 0:
+        return memory.prefill(
+            parts, all_positions=all_positions, adapted=group[0].generation.plan.adapted
+        )
+    states = [item.state for item in known if item is not None]
+    return states, memory.extend(list(states), parts, all_positions=all_positions)
+
+
+def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:  # rows
+    """Fit a plan to the width of the logits; the logprobs of tokens that rows tell.
+
+    rows: the logits after each token of the share, where the request wants to see them.
+    Returns None where that ends the request.
+    """
+    generation = share.generation
+    if generation.plan.width not in (None, width):
+        fail([generation], other_width(generation.plan, width))
+        return None
+    try:
+        generation.plan = work = fit(generation.plan, width)
+        following = work.prompt[share.start + 1 : share.end + 1]
+        return [] if rows is None else _prompt_logprobs(rows, following, share.start)
+    except DecodingError as error:
+        generation.fail(error)
+        return None
+
+
+def _begin(generation: Generation, prefilled: Prefilled, memory: Memory) -> None:
+    """Start the sequences of a request whose whole prompt the model has seen."""
+    state, work = prefilled.state, generation.plan
+    prefill = _prefill_tokens(work, prefilled.logprobs) if work.wants_prefill else ()
+    try:
+        forks = memory.fork(state, len(work.samplers) - 1)
+    except Exception as error:
+        fail([generation], error)
+        return
+    try:
+        generation.begin([state, *forks], prefill)
+    except Exception as error:  # a feedback or a grammar may raise anything
+        stop([generation], error)
+
+
+def _prompt_logprobs(
+    rows: Anything,  # an edge
+    token_ids: Sequence[int],
+    first_row: int = 0,
+) -> list[float]:
+    """The raw logprobs of tokens, each by the row of logits before it.
+
+    first_row: the place in the prompt of the first row, for error messages.
+
+    Raises:
+        InvalidLogitsError: a row has NaN or +inf.
+    """
+    logits = as_logits(rows)
+    logprobs: list[float] = []
+    for row, token_id in enumerate(token_ids):
+        values = logits[row].astype(np.float64)
+        invalid = np.flatnonzero(~(values < np.inf))
+        if len(invalid):
+            raise InvalidLogitsError(first_row + row, int(invalid[0]), len(invalid))
+        largest = values.max()
+        logprobs.append(float(values[token_id] - largest - np.log(np.exp(values - largest).sum())))
+    return logprobs
+
+
+def _prefill_tokens(work: Plan, logprobs: Sequence[float]) -> tuple[PrefillToken, ...]:
+    """The prompt's tokens, given the raw logprobs of all but the first."""
+    vocabulary = work.vocabulary
+    texts = [vocabulary.text_of(item) if vocabulary else "" for item in work.prompt]
+    spelled = [vocabulary.bytes_of(item) if vocabulary else None for item in work.prompt]
+    return tuple(map(PrefillToken, work.prompt, texts, (None, *logprobs), spelled))
