@@ -80,7 +80,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
             _check_message(message, index)
     if not messages:
         raise WireValidationError("`messages` cannot be empty")
-    shown = fields.whole("top_logprobs", 0, LARGEST_TOP_LOGPROBS)
+    shown = _shown(fields, "top_logprobs")
     wants = fields.flag("logprobs")
     variables = dict(fields.mapping("chat_template_kwargs") or {})
     thinking = fields.any("enable_thinking")
@@ -114,7 +114,7 @@ def read_completion_body(body: object, *, most: int) -> CompletionBody:
     echo = fields.flag("echo")
     return CompletionBody(
         **_common(fields, checked, most, stream=fields.flag("stream")),
-        logprobs=fields.whole("logprobs", 0, LARGEST_TOP_LOGPROBS),
+        logprobs=_shown(fields, "logprobs"),
         prompts=_prompts(fields.any("prompt")),
         echo=echo,
     )
@@ -142,6 +142,15 @@ def _common(fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool)
         "stream": stream,
         "include_usage": options.flag("include_usage"),
     }
+
+
+def _shown(fields: Fields, name: str) -> int | None:
+    """How many alternatives are shown for each token."""
+    count = fields.whole(name, 0, 2**32 - 1)
+    if count is not None and count > LARGEST_TOP_LOGPROBS:
+        text = f"`{name}` must be >= 0 and <= {LARGEST_TOP_LOGPROBS}. Given: {count}"
+        raise WireValidationError(text)
+    return count
 
 
 def _check_message(message: Mapping[str, Any], index: int) -> None:

@@ -286,3 +286,21 @@ def test_a_template_that_fails_is_the_requests_fault(served: Served) -> None:
     assert answer.status_code == 422
     answer = served.post(CHAT, {"messages": []})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "body"),
+    [
+        (CHAT, "top_logprobs", {"messages": "x", "logprobs": True}),
+        (TEXT, "logprobs", {"prompt": "x"}),
+    ],
+)
+def test_too_many_alternatives_are_refused_with_the_range(
+    served: Served, path: str, name: str, body: dict[str, Any]
+) -> None:
+    answer = served.post(path, {**body, name: 21})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["param"] == name
+    wanted = f"Input validation error: `{name}` must be >= 0 and <= 20. Given: 21"
+    assert error["message"] == wanted
