@@ -203,7 +203,7 @@ def test_more_requests_than_may_be_are_refused_and_not_kept_waiting() -> None:
             opened = [client.stream("POST", running.url, json=body) for _ in range(2)]
             streams = [item.__enter__() for item in opened]
             parts = [item.iter_raw() for item in streams]  # held: one that goes closes its stream
-            assert all([next(item) for item in parts])
+            assert all(next(item) for item in parts)
             refused = running.post("/generate", LONG)
             assert refused.status_code == 429
             wanted = {"error": "Model is overloaded", "error_type": "overloaded"}

@@ -304,3 +304,19 @@ def test_too_many_alternatives_are_refused_with_the_range(
     assert error["param"] == name
     wanted = f"Input validation error: `{name}` must be >= 0 and <= 20. Given: 21"
     assert error["message"] == wanted
+
+
+def test_content_may_come_in_parts(served: Served) -> None:
+    def parts(*texts: str) -> Any:
+        content = [{"type": "text", "text": text} for text in texts]
+        return [{"role": "user", "content": content}]
+
+    assert chat(served, messages=parts("Say", " it"))["choices"] == chat(served)["choices"]
+    whole = served.post("/chat_tokenize", {"messages": parts("Say", " it")}).json()
+    assert whole == served.post("/chat_tokenize", {"messages": MESSAGES}).json()
+    picture = {"type": "image_url", "image_url": {"url": "https://x"}}
+    said = [{"role": "user", "content": [*parts("See")[0]["content"], picture]}]
+    answer = served.post(CHAT, {"messages": said})
+    assert answer.status_code == 422
+    assert "messages[0].content[1]" in answer.json()["error"]["message"]
+    assert "image_url" in answer.json()["error"]["message"]
