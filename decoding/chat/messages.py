@@ -41,10 +41,12 @@ def read_messages(messages: Messages) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             expected = "a mapping with 'role' and 'content'"
             raise ParameterError(f"messages[{index}]", type(message).__name__, expected)
-        content = message.get("content")
-        if isinstance(content, list):
-            message = {**message, "content": _joined(content, f"messages[{index}].content")}
-        found.append(message)
+        parts = message.get("content")
+        if isinstance(parts, list):
+            text = _joined(parts, f"messages[{index}].content")
+            found.append({**message, "content": text})
+        else:
+            found.append(message)
     return found
 
 
@@ -52,9 +54,9 @@ def _joined(parts: Sequence[object], path: str) -> str:
     """The text of content parts, as TGI joins them."""
     texts = []
     for index, part in enumerate(parts):
-        text = part.get("text") if isinstance(part, dict) else part
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        text = part.get("text") if isinstance(part, dict) and kind == "text" else None
         if not isinstance(text, str):
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
             raise ParameterError(f"{path}[{index}]", kind, "a part of type 'text' with a text")
         texts.append(text)
     return "".join(texts)

@@ -82,8 +82,4 @@ async def docs(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 def _document(service: Service) -> dict[str, object]:
-    model = service.model
-    width = model.logits_width
-    if width is None:
-        width = 1 if model.tokenizer is None else len(model.tokenizer.vocabulary)
-    return document(service.limits, service.settings, width)
+    return document(service.limits, service.settings, service.width or 1)

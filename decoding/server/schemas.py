@@ -140,7 +140,7 @@ def _shape(kind: str, name: str, content: Node) -> Node:
     return _object({"type": {"const": kind}, name: content}, ("type", name))
 
 
-_SCHEMA: Node = {"type": ["object", "string"]}
+_SCHEMA: Node = {"type": "object", "description": "A JSON Schema; its text may stand for it."}
 _NAMED_SCHEMA = _object({"name": {"type": ["string", "null"]}, "schema": _SCHEMA}, ("schema",))
 _GRAMMAR: Node = {
     "anyOf": [
@@ -265,7 +265,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
 def _types(schema: Node) -> Node:
     """An object's schema without ranges: a stream of TGI's routes tells of them in an event."""
     plain = {
-        name: {"type": item["type"]}
+        name: {key: item[key] for key in ("type", "items") if key in item}
         for name, item in schema["properties"].items()
         if isinstance(item.get("type"), str) or "boolean" in item.get("type", ())
     }

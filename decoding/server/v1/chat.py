@@ -100,7 +100,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         service.model,
         body.messages,
         tools=body.tools,
-        tool_choice=body.tool_choice or "auto",
+        tool_choice="auto" if body.tool_choice is None else body.tool_choice,
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,

@@ -69,7 +69,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         WireTypeError: a field has the wrong type, or `messages` is missing.
         WireValidationError: `n` or `best_of` is outside its range, or there are no messages.
     """
-    checked = check_body(body, "ChatRequest", ("messages",))
+    checked = _with_whole_numbers(check_body(body, "ChatRequest", ("messages",)))
     fields = Fields(checked)
     messages = fields.any("messages")
     if not isinstance(messages, str):
@@ -109,7 +109,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
 
 def read_completion_body(body: object, *, most: int) -> CompletionBody:
     """Read a body of `/v1/completions`; errors as for `read_chat_body`."""
-    checked = check_body(body, "CompletionRequest", ("prompt",))
+    checked = _with_whole_numbers(check_body(body, "CompletionRequest", ("prompt",)))
     fields = Fields(checked)
     echo = fields.flag("echo")
     return CompletionBody(
@@ -118,6 +118,19 @@ def read_completion_body(body: object, *, most: int) -> CompletionBody:
         prompts=_prompts(fields.any("prompt")),
         echo=echo,
     )
+
+
+def _with_whole_numbers(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body whose numbers, also in lists, are integers where they are whole: 5.0 is 5 in JSON."""
+    return {name: _whole_number(value) for name, value in body.items()}
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, list):
+        return [_whole_number(item) for item in value]
+    return value
 
 
 def _common(fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool) -> dict[str, Any]:
