@@ -24,10 +24,13 @@ To call a function, write a JSON object with its name and its arguments, like th
 
 
 def read_messages(messages: Messages) -> list[dict[str, Any]]:
-    """A copy of messages as plain data, with arguments of tool calls as objects.
+    """A copy of messages as plain data, each with one text as its content.
+
+    Content that is a list of text parts becomes their text: the templates of most models read
+    texts alone.
 
     Raises:
-        ParameterError: they are no sequence of mappings.
+        ParameterError: they are no sequence of mappings, or a part of a content is no text.
     """
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
@@ -38,8 +41,25 @@ def read_messages(messages: Messages) -> list[dict[str, Any]]:
         if not isinstance(message, dict):
             expected = "a mapping with 'role' and 'content'"
             raise ParameterError(f"messages[{index}]", type(message).__name__, expected)
-        found.append(message)
+        parts = message.get("content")
+        if isinstance(parts, list):
+            text = _joined(parts, f"messages[{index}].content")
+            found.append({**message, "content": text})
+        else:
+            found.append(message)
     return found
+
+
+def _joined(parts: Sequence[object], path: str) -> str:
+    """The text of content parts, as TGI joins them."""
+    texts = []
+    for index, part in enumerate(parts):
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        text = part.get("text") if isinstance(part, dict) and kind == "text" else None
+        if not isinstance(text, str):
+            raise ParameterError(f"{path}[{index}]", kind, "a part of type 'text' with a text")
+        texts.append(text)
+    return "".join(texts)
 
 
 def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,10 +101,7 @@ def instructed(
     if first.get("role") != "system":
         return [{"role": "system", "content": instruction}, *said]
     content = first.get("content")
-    if isinstance(content, list):
-        joined: object = [*content, {"type": "text", "text": instruction}]
-    else:
-        joined = f"{content}\n\n{instruction}" if content else instruction
+    joined = f"{content}\n\n{instruction}" if content else instruction
     return [{**first, "content": joined}, *said[1:]]
 
 

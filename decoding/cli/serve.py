@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -103,12 +104,22 @@ def _help(flag: _Flag) -> str:
     return f"{flag.text} (default: {flag.default})" if known else flag.text
 
 
+def _variable(name: str) -> str | None:
+    """The variable of a setting's name, where somebody has set it for the server.
+
+    Shells and container runtimes put the machine's own name into HOSTNAME. A server that took it
+    for its address would not be found at 127.0.0.1.
+    """
+    value = os.environ.get(name.upper())
+    return None if name == "hostname" and value == socket.gethostname() else value
+
+
 def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
     """Each setting: the flag, else the variable, else the default."""
     found: dict[str, Any] = {}
     for name, flag in _FLAGS.items():
         value = getattr(asked, name)
-        variable = os.environ.get(name.upper())
+        variable = _variable(name)
         if value is None and variable is not None:
             try:
                 value = flag.kind(variable)

@@ -6,10 +6,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 
 from decoding._version import __version__
+from decoding.bounded_repr import bounded
 from decoding.server.answers import json_response
 from decoding.server.metrics import CONTENT_TYPE
 from decoding.server.openapi import document, page
-from decoding.server.problems import UNHEALTHY
+from decoding.server.problems import UNHEALTHY, Problem, ProblemError
 from decoding.server.service import Service
 
 ROUTER = "decoding-engine"
@@ -47,12 +48,21 @@ async def info(service: Service, _http: HttpRequest) -> HttpResponse:
 
 async def models(service: Service, _http: HttpRequest) -> HttpResponse:
     """`GET /v1/models`: the model, then its adapters."""
-    owner = service.model_id
-    data = [
-        {"id": name, "object": "model", "created": 0, "owned_by": owner}
-        for name in (owner, *service.adapters)
-    ]
-    return json_response({"object": "list", "data": data})
+    names = (service.model_id, *service.adapters)
+    return json_response({"object": "list", "data": [_model(service, name) for name in names]})
+
+
+async def one_model(service: Service, http: HttpRequest) -> HttpResponse:
+    """`GET /v1/models/NAME`: the model, or an adapter, of this name."""
+    name = str(http.path_params["name"])
+    if name != service.model_id and name not in service.adapters:
+        text = f"The model `{bounded(name)}` does not exist"
+        raise ProblemError(Problem(404, "not_found", text, "model"))
+    return json_response(_model(service, name))
+
+
+def _model(service: Service, name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": service.model_id}
 
 
 async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:
@@ -72,8 +82,4 @@ async def docs(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 def _document(service: Service) -> dict[str, object]:
-    model = service.model
-    width = model.logits_width
-    if width is None:
-        width = 1 if model.tokenizer is None else len(model.tokenizer.vocabulary)
-    return document(service.limits, service.settings, width)
+    return document(service.limits, service.settings, service.width or 1)

@@ -62,7 +62,7 @@ def create_app(
                 CORSMiddleware,
                 allow_origins=list(chosen.cors_allow_origin) or ["*"],
                 allow_methods=["GET", "POST"],
-                allow_headers=["content-type", "authorization", "x-request-id"],
+                allow_headers=["*"],  # clients in browsers bring headers of their own
                 expose_headers=["x-request-id"],
             )
         ],
@@ -94,6 +94,7 @@ def _routes(service: Service) -> list[Route]:
         "/ping": about.health,
         "/metrics": about.metrics,
         "/v1/models": about.models,
+        "/v1/models/{name:path}": about.one_model,
         "/docs": about.docs,
         "/openapi.json": about.openapi,
         "/api-doc/openapi.json": about.openapi,

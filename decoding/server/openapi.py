@@ -95,6 +95,7 @@ def _paths(*, guarded: bool) -> Node:
             "post": native("Any of these bodies, for SageMaker.", "Invocation", any_answer)
         },
         "/v1/models": {"get": _get("The models.", models)},
+        "/v1/models/{name}": {"get": _one_model()},
         "/info": {"get": _get("What the server allows.", _json(_ref("Info")))},
         "/health": {"get": health},
         "/ping": {"get": health},
@@ -126,6 +127,13 @@ def _post(summary: str, body: str, content: Node, error: str, *, guarded: bool) 
 
 def _get(summary: str, content: Node) -> Node:
     return {"summary": summary, "responses": {"200": _answer("The answer.", content)}}
+
+
+def _one_model() -> Node:
+    found = _get("The model, or an adapter, of this name.", _json(_ref("Model")))
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    missing = _answer("There is none of this name.", _json(_ref("OpenAIError")))
+    return {**found, "parameters": [name], "responses": {**found["responses"], "404": missing}}
 
 
 def _answer(text: str, content: Node) -> Node:

@@ -140,7 +140,7 @@ def _shape(kind: str, name: str, content: Node) -> Node:
     return _object({"type": {"const": kind}, name: content}, ("type", name))
 
 
-_SCHEMA: Node = {"type": ["object", "string"]}
+_SCHEMA: Node = {"type": "object", "description": "A JSON Schema; its text may stand for it."}
 _NAMED_SCHEMA = _object({"name": {"type": ["string", "null"]}, "schema": _SCHEMA}, ("schema",))
 _GRAMMAR: Node = {
     "anyOf": [
@@ -200,7 +200,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
     ids = _list(_ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
     prompts = _list({"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size)
-    part = _object({"type": _TEXT, "text": _TEXT}, ("type",))
+    part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
     message = _object(
         {
             "role": _TEXT,
@@ -265,7 +265,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
 def _types(schema: Node) -> Node:
     """An object's schema without ranges: a stream of TGI's routes tells of them in an event."""
     plain = {
-        name: {"type": item["type"]}
+        name: {key: item[key] for key in ("type", "items") if key in item}
         for name, item in schema["properties"].items()
         if isinstance(item.get("type"), str) or "boolean" in item.get("type", ())
     }
@@ -309,7 +309,7 @@ def answers() -> Node:
         "usage": {"type": "object"},
     }
     model = {"id": _TEXT, "object": {"const": "model"}, "created": _COUNT, "owned_by": _TEXT}
-    models = {"object": {"const": "list"}, "data": _list(_object(model, tuple(model)))}
+    models = {"object": {"const": "list"}, "data": _list(_ref("Model"))}
     info = {"model_id": _TEXT, "version": _TEXT, "router": _TEXT} | dict.fromkeys(
         (
             "max_concurrent_requests",
@@ -335,6 +335,7 @@ def answers() -> Node:
         "ChatTokenizeResponse": _object(tokenized, tuple(tokenized)),
         "ChatCompletion": _object({"object": {"const": "chat.completion"}, **head}, tuple(head)),
         "TextCompletion": _object({"object": {"const": "text_completion"}, **head}, tuple(head)),
+        "Model": _object(model, tuple(model)),
         "ModelsList": _object(models, tuple(models)),
         "Info": _object(info, tuple(info)),
     }

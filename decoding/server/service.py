@@ -50,6 +50,14 @@ class Service:
         return self.front.model
 
     @property
+    def width(self) -> int | None:
+        """How many token ids there are; None where nobody knows."""
+        model = self.model
+        if model.logits_width is not None or model.tokenizer is None:
+            return model.logits_width
+        return len(model.tokenizer.vocabulary)
+
+    @property
     def model_id(self) -> str:
         """The name that clients see."""
         return self.settings.model_id or self.model.name

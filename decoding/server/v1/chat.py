@@ -12,6 +12,7 @@ from starlette.responses import Response as HttpResponse
 from starlette.types import ASGIApp
 
 from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
+from decoding.chat.messages import read_messages
 from decoding.engine.front import AsyncGeneration
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.bodies import read_json
@@ -71,7 +72,7 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
         raise invalid("the model has no chat template")
     opened = body.add_generation_prompt
     text = render_chat(
-        _messages(body),
+        read_messages(body.messages),
         model.chat_template,
         {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
         not body.continue_final_message if opened is None else opened,
@@ -79,11 +80,6 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
     )
     spans = token_spans(model.tokenizer, text, add_special_tokens=False)
     return {"tokenize_response": spans, "templated_text": text}
-
-
-def _messages(body: ChatBody) -> Sequence[Any]:
-    said = body.messages
-    return [{"role": "user", "content": said}] if isinstance(said, str) else said
 
 
 def _prepare(service: Service, body: ChatBody) -> Prepared:
@@ -104,7 +100,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         service.model,
         body.messages,
         tools=body.tools,
-        tool_choice=body.tool_choice or "auto",
+        tool_choice="auto" if body.tool_choice is None else body.tool_choice,
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,

@@ -95,6 +95,10 @@ def _request(service: Service, prompt: Prompt, parameters: GenerationParameters)
         token_ids = tokenizer.encode(prompt)
     else:
         token_ids = prompt
+        width = service.width
+        if width is not None and max(token_ids) >= width:
+            text = f"`prompt` must hold token ids below {width}. Given: {max(token_ids)}"
+            raise invalid(text, "prompt")
     length = len(token_ids)
     if parameters.truncate is not None:
         length = min(length, parameters.truncate)

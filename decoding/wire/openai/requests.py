@@ -69,7 +69,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         WireTypeError: a field has the wrong type, or `messages` is missing.
         WireValidationError: `n` or `best_of` is outside its range, or there are no messages.
     """
-    checked = check_body(body, "ChatRequest", ("messages",))
+    checked = _with_whole_numbers(check_body(body, "ChatRequest", ("messages",)))
     fields = Fields(checked)
     messages = fields.any("messages")
     if not isinstance(messages, str):
@@ -80,7 +80,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
             _check_message(message, index)
     if not messages:
         raise WireValidationError("`messages` cannot be empty")
-    shown = fields.whole("top_logprobs", 0, LARGEST_TOP_LOGPROBS)
+    shown = _shown(fields, "top_logprobs")
     wants = fields.flag("logprobs")
     variables = dict(fields.mapping("chat_template_kwargs") or {})
     thinking = fields.any("enable_thinking")
@@ -109,15 +109,28 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
 
 def read_completion_body(body: object, *, most: int) -> CompletionBody:
     """Read a body of `/v1/completions`; errors as for `read_chat_body`."""
-    checked = check_body(body, "CompletionRequest", ("prompt",))
+    checked = _with_whole_numbers(check_body(body, "CompletionRequest", ("prompt",)))
     fields = Fields(checked)
     echo = fields.flag("echo")
     return CompletionBody(
         **_common(fields, checked, most, stream=fields.flag("stream")),
-        logprobs=fields.whole("logprobs", 0, LARGEST_TOP_LOGPROBS),
+        logprobs=_shown(fields, "logprobs"),
         prompts=_prompts(fields.any("prompt")),
         echo=echo,
     )
+
+
+def _with_whole_numbers(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body whose numbers, also in lists, are integers where they are whole: 5.0 is 5 in JSON."""
+    return {name: _whole_number(value) for name, value in body.items()}
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    if isinstance(value, list):
+        return [_whole_number(item) for item in value]
+    return value
 
 
 def _common(fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool) -> dict[str, Any]:
@@ -142,6 +155,15 @@ def _common(fields: Fields, body: Mapping[str, Any], most: int, *, stream: bool)
         "stream": stream,
         "include_usage": options.flag("include_usage"),
     }
+
+
+def _shown(fields: Fields, name: str) -> int | None:
+    """How many alternatives are shown for each token."""
+    count = fields.whole(name, 0, 2**32 - 1)
+    if count is not None and count > LARGEST_TOP_LOGPROBS:
+        text = f"`{name}` must be >= 0 and <= {LARGEST_TOP_LOGPROBS}. Given: {count}"
+        raise WireValidationError(text)
+    return count
 
 
 def _check_message(message: Mapping[str, Any], index: int) -> None:

@@ -61,3 +61,13 @@ def test_limits_follow_the_context() -> None:
     assert (limits.max_input_tokens, limits.max_total_tokens) == (10, 100)
     with pytest.raises(ParameterError, match="max-total-tokens"):
         limits_of_flags(settings("--max-total-tokens", "101"), 100)
+
+
+def test_the_name_of_the_machine_is_no_address_to_listen_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "3f2a9c")
+    monkeypatch.setenv("HOSTNAME", "3f2a9c")
+    assert settings()["hostname"] == "0.0.0.0"  # noqa: S104 -- as TGI
+    monkeypatch.setenv("HOSTNAME", "127.0.0.1")
+    assert settings()["hostname"] == "127.0.0.1"

@@ -51,6 +51,23 @@ def test_info_has_tgis_fields(served: Served) -> None:
 def test_models_are_listed(served: Served) -> None:
     model = {"id": "hashed", "object": "model", "created": 0, "owned_by": "hashed"}
     assert served.get("/v1/models").json() == {"object": "list", "data": [model]}
+    assert served.get("/v1/models/hashed").json() == model
+    for name in ("other", "some/body"):
+        missing = served.get(f"/v1/models/{name}")
+        assert missing.status_code == 404
+        assert missing.json()["error"]["message"] == f"The model `{name}` does not exist"
+
+
+def test_a_page_may_send_headers_of_its_own(served: Served) -> None:
+    asked = {
+        "origin": "https://page",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,x-stainless-os",
+    }
+    answer = served.client.options(served.url + "/v1/chat/completions", headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "x-stainless-os" in answer.headers["access-control-allow-headers"]
 
 
 def value(text: str, name: str) -> float:

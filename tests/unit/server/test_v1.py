@@ -286,3 +286,67 @@ def test_a_template_that_fails_is_the_requests_fault(served: Served) -> None:
     assert answer.status_code == 422
     answer = served.post(CHAT, {"messages": []})
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "body"),
+    [
+        (CHAT, "top_logprobs", {"messages": "x", "logprobs": True}),
+        (TEXT, "logprobs", {"prompt": "x"}),
+    ],
+)
+def test_too_many_alternatives_are_refused_with_the_range(
+    served: Served, path: str, name: str, body: dict[str, Any]
+) -> None:
+    answer = served.post(path, {**body, name: 21})
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["param"] == name
+    wanted = f"Input validation error: `{name}` must be >= 0 and <= 20. Given: 21"
+    assert error["message"] == wanted
+
+
+def test_content_may_come_in_parts(served: Served) -> None:
+    def parts(*texts: str) -> Any:
+        content = [{"type": "text", "text": text} for text in texts]
+        return [{"role": "user", "content": content}]
+
+    assert chat(served, messages=parts("Say", " it"))["choices"] == chat(served)["choices"]
+    whole = served.post("/chat_tokenize", {"messages": parts("Say", " it")}).json()
+    assert whole == served.post("/chat_tokenize", {"messages": MESSAGES}).json()
+    picture = {"type": "image_url", "image_url": {"url": "https://x"}}
+    said = [{"role": "user", "content": [*parts("See")[0]["content"], picture]}]
+    answer = served.post(CHAT, {"messages": said})
+    assert answer.status_code == 422
+    assert "messages[0].content[1]" in answer.json()["error"]["message"]
+    assert "image_url" in answer.json()["error"]["message"]
+
+
+def test_whole_numbers_may_be_spelled_with_a_point(served: Served) -> None:
+    assert chat(served, max_tokens=8.0, top_k=5.0)["choices"] == chat(served, top_k=5)["choices"]
+    texts = [
+        served.post(TEXT, {"prompt": ids, "max_tokens": 4, "temperature": 0}).json()["choices"]
+        for ids in ([[5, 6]], [[5.0, 6.0]], [5.0, 6])
+    ]
+    assert texts[0] == texts[1] == texts[2]
+    refused = served.post(CHAT, {"messages": "x", "max_tokens": 8.5})
+    assert refused.status_code == 422
+
+
+def test_token_ids_beyond_the_model_are_refused_at_once(served: Served) -> None:
+    answer = served.post(TEXT, {"prompt": [[5, 300]]})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == "prompt"
+    assert "below 300. Given: 300" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("choice", ["", {}])
+def test_an_empty_tool_choice_is_none_of_the_choices(served: Served, choice: Any) -> None:
+    answer = served.post(CHAT, {"messages": "x", "max_tokens": 2, "tool_choice": choice})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == "tool_choice"
+
+
+def test_a_part_says_its_type(served: Served) -> None:
+    said = [{"role": "user", "content": [{"text": "Say it"}]}]
+    assert served.post(CHAT, {"messages": said}).status_code == 422
