@@ -264,12 +264,12 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
 
 def _types(schema: Node) -> Node:
     """An object's schema without ranges: a stream of TGI's routes tells of them in an event."""
-    plain = {
-        name: {key: item[key] for key in ("type", "items") if key in item}
+    plain: Node = {
+        name: {"type": item["type"]}
         for name, item in schema["properties"].items()
         if isinstance(item.get("type"), str) or "boolean" in item.get("type", ())
     }
-    return _object(plain)
+    return _object({**plain, "stop": _list(_TEXT)})
 
 
 def answers() -> Node:

@@ -67,9 +67,9 @@ class Fields:
         return value
 
     def texts(self, name: str) -> Sequence[str]:
-        """A string, or a list of strings."""
+        """A string, or a list of strings; an empty string is as good as no field."""
         value = self._body.get(name)
-        if value is None:
+        if value is None or value == "":
             return ()
         if isinstance(value, str):
             return (value,)

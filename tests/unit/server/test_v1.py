@@ -350,3 +350,7 @@ def test_an_empty_tool_choice_is_none_of_the_choices(served: Served, choice: Any
 def test_a_part_says_its_type(served: Served) -> None:
     said = [{"role": "user", "content": [{"text": "Say it"}]}]
     assert served.post(CHAT, {"messages": said}).status_code == 422
+
+
+def test_an_empty_stop_stops_nothing(served: Served) -> None:
+    assert chat(served, stop="")["choices"] == chat(served)["choices"]
