@@ -189,8 +189,12 @@ def test_an_interrupt_ends_the_answer_and_not_the_program() -> None:
             until(b"\r\n> ")
             assert running.poll() is None
         shown = b""
-        running.send_signal(signal.SIGINT)  # at the prompt
-        until(b"> ")
+        # At the prompt. Python's readline misses a signal that comes just before it waits for a key.
+        while b"> " not in shown:
+            running.send_signal(signal.SIGINT)
+            if select.select([mine], [], [], 2)[0]:
+                shown += os.read(mine, 1024)
+            assert running.poll() is None
         os.write(mine, b"/exit\n")
         assert running.wait(60) == 0
     finally:

@@ -153,6 +153,7 @@ def test_what_another_program_builds_is_waited_for(
 def test_the_cache_depends_on_what_the_kernels_do_and_on_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pytest.importorskip("numba")
     llvmlite = pytest.importorskip("llvmlite.binding")
     before = loading.cache_key()
     assert loading.cache_key() == before
