@@ -47,20 +47,12 @@ from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import Pipeline, chain
 from decoding.processors import (
-    AllowedTokens,
     Bitmask,
-    BitmaskBias,
-    DynamicTemperature,
     EpsilonCutoff,
-    FrequencyPenalty,
     LogitBias,
     MinP,
-    PresencePenalty,
-    RepetitionPenalty,
-    SuppressTokens,
     Temperature,
     TopA,
-    TopH,
     TopK,
     TopP,
 )
@@ -71,27 +63,25 @@ torch = pytest.importorskip("torch")
 from decoding.kernels.gpu.kernel import TritonKernel
 from decoding.kernels.gpu.plans import plan
 
-EDITS = (
-    AllowedTokens,
-    SuppressTokens,
-    RepetitionPenalty,
-    FrequencyPenalty,
-    PresencePenalty,
-    LogitBias,
-    Bitmask,
-    BitmaskBias,
-)
 MORE = 1 if settings().max_examples <= 100 else 20
 FEW = 60 if settings().max_examples >= 100 else 12
 
-REFUSED = (DynamicTemperature, TopH)
-"""What has no fused kernel here, beside cuts by more than a constant and ln Z; torch runs them."""
+EDITS = {
+    *(Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY),
+    *(Opcode.LOGIT_BIAS, Opcode.BITMASK, Opcode.BITMASK_BIAS),
+}
+AFTER_EDITS = {Opcode.TEMPERATURE, Opcode.TOP_K, Opcode.TOP_P, Opcode.TYPICAL_P, Opcode.CUT}
+FUSED = EDITS | AFTER_EDITS
+"""What has a fused kernel, but for cuts by more than a constant and ln Z; torch runs the others."""
 
 
 def is_accepted(item: Any) -> bool:
-    cuts = [entry.values for entry in item.lower() if entry.opcode == Opcode.CUT]
+    if not hasattr(item, "lower"):
+        return False
+    lowered = item.lower()
+    cuts = [entry.values for entry in lowered if entry.opcode == Opcode.CUT]
     others = any(len(values) > len(Term._fields) or any(values[2:]) for values in cuts)
-    return not isinstance(item, REFUSED) and not others
+    return not others and all(entry.opcode in FUSED for entry in lowered)
 
 
 def accepted(vocab_size: int) -> st.SearchStrategy[Pipeline]:
@@ -102,7 +92,7 @@ def accepted(vocab_size: int) -> st.SearchStrategy[Pipeline]:
 
 
 def is_no_edit(item: Any) -> bool:
-    return not isinstance(item, EDITS)
+    return any(entry.opcode in AFTER_EDITS for entry in item.lower())
 
 
 def check(
