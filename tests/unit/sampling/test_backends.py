@@ -216,6 +216,7 @@ def test_what_cannot_be_loaded_is_discarded_and_built_again(
     assert loader.ready(np.dtype(np.float32))
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_damaged_cache_heals(tmp_path: Path) -> None:
     pytest.importorskip("numba")
