@@ -57,6 +57,14 @@ async def _gone(http: HttpRequest) -> None:
         pass
 
 
+def stream_headers(characters: int) -> dict[str, str]:
+    """TGI's headers of a request that begins to answer.
+
+    characters: of the prompt.
+    """
+    return {"x-compute-type": "cpu", "x-compute-characters": str(characters)}
+
+
 def times_headers(account: Account, characters: int) -> dict[str, str]:
     """TGI's headers of a request that is over.
 
@@ -70,9 +78,8 @@ def times_headers(account: Account, characters: int) -> dict[str, str]:
         return str(round(1000.0 * times[name]))
 
     return {
-        "x-compute-type": "cpu",
+        **stream_headers(characters),
         "x-compute-time": f"{total:.6f}",
-        "x-compute-characters": str(characters),
         "x-total-time": str(round(1000.0 * total)),
         "x-validation-time": milliseconds("validation_duration"),
         "x-queue-time": milliseconds("queue_duration"),

@@ -13,7 +13,13 @@ from starlette.types import ASGIApp
 
 from decoding.engine.front import AsyncGeneration
 from decoding.engine.request import Request
-from decoding.server.answers import json_response, refusal_stream, run_until_gone, times_headers
+from decoding.server.answers import (
+    json_response,
+    refusal_stream,
+    run_until_gone,
+    stream_headers,
+    times_headers,
+)
 from decoding.server.bodies import read_json
 from decoding.server.problems import ProblemError, problem_of
 from decoding.server.service import Account, Service
@@ -107,13 +113,9 @@ async def _stream(
             raise  # TGI's framework refuses these before the stream begins
         return refusal_stream(error.problem)
     source = NativeStream(account, handle)
-    headers = {
-        "x-compute-type": "cpu",
-        "x-compute-characters": str(len(str(fields["inputs"]))),
-    }
     return EventStream(
         source,
-        headers=headers,
+        headers=stream_headers(len(str(fields["inputs"]))),
         keep_alive_s=service.settings.keep_alive_s,
         on_end=source.end,
     )

@@ -19,14 +19,12 @@ from decoding.server.bodies import read_json
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
-from decoding.server.v1.choices import best, head, seeded
-from decoding.server.v1.stream import ChoiceStream
+from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
+from decoding.server.v1.stream import event_stream
 from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, usage
-from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
 from decoding.wire.openai.logprobs import Shown, chat_logprobs, shown_tokens
 from decoding.wire.openai.requests import ChatBody, read_chat_body
-from decoding.wire.rules import check_lengths, validate_fields
 from decoding.wire.spans import token_spans
 
 _Value = TypeVar("_Value")
@@ -83,18 +81,8 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
 
 
 def _prepare(service: Service, body: ChatBody) -> Prepared:
-    limits = replace(
-        service.limits,
-        max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
-    )
-    given = dict(body.sampling)
-    adapter = service.adapter_of(body.model)
-    if adapter is not None:
-        given.setdefault("adapter_id", adapter)
-    if body.logprobs:
-        given["top_n_tokens"] = body.logprobs
-    parameters = validate_fields(given, limits=limits, stream=body.stream)
-    if body.response_format is not None and limits.disable_grammar_support:
+    parameters = parameters_of(service, body)
+    if body.response_format is not None and service.limits.disable_grammar_support:
         raise invalid("grammar is not supported", "response_format")
     prepared = prepare(
         service.model,
@@ -110,22 +98,17 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         parameters=parameters,
     )
     request = prepared.request
-    length = len(request.inputs)
-    if parameters.truncate is not None:
-        length = min(length, parameters.truncate)
-    room = check_lengths(length, request.parameters.max_new_tokens, limits)
-    sized = replace(request, parameters=replace(request.parameters, max_new_tokens=room))
-    return replace(prepared, request=sized)
+    sized = with_length(service, request.parameters, len(request.inputs))
+    return replace(prepared, request=replace(request, parameters=sized))
 
 
 def _whole(service: Service, account: Account, prepared: Prepared, body: ChatBody) -> HttpResponse:
     responses = best(account.handles, body.n)
-    generated = sum(item.generation.result().generated_tokens for item in account.handles)
     choices = [
         _choice(index, prepared.message(response), response, body)
         for index, response in enumerate(responses)
     ]
-    used = usage(responses[0].input_length, generated)
+    used = usage(*_used(account.handles))
     headers = times_headers(account, _characters(body))
     account.succeed()
     said = head(service, body, "chat.completion", "chatcmpl")
@@ -160,18 +143,8 @@ def _choice(index: int, message: ChatMessage, response: Response, body: ChatBody
 def _stream(service: Service, account: Account, prepared: Prepared, body: ChatBody) -> EventStream:
     said = head(service, body, "chat.completion.chunk", "chatcmpl")
     writer = _ChatWriter(said, prepared, body)
-    source = ChoiceStream(
-        account,
-        account.handles,
-        writer.chunks,
-        first=writer.first(),
-        write=writer.write,
-        used=_used if body.include_usage else None,
-    )
-    headers = {"x-compute-type": "cpu", "x-compute-characters": str(_characters(body))}
-    return EventStream(
-        source, headers=headers, keep_alive_s=service.settings.keep_alive_s, on_end=source.end
-    )
+    used = _used if body.include_usage else None
+    return event_stream(service, account, writer, used, characters=_characters(body))
 
 
 class _ChatWriter:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
 
 from decoding._version import __version__
 from decoding.engine.front import AsyncGeneration
 from decoding.engine.request import Request
-from decoding.parameters import is_sampling
+from decoding.parameters import GenerationParameters, is_sampling
 from decoding.sampling.rng import random_seed, sequence_seed
 from decoding.server.service import Service
 from decoding.wire.details import Response
 from decoding.wire.openai.answers import Head
+from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
 from decoding.wire.openai.requests import Common
+from decoding.wire.rules import check_lengths, validate_fields
 
 
 def head(service: Service, body: Common, kind: str, prefix: str) -> Head:
@@ -27,6 +31,43 @@ def head(service: Service, body: Common, kind: str, prefix: str) -> Head:
     return Head(
         kind, f"{prefix}-{uuid.uuid4().hex}", int(time.time()), model, f"decoding-{__version__}"
     )
+
+
+def parameters_of(
+    service: Service, body: Common, more: Mapping[str, Any] = MappingProxyType({})
+) -> GenerationParameters:
+    """The parameters that a body of `/v1` asks for, checked against the server's limits.
+
+    more: further fields, in TGI's names.
+
+    Raises:
+        WireValidationError: a field is outside its range.
+    """
+    limits = replace(
+        service.limits,
+        max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
+    )
+    given = {**body.sampling, **more}
+    adapter = service.adapter_of(body.model)
+    if adapter is not None:
+        given.setdefault("adapter_id", adapter)
+    if body.logprobs:
+        given["top_n_tokens"] = body.logprobs
+    return validate_fields(given, limits=limits, stream=body.stream)
+
+
+def with_length(
+    service: Service, parameters: GenerationParameters, input_tokens: int
+) -> GenerationParameters:
+    """The parameters with the number of tokens that may be generated after a prompt.
+
+    Raises:
+        WireValidationError: prompt and new tokens are more than the server allows.
+    """
+    if parameters.truncate is not None:
+        input_tokens = min(input_tokens, parameters.truncate)
+    room = check_lengths(input_tokens, parameters.max_new_tokens, service.limits)
+    return replace(parameters, max_new_tokens=room)
 
 
 def seeded(request: Request, count: int) -> list[Request]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,14 +18,12 @@ from decoding.server.bodies import read_json
 from decoding.server.problems import Problem, ProblemError, invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
-from decoding.server.v1.choices import best, head, seeded
-from decoding.server.v1.stream import ChoiceStream
+from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
+from decoding.server.v1.stream import event_stream
 from decoding.wire.details import Response, StreamEvent
 from decoding.wire.openai.answers import Chunks, Head, answer, finish_of, usage
-from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
 from decoding.wire.openai.logprobs import Shown, completion_logprobs, shown_tokens
 from decoding.wire.openai.requests import CompletionBody, Prompt, read_completion_body
-from decoding.wire.rules import check_lengths, validate_fields
 
 _LONG = 4096
 """Characters or tokens of a prompt from which it is encoded in another thread."""
@@ -66,21 +63,12 @@ def _refuse_suffix(given: object) -> None:
 
 
 def _requests(service: Service, body: CompletionBody) -> list[Request]:
-    limits = replace(
-        service.limits,
-        max_top_n_tokens=max(LARGEST_TOP_LOGPROBS, service.limits.max_top_n_tokens),
-    )
-    given = dict(body.sampling)
-    adapter = service.adapter_of(body.model)
-    if adapter is not None:
-        given.setdefault("adapter_id", adapter)
-    if body.logprobs:
-        given["top_n_tokens"] = body.logprobs
+    more: dict[str, Any] = {}
     if body.echo:
-        given["return_full_text"] = True
+        more["return_full_text"] = True
         # A stream shows no logprobs of the prompt, as TGI's does not.
-        given["decoder_input_details"] = body.logprobs is not None and not body.stream
-    parameters = validate_fields(given, limits=limits, stream=body.stream)
+        more["decoder_input_details"] = body.logprobs is not None and not body.stream
+    parameters = parameters_of(service, body, more)
     return [_request(service, prompt, parameters) for prompt in body.prompts]
 
 
@@ -99,12 +87,8 @@ def _request(service: Service, prompt: Prompt, parameters: GenerationParameters)
         if width is not None and max(token_ids) >= width:
             text = f"`prompt` must hold token ids below {width}. Given: {max(token_ids)}"
             raise invalid(text, "prompt")
-    length = len(token_ids)
-    if parameters.truncate is not None:
-        length = min(length, parameters.truncate)
-    room = check_lengths(length, parameters.max_new_tokens, service.limits)
     inputs = prompt if parameters.return_full_text else token_ids
-    return Request(inputs, replace(parameters, max_new_tokens=room), keep_stop=False)
+    return Request(inputs, with_length(service, parameters, len(token_ids)), keep_stop=False)
 
 
 def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResponse:
@@ -147,18 +131,8 @@ def _stream(service: Service, account: Account, body: CompletionBody) -> EventSt
     said = head(service, body, "text_completion", "cmpl")
     prompts = [handle.generation.plan.prompt_text for handle in account.handles]
     writer = _TextWriter(said, prompts, body)
-    source = ChoiceStream(
-        account,
-        account.handles,
-        writer.chunks,
-        first=writer.first(),
-        write=writer.write,
-        used=partial(_used, body) if body.include_usage else None,
-    )
-    headers = {"x-compute-type": "cpu", "x-compute-characters": str(_characters(body))}
-    return EventStream(
-        source, headers=headers, keep_alive_s=service.settings.keep_alive_s, on_end=source.end
-    )
+    used = partial(_used, body) if body.include_usage else None
+    return event_stream(service, account, writer, used, characters=_characters(body))
 
 
 class _TextWriter:

@@ -3,51 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from decoding.engine.front import AsyncGeneration, wait_any
+from decoding.server.answers import stream_headers
 from decoding.server.problems import problem_of
-from decoding.server.service import Account
-from decoding.server.sse import DONE, event
+from decoding.server.service import Account, Service
+from decoding.server.sse import DONE, EventStream, event
 from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps
 from decoding.wire.openai.answers import Chunks, usage
 
-Write = Callable[[int, StreamEvent], str]
-"""The chunks, as they are sent, of an event of the choice of this index."""
+Used = Callable[[Sequence[AsyncGeneration]], tuple[int, int]]
+"""The function from generations to the numbers of tokens of prompt and answer."""
+
+
+class Writer(Protocol):
+    """Turns the events of the choices of a request into the chunks that are sent."""
+
+    chunks: Chunks
+
+    def first(self) -> str:
+        """The chunks before any token."""
+        ...
+
+    def write(self, index: int, item: StreamEvent, /) -> str:
+        """The chunks of an event of the choice of this index."""
+        ...
+
+
+def event_stream(
+    service: Service, account: Account, writer: Writer, used: Used | None, *, characters: int
+) -> EventStream:
+    """The response that streams the choices of an account.
+
+    used: None where no usage is asked for. characters: of the prompt.
+    """
+    source = ChoiceStream(account, writer, used)
+    return EventStream(
+        source,
+        headers=stream_headers(characters),
+        keep_alive_s=service.settings.keep_alive_s,
+        on_end=source.end,
+    )
 
 
 class ChoiceStream:
-    """What `EventStream` sends for a request of `/v1`.
+    """The source of a stream of `/v1`: the chunks of all choices, then their usage.
 
-    handles: one a choice. first: what is sent before any token. write: makes chunks of events.
-    used: the function from handles to the numbers of tokens of prompt and answer; None where no
-    usage is asked for.
+    used: None where no usage is asked for.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        handles: Sequence[AsyncGeneration],
-        chunks: Chunks,
-        *,
-        first: str,
-        write: Write,
-        used: Callable[[Sequence[AsyncGeneration]], tuple[int, int]] | None,
-    ) -> None:
-        self._account, self._handles, self._chunks = account, handles, chunks
-        self._first, self._write, self._used = first, write, used
+    def __init__(self, account: Account, writer: Writer, used: Used | None) -> None:
+        self._account, self._writer, self._used = account, writer, used
+        self._handles = account.handles
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Bytes to send; see `sse.Source`."""
-        if self._first:
-            yield self._first.encode()
+        first = self._writer.first()
+        if first:
+            yield first.encode()
         open_choices = dict(enumerate(self._handles))
         while open_choices:
             await wait_any(list(open_choices.values()))
             pieces: list[str] = []
             for index, handle in list(open_choices.items()):
                 over = handle.done
-                pieces += [self._write(index, item) for item in handle.take_events()]
+                pieces += [self._writer.write(index, item) for item in handle.take_events()]
                 if over:
                     del open_choices[index]
                     error = handle.generation.error
@@ -57,7 +79,11 @@ class ChoiceStream:
                         yield "".join(pieces).encode() + event(dumps(problem.openai_event()))
                         return
             yield "".join(pieces).encode()
-        end = "" if self._used is None else self._chunks.usage(usage(*self._used(self._handles)))
+        end = (
+            ""
+            if self._used is None
+            else self._writer.chunks.usage(usage(*self._used(self._handles)))
+        )
         yield end.encode() + DONE
 
     def wake(self) -> None:
