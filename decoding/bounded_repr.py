@@ -39,7 +39,7 @@ def shown(value: object, limit: int = LONGEST_VALUE) -> str:
 
 
 def shown_error(error: object, limit: int = LONGEST_VALUE) -> str:
-    """The type and message of an exception, bounded; other values as `shown`.
+    """Format an exception as its type and message, bounded; other values as `shown` does.
 
     >>> shown_error(KeyError("x"))
     "KeyError: 'x'"

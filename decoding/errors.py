@@ -351,7 +351,7 @@ class MissingDependencyError(DecodingError, ImportError):
         self.package, self.extra = package, extra
 
 
-def require(name: str, value: object, legal: bool, expected: str) -> None:  # the check itself
+def require(name: str, value: object, legal: bool, expected: str) -> None:
     """Raise `ParameterError` unless the value is legal."""
     if not legal:
         raise ParameterError(name, value, expected)

@@ -1,4 +1,4 @@
-"""What a processor's class states about itself; laws, tables, flags and requests are made of it."""
+"""`Facts` that a processor's class declares; laws, tables, flags and request fields use them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PEERS = ("TGI", "transformers", *PENALTIES)
 
 
 class Kind(Enum):
-    """What a processor does with a row, in the order in which a request runs them.
+    """The kinds of processors (edit, scale, truncation ...), in the order a request runs them.
 
     WATERMARK: adds a bias by a key. EDIT: moves logits. MASK: removes tokens by a rule that looks
     at no probability. SCALE: a temperature. TRUNCATION: removes tokens by their logits. DRAW: makes
@@ -111,7 +111,7 @@ REPAIR = Facts(kind=Kind.REPAIR, argmax_invariant=True, vocabulary_blind=True)
 
 
 def facts_of(processor: object) -> Facts | None:
-    """What a processor, or its class, states about itself; None for one that states nothing.
+    """The facts of a processor or of its class; None if it declares none.
 
     A processor whose parameters decide about some facts has a method `facts_of_parameters`.
     """
@@ -124,7 +124,7 @@ def facts_of(processor: object) -> Facts | None:
 
 
 def requested(classes: Iterable[type[Stating]]) -> tuple[type[Stating], ...]:
-    """Those of some classes of processors that a request can ask for, in a request's order."""
+    """The processor classes that have request fields, in the order a request runs them."""
     placed = [
         (item.facts.place, index, item)
         for index, item in enumerate(classes)

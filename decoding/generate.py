@@ -17,7 +17,7 @@ from decoding.typing import ForwardFunction, Processor
 from decoding.wire.details import Response, StreamEvent
 
 Model: TypeAlias = LanguageModel | ForwardFunction
-"""What can be generated with: a loaded model, or any callable from token-id lists to logits."""
+"""A loaded model, or any callable from token-id lists to logits."""
 
 Parameters: TypeAlias = GenerationParameters | Sequence[GenerationParameters] | None
 """One for every prompt, one each, or the defaults."""

@@ -158,7 +158,7 @@ class GenerationParameters(ProcessorFields):
                     name == "temperature" and value == 0.0
                 ):
                     expected = f"True or None beside {name}={shown(value)}"
-                    raise ParameterError("do_sample", False, expected)  # the value
+                    raise ParameterError("do_sample", False, expected)
         # Where nothing is said, a pipeline beside the parameters may still mean sampling.
         said_greedy = self.temperature == 0.0 or self.do_sample is False
         if self.best_of is not None and self.best_of > 1 and said_greedy:

@@ -1,4 +1,4 @@
-"""What a request field may hold, declared once: errors, flags, wire types and documents follow."""
+"""`RequestField`: name, type, range and help of a request field, declared once."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class RequestField:
 
     @property
     def annotation(self) -> str:
-        """Of the attribute of a request."""
+        """The type annotation of the request's attribute."""
         return self.type.annotation + (" | None" if self.initial is None else "")
 
     @property

@@ -31,7 +31,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an answer may be.
+    """The form of a chat answer: reasoning, tool calls and response format.
 
     calls: which tools it may call; None for none. form: how calls are written.
     response: the response format; it applies behind the reasoning, and not to calls.
@@ -197,7 +197,7 @@ def _with_thinking(spans: _Spans, thinking: Thinking, body: list[int]) -> list[i
 
 
 def _forced(model: LanguageModel, text: str, following: int) -> TokenSpan:
-    """The tokens that end the reasoning once its budget is spent."""
+    """The span of forced tokens that closes the reasoning when its token budget is spent."""
     assert model.tokenizer is not None
     vocabulary = model.tokenizer.vocabulary
     token_ids = tuple(model.tokenizer.encode(text, add_special_tokens=False))

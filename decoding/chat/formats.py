@@ -44,7 +44,7 @@ class ToolFormat:
 
     @property
     def leading(self) -> tuple[str, ...]:
-        """What begins a call at the beginning of an answer, besides the opening."""
+        """The texts that begin a tool call at the start of an answer, besides the opening tag."""
         return ('{"name"',) if self.bare else ()
 
     def new_id(self) -> str:
@@ -60,7 +60,7 @@ HERMES: Final = ToolFormat("hermes", "<tool_call>", "</tool_call>")
 LLAMA_3: Final = ToolFormat(
     "llama3_json", "<|python_tag|>", bare=True, separator="; ?|\n", arguments_key="parameters"
 )
-"""`{"name": ..., "parameters": {...}}`, behind `<|python_tag|>` or alone, as of Llama 3."""
+"""Llama 3's format: `{"name": ..., "parameters": {...}}`, after `<|python_tag|>` or alone."""
 MISTRAL: Final = ToolFormat("mistral", "[TOOL_CALLS]", as_array=True, id_letters=9)
 """`[TOOL_CALLS][{"name": ..., "arguments": {...}}, ...]`, as of Mistral."""
 GENERIC: Final = replace(HERMES, name="generic", instructed=True, several=False)

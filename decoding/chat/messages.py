@@ -1,4 +1,4 @@
-"""Messages as a chat template reads them; for one that knows no tools, these are explained."""
+"""Prepares messages for a chat template; describes tools in text if the template takes none."""
 
 from __future__ import annotations
 

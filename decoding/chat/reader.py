@@ -57,14 +57,14 @@ class ChatReader:
             self._prime(form.begun)
 
     def read(self, event: StreamEvent) -> list[ChatDelta]:
-        """What one event makes certain; often nothing."""
+        """The deltas that one stream event completes; often none."""
         special = event.token.special
         spelled = event.token.bytes
         tag = spelled.decode("utf-8", "replace") if special and spelled is not None else ""
         return self.take(event.text, tag if special else None)
 
     def take(self, text: str, special: str | None = None) -> list[ChatDelta]:
-        """What some text makes certain, and a special token behind it, shown as `special`."""
+        """The deltas that a text completes, followed by a special token whose text is `special`."""
         self._push(text)
         if special is not None:
             if special in self._expected():

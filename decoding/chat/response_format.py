@@ -1,4 +1,4 @@
-"""What the `response_format` of a chat request asks for, in all shapes that clients send."""
+"""Reads the `response_format` of a chat request, in all shapes that clients send."""
 
 from __future__ import annotations
 

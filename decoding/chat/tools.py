@@ -16,7 +16,7 @@ ToolChoice: TypeAlias = Literal["none", "auto", "required"] | Mapping[str, Any]
 
 MOST_TOOLS = 512
 MOST_CHARACTERS = 256
-"""Of the name of a tool."""
+"""Longest name of a tool, in characters."""
 
 _DECIDE_FOR_THEMSELVES = (
     "$ref", "$dynamicRef", "additionalProperties", "allOf", "anyOf", "else", "if", "oneOf",
@@ -35,7 +35,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What an answer may call.
+    """The tools that an answer may call, and whether it must call one.
 
     tools: of which a call is one. required: whether the answer is calls and nothing else.
     several: whether there may be more than one.

@@ -25,12 +25,12 @@ _OF_CHATS = (
 )  # fmt: skip
 _KNOWN = {"id", "parameters", "variables", *_PROMPTS, *_OF_CHATS}
 MOST_BYTES = 1 << 24
-"""Of a row."""
+"""Longest row of an input file, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all rows share.
+    """The settings that all rows of a batch share.
 
     parameters: of rows that do not say. seed: what the seeds of rows are made of.
     batch_size: rows that run at once. model: as the command line names it.

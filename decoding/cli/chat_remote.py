@@ -16,9 +16,9 @@ if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
     from decoding.chat import ChatDelta
 
 _SECONDS = 600.0
-"""That a server may be silent."""
+"""Longest wait for a server's next bytes, in seconds."""
 _MOST_BYTES = 1 << 16
-"""Of an error that is shown."""
+"""Largest part of a server's error body that is read, in bytes."""
 
 
 class Remote:
@@ -106,7 +106,7 @@ def _deltas(lines: Iterable[bytes]) -> Iterator[ChatDelta]:
 
 
 def _problem(body: bytes) -> str:
-    """What an error body says."""
+    """The message in the body of a server's error response."""
     try:
         error = json.loads(body)["error"]
         return bounded(str(error["message"] if isinstance(error, dict) else error))

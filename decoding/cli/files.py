@@ -11,7 +11,7 @@ from typing import BinaryIO
 from decoding.errors import ParameterError
 
 MOST_BYTES = 64 << 20
-"""Of a file or of stdin."""
+"""Largest size of a file or of stdin, in bytes."""
 
 
 def read_utf8(name: str, source: str) -> str:

@@ -158,7 +158,7 @@ def _serve(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes uvloop's event loops, where it is installed; None for asyncio's."""
+    """uvloop's factory of event loops, if uvloop is installed; else None, for asyncio's."""
     try:
         import uvloop
     except ImportError:

@@ -26,7 +26,7 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds how much runs at once; None = no limit.
+    """The limits on sequences, tokens and waiting requests of an engine; None = no limit.
 
     max_batch_size: sequences. prefill_chunk: prompt tokens a step.
     takes_whole_prompts: whether a prompt goes through the model in one step, however long.
@@ -128,7 +128,7 @@ def admitted(
     limits: Limits,
     prepare: Callable[[Generation, int], None],
 ) -> Iterator[Share]:
-    """What goes through the model of the prompts that wait, in order.
+    """The parts of waiting prompts that the next step prefills, in order.
 
     running: sequences that run. reserved: tokens that are promised to requests that have started.
     prepare: called for each request that starts, with the tokens that are promised then; it may

@@ -64,7 +64,7 @@ class RunningBatch:
         )
 
     def going(self) -> RunningBatch:
-        """Those of the sequences that are not over."""
+        """The batch without the sequences that are over."""
         return self.selected([row for row, item in enumerate(self.sequences) if not item.over])
 
 
@@ -82,7 +82,7 @@ def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
     return RunningBatch.of([item for item in going if not item.over])
 
 
-def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> RunningBatch:  # rows
+def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> RunningBatch:
     """The first token of every sequence: drawn, unless there is no choice.
 
     Returns those that go on, as a batch.
@@ -162,7 +162,7 @@ def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[i
     before = len(sequence.samples)
     try:
         write_forced(sequence, logits, token_ids)
-    except Exception as error:  # the same
+    except Exception as error:
         sequence.generation.fail(_writing_error(sequence, error))
     return len(sequence.samples) - before
 

@@ -241,7 +241,7 @@ class Engine:
         return sum(map(self._limits.cost, {*generations_of(self._batch.sequences), *started}))
 
     def _admit(self) -> list[Share]:
-        """What goes through the model of the prompts that wait, in order.
+        """The parts of waiting prompts that the next step prefills, in order.
 
         Requests stay in the queue until they run.
         """

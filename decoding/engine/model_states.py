@@ -105,7 +105,7 @@ class Memory:
 
 
 def _extend(held: list[Any], returned: Iterable[Any], count: int) -> None:
-    """Extend a list by the results of `count` calls."""
+    """Append `count` items; raise where there are fewer, as a model raised `StopIteration`."""
     wanted = len(held) + count
     held.extend(returned)
     if len(held) < wanted:

@@ -135,7 +135,7 @@ def _seen(
     return states, memory.extend(list(states), parts, all_positions=all_positions)
 
 
-def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:  # rows
+def _fitted(share: Share, width: int, rows: Rows | None) -> list[float] | None:
     """Fit a plan to the width of the logits; the logprobs of tokens that rows tell.
 
     rows: the logits after each token of the share, where the request wants to see them.

@@ -35,7 +35,7 @@ class PrefixStore:
 
     @property
     def states(self) -> list[State]:
-        """What is kept."""
+        """The model states that are kept."""
         return [item.state for item in self._kept]
 
     @property

@@ -132,7 +132,7 @@ def _seeds(parameters: GenerationParameters, pipeline: Pipeline | None) -> list[
     if parameters.do_sample is False:
         for processor in filter(implies_sampling, processors):
             expected = f"True or None beside {shown(processor)} in the pipeline"
-            raise ParameterError("do_sample", False, expected)  # the value
+            raise ParameterError("do_sample", False, expected)
     if not is_sampling(parameters, processors):
         require("best_of", count, count == 1, "1 where decoding is greedy")
         return [None]

@@ -106,7 +106,7 @@ Group: TypeAlias = Single | Several | Alone
 def layout(
     states: Sequence[CachedSequence], counts: Sequence[int], storage: Tensor
 ) -> tuple[Tensor, Tensor, list[Group]]:
-    """Where the new tokens of a call go, and how their attention is computed.
+    """The cache slots of a call's new tokens, and the plan of their attention.
 
     The states have pages for them and do not count them yet. storage: `PagedCache.storage`.
 
@@ -177,7 +177,7 @@ def _gathered(pages: Tensor, table: Tensor, count: int, longest: int) -> tuple[T
 
 
 def _keys_and_values(pages: Tensor, count: int, longest: int) -> tuple[Tensor, Tensor]:
-    """The same of pages that are in the order of the sequences."""
+    """The keys and values of pages that are in the order of the sequences."""
     flat = pages.view(count, -1, *pages.shape[2:])[:, :longest]
     keys, values = flat.permute(2, 0, 3, 1, 4).unbind()
     return keys, values

@@ -11,7 +11,7 @@ from decoding.models.files import shown
 from decoding.typing import Anything
 
 MOST_SIZE = 2**31 - 1
-"""Of a size, a count or a context length."""
+"""Largest size, count or context length of a model file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Fields:
         return value
 
     def one_of(self, key: str, known: tuple[str, ...], default: str | None = None) -> str:
-        """One of the strings that are implemented."""
+        """Check that a setting is one of the implemented strings; return it."""
         value = self.get(key, default)
         if not isinstance(value, str) or value not in known:
             listed = ", ".join(known)

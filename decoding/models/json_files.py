@@ -11,7 +11,7 @@ from decoding.errors import ModelFormatError
 from decoding.models.files import is_present, read_text
 
 MOST_BYTES = 16 << 20
-"""Of a configuration or an index. The largest index known has 10 MB."""
+"""Largest size of a configuration or index, in bytes. The largest index known has 10 MB."""
 MOST_VALUES = 1_000_000
 """Arrays, objects and their members, in a configuration or an index."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")

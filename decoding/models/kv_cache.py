@@ -40,7 +40,7 @@ _UNKNOWN_MEMORY = 4 << 30
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class CachedSequence:
-    """What a model remembers of one sequence.
+    """The KV cache of one sequence: its pages and its length.
 
     pages: numbers of the pages, in the order of the tokens; None once released.
     length: tokens in them. adapter: what the sequence's tokens are computed with besides the model.

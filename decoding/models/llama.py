@@ -39,7 +39,7 @@ except ImportError as error:
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LlamaState = CachedSequence
-"""What the model remembers of one sequence."""
+"""The model state of one sequence: its KV cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,7 +92,7 @@ class Adapters:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoraPair:
-    """What is added to one fused linear layer: `up @ (down @ x)`.
+    """The low-rank update of one fused linear layer: `up @ (down @ x)`.
 
     down: `(ranks, inputs)`. up: `(outputs, ranks)`, scaled; of several layers that are fused, each
     has its own ranks and is zero for those of the others.

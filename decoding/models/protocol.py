@@ -60,7 +60,7 @@ class CachedModel(Protocol):
 
 
 class CacheBudget(Protocol):
-    """What a `CachedModel` with bounded memory has besides; others are taken to be unbounded.
+    """Protocol of a `CachedModel` with a memory budget; other models count as unbounded.
 
     A sequence takes whole pages of `page_tokens` tokens. An engine starts a request only if all
     its sequences, at their longest, fit `capacity_tokens` beside those that run.
@@ -102,7 +102,7 @@ class AdaptedModel(Protocol):
 
 
 class AdapterModel(Protocol):
-    """What a `CachedModel` has besides where requests can name adapters."""
+    """Protocol of a `CachedModel` whose requests can name LoRA adapters."""
 
     def adapted(self, adapter_id: str) -> AdaptedModel:
         """The model with an adapter; raises a `DecodingError` where there is none of that name."""

@@ -113,7 +113,7 @@ class _Limits(Extension):
 
 
 class _Generation(Extension):
-    """Jinja extension for `{% generation %}` blocks, which render as their contents."""
+    """Jinja extension that renders `{% generation %}` blocks as their contents."""
 
     tags = {"generation"}  # noqa: RUF012 -- declared as a plain set by the base class
 

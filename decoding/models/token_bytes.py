@@ -22,9 +22,9 @@ Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""
 
 MOST_TOKENS = 1 << 21
-"""Of a vocabulary, gaps between ids counted. The largest known have a million."""
+"""Most ids of a vocabulary, gaps counted. The largest known have a million."""
 _MOST_BYTES = 64 << 20
-"""That all tokens together spell. The largest vocabularies known spell 5 MB."""
+"""Most bytes that all tokens together spell. The largest vocabularies known spell 5 MB."""
 _MOST_CHARACTERS = 1 << 16  # of one token
 _MOST_STEPS = 64
 

@@ -178,7 +178,7 @@ def _moved(
     drawn: Drawn,
     tau: float,
     eta: float,
-    renormalised: bool,  # the field of the two classes
+    renormalised: bool,
 ) -> MirostatState:
     logprob = drawn.logprob_after if renormalised else drawn.logprob_before
     return MirostatState(state.mu - eta * (-logprob / math.log(2.0) - tau))

@@ -1,4 +1,4 @@
-"""`Scoped`: a penalty over the prompt, the generated text or the last n tokens."""
+"""`Scoped`: restricts a penalty to the prompt, the generated text or the last n tokens."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ from decoding.sampling.stages import Stages, Steered, next_states
 from decoding.typing import Rows
 
 States: TypeAlias = tuple[Any, ...]
-"""What the feedbacks of one sequence's pipeline remember, in their order: immutable values."""
+"""The states of the feedbacks of one sequence's pipeline, in order; immutable values."""
 
 
 @dataclass(frozen=True, slots=True)

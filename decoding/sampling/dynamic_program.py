@@ -26,7 +26,7 @@ from decoding.sampling.programs import joined, selected
 from decoding.typing import Anything, DynamicBitmask, DynamicInstruction
 
 Failures: TypeAlias = dict[int, DecodingError]
-"""What ended rows, by row."""
+"""The errors that ended rows, by row."""
 
 
 @dataclass(slots=True)

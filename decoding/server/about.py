@@ -1,4 +1,4 @@
-"""What the server says of itself: health, info, models, metrics and its description."""
+"""The routes `/health`, `/info`, `/v1/models`, `/metrics` and the OpenAPI document."""
 
 from __future__ import annotations
 

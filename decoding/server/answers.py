@@ -1,4 +1,4 @@
-"""Answers that several routes give."""
+"""Responses, headers and waiting that several routes share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.wire.json_text import dumps
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """Raised when a client disconnects before its response."""
 
 
 def json_response(

@@ -131,7 +131,7 @@ class _Endpoint:
         self._allowed = ", ".join(name for name, item in self._handlers.items() if item)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one HTTP request: checks, routing and the response."""
         http = HttpRequest(scope, receive)
         name = request_id(http.headers.get("x-request-id"))
         scope["request_id"] = name

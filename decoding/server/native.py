@@ -147,7 +147,7 @@ class NativeStream:
         self._handle.wake()
 
     def cancel(self) -> None:
-        """Nobody reads any more."""
+        """Cancel the generation: the client has disconnected."""
         self._handle.cancel()
 
     def end(self, complete: bool) -> None:

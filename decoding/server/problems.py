@@ -91,7 +91,7 @@ CLOSING = Problem(503, "overloaded", "the server is shutting down")
 
 
 def problem_of(error: BaseException, *, running: bool) -> Problem:  # noqa: C901, PLR0911 -- one a kind
-    """What an error says to a client.
+    """The HTTP status, error type and text of an exception.
 
     running: whether the request had been accepted; what fails then is the generation.
     """

@@ -69,7 +69,7 @@ def _ref(name: str) -> Node:
 
 
 def _samplers(width: int) -> Node:
-    """What both APIs take and name alike; see `GenerationParameters`.
+    """JSON Schemas of the sampling fields that both APIs name alike.
 
     width: how many token ids there are.
     """
@@ -166,7 +166,7 @@ _TOOL = _object({"type": {"const": "function"}, "function": _FUNCTION}, ("type",
 
 
 def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
-    """What the routes read, by the names of TGI's types.
+    """JSON Schemas of request bodies, by the names of TGI's types.
 
     width: how many token ids there are.
     """
@@ -273,7 +273,7 @@ def _types(schema: Node) -> Node:
 
 
 def answers() -> Node:
-    """What the routes write."""
+    """JSON Schemas of response bodies, by name."""
     token = {"id": _COUNT, "text": _TEXT, "logprob": _NUMBER, "special": _FLAG}
     token["logprob"] = {"type": ["number", "null"]}
     prefill = {"id": _COUNT, "text": _TEXT, "logprob": {"type": ["number", "null"]}}

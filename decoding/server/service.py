@@ -1,4 +1,4 @@
-"""What all routes share: the engine, permits, and the account of each request."""
+"""`Service`: the engine, permits and settings that routes share; `Account`: one request."""
 
 from __future__ import annotations
 

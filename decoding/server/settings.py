@@ -1,4 +1,4 @@
-"""What a server allows and says of itself."""
+"""`ServerSettings`: limits, security and description of a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from decoding.wire.rules import WireLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What a server allows and says of itself. Defaults are those of TGI's launcher.
+    """Limits, security and description of a server. Defaults are those of TGI's launcher.
 
     model_id: the name that `/info` and `/v1/models` give; None for the model's own.
     limits: of a request's parameters; None makes TGI's of the model's context length.

@@ -23,7 +23,7 @@ def event(json_text: str) -> bytes:
 
 
 class Source(Protocol):
-    """What a stream is made of."""
+    """Protocol of a source of Server-Sent Events."""
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Bytes to send; `b""` sends nothing. It ends where the stream ends, and never raises."""
@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Nobody reads any more."""
+        """Cancel: the client has disconnected."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Laws of processors and samplers: checks that raise `AssertionError`.
+"""Checks of processors and samplers against their laws; a failure is an `AssertionError`.
 
 `check_contract` holds for any processor, also a plain function. `check_declarations` holds a
 processor to the facts that it states about itself. Run them over `strategies.batches()`:
@@ -225,6 +225,6 @@ def log_softmax(logits: Logits) -> NDArray[np.float64]:
     return shifted - np.where(largest > -np.inf, total, 0.0)
 
 
-def _law(holds: bool, law: str) -> None:  # the law itself
+def _law(holds: bool, law: str) -> None:
     if not holds:
         raise AssertionError(law)

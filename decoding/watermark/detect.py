@@ -180,7 +180,7 @@ class Colours:
         return Colours, (self.scheme, self.vocab_size)  # a copy starts empty
 
 
-def detect(  # what is optional has a name
+def detect(
     token_ids: Sequence[int],
     scheme: Scheme,
     vocab_size: int,

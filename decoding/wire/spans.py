@@ -1,4 +1,4 @@
-"""Where each token of a text stands in it: what `/tokenize` answers."""
+"""The character span of each token of a text, for `/tokenize`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def allow_token(mask: NDArray[np.uint32], token: int) -> None:
 
 @entry
 def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
-    """Allow each token that has the same bytes as an allowed one; rows (token, the other one)."""
+    """Set the mask bit of each token whose twin, of equal bytes, is allowed; rows (token, twin)."""
     for index in range(len(twins)):
         same = twins[index, 1]
         if (mask[same >> 5] >> np.uint32(same & 31)) & np.uint32(1):

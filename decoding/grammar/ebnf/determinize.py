@@ -108,7 +108,7 @@ def _subsets(nfa: RuleNfa, closures: list[tuple[int, ...]], bound: int) -> RuleA
 
 
 def _spans(moves: list[Move]) -> list[tuple[int, int, frozenset[int]]]:
-    """Disjoint ranges of symbols, in order, each with all its targets."""
+    """Split transitions into disjoint, sorted symbol ranges, each with all its target states."""
     if len(moves) == 1:
         low, high, target = moves[0]
         return [(low, high, frozenset((target,)))]

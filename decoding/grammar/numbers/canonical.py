@@ -30,7 +30,7 @@ _BEGINNING = _State(minus=False, digits=-1, fraction=False, zero=False)
 
 
 def _moves(state: _State) -> list[tuple[int, int, _State]]:
-    """The edges of integers without a leading zero, and of fractions of at most DIGITS digits."""
+    """Transitions of canonical numbers: no leading zero, at most DIGITS fraction digits."""
     minus, digits, fraction, zero = state
     one, more = _ZERO + 1, min(digits + 1, DIGITS)
     if digits < 0:

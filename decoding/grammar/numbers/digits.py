@@ -42,7 +42,7 @@ def digits_of(value: Fraction) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Decimals:
-    """A language of texts `digits` or `digits.digits` of numbers ≥ 0.
+    """A regular language of decimal texts of numbers ≥ 0: `digits` or `digits.digits`.
 
     low, high: bounds with finitely many digits; `None` is no bound.
     low_open, high_open: whether the bound itself is excluded.

@@ -1,4 +1,4 @@
-"""JSON Schemas of lists, sets, tuples and mappings."""
+"""Derives JSON Schemas of Pydantic's lists, sets, tuples and mappings."""
 
 from __future__ import annotations
 

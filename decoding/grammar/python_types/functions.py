@@ -1,4 +1,4 @@
-"""JSON Schemas of types that Pydantic reads with Python functions."""
+"""Derives JSON Schemas of types that Pydantic reads with Python functions."""
 
 from __future__ import annotations
 

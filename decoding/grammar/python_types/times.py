@@ -1,4 +1,4 @@
-"""JSON Schemas of dates, times and time spans."""
+"""Derives JSON Schemas of Pydantic's dates, times and time spans."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _zone(core: Core, place: TypePath) -> str:
 
 
 def time_of_day(_: Describer, core: Core, place: TypePath) -> Json:
-    """The schema of times of day, without a zone unless one is required."""
+    """Derive the JSON Schema of `datetime.time`; texts have a zone only if one is required."""
     zone = "" if core.get("tz_constraint") is None else _zone(core, place)
     low, high = dt.time.min, dt.time.max.replace(microsecond=0)
     limits = _limits(core, place)

@@ -24,7 +24,7 @@ class Characters:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One of some words: sorted, distinct."""
+    """The language of finitely many words, sorted and distinct."""
 
     words: tuple[str, ...]
 

@@ -153,7 +153,7 @@ def _changed(graph: SchemaGraph, location: Location, keyword: str, value: object
 
 
 def _is_empty(graph: SchemaGraph, conjunction: Conjunction) -> bool:
-    """Whether the conjunction has no value; one that cannot be compiled counts as empty."""
+    """Whether no value is valid under a conjunction of schemas, or it cannot be compiled."""
     try:
         return graph.is_empty(graph.add(conjunction))
     except GrammarError:

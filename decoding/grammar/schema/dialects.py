@@ -83,8 +83,8 @@ DRAFT2020 = Dialect(
 UNDECLARED = replace(
     DRAFT2020, keywords=_DRAFT2020 | {"dependencies", "$recursiveRef", "x-spelling"}
 )
-"""For schemas without `$schema`: 2020-12 with `dependencies`, `$recursiveRef`, and `x-spelling`, a
-keyword of this library."""
+"""The dialect of schemas without `$schema`: 2020-12 with `dependencies`, `$recursiveRef`, and
+`x-spelling`, a keyword of this library."""
 
 _DIALECTS = {
     "json-schema.org/draft-04/schema": DRAFT4,
@@ -139,7 +139,7 @@ def dialect_of(
 
 
 def escape(token: str) -> str:
-    """A key or index, escaped as one token of a JSON pointer; lone surrogates become escapes."""
+    """Escape a key or index as one token of a JSON pointer; escape lone surrogates too."""
     if not token.isascii():
         token = token.encode("utf-8", "backslashreplace").decode()
     return token.replace("~", "~0").replace("/", "~1")

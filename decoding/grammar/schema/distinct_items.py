@@ -47,7 +47,7 @@ SCALARS: Mapping[str, Any] = {"type": ["null", "boolean", "number", "string"]}
 
 
 class ItemNodes(Protocol):
-    """What `UniqueItems` needs of a graph: to read nodes and to make new ones."""
+    """The part of a schema graph that `UniqueItems` uses: reads nodes and makes new ones."""
 
     def node(self, number: int) -> Node:
         """The node of this number."""

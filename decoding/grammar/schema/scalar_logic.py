@@ -38,7 +38,7 @@ class ScalarLogic:
         self._incomplete: set[int] = set()  # numbers of locations of which a keyword was dropped
 
     def found(self, literal: Literal) -> Scalars | Steps[Scalars]:
-        """The scalars of a literal: of a schema, or of the negation of a schema."""
+        """The set of scalars that are valid under a schema, or under its negation."""
         location = self._locations.of(literal)
         if literal & 1:
             return self._inverted(literal)

@@ -1,4 +1,4 @@
-"""What follows a text through its spans: an `Acceptor` whose states are sets of positions."""
+"""The `Acceptor` of texts made of spans; its states are sets of positions in spans."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _InTokens:
 
 @dataclass(frozen=True, slots=True)
 class _AtEnd:
-    """Where the text may end."""
+    """The position at which the text may end."""
 
 
 _Position: TypeAlias = _InFree | _InGrammar | _InTokens | _AtEnd
@@ -205,7 +205,7 @@ class SpanAcceptor:
         yield from self._entered(self._grammar(number).then)
 
     def _acceptor(self, number: int) -> Acceptor:
-        """What follows the grammar of a span."""
+        """The acceptor of the grammar of a span."""
         found = self._acceptors.get(number)
         if found is None:
             found = self._acceptors[number] = self._grammar(number).grammar.acceptor()
@@ -227,7 +227,7 @@ class SpanAcceptor:
         return span.token_ids[position.index]
 
     def _advanced(self, position: _Position, token: int) -> list[_Position]:
-        """Where a position goes with a token."""
+        """The positions that a position reaches by one token."""
         text = self.tokens.spelled[token]
         match position:
             case _InTokens():
@@ -243,7 +243,7 @@ class SpanAcceptor:
         return self._moved(position, text) if text else []
 
     def _by_special(self, position: _InFree, token: int) -> list[_Position]:
-        """Where a special token leads to in free text: it may be a tag."""
+        """The positions that a special token reaches in free text, where it may be a tag."""
         span, shown = self._free(position), self.tokens.vocabulary.bytes_of(token)
         for tag, following in span.tags:
             if tag == shown:
@@ -269,7 +269,7 @@ class SpanAcceptor:
         return found
 
     def _behind(self, position: _InTokens) -> list[_Position]:
-        """Where one more of fixed tokens leads to."""
+        """The position after one more token of a `TokenSpan`."""
         span = self._spans[position.span]
         assert isinstance(span, TokenSpan)
         if position.index + 1 < len(span.token_ids):
@@ -277,13 +277,13 @@ class SpanAcceptor:
         return self._entered(span.then)
 
     def _followed(self, positions: Iterable[_Position], text: bytes) -> list[_Position]:
-        """Where positions go with some bytes."""
+        """The positions that a set of positions reaches by some bytes."""
         if not text:
             return list(positions)
         return [reached for item in positions for reached in self._moved(item, text)]
 
     def _moved(self, position: _Position, text: bytes) -> list[_Position]:
-        """Where a position goes with some bytes, at least one."""
+        """The positions that a position reaches by one or more bytes."""
         match position:
             case _InFree():
                 return self._freely(position, text)
@@ -294,7 +294,7 @@ class SpanAcceptor:
         return []
 
     def _by_bytes(self, position: _InTokens, text: bytes) -> list[_Position]:
-        """Where fixed tokens lead to if some bytes stand for them."""
+        """The positions that a `TokenSpan` reaches if bytes spell its next tokens."""
         spelled = self.tokens.vocabulary.bytes_of(self._token(position))
         expected = spelled[position.offset :]
         if text.startswith(expected):

@@ -78,7 +78,7 @@ def allow_all(mask: Mask, tokens: NDArray[np.int32]) -> None:
 
 
 def allow_twins(mask: Mask, trie: Trie) -> None:
-    """Allow each token that has the same bytes as an allowed one."""
+    """Set the mask bit of each token whose bytes equal those of an allowed token."""
     token, same = trie.twins.T
     allow_all(mask, token[mask[same >> 5] >> (same & 31).astype(np.uint32) & 1 == 1])
 

@@ -23,7 +23,7 @@ from decoding.wire.rules import check_lengths, validate_fields
 
 
 def head(service: Service, body: Common, kind: str, prefix: str) -> Head:
-    """What the answer to a body begins with.
+    """The fields that begin a response: id, object, time, model and version.
 
     prefix: of its id.
     """

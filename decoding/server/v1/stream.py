@@ -92,7 +92,7 @@ class ChoiceStream:
             handle.wake()
 
     def cancel(self) -> None:
-        """Nobody reads any more."""
+        """Cancel the generations: the client has disconnected."""
         for handle in self._handles:
             handle.cancel()
 

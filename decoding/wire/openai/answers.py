@@ -19,7 +19,7 @@ def finish_of(reason: FinishReason) -> Finish:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What every answer, and every chunk of one, begins with.
+    """The fields that begin every response and every chunk of a stream.
 
     kind: of the object: `chat.completion`, `chat.completion.chunk` or `text_completion`.
     created: seconds since 1970. fingerprint: of the system that answers.

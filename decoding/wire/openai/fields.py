@@ -10,7 +10,7 @@ from decoding.typing import Anything
 from decoding.wire.types import mismatch, parse_parameters, read_flag, read_text, read_whole
 
 LARGEST_TOP_LOGPROBS = 20
-"""Of OpenAI's API."""
+"""Largest `top_logprobs` of OpenAI's API."""
 
 _OWN_NAMES = ("max_tokens", "max_completion_tokens", "stop", "seed", "temperature", "best_of")
 """What OpenAI's API reads in another way than TGI's, and is read here."""
@@ -79,7 +79,7 @@ class Fields:
 
 
 def read_sampling(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a body says on sampling and length, in TGI's names, as `parse_parameters` gives it.
+    """Read a body's fields of sampling and length; returns them in TGI's names and types.
 
     Every field of `GenerationParameters` may stand beside OpenAI's. Temperature 0 is greedy, and
     nothing else that bears on sampling then counts; no temperature means that tokens are sampled.

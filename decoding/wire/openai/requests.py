@@ -15,7 +15,7 @@ Prompt: TypeAlias = str | Sequence[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
-    """What both bodies say.
+    """The fields of a request body that chats and completions share.
 
     model: any name. sampling: in TGI's names. n: choices that are answered; best_of: those that
     are generated, n or more. top_logprobs: alternatives that are shown for each token; None where
