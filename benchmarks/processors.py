@@ -86,7 +86,7 @@ from decoding.request_grammar import Grammar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorFields:
-    """What a request may ask of its processors, in the order in which they run.
+    """The request fields of processors, in the order in which the processors run.
 
 {rows}
 
