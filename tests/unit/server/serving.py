@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -62,14 +62,18 @@ class Served:
 
     def idle(self) -> bool:
         """Whether nothing runs, waits or holds a permit, soon."""
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            metrics = self.service.metrics
-            busy = self.service.front.count or metrics.concurrent.value
-            if not busy and not self.service.front.engine.busy:
-                return True
-            time.sleep(0.01)
-        return False
+        front, metrics = self.service.front, self.service.metrics
+        return soon(lambda: not (front.count or metrics.concurrent.value or front.engine.busy))
+
+
+def soon(holds: Callable[[], bool]) -> bool:
+    """Whether something holds within half a minute."""
+    end = time.monotonic() + 30
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 @contextmanager
