@@ -15,7 +15,8 @@ lint:
 	$(BIN)ruff format --check .
 	$(BIN)ruff check .
 
-QUICK = $(BIN)pytest --hypothesis-profile=check -m "not slow and not model"
+# The plug-in of schemathesis takes a second to import, and no quick test is its.
+QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model"
 # Chats and servers are examples; they are here so that the two lanes take the same time.
 LAWS = conformance differential fuzz golden packaging property statistical unit/chat unit/server
 

@@ -21,6 +21,9 @@ from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
 from decoding.sampling.backends import _loader
 
+# Of what is made while tests are collected nearly nothing is garbage.
+gc.disable()
+
 for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",")):
     assert package not in sys.modules, f"{package} was imported before it could be hidden"
     sys.modules[package] = None  # an import of it now raises
@@ -68,6 +71,7 @@ def pytest_collection_finish() -> None:
     # The collector of garbage passes over what stays: packages, and tests by the thousand.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @functools.cache

@@ -48,6 +48,7 @@ def test_every_package_is_listed() -> None:
     assert PROJECT["tool"]["setuptools"]["packages"] == sorted(named)
 
 
+@pytest.mark.slow
 def test_the_name_carries_the_version(wheel: Path) -> None:
     assert wheel.name == f"decoding_engine-{__version__}-py3-none-any.whl"
 
@@ -70,6 +71,7 @@ def test_it_carries_the_licence(contents: list[str]) -> None:
     assert any(name.endswith("/licenses/LICENSE") for name in contents)
 
 
+@pytest.mark.slow
 def test_it_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "site"
     options = ["--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(target)]

@@ -476,6 +476,7 @@ def test_token_ids_are_named(make: Callable[[Any], object], wrong: Any) -> None:
     refuse(make, wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

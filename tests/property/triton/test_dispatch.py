@@ -35,6 +35,7 @@ from decoding.kernels.gpu.plans import plan
 WIDE = chain(TopP(0.9)), chain(TypicalP(0.5)), chain(MinP(0.02)), chain(TopK(50), TopP(0.9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipeline", [*WIDE, chain(), chain(Temperature(2.0), TopK(300, False))])
 @pytest.mark.parametrize("seed", [None, 11])
 def test_a_wide_row_is_done_without_torch(pipeline: Pipeline, seed: int | None) -> None:

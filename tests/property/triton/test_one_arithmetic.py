@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from arithmetic_cases import KINDS, arrays_of, bits_of, shadowed, tops_of
 from hypothesis import settings
@@ -45,6 +46,7 @@ def edits(generator: np.random.Generator, width: int) -> list[Instruction]:
     return [*(options[place] for place in chosen), *[heat] * int(generator.integers(2))]
 
 
+@pytest.mark.slow
 def test_triton_is_numpy() -> None:
     patched = 0
     for number in range(BATCHES):

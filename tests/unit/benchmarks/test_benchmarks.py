@@ -256,6 +256,7 @@ def test_the_parts_of_a_step_are_right(tmp_path: Path, capsys: pytest.CaptureFix
     assert parts.parts(np.zeros(3000, np.float32))[0].is_right(0.0)
 
 
+@pytest.mark.slow
 def test_the_loop_is_timed_around_the_sampler(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

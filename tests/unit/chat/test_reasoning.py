@@ -127,6 +127,7 @@ def test_a_budget_without_reasoning_changes_nothing() -> None:
             read(HERMES, "a", thinking_budget=budget)
 
 
+@pytest.mark.slow
 def test_tools_and_a_format_are_one_or_the_other() -> None:
     kinds = set()
     for seed in range(8):

@@ -164,6 +164,7 @@ CHILD = """
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_answer_and_not_the_program() -> None:
     child = textwrap.dedent(CHILD.format(folder=str(Path(__file__).parents[1])))
     mine, its = pty.openpty()

@@ -337,6 +337,7 @@ def test_the_chunked_run_has_every_kind_of_call() -> None:
     assert len(places("extend", CHUNKED)) > len(places("extend"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_an_interrupt_at_any_call_of_a_chunked_run_changes_no_token(kind: str) -> None:
     for place in places(kind, CHUNKED):
@@ -345,6 +346,7 @@ def test_an_interrupt_at_any_call_of_a_chunked_run_changes_no_token(kind: str) -
         check_unharmed(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_an_error_at_any_call_of_a_chunked_run_ends_nobody_else(kind: str) -> None:
     most = {"extend": 6, "release": 0, "rollback": 0}.get(kind, 1)

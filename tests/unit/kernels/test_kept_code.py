@@ -146,6 +146,7 @@ def test_what_does_something_else_has_another(package: Path, old: str, new: str)
     assert digest_of("decoding.kernels.grammar.walk", package) != before
 
 
+@pytest.mark.slow
 def test_the_digest_is_the_same_in_every_process() -> None:
     program = (
         "from decoding.kernels.kept_code import digest_of;"
@@ -187,6 +188,7 @@ def plus_one(number: int) -> int:
     return number + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", ["empty", "short", "garbage", "pickle"])
 def test_damaged_code_is_compiled_again_with_one_warning(

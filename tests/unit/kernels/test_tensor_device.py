@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch is there
 from decoding.kernels.tensor.kernel import TensorKernel, launch
 
 
+@pytest.mark.slow
 def test_a_row_that_needs_more_than_the_capacity_is_run_again_alone() -> None:
     logits = np.random.default_rng(0).standard_normal((3, 500))
     logits[[0, 2], 7] = 30.0

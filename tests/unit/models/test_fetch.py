@@ -142,6 +142,7 @@ def test_a_cache_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_pat
         fetch("tiny")
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tiny: KnownModel) -> None:
     script = (
         "import sys; from decoding.models import fetch as m\n"

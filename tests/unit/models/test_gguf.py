@@ -107,6 +107,7 @@ def test_every_truncation_is_an_error(small: Path) -> None:
             GGUFFile.open(small)
 
 
+@pytest.mark.slow
 def test_damaged_bytes_cost_an_error_and_nothing_else(small: Path) -> None:
     whole = small.read_bytes()
     header = min(tensor.start for tensor in GGUFFile.open(small).tensors.values())

@@ -178,6 +178,7 @@ def test_a_full_cache_says_so_and_changes_nothing() -> None:
     assert_near(model.extend([second], [[4]])[0], expected([2] * 16 + [4]))
 
 
+@pytest.mark.slow
 def test_forgotten_states_give_their_pages_back() -> None:
     model = model_of(3 * 16)
     for _ in range(5):

@@ -326,6 +326,7 @@ def test_a_silent_stream_sends_comments() -> None:
         assert len(events(text)) == 3
 
 
+@pytest.mark.slow
 def test_a_closing_server_finishes_its_streams() -> None:
     with serving(hashed(forward=Slow(0.005))) as running:
         body = LONG | {"stream": True}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from case_marks import mostly_slow
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 
 from decoding.errors import GrammarError, ParameterError
@@ -310,7 +311,7 @@ def test_alternatives_have_orders_of_their_own_keys(machine: Machine) -> None:
     assert not fits(grammar, '{"age":1')
 
 
-@pytest.mark.parametrize("number", range(len(ALL_STYLES)))
+@pytest.mark.parametrize("number", mostly_slow(range(len(ALL_STYLES))))
 def test_masks_of_both_backends_are_equal_and_have_no_dead_end(number: int) -> None:
     style, tokens = ALL_STYLES[number], token_table_of_pieces()
     machines = Machine(tokens, route=KERNELS), Machine(tokens, route=INTERPRETED)

@@ -119,6 +119,7 @@ def test_a_pipeline_with_a_grammar_is_copied(copied: Callable[[Any], Any]) -> No
     np.testing.assert_array_equal(copied(pipeline)(logits, History.empty(1)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.kernels
 def test_a_matcher_works_in_a_process_that_has_never_seen_the_grammar() -> None:
     matcher = SOURCES[2](new_machine()).matcher()

@@ -8,6 +8,7 @@ import random
 import jsonschema
 import numpy as np
 import pytest
+from case_marks import mostly_slow
 from mask_cases import END, SCHEMAS, SPECIAL, SPELLED, STRING, TWIN, WIDTH, token_table_of_pieces
 
 from decoding.errors import (
@@ -72,7 +73,7 @@ def walk(grammar: CompiledGrammar, rng: random.Random, steps: int = 40) -> str |
     return None
 
 
-@pytest.mark.parametrize("number", range(len(SCHEMAS)))
+@pytest.mark.parametrize("number", mostly_slow(range(len(SCHEMAS))))
 def test_masks_equal_the_definition_and_texts_are_valid(machine: Machine, number: int) -> None:
     grammar = compile_json_schema(SCHEMAS[number], machine, style=STYLE)
     rng = random.Random(number)

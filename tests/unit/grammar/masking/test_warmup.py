@@ -29,6 +29,7 @@ for name in ("paths", "products", "subsets", "walk", "earley_step", "earley_walk
 """
 
 
+@pytest.mark.slow
 def test_every_kernel_is_compiled_and_lets_other_threads_run() -> None:
     asked = [sys.executable, "-c", PROGRAM]
     printed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout

@@ -68,6 +68,7 @@ def walk(grammar: CompiledGrammar, rng: random.Random, soft: int = 40) -> bytes 
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAKEN)
 def test_pydantic_reads_every_text(machine: Machine, name: str) -> None:
     python_type = TAKEN[name]

@@ -47,6 +47,7 @@ def spellings(text: str) -> Iterator[str]:
         yield json.dumps(text, ensure_ascii=False).replace("\\n", "\\u000a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "minimum", "maximum"),
     [

@@ -134,6 +134,7 @@ def test_lengths_without_and_with_a_bound() -> None:
     assert members(ANY_CHARACTER, 1_000) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -157,6 +158,7 @@ def test_hostile_patterns_end(pattern: str) -> None:
     assert ended.limit >= 50_000 if isinstance(ended, GrammarLimitError) else ended.states
 
 
+@pytest.mark.slow
 def test_intersections_of_what_has_no_small_deterministic_form() -> None:
     hostile = parse_full("(a|b)*a(a|b){60}")
     assert not is_disjoint(hostile, parse_full("[ab]{61,70}"))

@@ -123,6 +123,7 @@ def test_random_patterns_are_those_of_regex(seed: int) -> None:
         assert accepts(search, text) == bool(known.search(text)), (pattern, text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -183,6 +184,7 @@ def test_a_refusal_says_what_cannot_be_held_and_what_to_write(
     assert instead in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern", ["(?:(?!a.{16}b).)*", "(?:(?<=(?:a|b){1,200})c)*", "(?:(?!x).){1,9999}"]
 )

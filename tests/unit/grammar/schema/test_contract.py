@@ -173,6 +173,7 @@ def chain(links: int, link: Any) -> Any:
     return {"$defs": {**definitions, str(links): {"type": "string"}}, "$ref": "#/$defs/0"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "schema",
     [

@@ -16,6 +16,7 @@ def _ranges(count: int) -> list[dict[str, Any]]:
     return [{"type": "integer", "minimum": 3 * i, "maximum": 3 * i + 1} for i in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", [lambda one: one, lambda one: {"not": one}], ids=["is", "not"])
 @pytest.mark.parametrize("keyword", ["oneOf", "anyOf"])
 def test_many_disjoint_ranges_take_work_in_proportion(wrap: Any, keyword: str) -> None:
@@ -35,6 +36,7 @@ def test_ranges_that_all_overlap_are_counted() -> None:
         compile_graph({"oneOf": ranges}, limits=SchemaLimits(deadline_s=0.3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", [lambda i: {"a": i}, lambda i: [i]], ids=["objects", "arrays"])
 def test_too_many_constants_are_refused_before_they_are_compiled(of: Any) -> None:
     with pytest.raises(GrammarLimitError) as caught, at_most_calls(4_000_000):

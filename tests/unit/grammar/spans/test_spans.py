@@ -76,6 +76,7 @@ def allowed(matcher: Matcher) -> set[int]:
     return set(np.flatnonzero(bits).tolist())
 
 
+@pytest.mark.slow
 def test_masks_allow_what_the_language_allows_at_every_token() -> None:
     source, grammar = random.Random(0), auto()
     calls = 0

@@ -1,0 +1,16 @@
+"""Marks for the cases of a parametrised test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def mostly_slow(cases: Iterable[Any]) -> list[Any]:
+    """The cases, of which each but every fourth is marked `slow`: `make check` runs a quarter."""
+    return [
+        pytest.param(case, marks=pytest.mark.slow) if number % 4 else case
+        for number, case in enumerate(cases)
+    ]
