@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from decoding.checks import checked_integer, checked_items
 from decoding.errors import require
 from decoding.grammar.coverage import check_expression, check_network, check_schema
 from decoding.grammar.ebnf.gbnf import parse_gbnf
@@ -211,8 +212,11 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     Raises `ParameterError` for none at all, and for texts with a lone surrogate, which UTF-8 cannot
     write.
     """
-    words = tuple(sorted(set(texts)))
-    require("texts", words, bool(words), "at least one text")
+    listed = checked_items("texts", texts, "texts, at least one")
+    require("texts", listed, bool(listed), "at least one text")
+    for word in listed:
+        require("texts", word, isinstance(word, str), "texts")
+    words = tuple(sorted(set(listed)))
     for word in words:
         require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
     return _regular(Words(words), Recipe(compile_choices, words, machine))
@@ -258,7 +262,7 @@ def compile_lark(
 
 
 def _context_free(rules: Rules, recipe: Recipe, memory: int) -> CompiledGrammar:
-    require("memory", memory, memory > 0, "> 0")
+    memory = checked_integer("memory", memory, 1)
     machine = recipe.machine
     compiled = compile_rules(rules)
     check_network(compiled.network, machine.tokens)

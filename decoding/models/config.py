@@ -130,7 +130,7 @@ class LlamaConfig:
         """
         architecture = Fields(metadata, path).one_of("general.architecture", _ARCHITECTURES)
         fields = Fields(metadata, path, f"{architecture}.")
-        heads = fields.size("attention.head_count")
+        heads = fields.size_of_every_layer("attention.head_count")
         hidden_size = fields.size("embedding_length")
         head_dim = fields.size("attention.key_length", hidden_size // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
@@ -144,10 +144,10 @@ class LlamaConfig:
             cls(
                 vocab_size=fields.size("vocab_size", counted),
                 hidden_size=hidden_size,
-                intermediate_size=fields.size("feed_forward_length"),
+                intermediate_size=fields.size_of_every_layer("feed_forward_length"),
                 layers=fields.size("block_count"),
                 heads=heads,
-                kv_heads=fields.size("attention.head_count_kv", heads),
+                kv_heads=fields.size_of_every_layer("attention.head_count_kv", heads),
                 head_dim=head_dim,
                 context_length=fields.size("context_length"),
                 norm_eps=fields.positive("attention.layer_norm_rms_epsilon"),

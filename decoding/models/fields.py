@@ -45,6 +45,17 @@ class Fields:
             raise self.error(f"{expected}, got {shown(value)}")
         return value
 
+    def size_of_every_layer(self, key: str, default: int | None = None) -> int:
+        """A size, or a list of equal sizes, one a layer."""
+        value = self.get(key)
+        if not isinstance(value, list) or not value:
+            return self.size(key, default)
+        if any(other != value[0] for other in value):
+            raise self.error(
+                f"{self.prefix}{key} must be the same for every layer, got {shown(value)}"
+            )
+        return Fields({self.prefix + key: value[0]}, self.path, self.prefix).size(key)
+
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number."""
         value = self.get(key, default)

@@ -290,14 +290,14 @@ def _check_header(path: Path) -> None:
 
 
 def _index(folder: Path) -> dict[str, str]:
-    """Tensor name to shard; empty where there is a single file."""
+    """Tensor name to shard; empty where there is a single file, which is read as by transformers."""
     path = folder / _INDEX
-    if not is_present(path):
-        if not is_present(folder / _SINGLE):
-            found = [name for name in _PICKLES if is_present(folder / name)]
-            hint = f"; {found[0]}, which can run code, is not read" if found else ""
-            raise ModelFormatError(folder / _SINGLE, f"cannot be read: it is missing{hint}")
+    if is_present(folder / _SINGLE):
         return {}
+    if not is_present(path):
+        found = [name for name in _PICKLES if is_present(folder / name)]
+        hint = f"; {found[0]}, which can run code, is not read" if found else ""
+        raise ModelFormatError(folder / _SINGLE, f"cannot be read: it is missing{hint}")
     weights = read_json(member(folder, _INDEX)).get("weight_map")
     if not isinstance(weights, dict) or not all(isinstance(v, str) for v in weights.values()):
         raise ModelFormatError(path, "weight_map must be an object of file names")

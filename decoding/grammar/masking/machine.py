@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decoding.checks import checked_integer
 from decoding.errors import require
 from decoding.grammar.json.automaton_store import Store
 from decoding.grammar.masking.routes import PREFERRED, Route
@@ -31,7 +32,8 @@ class Machine:
         *,
         route: Route = PREFERRED,
     ) -> None:
-        require("masks_memory", masks_memory, masks_memory >= 0, ">= 0")
+        require("tokens", tokens, isinstance(tokens, TokenTable), "a token table")
+        masks_memory = checked_integer("masks_memory", masks_memory, 0)
         self.tokens = tokens
         self.finder = TokenFinder(tokens)
         self.masks = MaskCache(masks_memory)

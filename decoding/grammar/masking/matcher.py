@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import require
+from decoding.checks import checked_integer
 from decoding.grammar.masking.acceptor import REJECTED, Acceptor
 from decoding.grammar.protocol import TokenGrammar
 from decoding.grammar.tokens.table import TokenTable
@@ -97,7 +97,8 @@ class Matcher:
 
     def rollback(self, count: int) -> None:
         """Take back the last tokens. Raises `ParameterError` if there are not so many."""
-        require("count", count, 0 <= count < len(self._states), "the number of tokens or less")
+        taken = len(self._states) - 1
+        count = checked_integer("count", count, 0, taken, f"0 to {taken}, the number of tokens")
         if count:
             del self._states[-count:]
             del self._taken[-count:]

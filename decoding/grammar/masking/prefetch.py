@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from threading import Thread
 
+from decoding.checks import checked_items, checked_real
 from decoding.errors import GrammarError, require
 from decoding.grammar.masking.acceptor import REJECTED, Acceptor
 from decoding.grammar.masking.matcher import Matcher
@@ -20,7 +21,8 @@ def precompute(matcher: Matcher, seconds: float) -> int:
     The masks go into the cache, so that more of them than fit there are of no use.
     Raises `GrammarLimitError` as masks do.
     """
-    require("seconds", seconds, seconds >= 0, ">= 0")
+    require("matcher", matcher, isinstance(matcher, Matcher), "a matcher of a grammar")
+    seconds = checked_real("seconds", seconds, lambda value: value >= 0.0, ">= 0")
     acceptor = matcher.acceptor
     end = time.monotonic() + seconds
     found = {matcher.state}
@@ -43,9 +45,13 @@ def prefetch(matchers: Sequence[Matcher]) -> Thread:
 
     Returns the thread, which need not be joined: who asks for a mask that is being computed waits
     for it. The matchers may go on meanwhile; the masks are those of their states as of this call.
-    A mask that cannot be computed raises its error where it is asked for.
+    A mask that cannot be computed raises its error where it is asked for. Raises `ParameterError`
+    for anything but matchers.
     """
-    states = [(matcher.acceptor, matcher.state) for matcher in matchers]
+    listed = checked_items("matchers", matchers, "matchers of grammars")
+    for matcher in listed:
+        require("matchers", matcher, isinstance(matcher, Matcher), "matchers of grammars")
+    states = [(matcher.acceptor, matcher.state) for matcher in listed]
     thread = Thread(target=_make, args=(states,), name="masks", daemon=True)
     thread.start()
     return thread

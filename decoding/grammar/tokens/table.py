@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_token_ids
 from decoding.errors import require
 from decoding.grammar.tokens.trie import MAX_DEPTH, Trie
 from decoding.grammar.tokens.trie_files import tries
@@ -57,11 +58,13 @@ def token_table(
 
     Special tokens have no bytes, so that no text allows them; nor do tokens of more than
     `trie.MAX_DEPTH` bytes. The tries of a large vocabulary are cached in `cache_folder()`. Raises
-    `ParameterError` for an end token or a width outside the vocabulary.
+    `ParameterError` for anything but a `Vocabulary`, and for an end token or a width outside it.
     """
-    ends = tuple(sorted(set(end_token_ids)))
+    require("vocabulary", vocabulary, isinstance(vocabulary, Vocabulary), "a Vocabulary")
+    ends = tuple(sorted(set(checked_token_ids("end_token_ids", end_token_ids))))
+    least = f">= {len(vocabulary)}, the tokens"
     width = len(vocabulary) if width is None else width
-    require("width", width, width >= len(vocabulary), f">= {len(vocabulary)}, the tokens")
+    width = checked_integer("width", width, len(vocabulary), LARGEST_TOKEN_ID, least)
     for token_id in ends:
         require("end_token_ids", token_id, 0 <= token_id < width, f"token ids below {width}")
     hidden = vocabulary.special_token_ids | set(ends)

@@ -236,7 +236,9 @@ def test_gguf_divisors() -> None:
     [
         ({"general.architecture": "gemma3"}, "general.architecture 'gemma3' is not implemented"),
         ({"llama.expert_count": 8}, "mixture of experts"),
-        ({"llama.attention.head_count": [4, 4]}, "llama.attention.head_count must be an integer"),
+        ({"llama.attention.head_count": [4, 2]}, "attention.head_count must be the same for every"),
+        ({"llama.attention.head_count": ["4", "4"]}, "llama.attention.head_count must be an int"),
+        ({"llama.attention.head_count": []}, "llama.attention.head_count must be an integer"),
         ({"llama.rope.dimension_count": 4}, "llama.rope.dimension_count must equal the head width"),
         ({"llama.attention.value_length": 16}, "llama.attention.value_length must equal"),
         ({"llama.rope.scaling.type": "yarn"}, "rope scaling 'yarn' is not implemented"),
@@ -255,6 +257,15 @@ def test_gguf_divisors() -> None:
 def test_gguf_that_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ModelFormatError, match=message):
         LlamaConfig.from_gguf({**GGUF, **changes}, ())
+
+
+def test_gguf_sizes_that_are_listed_for_every_layer() -> None:
+    listed = {
+        "llama.attention.head_count": [4, 4],
+        "llama.attention.head_count_kv": [2, 2],
+        "llama.feed_forward_length": [48, 48],
+    }
+    assert LlamaConfig.from_gguf({**GGUF, **listed}, ()) == LlamaConfig.from_gguf(GGUF, ())
 
 
 def test_gguf_with_the_wrong_number_of_divisors() -> None:

@@ -170,6 +170,10 @@ def test_shards_give_the_same_logits(folder: Path) -> None:
         index |= dict.fromkeys(part, file)
     write_json(folder / "model.safetensors.index.json", {"weight_map": index})
     assert torch.equal(logits_of(load(folder)), expected)
+    others = {name: torch.zeros_like(tensor) for name, tensor in TENSORS.items()}
+    safetensors.save_file(others, folder / "model.safetensors")
+    assert not logits_of(load(folder)).any()  # a single file wins, as in transformers
+    (folder / "model.safetensors").unlink()
     write_json(
         folder / "model.safetensors.index.json",
         {"weight_map": {**index, "lost": "model-0.safetensors"}},
