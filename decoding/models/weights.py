@@ -290,7 +290,7 @@ def _check_header(path: Path) -> None:
 
 
 def _index(folder: Path) -> dict[str, str]:
-    """Tensor name to shard; empty where there is a single file, which is read as by transformers."""
+    """Tensor name to shard; empty where there is a single file, which wins as in transformers."""
     path = folder / _INDEX
     if is_present(folder / _SINGLE):
         return {}
