@@ -121,9 +121,7 @@ def test_a_feedback_moves_by_the_callers_tokens() -> None:
 
 
 def test_half_precision_becomes_float32() -> None:
-    result = BatchSampler([Sampler(TopK(2))]).process(
-        LOGITS[:1].astype(np.float16), SEEN.select(0)
-    )
+    result = BatchSampler([Sampler(TopK(2))]).process(LOGITS[:1].astype(np.float16), SEEN.select(0))
     assert result.logits.dtype == np.float32
     assert np.isfinite(result.logits).sum() == 2
 
