@@ -337,9 +337,10 @@ class BatchSampler:
                 errors[row] = self._error(row, (INVALID_LOGITS, first, wrong), history)
             elif emptied[row] >= 0 or not (values[row] > -np.inf).any():
                 errors[row] = self._error(row, (EMPTY_SUPPORT, int(emptied[row]), 0), history)
+        failing = list(errors)
+        values[failing] = 0.0  # a kernel leaves anything there
         result = narrow(values, raw.dtype)
-        for row in errors:
-            result[row] = raw[row]
+        result[failing] = raw[failing]
         return Processed(result, errors, steered)
 
     def _check(self, raw: Rows, history: History, states: Sequence[States] | None) -> None:

@@ -106,12 +106,11 @@ class TransformersModel:
         for place, ids in enumerate(token_ids):
             groups.setdefault(len(ids), []).append(place)
         rows: dict[int, Tensor] = {}
-        for count, places in groups.items():
+        for places in groups.values():
             chosen = [states[place] for place in places]
             new = [token_ids[place] for place in places]
             logits = self._call(_block_of(chosen), chosen, new, all_positions)
-            size = count if all_positions else 1
-            rows |= zip(places, logits.split(size), strict=True)
+            rows |= zip(places, logits.view(len(places), -1, logits.shape[-1]), strict=True)
         return torch.cat([rows[place] for place in range(len(states))])
 
     def fork(self, state: TransformersState) -> TransformersState:

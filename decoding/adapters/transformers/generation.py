@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
+from decoding import presets
 from decoding.adapters.transformers.language_model import end_tokens, language_model
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
@@ -19,12 +18,11 @@ from decoding.errors import (
     UnsupportedFeatureError,
     require,
 )
-from decoding.history import History
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters, is_sampling
-from decoding.pipeline import Pipeline, as_pipeline, chain
+from decoding.pipeline import Pipeline, as_pipeline
 from decoding.sampling.rng import sequence_seed
-from decoding.typing import Anything, Logits, Processor
+from decoding.typing import Anything, Processor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +35,23 @@ _TAKEN = {
     "cache_position", "token_type_ids", "synced_gpus",
 }  # fmt: skip
 """The inputs of a model that its prompts' token ids say as well, or that `generate` adds."""
+_OWN_ARGUMENTS = (
+    "PrefixConstrainedLogitsProcessor",
+    "UnbatchedClassifierFreeGuidanceLogitsProcessor",
+    "WatermarkLogitsProcessor",
+    "SynthIDTextWatermarkLogitsProcessor",
+)
+"""Classes of transformers that stand for what no field of the parameters or the preset takes."""
+_EDITS = (
+    "sequence_bias", "encoder_repetition_penalty", "repetition_penalty", "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size", "bad_words_ids", "min_length", "min_new_tokens", "eos_token_id",
+    "forced_bos_token_id", "forced_eos_token_id", "max_length", "max_new_tokens",
+    "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens",
+    "begin_suppress_tokens", "renormalize_logits",
+)  # fmt: skip
+_WARPERS = (
+    "temperature", "top_h", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+)  # fmt: skip
 _OUTPUTS = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
 
 
@@ -61,8 +76,8 @@ class CustomGenerate:
 
     parameters: all fields of a request, for every row or a list with one each. They and the
         pipeline alone say how tokens are drawn: what the generation configuration says of that
-        (`temperature`, `top_p` ...) is left out. Without both, that is what counts: the processors
-        of transformers run, and tokens are drawn with seeds from torch's generator.
+        (`temperature`, `top_p` ...) is left out. Without both, that is what counts, by
+        `decoding.presets.transformers`, and tokens are drawn with seeds from torch's generator.
     pipeline: replaces the pipeline that the parameters ask for.
     tokenizer: of transformers or ours; needed for stop strings, grammars and words in parameters.
     streamer: gets the prompt, then each step's tokens `(batch,)`, then `end()`. It is given here,
@@ -75,7 +90,7 @@ class CustomGenerate:
 
     Raises, when called:
         UnsupportedFeatureError: beams, an encoder, inputs beside token ids, a cache that is not
-            empty, scores or hidden states as outputs, own logits processors beside parameters.
+            empty, scores or hidden states as outputs, logits processors of one's own.
         ParameterError: a parameter or a prompt is outside what the model can do.
         BatchError: some rows of several failed. DecodingError: the only row failed.
     """
@@ -117,7 +132,7 @@ class CustomGenerate:
         _refuse(config, inputs)
         language = self._language(model, config)
         prompts = _prompts(input_ids, inputs.get("attention_mask"))
-        pipeline = self._pipeline(logits_processor)
+        pipeline = self._pipeline(logits_processor, config)
         requests = [
             Request(prompt, asked, pipeline)
             for prompt, asked in zip(
@@ -175,37 +190,39 @@ class CustomGenerate:
         seeds = torch.randint(0, 2**63 - 1, (rows,)).tolist()
         return [GenerationParameters(seed=seed) for seed in seeds]
 
-    def _pipeline(self, processors: Anything) -> Pipeline | None:
+    def _pipeline(self, processors: Anything, config: Anything) -> Pipeline | None:
         """The pipeline of every row; None where the parameters ask for it."""
-        theirs = list(processors or ())
-        if self.parameters is None and self.pipeline is None:
-            return chain(TheirProcessors(theirs)) if theirs else None
-        own = [item for item in theirs if not type(item).__module__.startswith("transformers.")]
-        if own:
-            problem = f"{type(own[0]).__name__} beside parameters; make it part of the pipeline"
-            raise UnsupportedFeatureError("logits_processor", problem)
-        return None if self.pipeline is None else as_pipeline(self.pipeline)
+        for item in processors or ():
+            name = type(item).__name__
+            own = not type(item).__module__.startswith("transformers.")
+            if own or name in _OWN_ARGUMENTS:
+                problem = f"{name} is not run by this loop; make it part of the pipeline"
+                raise UnsupportedFeatureError("logits_processor", problem)
+        if self.pipeline is not None:
+            return as_pipeline(self.pipeline)
+        return configured_pipeline(config) if self.parameters is None else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TheirProcessors:
-    """Logits processors of transformers as a processor; each row is given alone, unpadded."""
+def configured_pipeline(config: Anything) -> Pipeline:
+    """The pipeline that a generation configuration asks for: `presets.transformers` of its fields.
 
-    processors: Sequence[Any]
-
-    def __call__(self, logits: Logits, history: History) -> Logits:
-        """See `Processor`."""
-        import torch
-
-        rows = []
-        for row in range(len(logits)):
-            token_ids = torch.from_numpy(history.row(row).astype(np.int64))[None]
-            scores = torch.from_numpy(logits[row : row + 1].copy())
-            for processor in self.processors:
-                scores = processor(token_ids, scores)
-            rows.append(scores)
-        made: Logits = torch.cat(rows).numpy()
-        return made
+    Raises:
+        ParameterError: a field is outside its range.
+        UnsupportedFeatureError: it has a watermark or guidance.
+    """
+    for name in ("watermarking_config", "guidance_scale"):
+        if getattr(config, name, None) not in (None, 1, 1.0):
+            raise UnsupportedFeatureError(name, "make it part of the pipeline")
+    sampling = bool(getattr(config, "do_sample", False))
+    given: dict[str, Any] = {"do_sample": sampling}
+    for name in _EDITS + (_WARPERS if sampling else ()):
+        value = getattr(config, name, None)
+        if value is not None:
+            given[name] = value.tolist() if hasattr(value, "tolist") else value
+    # Unset, none of these is asked for: only then does the preset's default differ.
+    if sampling:
+        given.setdefault("top_k", None)
+    return presets.transformers(**given)
 
 
 class _Run:

@@ -144,7 +144,8 @@ class PipelineProcessor:
             token_ids = np.full(ids.shape, PADDING, np.int32)
             for row, start in enumerate(text.starts.tolist()):
                 token_ids[row, : ids.shape[1] - start] = ids[row, start:]
-        finished = np.isin(ids[:, width:], self.eos_token_ids).any(1)
+        ended = np.isin(ids[:, width:], self.eos_token_ids)
+        finished = np.array(ended.any(axis=1), np.bool_)
         return History(token_ids, lengths, width - text.starts), finished
 
     def _text_of(self, ids: NDArray[np.int64]) -> _Text:
@@ -171,13 +172,14 @@ class PipelineProcessor:
             if count == 0 or rows % count or self._mask.shape[1] != width:
                 expected = f"of {self._mask.shape}, as attention_mask is, or a multiple of its rows"
                 raise ShapeError("input_ids", f"shape {ids.shape}", expected)
-            starts = width - self._mask.sum(1)
+            starts = np.asarray(width - self._mask.sum(1), np.int64)
             return np.repeat(starts, rows // count)
         if self.pad_token_id is None:
             return np.zeros(rows, np.int64)
         text = ids != self.pad_token_id
         # A row of padding alone has no prompt.
-        return np.where(text.any(1), text.argmax(1), width)
+        starts: NDArray[np.int64] = np.where(text.any(1), text.argmax(1), width)
+        return starts
 
     def _sampler_for(self, rows: int) -> BatchSampler:
         if self._sampler is None or self._rows != rows:
