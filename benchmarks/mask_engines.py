@@ -26,7 +26,6 @@ from decoding.grammar import (
 from decoding.grammar.schema import Schema
 from decoding.models.fetch import fetch
 from decoding.models.gguf import GGUFFile
-from decoding.models.token_bytes import vocabulary_of
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.vocabulary import Vocabulary
 
@@ -72,7 +71,7 @@ class Tokens:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         end = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["eos_token"]
         eos = tokenizer.token_to_id(end["content"] if isinstance(end, dict) else end)
-        return cls(tokenizer, vocabulary_of(tokenizer, folder), eos)
+        return cls(tokenizer, Vocabulary.from_tokenizers(tokenizer, source=folder), eos)
 
     @classmethod
     def of_smollm2(cls) -> Tokens:

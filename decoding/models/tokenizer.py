@@ -15,7 +15,6 @@ from decoding.errors import ModelFormatError, ParameterError
 from decoding.models.control_tokens import encode_sanitized
 from decoding.models.gguf_tokenizer import gguf_tokenizer
 from decoding.models.gguf_vocabulary import GGUFVocabulary
-from decoding.models.token_bytes import vocabulary_of
 from decoding.models.tokenizer_file import read_tokenizer_json
 from decoding.vocabulary import Vocabulary
 
@@ -47,7 +46,8 @@ class HuggingFaceTokenizer:
             plain.no_truncation()
             plain.no_padding()
             object.__setattr__(self, "tokenizer", plain)
-        object.__setattr__(self, "vocabulary", vocabulary_of(self.tokenizer, self.source))
+        vocabulary = Vocabulary.from_tokenizers(self.tokenizer, source=self.source)
+        object.__setattr__(self, "vocabulary", vocabulary)
 
     @classmethod
     def from_file(cls, path: str | Path) -> HuggingFaceTokenizer:

@@ -9,7 +9,7 @@ position, and on nothing else in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,6 +31,7 @@ from decoding.history import History
 from decoding.kernels.backends import Backend, Kernel
 from decoding.kernels.program import Batch, Opcode, Program
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
+from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
 from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
 from decoding.processors.feedback import Feedback
@@ -103,6 +104,33 @@ class Sample:
     support_size: int
     top: tuple[Alternative, ...] = ()
     states: States = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Processed:
+    """A batch of logits after each row's pipeline.
+
+    logits: `(batch, vocab)`, float64 where the given logits were, else float32; a row with an error
+        is as it was given.
+    errors: of the rows whose pipeline failed, by row.
+    """
+
+    logits: NDArray[Any]
+    errors: Mapping[int, DecodingError]
+    _steered: Mapping[int, list[Steered]]
+
+    def states_after(self, row: int, token_id: int, history: History) -> States:
+        """The states of a row's feedbacks after the token that the caller has drawn.
+
+        history: as it was given, without that token.
+
+        Raises:
+            ProcessorError: a feedback raised.
+        """
+        after = next_states(self._steered.get(row, ()), token_id, history.select(row), row)
+        if isinstance(after, DecodingError):
+            raise after
+        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +304,58 @@ class BatchSampler:
             drawn[row] = error
         return drawn
 
+    def process(
+        self, logits: Rows, history: History, states: Sequence[States] | None = None
+    ) -> Processed:
+        """The logits after each row's pipeline, for a caller who draws: no token, no noise.
+
+        Arguments and errors are those of a call; seeds and `top_n` of the samplers take no part.
+        Runs on the host: a tensor elsewhere is copied there.
+        """
+        raw = logits_of(as_rows(logits))
+        self._check(raw, history, states)
+        steered: dict[int, list[Steered]] = {}
+        rows = self._repaired(raw, history) if self._repairs else raw
+        edited, failed = rows, self._misfits
+        if self._stages:
+            edited, failed = self._run_stages(rows, history, states, steered)
+        on_host = self._backend in (None, Backend.NUMPY, Backend.NUMBA)
+        kernel = self._kernels.at(
+            (self._backend if on_host else None) or fastest(edited),
+            edited,
+            self._changing.program_for(history, raw.shape[1]),
+        )
+        bitmasks, maskless = self._changing.bitmasks(history, raw.shape[1])
+        seen = history.token_ids, history.lengths, history.prompt_lengths
+        values, emptied = kernel.edit(edited, bitmasks, *seen)
+        errors = {**maskless, **failed}
+        for row, wrong in enumerate((~(rows < np.inf)).sum(1).tolist()):
+            if row in errors:
+                continue
+            if wrong:
+                first = int(np.flatnonzero(~(rows[row] < np.inf))[0])
+                errors[row] = self._error(row, (INVALID_LOGITS, first, wrong), history)
+            elif emptied[row] >= 0 or not (values[row] > -np.inf).any():
+                errors[row] = self._error(row, (EMPTY_SUPPORT, int(emptied[row]), 0), history)
+        failing = list(errors)
+        values[failing] = 0.0  # a kernel leaves anything there
+        result = narrow(values, raw.dtype)
+        result[failing] = raw[failing]
+        return Processed(result, errors, steered)
+
+    def _check(self, raw: Rows, history: History, states: Sequence[States] | None) -> None:
+        """Check that all arguments of a step have a row a sampler."""
+        batch, width = raw.shape
+        require("history", history, isinstance(history, History), "a History")
+        if not batch == len(history) == len(self._rows):
+            expected = f"{len(self._rows)} rows, one a sampler"
+            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
+        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
+            expected = f"a sequence of {batch} entries, one a sampler, or None"
+            raise ParameterError("states", states, expected)
+        if width != self._width:
+            self._fit(width)
+
     def _step(
         self,
         logits: Rows,
@@ -290,16 +370,8 @@ class BatchSampler:
         What feedbacks did goes into `steered`, by row.
         """
         raw = as_rows(logits)
-        batch, width = raw.shape
-        require("history", history, isinstance(history, History), "a History")
-        if not batch == len(history) == len(self._rows):
-            expected = f"{len(self._rows)} rows, one a sampler"
-            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
-        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
-            expected = f"a sequence of {batch} entries, one a sampler, or None"
-            raise ParameterError("states", states, expected)
-        if width != self._width:
-            self._fit(width)
+        self._check(raw, history, states)
+        width = raw.shape[1]
         failed, edited = self._misfits, raw
         if self._stages:
             raw = self._repaired(logits_of(raw), history)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from decoding.grammar import JsonStyle, TokenGrammar, TokenMatcher, TokenTable, token_table
-from decoding.models.token_bytes import vocabulary_of
+from decoding.vocabulary import Vocabulary
 
 ENDS = ("</s>", "<eot>")
 PADDING = 11
@@ -46,7 +46,7 @@ def byte_level_tokens() -> TokenTable:
         show_progress=False,
     )
     tokenizer.train_from_iterator(lines, trainer)
-    vocabulary = vocabulary_of(tokenizer, "a trained vocabulary")
+    vocabulary = Vocabulary.from_tokenizers(tokenizer, source="a trained vocabulary")
     ends = [tokenizer.token_to_id(end) for end in ENDS]
     return token_table(vocabulary, ends, len(vocabulary) + PADDING)
 

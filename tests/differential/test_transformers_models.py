@@ -13,18 +13,15 @@ from decoding import GenerationParameters, generate
 from decoding.models import LanguageModel, load
 from decoding.models.chat import chat_prompt, render_chat
 from decoding.models.fetch import fetch
-from decoding.models.gguf import GGUFFile
 from decoding.models.tokenizer import HuggingFaceTokenizer
 
 pytest.importorskip("torch")
 transformers: Any = pytest.importorskip("transformers")
 
 import torch
+from smollm2_peer import peer_of
 from transformers.convert_slow_tokenizer import TikTokenConverter
 from transformers.utils.chat_template_utils import render_jinja_template
-
-from decoding.models.config import LlamaConfig
-from decoding.models.weights import GGUFSource, tensor_shapes
 
 TOLERANCE = 2e-4
 SIZES = {
@@ -146,34 +143,7 @@ PROMPTS = [
 @pytest.fixture(scope="module")
 def peer(smollm2: LanguageModel) -> Any:
     """transformers' Llama with the weights that we dequantised."""
-    config = cached(smollm2).config
-    file = GGUFFile.open(fetch("smollm2"))
-    assert LlamaConfig.from_gguf(file.metadata, file.tensors) == config
-    source = GGUFSource(file, config)
-    theirs = transformers.LlamaConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.layers,
-        num_attention_heads=config.heads,
-        num_key_value_heads=config.kv_heads,
-        max_position_embeddings=config.context_length,
-        rms_norm_eps=config.norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-        tie_word_embeddings=config.tied,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-    )
-    with torch.device("meta"):
-        model = transformers.LlamaForCausalLM(theirs)
-    weights = {name: source.read(name) for name in tensor_shapes(config)}
-    model.load_state_dict(weights, strict=False, assign=True)
-    model.tie_weights()
-    # The rotary frequencies are no weights; on the meta device they were not computed.
-    model.model.rotary_emb = type(model.model.rotary_emb)(theirs)
-    assert not any(parameter.is_meta for parameter in model.parameters())
-    return model.eval()
+    return peer_of(smollm2)
 
 
 def cached(model: LanguageModel) -> Any:

@@ -46,6 +46,7 @@ PACKAGES = (
     "decoding.vocabulary",
     "decoding.typing",
     "decoding.errors",
+    "decoding.adapters",
     "decoding.testing.exact",
     "decoding.testing.laws",
     "decoding.testing.models",

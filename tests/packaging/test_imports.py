@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[2]
 TESTING = "decoding.testing"
 
 HEAVY = (
-    "asyncio hypothesis jinja2 llguidance matplotlib numba referencing safetensors starlette"
-    " tokenizers torch transformers xgrammar"
+    "asyncio hypothesis jinja2 llama_cpp llguidance matplotlib mlx mlx_lm numba onnxruntime"
+    " onnxruntime_genai openvino_genai ray referencing safetensors sglang starlette tokenizers"
+    " torch transformers vllm xgrammar"
 )
 MOST_OWN_MODULES, MOST_OTHER_MODULES, MOST_CALLS = 140, 50, 100_000
 """What `import decoding` may bring beyond NumPy, and the functions it may call; these take most of
@@ -99,8 +100,8 @@ def test_no_imports_go_in_circles() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("front", ["decoding.cli", "decoding.testing"])
-def test_nothing_imports_the_command_line_or_the_kit_for_tests(front: str) -> None:
+@pytest.mark.parametrize("front", ["decoding.adapters", "decoding.cli", "decoding.testing"])
+def test_nothing_imports_adapters_the_command_line_or_the_kit_for_tests(front: str) -> None:
     importing = [name for name in PATHS if any(within(target, front) for target in ours(name))]
     assert [name for name in importing if not within(name, front)] == []
 
@@ -133,7 +134,15 @@ def in_a_fresh_interpreter(program: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("module", ["decoding", "decoding.cli.main"])
+ADAPTERS = sorted(name for name in PATHS if within(name, "decoding.adapters"))
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_imports_no_other_adapter(name: str) -> None:
+    assert [target for target in ours(name) if target in ADAPTERS] == []
+
+
+@pytest.mark.parametrize("module", ["decoding", "decoding.cli.main", *ADAPTERS])
 def test_nothing_heavy_is_imported(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(set({HEAVY!r}.split()) & sys.modules.keys()))"
     assert in_a_fresh_interpreter(program).split() == []

@@ -16,7 +16,7 @@ from decoding import Grammar
 from decoding.errors import ModelFormatError, ParameterError
 from decoding.models import LanguageModel, load
 from decoding.models.config import LlamaConfig
-from decoding.models.token_bytes import byte_alphabet
+from decoding.vocabulary.token_bytes import byte_alphabet
 
 pytest.importorskip("torch")
 gguf = pytest.importorskip("gguf")

@@ -14,8 +14,8 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from decoding.errors import ModelFormatError, ParameterError
 from decoding.models.gguf_vocabulary import GGUFVocabulary
 from decoding.models.pre_tokenizers import SPLITTERS, Splitter
-from decoding.models.token_bytes import byte_alphabet
 from decoding.models.tokenizer import HuggingFaceTokenizer
+from decoding.vocabulary.token_bytes import byte_alphabet
 
 UNKNOWN = "<unk>"
 _CORPUS = ["the cat sat on the mat; the dog didn't", "naïve café 東京 🙂 123 456"] * 3

@@ -11,8 +11,8 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers
 
 from decoding.errors import ModelFormatError
-from decoding.models.token_bytes import MOST_TOKENS
 from decoding.models.tokenizer import HuggingFaceTokenizer
+from decoding.vocabulary.sources import MOST_TOKENS
 
 DOUBLING = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 

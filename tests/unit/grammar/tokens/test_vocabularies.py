@@ -18,9 +18,9 @@ from decoding.grammar import (
     token_table,
 )
 from decoding.grammar.masking.matcher import Matcher
-from decoding.models.token_bytes import byte_alphabet
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.vocabulary import Vocabulary
+from decoding.vocabulary.token_bytes import byte_alphabet
 
 Encode = Callable[[str], list[int]]
 PIECES = ["na", "me", "name", '":', '{"', " a", "1", "12", "é"]

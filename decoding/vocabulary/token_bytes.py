@@ -16,13 +16,11 @@ from typing import Any, NoReturn, TypeAlias
 import tokenizers
 
 from decoding.errors import ModelFormatError
-from decoding.vocabulary import Vocabulary
+from decoding.vocabulary.sources import MOST_TOKENS
 
 Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""
 
-MOST_TOKENS = 1 << 21
-"""Most ids of a vocabulary, gaps counted. The largest known have a million."""
 _MOST_BYTES = 64 << 20
 """Most bytes that all tokens together spell. The largest vocabularies known spell 5 MB."""
 _MOST_CHARACTERS = 1 << 16  # of one token
@@ -36,8 +34,10 @@ _CLEANUP = (
 )  # fmt: skip
 
 
-def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary:
-    """Make the `Vocabulary` of a tokenizer; ids without a token spell nothing.
+def tokens_of(
+    tokenizer: tokenizers.Tokenizer, source: object
+) -> tuple[list[bytes], frozenset[int]]:
+    """The bytes of a tokenizer's tokens and its special ids; ids without a token spell nothing.
 
     Raises:
         ModelFormatError: the decoder has a step whose bytes are not known; names it. Or an id is
@@ -68,7 +68,7 @@ def vocabulary_of(tokenizer: tokenizers.Tokenizer, source: object) -> Vocabulary
         spelled[token_id] = value.encode() if isinstance(value, str) else value
         left -= len(spelled[token_id])
     special = frozenset(token_id for token_id, token in added.items() if token.special)
-    return Vocabulary(spelled, special)
+    return spelled, special
 
 
 def byte_alphabet() -> dict[str, int]:

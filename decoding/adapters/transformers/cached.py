@@ -1,0 +1,311 @@
+"""`forward`: a CausalLM of transformers as a `CachedModel`, with a KV cache a sequence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError, require
+from decoding.models.callable import CallableModel
+from decoding.typing import Anything
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Layers: TypeAlias = tuple[tuple[Tensor, Tensor] | None, ...]
+
+_ATTENTION_CACHES = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+"""The caches of layers whose memory is a key and a value a token, and nothing else."""
+
+
+def forward(model: Anything) -> TransformersModel | CallableModel:
+    """A CausalLM as a `CachedModel`: fork, rollback and ragged batches.
+
+    model: any model with a language modelling head, a decoder alone. One whose layers keep more
+        than keys and values, as state-space models, has no cache that can be rolled back: it
+        becomes a `CallableModel`, which computes each sequence anew at every step.
+
+    Raises:
+        UnsupportedFeatureError: the model has an encoder.
+        ParameterError: it is no model of transformers.
+        MissingDependencyError: transformers is not installed.
+    """
+    legal = hasattr(model, "config") and callable(getattr(model, "get_output_embeddings", None))
+    require("model", model, legal, "a model of transformers with a language modelling head")
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise UnsupportedFeatureError("model", "it has an encoder; models of a decoder alone run")
+    return TransformersModel(model) if _keeps_keys_and_values(model) else _uncached(model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """The keys and values of several sequences, as one call of the model left them.
+
+    Tensors `(rows, heads, width, head_dim)` of each layer are never written to: a call makes new
+    ones. starts: columns of padding on the left, by row.
+    """
+
+    layers: Layers
+    starts: tuple[int, ...]
+    width: int
+
+
+@dataclass(slots=True, eq=False)
+class TransformersState:
+    """The KV cache of one sequence: a row of the block that the last call left.
+
+    length: tokens of it that count; those after them were rolled back.
+    """
+
+    _block: _Block | None
+    _row: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TransformersModel:
+    """A CausalLM of transformers as a `CachedModel`; logits are float32 on the model's device.
+
+    Sequences that go on together, as a batch does from step to step, share one block of keys and
+    values, and no call copies more of it than transformers does. Where the sequences of a call
+    change, their rows are copied into a block of their own. A fork shares its parent's block.
+
+    model: in evaluation mode, or what dropout does will differ from step to step.
+
+    Methods raise ParameterError for an empty or overlong sequence, a token id outside the
+    vocabulary, a released state or one that is given twice.
+    """
+
+    model: Any = field(repr=False)
+
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
+    ) -> tuple[list[TransformersState], Tensor]:
+        """See `CachedModel.prefill`; prompts of different lengths are padded on the left."""
+        states = [TransformersState(_Block((), (), 0), 0, 0) for _ in prompts]
+        self._check(states, prompts)
+        width = max(map(len, prompts))
+        pads = [width - len(ids) for ids in prompts]
+        logits = self._call(_Block((), tuple(pads), 0), states, prompts, all_positions)
+        return states, logits
+
+    def extend(
+        self,
+        states: Sequence[TransformersState],
+        token_ids: Sequence[Sequence[int]],
+        *,
+        all_positions: bool = False,
+    ) -> Tensor:
+        """See `CachedModel.extend`; the sequences of a call of the model grow by as many tokens."""
+        import torch
+
+        self._check(states, token_ids)
+        groups: dict[int, list[int]] = {}
+        for place, ids in enumerate(token_ids):
+            groups.setdefault(len(ids), []).append(place)
+        rows: dict[int, Tensor] = {}
+        for places in groups.values():
+            chosen = [states[place] for place in places]
+            new = [token_ids[place] for place in places]
+            logits = self._call(_block_of(chosen), chosen, new, all_positions)
+            rows |= zip(places, logits.view(len(places), -1, logits.shape[-1]), strict=True)
+        return torch.cat([rows[place] for place in range(len(states))])
+
+    def fork(self, state: TransformersState) -> TransformersState:
+        """See `CachedModel.fork`; nothing is copied."""
+        return TransformersState(_known(state), state._row, state.length)  # noqa: SLF001 -- ours
+
+    def rollback(self, state: TransformersState, count: int) -> None:
+        """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
+        _known(state)
+        if not 0 <= count <= state.length:
+            raise ParameterError("count", count, f"in [0, {state.length}], the sequence's length")
+        state.length -= count
+
+    def release(self, state: TransformersState) -> None:
+        """See `CachedModel.release`; releasing twice is harmless."""
+        state._block, state.length = None, 0  # noqa: SLF001 -- ours
+
+    def _call(
+        self,
+        block: _Block,
+        states: Sequence[TransformersState],
+        token_ids: Sequence[Sequence[int]],
+        all_positions: bool,
+    ) -> Tensor:
+        """Run the model on new tokens behind a block, and let the states be rows of the next one.
+
+        All rows get as many tokens, or the block is empty and its `starts` are their padding.
+        """
+        import torch
+
+        width = max(map(len, token_ids))
+        device = self.model.device
+        padded = [[0] * (width - len(ids)) + list(ids) for ids in token_ids]
+        starts = torch.tensor(block.starts)[:, None]
+        columns = torch.arange(block.width + width)[None, :]
+        arguments: dict[str, Any] = {
+            "input_ids": torch.tensor(padded, device=device),
+            "use_cache": True,
+        }
+        takes = _parameters(self.model)
+        if any(block.starts) or "position_ids" not in takes:
+            arguments["attention_mask"] = (columns >= starts).long().to(device)
+        if "position_ids" in takes:
+            positions = (columns - starts)[:, block.width :].clamp(min=0)
+            arguments["position_ids"] = positions.to(device)
+        if "logits_to_keep" in takes and not all_positions:
+            arguments["logits_to_keep"] = 1
+        cache = _cache_of(block)
+        arguments["cache" if "cache" in takes else "past_key_values"] = cache
+        with torch.inference_mode():
+            logits: Tensor = self.model(**arguments).logits.float()
+        layers = tuple(
+            None if layer.keys is None else (layer.keys, layer.values) for layer in cache.layers
+        )
+        following = _Block(layers, block.starts, block.width + width)
+        for row, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
+            state._block, state._row = following, row  # noqa: SLF001 -- ours
+            state.length += len(ids)
+        if not all_positions:
+            return logits[:, -1]
+        return torch.cat([logits[row, -len(ids) :] for row, ids in enumerate(token_ids)])
+
+    def _check(
+        self, states: Sequence[TransformersState], token_ids: Sequence[Sequence[int]]
+    ) -> None:
+        """Check everything about a call before anything is computed."""
+        if not states or len(states) != len(token_ids):
+            expected = "as many lists as states, at least one"
+            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
+        if len({id(state) for state in states}) != len(states):
+            raise ParameterError("states", "one state twice", "different states")
+        limit = context_length_of(self.model)
+        vocabulary = len(self.model.get_input_embeddings().weight)
+        for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
+            _known(state)
+            if not len(ids):
+                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
+            length = state.length + len(ids)
+            if limit is not None and length > limit:
+                expected = f"at most {limit}, the model's context length"
+                raise ParameterError(f"length of sequence {index}", length, expected)
+            for wrong in (min(ids), max(ids)):
+                require("token id", wrong, 0 <= wrong < vocabulary, f"in [0, {vocabulary})")
+
+
+def context_length_of(model: Anything) -> int | None:
+    """Most tokens of a sequence, where the configuration says it."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else None
+
+
+def _known(state: TransformersState) -> _Block:
+    block = state._block  # noqa: SLF001 -- ours
+    if block is None:
+        raise ParameterError("state", "a released one", "one that was not released")
+    return block
+
+
+def _block_of(states: Sequence[TransformersState]) -> _Block:
+    """A block with these sequences as its rows, each ending in its last column."""
+    block = _known(states[0])
+    whole = len(states) == len(block.starts) and all(
+        state._block is block  # noqa: SLF001 -- ours
+        and state._row == row  # noqa: SLF001
+        and start + state.length == block.width
+        for row, (state, start) in enumerate(zip(states, block.starts, strict=True))
+    )
+    return block if whole else _gathered(states)
+
+
+def _gathered(states: Sequence[TransformersState]) -> _Block:
+    """A block of copies of the sequences' rows, padded on the left."""
+    width = max(state.length for state in states)
+    starts = tuple(width - state.length for state in states)
+    if width == 0:
+        return _Block((), starts, 0)
+    parts: list[tuple[_Block, int, int, int]] = []
+    for state in states:
+        block = _known(state)
+        row = state._row  # noqa: SLF001 -- ours
+        begin = block.starts[row] if block.starts else 0
+        parts.append((block, row, begin, state.length))
+    longest = max(range(len(states)), key=lambda index: states[index].length)
+    layers: list[tuple[Tensor, Tensor] | None] = []
+    for index, example in enumerate(parts[longest][0].layers):
+        if example is None:
+            layers.append(None)
+            continue
+        made = []
+        for kind, model in enumerate(example):
+            _, heads, _, size = model.shape
+            target = model.new_zeros((len(states), heads, width, size))
+            for place, (block, row, begin, length) in enumerate(parts):
+                source = block.layers[index] if length else None
+                if source is not None:
+                    values = source[kind][row, :, begin : begin + length]
+                    target[place, :, width - length :] = values
+            made.append(target)
+        layers.append((made[0], made[1]))
+    return _Block(tuple(layers), starts, width)
+
+
+def _cache_of(block: _Block) -> Any:  # noqa: ANN401 -- a cache of transformers
+    """A `DynamicCache` that begins with the tensors of a block."""
+    cache = _transformers().DynamicCache()
+    for index, layer in enumerate(block.layers):
+        if layer is None:
+            continue
+        keys, values = layer
+        # So the layer is made; then it takes the tensors as they are, which it will not write to.
+        cache.update(keys[:, :, :0], values[:, :, :0], index)
+        cache.layers[index].keys, cache.layers[index].values = keys, values
+    return cache
+
+
+def _keeps_keys_and_values(model: Anything) -> bool:
+    """Whether all that a model remembers of a sequence is a key and a value a token and layer."""
+    supported = getattr(model, "_supports_default_dynamic_cache", None)
+    if getattr(model, "_is_stateful", False) or supported is None or not supported():
+        return False
+    if not {"position_ids", "attention_mask"} & set(_parameters(model)):
+        return False
+    layers = _transformers().DynamicCache(config=model.config.get_text_config()).layers
+    return {type(layer).__name__ for layer in layers} <= _ATTENTION_CACHES
+
+
+def _uncached(model: Anything) -> CallableModel:
+    return CallableModel(_WholeSequences(model))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _WholeSequences:
+    """A model as a function of whole sequences, each of which goes through it alone."""
+
+    model: Any
+
+    def __call__(self, sequences: list[list[int]]) -> Tensor:
+        import torch
+
+        device = self.model.device
+        with torch.inference_mode():
+            rows = [
+                self.model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits
+                for ids in sequences
+            ]
+        return torch.cat([row[:, -1].float() for row in rows])
+
+
+def _parameters(model: Anything) -> Sequence[str]:
+    return list(inspect.signature(model.forward).parameters)
+
+
+def _transformers() -> Any:  # noqa: ANN401 -- the package
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError("transformers", "transformers") from error
+    return transformers
