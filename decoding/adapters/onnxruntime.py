@@ -58,7 +58,9 @@ def forward(session: Anything) -> OnnxModel:
         raise UnsupportedFeatureError("onnxruntime", f"{expected} is needed, {names}")
     if unknown:
         raise UnsupportedFeatureError("onnxruntime", f"the inputs {unknown[:8]} are not known")
-    integers = {name: _dtype(inputs[name]) for name in (_TOKENS, _MASK, _POSITIONS) if name in inputs}
+    integers = {
+        name: _dtype(inputs[name]) for name in (_TOKENS, _MASK, _POSITIONS) if name in inputs
+    }
     return OnnxModel(session, tuple(pasts), integers)
 
 
@@ -262,9 +264,7 @@ def _dtype(item: Anything) -> np.dtype[Any]:
 
 def _shape(item: Anything) -> tuple[tuple[int, ...], int]:
     """The shape of a past without a batch and without tokens, and the axis of the tokens."""
-    open_axes = [
-        axis for axis, size in enumerate(item.shape) if axis and not isinstance(size, int)
-    ]
+    open_axes = [axis for axis, size in enumerate(item.shape) if axis and not isinstance(size, int)]
     if len(open_axes) != 1:
         expected = "(batch, heads, past length, head size), of which the length alone is open"
         raise UnsupportedFeatureError("onnxruntime", f"{item.name} must be {expected}")

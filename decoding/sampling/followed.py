@@ -1,7 +1,7 @@
 """Callbacks that see a row of logits and all token ids: one prompt after another.
 
-Engines call a logits processor with the token ids so far and one row. The first call of a text tells
-how long its prompt is; a call whose token ids do not continue that prompt begins another text.
+Engines call a logits processor with the token ids so far and one row. The first call of a text
+tells how long its prompt is; a call whose token ids do not continue that prompt begins another one.
 """
 
 from __future__ import annotations

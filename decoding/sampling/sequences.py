@@ -1,8 +1,8 @@
 """Sequences that another program steps: edits and draws from its logits and its token ids.
 
 `BatchSampler` is for loops that keep the history themselves. Here a loop outside this library keeps
-it: before every step it hands over a row of logits and all token ids that it counts, and it may take
-tokens back, force its own, or ask twice for the same step.
+it: before every step it hands over a row of logits and all token ids so far, and it may take tokens
+back, force its own, or ask twice for the same step.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class SequenceSampler:
         self._states = _StatesByLength(sampler.start())
 
     def __call__(self, logits: Rows, token_ids: Sequence[int] | NDArray[Any]) -> Sample:
-        """The token drawn from one row of logits, `(vocab,)` or `(1, vocab)`, and how likely it was.
+        """Draw a token from one row of logits, `(vocab,)` or `(1, vocab)`.
 
         token_ids: prompt and generated tokens so far.
 

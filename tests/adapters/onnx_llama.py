@@ -24,7 +24,9 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def add(self, operator: str, inputs: list[str], outputs: int = 1, **attributes: Any) -> list[str]:
+    def add(
+        self, operator: str, inputs: list[str], outputs: int = 1, **attributes: Any
+    ) -> list[str]:
         names = [f"{operator}_{len(self.nodes)}_{index}" for index in range(outputs)]
         self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names

@@ -123,12 +123,14 @@ def write_folder(folder: Path) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").write_text(tokenizer().tokenizer.to_str())
     (folder / "tokenizer_config.json").write_text(
-        json.dumps({
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "eos_token": "</s>",
-            "bos_token": "<s>",
-            "clean_up_tokenization_spaces": False,
-        })
+        json.dumps(
+            {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "eos_token": "</s>",
+                "bos_token": "<s>",
+                "clean_up_tokenization_spaces": False,
+            }
+        )
     )
     return folder
 
@@ -136,5 +138,7 @@ def write_folder(folder: Path) -> Path:
 def text_of(token_ids: Sequence[int]) -> str:
     """The text of generated tokens, without the end."""
     vocabulary = tokenizer().vocabulary
-    spelled = [vocabulary.bytes_of(token) for token in token_ids if not vocabulary.is_special(token)]
+    spelled = [
+        vocabulary.bytes_of(token) for token in token_ids if not vocabulary.is_special(token)
+    ]
     return b"".join(spelled).decode()
