@@ -98,7 +98,7 @@ def sampler() -> type[Any]:
         UnsupportedFeatureError: the installed vLLM has an interface that is not known here.
     """
     if importlib.util.find_spec("vllm") is None:
-        raise MissingDependencyError("vllm", "adapters")
+        raise MissingDependencyError("vllm", "vllm")
     interfaces = _interfaces()
     if not interfaces:
         raise UnsupportedFeatureError("vllm", "the interface of this version is not known")

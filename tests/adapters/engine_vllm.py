@@ -44,7 +44,7 @@ from vllm_stand_ins import States, config
 from decoding import GenerationParameters, generate
 from decoding.adapters import vllm as adapter
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+
 
 
 @pytest.fixture
