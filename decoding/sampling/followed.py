@@ -1,0 +1,80 @@
+"""Callbacks that see a row of logits and all token ids: one prompt after another.
+
+Engines call a logits processor with the token ids so far and one row. The first call of a text
+tells how long its prompt is; a call whose token ids do not continue that prompt begins another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import require
+from decoding.kernels.backends import Backend
+from decoding.pipeline import Pipeline, as_pipeline
+from decoding.sampling.batch import Sampler
+from decoding.sampling.sequences import SequenceProcessor, SequenceSampler, as_token_ids
+from decoding.typing import Logits, Processor, Rows
+
+Step: TypeAlias = Callable[[Rows, NDArray[np.int32]], Logits]
+"""New logits for a row, `(vocab,)` or `(1, vocab)`, and the token ids so far."""
+
+
+class FollowedTexts:
+    """Calls a step of the text that the token ids belong to.
+
+    begin: makes the step of a text, from the length of its prompt.
+    """
+
+    def __init__(self, begin: Callable[[int], Step]) -> None:
+        self._begin = begin
+        self._step: Step | None = None
+        self._prompt = np.zeros(0, np.int32)
+
+    def __call__(self, logits: Rows, token_ids: NDArray[Any]) -> Logits:
+        """The new row; errors are those of `SequenceProcessor` and `SequenceSampler`."""
+        known = as_token_ids(token_ids)
+        length = len(self._prompt)
+        begun = len(known) > length and np.array_equal(known[:length], self._prompt)
+        if self._step is None or not begun:
+            self._prompt = known.copy()
+            self._step = self._begin(len(known))
+        return self._step(logits, known)
+
+
+def edited(pipeline: Pipeline | Processor, backend: Backend | None = None) -> FollowedTexts:
+    """Texts whose rows a pipeline edits, and from which the engine draws."""
+    checked = as_pipeline(pipeline)
+    return FollowedTexts(lambda length: SequenceProcessor(checked, length, backend=backend))
+
+
+def drawn(sampler: Sampler, backend: Backend | str | None = None) -> FollowedTexts:
+    """Texts whose tokens a sampler draws: the row keeps the drawn token alone, with logit 0.
+
+    Whatever the engine does to such a row, it draws that token.
+    """
+    require("sampler", sampler, isinstance(sampler, Sampler), "a Sampler")
+
+    def begin(length: int) -> Step:
+        sequence = SequenceSampler(sampler, length, backend=backend)
+
+        def step(logits: Rows, token_ids: NDArray[np.int32]) -> Logits:
+            return one_token(logits, sequence(logits, token_ids).token_id)
+
+        return step
+
+    return FollowedTexts(begin)
+
+
+def one_token(logits: Rows, token_id: int) -> NDArray[np.float32]:
+    """A row of the shape of `logits` that leaves one token, with logit 0.
+
+    >>> one_token(np.zeros(3), 1)
+    array([-inf,   0., -inf], dtype=float32)
+    """
+    row = np.full(tuple(logits.shape), -np.inf, np.float32)
+    row[..., token_id] = 0.0
+    return row
