@@ -147,7 +147,7 @@ class Candidate:
             given if role == "logits" else self._argument(role, case, padding)
             for role in self.roles
         ]
-        with _quietly():
+        with quietly():
             try:
                 returned = self._function(*arguments)
             except Exception as error:
@@ -270,7 +270,7 @@ def _name(function: Function) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Infinities and divisions by zero are judged by what comes of them."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -5,7 +5,12 @@ Nothing here knows a class of this library.
 
 from __future__ import annotations
 
+import codecs
+
 import numpy as np
+
+from decoding.engine.detokenizer import TextStream
+from decoding.engine.stopping import StopStrings
 
 
 def softmax(logits):
@@ -293,3 +298,195 @@ def top_p_without_the_crossing(logits):
 
 def temperature_almost(logits):
     return np.maximum(logits / 0.7, -1e4)
+
+
+# Samplers.
+
+
+def draw_inverse(logits, u):
+    totals = np.cumsum(softmax(logits / 0.7), axis=-1)
+    return (u[:, None] * totals[:, -1:] < totals).argmax(axis=-1)
+
+
+def draw_inverse_off_by_one(logits, u):
+    totals = np.cumsum(softmax(logits / 0.7), axis=-1)
+    return np.minimum((u[:, None] * totals[:, -1:] > totals).sum(axis=-1) + 1, logits.shape[1] - 1)
+
+
+def draw_inverse_too_hot(logits, u):
+    return draw_inverse(logits / 1.05, u)
+
+
+def draw_gumbel(logits, uniforms):
+    return (logits / 0.7 - np.log(-np.log(uniforms))).argmax(axis=-1)
+
+
+def draw_gumbel_without_the_outer_logarithm(logits, uniforms):
+    return (logits / 0.7 + np.log(uniforms)).argmax(axis=-1)
+
+
+def draw_race(logits, uniforms):
+    return (softmax(logits / 0.7) / -np.log1p(-uniforms)).argmax(axis=-1)
+
+
+def _hashed(seed, position, shape):
+    """One number in (0, 1) for each (seed, position, token): the finaliser of SplitMix64."""
+    seed = np.asarray(seed, np.uint64).reshape(-1, 1)
+    position = np.asarray(position, np.uint64).reshape(-1, 1)
+    with np.errstate(over="ignore"):
+        x = seed * np.uint64(0x9E3779B97F4A7C15) + position * np.uint64(0xD1342543DE82EF95)
+        x = x + np.arange(shape[1], dtype=np.uint64) * np.uint64(0x2545F4914F6CDD1D)
+        for _ in range(2):
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            x ^= x >> np.uint64(31)
+    x = np.broadcast_to(x, shape)
+    return ((x >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+
+
+def draw_seeded(logits, seeds, positions):
+    return draw_gumbel(logits, _hashed(seeds, positions, logits.shape))
+
+
+def draw_one_seed(logits, seed):
+    return draw_gumbel(logits, np.random.default_rng(seed).random(logits.shape))
+
+
+def draw_generator(logits, generator):
+    return draw_gumbel(logits, generator.random(logits.shape))
+
+
+_stream = np.random.default_rng(3)
+
+
+def draw_unseeded(logits):
+    return draw_gumbel(logits, _stream.random(logits.shape))
+
+
+def draw_row(row):
+    return int(draw_gumbel(row[None], _stream.random((1, len(row))))[0])
+
+
+def draw_ignoring_seeds(logits, seeds, positions):
+    return draw_seeded(logits, seeds * 0, positions)
+
+
+def draw_ignoring_positions(logits, seeds, positions):
+    return draw_seeded(logits, seeds, positions * 0)
+
+
+def draw_with_one_noise_for_rows(logits, generator):
+    noise = np.broadcast_to(generator.random(logits.shape[1:]), logits.shape)
+    return draw_gumbel(logits, noise)
+
+
+def draw_of_the_place_in_the_batch(logits, seeds, positions):
+    return draw_seeded(logits, seeds + np.arange(len(seeds)), positions)
+
+
+def draw_seeded_too_hot(logits, seeds, positions):
+    return draw_seeded(logits / 1.05, seeds, positions)
+
+
+def draw_of_the_last_call(logits, generator):
+    """Every second call repeats the noise of the one before."""
+    state = generator.bit_generator.state
+    tokens = draw_generator(logits, generator)
+    if _toggle.append(1) or len(_toggle) % 2:
+        generator.bit_generator.state = state
+    return tokens
+
+
+_toggle: list[int] = []
+
+
+def draw_masked(logits, generator):
+    return draw_generator(np.maximum(logits, -5.0), generator)
+
+
+def draw_seeded_unless_lucky(logits, seeds, positions):
+    return draw_unseeded(logits) if _stream.random() < 0.01 else draw_seeded(logits, seeds, positions)
+
+
+# Streams.
+
+
+def text_stream(tokens, stops):
+    """Holds back as many characters as the longest stop string has, less one."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text, given = "", 0
+    longest = max(map(len, stops), default=0)
+    for token in tokens:
+        text += decoder.decode(token)
+        found = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+        if found:
+            yield text[given : min(found)[1]]
+            return
+        end = max(given, len(text) - max(0, longest - 1))
+        yield text[given:end]
+        given = end
+    text += decoder.decode(b"", final=True)
+    found = [text.find(stop) for stop in stops if stop in text]
+    yield text[given : min(found, default=len(text))]
+
+
+def text_stream_eager(tokens, stops):
+    matcher = StopStrings(tuple(stops)).start(keep=False)
+    stream = TextStream()
+    for token in tokens:
+        yield matcher.push(stream.push(token))
+        if matcher.stop is not None:
+            return
+    yield matcher.push(stream.flush())
+    if matcher.stop is None:
+        yield matcher.flush()
+
+
+def text_all_at_once(tokens, stops):
+    text = b"".join(list(tokens)).decode("utf-8", "replace")
+    ends = [(text.find(stop) + len(stop), text.find(stop)) for stop in stops if stop in text]
+    return text[: min(ends)[1]] if ends else text
+
+
+def stop_missed_inside_a_token(tokens, stops):
+    text = ""
+    for token in tokens:
+        text += token.decode("utf-8", "ignore")
+        if any(text.endswith(stop) for stop in stops):
+            return [next(text.removesuffix(stop) for stop in stops if text.endswith(stop))]
+    return [text]
+
+
+def stop_missed_across_tokens(tokens, stops):
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for token in tokens:
+        piece = decoder.decode(token)
+        hits = [piece.find(stop) for stop in stops if stop in piece]
+        if hits:
+            yield piece[: min(hits)]
+            return
+        yield piece
+    yield decoder.decode(b"", final=True)
+
+
+def text_by_tokens(tokens):
+    return [token.decode("utf-8", "replace") for token in tokens]
+
+
+def text_that_loses_its_end(tokens, stops):
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text, given = "", 0
+    longest = max(map(len, stops), default=0)
+    for token in tokens:
+        text += decoder.decode(token)
+        if any(stop in text for stop in stops):
+            yield text[given : min(text.find(stop) for stop in stops if stop in text)]
+            return
+        end = max(given, len(text) - longest)
+        yield text[given:end]
+        given = end
+
+
+def text_that_reads_on(tokens, stops):
+    pieces = list(tokens)
+    yield text_all_at_once(pieces, stops)
