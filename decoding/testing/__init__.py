@@ -1,7 +1,78 @@
-"""Tools for tests of samplers and processors, a user's own included.
+"""Tools for tests of samplers, processors, streams, grammars and engines, a user's own included.
 
-`laws`        checks that every processor and sampler must pass.
-`strategies`  Hypothesis strategies for logits, histories and processors.
+One call checks one thing of anyone's; a failure is an `AssertionError` that shows the smallest
+counterexample found:
+
+`check_processor`  a function of logits, against a processor or pipeline that it claims to be.
+`check_sampler`    a function that draws tokens.
+`check_stream`     a function from tokens to pieces of text, with stop strings.
+`check_grammar`    masks of a grammar.
+`check_engine`     an engine, by a state machine.
+
+`sample_size` says how many draws a test of a distribution needs. What the checks are made of:
+
+`laws`        checks that every processor of this library must pass.
+`strategies`  Hypothesis strategies for logits, histories, processors, requests and schemas.
 `exact`       the exact distribution of a sampler.
 `models`      models without weights, whose logits depend on the prefix alone.
+`peers`       laws × peers, as a table: `python -m decoding.testing.peers`.
 """
+
+from typing import TYPE_CHECKING, Any
+
+from decoding.testing.grammar_check import GRAMMAR_LAWS as GRAMMAR_LAWS
+from decoding.testing.grammar_check import MaskedText as MaskedText
+from decoding.testing.grammar_check import check_grammar as check_grammar
+from decoding.testing.processor_check import LAWS as LAWS
+from decoding.testing.processor_check import check_processor as check_processor
+from decoding.testing.reports import CheckFailedError as CheckFailedError
+from decoding.testing.reports import Finding as Finding
+from decoding.testing.reports import Report as Report
+from decoding.testing.sampler_check import SAMPLER_LAWS as SAMPLER_LAWS
+from decoding.testing.sampler_check import check_sampler as check_sampler
+from decoding.testing.statistics import SampleSize as SampleSize
+from decoding.testing.statistics import sample_size as sample_size
+from decoding.testing.stream_check import STREAM_LAWS as STREAM_LAWS
+from decoding.testing.stream_check import check_stream as check_stream
+from decoding.testing.verdicts import Judge as Judge
+from decoding.testing.verdicts import Outcome as Outcome
+from decoding.testing.verdicts import Verdict as Verdict
+
+if TYPE_CHECKING:
+    from decoding.testing.engine_check import EngineUnderTest as EngineUnderTest
+    from decoding.testing.engine_check import State as State
+    from decoding.testing.engine_check import check_engine as check_engine
+
+_WITH_HYPOTHESIS = ("EngineUnderTest", "State", "check_engine")
+
+__all__ = [
+    "GRAMMAR_LAWS",
+    "LAWS",
+    "SAMPLER_LAWS",
+    "STREAM_LAWS",
+    "CheckFailedError",
+    "EngineUnderTest",
+    "Finding",
+    "Judge",
+    "MaskedText",
+    "Outcome",
+    "Report",
+    "SampleSize",
+    "State",
+    "Verdict",
+    "check_engine",
+    "check_grammar",
+    "check_processor",
+    "check_sampler",
+    "check_stream",
+    "sample_size",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any name of the module
+    """What needs Hypothesis is imported when it is asked for."""
+    if name in _WITH_HYPOTHESIS:
+        from decoding.testing import engine_check
+
+        return getattr(engine_check, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,277 @@
+"""Cases for checks: batches of logits with histories, drawn from a NumPy generator.
+
+A case is cheap (a few microseconds a row), so that a check can afford a million of them. Rows come
+in kinds that break samplers: ties, gaps of one ulp, one peak, flat, dyadic probabilities, −inf
+masks, denormals, the ends of float32, common offsets, Zipf, and rows as models make them. `aimed`
+moves a row so that a claim's own cut falls next to a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import ParameterError
+from decoding.history import History
+
+Row = NDArray[np.float32]
+Kind = Callable[[np.random.Generator, int], Row]
+Kept = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""The tokens of a float64 row that a claim keeps."""
+
+WIDEST = 200_000
+FORMATS = ("float32", "float16", "bfloat16", "float64")
+"""The formats of logits; NumPy, which has no bfloat16, holds such rows as float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A batch of logits with the token ids of each row.
+
+    logits: `(batch, vocab)` float32 or float64; finite or −inf, with a finite entry in every row.
+    prompts, generated: the token ids of each row, all below the width of the logits.
+    format: one of `FORMATS`; every logit is a number of that format.
+    """
+
+    logits: NDArray[np.floating]
+    prompts: tuple[tuple[int, ...], ...]
+    generated: tuple[tuple[int, ...], ...]
+    format: str = "float32"
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    @property
+    def history(self) -> History:
+        """The token ids as a `History`."""
+        return History.of(self.prompts, self.generated)
+
+    def select(self, rows: list[int]) -> Case:
+        """The case of some of the rows, in the order in which they are named."""
+        return replace(
+            self,
+            logits=self.logits[rows],
+            prompts=tuple(self.prompts[row] for row in rows),
+            generated=tuple(self.generated[row] for row in rows),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shapes:
+    """What cases look like.
+
+    widths: the smallest and the largest vocabulary.
+    most_rows: the largest batch.
+    most_tokens: the longest prompt, and the longest generated text.
+    format: of the logits, one of `FORMATS`.
+    extreme: whether logits up to ±3e38 occur, which arithmetic on logits may take beyond float32.
+    equal_lengths: whether all rows of a batch have as many token ids.
+    """
+
+    widths: tuple[int, int] = (1, WIDEST)
+    most_rows: int = 4
+    most_tokens: int = 12
+    format: str = "float32"
+    extreme: bool = True
+    equal_lengths: bool = False
+
+    def __post_init__(self) -> None:
+        low, high = self.widths
+        if not 1 <= low <= high:
+            raise ParameterError("widths", self.widths, "two integers, 1 <= smallest <= largest")
+        if self.format not in FORMATS:
+            raise ParameterError("format", self.format, f"one of {', '.join(FORMATS)}")
+
+
+def draw_case(generator: np.random.Generator, shapes: Shapes, kept: Kept | None = None) -> Case:
+    """Draw a case; where `kept` is given, the rows of some are aimed at its cut."""
+    width = _width(generator, shapes.widths)
+    rows = 1 if width > 2000 else int(generator.integers(1, shapes.most_rows + 1))
+    if kept is not None and width <= 1000 and generator.random() < 0.12:
+        logits = aimed(generator, width, kept, rows)
+    else:
+        logits = np.stack([_row(generator, width, shapes) for _ in range(rows)])
+    if rows > 1 and generator.random() < 0.1:
+        logits[-1] = logits[0]
+    prompts = _texts(generator, rows, width, shapes)
+    generated = _texts(generator, rows, width, shapes)
+    exact = np.float64 if shapes.format == "float64" else np.float32
+    return Case(rounded(logits, shapes.format).astype(exact), prompts, generated, shapes.format)
+
+
+def rounded(logits: NDArray[np.floating], name: str) -> NDArray[np.floating]:
+    """Logits as the nearest numbers of a format; finite ones stay finite."""
+    if name == "float16":
+        with np.errstate(over="ignore"):
+            return np.where(
+                np.isneginf(logits), logits, np.clip(logits, -65504.0, 65504.0)
+            ).astype(np.float16)
+    if name == "bfloat16":
+        # The upper half of a float32; what is cut off rounds to even.
+        bits = np.ascontiguousarray(logits, np.float32).view(np.uint32).astype(np.uint64)
+        bits = (bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) & np.uint64(0xFFFF0000)
+        halves = bits.astype(np.uint32).view(np.float32)
+        largest = np.float32(3.3895314e38)
+        return np.where(np.isneginf(logits), logits, np.clip(halves, -largest, largest))
+    return logits
+
+
+def _width(generator: np.random.Generator, widths: tuple[int, int]) -> int:
+    """Mostly small, because small counterexamples are found and read fast; at times large."""
+    low, high = widths
+    chance = generator.random()
+    if chance < 0.002 and high > 2000:
+        return int(np.exp(generator.uniform(np.log(max(low, 2000)), np.log(high))))
+    limit = 6 if chance < 0.35 else 40 if chance < 0.93 else 1000
+    return int(generator.integers(low, max(low, min(high, low + limit)) + 1))
+
+
+def _texts(
+    generator: np.random.Generator, rows: int, width: int, shapes: Shapes
+) -> tuple[tuple[int, ...], ...]:
+    # Few different tokens, so that texts repeat themselves.
+    different = min(width, int(generator.integers(1, 8)))
+    lengths = generator.integers(0, shapes.most_tokens + 1, rows)
+    if shapes.equal_lengths:
+        lengths[:] = lengths[0]
+    start = int(generator.integers(0, width - different + 1))
+    return tuple(
+        tuple((start + generator.integers(0, different, length)).tolist()) for length in lengths
+    )
+
+
+def _row(generator: np.random.Generator, width: int, shapes: Shapes) -> NDArray[np.floating]:
+    row = draw_row(generator, width, extreme=shapes.extreme)
+    if shapes.format == "float64" and generator.random() < 0.5:
+        # Numbers that no float32 holds.
+        return row + np.where(row > -np.inf, generator.standard_normal(width) * 1e-9, 0.0)
+    return row
+
+
+def draw_row(generator: np.random.Generator, width: int, *, extreme: bool = True) -> Row:
+    """Draw a legal float32 row of any kind."""
+    kinds = KINDS if extreme else KINDS[1:]
+    with np.errstate(all="ignore"):
+        row = kinds[int(generator.integers(len(kinds)))](generator, width)
+    if generator.random() < 0.4:
+        alive = generator.random(width) < generator.choice([0.2, 0.5, 0.9])
+        if (alive & (row > -np.inf)).any():
+            row = np.where(alive, row, np.float32(-np.inf))
+    return row.astype(np.float32)
+
+
+def aimed(
+    generator: np.random.Generator, width: int, kept: Kept, rows: int = 1
+) -> NDArray[np.float32]:
+    """Rows scaled to where what `kept` keeps changes, then moved away from there by a little.
+
+    Where no scale changes anything, as for top-k, they are the same row at any scale.
+    """
+    row = generator.standard_normal(width) * 3.0
+    if generator.random() < 0.5:
+        row = np.log(generator.dirichlet(np.full(width, generator.choice([0.3, 1.0, 5.0]))) + 1e-30)
+    low, high = 0.02, float(generator.uniform(0.5, 3.0))
+    at_low = kept(row * low)
+    if not np.array_equal(at_low, kept(row * high)):
+        for _ in range(20):
+            middle = (low + high) / 2.0
+            if np.array_equal(kept(row * middle), at_low):
+                low = middle
+            else:
+                high = middle
+    away = generator.choice([-1e-5, 1e-5, -1e-4, 1e-4, -3e-4, 3e-4, -1e-3, 1e-3, 1e-2], rows)
+    return (row * (low * (1.0 + away[:, np.newaxis]))).astype(np.float32)
+
+
+def _one_of(generator: np.random.Generator, values: tuple[float, ...], width: int) -> Row:
+    return np.array(values, np.float32)[generator.integers(0, len(values), width)]
+
+
+def _extreme(generator: np.random.Generator, width: int) -> Row:
+    return _one_of(generator, (0.0, -0.0, 88.0, -104.0, 1e4, 3e38, -3e38), width)
+
+
+def _gaussian(generator: np.random.Generator, width: int) -> Row:
+    scale = generator.choice([0.1, 1.0, 3.0, 10.0])
+    return (generator.standard_normal(width) * scale).astype(np.float32)
+
+
+def _tied(generator: np.random.Generator, width: int) -> Row:
+    return _one_of(generator, (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0), width)
+
+
+def _flat(generator: np.random.Generator, width: int) -> Row:
+    return np.full(width, generator.choice([0.0, -7.25, 31.0]), np.float32)
+
+
+def _neighbouring(generator: np.random.Generator, width: int) -> Row:
+    base = np.float32(generator.uniform(-20.0, 20.0))
+    above = np.nextafter(base, np.float32(np.inf))
+    return _one_of(generator, (base, above, np.nextafter(above, np.float32(np.inf))), width)
+
+
+def _peaked(generator: np.random.Generator, width: int) -> Row:
+    row = np.zeros(width, np.float32)
+    row[generator.integers(width)] = generator.choice([1.0, 30.0, 104.0, 1000.0])
+    return row
+
+
+def _one_hot(generator: np.random.Generator, width: int) -> Row:
+    row = np.full(width, -np.inf, np.float32)
+    row[generator.integers(width)] = generator.standard_normal()
+    return row
+
+
+def _dyadic(generator: np.random.Generator, width: int) -> Row:
+    return (-np.log(2.0) * generator.integers(0, 7, width)).astype(np.float32)
+
+
+def _halving(generator: np.random.Generator, width: int) -> Row:
+    """Probabilities 1/2, 1/4, 1/8 ..., the last one twice, in any order: their sums are exact."""
+    exponents = np.minimum(np.arange(1, width + 1), max(1, width - 1))
+    return (-np.log(2.0) * generator.permutation(exponents)).astype(np.float32)
+
+
+def _denormal(generator: np.random.Generator, width: int) -> Row:
+    return _one_of(generator, (0.0, 1e-40, -1e-40, 1.4e-45, -1.4e-45, -100.0, -104.0), width)
+
+
+def _offset(generator: np.random.Generator, width: int) -> Row:
+    return _tied(generator, width) + np.float32(generator.choice([-1e4, 1e4, 512.0]))
+
+
+def _zipf(generator: np.random.Generator, width: int) -> Row:
+    exponent = generator.choice([1.0, 1.2, 2.0])
+    ranks = generator.permutation(width) + 1.0
+    return (-exponent * np.log(ranks)).astype(np.float32)
+
+
+def _model_like(generator: np.random.Generator, width: int) -> Row:
+    """Many unlikely tokens around one level and a few likely ones."""
+    row = generator.standard_normal(width) * 2.0 + generator.uniform(-8.0, 4.0)
+    likely = generator.integers(0, width, min(width, 8))
+    row[likely] += generator.exponential(5.0, len(likely)) + 4.0
+    return row.astype(np.float32)
+
+
+KINDS: tuple[Kind, ...] = (
+    _extreme,
+    _gaussian,
+    _gaussian,
+    _tied,
+    _flat,
+    _neighbouring,
+    _peaked,
+    _one_hot,
+    _dyadic,
+    _halving,
+    _denormal,
+    _offset,
+    _zipf,
+    _model_like,
+)
+"""The kinds of rows, the one at the ends of float32 first."""
+

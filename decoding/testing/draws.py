@@ -1,0 +1,195 @@
+"""Calls samplers of strangers: by their parameters' names, with what randomness they take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import ParameterError
+from decoding.testing.candidates import Arrays, CandidateError, quietly
+from decoding.typing import Anything
+
+Tokens = NDArray[np.int64]
+
+DRAW_ROLES = {
+    "seed": ("seed",),
+    "seeds": ("seeds",),
+    "position": ("position", "step", "pos"),
+    "positions": ("positions", "steps"),
+    "u": ("u", "uniform", "random"),
+    "uniforms": ("uniforms", "us"),
+    "words": ("words", "bits"),
+    "generator": ("generator", "rng"),
+    "logits": ("logits", "scores", "row", "rows", "x", "z"),
+}
+"""What a sampler is given, and the names of parameters that ask for it.
+
+seed: one integer a call. seeds: `(batch,)` integers. position: one integer a call. positions:
+`(batch,)`. u: `(batch,)` float64 in (0, 1), one a token, for an inverse distribution function.
+uniforms: `(batch, vocab)` float64 in (0, 1), one for each logit. words: `(batch, vocab)` uint64, one
+for each logit. generator: a NumPy or torch generator.
+"""
+
+
+class Draw:
+    """A stranger's sampler, called with arrays."""
+
+    def __init__(
+        self, function: Callable[..., Anything], *, arrays: Arrays, batched: bool, seed: int
+    ) -> None:
+        if not callable(function):
+            raise ParameterError("draw", function, "a function that returns tokens")
+        self.name = str(getattr(function, "__name__", type(function).__name__))
+        self.roles = _roles(function)
+        self.batched = batched
+        self.arrays = arrays
+        self._function = function
+        self._seed = seed
+        self._generator: Anything = None
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether all randomness is handed over, so that a call can be repeated."""
+        return bool({"seed", "seeds", "u", "uniforms", "words"} & set(self.roles))
+
+    @property
+    def rows_are_fed(self) -> bool:
+        """Whether each row has randomness of its own."""
+        if not self.batched:
+            return self.is_fed
+        return bool({"seeds", "u", "uniforms", "words"} & set(self.roles))
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the position in the text is handed over."""
+        return bool({"position", "positions"} & set(self.roles))
+
+    def settle(self, logits: NDArray[np.float32]) -> None:
+        """Find out by a call whether NumPy's or torch's arrays are taken."""
+        if self.arrays != "auto":
+            return
+        rows = len(logits)
+        zeros = np.arange(rows)
+        feed = np.full(logits.shape, 0.5)
+        try:
+            self.arrays = "numpy"
+            self(logits, seeds=zeros, positions=zeros, u=feed[:, 0], uniforms=feed)
+        except CandidateError as numpy_error:
+            try:
+                self.arrays = "torch"
+                self._generator = None
+                self(logits, seeds=zeros, positions=zeros, u=feed[:, 0], uniforms=feed)
+            except (CandidateError, ImportError):
+                raise numpy_error from None
+        self._generator = None
+
+    def __call__(
+        self,
+        logits: NDArray[np.float32],
+        *,
+        seeds: Anything = None,
+        positions: Anything = None,
+        u: Anything = None,
+        uniforms: Anything = None,
+        words: Anything = None,
+    ) -> Tokens:
+        """Draw a token for each row.
+
+        Where the sampler takes one seed or one position a call, it is that of the first row.
+        """
+        given = {
+            "seeds": seeds, "positions": positions, "u": u, "uniforms": uniforms, "words": words,
+        }
+        if words is None and uniforms is not None:
+            given["words"] = (np.minimum(uniforms, 1.0 - 2.0**-53) * 2.0**64).astype(np.uint64)
+        if self.batched:
+            return self._call(logits, given)
+        parts = [
+            self._call(
+                logits[row : row + 1],
+                {key: None if value is None else value[row : row + 1] for key, value in given.items()},
+            )
+            for row in range(len(logits))
+        ]
+        return np.concatenate(parts)
+
+    def _call(self, logits: NDArray[np.float32], given: dict[str, Any]) -> Tokens:
+        arguments = [self._argument(role, logits, given) for role in self.roles]
+        with quietly():
+            try:
+                returned = self._function(*arguments)
+            except Exception as error:
+                raise CandidateError(f"it raised {type(error).__name__}: {error}") from error
+        return _tokens(returned, *logits.shape)
+
+    def _argument(self, role: str, logits: NDArray[np.float32], given: dict[str, Any]) -> Anything:
+        if role == "generator":
+            if self._generator is None:
+                self._generator = _generator(self.arrays, self._seed)
+            return self._generator
+        if role in ("seed", "position"):
+            values = given[f"{role}s"]
+            return int(values[0]) if values is not None else 0
+        array = logits.copy() if role == "logits" else given[role]
+        if array is None:
+            array = np.zeros(len(logits), np.int64)
+        if not self.batched:
+            array = array[0]
+            if array.ndim == 0:
+                return array.item()
+        if self.arrays != "torch":
+            return array.copy()
+        import torch
+
+        if array.dtype == np.uint64:
+            array = array.view(np.int64)
+        return torch.from_numpy(np.ascontiguousarray(array).copy())
+
+
+def _generator(arrays: Arrays, seed: int) -> Anything:
+    if arrays != "torch":
+        return np.random.default_rng(seed)
+    import torch
+
+    return torch.Generator().manual_seed(seed)
+
+
+def _tokens(returned: Anything, rows: int, vocab: int) -> Tokens:
+    if hasattr(returned, "detach"):
+        returned = returned.detach().cpu().numpy()
+    try:
+        tokens = np.asarray(returned)
+    except (TypeError, ValueError):
+        tokens = np.zeros(0)
+    if tokens.dtype.kind not in "iu" or tokens.size != rows:
+        raise CandidateError(f"it returned {returned!r:.200}, not {rows} token ids")
+    tokens = tokens.reshape(rows).astype(np.int64)
+    if (tokens < 0).any() or (tokens >= vocab).any():
+        outside = tokens[(tokens < 0) | (tokens >= vocab)][0]
+        raise CandidateError(f"it returned token {outside} of a vocabulary of {vocab}")
+    return tokens
+
+
+def _roles(function: Callable[..., Anything]) -> tuple[str, ...]:
+    names = {name: role for role, known in DRAW_ROLES.items() for name in known}
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        return ("logits",)
+    wanted = [
+        item.name
+        for item in parameters
+        if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+        and (item.default is item.empty or item.name in names)
+    ]
+    roles = [names.get(name) for name in wanted] or ["logits"]
+    if roles.count(None) == 1 and "logits" not in roles:
+        roles[roles.index(None)] = "logits"
+    known = tuple(role for role in roles if role is not None)
+    if len(known) < len(roles) or "logits" not in known or len(set(known)) < len(known):
+        raise ParameterError("draw", function, f"a function of {', '.join(DRAW_ROLES)}")
+    return known

@@ -1,0 +1,256 @@
+"""`check_engine`: does each request of a stranger's engine get what it gets alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from numpy.typing import NDArray
+
+from decoding.testing.models import hash_model
+from decoding.typing import ForwardFunction
+
+VOCAB = 23
+"""The width of the logits of the model that `check_engine` hands over."""
+
+POISON = VOCAB - 1
+"""A prompt that begins with this token has NaN logits."""
+
+_MOST_STEPS = 200
+
+
+class State(Enum):
+    """Where a request stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class EngineUnderTest(Protocol):
+    """An engine behind a few functions; a stranger's adapter takes about fifteen lines."""
+
+    def add(self, prompt: list[int], seed: int, max_tokens: int) -> Hashable:
+        """Add a request that samples `max_tokens` tokens with a seed; return its key."""
+        ...
+
+    def step(self) -> Iterable[tuple[Hashable, int]]:
+        """Run one step; return the tokens that it gave, each with the key of its request."""
+        ...
+
+    def cancel(self, key: Hashable) -> None:
+        """End a request now."""
+        ...
+
+    def state(self, key: Hashable) -> State:
+        """Where a request stands."""
+        ...
+
+
+@dataclass(slots=True)
+class _Model:
+    """A model without weights that fails on command."""
+
+    forward: ForwardFunction = field(default_factory=lambda: hash_model(VOCAB))
+    raises: bool = False
+    calls: int = 0
+
+    def __call__(self, sequences: list[list[int]]) -> NDArray[np.float32]:
+        self.calls += 1
+        if self.raises:
+            self.raises = False
+            raise RuntimeError("the model failed, as it was told to")
+        logits = np.array(self.forward(sequences))
+        for row, sequence in enumerate(sequences):
+            if sequence[0] == POISON:
+                logits[row] = np.nan
+        return logits
+
+
+@dataclass(slots=True)
+class _Request:
+    """A request as the oracle sees it.
+
+    hurt: whether the model raised while it was there, so that it may fail.
+    """
+
+    prompt: list[int]
+    seed: int
+    most: int
+    tokens: list[int] = field(default_factory=list)
+    hurt: bool = False
+    cancelled: bool = False
+
+    @property
+    def is_poisoned(self) -> bool:
+        return self.prompt[0] == POISON
+
+
+def check_engine(
+    make: Callable[[ForwardFunction], EngineUnderTest],
+    *,
+    examples: int = 50,
+    steps: int = 30,
+    faults: bool = True,
+) -> None:
+    """Check an engine with a state machine: add, step, cancel, fault, disconnect in any order.
+
+    The oracle of a request is the same engine with that request alone and no fault. Laws: the
+    tokens of every request are those of the oracle, or a beginning of them while it runs or if it
+    was ended; a request is done exactly when it has all of them; one whose logits are NaN fails,
+    and no other with it; after the model raised, the engine takes and serves new requests; a
+    cancelled request gives no more tokens; and in a bounded number of steps every request ends.
+
+    make: makes an engine (`EngineUnderTest`) over a forward function, `list[list[int]] -> (batch,
+        VOCAB) float32`, which is a pure function of the prefix.
+    examples, steps: how many histories, and how long each is at most.
+    faults: whether the model raises and gives NaN.
+
+    Raises `AssertionError`; Hypothesis prints the shortest history that fails.
+    """
+    known: dict[tuple[tuple[int, ...], int, int], list[int]] = {}
+
+    def alone(request: _Request) -> list[int]:
+        """The tokens that a request gets alone."""
+        key = (tuple(request.prompt), request.seed, request.most)
+        if key not in known:
+            engine = make(_Model())
+            name = engine.add(list(request.prompt), request.seed, request.most)
+            known[key] = []
+            for _ in range(_MOST_STEPS):
+                known[key] += [token for key_of, token in engine.step() if key_of == name]
+                if engine.state(name) is not State.RUNNING:
+                    break
+            if engine.state(name) is not State.DONE or len(known[key]) > request.most:
+                state = engine.state(name).value
+                raise AssertionError(
+                    f"alone, a request for {request.most} tokens is {state} with {known[key]}"
+                )
+        return known[key]
+
+    class Machine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = _Model()
+            self.engine = make(self.model)
+            self.requests: dict[Hashable, _Request] = {}
+
+        @rule(
+            prompt=st.lists(st.integers(0, 4), min_size=1, max_size=4),
+            seed=st.integers(0, 3),
+            most=st.integers(1, 6),
+        )
+        def add(self, prompt: list[int], seed: int, most: int) -> None:
+            self._add(_Request(prompt, seed, most))
+
+        @precondition(lambda _: faults)
+        @rule(seed=st.integers(0, 3))
+        def add_poisoned(self, seed: int) -> None:
+            self._add(_Request([POISON, 1], seed, 3))
+
+        def _add(self, request: _Request) -> None:
+            key = self.engine.add(list(request.prompt), request.seed, request.most)
+            assert key not in self.requests, f"two requests have the key {key!r}"
+            self.requests[key] = request
+
+        @rule()
+        def step(self) -> None:
+            for key, token in self.engine.step():
+                assert key in self.requests, f"a token came for {key!r}, which nobody added"
+                request = self.requests[key]
+                assert not request.cancelled, f"a token came for {request} after its end"
+                request.tokens.append(int(token))
+
+        @precondition(lambda self: self.requests)
+        @rule(data=st.data())
+        def cancel(self, data: st.DataObject) -> None:
+            keys = list(self.requests)
+            key = keys[data.draw(st.integers(0, len(keys) - 1), label="request")]
+            before = self.engine.state(key)
+            self.engine.cancel(key)
+            after = self.engine.state(key)
+            if before is State.RUNNING:
+                assert after is State.CANCELLED, f"a cancelled request is {after.value}"
+                self.requests[key].cancelled = True
+            else:
+                assert after is before, f"a request that was {before.value} became {after.value}"
+
+        @precondition(lambda _: faults)
+        @rule()
+        def the_model_raises(self) -> None:
+            running = [
+                request
+                for key, request in self.requests.items()
+                if self.engine.state(key) is State.RUNNING
+            ]
+            self.model.raises = bool(running)
+            for request in running:
+                request.hurt = True
+            self.step()
+            self.model.raises = False
+
+        @invariant()
+        def everyone_gets_what_they_get_alone(self) -> None:
+            for key, request in self.requests.items():
+                state = self.engine.state(key)
+                if request.is_poisoned:
+                    assert not request.tokens, f"NaN logits gave the tokens {request.tokens}"
+                    assert state is not State.DONE, "a request with NaN logits is done"
+                    continue
+                want = alone(request)
+                got = request.tokens
+                assert got == want[: len(got)], f"{request} gets {want} alone"
+                assert (state is State.DONE) <= (len(got) == len(want)), (
+                    f"{request} is done and gets {want} alone"
+                )
+                if state is State.FAILED:
+                    assert request.hurt, f"{request} failed, and the model did not"
+
+        def teardown(self) -> None:
+            self.model.raises = False
+            for _ in range(_MOST_STEPS):
+                if all(self.engine.state(key) is not State.RUNNING for key in self.requests):
+                    break
+                self.step()
+                self.everyone_gets_what_they_get_alone()
+            running = [
+                request
+                for key, request in self.requests.items()
+                if self.engine.state(key) is State.RUNNING
+            ]
+            assert not running, f"after {_MOST_STEPS} more steps these still run: {running}"
+            self.engine_serves_on()
+
+        def engine_serves_on(self) -> None:
+            request = _Request([1, 2], 9, 2)
+            key = self.engine.add(list(request.prompt), request.seed, request.most)
+            for _ in range(_MOST_STEPS):
+                request.tokens += [int(token) for name, token in self.engine.step() if name == key]
+                if self.engine.state(key) is not State.RUNNING:
+                    break
+            assert request.tokens == alone(request), f"{request} gets {alone(request)} alone"
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

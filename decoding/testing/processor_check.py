@@ -1,0 +1,296 @@
+"""`check_processor`: is a stranger's logits processor what it claims to be?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from decoding.errors import ParameterError
+from decoding.history import History
+from decoding.testing.candidates import (
+    Answer,
+    Arrays,
+    Calling,
+    Candidate,
+    CandidateError,
+    Function,
+)
+from decoding.testing.cases import WIDEST, Case, Shapes, draw_case
+from decoding.testing.claims import Claim, claim_of
+from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, described
+from decoding.testing.shrinking import shrink
+from decoding.testing.verdicts import UNITS, Outcome
+from decoding.typing import Anything
+
+LAWS = {
+    "answers": "it returns logits of the same shape for every legal batch",
+    "input": "it does not write to its input",
+    "format": "the dtype of the logits is kept",
+    "finite": "finite or −inf logits give finite or −inf logits",
+    "resurrection": "a token of logit −inf stays impossible",
+    "support": "at least one token stays possible",
+    "deterministic": "the same input gives the same result, whatever was asked before",
+    "claim": "what the claim says",
+    "alone": "a row gives the same result alone as in a batch",
+    "order": "the result of a row does not depend on its place in the batch",
+    "padding": "what stands behind the token ids of a row is not read",
+}
+"""The laws that `check_processor` checks, by the names that `expected_failures` takes."""
+
+_HALF = ("float16", "bfloat16")
+_EMPTY = History.empty(1)
+
+
+def check_processor(
+    candidate: Function,
+    claim: Anything = None,
+    *,
+    examples: int = 2000,
+    seed: int = 0,
+    widths: tuple[int, int] | None = None,
+    format: str = "float32",  # noqa: A002 -- the word for it
+    arrays: Arrays = "auto",
+    in_place: bool = False,
+    batched: bool = True,
+    pad_id: int | None = -1,
+    ragged: bool = False,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Report:
+    """Check that a function does to logits what it claims, for any row.
+
+    Every example is a batch of one to four rows, of kinds that break samplers; every fifth row is
+    moved so that the claim's own cut falls next to a token. A judge in float64 decides about each
+    row: right, right but for ties and rounding, or wrong.
+
+    candidate: a function of logits `(batch, vocab)`, and of token ids where it names a parameter
+        `token_ids`, `lengths`, `prompt_ids`, `generated_ids` or `history` (`candidates.ROLES`).
+    claim: a processor such as `TopP(0.9)` or a pipeline; any function `(logits, history) -> logits`
+        that is right in float64; an object with `rule` and `judge`; or None for the laws alone.
+    examples: how many batches. seed: of the examples; the same seed gives the same examples.
+    widths: the smallest and the largest vocabulary; as a rule from 1, or k for top-k, to 200,000.
+    format: of the logits: float32, float16, bfloat16 (torch alone has it) or float64.
+    arrays: "numpy" or "torch"; "auto" finds out by a call.
+    in_place: whether the candidate may write its result to its input, and return nothing.
+    batched: whether it takes a batch; if not, it is called with rows `(vocab,)`.
+    pad_id: fills token ids behind the end of a row, where the candidate is not told the lengths;
+        None for batches of equal lengths. ragged: whether token ids are lists of lists.
+    expected_failures: from the name of a law (`LAWS`) to the reason why it does not hold; it is
+        an error if it does hold.
+
+    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`, with a shrunk counterexample;
+    `ParameterError` for arguments that make no sense.
+    """
+    if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
+        raise ParameterError("examples", examples, "an integer of at least 1")
+    expected = check_expected(expected_failures, LAWS)
+    calling = Calling(
+        arrays=arrays, in_place=in_place, batched=batched, pad_id=pad_id, ragged=ragged
+    )
+    made = Candidate(candidate, calling)
+    claimed = None if claim is None else claim_of(claim)
+    if claimed is not None and claimed.reads_history and not made.reads_history:
+        raise ParameterError(
+            "candidate", candidate, f"a function of logits and token_ids, which {claim!r} reads"
+        )
+    generator = np.random.default_rng(seed)
+    shapes = Shapes(
+        widths=widths or (1 if claimed is None else claimed.at_least, WIDEST),
+        format=format,
+        extreme=claimed is None or claimed.only_removes,
+        equal_lengths=pad_id is None and not made.needs_lengths and not ragged,
+    )
+    kept = None if claimed is None or claimed.reads_history else claimed.kept
+    made = made.settled(replace(draw_case(generator, shapes), format=format))
+    check = _Check(made, claimed, in_place=in_place)
+    found: dict[str, Finding] = {}
+    for index in range(examples):
+        case = draw_case(generator, shapes, kept)
+        if not made.splits_prompts:
+            case = replace(case, prompts=tuple(() for _ in case.prompts))
+        if not made.reads_history:
+            case = replace(case, generated=tuple(() for _ in case.generated))
+        check.example = index
+        law, why = check.first(case, skipping=found.keys())
+        if law:
+            law, why, smallest = _smallest(check, case, law, why, found.keys())
+            finding = _finding(check, smallest, law, why, index, examples, seed)
+            if law not in expected:
+                raise CheckFailedError(finding)
+            found[law] = finding
+    return Report(examples, tuple(found.values()), expected)
+
+
+class _Check:
+    """The laws, checked on one case; remembers a case to see whether its answer changes."""
+
+    def __init__(self, candidate: Candidate, claim: Claim | None, *, in_place: bool) -> None:
+        self.candidate, self.claim, self._in_place = candidate, claim, in_place
+        self._earlier: tuple[Case, Answer] | None = None
+        self.example = 0
+
+    def first(self, case: Case, skipping: object = ()) -> tuple[str, str]:
+        """The first law that does not hold and why, or two empty strings."""
+        try:
+            broken = next(
+                (found for found in self._broken(case) if found[0] not in skipping),  # type: ignore[operator]
+                ("", ""),
+            )
+        except CandidateError as error:
+            return ("", "") if "answers" in skipping else ("answers", str(error))  # type: ignore[operator]
+        return broken
+
+    def _broken(self, case: Case) -> Iterator[tuple[str, str]]:
+        answer = self.candidate(case)
+        again = self.candidate(case)
+        if not _same(answer, again):
+            yield "deterministic", "two calls with the same input differ" + _where(answer, again)
+        yield from self._basic(case, answer)
+        yield from self._claimed(case, answer)
+        yield from self._batches(case, answer)
+        yield from self._remembered(case, answer)
+
+    def _basic(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        if answer.written and not self._in_place:
+            yield "input", "the logits that were handed over differ after the call"
+        if answer.format != case.format:
+            yield "format", f"{case.format} logits gave {answer.format}"
+        values, logits = answer.values, case.logits
+        bad = np.isnan(values) | np.isposinf(values)
+        if bad.any():
+            row, token = (int(index[0]) for index in np.nonzero(bad))
+            yield "finite", f"row {row}, token {token} became {values[row, token]}"
+        alive = np.isneginf(logits) & ~np.isneginf(values)
+        if alive.any():
+            row, token = (int(index[0]) for index in np.nonzero(alive))
+            yield "resurrection", f"row {row}, token {token}: −inf became {values[row, token]:.9g}"
+        empty = ~(values > -np.inf).any(axis=1)
+        if empty.any() and not (self.claim and self._may_empty(case, int(empty.argmax()))):
+            yield "support", f"row {int(empty.argmax())}: no token is left"
+
+    def _may_empty(self, case: Case, row: int) -> bool:
+        assert self.claim is not None
+        one = case.select([row])
+        made = self.claim.expected(one.logits[0].astype(np.float64), one.history)
+        return made is not None and not (made > -np.inf).any()
+
+    def _claimed(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        if self.claim is None:
+            return
+        unit = UNITS.get(case.format, UNITS["float32"])
+        rows = case.logits.astype(np.float64)
+        for row in range(len(case)):
+            history = case.select([row]).history if self.candidate.reads_history else _EMPTY
+            with np.errstate(all="ignore"):
+                verdict = self.claim.judge.judge(rows[row], answer.values[row], history, unit)
+            if verdict.outcome is Outcome.WRONG:
+                if any(not _same(answer, self.candidate(case)) for _ in range(20)):
+                    yield "deterministic", "calls with the same input differ"
+                yield "claim", f"row {row}: {verdict.why}"
+
+    def _batches(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        """Other batches of the same rows."""
+        if self.candidate.reads_history:
+            for padding in (1, 4):
+                other = self.candidate(case, padding)
+                if self._differ(case, answer, other):
+                    yield "padding", f"{padding} more columns change{_where(answer, other)}"
+        if len(case) == 1 or self.example % 2:  # dear, and as likely in any example
+            return
+        rows = [self.candidate(case.select([row])) for row in range(len(case))]
+        stacked = replace(answer, values=np.concatenate([row.values for row in rows]))
+        if self._differ(case, answer, stacked):
+            yield "alone", f"alone and in the batch differ{_where(answer, stacked)}"
+        turned = self.candidate(case.select(list(reversed(range(len(case))))))
+        turned = replace(turned, values=turned.values[::-1])
+        if self._differ(case, answer, turned):
+            yield "order", f"the reversed batch differs{_where(answer, turned)}"
+
+    def _remembered(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
+        """An earlier case gives what it gave before."""
+        if self.example % 3:
+            return
+        if self._earlier is not None:
+            earlier, before = self._earlier
+            if not _same(before, self.candidate(earlier)):
+                yield "deterministic", "an input gives another result after other calls"
+        self._earlier = (case, answer) if case.logits.shape[1] <= 1000 else None
+
+    def _differ(self, case: Case, first: Answer, second: Answer) -> bool:
+        """Whether two answers differ by more than rounding."""
+        a, b = first.values, second.values
+        if np.array_equal(a, b, equal_nan=True):
+            return False
+        alive = a > -np.inf
+        if not np.array_equal(alive, b > -np.inf):
+            # Both are judged to be right elsewhere; without a judge this is a difference.
+            return self.claim is None or not self._both_right(case, second)
+        unit = UNITS["float32"] if case.format in UNITS else UNITS["float32"]
+        unit = max(unit, UNITS.get(case.format, 0.0)) if case.format in _HALF else unit
+        size = np.abs(case.logits[alive]).max(initial=1.0)
+        return bool((np.abs(a[alive] - b[alive]) > 16.0 * unit * max(1.0, float(size))).any())
+
+    def _both_right(self, case: Case, answer: Answer) -> bool:
+        return not any(True for _ in self._claimed(case, answer))
+
+
+def _same(first: Answer, second: Answer) -> bool:
+    return np.array_equal(first.values, second.values, equal_nan=True)
+
+
+def _where(first: Answer, second: Answer) -> str:
+    rows, tokens = np.nonzero(first.values != second.values)
+    if not len(rows):
+        return ""
+    row, token = int(rows[0]), int(tokens[0])
+    one, other = first.values[row, token], second.values[row, token]
+    return f": row {row}, token {token} is {one:.9g} and {other:.9g}"
+
+
+def _smallest(
+    check: _Check, case: Case, law: str, why: str, skipping: object
+) -> tuple[str, str, Case]:
+    """The smallest case in which a law is broken."""
+
+    def fails(one: Case, times: int = 1) -> bool:
+        return any(check.first(one, skipping)[0] == law for _ in range(times))
+
+    smallest = shrink(case, fails)
+    if not fails(smallest, 3):  # what happens now and then happens again
+        smallest = shrink(case, lambda one: fails(one, 150), most_tries=40)
+    for _ in range(300):
+        again, reason = check.first(smallest, skipping)
+        if again:
+            return again, reason, smallest
+    return law, f"{why} (once; it could not be repeated)", case
+
+
+def _finding(
+    check: _Check, case: Case, law: str, why: str, index: int, examples: int, seed: int
+) -> Finding:
+    claim = check.claim
+    rule = LAWS[law] if law != "claim" or claim is None else claim.judge.rule
+    try:
+        answer = check.candidate(case)
+        kept = [np.flatnonzero(row > -np.inf).tolist() for row in answer.values]
+    except CandidateError:
+        kept = None
+    expected = None
+    if claim is not None:
+        made = [
+            claim.expected(one.logits[0].astype(np.float64), one.history)
+            for one in (case.select([row]) for row in range(len(case)))
+        ]
+        expected = [np.flatnonzero(row > -np.inf).tolist() for row in made if row is not None]
+    return Finding(
+        candidate=check.candidate.name,
+        claim="" if claim is None else claim.name,
+        law=law,
+        rule=rule,
+        why=why,
+        case=described(case),
+        kept=kept,
+        expected=expected or None,
+        found=f"example {index + 1:,} of {examples:,}, seed {seed}",
+    )

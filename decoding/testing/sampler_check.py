@@ -1,0 +1,363 @@
+"""`check_sampler`: does a stranger's sampler draw from the distribution that it claims?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import ParameterError, require
+from decoding.history import History
+from decoding.testing.candidates import Arrays, CandidateError
+from decoding.testing.cases import Case, Shapes, draw_case
+from decoding.testing.claims import Claim, claim_of
+from decoding.testing.draws import Draw, Tokens
+from decoding.testing.fed_laws import law_of_inverse, law_of_race
+from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, described
+from decoding.testing.statistics import (
+    cells_of,
+    chi_square,
+    chi_square_tail,
+    log_e_value,
+    sample_size,
+)
+from decoding.typing import Anything
+
+SAMPLER_LAWS = {
+    "answers": "it returns a token of the vocabulary for every row",
+    "possible": "a token of probability 0 is never drawn",
+    "deterministic": "the same logits and the same randomness give the same token",
+    "alone": "a row draws the same token alone, in a batch and at another place in it",
+    "exact": "the distribution, computed from the randomness that is fed, is the claimed one",
+    "distribution": "tokens are drawn with the claimed probabilities",
+    "seed": "over seeds, tokens are drawn with the claimed probabilities",
+    "position": "over positions, tokens are drawn with the claimed probabilities",
+    "independent rows": "two rows of a batch agree as often as independent draws as claimed do",
+    "independent draws": "a draw agrees with the one before as often as independent ones do",
+    "wide seeds": "seeds that differ only above 32 bits draw differently",
+}
+"""The laws that `check_sampler` checks, by the names that `expected_failures` takes."""
+
+Row = NDArray[np.float64]
+_EMPTY = History.empty(1)
+_CHUNK = 1024
+_CLEAR = 1e-3
+
+
+def check_sampler(
+    draw: Callable[..., Anything],
+    claim: Anything,
+    *,
+    tv: float = 0.03,
+    alpha: float = 1e-9,
+    miss: float = 1e-3,
+    examples: int = 300,
+    seed: int = 0,
+    seed_bits: int = 32,
+    arrays: Arrays = "auto",
+    batched: bool = True,
+    expected_failures: Mapping[str, str] | None = None,
+) -> Report:
+    """Check that a function draws tokens from the softmax of what a claim makes of the logits.
+
+    draw: a function of logits `(batch, vocab)` float32, and of the randomness that its parameters
+        name: `u`, `uniforms`, `words`, `seed`, `seeds`, `position`, `positions` or `generator`
+        (`draws.DRAW_ROLES`). It returns a token id for each row. Where `u`, `uniforms` or `words`
+        can be fed, its distribution is computed and nothing is left to chance; else it draws.
+    claim: a processor such as `TopP(0.9)`, a pipeline, or any function `(logits, history) ->
+        logits` that is right in float64; `Temperature(1.0)` claims the softmax itself.
+    tv: the total variation distance to be seen; it decides how many draws there are.
+    alpha: the probability of an alarm without a fault, over all tests of this call together.
+    miss: the probability that a fault of size `tv`, in one of the rows drawn from, is missed.
+    examples: how many batches of all kinds of rows are tried for impossible tokens.
+    seed: of the examples and of the seeds that are handed over. seed_bits: 64 if all bits count.
+    arrays, batched: as for `check_processor`.
+    expected_failures: from the name of a law (`SAMPLER_LAWS`) to the reason why it does not hold.
+
+    Draws are judged by an e-process, which may be looked at after every chunk and so ends early
+    where there is a fault, and by χ² at the end. Each takes half of alpha. Returns a `Report` whose
+    notes state the error rates. Raises `CheckFailedError`, an `AssertionError`.
+    """
+    expected = check_expected(expected_failures, SAMPLER_LAWS)
+    require("alpha", alpha, 0.0 < alpha < 1.0, "in (0, 1)")
+    require("seed_bits", seed_bits, seed_bits in (32, 64), "32 or 64")
+    claimed = claim_of(claim)
+    if claimed.definition is None or claimed.reads_history:
+        raise ParameterError("claim", claim, "a processor or pipeline that reads no history")
+    made = Draw(draw, arrays=arrays, batched=batched, seed=seed)
+    check = _SamplerCheck(made, claimed, alpha=alpha, tv=tv, miss=miss, seed=seed)
+    found: dict[str, Finding] = {}
+    laws = check.laws(examples, seed_bits)
+    for law, why, case in laws:
+        if law in found:
+            continue
+        finding = Finding(
+            candidate=made.name,
+            claim=f"a sampler of {claimed.name}",
+            law=law,
+            rule=SAMPLER_LAWS[law],
+            why=why,
+            case=() if case is None else described(case),
+            found=f"seed {seed}",
+        )
+        if law not in expected:
+            raise CheckFailedError(finding)
+        found[law] = finding
+    return Report(examples, tuple(found.values()), expected, tuple(check.notes))
+
+
+class _SamplerCheck:
+    """The laws of one sampler."""
+
+    def __init__(
+        self, draw: Draw, claim: Claim, *, alpha: float, tv: float, miss: float, seed: int
+    ) -> None:
+        self.draw, self.claim, self.seed = draw, claim, seed
+        self.tv, self.miss = tv, miss
+        self.notes: list[str] = []
+        self.rows = [row for row in _law_rows(claim)]
+        # Three streams of draws, each of them tested for probabilities and two independences.
+        self.alpha = alpha / (9.0 * max(1, len(self.rows)))
+
+    def laws(self, examples: int, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
+        """Every law that does not hold, why, and the case."""
+        try:
+            self.draw.settle(self.rows[0][np.newaxis].astype(np.float32))
+            yield from self._examples(examples)
+            if {"u", "uniforms", "words"} & set(self.draw.roles):
+                yield from self._exact()
+            else:
+                yield from self._drawn()
+                if seed_bits == 64:
+                    yield from self._wide_seeds()
+        except CandidateError as error:
+            yield "answers", str(error), None
+
+    def _examples(self, examples: int) -> Iterator[tuple[str, str, Case | None]]:
+        generator = np.random.default_rng(self.seed)
+        shapes = Shapes(
+            widths=(self.claim.at_least, 2000), extreme=self.claim.only_removes, most_tokens=0
+        )
+        for _ in range(examples):
+            case = draw_case(generator, shapes)
+            logits = case.logits.astype(np.float32)
+            given = self._randomness(len(case), logits.shape[1], int(generator.integers(2**31)))
+            tokens = self.draw(logits, **given)
+            for row, token in enumerate(tokens.tolist()):
+                if not self._may_draw(logits[row].astype(np.float64), token):
+                    yield "possible", f"row {row} drew token {token}", case.select([row])
+            if self.draw.is_fed:
+                yield from self._repeated(case, logits, given, tokens)
+
+    def _repeated(
+        self, case: Case, logits: NDArray[np.float32], given: dict[str, Anything], tokens: Tokens
+    ) -> Iterator[tuple[str, str, Case | None]]:
+        again = self.draw(logits, **given)
+        if not np.array_equal(again, tokens):
+            yield "deterministic", f"drew {tokens.tolist()}, then {again.tolist()}", case
+        if not self.draw.rows_are_fed or len(case) == 1:
+            return
+        if {"seed", "position"} & set(self.draw.roles) and self.draw.batched:
+            return  # one value a call cannot be that of each row
+        order = np.arange(len(case))[::-1]
+        turned = self.draw(logits[order], **{key: value[order] for key, value in given.items()})
+        alone = [
+            int(
+                self.draw(
+                    logits[row : row + 1],
+                    **{key: value[row : row + 1] for key, value in given.items()},
+                )[0]
+            )
+            for row in range(len(case))
+        ]
+        if alone != tokens.tolist():
+            yield "alone", f"in the batch {tokens.tolist()}, alone {alone}", case
+        if not np.array_equal(turned[order], tokens):
+            yield "alone", f"{tokens.tolist()}, in reverse order {turned[order].tolist()}", case
+
+    def _may_draw(self, row: Row, token: int) -> bool:
+        """Whether some rounding of the row leaves the token possible."""
+        moves = (0.0, 1e-4, -1e-4)
+        bump = np.zeros(len(row))
+        bump[token] = 2e-4 + 1e-6 * abs(row[token]) if row[token] > -np.inf else 0.0
+        return any(bool(self.claim.kept(row * (1.0 + move) + bump)[token]) for move in moves)
+
+    def _randomness(self, rows: int, vocab: int, first: int) -> dict[str, Anything]:
+        generator = np.random.default_rng(first)
+        return {
+            "seeds": generator.integers(0, 2**31, rows),
+            "positions": generator.integers(0, 1000, rows),
+            "u": generator.random(rows),
+            "uniforms": np.maximum(generator.random((rows, vocab)), 2.0**-53),
+        }
+
+    def _exact(self) -> Iterator[tuple[str, str, Case | None]]:
+        inverse = "u" in self.draw.roles
+        for row in self.rows:
+            probs = self._probs(row)
+            short = row if inverse else row[:5]
+            probs = self._probs(short)
+            law, error = (law_of_inverse if inverse else law_of_race)(self.draw, short)
+            distance = float(np.abs(law - probs).sum() / 2.0)
+            if distance > error:
+                worst = int(np.abs(law - probs).argmax())
+                yield (
+                    "exact",
+                    f"the total variation distance is {distance:.4g}, more than {error:.2g}; token"
+                    f" {worst} has probability {law[worst]:.6g}, claimed {probs[worst]:.6g}",
+                    _case(short),
+                )
+        self.notes.append("exact: nothing was left to chance; no false alarm is possible")
+
+    def _probs(self, row: Row) -> Row:
+        made = self.claim.expected(row, _EMPTY)
+        assert made is not None
+        weights = np.exp(made - made.max())
+        return weights / weights.sum()
+
+    def _streams(self) -> dict[str, Callable[[int, int], dict[str, Anything]]]:
+        """Ways to number draws, by the law that each tests."""
+
+        def numbers(start: int, rows: int) -> Anything:
+            return self.seed + start + np.arange(rows)
+
+        def fixed(_: int, rows: int) -> Anything:
+            return np.full(rows, self.seed)
+
+        roles = set(self.draw.roles)
+        found: dict[str, Callable[[int, int], dict[str, Anything]]] = {}
+        if roles & {"seed", "seeds"}:
+            found["seed"] = lambda start, rows: {
+                "seeds": numbers(start, rows), "positions": fixed(start, rows) * 0,
+            }
+        if roles & {"position", "positions"}:
+            found["position"] = lambda start, rows: {
+                "seeds": fixed(start, rows), "positions": numbers(start, rows) - self.seed,
+            }
+        return found or {"distribution": lambda _, rows: {"seeds": numbers(0, rows)}}
+
+    def _drawn(self) -> Iterator[tuple[str, str, Case | None]]:
+        for row in self.rows:
+            probs = self._probs(row)
+            cells = cells_of(probs)
+            count = int(cells.max()) + 1
+            size = sample_size(self.tv, cells=max(2, count), alpha=self.alpha / 2.0, miss=self.miss)
+            self.notes.append(str(size))
+            for law, number in self._streams().items():
+                yield from self._stream(row, probs, cells, law, number, size.draws)
+
+    def _stream(
+        self,
+        row: Row,
+        probs: Row,
+        cells: NDArray[np.int64],
+        law: str,
+        number: Callable[[int, int], dict[str, Anything]],
+        draws: int,
+    ) -> Iterator[tuple[str, str, Case | None]]:
+        case = _case(row)
+        rows = self._chunk(law)
+        logits = np.tile(row.astype(np.float32), (rows, 1))
+        masses = np.bincount(cells[cells >= 0], probs[cells >= 0])
+        same = float(np.dot(probs, probs))
+        totals = {law: np.zeros(len(masses), np.int64)}
+        pairs = {"independent rows": np.zeros(2, np.int64), "independent draws": np.zeros(2, np.int64)}
+        agreeing = np.array([same, 1.0 - same])
+        last: Tokens | None = None
+        done = call = 0
+        while done < draws:
+            tokens = self.draw(logits, **number(call if rows == 1 or self._one_seed(law) else done, rows))
+            call += 1
+            if (cells[tokens] < 0).any():
+                token = int(tokens[cells[tokens] < 0][0])
+                yield "possible", f"drew token {token}, of probability 0", case
+                return
+            done += rows
+            totals[law] += np.bincount(cells[tokens], minlength=len(masses))
+            if rows > 1:
+                agree = int((tokens[0 : rows - 1 : 2] == tokens[1:rows:2]).sum())
+                pairs["independent rows"] += (agree, len(tokens[1:rows:2]) - agree)
+            if last is not None and call % 2 == 0:
+                agree = int((tokens == last).sum())
+                pairs["independent draws"] += (agree, rows - agree)
+            last = tokens
+            if call & (call - 1) == 0 and done < draws:
+                for name, counts, expected in self._tests(law, totals[law], masses, pairs, agreeing):
+                    if log_e_value(counts, expected) > math.log(2.0 / self.alpha):
+                        yield name, _unlikely(counts, expected, "e-value"), case
+                        return
+        for name, counts, expected in self._tests(law, totals[law], masses, pairs, agreeing):
+            if counts.sum() * expected.min() < 5.0:
+                chance = math.exp(-max(0.0, log_e_value(counts, expected)))
+            else:
+                chance = chi_square_tail(chi_square(counts, expected), len(expected) - 1)
+            if chance < self.alpha / 2.0:
+                yield name, _unlikely(counts, expected, f"probability {chance:.2g}"), case
+                return
+
+    def _one_seed(self, law: str) -> bool:
+        """Whether all rows of a call share the number that this stream varies."""
+        return law in self.draw.roles and f"{law}s" not in self.draw.roles
+
+    def _chunk(self, law: str) -> int:
+        if not self.draw.batched:
+            return 1
+        return 16 if self._one_seed(law) else _CHUNK
+
+    @staticmethod
+    def _tests(
+        law: str,
+        counts: NDArray[np.int64],
+        masses: Row,
+        pairs: dict[str, NDArray[np.int64]],
+        agreeing: Row,
+    ) -> Iterator[tuple[str, NDArray[np.int64], Row]]:
+        if len(masses) > 1:
+            yield law, counts, masses
+        for name, found in pairs.items():
+            if found.sum() and agreeing.min() > 1e-9:
+                yield name, found, agreeing
+
+    def _wide_seeds(self) -> Iterator[tuple[str, str, Case | None]]:
+        row = np.zeros(64)
+        logits = np.tile(row.astype(np.float32), (1, 1))
+        seeds = np.array([42 + (index << 32) for index in range(32)], np.int64)
+        tokens = [int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0]) for i in range(32)]
+        if len(set(tokens)) == 1:
+            yield "wide seeds", f"32 seeds 42 + k·2³² all drew token {tokens[0]} of 64", _case(row)
+
+
+def _law_rows(claim: Claim) -> Iterator[Row]:
+    """Rows whose distribution is compared: clear of the claim's cuts."""
+    generator = np.random.default_rng(11)
+    for width, scale, masked in ((64, 2.0, False), (200, 3.0, True), (4, 1.0, False)):
+        for _ in range(50):
+            row = np.round(generator.standard_normal(width) * scale, 2)
+            if width == 200:
+                row[:20] = row[0]
+            if masked:
+                row[generator.random(width) < 0.3] = -np.inf
+            row = row.astype(np.float32).astype(np.float64)
+            kept = claim.kept(row)
+            if all(
+                np.array_equal(claim.kept(row * (1.0 + move)), kept) for move in (_CLEAR, -_CLEAR)
+            ):
+                yield row
+                break
+
+
+def _case(row: Row) -> Case:
+    return Case(row[np.newaxis].astype(np.float32), ((),), ((),))
+
+
+def _unlikely(counts: NDArray[np.int64], expected: Row, judged: str) -> str:
+    total = int(counts.sum())
+    shares = counts / total
+    distance = float(np.abs(shares - expected).sum() / 2.0)
+    worst = int(np.abs(shares - expected).argmax())
+    return (
+        f"after {total:,} draws the total variation distance is about {distance:.3g}; cell {worst} has"
+        f" share {shares[worst]:.4g}, claimed {expected[worst]:.4g} ({judged} under the claim)"
+    )

@@ -1,0 +1,140 @@
+"""Judges of processors that change logits, and of any claim that has a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from decoding.history import History
+from decoding.testing.verdicts import (
+    UNITS,
+    Mask,
+    Row,
+    Verdict,
+    either,
+    logit_bands,
+    wrong,
+)
+
+Definition = Callable[[Row, History], Row]
+"""What a claim makes of a row `(vocab,)` float64 and its history, a batch of one."""
+
+_LARGEST = 1e37
+"""Logits from here on may overflow float32 on the way: not judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueJudge:
+    """Every logit is what a formula makes of it.
+
+    definition: the formula.
+    shift: whether a constant common to all tokens may be added, which changes no probability.
+    """
+
+    rule: str
+    definition: Definition
+    shift: bool = False
+
+    def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
+        """Judge one row."""
+        expected = self.definition(logits, history)
+        if np.array_equal(expected, result):
+            return either(clean=True)
+        kept, should = result > -np.inf, expected > -np.inf
+        if not np.array_equal(kept, should):
+            token = int(np.flatnonzero(kept != should)[0])
+            verb = "must be impossible" if kept[token] else "must stay possible"
+            return wrong(f"token {token} (logit {logits[token]:.9g}) {verb}", should)
+        why = _differing(logits, result, expected, unit, shift=self.shift)
+        return wrong(why) if why else either(clean=True)
+
+
+def _differing(logits: Row, result: Row, expected: Row, unit: float, *, shift: bool) -> str:
+    """Where two rows with one support differ by more than rounding; empty where nowhere."""
+    kept = np.flatnonzero(expected > -np.inf)
+    if not len(kept):
+        return ""
+    want, got = expected[kept], result[kept]
+    scale = np.abs(want) + np.abs(np.where(logits[kept] > -np.inf, logits[kept], 0.0))
+    if shift:
+        top = want.argmax()
+        scale = scale + np.abs(want[top]) + np.abs(got[top])
+        got = got - got[top] + want[top]
+    off = np.abs(got - want) > 1e-6 + 4.0 * max(unit, UNITS["float32"]) * scale
+    off &= scale < _LARGEST
+    if not off.any():
+        return ""
+    token = int(kept[np.flatnonzero(off)[0]])
+    value = expected[token]
+    return f"token {token}: logit {logits[token]:.9g} became {result[token]:.9g}, not {value:.9g}"
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionJudge:
+    """What a definition makes of the row, for any claim: truncations, edits, and chains of them.
+
+    The definition is also run on rows that are moved by what float32 rounding explains. A token
+    that then falls on the other side of a cut may stay or go.
+    """
+
+    rule: str
+    definition: Definition
+    moves: int = 4
+
+    def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
+        """Judge one row."""
+        expected = self.definition(logits, history)
+        kept, should = result > -np.inf, expected > -np.inf
+        if not kept.any() and should.any():
+            return wrong("no token is left", should)
+        if np.array_equal(kept, should):
+            why = _differing(logits, result, expected, unit, shift=True)
+            if not why:
+                return either(clean=True)
+        always, ever = self._bounds(logits, history, should, kept)
+        if (kept & ~ever).any():
+            token = int(np.flatnonzero(kept & ~ever)[0])
+            return wrong(f"token {token} (logit {logits[token]:.9g}) stays and must go", should)
+        if (always & ~kept).any():
+            token = int(np.flatnonzero(always & ~kept)[0])
+            return wrong(f"token {token} (logit {logits[token]:.9g}) goes and must stay", should)
+        both = kept & should
+        if np.array_equal(always, ever) or not both.any():
+            why = _differing(logits, result, expected, unit, shift=True)
+        else:
+            why = _differing(
+                logits,
+                np.where(both, result, -np.inf),
+                np.where(both, expected, -np.inf),
+                max(unit, 1e-5),
+                shift=True,
+            )
+        return wrong(why) if why else either(clean=False)
+
+    def _bounds(
+        self, logits: Row, history: History, should: Mask, kept: Mask
+    ) -> tuple[Mask, Mask]:
+        """The tokens that stay in every moved row, and those that stay in any."""
+        always, ever = should.copy(), should.copy()
+        unit = UNITS["float32"]
+        size = logit_bands(logits) + 4.0 * unit * np.abs(
+            np.where(logits > -np.inf, logits, 0.0)
+        ) + len(logits) * unit
+        generator = np.random.default_rng(0)
+        peak = logits.max()
+        favour = np.where(kept, 1.0, -1.0)
+        directions = [
+            favour,
+            favour * (kept != should),
+            np.where(logits - peak < 0.0, -1.0, 1.0),
+            np.where(logits - peak < 0.0, 1.0, -1.0),
+            *(generator.choice([-1.0, 1.0], len(logits)) for _ in range(2 * self.moves)),
+        ]
+        for direction in directions:
+            for factor in (1.0, 0.1):
+                moved = self.definition(logits + factor * direction * size, history) > -np.inf
+                always &= moved
+                ever |= moved
+        return always, ever
