@@ -21,7 +21,7 @@ def provenance_of(request: Request, plan: Plan, backend: str | None) -> Provenan
     return Provenance(
         version=__version__,
         numpy=np.__version__,
-        backend=backend or "none",
+        backend="none" if backend is None else str(backend),
         noise_law=NOISE_LAW,
         model=plan.model,
         fingerprint=plan.fingerprint,

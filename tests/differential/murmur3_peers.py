@@ -8,8 +8,9 @@ under Triton's interpreter, on rows of random logits with random seeds and posit
 are compared with the argmax of the law's scores. Prints one JSON object; the exit code is 1 where a
 token differs. `murmur3_vectors.json` holds the first draws of such a run.
 
-The interpreter takes 20 ms a program. vLLM's kernel, a program a row, draws the first batch; for
-the others a kernel of this file calls vLLM's own `gumbel_noised_argmax` with many rows side by side.
+The interpreter takes 20 ms a program. The peers' kernels, a program a row, draw the first batch; for
+the others kernels of this file call the peers' own `gumbel_noised_argmax`, `murmur3_mix` and
+`fmix32` with many rows side by side.
 """
 
 from __future__ import annotations
@@ -72,7 +73,23 @@ def vllm_many(module: Any, batch: Batch, *, is_wide: bool) -> list[int]:
     return tokens.tolist()
 
 
-def sglang_samplers(folder: Path) -> tuple[Any, Any]:
+@triton.jit
+def many_hashes(
+    seeds_ptr, places_ptr, words_ptr, width, ROWS: tl.constexpr, WIDE: tl.constexpr
+):  # fmt: skip
+    """The words of many rows, as `murmur_hash32_kernel` computes those of one."""
+    rows = tl.arange(0, ROWS)[:, None]
+    keys = tl.arange(0, WIDE)[None, :]
+    seed = tl.load(seeds_ptr + rows).to(tl.uint64)
+    h = murmur3_mix(0, (seed & 0xFFFFFFFF).to(tl.uint32))  # noqa: F821 -- set by `sglang_samplers`
+    h = murmur3_mix(h, ((seed >> 32) & 0xFFFFFFFF).to(tl.uint32))  # noqa: F821
+    h = murmur3_mix(h, tl.load(places_ptr + rows).to(tl.uint32))  # noqa: F821
+    h = murmur3_mix(h, keys.to(tl.uint32))  # noqa: F821
+    h = fmix32(h ^ 16)  # noqa: F821
+    tl.store(words_ptr + rows * width + keys, h, mask=(keys < width) & (rows < ROWS))
+
+
+def sglang_samplers(folder: Path, *, by_kernel: bool) -> tuple[Any, Any]:
     """The seeded samplers of SGLang: over all probabilities, and with top-k and top-p."""
     murmur = loaded("peer_murmur", folder / "sglang/kernels/ops/sampling/murmur_hash.py")
 
@@ -84,9 +101,14 @@ def sglang_samplers(folder: Path) -> tuple[Any, Any]:
         if known and torch.equal(known[0][0], seed):  # of the same batch
             return known[0][1]
         words = torch.empty((count, width), dtype=torch.uint32)
-        murmur.murmur_hash32_kernel[(count, triton.cdiv(width, 1024))](
-            seed, positions, columns, words, count, width, BLOCK_SIZE=1024
-        )
+        if by_kernel:
+            murmur.murmur_hash32_kernel[(count, triton.cdiv(width, 1024))](
+                seed, positions, columns, words, count, width, BLOCK_SIZE=1024
+            )
+        else:
+            many_hashes.fn.__globals__["murmur3_mix"] = murmur.murmur3_mix
+            many_hashes.fn.__globals__["fmix32"] = murmur.fmix32
+            many_hashes[(1,)](seed, positions, words, width, ROWS=count, WIDE=64)
         known[:] = [(seed, words)]
         return words
 
@@ -169,7 +191,7 @@ def compared(folder: Path, number: int) -> Iterator[tuple[str, list[int], list[i
             use_fp64=is_wide,
         )  # fmt: skip
         yield law.name, tokens.tolist(), batch.by_law(law)
-    plain, filtered = sglang_samplers(folder)
+    plain, filtered = sglang_samplers(folder, by_kernel=number == 0)
     logits, seeds, places = batch.tensors()
     probs = torch.softmax(logits, dim=-1)
     yield SGLANG.name, plain(probs, seeds, places).tolist(), batch.by_law(SGLANG)
