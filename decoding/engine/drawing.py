@@ -126,7 +126,9 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
         outcomes = [
             _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
         ]
+    backend = batch.sampler.last_backend
     for item, outcome in zip(batch.sequences, outcomes, strict=True):
+        item.generation.backend = backend
         if item.over:
             continue
         if isinstance(outcome, DecodingError):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
+from decoding.engine.provenance import provenance_of
 from decoding.engine.request import Request
 from decoding.engine.timing import Timing
 from decoding.engine.transcript import Transcript
@@ -128,12 +129,14 @@ class Generation:
     several sequences to choose from.
 
     timing: when it was submitted, started, wrote its first token and finished.
+    backend: that drew the last token; None before the first.
     prefilled: what the model has seen of the prompt, before all of it; None for nothing.
     """
 
     __slots__ = (
         "_events",
         "_taken",
+        "backend",
         "error",
         "plan",
         "prefill",
@@ -152,6 +155,7 @@ class Generation:
         self.response: Response | None = None
         self.prefill: tuple[PrefillToken, ...] = ()
         self.prefilled: Prefilled | None = None
+        self.backend: str | None = None
         self.timing = Timing.submit()
         self._events: list[StreamEvent] = []
         self._taken = 0
@@ -251,7 +255,12 @@ class Generation:
         text = self.plan.prompt_text + winner.text
         asked = self.request.parameters
         wire_details = asked.details or asked.decoder_input_details
-        return Response(generated_text=text, details=details, wire_details=wire_details)
+        return Response(
+            generated_text=text,
+            details=details,
+            wire_details=wire_details,
+            provenance=provenance_of(self.request, self.plan, self.backend),
+        )
 
     def _event(self, transcript: Transcript, text: str) -> StreamEvent:
         details = None

@@ -30,6 +30,7 @@ class Plan:
     largest_ids: by the name of a parameter, the largest token id that it names.
     padding: columns of the head to keep from being drawn; None where they may be.
     adapted: the model with the adapter that the request names; None for the model itself.
+    model, fingerprint: of the model, for the response's provenance.
     width: of the model's logits, which the plan has been fitted to; None where it is not known yet.
     """
 
@@ -45,6 +46,8 @@ class Plan:
     width: int | None = None
     begun: bytes = b""
     adapted: AdaptedModel | None = None
+    model: str = "model"
+    fingerprint: str | None = None
 
     @property
     def longest(self) -> int:

@@ -103,6 +103,8 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         None if model.draws_padding else model.padding,
         adapted=_adapted(parameters.adapter_id, model.forward),
         begun=b"" if isinstance(request.inputs, str) else begun_character(token_ids, vocabulary),
+        model=model.name,
+        fingerprint=model.fingerprint,
     )
     return work if model.logits_width is None else fit(work, model.logits_width)
 

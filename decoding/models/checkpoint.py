@@ -11,6 +11,7 @@ from typing import Any
 from decoding.errors import ModelFormatError
 from decoding.models.config import LlamaConfig
 from decoding.models.files import is_present, member, read_text, shown
+from decoding.models.fingerprint import fingerprint_of
 from decoding.models.gguf import GGUFFile
 from decoding.models.gguf_vocabulary import GGUFVocabulary
 from decoding.models.json_files import read_json
@@ -73,7 +74,8 @@ def load_folder(folder: Path, placement: Placement = Placement()) -> LanguageMod
     """
     values = read_json(member(folder, "config.json"))
     config = LlamaConfig.from_json(values, folder / "config.json")
-    config, source = _fitting(config, SafetensorsSource.open(folder), folder)
+    tensors = SafetensorsSource.open(folder)
+    config, source = _fitting(config, tensors, folder)
     generation = read_json(member(folder, "generation_config.json"), optional=True)
     texts = {
         **read_json(member(folder, "special_tokens_map.json"), optional=True),
@@ -102,6 +104,9 @@ def load_folder(folder: Path, placement: Placement = Placement()) -> LanguageMod
         chat_template=template,
         template_variables=variables,
         name=folder.resolve().name,
+        fingerprint=fingerprint_of(
+            [member(folder, "config.json"), *tensors.files], placement.dtype
+        ),
     )
 
 
@@ -137,6 +142,7 @@ def load_gguf(path: Path, placement: Placement = Placement()) -> LanguageModel:
         chat_template=template if isinstance(template, str) else None,
         template_variables={} if vocabulary is None else _gguf_variables(vocabulary),
         name=path.stem,
+        fingerprint=fingerprint_of([path], placement.dtype),
     )
 
 

@@ -121,6 +121,7 @@ class LanguageModel:
     chat_template: Jinja source that turns messages into a prompt; None = no chat.
     template_variables: what the template may read besides the messages, as `bos_token`.
     name: shown to people.
+    fingerprint: a digest of the files it was read from; None for a model of no files.
     draws_padding: whether ids of the head that no token of the tokenizer has may be drawn, as
         models with a head wider than their vocabulary allow; they spell nothing.
     grammars: what requests may ask generated text to match; None without a tokenizer.
@@ -135,6 +136,7 @@ class LanguageModel:
     chat_template: str | None = None
     template_variables: Mapping[str, str] = field(default_factory=dict)
     name: str = "model"
+    fingerprint: str | None = None
     draws_padding: bool = False
     grammars: ModelGrammars | None = field(init=False, repr=False, compare=False)
     padding: HeadPadding | None = field(init=False, repr=False, compare=False)

@@ -216,6 +216,7 @@ class SafetensorsSource:
     folder: Path
     shapes: Mapping[str, tuple[int, ...]]
     _shards: Mapping[str, Any] = field(repr=False)
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def open(cls, folder: Path) -> SafetensorsSource:
@@ -228,8 +229,8 @@ class SafetensorsSource:
         shapes: dict[str, tuple[int, ...]] = {}
         shards: dict[str, Any] = {}
         index = _index(folder)
-        for file in sorted(set(index.values())) if index else [_SINGLE]:
-            path = member(folder, file)
+        paths = [member(folder, file) for file in sorted(set(index.values())) or [_SINGLE]]
+        for file, path in zip(sorted(set(index.values())) or [_SINGLE], paths, strict=True):
             shard, slices = open_shard(path)
             for name, (shape, kind) in slices.items():
                 if index.get(name, file) != file:  # the index says where a tensor's values are
@@ -244,7 +245,7 @@ class SafetensorsSource:
                 shapes[name], shards[name] = shape, shard
         if absent := index.keys() - shapes.keys():
             raise ModelFormatError(folder / _INDEX, f"lists absent tensors: {_listed(absent)}")
-        return cls(folder, shapes, shards)
+        return cls(folder, shapes, shards, tuple(paths))
 
     def read(self, name: str) -> Tensor:
         """See `TensorSource.read`."""

@@ -177,6 +177,20 @@ class _Members(NamedTuple):
     settled: dict[Any, Backend]
 
 
+class _Prepared(NamedTuple):
+    """A step before its last kernel call.
+
+    raw: the rows as the model gave them. edited: what the last call gets. failed: rows that it
+    should not see.
+    """
+
+    raw: Any
+    edited: Any
+    failed: dict[int, DecodingError]
+    kernel: Kernel
+    bitmasks: NDArray[np.int32]
+
+
 class BatchSampler:
     """Draws a token for every row of a batch; made once, called at every step.
 
@@ -187,6 +201,7 @@ class BatchSampler:
     One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
     as there are cores. A token depends on neither.
+    last_backend: that of the last call; None before the first.
     """
 
     def __init__(
@@ -249,6 +264,7 @@ class BatchSampler:
         )
         self._kernels = OpenKernels(batch, threads)
         self._settled = settled
+        self.last_backend: Backend | None = None
         self._width = 0
         self._misfits: dict[int, DecodingError] = {}
 
@@ -355,6 +371,33 @@ class BatchSampler:
             raise ParameterError("states", states, expected)
         if width != self._width:
             self._fit(width)
+    def edit(
+        self, logits: Rows, history: History, states: Sequence[States] | None = None
+    ) -> list[NDArray[np.float64] | DecodingError]:
+        """Run the pipelines and draw nothing: each row `(vocab,)`, −inf where a token is removed.
+
+        The values are those that the same call of the sampler draws from. Arguments and errors are
+        as in a call.
+        """
+        raw, edited, failed, kernel, bitmasks = self._prepare(logits, history, states, {})
+        invalid = [
+            row for row, item in enumerate(logits_of(raw)) if row not in failed and _is_broken(item)
+        ]
+        if invalid:  # the call says what is wrong with them
+            described = self(logits, history, states)
+            failed = {**failed, **{row: _error_of(described[row]) for row in invalid}}
+        rows, emptied = kernel.edit(
+            edited, bitmasks, history.token_ids, history.lengths, history.prompt_lengths
+        )
+        found: list[NDArray[np.float64] | DecodingError] = []
+        for row, position in enumerate(emptied.tolist()):
+            if row in failed:
+                found.append(failed[row])
+            elif position >= 0:
+                found.append(self._error(row, (EMPTY_SUPPORT, position, 0), history))
+            else:
+                found.append(np.asarray(rows[row]))
+        return found
 
     def _step(
         self,
@@ -369,15 +412,7 @@ class BatchSampler:
 
         What feedbacks did goes into `steered`, by row.
         """
-        raw = as_rows(logits)
-        self._check(raw, history, states)
-        width = raw.shape[1]
-        failed, edited = self._misfits, raw
-        if self._stages:
-            raw = self._repaired(logits_of(raw), history)
-            edited, failed = self._run_stages(raw, history, states, steered)
-        kernel = self._kernel(raw, self._changing.program_for(history, width))
-        bitmasks, maskless = self._changing.bitmasks(history, width)
+        raw, edited, failed, kernel, bitmasks = self._prepare(logits, history, states, steered)
         result = kernel.step(
             edited,
             raw,
@@ -387,7 +422,27 @@ class BatchSampler:
             history.prompt_lengths,
             describe=describe,
         )
-        return result, {**maskless, **failed} if maskless else failed
+        return result, failed
+
+    def _prepare(
+        self,
+        logits: Rows,
+        history: History,
+        states: Sequence[States] | None,
+        steered: dict[int, list[Steered]],
+    ) -> _Prepared:
+        """Check the arguments of a step and run what comes before the last kernel call."""
+        raw = as_rows(logits)
+        self._check(raw, history, states)
+        width = raw.shape[1]
+        failed, edited = self._misfits, raw
+        if self._stages:
+            raw = self._repaired(logits_of(raw), history)
+            edited, failed = self._run_stages(raw, history, states, steered)
+        kernel = self._kernel(raw, self._changing.program_for(history, width))
+        bitmasks, maskless = self._changing.bitmasks(history, width)
+        failed = {**maskless, **failed} if maskless else failed
+        return _Prepared(raw, edited, failed, kernel, bitmasks)
 
     def _fit(self, width: int) -> None:
         """Everything that depends on the width of the logits, which rarely changes."""
@@ -406,6 +461,7 @@ class BatchSampler:
             backend = self._backend or fastest(rows)
             if backend is self._backend or backend is not Backend.NUMPY:
                 self._settled[rows.dtype] = backend
+        self.last_backend = backend
         return self._kernels.at(backend, rows, program)
 
     def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
@@ -480,6 +536,17 @@ def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     alternatives = tuple([Alternative(*entry) for entry in described])
     token_id, raw, processed, rank, entropy, support_size = row[3:9]
     return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
+
+
+def _is_broken(row: NDArray[Any]) -> bool:
+    """Whether a row is no logits, or has no possible token."""
+    largest = row.max()
+    return not -np.inf < largest < np.inf
+
+
+def _error_of(outcome: Sample | DecodingError) -> DecodingError:
+    assert isinstance(outcome, DecodingError)  # ours: a broken row has no sample
+    return outcome
 
 
 def _last(pipeline: Pipeline) -> Fused:

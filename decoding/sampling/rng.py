@@ -13,6 +13,9 @@ from decoding.kernels.vector.noise import gumbel, philox4x32, token_words
 
 SEED_RANGE = 2**64
 
+NOISE_LAW = "philox-1"
+"""Name and version of the law of `gumbel_noise`, for records; another law gets another one."""
+
 
 def random_seed() -> int:
     """A fresh 64-bit seed from the operating system."""

@@ -11,6 +11,7 @@ from decoding.wire.details import (
     Token,
     TopToken,
 )
+from decoding.wire.provenance import Provenance
 from decoding.wire.rules import WireLimits, validate
 from decoding.wire.types import parse_parameters
 
@@ -19,6 +20,7 @@ __all__ = [
     "Details",
     "FinishReason",
     "PrefillToken",
+    "Provenance",
     "Response",
     "StreamDetails",
     "StreamEvent",

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from decoding.wire.details_json import Fields, read_response
 from decoding.wire.json_text import dumps
+from decoding.wire.provenance import Provenance
 
 Wire: TypeAlias = dict[str, Any]
 """A JSON object; its order is the order on the wire."""
@@ -195,11 +196,14 @@ class Response(_Record):
         Where a prompt of ids ends inside a character, the text begins with the whole character.
     details: how it came about; always there for a user of the library.
     wire_details: whether the wire shows them.
+    provenance: what it was made with; None where that is not known. Off the wire, and no part of
+        equality.
     """
 
     generated_text: str
     details: Details
     wire_details: bool = False
+    provenance: Provenance | None = field(default=None, compare=False)
 
     @property
     def finish_reason(self) -> FinishReason:
@@ -246,7 +250,8 @@ class Response(_Record):
         """Read a response from JSON, as `to_json` or TGI write it with details.
 
         `Response.from_json(response.to_json())` equals every response with `wire_details`, and
-        has the same JSON. What is off the wire is NaN, or 0 for counts.
+        has the same JSON. What is off the wire is NaN, or 0 for counts. The JSON of `to_record` is
+        read as well, with its provenance.
 
         Raises:
             ParameterError: it is no such text, or has no `details`; says where.
@@ -258,7 +263,17 @@ class Response(_Record):
             generated_text=fields["generated_text"],
             details=Details(**{**_records(details), "best_of_sequences": tuple(losers)}),
             wire_details=True,
+            provenance=fields["provenance"],
         )
+
+    def to_record(self) -> Wire:
+        """TGI's object with details in any case, and `provenance`: what `decoding audit` reads."""
+        made_with = None if self.provenance is None else self.provenance.to_dict()
+        return {
+            "generated_text": self.generated_text,
+            "details": self.details.to_wire(),
+            "provenance": made_with,
+        }
 
     def to_wire(self) -> Wire:
         """The body of `/generate`: `{generated_text, details?}`."""

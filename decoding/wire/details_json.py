@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from decoding.checks import integer, real, text
 from decoding.errors import ParameterError
 from decoding.typing import Anything
+from decoding.wire.provenance import Provenance
 
 _Value = TypeVar("_Value")
 
@@ -34,8 +35,10 @@ def read_response(document: str | bytes, finish_reasons: tuple[str, ...]) -> Fie
     generated_text = body.value("generated_text", text, "a string")
     details = body.object("details", "there: `details` asks a generation for them")
     losers = details.objects("best_of_sequences")
+    made_with = body.decoded.get("provenance")
     return {
         "generated_text": generated_text,
+        "provenance": None if made_with is None else Provenance.from_dict(made_with),
         "details": {
             **_sequence(details, finish_reasons),
             "input_length": 0,

@@ -1,0 +1,88 @@
+"""The rows of a text: the history before each token, and samplers that are made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from decoding.audit.forward import Chunks, chunks_of
+from decoding.errors import ParameterError, ShapeError
+from decoding.history import History
+from decoding.pipeline import Pipeline
+from decoding.processors.feedback import Feedback
+from decoding.sampling.batch import Sampler
+from decoding.typing import Rows
+
+
+class Part(NamedTuple):
+    """Consecutive tokens of a text. start: the first one's index. logits: before each."""
+
+    start: int
+    logits: Rows
+    history: History
+    token_ids: tuple[int, ...]
+
+
+def parts_of(
+    logits: Rows | Chunks, prompt: Sequence[int], token_ids: Sequence[int], most: int
+) -> Iterator[Part]:
+    """The parts of a text, of at most `most` rows, with the history before each token.
+
+    Raises:
+        ShapeError: there is not one row of logits a token.
+        ParameterError: a token id is beyond the logits.
+    """
+    ids = np.array([*prompt, *token_ids], np.int32)
+    seen = 0
+    for chunk in chunks_of(logits):
+        width = int(chunk.shape[1])
+        for first in range(0, int(chunk.shape[0]), most):
+            rows = chunk[first : first + most]
+            count = int(rows.shape[0])
+            own = tuple(token_ids[seen : seen + count])
+            if len(own) != count:
+                expected = f"one row a token, {len(token_ids)} of them"
+                raise ShapeError("logits", f"more than {len(token_ids)} rows", expected)
+            if own and max(own) >= width:
+                raise ParameterError("tokens", max(own), f"ids below {width}, the logits' width")
+            lengths = len(prompt) + seen + np.arange(count, dtype=np.int64)
+            history = History(
+                np.broadcast_to(ids, (count, len(ids))),
+                lengths,
+                np.full(count, len(prompt), np.int64),
+            )
+            yield Part(seen, rows, history, own)
+            seen += count
+    if seen != len(token_ids):
+        expected = f"one row a token, {len(token_ids)} of them"
+        raise ShapeError("logits", f"{seen} rows", expected)
+
+
+def has_feedback(pipeline: Pipeline) -> bool:
+    """Whether what a pipeline does depends on how likely the tokens before were."""
+    return any(isinstance(item, Feedback) for item in pipeline.processors)
+
+
+_Made = TypeVar("_Made", covariant=True)
+
+
+class Make(Protocol[_Made]):
+    """Makes something of samplers, one a row."""
+
+    def __call__(self, samplers: Sequence[Sampler], /) -> _Made: ...
+
+
+class BySize(Generic[_Made]):
+    """Something of one sampler for any number of rows, made once a number."""
+
+    def __init__(self, make: Make[_Made], sampler: Sampler) -> None:
+        self._make, self._sampler = make, sampler
+        self._known: dict[int, _Made] = {}
+
+    def of(self, rows: int) -> _Made:
+        """That of a number of rows."""
+        if rows not in self._known:
+            self._known[rows] = self._make([self._sampler] * rows)
+        return self._known[rows]

@@ -1,0 +1,203 @@
+"""`Transcript`: a prompt, its tokens, and what is said about them; read from several JSON forms."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from decoding.checks import checked_token_ids
+from decoding.errors import ParameterError, require
+from decoding.models.protocol import LanguageModel
+from decoding.parameters import GenerationParameters
+from decoding.typing import Anything
+from decoding.vocabulary import Tokenizer
+from decoding.wire.details import Response
+from decoding.wire.provenance import Provenance
+
+_ID_PREFIX = "token_id:"
+"""What vLLM writes in the place of a token's text with `return_tokens_as_token_ids`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """The tokens of one text, and what is said about them.
+
+    token_ids: what was generated, end token included where it is known.
+    prompt: token ids; None where the source does not say.
+    logprobs: of each token, as the source says; NaN for what it does not say.
+    seed: as the source says; None for none.
+    provenance: of a response of this library.
+    is_exact: whether the ids are the source's own, and not found again from texts.
+    """
+
+    token_ids: tuple[int, ...]
+    prompt: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    seed: int | None = None
+    provenance: Provenance | None = None
+    is_exact: bool = True
+
+    @property
+    def parameters(self) -> GenerationParameters | None:
+        """The request's parameters, where the provenance has them."""
+        return None if self.provenance is None else self.provenance.parameters
+
+
+def transcript_of(tokens: Anything, model: LanguageModel | None = None) -> Transcript:
+    """Read tokens from a `Response`, from decoded JSON, or from bare ids.
+
+    tokens: a `Response`; a `Transcript`, which stays as it is; token ids; or an object as TGI
+        writes it (`generated_text` and `details`), as `decoding batch` writes it, as
+        `Response.to_record` gives it, or as OpenAI's API writes it (`choices`, the first of which
+        is read).
+    model: its tokenizer finds the ids of OpenAI's tokens: by `token_ids` or "token_id:N" where a
+        server sends them, else by the bytes of each token, else by encoding the text.
+
+    Raises:
+        ParameterError: it is none of these, or the ids cannot be found.
+    """
+    if isinstance(tokens, Transcript):
+        return tokens
+    if isinstance(tokens, Response):
+        return _of_response(tokens)
+    if not isinstance(tokens, Mapping):
+        return Transcript(token_ids=tuple(checked_token_ids("tokens", tokens)))
+    if "choices" in tokens:
+        return _of_openai(tokens, None if model is None else model.tokenizer)
+    if "details" in tokens:
+        return _of_object(tokens)
+    if "token_ids" in tokens:
+        return Transcript(
+            token_ids=tuple(checked_token_ids("token_ids", tokens["token_ids"])),
+            prompt=_optional_ids("prompt", tokens.get("prompt")),
+            seed=tokens.get("seed"),
+        )
+    expected = "an object with `details` (TGI, this library), `choices` (OpenAI) or `token_ids`"
+    raise ParameterError("tokens", sorted(map(str, tokens)), expected)
+
+
+def read_transcripts(text: str, model: LanguageModel | None = None) -> list[Transcript]:
+    """Read a file: one JSON value, or a JSON value a line; see `transcript_of`.
+
+    Rows of `decoding batch` that have an error, or no details, are refused by their line.
+
+    Raises:
+        ParameterError: it is neither, or a value is no transcript; says which line.
+    """
+    try:
+        return [transcript_of(json.loads(text), model)]
+    except (json.JSONDecodeError, RecursionError):
+        pass
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(transcript_of(json.loads(line), model))
+        except (ValueError, RecursionError) as error:
+            raise ParameterError(f"line {number}", line[:80], f"a transcript ({error})") from error
+    require("FILE", text[:80], len(found) > 0, "JSON, or JSON a line")
+    return found
+
+
+def _of_response(response: Response) -> Transcript:
+    return Transcript(
+        token_ids=tuple(token.id for token in response.tokens),
+        prompt=_prompt_of(response),
+        logprobs=tuple(token.logprob for token in response.tokens),
+        seed=response.seed,
+        provenance=response.provenance,
+    )
+
+
+def _prompt_of(response: Response) -> tuple[int, ...] | None:
+    if response.provenance is not None:
+        return response.provenance.prompt
+    return tuple(token.id for token in response.prefill) or None
+
+
+def _of_object(decoded: Mapping[str, Any]) -> Transcript:
+    """TGI's object, or a row of `decoding batch`, whose text may stand in a message."""
+    body = {"generated_text": "", **decoded}
+    return _of_response(Response.from_json(json.dumps(body)))
+
+
+def _of_openai(decoded: Mapping[str, Any], tokenizer: Tokenizer | None) -> Transcript:
+    choices = decoded["choices"]
+    legal = isinstance(choices, list) and len(choices) > 0 and isinstance(choices[0], Mapping)
+    require("choices", choices, legal, "a list of objects, at least one")
+    choice = choices[0]
+    prompt = choice.get("prompt_token_ids", decoded.get("prompt_token_ids"))
+    ids = choice.get("token_ids")
+    entries = _entries(choice)
+    logprobs = tuple(_number(entry.get("logprob")) for entry in entries) or None
+    if ids is not None:
+        token_ids, is_exact = tuple(checked_token_ids("choices[0].token_ids", ids)), True
+        if logprobs is not None and len(logprobs) != len(token_ids):
+            logprobs = None
+    elif entries:
+        token_ids = tuple(_id_of(entry, tokenizer) for entry in entries)
+        is_exact = all(str(entry.get("token", "")).startswith(_ID_PREFIX) for entry in entries)
+    else:
+        token_ids, is_exact = tuple(_encoded(choice, tokenizer)), False
+    return Transcript(
+        token_ids=token_ids,
+        prompt=_optional_ids("prompt_token_ids", prompt),
+        logprobs=logprobs,
+        seed=decoded.get("seed"),
+        is_exact=is_exact,
+    )
+
+
+def _entries(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tokens of `logprobs`, of a chat or of a completion, in the form of a chat."""
+    logprobs = choice.get("logprobs")
+    if not isinstance(logprobs, Mapping):
+        return []
+    content = logprobs.get("content")
+    if isinstance(content, list):
+        return [item for item in content if isinstance(item, Mapping)]
+    tokens, values = logprobs.get("tokens") or [], logprobs.get("token_logprobs") or []
+    return [
+        {"token": token, "logprob": value} for token, value in zip(tokens, values, strict=False)
+    ]
+
+
+def _id_of(entry: Mapping[str, Any], tokenizer: Tokenizer | None) -> int:
+    shown = str(entry.get("token", ""))
+    number = shown.removeprefix(_ID_PREFIX)
+    if number != shown and number.isdecimal():
+        return int(number)
+    if tokenizer is None:
+        raise ParameterError("--model", None, "one with a tokenizer, to find ids by their bytes")
+    spelled = entry.get("bytes")
+    wanted = shown.encode() if spelled is None else bytes(spelled)
+    vocabulary = tokenizer.vocabulary
+    for token_id in tokenizer.encode(shown, add_special_tokens=False)[:1]:
+        if vocabulary.bytes_of(token_id) == wanted:  # the common case
+            return token_id
+    for token_id in range(len(vocabulary)):
+        if vocabulary.bytes_of(token_id) == wanted and not vocabulary.is_special(token_id):
+            return token_id
+    raise ParameterError("logprobs", shown, "tokens of the model's vocabulary")
+
+
+def _encoded(choice: Mapping[str, Any], tokenizer: Tokenizer | None) -> list[int]:
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
+    if not isinstance(text, str) or tokenizer is None:
+        expected = "with token_ids, with logprobs, or with text beside a model with a tokenizer"
+        raise ParameterError("choices[0]", sorted(choice), expected)
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def _optional_ids(name: str, value: Anything) -> tuple[int, ...] | None:
+    return None if value is None else tuple(checked_token_ids(name, value))
+
+
+def _number(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan  # type: ignore[arg-type]  # seen above

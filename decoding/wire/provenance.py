@@ -1,0 +1,86 @@
+"""`Provenance`: what a response was made with, so that it can be made again and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from decoding.checks import checked_token_ids, text
+from decoding.errors import ParameterError, require
+from decoding.parameters import GenerationParameters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What a response was made with: versions, model, prompt, parameters and noise law.
+
+    Of the library alone: TGI's and OpenAI's JSON do not have it. The seeds stand in `Details`.
+
+    version, numpy: of this library and of NumPy.
+    backend: that drew the last token: "numba", "numpy", "torch" or "triton"; logprobs differ in
+        their last digits between backends, tokens do not.
+    noise_law: name and version of the law that seeds draw by.
+    model: its name. fingerprint: a digest of its files and its dtype (see
+        `decoding.models.fingerprint`); None where the model is not read from files.
+    prompt: token ids that the model read, after truncation.
+    parameters: of the request.
+    pipeline: `repr` of the pipeline that replaced that of the parameters; None for none.
+    """
+
+    version: str
+    numpy: str
+    backend: str
+    noise_law: str
+    model: str
+    fingerprint: str | None
+    prompt: tuple[int, ...]
+    parameters: GenerationParameters
+    pipeline: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields in builtin types; `from_dict` reads them, also after JSON."""
+        return {
+            "version": self.version,
+            "numpy": self.numpy,
+            "backend": self.backend,
+            "noise_law": self.noise_law,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "prompt": list(self.prompt),
+            "parameters": self.parameters.to_dict(),
+            "pipeline": self.pipeline,
+        }
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], place: str = "provenance") -> Provenance:
+        """The inverse of `to_dict`, also after JSON.
+
+        place: what errors call the mapping.
+
+        Raises:
+            ParameterError: a field is missing or has another type; says which.
+        """
+        require(place, mapping, isinstance(mapping, Mapping), "an object")
+
+        def of(name: str) -> str:
+            value = mapping.get(name)
+            try:
+                return text(value)
+            except TypeError:
+                raise ParameterError(f"{place}.{name}", value, "a string") from None
+
+        def optional(name: str) -> str | None:
+            return None if mapping.get(name) is None else of(name)
+
+        return cls(
+            version=of("version"),
+            numpy=of("numpy"),
+            backend=of("backend"),
+            noise_law=of("noise_law"),
+            model=of("model"),
+            fingerprint=optional("fingerprint"),
+            prompt=tuple(checked_token_ids(f"{place}.prompt", mapping.get("prompt"))),
+            parameters=GenerationParameters.from_dict(mapping.get("parameters") or {}),
+            pipeline=optional("pipeline"),
+        )
