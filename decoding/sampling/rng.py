@@ -1,4 +1,4 @@
-"""Seeds of sequences, and Gumbel noise by seed, position and token id."""
+"""Seeds of sequences, and Gumbel noise by seed, position and token id; see `docs/noise.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import require
 from decoding.kernels.randomness import SEQUENCE_SEED
-from decoding.kernels.vector.noise import gumbel, philox4x32, token_words
+from decoding.kernels.vector.noise import Place, philox4x32, token_noise
 
 SEED_RANGE = 2**64
 
@@ -40,4 +40,4 @@ def gumbel_noise(
     sequence. draw: tells several draws at one position apart.
     """
     require("seed", seed, 0 <= seed < SEED_RANGE, "in [0, 2**64)")
-    return gumbel(token_words(token_ids, seed, position, draw))
+    return token_noise(token_ids, Place(seed, position, draw))

@@ -30,7 +30,7 @@ from decoding.kernels.program import (
     words_of,
 )
 from decoding.kernels.reference import step as reference
-from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.reference.noise import token_noise
 from decoding.kernels.reference.processors import probabilities
 from decoding.kernels.result import OK, StepResult
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS, widen
@@ -308,7 +308,7 @@ def relative_gap(
     """How far the scores of two tokens lie apart, of 1 or of the first score if that is more."""
 
     def score(token_id: int) -> float:
-        noise = 0.0 if seed is None else gumbel(token_word(seed, position, token_id))
+        noise = 0.0 if seed is None else token_noise(seed, position, token_id)
         return row[token_id] + noise
 
     return abs(score(first) - score(second)) / max(1.0, abs(score(first)))
