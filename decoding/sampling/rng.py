@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 import numpy as np
@@ -29,6 +30,17 @@ def sequence_seed(seed: int, index: int) -> int:
         return seed
     words = philox4x32(np.array([index], np.uint64), 0, 0, SEQUENCE_SEED, seed)[0]
     return int(words[0]) << 32 | int(words[1])
+
+
+def row_seed(seed: int, row_id: str | int | None, index: int) -> int:
+    """The seed of a row of `decoding batch` that samples and states none.
+
+    The first 8 bytes of SHA-256 of the seed of all and the row's id, or its index where it has
+    none: of no other row, and of no order.
+    """
+    kind, name = ("index", index) if row_id is None else (type(row_id).__name__, row_id)
+    digest = hashlib.sha256(f"{seed}\0{kind}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def gumbel_noise(
