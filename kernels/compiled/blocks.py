@@ -212,6 +212,37 @@ def weigh_block(
 
 
 @intrinsic
+def weigh_alive_block(
+    _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
+) -> Any:
+    """The sums of `weigh_block`, and the least weight."""
+    real = float_type(row.dtype)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, stop, reference, rate, lowest = arguments
+        kind = signature.args[0]
+        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
+
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
+            weights, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
+            total, moment, least = (Vector(builder, item) for item in totals)
+            least = weights.compare("<", least).choose(weights, least)
+            moment = weights.multiply_add(gap, moment)
+            return [(total + weights).value, moment.value, least.value]
+
+        most = ir.Constant(ir.VectorType(FLOAT, LANES), [float("inf")] * LANES)
+        begin = [*[zeros(FLOAT, LANES)] * 2, most]
+        *sums, least = loop(builder, start, stop, LANES, begin, body)
+        smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
+        results = [*(sum_of(Vector(builder, total)) for total in sums), smallest]
+        return context.make_tuple(builder, signature.return_type, results)
+
+    result = types.UniTuple(types.float32, 3)
+    return result(row, start, stop, real, types.float32, types.float32), generate
+
+
+@intrinsic
 def spread_block(_context: Any, row: Any, start: Any, stop: Any, centre: Any) -> Any:
     """How many logits are finite, and Σ d and Σ d² of them, d = z − centre, all in float32."""
     real = float_type(row.dtype)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.candidates import largest_of
-from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.describe import (
     collect_top,
     describe,
@@ -30,7 +29,6 @@ from decoding.kernels.compiled.memory import (
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
-    WEIGHTS,
     WORDS,
 )
 from decoding.kernels.compiled.passes import block_count
@@ -88,29 +86,16 @@ def finish(
     shadow: where the blocks with touched tokens of a dense row go.
     """
     count, temperature = state.count, state.temperature
-    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     log_total, entropy, support = 0.0, 0.0, count
     if state.compact:
         largest = largest_of(logits, count)
-        # The weights are relative to the row before the truncation, where that is near enough.
-        reference = state.weighed if largest - state.weighed > -600.0 else largest
         if wanted:
             log_total, entropy = describe_candidates(count, largest, state.weighed, memory)
         if plan.greedy != 0 or abs(largest) >= NOISELESS:
             place = greedy_candidate(ids, logits, count)
         else:
-            if not wanted and reference == largest:
-                weigh_entries(logits, count, largest, weights)
-            place = draw_candidate(
-                ids,
-                logits,
-                count,
-                reference,
-                weights,
-                position,
-                plan.seed,
-                memory.integers[WORDS].view(np.uint32),
-            )
+            place = draw_candidate(count, position, plan.seed, memory)
         token_id, logit = np.int64(ids[place]), logits[place]
     else:
         if not are_moderate(count, memory):
@@ -143,18 +128,10 @@ def finish(
         else:
             forget(memory, count)
         if not is_greedy:
-            token_id, logit, total, moment, support = draw_from_row(
-                row,
-                shadow,
-                patched,
-                final_max,
-                temperature,
-                largest,
-                position,
-                plan.seed,
-                memory.singles,
+            token_id, logit = draw_from_row(
+                row, shadow, patched, final_max, temperature, position, plan.seed, memory
             )
-        elif wanted:
+        if wanted:
             total, moment, support = weigh_patched(
                 row, shadow, patched, final_max, temperature, largest
             )
