@@ -33,6 +33,7 @@ from decoding.kernels.grammar.earley_arrays import (
 )
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
+from decoding.kernels.grammar.earley_levels import walked_by_levels
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.trie_nodes import copy_twins
@@ -159,6 +160,9 @@ class EarleyMachine:
 
     def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
         """Set the bits of a mask except those of twins; returns 0, or a code."""
+        if not walk.is_compiled:
+            notes = self._notes
+            return walked_by_levels(self.network, self._chart, notes, surveys.trie, state, out)
         chart = self._chart
         begin, end = int(chart.state_at[state]), int(chart.state_at[state + 1])
         if end - begin <= _FEW:

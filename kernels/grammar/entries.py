@@ -59,6 +59,11 @@ class Entry:
         """Whether the machine code is loaded."""
         return self._compiled is not None
 
+    @property
+    def lets_others_run(self) -> bool:
+        """Whether other threads run Python meanwhile."""
+        return self._options["nogil"]
+
     def load(self, folder: Path) -> None:
         """Load the machine code that a folder holds, or compile it into the folder.
 
