@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import dis
 import hashlib
+import platform
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import PathFinder
 from inspect import CO_OPTIMIZED
@@ -21,7 +23,10 @@ from typing import Any
 
 _ROOT = "decoding.kernels"
 _FOLDER = Path(__file__).parent
-_NEVER_COMPILED = {f"{_ROOT}.{name}" for name in ("folders", "forks", "kept_code")}
+_NEVER_COMPILED = {
+    f"{_ROOT}.{name}"
+    for name in ("builder", "folders", "forks", "grammar.entries", "kept_code", "loader", "units")
+}
 """They say where code is kept and who waits for it, and never what it does."""
 
 _HAS_DOCSTRING = 0x4000000
@@ -50,6 +55,33 @@ def digest_of(module: str, folder: Path = _FOLDER) -> str:
     for name, code in sorted(closure_of(module, folder).items()):
         digest.update(repr((name, _essence(code))).encode())
     return digest.hexdigest()[:24]
+
+
+def cache_key(module: str) -> str:
+    """The name of the folder of a module's machine code: 24 hex digits.
+
+    The key changes with all that machine code depends on: Python, NumPy, Numba, the processor, and
+    what the code of `closure_of(module)` does. So every environment of a machine with the same of
+    these shares one folder.
+
+    Raises:
+        ImportError: Numba is not installed.
+    """
+    digest = "\n".join([*_environment(), digest_of(module)])
+    return hashlib.sha256(digest.encode()).hexdigest()[:24]
+
+
+@cache
+def _environment() -> list[str]:
+    import llvmlite
+    import llvmlite.binding
+    import numba
+    import numpy as np
+
+    parts = [platform.python_version(), platform.machine(), np.__version__]
+    parts += [numba.__version__, llvmlite.__version__, llvmlite.binding.get_host_cpu_name()]
+    features = llvmlite.binding.get_host_cpu_features()
+    return parts + sorted(name for name, there in features.items() if there)
 
 
 def kept_in(folder: Path) -> Callable[[Any], Any]:

@@ -4,22 +4,18 @@
 Tests marked `model` fetch the weights once, and are skipped where these cannot be had.
 """
 
-import contextlib
 import functools
 import gc
 import os
 import sys
-from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
+from decoding import compilation
 from decoding.errors import FetchError
-from decoding.kernels.compiled.loading import Loader
 from decoding.models import LanguageModel, load
 from decoding.models.fetch import fetch
-from decoding.sampling.backends import _loader
 
 # Of what is made while tests are collected nearly nothing is garbage.
 gc.disable()
@@ -47,27 +43,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """NumPy serves what is drawn while tests are collected: nothing is compiled for that."""
-    loader = _loader()
-    pytest.MonkeyPatch().setattr(loader, "ready", lambda _: False)
+    """NumPy and Python serve what is drawn while tests are collected: nothing is compiled then."""
+    os.environ[compilation.VARIABLE] = compilation.When.NEVER
 
 
 def pytest_collection_finish() -> None:
-    """From now on, what draws waits for the compiled kernels of its rows' format.
+    """From now on, what draws or masks waits for compiled kernels, also in child processes.
 
-    So a run draws with the same kernels from its first test on, where Numba is there, and a run
-    that draws nothing compiles nothing.
+    So a run uses the same kernels from its first test on, where Numba is there, and a run that
+    draws and masks nothing compiles nothing.
     """
-    loader = _loader()
-    ready = functools.partial(Loader.ready, loader)
-
-    def wait_until_ready(dtype: np.dtype[Any]) -> bool:
-        if not ready(dtype) and dtype.name in ("float32", "float64"):
-            with contextlib.suppress(ImportError):
-                loader.wait(dtype)
-        return ready(dtype)
-
-    pytest.MonkeyPatch().setattr(loader, "ready", wait_until_ready)
+    os.environ[compilation.VARIABLE] = compilation.When.WAIT
     # The collector of garbage passes over what stays: packages, and tests by the thousand.
     gc.collect()
     gc.freeze()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from decoding.cache import cache_folder
+from decoding import compilation
 from decoding.errors import MissingDependencyError, require
 from decoding.kernels.backends import Backend, Kernel, open_kernel
-from decoding.kernels.compiled.loading import Loader
+from decoding.kernels.compiled.loading import GROUPS
 from decoding.kernels.program import Batch, Program
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
 from decoding.logits import is_tensor
@@ -26,6 +25,9 @@ _STORED: dict[str, np.dtype[Any]] = {
     "bfloat16": BFLOAT16_BITS,
 }
 _ROWS_A_THREAD = 16
+_DRAWS = 8
+"""The kernels of a process are loaded at so many-th draw: before that it costs more than it saves."""
+_GROUPS = {np.dtype(name).char: group for name, group in GROUPS.items()}
 _PACKAGES = {Backend.NUMBA: "numba", Backend.TORCH: "torch", Backend.TRITON: "triton"}
 
 
@@ -63,7 +65,8 @@ def named(backend: Anything) -> Backend | None:
 def fastest(rows: Rows) -> Backend:
     """Choose the fastest backend that can run these rows now, without waiting."""
     if not is_tensor(rows):
-        return Backend.NUMBA if _loader().ready(rows.dtype) else Backend.NUMPY
+        is_ready = compilation.is_ready(_GROUPS[rows.dtype.char], uses=_DRAWS)
+        return Backend.NUMBA if is_ready else Backend.NUMPY
     if rows.device.type == "cuda" and importlib.util.find_spec("triton") is not None:
         return Backend.TRITON
     return Backend.TORCH
@@ -110,14 +113,9 @@ class OpenKernels:
         return kernel
 
 
-@cache
-def _loader() -> Loader:
-    return Loader(cache_folder() / "kernels")
-
-
 def _await_compiled(dtype: np.dtype[Any]) -> None:
     try:
-        _loader().wait(dtype)
+        compilation.loader().wait(_GROUPS[dtype.char])
     except ImportError as error:
         raise MissingDependencyError("numba", "numba") from error
 

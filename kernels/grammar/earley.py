@@ -33,9 +33,9 @@ from decoding.kernels.grammar.earley_arrays import (
 )
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
+from decoding.kernels.grammar.earley_levels import walked_by_levels
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.trie_nodes import copy_twins
 
 MEGABYTE = 1 << 20
@@ -81,15 +81,12 @@ class EarleyMachine:
         self._memory = memory
         self._columns = int(network.column_of.max()) + 1
         self._column_of: list[int] = network.column_of.tolist()
-        self._shared_network = Network(*(shared(array) for array in network))
         self._take(new_chart(network, np.array(_FIRST_ROOM)))
-        self._notes = shared(np.zeros(NOTES_SIZE, np.int64))
-        self._stack = shared(np.zeros(MAX_DEPTH, np.int32))
+        self._notes = np.zeros(NOTES_SIZE, np.int64)
+        self._stack = np.zeros(MAX_DEPTH, np.int32)
         self._lock = free_after_fork(threading.Lock())
         self._surveys: list[Surveys] = []
-        self.start = self._retried(
-            lambda: int(begin(self._shared_network, self._shared, self._notes))
-        )
+        self.start = self._retried(lambda: int(begin(self.network, self._chart, self._notes)))
 
     @property
     def states(self) -> int:
@@ -115,7 +112,7 @@ class EarleyMachine:
             return target
         with self._lock:
             return self._retried(
-                lambda: int(fill(self._shared_network, self._shared, self._notes, state, column))
+                lambda: int(fill(self.network, self._chart, self._notes, state, column))
             )
 
     def steps(self, state: int, text: bytes) -> int:
@@ -135,7 +132,7 @@ class EarleyMachine:
         if state < 0 or other < 0 or state == other:
             return max(state, other)
         with self._lock:
-            return self._retried(lambda: int(joined(self._shared, state, other)))
+            return self._retried(lambda: int(joined(self._chart, state, other)))
 
     def mask(
         self,
@@ -159,15 +156,18 @@ class EarleyMachine:
             surveys = self._surveys_of(trie, out.size)
             self._retried(lambda: self._write_mask(state, surveys, out))
             if len(twins):
-                copy_twins(shared(twins), shared(out))
+                copy_twins(twins, out)
 
     def _write_mask(self, state: int, surveys: Surveys, out: NDArray[np.uint32]) -> int:
         """Set the bits of a mask except those of twins; returns 0, or a code."""
+        if not walk.is_compiled:
+            notes = self._notes
+            return walked_by_levels(self.network, self._chart, notes, surveys.trie, state, out)
         chart = self._chart
         begin, end = int(chart.state_at[state]), int(chart.state_at[state + 1])
         if end - begin <= _FEW:
             keys: list[int] = chart.keys[begin:end].tolist()
-            known = [surveys.of(self._shared_network, self._stack, key >> SHIFT) for key in keys]
+            known = [surveys.of(self.network, self._stack, key >> SHIFT) for key in keys]
             if any(known):
                 for key, found in zip(keys, known, strict=True):
                     if found is not None:
@@ -177,18 +177,18 @@ class EarleyMachine:
                 rest = [key for key, found in zip(keys, known, strict=True) if found is None]
                 if not rest:
                     return 0
-                state = int(part(self._shared, shared(np.array(rest, np.int64))))
+                state = int(part(self._chart, np.array(rest, np.int64)))
                 if state in _MORE_ROOM:
                     return state
         return int(
             walk(
-                self._shared_network,
-                self._shared,
+                self.network,
+                self._chart,
                 self._notes,
                 self._stack,
-                shared(surveys.trie),
+                surveys.trie,
                 state,
-                shared(out),
+                out,
             )
         )
 
@@ -198,15 +198,15 @@ class EarleyMachine:
         np.bitwise_or(out, found.mask, out=out)
         return int(
             spread(
-                self._shared_network,
-                self._shared,
+                self.network,
+                self._chart,
                 self._notes,
                 self._stack,
-                shared(trie),
-                shared(found.positions),
-                shared(found.targets),
+                trie,
+                found.positions,
+                found.targets,
                 node,
-                shared(out),
+                out,
             )
         )
 
@@ -239,7 +239,7 @@ class EarleyMachine:
             raise self._error("bytes of states", self._memory)
         chart = grown(self.network, self._chart, larger)
         self._take(chart)
-        rehash(self._shared_network, self._shared)
+        rehash(self.network, self._chart)
 
     def _take(self, chart: Chart) -> None:
-        self._chart, self._shared = chart, Chart(*(shared(array) for array in chart))
+        self._chart = chart

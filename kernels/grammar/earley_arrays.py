@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Int64s = NDArray[np.int64]
+from decoding.kernels.grammar.arrays import Int32Rows, Int64s, UInt8s
 
 SHIFT = 32
 NODE_MASK = (1 << SHIFT) - 1
@@ -133,9 +132,9 @@ class Chart(NamedTuple):
     state_at: Int64s
     keys: Int64s
     state_hash: Int64s
-    accepting: NDArray[np.uint8]
+    accepting: UInt8s
     state_table: Int64s
-    transitions: NDArray[np.int32]
+    transitions: Int32Rows
     items: Int64s
     item_table: Int64s
     item_stamp: Int64s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decoding.kernels.grammar.arrays import Int64s
 from decoding.kernels.grammar.earley_arrays import (
     FULL,
     NODE_MASK,
@@ -9,7 +10,6 @@ from decoding.kernels.grammar.earley_arrays import (
     SHIFT,
     USED,
     Chart,
-    Int64s,
     Network,
 )
 from decoding.kernels.grammar.hashing import PRIME, mixed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decoding.kernels.grammar.arrays import Int64s
 from decoding.kernels.grammar.earley_arrays import (
     DEAD,
     NODE_MASK,
@@ -14,7 +15,6 @@ from decoding.kernels.grammar.earley_arrays import (
     UNKNOWN,
     USED,
     Chart,
-    Int64s,
     Network,
 )
 from decoding.kernels.grammar.earley_sets import intern_group, intern_state, sorted_distinct

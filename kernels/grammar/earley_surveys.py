@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from decoding.kernels.grammar.earley_arrays import Network
 from decoding.kernels.grammar.earley_walk import survey
-from decoding.kernels.grammar.jit import shared
 
 # A survey is kept if it visits at least so many nodes, of which less than one in `_RARE` leads to
 # where the rule may end, calls or has a choice. Surveys of so many bytes are kept.
@@ -48,10 +47,10 @@ class Surveys:
         visited, found = survey(
             network,
             stack,
-            shared(self.trie),
+            self.trie,
             state,
-            shared(self.scratch),
-            *(shared(row) for row in self._positions),
+            self.scratch,
+            *self._positions,
         )
         if visited < _MANY or found < 0 or found * _RARE > visited:
             return None

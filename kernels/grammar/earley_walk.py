@@ -7,10 +7,8 @@ or calls another. With a node to return to, only these positions are walked on f
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from decoding.kernels.grammar.earley_arrays import DEAD, SHIFT, UNKNOWN, Chart, Int64s, Network
+from decoding.kernels.grammar.arrays import Int32s, Int64s, UInt32s, UInt64s
+from decoding.kernels.grammar.earley_arrays import DEAD, SHIFT, UNKNOWN, Chart, Network
 from decoding.kernels.grammar.earley_step import add_item, begin_step, closed, filled
 from decoding.kernels.grammar.jit import entry, inner
 from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, allow
@@ -18,8 +16,8 @@ from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, SIZE_AT, 
 
 @inner
 def walked(
-    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
-    NDArray[np.uint64], begin: int, end: int, mask: NDArray[np.uint32],
+    network: Network, chart: Chart, notes: Int64s, stack: Int32s, trie: UInt64s,
+    begin: int, end: int, mask: UInt32s,
 ) -> int:  # fmt: skip
     """Allow the tokens of nodes `begin` to `end` that fit; the parent's state is on the stack.
 
@@ -48,8 +46,8 @@ def walked(
 
 @entry
 def walk(
-    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
-    NDArray[np.uint64], state: int, mask: NDArray[np.uint32],
+    network: Network, chart: Chart, notes: Int64s, stack: Int32s, trie: UInt64s,
+    state: int, mask: UInt32s,
 ) -> int:  # fmt: skip
     """Set the bits of all tokens that may follow a state.
 
@@ -65,8 +63,8 @@ def walk(
 
 @entry
 def survey(
-    network: Network, stack: NDArray[np.int32], trie: NDArray[np.uint64], state: int, mask:
-    NDArray[np.uint32], positions: Int64s, targets: Int64s,
+    network: Network, stack: Int32s, trie: UInt64s, state: int, mask: UInt32s,
+    positions: Int64s, targets: Int64s,
 ) -> tuple[int, int]:  # fmt: skip
     """Allow the tokens that stay inside a rule, whatever called the rule.
 
@@ -111,8 +109,8 @@ def survey(
 
 @entry
 def spread(
-    network: Network, chart: Chart, notes: Int64s, stack: NDArray[np.int32], trie:
-    NDArray[np.uint64], positions: Int64s, targets: Int64s, node: int, mask: NDArray[np.uint32],
+    network: Network, chart: Chart, notes: Int64s, stack: Int32s, trie: UInt64s,
+    positions: Int64s, targets: Int64s, node: int, mask: UInt32s,
 ) -> int:  # fmt: skip
     """Walk on from the positions of a survey with the callers of a node; returns 0, or a code."""
     known, state = -1, DEAD

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.arrays import Int32s, Int64s
 from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.layout import (
     ALTERNATIVE,
@@ -22,13 +21,13 @@ NO_CLASS = 1 << 30
 
 
 @woven
-def set_of(fields: Any, low: Any) -> int:
+def set_of(fields: Int32s, low: int) -> int:
     """The set of two fields, LOW and HIGH, from an offset on."""
     return fields[low] | (fields[low + 1] << layout.WORD)
 
 
 @inner
-def bits(word: Any) -> int:
+def bits(word: int) -> int:
     """The number of set bits of a word."""
     count = 0
     while word != 0:
@@ -38,13 +37,13 @@ def bits(word: Any) -> int:
 
 
 @woven
-def words_of(fields: Any, frames: Any, node: Any) -> int:
+def words_of(fields: Int32s, frames: Int64s, node: int) -> int:
     """The number of words of keys of a frame."""
     return fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
 
 
 @inner
-def opened(fields: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
+def opened(fields: Int32s, frames: Int64s, top: int, parent: int, kind: int) -> int:
     """Push the frame of a new object or array at `top`; returns the new top."""
     frames[top + FRAME.PARENT] = parent
     frames[top + FRAME.TYPE] = kind
@@ -63,7 +62,7 @@ def opened(fields: Any, frames: Any, top: Any, parent: Any, kind: Any) -> int:
 
 
 @inner
-def copied(fields: Any, frames: Any, top: Any, node: Any) -> int:
+def copied(fields: Int32s, frames: Int64s, top: int, node: int) -> int:
     """Copy a frame to `top`, to be changed; returns the new top."""
     size = layout.FRAME_SIZE + words_of(fields, frames, node)
     for field in range(size):
@@ -72,13 +71,13 @@ def copied(fields: Any, frames: Any, top: Any, node: Any) -> int:
 
 
 @woven
-def alternative(fields: Any, kind: Any, index: Any) -> int:
+def alternative(fields: Int32s, kind: int, index: int) -> int:
     """The offset of an alternative of a type, by its index."""
     return fields[fields[kind + TYPE.ALTERNATIVES] + index]
 
 
 @woven
-def class_of_key(fields: Any, kind: Any, state: Any) -> int:
+def class_of_key(fields: Int32s, kind: int, state: int) -> int:
     """The class of a key that ends in a state, or -1."""
     name = fields[state + STATE.LABEL_LOW]
     if name > 0:
@@ -96,7 +95,9 @@ def class_of_key(fields: Any, kind: Any, state: Any) -> int:
 
 
 @inner
-def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, coming: Any) -> int:
+def is_needed(
+    fields: Int32s, frames: Int64s, node: int, choice: int, word: int, coming: int
+) -> int:
     """The keys of one word that an alternative still requires.
 
     coming: the class of a key that counts as if it had come, or -1.
@@ -118,7 +119,7 @@ def is_needed(fields: Any, frames: Any, node: Any, choice: Any, word: Any, comin
 
 
 @inner
-def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> int:
+def missing(fields: Int32s, frames: Int64s, node: int, choice: int, coming: int) -> int:
     """How many keys an alternative still requires, once a key of class `coming` has come, or −1."""
     count = 0
     for w in range(words_of(fields, frames, node)):
@@ -127,7 +128,7 @@ def missing(fields: Any, frames: Any, node: Any, choice: Any, coming: Any) -> in
 
 
 @inner
-def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+def has_room(fields: Int32s, frames: Int64s, node: int, choice: int, state: int) -> bool:
     """Whether some key that a state leads to fits under the maximum with all keys it requires."""
     words = words_of(fields, frames, node)
     allowed = choice + layout.ALTERNATIVE_SIZE + words
@@ -144,7 +145,7 @@ def has_room(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bo
 
 
 @inner
-def first_needed(fields: Any, frames: Any, node: Any, choice: Any) -> int:
+def first_needed(fields: Int32s, frames: Int64s, node: int, choice: int) -> int:
     """The lowest class of a key that an alternative still requires, or `NO_CLASS`."""
     for w in range(words_of(fields, frames, node)):
         needed = is_needed(fields, frames, node, choice, w, -1)
@@ -154,7 +155,7 @@ def first_needed(fields: Any, frames: Any, node: Any, choice: Any) -> int:
 
 
 @inner
-def between(low: Any, high: Any, word: Any) -> int:
+def between(low: int, high: int, word: int) -> int:
     """The classes of one word that lie above `low` and not above `high`, as bits."""
     first = max(low + 1 - word * layout.WORD, 0)
     last = min(high - word * layout.WORD, layout.WORD - 1)
@@ -164,7 +165,7 @@ def between(low: Any, high: Any, word: Any) -> int:
 
 
 @inner
-def fits_behind(fields: Any, frames: Any, node: Any, choice: Any, class_index: Any) -> bool:
+def fits_behind(fields: Int32s, frames: Int64s, node: int, choice: int, class_index: int) -> bool:
     """Whether all keys that an alternative requires once a key has come may follow that key."""
     maximum = fields[choice + ALTERNATIVE.MAXIMUM]
     if maximum >= 0 and (
@@ -181,7 +182,7 @@ def fits_behind(fields: Any, frames: Any, node: Any, choice: Any, class_index: A
 
 
 @inner
-def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any) -> bool:
+def comes_in_order(fields: Int32s, frames: Int64s, node: int, choice: int, state: int) -> bool:
     """Whether a state leads to a key that may come next in an alternative with ordered keys.
 
     The declared keys have the lowest classes, in their order; the others come behind them.
@@ -207,7 +208,7 @@ def comes_in_order(fields: Any, frames: Any, node: Any, choice: Any, state: Any)
 
 
 @inner
-def may_come_in_order(fields: Any, frames: Any, node: Any, state: Any) -> bool:
+def may_come_in_order(fields: Int32s, frames: Int64s, node: int, state: int) -> bool:
     """As `may_come`, for an object whose keys are ordered."""
     kind, alive = frames[node + FRAME.TYPE], frames[node + FRAME.ALIVE]
     for index in range(fields[kind + TYPE.ALTERNATIVE_COUNT]):
@@ -219,7 +220,7 @@ def may_come_in_order(fields: Any, frames: Any, node: Any, state: Any) -> bool:
 
 
 @woven
-def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
+def may_come(fields: Int32s, frames: Int64s, node: int, state: int) -> bool:
     """Whether some key that a key automaton's state leads to may come in the object."""
     kind = frames[node + FRAME.TYPE]
     words = fields[kind + TYPE.WORDS]
@@ -254,7 +255,7 @@ def may_come(fields: Any, frames: Any, node: Any, state: Any) -> bool:
 
 
 @inner
-def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
+def entry_of(fields: Int32s, kind: int, class_index: int, alive: int) -> int:
     """The entry of a class of keys for the alternatives that are left; 0 if there is none yet."""
     class_at = fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE
     follows = fields[class_at + KEY_CLASS.ENTRIES]
@@ -264,13 +265,13 @@ def entry_of(fields: Any, kind: Any, class_index: Any, alive: Any) -> int:
 
 
 @inner
-def allowing(fields: Any, kind: Any, class_index: Any) -> int:
+def allowing(fields: Int32s, kind: int, class_index: int) -> int:
     """The alternatives that allow a class of keys."""
     return set_of(fields, fields[kind + TYPE.CLASSES] + class_index * layout.KEY_CLASS_SIZE)
 
 
 @inner
-def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any) -> int:
+def with_key(fields: Int32s, frames: Int64s, node: int, class_index: int, request: Int64s) -> int:
     """The alternatives that are left once a key of a class has come; 0 for none."""
     kind = frames[node + FRAME.TYPE]
     there = frames[node + layout.FRAME_SIZE + class_index // layout.WORD]
@@ -300,7 +301,7 @@ def with_key(fields: Any, frames: Any, node: Any, class_index: Any, request: Any
 
 
 @inner
-def has_hash(frames: Any, node: Any, hashed: Any) -> bool:
+def has_hash(frames: Int64s, node: int, hashed: int) -> bool:
     """Whether a frame has a hash in its list."""
     known = frames[node + FRAME.HASHES]
     while known != 0 and frames[known + 1] != hashed:
@@ -309,7 +310,7 @@ def has_hash(frames: Any, node: Any, hashed: Any) -> bool:
 
 
 @inner
-def narrow(fields: Any, frames: Any, node: Any) -> None:
+def narrow(fields: Int32s, frames: Int64s, node: int) -> None:
     """Drop the keys that no alternative that is left allows."""
     kind = frames[node + FRAME.TYPE]
     alive = frames[node + FRAME.ALIVE]
@@ -324,7 +325,7 @@ def narrow(fields: Any, frames: Any, node: Any) -> None:
 
 
 @inner
-def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
+def votes_at_end(fields: Int32s, frames: Int64s, node: int) -> int:
     """The votes that accept the object or array as it is; 0 if it may not end here."""
     kind = frames[node + FRAME.TYPE]
     if fields[kind + TYPE.KIND] == layout.KIND_ARRAY:
@@ -348,7 +349,7 @@ def votes_at_end(fields: Any, frames: Any, node: Any) -> int:
 
 
 @inner
-def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int:
+def with_value(fields: Int32s, frames: Int64s, top: int, node: int, votes: int) -> int:
     """The frame of an object behind a value that some votes accept; 0 where no alternative is left.
 
     It is `node` itself when nothing changes, else a new one at `top`.
@@ -370,7 +371,7 @@ def with_value(fields: Any, frames: Any, top: Any, node: Any, votes: Any) -> int
 
 
 @inner
-def move_of(fields: Any, state: Any, votes: Any, repeated: Any) -> int:
+def move_of(fields: Int32s, state: int, votes: int, repeated: int) -> int:
     """The move of an array state by an item that some votes accept; 0 if it has not been made.
 
     repeated: 1 if an equal item came before, else 0.
@@ -385,7 +386,7 @@ def move_of(fields: Any, state: Any, votes: Any, repeated: Any) -> int:
 
 @inner
 def with_item(
-    fields: Any, frames: Any, top: Any, node: Any, votes: Any, repeated: Any, request: Any
+    fields: Int32s, frames: Int64s, top: int, node: int, votes: int, repeated: int, request: Int64s
 ) -> int:
     """The frame of an array behind one more item; 0 where the item may not come, or NEEDS_MOVE.
 

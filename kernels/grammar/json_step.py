@@ -6,10 +6,9 @@ changes it, and answers GOES_ON, STOPS, or what has to be made before it can be 
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import frames as frame
 from decoding.kernels.grammar import layout, whitespace
+from decoding.kernels.grammar.arrays import Int32s, Int64s
 from decoding.kernels.grammar.jit import inner, woven
 from decoding.kernels.grammar.layout import (
     ARRAY_STATE,
@@ -32,7 +31,7 @@ _HASH_BITS = (1 << 40) - 1
 
 
 @woven
-def is_whitespace(byte: Any) -> bool:
+def is_whitespace(byte: int) -> bool:
     """Whether JSON calls a byte whitespace."""
     return byte in (SPACE, NEWLINE, RETURN, TAB)
 
@@ -43,7 +42,7 @@ _HIGH_STRUCTURAL = sum(1 << byte - 64 for byte in b"E[]efnt{}")
 
 
 @woven
-def is_structural(byte: Any) -> bool:
+def is_structural(byte: int) -> bool:
     """Whether a byte may occur in JSON outside strings and past the first letter of literals."""
     if byte >= 128:
         return False
@@ -53,7 +52,7 @@ def is_structural(byte: Any) -> bool:
 
 
 @woven
-def literal_byte(literal: Any, position: Any) -> int:
+def literal_byte(literal: int, position: int) -> int:
     """The byte of literal 0 (null), 1 (true) or 2 (false) at a position ≥ 1; 0 behind the last."""
     if literal == 0:
         return (117, 108, 108, 0)[position - 1]
@@ -64,7 +63,13 @@ def literal_byte(literal: Any, position: Any) -> int:
 
 @inner
 def value_end(
-    fields: Any, frames: Any, stack: Any, here: Any, votes: Any, repeated: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    stack: Int64s,
+    here: int,
+    votes: int,
+    repeated: int,
+    request: Int64s,
 ) -> int:
     """End the value that is being read, which some votes accept, for the object or array around it.
 
@@ -96,7 +101,7 @@ def value_end(
 
 
 @inner
-def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+def close(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
     """End the innermost object or array."""
     node = stack[here + CONFIG.FRAME]
     votes = frame.votes_at_end(fields, frames, node)
@@ -105,7 +110,7 @@ def close(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
 
 
 @woven
-def string_votes(fields: Any, stack: Any, here: Any) -> int:
+def string_votes(fields: Int32s, stack: Int64s, here: int) -> int:
     """The votes that accept the string if it ends here."""
     state = stack[here + CONFIG.STATE]
     if fields[state + STATE.LABEL_LOW] != layout.ANY_STRING_LABEL:
@@ -120,7 +125,7 @@ def string_votes(fields: Any, stack: Any, here: Any) -> int:
 
 
 @inner
-def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+def begin_item(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
     """Begin one more item of the innermost array: its value comes next."""
     node = stack[here + CONFIG.FRAME]
     state = frames[node + FRAME.ENTRY]
@@ -139,13 +144,13 @@ def begin_item(fields: Any, frames: Any, stack: Any, here: Any, request: Any) ->
 
 
 @woven
-def hashed_with(hashed: Any, byte: Any) -> int:
+def hashed_with(hashed: int, byte: int) -> int:
     """The hash of a text with one more byte."""
     return ((hashed * 1000003) ^ (byte + 1)) & _HASH_BITS
 
 
 @inner
-def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
+def add_hash(fields: Int32s, frames: Int64s, stack: Int64s, here: int) -> None:
     """Add the hash of the key or item that has ended to a copy of the innermost frame."""
     node, link = stack[here + CONFIG.FRAME], stack[here + CONFIG.TOP]
     frames[link], frames[link + 1] = frames[node + FRAME.HASHES], stack[here + CONFIG.HASH]
@@ -155,7 +160,7 @@ def add_hash(fields: Any, frames: Any, stack: Any, here: Any) -> None:
 
 
 @inner
-def is_last(fields: Any, table: Any, state: Any) -> int:
+def is_last(fields: Int32s, table: Int32s, state: int) -> int:
     """Whether a state has no next state: GOES_ON if so, else STOPS; or NEEDS_ROOM."""
     for byte in range(layout.BYTES):
         following = next_state(fields, table, state, byte)
@@ -165,7 +170,9 @@ def is_last(fields: Any, table: Any, state: Any) -> int:
 
 
 @inner
-def extend_hash(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
+def extend_hash(
+    fields: Int32s, frames: Int64s, table: Int32s, stack: Int64s, here: int, byte: int
+) -> int:
     """Add a byte to the hash of a key or item; STOPS if it must end here and came before."""
     stack[here + CONFIG.HASH] = hashed_with(stack[here + CONFIG.HASH], byte)
     if not frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]):
@@ -177,7 +184,9 @@ def extend_hash(fields: Any, frames: Any, table: Any, stack: Any, here: Any, byt
 
 
 @inner
-def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, request: Any) -> int:
+def item_end(
+    fields: Int32s, frames: Int64s, stack: Int64s, here: int, votes: int, request: Int64s
+) -> int:
     """End an item that must differ from others, and which some votes accept."""
     repeated = (
         1 if frame.has_hash(frames, stack[here + CONFIG.FRAME], stack[here + CONFIG.HASH]) else 0
@@ -190,7 +199,13 @@ def item_end(fields: Any, frames: Any, stack: Any, here: Any, votes: Any, reques
 
 @inner
 def in_item(
-    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    table: Int32s,
+    stack: Int64s,
+    here: int,
+    byte: int,
+    request: Int64s,
 ) -> int:
     """Read a byte of a string or number that must differ from others, or a string's last quote.
 
@@ -210,7 +225,13 @@ def in_item(
 
 @woven
 def begin_value(
-    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    table: Int32s,
+    stack: Int64s,
+    here: int,
+    byte: int,
+    request: Int64s,
 ) -> int:
     """Read the first byte of the value `CONFIG.VALUE`."""
     value = stack[here + CONFIG.VALUE]
@@ -288,7 +309,7 @@ def begin_value(
 
 
 @inner
-def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+def end_key(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
     """Read the closing quote of a key."""
     node = stack[here + CONFIG.FRAME]
     kind = frames[node + FRAME.TYPE]
@@ -331,7 +352,7 @@ def end_key(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> in
 
 
 @woven
-def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> int:
+def in_automaton(fields: Int32s, table: Int32s, stack: Int64s, here: int, byte: int) -> int:
     """Follow one edge of an automaton; STOPS leaves the configuration as it was."""
     following = next_state(fields, table, stack[here + CONFIG.STATE], byte)
     if following == layout.UNKNOWN:
@@ -344,7 +365,13 @@ def in_automaton(fields: Any, table: Any, stack: Any, here: Any, byte: Any) -> i
 
 @woven
 def in_key(
-    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    table: Int32s,
+    stack: Int64s,
+    here: int,
+    byte: int,
+    request: Int64s,
 ) -> int:
     """Read a byte of a key, or the quote that ends it."""
     node = stack[here + CONFIG.FRAME]
@@ -361,7 +388,13 @@ def in_key(
 
 @woven
 def in_string(
-    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    table: Int32s,
+    stack: Int64s,
+    here: int,
+    byte: int,
+    request: Int64s,
 ) -> int:
     """Read a byte of a string, or the quote that ends it."""
     if (
@@ -385,7 +418,7 @@ def in_string(
 
 
 @inner
-def closes(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+def closes(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
     """Whether the innermost object or array may end; the configuration stays as it is.
 
     Returns GOES_ON, STOPS, or what has to be made to tell.
@@ -409,7 +442,7 @@ def closes(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int
 
 
 @inner
-def new_line(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> int:
+def new_line(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
     """Whether the JSON token may come that an indented style writes on a new line."""
     mode, node = stack[here + CONFIG.MODE], stack[here + CONFIG.FRAME]
     if mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER):
@@ -430,7 +463,13 @@ def new_line(fields: Any, frames: Any, stack: Any, here: Any, request: Any) -> i
 
 @inner
 def read_whitespace(
-    fields: Any, frames: Any, stack: Any, here: Any, byte: Any, spacing: Any, request: Any
+    fields: Int32s,
+    frames: Int64s,
+    stack: Int64s,
+    here: int,
+    byte: int,
+    spacing: int,
+    request: Int64s,
 ) -> int:
     """Read one byte of whitespace between two tokens."""
     mode, seen = stack[here + CONFIG.MODE], stack[here + CONFIG.STATE]
@@ -447,8 +486,8 @@ def read_whitespace(
 
 @woven
 def step(
-    fields: Any, frames: Any, table: Any, stack: Any, here: Any, byte: Any, spacing: Any,
-    request: Any,
+    fields: Int32s, frames: Int64s, table: Int32s, stack: Int64s, here: int, byte: int, spacing: int,
+    request: Int64s,
 ) -> int:  # fmt: skip
     """Move the configuration at `here` on by one byte.
 

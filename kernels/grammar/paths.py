@@ -7,8 +7,7 @@ the phase of its source is BETWEEN.
 
 from __future__ import annotations
 
-from typing import Any
-
+from decoding.kernels.grammar.arrays import Bools, Int8s, Int32Rows, Int32s, Int64Rows, Int64s
 from decoding.kernels.grammar.jit import entry, inner
 
 BETWEEN = 0
@@ -22,7 +21,7 @@ NEVER = 1 << 30
 
 
 @inner
-def _following(phase: Any, byte: Any, escape: Any) -> int:
+def _following(phase: int, byte: int, escape: int) -> int:
     """The phase after a byte."""
     if phase == BETWEEN:
         if byte == escape:
@@ -38,7 +37,7 @@ def _following(phase: Any, byte: Any, escape: Any) -> int:
 
 
 @entry
-def find_reached(rows: Any, targets: Any, seen: Any, stack: Any, count: Any) -> None:
+def find_reached(rows: Int64s, targets: Int32s, seen: Bools, stack: Int64s, count: int) -> None:
     """Mark the states that are reached from the first `count` states of the stack, already marked.
 
     rows: where the targets of each state begin. stack: as long as there are states.
@@ -56,7 +55,7 @@ def find_reached(rows: Any, targets: Any, seen: Any, stack: Any, count: Any) -> 
 
 @entry
 def find_phases(
-    rows: Any, edges: Any, starts: Any, escape: Any, phases: Any, stack: Any
+    rows: Int64s, edges: Int32Rows, starts: Int32s, escape: int, phases: Int8s, stack: Int64s
 ) -> None:  # fmt: skip
     """Write the phase of each state: where within a character it lies.
 
@@ -80,7 +79,7 @@ def find_phases(
 
 @entry
 def find_nearest(
-    rows: Any, entering: Any, accepts: Any, phases: Any, nearest: Any, stacks: Any
+    rows: Int64s, entering: Int32Rows, accepts: Int32s, phases: Int8s, nearest: Int32s, stacks: Int64Rows
 ) -> None:  # fmt: skip
     """Write the fewest characters from each state to an accepting one.
 
@@ -118,7 +117,7 @@ def find_nearest(
 
 @entry
 def find_farthest(
-    rows: Any, entering: Any, phases: Any, degrees: Any, farthest: Any, stack: Any
+    rows: Int64s, entering: Int32Rows, phases: Int8s, degrees: Int64s, farthest: Int32s, stack: Int64s
 ) -> None:  # fmt: skip
     """Write the most characters from each state to an accepting one, −1 where there is no bound.
 
@@ -149,7 +148,9 @@ def find_farthest(
 
 
 @entry
-def find_beyond(rows: Any, edges: Any, phases: Any, order: Any, beyond: Any) -> None:
+def find_beyond(
+    rows: Int64s, edges: Int32Rows, phases: Int8s, order: Int64s, beyond: Int32Rows
+) -> None:
     """Write the fewest characters ≥ each bound that lead from each state to an accepting one.
 
     order: the states by phase. beyond: `(states, bounds)`, of which column 0 is `nearest`.

@@ -8,9 +8,8 @@ NOW (the text so far is) or ALWAYS (every continuation is accepted).
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.arrays import Bools, Int32Rows, Int32s, Int64Rows, Int64s
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
 from decoding.kernels.grammar.layout import STATE
@@ -27,7 +26,7 @@ PROGRESS_SIZE = 2
 
 
 @inner
-def _combined(operation: Any, values: Any, first: Any, top: Any) -> int:
+def _combined(operation: int, values: Int64s, first: int, top: int) -> int:
     """The value of AND or OR of some values."""
     # What is true of AND is true of OR with its values turned round.
     turned = operation == OR
@@ -50,7 +49,9 @@ def _combined(operation: Any, values: Any, first: Any, top: Any) -> int:
 
 
 @inner
-def evaluate(fields: Any, formula: Any, states: Any, offset: Any, values: Any, firsts: Any) -> int:
+def evaluate(
+    fields: Int32s, formula: Int64Rows, states: Int32s, offset: int, values: Int64s, firsts: Int64s
+) -> int:
     """The value of the formula in a product state; leaves that no longer matter become DEAD.
 
     values, firsts: scratch, as long as the formula.
@@ -91,7 +92,7 @@ def evaluate(fields: Any, formula: Any, states: Any, offset: Any, values: Any, f
 
 
 @inner
-def find(states: Any, table: Any, leaves: Any, count: Any) -> int:
+def find(states: Int32s, table: Int32s, leaves: int, count: int) -> int:
     """The number of the product state that is written behind the last one; `count` if it is new."""
     offset = count * leaves
     value = 0
@@ -114,7 +115,7 @@ def find(states: Any, table: Any, leaves: Any, count: Any) -> int:
 
 @inner
 def follow(
-    fields: Any, dfa_table: Any, states: Any, leaves: Any, state: Any, symbol: Any, count: Any
+    fields: Int32s, dfa_table: Int32s, states: Int32s, leaves: int, state: int, symbol: int, count: int
 ) -> int:  # fmt: skip
     """Write the next product state by a symbol behind the last one, or return NEEDS_ROOM."""
     for leaf in range(leaves):
@@ -132,7 +133,7 @@ def follow(
 
 @entry
 def begin(
-    fields: Any, formula: Any, states: Any, table: Any, leaves: Any, values: Any, firsts: Any
+    fields: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, leaves: int, values: Int64s, firsts: Int64s
 ) -> int:  # fmt: skip
     """Enter the first product state into the hash table and return its value."""
     value = evaluate(fields, formula, states, 0, values, firsts)
@@ -142,8 +143,8 @@ def begin(
 
 @entry
 def explore(
-    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, rows: Any, accepting: Any,
-    progress: Any, values: Any, firsts: Any,
+    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, rows: Int32Rows, accepting: Bools,
+    progress: Int64s, values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
     """Compute all product states and their rows; the first state is there already.
 
@@ -175,8 +176,8 @@ def explore(
 
 @entry
 def search(
-    fields: Any, dfa_table: Any, formula: Any, states: Any, table: Any, stack: Any, symbols: Any,
-    progress: Any, values: Any, firsts: Any,
+    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, stack: Int64s, symbols: int,
+    progress: Int64s, values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
     """Whether a text is accepted: 1 or 0, else as `explore`; the first state does not accept.
 

@@ -6,31 +6,28 @@ from array import array
 from typing import Any
 
 from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.arrays import Int32s, Int64s
 from decoding.kernels.grammar.hashing import mixed
-from decoding.kernels.grammar.jit import COMPILED, entry, inner, woven
+from decoding.kernels.grammar.jit import entry, inner, woven, woven_from
 from decoding.kernels.grammar.layout import AUTOMATON, HEAD, PART, STATE
 
 ROOM = 1 << 12
 """Fields that a new state may take besides its set."""
 
 
-if COMPILED:
+def _set_each(fields: Int32s, begin: int, end: int, value: int) -> None:
+    for position in range(begin, end):
+        fields[position] = value
 
-    @woven
-    def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the int32 fields from `begin` up to `end`."""
-        for position in range(begin, end):
-            fields[position] = value
 
-else:
-
-    def set_all(fields: Any, begin: Any, end: Any, value: Any) -> None:
-        """Set the int32 fields from `begin` up to `end`."""
-        fields[begin:end] = array("i", (value,)) * (end - begin)
+@woven_from(_set_each)
+def set_all(fields: Int32s, begin: int, end: int, value: int) -> None:
+    """Set the int32 fields from `begin` up to `end`."""
+    fields[begin:end] = array("i", (value,)) * (end - begin)
 
 
 @inner
-def fill_row(fields: Any, table: Any, state: Any) -> int:
+def fill_row(fields: Int32s, table: Int32s, state: int) -> int:
     """Compute the 256 next states of a state.
 
     Returns GOES_ON, or NEEDS_ROOM when `fields` or the table is too full; then nothing is lost and
@@ -107,7 +104,7 @@ def fill_row(fields: Any, table: Any, state: Any) -> int:
 
 
 @inner
-def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
+def fill_alone(fields: Int32s, table: Int32s, state: int, counted: int) -> bool:
     """Compute the row of a state of one member; False where a byte leads to two members."""
     automaton = fields[state + STATE.AUTOMATON]
     row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
@@ -124,7 +121,7 @@ def fill_alone(fields: Any, table: Any, state: Any, counted: Any) -> bool:
 
 
 @woven
-def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
+def next_state(fields: Int32s, table: Int32s, state: int, byte: int) -> int:
     """The state after one more byte; UNKNOWN if there is no room to find it."""
     if fields[state + byte] == layout.UNKNOWN:
         fill_row(fields, table, state)
@@ -132,7 +129,7 @@ def next_state(fields: Any, table: Any, state: Any, byte: Any) -> int:
 
 
 @inner
-def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
+def is_within(fields: Int32s, part: int, member: int, counted: int) -> bool:
     """Whether an NFA state, after `counted` characters, leads to a string within the bounds."""
     needed = max(fields[part + PART.MINIMUM] - counted, 0)
     most = fields[part + PART.MAXIMUM]
@@ -144,7 +141,9 @@ def is_within(fields: Any, part: Any, member: Any, counted: Any) -> bool:
 
 
 @inner
-def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, counted: Any) -> int:
+def intern(
+    fields: Int32s, table: Int32s, automaton: int, members: int, count: int, counted: int
+) -> int:
     """The deterministic state of a set of NFA states; DEAD for the empty set.
 
     members: the offset of `count` NFA states in any order, with or without duplicates.
@@ -201,7 +200,7 @@ def intern(fields: Any, table: Any, automaton: Any, members: Any, count: Any, co
 
 @inner
 def first_slot(
-    fields: Any, table: Any, automaton: Any, members: Any, length: Any, counted: Any
+    fields: Int32s, table: Int32s, automaton: int, members: int, length: int, counted: int
 ) -> int:  # fmt: skip
     """The first slot of a set of NFA states in the hash table."""
     value = mixed(counted + 1, automaton)
@@ -212,7 +211,7 @@ def first_slot(
 
 @inner
 def describe(
-    fields: Any, automaton: Any, state: Any, members: Any, length: Any, counted: Any
+    fields: Int32s, automaton: int, state: int, members: int, length: int, counted: int
 ) -> None:  # fmt: skip
     """Write a new state's record behind its set, and move the end of `fields` behind both."""
     set_all(fields, state, state + layout.BYTES, layout.UNKNOWN)
@@ -266,7 +265,7 @@ def describe(
 
 
 @entry
-def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
+def begin(fields: Int32s, table: Int32s, automaton: int, starts: Int64s) -> int:
     """The deterministic state of an automaton's start states; DEAD for none, or NEEDS_ROOM."""
     count = len(starts)
     needed = 2 * count + layout.STATE_SIZE + fields[automaton + AUTOMATON.WORDS] + ROOM
@@ -282,7 +281,7 @@ def begin(fields: Any, table: Any, automaton: Any, starts: Any) -> int:
 
 
 @entry
-def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
+def uncounted(fields: Int32s, table: Int32s, state: int, longest: int) -> int:
     """A state that reads any next `longest` characters as this one does and counts none.
 
     Returns the state itself if there is no such state, or NEEDS_ROOM.
@@ -302,7 +301,7 @@ def uncounted(fields: Any, table: Any, state: Any, longest: Any) -> int:
 
 
 @entry
-def rehash(fields: Any, old: Any, table: Any) -> None:
+def rehash(fields: Int32s, old: Int32s, table: Int32s) -> None:
     """Enter all states of a hash table into a larger one."""
     for state in old:
         if state != 0:
@@ -315,7 +314,7 @@ def rehash(fields: Any, old: Any, table: Any) -> None:
 
 
 @entry
-def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
+def expand(fields: Int32s, table: Int32s, start: int, states: Int64s) -> int:
     """Compute the rows of all states that are reached from `start`, and list these in `states`.
 
     Returns their number, NEEDS_ROOM, or TOO_MANY when `states` is too short.
@@ -348,7 +347,7 @@ def expand(fields: Any, table: Any, start: Any, states: Any) -> int:
 
 
 @entry
-def spread(fields: Any, states: Any, words: Any) -> None:
+def spread(fields: Int32s, states: Int64s, words: int) -> None:
     """Add to every state's words the words of the states it leads to; all rows are computed."""
     changed = True
     while changed:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from decoding.kernels.grammar.arrays import Int32Rows, UInt32s
 from decoding.kernels.grammar.jit import entry, woven
 
 # From the lowest bit: its byte, its depth, its token + 1 or 0, the size of its subtree.
@@ -15,7 +15,7 @@ SIZE_AT = 38
 
 
 @woven
-def allow(mask: NDArray[np.uint32], node: int) -> None:
+def allow(mask: UInt32s, node: int) -> None:
     """Set the bit of a node's token, if it has one."""
     token = ((node >> TOKEN_AT) & TOKEN) - 1
     if token >= 0:
@@ -23,13 +23,13 @@ def allow(mask: NDArray[np.uint32], node: int) -> None:
 
 
 @woven
-def allow_token(mask: NDArray[np.uint32], token: int) -> None:
+def allow_token(mask: UInt32s, token: int) -> None:
     """Set the bit of a token: bit i % 32 of word i // 32."""
     mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
 
 
 @entry
-def copy_twins(twins: NDArray[np.int32], mask: NDArray[np.uint32]) -> None:
+def copy_twins(twins: Int32Rows, mask: UInt32s) -> None:
     """Set the mask bit of each token whose twin, of equal bytes, is allowed; rows (token, twin)."""
     for index in range(len(twins)):
         same = twins[index, 1]

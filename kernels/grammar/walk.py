@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.arrays import Int16s, Int32s, Int64Rows, Int64s, UInt32s, UInt64s
 from decoding.kernels.grammar.hashing import mixed
 from decoding.kernels.grammar.jit import entry, inner
 from decoding.kernels.grammar.json_step import QUOTE, is_structural, step
@@ -26,8 +27,8 @@ from decoding.kernels.grammar.trie_nodes import (
 
 @entry
 def walk(
-    fields: Any, frames: Any, table: Any, trie: Any, stack: Any, spacing: Any, words: Any,
-    request: Any, choices: Any,
+    fields: Int32s, frames: Int64s, table: Int32s, trie: UInt64s, stack: Int64s, spacing: int, words: UInt32s,
+    request: Int64s, choices: Int64s,
 ) -> int:  # fmt: skip
     """Set the bits of the tokens that may follow the configuration at depth 0 of `stack`.
 
@@ -88,7 +89,9 @@ def walk(
 
 
 @entry
-def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any) -> int:
+def sweep(
+    fields: Int32s, table: Int32s, trie: UInt64s, state: int, stack: Int64s, words: UInt32s
+) -> int:
     """Set the bits of the tokens that an automaton reads from a state.
 
     stack: int64, longer than the longest token.
@@ -113,7 +116,13 @@ def sweep(fields: Any, table: Any, trie: Any, state: Any, stack: Any, words: Any
 
 @entry
 def survey(
-    fields: Any, table: Any, trie: Any, state: Any, between: Any, stack: Any, counts: Any
+    fields: Int32s,
+    table: Int32s,
+    trie: UInt64s,
+    state: int,
+    between: int,
+    stack: Int64Rows,
+    counts: Int16s,
 ) -> int:
     """Count the characters that begin in each token read from a state; −1 if it cannot be read.
 
@@ -144,7 +153,7 @@ def survey(
 
 
 @entry
-def within(counts: Any, most: Any, words: Any) -> None:
+def within(counts: Int16s, most: int, words: UInt32s) -> None:
     """Set the bits of the tokens whose count is not negative and at most `most`."""
     for token in range(len(counts)):
         if 0 <= counts[token] <= most:
@@ -152,7 +161,7 @@ def within(counts: Any, most: Any, words: Any) -> None:
 
 
 @inner
-def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
+def first_slot(frames: Int64s, node: int, size: int, length: int) -> int:
     """The first slot of a frame in the hash table."""
     value = 0
     for field in range(size):
@@ -161,7 +170,7 @@ def first_slot(frames: Any, node: Any, size: Any, length: Any) -> int:
 
 
 @entry
-def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
+def rehash(fields: Int32s, frames: Int64s, old: Int64s, known: Int64s) -> None:
     """Enter all frames of a hash table into a larger one."""
     for node in old:
         if node != 0:
@@ -173,7 +182,9 @@ def rehash(fields: Any, frames: Any, old: Any, known: Any) -> None:
 
 
 @entry
-def intern_frames(fields: Any, frames: Any, known: Any, configuration: Any, chain: Any) -> int:
+def intern_frames(
+    fields: Int32s, frames: Int64s, known: Int64s, configuration: Int64s, chain: Int64s
+) -> int:
     """Move the new frames of a configuration to permanent offsets; equal frames get the same one.
 
     known: int64, a hash table of offsets, a power of two long. chain: int64 scratch.

@@ -6,9 +6,8 @@ may come, else 1 + the blanks behind a newline, or the number of characters.
 
 from __future__ import annotations
 
-from typing import Any
-
 from decoding.kernels.grammar import layout
+from decoding.kernels.grammar.arrays import Int32s, Int64s
 from decoding.kernels.grammar.jit import woven
 from decoding.kernels.grammar.layout import FRAME, MODE, TYPE
 
@@ -26,7 +25,7 @@ CLOSED = 1 << 20
 
 
 @woven
-def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
+def due(fields: Int32s, frames: Int64s, node: int, mode: int, spacing: int) -> int:
     """The count behind the whole whitespace that a fixed spacing writes in a mode."""
     if mode == MODE.COLON_NEXT:
         return 0
@@ -44,14 +43,14 @@ def due(fields: Any, frames: Any, node: Any, mode: Any, spacing: Any) -> int:
 
 
 @woven
-def is_fixed(spacing: Any) -> bool:
+def is_fixed(spacing: int) -> bool:
     """Whether a spacing leaves no choice of whitespace."""
     return spacing % KINDS >= SPACED
 
 
 @woven
 def is_whole(
-    fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
+    fields: Int32s, frames: Int64s, node: int, mode: int, seen: int, byte: int, spacing: int
 ) -> bool:
     """Whether all whitespace has been read that a fixed spacing writes before this first byte."""
     closes = byte in (BRACE_END, BRACKET_END)
@@ -65,7 +64,7 @@ def is_whole(
 
 @woven
 def longer(
-    fields: Any, frames: Any, node: Any, mode: Any, seen: Any, byte: Any, spacing: Any
+    fields: Int32s, frames: Int64s, node: int, mode: int, seen: int, byte: int, spacing: int
 ) -> int:
     """The count after one more byte of whitespace; −1 where the spacing does not allow it."""
     width = spacing // KINDS

@@ -180,9 +180,7 @@ class Store:
         if dfa.fields[state + STATE.CHARACTERS] < 0:
             return state
         longest = self._longest
-        return dfa.retried(
-            lambda: subsets.uncounted(dfa.shared_fields, dfa.shared_table, state, longest)
-        )
+        return dfa.retried(lambda: subsets.uncounted(dfa.fields, dfa.table, state, longest))
 
     def alike(self, state: int) -> int:
         """A state with the same tokens and the same acceptance after each token.

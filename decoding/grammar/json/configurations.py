@@ -13,7 +13,6 @@ from decoding.grammar.json.shapes import Graph
 from decoding.grammar.json_style import JsonStyle
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.kernels.grammar import layout, walk, whitespace
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.layout import (
     AUTOMATON,
     CONFIG,
@@ -152,8 +151,8 @@ class Configurations:
 
     def keys_left(self, place: Sequence[int]) -> tuple[int, ...] | None:
         """The classes of keys that may still come, where each of them may; else `None`."""
-        fields, frame = self.store.dfa.shared_fields, place[CONFIG.FRAME]
-        kind = self._shared_frames[frame + FRAME.TYPE]
+        fields, frame = self.store.dfa.fields_view, place[CONFIG.FRAME]
+        kind = self._frames_view[frame + FRAME.TYPE]
         if (
             fields[kind + TYPE.BOUNDED]
             or fields[kind + TYPE.DISTINCT]
@@ -161,14 +160,14 @@ class Configurations:
         ):
             return None
         words = frame + layout.FRAME_SIZE
-        return tuple(self._shared_frames[words : words + fields[kind + TYPE.WORDS]])
+        return tuple(self._frames_view[words : words + fields[kind + TYPE.WORDS]])
 
     def bounds(self, place: Sequence[int]) -> tuple[int, int]:
         """The fewest and most characters of the string that a text is inside of.
 
         The latter is −1 where there is no bound.
         """
-        fields, value = self.store.dfa.shared_fields, place[CONFIG.VALUE]
+        fields, value = self.store.dfa.fields_view, place[CONFIG.VALUE]
         return max(fields[value + VALUE.SHORTEST], 0), fields[value + VALUE.LONGEST]
 
     def number(self, place: Configuration) -> int:
@@ -200,9 +199,9 @@ class Configurations:
             place[CONFIG.TOP] = self._frames[0]
             self._choices[0] = 0
             said = walk.walk(
-                dfa.shared_fields, self._shared_frames, dfa.shared_table, shared(nodes),
-                shared(places), self.spacing, shared(mask), shared(self._request),
-                shared(self._choices),
+                dfa.fields, self._frames, dfa.table, nodes,
+                places, self.spacing, mask, self._request,
+                self._choices,
             )  # fmt: skip
             if said != layout.GOES_ON:
                 self._supply(said)
@@ -260,8 +259,8 @@ class Configurations:
         dfa, said = self.store.dfa, layout.NEEDS_FRAMES
         while said != layout.GOES_ON:
             said = walk.intern_frames(
-                dfa.shared_fields, self._shared_frames, shared(self._known), shared(place),
-                shared(self._chain),
+                dfa.fields, self._frames, self._known, place,
+                self._chain,
             )  # fmt: skip
             if said != layout.GOES_ON:
                 self._lengthen()
@@ -295,10 +294,8 @@ class Configurations:
         frames[: len(self._frames)] = self._frames
         self._take(frames)
         known = np.zeros(2 * len(self._known), np.int64)
-        walk.rehash(
-            self.store.dfa.shared_fields, self._shared_frames, shared(self._known), shared(known)
-        )
+        walk.rehash(self.store.dfa.fields, self._frames, self._known, known)
         self._known = known
 
     def _take(self, frames: NDArray[np.int64]) -> None:
-        self._frames, self._shared_frames = frames, shared(frames)
+        self._frames, self._frames_view = frames, frames.data

@@ -20,7 +20,6 @@ from decoding.grammar.regular.nfa import Nfa, Spelling, UniversalState
 from decoding.grammar.regular.questions import accepts
 from decoding.grammar.regular.spelling import EXIT, spelled, universal_nfa
 from decoding.kernels.grammar import layout, subsets
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.layout import STATE
 
 _MANY_BYTES = re.compile(r'[\0-\x1f"/\\]')
@@ -254,9 +253,7 @@ def _with_languages(
     words = _count_words(len(listed) + layout.MAX_SET)
     start = _write(dfa, listed, automata, words, spelling)
     states = np.zeros(MAX_KEY_STATES, np.int64)
-    count = dfa.retried(
-        lambda: subsets.expand(dfa.shared_fields, dfa.shared_table, start, shared(states))
-    )
+    count = dfa.retried(lambda: subsets.expand(dfa.fields, dfa.table, start, states))
     if count == layout.TOO_MANY:
         raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
     states = states[:count]
@@ -278,7 +275,7 @@ def _with_languages(
         if class_index >= 0 and any(node is not None for node in nodes[class_index]):
             place = state + layout.STATE_SIZE + class_index // layout.WORD
             fields[place] = 1 << class_index % layout.WORD
-    subsets.spread(dfa.shared_fields, shared(states), words)
+    subsets.spread(dfa.fields, states, words)
     # Only where no key is forbidden does the base mask of all strings hold.
     if not all(any(node is not None for node in nodes[c]) for c in combinations.values()):
         fields[states + STATE.UNIVERSAL] = -1

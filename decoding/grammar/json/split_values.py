@@ -15,7 +15,6 @@ from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, below, chain, path
 from decoding.kernels.grammar import layout
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.trie_nodes import TOKEN, TOKEN_AT, copy_twins
 
 
@@ -58,4 +57,4 @@ class SplitValues:
                     mask[token - 1 >> 5] |= np.uint32(1 << (token - 1 & 31))
                 rest: NDArray[np.uint64] = below(nodes, position)
                 pending += [(after, rest) for after in reached if len(rest)]
-        copy_twins(shared(trie.twins), shared(mask))
+        copy_twins(trie.twins, mask)

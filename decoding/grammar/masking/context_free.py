@@ -13,6 +13,7 @@ from decoding.grammar.masking.machine import Machine
 from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.kernels.grammar.earley import EarleyMachine
 from decoding.kernels.grammar.earley_arrays import Network
+from decoding.kernels.grammar.loading import NESTED
 
 _BYTES = 256
 _NO_TWINS = np.zeros((0, 2), np.int32)
@@ -47,6 +48,7 @@ class ContextFreeAcceptor:
             (int(first), np.flatnonzero(network.column_of[:_BYTES] == column).astype(np.uint8))
             for column, first in zip(columns, firsts, strict=True)
         ]
+        machine.route.begin(NESTED)
         self._machine = EarleyMachine(network, memory, partial(RoomError, ""))
 
     @property

@@ -227,7 +227,7 @@ class MemoizedWalks:
         seen = self._memos[number]
         configuration = seen.configuration
         mode, state = configuration[CONFIG.MODE], configuration[CONFIG.STATE]
-        following = self._configurations.store.dfa.shared_fields[state + byte]
+        following = self._configurations.store.dfa.fields_view[state + byte]
         if following == layout.UNKNOWN:
             return self._computed(number, byte)
         if following == layout.DEAD:
@@ -254,7 +254,7 @@ class MemoizedWalks:
         configuration = self._memos[number].configuration
         if byte not in _endings(configuration):
             return REJECTED
-        fields = self._configurations.store.dfa.shared_fields
+        fields = self._configurations.store.dfa.fields_view
         label = configuration[CONFIG.STATE] + STATE.LABEL_LOW
         mode = configuration[CONFIG.MODE]
         if mode not in (MODE.IN_STRING, MODE.IN_NUMBER) or fields[label] == layout.ANY_STRING_LABEL:

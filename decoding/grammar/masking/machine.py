@@ -9,6 +9,7 @@ from decoding.grammar.masking.routes import PREFERRED, Route
 from decoding.grammar.tokens.finder import TokenFinder
 from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.table import TokenTable
+from decoding.kernels.grammar.loading import AUTOMATA
 
 MASKS_MEMORY = 1 << 27
 """The default memory of the mask cache, in bytes."""
@@ -37,12 +38,12 @@ class Machine:
         self.tokens = tokens
         self.finder = TokenFinder(tokens)
         self.masks = MaskCache(masks_memory)
-        self._route = route
+        self.route = route
         self._store = Store(tokens, self.masks, route)
 
     def __reduce__(self) -> tuple[object, ...]:
         """A pickle holds the vocabulary and the parameters, and no automata or masks."""
-        route = None if self._route is PREFERRED else self._route
+        route = None if self.route is PREFERRED else self.route
         return _machine, (self.tokens, self.masks.memory, route)
 
     def store(self, scale: int = 1) -> Store:
@@ -50,10 +51,11 @@ class Machine:
 
         scale: more than 1 asks for a store of its own, of `scale` times the memory.
         """
+        self.route.begin(AUTOMATA)
         if scale > 1:
-            return Store(self.tokens, self.masks, self._route, scale)
+            return Store(self.tokens, self.masks, self.route, scale)
         if self._store.is_full:
-            self._store = Store(self.tokens, self.masks, self._route)
+            self._store = Store(self.tokens, self.masks, self.route)
         return self._store
 
 

@@ -21,7 +21,6 @@ from decoding.grammar.regular.lazy_dfa import RoomError
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import below, children, path
 from decoding.kernels.forks import free_after_fork
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.trie_nodes import SIZE_AT, TOKEN, TOKEN_AT, copy_twins
 
 _MANY_STATES = 1 << 20
@@ -179,7 +178,7 @@ class RebuildingAcceptor:
                 prefix, nodes = pending.pop()
                 if not self._allow(state, prefix, nodes, mask):
                     pending += self._parts(state, prefix, nodes, mask)
-            copy_twins(shared(trie.twins), shared(mask))
+            copy_twins(trie.twins, mask)
         for token in tokens.end_token_ids if self.accepts(state) else ():
             mask[token >> 5] |= np.uint32(1 << (token & 31))
         return mask

@@ -11,7 +11,6 @@ from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
 from decoding.kernels.grammar import layout
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.trie_nodes import copy_twins
 
 
@@ -55,4 +54,4 @@ class KernelWalks:
         """See `Walks.allow`."""
         if self._configurations.walk(configuration, trie.nodes, mask):
             raise ChoiceNeededError
-        copy_twins(shared(trie.twins), shared(mask))
+        copy_twins(trie.twins, mask)

@@ -12,7 +12,6 @@ from decoding.errors import GrammarLimitError
 from decoding.grammar.regular.any_string import ANY_STRING
 from decoding.grammar.regular.nfa import Nfa
 from decoding.kernels.grammar import layout, subsets
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.layout import AUTOMATON, HEAD, STATE
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ class LazyDfa:
 
     fields: the array; `fields[HEAD.FREE]` is its first free offset.
     table: offsets of automaton states, a power of two long.
-    shared_fields, shared_table: both arrays as kernels take them.
+    fields_view: the array as a memory view, which gives Python's own numbers.
     is_full: whether the array once had no room for what was to be written.
     """
 
-    __slots__ = ("_most", "fields", "is_full", "shared_fields", "shared_table", "table")
+    __slots__ = ("_most", "fields", "fields_view", "is_full", "table")
 
     def __init__(self, room: int = 1 << 20, scale: int = 1) -> None:
         """Make an empty array.
@@ -85,14 +84,14 @@ class LazyDfa:
     def fill(self, state: int) -> None:
         """Compute the row of next states of a state."""
         # `alone` has room for one state, so that no other row is computed.
-        alone = shared(np.zeros(1, np.int64))
-        self.retried(lambda: subsets.expand(self.shared_fields, self.shared_table, state, alone))
+        alone = np.zeros(1, np.int64)
+        self.retried(lambda: subsets.expand(self.fields, self.table, state, alone))
 
     def make_room(self) -> None:
         """Lengthen the hash table if it is too full, else the array of fields."""
         if 3 * int(self.fields[HEAD.HASH_USED]) > len(self.table):
             table = np.zeros(4 * len(self.table), np.int32)
-            subsets.rehash(self.shared_fields, self.shared_table, shared(table))
+            subsets.rehash(self.fields, self.table, table)
             self._take_table(table)
         else:
             self._lengthen(0)
@@ -112,10 +111,10 @@ class LazyDfa:
         self._take_fields(fields)
 
     def _take_fields(self, fields: NDArray[np.int32]) -> None:
-        self.fields, self.shared_fields = fields, shared(fields)
+        self.fields, self.fields_view = fields, fields.data
 
     def _take_table(self, table: NDArray[np.int32]) -> None:
-        self.table, self.shared_table = table, shared(table)
+        self.table = table
 
     def add_automaton(
         self,
@@ -173,9 +172,7 @@ class LazyDfa:
         starts = np.concatenate(
             [part.starts + b for (part, _), b in zip(parts, bases, strict=False)]
         )
-        return self.retried(
-            lambda: subsets.begin(self.shared_fields, self.shared_table, head, shared(starts))
-        )
+        return self.retried(lambda: subsets.begin(self.fields, self.table, head, starts))
 
     def _count(self, head: int, states: int, bounds: Sequence[tuple[Bounds | None, int]]) -> None:
         """Write the bounds on characters of an automaton, so that its states count them.

@@ -15,7 +15,6 @@ from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, determinist
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.symbols import Symbols
 from decoding.kernels.grammar import layout, products
-from decoding.kernels.grammar.jit import shared
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
@@ -43,10 +42,10 @@ class Product:
                 written[node] = self._leaf(build_over(encoder, node))
             formula.append((products.LEAF, 0))
             starts.append(written[node])
-        self.formula = shared(np.array(formula, np.int64))
+        self.formula = np.array(formula, np.int64)
         self.starts = np.array(starts, np.int32)
-        self.values = shared(np.zeros(len(formula), np.int64))
-        self.firsts = shared(np.zeros(len(formula), np.int64))
+        self.values = np.zeros(len(formula), np.int64)
+        self.firsts = np.zeros(len(formula), np.int64)
 
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
@@ -93,8 +92,8 @@ class Product:
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
         return dfa.retried(
             lambda: products.search(
-                dfa.shared_fields, dfa.shared_table, self.formula, shared(states),
-                shared(table), shared(stack), self.symbols, shared(progress), self.values,
+                dfa.fields, dfa.table, self.formula, states,
+                table, stack, self.symbols, progress, self.values,
                 self.firsts,
             )
         )  # fmt: skip
@@ -109,8 +108,8 @@ class Product:
         progress = np.array([1, 0], np.int64)
         answer = dfa.retried(
             lambda: products.explore(
-                dfa.shared_fields, dfa.shared_table, self.formula, shared(states),
-                shared(table), shared(rows), shared(accepting), shared(progress), self.values,
+                dfa.fields, dfa.table, self.formula, states,
+                table, rows, accepting, progress, self.values,
                 self.firsts,
             )
         )  # fmt: skip
@@ -124,10 +123,10 @@ class Product:
         states[:leaves] = self.starts
         table = np.zeros(1 << (2 * size).bit_length(), np.int32)
         first = products.begin(
-            self.dfa.shared_fields,
+            self.dfa.fields,
             self.formula,
-            shared(states),
-            shared(table),
+            states,
+            table,
             leaves,
             self.values,
             self.firsts,

@@ -6,8 +6,6 @@ The masks are those of `decoding.grammar.tokens.sweeps.KernelSweeps`, bit by bit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,65 +14,16 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
-from decoding.kernels.grammar import layout
+from decoding.kernels.grammar import layout, levels
 from decoding.kernels.grammar.layout import STATE
-from decoding.kernels.grammar.trie_nodes import BYTE, DEPTH, DEPTH_AT, TOKEN, TOKEN_AT
+from decoding.kernels.grammar.levels import Levels, allow_all
 
 Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Levels:
-    """The nodes of a token trie by depth, siblings side by side.
-
-    byte, token: of a node; the token or −1.
-    first, count: by node, its children.
-    roots: how many nodes have depth 1; they come first.
-    used: the bytes that occur.
-    """
-
-    byte: Integers
-    token: NDArray[np.int32]
-    first: NDArray[np.int32]
-    count: NDArray[np.int32]
-    roots: int
-    used: frozenset[int]
-
-    def below(self, nodes: Integers) -> tuple[Integers, Integers]:
-        """The children of some nodes, and each child's parent as an index of these nodes."""
-        count = self.count[nodes]
-        parents = np.repeat(np.arange(len(nodes)), count)
-        skipped = self.first[nodes] - (np.cumsum(count) - count)
-        return np.arange(len(parents)) + skipped[parents], parents
-
-
-@lru_cache(maxsize=4)
 def levels_of(trie: Trie) -> Levels:
     """The levels of a trie."""
-    nodes = trie.nodes
-    depth = (nodes >> np.uint64(DEPTH_AT) & np.uint64(DEPTH)).astype(np.int16)
-    order = np.argsort(depth, kind="stable")
-    begins = np.searchsorted(depth[order], np.arange(1, trie.depth + 2)).tolist()
-    first, count = np.zeros((2, len(nodes)), np.int32)
-    for above, here, end in zip(begins, begins[1:], [*begins[2:], len(nodes)], strict=False):
-        # The parent is the last node before it that is one level higher.
-        parents = np.searchsorted(order[above:here], order[here:end]) - 1
-        count[above:here] = np.bincount(parents, minlength=here - above)
-        first[above:here] = here + np.cumsum(count[above:here]) - count[above:here]
-    ordered = nodes[order]
-    return Levels(
-        (ordered & np.uint64(BYTE)).astype(np.int64),
-        (ordered >> np.uint64(TOKEN_AT) & np.uint64(TOKEN)).astype(np.int32) - 1,
-        first,
-        count,
-        begins[1] if trie.depth else 0,
-        frozenset(np.unique(nodes & np.uint64(BYTE)).tolist()),
-    )
-
-
-def allow_all(mask: Mask, tokens: NDArray[np.int32]) -> None:
-    """Set the bits of some distinct tokens."""
-    np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
+    return levels.levels_of(trie.nodes)
 
 
 def allow_twins(mask: Mask, trie: Trie) -> None:
@@ -91,12 +40,12 @@ def read(
     keys: if there are any, states that lead to none of these keys are not entered.
     A parent is an index of the nodes of the level before.
     """
-    levels = levels_of(trie)
-    nodes, parents = np.arange(levels.roots), np.zeros(levels.roots, np.int64)
+    by_depth = levels_of(trie)
+    nodes, parents = np.arange(by_depth.roots), np.zeros(by_depth.roots, np.int64)
     states = np.array([state])
     while len(nodes):
         above = states[parents]
-        states = _followed(dfa, above, levels.byte[nodes])
+        states = _followed(dfa, above, by_depth.byte[nodes])
         reached = states != layout.DEAD
         if keys:
             leads = [
@@ -107,7 +56,7 @@ def read(
         alive = np.flatnonzero(reached)
         states, nodes = states[alive], nodes[alive]
         yield nodes, parents[alive], above[alive]
-        nodes, parents = levels.below(nodes)
+        nodes, parents = by_depth.below(nodes)
 
 
 def tokens_read(
@@ -115,8 +64,8 @@ def tokens_read(
 ) -> NDArray[np.int32]:
     """The tokens that an automaton can read from a state; see `read`."""
     token = levels_of(trie).token
-    levels = [token[nodes] for nodes, _, _ in read(dfa, trie, state, keys)]
-    found = np.concatenate([token[:0], *levels])
+    tokens = [token[nodes] for nodes, _, _ in read(dfa, trie, state, keys)]
+    found = np.concatenate([token[:0], *tokens])
     return found[found >= 0]
 
 

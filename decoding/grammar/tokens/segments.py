@@ -136,7 +136,7 @@ class Segments:
     def leads(self, state: int, keys: tuple[int, ...]) -> bool:
         """Whether a state of a key automaton leads to one of some keys."""
         words = state + layout.STATE_SIZE
-        fields = self._dfa.shared_fields
+        fields = self._dfa.fields_view
         return any(fields[words + word] & listed for word, listed in enumerate(keys))
 
     def _counted(
@@ -148,7 +148,7 @@ class Segments:
         pending = [(nodes, state, 0)]
         while pending:
             nodes, state, begun = pending.pop()
-            begins = self._dfa.shared_fields[state + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
+            begins = self._dfa.fields_view[state + STATE.UNIVERSAL] == layout.ANY_STRING_BETWEEN
             for byte, tokens, below in branches.of(nodes).values():
                 following = self._following(state, byte)
                 if following == layout.DEAD:
@@ -161,10 +161,10 @@ class Segments:
         return _segment(inside, exits)
 
     def _following(self, state: int, byte: int) -> int:
-        following: int = self._dfa.shared_fields[state + byte]
+        following: int = self._dfa.fields_view[state + byte]
         if following == layout.UNKNOWN:
             self._dfa.fill(state)
-            following = self._dfa.shared_fields[state + byte]
+            following = self._dfa.fields_view[state + byte]
         return following
 
 

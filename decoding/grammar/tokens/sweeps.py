@@ -11,7 +11,6 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.tokens.table import TokenTable
 from decoding.grammar.tokens.trie import Trie
 from decoding.kernels.grammar import layout, walk
-from decoding.kernels.grammar.jit import shared
 from decoding.kernels.grammar.trie_nodes import copy_twins
 
 Mask = NDArray[np.uint32]
@@ -47,11 +46,11 @@ class KernelSweeps:
         dfa = self._dfa
         dfa.retried(
             lambda: walk.sweep(
-                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state,
-                shared(self._stack), shared(mask),
+                dfa.fields, dfa.table, trie.nodes, state,
+                self._stack, mask,
             )
         )  # fmt: skip
-        copy_twins(shared(trie.twins), shared(mask))
+        copy_twins(trie.twins, mask)
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
         """See `Sweeps.begun`."""
@@ -59,13 +58,13 @@ class KernelSweeps:
         dfa = self._dfa
         dfa.retried(
             lambda: walk.survey(
-                dfa.shared_fields, dfa.shared_table, shared(trie.nodes), state,
-                layout.ANY_STRING_BETWEEN, shared(self._pairs), shared(counts),
+                dfa.fields, dfa.table, trie.nodes, state,
+                layout.ANY_STRING_BETWEEN, self._pairs, counts,
             )
         )  # fmt: skip
         return counts
 
     def allow_begun(self, begun: NDArray[np.int16], most: int, trie: Trie, mask: Mask) -> None:
         """See `Sweeps.allow_begun`."""
-        walk.within(shared(begun), most, shared(mask))
-        copy_twins(shared(trie.twins), shared(mask))
+        walk.within(begun, most, mask)
+        copy_twins(trie.twins, mask)

@@ -12,10 +12,22 @@ from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
 from decoding.grammar import CompiledGrammar, Machine, compile_json_schema, compile_regex
 from decoding.grammar.masking.routes import INTERPRETED, KERNELS
 from decoding.grammar.tokens import segments
-from decoding.grammar.warming import SCHEMA
 
 MORE = [
-    SCHEMA,
+    {
+        "type": "object",
+        "properties": {
+            "long": {"type": "string", "maxLength": 9},
+            "code": {"type": "string", "pattern": "^[a-f]{24}$", "minLength": 2},
+            "many": {
+                "type": "string",
+                "allOf": [{"pattern": "^a"}, {"pattern": "b$"}],
+                "not": {"pattern": "c"},
+            },
+            "on": {"type": "string", "format": "date"},
+        },
+        "patternProperties": {"^x-": {"type": "string"}},
+    },
     {"items": {"type": ["string", "integer", "boolean", "null"]}, "uniqueItems": True},
     {"type": "object", "maxProperties": 2, "properties": {"name": {"maxLength": 7}}},
     {"type": "object", "minProperties": 3, "required": ["age"]},

@@ -1,0 +1,174 @@
+"""Compilation in a process of its own, at low priority, which ends with the process that started it.
+
+Numba holds the interpreter's lock while it compiles; in a thread it would stop what draws. The
+process fills the folder of each unit and writes `NAME.done` beside it. It holds a lock on
+`NAME.lock` meanwhile, which the system releases however the process ends: so no two processes of a
+machine compile the same unit at once, and none waits for one that is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from decoding.kernels.units import Unit
+
+_NICE = 10
+_IS_BUILDER = "DECODING_IS_BUILDER"
+"""Set in the environment of a builder, so that none starts another one, whatever it runs."""
+_PROGRAM = "from decoding.kernels.builder import main; main()"
+
+
+class Builder:
+    """A process that compiles units.
+
+    Where this process ends or is killed, its builder ends too, with all finished units kept.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        _PARENT_ENDS.append(process.stdin)
+
+    @classmethod
+    def start(cls, jobs: Sequence[tuple[Path, Unit]], *, is_urgent: bool = False) -> Builder | None:
+        """Start a process that compiles units into folders; None where that is impossible.
+
+        is_urgent: at this process's own priority, because somebody waits.
+        """
+        python = interpreter()
+        if python is None or os.environ.get(_IS_BUILDER):
+            return None
+        nice = 0 if is_urgent else _NICE
+        asked = {"nice": nice, "jobs": [(str(folder), *_fields(unit)) for folder, unit in jobs]}
+        environment = {
+            **os.environ,
+            _IS_BUILDER: "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        try:
+            with (jobs[0][0] / "builder.log").open("w") as log:
+                process = subprocess.Popen(
+                    [python, "-c", _PROGRAM, json.dumps(asked)],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C of a terminal is for this process alone
+                )
+        except OSError:
+            return None
+        return cls(process)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended the process, as where memory ran out."""
+        return (self._process.poll() or 0) < 0
+
+    def end(self) -> None:
+        """End the process; what it has finished is kept."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+
+_PARENT_ENDS: list[IO[bytes] | None] = []
+"""The pipes whose end ends the builders of this process."""
+
+
+def _forget_builders() -> None:
+    """In a forked child: hold no builder of the parent."""
+    while _PARENT_ENDS:
+        pipe = _PARENT_ENDS.pop()
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_builders)
+
+
+def interpreter() -> str | None:
+    """The Python that can run this package in another process; None where none is known.
+
+    `sys.executable` is another program where Python is embedded or frozen into one.
+    """
+    if getattr(sys, "frozen", False) or importlib.util.find_spec("decoding.kernels") is None:
+        return None
+    folder = Path(sys.exec_prefix)
+    beside = (folder / "bin" / "python3", folder / "python.exe", folder / "Scripts" / "python.exe")
+    named = (sys.executable, getattr(sys, "_base_executable", None))
+    for path in (*(Path(one) for one in named if one), *beside):
+        if path.stem.lower().startswith(("python", "pypy")) and os.access(path, os.X_OK):
+            return str(path)
+    return None
+
+
+def _fields(unit: Unit) -> tuple[object, ...]:
+    return unit.name, unit.loader, unit.source, unit.seconds
+
+
+def main() -> None:
+    """Compile what the first argument says, until the standard input ends."""
+    asked = json.loads(sys.argv[1])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if asked["nice"] and hasattr(os, "nice"):
+        os.nice(asked["nice"])
+    jobs = [(Path(folder), Unit(*fields)) for folder, *fields in asked["jobs"]]
+    # What another process compiles is left to it until everything else is done.
+    for waits in (False, True):
+        for folder, unit in jobs:
+            build(folder, unit, waits=waits)
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+def build(folder: Path, unit: Unit, *, waits: bool) -> None:
+    """Compile a unit into a folder unless it is there.
+
+    waits: for another process that compiles it; else it is left to that one.
+    """
+    if unit.is_built(folder):
+        return
+    with _locked(folder / f"{unit.name}.lock", waits=waits) as is_ours:
+        if is_ours and not unit.is_built(folder):
+            unit.load(folder)
+            unit.note_built(folder)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, waits: bool) -> Iterator[bool]:
+    """Hold the lock of a file; whether that was possible. Where there are no locks, it always is."""
+    with path.open("a") as file:
+        try:
+            _lock(file, waits=waits)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # as on some network file systems
+            pass
+        yield True
+
+
+def _lock(file: IO[Any], *, waits: bool) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)

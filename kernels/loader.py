@@ -1,0 +1,250 @@
+"""Loading of machine code aside, and its compilation where there is none.
+
+Compilation takes tens of seconds, once for all environments of a machine that have the same
+sources, Numba, Python and processor. Nobody waits for it: a thread imports Numba and loads what is
+kept, and where nothing is kept a process of its own compiles first (`decoding.kernels.builder`).
+Until then NumPy and Python serve, with the same results.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from decoding.kernels.builder import Builder
+from decoding.kernels.folders import usable_folder
+from decoding.kernels.forks import free_after_fork
+from decoding.kernels.kept_code import cache_key
+from decoding.kernels.units import Group, Unit
+
+_LOGGER = logging.getLogger("decoding.kernels")
+_POLL_SECONDS = 0.1
+_STARTS = 2
+"""A builder that is killed is started again so often in all."""
+
+
+class Loader:
+    """Readies groups of machine code; `is_ready` never blocks.
+
+    folder: where machine code is kept. Where that cannot be written to, or others could have
+    written to it, nothing is read from it: a temporary folder is used and a warning given, once.
+    What is kept there and cannot be loaded is deleted and compiled again, with one warning.
+
+    Compilation is announced by a log record of `decoding.kernels` and, where the standard error is
+    a terminal, by a line there; so is its end.
+
+    A process that forks while machine code is loading waits for that. In the child what was ready
+    is, and the rest is loaded anew.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folders: dict[str, Path] = {}
+        self._process = os.getpid()
+        self._lock = free_after_fork(threading.Lock())
+        self._threads: dict[Group, threading.Thread] = {}
+        self._ready: set[Group] = set()
+        self._loaded: set[Unit] = set()
+        self._discarded: set[Path] = set()
+        self._counts: dict[Group, int] = {}
+        # Held by a thread while it runs code that the end of the process must not cut off, nor a
+        # fork: an import, or a compilation, would never end in the child.
+        self._busy = free_after_fork(threading.Lock())
+        self._is_busy = self._waits_at_exit = False
+        self.errors: dict[Group, Exception] = {}
+        """Why groups cannot be had, where they cannot."""
+
+    def is_ready(self, group: Group) -> bool:
+        """Whether all of a group is loaded."""
+        return group in self._ready
+
+    def is_loaded(self, unit: Unit) -> bool:
+        """Whether a unit is loaded, though its group may not be."""
+        return unit in self._loaded
+
+    def count(self, group: Group) -> int:
+        """The number of calls of this method for a group, with this one."""
+        counted = self._counts[group] = self._counts.get(group, 0) + 1
+        return counted
+
+    def begin(self, group: Group, *, is_urgent: bool = False) -> None:
+        """Get a group on its way; returns at once.
+
+        is_urgent: compile at this process's own priority, because somebody waits.
+        """
+        if group in self._ready or group in self.errors:
+            return
+        with self._lock:
+            self._begin_anew_in_a_child()
+            if group in self._threads or group in self.errors:
+                return
+            # Not waited for at exit while it only waits itself; see `_leave`.
+            thread = threading.Thread(
+                target=self._load, args=(group, is_urgent), name="decoding-kernels", daemon=True
+            )
+            if not self._waits_at_exit:  # a child inherits what is registered
+                self._waits_at_exit = True
+                atexit.register(self._leave)
+            self._threads[group] = thread
+            thread.start()
+
+    def wait(self, group: Group) -> None:
+        """Return when a group is loaded.
+
+        Raises:
+            ImportError: Numba is not installed.
+        """
+        if group in self._ready:
+            return
+        self.begin(group, is_urgent=True)
+        thread = self._threads.get(group)
+        if thread is not None:
+            thread.join()
+        if group not in self._ready and group in self.errors:
+            raise self.errors[group]
+
+    def _begin_anew_in_a_child(self) -> None:
+        """After a fork no thread of the parent is there, and nothing that it was about to do."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        begun, self._threads = self._threads, {}
+        if self._is_busy:
+            # The fork did not wait long enough: what the parent's thread held is held for ever.
+            error = RuntimeError("the process was forked while its compiled kernels loaded")
+            self.errors.update(dict.fromkeys(begun.keys() - self._ready, error))
+
+    def _load(self, group: Group, is_urgent: bool) -> None:  # noqa: FBT001 -- a thread's argument
+        try:
+            with self._uninterrupted():
+                jobs = [(self._folder_of(unit), unit) for unit in group.units]
+            missing = [job for job in jobs if job[1] not in self._loaded]
+            self._load_built(missing)
+            if missing:
+                self._build(group, missing, is_urgent=is_urgent)
+            self._ready.add(group)
+        except Exception as error:  # NumPy and Python serve whatever the reason
+            _LOGGER.debug("%s are not compiled", group.title, exc_info=True)
+            self.errors[group] = error
+
+    def _load_built(self, missing: list[tuple[Path, Unit]]) -> None:
+        """Load the units that are compiled, and take them off the list."""
+        for job in list(missing):
+            folder, unit = job
+            if unit.is_built(folder) and self._has_loaded(folder, unit):
+                missing.remove(job)
+
+    def _has_loaded(self, folder: Path, unit: Unit) -> bool:
+        """Load a unit that is compiled; False where it is damaged and was deleted."""
+        with self._uninterrupted():
+            try:
+                unit.load(folder)
+            except ImportError:
+                raise
+            except Exception as error:  # a damaged file may raise anything
+                if folder in self._discarded:
+                    raise
+                self._discarded.add(folder)
+                discard(folder, error)
+                return False
+        self._loaded.add(unit)
+        return True
+
+    def _build(self, group: Group, missing: list[tuple[Path, Unit]], *, is_urgent: bool) -> None:
+        """Have units compiled, and load each when it is; the list is empty afterwards.
+
+        Raises:
+            RuntimeError: the process that compiles was killed again and again.
+        """
+        over = _announced(group.title, [unit for _, unit in missing])
+        starts, builder = 0, None
+        try:
+            while missing:
+                if builder is None or not builder.is_running:
+                    if starts == _STARTS or (builder is not None and not builder.was_killed):
+                        break
+                    starts, builder = starts + 1, Builder.start(missing, is_urgent=is_urgent)
+                    if builder is None:
+                        break
+                time.sleep(_POLL_SECONDS)
+                # What ended just now may have finished more than was looked for.
+                self._load_built(missing)
+            self._load_built(missing)
+        finally:
+            if builder is not None:
+                builder.end()
+        if missing and builder is not None and builder.was_killed and not is_urgent:
+            # This process might be killed next.
+            raise RuntimeError(f"compilation of {group.title} was killed {starts} times")
+        for folder, unit in missing:
+            with self._uninterrupted():
+                unit.load(folder)
+                unit.note_built(folder)
+            self._loaded.add(unit)
+        missing.clear()
+        over()
+
+    @contextlib.contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        with self._busy:
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
+
+    def _folder_of(self, unit: Unit) -> Path:
+        """The folder of a unit's machine code, for this machine, Python and version of sources."""
+        if unit.source not in self._folders:
+            wanted = self._folder / cache_key(unit.source)
+            self._folders[unit.source] = usable_folder(wanted, "compiled kernels")
+        return self._folders[unit.source]
+
+    def _leave(self) -> None:
+        """At exit: let a thread that is loading finish."""
+        if self._process == os.getpid():
+            self._busy.acquire()
+
+
+def discard(folder: Path, error: Exception) -> None:
+    """Delete what is kept in a folder and cannot be loaded, and warn."""
+    warnings.warn(
+        f"{folder} is damaged ({type(error).__name__}): compiled kernels are made again",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _announced(title: str, units: Sequence[Unit]) -> Callable[[], None]:
+    """Say that units are compiled and how long that takes; returns what says that it is over."""
+    seconds = sum(unit.seconds for unit in units)
+    start = time.monotonic()
+    _say(f"compiling {title}, about {seconds:.0f} s, once on this machine; results do not change")
+
+    def over() -> None:
+        _say(f"{title} are compiled, after {time.monotonic() - start:.0f} s")
+
+    return over
+
+
+def _say(text: str) -> None:
+    """One log record, and one line on a terminal."""
+    _LOGGER.info(text)
+    if sys.stderr is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError, ValueError):  # it was closed
+            sys.stderr.write(f"decoding: {text}\n")
+            sys.stderr.flush()
