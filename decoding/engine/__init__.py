@@ -2,7 +2,23 @@
 
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
+from decoding.engine.records import event_of, response_of
 from decoding.engine.request import Request
 from decoding.engine.request_pipeline import pipeline_of
+from decoding.engine.stopping import StopMatcher, StopStrings
+from decoding.engine.token_text import TokenText
+from decoding.engine.transcript import Ending, Transcript
 
-__all__ = ["Engine", "Generation", "Request", "pipeline_of"]
+__all__ = [
+    "Ending",
+    "Engine",
+    "Generation",
+    "Request",
+    "StopMatcher",
+    "StopStrings",
+    "TokenText",
+    "Transcript",
+    "event_of",
+    "pipeline_of",
+    "response_of",
+]

@@ -126,7 +126,8 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
         outcomes = [
             _drawn_alone(item, logits[row : row + 1]) for row, item in enumerate(batch.sequences)
         ]
-    backend = batch.sampler.last_backend
+    execution = batch.sampler.execution
+    backend = None if execution is None else execution.backend
     for item, outcome in zip(batch.sequences, outcomes, strict=True):
         item.generation.backend = backend
         if item.over:

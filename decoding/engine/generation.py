@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
 from decoding.engine.provenance import provenance_of
+from decoding.engine.records import event_of, response_of
 from decoding.engine.request import Request
 from decoding.engine.timing import Timing
 from decoding.engine.transcript import Transcript
 from decoding.errors import DecodingError
 from decoding.models.protocol import State
 from decoding.sampling.batch import Sample, States
-from decoding.wire.details import (
-    BestOfSequence,
-    Details,
-    FinishReason,
-    PrefillToken,
-    Response,
-    StreamDetails,
-    StreamEvent,
-)
+from decoding.wire.details import PrefillToken, Response, StreamEvent
 
 
 class RunningSequence:
@@ -224,64 +218,23 @@ class Generation:
             self.timing.finish()
             self.response = self._respond()
         if len(self.sequences) == 1:
-            self._events.append(self._event(sequence.transcript, text))
+            event = event_of(
+                sequence.transcript,
+                text,
+                response=self.response,
+                wire_details=self.request.parameters.details,
+            )
+            self._events.append(event)
 
     def _respond(self) -> Response:
-        transcripts = [item.transcript for item in self.sequences]
-        seeds = [item.sampler.seed for item in self.sequences]
-        best = max(range(len(transcripts)), key=lambda index: transcripts[index].mean_logprob)
-        losers = tuple(
-            BestOfSequence(
-                generated_text=self.plan.prompt_text + transcript.text,
-                finish_reason=_reason(transcript),
-                seed=seed,
-                tokens=transcript.tokens,
-                prefill=self.prefill,
-                top_tokens=transcript.top_tokens,
-            )
-            for index, (transcript, seed) in enumerate(zip(transcripts, seeds, strict=True))
-            if index != best
-        )
-        winner = transcripts[best]
-        details = Details(
-            finish_reason=_reason(winner),
-            seed=seeds[best],
-            input_length=len(self.plan.prompt),
-            tokens=winner.tokens,
-            prefill=self.prefill,
-            best_of_sequences=losers,
-            top_tokens=winner.top_tokens,
-        )
-        text = self.plan.prompt_text + winner.text
         asked = self.request.parameters
-        wire_details = asked.details or asked.decoder_input_details
-        return Response(
-            generated_text=text,
-            details=details,
-            wire_details=wire_details,
-            provenance=provenance_of(self.request, self.plan, self.backend),
+        response = response_of(
+            [item.transcript for item in self.sequences],
+            input_length=len(self.plan.prompt),
+            seeds=[item.sampler.seed for item in self.sequences],
+            prompt_text=self.plan.prompt_text,
+            prefill=self.prefill,
+            wire_details=asked.details or asked.decoder_input_details,
         )
-
-    def _event(self, transcript: Transcript, text: str) -> StreamEvent:
-        details = None
-        if self.response is not None:
-            details = StreamDetails(
-                finish_reason=self.response.finish_reason,
-                generated_tokens=self.response.generated_tokens,
-                seed=self.response.seed,
-                input_length=self.response.input_length,
-            )
-        return StreamEvent(
-            index=transcript.token_count,
-            token=transcript.last_token,
-            text=text,
-            top_tokens=transcript.last_top_tokens,
-            generated_text=None if self.response is None else self.response.generated_text,
-            details=details,
-            wire_details=self.request.parameters.details,
-        )
-
-
-def _reason(transcript: Transcript) -> FinishReason:
-    assert transcript.finish_reason is not None  # ours: only finished ones get here
-    return transcript.finish_reason
+        made_with = provenance_of(self.request, self.plan, self.backend)
+        return replace(response, provenance=made_with)

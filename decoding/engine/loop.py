@@ -27,6 +27,7 @@ from decoding.engine.request import Request, plan
 from decoding.errors import CancelledError, require
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
+from decoding.sampling.backends import Execution
 from decoding.typing import ForwardFunction
 
 
@@ -113,6 +114,11 @@ class Engine:
     def running(self) -> int:
         """How many sequences run: a request has `best_of` of them."""
         return len(self._batch.sequences)
+
+    @property
+    def execution(self) -> Execution | None:
+        """How the last step drew: its backend and threads; None where no step has drawn."""
+        return self._batch.sampler.execution
 
     def submit(
         self,

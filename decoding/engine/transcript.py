@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
+from decoding.engine.token_text import TokenText
 from decoding.sampling.batch import Sample
 from decoding.vocabulary import Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken
@@ -45,9 +45,13 @@ class Transcript:
     ) -> None:
         self._ending = ending
         self._vocabulary = vocabulary
-        self._stream = TextStream()
-        self._stream.push(begun)
-        self._matcher = ending.stops.start(keep=ending.keep_stop)
+        self._text = TokenText(
+            vocabulary,
+            ending.stops,
+            keep_stop=ending.keep_stop,
+            hidden_token_ids=ending.eos_token_ids,
+            begun=begun,
+        )
         self._pieces: list[str] = []
         self._tokens: list[Token] = []
         self._top_tokens: list[tuple[TopToken, ...]] = []
@@ -91,20 +95,13 @@ class Transcript:
     def push(self, sample: Sample) -> str:
         """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
-        special = self._is_special(token_id)
+        special = self._text.is_hidden(token_id)
         stopping = len(self._tokens) >= self._ending.min_tokens
-        if special:
-            text = self._text_of(token_id)
-            shown = self._matcher.push(self._stream.flush(), stopping=stopping)
-            shown += self._matcher.push(text, visible=False, stopping=stopping)
-        else:
-            text = ""
-            written = self._stream.push(self._bytes_of(token_id))
-            shown = self._matcher.push(written, stopping=stopping)
+        shown = self._text.push(token_id, stopping=stopping)
         self.finish_reason = self._reason_to_finish(token_id)
         if self.finish_reason is not None:
-            rest = self._stream.flush()
-            shown += self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
+            shown += self._text.flush(stopping=stopping)
+        text = self._text_of(token_id) if special else ""
         self._pieces.append(shown)
         self._record(sample, shown + text, special=special)
         return shown
@@ -130,7 +127,7 @@ class Transcript:
                         other.token_id,
                         self._text_of(other.token_id),
                         other.processed_logprob,
-                        self._is_special(other.token_id),
+                        self._text.is_hidden(other.token_id),
                         other.raw_logprob,
                         self._spelled(other.token_id),
                     )
@@ -143,17 +140,9 @@ class Transcript:
             return FinishReason.LENGTH
         if token_id in self._ending.eos_token_ids:
             return FinishReason.EOS_TOKEN
-        if self._matcher.stop is not None:
+        if self._text.stop is not None:
             return FinishReason.STOP_SEQUENCE
         return None
-
-    def _is_special(self, token_id: int) -> bool:
-        if token_id in self._ending.eos_token_ids:
-            return True
-        return self._vocabulary is not None and self._vocabulary.is_special(token_id)
-
-    def _bytes_of(self, token_id: int) -> bytes:
-        return b"" if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
 
     def _spelled(self, token_id: int) -> bytes | None:
         return None if self._vocabulary is None else self._vocabulary.bytes_of(token_id)

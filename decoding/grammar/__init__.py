@@ -1,5 +1,6 @@
 """Grammars: token masks for regular expressions, JSON Schemas and EBNF grammars."""
 
+from decoding.grammar.applying import apply_mask
 from decoding.grammar.compiled import (
     CompiledGrammar,
     compile_choices,
@@ -31,6 +32,7 @@ __all__ = [
     "TokenGrammar",
     "TokenMatcher",
     "TokenTable",
+    "apply_mask",
     "compile_choices",
     "compile_gbnf",
     "compile_json_schema",

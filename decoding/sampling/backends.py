@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,13 @@ def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None
         raise MissingDependencyError(_PACKAGES.get(backend, backend), backend) from error
 
 
+class Execution(NamedTuple):
+    """How a step ran: on which backend, over how many threads of the host (1 off the host)."""
+
+    backend: Backend
+    threads: int
+
+
 class OpenKernels:
     """The kernels of a batch by backend, opened on demand.
 
@@ -97,6 +104,12 @@ class OpenKernels:
     def __init__(self, batch: Batch, threads: int | None) -> None:
         self._batch, self._threads = batch, threads
         self._opened: dict[Backend, tuple[Program, Kernel]] = {}
+
+    def execution(self, backend: Backend) -> Execution:
+        """How the kernel of a backend runs."""
+        rows = len(self._batch.seeds)
+        threads = self._threads or _threads_for(rows)
+        return Execution(backend, min(threads, max(rows, 1)) if backend is Backend.NUMBA else 1)
 
     def at(self, backend: Backend, rows: Rows, program: Program) -> Kernel:
         """The kernel of a backend with a program; opened as by `open_backend`.

@@ -36,7 +36,7 @@ from decoding.logits import as_rows, logits_of
 from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
 from decoding.processors.feedback import Feedback
 from decoding.processors.nan_policy import NaNPolicy
-from decoding.sampling.backends import OpenKernels, fastest, named
+from decoding.sampling.backends import Execution, OpenKernels, fastest, named
 from decoding.sampling.dynamic_program import Changing
 from decoding.sampling.rng import SEED_RANGE
 from decoding.sampling.stages import Stages, Steered, next_states
@@ -201,7 +201,6 @@ class BatchSampler:
     One that is named, as a `Backend` or by its name, is waited for.
     threads: over how many the rows are spread on the host; None takes one for every 16 rows, as far
     as there are cores. A token depends on neither.
-    last_backend: that of the last call; None before the first.
     """
 
     def __init__(
@@ -230,7 +229,9 @@ class BatchSampler:
         members = [part._members for part in parts]  # noqa: SLF001 -- of this class
         rows = [row for member in members for row in member.rows]
         changing = Changing.joined([member.changing for member in members])
-        return cls._of(members[0]._replace(rows=rows, changing=changing))
+        made = cls._of(members[0]._replace(rows=rows, changing=changing))
+        made._execution = parts[0]._execution  # noqa: SLF001 -- of this class
+        return made
 
     def selected(self, rows: Sequence[int]) -> BatchSampler:
         """A sampler of some of the rows, which are named in ascending order.
@@ -238,7 +239,9 @@ class BatchSampler:
         Nothing of a row is worked out again, and this sampler can be used on.
         """
         kept, changing = [self._rows[row] for row in rows], self._changing.selected(rows)
-        return self._of(self._members._replace(rows=kept, changing=changing))
+        made = self._of(self._members._replace(rows=kept, changing=changing))
+        made._execution = self._execution  # noqa: SLF001 -- of this class
+        return made
 
     @classmethod
     def _of(cls, members: _Members) -> BatchSampler:
@@ -264,9 +267,19 @@ class BatchSampler:
         )
         self._kernels = OpenKernels(batch, threads)
         self._settled = settled
-        self.last_backend: Backend | None = None
         self._width = 0
         self._misfits: dict[int, DecodingError] = {}
+        self._execution: Execution | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy has drawn nothing."""
+        samplers = [row.sampler for row in self._rows]
+        return _again, (type(self), samplers, self._backend, self._members.threads)
+
+    @property
+    def execution(self) -> Execution | None:
+        """How the last step ran: its backend and threads; None before the first step."""
+        return self._execution
 
     def __call__(
         self,
@@ -336,11 +349,10 @@ class BatchSampler:
         if self._stages:
             edited, failed = self._run_stages(rows, history, states, steered)
         on_host = self._backend in (None, Backend.NUMPY, Backend.NUMBA)
-        kernel = self._kernels.at(
-            (self._backend if on_host else None) or fastest(edited),
-            edited,
-            self._changing.program_for(history, raw.shape[1]),
-        )
+        backend = (self._backend if on_host else None) or fastest(edited)
+        program = self._changing.program_for(history, raw.shape[1])
+        self._execution = self._kernels.execution(backend)
+        kernel = self._kernels.at(backend, edited, program)
         bitmasks, maskless = self._changing.bitmasks(history, raw.shape[1])
         seen = history.token_ids, history.lengths, history.prompt_lengths
         values, emptied = kernel.edit(edited, bitmasks, *seen)
@@ -461,7 +473,7 @@ class BatchSampler:
             backend = self._backend or fastest(rows)
             if backend is self._backend or backend is not Backend.NUMPY:
                 self._settled[rows.dtype] = backend
-        self.last_backend = backend
+        self._execution = self._kernels.execution(backend)
         return self._kernels.at(backend, rows, program)
 
     def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
@@ -519,6 +531,15 @@ def sample(
     (1, 1, -0.6931)
     """
     return BatchSampler(samplers)(logits, history)
+
+
+def _again(
+    kind: type[BatchSampler],
+    samplers: Sequence[Sampler],
+    backend: Backend | None,
+    threads: int | None,
+) -> BatchSampler:
+    return kind(samplers, backend=backend, threads=threads)
 
 
 def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:

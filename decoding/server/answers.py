@@ -12,8 +12,9 @@ from starlette.responses import Response as HttpResponse
 from decoding.engine.front import AsyncGeneration
 from decoding.server.problems import Problem
 from decoding.server.service import Account
-from decoding.server.sse import EventStream, event
+from decoding.server.sse import EventStream
 from decoding.wire.json_text import dumps
+from decoding.wire.sse import event
 
 
 class ClientGoneError(Exception):

@@ -23,11 +23,12 @@ from decoding.server.answers import (
 from decoding.server.bodies import read_json
 from decoding.server.problems import ProblemError, problem_of
 from decoding.server.service import Account, Service
-from decoding.server.sse import EventStream, event
+from decoding.server.sse import EventStream
 from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps, float32_text, quote
 from decoding.wire.rules import validate
 from decoding.wire.spans import token_spans
+from decoding.wire.sse import event
 from decoding.wire.types import check_body, parse_parameters, read_flag, read_text
 
 _LONG = 4096

@@ -13,13 +13,7 @@ HEADERS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b":\n\n"
-
-
-def event(json_text: str) -> bytes:
-    """One event of JSON that holds no line ends, as `dumps` writes it."""
-    return f"data: {json_text}\n\n".encode()
 
 
 class Source(Protocol):

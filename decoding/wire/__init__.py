@@ -1,4 +1,4 @@
-"""The JSON of the TGI API: request types and rules, and response records."""
+"""The JSON of the TGI API: request types and rules, response records, events of streams."""
 
 from decoding.wire.details import (
     BestOfSequence,
@@ -13,9 +13,11 @@ from decoding.wire.details import (
 )
 from decoding.wire.provenance import Provenance
 from decoding.wire.rules import WireLimits, validate
+from decoding.wire.sse import DONE, event, tgi_event
 from decoding.wire.types import parse_parameters
 
 __all__ = [
+    "DONE",
     "BestOfSequence",
     "Details",
     "FinishReason",
@@ -27,6 +29,8 @@ __all__ = [
     "Token",
     "TopToken",
     "WireLimits",
+    "event",
     "parse_parameters",
+    "tgi_event",
     "validate",
 ]

@@ -20,9 +20,8 @@ from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
 from decoding.server.v1.choices import best, head, parameters_of, seeded, with_length
 from decoding.server.v1.stream import event_stream
-from decoding.wire.details import Response, StreamEvent
-from decoding.wire.openai.answers import Chunks, Head, answer, finish_of, usage
-from decoding.wire.openai.logprobs import Shown, completion_logprobs, shown_tokens
+from decoding.wire.openai.answers import answer, usage
+from decoding.wire.openai.completions import CompletionChunks, completion_choice
 from decoding.wire.openai.requests import CompletionBody, Prompt, read_completion_body
 
 _LONG = 4096
@@ -94,7 +93,12 @@ def _request(service: Service, prompt: Prompt, parameters: GenerationParameters)
 def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResponse:
     groups = _groups(account.handles, body)
     choices = [
-        _choice(index * body.n + place, response, body, group[place])
+        completion_choice(
+            index * body.n + place,
+            response,
+            logprobs=body.logprobs,
+            prompt_text=group[place].generation.plan.prompt_text,
+        )
         for index, group in enumerate(groups)
         for place, response in enumerate(best(group, body.n))
     ]
@@ -105,70 +109,14 @@ def _whole(service: Service, account: Account, body: CompletionBody) -> HttpResp
     return json_response(answer(said, choices, used), headers=headers)
 
 
-def _choice(
-    index: int, response: Response, body: CompletionBody, handle: AsyncGeneration
-) -> dict[str, Any]:
-    logprobs = None
-    if body.logprobs is not None:
-        before = len(handle.generation.plan.prompt_text)
-        text = response.generated_text[before:]
-        shown = shown_tokens(response.tokens, response.top_tokens, text)
-        logprobs = completion_logprobs(
-            shown,
-            body.logprobs,
-            offset=0 if response.prefill else before,
-            prompt=response.prefill,
-        )
-    return {
-        "index": index,
-        "text": response.generated_text,
-        "logprobs": logprobs,
-        "finish_reason": finish_of(response.finish_reason),
-    }
-
-
 def _stream(service: Service, account: Account, body: CompletionBody) -> EventStream:
     said = head(service, body, "text_completion", "cmpl")
     prompts = [handle.generation.plan.prompt_text for handle in account.handles]
-    writer = _TextWriter(said, prompts, body)
+    writer = CompletionChunks(
+        said, prompts, logprobs=body.logprobs, include_usage=body.include_usage
+    )
     used = partial(_used, body) if body.include_usage else None
     return event_stream(service, account, writer, used, characters=_characters(body))
-
-
-class _TextWriter:
-    """Turns the events of completions into chunks.
-
-    prompts: the text in front of each choice, where the request echoes it.
-    """
-
-    def __init__(self, said: Head, prompts: Sequence[str], body: CompletionBody) -> None:
-        self.chunks = Chunks(said, include_usage=body.include_usage)
-        self._prompts = prompts
-        self._offsets = [len(text) for text in prompts]
-        self._shown = [Shown() for _ in prompts]
-        self._logprobs = body.logprobs
-
-    def first(self) -> str:
-        """The chunks that echo the prompts."""
-        return "".join(
-            self.chunks.text(index, text) for index, text in enumerate(self._prompts) if text
-        )
-
-    def write(self, index: int, item: StreamEvent) -> str:
-        """The chunk of one event; none where it adds nothing."""
-        logprobs = None
-        if self._logprobs is not None:
-            shown = self._shown[index].push(item.token, item.top_tokens, item.text)
-            if shown:
-                offset = self._offsets[index]
-                logprobs = completion_logprobs(shown, self._logprobs, offset=offset)
-                self._offsets[index] += sum(map(len, logprobs["tokens"]))
-        if item.details is None and logprobs is None:
-            return self.chunks.text(index, item.text) if item.text else ""
-        finish = None if item.details is None else finish_of(item.details.finish_reason)
-        return self.chunks.choice(
-            {"index": index, "text": item.text, "logprobs": logprobs, "finish_reason": finish}
-        )
 
 
 def _groups(

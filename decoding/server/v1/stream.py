@@ -9,10 +9,11 @@ from decoding.engine.front import AsyncGeneration, wait_any
 from decoding.server.answers import stream_headers
 from decoding.server.problems import problem_of
 from decoding.server.service import Account, Service
-from decoding.server.sse import DONE, EventStream, event
+from decoding.server.sse import EventStream
 from decoding.wire.details import StreamEvent
 from decoding.wire.json_text import dumps
 from decoding.wire.openai.answers import Chunks, usage
+from decoding.wire.sse import DONE, event
 
 Used = Callable[[Sequence[AsyncGeneration]], tuple[int, int]]
 """The function from generations to the numbers of tokens of prompt and answer."""

@@ -1,0 +1,18 @@
+"""Server-Sent Events of JSON: one line an event, as TGI and OpenAI's API stream them."""
+
+from __future__ import annotations
+
+from decoding.wire.details import StreamEvent
+
+DONE = b"data: [DONE]\n\n"
+"""The event that ends a stream of OpenAI's API."""
+
+
+def event(json_text: str) -> bytes:
+    """The event of a JSON text that holds no line ends, as `dumps` writes it."""
+    return f"data: {json_text}\n\n".encode()
+
+
+def tgi_event(item: StreamEvent) -> bytes:
+    """The event that TGI's `/generate_stream` sends for a token."""
+    return event(item.to_json())
