@@ -45,16 +45,16 @@ from decoding import GenerationParameters, generate
 from decoding.adapters import vllm as adapter
 
 
-
-
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that has just begun: no plug-in is loaded."""
-    monkeypatch.setattr(sys, "meta_path", [
-        finder for finder in sys.meta_path if not isinstance(finder, adapter._EntryPointFinder)
-    ])
+    monkeypatch.setattr(
+        sys,
+        "meta_path",
+        [finder for finder in sys.meta_path if not isinstance(finder, adapter._EntryPointFinder)],
+    )
     monkeypatch.setattr(vllm.plugins, "plugins_loaded", False)
-    yield
+    return
 
 
 @pytest.mark.usefixtures("fresh")
@@ -88,7 +88,12 @@ def test_a_version_that_does_not_take_the_class_starts_as_if_it_were_not_install
     assert _load_logitsprocs_plugins() == _load_v2_logitsprocs_plugins() == []
     assert "not known here" in caplog.text or "left out" in caplog.text
     speculating = type("Config", (), {"speculative_config": None})()
-    assert len(list(build_logitsprocs(_with_model(speculating), torch.device("cpu"), False, False).all)) == 3
+    assert (
+        len(
+            list(build_logitsprocs(_with_model(speculating), torch.device("cpu"), False, False).all)
+        )
+        == 3
+    )
 
 
 def _with_model(given: Any) -> Any:
