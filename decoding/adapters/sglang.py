@@ -4,7 +4,7 @@
     request(parameters)        the fields of a request to `/generate`
     check_server(server_args)  refuses a server that would bypass the class
 
-    llm.generate(prompt, **sglang.request(GenerationParameters(dry_multiplier=0.8), temperature=0.9))
+    llm.generate(prompt, **sglang.request(GenerationParameters(dry_multiplier=1), temperature=0.9))
 
 The server needs `--enable-custom-logit-processor` and this library. A request's `temperature`,
 `top_k`, `top_p` and `min_p` are applied here as SGLang means them (`decoding.presets.sglang`); what

@@ -1,4 +1,4 @@
-"""Requests that another engine runs: its own parameters and, under the key `decoding`, further ones.
+"""Requests that another engine runs: its own parameters and, under the key `decoding`, ours.
 
 The engine hands over rows of logits; each row that asks for it is drawn here and keeps the drawn
 token alone, so that the engine takes that token whatever it does to the row later.
@@ -56,7 +56,7 @@ def free_parameters(parameters: GenerationParameters) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class HostedRequest:
-    """What a request asks for: the engine's own steps that come later, and those of this library."""
+    """What a request asks for: the engine's own later steps, and those of this library."""
 
     preset: Pipeline
     parameters: GenerationParameters
@@ -74,8 +74,8 @@ class HostedRequest:
     ) -> HostedRequest:
         """Read the free parameters of a request.
 
-        given: what is under the key: fields of `GenerationParameters`, and parameters of the preset,
-            which replace the engine's. engine: the request's own parameters that the engine would
+        given: what is under the key: fields of `GenerationParameters`, and parameters of the
+            preset, which replace the engine's. engine: the request's own parameters that the engine would
             apply to the row later, `temperature` among them; temperature 0 is greedy. preset: makes
             the pipeline of the engine's parameters. further: names of other parameters of the
             preset. seed: the engine's, where `given` has none.

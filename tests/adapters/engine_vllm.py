@@ -34,6 +34,7 @@ from tiny_llama import (
     write_folder,
 )
 from vllm import LLM, SamplingParams
+from vllm.exceptions import VLLMValidationError
 from vllm.v1.sample import logits_processor as v1
 from vllm.v1.sample.logits_processor import _load_logitsprocs_plugins, build_logitsprocs
 from vllm.v1.worker.gpu.sample import logits_processor as v2
@@ -210,7 +211,7 @@ def test_requests_that_ask_for_nothing_are_left_alone(engine: LLM) -> None:
 
 def test_a_bad_request_is_refused_and_the_engine_goes_on(engine: LLM) -> None:
     bad = SamplingParams(extra_args={"decoding": {"grammar": {"type": "regex", "value": "("}}})
-    with pytest.raises(ValueError, match="grammar"):
+    with pytest.raises(VLLMValidationError, match="grammar"):
         tokens_of(engine, [[1, 70]], bad)
     assert len(tokens_of(engine, [[1, 70]], SamplingParams(temperature=0.0, max_tokens=3))) == 1
 
