@@ -75,10 +75,12 @@ class HostedRequest:
         """Read the free parameters of a request.
 
         given: what is under the key: fields of `GenerationParameters`, and parameters of the
-            preset, which replace the engine's. engine: the request's own parameters that the engine would
-            apply to the row later, `temperature` among them; temperature 0 is greedy. preset: makes
-            the pipeline of the engine's parameters. further: names of other parameters of the
-            preset. seed: the engine's, where `given` has none.
+            preset, which replace the engine's.
+        engine: the request's own parameters that the engine would apply to the row later,
+            `temperature` among them; temperature 0 is greedy.
+        preset: makes the pipeline of the engine's parameters.
+        further: names of other parameters of the preset.
+        seed: the engine's, where `given` has none.
 
         Raises:
             ParameterError: a parameter is not known, outside its range, or the engine's business.
