@@ -66,7 +66,7 @@ def _arguments(texts: followed.FollowedTexts) -> dict[str, list[Any]]:
 
 
 class _Callables(list[Any]):
-    """A list of callbacks that is called as one, as `LogitsProcessorList` of llama-cpp-python is."""
+    """A list of callbacks that is called as one, as llama-cpp-python's `LogitsProcessorList` is."""
 
     def __call__(self, token_ids: Anything, scores: Anything) -> Anything:
         for item in self:

@@ -129,8 +129,8 @@ class GenaiModel:
         rows: list[NDArray[np.float32]] = []
         for state, new in zip(states, token_ids, strict=True):
             # A generator has the logits of the last token of a call alone.
-            for part in [[token] for token in new] if all_positions else [list(new)]:
-                rows.append(_append(state, part))
+            parts = [[token] for token in new] if all_positions else [list(new)]
+            rows += [_append(state, part) for part in parts]
         return np.stack(rows)
 
     def _generator(self) -> Anything:

@@ -30,41 +30,31 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import fields
 from functools import cache
 from importlib.metadata import Distribution, DistributionFinder, SimplePath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from decoding import presets
 from decoding._version import __version__
-from decoding.engine.request_pipeline import pipeline_of
-from decoding.errors import (
-    DecodingError,
-    MissingDependencyError,
-    ParameterError,
-    UnsupportedFeatureError,
-    require,
+from decoding.engine.hosted import (
+    KEY,
+    HostedRequest,
+    HostedSequence,
+    HostModel,
+    draw_rows,
+    free_parameters,
 )
-from decoding.models.grammars import ModelGrammars
-from decoding.parameters import GenerationParameters, ProcessorFields
-from decoding.pipeline import Pipeline
-from decoding.presets.joined import joined
-from decoding.processors.grammar_mask import GrammarMask
-from decoding.sampling.batch import Sample, Sampler
-from decoding.sampling.rng import random_seed
-from decoding.sampling.sequences import SequenceSampler, Turn, draw
+from decoding.errors import MissingDependencyError, UnsupportedFeatureError
+from decoding.parameters import GenerationParameters
+from decoding.sampling.batch import Sampler
 from decoding.typing import Anything
-from decoding.vocabulary import Tokenizer, Vocabulary
-
-KEY = "decoding"
-"""The key of `SamplingParams.extra_args` under which a request says what it wants from here."""
+from decoding.vocabulary import Tokenizer
 
 GROUP = "vllm.logits_processors"
 V1 = "vllm.v1.sample.logits_processor"
@@ -72,7 +62,6 @@ V2 = "vllm.v1.worker.gpu.sample.logits_processor"
 
 _SHAPING = ("temperature", "min_p", "top_k", "top_p")
 _PENALTIES = ("repetition_penalty", "frequency_penalty", "presence_penalty")
-_OURS = frozenset(item.name for item in fields(ProcessorFields)) - {"jump_forward"} | {"seed"}
 
 _log = logging.getLogger(__name__)
 
@@ -83,11 +72,7 @@ def extra_args(parameters: GenerationParameters) -> dict[str, Any]:
     Raises:
         ParameterError: a field is vLLM's own business, as `stop` and `max_new_tokens`.
     """
-    legal = isinstance(parameters, GenerationParameters)
-    require("parameters", parameters, legal, "GenerationParameters")
-    given = json.loads(json.dumps(parameters.to_dict()))
-    _check_names(given)
-    return {KEY: given}
+    return free_parameters(parameters)
 
 
 def sampler() -> type[Any]:
@@ -226,8 +211,8 @@ def _plugin_class(interfaces: tuple[type[Any], ...]) -> type[Any]:
         _: type[Any], vllm_config: Anything, *arguments: Anything
     ) -> V1Processor | V2Processor:
         if len(arguments) == 1:
-            return V2Processor(_Requests(vllm_config, applies_penalties=False), *arguments)
-        return V1Processor(_Requests(vllm_config, applies_penalties=True))
+            return V2Processor(vllm_config, *arguments)
+        return V1Processor(vllm_config, *arguments)
 
     namespace = {
         "__doc__": "Draws the tokens of requests with the key `decoding`.",
@@ -242,34 +227,15 @@ def validate(sampling_params: Anything) -> None:
     """Check what a request asks for, before it is admitted; its grammar is compiled over bytes.
 
     Raises:
-        DecodingError: it is outside the ranges, or the grammar cannot be compiled. Those of
-            parameters are `ValueError`s, which vLLM answers to the request.
+        ParameterError: it is outside the ranges, or the grammar cannot be compiled; a `ValueError`,
+            which vLLM answers to the request.
     """
     asked = _asked(sampling_params, applies_penalties=True)
-    if asked is not None and asked.parameters.grammar is not None:
-        try:
-            _byte_grammars().mask_of(asked.parameters.grammar)
-        except DecodingError as error:
-            raise ParameterError(
-                f"extra_args[{KEY!r}]['grammar']", asked.parameters.grammar, f"compiled: {error}"
-            ) from error
+    if asked is not None:
+        asked.check_grammar()
 
 
-@cache
-def _byte_grammars() -> ModelGrammars:
-    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b""], frozenset({256}))
-    return ModelGrammars(vocabulary, [256])
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks for: vLLM's own parameters, and those of this library."""
-
-    preset: Mapping[str, Any]
-    parameters: GenerationParameters
-
-
-def _asked(sampling_params: Anything, *, applies_penalties: bool) -> _Asked | None:
+def _asked(sampling_params: Anything, *, applies_penalties: bool) -> HostedRequest | None:
     """Read `SamplingParams`; None where a request wants nothing from here.
 
     applies_penalties: whether the penalties of `SamplingParams` are still to be applied.
@@ -277,115 +243,23 @@ def _asked(sampling_params: Anything, *, applies_penalties: bool) -> _Asked | No
     given = (sampling_params.extra_args or {}).get(KEY)
     if given is None:
         return None
-    name = f"extra_args[{KEY!r}]"
-    require(name, given, isinstance(given, Mapping), "a mapping of parameters")
-    _check_names(given)
     taken = (*_SHAPING, *_PENALTIES) if applies_penalties else _SHAPING
-    preset = {item: getattr(sampling_params, item) for item in taken}
-    own = dict(given)
-    preset |= {item: own.pop(item) for item in (*_SHAPING, *_PENALTIES) if item in own}
-    presets.vllm(**preset)
-    if preset["temperature"] == 0:
-        own["temperature"] = 0.0  # leaves the truncations out
-    elif own.get("dynatemp_range"):
-        own["temperature"], preset["temperature"] = preset["temperature"], 1.0
-    if own.get("seed") is None and sampling_params.seed is not None:
-        own["seed"] = sampling_params.seed % 2**64
-    if preset["temperature"] == 0:
-        own.pop("seed", None)
-    return _Asked(preset, GenerationParameters.from_dict(own))
+    own = {item: getattr(sampling_params, item) for item in taken}
+    return HostedRequest.of(given, own, presets.vllm, _PENALTIES, seed=sampling_params.seed)
 
 
-def _check_names(given: Mapping[str, Any]) -> None:
-    known = {item.name for item in fields(GenerationParameters)}
-    for name in given:
-        if name in known and name not in _OURS:
-            expected = f"left to SamplingParams; {KEY!r} is for what is drawn from the logits"
-            raise ParameterError(str(name), given[name], expected)
-
-
-class _Requests:
-    """Makes the samplers of requests, for the model of a vLLM engine.
-
-    Its tokenizer is loaded with the first request that needs one.
-    """
-
-    def __init__(self, vllm_config: Anything, *, applies_penalties: bool) -> None:
-        self._config = vllm_config.model_config
-        self._applies_penalties = applies_penalties
-        self.end_token_ids = _end_token_ids(self._config)
-        self._tokenizer: Tokenizer | None = None
-        self._grammars: ModelGrammars | None = None
-
-    def sampler(self, sampling_params: Anything) -> Sampler | None:
-        """The sampler of a request; None where it wants nothing from here.
-
-        Never raises: an error here would stop the engine. A request that cannot be served is drawn
-        by a pipeline that leaves its end alone, and the error is logged.
-        """
-        try:
-            asked = _asked(sampling_params, applies_penalties=self._applies_penalties)
-            return None if asked is None else self._sampler(asked)
-        except Exception:
-            _log.exception("decoding: a request is ended, since it cannot be served")
-            return Sampler(_failing())
-
-    def _sampler(self, asked: _Asked) -> Sampler:
-        parameters = asked.parameters
-        greedy = asked.preset["temperature"] == 0
-        seed = random_seed() if parameters.seed is None else parameters.seed
-        mask: GrammarMask | None = None
-        if parameters.grammar is not None:
-            mask = self.grammars.mask_of(parameters.grammar)
-        further = pipeline_of(
-            parameters,
-            self._config.get_vocab_size(),
-            eos_token_ids=self.end_token_ids,
-            grammar_mask=mask,
-            seed=seed,
-            tokenizer=self.tokenizer if _needs_tokenizer(parameters) else None,
-        )
-        return Sampler(joined(presets.vllm(**asked.preset), further), None if greedy else seed)
-
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        """The engine's tokenizer; None where the engine runs without one."""
-        if self._tokenizer is None and not self._config.skip_tokenizer_init:
-            self._tokenizer = _tokenizer(self._config)
-        return self._tokenizer
-
-    @property
-    def grammars(self) -> ModelGrammars:
-        """The compiled grammars over the engine's vocabulary."""
-        if self._grammars is None:
-            tokenizer, width = self.tokenizer, self._config.get_vocab_size()
-            if tokenizer is None:
-                raise UnsupportedFeatureError("grammar", "the engine runs without a tokenizer")
-            self._grammars = ModelGrammars(tokenizer.vocabulary, self.end_token_ids, width)
-        return self._grammars
-
-
-def _failing() -> Pipeline:
-    from decoding.processors import AllowedTokens
-
-    # No logits are so wide: the row is left empty, which ends the text.
-    return Pipeline((AllowedTokens((2**31 - 1,)),))
-
-
-def _needs_tokenizer(parameters: GenerationParameters) -> bool:
-    return bool(parameters.bad_words or parameters.dry_multiplier)
-
-
-def _end_token_ids(model_config: Anything) -> frozenset[int]:
-    generation = model_config.try_get_generation_config()
-    found: set[int] = set()
-    for holder in (generation, vars(model_config.hf_config)):
+def _host_model(vllm_config: Anything) -> HostModel:
+    config = vllm_config.model_config
+    ends: set[int] = set()
+    for holder in (config.try_get_generation_config(), vars(config.hf_config)):
         ids = holder.get("eos_token_id")
-        found |= set() if ids is None else {ids} if isinstance(ids, int) else set(ids)
-    return frozenset(found)
+        ends |= set() if ids is None else {ids} if isinstance(ids, int) else set(ids)
+    return HostModel(config.get_vocab_size(), ends, lambda: _tokenizer(config))
 
 
-def _tokenizer(model_config: Anything) -> Tokenizer:
+def _tokenizer(model_config: Anything) -> Tokenizer | None:
+    if model_config.skip_tokenizer_init:
+        return None
     import tokenizers
 
     from decoding.models.tokenizer import HuggingFaceTokenizer
@@ -400,41 +274,12 @@ def _tokenizer(model_config: Anything) -> Tokenizer:
     raise UnsupportedFeatureError("vllm", reason)
 
 
-@dataclass(slots=True)
-class _Sequence:
-    """A request that runs: its sampler, and its tokens as far as they are known here."""
-
-    sampler: Sampler
-    prompt_length: int
-    token_ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(256, np.int32))
-    length: int = 0
-    drawn: dict[int, int] = field(default_factory=dict)
-    row: SequenceSampler = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.row = SequenceSampler(self.sampler, self.prompt_length)
-
-    def put(self, start: int, token_ids: Sequence[int]) -> None:
-        """Write tokens at a place; the sequence ends behind them."""
-        end = start + len(token_ids)
-        if end > len(self.token_ids):
-            larger = np.empty(max(end, 2 * len(self.token_ids)), np.int32)
-            larger[:start] = self.token_ids[:start]
-            self.token_ids = larger
-        self.token_ids[start:end] = token_ids
-        self.length = end
-
-    def known(self) -> NDArray[np.int32]:
-        """The token ids so far."""
-        return self.token_ids[: self.length]
-
-
 class V1Processor:
     """What the V1 model runner calls: `update_state` with the batch, then `apply`."""
 
-    def __init__(self, requests: _Requests) -> None:
-        self._requests = requests
-        self._rows: dict[int, tuple[_Sequence, list[int]]] = {}
+    def __init__(self, vllm_config: Anything, _: Anything = None, __: bool = False) -> None:
+        self._model = _host_model(vllm_config)
+        self._rows: dict[int, tuple[HostedSequence, list[int]]] = {}
 
     def is_argmax_invariant(self) -> bool:
         """False: the drawn token need not be the likeliest."""
@@ -446,11 +291,11 @@ class V1Processor:
             return
         for row in batch_update.removed:
             self._rows.pop(row, None)
-        for row, sampling_params, prompt, output in batch_update.added:
+        for row, params, prompt, output in batch_update.added:
             self._rows.pop(row, None)
-            made = self._requests.sampler(sampling_params)
+            made = self._sampler(params)
             if made is not None:
-                sequence = _Sequence(made, len(prompt or ()))
+                sequence = HostedSequence(made, len(prompt or ()))
                 sequence.put(0, prompt or ())
                 self._rows[row] = (sequence, output)
         for origin, target, direction in batch_update.moved:
@@ -460,29 +305,19 @@ class V1Processor:
             if replaced is not None and direction.name == "SWAP":
                 self._rows[origin] = replaced
 
+    def _sampler(self, params: Anything) -> Sampler | None:
+        return self._model.sampler(lambda: _asked(params, applies_penalties=True))
+
     def apply(self, logits: Anything) -> Anything:
         """Draw the tokens of the rows that asked for it; `(requests, vocab)` in place."""
         rows = sorted(row for row in self._rows if row < len(logits))
-        sequences = [self._rows[row][0] for row in rows]
+        sequences = []
         for row in rows:
-            _follow(*self._rows[row])
+            sequence, output = self._rows[row]
+            sequence.follow(output)
+            sequences.append(sequence)
         known = [sequence.known() for sequence in sequences]
-        return _fill(logits, rows, sequences, known, self._requests.end_token_ids)
-
-
-def _follow(sequence: _Sequence, output: list[int]) -> None:
-    """Read what the engine has appended to a request's output.
-
-    With asynchronous scheduling the last entries may be -1 until the engine has read its device;
-    these are the tokens that were drawn here.
-    """
-    start = min(max(sequence.length, sequence.prompt_length), sequence.prompt_length + len(output))
-    new = output[start - sequence.prompt_length :]
-    filled = [
-        token if token >= 0 else sequence.drawn.get(start + index, -1)
-        for index, token in enumerate(new)
-    ]
-    sequence.put(start, filled)
+        return draw_rows(logits, rows, sequences, known, self._model.end_token_ids)
 
 
 class V2Processor:
@@ -492,16 +327,16 @@ class V2Processor:
     so that the rejection sampler keeps what would be drawn without drafts.
     """
 
-    def __init__(self, requests: _Requests, states: Anything) -> None:
-        self._requests, self._states = requests, states
+    def __init__(self, vllm_config: Anything, states: Anything) -> None:
+        self._model, self._states = _host_model(vllm_config), states
         self._waiting: dict[int, Sampler] = {}
-        self._slots: dict[int, _Sequence] = {}
+        self._slots: dict[int, HostedSequence] = {}
 
     def add_request(self, req_idx: int, sampling_params: Anything) -> bool:
         """Begin a request in a slot; whether it wants anything from here."""
         self._slots.pop(req_idx, None)
         self._waiting.pop(req_idx, None)
-        made = self._requests.sampler(sampling_params)
+        made = self._model.sampler(lambda: _asked(sampling_params, applies_penalties=False))
         if made is None:
             return False
         self._waiting[req_idx] = made
@@ -528,70 +363,16 @@ class V2Processor:
             rows.append(row)
             sequences.append(sequence)
             known.append(np.concatenate([sequence.known(), np.array(drafts, np.int32)]))
-        return _fill(logits, rows, sequences, known, self._requests.end_token_ids)
+        return draw_rows(logits, rows, sequences, known, self._model.end_token_ids)
 
-    def _sequence(self, slot: int) -> _Sequence | None:
+    def _sequence(self, slot: int) -> HostedSequence | None:
         if slot in self._waiting:
             prompt_length = int(self._states.prompt_len.np[slot])
-            self._slots[slot] = _Sequence(self._waiting.pop(slot), prompt_length)
+            self._slots[slot] = HostedSequence(self._waiting.pop(slot), prompt_length)
         return self._slots.get(slot)
 
-    def _read(self, sequence: _Sequence, slot: int, length: int) -> None:
+    def _read(self, sequence: HostedSequence, slot: int, length: int) -> None:
         """Read the committed tokens of a slot up to a length."""
         start = min(sequence.length, length)
         new = self._states.all_token_ids.gpu[slot, start:length].tolist() if start < length else []
         sequence.put(start, new)
-
-
-def _fill(
-    logits: Anything,
-    rows: list[int],
-    sequences: list[_Sequence],
-    known: list[NDArray[np.int32]],
-    end_token_ids: frozenset[int],
-) -> Anything:
-    """Leave the drawn token alone in each of some rows of a tensor, in place.
-
-    A row that fails ends its text, with an entry in the log; one behind the end of a text, which an
-    engine that runs ahead computes, is left as it is.
-    """
-    if not rows:
-        return logits
-    import torch
-
-    turns = [Turn(item.row, ids) for item, ids in zip(sequences, known, strict=True)]
-    chosen = logits if len(rows) == len(logits) else logits[rows]
-    drawn: Sequence[Sample | Exception]
-    try:
-        drawn = draw(turns, chosen)
-    except Exception as error:
-        drawn = [error] * len(rows)
-    taken: dict[int, int] = {}
-    for row, sequence, ids, result in zip(rows, sequences, known, drawn, strict=True):
-        token = _token(result, ids[sequence.prompt_length :], end_token_ids)
-        if token is not None:
-            taken[row] = token
-            sequence.drawn = {len(ids): token} | {
-                at: kept for at, kept in sequence.drawn.items() if at > len(ids) - _RUN_AHEAD
-            }
-    index = torch.tensor(list(taken), dtype=torch.long, device=logits.device)
-    tokens = torch.tensor(list(taken.values()), dtype=torch.long, device=logits.device)
-    logits.index_fill_(0, index, -torch.inf)
-    logits[index, tokens] = 0.0
-    return logits
-
-
-_RUN_AHEAD = 64
-"""Tokens for which an engine that runs ahead may still have no ids."""
-
-
-def _token(
-    result: Sample | Exception, generated: NDArray[np.int32], end_token_ids: frozenset[int]
-) -> int | None:
-    """The token of a row; None where the row is left as it is."""
-    if isinstance(result, Sample):
-        return result.token_id
-    if end_token_ids.intersection(generated.tolist()):
-        return None
-    _log.error("decoding: a text is ended after %d tokens: %s", len(generated), result)
-    return min(end_token_ids, default=None)

@@ -34,6 +34,7 @@ from tiny_llama import (
     write_folder,
 )
 from vllm import LLM, SamplingParams
+from vllm.exceptions import VLLMValidationError
 from vllm.v1.sample import logits_processor as v1
 from vllm.v1.sample.logits_processor import _load_logitsprocs_plugins, build_logitsprocs
 from vllm.v1.worker.gpu.sample import logits_processor as v2
@@ -45,16 +46,16 @@ from decoding import GenerationParameters, generate
 from decoding.adapters import vllm as adapter
 
 
-
-
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process that has just begun: no plug-in is loaded."""
-    monkeypatch.setattr(sys, "meta_path", [
-        finder for finder in sys.meta_path if not isinstance(finder, adapter._EntryPointFinder)
-    ])
+    monkeypatch.setattr(
+        sys,
+        "meta_path",
+        [finder for finder in sys.meta_path if not isinstance(finder, adapter._EntryPointFinder)],
+    )
     monkeypatch.setattr(vllm.plugins, "plugins_loaded", False)
-    yield
+    return
 
 
 @pytest.mark.usefixtures("fresh")
@@ -88,7 +89,12 @@ def test_a_version_that_does_not_take_the_class_starts_as_if_it_were_not_install
     assert _load_logitsprocs_plugins() == _load_v2_logitsprocs_plugins() == []
     assert "not known here" in caplog.text or "left out" in caplog.text
     speculating = type("Config", (), {"speculative_config": None})()
-    assert len(list(build_logitsprocs(_with_model(speculating), torch.device("cpu"), False, False).all)) == 3
+    assert (
+        len(
+            list(build_logitsprocs(_with_model(speculating), torch.device("cpu"), False, False).all)
+        )
+        == 3
+    )
 
 
 def _with_model(given: Any) -> Any:
@@ -205,7 +211,7 @@ def test_requests_that_ask_for_nothing_are_left_alone(engine: LLM) -> None:
 
 def test_a_bad_request_is_refused_and_the_engine_goes_on(engine: LLM) -> None:
     bad = SamplingParams(extra_args={"decoding": {"grammar": {"type": "regex", "value": "("}}})
-    with pytest.raises(ValueError, match="grammar"):
+    with pytest.raises(VLLMValidationError, match="grammar"):
         tokens_of(engine, [[1, 70]], bad)
     assert len(tokens_of(engine, [[1, 70]], SamplingParams(temperature=0.0, max_tokens=3))) == 1
 

@@ -26,25 +26,24 @@ from decoding import (
 from decoding.adapters.vllm import (
     V1Processor,
     V2Processor,
-    _Requests,
     extra_args,
     register,
     sampler,
     validate,
 )
+from decoding.engine.joined import joined
 from decoding.errors import MissingDependencyError, ParameterError
-from decoding.presets.joined import joined
 
 VOCAB, EOS = 40, 0
 SWAP, ONE_WAY = (type("Direction", (), {"name": name})() for name in ("SWAP", "UNIDIRECTIONAL"))
 
 
 def v1() -> V1Processor:
-    return V1Processor(_Requests(config(VOCAB, [EOS]), applies_penalties=True))
+    return V1Processor(config(VOCAB, [EOS]))
 
 
 def v2(states: States) -> V2Processor:
-    return V2Processor(_Requests(config(VOCAB, [EOS]), applies_penalties=False), states)
+    return V2Processor(config(VOCAB, [EOS]), states)
 
 
 def logits_after(token_ids: Any) -> torch.Tensor:
@@ -261,8 +260,8 @@ def test_a_text_that_fails_is_ended_and_its_neighbours_go_on(
         ({"top_p": 1.5}, "top_p must be"),
         ({"dry_multiplier": -1}, "dry_multiplier must be"),
         ({"dry_multiplyer": 1}, "did you mean 'dry_multiplier'"),
-        ({"max_new_tokens": 5}, "left to SamplingParams"),
-        ({"grammar": {"type": "regex", "value": "("}}, r"extra_args\['decoding'\]\['grammar'\]"),
+        ({"max_new_tokens": 5}, "left to the engine"),
+        ({"grammar": {"type": "regex", "value": "("}}, "decoding: grammar"),
         ({"grammar": {"type": "json", "value": {"type": "nothing"}}}, "grammar"),
         ("dry", "a mapping of parameters"),
     ],
@@ -284,7 +283,7 @@ def test_extra_args_are_json_of_what_is_asked() -> None:
     )
     made = json.loads(json.dumps(extra_args(asked)))
     assert GenerationParameters.from_dict(made["decoding"]) == asked
-    with pytest.raises(ParameterError, match="left to SamplingParams"):
+    with pytest.raises(ParameterError, match="left to the engine"):
         extra_args(GenerationParameters(stop=["x"]))
 
 

@@ -24,9 +24,14 @@ GRAMMARS = [
     Grammar("regex", r"(ab|cd)?x{3,}|"),
     Grammar("gbnf", 'root ::= "a" b_c* | [^\\x00-\\x1F]\nb_c ::= ("x" | "y"){2,3} root?'),
     Grammar("gbnf", 'root ::= "[" (root ("," root)*)? "]" | [0-9]+'),
-    Grammar("gbnf", 'a ::= "a"\nroot ::= a-b | a b\nb ::= "\\"\\\\\\n"\na-b ::= "-" a_b\na_b ::= "_"'),
+    Grammar(
+        "gbnf", 'a ::= "a"\nroot ::= a-b | a b\nb ::= "\\"\\\\\\n"\na-b ::= "-" a_b\na_b ::= "_"'
+    ),
     Grammar("lark", 'start: "(" start ")" | NUM+\nNUM: /[0-9]+/\n%ignore " "'),
-    Grammar("lark", 'start: key ("," key)*\nkey: /[a-z]/i "=" ESCAPED_STRING\n%import common.ESCAPED_STRING'),
+    Grammar(
+        "lark",
+        'start: key ("," key)*\nkey: /[a-z]/i "=" ESCAPED_STRING\n%import common.ESCAPED_STRING',
+    ),
 ]
 
 
@@ -49,7 +54,8 @@ def test_our_own_reader_reads_the_same_language(grammar: Grammar) -> None:
             if not choices:
                 break
             token = int(generator.choice(choices))
-            assert one.advance(token) and two.advance(token)
+            assert one.advance(token)
+            assert two.advance(token)
 
 
 # An independent reader of the notation: what llama.cpp's grammar parser accepts, as one expression.
@@ -64,7 +70,9 @@ def is_gbnf(text: str) -> bool:
         name, found, body = line.partition(" ::= ")
         if not found or not re.fullmatch(r"[A-Za-z0-9-]+", name):
             return False
-        for called in re.findall(r"(?<![\w<\\\[-])[A-Za-z][A-Za-z0-9-]*(?![^\"]*\">)", _unquoted(body)):
+        for called in re.findall(
+            r"(?<![\w<\\\[-])[A-Za-z][A-Za-z0-9-]*(?![^\"]*\">)", _unquoted(body)
+        ):
             if called not in names:
                 return False
         while True:
@@ -88,7 +96,9 @@ def test_an_independent_reader_reads_every_line(grammar: Grammar) -> None:
     assert is_gbnf(gbnf_of(grammar))
 
 
-@pytest.mark.parametrize("text", ["root := a\n", 'root ::= "a\n', "root ::= b\n", "root ::= (a\n", 'x ::= "a"\n'])
+@pytest.mark.parametrize(
+    "text", ["root := a\n", 'root ::= "a\n', "root ::= b\n", "root ::= (a\n", 'x ::= "a"\n']
+)
 def test_the_independent_reader_refuses_what_is_no_gbnf(text: str) -> None:
     assert not is_gbnf(text)
 
@@ -98,7 +108,9 @@ def test_xgrammar_reads_the_same_language(grammar: Grammar) -> None:
     pytest.importorskip("xgrammar")
     from decoding.grammar.peers import xgrammar
 
-    peer = xgrammar.compile_gbnf(gbnf_of(grammar), xgrammar.Machine(token_table(VOCABULARY, [256], 257)))
+    peer = xgrammar.compile_gbnf(
+        gbnf_of(grammar), xgrammar.Machine(token_table(VOCABULARY, [256], 257))
+    )
     ours = COMPILE[grammar.type](str(grammar.value), MACHINE)
     generator = np.random.default_rng(2)
     for _ in range(4):
@@ -109,7 +121,8 @@ def test_xgrammar_reads_the_same_language(grammar: Grammar) -> None:
             if not choices:
                 break
             token = int(generator.choice(choices))
-            assert one.advance(token) and two.advance(token)
+            assert one.advance(token)
+            assert two.advance(token)
             assert one.is_accepting == two.is_accepting
 
 
