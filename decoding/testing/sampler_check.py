@@ -230,11 +230,13 @@ class _SamplerCheck:
         found: dict[str, Callable[[int, int], dict[str, Anything]]] = {}
         if roles & {"seed", "seeds"}:
             found["seed"] = lambda start, rows: {
-                "seeds": numbers(start, rows), "positions": fixed(start, rows) * 0,
+                "seeds": numbers(start, rows),
+                "positions": fixed(start, rows) * 0,
             }
         if roles & {"position", "positions"}:
             found["position"] = lambda start, rows: {
-                "seeds": fixed(start, rows), "positions": numbers(start, rows) - self.seed,
+                "seeds": fixed(start, rows),
+                "positions": numbers(start, rows) - self.seed,
             }
         return found or {"distribution": lambda _, rows: {"seeds": numbers(0, rows)}}
 
@@ -266,13 +268,18 @@ class _SamplerCheck:
         # Overlapping pairs would depend on each other: even calls with the ones before, and odd ones.
         pairs = {
             (name, parity): np.zeros(2, np.int64)
-            for name, parity in (("independent rows", 0), *(("independent draws", i) for i in (0, 1)))
+            for name, parity in (
+                ("independent rows", 0),
+                *(("independent draws", i) for i in (0, 1)),
+            )
         }
         agreeing = np.array([same, 1.0 - same])
         last: Tokens | None = None
         done = call = 0
         while done < draws:
-            tokens = self.draw(logits, **number(call if rows == 1 or self._one_seed(law) else done, rows))
+            tokens = self.draw(
+                logits, **number(call if rows == 1 or self._one_seed(law) else done, rows)
+            )
             call += 1
             if (cells[tokens] < 0).any():
                 token = int(tokens[cells[tokens] < 0][0])
@@ -288,7 +295,9 @@ class _SamplerCheck:
                 pairs["independent draws", call % 2] += (agree, rows - agree)
             last = tokens
             if call & (call - 1) == 0 and done < draws:
-                for name, counts, expected in self._tests(law, totals[law], masses, pairs, agreeing):
+                for name, counts, expected in self._tests(
+                    law, totals[law], masses, pairs, agreeing
+                ):
                     if log_e_value(counts, expected) > math.log(2.0 / self.alpha):
                         yield name, _unlikely(counts, expected, "e-value"), case
                         return
@@ -328,7 +337,10 @@ class _SamplerCheck:
         row = np.zeros(64)
         logits = np.tile(row.astype(np.float32), (1, 1))
         seeds = np.array([42 + (index << 32) for index in range(32)], np.int64)
-        tokens = [int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0]) for i in range(32)]
+        tokens = [
+            int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0])
+            for i in range(32)
+        ]
         if len(set(tokens)) == 1:
             yield "wide seeds", f"32 seeds 42 + k·2³² all drew token {tokens[0]} of 64", _case(row)
 

@@ -221,7 +221,13 @@ def test_arguments_that_make_no_sense(arguments: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"examples": 0}, {"widths": (0, 5)}, {"widths": (5, 2)}, {"format": "int8"}, {"arrays": "jax"}],
+    [
+        {"examples": 0},
+        {"widths": (0, 5)},
+        {"widths": (5, 2)},
+        {"format": "int8"},
+        {"arrays": "jax"},
+    ],
 )
 def test_options_out_of_range(options: Any) -> None:
     with pytest.raises(ParameterError):
