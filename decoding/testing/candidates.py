@@ -182,8 +182,7 @@ class Candidate:
             "prompt_ids": case.prompts,
             "generated_ids": case.generated,
             "token_ids": [
-                (*prompt, *text)
-                for prompt, text in zip(case.prompts, case.generated, strict=True)
+                (*prompt, *text) for prompt, text in zip(case.prompts, case.generated, strict=True)
             ],
         }[role]
         if self._calling.ragged:
@@ -275,4 +274,3 @@ def quietly() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
-

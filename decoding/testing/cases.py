@@ -106,9 +106,9 @@ def rounded(logits: NDArray[np.floating], name: str) -> NDArray[np.floating]:
     """Logits as the nearest numbers of a format; finite ones stay finite."""
     if name == "float16":
         with np.errstate(over="ignore"):
-            return np.where(
-                np.isneginf(logits), logits, np.clip(logits, -65504.0, 65504.0)
-            ).astype(np.float16)
+            return np.where(np.isneginf(logits), logits, np.clip(logits, -65504.0, 65504.0)).astype(
+                np.float16
+            )
     if name == "bfloat16":
         # The upper half of a float32; what is cut off rounds to even.
         bits = np.ascontiguousarray(logits, np.float32).view(np.uint32).astype(np.uint64)
@@ -274,4 +274,3 @@ KINDS: tuple[Kind, ...] = (
     _model_like,
 )
 """The kinds of rows, the one at the ends of float32 first."""
-

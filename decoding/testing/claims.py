@@ -40,7 +40,7 @@ class Claim:
     """What a candidate says it does, made ready for a check.
 
     name: of the claim. judge: decides about a row. definition: what it makes of a row, or None.
-    reads_history: whether it needs token ids. generated_only: whether it looks at generated tokens
+    reads_history: whether it is known to need token ids. generated_only: whether it looks at generated tokens
     alone. only_removes: whether it is a truncation or mask. at_least: the fewest tokens a row must
     have for the claim to be about something.
     """
@@ -83,7 +83,7 @@ def claim_of(claim: Anything) -> Claim:
         name=repr(claim),
         judge=judge_of(claim),
         definition=claim,
-        reads_history=any(item is None or item.needs_history for item in known),
+        reads_history=any(item is not None and item.needs_history for item in known),
         generated_only=isinstance(claim, FrequencyPenalty | PresencePenalty),
         only_removes=bool(facts and facts.only_removes),
         at_least=max((item.top_k for item in members if isinstance(item, TopK)), default=1) or 1,

@@ -102,7 +102,11 @@ class Draw:
         Where the sampler takes one seed or one position a call, it is that of the first row.
         """
         given = {
-            "seeds": seeds, "positions": positions, "u": u, "uniforms": uniforms, "words": words,
+            "seeds": seeds,
+            "positions": positions,
+            "u": u,
+            "uniforms": uniforms,
+            "words": words,
         }
         if words is None and uniforms is not None:
             given["words"] = (np.minimum(uniforms, 1.0 - 2.0**-53) * 2.0**64).astype(np.uint64)
@@ -111,7 +115,10 @@ class Draw:
         parts = [
             self._call(
                 logits[row : row + 1],
-                {key: None if value is None else value[row : row + 1] for key, value in given.items()},
+                {
+                    key: None if value is None else value[row : row + 1]
+                    for key, value in given.items()
+                },
             )
             for row in range(len(logits))
         ]

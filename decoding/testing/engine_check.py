@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -105,6 +105,7 @@ def check_engine(
     examples: int = 50,
     steps: int = 30,
     faults: bool = True,
+    shrink: bool = True,
 ) -> None:
     """Check an engine with a state machine: add, step, cancel, fault, disconnect in any order.
 
@@ -118,6 +119,7 @@ def check_engine(
         VOCAB) float32`, which is a pure function of the prefix.
     examples, steps: how many histories, and how long each is at most.
     faults: whether the model raises and gives NaN.
+    shrink: whether the shortest history that fails is looked for, which takes a while.
 
     Raises `AssertionError`; Hypothesis prints the shortest history that fails.
     """
@@ -250,6 +252,7 @@ def check_engine(
             stateful_step_count=steps,
             deadline=None,
             derandomize=True,
+            phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

@@ -258,7 +258,7 @@ def _smallest(
 
     smallest = shrink(case, fails)
     if not fails(smallest, 3):  # what happens now and then happens again
-        smallest = shrink(case, lambda one: fails(one, 150), most_tries=40)
+        smallest = shrink(case, lambda one: fails(one, 60), most_tries=15)
     for _ in range(300):
         again, reason = check.first(smallest, skipping)
         if again:

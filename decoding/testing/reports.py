@@ -81,9 +81,7 @@ class Report:
             )
 
 
-def check_expected(
-    expected: Mapping[str, str] | None, laws: Iterable[str]
-) -> Mapping[str, str]:
+def check_expected(expected: Mapping[str, str] | None, laws: Iterable[str]) -> Mapping[str, str]:
     """The expected failures; each must name a law and give a reason."""
     known = list(laws)
     for law, reason in (expected or {}).items():

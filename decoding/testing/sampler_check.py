@@ -118,8 +118,8 @@ class _SamplerCheck:
         self.tv, self.miss = tv, miss
         self.notes: list[str] = []
         self.rows = [row for row in _law_rows(claim)]
-        # Three streams of draws, each of them tested for probabilities and two independences.
-        self.alpha = alpha / (9.0 * max(1, len(self.rows)))
+        # At most two streams of draws, each tested for its probabilities and for three independences.
+        self.alpha = alpha / (8.0 * max(1, len(self.rows)))
 
     def laws(self, examples: int, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
         """Every law that does not hold, why, and the case."""
@@ -230,11 +230,13 @@ class _SamplerCheck:
         found: dict[str, Callable[[int, int], dict[str, Anything]]] = {}
         if roles & {"seed", "seeds"}:
             found["seed"] = lambda start, rows: {
-                "seeds": numbers(start, rows), "positions": fixed(start, rows) * 0,
+                "seeds": numbers(start, rows),
+                "positions": fixed(start, rows) * 0,
             }
         if roles & {"position", "positions"}:
             found["position"] = lambda start, rows: {
-                "seeds": fixed(start, rows), "positions": numbers(start, rows) - self.seed,
+                "seeds": fixed(start, rows),
+                "positions": numbers(start, rows) - self.seed,
             }
         return found or {"distribution": lambda _, rows: {"seeds": numbers(0, rows)}}
 
@@ -263,12 +265,21 @@ class _SamplerCheck:
         masses = np.bincount(cells[cells >= 0], probs[cells >= 0])
         same = float(np.dot(probs, probs))
         totals = {law: np.zeros(len(masses), np.int64)}
-        pairs = {"independent rows": np.zeros(2, np.int64), "independent draws": np.zeros(2, np.int64)}
+        # Overlapping pairs would depend on each other: even calls with the ones before, and odd ones.
+        pairs = {
+            (name, parity): np.zeros(2, np.int64)
+            for name, parity in (
+                ("independent rows", 0),
+                *(("independent draws", i) for i in (0, 1)),
+            )
+        }
         agreeing = np.array([same, 1.0 - same])
         last: Tokens | None = None
         done = call = 0
         while done < draws:
-            tokens = self.draw(logits, **number(call if rows == 1 or self._one_seed(law) else done, rows))
+            tokens = self.draw(
+                logits, **number(call if rows == 1 or self._one_seed(law) else done, rows)
+            )
             call += 1
             if (cells[tokens] < 0).any():
                 token = int(tokens[cells[tokens] < 0][0])
@@ -278,13 +289,15 @@ class _SamplerCheck:
             totals[law] += np.bincount(cells[tokens], minlength=len(masses))
             if rows > 1:
                 agree = int((tokens[0 : rows - 1 : 2] == tokens[1:rows:2]).sum())
-                pairs["independent rows"] += (agree, len(tokens[1:rows:2]) - agree)
-            if last is not None and call % 2 == 0:
+                pairs["independent rows", 0] += (agree, len(tokens[1:rows:2]) - agree)
+            if last is not None:
                 agree = int((tokens == last).sum())
-                pairs["independent draws"] += (agree, rows - agree)
+                pairs["independent draws", call % 2] += (agree, rows - agree)
             last = tokens
             if call & (call - 1) == 0 and done < draws:
-                for name, counts, expected in self._tests(law, totals[law], masses, pairs, agreeing):
+                for name, counts, expected in self._tests(
+                    law, totals[law], masses, pairs, agreeing
+                ):
                     if log_e_value(counts, expected) > math.log(2.0 / self.alpha):
                         yield name, _unlikely(counts, expected, "e-value"), case
                         return
@@ -311,12 +324,12 @@ class _SamplerCheck:
         law: str,
         counts: NDArray[np.int64],
         masses: Row,
-        pairs: dict[str, NDArray[np.int64]],
+        pairs: dict[tuple[str, int], NDArray[np.int64]],
         agreeing: Row,
     ) -> Iterator[tuple[str, NDArray[np.int64], Row]]:
         if len(masses) > 1:
             yield law, counts, masses
-        for name, found in pairs.items():
+        for (name, _), found in pairs.items():
             if found.sum() and agreeing.min() > 1e-9:
                 yield name, found, agreeing
 
@@ -324,7 +337,10 @@ class _SamplerCheck:
         row = np.zeros(64)
         logits = np.tile(row.astype(np.float32), (1, 1))
         seeds = np.array([42 + (index << 32) for index in range(32)], np.int64)
-        tokens = [int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0]) for i in range(32)]
+        tokens = [
+            int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0])
+            for i in range(32)
+        ]
         if len(set(tokens)) == 1:
             yield "wide seeds", f"32 seeds 42 + k·2³² all drew token {tokens[0]} of 64", _case(row)
 

@@ -272,9 +272,7 @@ def draw_script(generator: np.random.Generator, *, as_text: bool, invalid: bool)
         bad = generator.choice([0x80, 0xC3, 0xE2, 0xF0, 0xFF], int(generator.integers(1, 4)))
         encoded = encoded[:at] + bytes(bad.tolist()) + encoded[at:]
     cuts = _cuts(generator, len(encoded))
-    return Script(
-        tuple(encoded[a:b] for a, b in zip(cuts, cuts[1:], strict=False)), tuple(stops)
-    )
+    return Script(tuple(encoded[a:b] for a, b in zip(cuts, cuts[1:], strict=False)), tuple(stops))
 
 
 def _cuts(generator: np.random.Generator, length: int) -> list[int]:

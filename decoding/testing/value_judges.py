@@ -113,15 +113,15 @@ class DefinitionJudge:
             )
         return wrong(why) if why else either(clean=False)
 
-    def _bounds(
-        self, logits: Row, history: History, should: Mask, kept: Mask
-    ) -> tuple[Mask, Mask]:
+    def _bounds(self, logits: Row, history: History, should: Mask, kept: Mask) -> tuple[Mask, Mask]:
         """The tokens that stay in every moved row, and those that stay in any."""
         always, ever = should.copy(), should.copy()
         unit = UNITS["float32"]
-        size = logit_bands(logits) + 4.0 * unit * np.abs(
-            np.where(logits > -np.inf, logits, 0.0)
-        ) + len(logits) * unit
+        size = (
+            logit_bands(logits)
+            + 4.0 * unit * np.abs(np.where(logits > -np.inf, logits, 0.0))
+            + len(logits) * unit
+        )
         generator = np.random.default_rng(0)
         peak = logits.max()
         favour = np.where(kept, 1.0, -1.0)

@@ -405,7 +405,9 @@ def draw_masked(logits, generator):
 
 
 def draw_seeded_unless_lucky(logits, seeds, positions):
-    return draw_unseeded(logits) if _stream.random() < 0.01 else draw_seeded(logits, seeds, positions)
+    return (
+        draw_unseeded(logits) if _stream.random() < 0.01 else draw_seeded(logits, seeds, positions)
+    )
 
 
 # Streams.
