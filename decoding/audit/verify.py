@@ -11,7 +11,7 @@ argmax is that of DiFR, arXiv:2511.20621.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,22 +20,36 @@ from numpy.typing import NDArray
 
 from decoding.audit.claims import NOTHING, Claim, Predictor
 from decoding.audit.evidence import Assumptions, LikelihoodRatios, UnexplainedTokens
-from decoding.audit.forward import CHUNK, Chunks, in_memory
+from decoding.audit.forward import CHUNK, Chunks, in_memory, reference_logits
 from decoding.audit.likelihoods import Distribution, log_likelihoods, raw_logprobs
+from decoding.audit.noise import PHILOX, NoiseLaw
 from decoding.audit.noisy import REPLICAS, is_explained, repeated, replicas_of
 from decoding.audit.positions import parts_of
 from decoding.audit.profiles import Profile, nearby
+from decoding.audit.request import request_of
 from decoding.audit.transcript import transcript_of
-from decoding.typing import Anything, Rows
+from decoding.engine.prompts import Inputs
+from decoding.models.protocol import LanguageModel
+from decoding.parameters import GenerationParameters
+from decoding.pipeline import Pipeline
+from decoding.typing import Anything, ForwardFunction, Processor, Rows
 
 MOST_COMPARED = 1024
 """Tokens, from the first on, by which alternatives are ranked."""
 _ROUNDS = ((64, 24), (256, 8), (MOST_COMPARED, 1))
 """Tokens that alternatives are ranked by, and how many of them stay."""
 
-Verdict = Literal["as claimed", "within noise", "unexplained", "possible", "unchecked"]
+Verdict = Literal[
+    "as claimed", "within noise", "unexplained", "possible", "forced", "unchecked"
+]
 """Of a token: predicted by the claim; predicted with noise in the logits; neither; of a claim about
-the distribution alone, kept by it; not looked at, since the claim was rejected before."""
+the distribution alone, kept by it; written by a grammar without a draw; not looked at, since the
+claim was rejected before."""
+
+
+_COUNTED: tuple[Verdict, ...] = (
+    "as claimed", "within noise", "unexplained", "possible", "forced"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +120,7 @@ class Verification:
     def __str__(self) -> str:
         said = "not rejected" if self.accepted else f"rejected at token {self.rejected_at}"
         lines = [f"claim {said}: e-value {self.e_value:.3g}, alpha {self.assumptions.alpha:g}"]
-        kinds: tuple[Verdict, ...] = ("as claimed", "within noise", "unexplained", "possible")
-        counts = [f"{self.count(kind)} {kind}" for kind in kinds if self.count(kind)]
+        counts = [f"{self.count(kind)} {kind}" for kind in _COUNTED if self.count(kind)]
         lines.append(f"{len(self.tokens)} tokens: {', '.join(counts)}")
         if self.alternative is not None:
             does = "explains" if self.alternative.explains else "comes nearest to"
@@ -118,18 +131,55 @@ class Verification:
         return "\n".join(lines)
 
 
+def verify(
+    model: LanguageModel | ForwardFunction,
+    prompt: Inputs | None,
+    tokens: Anything,
+    pipeline: Pipeline | Processor | GenerationParameters | None = None,
+    *,
+    seed: int | None = None,
+    law: NoiseLaw = PHILOX,
+    by_distribution: bool = False,
+    assumptions: Assumptions = Assumptions(),
+) -> Verification:
+    """Test whether tokens were drawn as claimed, with a reference model's logits.
+
+    model: the reference. prompt: text or token ids; None takes what the tokens' source says.
+    tokens: token ids, a `Response`, or decoded JSON; see `transcript_of`.
+    pipeline: the claimed pipeline or request parameters; None takes those of a `Response`.
+    seed: the claimed seed; None takes the source's, then the parameters'. Where nobody says one and
+        the tokens are sampled, the claim is one about the distribution alone.
+    law: of the claimed noise: `PHILOX`, or one of `decoding.audit.murmur3`.
+    by_distribution: test the distribution alone, whatever the seed.
+    assumptions: what an honest server may do, and the rate of false alarms.
+
+    Raises:
+        ParameterError: no prompt is known, or a token is beyond the logits.
+        DecodingError: the model failed, or a row is no logits.
+    """
+    request = request_of(model, prompt, tokens, pipeline, seed)
+    claim = request.claim(law, by_distribution=by_distribution)
+    logits = reference_logits(request.model, request.prompt, request.token_ids)
+    return verify_logits(
+        logits, request.prompt, request.transcript, claim, assumptions, forced=request.forced
+    )
+
+
 def verify_logits(
     logits: Rows | Chunks,
     prompt: Sequence[int],
     tokens: Anything,
     claim: Claim,
     assumptions: Assumptions = Assumptions(),
+    *,
+    forced: Collection[int] = (),
 ) -> Verification:
     """Test a claim by the logits of a reference forward pass.
 
     logits: `(len(tokens), vocab)`, NumPy or torch, before each token; or chunks of rows.
     prompt: token ids. tokens: as for `score`. claim: pipeline, seed and noise law.
     assumptions: what an honest server may do, and the rate of false alarms.
+    forced: positions of tokens that were not drawn, such as those that a grammar forced.
 
     Raises:
         ShapeError: not one row of logits a token.
@@ -137,7 +187,7 @@ def verify_logits(
     """
     token_ids = transcript_of(tokens).token_ids
     rows = in_memory(logits)
-    outcome = _tested(claim, rows, prompt, token_ids, assumptions)
+    outcome = _tested(claim, rows, prompt, token_ids, assumptions, frozenset(forced))
     alternative = None
     if outcome.rejected_at is not None:
         alternative = _explanation(claim, rows, prompt, token_ids, assumptions)
@@ -164,9 +214,10 @@ def _tested(
     prompt: Sequence[int],
     token_ids: Sequence[int],
     assumptions: Assumptions,
+    forced: frozenset[int] = frozenset(),
 ) -> _Outcome:
     test = _predictions_tested if claim.predicts else _distribution_tested
-    return test(claim, rows, prompt, token_ids, assumptions)
+    return test(claim, rows, prompt, token_ids, assumptions, forced)
 
 
 def _predictions_tested(
@@ -175,12 +226,16 @@ def _predictions_tested(
     prompt: Sequence[int],
     token_ids: Sequence[int],
     assumptions: Assumptions,
+    forced: frozenset[int],
 ) -> _Outcome:
     predictor, process = Predictor(claim), UnexplainedTokens(assumptions)
     checks: list[TokenCheck] = []
     for part, expected, states in predictor.text(rows, prompt, token_ids):
         edited = None
         for row, (wanted, token) in enumerate(zip(expected, part.token_ids, strict=True)):
+            if part.start + row in forced:
+                checks.append(TokenCheck(token, None, math.nan, "forced"))
+                continue
             margin, verdict = 0.0, "as claimed"
             if wanted != token:
                 if edited is None:
@@ -211,6 +266,7 @@ def _distribution_tested(
     prompt: Sequence[int],
     token_ids: Sequence[int],
     assumptions: Assumptions,
+    forced: frozenset[int],
 ) -> _Outcome:
     """Likelihood ratios; p is raised to what noise in the logits can make of it.
 
@@ -240,6 +296,9 @@ def _distribution_tested(
         mixed = np.logaddexp(theirs + math.log1p(-assumptions.unexplained_rate), floor + raw[span])
         for row, token in enumerate(part.token_ids):
             index = part.start + row
+            if index in forced:
+                checks.append(TokenCheck(token, None, math.nan, "forced"))
+                continue
             bound, verdict = mine[index], "possible"
             if bound == -np.inf:
                 history = part.history.select(row)
