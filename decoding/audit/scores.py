@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.audit.forward import CHUNK, Chunks, as_model, reference_logits
-from decoding.audit.positions import BySize, Part, has_feedback, parts_of
-from decoding.audit.request import sampler_of
-from decoding.audit.transcript import Transcript, transcript_of
+from decoding.audit.forward import CHUNK, Chunks, reference_logits
+from decoding.audit.positions import BySize, has_feedback, parts_of
+from decoding.audit.request import request_of
+from decoding.audit.transcript import transcript_of
 from decoding.engine.prompts import Inputs
 from decoding.errors import DecodingError, ParameterError, require, shown
 from decoding.history import History
@@ -137,12 +137,9 @@ def score(
         ParameterError: no prompt is known, or a token is beyond the logits.
         DecodingError: the model or the pipeline failed at a position.
     """
-    as_loaded = as_model(model)
-    transcript = transcript_of(tokens, as_loaded)
-    known = transcript.prompt if prompt is None else prompt
-    sampler, ids = sampler_of(as_loaded, known, transcript, pipeline, seed)
-    logits = reference_logits(as_loaded, ids, transcript.token_ids)
-    return score_logits(logits, ids, transcript, sampler)
+    request = request_of(model, prompt, tokens, pipeline, seed)
+    logits = reference_logits(request.model, request.prompt, request.token_ids)
+    return score_logits(logits, request.prompt, request.transcript, request.sampler)
 
 
 def score_batch(
@@ -292,16 +289,3 @@ def _packed(kept: NDArray[np.bool_]) -> NDArray[np.int32]:
     padded = np.zeros((rows, 32 * words_of(width)), np.bool_)
     padded[:, :width] = kept
     return np.packbits(padded, axis=1, bitorder="little").view(np.int32)
-
-
-__all__ = [
-    "ScoreArrays",
-    "Scores",
-    "StageRemoval",
-    "TokenScore",
-    "Transcript",
-    "score",
-    "score_batch",
-    "score_logits",
-    "stack",
-]
