@@ -40,7 +40,8 @@ _LOOP = (
 _PARTS = (
     "What bounds these: the passes over one such row, each alone. Whatever gives logprobs needs"
     " Σ exp over the row. A draw from all tokens needs the noise of every block of 256, and"
-    " that of the tokens in the few blocks that may hold the winner. A machine with wider vectors has shorter passes, the call stays what it is."
+    " that of the tokens in the few blocks that may hold the winner. A machine with wider"
+    " vectors has shorter passes, the call stays what it is."
 )
 
 
