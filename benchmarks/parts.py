@@ -24,7 +24,7 @@ from benchmarks.report import table
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
 from decoding.kernels.compiled import draw, passes
-from decoding.kernels.compiled.memory import RAW_MAX, allocate
+from decoding.kernels.compiled.memory import RAW_MAX, Memory, allocate
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -57,10 +57,8 @@ def _weigh(row: Any, tail: Any, largest: Any, scale: Any) -> Any:
 
 
 @_njit
-def _draw(
-    row: Any, shadow: Any, patched: Any, block_max: Any, largest: Any, seed: Any, scratch: Any
-) -> Any:
-    return draw.draw_from_row(row, shadow, patched, block_max, 1.0, largest, 0, seed, scratch)
+def _draw(row: Any, shadow: Any, patched: Any, block_max: Any, seed: Any, memory: Any) -> Any:
+    return draw.draw_from_row(row, shadow, patched, block_max, 1.0, 0, seed, memory)
 
 
 @_njit
@@ -80,8 +78,9 @@ def _edit(shadow: Any, bitmask: Any) -> Any:
 
 def parts(row: NDArray[np.float32]) -> list[Part]:
     """The passes over a row, and the calls from Python around them."""
-    doubles, _, singles, shadow = allocate(len(row))
-    block_max = doubles[RAW_MAX]
+    *arrays, shadow = allocate(len(row))
+    memory = Memory(*arrays)
+    block_max = memory.doubles[RAW_MAX]
     tail = np.full(passes.BLOCK, -np.inf, np.float32)
     start = len(row) // passes.BLOCK * passes.BLOCK
     tail[: len(row) - start] = shadow[start : len(row)] = row[start:]
@@ -111,8 +110,8 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
             lambda found: bool(np.isclose(found[0], scaled.sum(), rtol=1e-6)),
         ),
         Part(
-            "the same, Philox of every token, and the draw",
-            lambda: _draw(row, shadow, patched, block_max, largest, np.uint64(_SEED), singles),
+            "a draw from all tokens, whose blocks' largest logits are known",
+            lambda: _draw(row, shadow, patched, block_max, np.uint64(_SEED), memory),
             lambda found: bool(found[0] == token_id),
         ),
         Part(

@@ -12,8 +12,9 @@ sign of a zero, and so are its order, its ties, what top-k keeps of it and the g
 sums over the row is not the same to the last bit: logprobs and entropy, and with them the
 temperature that `DYNAMIC_TEMPERATURE` takes from the entropy, agree to 10⁻⁵ (relative, where they
 are above 1; Numba sums a row in float32, NumPy and torch in float64). A cut by probability mass or
-by entropy keeps the same tokens unless the sum before one is within that distance of the cut, and a
-drawn token is the same unless two scores, logit + noise, are within 10⁻¹².
+by entropy keeps the same tokens unless the sum before one is within that distance of the cut. The
+noise of a draw has the same bits everywhere (`docs/noise.md`), so a drawn token is the same unless
+such a cut or temperature comes before it.
 """
 
 from __future__ import annotations

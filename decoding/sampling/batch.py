@@ -2,9 +2,9 @@
 
     token = argmax over the kept support of  logits[i] + noise(seed, position, i)
 
-with standard Gumbel noise, so that P(token = i) = softmax(logits)[i] and a masked token cannot be
-drawn. The noise is addressed, not streamed: a token depends on its row's logits, pipeline, seed and
-position, and on nothing else in the batch.
+with standard Gumbel noise (`docs/noise.md`), so that P(token = i) = softmax(logits)[i] and a masked
+token cannot be drawn. The noise is addressed, not streamed: a token depends on its row's logits,
+pipeline, seed and position, and on nothing else in the batch.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
             blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
     best, score, likeliest, highest = np.int64(-1), -np.inf, np.int64(-1), -np.inf
     for place in range(count):
-        index = place if apart else np.int64(ids[place]) // BLOCK_SIZE
+        index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
         bound = logits[place] + noises[index]
         if ids[place] == leads[index]:
             if bound > score or (bound == score and ids[place] < ids[best]):
@@ -132,7 +132,7 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
             best, score = likeliest, rival
     rivals, rival_ids, found = memory.integers[SEEN], memory.integers[OCCURRENCES], 0
     for place in range(count):
-        index = place if apart else np.int64(ids[place]) // BLOCK_SIZE
+        index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
         rivals[found], rival_ids[found] = place, ids[place]
         may_win = logits[place] + (noises[index] + MARGIN) >= score
         found += may_win and ids[place] != leads[index] and place != likeliest
@@ -140,14 +140,14 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
     for start in range(0, found, EIGHT):
         words_of_eight(rival_ids, start, at, _NO_DRAW, _HIGH, key0, key1, words)
     for rank in range(found):
-        place = np.int64(rivals[rank])
-        index = place if apart else np.int64(ids[place]) // BLOCK_SIZE
+        other = np.int64(rivals[rank])
+        index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
         least = shares[index] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
-        if least > math.exp(min(logits[place] - score, 700.0)) * _SLACK:
+        if least > math.exp(min(logits[other] - score, 700.0)) * _SLACK:
             continue
-        rival = score_of(np.int64(ids[place]), logits[place], shares[index], position, seed)
-        if rival > score or (rival == score and ids[place] < ids[best]):
-            best, score = place, rival
+        rival = score_of(np.int64(ids[other]), logits[other], shares[index], position, seed)
+        if rival > score or (rival == score and ids[other] < ids[best]):
+            best, score = other, rival
     return best
 
 

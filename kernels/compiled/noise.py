@@ -162,7 +162,7 @@ def blocks_of_eight(
     noises: Any,
     leads: Any,
 ) -> Any:
-    """`blocks_from` of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
+    """The same of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         ids, start, position, domain, key0, key1, *arrays = arguments

@@ -42,10 +42,15 @@ class Place(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Of each token, what its block of tokens has in common, and its block's lead."""
+    """The blocks of some tokens: what its tokens have in common, the noise of its lead, the lead.
+
+    found: which of the blocks each token is in.
+    """
 
     shares: Row
+    most: Row
     leads: TokenIds
+    found: NDArray[np.int64]
 
 
 def philox4x32(blocks: Words, position: int, draw: int, domain: int, seed: int) -> Words:
@@ -113,12 +118,13 @@ def blocks_of(token_ids: TokenIds, place: Place) -> Blocks:
     words = philox4x32(indices, place.position, place.draw, NOISE_BLOCK, place.seed)
     shares = exponential(words[:, 0] << _HALF | words[:, 1]) / BLOCK_SIZE
     leads = indices.astype(np.int64) * BLOCK_SIZE + (words[:, 2] % BLOCK_SIZE).astype(np.int64)
-    return Blocks(shares[found], leads[found])
+    return Blocks(shares, -natural_log(shares), leads, found)
 
 
 def token_noise(token_ids: TokenIds, place: Place) -> Row:
     """The noise of each token; `token_ids` ascending."""
-    shares, leads = blocks_of(token_ids, place)
+    blocks = blocks_of(token_ids, place)
+    shares, leads = blocks.shares[blocks.found], blocks.leads[blocks.found]
     others = exponential(token_words(token_ids, place))
     return -natural_log(np.where(token_ids == leads, shares, shares + others))
 
@@ -128,16 +134,17 @@ def choose(token_ids: TokenIds, logits: Row, place: Place) -> int:
 
     Only tokens that their block's lead does not rule out get a noise of their own.
     """
-    shares, leads = blocks_of(token_ids, place)
-    bounds = -natural_log(shares)
-    are_leads = token_ids == leads
-    best = np.max(logits + bounds, where=are_leads, initial=-np.inf)
-    # Where no lead is among the tokens, a token at random is as good a start as any.
-    if best == -np.inf:
-        likeliest = int((logits + bounds).argmax())
-        some = token_ids[likeliest : likeliest + 1]
-        best = (logits[likeliest] + token_noise(some, place))[0]
-    rivals = np.flatnonzero(logits + (bounds + MARGIN) >= best)
+    blocks = blocks_of(token_ids, place)
+    best, somewhere = -np.inf, np.searchsorted(token_ids, blocks.leads)
+    somewhere[somewhere == len(token_ids)] = 0
+    leads = np.flatnonzero(token_ids[somewhere] == blocks.leads)
+    if len(leads):
+        best = (logits[somewhere[leads]] + blocks.most[leads]).max()
+    bounds = logits + (blocks.most + MARGIN)[blocks.found]
+    likeliest = int(bounds.argmax())
+    some = token_ids[likeliest : likeliest + 1]
+    best = max(best, (logits[likeliest] + token_noise(some, place))[0])
+    rivals = np.flatnonzero(bounds >= best)
     scores = logits[rivals] + token_noise(token_ids[rivals], place)
     return int(rivals[scores.argmax()])
 

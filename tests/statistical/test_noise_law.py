@@ -122,30 +122,35 @@ def test_blocks_positions_and_seeds_are_independent() -> None:
         assert abs(np.corrcoef(smallest, there.reshape(-1, BLOCK_SIZE).min(1))[0, 1]) < 0.4
 
 
+def shares_and_leads(place: Place) -> tuple[np.ndarray, np.ndarray]:
+    blocks = blocks_of(TOKENS, place)
+    return blocks.shares[blocks.found], blocks.leads[blocks.found]
+
+
 def lead_as_all_others(place: Place) -> np.ndarray:
-    shares, _ = blocks_of(TOKENS, place)
+    shares, _ = shares_and_leads(place)
     return shares + exponential(token_words(TOKENS, place))
 
 
 def others_without_share(place: Place) -> np.ndarray:
-    shares, leads = blocks_of(TOKENS, place)
+    shares, leads = shares_and_leads(place)
     return np.where(leads == TOKENS, shares, exponential(token_words(TOKENS, place)))
 
 
 def first_token_leads(place: Place) -> np.ndarray:
-    shares, _ = blocks_of(TOKENS, place)
+    shares, _ = shares_and_leads(place)
     others = shares + exponential(token_words(TOKENS, place))
     return np.where(TOKENS % BLOCK_SIZE == 0, shares, others)
 
 
 def share_too_large(place: Place) -> np.ndarray:
-    shares, leads = blocks_of(TOKENS, place)
+    shares, leads = shares_and_leads(place)
     others = exponential(token_words(TOKENS, place))
     return np.where(leads == TOKENS, shares * 1.25, shares * 1.25 + others)
 
 
 def one_word_for_two(place: Place) -> np.ndarray:
-    shares, leads = blocks_of(TOKENS, place)
+    shares, leads = shares_and_leads(place)
     others = exponential(token_words(TOKENS // 2, place))
     return np.where(leads == TOKENS, shares, shares + others)
 
