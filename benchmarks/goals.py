@@ -83,9 +83,7 @@ def _targets(figures: Figures, place: Place) -> Iterator[Verdict]:
 
 
 def _batches(figures: Figures, place: Place) -> Iterator[Verdict]:
-    alone = [
-        figures.floors(item.name, place) for item in WORKLOADS.values() if not item.alone
-    ]
+    alone = [figures.floors(item.name, place) for item in WORKLOADS.values() if not item.alone]
     together = figures.floors(MIXED, place, batch=BATCH) * len(alone) / sum(alone)
     one = figures.cost(MIXED, place, batch=BATCH)
     doubled = figures.cost(MIXED, place, batch=BATCH, implementation=TWO_THREADS)

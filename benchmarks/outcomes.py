@@ -9,9 +9,9 @@ from benchmarks.workloads import TOP_N, Problem, seed_of
 from decoding import Sample, chain
 from decoding.kernels.program import Instruction
 from decoding.kernels.reference import step as reference
-from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.reference.noise import token_noise
 from decoding.kernels.result import TIES_BEYOND_TOP_N
-from decoding.kernels.vector.noise import perturb, token_words
+from decoding.kernels.vector import noise
 from decoding.pipeline import Fused
 from decoding.sampling.batch import Alternative
 
@@ -25,8 +25,8 @@ def by_definition(problem: Problem, row: int) -> Sample | int:
         return int(logits.argmax())
     raw = problem.rows[row].astype(np.float64)
     support = np.flatnonzero(logits > -np.inf)
-    words = token_words(support, seed_of(row), position_of(problem, row))
-    chosen = int(support[perturb(logits[support], words).argmax()])
+    place = noise.Place(seed_of(row), position_of(problem, row))
+    chosen = int(support[(logits[support] + noise.token_noise(support, place)).argmax()])
     if problem.alone:
         return chosen
     raw_logprobs, logprobs = log_softmax(raw), log_softmax(logits)
@@ -78,8 +78,9 @@ def processed(problem: Problem, row: int, *, more: float = 0.0) -> Row:
 
 def score(problem: Problem, row: int, logprobs: Row, token_id: int) -> float:
     """The logprob of a token plus its noise; the largest is drawn."""
-    word = token_word(seed_of(row), position_of(problem, row), token_id)
-    return float(logprobs[token_id]) + gumbel(word)
+    return float(logprobs[token_id]) + token_noise(
+        seed_of(row), position_of(problem, row), token_id
+    )
 
 
 def position_of(problem: Problem, row: int) -> int:

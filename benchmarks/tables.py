@@ -40,9 +40,9 @@ _LOOP = (
 )
 _PARTS = (
     "What bounds these: the passes over one such row, each alone. Whatever gives logprobs needs"
-    " Σ exp over the row. Whatever draws from all tokens also needs the noise of each, ten rounds"
-    " of Philox: a row that no truncation shortens, or one in which most tokens tie, costs that"
-    " much at least. A machine with wider vectors has shorter passes, the call stays what it is."
+    " Σ exp over the row. A draw from all tokens needs the noise of every block of 256, and"
+    " that of the tokens in the few blocks that may hold the winner. A machine with wider"
+    " vectors has shorter passes, the call stays what it is."
 )
 
 

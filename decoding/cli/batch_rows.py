@@ -13,6 +13,7 @@ from decoding.engine.request import Request
 from decoding.errors import DecodingError, ParameterError, require
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters, is_sampling
+from decoding.sampling.rng import row_seed
 from decoding.wire.details import Response
 
 if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
@@ -113,9 +114,7 @@ def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) 
     require("parameters", own, isinstance(own, Mapping), "an object")
     parameters = GenerationParameters.from_dict({**settings.parameters.to_dict(), **own})
     if parameters.seed is None and is_sampling(parameters):
-        name = f"{settings.seed}\0{'index' if row_id is None else type(row_id).__name__}\0"
-        digest = hashlib.sha256(f"{name}{index if row_id is None else row_id}".encode()).digest()
-        parameters = replace(parameters, seed=int.from_bytes(digest[:8], "big"))
+        parameters = replace(parameters, seed=row_seed(settings.seed, row_id, index))
     chat = None
     if given == ["messages"]:
         # Imported here because jinja2 comes with an extra.

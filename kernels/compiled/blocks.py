@@ -263,6 +263,42 @@ def weigh_block(
 
 
 @intrinsic
+def weigh_alive_block(
+    _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
+) -> Any:
+    """The sums of `weigh_block`, and the least weight."""
+    real = real_type(row)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, start, stop, reference, rate, lowest = arguments
+        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
+
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
+
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                total, moment, least = totals
+                moment, least = weights.multiply_add(gap, moment), _smaller(weights, least)
+                return [(total + weights).value, moment.value, least.value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            nothing = [*[zeros(FLOAT, LANES)] * 2, _filled(FLOAT, float("inf"))]
+            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
+            return _joined(builder, totals, [_plus, _plus, _smaller])
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return context.make_tuple(builder, signature.return_type, results)
+
+    result = types.UniTuple(types.float32, 3)
+    return result(row, start, stop, real, types.float32, types.float32), generate
+
+
+@intrinsic
 def spread_block(_context: Any, row: Any, start: Any, stop: Any, centre: Any) -> Any:
     """How many logits are finite, and Σ d and Σ d² of them, d = z − centre, all in float32."""
     real = real_type(row)

@@ -1,9 +1,10 @@
-"""Gumbel-max over what the program left: the noise of `decoding.kernels.randomness`.
+"""The draw over what the program left: Gumbel-max by the law of `decoding.kernels.randomness`.
 
-A token wins if no other has a larger z + noise, with noise = −ln(−ln u). Since −ln u ≥ 1 − u, token
-i cannot beat a score s unless 1 − u_i < exp(z_i − s), and with the high word h of its 64 bits alone
-1 − u_i ≥ (2³² − 1 − h) / 2³². So one compare in the domain of words leaves the few tokens whose
-noise is computed; `_MARGIN` covers the rounding of that compare.
+The noise of a block's lead bounds that of all its tokens. So the leads are looked at first, and of
+the others only those in blocks whose largest logit leaves them a chance. A token i of these has a
+score of s or more only if −ln u_i ≤ exp(z − s) − share, where z is its block's largest logit, and
+with the high word h of its 64 bits alone −ln u_i ≥ 1 − u_i ≥ (2³² − 1 − h) / 2³². So one compare of
+words leaves the few tokens of a block whose logits are read; `_SLACK` covers its rounding.
 """
 
 from __future__ import annotations
@@ -13,18 +14,44 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import weigh_block
+from decoding.kernels.compiled.blocks import weigh_alive_block
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.noise import contest_block, words_of_eight
+from decoding.kernels.compiled.memory import (
+    IDS,
+    KEYS,
+    LOGITS,
+    OCCURRENCES,
+    PLACES,
+    SEEN,
+    VALUES,
+    WORDS,
+)
+from decoding.kernels.compiled.noise import (
+    EIGHT,
+    blocks_from,
+    blocks_of_eight,
+    exponential_of,
+    mask_below,
+    natural_log,
+    uniform_of,
+    words_of_eight,
+)
 from decoding.kernels.compiled.passes import BLOCK, count_in_block, lowest_finite, rates_of
-from decoding.kernels.compiled.scalars import as_real, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    as_real,
+    below_of,
+    trailing_zeros,
+    value_at,
+)
 from decoding.kernels.randomness import (
-    DISCARDED_BITS,
+    BLOCK_SIZE,
+    MARGIN,
     MULTIPLIERS,
+    NOISE_BLOCK,
     ROUNDS,
     TOKEN_HIGH,
     TOKEN_LOW,
-    UNIFORM_SCALE,
     WEYL_KEYS,
 )
 
@@ -32,10 +59,12 @@ _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _MULTIPLIER_0, _MULTIPLIER_1 = (np.uint64(item) for item in MULTIPLIERS)
 _WEYL_0, _WEYL_1 = (np.uint64(item) for item in WEYL_KEYS)
-_HIGH, _LOW = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW)
+_HIGH, _LOW, _BLOCK = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW), np.uint64(NOISE_BLOCK)
 _NO_DRAW = np.uint64(0)
-_DISCARDED = np.uint64(DISCARDED_BITS)
-_MARGIN = 1.001
+_SLACK = 1.0 + 1e-9
+_ALL_WORDS = 4294967296.0
+_LEAST_WEIGHT = np.float32(2.4e-38)
+"""A little above the weight that stands for all that are smaller."""
 NOISELESS = 1e18
 """From this size on a logit is the same with noise added, so the largest logit wins."""
 
@@ -64,49 +93,67 @@ def philox_word(token_id: Any, position: Any, domain: Any, seed: Any) -> Any:
 
 
 @compiled
-def _uniform(high: Any, low: Any) -> Any:
-    """A number in (0, 1) of 64 random bits."""
-    word = (high << _HALF) | low
-    return (np.float64(word >> _DISCARDED) + 0.5) * UNIFORM_SCALE
-
-
-@compiled
-def gumbel(token_id: Any, position: Any, seed: Any) -> Any:
-    """A token's noise, from all its 64 bits."""
+def score_of(token_id: Any, logit: Any, share: Any, position: Any, seed: Any) -> Any:
+    """Logit plus noise of a token that is not the lead of its block."""
     high = philox_word(token_id, position, _HIGH, seed)
     low = philox_word(token_id, position, _LOW, seed)
-    return -math.log(-math.log(_uniform(high, low)))
+    return logit - natural_log(share + exponential_of(high, low))
 
 
 @compiled
 def coin(position: Any, domain: Any, seed: Any) -> Any:
     """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
-    return _uniform(philox_word(0, position, domain, seed), philox_word(1, position, domain, seed))
+    high, low = philox_word(0, position, domain, seed), philox_word(1, position, domain, seed)
+    return uniform_of(high, low)
 
 
 @compiled
-def draw_candidate(
-    ids: Any,
-    logits: Any,
-    count: Any,
-    reference: Any,
-    weights: Any,
-    position: Any,
-    seed: Any,
-    words: Any,
-) -> Any:
-    """The place of the winner among candidates, whose exp(z − reference) are in `weights`."""
-    at = np.uint64(position)
-    for start in range(0, count, 8):
-        words_of_eight(ids, start, at, _NO_DRAW, _HIGH, seed & _WORD, seed >> _HALF, words)
-    best, score, limit = -1, -np.inf, np.inf
+def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
+    """The place of the winner among the candidates."""
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
+    at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
+    # Of each candidate's block, or of every block where these are fewer.
+    blocks = len(ids) // BLOCK_SIZE
+    apart = count <= blocks
+    if apart:
+        for start in range(0, count, EIGHT):
+            blocks_of_eight(ids, start, at, _BLOCK, key0, key1, shares, noises, leads)
+    else:
+        for block in range(0, blocks, EIGHT):
+            blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
+    best, score, likeliest, highest = np.int64(-1), -np.inf, np.int64(-1), -np.inf
     for place in range(count):
-        if np.float64(words[place] ^ np.uint32(0xFFFFFFFF)) > weights[place] * limit:
+        index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
+        bound = logits[place] + noises[index]
+        if ids[place] == leads[index]:
+            if bound > score or (bound == score and ids[place] < ids[best]):
+                best, score = np.int64(place), bound
+        elif bound > highest:
+            likeliest, highest = np.int64(place), bound
+    if likeliest >= 0:
+        index = likeliest if apart else np.int64(ids[likeliest]) // BLOCK_SIZE
+        rival = score_of(np.int64(ids[likeliest]), logits[likeliest], shares[index], position, seed)
+        if rival > score or (rival == score and ids[likeliest] < ids[best]):
+            best, score = likeliest, rival
+    rivals, rival_ids, found = memory.integers[SEEN], memory.integers[OCCURRENCES], 0
+    for place in range(count):
+        index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
+        rivals[found], rival_ids[found] = place, ids[place]
+        may_win = logits[place] + (noises[index] + MARGIN) >= score
+        found += may_win and ids[place] != leads[index] and place != likeliest
+    words = memory.integers[WORDS].view(np.uint32)
+    for start in range(0, found, EIGHT):
+        words_of_eight(rival_ids, start, at, _NO_DRAW, _HIGH, key0, key1, words)
+    for rank in range(found):
+        other = np.int64(rivals[rank])
+        index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
+        least = shares[index] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
+        if least > math.exp(min(logits[other] - score, 700.0)) * _SLACK:
             continue
-        rival = logits[place] + gumbel(np.int64(ids[place]), position, seed)
-        if rival > score or (rival == score and ids[place] < ids[best]):
-            best, score = place, rival
-            limit = math.exp(min(reference - score, 700.0)) * 4294967296.0 * _MARGIN
+        rival = score_of(np.int64(ids[other]), logits[other], shares[index], position, seed)
+        if rival > score or (rival == score and ids[other] < ids[best]):
+            best, score = other, rival
     return best
 
 
@@ -138,12 +185,12 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
     """
     zero = as_real(row, min(max(largest * temperature, lowest_finite(row)), -lowest_finite(row)))
     # Rounded down, and no further: no token that is not above the largest is above it.
-    while np.float64(zero) / temperature > largest:
-        zero = np.nextafter(zero, as_real(row, -np.inf))
-    above = np.nextafter(zero, as_real(row, np.inf))
-    while np.float64(above) / temperature <= largest:
-        zero, above = above, np.nextafter(above, as_real(row, np.inf))
-    return zero, np.float64(zero) / temperature - largest
+    while zero / temperature > largest:
+        zero = below_of(row, zero)
+    above = above_of(row, zero)
+    while above / temperature <= largest:
+        zero, above = above, above_of(row, above)
+    return zero, zero / temperature - largest
 
 
 @compiled
@@ -165,16 +212,30 @@ def weigh_patched(
         start = block * BLOCK
         stop = start + BLOCK
         if patched[block] != 0:
-            weight, first = weigh_block(shadow, start, stop, largest, own_rate, own_lowest)
+            weight, first, least = weigh_alive_block(
+                shadow, start, stop, largest, own_rate, own_lowest
+            )
             total += np.float64(weight)
             moment += np.float64(first)
-            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
         else:
-            weight, first = weigh_block(row, start, stop, zero, rate, lowest)
+            weight, first, least = weigh_alive_block(row, start, stop, zero, rate, lowest)
             total += factor * np.float64(weight)
             moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
+        # Where no weight is the least there is, every token is possible.
+        if least > _LEAST_WEIGHT:
+            support += BLOCK
+        elif patched[block] != 0:
+            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
+        else:
             support += count_in_block(row, start, lowest_finite(row), np.inf)
     return total, moment, support
+
+
+@compiled
+def _least_word(largest: Any, score: Any, share: Any) -> Any:
+    """Below which no high word of a token of a block can make its score reach another's."""
+    limit = math.exp(min(largest - score, 700.0)) * _SLACK - share
+    return np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit * _ALL_WORDS))
 
 
 @compiled
@@ -184,99 +245,50 @@ def draw_from_row(
     patched: Any,
     block_max: Any,
     temperature: Any,
-    largest: Any,
     position: Any,
     seed: Any,
-    weights: Any,
+    memory: Any,
 ) -> Any:
     """The winner among all tokens of a patched row, and its final logit.
 
-    Then the sums of `weigh_patched`.
-    patched: of every block, 0 or whether it is read from the shadow. block_max, largest: of the
-    final logits. weights: float32 scratch for a block.
+    patched: 0 for a block that is read from the row, else it is in the shadow. block_max: of the
+    final logits.
     """
-    rate, lowest = rates_of(1.0 / temperature)
-    own_rate, own_lowest = rates_of(1.0)
-    zero, shift = reference_of(row, temperature, largest)
-    factor = math.exp(shift)
+    shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
-    best, score, limit = np.int64(-1), -np.inf, np.inf
-    # The contest starts with the score of a largest token, which is a good one.
-    for block in range(len(patched)):
-        if block_max[block] == largest:
-            best = np.int64(block * BLOCK)
-            while final_at(row, shadow, patched, temperature, best) != largest:
-                best += 1
-            score = largest + gumbel(best, position, seed)
-            limit = math.exp(min(largest - score, 80.0)) * 2147483648.0 * _MARGIN
-            break
-    total, moment, support = 0.0, 0.0, 0
-    for block in range(len(patched)):
-        if block_max[block] == -np.inf:
+    blocks = len(patched)
+    for block in range(0, blocks, EIGHT):
+        blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
+    best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
+    for block in range(blocks):
+        bound = block_max[block] + noises[block]
+        if bound > highest:
+            first, highest = block, bound
+        if bound > score:
+            logit = final_at(row, shadow, patched, temperature, np.int64(leads[block]))
+            if logit + noises[block] > score:
+                best, score = np.int64(leads[block]), logit + noises[block]
+    # The block of the highest bound before the others: its best score rules most of them out.
+    for turn in range(-1, blocks):
+        block = first if turn < 0 else turn
+        bound = block_max[block] + (noises[block] + MARGIN)
+        if bound < score or bound == -np.inf or turn == first:
             continue
-        start = block * BLOCK
-        stop = start + BLOCK
-        # Weights are relative to what each block's sums are relative to; so is the limit.
-        share = 1.0 if patched[block] != 0 else factor
-        if patched[block] != 0:
-            hits, weight, first, least = contest_block(
-                shadow,
-                start,
-                stop,
-                largest,
-                own_rate,
-                own_lowest,
-                start,
-                at,
-                _NO_DRAW,
-                _HIGH,
-                key0,
-                key1,
-                np.float32(limit),
-                weights,
-            )
-            total += np.float64(weight)
-            moment += np.float64(first)
-        else:
-            hits, weight, first, least = contest_block(
-                row,
-                start,
-                stop,
-                zero,
-                rate,
-                lowest,
-                start,
-                at,
-                _NO_DRAW,
-                _HIGH,
-                key0,
-                key1,
-                np.float32(limit * factor),
-                weights,
-            )
-            total += factor * np.float64(weight)
-            moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
-        # A weight above the least there is belongs to a possible token.
-        if least > np.float32(2.4e-38):
-            support += BLOCK
-        elif patched[block] != 0:
-            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
-        else:
-            support += count_in_block(row, start, lowest_finite(row), np.inf)
-        while hits != 0:
-            lane = trailing_zeros(hits)
-            hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-            for token_id in range(start + lane, stop, 32):
+        lead, share, seen = np.int64(leads[block]), shares[block], np.nan
+        least = np.uint64(0)
+        for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
+            if score != seen:
+                least, seen = _least_word(block_max[block], score, share), score
+            below = mask_below(start, at, _NO_DRAW, _HIGH, key0, key1, least)
+            hits = np.uint32(below ^ np.uint32(0xFFFFFFFF))
+            while hits != 0:
+                token_id = start + trailing_zeros(hits)
+                hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
                 logit = final_at(row, shadow, patched, temperature, token_id)
-                if not logit > -np.inf or token_id == best:
+                may_win = logit + (noises[block] + MARGIN) >= score and logit > -np.inf
+                if not may_win or token_id == lead:
                     continue
-                high = philox_word(token_id, position, _HIGH, seed)
-                weight = np.float64(weights[token_id - start])
-                if np.float64((high ^ _WORD) >> np.uint64(1)) > weight * limit * share:
-                    continue
-                rival = logit + gumbel(token_id, position, seed)
+                rival = score_of(token_id, logit, share, position, seed)
                 if rival > score or (rival == score and token_id < best):
-                    best, score = np.int64(token_id), rival
-                    limit = math.exp(min(largest - score, 80.0)) * 2147483648.0 * _MARGIN
-    logit = final_at(row, shadow, patched, temperature, best)
-    return best, logit, total, moment, support
+                    best, score = token_id, rival
+    return best, final_at(row, shadow, patched, temperature, best)

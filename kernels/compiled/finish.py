@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import carray
 
 from decoding.kernels.compiled.candidates import largest_of
-from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.describe import (
     collect_top,
     describe,
@@ -22,7 +20,6 @@ from decoding.kernels.compiled.draw import (
     greedy_candidate,
     weigh_patched,
 )
-from decoding.kernels.compiled.formats import BFLOAT16, FLOAT16, FLOAT64
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     FINAL_MAX,
@@ -31,11 +28,10 @@ from decoding.kernels.compiled.memory import (
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
-    WEIGHTS,
     WORDS,
 )
 from decoding.kernels.compiled.passes import BLOCK, blocks_of
-from decoding.kernels.compiled.scalars import as_pointer, value_at
+from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.touched import are_moderate, dense_max, forget, patch, plain
 
 LEFT_TO_NUMPY = 3
@@ -95,87 +91,17 @@ def _greedy_of_row(
 
 
 @compiled
-def _draw_from_array(
-    row: Any, shadow: Any, temperature: Any, largest: Any, position: Any, seed: Any, memory: Any
-) -> Any:
-    """The winner among the tokens of a patched row, and its final logit."""
-    blocks = (len(row) + BLOCK - 1) // BLOCK
-    patched, final_max = memory.integers[WORDS][:blocks], memory.doubles[FINAL_MAX]
-    token_id, logit, _, _, _ = draw_from_row(
-        row, shadow, patched, final_max, temperature, largest, position, seed, memory.singles
-    )
-    return token_id, logit
-
-
-@compiled
-def _weigh_array(row: Any, shadow: Any, temperature: Any, largest: Any, memory: Any) -> Any:
-    """`draw.weigh_patched`, by the memory."""
-    blocks = (len(row) + BLOCK - 1) // BLOCK
-    patched, final_max = memory.integers[WORDS][:blocks], memory.doubles[FINAL_MAX]
-    return weigh_patched(row, shadow, patched, final_max, temperature, largest)
-
-
-@compiled
-def _draw_patched(
-    row: Any, shadow: Any, temperature: Any, largest: Any, position: Any, seed: Any, memory: Any
-) -> Any:
-    """`_draw_from_array` of a `Row`."""
-    address, shape = as_pointer(row.address), (row.width,)
-    if row.format == FLOAT64:
-        array64 = carray(address, shape, np.float64)
-        return _draw_from_array(array64, shadow, temperature, largest, position, seed, memory)
-    if row.format == BFLOAT16:
-        bits = carray(address, shape, np.uint16)
-        return _draw_from_array(bits, shadow, temperature, largest, position, seed, memory)
-    if row.format == FLOAT16:
-        halves = carray(address, shape, np.int16)
-        return _draw_from_array(halves, shadow, temperature, largest, position, seed, memory)
-    array32 = carray(address, shape, np.float32)
-    return _draw_from_array(array32, shadow, temperature, largest, position, seed, memory)
-
-
-@compiled
-def _weigh_patched(row: Any, shadow: Any, temperature: Any, largest: Any, memory: Any) -> Any:
-    """`_weigh_array` of a `Row`."""
-    address, shape = as_pointer(row.address), (row.width,)
-    if row.format == FLOAT64:
-        array64 = carray(address, shape, np.float64)
-        return _weigh_array(array64, shadow, temperature, largest, memory)
-    if row.format == BFLOAT16:
-        bits = carray(address, shape, np.uint16)
-        return _weigh_array(bits, shadow, temperature, largest, memory)
-    if row.format == FLOAT16:
-        halves = carray(address, shape, np.int16)
-        return _weigh_array(halves, shadow, temperature, largest, memory)
-    array32 = carray(address, shape, np.float32)
-    return _weigh_array(array32, shadow, temperature, largest, memory)
-
-
-@compiled
 def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
     """Draw from a compact row."""
     memory, count, weighed = step.memory, state.count, state.kept.weighed
-    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
-    # The weights are relative to the row before the truncation, where that is near enough.
-    reference = weighed if largest - weighed > -600.0 else largest
     if wanted:
         log_total, entropy = describe_candidates(count, largest, weighed, memory)
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
         place = greedy_candidate(ids, logits, count)
     else:
-        if not wanted and reference == largest:
-            weigh_entries(logits, count, largest, weights)
-        place = draw_candidate(
-            ids,
-            logits,
-            count,
-            reference,
-            weights,
-            len(step.history),
-            plan.seed,
-            memory.integers[WORDS].view(np.uint32),
-        )
+        place = draw_candidate(count, len(step.history), plan.seed, memory)
     token_id = np.int64(ids[place])
     return Drawn(token_id, logits[place], largest, log_total, entropy, count, count)
 
@@ -200,13 +126,17 @@ def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> A
         listed = collect_top(source, temperature, plan.top_n, count, step)
     else:
         forget(memory, count)
+    patched = memory.integers[WORDS][: blocks_of(row)]
     if not is_greedy:
-        token_id, logit = _draw_patched(
-            row, shadow, temperature, largest, len(step.history), plan.seed, memory
-        )
+        token_id, logit = draw_from_row(
+            row, step.shadow_row, patched, memory.doubles[FINAL_MAX], temperature,
+            len(step.history), plan.seed, memory,
+        )  # fmt: skip
     log_total, entropy, support = 0.0, 0.0, np.int64(0)
     if wanted:
-        total, moment, support = _weigh_patched(row, shadow, temperature, largest, memory)
+        total, moment, support = weigh_patched(
+            row, step.shadow_row, patched, memory.doubles[FINAL_MAX], temperature, largest
+        )
         log_total = np.log(total)
         entropy = max(0.0, log_total - moment / total)
     return Drawn(token_id, logit, largest, log_total, entropy, support, listed)

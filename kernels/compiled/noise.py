@@ -1,6 +1,7 @@
-"""Random words for many tokens at once, as Numba intrinsics over `vectors`.
+"""Random words, and the noise of many tokens, as Numba intrinsics over `vectors`.
 
-The words are those of `decoding.kernels.randomness`.
+The law is in `decoding.kernels.randomness`. Products and sums of the law are apart, never
+`multiply_add`, so that no machine fuses them.
 """
 
 from __future__ import annotations
@@ -11,123 +12,171 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.blocks import (
-    LANES,
-    MASK_LANES,
-    WIDE,
-    gap_of,
-    loop,
-    sum_of,
-    zeros,
-)
-from decoding.kernels.compiled.scalars import float_type
+from decoding.kernels.compiled.blocks import MASK_LANES
 from decoding.kernels.compiled.vectors import (
-    FLOAT,
+    DOUBLE,
     INT32,
     INT64,
     Vector,
-    exp2_of_product,
     load,
     philox4x32,
     splat,
     store,
-    widen,
+)
+from decoding.kernels.randomness import (
+    BLOCK_SIZE,
+    DISCARDED_BITS,
+    LN_2_HIGH,
+    LN_2_LOW,
+    LOG_COEFFICIENTS,
+    LOG_OFFSET,
+    MANTISSA_BITS,
+    UNIFORM_SCALE,
 )
 
-_CONTEST_LANES = 128 if WIDE else 32
-"""Of Philox at once: its rounds wait for one another, so four registers of them are under way."""
-_ROUNDING = 1024.0
-"""More than what float32 rounds of a word and of the number it is compared with."""
+_TWO_TO_52 = 0x4330000000000000
+"""The bits of 2⁵², to which a smaller integer is added by setting its bits."""
+EIGHT = 8
+
+
+def log(x: Vector) -> Vector:
+    """The law's logarithm of positive normal float64."""
+    bits = x.bits_as(INT64)
+    exponents = (bits - LOG_OFFSET).signed_shift(MANTISSA_BITS)
+    f = (bits - (exponents << MANTISSA_BITS)).bits_as(DOUBLE) - 1.0
+    l1, l2, l3, l4, l5, l6, l7 = LOG_COEFFICIENTS
+    half = f * 0.5 * f
+    s = f / (f + 2.0)
+    z = s * s
+    w = z * z
+    even = w * (w * (w * l6 + l4) + l2)
+    odd = z * (w * (w * (w * l7 + l5) + l3) + l1)
+    k = exponents.convert("sitofp", DOUBLE)
+    return s * (half + (even + odd)) + k * LN_2_LOW - half + f + k * LN_2_HIGH
+
+
+def uniform(high: Vector, low: Vector) -> Vector:
+    """Numbers in (0, 1) of words in lanes of 64 bits."""
+    k = (high << (32 - DISCARDED_BITS)) | (low >> DISCARDED_BITS)
+    return ((k | _TWO_TO_52).bits_as(DOUBLE) - 2.0**52 + 0.5) * UNIFORM_SCALE
+
+
+def exponential(high: Vector, low: Vector) -> Vector:
+    """Exp(1) of words in lanes of 64 bits."""
+    return negative(log(uniform(high, low)))
+
+
+def negative(x: Vector) -> Vector:
+    """−x."""
+    return (x.bits_as(INT64) ^ (1 << 63)).bits_as(DOUBLE)
 
 
 @intrinsic
-def contest_block(
+def natural_log(_context: Any, x: Any) -> Any:
+    """The law's logarithm of a positive normal number."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        found = log(splat(builder, arguments[0], 1))
+        return builder.extract_element(found.value, ir.Constant(INT32, 0))
+
+    return types.float64(types.float64), generate
+
+
+@intrinsic
+def exponential_of(_context: Any, high: Any, low: Any) -> Any:
+    """Exp(1) of a high and a low word, each in 64 bits."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        words = [splat(builder, word, 1) for word in arguments]
+        found = exponential(*words)
+        return builder.extract_element(found.value, ir.Constant(INT32, 0))
+
+    return types.float64(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def uniform_of(_context: Any, high: Any, low: Any) -> Any:
+    """A number in (0, 1) of a high and a low word, each in 64 bits."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        words = [splat(builder, word, 1) for word in arguments]
+        found = uniform(*words)
+        return builder.extract_element(found.value, ir.Constant(INT32, 0))
+
+    return types.float64(types.uint64, types.uint64), generate
+
+
+def _write_blocks(
+    context: Any, builder: Any, kinds: Any, indices: Vector, words: list[Vector], outs: Any
+) -> None:
+    """Shares, noises and leads of blocks into the arrays of `outs`, from its last item on."""
+    shares, noises, leads, at = outs
+    share = exponential(words[0], words[1]) * (1.0 / BLOCK_SIZE)
+    store(context, builder, kinds[0], shares, at, share)
+    store(context, builder, kinds[1], noises, at, negative(log(share)))
+    first = indices * BLOCK_SIZE
+    lead = (first | (words[2] & (BLOCK_SIZE - 1))).convert("trunc", INT32)
+    store(context, builder, kinds[2], leads, at, lead)
+
+
+@intrinsic
+def blocks_from(
     _context: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
-    first: Any,
+    block: Any,
     position: Any,
-    draw: Any,
     domain: Any,
     key0: Any,
     key1: Any,
-    limit: Any,
-    weights: Any,
+    shares: Any,
+    noises: Any,
+    leads: Any,
 ) -> Any:
-    """Which tokens of a block may win a Gumbel-max, `weigh_block`'s sums, and the least w.
+    """Eight blocks from `block` on: their shares, the noises of their leads, and the leads.
 
-    Of the first, bit i says it of some of the tokens i, i + 32, i + 64 ... of the block.
-
-    With the high words h of the tokens, the first of which is token `first` (a multiple of 4):
-    some (2³² − 1 − h) / 2 < w · limit. Leaves the weights w in `weights`, from 0 on.
+    Into the three arrays, from `block` on.
     """
-    real = float_type(row.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, reference, rate, lowest, first, position, draw, domain = arguments[:10]
-        key, limit, out = arguments[10:12], arguments[12], arguments[13]
-        kind, out_kind = signature.args[0], signature.args[-1]
-        rates, bounds = (splat(builder, item, LANES) for item in (rate, lowest))
+        block, position, domain, key0, key1, *arrays = arguments
+        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, EIGHT), list(range(EIGHT))))
+        indices = splat(builder, block, EIGHT) + lanes
+        zero = ir.Constant(INT64, 0)
+        words = philox4x32((indices, position, zero, domain), (key0, key1))
+        _write_blocks(context, builder, signature.args[5:], indices, words, (*arrays, block))
+        return context.get_dummy_value()
 
-        tokens, blocks = _CONTEST_LANES, _CONTEST_LANES // 4
-        twice = builder.fmul(limit, ir.Constant(FLOAT, -2.0))
-        limits = splat(builder, twice, tokens)
-        lanes = Vector(builder, ir.Constant(ir.VectorType(INT64, blocks), _order(blocks)))
-        flags = ir.IntType(MASK_LANES)
+    word = types.uint64
+    return types.void(types.int64, word, word, word, word, shares, noises, leads), generate
 
-        def contest(index: Any, totals: list[Any]) -> list[Any]:
-            at = builder.sub(index, start)
-            hits = totals[0]
-            total, moment, least = (Vector(builder, item) for item in totals[1:])
-            for part in range(0, tokens, LANES):
-                offset = ir.Constant(INT64, part)
-                place = builder.add(index, offset)
-                values = widen(load(context, builder, kind, array, place, LANES), row.dtype)
-                found, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
-                store(context, builder, out_kind, out, builder.add(at, offset), found)
-                least = found.compare("<", least).choose(found, least)
-                total, moment = total + found, found.multiply_add(gap, moment)
-            block = builder.lshr(builder.add(first, at), ir.Constant(INT64, 2))
-            counter = (splat(builder, block, blocks) + lanes, position, draw, domain)
-            words = _by_token(philox4x32(counter, key))
-            # h − 2³¹, which is a signed word, against 2³¹ − 2 · w · limit.
-            signed = (words ^ 0x80000000).convert("sitofp", FLOAT)
-            found = load(context, builder, out_kind, out, at, tokens)
-            may_win = signed.compare(">", found.multiply_add(limits, 2.0**31 - _ROUNDING))
-            for part in range(0, tokens, MASK_LANES):
-                wins = may_win.part(part, MASK_LANES)
-                hits = builder.or_(hits, builder.bitcast(wins.value, flags))
-            return [hits, total.value, moment.value, least.value]
 
-        ones = ir.Constant(ir.VectorType(FLOAT, LANES), [1.0] * LANES)
-        nothing, none = zeros(FLOAT, LANES), ir.Constant(flags, 0)
-        begin = [none, nothing, nothing, ones]
-        hits, *sums, least = loop(builder, start, stop, tokens, begin, contest)
-        smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
-        results = [hits, *(sum_of(Vector(builder, total)) for total in sums), smallest]
-        return context.make_tuple(builder, signature.return_type, results)
+@intrinsic
+def blocks_of_eight(
+    _context: Any,
+    token_ids: Any,
+    start: Any,
+    position: Any,
+    domain: Any,
+    key0: Any,
+    key1: Any,
+    shares: Any,
+    noises: Any,
+    leads: Any,
+) -> Any:
+    """The same of the blocks of token_ids[start:start + 8], into the arrays from `start` on."""
 
-    result = types.Tuple((types.uint32, types.float32, types.float32, types.float32))
-    word, single = types.uint64, types.float32
-    return result(
-        row,
-        start,
-        stop,
-        real,
-        single,
-        single,
-        types.int64,
-        word,
-        word,
-        word,
-        word,
-        word,
-        single,
-        weights,
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        ids, start, position, domain, key0, key1, *arrays = arguments
+        tokens = load(context, builder, signature.args[0], ids, start, EIGHT)
+        shift = BLOCK_SIZE.bit_length() - 1
+        indices = tokens.convert("zext", INT64) >> shift
+        zero = ir.Constant(INT64, 0)
+        words = philox4x32((indices, position, zero, domain), (key0, key1))
+        _write_blocks(context, builder, signature.args[6:], indices, words, (*arrays, start))
+        return context.get_dummy_value()
+
+    word = types.uint64
+    return types.void(
+        token_ids, types.int64, word, word, word, word, shares, noises, leads
     ), generate
 
 

@@ -27,7 +27,7 @@ from decoding.kernels.gpu.operations import (
     densely_edited,
     widened,
 )
-from decoding.kernels.gpu.philox import TOKEN_HIGH, TOKEN_LOW, gumbel, token_words
+from decoding.kernels.gpu.philox import token_noise
 from decoding.kernels.result import EMPTY_SUPPORT as _EMPTY_SUPPORT
 from decoding.kernels.result import INVALID_LOGITS as _INVALID_LOGITS
 from decoding.kernels.result import OK as _OK
@@ -209,10 +209,8 @@ def finish(
     if NOISE:
         position = tl.load(positions + row, mask=inside, other=0)
         seed = tl.load(seeds + row, mask=inside, other=0)
-        high = token_words(token, position, seed, TOKEN_HIGH)
-        low = token_words(token, position, seed, TOKEN_LOW)
         is_greedy = tl.load(greedy + row, mask=inside, other=1)
-        score = tl.where(is_greedy == 1, v, v + gumbel(high, low))
+        score = tl.where(is_greedy == 1, v, v + token_noise(token, position, seed))
     best = tl.max(score, axis=1, keep_dims=True)
     chosen = tl.min(tl.where(alive & (score == best), token, NO_TOKEN), axis=1, keep_dims=True)
 

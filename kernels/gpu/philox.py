@@ -1,7 +1,7 @@
 """Philox4x32-10 words and Gumbel noise on the device; see `decoding.kernels.randomness`.
 
 Every word is computed with 32-bit products, high and low halves apart, so all four words of a
-counter are ours: (token_id // 4, position, draw 0, domain).
+counter are ours: (index, position, draw 0, domain).
 """
 
 import triton
@@ -19,6 +19,15 @@ TOKEN_LOW = tl.constexpr(randomness.TOKEN_LOW)
 LOW_BITS_LEFT = tl.constexpr(32 - randomness.DISCARDED_BITS)
 DISCARDED_BITS = tl.constexpr(randomness.DISCARDED_BITS)
 UNIFORM_SCALE = tl.constexpr(randomness.UNIFORM_SCALE)
+NOISE_BLOCK = tl.constexpr(randomness.NOISE_BLOCK)
+BLOCK_BITS = tl.constexpr(randomness.BLOCK_SIZE.bit_length() - 1)
+BLOCK_LANES = tl.constexpr(randomness.BLOCK_SIZE - 1)
+BLOCK_SCALE = tl.constexpr(1.0 / randomness.BLOCK_SIZE)
+LOG_OFFSET = tl.constexpr(randomness.LOG_OFFSET)
+MANTISSA_BITS = tl.constexpr(randomness.MANTISSA_BITS)
+LN_2_HIGH = tl.constexpr(randomness.LN_2_HIGH)
+LN_2_LOW = tl.constexpr(randomness.LN_2_LOW)
+L1, L2, L3, L4, L5, L6, L7 = (tl.constexpr(item) for item in randomness.LOG_COEFFICIENTS)
 
 
 @triton.jit
@@ -40,7 +49,7 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 @triton.jit
 def block_words(blocks, positions, seeds, DOMAIN: tl.constexpr):
-    """The words of counters (block, position, 0, domain), four tensors of the common shape.
+    """The words of counters (index, position, 0, domain), four tensors of the common shape.
 
     seeds: the 64 bits of each row's seed as int64.
     """
@@ -62,11 +71,46 @@ def token_words(tokens, positions, seeds, DOMAIN: tl.constexpr):
 
 
 @triton.jit
-def gumbel(high, low):
-    """The noise of each token's two words, in float64 as NumPy's kernels compute it."""
+def natural_log(x):
+    """The law's logarithm of positive normal float64; nothing is fused where it is launched so."""
+    bits = x.to(tl.int64, bitcast=True)
+    exponent = (bits - LOG_OFFSET) >> MANTISSA_BITS
+    mantissa = (bits - (exponent << MANTISSA_BITS)).to(tl.float64, bitcast=True)
+    f = mantissa - 1.0
+    half = 0.5 * f * f
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    even = w * (L2 + w * (L4 + w * L6))
+    odd = z * (L1 + w * (L3 + w * (L5 + w * L7)))
+    k = exponent.to(tl.float64)
+    return s * (half + (even + odd)) + k * LN_2_LOW - half + f + k * LN_2_HIGH
+
+
+@triton.jit
+def exponential(high, low):
+    """Exp(1) of each token's two words, in float64."""
     bits = (high.to(tl.int64) << LOW_BITS_LEFT) | (low >> DISCARDED_BITS).to(tl.int64)
     uniform = (bits.to(tl.float64) + 0.5) * UNIFORM_SCALE
-    return -tl.log(-tl.log(uniform))
+    return -natural_log(uniform)
+
+
+@triton.jit
+def block_shares(tokens, positions, seeds):
+    """What the exponentials of the tokens' blocks have in common, and the blocks' leads."""
+    blocks = tokens >> BLOCK_BITS
+    high, low, place, _ = block_words(blocks, positions, seeds, NOISE_BLOCK)
+    lead = (blocks << BLOCK_BITS) | (place & BLOCK_LANES).to(tl.int32)
+    return exponential(high, low) * BLOCK_SCALE, lead
+
+
+@triton.jit
+def token_noise(tokens, positions, seeds):
+    """The noise of each token, in float64, in whatever order the tokens stand."""
+    share, lead = block_shares(tokens, positions, seeds)
+    high = token_words(tokens, positions, seeds, TOKEN_HIGH)
+    low = token_words(tokens, positions, seeds, TOKEN_LOW)
+    return -natural_log(tl.where(tokens == lead, share, share + exponential(high, low)))
 
 
 @triton.jit

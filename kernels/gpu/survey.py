@@ -30,7 +30,7 @@ from decoding.kernels.gpu.operations import (
     narrowed,
     widened,
 )
-from decoding.kernels.gpu.philox import TOKEN_HIGH, block_words, exponential_bounds
+from decoding.kernels.gpu.philox import TOKEN_HIGH, block_shares, block_words, exponential_bounds
 
 NUMBERS = tl.constexpr(6)
 """Planes of float64: m, bound, the two sums of the rest, the raw maximum and Σ exp(raw − it)."""
@@ -158,8 +158,15 @@ def survey(
         position = tl.load(positions + row, mask=inside, other=0)
         w0, w1, w2, w3 = block_words(block, position, seed, TOKEN_HIGH)
         high = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, BLOCK])
-        # z/T − ln E is largest where E · exp(−z/T) is smallest, and that needs no logarithm.
+        # z/T − ln e is largest where e · exp(−z/T) is smallest, and that needs no logarithm.
         shortest, longest = exponential_bounds(high)
+        # A line of 32 tokens is in one block of the noise.
+        line = (tl.arange(0, BLOCK // 32)[None, :] * SPLITS + split) * 32
+        share, lead = block_shares(line, position, seed)
+        share = spread_lines(share.to(tl.float32), ROWS, BLOCK)
+        others = token != spread_lines(lead, ROWS, BLOCK)
+        shortest = tl.where(others, share + shortest, share)
+        longest = tl.where(others, share + longest, share)
         stretch = tl.exp2(binary)
         longest = tl.where(depth < INFINITY, longest * stretch, INFINITY)
         bar = tl.min(longest, axis=1, keep_dims=True) * MARGIN
@@ -191,6 +198,13 @@ def survey(
         shift = tl.where(raw_top > NOTHING, raw_top, 0.0)
         tl.store(numbers + 4 * plane, raw_top.to(tl.float64), mask=inside)
         tl.store(numbers + 5 * plane, total(tl.exp(raw - shift)), mask=inside)
+
+
+@triton.jit
+def spread_lines(numbers, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Each of the numbers of lines for all of its 32 tokens."""
+    each = tl.broadcast_to(tl.expand_dims(numbers, 2), [ROWS, BLOCK // 32, 32])
+    return tl.reshape(each, [ROWS, BLOCK])
 
 
 @triton.jit

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from decoding.kernels.randomness import (
-    DISCARDED_BITS,
-    MULTIPLIERS,
-    ROUNDS,
-    TOKEN_HIGH,
-    TOKEN_LOW,
-    UNIFORM_SCALE,
-    WEYL_KEYS,
-)
+from decoding.kernels.randomness import MULTIPLIERS, ROUNDS, WEYL_KEYS
 
 _WORD = 0xFFFFFFFF
 
@@ -20,7 +10,7 @@ _WORD = 0xFFFFFFFF
 def philox4x32(
     counter: tuple[int, int, int, int], key: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """The four 32-bit words of one block."""
+    """The four 32-bit words of one counter."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(ROUNDS):
@@ -35,15 +25,8 @@ def philox4x32(
     return c0, c1, c2, c3
 
 
-def token_word(seed: int, position: int, token_id: int, draw: int = 0) -> int:
-    """The 64 random bits of one token at one place of one request."""
-    key = (seed & _WORD, seed >> 32)
-    block, lane = divmod(token_id, 4)
-    high = philox4x32((block, position, draw, TOKEN_HIGH), key)[lane]
-    low = philox4x32((block, position, draw, TOKEN_LOW), key)[lane]
-    return high << 32 | low
-
-
-def gumbel(word: int) -> float:
-    """Standard Gumbel noise of 64 random bits; finite at every word."""
-    return -math.log(-math.log(((word >> DISCARDED_BITS) + 0.5) * UNIFORM_SCALE))
+def words_at(
+    index: int, position: int, domain: int, seed: int, draw: int = 0
+) -> tuple[int, int, int, int]:
+    """The four words of a domain at an index, for one position of one request."""
+    return philox4x32((index, position, draw, domain), (seed & _WORD, seed >> 32))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.reference import cutoffs, processors, rescaling, sequences
-from decoding.kernels.reference.philox import gumbel, token_word
+from decoding.kernels.reference.noise import token_noise
 from decoding.kernels.reference.processors import log_softmax
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
@@ -110,7 +110,7 @@ def step(
     else:
         chosen = max(
             support,
-            key=lambda i: (processed[i] + gumbel(token_word(seed, position, i)), -i),
+            key=lambda i: (processed[i] + token_noise(seed, position, i), -i),
         )
     raw_logprobs, logprobs = log_softmax(raw), log_softmax(processed)
     by_likelihood = sorted(support, key=lambda i: (-processed[i], i))

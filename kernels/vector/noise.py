@@ -1,13 +1,23 @@
-"""Philox4x32-10 words and Gumbel noise for many tokens; see `decoding.kernels.randomness`."""
+"""Philox words, and the noise of many tokens, in NumPy; see `decoding.kernels.randomness`."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.randomness import (
+    BLOCK_SIZE,
     DISCARDED_BITS,
+    LN_2_HIGH,
+    LN_2_LOW,
+    LOG_COEFFICIENTS,
+    LOG_OFFSET,
+    MANTISSA_BITS,
+    MARGIN,
     MULTIPLIERS,
+    NOISE_BLOCK,
     ROUNDS,
     TOKEN_HIGH,
     TOKEN_LOW,
@@ -18,10 +28,27 @@ from decoding.kernels.randomness import (
 _WORD = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
+Row = NDArray[np.float64]
+Words = NDArray[np.uint64]
+TokenIds = NDArray[np.int64]
 
-def philox4x32(
-    blocks: NDArray[np.uint64], position: int, draw: int, domain: int, seed: int
-) -> NDArray[np.uint64]:
+
+class Place(NamedTuple):
+    """What a row's noise depends on: its seed, its position, and which draw of these it is."""
+
+    seed: int
+    position: int
+    draw: int = 0
+
+
+class Blocks(NamedTuple):
+    """Of each token, what its block of tokens has in common, and its block's lead."""
+
+    shares: Row
+    leads: TokenIds
+
+
+def philox4x32(blocks: Words, position: int, draw: int, domain: int, seed: int) -> Words:
     """Words `(len(blocks), 4)` of the counters (block, position, draw, domain)."""
     c0 = blocks
     c1, c2, c3 = (np.full(len(blocks), word, np.uint64) for word in (position, draw, domain))
@@ -37,36 +64,91 @@ def philox4x32(
     return np.stack([c0, c1, c2, c3], axis=1)
 
 
-def token_words(
-    token_ids: NDArray[np.int64], seed: int, position: int, draw: int = 0
-) -> NDArray[np.uint64]:
+def natural_log(x: Row) -> Row:
+    """The law's logarithm of positive normal numbers."""
+    bits = x.view(np.int64)
+    exponents = (bits - LOG_OFFSET) >> MANTISSA_BITS
+    f = (bits - (exponents << MANTISSA_BITS)).view(np.float64) - 1.0
+    l1, l2, l3, l4, l5, l6, l7 = LOG_COEFFICIENTS
+    half = 0.5 * f * f
+    s = f / (2.0 + f)
+    z = s * s
+    w = z * z
+    even = w * (l2 + w * (l4 + w * l6))
+    odd = z * (l1 + w * (l3 + w * (l5 + w * l7)))
+    k = exponents.astype(np.float64)
+    result: Row = s * (half + (even + odd)) + k * LN_2_LOW - half + f + k * LN_2_HIGH
+    return result
+
+
+def uniform(words: Words) -> Row:
+    """Numbers in (0, 1) of 64 random bits each."""
+    return ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
+
+
+def exponential(words: Words) -> Row:
+    """Exp(1) of 64 random bits each."""
+    return -natural_log(uniform(words))
+
+
+def gumbel(words: Words) -> Row:
+    """Standard Gumbel noise of 64 random bits each; finite at every word."""
+    return -natural_log(exponential(words))
+
+
+def token_words(token_ids: TokenIds, place: Place) -> Words:
     """The 64 random bits of each token; `token_ids` ascending."""
-    wanted = token_ids >> 2
-    first = np.concatenate(([True], wanted[1:] != wanted[:-1]))
-    blocks = wanted[first].astype(np.uint64)
-    row = np.cumsum(first) - 1
+    indices, found = _distinct(token_ids >> 2)
     lane = token_ids & 3
-    high = philox4x32(blocks, position, draw, TOKEN_HIGH, seed)[row, lane]
-    low = philox4x32(blocks, position, draw, TOKEN_LOW, seed)[row, lane]
+    high, low = (
+        philox4x32(indices, place.position, place.draw, domain, place.seed)[found, lane]
+        for domain in (TOKEN_HIGH, TOKEN_LOW)
+    )
     return (high << _HALF) | low
+
+
+def blocks_of(token_ids: TokenIds, place: Place) -> Blocks:
+    """The blocks of ascending token ids."""
+    indices, found = _distinct(token_ids // BLOCK_SIZE)
+    words = philox4x32(indices, place.position, place.draw, NOISE_BLOCK, place.seed)
+    shares = exponential(words[:, 0] << _HALF | words[:, 1]) / BLOCK_SIZE
+    leads = indices.astype(np.int64) * BLOCK_SIZE + (words[:, 2] % BLOCK_SIZE).astype(np.int64)
+    return Blocks(shares[found], leads[found])
+
+
+def token_noise(token_ids: TokenIds, place: Place) -> Row:
+    """The noise of each token; `token_ids` ascending."""
+    shares, leads = blocks_of(token_ids, place)
+    others = exponential(token_words(token_ids, place))
+    return -natural_log(np.where(token_ids == leads, shares, shares + others))
+
+
+def choose(token_ids: TokenIds, logits: Row, place: Place) -> int:
+    """Where the largest logit + noise stands among ascending token ids; ties go to the lowest id.
+
+    Only tokens that their block's lead does not rule out get a noise of their own.
+    """
+    shares, leads = blocks_of(token_ids, place)
+    bounds = -natural_log(shares)
+    are_leads = token_ids == leads
+    best = np.max(logits + bounds, where=are_leads, initial=-np.inf)
+    # Where no lead is among the tokens, a token at random is as good a start as any.
+    if best == -np.inf:
+        likeliest = int((logits + bounds).argmax())
+        some = token_ids[likeliest : likeliest + 1]
+        best = (logits[likeliest] + token_noise(some, place))[0]
+    rivals = np.flatnonzero(logits + (bounds + MARGIN) >= best)
+    scores = logits[rivals] + token_noise(token_ids[rivals], place)
+    return int(rivals[scores.argmax()])
 
 
 def coin(seed: int, position: int, domain: int) -> float:
     """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
     words = philox4x32(np.zeros(1, np.uint64), position, 0, domain, seed)
-    return float(_uniform((words[:, 0] << _HALF) | words[:, 1])[0])
+    return float(uniform((words[:, 0] << _HALF) | words[:, 1])[0])
 
 
-def gumbel(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Standard Gumbel noise of 64 random bits each; finite at every word."""
-    return -np.log(-np.log(_uniform(words)))
-
-
-def _uniform(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Numbers in (0, 1) of 64 random bits each."""
-    return ((words >> np.uint64(DISCARDED_BITS)).astype(np.float64) + 0.5) * UNIFORM_SCALE
-
-
-def perturb(logits: NDArray[np.float64], words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """logits + noise: the scores whose argmax is the token."""
-    return logits + gumbel(words)
+def _distinct(ascending: TokenIds) -> tuple[Words, NDArray[np.int64]]:
+    """The distinct numbers of a list, and where each of the list is among them."""
+    first = np.concatenate(([True], ascending[1:] != ascending[:-1]))
+    return ascending[first].astype(np.uint64), np.cumsum(first) - 1

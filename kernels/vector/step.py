@@ -19,8 +19,8 @@ from decoding.kernels.result import (
     StepResult,
 )
 from decoding.kernels.rows import widen
+from decoding.kernels.vector import noise
 from decoding.kernels.vector.execute import Candidates, Emptied, apply_program, run_row
-from decoding.kernels.vector.noise import perturb, token_words
 
 Row = NDArray[np.float64]
 
@@ -143,8 +143,7 @@ def choose(candidates: Candidates, seed: int | None, position: int) -> int:
     """
     if seed is None:
         return int(candidates.logits.argmax())
-    words = token_words(candidates.token_ids, seed, position)
-    return int(perturb(candidates.logits, words).argmax())
+    return noise.choose(candidates.token_ids, candidates.logits, noise.Place(seed, position))
 
 
 def _fault(outcome: Any, status: int, position: int, count: int = 0) -> None:

@@ -20,7 +20,6 @@ from backend_oracle import (
     by_reference,
     check_tokens,
     instructions_of,
-    relative_gap,
     rows_of,
 )
 from hypothesis import HealthCheck, assume, event, given, settings
@@ -126,25 +125,11 @@ def check(
         seed, position = None if greedy[row] else seeds[row], int(history.lengths[row])
         raw = wide[row].tolist()
         want = reference.step(raw, expected, seed=seed, position=position, top_n=top_n[row])
-        check_token(result, row, want, expected, seed, position)
+        assert result.rows[row]["status"] == OK
+        assert result.rows[row]["token_id"] == want.token_id
         if describe:
             check_description(result, row, want, expected)
     assume(checked)
-
-
-def check_token(
-    result: StepResult,
-    row: int,
-    want: reference.RowResult,
-    expected: list[float],
-    seed: int | None,
-    position: int,
-) -> None:
-    got = result.rows[row]
-    assert got["status"] == OK
-    # Only a tie of the perturbed scores to within rounding may be broken differently.
-    gap = relative_gap(expected, int(got["token_id"]), want.token_id, seed, position)
-    assert gap <= 1e-12
 
 
 def check_description(
@@ -153,10 +138,9 @@ def check_description(
     got = result.rows[row]
     assert got["support_size"] == want.support_size
     assert abs(got["entropy"] - want.entropy) <= BAND * max(1.0, want.entropy)
-    if got["token_id"] == want.token_id:
-        assert_close(got["raw_logprob"], want.raw_logprob)
-        assert_close(got["processed_logprob"], want.processed_logprob)
-        assert got["rank"] == want.rank
+    assert_close(got["raw_logprob"], want.raw_logprob)
+    assert_close(got["processed_logprob"], want.processed_logprob)
+    assert got["rank"] == want.rank
     top = result.top[got["top_start"] : got["top_start"] + got["top_count"]]
     listed = {token_id: (raw, processed) for token_id, raw, processed in want.top}
     logprobs = reference.log_softmax(expected)

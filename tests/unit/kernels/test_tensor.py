@@ -26,7 +26,7 @@ from tensor_steps import (
 from decoding.history import History
 from decoding.kernels.backends import Backend, open_kernel
 from decoding.kernels.program import Instruction, Opcode, Term, cut
-from decoding.kernels.reference import philox as reference
+from decoding.kernels.reference import noise as reference
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, TIES_BEYOND_TOP_N
 from decoding.kernels.vector.step import VectorKernel
 from decoding.pipeline import chain
@@ -63,25 +63,22 @@ def test_known_answers(counter: Any, key: Any, words: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 + 7, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("position", [0, 1, 2**31])
-def test_words_equal_the_reference(seed: int, position: int) -> None:
+def test_noise_has_the_bits_of_the_reference(seed: int, position: int) -> None:
     ids = [0, 1, 2, 3, 4, 9, 10, 299_999]
     key = torch.tensor([[seed & 0xFFFFFFFF]]), torch.tensor([[seed >> 32]])
-    place = torch.tensor([[position]])
-    want = [reference.token_word(seed, position, token_id) for token_id in ids]
+    places = noise.Places(key, torch.tensor([[position]]))
+    ids = sorted({reference.block_share(seed, position, i // 256)[1] for i in ids}.union(ids))
+    want = [reference.token_noise(seed, position, token_id) for token_id in ids]
     some = Candidates(torch.zeros(1, len(ids), dtype=torch.float64), torch.tensor([ids]))
     every = Candidates(torch.zeros(1, ids[-2] + 1, dtype=torch.float64))
-    high, low = noise.token_words(some, key, place)
-    assert [h << 32 | w for h, w in zip(high[0].tolist(), low[0].tolist(), strict=True)] == want
-    high, low = (words[:, ids[:-1]] for words in noise.token_words(every, key, place))
-    assert [h << 32 | w for h, w in zip(high[0].tolist(), low[0].tolist(), strict=True)] == (
-        want[:-1]
-    )
+    assert noise.token_noise(some, places)[0].tolist() == want
+    assert noise.token_noise(every, places)[0, ids[:-1]].tolist() == want[:-1]
 
 
 @pytest.mark.parametrize("word", [0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 2, 2**64 - 1])
-def test_noise_equals_the_reference_at_every_end(word: int) -> None:
-    got = noise.gumbel(torch.tensor([word >> 32]), torch.tensor([word & 0xFFFFFFFF]))
-    assert float(got) == pytest.approx(reference.gumbel(word), rel=1e-14)
+def test_exponentials_have_the_bits_of_the_reference_at_every_end(word: int) -> None:
+    got = noise.exponential(torch.tensor([word >> 32]), torch.tensor([word & 0xFFFFFFFF]))
+    assert float(got) == reference.exponential(word)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
