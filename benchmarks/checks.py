@@ -51,7 +51,7 @@ class Expected:
     def output(self) -> Sequence[Output]:
         """One a row, at the first position."""
         sampler = BatchSampler(self.problem.samplers, backend=Backend.NUMPY)
-        draw = sampler.draw if self.problem.greedy else sampler
+        draw = sampler.draw if self.problem.alone else sampler
         return draw(self.problem.given, self.problem.histories[0])
 
     def difference(self, output: Sequence[Output]) -> str | None:

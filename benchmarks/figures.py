@@ -117,8 +117,9 @@ def own_openers(
 
 
 def peer_openers(names: Sequence[str], case: Case, threads: int) -> dict[str, OpenPeer]:
-    """The peers that a case has: they compute in float32."""
-    compared = names if case.dtype == "float32" else ()
+    """The peers that a case has: they compute in float32, and are asked for what they describe."""
+    is_compared = case.dtype == "float32" and case.workload != "draw"
+    compared = names if is_compared else ()
     return {name: partial(open_peer, name, threads=threads) for name in compared}
 
 

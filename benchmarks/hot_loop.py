@@ -2,7 +2,7 @@
 
 Without options it measures what the goals speak of, in some ten minutes: gaussian and real logits
 at every batch size and, at batch 1, in bfloat16; the other kinds at batch 1, and all of them also
-at the width of real logits. An option for batch sizes or dtypes holds for everything. On hostile
+at the width of real logits; and what a row costs that joins or leaves a batch. An option for batch sizes or dtypes holds for everything. On hostile
 rows there are no peers.
 
 Exits with 1 if a check failed.
@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import goals, machine, report
 from benchmarks.figures import Absence, Case, measure_case, own_openers, peer_openers
 from benchmarks.logits import HOSTILE_KINDS, KINDS, captured
+from benchmarks.membership import change_cost
 from benchmarks.ours import OURS
 from benchmarks.peers import PEERS
 from benchmarks.workloads import MIXED, NAMES
@@ -58,13 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows += figures
         absences += missing
     absent = _grouped(absences)
+    membership = change_cost(seconds=options.seconds, rounds=options.rounds)
     print(report.tables(rows, options.peers))
     print(report.errors(rows))
     if absent:
         print("\n" + report.absences(absent))
-    print("\n" + report.goals(goals.verdicts(rows)))
+    verdicts = [*goals.verdicts(rows), goals.change_verdict(membership["us_per_change"])]
+    print("\n" + report.goals(verdicts))
     if options.json is not None:
         result = {"machine": measured_on, "rows": rows, "absent": absent}
+        result["membership"] = membership
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return int(any("error" in row for row in rows))

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
 
-KINDS = ("gaussian", "zipf", "flat", "ties", "real")
+KINDS = ("gaussian", "zipf", "flat", "ties", "normal", "real")
 HOSTILE_KINDS = ("one_finite", "ulp", "huge", "denormal")
 
 _SEED = 20_261
+_NUMBERS = ("gaussian", "zipf", "flat", "ties", "real", *HOSTILE_KINDS, "normal")
+"""The places of kinds are parts of their seeds."""
 _BITS_OF_8 = int(np.float32(8.0).view(np.int32))
 
 
@@ -25,14 +27,14 @@ def anchor(width: int) -> int:
 def make_rows(kind: str, count: int, width: int) -> Rows:
     """The first `count` rows of a kind; each depends on its number and the width alone.
 
-    gaussian: N(0, 3²). zipf: −1.1 ln(rank) with a jitter of 0.01, ids shuffled. flat: all 1.
+    gaussian: N(0, 3²). normal: N(0, 1), an uncertain row. zipf: −1.1 ln(rank) with a jitter of 0.01, ids shuffled. flat: all 1.
     ties: gaussian, rounded to multiples of 0.5. real: see `captured`; width is at most its own.
     one_finite: −inf but for `anchor`. ulp: neighbouring floats from 8 upwards, shuffled. huge: 3e38
     with either sign. denormal: different multiples of the smallest float, either sign.
     """
     if kind == "real":
         return captured(count)[:, :width]
-    number = (KINDS + HOSTILE_KINDS).index(kind)
+    number = _NUMBERS.index(kind)
     generators = [np.random.default_rng([_SEED, number, width, row]) for row in range(count)]
     rows = [_MAKERS[kind](generator, width) for generator in generators]
     return np.ascontiguousarray(np.stack(rows), np.float32)
@@ -40,6 +42,10 @@ def make_rows(kind: str, count: int, width: int) -> Rows:
 
 def _gaussian(generator: np.random.Generator, width: int) -> Rows:
     return generator.standard_normal(width, np.float32) * np.float32(3.0)
+
+
+def _normal(generator: np.random.Generator, width: int) -> Rows:
+    return generator.standard_normal(width, np.float32)
 
 
 def _zipf(generator: np.random.Generator, width: int) -> Rows:
@@ -78,6 +84,7 @@ def _denormal(generator: np.random.Generator, width: int) -> Rows:
 
 _MAKERS: dict[str, Callable[[np.random.Generator, int], Rows]] = {
     "gaussian": _gaussian,
+    "normal": _normal,
     "zipf": _zipf,
     "flat": _flat,
     "ties": _ties,

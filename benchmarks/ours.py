@@ -48,7 +48,7 @@ class OurStep:
         self._logits: Any = problem.given
         if backend is Backend.TORCH:
             self._logits = _as_tensor(problem.given)
-        self._draw = self._sampler.draw if problem.greedy else self._sampler
+        self._draw = self._sampler.draw if problem.alone else self._sampler
 
     def __call__(self, number: int) -> Any:  # tokens or samples
         """One step, at a position that depends on its number."""

@@ -27,6 +27,8 @@ def by_definition(problem: Problem, row: int) -> Sample | int:
     support = np.flatnonzero(logits > -np.inf)
     place = noise.Place(seed_of(row), position_of(problem, row))
     chosen = int(support[(logits[support] + noise.token_noise(support, place)).argmax()])
+    if problem.alone:
+        return chosen
     raw_logprobs, logprobs = log_softmax(raw), log_softmax(logits)
     order = support[np.lexsort((support, -logits[support]))]
     nth = logits[order[min(TOP_N, len(order)) - 1]]
@@ -60,7 +62,7 @@ def by_reference(problem: Problem, row: int) -> Sample | int:
         position=position_of(problem, row),
         top_n=TOP_N,
     )
-    if workload.greedy:
+    if workload.alone:
         return result.token_id
     return Sample(*result[:6], tuple(Alternative(*entry) for entry in result.top))
 

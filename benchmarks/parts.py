@@ -23,8 +23,9 @@ from benchmarks.logits import make_rows
 from benchmarks.report import table
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled import draw, passes
-from decoding.kernels.compiled.memory import RAW_MAX, Memory, allocate
+from decoding.kernels.compiled import draw, passes, step
+from decoding.kernels.compiled.formats import FLOAT32, FLOAT64
+from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_END, Memory, allocate
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -42,18 +43,23 @@ class Part(NamedTuple):
 
 
 @_njit
-def _scan(row: Any, tail: Any, block_max: Any) -> Any:
-    return passes.scan(row, tail, block_max)
+def _row_of(row: Any, format_: Any, end: Any) -> Any:
+    return step.row_of(row.ctypes.data, format_, len(row), end)
 
 
 @_njit
-def _survey(row: Any, tail: Any, block_max: Any) -> Any:
-    return passes.survey(row, tail, block_max)
+def _scan(row: Any, block_max: Any) -> Any:
+    return passes.scan(row, block_max)
 
 
 @_njit
-def _weigh(row: Any, tail: Any, largest: Any, scale: Any) -> Any:
-    return passes.weigh(row, tail, largest, scale)
+def _survey(row: Any, block_max: Any) -> Any:
+    return passes.survey(row, block_max)
+
+
+@_njit
+def _weigh(row: Any, largest: Any, scale: Any) -> Any:
+    return passes.weigh(row, largest, scale)
 
 
 @_njit
@@ -62,13 +68,13 @@ def _draw(row: Any, shadow: Any, patched: Any, block_max: Any, seed: Any, memory
 
 
 @_njit
-def _rank(row: Any, tail: Any, block_max: Any, bound: Any) -> Any:
-    return passes.count_above(row, tail, block_max, bound)
+def _rank(row: Any, block_max: Any, bound: Any) -> Any:
+    return passes.count_above(row, block_max, bound)
 
 
 @_njit
-def _copy(row: Any, tail: Any, shadow: Any, block_max: Any) -> Any:
-    return passes.copy_row(row, tail, -np.inf, np.inf, len(row), shadow, block_max)
+def _copy(row: Any, shadow: Any, block_max: Any) -> Any:
+    return passes.copy_row(row, -np.inf, np.inf, row.width, shadow, block_max)
 
 
 @_njit
@@ -79,18 +85,19 @@ def _edit(shadow: Any, bitmask: Any) -> Any:
 def parts(row: NDArray[np.float32]) -> list[Part]:
     """The passes over a row, and the calls from Python around them."""
     *arrays, shadow = allocate(len(row))
-    memory = Memory(*arrays)
+    memory = Memory(*arrays, np.zeros((0, 1), np.int32))
     block_max = memory.doubles[RAW_MAX]
-    tail = np.full(passes.BLOCK, -np.inf, np.float32)
+    stored = _row_of(row, FLOAT32, memory.doubles[RAW_END])
+    shadow_row = _row_of(shadow, FLOAT64, memory.doubles[WORK_END])
     start = len(row) // passes.BLOCK * passes.BLOCK
-    tail[: len(row) - start] = shadow[start : len(row)] = row[start:]
+    shadow[start : len(row)] = row[start:]
     patched = np.zeros(-(-len(row) // passes.BLOCK), np.int32)
     patched[start // passes.BLOCK :] = 1
     wide = row.astype(np.float64)
     largest, middle = float(wide.max()), float(np.median(wide))
     weights = np.exp(wide - largest)
     scaled = np.exp((wide - largest) * 1.25)
-    _scan(row, tail, block_max)
+    _scan(stored, block_max)
     history = History.empty(1)
     by_numpy = BatchSampler([Sampler(chain(), _SEED)], backend=Backend.NUMPY)
     [token_id] = by_numpy.draw(row[None], history)
@@ -98,30 +105,30 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
     pair = row[None, :2].copy()
     greedy, described = BatchSampler([Sampler(chain())]), BatchSampler([Sampler(chain(), None, 5)])
     return [
-        Part("largest logit of every block", lambda: _scan(row, tail, block_max), largest.__eq__),
+        Part("largest logit of every block", lambda: _scan(stored, block_max), largest.__eq__),
         Part(
             "the same, Σ exp and Σ z · exp",
-            lambda: _survey(row, tail, block_max),
+            lambda: _survey(stored, block_max),
             lambda found: bool(np.allclose(found[:2], (largest, weights.sum()), rtol=1e-6)),
         ),
         Part(
             "Σ exp and Σ z · exp alone",
-            lambda: _weigh(row, tail, largest, 1.25),
+            lambda: _weigh(stored, largest, 1.25),
             lambda found: bool(np.isclose(found[0], scaled.sum(), rtol=1e-6)),
         ),
         Part(
             "a draw from all tokens, whose blocks' largest logits are known",
-            lambda: _draw(row, shadow, patched, block_max, np.uint64(_SEED), memory),
+            lambda: _draw(stored, shadow_row, patched, block_max, np.uint64(_SEED), memory),
             lambda found: bool(found[0] == token_id),
         ),
         Part(
             "rank of a logit in the middle",
-            lambda: _rank(row, tail, block_max, middle),
+            lambda: _rank(stored, block_max, middle),
             (wide > middle).sum().__eq__,
         ),
         Part(
             "copy to a row that may be edited",
-            lambda: _copy(row, tail, shadow, block_max),
+            lambda: _copy(stored, shadow, block_max),
             lambda found: found == largest and bool((shadow[: len(row)] == row).all()),
         ),
         Part(

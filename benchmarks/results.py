@@ -57,6 +57,11 @@ class Figures:
         row = self.find(workload, place, implementation=implementation, batch=batch, dtype=dtype)
         return math.nan if row is None else float(row["us_per_row"])
 
+    def floors(self, workload: str, place: Place, *, batch: int = 1) -> float:
+        """Ours in floors of the same batch; NaN where there is none."""
+        row = self.find(workload, place, batch=batch)
+        return math.nan if row is None else float(row["x_floor"])
+
     def places(self, logits: str) -> list[Place]:
         """Every width that a kind was measured at, ascending."""
         widths = {row["vocab"] for row in self.rows if row["logits"] == logits}

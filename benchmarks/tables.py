@@ -26,6 +26,7 @@ MASKS = "masks.json"
 _PEERS = {"llama_cpp": "llama.cpp", "transformers": "transformers", "mlx": "mlx-lm"}
 _DESCRIPTIONS = {
     "greedy": "greedy, the token alone",
+    "draw": "temperature 0.8, the token alone",
     "temperature": "temperature 0.8",
     "min_p": "temperature 0.8, min-p 0.05",
     "chain": "repetition penalty 1.1 over 512 tokens, temperature 0.8, top-k 50, top-p 0.9",

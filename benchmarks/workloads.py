@@ -38,7 +38,7 @@ POSITIONS = 64
 TOP_N = 5
 GREEN_BIAS = 2.0
 MIXED = "mixed"
-"""Every workload but greedy in turn, a row each."""
+"""Every workload that is described in turn, a row each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +55,14 @@ class TokenLists:
 class Workload:
     """One chain, in TGI's order. What is None or False takes no part.
 
-    greedy: the token alone is asked for; else token, raw and processed logprob, and top 5.
+    greedy: the likeliest token is taken. alone: the token alone is asked for; else token, raw and
+    processed logprob, and top 5.
     watermark, bias, grammar: see `TokenLists`.
     """
 
     name: str
     greedy: bool = False
+    alone: bool = False
     watermark: bool = False
     repetition: float | None = None
     frequency: float | None = None
@@ -116,7 +118,8 @@ class Workload:
 
 
 _ALL = (
-    Workload(name="greedy", greedy=True),
+    Workload(name="greedy", greedy=True, alone=True),
+    Workload(name="draw", alone=True, temperature=0.8),
     Workload(name="temperature", temperature=0.8),
     Workload(name="min_p", temperature=0.8, min_p=0.05),
     Workload(name="chain", repetition=1.1, temperature=0.8, top_k=50, top_p=0.9),
@@ -157,17 +160,24 @@ class Problem:
 
     @property
     def greedy(self) -> bool:
-        """Whether only tokens are asked for."""
+        """Whether the likeliest token is taken."""
         return self.workloads[0].greedy
+
+    @property
+    def alone(self) -> bool:
+        """Whether only tokens are asked for."""
+        return self.workloads[0].alone
 
     @property
     def samplers(self) -> list[Sampler]:
         """What the rows ask of ours."""
         pipelines = {item.name: item.pipeline(self.lists) for item in self.workloads}
         return [
-            Sampler(pipelines[item.name])
-            if item.greedy
-            else Sampler(pipelines[item.name], seed=seed_of(row), top_n=TOP_N)
+            Sampler(
+                pipelines[item.name],
+                seed=None if item.greedy else seed_of(row),
+                top_n=0 if item.alone else TOP_N,
+            )
             for row, item in enumerate(self.workloads)
         ]
 
@@ -192,7 +202,7 @@ def make_problem(
 
         given = torch.from_numpy(rows).to(torch.bfloat16)
         rows = given.to(torch.float32).numpy()
-    mixture = [item for item in WORKLOADS.values() if not item.greedy]
+    mixture = [item for item in WORKLOADS.values() if not item.alone]
     workloads = [mixture[row % len(mixture)] for row in range(batch)]
     if name != MIXED:
         workloads = [WORKLOADS[name]] * batch

@@ -1,9 +1,8 @@
 """Operations on one block of a row, as Numba intrinsics over `vectors`.
 
-A row is a one-dimensional array of stored logits: float32, float64, or the bits of bfloat16
-(uint16) or float16 (int16). `start` and `stop` bound a block of a whole number of `LANES`; that it
-ends at `stop` is only known at run time keeps LLVM from unrolling a loop beyond its registers.
-Bounds given as floats are of the row's own precision: float64 for float64 rows, else float32.
+A row is a `Row`, or an array of stored logits. `start` and `stop` bound a block of a whole number of
+`SCAN_LANES`; that it ends at `stop` is only known at run time keeps LLVM from unrolling a loop beyond
+its registers. Bounds given as floats are of the row's own precision.
 """
 
 from __future__ import annotations
@@ -11,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.scalars import KEYS, float_type
+from decoding.kernels.compiled.formats import LANES, Stored, each_format, real_type
 from decoding.kernels.compiled.vectors import (
     DOUBLE,
     FLOAT,
@@ -29,15 +27,15 @@ from decoding.kernels.compiled.vectors import (
     ordered_key,
     splat,
     store,
+    value_of_key,
     widen,
 )
 
-WIDE = llvm.get_host_cpu_features().get("avx512f", False)
-LANES = 16 if WIDE else 8
-"""As many lanes as leave enough registers for the constants of a loop."""
+WIDE = LANES == 16
 SCAN_LANES = 32
 MASK_LANES = 32
 KEY_LANES = 64
+_FLOATS = (types.float32, types.float64)
 
 
 def loop(
@@ -100,54 +98,97 @@ def gap_of(values: Vector, reference: Any) -> Vector:
     return gap if gap.element == FLOAT else gap.convert("fptrunc", FLOAT)
 
 
+def _each_part(stored: Stored, index: Any, totals: list[Any], body: Any) -> list[Any]:
+    """Run `body(values, totals)` on both vectors of `Stored.pair`, each with half of the totals."""
+    half = len(totals) // 2
+    results = []
+    for values, own in zip(stored.pair(index), (totals[:half], totals[half:]), strict=True):
+        results += body(values, [Vector(stored.builder, total) for total in own])
+    return results
+
+
+def _joined(builder: Any, totals: list[Any], combine: list[Any]) -> list[Any]:
+    """One scalar of each pair of totals that `_each_part` returned."""
+    half = len(totals) // 2
+    return [
+        join(Vector(builder, one), Vector(builder, other)).reduce(join)
+        for one, other, join in zip(totals[:half], totals[half:], combine, strict=True)
+    ]
+
+
+def _plus(one: Vector, other: Vector) -> Vector:
+    return one + other
+
+
+def _larger(one: Vector, other: Vector) -> Vector:
+    return one.larger(other)
+
+
+def _smaller(one: Vector, other: Vector) -> Vector:
+    return one.compare("<", other).choose(one, other)
+
+
+def _filled(element: Any, value: float) -> Any:
+    """A vector of `LANES` times the number."""
+    return ir.Constant(ir.VectorType(element, LANES), [value] * LANES)
+
+
 @intrinsic
-def largest_key(_context: Any, row: Any, start: Any, stop: Any) -> Any:
-    """The largest key of a block; the type of keys is unsigned, as wide as the stored logits."""
-    dtype = row.dtype
+def largest_value(_context: Any, row: Any, start: Any, stop: Any) -> Any:
+    """The largest logit of a block, as float64; NaN where there is one.
+
+    Half precision is compared by integer keys, whose order has every NaN above +inf.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop = arguments
-        kind = signature.args[0]
-        lanes = KEY_LANES if dtype in (types.uint16, types.int16) else LANES
-        element = context.get_data_type(KEYS[dtype])
+        _, start, stop = arguments
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            bits = load(context, builder, kind, array, index, lanes)
-            return [ordered_key(bits, dtype).larger(Vector(builder, totals[0])).value]
+        def by_key(stored: Stored) -> Any:
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                keys = ordered_key(stored.bits(index, KEY_LANES), stored.dtype)
+                return [keys.larger(Vector(builder, totals[0])).value]
 
-        lowest = ir.Constant(ir.VectorType(element, lanes), [0] * lanes)
-        [top] = loop(builder, start, stop, lanes, [lowest], body)
-        return Vector(builder, top).reduce(lambda one, other: one.larger(other))
+            lowest = ir.Constant(ir.VectorType(ir.IntType(16), KEY_LANES), [0] * KEY_LANES)
+            [top] = loop(builder, start, stop, KEY_LANES, [lowest], body)
+            keys = Vector(builder, top)
+            while keys.count > LANES:
+                half = keys.count // 2
+                keys = keys.part(0, half).larger(keys.part(half, half))
+            largest = keys.convert("zext", INT32).reduce(_larger)
+            key = splat(builder, builder.trunc(largest, ir.IntType(16)), 1)
+            value = widen(value_of_key(key, stored.dtype), stored.dtype)
+            return builder.extract_element(value.value, ir.Constant(INT32, 0))
 
-    return KEYS[dtype](row, start, stop), generate
+        def by_value(stored: Stored) -> Any:
+            element = FLOAT if stored.dtype == types.float32 else DOUBLE
 
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                values = stored.bits(index, SCAN_LANES)
+                nans = builder.fcmp_unordered("uno", values.value, values.value)
+                found = builder.or_(totals[1], nans)
+                return [values.larger(Vector(builder, totals[0])).value, found]
 
-@intrinsic
-def largest_of_block(_context: Any, row: Any, start: Any, stop: Any) -> Any:
-    """The largest logit of a block of float32 or float64 that is no NaN, and whether one is."""
-    real = float_type(row.dtype)
+            kind = ir.VectorType(element, SCAN_LANES)
+            lowest = ir.Constant(kind, [float("-inf")] * SCAN_LANES)
+            none = ir.Constant(ir.VectorType(ir.IntType(1), SCAN_LANES), [0] * SCAN_LANES)
+            top, nans = loop(builder, start, stop, SCAN_LANES, [lowest, none], body)
+            flags = ir.IntType(SCAN_LANES)
+            is_nan = builder.icmp_unsigned(
+                "!=", builder.bitcast(nans, flags), ir.Constant(flags, 0)
+            )
+            largest = Vector(builder, top).reduce(_larger)
+            return builder.select(is_nan, ir.Constant(element, float("nan")), largest)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop = arguments
-        element = context.get_data_type(real)
-        flags = ir.IntType(SCAN_LANES)
+        def generate_for(stored: Stored) -> list[Any]:
+            found = by_value(stored) if stored.dtype in _FLOATS else by_key(stored)
+            return [found if found.type == DOUBLE else builder.fpext(found, DOUBLE)]
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = load(context, builder, signature.args[0], array, index, SCAN_LANES)
-            nans = builder.fcmp_unordered("uno", values.value, values.value)
-            found = builder.or_(totals[1], nans)
-            return [values.larger(Vector(builder, totals[0])).value, found]
+        [largest] = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return largest
 
-        lowest = ir.Constant(ir.VectorType(element, SCAN_LANES), [float("-inf")] * SCAN_LANES)
-        none = ir.Constant(ir.VectorType(ir.IntType(1), SCAN_LANES), [0] * SCAN_LANES)
-        top, nans = loop(builder, start, stop, SCAN_LANES, [lowest, none], body)
-        results = [
-            Vector(builder, top).reduce(lambda one, other: one.larger(other)),
-            builder.icmp_unsigned("!=", builder.bitcast(nans, flags), ir.Constant(flags, 0)),
-        ]
-        return context.make_tuple(builder, signature.return_type, results)
-
-    return types.Tuple((real, types.boolean))(row, start, stop), generate
+    return types.float64(row, start, stop), generate
 
 
 @intrinsic
@@ -155,30 +196,33 @@ def survey_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
     """The sums of `weigh_block`, NaN if any logit is, and the largest logit that is none."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, reference, rate, lowest = arguments
-        kind = signature.args[0]
-        element = context.get_data_type(real)
+        _, start, stop, reference, rate, lowest = arguments
         rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            weights, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
-            total, moment, top = (Vector(builder, item) for item in totals)
-            moment = weights.multiply_add(gap, moment)
-            return [(total + weights).value, moment.value, values.larger(top).value]
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
 
-        start_values = [
-            *[zeros(FLOAT, LANES)] * 2,
-            ir.Constant(ir.VectorType(element, LANES), [float("-inf")] * LANES),
-        ]
-        *sums, top = loop(builder, start, stop, LANES, start_values, body)
-        results = [
-            *(sum_of(Vector(builder, total)) for total in sums),
-            Vector(builder, top).reduce(lambda one, other: one.larger(other)),
-        ]
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                total, moment, top = totals
+                moment = weights.multiply_add(gap, moment)
+                return [(total + weights).value, moment.value, values.larger(top).value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            element = DOUBLE if stored.dtype == types.float64 else FLOAT
+            nothing = [*[zeros(FLOAT, LANES)] * 2, _filled(element, float("-inf"))]
+            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
+            *sums, top = _joined(builder, totals, [_plus, _plus, _larger])
+            return [*sums, stored.result(top)]
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     result = types.Tuple((types.float32, types.float32, real))
@@ -190,21 +234,28 @@ def weigh_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
     """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, reference, rate, lowest = arguments
-        kind = signature.args[0]
+        _, start, stop, reference, rate, lowest = arguments
         rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            weights, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
-            moment = weights.multiply_add(gap, Vector(builder, totals[1]))
-            return [(Vector(builder, totals[0]) + weights).value, moment.value]
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
 
-        sums = loop(builder, start, stop, LANES, [zeros(FLOAT, LANES)] * 2, body)
-        results = [sum_of(Vector(builder, total)) for total in sums]
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                return [(totals[0] + weights).value, weights.multiply_add(gap, totals[1]).value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            totals = loop(builder, start, stop, 2 * LANES, [zeros(FLOAT, LANES)] * 4, body)
+            return _joined(builder, totals, [_plus, _plus])
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     result = types.UniTuple(types.float32, 2)
@@ -216,26 +267,31 @@ def weigh_alive_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
     """The sums of `weigh_block`, and the least weight."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, reference, rate, lowest = arguments
-        kind = signature.args[0]
+        _, start, stop, reference, rate, lowest = arguments
         rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            weights, gap = exp2_of_product(gap_of(values, reference), rates, bounds)
-            total, moment, least = (Vector(builder, item) for item in totals)
-            least = weights.compare("<", least).choose(weights, least)
-            moment = weights.multiply_add(gap, moment)
-            return [(total + weights).value, moment.value, least.value]
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
 
-        most = ir.Constant(ir.VectorType(FLOAT, LANES), [float("inf")] * LANES)
-        begin = [*[zeros(FLOAT, LANES)] * 2, most]
-        *sums, least = loop(builder, start, stop, LANES, begin, body)
-        smallest = Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b))
-        results = [*(sum_of(Vector(builder, total)) for total in sums), smallest]
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                total, moment, least = totals
+                moment, least = weights.multiply_add(gap, moment), _smaller(weights, least)
+                return [(total + weights).value, moment.value, least.value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            nothing = [*[zeros(FLOAT, LANES)] * 2, _filled(FLOAT, float("inf"))]
+            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
+            return _joined(builder, totals, [_plus, _plus, _smaller])
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     result = types.UniTuple(types.float32, 3)
@@ -245,23 +301,31 @@ def weigh_alive_block(
 @intrinsic
 def spread_block(_context: Any, row: Any, start: Any, stop: Any, centre: Any) -> Any:
     """How many logits are finite, and Σ d and Σ d² of them, d = z − centre, all in float32."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre = arguments
+        _, start, stop, centre = arguments
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            bits = load(context, builder, signature.args[0], array, index, LANES)
-            values = widen(bits, row.dtype)
-            alive = values.compare(">", float("-inf"))
-            away = alive.choose(gap_of(values, centre), 0.0)
-            count, total, square = (Vector(builder, item) for item in totals)
-            ones = alive.choose(away.constant(1.0), 0.0)
-            square = away.multiply_add(away, square)
-            return [(count + ones).value, (total + away).value, square.value]
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(centre)
 
-        sums = loop(builder, start, stop, LANES, [zeros(FLOAT, LANES)] * 3, body)
-        results = [sum_of(Vector(builder, total)) for total in sums]
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                alive = values.compare(">", float("-inf"))
+                away = alive.choose(gap_of(values, zero), 0.0)
+                count, total, square = totals
+                ones = alive.choose(away.constant(1.0), 0.0)
+                square = away.multiply_add(away, square)
+                return [(count + ones).value, (total + away).value, square.value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            totals = loop(builder, start, stop, 2 * LANES, [zeros(FLOAT, LANES)] * 6, body)
+            return _joined(builder, totals, [_plus] * 3)
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     return types.UniTuple(types.float32, 3)(row, start, stop, real), generate
@@ -270,15 +334,19 @@ def spread_block(_context: Any, row: Any, start: Any, stop: Any, centre: Any) ->
 @intrinsic
 def mask_between(_context: Any, row: Any, start: Any, low: Any, high: Any) -> Any:
     """Bit i says whether low ≤ row[start + i] ≤ high, for 32 logits."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, low, high = arguments
-        bits = load(context, builder, signature.args[0], array, start, MASK_LANES)
-        values = widen(bits, row.dtype)
-        above = values.compare(">=", splat(builder, low, MASK_LANES))
-        below = values.compare("<=", splat(builder, high, MASK_LANES))
-        return builder.bitcast((above & below).value, INT32)
+        _, start, low, high = arguments
+
+        def generate_for(stored: Stored) -> list[Any]:
+            values = stored.values(start, MASK_LANES)
+            above = values.compare(">=", stored.reals(low, MASK_LANES))
+            below = values.compare("<=", stored.reals(high, MASK_LANES))
+            return [builder.bitcast((above & below).value, INT32)]
+
+        [mask] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return mask
 
     return types.uint32(row, start, real, real), generate
 
@@ -299,19 +367,28 @@ def mask_equal(_context: Any, numbers: Any, start: Any, number: Any) -> Any:
 @intrinsic
 def count_above_block(_context: Any, row: Any, start: Any, stop: Any, bound: Any) -> Any:
     """How many logits of a block are larger than `bound`."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, bound = arguments
-        bounds = splat(builder, bound, SCAN_LANES)
+        _, start, stop, bound = arguments
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            bits = load(context, builder, signature.args[0], array, index, SCAN_LANES)
-            larger = widen(bits, row.dtype).compare(">", bounds).convert("sext", INT32)
-            return [(Vector(builder, totals[0]) - larger).value]
+        def generate_for(stored: Stored) -> list[Any]:
+            bounds = stored.reals(bound, LANES)
 
-        [count] = loop(builder, start, stop, SCAN_LANES, [zeros(INT32, SCAN_LANES)], body)
-        return sum_of(Vector(builder, count))
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                larger = values.compare(">", bounds).convert("sext", INT32)
+                return [(totals[0] - larger).value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            totals = loop(builder, start, stop, 2 * LANES, [zeros(INT32, LANES)] * 2, body)
+            return _joined(builder, totals, [_plus])
+
+        [count] = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return count
 
     return types.int32(row, start, stop, real), generate
 
@@ -319,31 +396,32 @@ def count_above_block(_context: Any, row: Any, start: Any, stop: Any, bound: Any
 @intrinsic
 def extremes_between(_context: Any, row: Any, start: Any, stop: Any, low: Any, high: Any) -> Any:
     """The least and the largest of a block's logits in [low, high]; +inf, −inf if none is."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, low, high = arguments
-        kind = signature.args[0]
-        element = context.get_data_type(real)
-        lows, highs = (splat(builder, bound, LANES) for bound in (low, high))
+        _, start, stop, low, high = arguments
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            inside = values.compare(">=", lows) & values.compare("<=", highs)
-            least, largest = (Vector(builder, total) for total in totals)
-            smaller = inside & values.compare("<", least)
-            greater = inside & values.compare(">", largest)
-            return [smaller.choose(values, least).value, greater.choose(values, largest).value]
+        def generate_for(stored: Stored) -> list[Any]:
+            lows, highs = stored.reals(low, LANES), stored.reals(high, LANES)
 
-        bounds = [
-            ir.Constant(ir.VectorType(element, LANES), [float(sign + "inf")] * LANES)
-            for sign in ("+", "-")
-        ]
-        least, largest = loop(builder, start, stop, LANES, bounds, body)
-        results = [
-            Vector(builder, least).reduce(lambda a, b: a.compare("<", b).choose(a, b)),
-            Vector(builder, largest).reduce(lambda a, b: a.larger(b)),
-        ]
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                inside = values.compare(">=", lows) & values.compare("<=", highs)
+                least, largest = totals
+                smaller = inside & values.compare("<", least)
+                greater = inside & values.compare(">", largest)
+                return [smaller.choose(values, least).value, greater.choose(values, largest).value]
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
+
+            element = DOUBLE if stored.dtype == types.float64 else FLOAT
+            nothing = [_filled(element, float(sign + "inf")) for sign in ("+", "-")]
+            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
+            return [stored.result(item) for item in _joined(builder, totals, [_smaller, _larger])]
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     return types.UniTuple(real, 2)(row, start, stop, real, real), generate
@@ -378,16 +456,20 @@ def exact(values: Vector) -> Vector:
 @intrinsic
 def copy_32(_context: Any, row: Any, start: Any, low: Any, high: Any, shadow: Any, at: Any) -> Any:
     """32 logits into `shadow`, float64, from `at` on, −inf for those outside [low, high]."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, low, high, shadow, at = arguments
-        bits = load(context, builder, signature.args[0], array, start, MASK_LANES)
-        values = widen(bits, row.dtype)
-        inside = values.compare(">=", splat(builder, low, MASK_LANES))
-        inside &= values.compare("<=", splat(builder, high, MASK_LANES))
-        kept = inside.choose(values, float("-inf"))
-        store(context, builder, signature.args[4], shadow, at, exact(kept))
+        _, start, low, high, shadow, at = arguments
+
+        def generate_for(stored: Stored) -> list[Any]:
+            values = stored.values(start, MASK_LANES)
+            inside = values.compare(">=", stored.reals(low, MASK_LANES))
+            inside &= values.compare("<=", stored.reals(high, MASK_LANES))
+            kept = exact(inside.choose(values, float("-inf")))
+            store(context, builder, signature.args[4], shadow, at, kept)
+            return []
+
+        each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
         return context.get_dummy_value()
 
     return types.void(row, start, real, real, shadow, at), generate
@@ -413,41 +495,143 @@ def divide_block(_context: Any, shadow: Any, start: Any, stop: Any, divisor: Any
     return types.void(shadow, start, stop, types.float64), generate
 
 
+def _edited(values: Vector, words: Any, amounts: Any) -> Vector:
+    """`MASK_LANES` logits plus, for each word, one number where its bit is set, else another."""
+    builder = values.builder
+    for word, (inside, outside) in zip(words, amounts, strict=True):
+        bits = Vector(builder, builder.bitcast(word, ir.VectorType(ir.IntType(1), MASK_LANES)))
+        values = values + bits.choose(inside, outside)
+    return values
+
+
+def _amounts(builder: Any, numbers: Any, element: Any) -> list[tuple[Vector, Vector]]:
+    """The two numbers of each mask, in every lane."""
+    if element == FLOAT:
+        numbers = [builder.fptrunc(number, FLOAT) for number in numbers]
+    splats = [splat(builder, number, MASK_LANES) for number in numbers]
+    return [(splats[0], splats[1]), (splats[2], splats[3])]
+
+
+def _words(context: Any, builder: Any, kinds: Any, bitmasks: Any, token: Any) -> list[Any]:
+    """The word of each bitmask that holds the bits of a token."""
+    place = builder.lshr(token, ir.Constant(INT64, 5))
+    loaded = [
+        load(context, builder, kind, item, place, 1)
+        for kind, item in zip(kinds, bitmasks, strict=True)
+    ]
+    return [builder.extract_element(word.value, ir.Constant(INT32, 0)) for word in loaded]
+
+
+@intrinsic
+def largest_edited_block(
+    _context: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    one: Any,
+    other: Any,
+    inside: Any,
+    outside: Any,
+    inside_other: Any,
+    outside_other: Any,
+) -> Any:
+    """The largest logit of a block after the masks `one` and `other`, in the row's precision."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, start, stop, one, other = arguments[:5]
+
+        def generate_for(stored: Stored) -> list[Any]:
+            element = DOUBLE if stored.dtype == types.float64 else FLOAT
+            amounts = _amounts(builder, arguments[5:], element)
+
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                words = _words(context, builder, signature.args[3:5], (one, other), index)
+                values = _edited(stored.values(index, MASK_LANES), words, amounts)
+                return [values.larger(Vector(builder, totals[0])).value]
+
+            lowest = ir.Constant(ir.VectorType(element, MASK_LANES), [float("-inf")] * MASK_LANES)
+            [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
+            largest = Vector(builder, top).reduce(_larger)
+            return [largest if element == DOUBLE else builder.fpext(largest, DOUBLE)]
+
+        [top] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return top
+
+    real = types.float64
+    return real(row, start, stop, one, other, real, real, real, real), generate
+
+
+@intrinsic
+def mask_edited(
+    _context: Any,
+    row: Any,
+    start: Any,
+    one: Any,
+    other: Any,
+    inside: Any,
+    outside: Any,
+    inside_other: Any,
+    outside_other: Any,
+    low: Any,
+) -> Any:
+    """Bit i says whether row[start + i] after two masks is `low` or more, for 32 logits.
+
+    one, other: the masks' words for these logits.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start, words, low = arguments[1], arguments[2:4], arguments[8]
+
+        def generate_for(stored: Stored) -> list[Any]:
+            amounts = _amounts(builder, arguments[4:8], DOUBLE)
+            values = _edited(exact(stored.values(start, MASK_LANES)), words, amounts)
+            return [builder.bitcast(values.compare(">=", splat(builder, low, 32)).value, INT32)]
+
+        [mask] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return mask
+
+    word, real = types.int32, types.float64
+    return types.uint32(row, start, word, word, real, real, real, real, real), generate
+
+
 @intrinsic
 def copy_edited_block(
     _context: Any,
     row: Any,
     start: Any,
     stop: Any,
-    bitmask: Any,
+    one: Any,
+    other: Any,
     inside: Any,
     outside: Any,
+    inside_other: Any,
+    outside_other: Any,
     shadow: Any,
-    at: Any,
 ) -> Any:
-    """A block into `shadow` from token `at` on, edited as `edit_32` does; its largest logit."""
+    """A block into the same place of `shadow`, after two masks; its largest logit."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, bitmask, inside, outside, shadow, at = arguments
-        kinds = signature.args
-        one, other = splat(builder, inside, MASK_LANES), splat(builder, outside, MASK_LANES)
+        _, start, stop, one, other = arguments[:5]
+        shadow, kind = arguments[9], signature.args[9]
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            token = builder.add(at, builder.sub(index, start))
-            place = builder.lshr(token, ir.Constant(INT64, 5))
-            word = load(context, builder, kinds[3], bitmask, place, 1)
-            bits = builder.bitcast(word.value, ir.VectorType(ir.IntType(1), MASK_LANES))
-            values = widen(load(context, builder, kinds[0], array, index, MASK_LANES), row.dtype)
-            edited = exact(values) + Vector(builder, bits).choose(one, other)
-            store(context, builder, kinds[6], shadow, token, edited)
-            return [edited.larger(Vector(builder, totals[0])).value]
+        def generate_for(stored: Stored) -> list[Any]:
+            amounts = _amounts(builder, arguments[5:9], DOUBLE)
 
-        lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
-        [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
-        return Vector(builder, top).reduce(lambda one, other: one.larger(other))
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                words = _words(context, builder, signature.args[3:5], (one, other), index)
+                edited = _edited(exact(stored.values(index, MASK_LANES)), words, amounts)
+                store(context, builder, kind, shadow, index, edited)
+                return [edited.larger(Vector(builder, totals[0])).value]
+
+            lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
+            [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
+            return [Vector(builder, top).reduce(_larger)]
+
+        [top] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return top
 
     real = types.float64
-    return real(row, start, stop, bitmask, real, real, shadow, at), generate
+    return real(row, start, stop, one, other, real, real, real, real, shadow), generate
 
 
 @intrinsic

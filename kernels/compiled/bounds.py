@@ -26,15 +26,24 @@ from decoding.kernels.compiled.memory import (
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
+    BLOCK,
+    MASK,
     SLACK,
-    block_count,
+    blocks_of,
     count_between,
     extremes,
     largest_of_blocks,
     nth_equal,
     rates_of,
 )
-from decoding.kernels.compiled.scalars import as_real, bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    as_real,
+    below_of,
+    bit_count,
+    trailing_zeros,
+    value_at,
+)
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
 
 _STEP = 8
@@ -49,7 +58,7 @@ _FARTHEST = 3e38
 
 @compiled
 def _fill_histogram(
-    row: Any, tail: Any, step: Any, near: Any, far: Any, centre: Any, ceiling: Any,
+    row: Any, step: Any, near: Any, far: Any, centre: Any, ceiling: Any,
     reference: Any, rates: Any, memory: Any,
 ) -> Any:  # fmt: skip
     """Weights by distance: bin 0 up to `near`, then `BINS` of equal width, then beyond `far`.
@@ -57,8 +66,8 @@ def _fill_histogram(
     Every `step`-th block counts `step` times.
     """
     histogram, weights = memory.doubles[HISTOGRAM], memory.singles
-    size, lanes = len(tail), BINS + 2
-    bins = memory.integers[BINS_OF_BLOCK][:size]
+    lanes = BINS + 2
+    bins = memory.integers[BINS_OF_BLOCK][:BLOCK]
     # Distances too short for a float32 factor are made longer first.
     boost = np.float32(2.0**110 if far - near < 1e-30 else 1.0)
     factor = np.float32((BINS - 0.001) / ((far - near) * np.float64(boost)))
@@ -66,19 +75,13 @@ def _fill_histogram(
     rate, lowest = rates
     for index in range(4 * lanes):
         histogram[index] = 0.0
-    for block in range(0, block_count(row, tail), step):
-        start = block * size
-        if start + size <= len(row):
-            bin_block(
-                row, start, start + size, centre, ceiling, start_at, boost, factor, last,
-                reference, rate, lowest, bins, weights,
-            )  # fmt: skip
-        else:
-            bin_block(
-                tail, 0, size, centre, ceiling, start_at, boost, factor, last, reference, rate,
-                lowest, bins, weights,
-            )  # fmt: skip
-        for lane in range(0, size, 4):
+    for block in range(0, blocks_of(row), step):
+        start = block * BLOCK
+        bin_block(
+            row, start, start + BLOCK, centre, ceiling, start_at, boost, factor, last, reference,
+            rate, lowest, bins, weights,
+        )  # fmt: skip
+        for lane in range(0, BLOCK, 4):
             for copy in range(4):
                 histogram[copy * lanes + bins[lane + copy]] += weights[lane + copy]
     for index in range(lanes):
@@ -104,22 +107,17 @@ def _boundary(histogram: Any, before: Any, target: Any, doubt: Any) -> Any:
 
 
 @compiled
-def _count(row: Any, tail: Any, centre: Any, ceiling: Any, inner: Any, outer: Any) -> Any:
+def _count(row: Any, centre: Any, ceiling: Any, inner: Any, outer: Any) -> Any:
     """How many tokens there are from `inner` to `outer`."""
-    whole = len(row) // len(tail) * len(tail)
     count = 0
-    for start in range(0, block_count(row, tail) * len(tail), 32):
-        if start < whole:
-            count += bit_count(mask_within(row, start, centre, ceiling, inner, outer))
-        else:
-            count += bit_count(mask_within(tail, start - whole, centre, ceiling, inner, outer))
+    for start in range(0, blocks_of(row) * BLOCK, MASK):
+        count += bit_count(mask_within(row, start, centre, ceiling, inner, outer))
     return count
 
 
 @compiled
 def _weigh(
     row: Any,
-    tail: Any,
     centre: Any,
     ceiling: Any,
     inner: Any,
@@ -128,23 +126,17 @@ def _weigh(
     rates: Any,
 ) -> Any:
     """`weigh_within` of a whole row."""
-    size = len(tail)
     rate, lowest = rates
     inside, between = 0.0, 0.0
     if rate == 0.0:
         below = np.nextafter(inner, np.float32(-1.0))
-        inside = np.float64(_count(row, tail, centre, ceiling, np.float32(-np.inf), below))
-        return inside, np.float64(_count(row, tail, centre, ceiling, inner, outer))
-    for block in range(block_count(row, tail)):
-        start = block * size
-        if start + size <= len(row):
-            nearer, other = weigh_within(
-                row, start, start + size, centre, ceiling, inner, outer, reference, rate, lowest
-            )
-        else:
-            nearer, other = weigh_within(
-                tail, 0, size, centre, ceiling, inner, outer, reference, rate, lowest
-            )
+        inside = np.float64(_count(row, centre, ceiling, np.float32(-np.inf), below))
+        return inside, np.float64(_count(row, centre, ceiling, inner, outer))
+    for block in range(blocks_of(row)):
+        start = block * BLOCK
+        nearer, other = weigh_within(
+            row, start, start + BLOCK, centre, ceiling, inner, outer, reference, rate, lowest
+        )
         inside += np.float64(nearer)
         between += np.float64(other)
     return inside, between
@@ -153,7 +145,6 @@ def _weigh(
 @compiled
 def _list(
     row: Any,
-    tail: Any,
     centre: Any,
     ceiling: Any,
     inner: Any,
@@ -163,15 +154,11 @@ def _list(
 ) -> Any:
     """The tokens from `inner` to `outer`, into ids and logits; −1 if more than `limit`."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    if _count(row, tail, centre, ceiling, inner, outer) > limit:
+    if _count(row, centre, ceiling, inner, outer) > limit:
         return -1
-    whole = len(row) // len(tail) * len(tail)
     count = 0
-    for start in range(0, block_count(row, tail) * len(tail), 32):
-        if start < whole:
-            mask = mask_within(row, start, centre, ceiling, inner, outer)
-        else:
-            mask = mask_within(tail, start - whole, centre, ceiling, inner, outer)
+    for start in range(0, blocks_of(row) * BLOCK, MASK):
+        mask = mask_within(row, start, centre, ceiling, inner, outer)
         while mask != 0:
             token_id = start + trailing_zeros(mask)
             mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
@@ -227,33 +214,29 @@ def _sides(row: Any, count: Any, centre: Any, key: Any, memory: Any) -> Any:
     keys, ids = memory.doubles[KEYS], memory.integers[IDS]
     low, high = as_real(row, centre - key), as_real(row, centre + key)
     for place in range(count):
-        logit = as_real(row, value_at(row, np.int64(ids[place])))
+        logit = value_at(row, np.int64(ids[place]))
         if keys[place] > key and low <= logit < centre:
-            low = np.nextafter(logit, as_real(row, np.inf))
+            low = above_of(row, logit)
         elif keys[place] > key and centre < logit <= high:
-            high = np.nextafter(logit, as_real(row, -np.inf))
+            high = below_of(row, logit)
     for place in range(count):
-        logit = as_real(row, value_at(row, np.int64(ids[place])))
+        logit = value_at(row, np.int64(ids[place]))
         if keys[place] <= key:
             low, high = min(low, logit), max(high, logit)
-    return np.float64(low), np.float64(high)
+    return low, high
 
 
 @compiled
 def _extremes_within(
-    row: Any, tail: Any, centre: Any, ceiling: Any, inner: Any, outer: Any, low: Any, high: Any
+    row: Any, centre: Any, ceiling: Any, inner: Any, outer: Any, low: Any, high: Any
 ) -> Any:
     """The least and the largest logit from `inner` to `outer` that lie in [low, high].
 
     +inf, −inf if there is none.
     """
-    whole = len(row) // len(tail) * len(tail)
     least, largest = np.inf, -np.inf
-    for start in range(0, block_count(row, tail) * len(tail), 32):
-        if start < whole:
-            mask = mask_within(row, start, centre, ceiling, inner, outer)
-        else:
-            mask = mask_within(tail, start - whole, centre, ceiling, inner, outer)
+    for start in range(0, blocks_of(row) * BLOCK, MASK):
+        mask = mask_within(row, start, centre, ceiling, inner, outer)
         while mask != 0:
             value = value_at(row, start + trailing_zeros(mask))
             mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
@@ -263,16 +246,14 @@ def _extremes_within(
 
 
 @compiled
-def _sides_of_ties(
-    row: Any, tail: Any, centre: Any, middle: Any, ceiling: Any, near: Any, far: Any
-) -> Any:
+def _sides_of_ties(row: Any, centre: Any, middle: Any, ceiling: Any, near: Any, far: Any) -> Any:
     """The bounds of what is no farther than `far`, where all from `near` on are as near.
 
     NaN where they are not: then there is no bound among them.
     """
     inner, outer = np.float32(near), np.float32(far)
-    low, nearer = _extremes_within(row, tail, middle, ceiling, inner, outer, -np.inf, centre)
-    other, high = _extremes_within(row, tail, middle, ceiling, inner, outer, centre, np.inf)
+    low, nearer = _extremes_within(row, middle, ceiling, inner, outer, -np.inf, centre)
+    other, high = _extremes_within(row, middle, ceiling, inner, outer, centre, np.inf)
     if low < nearer or other < high:
         return np.nan, np.nan
     return min(low, centre - near), max(high, centre + near)
@@ -281,7 +262,6 @@ def _sides_of_ties(
 @compiled
 def find_bounds(
     row: Any,
-    tail: Any,
     block_max: Any,
     centre: Any,
     reference: Any,
@@ -303,26 +283,26 @@ def find_bounds(
     """
     rates = rates_of(scale)
     zero, middle = as_real(row, reference), as_real(row, centre)
-    centre, ceiling = np.float64(middle), as_real(row, np.inf)
-    bottom, top = np.inf, largest_of_blocks(row, tail, block_max)
+    centre, ceiling = middle, np.inf
+    bottom, top = np.inf, largest_of_blocks(row, block_max)
     one_sided = centre >= top
     if one_sided:
         # Where the largest logits suffice, as in a row of ties, there is nothing to search.
         weight = 1.0 if scale == 0.0 else math.exp((top - reference) * scale)
-        if count_between(row, tail, top, top) * weight >= target:
+        if count_between(row, top, top) * weight >= target:
             bottom = top
     if bottom == np.inf:
-        bottom, _ = extremes(row, tail, -np.inf, np.inf)
+        bottom, _ = extremes(row, -np.inf, np.inf)
     near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
-    everyone: Any = np.int64(len(row))
+    everyone: Any = np.int64(row.width)
     if far > _FARTHEST:
         return np.nan, np.nan, everyone
-    step, doubt = (_STEP, _DOUBT) if block_count(row, tail) >= 8 * _STEP else (1, 0.0)
+    step, doubt = (_STEP, _DOUBT) if blocks_of(row) >= 8 * _STEP else (1, 0.0)
     limit = min(limit, _MOST_LISTED)
     for _ in range(_NARROWINGS):
         if bottom == top or near == far:
             break
-        _fill_histogram(row, tail, step, near, far, middle, ceiling, zero, rates, memory)
+        _fill_histogram(row, step, near, far, middle, ceiling, zero, rates, memory)
         first, last = _boundary(memory.doubles[HISTOGRAM], before, target, doubt)
         if step == 1 and last < 0 and before == 0.0:
             return -np.inf, np.inf, everyone
@@ -331,16 +311,14 @@ def find_bounds(
         inner = max(near + (first - 1.001) * width - abs(near) * SLACK, 0.0)
         outer = near + ((last if last >= 0 else BINS) + 0.001) * width + abs(far) * SLACK
         least, most = np.float32(inner), np.float32(outer)
-        inside, between = _weigh(row, tail, middle, ceiling, least, most, zero, rates)
+        inside, between = _weigh(row, middle, ceiling, least, most, zero, rates)
         if step > 1 and not inside < target <= inside + between:
             step, doubt = (_STEP, _MORE_DOUBT) if doubt == _DOUBT else (1, 0.0)
             continue
         before = min(inside, target * (1.0 - 1e-15))
-        count = _list(row, tail, middle, ceiling, least, most, limit, memory)
+        count = _list(row, middle, ceiling, least, most, limit, memory)
         if count > 0:
-            key, token_id = _cut(
-                count, np.float64(middle), reference, scale, one_sided, before, target, memory
-            )
+            key, token_id = _cut(count, middle, reference, scale, one_sided, before, target, memory)
             if one_sided:
                 return -key, np.inf, everyone if keep_ties else token_id
             low, high = _sides(row, count, centre, key, memory)
@@ -352,14 +330,14 @@ def find_bounds(
             continue
         near, far, doubt = inner, outer, 0.0
         if one_sided:
-            bottom, top = _extremes_within(row, tail, middle, ceiling, least, most, -np.inf, np.inf)
+            bottom, top = _extremes_within(row, middle, ceiling, least, most, -np.inf, np.inf)
             if not bottom <= top:
                 break
-            middle = ceiling = as_real(row, top)
+            middle = ceiling = top
             # Distances are float32: the farthest must not be taken for one beyond.
             near, far = 0.0, (top - bottom) * (1.0 + SLACK)
     if not one_sided:
-        low, high = _sides_of_ties(row, tail, centre, middle, ceiling, near, far)
+        low, high = _sides_of_ties(row, centre, middle, ceiling, near, far)
         return low, high, everyone
     if bottom != top:
         return np.nan, np.nan, everyone
@@ -367,6 +345,6 @@ def find_bounds(
         return bottom, np.inf, everyone
     weight = 1.0 if scale == 0.0 else math.exp(max((bottom - reference) * scale, -700.0))
     wanted = max(math.ceil((target - before) / weight), 1.0)
-    if wanted > count_between(row, tail, bottom, bottom):
+    if wanted > count_between(row, bottom, bottom):
         return bottom, np.inf, everyone
-    return bottom, np.inf, nth_equal(row, tail, bottom, np.int64(wanted))
+    return bottom, np.inf, nth_equal(row, bottom, np.int64(wanted))

@@ -84,7 +84,6 @@ def _bounds_by_listed(
 @compiled
 def _list_reaching(
     row: Any,
-    tail: Any,
     block_max: Any,
     largest: Any,
     sums: Any,
@@ -106,9 +105,7 @@ def _list_reaching(
         low, high = _bounds_of_total(sums.total, sums.moment, error, 0.0, 1.0 / temperature)
         bound = _bound(threshold, largest, max(low, 1.0)) - _DEEPER
         few = min(limit, _FEW)
-        count = collect(
-            row, tail, block_max, temperature, bound, np.inf, few, 1, slot, ids, logits, 0
-        )
+        count = collect(row, block_max, temperature, bound, np.inf, few, 1, slot, ids, logits)
         if count >= 0:
             low, high = _bounds_by_listed(largest, sums, temperature, bound, error, count, memory)
             surely, perhaps = _bound(threshold, largest, high), _bound(threshold, largest, low)
@@ -118,21 +115,19 @@ def _list_reaching(
             if settled:
                 return keep_at_least(ids, logits, count, surely)
     if threshold > 0.0:
-        total, _ = sums_of(row, tail, block_max, sums, temperature)
+        total, _ = sums_of(row, block_max, sums, temperature)
     bound = _bound(threshold, largest, total)
     if count >= 0:
         return keep_at_least(ids, logits, count, bound)
-    return collect(row, tail, block_max, temperature, bound, np.inf, limit, 1, slot, ids, logits, 0)
+    return collect(row, block_max, temperature, bound, np.inf, limit, 1, slot, ids, logits)
 
 
 @compiled
 def xtc_of_row(
-    row: Any,
-    tail: Any,
+    dense: Any,
     block_max: Any,
     largest: Any,
     sums: Any,
-    temperature: Any,
     item: Any,
     sparse: Any,
     limit: Any,
@@ -142,9 +137,9 @@ def xtc_of_row(
 
     −1 where more than `limit` tokens reach the threshold.
     """
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    row, ids, logits = dense.row, memory.integers[IDS], memory.doubles[LOGITS]
     count = _list_reaching(
-        row, tail, block_max, largest, sums, temperature, item.first, limit, memory
+        row, block_max, largest, sums, dense.temperature, item.first, limit, memory
     )
     if count < 2:
         return min(count, 0)
@@ -154,13 +149,13 @@ def xtc_of_row(
     for place in range(count):
         removed += logits[place] > least and not _is_exempt(ids[place], item, sparse)
     if item.second > 1.0:
-        alive = count_between(row, tail, lowest_finite(row), np.inf)
+        alive = count_between(row, lowest_finite(row), np.inf)
         if alive - removed < item.second:
             return 0
     touched = 0
     for place in range(count):
         if logits[place] > least and not _is_exempt(ids[place], item, sparse):
-            at, touched = touch(row, np.int64(ids[place]), temperature, memory, touched)
+            at, touched = touch(dense, np.int64(ids[place]), memory, touched)
             memory.doubles[TOUCHED][at] = -np.inf
     return touched
 
@@ -201,13 +196,11 @@ def scaled(logit: Any, item: Any) -> Any:
 
 
 @compiled
-def scale_touched(
-    row: Any, item: Any, sparse: Any, temperature: Any, vocab: Any, memory: Any, count: Any
-) -> Any:
+def scale_touched(dense: Any, item: Any, sparse: Any, vocab: Any, memory: Any, count: Any) -> Any:
     """Scale the named tokens of a dense row, which touches them; how many are touched now."""
     for entry in range(item.sparse_start, item.sparse_stop):
         if sparse[entry].token_id < vocab:
-            place, count = touch(row, sparse[entry].token_id, temperature, memory, count)
+            place, count = touch(dense, sparse[entry].token_id, memory, count)
             memory.doubles[TOUCHED][place] = scaled(memory.doubles[TOUCHED][place], item)
     return count
 
@@ -226,11 +219,10 @@ def scale_candidates(item: Any, sparse: Any, vocab: Any, memory: Any, count: Any
 
 @compiled
 def bias_touched(
-    row: Any,
+    dense: Any,
     entries: Any,
     first: Any,
     last: Any,
-    temperature: Any,
     vocab: Any,
     memory: Any,
     count: Any,
@@ -242,7 +234,7 @@ def bias_touched(
     bans = False
     for entry in range(first, last):
         if entries[entry].token_id < vocab:
-            place, count = touch(row, entries[entry].token_id, temperature, memory, count)
+            place, count = touch(dense, entries[entry].token_id, memory, count)
             memory.doubles[TOUCHED][place] += entries[entry].value
             bans |= entries[entry].value == -np.inf
     return count, bans

@@ -16,11 +16,20 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import weigh_eight
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.passes import (
-    block_count,
-    collect,
+from decoding.kernels.compiled.masks import collect_edited
+from decoding.kernels.compiled.memory import (
+    HISTOGRAM,
+    IDS,
+    LOGITS,
+    SLOT,
+    TOUCHED,
+    TOUCHED_IDS,
+    VALUES,
+    WEIGHTS,
 )
+from decoding.kernels.compiled.passes import blocks_of, collect
 from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest
+from decoding.kernels.compiled.touched import plain
 
 _SHARES = (0.2, 0.6)
 """How much of the mass that is not needed is taken in, since a sample says what is."""
@@ -78,42 +87,40 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 
 
 @compiled
-def collect_largest(
-    row: Any,
-    tail: Any,
-    block_max: Any,
-    temperature: Any,
-    k: Any,
-    limit: Any,
-    slot: Any,
-    touched_ids: Any,
-    touched: Any,
-    touched_count: Any,
-    ids: Any,
-    logits: Any,
-    values: Any,
-) -> Any:
-    """A set that holds the k largest logits and every tie with the k-th; returns its size.
+def collect_reaching(dense: Any, block_max: Any, low: Any, limit: Any, memory: Any) -> Any:
+    """List the tokens of a dense row that are not touched and whose logit is `low` or more."""
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    row, temperature = dense.row, dense.temperature
+    if dense.masks.slot >= 0:
+        return collect_edited(
+            row, dense.masks, memory.bitmasks, block_max, temperature, low, limit, slot, ids, logits
+        )
+    return collect(row, block_max, temperature, low, np.inf, limit, 1, slot, ids, logits)
+
+
+@compiled
+def collect_largest(dense: Any, block_max: Any, k: Any, limit: Any, count: Any, memory: Any) -> Any:
+    """List a set that holds the k largest logits and every tie with the k-th; returns its size.
 
     The k-th largest block maximum is a lower bound of the k-th largest logit: about k blocks have
     logits above it, and where more tokens are not below it, they tie with it. −1 where these are
-    many, or the set has more than `limit`, touched tokens aside.
+    many, or the set has more than `limit`, touched tokens aside. count: touched tokens.
     """
-    blocks = block_count(row, tail)
-    rank = k + min(touched_count, 8 + k // 4)
+    ids, logits, values = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[VALUES]
+    blocks = blocks_of(dense.row)
+    rank = k + min(count, 8 + k // 4)
     while True:
         low, most = -np.inf, limit
         if rank < blocks:
-            low = _bound_of_rank(block_max, blocks, rank, values) / temperature
+            low = _bound_of_rank(block_max, blocks, rank, values) / dense.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))
-        count = collect(
-            row, tail, block_max, temperature, low, np.inf, most, 1, slot, ids, logits, 0
-        )
-        if count < 0:
+        found = collect_reaching(dense, block_max, low, most, memory)
+        if found < 0:
             return -1
-        count = append_touched(touched_ids, touched, touched_count, low, np.inf, ids, logits, count)
-        if count >= k or low == -np.inf:
-            return count
+        touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+        found = append_touched(touched_ids, touched, count, low, np.inf, ids, logits, found)
+        if found >= k or low == -np.inf:
+            return found
         rank *= 4
 
 
@@ -155,7 +162,6 @@ def _add_to_histogram(
 @compiled
 def collect_nearest(
     row: Any,
-    tail: Any,
     block_max: Any,
     temperature: Any,
     largest: Any,
@@ -163,43 +169,27 @@ def collect_nearest(
     centre: Any,
     mass: Any,
     limit: Any,
-    slot: Any,
-    ids: Any,
-    logits: Any,
-    weights: Any,
-    values: Any,
-    histogram: Any,
+    memory: Any,
 ) -> Any:
-    """All tokens up to some distance |z − centre| that together weigh `mass` of `total`, or more.
+    """List all tokens up to some distance |z − centre| that weigh `mass` of `total` or more.
 
     Returns their number, −1 where that is more than `limit`, and a bound of the distance;
-    `weights` holds exp(z − largest).
+    `WEIGHTS` holds exp(z − largest).
     Tokens below largest + ln((1 − mass) · total / vocab) cannot be needed: all of them together
     weigh less than (1 − mass) · total. How few of the others suffice is guessed from up to 256 of
     the largest, which are often enough where the centre is the largest itself, and from every
     eighth block.
     """
+    slot, ids = memory.integers[SLOT], memory.integers[IDS]
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    histogram = memory.doubles[HISTOGRAM]
     target = mass * total * (1.0 + _ROUNDING)
-    vocab = len(row)
-    lowest = largest + math.log((1.0 - mass) * total / vocab)
+    lowest = largest + math.log((1.0 - mass) * total / row.width)
     reach = max(largest - centre, centre - lowest) * (1.0 + _ROUNDING)
-    none = ids[:0]
-    if block_count(row, tail) >= 8 * _STEP:
-        count = collect_largest(
-            row,
-            tail,
-            block_max,
-            temperature,
-            min(_FIRST_RANK, block_count(row, tail) // 4),
-            limit,
-            slot,
-            none,
-            logits,
-            0,
-            ids,
-            logits,
-            values,
-        )
+    blocks = blocks_of(row)
+    if blocks >= 8 * _STEP:
+        rank = min(_FIRST_RANK, blocks // 4)
+        count = collect_largest(plain(row, temperature), block_max, rank, limit, 0, memory)
         if count < 0:
             return -1, reach
         found, _ = weigh_entries(logits, count, largest, weights)
@@ -211,20 +201,8 @@ def collect_nearest(
         rest = np.inf
         for place in range(count):
             rest = min(rest, logits[place])
-        count = collect(
-            row,
-            tail,
-            block_max,
-            temperature,
-            centre - reach,
-            min(centre + reach, rest),
-            limit,
-            _STEP,
-            slot,
-            ids,
-            logits,
-            0,
-        )
+        low, high = centre - reach, min(centre + reach, rest)
+        count = collect(row, block_max, temperature, low, high, limit, _STEP, slot, ids, logits)
         if count < 0:
             return -1, reach
         if count * _STEP > _FEW:
@@ -237,39 +215,15 @@ def collect_nearest(
                 if wanted < 0:
                     break
                 guess = (wanted + 1) / min(BINS / reach, 1e300)
-                count = collect(
-                    row,
-                    tail,
-                    block_max,
-                    temperature,
-                    centre - guess,
-                    centre + guess,
-                    limit,
-                    1,
-                    slot,
-                    ids,
-                    logits,
-                    0,
-                )
+                low, high = centre - guess, centre + guess
+                count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
                 if count < 0:
                     break
                 found, _ = weigh_entries(logits, count, largest, weights)
                 if found >= target:
                     return count, guess
-    count = collect(
-        row,
-        tail,
-        block_max,
-        temperature,
-        centre - reach,
-        centre + reach,
-        limit,
-        1,
-        slot,
-        ids,
-        logits,
-        0,
-    )
+    low, high = centre - reach, centre + reach
+    count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
     if count >= 0:
         weigh_entries(logits, count, largest, weights)
     return count, reach

@@ -11,12 +11,11 @@ from decoding.kernels.compiled.bounds import find_bounds
 from decoding.kernels.compiled.dense import collect_largest, weigh_entries
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
+    FINAL_MAX,
     IDS,
     LOGITS,
     PLACES,
     SLOT,
-    TOUCHED,
-    TOUCHED_IDS,
     VALUES,
     WEIGHTS,
 )
@@ -27,100 +26,56 @@ from decoding.kernels.compiled.passes import (
     is_wide,
     largest_of_blocks,
 )
-from decoding.kernels.compiled.scalars import as_real, value_at
+from decoding.kernels.compiled.scalars import above_of, value_at
 from decoding.kernels.compiled.selection import largest_places
-from decoding.kernels.compiled.touched import forget, patch_all
+from decoding.kernels.compiled.touched import forget, patch_all, plain
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
 @compiled
-def write_top(
-    raw: Any,
-    raw_largest: Any,
-    raw_log: Any,
-    count: Any,
-    n: Any,
-    largest: Any,
-    log_total: Any,
-    outcome: Any,
-    top: Any,
-    memory: Any,
-) -> Any:
-    """Describe the n likeliest of some candidates and their ties."""
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    found = largest_places(
-        ids,
-        logits,
-        count,
-        n,
-        n + TIES_BEYOND_TOP_N,
-        memory.integers[PLACES],
-        memory.doubles[VALUES],
-    )
+def write_top(raw: Any, drawn: Any, n: Any, outcome: Any, top: Any, memory: Any) -> Any:
+    """Describe the n likeliest of the listed candidates and their ties."""
+    ids, logits, places = memory.integers[IDS], memory.doubles[LOGITS], memory.integers[PLACES]
+    most = n + TIES_BEYOND_TOP_N
+    found = largest_places(ids, logits, drawn.listed, n, most, places, memory.doubles[VALUES])
+    raw_log = math.log(raw.total)
     for index in range(found):
-        place = memory.integers[PLACES][index]
+        place = places[index]
         entry = top[outcome.top_start + index]
         entry.token_id = ids[place]
-        entry.raw_logprob = value_at(raw, np.int64(ids[place])) - raw_largest - raw_log
-        entry.processed_logprob = logits[place] - largest - log_total
+        entry.raw_logprob = value_at(raw.row, np.int64(ids[place])) - raw.largest - raw_log
+        entry.processed_logprob = logits[place] - drawn.largest - drawn.log_total
     outcome.top_count = found
 
 
 @compiled
-def collect_top(
-    row: Any,
-    tail: Any,
-    block_max: Any,
-    temperature: Any,
-    n: Any,
-    limit: Any,
-    count: Any,
-    memory: Any,
-    shadow: Any,
-    shadow_max: Any,
-) -> Any:
+def collect_top(source: Any, temperature: Any, n: Any, count: Any, step: Any) -> Any:
     """Candidates that hold the n largest of a dense row and enough of their ties; how many.
 
     −1 where that is beyond this arithmetic. count: touched tokens, for which the row is patched,
-    with `shadow_max` the block maxima; they are forgotten.
+    with `FINAL_MAX` the block maxima; they are forgotten.
     """
-    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-    found = collect_largest(
-        row,
-        tail,
-        block_max,
-        temperature,
-        n,
-        limit,
-        memory.integers[SLOT],
-        touched_ids,
-        touched,
-        count,
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-        memory.doubles[VALUES],
-    )
+    row, block_max, memory, limit = source.row, source.block_max, step.memory, step.limit
+    found = collect_largest(plain(row, temperature), block_max, n, limit, count, memory)
     forget(memory, count)
     if found >= 0:
         return found
     if count == 0:
         if temperature != 1.0 and is_wide(row):
             return -1  # dividing may have made ties of what is not the same in the row
-        return _collect_ties(row, tail, block_max, temperature, n, limit, memory)
-    patch_all(row, tail, temperature, memory, shadow)
-    padding = shadow[: len(tail)]
-    return _collect_ties(shadow, padding, shadow_max, 1.0, n, limit, memory)
+        return _collect_ties(row, block_max, temperature, n, limit, memory)
+    patch_all(row, temperature, memory, step.shadow)
+    return _collect_ties(step.shadow_row, memory.doubles[FINAL_MAX], 1.0, n, limit, memory)
 
 
 @compiled
 def _collect_ties(
-    row: Any, tail: Any, block_max: Any, temperature: Any, n: Any, limit: Any, memory: Any
+    row: Any, block_max: Any, temperature: Any, n: Any, limit: Any, memory: Any
 ) -> Any:
     """`collect_top` where more tie than can be listed; no token is touched."""
-    reference = largest_of_blocks(row, tail, block_max)
+    reference = largest_of_blocks(row, block_max)
     nth, _, _ = find_bounds(
         row,
-        tail,
         block_max,
         reference,
         reference,
@@ -132,10 +87,9 @@ def _collect_ties(
     )
     if np.isnan(nth):
         return -1
-    above = np.float64(np.nextafter(as_real(row, nth), as_real(row, np.inf))) / temperature
+    above = above_of(row, nth) / temperature
     count = collect(
         row,
-        tail,
         block_max,
         temperature,
         above,
@@ -145,7 +99,6 @@ def _collect_ties(
         memory.integers[SLOT],
         memory.integers[IDS],
         memory.doubles[LOGITS],
-        0,
     )
     if count < 0:
         # Too many to list is not none: fewer than n are above the n-th, so the bound is not its.
@@ -156,7 +109,6 @@ def _collect_ties(
     room = n + TIES_BEYOND_TOP_N - count
     return append_equal(
         row,
-        tail,
         nth,
         nth / temperature,
         room,
@@ -167,21 +119,11 @@ def _collect_ties(
 
 
 @compiled
-def describe(
-    raw: Any,
-    raw_tail: Any,
-    raw_max: Any,
-    raw_largest: Any,
-    raw_total: Any,
-    token_id: Any,
-    outcome: Any,
-) -> Any:
-    """Raw logprob and rank of the drawn token; returns ln Σ exp(z − largest) of the raw row."""
-    raw_log = math.log(raw_total)
-    value = value_at(raw, token_id)
-    outcome.raw_logprob = value - raw_largest - raw_log
-    outcome.rank = 1 + count_above(raw, raw_tail, raw_max, value)
-    return raw_log
+def describe(raw: Any, token_id: Any, outcome: Any) -> Any:
+    """Raw logprob and rank of the drawn token."""
+    value = value_at(raw.row, token_id)
+    outcome.raw_logprob = value - raw.largest - math.log(raw.total)
+    outcome.rank = 1 + count_above(raw.row, raw.block_max, value)
 
 
 @compiled

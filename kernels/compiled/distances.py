@@ -12,25 +12,23 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.blocks import LANES, MASK_LANES, gap_of, loop, sum_of, zeros
-from decoding.kernels.compiled.scalars import float_type
+from decoding.kernels.compiled.blocks import MASK_LANES, gap_of, loop, sum_of, zeros
+from decoding.kernels.compiled.formats import LANES, Stored, each_format, real_type
 from decoding.kernels.compiled.vectors import (
     FLOAT,
     INT32,
     Vector,
     exp2_of_product,
-    load,
     splat,
     store,
-    widen,
 )
 
 
-def distance_of(values: Vector, centre: Any, ceiling: Any) -> Vector:
+def distance_of(stored: Stored, values: Vector, centre: Any, ceiling: Any) -> Vector:
     """|values − centre|, as float32; −∞ above the ceiling."""
-    away = (gap_of(values, centre).bits_as(INT32) & 0x7FFFFFFF).bits_as(FLOAT)
-    above = values.compare(">", splat(values.builder, ceiling, values.count))
-    return above.choose(away.constant(float("-inf")), away)
+    away = gap_of(values, stored.real(centre)).bits_as(INT32) & 0x7FFFFFFF
+    above = values.compare(">", stored.reals(ceiling, values.count))
+    return above.choose(away.bits_as(FLOAT).constant(float("-inf")), away.bits_as(FLOAT))
 
 
 @intrinsic
@@ -56,30 +54,34 @@ def bin_block(
     bin = 1 + (|z − centre| − nearest) · boost · factor, within [0, limit], rounded down. Both are
     written from 0 on.
     """
-    real = float_type(row.dtype)
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre, ceiling, nearest, boost, factor, limit = arguments[:9]
+        _, start, stop, centre, ceiling, nearest, boost, factor, limit = arguments[:9]
         reference, rate, lowest, bins, out = arguments[9:]
-        kind, bins_kind, out_kind = signature.args[0], signature.args[-2], signature.args[-1]
+        bins_kind, out_kind = signature.args[-2:]
         rates, bounds, boosts, factors, nears, limits = (
             splat(builder, scalar, LANES)
             for scalar in (rate, lowest, boost, factor, nearest, limit)
         )
 
-        def body(index: Any, _totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            distance = distance_of(values, centre, ceiling)
-            place = ((distance - nears) * boosts).multiply_add(factors, 1.0).larger(0.0)
-            place = place.compare("<", limits).choose(place, limits)
-            offset = builder.sub(index, start)
-            whole = place.convert("fptosi", INT32)
-            store(context, builder, bins_kind, bins, offset, whole)
-            weight, _ = exp2_of_product(gap_of(values, reference), rates, bounds)
-            store(context, builder, out_kind, out, offset, weight)
-            return []
+        def generate_for(stored: Stored) -> list[Any]:
+            def body(index: Any, _totals: list[Any]) -> list[Any]:
+                values = stored.values(index, LANES)
+                distance = distance_of(stored, values, centre, ceiling)
+                place = ((distance - nears) * boosts).multiply_add(factors, 1.0).larger(0.0)
+                place = place.compare("<", limits).choose(place, limits)
+                offset = builder.sub(index, start)
+                whole = place.convert("fptosi", INT32)
+                store(context, builder, bins_kind, bins, offset, whole)
+                gap = gap_of(values, stored.real(reference))
+                weight, _ = exp2_of_product(gap, rates, bounds)
+                store(context, builder, out_kind, out, offset, weight)
+                return []
 
-        loop(builder, start, stop, LANES, [], body)
+            return loop(builder, start, stop, LANES, [], body)
+
+        each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
         return context.get_dummy_value()
 
     single = types.float32
@@ -102,28 +104,33 @@ def weigh_within(
     lowest: Any,
 ) -> Any:
     """Σ of `weigh_block`'s weights nearer than `inner`, and from `inner` to `outer`."""
-    real, single = float_type(row.dtype), types.float32
+    real, single = real_type(row), types.float32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, stop, centre, ceiling, inner, outer = arguments[:7]
+        _, start, stop, centre, ceiling, inner, outer = arguments[:7]
         reference, rate, lowest = arguments[7:]
-        kind = signature.args[0]
         rates, bounds, inners, outers = (
             splat(builder, scalar, LANES) for scalar in (rate, lowest, inner, outer)
         )
 
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            values = widen(load(context, builder, kind, array, index, LANES), row.dtype)
-            distance = distance_of(values, centre, ceiling)
-            weight, _ = exp2_of_product(gap_of(values, reference), rates, bounds)
-            nearer = distance.compare("<", inners)
-            between = distance.compare(">=", inners) & distance.compare("<=", outers)
-            inside, beside = (Vector(builder, total) for total in totals)
-            inside = inside + nearer.choose(weight, 0.0)
-            return [inside.value, (beside + between.choose(weight, 0.0)).value]
+        def generate_for(stored: Stored) -> list[Any]:
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                values = stored.values(index, LANES)
+                distance = distance_of(stored, values, centre, ceiling)
+                gap = gap_of(values, stored.real(reference))
+                weight, _ = exp2_of_product(gap, rates, bounds)
+                nearer = distance.compare("<", inners)
+                between = distance.compare(">=", inners) & distance.compare("<=", outers)
+                inside, beside = (Vector(builder, total) for total in totals)
+                inside = inside + nearer.choose(weight, 0.0)
+                return [inside.value, (beside + between.choose(weight, 0.0)).value]
 
-        sums = loop(builder, start, stop, LANES, [zeros(FLOAT, LANES)] * 2, body)
-        results = [sum_of(Vector(builder, total)) for total in sums]
+            sums = loop(builder, start, stop, LANES, [zeros(FLOAT, LANES)] * 2, body)
+            return [sum_of(Vector(builder, total)) for total in sums]
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
         return context.make_tuple(builder, signature.return_type, results)
 
     result = types.UniTuple(single, 2)
@@ -135,14 +142,19 @@ def mask_within(
     _context: Any, row: Any, start: Any, centre: Any, ceiling: Any, inner: Any, outer: Any
 ) -> Any:
     """Bit i says whether inner ≤ |row[start + i] − centre| ≤ outer, for 32 logits."""
-    real, single = float_type(row.dtype), types.float32
+    real, single = real_type(row), types.float32
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, centre, ceiling, inner, outer = arguments
-        bits = load(context, builder, signature.args[0], array, start, MASK_LANES)
-        distance = distance_of(widen(bits, row.dtype), centre, ceiling)
-        above = distance.compare(">=", splat(builder, inner, MASK_LANES))
-        below = distance.compare("<=", splat(builder, outer, MASK_LANES))
-        return builder.bitcast((above & below).value, ir.IntType(MASK_LANES))
+        _, start, centre, ceiling, inner, outer = arguments
+
+        def generate_for(stored: Stored) -> list[Any]:
+            values = stored.values(start, MASK_LANES)
+            distance = distance_of(stored, values, centre, ceiling)
+            above = distance.compare(">=", splat(builder, inner, MASK_LANES))
+            below = distance.compare("<=", splat(builder, outer, MASK_LANES))
+            return [builder.bitcast((above & below).value, ir.IntType(MASK_LANES))]
+
+        [mask] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return mask
 
     return types.uint32(row, start, real, real, single, single), generate

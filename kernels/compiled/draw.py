@@ -37,7 +37,13 @@ from decoding.kernels.compiled.noise import (
     words_of_eight,
 )
 from decoding.kernels.compiled.passes import BLOCK, count_in_block, lowest_finite, rates_of
-from decoding.kernels.compiled.scalars import as_real, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    as_real,
+    below_of,
+    trailing_zeros,
+    value_at,
+)
 from decoding.kernels.randomness import (
     BLOCK_SIZE,
     MARGIN,
@@ -179,12 +185,12 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
     """
     zero = as_real(row, min(max(largest * temperature, lowest_finite(row)), -lowest_finite(row)))
     # Rounded down, and no further: no token that is not above the largest is above it.
-    while np.float64(zero) / temperature > largest:
-        zero = np.nextafter(zero, as_real(row, -np.inf))
-    above = np.nextafter(zero, as_real(row, np.inf))
-    while np.float64(above) / temperature <= largest:
-        zero, above = above, np.nextafter(above, as_real(row, np.inf))
-    return zero, np.float64(zero) / temperature - largest
+    while zero / temperature > largest:
+        zero = below_of(row, zero)
+    above = above_of(row, zero)
+    while above / temperature <= largest:
+        zero, above = above, above_of(row, above)
+    return zero, zero / temperature - largest
 
 
 @compiled

@@ -20,9 +20,10 @@ from decoding.kernels.compiled.memory import (
     VALUES,
     WEIGHTS,
 )
-from decoding.kernels.compiled.passes import block_count, collect, rates_of
+from decoding.kernels.compiled.passes import BLOCK, blocks_of, collect, rates_of
 from decoding.kernels.compiled.scalars import as_real, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, keep_up_to, weighted_cut
+from decoding.kernels.compiled.touched import plain
 
 _STEP = 8
 _FIRST_RANK = 256
@@ -49,33 +50,28 @@ def entropy_of_sums(rest: Any, moment: Any) -> Any:
 
 
 @compiled
-def sums_of_others(row: Any, tail: Any, block_max: Any, temperature: Any, memory: Any) -> Any:
+def sums_of_others(row: Any, block_max: Any, temperature: Any, memory: Any) -> Any:
     """Σ w and Σ w · gap of a dense row without one of its likeliest tokens.
 
     In float32 but for the block where that one is, or where float32 has too small a range.
     """
-    size = len(tail)
-    whole = len(row) // size
     chosen = 0
-    for block in range(1, block_count(row, tail)):
+    for block in range(1, blocks_of(row)):
         if block_max[block] > block_max[chosen]:
             chosen = block
     reference, scale = block_max[chosen], 1.0 / temperature
     rate, lowest = rates_of(scale)
     zero = as_real(row, reference)
     rest, moment = 0.0, 0.0
-    for block in range(block_count(row, tail)):
+    for block in range(blocks_of(row)):
         if block == chosen:
             continue
-        if block < whole:
-            start = block * size
-            weight, first = weigh_block(row, start, start + size, zero, rate, lowest)
-        else:
-            weight, first = weigh_block(tail, 0, size, zero, rate, lowest)
+        start = block * BLOCK
+        weight, first = weigh_block(row, start, start + BLOCK, zero, rate, lowest)
         rest += np.float64(weight)
         moment += np.float64(first) * scale
     spared = False
-    for token_id in range(chosen * size, min(chosen * size + size, len(row))):
+    for token_id in range(chosen * BLOCK, min(chosen * BLOCK + BLOCK, row.width)):
         gap = (value_at(row, token_id) - reference) * scale
         if gap == 0.0 and not spared:
             spared = True
@@ -83,7 +79,7 @@ def sums_of_others(row: Any, tail: Any, block_max: Any, temperature: Any, memory
             rest += math.exp(gap)
             moment += math.exp(gap) * gap
     if rest < 1e-30:
-        count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, 1, memory)
+        count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, 1, memory)
         logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
         rest, moment = weigh_others(logits, count, reference / temperature, weights)
     return rest, moment
@@ -91,25 +87,23 @@ def sums_of_others(row: Any, tail: Any, block_max: Any, temperature: Any, memory
 
 @compiled
 def collect_down_to(
-    row: Any, tail: Any, block_max: Any, temperature: Any, depth: Any, step: Any, memory: Any
+    row: Any, block_max: Any, temperature: Any, depth: Any, step: Any, memory: Any
 ) -> Any:
     """List the tokens at most `depth` below the largest logit, in every `step`-th block."""
     largest = -np.inf
-    for block in range(block_count(row, tail)):
+    for block in range(blocks_of(row)):
         largest = max(largest, block_max[block])
     return collect(
         row,
-        tail,
         block_max,
         temperature,
         largest / temperature - depth,
         np.inf,
-        len(row) + 1,
+        row.width + 1,
         step,
         memory.integers[SLOT],
         memory.integers[IDS],
         memory.doubles[LOGITS],
-        0,
     )
 
 
@@ -181,41 +175,27 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
 
 @compiled
 def top_h_of_row(
-    row: Any, tail: Any, block_max: Any, largest: Any, temperature: Any, share: Any, memory: Any
+    row: Any, block_max: Any, largest: Any, temperature: Any, share: Any, memory: Any
 ) -> Any:
     """The candidates that top-H leaves of a dense row without touched tokens; how many.
 
     What is kept is looked for among the 256 likeliest, then down to where a sample of the blocks
     says that it ends, then everywhere.
     """
-    ids, logits, weights = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    rest, moment = sums_of_others(row, tail, block_max, temperature, memory)
+    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+    rest, moment = sums_of_others(row, block_max, temperature, memory)
     entropy = entropy_of_sums(rest, moment)
     budget = share * entropy
-    blocks = block_count(row, tail)
+    blocks = blocks_of(row)
     if blocks >= 8 * _STEP:
-        values = memory.doubles[VALUES]
         rank = min(_FIRST_RANK, blocks // 4)
-        count = collect_largest(
-            row,
-            tail,
-            block_max,
-            temperature,
-            rank,
-            len(row) + 1,
-            memory.integers[SLOT],
-            ids[:0],
-            logits,
-            0,
-            ids,
-            logits,
-            values,
-        )
+        most = row.width + 1
+        count = collect_largest(plain(row, temperature), block_max, rank, most, 0, memory)
         if count >= 0:
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:
                 return keep_by_entropy(count, budget, memory)
-        count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, _STEP, memory)
+        count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, _STEP, memory)
         lowest = largest
         for place in range(count):
             lowest = min(lowest, logits[place])
@@ -232,11 +212,11 @@ def top_h_of_row(
         wanted, _ = boundary_bin(histogram, BINS, target, 0.0)
         if wanted >= 0:
             depth = (wanted + 1) / factor
-            count = collect_down_to(row, tail, block_max, temperature, depth, 1, memory)
+            count = collect_down_to(row, block_max, temperature, depth, 1, memory)
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:
                 return keep_by_entropy(count, budget, memory)
-    count = collect_down_to(row, tail, block_max, temperature, _NEGLIGIBLE, 1, memory)
+    count = collect_down_to(row, block_max, temperature, _NEGLIGIBLE, 1, memory)
     weigh_entries(logits, count, largest, weights)
     to_entropies(logits, count, largest, rest, weights)
     return keep_by_entropy(count, budget, memory)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY
+from decoding.kernels.compiled.formats import format_of
 from decoding.kernels.compiled.memory import allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
@@ -21,7 +22,7 @@ from decoding.kernels.vector.step import VectorKernel
 COMPACT_LIMIT = 16_384
 """The most candidates that are listed; above, a row stays whole."""
 
-_INT32, _INT64 = np.dtype(np.int32), np.dtype(np.int64)
+_INT32, _INT64, _BYTE = np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint8)
 
 _memory = threading.local()
 
@@ -58,10 +59,11 @@ class CompiledKernel:
                 _address(self._outcomes),
                 _address(self._top),
                 len(self._top),
+                0,
             ],
             np.int64,
         )
-        self._head: tuple[int, int, bool, int] | None = None
+        self._head: tuple[Any, ...] | None = None
         self._shares = _shares(size, threads)
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
         self._program, self._row_starts = assemble([]), np.zeros(0, np.int64)
@@ -144,9 +146,10 @@ class CompiledKernel:
                 rows, stride = _flat(np.ascontiguousarray(logits))
                 raw_rows, _ = _flat(np.ascontiguousarray(raw_logits))
         width = logits.shape[1]
-        head = (stride, width, edited, asked)
+        head = (stride, width, edited, asked, logits.dtype.char)
         if head != self._head:
-            self._call[:4] = self._head = head
+            self._head, self._call[:4] = head, head[:4]
+            self._call[14] = format_of(logits.dtype)
         token_ids, lengths, prompt_lengths = history
         arguments = (
             rows,
@@ -232,22 +235,22 @@ def _shares(size: int, threads: int) -> list[tuple[int, int]]:
     return [(size * share // count, size * (share + 1) // count) for share in range(count)]
 
 
-def _flat(logits: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """The memory of a batch as one array, and the distance between its rows; never a copy of rows.
+def _flat(logits: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
+    """The bytes of a batch as one array, and how many from row to row; never a copy of rows.
 
     Only logits that are not side by side are copied.
     """
     batch, width = logits.shape
+    item = logits.itemsize
     if logits.flags.carray:
-        return logits.reshape(-1), width
+        return logits.reshape(-1).view(_BYTE), width * item
     if not logits.flags.writeable:
         return _flat(np.asarray(_Address(logits)))
-    item = logits.itemsize
-    stride, rest = divmod(logits.strides[0], item)
-    if logits.strides[1] != item or rest or stride < width:
-        return np.ascontiguousarray(logits).reshape(-1), width
-    length = (batch - 1) * stride + width
-    return np.lib.stride_tricks.as_strided(logits, (length,), (item,)), stride
+    stride = logits.strides[0]
+    if logits.strides[1] != item or stride < width * item:
+        return np.ascontiguousarray(logits).reshape(-1).view(_BYTE), width * item
+    length = (batch - 1) * stride + width * item
+    return np.lib.stride_tricks.as_strided(logits.view(_BYTE), (length,), (1,)), stride
 
 
 def _address(array: NDArray[Any]) -> int:

@@ -10,7 +10,8 @@ from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
-"""Rows of `Memory.doubles`."""
+RAW_END, WORK_END = 9, 10
+"""Rows of `Memory.doubles`; the last two hold the end of a row that is not of whole blocks."""
 SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
 """Rows of `Memory.integers`."""
 
@@ -21,12 +22,14 @@ _PADDING = 64
 class Memory(NamedTuple):
     """What outlives a row is only that `integers[SLOT]` is all 0.
 
-    doubles, integers: float64 `(9, room)` and int32 `(8, room)`. singles: float32, a block's.
+    doubles, integers: float64 `(11, room)` and int32 `(8, room)`. singles: float32, a block's.
+    bitmasks: this step's operands of the program, a row each.
     """
 
     doubles: Any
     integers: Any
     singles: Any
+    bitmasks: Any
 
 
 def allocate(width: int) -> tuple[Any, Any, Any, Any]:
@@ -34,7 +37,7 @@ def allocate(width: int) -> tuple[Any, Any, Any, Any]:
     blocks = (width + BLOCK - 1) // BLOCK
     room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
     return (
-        np.zeros((9, room)),
+        np.zeros((11, room)),
         np.zeros((8, room), np.int32),
         np.zeros(BLOCK, np.float32),
         np.full(blocks * BLOCK, -np.inf),

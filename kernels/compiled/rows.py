@@ -1,8 +1,8 @@
 """Runs the program of one row, with as few passes over the whole row as possible.
 
-A row is either *dense*, the stored logits by a temperature but for the touched tokens, or
-*compact*, a list of candidates. `run` stops where it needs the row to be a shadow, which may be
-written to, and is called again with that shadow.
+A row is either *dense*, the stored logits after at most two masks and by a temperature, but for the
+touched tokens, or *compact*, a list of candidates. `run` stops where it needs the row to be a shadow,
+which may be written to, and is called again with that shadow.
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ from decoding.kernels.compiled.choices import (
     scale_touched,
     xtc_of_row,
 )
-from decoding.kernels.compiled.dense import (
-    weigh_entries,
-)
+from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.draw import coin
 from decoding.kernels.compiled.entropy import (
     entropy_of_sums,
@@ -42,6 +40,7 @@ from decoding.kernels.compiled.entropy import (
     weigh_others,
 )
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.masks import can_wait, no_masks, one_more, scan_edited
 from decoding.kernels.compiled.memory import (
     HISTOGRAM,
     IDS,
@@ -54,9 +53,11 @@ from decoding.kernels.compiled.memory import (
     TOUCHED_IDS,
     VALUES,
     WEIGHTS,
+    WORK_MAX,
 )
 from decoding.kernels.compiled.passes import (
     can_divide,
+    copy_row,
     count_between,
     divide_row,
     edit_row,
@@ -66,20 +67,14 @@ from decoding.kernels.compiled.passes import (
 from decoding.kernels.compiled.repeats import repeats_of
 from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
+    Dense,
     can_divide_touched,
     compact_by_bitmask,
     dense_max,
     flush,
     forget,
-    make_shadow,
 )
-from decoding.kernels.compiled.truncation import (
-    CUT,
-    TOP_H,
-    bound_of,
-    has_bounds,
-    truncate,
-)
+from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, has_bounds, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
 from decoding.kernels.randomness import XTC_COIN
 
@@ -109,14 +104,45 @@ class Sums(NamedTuple):
     moment: Any
 
 
+class Source(NamedTuple):
+    """What a dense row is read from.
+
+    row: a `Row`. block_max: its block maxima. sums: those of `weigh` relative to its largest stored
+    logit, at scale 1. is_shadow: whether it may be written to.
+    """
+
+    row: Any
+    block_max: Any
+    sums: Any
+    is_shadow: Any
+
+
+class Step(NamedTuple):
+    """What all instructions of a row have in common.
+
+    last: where the row's instructions end. limit: the most candidates that are listed. shadow: an
+    array for a whole row of float64; shadow_row: the same as a `Row`.
+    """
+
+    instructions: Any
+    last: Any
+    sparse: Any
+    history: Any
+    prompt_length: Any
+    vocab: Any
+    limit: Any
+    shadow: Any
+    shadow_row: Any
+    memory: Any
+
+
 class State(NamedTuple):
     """Where a row stands between instructions.
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
-    walked: whether the history's tokens are among the touched. temperature: what the stored logits
-    of a dense row are divided by. weighed: the reference of the
-    weights that a compact row has, NaN for none. The bounds say what a shadow is to
-    keep, as in `passes.copy_row`.
+    walked: whether the history's tokens are among the touched. masks, temperature: see `Dense`.
+    largest: of a dense row, before the temperature, touched tokens aside. stale: whether that and
+    the block maxima are not those of the row; they are recomputed when they are needed.
     """
 
     outcome: Any
@@ -124,11 +150,76 @@ class State(NamedTuple):
     compact: Any
     count: Any
     walked: Any
+    masks: Any
     temperature: Any
+    largest: Any
+    stale: Any
+    kept: Any
+
+
+class Kept(NamedTuple):
+    """What a truncation leaves.
+
+    low, high, last_tie: what a shadow is to keep, as in `passes.copy_row`. weighed: the reference of
+    the weights that a compact row has, NaN for none.
+    """
+
     low: Any
     high: Any
     last_tie: Any
     weighed: Any
+
+
+@compiled
+def everything(vocab: Any) -> Any:
+    """All tokens are kept."""
+    return Kept(-np.inf, np.inf, np.int64(vocab), np.nan)
+
+
+@compiled
+def beginning(index: Any, largest: Any, vocab: Any) -> Any:
+    """A dense row as it is stored, before an instruction."""
+    return State(
+        DONE, np.int64(index), False, np.int64(0), False, no_masks(), 1.0, largest, False,
+        everything(vocab),
+    )  # fmt: skip
+
+
+@compiled
+def candidates(state: Any, count: Any, weighed: Any, vocab: Any) -> Any:
+    """A compact row, after the instruction of `state`."""
+    kept = Kept(-np.inf, np.inf, np.int64(vocab), weighed)
+    outcome = DONE if count > 0 else (EMPTIED if count == 0 else BEYOND)
+    index = state.index + 1 if count > 0 else state.index
+    count = max(np.int64(count), np.int64(0))
+    return State(outcome, index, True, count, False, no_masks(), 1.0, -np.inf, False, kept)
+
+
+@compiled
+def ended(state: Any, outcome: Any, count: Any) -> Any:
+    """A row that an instruction ends; `count` touched tokens are to be forgotten."""
+    return State(
+        outcome, state.index, state.compact, np.int64(count), state.walked, state.masks,
+        state.temperature, state.largest, state.stale, state.kept,
+    )  # fmt: skip
+
+
+@compiled
+def edited(state: Any, count: Any, walked: Any) -> Any:
+    """A dense row after an instruction that edited touched tokens."""
+    return State(
+        DONE, state.index + 1, False, np.int64(count), walked, state.masks, state.temperature,
+        state.largest, state.stale, state.kept,
+    )  # fmt: skip
+
+
+@compiled
+def rescaled(state: Any, temperature: Any, largest: Any) -> Any:
+    """A dense row with another temperature, before its instruction."""
+    return State(
+        DONE, state.index, False, state.count, state.walked, state.masks, temperature, largest,
+        state.stale, state.kept,
+    )  # fmt: skip
 
 
 @compiled
@@ -142,27 +233,14 @@ def _amounts(opcode: Any, first: Any) -> Any:
 
 
 @compiled
-def run_compact(
-    state: Any,
-    opcode: Any,
-    item: Any,
-    sparse: Any,
-    bitmasks: Any,
-    history: Any,
-    prompt_length: Any,
-    vocab: Any,
-    memory: Any,
-) -> Any:
+def run_compact(item: Any, count: Any, step: Any) -> Any:
     """One instruction on a compact row; the number of candidates left.
 
     −1 where the numbers are beyond this arithmetic.
     """
-    ids, logits, count, first = (
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-        state.count,
-        item.first,
-    )
+    memory, sparse, vocab = step.memory, step.sparse, step.vocab
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    opcode, first = item.opcode, item.first
     if opcode == TEMPERATURE:
         divide(logits, count, first)
     elif opcode == DYNAMIC:
@@ -219,18 +297,18 @@ def run_compact(
             memory.doubles[HISTOGRAM],
         )
     elif opcode == BITMASK:
-        edit_by_bitmask(ids, logits, count, bitmasks[item.slot], 0.0, -np.inf)
+        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], 0.0, -np.inf)
         count = keep_possible(ids, logits, count)
     elif opcode == BITMASK_BIAS:
-        edit_by_bitmask(ids, logits, count, bitmasks[item.slot], first, 0.0)
+        edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], first, 0.0)
     elif opcode == LOGIT_BIAS:
         first_entry, last_entry = item.sparse_start, item.sparse_stop
         count = bias_candidates(sparse, first_entry, last_entry, vocab, memory, count)
     elif opcode in (NO_REPEAT_NGRAM, DRY):
-        entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
+        entries, found = repeats_of(item, sparse, step.history, step.prompt_length, vocab, memory)
         count = bias_candidates(entries, 0, found, vocab, memory, count)
     else:
-        walk_candidates(item, sparse, history, prompt_length, vocab, memory, count)
+        walk_candidates(item, sparse, step.history, step.prompt_length, vocab, memory, count)
         repetition, frequency, presence = _amounts(opcode, first)
         penalise(
             logits,
@@ -245,278 +323,260 @@ def run_compact(
 
 
 @compiled
-def run(
-    row: Any,
-    tail: Any,
-    block_max: Any,
-    stored_max: Any,
-    sums: Any,
-    is_shadow: Any,
-    stale: Any,
-    shadow: Any,
-    vocab: Any,
-    instructions: Any,
-    last: Any,
-    sparse: Any,
-    bitmasks: Any,
-    history: Any,
-    prompt_length: Any,
-    state: Any,
-    limit: Any,
-    memory: Any,
-) -> Any:
-    """Run a row's instructions from `state.index` up to `last`.
+def _dense(source: Any, state: Any) -> Any:
+    return Dense(source.row, state.masks, state.temperature)
 
-    stored_max: the row's largest stored logit. sums: those of `weigh` relative to it, at scale 1.
-    stale: whether the block maxima and `stored_max` are not those of the row; they are recomputed
-    when they are needed.
-    """
-    index, compact, count = state.index, state.compact, state.count
-    walked, temperature, weighed = state.walked, state.temperature, np.nan
-    none, all_ids = -np.inf, np.int64(len(row))
-    while index < last:
-        item = instructions[index]
-        opcode, first = item.opcode, item.first
-        here = State(
-            DONE, index, compact, count, walked, temperature, none, np.inf, all_ids, weighed
-        )
-        can_empty = False
-        if opcode == XTC and coin(len(history), _XTC_COIN, item.seed) >= item.third:
-            index += 1
-            continue
-        if compact:
-            weighed = np.nan
-            count = run_compact(
-                here, opcode, item, sparse, bitmasks, history, prompt_length, vocab, memory
-            )
-            can_empty = count == 0
-            if count < 0:
-                return State(
-                    BEYOND, index, True, 0, walked, temperature, none, np.inf, all_ids, weighed
-                )
-        elif opcode == TEMPERATURE:
-            if not (can_divide(row, tail, first) and can_divide_touched(count, first, memory)):
-                return State(
-                    BEYOND, index, False, count, walked, temperature, none, np.inf, all_ids, weighed
-                )
-            if temperature != 1.0 and first != 1.0:
-                # Dividing twice is not dividing by the product.
-                if not is_shadow:
-                    return State(
-                        NEEDS_SHADOW,
-                        index,
-                        False,
-                        count,
-                        walked,
-                        temperature,
-                        none,
-                        np.inf,
-                        all_ids,
-                        weighed,
-                    )
-                divide_row(shadow, block_max, temperature)
-                stored_max, temperature = stored_max / temperature, 1.0
-            temperature *= first
-            for place in range(count):
-                memory.doubles[TOUCHED][place] /= first
-        elif opcode in (BITMASK, BITMASK_BIAS):
-            if opcode == BITMASK:
-                kept = compact_by_bitmask(
-                    row, bitmasks[item.slot], temperature, count, min(limit, FEW), memory
-                )
-                if kept == 0:
-                    return State(
-                        EMPTIED, index, True, 0, False, temperature, none, np.inf, all_ids, weighed
-                    )
-                if kept > 0:
-                    compact, count, walked, stale = True, kept, False, False
-                    index += 1
-                    continue
-            if not is_shadow:
-                return State(
-                    NEEDS_SHADOW,
-                    index,
-                    False,
-                    count,
-                    walked,
-                    temperature,
-                    none,
-                    np.inf,
-                    all_ids,
-                    weighed,
-                )
-            inside = first if opcode == BITMASK_BIAS else 0.0
-            outside = 0.0 if opcode == BITMASK_BIAS else -np.inf
-            bitmask = bitmasks[item.slot]
-            if opcode == BITMASK_BIAS:
-                divide_row(shadow, block_max, temperature)
-                stored_max, temperature = stored_max / temperature, 1.0
-            edit_row(shadow, bitmask, inside, outside)
-            edit_by_bitmask(
-                memory.integers[TOUCHED_IDS],
-                memory.doubles[TOUCHED],
-                count,
-                bitmask,
-                inside,
-                outside,
-            )
-            stale = True
-            can_empty = opcode == BITMASK
-        elif opcode == LOGIT_BIAS:
-            count, can_empty = bias_touched(
-                row, sparse, item.sparse_start, item.sparse_stop, temperature, vocab, memory, count
-            )
-        elif opcode in (NO_REPEAT_NGRAM, DRY):
-            entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
-            count, can_empty = bias_touched(
-                row, entries, 0, found, temperature, vocab, memory, count
-            )
-        elif opcode == LOGIT_SCALE:
-            count = scale_touched(row, item, sparse, temperature, vocab, memory, count)
-        elif opcode in (REPETITION, FREQUENCY, PRESENCE):
-            usual = is_usual(item)
-            if not usual:
-                count = walk_scope(
-                    row, item, sparse, history, prompt_length, vocab, temperature, memory, count
-                )
-            elif not walked:
-                count = walk(row, history, prompt_length, vocab, temperature, memory, count)
-                walked = True
-            repetition, frequency, presence = _amounts(opcode, first)
-            penalise(
-                memory.doubles[TOUCHED],
-                count,
-                memory.integers[SEEN if usual else PLACES],
-                memory.integers[OCCURRENCES if usual else PLACES],
-                repetition,
-                frequency,
-                presence,
-            )
-        else:
-            if count > 0 and opcode != TOP_K and not (opcode == CUT and first == 0.0):
-                # Their sums are over the row as it stands.
-                if not is_shadow:
-                    return State(
-                        NEEDS_SHADOW,
-                        index,
-                        False,
-                        count,
-                        walked,
-                        temperature,
-                        none,
-                        np.inf,
-                        all_ids,
-                        weighed,
-                    )
-                if stale:
-                    scan(row, tail, block_max)
-                moderate, stored_max = flush(temperature, count, memory, shadow, block_max)
-                temperature = 1.0
-                if not moderate:
-                    return State(
-                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
-                    )
-                count, walked, stale = 0, False, False
-            if stale:
-                stored_max, stale = scan(row, tail, block_max), False
-            largest = stored_max / temperature
-            if count > 0:
-                largest = dense_max(row, tail, block_max, temperature, count, memory)
-            if opcode in (DYNAMIC, XTC):
-                if opcode == XTC:
-                    count = xtc_of_row(
-                        row,
-                        tail,
-                        block_max,
-                        largest,
-                        sums,
-                        temperature,
-                        item,
-                        sparse,
-                        limit,
-                        memory,
-                    )
-                else:
-                    if temperature != 1.0:
-                        # Dividing twice is not dividing by the product.
-                        if not is_shadow:
-                            return State(
-                                NEEDS_SHADOW,
-                                index,
-                                False,
-                                0,
-                                walked,
-                                temperature,
-                                none,
-                                np.inf,
-                                all_ids,
-                                weighed,
-                            )
-                        divide_row(shadow, block_max, temperature)
-                        stored_max, temperature = largest, 1.0
-                    rest, moment = sums_of_others(row, tail, block_max, temperature, memory)
-                    alive = count_between(row, tail, lowest_finite(row), np.inf)
-                    temperature = temperature_of(item, entropy_of_sums(rest, moment), alive)
-                if count < 0 or not can_divide(row, tail, temperature):
-                    return State(
-                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
-                    )
-                index += 1
-                continue
-            here = State(
-                DONE, index, False, count, walked, temperature, none, np.inf, all_ids, weighed
-            )
-            kept, low, high, last_tie = truncate(
-                row, tail, block_max, largest, sums, opcode, item, sparse, here, limit, memory
-            )
-            if np.isnan(low):
-                forget(memory, count)
-                return State(
-                    BEYOND, index, False, 0, walked, temperature, none, np.inf, all_ids, weighed
-                )
-            if kept < 0:
-                # Where no bounds are known yet, those of the shadow will be: come again.
-                after = index + 1 if has_bounds(row, count, temperature) else index
-                if not is_shadow:
-                    return State(
-                        NEEDS_SHADOW,
-                        after,
-                        False,
-                        count,
-                        walked,
-                        temperature,
-                        low,
-                        high,
-                        last_tie,
-                        weighed,
-                    )
-                here = State(
-                    DONE, index, False, count, walked, temperature, low, high, last_tie, weighed
-                )
-                moderate, stored_max = make_shadow(row, tail, here, memory, shadow, block_max)
-                temperature = 1.0
-                if not moderate:
-                    return State(
-                        BEYOND, index, False, 0, False, temperature, none, np.inf, all_ids, weighed
-                    )
-                index, count, walked = after, 0, False
-                continue
-            forget(memory, count)
-            compact, count, walked = True, kept, False
-            if opcode in (TOP_P, TYPICAL_P):
-                weighed = largest
-        if can_empty and not compact:
-            if stale:
-                stored_max, stale = scan(row, tail, block_max), False
-            largest = dense_max(row, tail, block_max, temperature, count, memory)
-            can_empty = largest == -np.inf
-        if can_empty:
-            if not compact:
-                forget(memory, count)
-            return State(
-                EMPTIED, index, compact, 0, walked, temperature, none, np.inf, all_ids, weighed
-            )
+
+@compiled
+def _maxima(source: Any, state: Any, memory: Any) -> Any:
+    """Where a dense row's block maxima are: those of a row with masks are not the stored row's."""
+    return memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
+
+
+@compiled
+def _scanned(source: Any, state: Any, memory: Any) -> Any:
+    """The state with block maxima that are those of the row."""
+    if not state.stale:
+        return state
+    block_max = _maxima(source, state, memory)
+    if state.masks.slot >= 0:
+        largest = scan_edited(source.row, state.masks, memory.bitmasks, block_max)
+    else:
+        largest = scan(source.row, block_max)
+    return State(
+        DONE, state.index, False, state.count, state.walked, state.masks, state.temperature,
+        largest, False, state.kept,
+    )  # fmt: skip
+
+
+@compiled
+def _not_emptied(source: Any, before: Any, after: Any, memory: Any) -> Any:
+    """The state after an edit that may have removed all tokens."""
+    found = _scanned(source, after, memory)
+    block_max = _maxima(source, found, memory)
+    if dense_max(_dense(source, found), block_max, found.count, memory) > -np.inf:
+        return found
+    forget(memory, found.count)
+    return ended(before, EMPTIED, 0)
+
+
+@compiled
+def run_temperature(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """A temperature on a dense row."""
+    memory, count, first = step.memory, state.count, item.first
+    if not (can_divide(source.row, first) and can_divide_touched(count, first, memory)):
+        return ended(state, BEYOND, count)
+    if state.temperature != 1.0 and first != 1.0:
+        # Dividing twice is not dividing by the product.
+        if not source.is_shadow:
+            return ended(state, NEEDS_SHADOW, count)
+        divide_row(step.shadow, source.block_max, state.temperature)
+        state = rescaled(state, 1.0, state.largest / state.temperature)
+    for place in range(count):
+        memory.doubles[TOUCHED][place] /= first
+    state = rescaled(state, state.temperature * first, state.largest)
+    return edited(state, count, state.walked)
+
+
+@compiled
+def _reads_few(index: Any, step: Any) -> Any:
+    """Whether the next truncation looks at few tokens, before anything looks at all of them."""
+    while index < step.last:
+        item = step.instructions[index]
+        if item.opcode == TOP_K or item.opcode == CUT:
+            return item.opcode == TOP_K or item.first == 0.0
+        if item.opcode in (TOP_P, TYPICAL_P, TOP_H, DYNAMIC, XTC):
+            return False
         index += 1
-    if stale:
-        scan(row, tail, block_max)
-    return State(DONE, index, compact, count, walked, temperature, none, np.inf, all_ids, weighed)
+    return False
+
+
+@compiled
+def run_bitmask(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """A mask, or a bias of the tokens in one, on a dense row."""
+    memory, count = step.memory, state.count
+    bitmask, is_mask = memory.bitmasks[item.slot], item.opcode == BITMASK
+    inside, outside = 0.0, -np.inf
+    if is_mask:
+        dense, most = _dense(source, state), min(step.limit, FEW)
+        kept = compact_by_bitmask(dense, bitmask, count, most, memory)
+        if kept >= 0:
+            return candidates(state, kept, np.nan, step.vocab)
+    else:
+        inside, outside = item.first, 0.0
+    masks = state.masks
+    if not source.is_shadow:
+        waits = state.temperature == 1.0 and can_wait(masks, inside)
+        if not (waits and _reads_few(state.index, step)):
+            return ended(state, NEEDS_SHADOW, count)
+        masks = one_more(masks, item.slot, inside, outside)
+    else:
+        if not is_mask:
+            divide_row(step.shadow, source.block_max, state.temperature)
+            state = rescaled(state, 1.0, state.largest / state.temperature)
+        edit_row(step.shadow, bitmask, inside, outside)
+    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    edit_by_bitmask(touched_ids, touched, count, bitmask, inside, outside)
+    after = State(
+        DONE, state.index + 1, False, count, state.walked, masks, state.temperature, state.largest,
+        True, state.kept,
+    )  # fmt: skip
+    return _not_emptied(source, state, after, memory) if is_mask else after
+
+
+@compiled
+def run_edit(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """An edit of few tokens of a dense row, which touches them."""
+    memory, count, walked = step.memory, state.count, state.walked
+    sparse, history, vocab = step.sparse, step.history, step.vocab
+    opcode, dense, can_empty = item.opcode, _dense(source, state), False
+    if opcode == LOGIT_BIAS:
+        count, can_empty = bias_touched(
+            dense, sparse, item.sparse_start, item.sparse_stop, vocab, memory, count
+        )
+    elif opcode in (NO_REPEAT_NGRAM, DRY):
+        entries, found = repeats_of(item, sparse, history, step.prompt_length, vocab, memory)
+        count, can_empty = bias_touched(dense, entries, 0, found, vocab, memory, count)
+    elif opcode == LOGIT_SCALE:
+        count = scale_touched(dense, item, sparse, vocab, memory, count)
+    else:
+        usual = is_usual(item)
+        if not usual:
+            count = walk_scope(
+                dense, item, sparse, history, step.prompt_length, vocab, memory, count
+            )
+        elif not walked:
+            count = walk(dense, history, step.prompt_length, vocab, memory, count)
+            walked = True
+        repetition, frequency, presence = _amounts(opcode, item.first)
+        penalise(
+            memory.doubles[TOUCHED],
+            count,
+            memory.integers[SEEN if usual else PLACES],
+            memory.integers[OCCURRENCES if usual else PLACES],
+            repetition,
+            frequency,
+            presence,
+        )
+    after = edited(state, count, walked)
+    return _not_emptied(source, state, after, memory) if can_empty else after
+
+
+@compiled
+def _flushed(source: Any, state: Any, step: Any) -> Any:
+    """A shadow that holds the final logit of every token; BEYOND where one is none."""
+    state = _scanned(source, state, step.memory)
+    moderate, largest = flush(
+        source.row, state.temperature, state.count, step.memory, step.shadow, source.block_max
+    )
+    found = beginning(state.index, largest, step.vocab)
+    return found if moderate else ended(found, BEYOND, 0)
+
+
+@compiled
+def _divided(source: Any, state: Any, largest: Any, step: Any) -> Any:
+    """A shadow without touched tokens, at a temperature of 1."""
+    divide_row(step.shadow, source.block_max, state.temperature)
+    return rescaled(state, 1.0, largest)
+
+
+@compiled
+def run_statistics(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """A dynamic temperature, or XTC, on a dense row whose sums and touched tokens are in order."""
+    memory, row, block_max = step.memory, source.row, source.block_max
+    count, temperature = np.int64(0), state.temperature
+    largest = state.largest / temperature
+    if item.opcode == XTC:
+        count = np.int64(
+            xtc_of_row(
+                _dense(source, state), block_max, largest, source.sums, item, step.sparse,
+                step.limit, memory,
+            )
+        )  # fmt: skip
+    else:
+        if temperature != 1.0:
+            # Dividing twice is not dividing by the product.
+            if not source.is_shadow:
+                return ended(state, NEEDS_SHADOW, 0)
+            state, temperature = _divided(source, state, largest, step), 1.0
+        rest, moment = sums_of_others(row, block_max, temperature, memory)
+        alive = count_between(row, lowest_finite(row), np.inf)
+        temperature = temperature_of(item, entropy_of_sums(rest, moment), alive)
+    if count < 0 or not can_divide(row, temperature):
+        return ended(state, BEYOND, max(count, 0))
+    state = rescaled(state, temperature, state.largest)
+    return edited(state, count, state.walked)
+
+
+@compiled
+def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """The first truncation of a dense row."""
+    memory, count, dense = step.memory, state.count, _dense(source, state)
+    largest, block_max = state.largest / state.temperature, _maxima(source, state, memory)
+    if count > 0 or state.masks.slot >= 0:
+        largest = dense_max(dense, block_max, count, memory)
+    kept, low, high, last_tie = truncate(
+        dense, block_max, largest, source.sums, item, step.sparse, count, step.limit, memory
+    )
+    if np.isnan(low):
+        forget(memory, count)
+        return ended(state, BEYOND, 0)
+    if kept >= 0:
+        forget(memory, count)
+        weighed = largest if item.opcode in (TOP_P, TYPICAL_P) else np.nan
+        return candidates(state, kept, weighed, step.vocab)
+    # Where no bounds are known yet, those of the shadow will be: come again.
+    after = state.index + 1 if has_bounds(dense, count) else state.index
+    bounds = Kept(low, high, np.int64(last_tie), np.nan)
+    if not source.is_shadow:
+        return State(
+            NEEDS_SHADOW, after, False, count, state.walked, state.masks, state.temperature,
+            state.largest, state.stale, bounds,
+        )  # fmt: skip
+    copy_row(source.row, low, high, last_tie, step.shadow, source.block_max)
+    found = _flushed(source, state, step)
+    return State(
+        found.outcome, after, False, found.count, False, found.masks, 1.0, found.largest, False,
+        found.kept,
+    )  # fmt: skip
+
+
+@compiled
+def run(source: Any, state: Any, step: Any) -> Any:
+    """Run a row's instructions from `state.index` on."""
+    while state.index < step.last:
+        item = step.instructions[state.index]
+        opcode = item.opcode
+        if opcode == XTC and coin(len(step.history), _XTC_COIN, item.seed) >= item.third:
+            state = State(
+                DONE, state.index + 1, state.compact, state.count, state.walked, state.masks,
+                state.temperature, state.largest, state.stale, state.kept,
+            )  # fmt: skip
+        elif state.compact:
+            count = run_compact(item, state.count, step)
+            state = candidates(state, count, np.nan, step.vocab)
+        elif opcode == TEMPERATURE:
+            state = run_temperature(item, source, state, step)
+        elif opcode in (BITMASK, BITMASK_BIAS):
+            state = run_bitmask(item, source, state, step)
+        elif opcode not in (TOP_K, TOP_P, TYPICAL_P, CUT, TOP_H, DYNAMIC, XTC):
+            state = run_edit(item, source, state, step)
+        else:
+            is_edited = state.count > 0 or state.masks.slot >= 0
+            if is_edited and opcode != TOP_K and not (opcode == CUT and item.first == 0.0):
+                # Their sums are over the row as it stands.
+                state = (
+                    _flushed(source, state, step)
+                    if source.is_shadow
+                    else ended(state, NEEDS_SHADOW, state.count)
+                )
+            else:
+                state = _scanned(source, state, step.memory)
+            if state.outcome == DONE:
+                if opcode in (DYNAMIC, XTC):
+                    state = run_statistics(item, source, state, step)
+                else:
+                    state = run_truncation(item, source, state, step)
+        if state.outcome != DONE:
+            return state
+    return state if state.compact else _scanned(source, state, step.memory)

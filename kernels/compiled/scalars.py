@@ -1,35 +1,17 @@
-"""Numba intrinsics on single values: bits, pointers and conversions.
-
-A row is a one-dimensional array of stored logits: float32, float64, or the bits of bfloat16
-(uint16) or float16 (int16).
-"""
+"""Numba intrinsics on single values: bits, pointers and conversions."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.vectors import (
-    FLOAT,
-    INT32,
-    INT64,
-    Vector,
-    load,
-    ordered_key,
-    splat,
-    widen,
-)
-
-KEYS = {
-    types.float32: types.uint32,
-    types.float64: types.uint64,
-    types.uint16: types.uint16,
-    types.int16: types.uint16,
-}
-"""The type of a stored logit's key: unsigned, and as wide."""
+from decoding.kernels.compiled.formats import FLOAT64, each_format, real_type
+from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64
 
 
 def float_type(dtype: Any) -> Any:
@@ -38,39 +20,18 @@ def float_type(dtype: Any) -> Any:
 
 
 @intrinsic
-def value_of_key(_context: Any, row: Any, key: Any) -> Any:
-    """The logit that has a key, as float64."""
-    dtype = row.dtype
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        element = context.get_data_type(KEYS[dtype])
-        lone = Vector(builder, ir.Constant(ir.VectorType(element, 1), [0]))
-        key = splat(builder, arguments[1], 1)
-        # The key of zero bits is minus the lowest, and turning the low bits is its own inverse.
-        plain = key - ordered_key(lone, dtype)
-        top, low = {8: (63, (1 << 63) - 1), 4: (31, (1 << 31) - 1), 2: (15, (1 << 15) - 1)}[
-            element.width // 8
-        ]
-        bits = plain ^ (plain.signed_shift(top) & low)
-        stored = bits.bits_as(context.get_data_type(dtype))
-        wide = widen(stored, dtype)
-        if wide.element == FLOAT:
-            wide = wide.convert("fpext", ir.DoubleType())
-        return builder.extract_element(wide.value, ir.Constant(INT32, 0))
-
-    return types.float64(row, key), generate
-
-
-@intrinsic
 def value_at(_context: Any, row: Any, index: Any) -> Any:
     """One logit, as float64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits = load(context, builder, signature.args[0], arguments[0], arguments[1], 1)
-        wide = widen(bits, row.dtype)
-        if wide.element == FLOAT:
-            wide = wide.convert("fpext", ir.DoubleType())
-        return builder.extract_element(wide.value, ir.Constant(INT32, 0))
+        def body(stored: Any) -> list[Any]:
+            value = stored.values(arguments[1], 1)
+            if value.element == FLOAT:
+                value = value.convert("fpext", DOUBLE)
+            return [builder.extract_element(value.value, ir.Constant(INT32, 0))]
+
+        [value] = each_format(context, builder, signature.args[0], arguments[0], body)
+        return value
 
     return types.float64(row, index), generate
 
@@ -98,23 +59,31 @@ def bit_count(_context: Any, word: Any) -> Any:
 @intrinsic
 def as_real(_context: Any, row: Any, value: Any) -> Any:
     """A float64 in the precision of the row's logits, rounded to the nearest."""
-    real = float_type(row.dtype)
+    real = real_type(row)
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return context.cast(builder, arguments[1], types.float64, real)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(signature.args[0], types.Array):
+            return context.cast(builder, arguments[1], types.float64, real)
+        narrow = builder.fpext(builder.fptrunc(arguments[1], FLOAT), DOUBLE)
+        code = builder.extract_value(arguments[0], 1)
+        is_wide = builder.icmp_signed("==", code, ir.Constant(INT64, FLOAT64))
+        return builder.select(is_wide, arguments[1], narrow)
 
     return real(row, types.float64), generate
 
 
-@intrinsic
-def minus_infinity(_context: Any, row: Any) -> Any:
-    """−inf as the row stores it."""
-    bits = {types.uint16: 0xFF80, types.int16: 0xFC00 - (1 << 16)}
+@compiled
+def above_of(row: Any, real: Any) -> Any:
+    """The next larger number of a row's precision."""
+    if row.format == FLOAT64:
+        return np.nextafter(real, np.inf)
+    return np.float64(np.nextafter(np.float32(real), np.float32(np.inf)))
 
-    def generate(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
-        return ir.Constant(context.get_data_type(row.dtype), bits.get(row.dtype, float("-inf")))
 
-    return row.dtype(row), generate
+@compiled
+def below_of(row: Any, real: Any) -> Any:
+    """The next smaller number of a row's precision."""
+    return -above_of(row, -real)
 
 
 @intrinsic

@@ -49,11 +49,10 @@ def is_usual(item: Any) -> Any:
 
 @compiled
 def walk(
-    row: Any,
+    dense: Any,
     history: Any,
     prompt_length: Any,
     vocab: Any,
-    temperature: Any,
     memory: Any,
     count: Any,
 ) -> Any:
@@ -61,7 +60,7 @@ def walk(
     for index in range(len(history)):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            place, count = touch(row, token_id, temperature, memory, count)
+            place, count = touch(dense, token_id, memory, count)
             memory.integers[SEEN][place] = 1
             memory.integers[OCCURRENCES][place] += index >= prompt_length
     return count
@@ -69,13 +68,12 @@ def walk(
 
 @compiled
 def walk_scope(
-    row: Any,
+    dense: Any,
     item: Any,
     sparse: Any,
     history: Any,
     prompt_length: Any,
     vocab: Any,
-    temperature: Any,
     memory: Any,
     count: Any,
 ) -> Any:
@@ -84,7 +82,7 @@ def walk_scope(
     for index in range(start, stop):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            _, count = touch(row, token_id, temperature, memory, count)
+            _, count = touch(dense, token_id, memory, count)
     _count(item, sparse, history[start:stop], vocab, memory, count)
     return count
 

@@ -8,25 +8,22 @@ import numpy as np
 from numba import carray
 
 from decoding.kernels.compiled.candidates import edit_by_bitmask
-from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, finish
+from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, Raw, finish
+from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled, entry
+from decoding.kernels.compiled.masks import can_wait, copy_edited_row, one_more
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
+    RAW_END,
     RAW_MAX,
     TOUCHED,
     TOUCHED_IDS,
+    WORK_END,
     WORK_MAX,
     Memory,
 )
-from decoding.kernels.compiled.passes import (
-    BLOCK,
-    copy_edited_row,
-    find_fault,
-    is_wide,
-    scan,
-    survey,
-)
+from decoding.kernels.compiled.passes import BLOCK, copy_row, find_fault, is_wide, scan, survey
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
 from decoding.kernels.compiled.rows import (
     BEYOND,
@@ -35,12 +32,15 @@ from decoding.kernels.compiled.rows import (
     DONE,
     EMPTIED,
     NEEDS_SHADOW,
-    State,
+    Source,
+    Step,
     Sums,
+    beginning,
+    ended,
     run,
 )
-from decoding.kernels.compiled.scalars import as_pointer, minus_infinity, value_at
-from decoding.kernels.compiled.touched import flush, forget, make_shadow
+from decoding.kernels.compiled.scalars import as_pointer, value_at
+from decoding.kernels.compiled.touched import flush, forget
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -51,52 +51,37 @@ _HUGE = 1e38
 
 
 @compiled
-def tail_of(row: Any) -> Any:
-    """What is left after the last whole block, filled up with −inf; `BLOCK` logits."""
-    tail = np.empty(BLOCK, row.dtype)
-    start = len(row) // BLOCK * BLOCK
-    if start < len(row):
-        for lane in range(BLOCK):
-            tail[lane] = row[start + lane] if start + lane < len(row) else minus_infinity(row)
-    return tail
+def _fill(end: Any, stored: Any, infinite: Any) -> Any:
+    """Copy the end of a row into a block, and fill that up."""
+    for lane in range(BLOCK):
+        end[lane] = stored[lane] if lane < len(stored) else infinite
 
 
 @compiled
-def begin(
-    row: Any,
-    tail: Any,
-    raw: Any,
-    raw_tail: Any,
-    edited: Any,
-    wanted: Any,
-    outcome: Any,
-    memory: Any,
-) -> Any:
-    """Check a row; its largest logit, and largest and sum of the raw row. Its status is written."""
-    if wanted:
-        raw_largest, raw_total, raw_moment = survey(raw, raw_tail, memory.doubles[RAW_MAX])
-    else:
-        raw_largest = scan(raw, raw_tail, memory.doubles[RAW_MAX])
-        raw_total, raw_moment = 1.0, 0.0
-    outcome.status = OK
-    outcome.top_count = 0
-    if not raw_largest < np.inf:
-        outcome.status = INVALID_LOGITS
-        outcome.fault_position, outcome.fault_count = find_fault(raw)
-        return raw_largest, raw_largest, raw_total, raw_moment
-    largest = raw_largest
-    if edited:
-        largest = scan(row, tail, memory.doubles[WORK_MAX])
-    if largest == -np.inf:
-        outcome.status = EMPTY_SUPPORT
-        outcome.fault_position = -1
-    elif abs(largest) > _HUGE and is_wide(row):
-        outcome.status = LEFT_TO_NUMPY
-    return largest, raw_largest, raw_total, raw_moment
+def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
+    """A row in memory; what is left after its last whole block is copied to `end`, float64."""
+    whole = width // BLOCK * BLOCK
+    size = 8 if format_ == FLOAT64 else (4 if format_ == FLOAT32 else 2)
+    behind, rest = np.int64(end.ctypes.data), width - whole
+    if rest > 0:
+        first, last = as_pointer(address + whole * size), as_pointer(behind)
+        if size == 8:
+            _fill(end[:BLOCK], carray(first, (rest,), np.float64), -np.inf)
+        elif size == 4:
+            stored = carray(first, (rest,), np.uint32)
+            _fill(carray(last, (BLOCK,), np.uint32), stored, np.uint32(0xFF800000))
+        else:
+            infinite = np.uint16(0xFF80 if format_ == BFLOAT16 else 0xFC00)
+            halves = carray(first, (rest,), np.uint16)
+            _fill(carray(last, (BLOCK,), np.uint16), halves, infinite)
+    return Row(
+        np.int64(address), np.int64(format_), np.int64(width), np.int64(whole),
+        np.int64(behind - whole * size),
+    )  # fmt: skip
 
 
 @compiled
-def write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
+def _write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
     """What the program left of a row, into `out`, which is float64."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
@@ -113,42 +98,81 @@ def write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: An
 
 
 @compiled
-def begin_shadow(
-    row: Any,
-    tail: Any,
-    state: Any,
-    instructions: Any,
-    last: Any,
-    bitmasks: Any,
-    memory: Any,
-    shadow: Any,
-    block_max: Any,
-) -> Any:
-    """Copy what stays of a row into its shadow; a bitmask that waits for one is met on the way.
+def _shadowed(source: Any, state: Any, step: Any) -> Any:
+    """The state of a shadow that holds what stays of a row, edited as it is.
 
-    Returns whether the touched logits are moderate, the shadow's largest, and the instruction to go
-    on from.
+    A mask that waits for the shadow is met on the way. EMPTIED, BEYOND as `rows.run` ends.
     """
-    index, everything = state.index, state.low == -np.inf and state.high == np.inf
-    if everything and index < last:
-        item = instructions[index]
+    memory, masks, index = step.memory, state.masks, state.index
+    kept, work_max = state.kept, memory.doubles[WORK_MAX]
+    if kept.low == -np.inf and kept.high == np.inf and index < step.last:
+        item = step.instructions[index]
         biases = item.opcode == BITMASK_BIAS and state.temperature == 1.0
-        if item.opcode == BITMASK or biases:
-            bitmask = bitmasks[item.slot]
+        if (item.opcode == BITMASK or biases) and can_wait(masks, item.first):
             inside, outside = (item.first, 0.0) if biases else (0.0, -np.inf)
             touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+            bitmask = memory.bitmasks[item.slot]
             edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
-            copy_edited_row(row, tail, bitmask, inside, outside, shadow, block_max)
-            moderate, most = flush(state.temperature, state.count, memory, shadow, block_max)
-            return moderate, most, index + 1
-    moderate, most = make_shadow(row, tail, state, memory, shadow, block_max)
-    return moderate, most, index
+            masks = one_more(masks, item.slot, inside, outside)
+            index += 1
+    if masks.slot >= 0:
+        copy_edited_row(source.row, masks, memory.bitmasks, step.shadow, work_max)
+    else:
+        copy_row(source.row, kept.low, kept.high, kept.last_tie, step.shadow, work_max)
+    moderate, largest = flush(
+        step.shadow_row, state.temperature, state.count, memory, step.shadow, work_max
+    )
+    if not moderate:
+        return ended(state, BEYOND, 0)
+    if largest == -np.inf:
+        return ended(state, EMPTIED, 0)
+    return beginning(index, largest, step.vocab)
 
 
 @compiled
-def restarted(state: Any, index: Any) -> Any:
-    """A dense row whose shadow holds its final logits, before an instruction."""
-    return State(DONE, index, False, 0, False, 1.0, -np.inf, np.inf, state.last_tie, np.nan)
+def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
+    """Run a row's program; what the row is read from in the end, and its state."""
+    state = run(source, state, step)
+    if state.outcome != NEEDS_SHADOW:
+        return source, state
+    state = _shadowed(source, state, step)
+    sums = Sums(False, 1.0, 0.0)
+    source = Source(step.shadow_row, step.memory.doubles[WORK_MAX], sums, True)
+    if state.outcome == DONE:
+        state = run(source, state, step)
+    if state.outcome == DONE and not state.compact and state.count > 0 and asked != EDIT:
+        # A shadow cannot be patched from itself.
+        moderate, largest = flush(
+            source.row, state.temperature, state.count, step.memory, step.shadow, source.block_max
+        )
+        state = beginning(state.index, largest, step.vocab)
+        if not moderate:
+            state = ended(state, BEYOND, 0)
+    return source, state
+
+
+@compiled
+def _begin(row: Any, raw: Any, edited: Any, wanted: Any, outcome: Any, memory: Any) -> Any:
+    """Check a row; its largest logit, and largest and sums of the raw row. Its status is written."""
+    if wanted:
+        raw_largest, total, moment = survey(raw, memory.doubles[RAW_MAX])
+    else:
+        raw_largest, total, moment = scan(raw, memory.doubles[RAW_MAX]), 1.0, 0.0
+    outcome.status = OK
+    outcome.top_count = 0
+    largest = raw_largest
+    if not raw_largest < np.inf:
+        outcome.status = INVALID_LOGITS
+        outcome.fault_position, outcome.fault_count = find_fault(raw)
+        return largest, raw_largest, total, moment
+    if edited:
+        largest = scan(row, memory.doubles[WORK_MAX])
+    if largest == -np.inf:
+        outcome.status = EMPTY_SUPPORT
+        outcome.fault_position = -1
+    elif abs(largest) > _HUGE and is_wide(row):
+        outcome.status = LEFT_TO_NUMPY
+    return largest, raw_largest, total, moment
 
 
 @entry
@@ -172,12 +196,12 @@ def step_rows(
 
     Returns how many of them are left to NumPy.
 
-    call: stride and width of the rows; whether the raw rows are others; what is asked: `DRAW`,
-    `DESCRIBE` too, or only `EDIT`, which writes what the program leaves into `out`; the most
-    candidates; then address and length of the instructions and their sparse operands, of plans and
-    outcomes, and of the likeliest tokens.
+    logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows are
+    others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
+    leaves into `out`; the most candidates; then address and length of the instructions and their
+    sparse operands, of plans and outcomes, and of the likeliest tokens; the format of the rows.
     """
-    memory = Memory(doubles, integers, singles)
+    memory = Memory(doubles, integers, singles, bitmasks)
     stride, width, edited, asked, limit = call[0], call[1], call[2] != 0, call[3], call[4]
     wanted = asked == DESCRIBE
     instructions = carray(as_pointer(call[5]), (call[6],), INSTRUCTION)
@@ -185,141 +209,38 @@ def step_rows(
     plans = carray(as_pointer(call[9]), (call[10],), PLAN)
     outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
     top = carray(as_pointer(call[12]), (call[13],), TOP)
+    first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
+    shadow_row = row_of(
+        np.int64(shadow.ctypes.data), np.int64(FLOAT64), len(shadow), doubles[WORK_END]
+    )
     left = 0
     for index in range(first_row, last_row):
-        row = logits[index * stride : index * stride + width]
-        raw = raw_logits[index * stride : index * stride + width]
         plan, outcome = plans[index], outcomes[index]
-        tail, raw_tail = tail_of(row), tail_of(raw)
-        largest, raw_largest, raw_total, raw_moment = begin(
-            row, tail, raw, raw_tail, edited, wanted, outcome, memory
-        )
+        raw_row = row_of(first_raw + index * stride, call[14], width, doubles[RAW_END])
+        row, block_max = raw_row, doubles[RAW_MAX]
+        if edited:
+            row = row_of(first_byte + index * stride, call[14], width, doubles[WORK_END])
+            block_max = doubles[WORK_MAX]
+        largest, raw_largest, total, moment = _begin(row, raw_row, edited, wanted, outcome, memory)
         if outcome.status != OK:
             left += outcome.status == LEFT_TO_NUMPY
             continue
         history = token_ids[index, : lengths[index]]
-        work_max = memory.doubles[WORK_MAX]
-        block_max = work_max if edited else memory.doubles[RAW_MAX]
-        sums = Sums(wanted and not edited, raw_total, raw_moment)
-        state = State(
-            DONE, plan.first, False, 0, False, 1.0, -np.inf, np.inf, np.int64(width), np.nan
-        )
-        state = run(
-            row,
-            tail,
-            block_max,
-            largest,
-            sums,
-            False,
-            False,
-            shadow,
-            width,
-            instructions,
-            plan.last,
-            sparse,
-            bitmasks,
-            history,
-            prompt_lengths[index],
-            state,
-            limit,
-            memory,
-        )
-        if state.outcome == NEEDS_SHADOW:
-            moderate, shadow_max, start = begin_shadow(
-                row,
-                tail,
-                state,
-                instructions,
-                plan.last,
-                bitmasks,
-                memory,
-                shadow,
-                work_max,
-            )
-            if not moderate:
-                outcome.status = LEFT_TO_NUMPY
-                left += 1
-                continue
-            if shadow_max == -np.inf:
-                outcome.status = EMPTY_SUPPORT
-                outcome.fault_position = state.index - plan.first
-                continue
-            state = restarted(state, start)
-            padding = shadow[:BLOCK]
-            state = run(
-                shadow,
-                padding,
-                work_max,
-                shadow_max,
-                Sums(False, 1.0, 0.0),
-                True,
-                False,
-                shadow,
-                width,
-                instructions,
-                plan.last,
-                sparse,
-                bitmasks,
-                history,
-                prompt_lengths[index],
-                state,
-                limit,
-                memory,
-            )
-            if state.outcome == DONE and asked == EDIT:
-                write_row(shadow, state, memory, out, index * width, width)
-            elif state.outcome == DONE and not state.compact and state.count > 0:
-                # A shadow cannot be patched from itself.
-                moderate, _ = flush(state.temperature, state.count, memory, shadow, work_max)
-                if not moderate:
-                    outcome.status = LEFT_TO_NUMPY
-                    left += 1
-                    continue
-                state = restarted(state, state.index)
-            if state.outcome == DONE and asked != EDIT:
-                finish(
-                    shadow,
-                    padding,
-                    work_max,
-                    state,
-                    raw,
-                    raw_tail,
-                    raw_largest,
-                    raw_total,
-                    plan,
-                    len(history),
-                    wanted,
-                    limit,
-                    outcome,
-                    top,
-                    memory,
-                    shadow,
-                )
-        elif state.outcome == DONE and asked == EDIT:
-            write_row(row, state, memory, out, index * width, width)
+        step = Step(
+            instructions, plan.last, sparse, history, prompt_lengths[index], width, limit, shadow,
+            shadow_row, memory,
+        )  # fmt: skip
+        source = Source(row, block_max, Sums(wanted and not edited, total, moment), False)
+        source, state = _run_row(source, beginning(plan.first, largest, width), asked, step)
+        if state.outcome == DONE and asked == EDIT:
+            _write_row(source.row, state, memory, out, index * width, width)
         elif state.outcome == DONE:
-            finish(
-                row,
-                tail,
-                block_max,
-                state,
-                raw,
-                raw_tail,
-                raw_largest,
-                raw_total,
-                plan,
-                len(history),
-                wanted,
-                limit,
-                outcome,
-                top,
-                memory,
-                shadow,
-            )
-        if state.outcome == EMPTIED:
+            raw = Raw(raw_row, doubles[RAW_MAX], raw_largest, total)
+            finish(source, state, raw, plan, wanted, outcome, top, step)
+        elif state.outcome == EMPTIED:
             outcome.status = EMPTY_SUPPORT
             outcome.fault_position = state.index - plan.first
-        elif state.outcome == BEYOND:
+        else:
             forget(memory, state.count)
             outcome.status = LEFT_TO_NUMPY
         left += outcome.status == LEFT_TO_NUMPY

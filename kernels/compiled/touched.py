@@ -9,13 +9,14 @@ rounded on the way: see "One arithmetic" in `decoding.kernels.program`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import divide_block
+from decoding.kernels.compiled.blocks import divide_block, largest_value
 from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.masks import edited_at, no_masks
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
@@ -29,39 +30,62 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
-    block_count,
+    blocks_of,
     copy_block,
-    copy_row,
     divide_row,
     largest_of_blocks,
-    largest_value,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
 
 _MOST = 1e300
 _LARGEST = 1.7976931348623157e308
 
 
+class Dense(NamedTuple):
+    """A whole row as the program left it, but for the touched tokens.
+
+    row: as it is stored. masks: of `masks.Masks`, which are met first. temperature: what divides
+    the logits then.
+    """
+
+    row: Any
+    masks: Any
+    temperature: Any
+
+
 @compiled
-def touch(row: Any, token_id: Any, temperature: Any, memory: Any, count: Any) -> Any:
+def plain(row: Any, temperature: Any) -> Any:
+    """A row without masks."""
+    return Dense(row, no_masks(), temperature)
+
+
+@compiled
+def untouched_at(dense: Any, token_id: Any, memory: Any) -> Any:
+    """The logit of a token that is not touched."""
+    return edited_at(dense.row, token_id, dense.masks, memory.bitmasks) / dense.temperature
+
+
+@compiled
+def touch(dense: Any, token_id: Any, memory: Any, count: Any) -> Any:
     """The token's place among the touched, and how many these are now."""
     slot = memory.integers[SLOT]
     if slot[token_id] != 0:
         return np.int64(slot[token_id]) - 1, count
     slot[token_id] = count + 1
     memory.integers[TOUCHED_IDS][count] = token_id
-    memory.doubles[TOUCHED][count] = value_at(row, token_id) / temperature
+    memory.doubles[TOUCHED][count] = untouched_at(dense, token_id, memory)
     memory.integers[SEEN][count] = 0
     memory.integers[OCCURRENCES][count] = 0
     return count, count + 1
 
 
 @compiled
-def untouched_max(row: Any, tail: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
-    """The largest stored logit of the tokens that are not touched; −inf if there are none."""
-    if touched_count == 0:
-        return largest_of_blocks(row, tail, block_max)
-    blocks, size = block_count(row, tail), len(tail)
+def _untouched_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
+    """The largest logit of the tokens that are not touched; −inf if there are none."""
+    row = dense.row
+    if touched_count == 0 and dense.masks.slot < 0:
+        return largest_of_blocks(row, block_max) / dense.temperature
+    blocks = blocks_of(row)
     left = memory.doubles[VALUES]
     for block in range(blocks):
         left[block] = block_max[block]
@@ -71,21 +95,19 @@ def untouched_max(row: Any, tail: Any, block_max: Any, touched_count: Any, memor
         for block in range(1, blocks):
             if left[block] > left[chosen]:
                 chosen = block
-        if not left[chosen] > best:
+        if not left[chosen] / dense.temperature > best:
             return best
         left[chosen] = -np.inf
-        for token_id in range(chosen * size, min(chosen * size + size, len(row))):
-            value = value_at(row, token_id)
+        for token_id in range(chosen * BLOCK, min(chosen * BLOCK + BLOCK, row.width)):
+            value = untouched_at(dense, token_id, memory)
             if value > best and memory.integers[SLOT][token_id] == 0:
                 best = value
 
 
 @compiled
-def dense_max(
-    row: Any, tail: Any, block_max: Any, temperature: Any, touched_count: Any, memory: Any
-) -> Any:
-    """The largest logit of a dense row."""
-    best = untouched_max(row, tail, block_max, touched_count, memory) / temperature
+def dense_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
+    """The largest logit of a dense row. block_max: of the row after the masks, or bounds of it."""
+    best = _untouched_max(dense, block_max, touched_count, memory)
     for place in range(touched_count):
         best = max(best, memory.doubles[TOUCHED][place])
     return best
@@ -124,33 +146,28 @@ def write_touched(count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
     for place in range(count):
         block = np.int64(touched_ids[place]) // BLOCK
         if np.isnan(block_max[block]):
-            block_max[block] = largest_value(shadow, block * BLOCK, BLOCK)
+            block_max[block] = largest_value(shadow, block * BLOCK, block * BLOCK + BLOCK)
 
 
 @compiled
-def flush(temperature: Any, count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
+def flush(
+    shadow_row: Any, temperature: Any, count: Any, memory: Any, shadow: Any, block_max: Any
+) -> Any:
     """Divide a shadow by its temperature, write the touched tokens into it, and forget them.
 
-    From then on its temperature is 1. Returns whether the touched are moderate, and its largest.
+    From then on its temperature is 1. shadow_row: the shadow as a `Row`. Returns whether the touched
+    are moderate, and its largest.
     """
     moderate = are_moderate(count, memory)
     divide_row(shadow, block_max, temperature)
     write_touched(count, memory, shadow, block_max)
     forget(memory, count)
-    return moderate, largest_of_blocks(shadow, shadow[:BLOCK], block_max)
-
-
-@compiled
-def make_shadow(row: Any, tail: Any, state: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
-    """Copy what stays of a row into its shadow, touched tokens as they are; returns as `flush`."""
-    copy_row(row, tail, state.low, state.high, state.last_tie, shadow, block_max)
-    return flush(state.temperature, state.count, memory, shadow, block_max)
+    return moderate, largest_of_blocks(shadow_row, block_max)
 
 
 @compiled
 def patch(
     row: Any,
-    tail: Any,
     block_max: Any,
     temperature: Any,
     count: Any,
@@ -161,30 +178,29 @@ def patch(
     """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
 
     They hold final logits there. shadow_max: where the largest final logit of every block goes.
-    Which blocks are patched is left in `integers[WORDS]`. Returns the largest logit of all.
+    Which blocks are patched is left in `integers[WORDS]`.
     """
     patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
-    blocks = block_count(row, tail)
+    blocks = blocks_of(row)
     for block in range(blocks):
         patched[block], shadow_max[block] = 0, block_max[block] / temperature
     for place in range(count):
         patched[touched_ids[place] // BLOCK] = 1
-    if len(row) % BLOCK != 0:
-        patched[len(row) // BLOCK] = 1
+    if row.width % BLOCK != 0:
+        patched[row.width // BLOCK] = 1
     for block in range(blocks):
         if patched[block] != 0:
-            copy_block(row, tail, block, shadow)
+            copy_block(row, block, shadow)
             divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
     write_touched(count, memory, shadow, shadow_max)
-    return largest_of_blocks(row, tail, shadow_max)
 
 
 @compiled
-def patch_all(row: Any, tail: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
+def patch_all(row: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
     """Write the blocks that are not patched into the shadow as well."""
-    for block in range(block_count(row, tail)):
+    for block in range(blocks_of(row)):
         if memory.integers[WORDS][block] == 0:
-            copy_block(row, tail, block, shadow)
+            copy_block(row, block, shadow)
             divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
 
 
@@ -195,9 +211,7 @@ def forget(memory: Any, touched_count: Any) -> Any:
 
 
 @compiled
-def compact_by_bitmask(
-    row: Any, bitmask: Any, temperature: Any, count: Any, limit: Any, memory: Any
-) -> Any:
+def compact_by_bitmask(dense: Any, bitmask: Any, count: Any, limit: Any, memory: Any) -> Any:
     """List the possible tokens of a dense row whose bit is set; how many, −1 if beyond a limit.
 
     Listed, they leave no token touched.
@@ -215,10 +229,10 @@ def compact_by_bitmask(
         while word != 0:
             token_id = index * 32 + trailing_zeros(word)
             word = np.uint32(word & np.uint32(word - np.uint32(1)))
-            if token_id >= len(row):
+            if token_id >= dense.row.width:
                 break
             place = slot[token_id]
-            logit = touched[place - 1] if place != 0 else value_at(row, token_id) / temperature
+            logit = touched[place - 1] if place != 0 else untouched_at(dense, token_id, memory)
             if logit > -np.inf:
                 ids[kept] = token_id
                 logits[kept] = logit

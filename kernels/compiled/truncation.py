@@ -16,6 +16,7 @@ from decoding.kernels.compiled.dense import (
     append_touched,
     collect_largest,
     collect_nearest,
+    collect_reaching,
 )
 from decoding.kernels.compiled.entropy import top_h_of_row
 from decoding.kernels.compiled.jit import compiled
@@ -25,20 +26,18 @@ from decoding.kernels.compiled.memory import (
     KEYS,
     LOGITS,
     PLACES,
-    SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
-    collect,
     deviation,
     is_wide,
     largest_of_blocks,
     weigh,
 )
-from decoding.kernels.compiled.scalars import as_real
+from decoding.kernels.compiled.scalars import above_of, as_real, below_of
 from decoding.kernels.program import (
     NEEDS_DEVIATION,
     NEEDS_SQUARES,
@@ -56,11 +55,11 @@ TOP_H = int(Opcode.TOP_H)
 
 
 @compiled
-def sums_of(row: Any, tail: Any, block_max: Any, sums: Any, temperature: Any) -> Any:
+def sums_of(row: Any, block_max: Any, sums: Any, temperature: Any) -> Any:
     """Σ w and Σ w · gap of a dense row without touched tokens."""
     if sums.known and temperature == 1.0:
         return sums.total, sums.moment
-    return weigh(row, tail, largest_of_blocks(row, tail, block_max), 1.0 / temperature)
+    return weigh(row, largest_of_blocks(row, block_max), 1.0 / temperature)
 
 
 @compiled
@@ -88,177 +87,98 @@ def bound_of(
 
 @compiled
 def truncate(
-    row: Any,
-    tail: Any,
+    dense: Any,
     block_max: Any,
     largest: Any,
     sums: Any,
-    opcode: Any,
     item: Any,
     sparse: Any,
-    state: Any,
+    touched: Any,
     limit: Any,
     memory: Any,
 ) -> Any:
     """The first truncation of a dense row: candidates, or the bounds of a shadow.
 
-    largest: the row's largest logit, not looked at for top-k. The row has no touched tokens but for
-    top-k and cuts that need no statistics. Bounds that are NaN: the row's numbers are beyond this
-    arithmetic. No number of candidates, −1, and bounds that keep everything: it must be a shadow of
-    temperature 1 first.
+    largest: the row's largest logit, not looked at for top-k. The row has no touched tokens and no
+    masks but for top-k and cuts that need no statistics. Bounds that are NaN: the row's numbers are
+    beyond this arithmetic. No number of candidates, −1, and bounds that keep everything: it must be
+    a shadow of temperature 1 first.
     """
-    temperature, touched, first = state.temperature, state.count, item.first
-    ids, logits, keys, weights = (
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-        memory.doubles[KEYS],
-        memory.doubles[WEIGHTS],
-    )
-    low, high, last_tie = -np.inf, np.inf, np.int64(len(row))
-    can_bound = has_bounds(row, touched, temperature)
+    row, temperature, first, opcode = dense.row, dense.temperature, item.first, item.opcode
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
+    low, high, last_tie = -np.inf, np.inf, np.int64(row.width)
+    can_bound = has_bounds(dense, touched)
     if opcode == TOP_K:
-        k = np.int64(min(first, np.float64(len(row))))
-        count = collect_largest(
-            row,
-            tail,
-            block_max,
-            temperature,
-            k,
-            limit,
-            memory.integers[SLOT],
-            memory.integers[TOUCHED_IDS],
-            memory.doubles[TOUCHED],
-            touched,
-            ids,
-            logits,
-            memory.doubles[VALUES],
-        )
+        k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
+        count = collect_largest(dense, block_max, k, limit, touched, memory)
         if count >= 0:
-            count = keep_top_k(
-                ids, logits, count, k, item.second == 1.0, keys, memory.doubles[VALUES]
-            )
+            count = keep_top_k(ids, logits, count, k, keeps_ties, keys, memory.doubles[VALUES])
         elif can_bound:
-            stored = largest_of_blocks(row, tail, block_max)
+            stored = largest_of_blocks(row, block_max)
+            wanted = np.float64(k)
             low, high, last_tie = find_bounds(
-                row,
-                tail,
-                block_max,
-                stored,
-                stored,
-                0.0,
-                np.float64(k),
-                limit,
-                item.second == 1.0,
-                memory,
+                row, block_max, stored, stored, 0.0, wanted, limit, keeps_ties, memory
             )
     elif opcode == CUT:
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
         if needs & NEEDS_DEVIATION:
-            sigma = deviation(row, tail, largest_of_blocks(row, tail, block_max)) / temperature
+            sigma = deviation(row, largest_of_blocks(row, block_max)) / temperature
             if np.isnan(sigma):
                 return -1, sigma, sigma, last_tie
         if needs & NEEDS_TOTAL:
-            total, moment = sums_of(row, tail, block_max, sums, temperature)
+            total, moment = sums_of(row, block_max, sums, temperature)
         if needs & NEEDS_SQUARES:
-            stored = largest_of_blocks(row, tail, block_max)
-            squares, _ = weigh(row, tail, stored, 2.0 / temperature)
+            squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
         bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
-        count = collect(
-            row,
-            tail,
-            block_max,
-            temperature,
-            bound,
-            np.inf,
-            limit,
-            1,
-            memory.integers[SLOT],
-            ids,
-            logits,
-            0,
-        )
+        count = collect_reaching(dense, block_max, bound, limit, memory)
         if count >= 0:
-            count = append_touched(
-                memory.integers[TOUCHED_IDS],
-                memory.doubles[TOUCHED],
-                touched,
-                bound,
-                np.inf,
-                ids,
-                logits,
-                count,
-            )
+            touched_ids, values = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+            count = append_touched(touched_ids, values, touched, bound, np.inf, ids, logits, count)
         elif can_bound:
             low = smallest_at_least(row, bound, temperature)
     elif opcode == TOP_H:
-        count = top_h_of_row(row, tail, block_max, largest, temperature, first, memory)
+        count = top_h_of_row(row, block_max, largest, temperature, first, memory)
     else:
-        total, moment = sums_of(row, tail, block_max, sums, temperature)
-        centre = largest if opcode == TOP_P else largest + moment / total
+        is_typical = opcode == TYPICAL_P
+        total, moment = sums_of(row, block_max, sums, temperature)
+        centre, target = largest, first * total
+        if is_typical:
+            centre += moment / total
         count, reach = collect_nearest(
-            row,
-            tail,
-            block_max,
-            temperature,
-            largest,
-            total,
-            centre,
-            first,
-            limit,
-            memory.integers[SLOT],
-            ids,
-            logits,
-            weights,
-            memory.doubles[VALUES],
-            memory.doubles[HISTOGRAM],
+            row, block_max, temperature, largest, total, centre, first, limit, memory
         )
         if count >= 0:
             count = keep_nearest(
-                ids,
-                logits,
-                count,
-                centre,
-                reach,
-                first * total,
-                opcode == TYPICAL_P,
-                keys,
-                weights,
-                memory.doubles[VALUES],
-                memory.integers[PLACES],
-                memory.doubles[HISTOGRAM],
-            )
+                ids, logits, count, centre, reach, target, is_typical, keys, weights,
+                memory.doubles[VALUES], memory.integers[PLACES], memory.doubles[HISTOGRAM],
+            )  # fmt: skip
         elif can_bound:
-            stored = largest_of_blocks(row, tail, block_max)
+            stored = largest_of_blocks(row, block_max)
+            middle = centre * temperature if is_typical else stored
+            scale = 1.0 / temperature
             low, high, last_tie = find_bounds(
-                row,
-                tail,
-                block_max,
-                stored if opcode == TOP_P else centre * temperature,
-                stored,
-                1.0 / temperature,
-                first * total,
-                limit,
-                opcode == TYPICAL_P,
-                memory,
+                row, block_max, middle, stored, scale, target, limit, is_typical, memory
             )
     return count, low, high, last_tie
 
 
 @compiled
-def has_bounds(row: Any, touched: Any, temperature: Any) -> Any:
+def has_bounds(dense: Any, touched: Any) -> Any:
     """Whether bounds of stored logits say what stays: no logit is edited, and no two become ties.
 
     Two float32 that are not the same never are the same float64 when they are divided.
     """
-    return touched == 0 and (temperature == 1.0 or not is_wide(row))
+    is_edited = touched > 0 or dense.masks.slot >= 0
+    return not is_edited and (dense.temperature == 1.0 or not is_wide(dense.row))
 
 
 @compiled
 def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
     """A number of the row's precision that separates z / T ≥ bound from the rest."""
-    low = np.float64(as_real(row, bound * temperature))
+    low = as_real(row, bound * temperature)
     while low / temperature >= bound:
-        low = np.float64(np.nextafter(as_real(row, low), as_real(row, -np.inf)))
+        low = below_of(row, low)
     while low / temperature < bound:
-        low = np.float64(np.nextafter(as_real(row, low), as_real(row, np.inf)))
+        low = above_of(row, low)
     return low

@@ -228,15 +228,18 @@ def exp(value: Vector) -> Vector:
 
 
 def ordered_key(bits: Vector, dtype: Any) -> Vector:
-    """Unsigned integers in the order of the floats: 0 is −inf; every NaN lies above +inf."""
-    element, top, low, lowest = {
-        types.float64: (INT64, 63, 0x7FFFFFFFFFFFFFFF, 0x800FFFFFFFFFFFFF),
-        types.float32: (INT32, 31, 0x7FFFFFFF, 0x807FFFFF),
-        types.uint16: (INT16, 15, 0x7FFF, 0x807F),
-        types.int16: (INT16, 15, 0x7FFF, 0x83FF),
-    }[dtype]
-    plain = bits.bits_as(element)
-    return (plain ^ (plain.signed_shift(top) & low)) - lowest
+    """Half precision as unsigned integers in its order: 0 is −inf; every NaN lies above +inf."""
+    lowest = {types.uint16: 0x807F, types.int16: 0x83FF}[dtype]
+    plain = bits.bits_as(INT16)
+    return (plain ^ (plain.signed_shift(15) & 0x7FFF)) - lowest
+
+
+def value_of_key(key: Vector, dtype: Any) -> Vector:
+    """The bits of the logit that has an `ordered_key` of 16 bits."""
+    lone = Vector(key.builder, ir.Constant(ir.VectorType(INT16, key.count), [0] * key.count))
+    # The key of zero bits is minus the lowest, and turning the low bits is its own inverse.
+    plain = key - ordered_key(lone, dtype)
+    return plain ^ (plain.signed_shift(15) & 0x7FFF)
 
 
 def philox4x32(counter: tuple[Vector, Any, Any, Any], key: tuple[Any, Any]) -> list[Vector]:

@@ -1,0 +1,169 @@
+"""`Row`: logits in memory whose stored format is known at run time alone.
+
+So everything is compiled once, whatever the format of the logits: only the loops over a block, which
+are short, have a branch for each. The intrinsics of this package take a `Row`, or an array whose
+dtype is a stored format: float32, float64, or the bits of bfloat16 (uint16) or float16 (int16).
+Numbers in the precision of a `Row` are float64 that a float32 holds, unless the format is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from decoding.kernels.compiled.vectors import (
+    DOUBLE,
+    FLOAT,
+    INT32,
+    INT64,
+    Vector,
+    pointer,
+    splat,
+    widen,
+)
+
+FLOAT32, FLOAT64, BFLOAT16, FLOAT16 = range(4)
+_DTYPES = (types.float32, types.float64, types.uint16, types.int16)
+_ELEMENTS = {types.float32: FLOAT, types.float64: DOUBLE}
+_CODES = {"f": FLOAT32, "d": FLOAT64, "H": BFLOAT16, "h": FLOAT16}
+_FEATURES = llvm.get_host_cpu_features()
+_HAS_HALF = _FEATURES.get("f16c", False)
+"""Whether the machine widens float16 in one instruction."""
+LANES = 16 if _FEATURES.get("avx512f", False) else 8
+"""Float32 lanes of a register, twice that where there is only AVX2 or NEON."""
+
+
+class Row(NamedTuple):
+    """Stored logits.
+
+    address: of the first. format: `FLOAT32` ... width: how many there are. whole: how many are in
+    whole blocks; the others, filled up with −inf to a block, are read from a copy. behind: the
+    address at which the first logit would be if that copy were the end of the row.
+    """
+
+    address: Any
+    format: Any
+    width: Any
+    whole: Any
+    behind: Any
+
+
+def format_of(dtype: np.dtype[Any]) -> int:
+    """The format of an array's logits, as `decoding.kernels.rows` stores them."""
+    return _CODES[dtype.char]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Logits of one format, in code that is being generated.
+
+    dtype: of what is stored. first: the address of the first logit. is_row: whether numbers come
+    and go as those of a `Row`.
+    """
+
+    builder: Any
+    dtype: Any
+    first: Any
+    is_row: bool
+
+    def bits(self, index: Any, count: int) -> Vector:
+        """`count` logits from `index` on, as they are stored."""
+        address = self.builder.gep(self.first, [index])
+        kind = ir.VectorType(address.type.pointee, count)
+        return Vector(
+            self.builder,
+            self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=1),
+        )
+
+    def values(self, index: Any, count: int) -> Vector:
+        """`count` logits from `index` on, in order, as float32 or float64."""
+        bits = self.bits(index, count)
+        if self.dtype == types.int16 and _HAS_HALF:
+            return bits.bits_as(ir.HalfType()).convert("fpext", FLOAT)
+        return widen(bits, self.dtype)
+
+    def pair(self, index: Any) -> list[Vector]:
+        """2 · `LANES` logits from `index` on, in any order, as two vectors."""
+        if self.dtype == types.uint16:
+            # Each half of a word is the upper half of a float32.
+            address = self.builder.gep(self.first, [index])
+            kind = ir.VectorType(INT32, LANES)
+            words = Vector(
+                self.builder,
+                self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=1),
+            )
+            return [(words << 16).bits_as(FLOAT), (words & 0xFFFF0000).bits_as(FLOAT)]
+        next_index = self.builder.add(index, ir.Constant(INT64, LANES))
+        return [self.values(index, LANES), self.values(next_index, LANES)]
+
+    def real(self, number: Any) -> Any:
+        """A number that came in as a lane of `values`."""
+        if self.is_row and self.dtype != types.float64:
+            return self.builder.fptrunc(number, FLOAT)
+        return number
+
+    def reals(self, number: Any, count: int) -> Vector:
+        """The same in every lane."""
+        return splat(self.builder, self.real(number), count)
+
+    def result(self, lane: Any) -> Any:
+        """A lane of `values` as a number that goes out."""
+        if self.is_row and self.dtype != types.float64:
+            return self.builder.fpext(lane, DOUBLE)
+        return lane
+
+
+def real_type(row: Any) -> Any:
+    """Numba's type of a number in a row's precision."""
+    if not isinstance(row, types.Array):
+        return types.float64
+    return types.float64 if row.dtype == types.float64 else types.float32
+
+
+def each_format(
+    context: Any,
+    builder: Any,
+    kind: Any,
+    row: Any,
+    body: Callable[[Stored], list[Any]],
+    start: Any = None,
+) -> list[Any]:
+    """Generate `body` for the format of an array, or for all that a `Row` may have.
+
+    It returns values of the same types for all of them. start: where the block begins that it
+    reads, for a `Row` that need not be of whole blocks.
+    """
+    zero = ir.Constant(INT64, 0)
+    if isinstance(kind, types.Array):
+        return body(Stored(builder, kind.dtype, pointer(context, builder, kind, row, zero), False))
+    address, code = (builder.extract_value(row, index) for index in (0, 1))
+    if start is not None:
+        whole, behind = (builder.extract_value(row, index) for index in (3, 4))
+        address = builder.select(builder.icmp_signed("<", start, whole), address, behind)
+    function = builder.function
+    arms = [function.append_basic_block("row.format") for _ in _DTYPES]
+    after = function.append_basic_block("row.end")
+    choice = builder.switch(code, arms[0])
+    for index in range(1, len(arms)):
+        choice.add_case(ir.Constant(INT64, index), arms[index])
+    found = []
+    for arm, dtype in zip(arms, _DTYPES, strict=True):
+        builder.position_at_end(arm)
+        element = _ELEMENTS.get(dtype, ir.IntType(16))
+        first = builder.inttoptr(address, element.as_pointer())
+        found.append((body(Stored(builder, dtype, first, True)), builder.block))
+        builder.branch(after)
+    builder.position_at_end(after)
+    results = []
+    for index in range(len(found[0][0])):
+        phi = builder.phi(found[0][0][index].type)
+        for values, block in found:
+            phi.add_incoming(values[index], block)
+        results.append(phi)
+    return results
