@@ -123,7 +123,7 @@ class Loader:
             error = RuntimeError("the process was forked while its compiled kernels loaded")
             self.errors.update(dict.fromkeys(begun.keys() - self._ready, error))
 
-    def _load(self, group: Group, is_urgent: bool) -> None:  # noqa: FBT001 -- a thread's argument
+    def _load(self, group: Group, is_urgent: bool) -> None:
         try:
             with self._uninterrupted():
                 jobs = [(self._folder_of(unit), unit) for unit in group.units]
@@ -172,6 +172,8 @@ class Loader:
                 if builder is None or not builder.is_running:
                     if starts == _STARTS or (builder is not None and not builder.was_killed):
                         break
+                    if builder is not None:
+                        builder.end()
                     starts, builder = starts + 1, Builder.start(missing, is_urgent=is_urgent)
                     if builder is None:
                         break

@@ -26,7 +26,7 @@ _STORED: dict[str, np.dtype[Any]] = {
 }
 _ROWS_A_THREAD = 16
 _DRAWS = 8
-"""The kernels of a process are loaded at so many-th draw: before that it costs more than it saves."""
+"""At so many-th draw of a process its kernels are loaded: before, that costs more than it saves."""
 _GROUPS = {np.dtype(name).char: group for name, group in GROUPS.items()}
 _PACKAGES = {Backend.NUMBA: "numba", Backend.TORCH: "torch", Backend.TRITON: "triton"}
 
