@@ -1,4 +1,4 @@
-"""Compilation in a process of its own, at low priority, which ends with the process that started it.
+"""Compilation in a process of its own, of low priority, that ends with the one that started it.
 
 Numba holds the interpreter's lock while it compiles; in a thread it would stop what draws. The
 process fills the folder of each unit and writes `NAME.done` beside it. It holds a lock on
@@ -22,6 +22,8 @@ from typing import IO, Any
 from decoding.kernels.units import Unit
 
 _NICE = 10
+_PATIENCE_SECONDS = 10.0
+"""How long a process that was told to end may take for it."""
 _IS_BUILDER = "DECODING_IS_BUILDER"
 """Set in the environment of a builder, so that none starts another one, whatever it runs."""
 _PROGRAM = "from decoding.kernels.builder import main; main()"
@@ -35,7 +37,7 @@ class Builder:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        _PARENT_ENDS.append(process.stdin)
+        _PROCESSES.append(process)
 
     @classmethod
     def start(cls, jobs: Sequence[tuple[Path, Unit]], *, is_urgent: bool = False) -> Builder | None:
@@ -79,22 +81,27 @@ class Builder:
 
     def end(self) -> None:
         """End the process; what it has finished is kept."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        _close(self._process)
+        with contextlib.suppress(ValueError):
+            _PROCESSES.remove(self._process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE_SECONDS)
 
 
-_PARENT_ENDS: list[IO[bytes] | None] = []
-"""The pipes whose end ends the builders of this process."""
+_PROCESSES: list[subprocess.Popen[bytes]] = []
+"""The builders of this process; each ends when its standard input does."""
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def _forget_builders() -> None:
-    """In a forked child: hold no builder of the parent."""
-    while _PARENT_ENDS:
-        pipe = _PARENT_ENDS.pop()
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
+    """In a forked child: do not keep the parent's builders alive."""
+    while _PROCESSES:
+        _close(_PROCESSES.pop())
 
 
 if hasattr(os, "register_at_fork"):
@@ -154,7 +161,7 @@ def build(folder: Path, unit: Unit, *, waits: bool) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path, *, waits: bool) -> Iterator[bool]:
-    """Hold the lock of a file; whether that was possible. Where there are no locks, it always is."""
+    """Hold the lock of a file; whether that was possible. It is where there are no locks."""
     with path.open("a") as file:
         try:
             _lock(file, waits=waits)

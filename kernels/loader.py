@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from decoding.kernels.builder import Builder
@@ -60,6 +60,8 @@ class Loader:
         # fork: an import, or a compilation, would never end in the child.
         self._busy = free_after_fork(threading.Lock())
         self._is_busy = self._waits_at_exit = False
+        self.tell = _write_line
+        """Called with each line for a terminal."""
         self.errors: dict[Group, Exception] = {}
         """Why groups cannot be had, where they cannot."""
 
@@ -123,7 +125,7 @@ class Loader:
             error = RuntimeError("the process was forked while its compiled kernels loaded")
             self.errors.update(dict.fromkeys(begun.keys() - self._ready, error))
 
-    def _load(self, group: Group, is_urgent: bool) -> None:  # noqa: FBT001 -- a thread's argument
+    def _load(self, group: Group, is_urgent: bool) -> None:
         try:
             with self._uninterrupted():
                 jobs = [(self._folder_of(unit), unit) for unit in group.units]
@@ -165,13 +167,16 @@ class Loader:
         Raises:
             RuntimeError: the process that compiles was killed again and again.
         """
-        over = _announced(group.title, [unit for _, unit in missing])
+        start, seconds = time.monotonic(), sum(unit.seconds for _, unit in missing)
+        self._say(f"compiling {group.title}, about {seconds:.0f} s, once on this machine")
         starts, builder = 0, None
         try:
             while missing:
                 if builder is None or not builder.is_running:
                     if starts == _STARTS or (builder is not None and not builder.was_killed):
                         break
+                    if builder is not None:
+                        builder.end()
                     starts, builder = starts + 1, Builder.start(missing, is_urgent=is_urgent)
                     if builder is None:
                         break
@@ -191,7 +196,14 @@ class Loader:
                 unit.note_built(folder)
             self._loaded.add(unit)
         missing.clear()
-        over()
+        self._say(f"{group.title} are compiled, after {time.monotonic() - start:.0f} s")
+
+    def _say(self, text: str) -> None:
+        """One log record, and one line on a terminal."""
+        _LOGGER.info(text)
+        if sys.stderr is not None and sys.stderr.isatty():
+            with contextlib.suppress(OSError, ValueError):  # it was closed
+                self.tell(text)
 
     @contextlib.contextmanager
     def _uninterrupted(self) -> Iterator[None]:
@@ -229,22 +241,6 @@ def discard(folder: Path, error: Exception) -> None:
             path.unlink(missing_ok=True)
 
 
-def _announced(title: str, units: Sequence[Unit]) -> Callable[[], None]:
-    """Say that units are compiled and how long that takes; returns what says that it is over."""
-    seconds = sum(unit.seconds for unit in units)
-    start = time.monotonic()
-    _say(f"compiling {title}, about {seconds:.0f} s, once on this machine; results do not change")
-
-    def over() -> None:
-        _say(f"{title} are compiled, after {time.monotonic() - start:.0f} s")
-
-    return over
-
-
-def _say(text: str) -> None:
-    """One log record, and one line on a terminal."""
-    _LOGGER.info(text)
-    if sys.stderr is not None and sys.stderr.isatty():
-        with contextlib.suppress(OSError, ValueError):  # it was closed
-            sys.stderr.write(f"decoding: {text}\n")
-            sys.stderr.flush()
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"decoding: {text}\n")
+    sys.stderr.flush()

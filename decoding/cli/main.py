@@ -1,4 +1,4 @@
-"""The `decoding` command: generate text, check grammars, detect watermarks, fetch models.
+"""The `decoding` command: generate text, check grammars, detect watermarks, fetch models, compile.
 
 stdout carries the result and nothing else; an error is one line on stderr. Exit codes: 0 done,
 1 generation or loading failed, 2 the input is wrong, 130 Ctrl-C, 141 stdout was closed.
@@ -28,6 +28,7 @@ from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
 from decoding.cli.lengths import default_length
 from decoding.cli.serve import add_serve
+from decoding.cli.warmup import add_warmup
 from decoding.cli.watermark import add_watermark
 from decoding.engine.request import Request, plan
 from decoding.errors import (
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add_watermark(commands)
     add_serve(commands)
     _add_fetch(commands)
+    add_warmup(commands)
     _add_info(commands)
     return parser
 

@@ -26,7 +26,7 @@ _STORED: dict[str, np.dtype[Any]] = {
 }
 _ROWS_A_THREAD = 16
 _DRAWS = 8
-"""The kernels of a process are loaded at so many-th draw: before that it costs more than it saves."""
+"""At so many-th draw of a process its kernels are loaded: before, that costs more than it saves."""
 _GROUPS = {np.dtype(name).char: group for name, group in GROUPS.items()}
 _PACKAGES = {Backend.NUMBA: "numba", Backend.TORCH: "torch", Backend.TRITON: "triton"}
 
@@ -43,10 +43,19 @@ def warmup(dtype: str = "float32") -> float:
         ParameterError: another dtype.
         MissingDependencyError: Numba is not installed.
     """
-    require("dtype", dtype, dtype in _STORED, f"one of {', '.join(_STORED)}")
     start = time.perf_counter()
-    _await_compiled(_STORED[dtype])
+    _await_compiled(np.dtype(stored_format(dtype)))
     return time.perf_counter() - start
+
+
+def stored_format(dtype: str) -> str:
+    """The format in which `decoding.kernels.rows` keeps logits of a dtype.
+
+    Raises:
+        ParameterError: another dtype than float32, float64, float16 and bfloat16.
+    """
+    require("dtype", dtype, dtype in _STORED, f"one of {', '.join(_STORED)}")
+    return _STORED[dtype].name
 
 
 def named(backend: Anything) -> Backend | None:

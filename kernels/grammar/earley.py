@@ -31,9 +31,9 @@ from decoding.kernels.grammar.earley_arrays import (
     rooms,
     size_of,
 )
+from decoding.kernels.grammar.earley_levels import walked_by_levels
 from decoding.kernels.grammar.earley_sets import rehash
 from decoding.kernels.grammar.earley_step import begin, fill, joined, part
-from decoding.kernels.grammar.earley_levels import walked_by_levels
 from decoding.kernels.grammar.earley_surveys import Survey, Surveys
 from decoding.kernels.grammar.earley_walk import spread, walk
 from decoding.kernels.grammar.trie_nodes import copy_twins

@@ -55,6 +55,6 @@ class Surveys:
         if visited < _MANY or found < 0 or found * _RARE > visited:
             return None
         order = np.argsort(self._positions[1, :found], kind="stable")
-        positions, targets = self._positions[:, order]
+        positions, targets = (row[order] for row in self._positions)
         self._bytes += self.scratch.nbytes + positions.nbytes + targets.nbytes
         return Survey(self.scratch.copy(), positions, targets)

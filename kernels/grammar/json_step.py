@@ -486,8 +486,8 @@ def read_whitespace(
 
 @woven
 def step(
-    fields: Int32s, frames: Int64s, table: Int32s, stack: Int64s, here: int, byte: int, spacing: int,
-    request: Int64s,
+    fields: Int32s, frames: Int64s, table: Int32s, stack: Int64s, here: int, byte: int,
+    spacing: int, request: Int64s,
 ) -> int:  # fmt: skip
     """Move the configuration at `here` on by one byte.
 

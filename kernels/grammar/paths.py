@@ -79,7 +79,8 @@ def find_phases(
 
 @entry
 def find_nearest(
-    rows: Int64s, entering: Int32Rows, accepts: Int32s, phases: Int8s, nearest: Int32s, stacks: Int64Rows
+    rows: Int64s, entering: Int32Rows, accepts: Int32s, phases: Int8s, nearest: Int32s,
+    stacks: Int64Rows,
 ) -> None:  # fmt: skip
     """Write the fewest characters from each state to an accepting one.
 
@@ -117,7 +118,8 @@ def find_nearest(
 
 @entry
 def find_farthest(
-    rows: Int64s, entering: Int32Rows, phases: Int8s, degrees: Int64s, farthest: Int32s, stack: Int64s
+    rows: Int64s, entering: Int32Rows, phases: Int8s, degrees: Int64s, farthest: Int32s,
+    stack: Int64s,
 ) -> None:  # fmt: skip
     """Write the most characters from each state to an accepting one, −1 where there is no bound.
 

@@ -115,7 +115,8 @@ def find(states: Int32s, table: Int32s, leaves: int, count: int) -> int:
 
 @inner
 def follow(
-    fields: Int32s, dfa_table: Int32s, states: Int32s, leaves: int, state: int, symbol: int, count: int
+    fields: Int32s, dfa_table: Int32s, states: Int32s, leaves: int, state: int, symbol: int,
+    count: int,
 ) -> int:  # fmt: skip
     """Write the next product state by a symbol behind the last one, or return NEEDS_ROOM."""
     for leaf in range(leaves):
@@ -133,7 +134,8 @@ def follow(
 
 @entry
 def begin(
-    fields: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, leaves: int, values: Int64s, firsts: Int64s
+    fields: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, leaves: int,
+    values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
     """Enter the first product state into the hash table and return its value."""
     value = evaluate(fields, formula, states, 0, values, firsts)
@@ -143,8 +145,8 @@ def begin(
 
 @entry
 def explore(
-    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, rows: Int32Rows, accepting: Bools,
-    progress: Int64s, values: Int64s, firsts: Int64s,
+    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s,
+    rows: Int32Rows, accepting: Bools, progress: Int64s, values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
     """Compute all product states and their rows; the first state is there already.
 
@@ -176,8 +178,8 @@ def explore(
 
 @entry
 def search(
-    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s, stack: Int64s, symbols: int,
-    progress: Int64s, values: Int64s, firsts: Int64s,
+    fields: Int32s, dfa_table: Int32s, formula: Int64Rows, states: Int32s, table: Int32s,
+    stack: Int64s, symbols: int, progress: Int64s, values: Int64s, firsts: Int64s,
 ) -> int:  # fmt: skip
     """Whether a text is accepted: 1 or 0, else as `explore`; the first state does not accept.
 

@@ -27,8 +27,8 @@ from decoding.kernels.grammar.trie_nodes import (
 
 @entry
 def walk(
-    fields: Int32s, frames: Int64s, table: Int32s, trie: UInt64s, stack: Int64s, spacing: int, words: UInt32s,
-    request: Int64s, choices: Int64s,
+    fields: Int32s, frames: Int64s, table: Int32s, trie: UInt64s, stack: Int64s, spacing: int,
+    words: UInt32s, request: Int64s, choices: Int64s,
 ) -> int:  # fmt: skip
     """Set the bits of the tokens that may follow the configuration at depth 0 of `stack`.
 
@@ -41,7 +41,7 @@ def walk(
     position: Any = 0
     size = len(trie)
     while position < size:
-        node = np.int64(trie[position])
+        node: Any = np.int64(trie[position])
         byte = node & BYTE
         depth = (node >> DEPTH_AT) & DEPTH
         above = (depth - 1) * layout.CONFIG_SIZE
@@ -100,7 +100,7 @@ def sweep(
     position: Any = 0
     size = len(trie)
     while position < size:
-        node = np.int64(trie[position])
+        node: Any = np.int64(trie[position])
         above = stack[((node >> DEPTH_AT) & DEPTH) - 1]
         following = next_state(fields, table, above, node & BYTE)
         if following == layout.UNKNOWN:
@@ -133,7 +133,7 @@ def survey(
     position: Any = 0
     size = len(trie)
     while position < size:
-        node = np.int64(trie[position])
+        node: Any = np.int64(trie[position])
         depth = (node >> DEPTH_AT) & DEPTH
         above = stack[depth - 1, 0]
         following = next_state(fields, table, above, node & BYTE)

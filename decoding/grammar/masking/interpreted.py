@@ -17,12 +17,13 @@ from decoding.grammar.json.configurations import Configuration, Configurations
 from decoding.grammar.masking.acceptor import REJECTED
 from decoding.grammar.masking.walks import ChoiceNeededError, KernelWalks
 from decoding.grammar.tokens.branches import ROOT, Branch, Nodes, branches_of
-from decoding.grammar.tokens.levels import allow_all, allow_twins
+from decoding.grammar.tokens.levels import allow_twins
 from decoding.grammar.tokens.segments import WHITESPACE, Reading, Segment
 from decoding.grammar.tokens.sweeps import Mask
 from decoding.grammar.tokens.trie import Trie, chain
 from decoding.kernels.grammar import layout, whitespace
 from decoding.kernels.grammar.layout import CONFIG, MODE, STATE
+from decoding.kernels.grammar.levels import allow_all
 
 _QUOTE = b'"'
 _VALUES = WHITESPACE + b'"-0123456789[{ntf'

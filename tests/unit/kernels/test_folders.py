@@ -11,8 +11,10 @@ import pytest
 
 from decoding.grammar.tokens import trie_files
 from decoding.kernels import folders
-from decoding.kernels.compiled import loading
+from decoding.kernels.compiled.loading import GROUPS
 from decoding.kernels.folders import make_private, usable_folder, why_not_trusted
+from decoding.kernels.kept_code import cache_key
+from decoding.kernels.loader import Loader
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
 
@@ -86,11 +88,12 @@ def test_a_private_folder_serves_instead_with_one_warning(tmp_path: Path) -> Non
 
 def test_the_loader_reads_nothing_from_a_folder_of_others(tmp_path: Path) -> None:
     pytest.importorskip("numba")
-    loader = loading.Loader(tmp_path / "kernels")
-    make_private(tmp_path / "kernels" / loading.cache_key())
+    [unit] = GROUPS["float32"].units
+    loader = Loader(tmp_path / "kernels")
+    make_private(tmp_path / "kernels" / cache_key(unit.source))
     (tmp_path / "kernels").chmod(0o777)
     with pytest.warns(RuntimeWarning, match="others may write to"):
-        folder = loader._cache()
+        folder = loader._folder_of(unit)
     assert tmp_path not in folder.parents
 
 

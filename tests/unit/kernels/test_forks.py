@@ -13,8 +13,9 @@ import pytest
 from decoding.history import History
 from decoding.kernels import forks
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled.loading import Loader
+from decoding.kernels.compiled.loading import GROUPS
 from decoding.kernels.forks import free_after_fork
+from decoding.kernels.loader import Loader
 from decoding.pipeline import chain
 from decoding.processors import TopP
 from decoding.sampling.batch import BatchSampler, Sampler
@@ -106,27 +107,27 @@ def test_locks_taken_in_another_order_do_not_hang_a_fork(monkeypatch: pytest.Mon
 def test_what_was_loading_at_the_fork_is_loaded_anew_in_the_child(tmp_path: object) -> None:
     pytest.importorskip("numba")
     loader = Loader(tmp_path)
-    dtype = np.dtype(np.float32)
+    group = GROUPS["float32"]
     begun, goes_on = threading.Event(), threading.Event()
 
-    def slow(_: str) -> None:
+    def slow(*_: object) -> None:
         begun.set()
         goes_on.wait()
-        loader._ready.add(dtype.char)
+        loader._ready.add(group)
 
     loader._load = slow
-    loader.begin(dtype)
+    loader.begin(group)
     begun.wait()
 
     def loads() -> bool:
-        def quick(_: str) -> None:
-            loader._ready.add(dtype.char)
+        def quick(*_: object) -> None:
+            loader._ready.add(group)
 
         loader._load = quick
-        loader.wait(dtype)
-        return loader.ready(dtype)
+        loader.wait(group)
+        return loader.is_ready(group)
 
     assert in_a_child(loads)
     goes_on.set()
-    loader.wait(dtype)
-    assert loader.ready(dtype)
+    loader.wait(group)
+    assert loader.is_ready(group)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
-import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 import pytest
 
 from decoding.kernels import kept_code
-from decoding.kernels.grammar import jit, subsets, walk
-from decoding.kernels.kept_code import closure_of, digest_of
+from decoding.kernels.kept_code import cache_key, closure_of, digest_of
 
 FOLDER = Path(kept_code.__file__).parent
 
@@ -162,62 +159,18 @@ def test_the_digest_is_the_same_in_every_process() -> None:
     assert printed == {f"{digest_of('decoding.kernels.compiled.step')}\n".encode()}
 
 
-def test_entries_are_kept_in_the_folder_of_that_code() -> None:
+def test_the_cache_depends_on_what_the_kernels_do_and_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pytest.importorskip("numba")
-    for kernel in (walk.walk, subsets.begin):
-        assert Path(kernel.stats.cache_path).name == digest_of(kernel.py_func.__module__)
-
-
-def test_where_the_package_is_read_only_the_user_s_folder_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert jit.kept_below(tmp_path, "") == tmp_path / "__pycache__"
-    assert jit.kept_below(tmp_path, "wanted") == Path("wanted")
-    monkeypatch.setattr(jit.os, "access", lambda *_: False)
-    assert jit.kept_below(tmp_path, "") == Path.home() / ".cache" / "decoding" / "kernels"
-
-
-def test_nothing_is_kept_beside_a_package_that_others_can_write_to(tmp_path: Path) -> None:
-    (tmp_path / "__pycache__").mkdir(mode=0o700)
-    assert jit.kept_below(tmp_path, "") == tmp_path / "__pycache__"
-    (tmp_path / "__pycache__").chmod(0o777)
-    assert jit.kept_below(tmp_path, "") == Path.home() / ".cache" / "decoding" / "kernels"
-
-
-def plus_one(number: int) -> int:
-    return number + 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", ["empty", "short", "garbage", "pickle"])
-def test_damaged_code_is_compiled_again_with_one_warning(
-    tmp_path: Path, suffix: str, damage: str
-) -> None:
-    numba = pytest.importorskip("numba")
-
-    def fresh() -> Any:
-        made = numba.njit(plus_one)
-        jit.keep(made, tmp_path / "kept")
-        return made
-
-    assert fresh()(1) == 2
-    [path] = tmp_path.rglob(f"*.{suffix}")
-    whole = path.read_bytes()
-    version, rest = pickle.loads(whole), whole  # it was just written
-    if suffix == "nbi":
-        rest = pickle.dumps(version) + pickle.dumps((1, 2, 3))
-    path.write_bytes(
-        {
-            "empty": b"",
-            "short": whole[: len(whole) // 2],
-            "garbage": b"\x00garbage" * 99,
-            "pickle": rest if suffix == "nbi" else pickle.dumps({"not": "code"}),
-        }[damage]
-    )
-    with pytest.warns(RuntimeWarning, match="compiled grammar kernels are made again") as given:
-        assert fresh()(1) == 2
-    assert len(given) == 1
-    healed = fresh()
-    assert healed(1) == 2
-    assert sum(healed.stats.cache_hits.values()) == 1
+    llvmlite = pytest.importorskip("llvmlite.binding")
+    before = cache_key("decoding.kernels.compiled.step")
+    assert cache_key("decoding.kernels.compiled.step") == before
+    assert cache_key("decoding.kernels.grammar.walk") != before
+    with monkeypatch.context() as patch:
+        patch.setattr(llvmlite, "get_host_cpu_name", lambda: "another")
+        kept_code._environment.cache_clear()
+        assert cache_key("decoding.kernels.compiled.step") != before
+    kept_code._environment.cache_clear()
+    monkeypatch.setattr(kept_code, "digest_of", lambda name: f"another {name}")
+    assert cache_key("decoding.kernels.compiled.step") != before

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled import loading
 from decoding.pipeline import chain
 from decoding.processors import Temperature, TopP
 from decoding.sampling.backends import fastest, warmup
@@ -114,56 +112,13 @@ print(*(item.value for item in backends), first == later)
 @pytest.mark.slow
 def test_a_cold_process_draws_at_once_and_then_switches(tmp_path: Path) -> None:
     pytest.importorskip("numba")
-    cache = {"DECODING_CACHE": str(tmp_path)}
+    cache = {"DECODING_CACHE": str(tmp_path), "DECODING_COMPILE": "aside"}
     assert in_a_fresh_process(COLD, **cache).split() == ["numpy", "numba", "True"]
     [kept] = (tmp_path / "kernels").iterdir()
     assert (kept / "float32.done").exists()
     before = sorted(path.name for path in kept.rglob("*.nbc"))
     assert in_a_fresh_process(COLD, **cache).split() == ["numpy", "numba", "True"]
     assert sorted(path.name for path in kept.rglob("*.nbc")) == before, "nothing is compiled twice"
-
-
-def test_a_cache_that_cannot_be_written_is_replaced_with_one_warning(tmp_path: Path) -> None:
-    pytest.importorskip("numba")
-    occupied = tmp_path / "file"
-    occupied.touch()
-    loader = loading.Loader(occupied / "kernels")
-    with pytest.warns(RuntimeWarning, match="cannot be written to: compiled kernels are not kept"):
-        folder = loader._cache()
-    assert folder.is_dir()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert loader._cache() == folder
-
-
-def test_what_another_program_builds_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[Any] = []
-    monkeypatch.setattr(loading.subprocess, "Popen", lambda *args, **_: started.append(args))
-    (tmp_path / "float32.building").touch()
-    (tmp_path / "float32.done").touch()
-    loading.build_in_a_process(tmp_path, "float32")
-    assert started == []
-    old = loading.time.time() - 10_000
-    os.utime(tmp_path / "float32.building", (old, old))
-    assert not loading._claimed(tmp_path / "float32.building")
-
-
-def test_the_cache_depends_on_what_the_kernels_do_and_on_the_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("numba")
-    llvmlite = pytest.importorskip("llvmlite.binding")
-    before = loading.cache_key()
-    assert loading.cache_key() == before
-    with monkeypatch.context() as patch:
-        patch.setattr(llvmlite, "get_host_cpu_name", lambda: "another")
-        assert loading.cache_key() != before
-    asked: list[str] = []
-    monkeypatch.setattr(loading, "digest_of", lambda name: asked.append(name) or "another")
-    assert loading.cache_key() != before
-    assert asked == ["decoding.kernels.compiled.step"]
 
 
 def test_tensors_elsewhere_are_served_by_torch_or_triton() -> None:
@@ -191,31 +146,6 @@ def test_threads_are_a_whole_number(threads: Any) -> None:
         BatchSampler(SAMPLERS, threads=threads)
 
 
-def test_what_cannot_be_loaded_is_discarded_and_built_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("numba")
-    loader, said, built = loading.Loader(tmp_path), [EOFError(), None], []
-
-    def build(folder: Path, name: str) -> None:
-        (folder / "index.nbi").touch()
-        (folder / f"{name}.done").touch()
-        built.append(name)
-
-    def load(folder: Path, name: str) -> None:
-        error = said.pop(0)
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(loading, "build_in_a_process", build)
-    monkeypatch.setattr(loading, "load", load)
-    with pytest.warns(RuntimeWarning, match=r"is damaged \(EOFError\)") as given:
-        loader.wait(np.dtype(np.float32))
-    assert len(given) == 1
-    assert built == ["float32", "float32"]
-    assert loader.ready(np.dtype(np.float32))
-
-
 @pytest.mark.nightly
 @pytest.mark.slow
 def test_a_damaged_cache_heals(tmp_path: Path) -> None:
@@ -227,4 +157,5 @@ def test_a_damaged_cache_heals(tmp_path: Path) -> None:
     for path in index.parent.glob("*.nb?"):
         path.write_bytes(b"garbage" * 99)
     in_a_fresh_process(f"import warnings; warnings.simplefilter('ignore'); {warm}", **cache)
-    assert in_a_fresh_process(COLD, **cache).split()[1:] == ["numba", "True"]
+    cold = in_a_fresh_process(COLD, **cache, DECODING_COMPILE="aside")
+    assert cold.split()[1:] == ["numba", "True"]

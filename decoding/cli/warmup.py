@@ -1,0 +1,130 @@
+"""`decoding warmup`: compiles all kernels ahead of their first use."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from decoding import compilation
+from decoding.errors import DecodingError, MissingDependencyError, require
+from decoding.kernels.compiled.loading import GROUPS
+from decoding.kernels.grammar.loading import AUTOMATA, NESTED
+from decoding.kernels.units import Group
+from decoding.sampling.backends import stored_format
+from decoding.typing import Anything
+
+_POLL_SECONDS = 0.1
+_FORMATS = ("float32", "float64", "float16", "bfloat16")
+_GRAMMARS = "grammars"
+_WHAT = (*_FORMATS, _GRAMMARS)
+
+
+def add_warmup(commands: Anything) -> None:  # argparse names no public type
+    """Add `warmup` to the subcommands."""
+    parser = commands.add_parser(
+        "warmup",
+        help="compile the kernels ahead of their first use",
+        description="Compile the kernels that are not in the cache yet. Without this, the first use"
+        " on a machine compiles them in the background, and is slower until then, with the same"
+        " results. All environments of a machine that have the same versions share the cache.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="WHAT",
+        help=f"{', '.join(_WHAT)}: kernels for logits of this type, or of grammars (default: all)",
+    )
+    parser.set_defaults(run=_warmup)
+
+
+def _warmup(asked: argparse.Namespace) -> Iterator[str]:
+    groups: list[Group] = []
+    for what in asked.what or _WHAT:
+        require("WHAT", what, what in _WHAT, f"one of {', '.join(_WHAT)}")
+        if what == _GRAMMARS:
+            groups += [AUTOMATA, NESTED]
+        else:
+            groups.append(GROUPS[stored_format(what)])
+    yield from compiled(list(dict.fromkeys(groups)))
+
+
+def compiled(groups: Sequence[Group]) -> Iterator[str]:
+    """Compile groups of kernels, or load them, as many at once as there are cores.
+
+    Yields a line for each when it is done. Progress goes to stderr: a bar where that is a terminal
+    and tqdm is installed, else lines.
+
+    Raises:
+        MissingDependencyError: Numba is not installed.
+        DecodingError: the kernels cannot be compiled.
+    """
+    loader, bar = compilation.loader(), _Bar(sum(_seconds(group) for group in groups))
+    loader.tell = bar.say
+    waiting, running = list(groups), dict[Group, float]()
+    with bar:
+        while waiting or running:
+            while waiting and len(running) < (os.cpu_count() or 1):
+                loader.begin(waiting[0], is_urgent=True)
+                running[waiting.pop(0)] = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+            units = [unit for group in groups for unit in group.units if loader.is_loaded(unit)]
+            bar.show(sum(unit.seconds for unit in units))
+            for group in list(running):
+                if group in loader.errors:
+                    raise _error(group, loader.errors[group])
+                if loader.is_ready(group):
+                    seconds = time.monotonic() - running.pop(group)
+                    yield f"{group.title}: ready after {seconds:.1f} s\n"
+
+
+def _error(group: Group, error: Exception) -> DecodingError:
+    if isinstance(error, ImportError):
+        return MissingDependencyError("numba", "numba")
+    return DecodingError(f"{group.title} cannot be compiled: {error}")
+
+
+def _seconds(group: Group) -> float:
+    return sum(unit.seconds for unit in group.units)
+
+
+class _Bar:
+    """Tells on stderr how far a compilation is, in seconds of work."""
+
+    def __init__(self, total: float) -> None:
+        self._total, self._told = total, 0.0
+        self._tqdm: Anything = None
+        if sys.stderr.isatty():
+            with suppress(ImportError):
+                from tqdm import tqdm
+
+                shape = "compiling {percentage:3.0f}%|{bar}| {elapsed}"
+                self._tqdm = tqdm(total=total, bar_format=shape)
+
+    def show(self, done: float) -> None:
+        """Show that so many seconds of work are done."""
+        if self._tqdm is not None:
+            self._tqdm.update(done - self._told)
+            self._told = done
+        elif 20 * done // self._total > 20 * self._told // self._total:
+            self._told = done
+            self.say(f"{100 * done / self._total:.0f} % of the kernels are ready")
+
+    def say(self, text: str) -> None:
+        """Write a line above the bar."""
+        line = f"decoding: {text}"
+        if self._tqdm is not None:
+            self._tqdm.write(line, file=sys.stderr)
+        else:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._tqdm is not None:
+            self._tqdm.close()
