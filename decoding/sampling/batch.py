@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,16 +27,16 @@ from decoding.errors import (
     require,
     shown,
 )
-from decoding.history import History
-from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch, Opcode, Program
+from decoding.history import History, checked_row
+from decoding.kernels.backends import Backend
+from decoding.kernels.program import Batch, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.logits import as_rows, logits_of
-from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
-from decoding.processors.feedback import Feedback
+from decoding.pipeline import Fused, Pipeline, Segment, as_pipeline, chain
+from decoding.processors.feedback import is_feedback
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.sampling.backends import OpenKernels, fastest, named
-from decoding.sampling.dynamic_program import Changing
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.rng import SEED_RANGE
 from decoding.sampling.stages import Stages, Steered, next_states
 from decoding.typing import Rows
@@ -68,9 +68,7 @@ class Sampler:
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
-        return tuple(
-            item.start() for item in self.pipeline.processors if isinstance(item, Feedback)
-        )
+        return tuple(item.start() for item in self.pipeline.processors if is_feedback(item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,54 +103,110 @@ class Sample:
     states: States = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Row:
     """One row of a batch, with what is worked out once for it.
 
-    last: what a kernel runs at the end. stages: what comes before; None where nothing does.
-    start: the states of its feedbacks before its first token. repair: a policy for what is no
+    program: what a kernel runs at the end. before: the segments that come before it. start: the
+    states of the feedbacks among them, before the first token. repair: a policy for what is no
     logit, which its pipeline begins with. widest_bias: the largest token id that a bias names.
     """
 
     sampler: Sampler
-    last: Fused
-    stages: Stages | None
+    program: ProgramRow
+    before: tuple[Segment, ...]
     start: States
     repair: NaNPolicy | None
     widest_bias: int
 
     @classmethod
-    def of(cls, sampler: Sampler, backend: Backend | None) -> _Row:
+    def of(cls, sampler: Sampler, shared: SharedRows) -> _Row:
         pipeline = sampler.pipeline
         before = pipeline.segments[:-1]
         first = pipeline.processors[0] if pipeline.processors else None
         return cls(
             sampler,
-            _last(pipeline),
-            Stages(before, backend) if before else None,
+            shared.row_of(_last(pipeline)),
+            before,
             sampler.start() if before else (),
             first if isinstance(first, NaNPolicy) else None,
             _widest_bias(pipeline),
         )
 
 
-class _Members(NamedTuple):
-    """The rows of a batch and how they are drawn.
+class _Ready:
+    """What a step needs of the rows of a batch; it follows from these.
 
-    settled: by dtype, the backend than which nothing faster can become ready.
+    rows: for which it was worked out. stages, repairs: of the rows that have them. misfits: the
+    errors of rows that logits of `width` do not suit.
     """
 
-    rows: list[_Row]
-    changing: Changing
-    backend: Backend | None
-    threads: int | None
-    settled: dict[Any, Backend]
+    def __init__(self, backend: Backend | None, threads: int | None) -> None:
+        self._backend = backend
+        self.kernels = OpenKernels(threads)
+        self.programs = RowPrograms()
+        self._stages: dict[_Row, Stages] = {}
+        self.take(())
+
+    def take(self, rows: tuple[_Row, ...]) -> None:
+        """Let these be the rows; what is known of those that stay is kept."""
+        self.programs.arrange([row.program for row in rows])
+        samplers = [row.sampler for row in rows]
+        seeds = [item.seed for item in samplers]
+        self.batch = Batch(
+            self.programs.program,
+            np.array([seed or 0 for seed in seeds], np.uint64),
+            np.array([seed is None for seed in seeds], np.bool_),
+            np.array([item.top_n for item in samplers], np.int64),
+        )
+        self._stages = {
+            row: self._stages.get(row) or Stages(row.before, self._backend)
+            for row in rows
+            if row.before
+        }
+        numbered = list(enumerate(rows))
+        self.stages = {index: self._stages[row] for index, row in numbered if row.before}
+        self.repairs = {index: row.repair for index, row in numbered if row.repair is not None}
+        self.misfits: dict[int, DecodingError] = {}
+        self.width = 0
+        self.rows = rows
+
+    def fit(self, width: int) -> None:
+        """Everything that depends on the width of the logits, which rarely changes."""
+        self.misfits = {}
+        for row, item in enumerate(self.rows):
+            if item.widest_bias >= width:
+                expected = f"at most {width - 1}, the last token of the row"
+                self.misfits[row] = ShapeError(
+                    "logit_bias", f"token id {item.widest_bias}", expected
+                )
+        self.width = width
+
+    def batch_for(self, history: History) -> Batch:
+        """The batch with the program of this step; the same object if nothing changed."""
+        program = self.programs.program_for(history, self.width)
+        if program is not self.batch.program:
+            self.batch = self.batch._replace(program=program)
+        return self.batch
 
 
 class BatchSampler:
-    """Draws a token for every row of a batch; made once, called at every step.
+    """Draws a token for every row of a batch; rows join and leave between steps.
 
-    A row's error never touches another row: it takes the place of that row's sample.
+        batch, history = BatchSampler(), HistoryBuffer()
+        batch.add(Sampler(chain(TopP(0.9)), seed=1))    # the row number is len(batch) - 1
+        history.add(prompt)
+        drawn = batch(logits, history.view())           # one Sample, or one error, a row
+        history.append([item.token_id for item in drawn])
+        batch.remove(0)                                 # the last row is row 0 now
+        history.remove(0)
+
+    A row that joins costs what is its own, a row that leaves nothing, and rows with the same
+    pipeline share its program. A token depends on its own row and on nothing else in the batch; a
+    row's error never touches another row: it takes the place of that row's sample.
+
+    An exception, an interrupt too, leaves the rows as they were. Pickling and copying keep the
+    rows; what was worked out for them is worked out again.
 
     backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
@@ -163,66 +217,64 @@ class BatchSampler:
 
     def __init__(
         self,
-        samplers: Sequence[Sampler],
+        samplers: Sequence[Sampler] = (),
         *,
         backend: Backend | str | None = None,
         threads: int | None = None,
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
-        rows = [_Row.of(sampler, named(backend)) for sampler in _checked_samplers(samplers)]
-        changing = Changing.of([row.last for row in rows])
-        self._set(_Members(rows, changing, named(backend), threads, {}))
+        self._backend, self._threads = named(backend), threads
+        self._shared = SharedRows()
+        # Replaced as a whole, so that no exception finds a half of it changed.
+        self._rows = tuple(_Row.of(item, self._shared) for item in _checked_samplers(samplers))
+        # None while a step works with it: what a step leaves half done is not used again.
+        self._ready: _Ready | None = None
+        # By dtype, the backend than which nothing faster can become ready.
+        self._settled: dict[Any, Backend] = {}
 
-    @classmethod
-    def joined(cls, parts: Sequence[BatchSampler]) -> BatchSampler:
-        """The rows of several samplers, in order, as one; backend and threads are the first's.
+    def __len__(self) -> int:
+        return len(self._rows)
 
-        Nothing of a row is worked out again, and the parts can be used on.
+    @property
+    def samplers(self) -> tuple[Sampler, ...]:
+        """The sampler of every row."""
+        return tuple(row.sampler for row in self._rows)
+
+    def add(self, sampler: Sampler) -> int:
+        """Add a row behind the others; returns its number.
 
         Raises:
-            ParameterError: there is no part.
+            ParameterError: it is no `Sampler`.
         """
-        require("parts", parts, len(parts) > 0, "at least one sampler")
-        members = [part._members for part in parts]  # noqa: SLF001 -- of this class
-        rows = [row for member in members for row in member.rows]
-        changing = Changing.joined([member.changing for member in members])
-        return cls._of(members[0]._replace(rows=rows, changing=changing))
+        require("sampler", sampler, isinstance(sampler, Sampler), "a Sampler")
+        self._rows = (*self._rows, _Row.of(sampler, self._shared))
+        return len(self._rows) - 1
 
-    def selected(self, rows: Sequence[int]) -> BatchSampler:
-        """A sampler of some of the rows, which are named in ascending order.
+    def remove(self, row: int) -> None:
+        """Take a row out; the last row takes its place, and the others keep theirs.
 
-        Nothing of a row is worked out again, and this sampler can be used on.
+        Raises:
+            ParameterError: there is no such row.
         """
-        kept, changing = [self._rows[row] for row in rows], self._changing.selected(rows)
-        return self._of(self._members._replace(rows=kept, changing=changing))
+        rows = list(self._rows)
+        number = checked_row(row, len(rows))
+        rows[number] = rows[-1]
+        self._rows = tuple(rows[:-1])
 
-    @classmethod
-    def _of(cls, members: _Members) -> BatchSampler:
-        made = cls.__new__(cls)
-        made._set(members)  # noqa: SLF001 -- of this class
-        return made
+    def swap(self, row: int, other: int) -> None:
+        """Let two rows change places.
 
-    def _set(self, members: _Members) -> None:
-        self._members = members
-        rows, changing, self._backend, threads, settled = members
-        self._rows, self._changing = rows, changing
-        self._stages = {
-            index: row.stages for index, row in enumerate(rows) if row.stages is not None
-        }
-        self._repairs = {
-            index: row.repair for index, row in enumerate(rows) if row.repair is not None
-        }
-        batch = Batch(
-            changing.program,
-            np.array([row.sampler.seed or 0 for row in rows], np.uint64),
-            np.array([row.sampler.seed is None for row in rows], np.bool_),
-            np.array([row.sampler.top_n for row in rows], np.int64),
-        )
-        self._kernels = OpenKernels(batch, threads)
-        self._settled = settled
-        self._width = 0
-        self._misfits: dict[int, DecodingError] = {}
+        Raises:
+            ParameterError: there is no such row.
+        """
+        rows = list(self._rows)
+        one, two = checked_row(row, len(rows)), checked_row(other, len(rows))
+        rows[one], rows[two] = rows[two], rows[one]
+        self._rows = tuple(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.samplers, self._backend, self._threads)
 
     def __call__(
         self,
@@ -239,11 +291,12 @@ class BatchSampler:
             ShapeError: the logits are not `(len(samplers), vocab)` floats.
         """
         steered: dict[int, list[Steered]] = {}
-        result, failed = self._step(logits, history, states, steered, describe=True)
+        result, failed, ready = self._step(logits, history, states, steered, describe=True)
         drawn = [
             _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
             for index, row in enumerate(result.rows.tolist())
         ]
+        self._ready = ready
         for row, seen in steered.items():
             sample = drawn[row]
             if isinstance(sample, Sample):
@@ -262,16 +315,17 @@ class BatchSampler:
         Raises:
             UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
         """
-        if any(stages.is_steered for stages in self._stages.values()):
+        if any(row.start for row in self._rows):
             raise UnsupportedFeatureError(
                 "draw", "the pipeline has a Feedback; call the sampler instead"
             )
-        result, failed = self._step(logits, history, None, {}, describe=False)
+        result, failed, ready = self._step(logits, history, None, {}, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if any(result.rows["status"].tolist()):
             for index, row in enumerate(result.rows.tolist()):
                 if row[0] != OK:
                     drawn[index] = self._error(index, row, history)
+        self._ready = ready
         for row, error in failed.items():
             drawn[row] = error
         return drawn
@@ -284,10 +338,11 @@ class BatchSampler:
         steered: dict[int, list[Steered]],
         *,
         describe: bool,
-    ) -> tuple[StepResult, dict[int, DecodingError]]:
+    ) -> tuple[StepResult, dict[int, DecodingError], _Ready]:
         """The kernel's results, and the errors of the rows that it should not have seen.
 
-        What feedbacks did goes into `steered`, by row.
+        What feedbacks did goes into `steered`, by row. The caller puts back what the step worked
+        with, last, when the results are read: a kernel overwrites them.
         """
         raw = as_rows(logits)
         batch, width = raw.shape
@@ -298,14 +353,17 @@ class BatchSampler:
         if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
             expected = f"a sequence of {batch} entries, one a sampler, or None"
             raise ParameterError("states", states, expected)
-        if width != self._width:
-            self._fit(width)
-        failed, edited = self._misfits, raw
-        if self._stages:
-            raw = self._repaired(logits_of(raw), history)
-            edited, failed = self._run_stages(raw, history, states, steered)
-        kernel = self._kernel(raw, self._changing.program_for(history, width))
-        bitmasks, maskless = self._changing.bitmasks(history, width)
+        ready, self._ready = self._ready or _Ready(self._backend, self._threads), None
+        if ready.rows is not self._rows:
+            ready.take(self._rows)
+        if width != ready.width:
+            ready.fit(width)
+        failed, edited = ready.misfits, raw
+        if ready.stages:
+            raw = self._repaired(logits_of(raw), history, ready)
+            edited, failed = self._run_stages(raw, history, states, steered, ready)
+        kernel = ready.kernels.at(self._backend_for(raw), raw, ready.batch_for(history))
+        bitmasks, maskless = ready.programs.bitmasks(history, width)
         result = kernel.step(
             edited,
             raw,
@@ -315,34 +373,23 @@ class BatchSampler:
             history.prompt_lengths,
             describe=describe,
         )
-        return result, {**maskless, **failed} if maskless else failed
+        return result, {**maskless, **failed} if maskless else failed, ready
 
-    def _fit(self, width: int) -> None:
-        """Everything that depends on the width of the logits, which rarely changes."""
-        self._width = width
-        self._misfits = {}
-        for row, item in enumerate(self._rows):
-            if item.widest_bias >= width:
-                expected = f"at most {width - 1}, the last token of the row"
-                self._misfits[row] = ShapeError(
-                    "logit_bias", f"token id {item.widest_bias}", expected
-                )
-
-    def _kernel(self, rows: Rows, program: Program) -> Kernel:
+    def _backend_for(self, rows: Rows) -> Backend:
         backend = self._settled.get(rows.dtype)
         if backend is None:
             backend = self._backend or fastest(rows)
             if backend is self._backend or backend is not Backend.NUMPY:
                 self._settled[rows.dtype] = backend
-        return self._kernels.at(backend, rows, program)
+        return backend
 
-    def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
+    def _repaired(self, logits: NDArray[Any], history: History, ready: _Ready) -> NDArray[Any]:
         """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
-        broken = [row for row in self._repairs if not (logits[row] < np.inf).all()]
+        broken = [row for row in ready.repairs if not (logits[row] < np.inf).all()]
         if broken:
             logits = logits.copy()
         for row in broken:
-            logits[row] = self._repairs[row](logits[row : row + 1], history.select(row))[0]
+            logits[row] = ready.repairs[row](logits[row : row + 1], history.select(row))[0]
         return logits
 
     def _run_stages(
@@ -351,10 +398,11 @@ class BatchSampler:
         history: History,
         states: Sequence[States] | None,
         steered: dict[int, list[Steered]],
+        ready: _Ready,
     ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
         """The batch after every segment but the last of each row's pipeline."""
-        edited, failed = logits.copy(), dict(self._misfits)
-        for row, stages in self._stages.items():
+        edited, failed = logits.copy(), dict(ready.misfits)
+        for row, stages in ready.stages.items():
             # A row that is not logits is reported by the kernel; no processor should see it.
             if row in failed or not (logits[row] < np.inf).all():
                 continue
@@ -375,7 +423,11 @@ class BatchSampler:
         if status == INVALID_LOGITS:
             return InvalidLogitsError(row, position, count, generated)
         assert status == EMPTY_SUPPORT
-        culprit = None if position < 0 else shown(self._rows[row].last.processors[position])
+        culprit = (
+            None
+            if position < 0
+            else shown(_last(self._rows[row].sampler.pipeline).processors[position])
+        )
         return EmptySupportError(row, culprit, generated)
 
 
@@ -399,6 +451,16 @@ def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
     for index, item in enumerate(samplers):
         require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
     return tuple(samplers)
+
+
+def _restored(
+    made: type[BatchSampler],
+    samplers: Sequence[Sampler],
+    backend: Backend | None,
+    threads: int | None,
+) -> BatchSampler:
+    """A batch sampler that was pickled or copied."""
+    return made(samplers, backend=backend, threads=threads)
 
 
 def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
