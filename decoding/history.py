@@ -14,6 +14,10 @@ from decoding.errors import ParameterError, ShapeError
 PADDING = -1
 """Fills the unused end of a row of `History.token_ids`; never a token."""
 
+_LEAST_ROOM = 64
+_MOST_KEPT = 2**20
+"""The most token ids for which an empty buffer keeps room."""
+
 _LARGEST = np.iinfo(np.int32).max
 _EXPECTED = "token ids that an int32 holds, of the prompt and of the generated text"
 
@@ -107,76 +111,136 @@ def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]]
 
 
 class HistoryBuffer:
-    """The growing history of a batch; every token costs O(1).
+    """The growing history of a batch; rows join and leave as those of a `BatchSampler` do.
 
-    `selected` and `joined` make the histories of other batches of the same rows by array
-    operations, and leave this one as it is.
+    A token costs O(1), a row that joins or leaves no more than its own tokens.
+
+    >>> buffer = HistoryBuffer()
+    >>> buffer.add([5, 6]), buffer.add([7])
+    (0, 1)
+    >>> buffer.append([8, 9])
+    >>> buffer.remove(0)
+    >>> buffer.view().row(0).tolist(), buffer.view().prompt(0).tolist()
+    ([7, 9], [7])
     """
 
-    __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
+    __slots__ = ("_lengths", "_prompt_lengths", "_rows", "_token_ids")
 
-    def __init__(self, start: History) -> None:
-        self._token_ids = start.token_ids
-        self._lengths = start.lengths
-        self._prompt_lengths = start.prompt_lengths
-        self._longest = int(start.lengths.max(initial=0))
-        self._rows = np.arange(len(start))
+    def __init__(self) -> None:
+        # Room for more rows and more tokens than there are.
+        self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+        self._lengths = np.zeros(0, np.int64)
+        self._prompt_lengths = np.zeros(0, np.int64)
+        self._rows = np.arange(0)
 
-    @classmethod
-    def of(cls, token_ids: Sequence[Sequence[int]], prompt_lengths: Sequence[int]) -> HistoryBuffer:
-        """A buffer of rows, prompt first."""
-        start = History.of(token_ids)
-        lengths = np.array(prompt_lengths, np.int64)
-        return cls(History(start.token_ids, start.lengths, lengths))
+    def __len__(self) -> int:
+        return len(self._lengths)
 
-    @classmethod
-    def joined(cls, parts: Sequence[HistoryBuffer]) -> HistoryBuffer:
-        """The rows of all parts, in order; at least one part."""
-        histories = [part.view() for part in parts]
-        rows = sum(map(len, histories))
-        # One column more is room for the next token.
-        width = 1 + max(int(item.lengths.max(initial=0)) for item in histories)
-        token_ids = np.full((rows, width), PADDING, np.int32)
-        end = 0
-        for item in histories:
-            start, end = end, end + len(item)
-            known = item.token_ids[:, :width]
-            token_ids[start:end, : known.shape[1]] = known
-        lengths = np.concatenate([item.lengths for item in histories])
-        prompt_lengths = np.concatenate([item.prompt_lengths for item in histories])
-        return cls(History(token_ids, lengths, prompt_lengths))
+    def add(self, prompt: Sequence[int], generated: Sequence[int] = ()) -> int:
+        """Add a row behind the others; returns its number.
 
-    def selected(self, rows: Sequence[int]) -> HistoryBuffer:
-        """Some of the rows, in the order in which they are named."""
-        chosen = np.array(rows, np.int64)
-        lengths = self._lengths[chosen]
-        # One column more is room for the next token.
-        token_ids = self._token_ids[chosen, : int(lengths.max(initial=0)) + 1]
-        return HistoryBuffer(History(token_ids, lengths, self._prompt_lengths[chosen]))
+        Raises:
+            ParameterError: what is given is no token ids.
+        """
+        for name, part in (("prompt", prompt), ("generated", generated)):
+            if isinstance(part, str) or not isinstance(part, Sequence | np.ndarray):
+                raise ParameterError(name, part, "a sequence of token ids")
+        tokens = _row(prompt, generated)
+        row, length = len(self), len(tokens)
+        self._make_room(row + 1, length)
+        self._token_ids[row, :length] = tokens
+        lengths = np.append(self._lengths, length)
+        prompt_lengths = np.append(self._prompt_lengths, len(prompt))
+        self._become(lengths, prompt_lengths)
+        return row
+
+    def remove(self, row: int) -> None:
+        """Take a row out; the last row takes its place, and the others keep theirs.
+
+        Raises:
+            ParameterError: there is no such row.
+        """
+        row = checked_row(row, len(self))
+        lengths, prompt_lengths = self._lengths.copy(), self._prompt_lengths.copy()
+        lengths[row], prompt_lengths[row] = lengths[-1], prompt_lengths[-1]
+        last = len(self) - 1
+        if row != last:
+            self._token_ids[row, : lengths[row]] = self._token_ids[last, : lengths[row]]
+        self._become(lengths[:-1], prompt_lengths[:-1])
+        if last == 0 and self._token_ids.size > _MOST_KEPT:
+            self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+
+    def swap(self, row: int, other: int) -> None:
+        """Let two rows change places.
+
+        Raises:
+            ParameterError: there is no such row.
+        """
+        pair = [checked_row(row, len(self)), checked_row(other, len(self))]
+        lengths, prompt_lengths = self._lengths.copy(), self._prompt_lengths.copy()
+        lengths[pair], prompt_lengths[pair] = lengths[pair[::-1]], prompt_lengths[pair[::-1]]
+        longest = int(lengths[pair].max())
+        self._token_ids[pair, :longest] = self._token_ids[pair[::-1], :longest]
+        self._become(lengths, prompt_lengths)
 
     def view(self) -> History:
-        """The history so far; valid until the next `append`."""
-        return History(self._token_ids, self._lengths, self._prompt_lengths)
+        """The history so far; valid until a row is removed or swapped."""
+        return History(self._token_ids[: len(self)], self._lengths, self._prompt_lengths)
 
     def append(self, token_ids: Sequence[int]) -> None:
-        """Append one token to every row."""
-        self._make_room(1)
+        """Append one token to every row.
+
+        Raises:
+            ShapeError: there are more or fewer tokens than rows.
+        """
+        if len(token_ids) != len(self):
+            raise ShapeError("token_ids", f"{len(token_ids)} token ids", f"{len(self)}, one a row")
+        if not len(self):
+            return
+        self._make_room(len(self), int(self._lengths.max()) + 1)
         self._token_ids[self._rows, self._lengths] = token_ids
         self._lengths = self._lengths + 1
-        self._longest += 1
 
     def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
-        """Append tokens to one row."""
-        self._make_room(len(token_ids))
-        start = int(self._lengths[row])
-        end = start + len(token_ids)
-        self._token_ids[row, start:end] = token_ids
-        self._lengths = self._lengths.copy()
-        self._lengths[row] = end
-        self._longest = max(self._longest, end)
+        """Append tokens to one row.
 
-    def _make_room(self, count: int) -> None:
-        width = self._token_ids.shape[1]
-        if self._longest + count > width:
-            more = np.full((len(self._rows), max(64, width, count)), PADDING, np.int32)
-            self._token_ids = np.concatenate([self._token_ids, more], axis=1)
+        Raises:
+            ParameterError: there is no such row.
+        """
+        start = int(self._lengths[checked_row(row, len(self))])
+        end = start + len(token_ids)
+        self._make_room(len(self), end)
+        self._token_ids[row, start:end] = token_ids
+        lengths = self._lengths.copy()
+        lengths[row] = end
+        self._lengths = lengths
+
+    def _become(self, lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64]) -> None:
+        self._lengths, self._prompt_lengths = lengths, prompt_lengths
+        self._rows = np.arange(len(lengths))
+
+    def _make_room(self, rows: int, width: int) -> None:
+        room, columns = self._token_ids.shape
+        if rows <= room and width <= columns:
+            return
+        shape = (
+            room if rows <= room else max(rows, 2 * room),
+            columns if width <= columns else max(width, 2 * columns),
+        )
+        grown = np.full(shape, PADDING, np.int32)
+        longest = int(self._lengths.max(initial=0))
+        grown[: len(self), :longest] = self._token_ids[: len(self), :longest]
+        self._token_ids = grown
+
+
+def checked_row(row: object, rows: int) -> int:
+    """The number of a row of a batch.
+
+    Raises:
+        ParameterError: it is no integer in `[0, rows)`.
+    """
+    is_integer = isinstance(row, int | np.integer) and not isinstance(row, bool)
+    if not is_integer or not 0 <= int(row) < rows:  # type: ignore[call-overload]
+        expected = f"the number of a row, in [0, {rows})" if rows else "a row, and there is none"
+        raise ParameterError("row", row, expected)
+    return int(row)  # type: ignore[call-overload]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, cast, runtime_checkable
 
 from decoding.checks import checked_items
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.processors.call import checked_call
-from decoding.typing import Logits, Processor
+from decoding.typing import Logits, Processor, has_method
 
 __all__ = [
     "Fused",
@@ -134,7 +134,7 @@ def _segments(processors: tuple[Processor, ...]) -> Iterator[Segment]:
     instructions: list[Instruction] = []
     owners: list[Processor] = []
     for processor in processors:
-        lowered = processor.lower() if isinstance(processor, Lowerable) else None
+        lowered = cast("Lowerable", processor).lower() if has_method(processor, "lower") else None
         if lowered is not None:
             instructions += lowered
             owners += [processor] * len(lowered)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch
 from decoding.kernels.result import StepResult
 from decoding.kernels.vector.step import VectorKernel
 
@@ -71,8 +71,12 @@ class Kernel(Protocol):
         """
         ...
 
-    def reprogrammed(self, program: Program) -> Kernel:
-        """The same rows with another program; it takes this kernel's memory over, which is done."""
+    def regrouped(self, batch: Batch, threads: int = 1) -> Kernel:
+        """Another batch: rows have joined or left, or the program is another one.
+
+        It takes this kernel's memory over, which is done. What is the same object in both batches
+        is not read again, where that saves time. threads: as for `open_kernel`.
+        """
         ...
 
 

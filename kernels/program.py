@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -116,19 +117,20 @@ class Instruction(NamedTuple):
 class Program(NamedTuple):
     """The instructions of a batch.
 
-    Row r runs the instructions `row_starts[r]` up to `row_starts[r + 1]`; instruction i has the
-    operands `operands[i]`, the sparse operand from `sparse_starts[i]` up to
-    `sparse_starts[i + 1]`, sorted by token id, the part and last n `scopes[i]`, the seed of a coin
-    `coins[i]`, and the bitmask `bitmasks[slots[i]]`, where `slots[i]` is not −1. The bitmasks
-    `(slots, words)` are those at assembly: what changes with every step is handed to a kernel
-    beside the program.
+    Row r runs the instructions `firsts[r]` up to `lasts[r]`. Rows may share them, and some may be
+    no row's: `unshared` lays out each row's own. Instruction i has the operands `operands[i]`, the
+    sparse operand from `sparse_starts[i]` up to `sparse_starts[i + 1]`, sorted by token id, the
+    part and last n `scopes[i]`, the seed of a coin `coins[i]`, and the bitmask
+    `bitmasks[slots[i]]`, where `slots[i]` is not −1. The bitmasks `(slots, words)` are those at
+    assembly: what changes with every step is handed to a kernel beside the program.
     """
 
     opcodes: NDArray[np.int32]
     operands: NDArray[np.float64]
     scopes: NDArray[np.int64]
     coins: NDArray[np.uint64]
-    row_starts: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    lasts: NDArray[np.int64]
     sparse_starts: NDArray[np.int64]
     sparse_token_ids: NDArray[np.int32]
     sparse_values: NDArray[np.float64]
@@ -191,12 +193,14 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
     sparse = [_by_token(item) for item in flat if len(item.token_ids)]
     bitmasks = [item.bitmask for item in flat if item.bitmask is not None]
     slots = iter(range(len(bitmasks)))
+    starts = _starts([len(row) for row in rows])
     return Program(
         np.array([item.opcode for item in flat], np.int32),
         np.array([item[1:4] for item in flat], np.float64).reshape(-1, 3),
         np.array([item[7:9] for item in flat], np.int64).reshape(-1, 2),
         np.array([item.seed for item in flat], np.uint64),
-        _starts([len(row) for row in rows]),
+        starts[:-1],
+        starts[1:],
         _starts([len(item.token_ids) for item in flat]),
         np.concatenate([_NO_IDS, *(token_ids for token_ids, _ in sparse)]),
         np.concatenate([_NO_VALUES, *(values for _, values in sparse)]),
@@ -233,6 +237,46 @@ def retuned(program: Program, changed: Mapping[int, Instruction]) -> Program:
     return program._replace(opcodes=opcodes, operands=operands, scopes=scopes, coins=coins)
 
 
+def gathered(program: Program, firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> Program:
+    """The instructions of some runs, laid out one run after the other: row r is the r-th run.
+
+    Slots are those of `program`, whose bitmasks they name.
+    """
+    places = _ranges(firsts, lasts)
+    starts, stops = program.sparse_starts[places], program.sparse_starts[places + 1]
+    entries = _ranges(starts, stops)
+    ends, sparse_ends = np.cumsum(lasts - firsts), np.cumsum(stops - starts)
+    return Program(
+        program.opcodes[places],
+        program.operands[places],
+        program.scopes[places],
+        program.coins[places],
+        ends - (lasts - firsts),
+        ends,
+        np.concatenate((np.zeros(1, np.int64), sparse_ends)),
+        program.sparse_token_ids[entries],
+        program.sparse_values[entries],
+        program.slots[places],
+        program.bitmasks,
+    )
+
+
+def unshared(program: Program) -> Program:
+    """The program with instructions of its own for every row, in the order of the rows."""
+    firsts, lasts = program.firsts, program.lasts
+    ends = np.append(0, lasts)
+    if (firsts == ends[:-1]).all() and ends[-1] == len(program.opcodes):
+        return program
+    return gathered(program, firsts, lasts)
+
+
+def _ranges(firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers from each first up to its last, one range after the other."""
+    lengths = lasts - firsts
+    ends = np.cumsum(lengths)
+    return np.arange(int(lengths.sum())) + np.repeat(firsts - (ends - lengths), lengths)
+
+
 _NO_IDS, _NO_VALUES = np.zeros(0, np.int32), np.zeros(0)
 
 
@@ -258,4 +302,4 @@ def fit_bitmasks(bitmasks: Sequence[NDArray[np.int32]], words: int) -> NDArray[n
 
 
 def _starts(lengths: Sequence[int]) -> NDArray[np.int64]:
-    return np.concatenate(([0], np.cumsum(np.array(lengths, np.int64)))).astype(np.int64)
+    return np.array([0, *accumulate(lengths)], np.int64)

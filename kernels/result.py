@@ -54,3 +54,8 @@ class StepResult(NamedTuple):
 def top_capacity(top_n: int) -> int:
     """The most tokens that are described where `top_n` are asked for."""
     return 0 if top_n == 0 else top_n + TIES_BEYOND_TOP_N
+
+
+def top_capacities(top_n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`top_capacity` of every row."""
+    return np.where(top_n > 0, top_n + TIES_BEYOND_TOP_N, 0)

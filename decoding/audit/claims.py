@@ -109,7 +109,7 @@ class Predictor:
         count = len(history)
         sampler = self._samplers.of(count)
         if not self._by_kernel:
-            rows = sampler.edit(logits, history, [states] * count)
+            rows = sampler.process_exactly(logits, history, [states] * count).rows
             lengths = history.lengths.tolist()
             return tuple(map(self._winner, rows, lengths))
         if self._steered:
@@ -126,7 +126,7 @@ class Predictor:
     ) -> list[NDArray[np.float64] | DecodingError]:
         """The rows `(vocab,)` after the pipeline."""
         count = len(history)
-        return self._samplers.of(count).edit(logits, history, [states] * count)
+        return self._samplers.of(count).process_exactly(logits, history, [states] * count).rows
 
     def margin(
         self, row: NDArray[np.float64] | DecodingError, position: int, expected: int, token: int

@@ -72,7 +72,9 @@ def chunks_of(logits: Rows | Chunks) -> Iterator[Rows]:
     whole = hasattr(logits, "shape")
     for part in [logits] if whole else logits:
         if len(getattr(part, "shape", ())) != 2:
-            raise ShapeError("logits", f"a {type(part).__name__}", "arrays or tensors (rows, vocab)")
+            raise ShapeError(
+                "logits", f"a {type(part).__name__}", "arrays or tensors (rows, vocab)"
+            )
         for start in range(0, part.shape[0], CHUNK):
             yield part[start : start + CHUNK]
 

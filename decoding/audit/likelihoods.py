@@ -14,9 +14,7 @@ from decoding.audit.forward import CHUNK
 from decoding.audit.noisy import repeated, replicas_of
 from decoding.audit.positions import BySize, has_feedback, parts_of
 from decoding.audit.profiles import Profile
-from decoding.errors import DecodingError
 from decoding.history import History
-from decoding.logits import as_logits
 from decoding.sampling.batch import BatchSampler, Sample, Sampler, States
 from decoding.sampling.given import TokenDescriber
 from decoding.typing import Rows
@@ -126,11 +124,8 @@ class Distribution:
     ) -> NDArray[np.float64]:
         """The logprob of one token a row; −inf where the pipeline leaves none."""
         count = len(history)
-        edited = self._samplers.of(count).edit(logits, history, [states or self._start] * count)
-        rows = np.zeros((count, int(as_logits(logits).shape[1])))
-        for index, row in enumerate(edited):
-            if not isinstance(row, DecodingError):
-                rows[index] = row
-        found = logprobs_of(rows, np.asarray(token_ids))
-        broken = [isinstance(row, DecodingError) for row in edited]
-        return np.where(broken, -np.inf, found)
+        sampler = self._samplers.of(count)
+        edited = sampler.process_exactly(logits, history, [states or self._start] * count)
+        found = logprobs_of(edited.logits, np.asarray(token_ids))
+        found[list(edited.errors)] = -np.inf
+        return found

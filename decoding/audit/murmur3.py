@@ -128,9 +128,7 @@ def float32_noise(words: NDArray[np.uint32]) -> NDArray[np.float32]:
     return noise
 
 
-def _noise_of_53_bits(
-    token_ids: NDArray[np.int64], seed: int, place: int
-) -> NDArray[np.float64]:
+def _noise_of_53_bits(token_ids: NDArray[np.int64], seed: int, place: int) -> NDArray[np.float64]:
     low = murmur3_words(token_ids, seed, place).astype(np.uint64)
     high = murmur3_words(token_ids, seed, place, _SECOND_WORD).astype(np.uint64)
     bits = ((high << np.uint64(32)) | low) >> np.uint64(11)

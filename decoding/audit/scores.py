@@ -192,9 +192,7 @@ def score_logits(
         found = describers.of(len(given))(part.logits, part.history, part.token_ids, given)
         samples = [_sample(outcome, part.start + row) for row, outcome in enumerate(found)]
         traced = _Trace.of(sampler.pipeline, as_logits(part.logits), part.history, states)
-        scored += [
-            _token_score(sample, traced, row) for row, sample in enumerate(samples)
-        ]
+        scored += [_token_score(sample, traced, row) for row, sample in enumerate(samples)]
         kept.append(_packed(traced.kept))
         states = samples[-1].states if steered else states
     words = np.concatenate(kept) if kept else np.zeros((0, 0), np.int32)

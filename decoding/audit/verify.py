@@ -39,9 +39,7 @@ MOST_COMPARED = 1024
 _ROUNDS = ((64, 24), (256, 8), (MOST_COMPARED, 1))
 """Tokens that alternatives are ranked by, and how many of them stay."""
 
-Verdict = Literal[
-    "as claimed", "within noise", "unexplained", "possible", "forced", "unchecked"
-]
+Verdict = Literal["as claimed", "within noise", "unexplained", "possible", "forced", "unchecked"]
 """Of a token: predicted by the claim; predicted with noise in the logits; neither; of a claim about
 the distribution alone, kept by it; written by a grammar without a draw; not looked at, since the
 claim was rejected before."""
@@ -356,7 +354,7 @@ def _explanation(
     for _ in range(2):
         candidates = nearby(start.claim, start.logit_noise)
         for most, kept in _ROUNDS:
-            ranked = sorted(candidates, key=lambda item: -likelihood(item, most))  # noqa: B023 -- at once
+            ranked = sorted(candidates, key=lambda item: -likelihood(item, most))
             candidates = ranked[:kept]
             if most >= count:
                 candidates = ranked[:1]

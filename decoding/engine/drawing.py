@@ -9,97 +9,77 @@ import numpy as np
 from decoding.engine.forced_tokens import write_forced
 from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
-from decoding.history import HistoryBuffer
+from decoding.history import History, HistoryBuffer
 from decoding.sampling.batch import BatchSampler, Sample
 from decoding.typing import Rows
 
 
 class RunningBatch:
-    """Sequences that run together, with everything that is computed once a sequence.
+    """Sequences that run together; they join and leave at the cost of their own rows.
 
-    `selected` and `joined` make other batches of the same sequences at a cost of a few array
-    operations, and leave this one as it is.
+    Where `add` or `remove_over` is interrupted, the batch is not used again.
     """
 
-    def __init__(
-        self,
-        sequences: Sequence[RunningSequence],
-        sampler: BatchSampler,
-        history: HistoryBuffer,
-    ) -> None:
-        self.sequences, self.sampler, self.history = sequences, sampler, history
+    def __init__(self) -> None:
+        self.sequences: list[RunningSequence] = []
+        self.sampler = BatchSampler()
+        self.history = HistoryBuffer()
 
-    @classmethod
-    def of(cls, sequences: Sequence[RunningSequence]) -> RunningBatch:
-        """A batch of sequences; each one's pipeline is prepared here."""
-        return cls(
-            sequences,
-            BatchSampler([item.sampler for item in sequences]),
-            HistoryBuffer.of(
-                [item.token_ids for item in sequences],
-                [len(item.generation.plan.prompt) for item in sequences],
-            ),
-        )
-
-    @classmethod
-    def joined(cls, parts: Sequence[RunningBatch]) -> RunningBatch:
-        """The sequences of all parts, in order."""
-        filled = [part for part in parts if part.sequences]
-        if len(filled) < 2:
-            return filled[0] if filled else cls.of(())
-        return cls(
-            [item for part in filled for item in part.sequences],
-            BatchSampler.joined([part.sampler for part in filled]),
-            HistoryBuffer.joined([part.history for part in filled]),
-        )
-
-    def selected(self, rows: Sequence[int]) -> RunningBatch:
-        """Some of the sequences, by their rows in ascending order; the batch itself for all."""
-        if len(rows) == len(self.sequences):
-            return self
-        return RunningBatch(
-            [self.sequences[row] for row in rows],
-            self.sampler.selected(rows),
-            self.history.selected(rows),
-        )
-
-    def going(self) -> RunningBatch:
-        """The batch without the sequences that are over."""
-        return self.selected([row for row, item in enumerate(self.sequences) if not item.over])
-
-
-def batch_of(sequences: Sequence[RunningSequence]) -> RunningBatch:
-    """Make a batch of the sequences that are not over; end those that cannot be sampled."""
-    going = [item for item in sequences if not item.over]
-    try:
-        return RunningBatch.of(going)
-    except Exception:
-        for item in going:
+    def add(self, sequence: RunningSequence) -> bool:
+        """Let a sequence join; end it, and return False, where it cannot be sampled."""
+        prompt_length = len(sequence.generation.plan.prompt)
+        token_ids = sequence.token_ids
+        try:
+            row = self.sampler.add(sequence.sampler)
             try:
-                RunningBatch.of([item])
-            except Exception as error:
-                item.generation.fail(_pipeline_error(item, error))
-    return RunningBatch.of([item for item in going if not item.over])
+                self.history.add(token_ids[:prompt_length], token_ids[prompt_length:])
+            except BaseException:
+                self.sampler.remove(row)
+                raise
+        except Exception as error:  # a processor may raise anything
+            sequence.generation.fail(_pipeline_error(sequence, error))
+            return False
+        self.sequences.append(sequence)
+        return True
+
+    def remove_over(self) -> list[RunningSequence]:
+        """Let the sequences leave that are over, and return them."""
+        ended: list[RunningSequence] = []
+        for row in range(len(self.sequences) - 1, -1, -1):
+            if self.sequences[row].over:
+                ended.append(self.sequences[row])
+                self._remove(row)
+        return ended
+
+    def clear(self) -> None:
+        """Let all sequences leave."""
+        for row in range(len(self.sequences) - 1, -1, -1):
+            self._remove(row)
+
+    def _remove(self, row: int) -> None:
+        self.sampler.remove(row)
+        self.history.remove(row)
+        self.sequences[row] = self.sequences[-1]
+        self.sequences.pop()
 
 
-def draw_first(sequences: Sequence[RunningSequence], logits: Rows) -> RunningBatch:
+def draw_first(
+    sequences: Sequence[RunningSequence], logits: Rows, arrivals: RunningBatch
+) -> list[RunningSequence]:
     """The first token of every sequence: drawn, unless there is no choice.
 
-    Returns those that go on, as a batch.
+    Returns those that go on. arrivals: an empty batch, which is left empty.
     """
-    forced: list[int] = []
-    drawing: list[int] = []
+    chosen: list[int] = []
     for row, item in enumerate(sequences):
         if item.forced:
             _write_forced(item, logits[row : row + 1], item.forced[:1])
-            forced.append(row)
-        else:
-            drawing.append(row)
-    batch = batch_of([sequences[row] for row in drawing])
-    chosen = [row for row in drawing if not sequences[row].over]
+        elif not item.over and arrivals.add(item):
+            chosen.append(row)
     if chosen:
-        draw(batch, rows_of(logits, chosen))
-    return RunningBatch.joined([batch.going(), batch_of([sequences[row] for row in forced])])
+        draw(arrivals, rows_of(logits, chosen))
+        arrivals.clear()
+    return [item for item in sequences if not item.over]
 
 
 def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
@@ -145,9 +125,10 @@ def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:
 
 
 def _drawn_alone(sequence: RunningSequence, logits: Rows) -> Sample | DecodingError:
+    length = len(sequence.generation.plan.prompt)
     try:
-        batch = RunningBatch.of([sequence])
-        [outcome] = batch.sampler(logits, batch.history.view(), [sequence.feedback])
+        history = History.of([sequence.token_ids[:length]], [sequence.token_ids[length:]])
+        [outcome] = BatchSampler([sequence.sampler])(logits, history, [sequence.feedback])
     except Exception as error:  # a processor may raise anything
         return _pipeline_error(sequence, error)
     return outcome

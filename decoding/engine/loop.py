@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import FrameType
 from typing import cast
 
@@ -17,7 +17,7 @@ from decoding.engine.admission import (
     checked_deadlines,
     checked_limit,
 )
-from decoding.engine.drawing import RunningBatch, batch_of
+from decoding.engine.drawing import RunningBatch
 from decoding.engine.forward import extend, generations_of, restore, revive, stop
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
@@ -91,7 +91,9 @@ class Engine:
         kept = 0 if limits.takes_whole_prompts else self.prefix_tokens
         self._prefixes = PrefixStore(kept, limits.page_tokens)
         self._queue = Queue(self.max_waiting)
-        self._batch = RunningBatch.of(())
+        self._batch = RunningBatch()
+        # Where first tokens are drawn; empty between those.
+        self._arrivals = RunningBatch()
         # Whose prompts the step that runs has taken up.
         self._arriving: list[Generation] = []
         # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
@@ -168,7 +170,7 @@ class Engine:
         self._prefixes.make_room(0)
         if not self._is_stepping():
             self._recover()
-            self._keep(self._batch)
+            self._leave()
 
     def cancel(self, generation: Generation) -> None:
         """End a request now; its result is `CancelledError`. A done one keeps its result."""
@@ -179,7 +181,7 @@ class Engine:
         self._queue.remove(generation)
         if not self._is_stepping():  # else the step gives back what it held
             self._recover()
-            self._keep(self._batch.going())
+            self._leave()
 
     def step(self) -> list[Generation]:
         """Draw one token for every sequence; return the generations that advanced or ended.
@@ -223,22 +225,22 @@ class Engine:
         self._arriving = []
         expired = self._expire()
         self._revive()
-        running = self._batch.sequences
+        running = generations_of(self._batch.sequences)
         shares = self._admit()
         arriving = [share.generation for share in shares]
-        newcomers = prefill(shares, self._memory, self._drop_others)
+        newcomers = prefill(shares, self._memory, self._arrivals, self._drop_others)
         if running:
             extend(self._batch, self._memory)
-        moved = dict.fromkeys([*expired, *generations_of(running), *arriving])
-        if arriving or any(item.over for item in running):
-            self._keep(RunningBatch.joined([self._batch, *newcomers]).going())
+        moved = dict.fromkeys([*expired, *running, *arriving])
+        if arriving or any(item.over for item in self._batch.sequences):
+            self._keep(newcomers)
         return list(moved)
 
     def _expire(self) -> list[Generation]:
         """End the requests that have run out of time."""
         expired = self._queue.expire()
         if expired:
-            self._keep(self._batch.going())
+            self._keep()
         return expired
 
     def _reserved(self) -> int:
@@ -275,26 +277,39 @@ class Engine:
         self._memory.keep(self._held(self._sequences()))
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
-        """Make a batch of the sequences that go on; give back the memory of the others."""
-        going = [item for item in sequences if not item.over]
-        try:
-            batch = batch_of(going)
-        except Exception as error:
-            stop(generations_of(going), error)
-            batch = RunningBatch.of(())
-        self._keep(batch)
-
-    def _keep(self, batch: RunningBatch) -> None:
-        """Go on with a batch; give back the memory of everyone else."""
+        """Make a new batch of the sequences that go on; give back the memory of the others."""
+        batch = RunningBatch()
+        for item in sequences:
+            if not item.over:
+                batch.add(item)
+        batch.remove_over()
         ended = [item for item in self._batch.sequences if item.over]
-        self._batch = batch
+        self._batch, self._arrivals = batch, RunningBatch()
+        self._keep(ended=ended)
+
+    def _leave(self) -> None:
+        """Between steps: let the sequences leave that are over."""
+        self._settled = False  # until this is done
+        self._keep()
+        self._settled = True
+
+    def _keep(
+        self, newcomers: Iterable[RunningSequence] = (), ended: Sequence[RunningSequence] = ()
+    ) -> None:
+        """Let newcomers join and sequences that are over leave; give back what nobody needs.
+
+        ended: those that have left before.
+        """
+        for item in newcomers:
+            self._batch.add(item)
+        ended = [*ended, *self._batch.remove_over()]
         self._queue.remove_first()
         if self._prefixes.limit:
             capacity = self._limits.capacity
             room = math.inf if capacity is None else capacity - self._reserved()
             prefixes = prefixes_of(item for item in ended if item.generation.error is None)
             self._prefixes.add(prefixes, int(min(room, self._prefixes.limit)))
-        self._memory.keep(self._held(batch.sequences))
+        self._memory.keep(self._held(self._batch.sequences))
 
     def _held(self, sequences: Iterable[RunningSequence]) -> list[State]:
         """The states in use, as far as it is known what they hold: those of sequences, too."""
@@ -337,7 +352,7 @@ class Engine:
         for item in lost:
             revive(item, self._memory)
         if any(item.over for item in lost):
-            self._keep(self._batch.going())
+            self._keep()
 
 
 def _held(sequences: Iterable[RunningSequence]) -> list[State]:

@@ -51,11 +51,15 @@ def reuse(
 
 
 def prefill(
-    shares: Sequence[Share], memory: Memory, drop_others: Callable[[], None]
-) -> list[RunningBatch]:
-    """Let parts of prompts through the model; returns the sequences that begin by that.
+    shares: Sequence[Share],
+    memory: Memory,
+    arrivals: RunningBatch,
+    drop_others: Callable[[], None],
+) -> list[RunningSequence]:
+    """Let parts of prompts through the model; returns the sequences that begin by that and go on.
 
-    drop_others: releases the states that a failed call has left behind.
+    arrivals: an empty batch, in which first tokens are drawn. drop_others: releases the states
+    that a failed call has left behind.
     """
     groups: dict[tuple[bool, bool, int], list[Share]] = {}
     for share in shares:
@@ -63,12 +67,19 @@ def prefill(
         resumed = share.start > 0
         key = resumed, work.wants_prefill, 0 if resumed else id(work.adapter)
         groups.setdefault(key, []).append(share)
-    return [batch for group in groups.values() for batch in _start(group, memory, drop_others)]
+    return [
+        sequence
+        for group in groups.values()
+        for sequence in _start(group, memory, arrivals, drop_others)
+    ]
 
 
 def _start(
-    group: Sequence[Share], memory: Memory, drop_others: Callable[[], None]
-) -> list[RunningBatch]:
+    group: Sequence[Share],
+    memory: Memory,
+    arrivals: RunningBatch,
+    drop_others: Callable[[], None],
+) -> list[RunningSequence]:
     """Prefill parts of prompts; where one is complete, draw its sequences' first tokens.
 
     Returns the sequences that go on. Sequences of one request share the prompt's computation
@@ -91,8 +102,10 @@ def _start(
             fail([group[0].generation], error)
             return []
         drop_others()
-        alone = [_start([share._replace(start=0)], memory, drop_others) for share in group]
-        return [batch for batches in alone for batch in batches]
+        alone = [
+            _start([share._replace(start=0)], memory, arrivals, drop_others) for share in group
+        ]
+        return [sequence for sequences in alone for sequence in sequences]
     rows: list[int] = []
     begun: list[Generation] = []
     ends = np.cumsum(counts).tolist()
@@ -112,9 +125,10 @@ def _start(
         rows += [end - 1] * len(generation.sequences)
     sequences = [sequence for item in begun for sequence in item.sequences]
     try:
-        return [draw_first(sequences, rows_of(logits, rows))] if sequences else []
+        return draw_first(sequences, rows_of(logits, rows), arrivals) if sequences else []
     except Exception as error:
         stop(generations_of(sequences), error)
+        arrivals.clear()
         return []
 
 

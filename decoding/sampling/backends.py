@@ -13,7 +13,7 @@ from decoding import compilation
 from decoding.errors import MissingDependencyError, require
 from decoding.kernels.backends import Backend, Kernel, open_kernel
 from decoding.kernels.compiled.loading import GROUPS
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch
 from decoding.kernels.rows import BFLOAT16_BITS, FLOAT16_BITS
 from decoding.logits import is_tensor
 from decoding.typing import Anything, Rows
@@ -108,30 +108,32 @@ class OpenKernels:
     threads: for each; `None` chooses by the number of rows.
     """
 
-    __slots__ = ("_batch", "_opened", "_threads")
+    __slots__ = ("_opened", "_threads")
 
-    def __init__(self, batch: Batch, threads: int | None) -> None:
-        self._batch, self._threads = batch, threads
-        self._opened: dict[Backend, tuple[Program, Kernel]] = {}
+    def __init__(self, threads: int | None) -> None:
+        self._threads = threads
+        self._opened: dict[Backend, tuple[Batch, Kernel]] = {}
 
-    def execution(self, backend: Backend) -> Execution:
-        """How the kernel of a backend runs."""
-        rows = len(self._batch.seeds)
+    def execution(self, backend: Backend, rows: int) -> Execution:
+        """How the kernel of a backend runs for so many rows."""
         threads = self._threads or _threads_for(rows)
         return Execution(backend, min(threads, max(rows, 1)) if backend is Backend.NUMBA else 1)
 
-    def at(self, backend: Backend, rows: Rows, program: Program) -> Kernel:
-        """The kernel of a backend with a program; opened as by `open_backend`.
+    def at(self, backend: Backend, rows: Rows, batch: Batch) -> Kernel:
+        """The kernel of a backend with a batch; opened as by `open_backend`.
 
-        A program that is the same object as the last one costs nothing.
+        A batch that is the same object as the last one costs nothing.
         """
-        if backend not in self._opened:
-            kernel = open_backend(self._batch, backend, rows, self._threads)
-            self._opened[backend] = self._batch.program, kernel
-        last, kernel = self._opened[backend]
-        if last is not program:
-            kernel = kernel.reprogrammed(program)
-            self._opened[backend] = program, kernel
+        opened = self._opened.get(backend)
+        if opened is not None and opened[0] is batch:
+            return opened[1]
+        if opened is None:
+            kernel = open_backend(batch, backend, rows, self._threads)
+        else:
+            # Where this is interrupted nobody knows what the kernel holds: it is not used again.
+            del self._opened[backend]
+            kernel = opened[1].regrouped(batch, self._threads or _threads_for(len(batch.seeds)))
+        self._opened[backend] = batch, kernel
         return kernel
 
 

@@ -2,16 +2,16 @@
 
     token = argmax over the kept support of  logits[i] + noise(seed, position, i)
 
-with standard Gumbel noise (`docs/noise.md`), so that P(token = i) = softmax(logits)[i] and a masked
-token cannot be drawn. The noise is addressed, not streamed: a token depends on its row's logits,
-pipeline, seed and position, and on nothing else in the batch.
+with standard Gumbel noise, so that P(token = i) = softmax(logits)[i] and a masked token cannot be
+drawn. The noise is addressed, not streamed: a token depends on its row's logits, pipeline, seed and
+position, and on nothing else in the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +27,17 @@ from decoding.errors import (
     require,
     shown,
 )
-from decoding.history import History
-from decoding.kernels.backends import Backend, Kernel
-from decoding.kernels.program import Batch, Opcode, Program
+from decoding.history import History, checked_row
+from decoding.kernels.backends import Backend
+from decoding.kernels.program import Batch, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
-from decoding.pipeline import Fused, Pipeline, as_pipeline, chain
-from decoding.processors.feedback import Feedback
+from decoding.pipeline import Fused, Pipeline, Segment, as_pipeline, chain
+from decoding.processors.feedback import is_feedback
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.sampling.backends import Execution, OpenKernels, fastest, named
-from decoding.sampling.dynamic_program import Changing
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.rng import SEED_RANGE
 from decoding.sampling.stages import Stages, Steered, next_states
 from decoding.typing import Rows
@@ -69,9 +69,7 @@ class Sampler:
 
     def start(self) -> States:
         """The states of a sequence before its first token."""
-        return tuple(
-            item.start() for item in self.pipeline.processors if isinstance(item, Feedback)
-        )
+        return tuple(item.start() for item in self.pipeline.processors if is_feedback(item))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,11 @@ class Processed:
     errors: Mapping[int, DecodingError]
     _steered: Mapping[int, list[Steered]]
 
+    @property
+    def rows(self) -> list[NDArray[Any] | DecodingError]:
+        """The row `(vocab,)`, or the error, of each row."""
+        return [self.errors.get(row, logits) for row, logits in enumerate(self.logits)]
+
     def states_after(self, row: int, token_id: int, history: History) -> States:
         """The states of a row's feedbacks after the token that the caller has drawn.
 
@@ -133,68 +136,110 @@ class Processed:
         return after
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Row:
     """One row of a batch, with what is worked out once for it.
 
-    last: what a kernel runs at the end. stages: what comes before; None where nothing does.
-    start: the states of its feedbacks before its first token. repair: a policy for what is no
+    program: what a kernel runs at the end. before: the segments that come before it. start: the
+    states of the feedbacks among them, before the first token. repair: a policy for what is no
     logit, which its pipeline begins with. widest_bias: the largest token id that a bias names.
     """
 
     sampler: Sampler
-    last: Fused
-    stages: Stages | None
+    program: ProgramRow
+    before: tuple[Segment, ...]
     start: States
     repair: NaNPolicy | None
     widest_bias: int
 
     @classmethod
-    def of(cls, sampler: Sampler, backend: Backend | None) -> _Row:
+    def of(cls, sampler: Sampler, shared: SharedRows) -> _Row:
         pipeline = sampler.pipeline
         before = pipeline.segments[:-1]
         first = pipeline.processors[0] if pipeline.processors else None
         return cls(
             sampler,
-            _last(pipeline),
-            Stages(before, backend) if before else None,
+            shared.row_of(_last(pipeline)),
+            before,
             sampler.start() if before else (),
             first if isinstance(first, NaNPolicy) else None,
             _widest_bias(pipeline),
         )
 
 
-class _Members(NamedTuple):
-    """The rows of a batch and how they are drawn.
+class _Ready:
+    """What a step needs of the rows of a batch; it follows from these.
 
-    settled: by dtype, the backend than which nothing faster can become ready.
+    rows: for which it was worked out. stages, repairs: of the rows that have them. misfits: the
+    errors of rows that logits of `width` do not suit.
     """
 
-    rows: list[_Row]
-    changing: Changing
-    backend: Backend | None
-    threads: int | None
-    settled: dict[Any, Backend]
+    def __init__(self, backend: Backend | None, threads: int | None) -> None:
+        self._backend = backend
+        self.kernels = OpenKernels(threads)
+        self.programs = RowPrograms()
+        self._stages: dict[_Row, Stages] = {}
+        self.take(())
 
+    def take(self, rows: tuple[_Row, ...]) -> None:
+        """Let these be the rows; what is known of those that stay is kept."""
+        self.programs.arrange([row.program for row in rows])
+        samplers = [row.sampler for row in rows]
+        seeds = [item.seed for item in samplers]
+        self.batch = Batch(
+            self.programs.program,
+            np.array([seed or 0 for seed in seeds], np.uint64),
+            np.array([seed is None for seed in seeds], np.bool_),
+            np.array([item.top_n for item in samplers], np.int64),
+        )
+        self._stages = {
+            row: self._stages.get(row) or Stages(row.before, self._backend)
+            for row in rows
+            if row.before
+        }
+        numbered = list(enumerate(rows))
+        self.stages = {index: self._stages[row] for index, row in numbered if row.before}
+        self.repairs = {index: row.repair for index, row in numbered if row.repair is not None}
+        self.misfits: dict[int, DecodingError] = {}
+        self.width = 0
+        self.rows = rows
 
-class _Prepared(NamedTuple):
-    """A step before its last kernel call.
+    def fit(self, width: int) -> None:
+        """Everything that depends on the width of the logits, which rarely changes."""
+        self.misfits = {}
+        for row, item in enumerate(self.rows):
+            if item.widest_bias >= width:
+                expected = f"at most {width - 1}, the last token of the row"
+                self.misfits[row] = ShapeError(
+                    "logit_bias", f"token id {item.widest_bias}", expected
+                )
+        self.width = width
 
-    raw: the rows as the model gave them. edited: what the last call gets. failed: rows that it
-    should not see.
-    """
-
-    raw: Any
-    edited: Any
-    failed: dict[int, DecodingError]
-    kernel: Kernel
-    bitmasks: NDArray[np.int32]
+    def batch_for(self, history: History) -> Batch:
+        """The batch with the program of this step; the same object if nothing changed."""
+        program = self.programs.program_for(history, self.width)
+        if program is not self.batch.program:
+            self.batch = self.batch._replace(program=program)
+        return self.batch
 
 
 class BatchSampler:
-    """Draws a token for every row of a batch; made once, called at every step.
+    """Draws a token for every row of a batch; rows join and leave between steps.
 
-    A row's error never touches another row: it takes the place of that row's sample.
+        batch, history = BatchSampler(), HistoryBuffer()
+        batch.add(Sampler(chain(TopP(0.9)), seed=1))    # the row number is len(batch) - 1
+        history.add(prompt)
+        drawn = batch(logits, history.view())           # one Sample, or one error, a row
+        history.append([item.token_id for item in drawn])
+        batch.remove(0)                                 # the last row is row 0 now
+        history.remove(0)
+
+    A row that joins costs what is its own, a row that leaves nothing, and rows with the same
+    pipeline share its program. A token depends on its own row and on nothing else in the batch; a
+    row's error never touches another row: it takes the place of that row's sample.
+
+    An exception, an interrupt too, leaves the rows as they were. Pickling and copying keep the
+    rows; what was worked out for them is worked out again.
 
     backend: None takes the fastest that serves the logits: for arrays and tensors on the host the
     compiled kernels, and NumPy's until these are ready; for tensors elsewhere Triton's, or torch's.
@@ -205,81 +250,70 @@ class BatchSampler:
 
     def __init__(
         self,
-        samplers: Sequence[Sampler],
+        samplers: Sequence[Sampler] = (),
         *,
         backend: Backend | str | None = None,
         threads: int | None = None,
     ) -> None:
         if threads is not None:
             threads = checked_integer("threads", threads, 1, expected=">= 1, or None")
-        rows = [_Row.of(sampler, named(backend)) for sampler in _checked_samplers(samplers)]
-        changing = Changing.of([row.last for row in rows])
-        self._set(_Members(rows, changing, named(backend), threads, {}))
-
-    @classmethod
-    def joined(cls, parts: Sequence[BatchSampler]) -> BatchSampler:
-        """The rows of several samplers, in order, as one; backend and threads are the first's.
-
-        Nothing of a row is worked out again, and the parts can be used on.
-
-        Raises:
-            ParameterError: there is no part.
-        """
-        require("parts", parts, len(parts) > 0, "at least one sampler")
-        members = [part._members for part in parts]  # noqa: SLF001 -- of this class
-        rows = [row for member in members for row in member.rows]
-        changing = Changing.joined([member.changing for member in members])
-        made = cls._of(members[0]._replace(rows=rows, changing=changing))
-        made._execution = parts[0]._execution  # noqa: SLF001 -- of this class
-        return made
-
-    def selected(self, rows: Sequence[int]) -> BatchSampler:
-        """A sampler of some of the rows, which are named in ascending order.
-
-        Nothing of a row is worked out again, and this sampler can be used on.
-        """
-        kept, changing = [self._rows[row] for row in rows], self._changing.selected(rows)
-        made = self._of(self._members._replace(rows=kept, changing=changing))
-        made._execution = self._execution  # noqa: SLF001 -- of this class
-        return made
-
-    @classmethod
-    def _of(cls, members: _Members) -> BatchSampler:
-        made = cls.__new__(cls)
-        made._set(members)  # noqa: SLF001 -- of this class
-        return made
-
-    def _set(self, members: _Members) -> None:
-        self._members = members
-        rows, changing, self._backend, threads, settled = members
-        self._rows, self._changing = rows, changing
-        self._stages = {
-            index: row.stages for index, row in enumerate(rows) if row.stages is not None
-        }
-        self._repairs = {
-            index: row.repair for index, row in enumerate(rows) if row.repair is not None
-        }
-        batch = Batch(
-            changing.program,
-            np.array([row.sampler.seed or 0 for row in rows], np.uint64),
-            np.array([row.sampler.seed is None for row in rows], np.bool_),
-            np.array([row.sampler.top_n for row in rows], np.int64),
-        )
-        self._kernels = OpenKernels(batch, threads)
-        self._settled = settled
-        self._width = 0
-        self._misfits: dict[int, DecodingError] = {}
+        self._backend, self._threads = named(backend), threads
+        self._shared = SharedRows()
+        # Replaced as a whole, so that no exception finds a half of it changed.
+        self._rows = tuple(_Row.of(item, self._shared) for item in _checked_samplers(samplers))
+        # None while a step works with it: what a step leaves half done is not used again.
+        self._ready: _Ready | None = None
+        # By dtype, the backend than which nothing faster can become ready.
+        self._settled: dict[Any, Backend] = {}
         self._execution: Execution | None = None
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """A copy has drawn nothing."""
-        samplers = [row.sampler for row in self._rows]
-        return _again, (type(self), samplers, self._backend, self._members.threads)
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def samplers(self) -> tuple[Sampler, ...]:
+        """The sampler of every row."""
+        return tuple(row.sampler for row in self._rows)
 
     @property
     def execution(self) -> Execution | None:
         """How the last step ran: its backend and threads; None before the first step."""
         return self._execution
+
+    def add(self, sampler: Sampler) -> int:
+        """Add a row behind the others; returns its number.
+
+        Raises:
+            ParameterError: it is no `Sampler`.
+        """
+        require("sampler", sampler, isinstance(sampler, Sampler), "a Sampler")
+        self._rows = (*self._rows, _Row.of(sampler, self._shared))
+        return len(self._rows) - 1
+
+    def remove(self, row: int) -> None:
+        """Take a row out; the last row takes its place, and the others keep theirs.
+
+        Raises:
+            ParameterError: there is no such row.
+        """
+        rows = list(self._rows)
+        number = checked_row(row, len(rows))
+        rows[number] = rows[-1]
+        self._rows = tuple(rows[:-1])
+
+    def swap(self, row: int, other: int) -> None:
+        """Let two rows change places.
+
+        Raises:
+            ParameterError: there is no such row.
+        """
+        rows = list(self._rows)
+        one, two = checked_row(row, len(rows)), checked_row(other, len(rows))
+        rows[one], rows[two] = rows[two], rows[one]
+        self._rows = tuple(rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.samplers, self._backend, self._threads)
 
     def __call__(
         self,
@@ -296,11 +330,12 @@ class BatchSampler:
             ShapeError: the logits are not `(len(samplers), vocab)` floats.
         """
         steered: dict[int, list[Steered]] = {}
-        result, failed = self._step(logits, history, states, steered, describe=True)
+        result, failed, ready = self._step(logits, history, states, steered, describe=True)
         drawn = [
             _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
             for index, row in enumerate(result.rows.tolist())
         ]
+        self._ready = ready
         for row, seen in steered.items():
             sample = drawn[row]
             if isinstance(sample, Sample):
@@ -319,16 +354,17 @@ class BatchSampler:
         Raises:
             UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
         """
-        if any(stages.is_steered for stages in self._stages.values()):
+        if any(row.start for row in self._rows):
             raise UnsupportedFeatureError(
                 "draw", "the pipeline has a Feedback; call the sampler instead"
             )
-        result, failed = self._step(logits, history, None, {}, describe=False)
+        result, failed, ready = self._step(logits, history, None, {}, describe=False)
         drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
         if any(result.rows["status"].tolist()):
             for index, row in enumerate(result.rows.tolist()):
                 if row[0] != OK:
                     drawn[index] = self._error(index, row, history)
+        self._ready = ready
         for row, error in failed.items():
             drawn[row] = error
         return drawn
@@ -341,21 +377,34 @@ class BatchSampler:
         Arguments and errors are those of a call; seeds and `top_n` of the samplers take no part.
         Runs on the host: a tensor elsewhere is copied there.
         """
+        found = self.process_exactly(logits, history, states)
         raw = logits_of(as_rows(logits))
-        self._check(raw, history, states)
+        result = narrow(found.logits, raw.dtype)
+        failing = list(found.errors)
+        result[failing] = raw[failing]
+        return replace(found, logits=result)
+
+    def process_exactly(
+        self, logits: Rows, history: History, states: Sequence[States] | None = None
+    ) -> Processed:
+        """As `process`, but float64 always: the very values that a step draws from.
+
+        A row with an error is 0.
+        """
+        raw = logits_of(as_rows(logits))
+        ready = self._take_ready(raw, history, states)
         steered: dict[int, list[Steered]] = {}
-        rows = self._repaired(raw, history) if self._repairs else raw
-        edited, failed = rows, self._misfits
-        if self._stages:
-            edited, failed = self._run_stages(rows, history, states, steered)
+        rows = self._repaired(raw, history, ready) if ready.repairs else raw
+        edited, failed = rows, ready.misfits
+        if ready.stages:
+            edited, failed = self._run_stages(rows, history, states, steered, ready)
         on_host = self._backend in (None, Backend.NUMPY, Backend.NUMBA)
         backend = (self._backend if on_host else None) or fastest(edited)
-        program = self._changing.program_for(history, raw.shape[1])
-        self._execution = self._kernels.execution(backend)
-        kernel = self._kernels.at(backend, edited, program)
-        bitmasks, maskless = self._changing.bitmasks(history, raw.shape[1])
+        kernel = ready.kernels.at(backend, edited, ready.batch_for(history))
+        bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         seen = history.token_ids, history.lengths, history.prompt_lengths
         values, emptied = kernel.edit(edited, bitmasks, *seen)
+        self._execution = ready.kernels.execution(backend, len(self._rows))
         errors = {**maskless, **failed}
         for row, wrong in enumerate((~(rows < np.inf)).sum(1).tolist()):
             if row in errors:
@@ -365,51 +414,9 @@ class BatchSampler:
                 errors[row] = self._error(row, (INVALID_LOGITS, first, wrong), history)
             elif emptied[row] >= 0 or not (values[row] > -np.inf).any():
                 errors[row] = self._error(row, (EMPTY_SUPPORT, int(emptied[row]), 0), history)
-        failing = list(errors)
-        values[failing] = 0.0  # a kernel leaves anything there
-        result = narrow(values, raw.dtype)
-        result[failing] = raw[failing]
-        return Processed(result, errors, steered)
-
-    def _check(self, raw: Rows, history: History, states: Sequence[States] | None) -> None:
-        """Check that all arguments of a step have a row a sampler."""
-        batch, width = raw.shape
-        require("history", history, isinstance(history, History), "a History")
-        if not batch == len(history) == len(self._rows):
-            expected = f"{len(self._rows)} rows, one a sampler"
-            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
-        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
-            expected = f"a sequence of {batch} entries, one a sampler, or None"
-            raise ParameterError("states", states, expected)
-        if width != self._width:
-            self._fit(width)
-    def edit(
-        self, logits: Rows, history: History, states: Sequence[States] | None = None
-    ) -> list[NDArray[np.float64] | DecodingError]:
-        """Run the pipelines and draw nothing: each row `(vocab,)`, −inf where a token is removed.
-
-        The values are those that the same call of the sampler draws from. Arguments and errors are
-        as in a call.
-        """
-        raw, edited, failed, kernel, bitmasks = self._prepare(logits, history, states, {})
-        invalid = [
-            row for row, item in enumerate(logits_of(raw)) if row not in failed and _is_broken(item)
-        ]
-        if invalid:  # the call says what is wrong with them
-            described = self(logits, history, states)
-            failed = {**failed, **{row: _error_of(described[row]) for row in invalid}}
-        rows, emptied = kernel.edit(
-            edited, bitmasks, history.token_ids, history.lengths, history.prompt_lengths
-        )
-        found: list[NDArray[np.float64] | DecodingError] = []
-        for row, position in enumerate(emptied.tolist()):
-            if row in failed:
-                found.append(failed[row])
-            elif position >= 0:
-                found.append(self._error(row, (EMPTY_SUPPORT, position, 0), history))
-            else:
-                found.append(np.asarray(rows[row]))
-        return found
+        self._ready = ready
+        values[list(errors)] = 0.0  # a kernel leaves anything there
+        return Processed(values, errors, steered)
 
     def _step(
         self,
@@ -419,12 +426,22 @@ class BatchSampler:
         steered: dict[int, list[Steered]],
         *,
         describe: bool,
-    ) -> tuple[StepResult, dict[int, DecodingError]]:
+    ) -> tuple[StepResult, dict[int, DecodingError], _Ready]:
         """The kernel's results, and the errors of the rows that it should not have seen.
 
-        What feedbacks did goes into `steered`, by row.
+        What feedbacks did goes into `steered`, by row. The caller puts back what the step worked
+        with, last, when the results are read: a kernel overwrites them.
         """
-        raw, edited, failed, kernel, bitmasks = self._prepare(logits, history, states, steered)
+        raw = as_rows(logits)
+        ready = self._take_ready(raw, history, states)
+        failed, edited = ready.misfits, raw
+        if ready.stages:
+            raw = self._repaired(logits_of(raw), history, ready)
+            edited, failed = self._run_stages(raw, history, states, steered, ready)
+        backend = self._backend_for(raw)
+        kernel = ready.kernels.at(backend, raw, ready.batch_for(history))
+        self._execution = ready.kernels.execution(backend, len(self._rows))
+        bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         result = kernel.step(
             edited,
             raw,
@@ -434,55 +451,40 @@ class BatchSampler:
             history.prompt_lengths,
             describe=describe,
         )
-        return result, failed
+        return result, {**maskless, **failed} if maskless else failed, ready
 
-    def _prepare(
-        self,
-        logits: Rows,
-        history: History,
-        states: Sequence[States] | None,
-        steered: dict[int, list[Steered]],
-    ) -> _Prepared:
-        """Check the arguments of a step and run what comes before the last kernel call."""
-        raw = as_rows(logits)
-        self._check(raw, history, states)
-        width = raw.shape[1]
-        failed, edited = self._misfits, raw
-        if self._stages:
-            raw = self._repaired(logits_of(raw), history)
-            edited, failed = self._run_stages(raw, history, states, steered)
-        kernel = self._kernel(raw, self._changing.program_for(history, width))
-        bitmasks, maskless = self._changing.bitmasks(history, width)
-        failed = {**maskless, **failed} if maskless else failed
-        return _Prepared(raw, edited, failed, kernel, bitmasks)
+    def _take_ready(self, raw: Rows, history: History, states: Sequence[States] | None) -> _Ready:
+        """What a step with these arguments, which are checked, works with; taken from its place."""
+        batch, width = raw.shape
+        require("history", history, isinstance(history, History), "a History")
+        if not batch == len(history) == len(self._rows):
+            expected = f"{len(self._rows)} rows, one a sampler"
+            raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
+        if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
+            expected = f"a sequence of {batch} entries, one a sampler, or None"
+            raise ParameterError("states", states, expected)
+        ready, self._ready = self._ready or _Ready(self._backend, self._threads), None
+        if ready.rows is not self._rows:
+            ready.take(self._rows)
+        if width != ready.width:
+            ready.fit(width)
+        return ready
 
-    def _fit(self, width: int) -> None:
-        """Everything that depends on the width of the logits, which rarely changes."""
-        self._width = width
-        self._misfits = {}
-        for row, item in enumerate(self._rows):
-            if item.widest_bias >= width:
-                expected = f"at most {width - 1}, the last token of the row"
-                self._misfits[row] = ShapeError(
-                    "logit_bias", f"token id {item.widest_bias}", expected
-                )
-
-    def _kernel(self, rows: Rows, program: Program) -> Kernel:
+    def _backend_for(self, rows: Rows) -> Backend:
         backend = self._settled.get(rows.dtype)
         if backend is None:
             backend = self._backend or fastest(rows)
             if backend is self._backend or backend is not Backend.NUMPY:
                 self._settled[rows.dtype] = backend
-        self._execution = self._kernels.execution(backend)
-        return self._kernels.at(backend, rows, program)
+        return backend
 
-    def _repaired(self, logits: NDArray[Any], history: History) -> NDArray[Any]:
+    def _repaired(self, logits: NDArray[Any], history: History, ready: _Ready) -> NDArray[Any]:
         """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
-        broken = [row for row in self._repairs if not (logits[row] < np.inf).all()]
+        broken = [row for row in ready.repairs if not (logits[row] < np.inf).all()]
         if broken:
             logits = logits.copy()
         for row in broken:
-            logits[row] = self._repairs[row](logits[row : row + 1], history.select(row))[0]
+            logits[row] = ready.repairs[row](logits[row : row + 1], history.select(row))[0]
         return logits
 
     def _run_stages(
@@ -491,10 +493,11 @@ class BatchSampler:
         history: History,
         states: Sequence[States] | None,
         steered: dict[int, list[Steered]],
+        ready: _Ready,
     ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
         """The batch after every segment but the last of each row's pipeline."""
-        edited, failed = logits.copy(), dict(self._misfits)
-        for row, stages in self._stages.items():
+        edited, failed = logits.copy(), dict(ready.misfits)
+        for row, stages in ready.stages.items():
             # A row that is not logits is reported by the kernel; no processor should see it.
             if row in failed or not (logits[row] < np.inf).all():
                 continue
@@ -515,7 +518,11 @@ class BatchSampler:
         if status == INVALID_LOGITS:
             return InvalidLogitsError(row, position, count, generated)
         assert status == EMPTY_SUPPORT
-        culprit = None if position < 0 else shown(self._rows[row].last.processors[position])
+        culprit = (
+            None
+            if position < 0
+            else shown(_last(self._rows[row].sampler.pipeline).processors[position])
+        )
         return EmptySupportError(row, culprit, generated)
 
 
@@ -533,21 +540,22 @@ def sample(
     return BatchSampler(samplers)(logits, history)
 
 
-def _again(
-    kind: type[BatchSampler],
-    samplers: Sequence[Sampler],
-    backend: Backend | None,
-    threads: int | None,
-) -> BatchSampler:
-    return kind(samplers, backend=backend, threads=threads)
-
-
 def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
     if not isinstance(samplers, Sequence) or isinstance(samplers, str):
         raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
     for index, item in enumerate(samplers):
         require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
     return tuple(samplers)
+
+
+def _restored(
+    made: type[BatchSampler],
+    samplers: Sequence[Sampler],
+    backend: Backend | None,
+    threads: int | None,
+) -> BatchSampler:
+    """A batch sampler that was pickled or copied."""
+    return made(samplers, backend=backend, threads=threads)
 
 
 def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
@@ -557,17 +565,6 @@ def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     alternatives = tuple([Alternative(*entry) for entry in described])
     token_id, raw, processed, rank, entropy, support_size = row[3:9]
     return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
-
-
-def _is_broken(row: NDArray[Any]) -> bool:
-    """Whether a row is no logits, or has no possible token."""
-    largest = row.max()
-    return not -np.inf < largest < np.inf
-
-
-def _error_of(outcome: Sample | DecodingError) -> DecodingError:
-    assert isinstance(outcome, DecodingError)  # ours: a broken row has no sample
-    return outcome
 
 
 def _last(pipeline: Pipeline) -> Fused:

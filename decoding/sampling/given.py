@@ -80,16 +80,16 @@ class TokenDescriber:
         if not others:
             return drawn
         widened = logits_of(as_rows(logits))
-        edited = self._sampler.edit(logits, history, states)
+        edited = self._sampler.process_exactly(logits, history, states)
         scales = self._scale_samplers()(logits, history, states)
         raw_scales = self._raw_samplers()(logits, History.empty(len(history)))
         found = list(drawn)
         for row in others:
             sample, scale, raw_scale = drawn[row], scales[row], raw_scales[row]
-            after = edited[row]
-            if isinstance(after, DecodingError) or not isinstance(scale, Sample):
-                found[row] = after if isinstance(after, DecodingError) else scale
+            if row in edited.errors or not isinstance(scale, Sample):
+                found[row] = edited.errors.get(row, scale)
                 continue
+            after = edited.logits[row]
             assert isinstance(sample, Sample)  # ours: `others` has rows with a sample
             assert isinstance(raw_scale, Sample)  # ours: so its logits are legal
             found[row] = self._described(

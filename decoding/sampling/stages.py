@@ -16,9 +16,9 @@ from decoding.kernels.program import Batch
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
-from decoding.processors.feedback import Feedback, drawn_of
+from decoding.processors.feedback import Feedback, drawn_of, is_feedback
 from decoding.sampling.backends import OpenKernels, fastest
-from decoding.sampling.dynamic_program import Changing, raised, steps_of
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, raised, steps_of
 from decoding.typing import Anything, Logits, Processor
 
 _HOST = (Backend.NUMPY, Backend.NUMBA)
@@ -67,15 +67,9 @@ class Stages:
             for segment in segments
             if not isinstance(segment, Fused) or segment.instructions
         ]
-        # Asking an object for a protocol looks up each of its members: too much for every step.
         self._feedbacks: list[Feedback[Any] | None] = [
-            stage if isinstance(stage, Feedback) else None for stage in self._stages
+            stage if is_feedback(stage) else None for stage in self._stages
         ]
-
-    @property
-    def is_steered(self) -> bool:
-        """Whether one of the stages is a `Feedback`."""
-        return any(feedback is not None for feedback in self._feedbacks)
 
     def __call__(
         self, logits: Logits, history: History, states: Sequence[Any], row: int
@@ -117,17 +111,20 @@ class _FusedStage:
 
     def __init__(self, segment: Fused, backend: Backend | None) -> None:
         self._segment, self._backend = segment, backend
-        self._changing = Changing.of([segment])
+        self._programs = RowPrograms([ProgramRow.of(segment)])
         nobody = np.zeros(1, np.int64)
-        seeds = nobody.astype(np.uint64)
-        self._kernels = OpenKernels(Batch(self._changing.program, seeds, nobody == 0, nobody), 1)
+        self._batch = Batch(self._programs.program, nobody.astype(np.uint64), nobody == 0, nobody)
+        self._kernels = OpenKernels(1)
 
     def __call__(self, logits: Logits, history: History, row: int) -> Logits:
         owners = self._segment.processors
         width = logits.shape[1]
         backend = self._backend if self._backend in _HOST else fastest(logits)
-        kernel = self._kernels.at(backend, logits, self._changing.program_for(history, width, row))
-        bitmasks, failed = self._changing.bitmasks(history, width, row)
+        program = self._programs.program_for(history, width, row)
+        if program is not self._batch.program:
+            self._batch = self._batch._replace(program=program)
+        kernel = self._kernels.at(backend, logits, self._batch)
+        bitmasks, failed = self._programs.bitmasks(history, width, row)
         if failed:
             raise failed[0]
         edited, emptied = kernel.edit(

@@ -15,8 +15,8 @@ from decoding.kernels.compiled.formats import format_of
 from decoding.kernels.compiled.memory import allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
-from decoding.kernels.program import Batch, Program, assemble
-from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacity
+from decoding.kernels.program import Batch, assemble
+from decoding.kernels.result import EMPTY_SUPPORT, ROW, TOP, StepResult, top_capacities
 from decoding.kernels.vector.step import VectorKernel
 
 COMPACT_LIMIT = 16_384
@@ -34,41 +34,19 @@ class CompiledKernel:
     """
 
     def __init__(self, batch: Batch, threads: int = 1, compact_limit: int = COMPACT_LIMIT) -> None:
-        self._batch = batch
-        size = len(batch.seeds)
-        self._plans = np.zeros(size, PLAN)
-        self._plans["seed"], self._plans["greedy"] = batch.seeds, batch.greedy
-        self._plans["top_n"] = batch.top_n
-        self._outcomes = np.zeros(size, ROW)
-        ends = np.cumsum([top_capacity(int(n)) for n in batch.top_n], dtype=np.int64)
-        self._outcomes["top_start"] = ends - [top_capacity(int(n)) for n in batch.top_n]
-        self._top = np.zeros(max(int(ends[-1]) if size else 0, 1), TOP)
-        self._call = np.array(
-            [
-                0,
-                0,
-                0,
-                0,
-                compact_limit,
-                0,
-                0,
-                0,
-                0,
-                _address(self._plans),
-                size,
-                _address(self._outcomes),
-                _address(self._top),
-                len(self._top),
-                0,
-            ],
-            np.int64,
-        )
+        nobody = np.zeros(0, np.int64)
+        nothing = assemble([])
+        self._batch = Batch(nothing, nobody.astype(np.uint64), nobody > 0, nobody)
+        self._shares: list[tuple[int, int]] = []
+        self._pool: tuple[int, int, ThreadPoolExecutor] | None = None
+        # Room for more rows and more of their likeliest tokens than there are.
+        self._plans, self._outcomes = np.zeros(0, PLAN), np.zeros(0, ROW)
+        self._top = np.zeros(0, TOP)
+        self._instructions, self._sparse = flatten(nothing)
+        self._call = np.zeros(15, np.int64)
+        self._call[4] = compact_limit
         self._head: tuple[Any, ...] | None = None
-        self._shares = _shares(size, threads)
-        self._pool: tuple[int, ThreadPoolExecutor] | None = None
-        self._program, self._row_starts = assemble([]), np.zeros(0, np.int64)
-        self._instructions, self._sparse = flatten(self._program)
-        self.reprogrammed(batch.program)
+        self.regrouped(batch, threads)
 
     def step(
         self,
@@ -86,7 +64,7 @@ class CompiledKernel:
         asked = DESCRIBE if describe else DRAW
         if self._run(logits, raw_logits, bitmasks, history, asked):
             self._leave_to_numpy(logits, raw_logits, bitmasks, history, describe=describe)
-        return StepResult(self._outcomes, self._top)
+        return StepResult(self._outcomes[: len(self._batch.seeds)], self._top)
 
     def edit(
         self,
@@ -101,21 +79,28 @@ class CompiledKernel:
         history = (token_ids, lengths, prompt_lengths)
         if self._run(logits, logits, bitmasks, history, EDIT, edited.reshape(-1)):
             return self._by_numpy().edit(logits, bitmasks, *history)
-        is_empty = self._outcomes["status"] == EMPTY_SUPPORT
-        emptied = np.where(is_empty, self._outcomes["fault_position"], -1)
+        outcomes = self._outcomes[: len(logits)]
+        is_empty = outcomes["status"] == EMPTY_SUPPORT
+        emptied = np.where(is_empty, outcomes["fault_position"], -1)
         return edited, emptied
 
-    def reprogrammed(self, program: Program) -> CompiledKernel:
-        """The same rows with another program; this kernel itself."""
-        last, self._program = self._program, program
+    def regrouped(self, batch: Batch, threads: int = 1) -> CompiledKernel:
+        """Another batch; this kernel itself."""
+        last, self._batch = self._batch, batch
+        if batch.seeds is not last.seeds or not self._shares:
+            self._take_rows(batch)
+            self._shares = _shares(len(batch.seeds), threads)
+        program, before = batch.program, last.program
+        if program is before:
+            return self
+        size = len(batch.seeds)
+        self._plans["first"][:size], self._plans["last"][:size] = program.firsts, program.lasts
         # A retuned program shares all but its operands with the one before.
-        if program.sparse_starts is last.sparse_starts and program.slots is last.slots:
-            write_operands(self._instructions, program)
+        if program.sparse_starts is before.sparse_starts and program.slots is before.slots:
+            if program.operands is not before.operands:
+                write_operands(self._instructions, program)
             return self
         self._instructions, self._sparse = flatten(program)
-        if program.row_starts is not self._row_starts:
-            starts = self._row_starts = program.row_starts
-            self._plans["first"], self._plans["last"] = starts[:-1], starts[1:]
         self._call[5:9] = (
             _address(self._instructions),
             len(self._instructions),
@@ -124,8 +109,30 @@ class CompiledKernel:
         )
         return self
 
+    def _take_rows(self, batch: Batch) -> None:
+        """Write how each row draws, and where its likeliest tokens go."""
+        size = len(batch.seeds)
+        if size > len(self._plans):
+            room = max(size, 2 * len(self._plans))
+            self._plans, self._outcomes = np.zeros(room, PLAN), np.zeros(room, ROW)
+        plans = self._plans[:size]
+        plans["seed"], plans["greedy"], plans["top_n"] = batch.seeds, batch.greedy, batch.top_n
+        places = top_capacities(batch.top_n)
+        ends = places.cumsum()
+        self._outcomes["top_start"][:size] = ends - places
+        described = max(int(ends[-1]) if size else 0, 1)
+        if described > len(self._top):
+            self._top = np.zeros(max(described, 2 * len(self._top)), TOP)
+        self._call[9:14] = (
+            _address(self._plans),
+            size,
+            _address(self._outcomes),
+            _address(self._top),
+            len(self._top),
+        )
+
     def _by_numpy(self) -> VectorKernel:
-        return VectorKernel(self._batch._replace(program=self._program))
+        return VectorKernel(self._batch)
 
     def _run(
         self,
@@ -171,10 +178,10 @@ class CompiledKernel:
 
     def _threads(self) -> ThreadPoolExecutor:
         """The threads beside the calling one; those of a process are not there after a fork."""
-        here = os.getpid()
-        if self._pool is None or self._pool[0] != here:
-            self._pool = here, ThreadPoolExecutor(len(self._shares) - 1)
-        return self._pool[1]
+        here, wanted = os.getpid(), len(self._shares) - 1
+        if self._pool is None or self._pool[0] != here or self._pool[1] < wanted:
+            self._pool = here, wanted, ThreadPoolExecutor(wanted)
+        return self._pool[2]
 
     def _leave_to_numpy(
         self,
@@ -188,7 +195,9 @@ class CompiledKernel:
         """Step the rows that the compiled step left."""
         token_ids, lengths, prompt_lengths = history
         by_numpy = self._by_numpy()
-        for row in np.flatnonzero(self._outcomes["status"] == LEFT_TO_NUMPY).tolist():
+        for row in np.flatnonzero(
+            self._outcomes[: len(logits)]["status"] == LEFT_TO_NUMPY
+        ).tolist():
             outcome = self._outcomes[row]
             top = by_numpy.step_row(
                 outcome,

@@ -14,7 +14,7 @@ from decoding.kernels.gpu.finish import UNDECIDED
 from decoding.kernels.gpu.launch import Launcher
 from decoding.kernels.gpu.plans import Geometry, plan
 from decoding.kernels.gpu.survey import survey
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch, unshared
 from decoding.kernels.result import EMPTY_SUPPORT, OK, ROW, TOP, StepResult
 from decoding.kernels.tensor.arrays import as_tensor
 from decoding.kernels.vector.execute import Emptied, run_row
@@ -40,7 +40,8 @@ class TritonKernel:
     def __init__(
         self, batch: Batch, *, tile: int = 4096, room: int = 8192, narrow_room: int = 1024
     ) -> None:
-        self._batch, self._plan = batch, plan(batch)
+        self._batch = batch._replace(program=unshared(batch.program))
+        self._plan = plan(self._batch)
         self._tile, self._room, self._narrow_room = tile, room, narrow_room
         self._launchers: dict[tuple[torch.device, int], Launcher] = {}
         self._torch: TensorKernel | None = None
@@ -93,9 +94,9 @@ class TritonKernel:
         """Run the program alone; torch does, as there is nothing to fuse it with."""
         return self._fallback().edit(logits, bitmasks, token_ids, lengths, prompt_lengths)
 
-    def reprogrammed(self, program: Program) -> TritonKernel:
-        """The same rows with another program."""
-        batch = self._batch._replace(program=program)
+    def regrouped(self, batch: Batch, threads: int = 1) -> TritonKernel:
+        """Another batch."""
+        del threads
         return TritonKernel(batch, tile=self._tile, room=self._room, narrow_room=self._narrow_room)
 
     def _launcher(self, logits: Tensor) -> Launcher | None:

@@ -68,7 +68,7 @@ class Launcher:
                 program.opcodes,
                 plan.operands,
                 program.slots,
-                program.row_starts,
+                np.append(program.firsts, len(program.opcodes)),
                 plan.cut_starts,
             )
         ]

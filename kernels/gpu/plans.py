@@ -95,14 +95,14 @@ class Plan(NamedTuple):
 
 
 def plan(batch: Batch) -> Plan | None:
-    """The batch's plan; None if one of its rows is not accepted."""
+    """The batch's plan; None if one of its rows is not accepted. Its rows share no instructions."""
     program = batch.program
     size = len(batch.seeds)
-    cut_starts = program.row_starts[:-1].copy()
+    cut_starts = program.firsts.copy()
     temperatures = np.ones(size)
     firsts = np.full(size, -1, np.int64)
     for row in range(size):
-        start, stop = program.row_starts[row : row + 2].tolist()
+        start, stop = int(program.firsts[row]), int(program.lasts[row])
         opcodes = program.opcodes[start:stop].tolist()
         edits = sum(opcode in _EDITS for opcode in opcodes)
         if any(opcode not in _AFTER_EDITS for opcode in opcodes[edits:]):
@@ -121,8 +121,8 @@ def plan(batch: Batch) -> Plan | None:
     ):
         return None
     penalised = np.isin(program.opcodes, _PENALTIES)
-    reads = np.add.reduceat(np.append(penalised, False), program.row_starts[:-1])
-    reads[program.row_starts[:-1] == program.row_starts[1:]] = 0
+    reads = np.add.reduceat(np.append(penalised, False), program.firsts)
+    reads[program.firsts == program.lasts] = 0
     operands = program.operands[:, :2].copy()
     starts = program.sparse_starts[:-1][program.opcodes == Opcode.CUT]
     operands[program.opcodes == Opcode.CUT] = program.sparse_values[starts[:, np.newaxis] + [0, 1]]
@@ -134,8 +134,8 @@ def plan(batch: Batch) -> Plan | None:
         temperatures.astype(np.float32),
         firsts,
         (reads > 0).astype(np.int32),
-        int((cut_starts - program.row_starts[:-1]).max(initial=0)),
-        int((program.row_starts[1:] - cut_starts).max(initial=0)),
+        int((cut_starts - program.firsts).max(initial=0)),
+        int((program.lasts - cut_starts).max(initial=0)),
         bool(np.isin(program.opcodes, _DENSE).any()),
         bool((program.opcodes == Opcode.BITMASK_BIAS).any()),
         bool(penalised.any() or (program.opcodes == Opcode.LOGIT_BIAS).any()),

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch, unshared
 from decoding.kernels.result import ROW, TOP, StepResult
 from decoding.kernels.tensor.arrays import as_tensor, upload, working_device
 from decoding.kernels.tensor.candidates import NOTHING
@@ -29,7 +29,8 @@ class TensorKernel:
     """
 
     def __init__(self, batch: Batch, *, capacity: int = 1024) -> None:
-        self._batch, self._capacity = batch, capacity
+        self._batch = batch._replace(program=unshared(batch.program))
+        self._capacity = capacity
         self._groups: dict[tuple[torch.device, float], list[Group]] = {}
         self._bitmasks = _Bitmasks()
 
@@ -86,9 +87,10 @@ class TensorKernel:
             rows[whole], emptied[whole] = after, culprit
         return rows.cpu().numpy(), emptied[:, 0].cpu().numpy()
 
-    def reprogrammed(self, program: Program) -> TensorKernel:
-        """The same rows with another program."""
-        return TensorKernel(self._batch._replace(program=program), capacity=self._capacity)
+    def regrouped(self, batch: Batch, threads: int = 1) -> TensorKernel:
+        """Another batch."""
+        del threads
+        return TensorKernel(batch, capacity=self._capacity)
 
     def _groups_for(self, batch: Batch, logits: Tensor) -> list[Group]:
         rows = range(len(batch.seeds))

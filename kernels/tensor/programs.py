@@ -92,7 +92,7 @@ def looked_up(
     program = batch.program
     found = {}
     for index in np.flatnonzero(np.isin(program.opcodes, _SEARCHES)).tolist():
-        row = int(np.searchsorted(program.row_starts, index, "right")) - 1
+        row = int(np.searchsorted(program.firsts, index, "right")) - 1
         history, prompt_length = token_ids[row, : lengths[row]], int(prompt_lengths[row])
         ids, values = repeats(program, index, history, prompt_length)
         found[index] = Instruction(Opcode.LOGIT_BIAS, token_ids=ids, values=values)
@@ -104,16 +104,16 @@ def groups_of(batch: Batch, rows: Iterable[int], device: torch.device, reach: fl
     program = batch.program
     alike: dict[tuple[bool, bytes], list[int]] = {}
     for row in rows:
-        opcodes = program.opcodes[program.row_starts[row] : program.row_starts[row + 1]]
+        opcodes = program.opcodes[program.firsts[row] : program.lasts[row]]
         alike.setdefault((bool(batch.greedy[row]), opcodes.tobytes()), []).append(row)
     return [_group(batch, np.array(members, np.int64), device, reach) for members in alike.values()]
 
 
 def _group(batch: Batch, rows: NDArray[np.int64], device: torch.device, reach: float) -> Group:
     operations = []
-    starts = batch.program.row_starts
-    for position in range(starts[rows[0] + 1] - starts[rows[0]]):
-        operation, reach = _operation(batch.program, starts[rows] + position, device, reach)
+    firsts, lasts = batch.program.firsts[rows], batch.program.lasts[rows]
+    for position in range(lasts[0] - firsts[0]):
+        operation, reach = _operation(batch.program, firsts + position, device, reach)
         operations.append(operation)
     whole = len(rows) == len(batch.seeds)
     return Group(

@@ -60,7 +60,7 @@ def run_row(
         Emptied: no candidate is left.
     """
     candidates = Candidates(np.arange(len(logits)), logits)
-    first, last = program.row_starts[row], program.row_starts[row + 1]
+    first, last = program.firsts[row], program.lasts[row]
     for index in range(first, last):
         candidates = _apply(candidates, program, index, bitmasks, history, prompt_length)
         if candidates.logits.max(initial=-np.inf) == -np.inf:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.program import Batch, Program
+from decoding.kernels.program import Batch
 from decoding.kernels.result import (
     EMPTY_SUPPORT,
     INVALID_LOGITS,
@@ -63,9 +63,10 @@ class VectorKernel:
             start += len(tops[-1])
         return StepResult(rows, np.concatenate(tops))
 
-    def reprogrammed(self, program: Program) -> VectorKernel:
-        """The same rows with another program."""
-        return VectorKernel(self.batch._replace(program=program))
+    def regrouped(self, batch: Batch, threads: int = 1) -> VectorKernel:
+        """Another batch."""
+        del threads
+        return VectorKernel(batch)
 
     def step_row(
         self,

@@ -91,9 +91,7 @@ def check_patches(kernel: TritonKernel, batch: Batch, wide: Any, arrays: Any) ->
     heated = np.array(
         [
             Opcode.TEMPERATURE in batch.program.opcodes[start:stop]
-            for start, stop in zip(
-                batch.program.row_starts[:-1], batch.program.row_starts[1:], strict=True
-            )
+            for start, stop in zip(batch.program.firsts, batch.program.lasts, strict=True)
         ]
     )
     compared = bits & (edited > -np.inf) & ~heated[:, np.newaxis] & (emptied == -1)[:, np.newaxis]
