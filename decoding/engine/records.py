@@ -40,11 +40,12 @@ def response_of(
     each = [None] * len(transcripts) if seeds is None else list(seeds)
     expected = f"{len(transcripts)}, one a sequence"
     require("seeds", f"{len(each)} of them", len(each) == len(transcripts), expected)
+    reasons = [_reason(transcript) for transcript in transcripts]
     best = max(range(len(transcripts)), key=lambda index: transcripts[index].mean_logprob)
     losers = tuple(
         BestOfSequence(
             generated_text=prompt_text + transcript.text,
-            finish_reason=_reason(transcript),
+            finish_reason=reasons[index],
             seed=seed,
             tokens=transcript.tokens,
             prefill=prefill,
@@ -55,7 +56,7 @@ def response_of(
     )
     winner = transcripts[best]
     details = Details(
-        finish_reason=_reason(winner),
+        finish_reason=reasons[best],
         seed=each[best],
         input_length=input_length,
         tokens=winner.tokens,

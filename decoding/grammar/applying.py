@@ -52,7 +52,7 @@ def apply_mask(logits: Anything, words: Words, *, out: Anything = None) -> Anyth
     legal = isinstance(logits, np.ndarray) and logits.dtype.kind == "f" and logits.ndim in (1, 2)
     if not legal or logits.dtype.itemsize > 8:
         raise _no_logits(logits)
-    kept = _kept(words, logits.shape)
+    kept = _kept(_on_host(words), logits.shape)
     if out is None:
         return np.where(kept, logits, logits.dtype.type(-np.inf))
     if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (logits.shape, logits.dtype):

@@ -30,10 +30,10 @@ PROMPTS = [
 SCHEMA = {
     "type": "object",
     "properties": {
-        "name": {"type": "string", "maxLength": 12},
-        "count": {"type": "integer", "minimum": 0, "maximum": 999},
+        "animal": {"enum": ["cat", "dog", "none"]},
+        "count": {"type": "integer", "minimum": 0, "maximum": 99},
     },
-    "required": ["name", "count"],
+    "required": ["animal", "count"],
     "additionalProperties": False,
 }
 CASES: dict[str, dict[str, Any]] = {
@@ -92,5 +92,5 @@ def test_three_routes(name: str, smollm2: LanguageModel, peer: Any, words: Any) 
     assert [[token.id for token in item.tokens] for item in own] == want
     if name == "schema":
         for item in own:
-            assert json.loads(item.generated_text).keys() == {"name", "count"}
+            assert json.loads(item.generated_text).keys() == {"animal", "count"}
     assert sum(map(len, want)) > 4 * NEW
