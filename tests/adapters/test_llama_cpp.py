@@ -22,13 +22,14 @@ from decoding import (
     pipeline_of,
     presets,
 )
-from decoding.adapters.llama_cpp import export, forward, processor, sampler
+from decoding.adapters.llama_cpp import export, forward, processor, sampler, tokenizer
 from decoding.errors import (
     EmptySupportError,
     GrammarUnsupportedError,
     MissingDependencyError,
     ParameterError,
 )
+from decoding.models.fetch import fetch
 from decoding.processors import SuppressTokens, Temperature
 
 VOCAB, CONTEXT = 40, 64
@@ -206,3 +207,11 @@ def test_without_the_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(MissingDependencyError, match="llama-cpp-python"):
         export(Grammar("regex", "a"))
+
+
+@pytest.mark.model
+def test_the_tokenizer_is_that_of_the_file() -> None:
+    path = fetch("smollm2")
+    made = tokenizer(SimpleNamespace(model_path=str(path)))
+    assert made.vocabulary.bytes_of(made.encode(" hello")[-1]) == b" hello"
+    assert len(made.vocabulary) == 49152
