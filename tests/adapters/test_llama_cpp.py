@@ -201,6 +201,8 @@ def test_grammars_are_exported_as_gbnf() -> None:
     assert export(Grammar("regex", "[ab]+")) == ("grammar", "root ::= ([a-b])+\n", False)
     with pytest.raises(GrammarUnsupportedError, match="masks"):
         export(Grammar("json", {"type": "integer"}))
+    with pytest.raises(ParameterError, match="a Grammar"):
+        export("root ::= a")  # type: ignore[arg-type]
 
 
 def test_without_the_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
