@@ -8,6 +8,7 @@ that was named on the command line is missing, and 2 if no engine is installed a
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,12 @@ def main(chosen: list[str]) -> int:
         sys.stdout.flush()
         # Warnings are those of the engines, not ours.
         command = ["-m", "pytest", "-q", "-W", "ignore", str(folder / f"engine_{engine}.py")]
-        done = subprocess.run([sys.executable, "-P", *command], check=False, cwd=folder.parents[1])
+        done = subprocess.run(
+            [sys.executable, "-P", *command],
+            check=False,
+            cwd=folder.parents[1],
+            env=os.environ | {"DECODING_TEST_ENGINES": "1"},
+        )
         results[engine] = f"{'passed' if done.returncode == 0 else 'FAILED'} with {found}"
     for engine, result in results.items():
         sys.stdout.write(f"{engine}: {result}\n")
