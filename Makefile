@@ -5,7 +5,7 @@ BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 # Hundreds of tests start a process; each would read the package from its text.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: check lint laws examples test nightly golden reference types format
+.PHONY: check lint laws examples test nightly golden reference types format adapters
 
 # The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
 check: lint types
@@ -32,6 +32,10 @@ test:
 # Many more examples for every property.
 nightly:
 	$(BIN)pytest --hypothesis-profile=nightly
+
+# The adapters with the engines that are installed; tests/adapters/README.md says what to install.
+adapters:
+	$(BIN)python tests/adapters/run.py $(ENGINES)
 
 # Rewrites what was promised; a change of it breaks everyone who has stored a seed.
 golden:

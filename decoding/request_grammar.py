@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from decoding.errors import ParameterError, require, shown
+from decoding.errors import GrammarUnsupportedError, ParameterError, require, shown
 from decoding.typing import Anything
 
 if TYPE_CHECKING:  # most processes see no grammar, and should not wait for their compilers
@@ -128,6 +128,37 @@ class Grammar:
         from decoding.grammar.python_types import schema_of_type
 
         return cls("json", schema_of_type(python_type), style=style)
+
+    def to_gbnf(self, *, names_tokens: bool = True) -> str:
+        r"""Write a grammar of the kind regex, gbnf or lark as GBNF of exactly its texts.
+
+        names_tokens: whether the reader knows references to tokens, `<[id]>` and `<text>`, as
+            llama.cpp does.
+
+        >>> print(Grammar("regex", r"[0-9]{4}(-\w+)?").to_gbnf(), end="")
+        root ::= ([0-9]){4} ("-" ([0-9A-Z_a-z])+)?
+
+        Raises:
+            GrammarUnsupportedError: it is a JSON Schema, or says what GBNF cannot: look-arounds,
+                intersections, complements. Such a grammar runs by masks.
+            GrammarError: it is malformed.
+        """
+        from decoding.grammar.ebnf.gbnf import parse_gbnf
+        from decoding.grammar.ebnf.gbnf_text import gbnf_of_expression, gbnf_text
+        from decoding.grammar.ebnf.larklike import parse_larklike
+        from decoding.grammar.regular.regex import parse_full
+
+        text = str(self.value)
+        match self.type:
+            case "regex":
+                return gbnf_of_expression(parse_full(text))
+            case "gbnf":
+                return gbnf_text(parse_gbnf(text, "root"), names_tokens=names_tokens)
+            case "lark":
+                return gbnf_text(parse_larklike(text, "start"), names_tokens=names_tokens)
+            case kind:
+                reason = "keys in any order and counts of items have no short form in GBNF"
+                raise GrammarUnsupportedError("", kind, f"{reason}; use masks")
 
     @property
     def _object(self) -> dict[str, Any]:

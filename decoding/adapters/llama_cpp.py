@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import DecodingError, MissingDependencyError, ParameterError
-from decoding.grammar.export import gbnf_of
+from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
 from decoding.kernels.backends import Backend
 from decoding.pipeline import Pipeline
 from decoding.request_grammar import Grammar
@@ -106,7 +105,8 @@ def export(grammar: Grammar) -> Anything:
         GrammarUnsupportedError: GBNF cannot say it, as JSON Schemas and look-arounds.
         MissingDependencyError: llama-cpp-python is not installed.
     """
-    return _package().LlamaGrammar.from_string(gbnf_of(grammar), verbose=False)
+    require("grammar", grammar, isinstance(grammar, Grammar), "a Grammar")
+    return _package().LlamaGrammar.from_string(grammar.to_gbnf(), verbose=False)
 
 
 def tokenizer(llm: Anything) -> Tokenizer:

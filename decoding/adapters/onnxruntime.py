@@ -23,7 +23,7 @@ from decoding.models.protocol import LanguageModel
 from decoding.typing import Anything, Logits
 from decoding.vocabulary import Tokenizer
 
-_DTYPES = {
+_DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(double)": np.dtype(np.float64),

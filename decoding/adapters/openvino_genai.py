@@ -11,11 +11,11 @@ are xgrammar's. Version 2026.4.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from decoding.errors import GrammarUnsupportedError, MissingDependencyError, require
-from decoding.grammar.export import gbnf_of
 from decoding.request_grammar import Grammar
 from decoding.typing import Anything
 
@@ -45,13 +45,11 @@ def export(grammar: Grammar) -> Anything:
     require("grammar", grammar, isinstance(grammar, Grammar), "a Grammar")
     schema = grammar.schema
     if schema is None:
-        return _package().StructuredOutputConfig(grammar=gbnf_of(grammar, names_tokens=False))
+        return _package().StructuredOutputConfig(grammar=grammar.to_gbnf(names_tokens=False))
     for name, neutral in (("style", None), ("resources", None)):
         if getattr(grammar, name) is not neutral:
             raise GrammarUnsupportedError("", name, "the engine takes a schema alone")
     _check(schema, "")
-    import json
-
     return _package().StructuredOutputConfig(json_schema=json.dumps(schema))
 
 

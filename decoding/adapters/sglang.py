@@ -158,8 +158,9 @@ def _sequence(params: Mapping[str, Any], width: int) -> tuple[HostedSequence, fr
     live = params["__req__"]
     tokenizer = getattr(live, "tokenizer", None)
     ends = set(getattr(live, "eos_token_ids", None) or ())
-    if getattr(tokenizer, "eos_token_id", None) is not None:
-        ends.add(tokenizer.eos_token_id)
+    end = getattr(tokenizer, "eos_token_id", None)
+    if end is not None:
+        ends.add(end)
     model = _model(width, frozenset(ends), _Held(tokenizer))
     made = model.sampler(lambda: _asked(params[KEY], live.sampling_params))
     assert made is not None  # ours: `_asked` returns a request

@@ -35,7 +35,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
-from importlib.metadata import Distribution, DistributionFinder, SimplePath
+from importlib.metadata import Distribution, DistributionFinder
 from typing import Any
 
 import numpy as np
@@ -137,7 +137,7 @@ class _EntryPoint(Distribution):
             "entry_points.txt": f"[{GROUP}]\ndecoding = {__name__}:LogitsProcessor\n",
         }.get(filename)
 
-    def locate_file(self, path: Anything) -> SimplePath:
+    def locate_file(self, path: Anything) -> Anything:
         """Not on a disk."""
         raise FileNotFoundError(path)
 

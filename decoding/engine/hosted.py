@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from decoding.engine.joined import joined
 from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import DecodingError, ParameterError, UnsupportedFeatureError, require
+from decoding.facts import requested
 from decoding.models.grammars import ModelGrammars
-from decoding.parameters import GenerationParameters, ProcessorFields
+from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
-from decoding.processors import AllowedTokens
+from decoding.processors import PROCESSORS, AllowedTokens
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.sampling.batch import Sample, Sampler
 from decoding.sampling.rng import random_seed
@@ -33,7 +34,9 @@ from decoding.vocabulary import Tokenizer, Vocabulary
 KEY = "decoding"
 """The key of an engine's free parameters under which a request says what it wants from here."""
 
-_OURS = frozenset(item.name for item in fields(ProcessorFields)) - {"jump_forward"} | {"seed"}
+_OURS = frozenset(asked.name for item in requested(PROCESSORS) for asked in item.facts.fields) - {
+    "jump_forward"
+} | {"seed"}
 _ALL = frozenset(item.name for item in fields(GenerationParameters))
 _RUN_AHEAD = 64
 """Tokens for which an engine that runs ahead may still have no ids."""

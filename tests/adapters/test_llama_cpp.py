@@ -22,13 +22,14 @@ from decoding import (
     pipeline_of,
     presets,
 )
-from decoding.adapters.llama_cpp import export, forward, processor, sampler
+from decoding.adapters.llama_cpp import export, forward, processor, sampler, tokenizer
 from decoding.errors import (
     EmptySupportError,
     GrammarUnsupportedError,
     MissingDependencyError,
     ParameterError,
 )
+from decoding.models.fetch import fetch
 from decoding.processors import SuppressTokens, Temperature
 
 VOCAB, CONTEXT = 40, 64
@@ -200,9 +201,19 @@ def test_grammars_are_exported_as_gbnf() -> None:
     assert export(Grammar("regex", "[ab]+")) == ("grammar", "root ::= ([a-b])+\n", False)
     with pytest.raises(GrammarUnsupportedError, match="masks"):
         export(Grammar("json", {"type": "integer"}))
+    with pytest.raises(ParameterError, match="a Grammar"):
+        export("root ::= a")  # type: ignore[arg-type]
 
 
 def test_without_the_package_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(MissingDependencyError, match="llama-cpp-python"):
         export(Grammar("regex", "a"))
+
+
+@pytest.mark.model
+def test_the_tokenizer_is_that_of_the_file() -> None:
+    path = fetch("smollm2")
+    made = tokenizer(SimpleNamespace(model_path=str(path)))
+    assert made.vocabulary.bytes_of(made.encode(" hello")[-1]) == b" hello"
+    assert len(made.vocabulary) == 49152

@@ -21,6 +21,8 @@ from decoding import processors
 ROOT = Path(__file__).parents[2]
 PUBLIC = list(public_names())
 HELD_FOR_THE_LIBRARY = {
+    "decoding.adapters.onnxruntime._Block",
+    "decoding.adapters.onnxruntime._Past",
     "decoding.chat.reader.AnswerForm",
     "decoding.engine.generation.RunningSequence",
     "decoding.engine.plans.Plan",

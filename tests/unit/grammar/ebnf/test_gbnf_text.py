@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from decoding import Grammar
-from decoding.errors import GrammarUnsupportedError, ParameterError
+from decoding.errors import GrammarUnsupportedError
 from decoding.grammar import Machine, compile_gbnf, compile_lark, compile_regex, token_table
-from decoding.grammar.export import gbnf_of
 from decoding.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([*(bytes([byte]) for byte in range(256)), b"</s>"], frozenset({256}))
@@ -41,7 +40,7 @@ def next_bytes(matcher: object) -> bytes:
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: str(grammar.value)[:20])
 def test_our_own_reader_reads_the_same_language(grammar: Grammar) -> None:
-    text = gbnf_of(grammar)
+    text = grammar.to_gbnf()
     before = COMPILE[grammar.type](str(grammar.value), MACHINE)
     after = compile_gbnf(text, MACHINE)
     generator = np.random.default_rng(1)
@@ -93,7 +92,7 @@ def _unquoted(body: str) -> str:
 
 @pytest.mark.parametrize("grammar", GRAMMARS, ids=lambda grammar: str(grammar.value)[:20])
 def test_an_independent_reader_reads_every_line(grammar: Grammar) -> None:
-    assert is_gbnf(gbnf_of(grammar))
+    assert is_gbnf(grammar.to_gbnf())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_xgrammar_reads_the_same_language(grammar: Grammar) -> None:
     from decoding.grammar.peers import xgrammar
 
     peer = xgrammar.compile_gbnf(
-        gbnf_of(grammar), xgrammar.Machine(token_table(VOCABULARY, [256], 257))
+        grammar.to_gbnf(), xgrammar.Machine(token_table(VOCABULARY, [256], 257))
     )
     ours = COMPILE[grammar.type](str(grammar.value), MACHINE)
     generator = np.random.default_rng(2)
@@ -128,9 +127,9 @@ def test_xgrammar_reads_the_same_language(grammar: Grammar) -> None:
 
 def test_tokens_are_named_where_the_reader_knows_them() -> None:
     grammar = Grammar("gbnf", "root ::= <think> !<[5]>* .")
-    assert gbnf_of(grammar) == "root ::= <think> (!<[5]>)* .\n"
+    assert grammar.to_gbnf() == "root ::= <think> (!<[5]>)* .\n"
     with pytest.raises(GrammarUnsupportedError, match="no references to tokens"):
-        gbnf_of(grammar, names_tokens=False)
+        grammar.to_gbnf(names_tokens=False)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +137,4 @@ def test_tokens_are_named_where_the_reader_knows_them() -> None:
 )
 def test_what_gbnf_cannot_say_is_refused(grammar: Grammar) -> None:
     with pytest.raises(GrammarUnsupportedError):
-        gbnf_of(grammar)
-
-
-def test_only_grammars_are_written() -> None:
-    with pytest.raises(ParameterError, match="a Grammar"):
-        gbnf_of("root ::= a")  # type: ignore[arg-type]
+        grammar.to_gbnf()
