@@ -76,6 +76,8 @@ class Script:
         text = self.whole if count == len(self.tokens) else self.visible(count)
         found = [(text.find(stop), stop) for stop in self.stops if stop in text]
         found.sort(key=lambda item: (item[0] + len(item[1]), item[0]))
+        # Who sees the whole text at once takes the first to begin in it.
+        found += [min((self.whole.find(stop), stop) for stop in self.stops if stop in self.whole)]
         return tuple(text[: at + len(stop) * keep_stop] for at, stop in found)
 
 

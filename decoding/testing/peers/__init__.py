@@ -1,0 +1,14 @@
+"""Laws × peers: the kit over the samplers of other engines that are installed.
+
+`python -m decoding.testing.peers` prints a table: for each peer and each of its functions the law
+that was checked, and whether it holds, is broken (a defect), or is a convention that differs from
+ours on purpose; then the smallest counterexample of each. A peer that is not installed is named.
+`--json` prints the same as JSON.
+"""
+
+from decoding.testing.peers.trials import Trial as Trial
+from decoding.testing.peers.trials import Trouble as Trouble
+from decoding.testing.peers.trials import all_trials as all_trials
+from decoding.testing.peers.trials import run_trial as run_trial
+
+__all__ = ["Trial", "Trouble", "all_trials", "run_trial"]

@@ -1,0 +1,58 @@
+"""All trials of the peers that are installed, and how one is run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from decoding.testing.peers.trial import Trial as Trial
+from decoding.testing.peers.trial import Trouble as Trouble
+
+_MODULES = {
+    "transformers": "transformers_trials",
+    "torch": "torch_trials",
+    "vllm": "vllm_trials",
+    "mlx_lm": "mlx_trials",
+    "tgi": "tgi_trials",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a trial gave.
+
+    broken: whether the law is broken. shown: the counterexample.
+    """
+
+    trial: Trial
+    broken: bool
+    shown: str = ""
+
+
+def all_trials() -> tuple[tuple[Trial, ...], dict[str, str]]:
+    """The trials of every peer that can be imported, and why the others cannot."""
+    trials: list[Trial] = []
+    missing: dict[str, str] = {}
+    for peer, module in _MODULES.items():
+        try:
+            make: Callable[[], tuple[Trial, ...]] = import_module(
+                f"decoding.testing.peers.{module}"
+            ).trials
+            trials += make()
+        except ImportError as error:
+            missing[peer] = str(error)
+    return tuple(trials), missing
+
+
+def run_trial(trial: Trial) -> Result:
+    """Run one trial; whatever the peer raises breaks the law."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            trial.check()
+        except Exception as error:
+            name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            return Result(trial, broken=True, shown=f"{name}{error}"[:1500])
+    return Result(trial, broken=False)
