@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-
 from decoding.audit.claims import Claim, Predictor
 from decoding.audit.evidence import Assumptions, tokens_needed
 from decoding.audit.forward import Chunks, in_memory
@@ -62,9 +61,7 @@ def power_of(
         first, second = (_shifted(item, index) for item in (claim, alternative))
         ours, theirs = Predictor(first), Predictor(second)
         drawn = [
-            token
-            for _, expected, _ in theirs.text(rows, prompt, token_ids)
-            for token in expected
+            token for _, expected, _ in theirs.text(rows, prompt, token_ids) for token in expected
         ]
         for part, expected, states in ours.text(rows, prompt, token_ids):
             for row, wanted in enumerate(expected):
@@ -76,8 +73,8 @@ def power_of(
                         rows[place],
                         part.history.select(row),
                         states,
-                        drawn[place],
-                        assumptions.logit_noise,
+                        token_id=drawn[place],
+                        noise=assumptions.logit_noise,
                     )
     rate = unexplained / total
     return Power(rate, tokens_needed(rate, power, assumptions))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
-from decoding.engine.provenance import provenance_of
 from decoding.engine.request import Request
 from decoding.engine.timing import Timing
 from decoding.engine.transcript import Transcript
@@ -227,6 +226,8 @@ class Generation:
             self._events.append(self._event(sequence.transcript, text))
 
     def _respond(self) -> Response:
+        from decoding.engine.provenance import provenance_of
+
         transcripts = [item.transcript for item in self.sequences]
         seeds = [item.sampler.seed for item in self.sequences]
         best = max(range(len(transcripts)), key=lambda index: transcripts[index].mean_logprob)
