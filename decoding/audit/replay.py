@@ -153,17 +153,17 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
     def made(stage: str, of_other: bool, reason: str) -> Change:
         return Change(position, *shown_ids, stage, of_other, reason)
 
-    for of_other, own, rest, token in ((True, theirs, ours, before), (False, ours, theirs, after)):
+    for of_other, own, token in ((True, theirs, before), (False, ours, after)):
         remover = _remover(own, token)
         if remover is None:
             continue
         whose = "other" if of_other else "first"
         reason = f"{remover} of the {whose} settings removes {token}"
-        cause = _cause(own, rest, remover)
+        cause = _cause(ours, theirs, remover)
         if cause is None:
             return made(remover, of_other, reason)
-        front, is_own = cause
-        return made(front, of_other == is_own, f"{reason}, since {front} came before it")
+        front, of_other = cause
+        return made(front, of_other, f"{reason}, since {front} came before it")
     if NOTHING not in (before, after):
         for of_other, (claim, drawn), stages in ((True, second, theirs), (False, first, ours)):
             name = _turning_point(claim, drawn, stages, before, after, of_other=of_other)
@@ -193,24 +193,22 @@ def _remover(stages: Sequence[tuple[str, NDArray[Any]]], token: int) -> str | No
 
 
 def _cause(
-    own: Sequence[tuple[str, NDArray[Any]]],
-    rest: Sequence[tuple[str, NDArray[Any]]],
+    ours: Sequence[tuple[str, NDArray[Any]]],
+    theirs: Sequence[tuple[str, NDArray[Any]]],
     remover: str,
 ) -> tuple[str, bool] | None:
     """Where both pipelines have the remover: what only one of them has in front of it.
 
-    Returns its name, and whether it stands beside the remover in `own`.
+    Returns its name, and whether it is one of the other settings.
     """
-    names, others = ([name for name, _ in stages] for stages in (own, rest))
-    if remover not in others:
+    names, others = ([name for name, _ in stages] for stages in (ours, theirs))
+    if remover not in names or remover not in others:
         return None
     before, others_before = names[: names.index(remover)], others[: others.index(remover)]
-    for name in before:
-        if name not in others_before:
-            return name, True
-    for name in others_before:
-        if name not in before:
-            return name, False
+    for of_other, own, rest in ((True, others_before, before), (False, before, others_before)):
+        for name in own:
+            if name not in rest:
+                return name, of_other
     return None
 
 
