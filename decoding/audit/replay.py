@@ -162,8 +162,8 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
         cause = _cause(ours, theirs, remover)
         if cause is None:
             return made(remover, of_other, reason)
-        front, of_other = cause
-        return made(front, of_other, f"{reason}, since {front} came before it")
+        front, is_other = cause
+        return made(front, is_other, f"{reason}, since {front} came before it")
     if NOTHING not in (before, after):
         for of_other, (claim, drawn), stages in ((True, second, theirs), (False, first, ours)):
             name = _turning_point(claim, drawn, stages, before, after, of_other=of_other)
