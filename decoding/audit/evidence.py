@@ -1,9 +1,9 @@
 """Evidence that tokens were not drawn as claimed: e-processes, and the tokens that they need.
 
-An e-process is a product of bets against the claim that is at least 1 / α at any time with a
-probability of at most α where the claim is true (Ville's inequality). So a text may be checked token
-by token and the check ended at any time; α bounds the false alarms of the whole check. Source: Grünwald,
-de Heide, Koolen 2024, "Safe testing", doi:10.1093/jrsssb/qkae011.
+An e-process is a product of bets against the claim. Where the claim is true, it ever reaches 1 / α
+with a probability of at most α (Ville's inequality). So a text may be checked token by token and
+the check ended at any time; α bounds the false alarms of the whole check. Source: Grünwald, de
+Heide, Koolen 2024, "Safe testing", doi:10.1093/jrsssb/qkae011.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def tokens_needed(
 
 
 class EProcess:
-    """A running e-value; `log_value` is the largest so far, `rejected_at` the token that decided."""
+    """A running e-value: `log_value` is the largest so far, `rejected_at` the deciding token."""
 
     def __init__(self, assumptions: Assumptions) -> None:
         self.assumptions = assumptions

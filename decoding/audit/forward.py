@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ from decoding.errors import DecodingError, ForwardError, ShapeError, shown_error
 from decoding.logits import as_logits
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel
-from decoding.typing import ForwardFunction, Rows
+from decoding.typing import Anything, ForwardFunction, Rows
 
 CHUNK = 64
 """Rows of logits that are in memory at once."""
@@ -39,7 +39,7 @@ def reference_logits(
         ForwardError: the model failed.
     """
     forward = as_model(model).forward
-    cached: CachedModel = forward if hasattr(forward, "prefill") else CallableModel(forward)  # type: ignore[assignment,arg-type]  # what is no function is a CachedModel
+    cached: CachedModel = forward if hasattr(forward, "prefill") else CallableModel(forward)  # type: ignore[assignment]  # what is no function is a CachedModel
     states: list[Any] = []
     try:
         states, rows = _called(0, lambda: cached.prefill([list(prompt)]))
@@ -54,7 +54,7 @@ def reference_logits(
             cached.release(state)
 
 
-def _called(step: int, call: Any) -> Any:
+def _called(step: int, call: Callable[[], Anything]) -> Anything:
     try:
         return call()
     except DecodingError:
@@ -64,13 +64,13 @@ def _called(step: int, call: Any) -> Any:
 
 
 def chunks_of(logits: Rows | Chunks) -> Iterator[Rows]:
-    """Logits in chunks of at most `CHUNK` rows: of one array or tensor, or of chunks.
+    """Split one array or tensor, or chunks of any size, into chunks of at most `CHUNK` rows.
 
     Raises:
         ShapeError: they are no rows of logits.
     """
-    whole = hasattr(logits, "shape")
-    for part in [logits] if whole else logits:
+    parts: Iterable[Rows] = [logits] if hasattr(logits, "shape") else logits
+    for part in parts:
         if len(getattr(part, "shape", ())) != 2:
             raise ShapeError(
                 "logits", f"a {type(part).__name__}", "arrays or tensors (rows, vocab)"

@@ -1,4 +1,4 @@
-"""How likely tokens are under a profile: what alternatives are ranked by, and unseeded claims bet on."""
+"""How likely tokens are under a profile: ranks alternatives, and tests claims without a seed."""
 
 from __future__ import annotations
 

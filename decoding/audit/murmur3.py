@@ -2,22 +2,22 @@
 
 A word is the 32-bit MurmurHash3 (Appleby 2011, public domain) of 16 bytes,
 
-    word = murmur3_x86_32(low 32 bits of seed | high 32 bits of seed | place | key), hash seed 0
+    word = murmur3_x86_32(low half of seed | high half of seed | place | key), hash seed 0
 
-with `place` the index of the last token before the one that is drawn, and `key` the token's id. What
-differs is how a word becomes noise:
+with `place` the index of the last token before the one that is drawn, and `key` the token's id.
+What differs is how a word becomes noise:
 
-    VLLM            u = (word + ½) · 2⁻³² in float32,  noise = −ln(−ln(1 − u)), ln(1 − u) by a series
-                    of degree 8 below ¼; scores in float32
+    VLLM            u = (word + ½) · 2⁻³² in float32,  noise = −ln(−ln(1 − u)), ln(1 − u) by a
+                    series of degree 8 where u < ¼; scores in float32
     VLLM_FLOAT64    u = 53 bits of two words,  noise = −ln(−ln u); scores in float64
-    SGLANG          u = word / (2³² − 1),  noise = −ln(−ln u), ln u at most −2⁻³²; scores in float64
+    SGLANG          u = word / (2³² − 1),  noise = −ln(−ln u), ln u ≤ −2⁻³²; scores in float64
     SGLANG_BY_RANK  as SGLANG, but `key` is the token's place among the kept ones, likeliest first
 
 SGLang draws by rank where a request has top-k or top-p. A rank changes as soon as two logits change
 places, so seeded claims under that law can be verified only with logits that are equal bit for bit.
 
-Every operation is rounded once, as the text of the kernels says and as Triton's interpreter runs it.
-A device that fuses a product with a sum changes the last bit of a float32 score; the tolerance of
+Each operation is rounded once, as the text of the kernels says and Triton's interpreter runs it. A
+device that fuses a product with a sum changes the last bit of a float32 score; the tolerance of
 `decoding.audit.verify` covers that. Read in the wheels of vLLM 0.33.0
 (`vllm/v1/worker/gpu/sample/gumbel.py`) and SGLang 0.5.23 (`sglang/srt/layers/sampler.py`,
 `sglang/kernels/ops/sampling/murmur_hash.py`).
@@ -90,8 +90,8 @@ class Murmur3:
         place = position - 1
         match self.kind:
             case _Kind.VLLM:
-                noise = float32_noise(murmur3_words(token_ids, seed, place))
-                return (logits.astype(np.float32) + noise).astype(np.float64)
+                single = float32_noise(murmur3_words(token_ids, seed, place))
+                return (logits.astype(np.float32) + single).astype(np.float64)
             case _Kind.VLLM_FLOAT64:
                 return logits + _noise_of_53_bits(token_ids, seed, place)
             case _Kind.SGLANG:

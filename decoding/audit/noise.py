@@ -13,7 +13,7 @@ from decoding.sampling.rng import NOISE_LAW, gumbel_noise
 
 @runtime_checkable
 class NoiseLaw(Protocol):
-    """A law of seeded draws: the token is the argmax of scores that nothing but its arguments makes.
+    """A law of seeded draws: the token is the argmax of scores, a pure function of its arguments.
 
     name: of the law and its version, as records and reports show it.
     """

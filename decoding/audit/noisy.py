@@ -36,6 +36,7 @@ def is_explained(
     row: NDArray[Any],
     history: History,
     states: States,
+    *,
     token_id: int,
     noise: float,
 ) -> bool:

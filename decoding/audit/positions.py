@@ -65,23 +65,25 @@ def has_feedback(pipeline: Pipeline) -> bool:
     return any(isinstance(item, Feedback) for item in pipeline.processors)
 
 
-_Made = TypeVar("_Made", covariant=True)
+_Made_co = TypeVar("_Made_co", covariant=True)
 
 
-class Make(Protocol[_Made]):
+class Make(Protocol[_Made_co]):
     """Makes something of samplers, one a row."""
 
-    def __call__(self, samplers: Sequence[Sampler], /) -> _Made: ...
+    def __call__(self, samplers: Sequence[Sampler], /) -> _Made_co:
+        """What it makes."""
+        ...
 
 
-class BySize(Generic[_Made]):
+class BySize(Generic[_Made_co]):
     """Something of one sampler for any number of rows, made once a number."""
 
-    def __init__(self, make: Make[_Made], sampler: Sampler) -> None:
+    def __init__(self, make: Make[_Made_co], sampler: Sampler) -> None:
         self._make, self._sampler = make, sampler
-        self._known: dict[int, _Made] = {}
+        self._known: dict[int, _Made_co] = {}
 
-    def of(self, rows: int) -> _Made:
+    def of(self, rows: int) -> _Made_co:
         """That of a number of rows."""
         if rows not in self._known:
             self._known[rows] = self._make([self._sampler] * rows)

@@ -73,8 +73,8 @@ def power_of(
                         rows[place],
                         part.history.select(row),
                         states,
-                        drawn[place],
-                        assumptions.logit_noise,
+                        token_id=drawn[place],
+                        noise=assumptions.logit_noise,
                     )
     rate = unexplained / total
     return Power(rate, tokens_needed(rate, power, assumptions))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
 from decoding.processors.feedback import Feedback
 from decoding.sampling.batch import States
-from decoding.typing import Anything, ForwardFunction, Processor, Rows
+from decoding.typing import Anything, ForwardFunction, Logits, Processor, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +153,17 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
     def made(stage: str, of_other: bool, reason: str) -> Change:
         return Change(position, *shown_ids, stage, of_other, reason)
 
-    remover = _remover(theirs, before)
-    if remover is not None:
-        return made(remover, True, f"{remover} of the other settings removes {before}")  # noqa: FBT003
-    remover = _remover(ours, after)
-    if remover is not None:
-        return made(remover, False, f"{remover} of the first settings removes {after}")  # noqa: FBT003
+    for of_other, own, token in ((True, theirs, before), (False, ours, after)):
+        remover = _remover(own, token)
+        if remover is None:
+            continue
+        whose = "other" if of_other else "first"
+        reason = f"{remover} of the {whose} settings removes {token}"
+        cause = _cause(ours, theirs, remover)
+        if cause is None:
+            return made(remover, of_other, reason)
+        front, is_other = cause
+        return made(front, is_other, f"{reason}, since {front} came before it")
     if NOTHING not in (before, after):
         for of_other, (claim, drawn), stages in ((True, second, theirs), (False, first, ours)):
             name = _turning_point(claim, drawn, stages, before, after, of_other=of_other)
@@ -167,9 +173,9 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
     return made("noise", True, "the noise of the other seed or law prefers it")  # noqa: FBT003
 
 
-def _stages(claim: Claim, drawn: _Drawn) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def _stages(claim: Claim, drawn: _Drawn) -> Iterator[tuple[str, NDArray[Any]]]:
     """The row `(vocab,)` before the pipeline and after each processor."""
-    row = drawn.row.astype(np.float64)
+    row: Logits = drawn.row.astype(np.float64)
     waiting = iter(drawn.states)
     yield "logits", row[0]
     for item in claim.pipeline.processors:
@@ -180,16 +186,36 @@ def _stages(claim: Claim, drawn: _Drawn) -> Iterator[tuple[str, NDArray[np.float
         yield shown(item), row[0]
 
 
-def _remover(stages: Sequence[tuple[str, NDArray[np.float64]]], token: int) -> str | None:
+def _remover(stages: Sequence[tuple[str, NDArray[Any]]], token: int) -> str | None:
     if token == NOTHING or stages[0][1][token] == -np.inf:
         return None
     return next((name for name, row in stages if row[token] == -np.inf), None)
 
 
+def _cause(
+    ours: Sequence[tuple[str, NDArray[Any]]],
+    theirs: Sequence[tuple[str, NDArray[Any]]],
+    remover: str,
+) -> tuple[str, bool] | None:
+    """Where both pipelines have the remover: what only one of them has in front of it.
+
+    Returns its name, and whether it is one of the other settings.
+    """
+    names, others = ([name for name, _ in stages] for stages in (ours, theirs))
+    if remover not in names or remover not in others:
+        return None
+    before, others_before = names[: names.index(remover)], others[: others.index(remover)]
+    for of_other, own, rest in ((True, others_before, before), (False, before, others_before)):
+        for name in own:
+            if name not in rest:
+                return name, of_other
+    return None
+
+
 def _turning_point(
     claim: Claim,
     drawn: _Drawn,
-    stages: Sequence[tuple[str, NDArray[np.float64]]],
+    stages: Sequence[tuple[str, NDArray[Any]]],
     before: int,
     after: int,
     *,
@@ -200,14 +226,14 @@ def _turning_point(
     places = np.searchsorted(ids, [before, after])
     position = int(drawn.history.lengths[0])
 
-    def prefers_after(row: NDArray[np.float64]) -> bool:
+    def prefers_after(row: NDArray[Any]) -> bool:
         scores = row[ids]
         if claim.seed is not None:
             scores = claim.law.scores(row[ids], ids, claim.seed, position)
         return bool(scores[places[1]] > scores[places[0]])
 
     last = None
-    for (_, earlier), (name, later) in zip(stages, stages[1:], strict=False):
+    for (_, earlier), (name, later) in pairwise(stages):
         if prefers_after(earlier) != prefers_after(later) and prefers_after(later) == of_other:
             last = name
     return last

@@ -90,7 +90,7 @@ class Scores:
         if self.claimed_logprobs is None:
             raise ParameterError("claimed_logprobs", None, "known, from where the tokens came")
         ours = [token.processed_logprob for token in self.tokens]
-        return np.array(ours) - np.array(self.claimed_logprobs)
+        return np.subtract(ours, self.claimed_logprobs, dtype=np.float64)
 
     def kept_ids(self, position: int) -> NDArray[np.int64]:
         """The ids of the tokens that the pipeline keeps at a position, ascending."""
@@ -204,7 +204,7 @@ def stack(scores: Sequence[Scores]) -> ScoreArrays:
     longest = max(map(len, scores), default=0)
 
     def filled(name: str, dtype: type) -> NDArray[Any]:
-        out = np.zeros((len(scores), longest), dtype)
+        out: NDArray[Any] = np.zeros((len(scores), longest), dtype)
         for row, item in enumerate(scores):
             out[row, : len(item)] = [getattr(token, name) for token in item.tokens]
         return out
@@ -231,7 +231,7 @@ class _Trace:
 
     @classmethod
     def of(cls, pipeline: Pipeline, logits: Logits, history: History, states: States) -> _Trace:
-        rows = logits.astype(np.float64)
+        rows: Logits = logits.astype(np.float64)
         waiting = iter(states)
         names: list[str] = []
         gone: list[NDArray[np.bool_]] = []

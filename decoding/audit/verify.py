@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from decoding.audit.profiles import Profile, nearby
 from decoding.audit.request import request_of
 from decoding.audit.transcript import transcript_of
 from decoding.engine.prompts import Inputs
+from decoding.history import History
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
@@ -183,12 +184,13 @@ def verify_logits(
         ShapeError: not one row of logits a token.
         DecodingError: a row is no logits.
     """
-    token_ids = transcript_of(tokens).token_ids
-    rows = in_memory(logits)
-    outcome = _tested(claim, rows, prompt, token_ids, assumptions, frozenset(forced))
+    text = _Text(
+        in_memory(logits), tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced)
+    )
+    outcome = _tested(claim, text, assumptions)
     alternative = None
     if outcome.rejected_at is not None:
-        alternative = _explanation(claim, rows, prompt, token_ids, assumptions)
+        alternative = _explanation(claim, text, assumptions)
     return Verification(
         claim,
         assumptions,
@@ -197,6 +199,19 @@ def verify_logits(
         outcome.rejected_at,
         alternative,
     )
+
+
+class _Text(NamedTuple):
+    """A text with the logits `(len(token_ids), vocab)` before each token."""
+
+    rows: NDArray[Any]
+    prompt: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    forced: frozenset[int]
+
+    def first(self, count: int) -> _Text:
+        """Its first tokens."""
+        return self._replace(rows=self.rows[:count], token_ids=self.token_ids[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,24 +223,19 @@ class _Outcome:
 
 def _tested(
     claim: Claim,
-    rows: NDArray[Any],
-    prompt: Sequence[int],
-    token_ids: Sequence[int],
+    text: _Text,
     assumptions: Assumptions,
-    forced: frozenset[int] = frozenset(),
 ) -> _Outcome:
     test = _predictions_tested if claim.predicts else _distribution_tested
-    return test(claim, rows, prompt, token_ids, assumptions, forced)
+    return test(claim, text, assumptions)
 
 
 def _predictions_tested(
     claim: Claim,
-    rows: NDArray[Any],
-    prompt: Sequence[int],
-    token_ids: Sequence[int],
+    text: _Text,
     assumptions: Assumptions,
-    forced: frozenset[int],
 ) -> _Outcome:
+    rows, prompt, token_ids, forced = text
     predictor, process = Predictor(claim), UnexplainedTokens(assumptions)
     checks: list[TokenCheck] = []
     for part, expected, states in predictor.text(rows, prompt, token_ids):
@@ -247,8 +257,8 @@ def _predictions_tested(
                         rows[part.start + row],
                         history,
                         states,
-                        token,
-                        assumptions.logit_noise,
+                        token_id=token,
+                        noise=assumptions.logit_noise,
                     )
                     verdict = "within noise" if explained else "unexplained"
             if process.rejected_at is None:
@@ -260,11 +270,8 @@ def _predictions_tested(
 
 def _distribution_tested(
     claim: Claim,
-    rows: NDArray[Any],
-    prompt: Sequence[int],
-    token_ids: Sequence[int],
+    text: _Text,
     assumptions: Assumptions,
-    forced: frozenset[int],
 ) -> _Outcome:
     """Likelihood ratios; p is raised to what noise in the logits can make of it.
 
@@ -272,6 +279,7 @@ def _distribution_tested(
     at most exp(σ²) times the reference's, where a temperature is part of σ. A token that the
     pipeline removes has the mean of noisy copies of its row, or δ times the model's own.
     """
+    rows, prompt, token_ids, forced = text
     profiles = nearby(claim, assumptions.logit_noise)
     process = LikelihoodRatios(assumptions, len(profiles))
     own = Distribution(Profile("the claim", claim, assumptions.logit_noise))
@@ -309,7 +317,7 @@ def _distribution_tested(
 
 
 def _greedy_logprobs(
-    profile: Profile, logits: Rows, history: Any, token_ids: Sequence[int]
+    profile: Profile, logits: Rows, history: History, token_ids: Sequence[int]
 ) -> NDArray[np.float64]:
     """ln of nearly 1 for the likeliest token, −inf for others."""
     expected = Predictor(profile.claim).draw(logits, history)
@@ -318,7 +326,7 @@ def _greedy_logprobs(
 
 
 def _noisy_logprob(
-    own: Distribution, row: NDArray[Any], history: Any, token: int, noise: float
+    own: Distribution, row: NDArray[Any], history: History, token: int, noise: float
 ) -> float:
     """The mean probability of a token over noisy copies of a row, as a logarithm."""
     if noise == 0.0:
@@ -333,24 +341,24 @@ def _noisy_logprob(
 
 def _explanation(
     claim: Claim,
-    rows: NDArray[Any],
-    prompt: Sequence[int],
-    token_ids: Sequence[int],
+    text: _Text,
     assumptions: Assumptions,
 ) -> Alternative | None:
     """The nearby profile under which the tokens are likeliest."""
-    count = min(len(token_ids), MOST_COMPARED)
-    rows, token_ids = rows[:count], token_ids[:count]
+    text = text.first(MOST_COMPARED)
+    count = len(text.token_ids)
     assumed = assumptions.logit_noise
 
     def likelihood(profile: Profile, most: int) -> float:
-        part = log_likelihoods(profile, rows[:most], prompt, token_ids[:most], assumed)
-        return float(part.sum())
+        part = text.first(most)
+        return float(
+            log_likelihoods(profile, part.rows, part.prompt, part.token_ids, assumed).sum()
+        )
 
     claimed = Profile("the claim", claim, assumed)
     before = likelihood(claimed, count)
     best: Profile | None = None
-    start = claimed
+    start, explains = claimed, False
     for _ in range(2):
         candidates = nearby(start.claim, start.logit_noise)
         for most, kept in _ROUNDS:
@@ -364,7 +372,7 @@ def _explanation(
             break
         best = found
         own = _of_noise(assumptions, best.logit_noise)
-        explains = _tested(best.claim, rows, prompt, token_ids, own).rejected_at is None
+        explains = _tested(best.claim, text, own).rejected_at is None
         if explains:
             break
         start = best

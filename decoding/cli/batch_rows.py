@@ -88,6 +88,8 @@ class Row:
             }
         if response.wire_details:
             said["details"] = json.loads(response.to_json())["details"]
+            if response.provenance is not None:
+                said["provenance"] = response.provenance.to_dict()
         return _line(self.index, self.key, self.row_id, said)
 
 

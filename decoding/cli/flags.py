@@ -34,7 +34,7 @@ class Flag:
     join: Callable[[list[Any]], Any] | None = None
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse._ActionsContainer) -> None:
     """Give a parser `--max-new-tokens` and its like; a flag that is not used reads None."""
     for name, flag in FLAGS.items():
         options: dict[str, Any] = {"dest": name, "default": None, "help": flag.help}

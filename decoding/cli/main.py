@@ -15,11 +15,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from typing import NoReturn
 
 from decoding._version import __version__
 from decoding.bounded_repr import bounded
 from decoding.cache import cache_folder
+from decoding.cli.audit import add_audit
 from decoding.cli.batch import add_batch
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.chat_session import add_chat
@@ -37,6 +39,7 @@ from decoding.errors import (
     ParameterError,
     ShapeError,
     UnsupportedFeatureError,
+    require,
 )
 from decoding.generate import generate, stream
 from decoding.models import LanguageModel, load
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add_batch(commands, _load)
     add_grammar(commands)
     add_watermark(commands)
+    add_audit(commands, _load)
     add_serve(commands)
     _add_fetch(commands)
     add_warmup(commands)
@@ -126,6 +130,11 @@ def _add_generate(commands: Anything) -> None:  # argparse names no public type
         "--stream",
         action="store_true",
         help="print text as it is generated; with --json, one event a line",
+    )
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="also write the response with what made it, for score, replay and verify",
     )
     add_chat_flags(parser)
     add_flags(parser.add_argument_group("request parameters, named as in the API"))
@@ -166,6 +175,7 @@ def _add_model(parser: argparse.ArgumentParser, text: str) -> None:
 def _generate(asked: argparse.Namespace) -> Iterator[str]:
     parameters = read_flags(asked, details=asked.json)
     check_chat_flags(asked)
+    require("--record", asked.record, not (asked.record and asked.stream), "no file with --stream")
     text = _read_prompt(asked.prompt)
     model = _load(asked.model)
     prompt = read_prompt(asked, model, text)
@@ -173,6 +183,9 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
         parameters = replace(parameters, max_new_tokens=default_length(model, prompt, parameters))
     if not asked.stream:
         response = generate(model, prompt, parameters)
+        if asked.record is not None:
+            record = json.dumps(response.to_record(), ensure_ascii=False)
+            Path(asked.record).write_text(record + "\n", encoding="utf-8")
         yield (response.to_json() if asked.json else response.generated_text) + "\n"
         return
     events = stream(model, prompt, parameters)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
-from decoding.engine.provenance import provenance_of
 from decoding.engine.records import event_of, response_of
 from decoding.engine.request import Request
 from decoding.engine.timing import Timing
@@ -227,6 +226,8 @@ class Generation:
             self._events.append(event)
 
     def _respond(self) -> Response:
+        from decoding.engine.provenance import provenance_of
+
         asked = self.request.parameters
         response = response_of(
             [item.transcript for item in self.sequences],

@@ -1,4 +1,4 @@
-"""A cheap digest of the files of a model, which tells two models apart without reading them whole."""
+"""A cheap digest of a model's files, which tells two models apart without reading them whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describes tokens that somebody else chose, with the numbers that a sampler gives its own draws."""
+"""Describes tokens that somebody else chose, with the numbers that a sampler gives its draws."""
 
 from __future__ import annotations
 
@@ -92,36 +92,12 @@ class TokenDescriber:
             after = edited.logits[row]
             assert isinstance(sample, Sample)  # ours: `others` has rows with a sample
             assert isinstance(raw_scale, Sample)  # ours: so its logits are legal
-            found[row] = self._described(
-                sample, token_ids[row], widened[row], after, (scale, raw_scale)
-            )
+            # The likeliest token's logprob is (max − max) − ln Σ: minus the logarithm, exactly.
+            logs = (-scale.top[0].processed_logprob, -raw_scale.raw_logprob)
+            found[row] = _described(sample, token_ids[row], widened[row], after, logs)
             if row in self._stages:
                 found[row] = self._observed(found[row], row, widened, history, states)
         return found
-
-    def _described(
-        self,
-        sample: Sample,
-        token_id: int,
-        raw: NDArray[Any],
-        edited: NDArray[np.float64],
-        scales: tuple[Sample, Sample],
-    ) -> Sample:
-        """The sample of a row, of another token."""
-        # The likeliest token's logprob is (max − max) − ln Σ: minus the logarithm, exactly.
-        processed_log, raw_log = (-item.top[0].processed_logprob for item in scales)
-        value, largest = float(raw[token_id]), float(raw.max())
-        if (float(raw[sample.token_id]) - largest) - raw_log != sample.raw_logprob:
-            # A kernel may have left the sample's row to NumPy, which sums in another order.
-            wide = raw.astype(np.float64)
-            raw_log = float(np.log(np.exp(wide - largest).sum()))
-        return replace(
-            sample,
-            token_id=token_id,
-            raw_logprob=(value - largest) - raw_log,
-            processed_logprob=float(edited[token_id] - edited.max()) - processed_log,
-            rank=1 + int(np.count_nonzero(raw > raw[token_id])),
-        )
 
     def _observed(
         self,
@@ -149,8 +125,45 @@ class TokenDescriber:
         return self._scales
 
     def _raw_samplers(self) -> BatchSampler:
-        """Samplers of the rows as they are, describing their likeliest token."""
+        """Samplers that take the likeliest token of the rows as they are."""
         if self._raw_scales is None:
-            samplers = [Sampler(top_n=1)] * len(self._samplers)
+            samplers = [Sampler()] * len(self._samplers)
             self._raw_scales = BatchSampler(samplers, backend=self._backend)
         return self._raw_scales
+
+
+def _described(
+    sample: Sample,
+    token_id: int,
+    raw: NDArray[Any],
+    edited: NDArray[np.float64],
+    logs: tuple[float, float],
+) -> Sample:
+    """The sample of a row, of another token.
+
+    raw, edited: the row before and after the pipeline. logs: ln Σ exp(z − max) of the processed and
+    of the raw row.
+    """
+    drawn, wide = sample.token_id, raw.astype(np.float64)
+    return replace(
+        sample,
+        token_id=token_id,
+        raw_logprob=_logprob(wide, token_id, logs[1], (drawn, sample.raw_logprob)),
+        processed_logprob=_logprob(edited, token_id, logs[0], (drawn, sample.processed_logprob)),
+        rank=1 + int(np.count_nonzero(raw > raw[token_id])),
+    )
+
+
+def _logprob(
+    row: NDArray[np.float64], token_id: int, log: float, known: tuple[int, float]
+) -> float:
+    """(z − max) − ln Σ of a token, with the logarithm that gives another token its known logprob.
+
+    A kernel may leave a row to NumPy, which sums in another order: in one call, and not in another.
+    """
+    largest, (other, logprob) = float(row.max()), known
+    if (float(row[other]) - largest) - log != logprob:
+        by_numpy = float(np.log(np.exp(row[row > -np.inf] - largest).sum()))
+        if (float(row[other]) - largest) - by_numpy == logprob:
+            log = by_numpy
+    return (float(row[token_id]) - largest) - log

@@ -11,7 +11,6 @@ from decoding.wire.details import (
     Token,
     TopToken,
 )
-from decoding.wire.provenance import Provenance
 from decoding.wire.rules import WireLimits, validate
 from decoding.wire.sse import DONE, event, tgi_event
 from decoding.wire.types import parse_parameters
@@ -22,7 +21,6 @@ __all__ = [
     "Details",
     "FinishReason",
     "PrefillToken",
-    "Provenance",
     "Response",
     "StreamDetails",
     "StreamEvent",

@@ -17,11 +17,13 @@ import builtins
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from decoding.wire.details_json import Fields, read_response
 from decoding.wire.json_text import dumps
-from decoding.wire.provenance import Provenance
+
+if TYPE_CHECKING:  # loaded with the first response
+    from decoding.wire.provenance import Provenance
 
 Wire: TypeAlias = dict[str, Any]
 """A JSON object; its order is the order on the wire."""
