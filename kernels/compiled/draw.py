@@ -17,6 +17,7 @@ import numpy as np
 from decoding.kernels.compiled.blocks import weigh_alive_block
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
+    HISTOGRAM,
     IDS,
     KEYS,
     LOGITS,
@@ -122,26 +123,30 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
     else:
         for block in range(0, blocks, EIGHT):
             blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
-    best, score, likeliest, highest = np.int64(-1), -np.inf, np.int64(-1), -np.inf
+    bounds, best, score = memory.doubles[HISTOGRAM], np.int64(-1), -np.inf
+    likeliest, highest = np.int64(0), -np.inf
     for place in range(count):
         index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
         bound = logits[place] + noises[index]
-        if ids[place] == leads[index]:
-            if bound > score or (bound == score and ids[place] < ids[best]):
-                best, score = np.int64(place), bound
-        elif bound > highest:
+        bounds[place] = bound
+        if bound > highest:
             likeliest, highest = np.int64(place), bound
-    if likeliest >= 0:
-        index = likeliest if apart else np.int64(ids[likeliest]) // BLOCK_SIZE
+        if ids[place] == leads[index] and (
+            bound > score or (bound == score and ids[place] < ids[best])
+        ):
+            best, score = np.int64(place), bound
+    # The token of the highest bound before the others: its score rules most of them out.
+    index = likeliest if apart else np.int64(ids[likeliest]) // BLOCK_SIZE
+    if ids[likeliest] != leads[index]:
         rival = score_of(np.int64(ids[likeliest]), logits[likeliest], shares[index], position, seed)
         if rival > score or (rival == score and ids[likeliest] < ids[best]):
             best, score = likeliest, rival
+    # Lower than the margin asks for, by what rounding may have taken from a bound.
+    bar = score - 2.0 * MARGIN - (abs(score) + 50.0) * 1e-15
     rivals, rival_ids, found = memory.integers[SEEN], memory.integers[OCCURRENCES], 0
     for place in range(count):
-        index = np.int64(place) if apart else np.int64(ids[place]) // BLOCK_SIZE
         rivals[found], rival_ids[found] = place, ids[place]
-        may_win = logits[place] + (noises[index] + MARGIN) >= score
-        found += may_win and ids[place] != leads[index] and place != likeliest
+        found += bounds[place] >= bar
     words = memory.integers[WORDS].view(np.uint32)
     for start in range(0, found, EIGHT):
         words_of_eight(rival_ids, start, at, _NO_DRAW, _HIGH, key0, key1, words)
@@ -150,6 +155,8 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
         index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
         least = shares[index] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
         if least > math.exp(min(logits[other] - score, 700.0)) * _SLACK:
+            continue
+        if other == likeliest or ids[other] == leads[index]:
             continue
         rival = score_of(np.int64(ids[other]), logits[other], shares[index], position, seed)
         if rival > score or (rival == score and ids[other] < ids[best]):
