@@ -31,8 +31,8 @@ TARGETS = {
 }
 BATCH = 64
 BATCHED = 1.2
-"""A row of a batch costs at most so many times one alone, both over their own floor: that of a batch
-is read from memory."""
+"""A row of a batch costs at most so many times one alone, both over their own floor: that of a
+batch is read from memory."""
 SPEEDUP = 1.8
 HALF_PRECISION = 1.1
 """bfloat16 against float32: as fast, but for the noise."""

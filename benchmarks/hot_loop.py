@@ -2,8 +2,9 @@
 
 Without options it measures what the goals speak of, in some ten minutes: gaussian and real logits
 at every batch size and, at batch 1, in bfloat16; the other kinds at batch 1, and all of them also
-at the width of real logits; and what a row costs that joins or leaves a batch. An option for batch sizes or dtypes holds for everything. On hostile
-rows there are no peers.
+at the width of real logits; and what a row costs that joins or leaves a batch. An option for batch
+sizes or dtypes holds for everything. On hostile rows, and for a drawn token alone, there are no
+peers.
 
 Exits with 1 if a check failed.
 """

@@ -27,7 +27,8 @@ def anchor(width: int) -> int:
 def make_rows(kind: str, count: int, width: int) -> Rows:
     """The first `count` rows of a kind; each depends on its number and the width alone.
 
-    gaussian: N(0, 3²). normal: N(0, 1), an uncertain row. zipf: −1.1 ln(rank) with a jitter of 0.01, ids shuffled. flat: all 1.
+    gaussian: N(0, 3²). normal: N(0, 1), an uncertain row. zipf: −1.1 ln(rank) with a jitter of
+    0.01, ids shuffled. flat: all 1.
     ties: gaussian, rounded to multiples of 0.5. real: see `captured`; width is at most its own.
     one_finite: −inf but for `anchor`. ulp: neighbouring floats from 8 upwards, shuffled. huge: 3e38
     with either sign. denormal: different multiples of the smallest float, either sign.

@@ -1,8 +1,8 @@
 """Operations on one block of a row, as Numba intrinsics over `vectors`.
 
-A row is a `Row`, or an array of stored logits. `start` and `stop` bound a block of a whole number of
-`SCAN_LANES`; that it ends at `stop` is only known at run time keeps LLVM from unrolling a loop beyond
-its registers. Bounds given as floats are of the row's own precision.
+A row is a `Row`, or an array of stored logits. `start` and `stop` bound a block of a whole number
+of `KEY_LANES`; that it ends at `stop` is only known at run time keeps LLVM from unrolling a loop
+beyond its registers. Bounds given as floats are of the row's own precision.
 """
 
 from __future__ import annotations

@@ -54,9 +54,9 @@ class Raw(NamedTuple):
 class Drawn(NamedTuple):
     """A token and what its description needs.
 
-    token_id: −1 where the row's numbers are beyond this arithmetic. logit: its final logit. largest,
-    log_total: of the final logits, and ln Σ exp(z − largest). listed: how many candidates hold the
-    likeliest tokens, −1 where they cannot be listed.
+    token_id: −1 where the row's numbers are beyond this arithmetic. logit: its final logit.
+    largest, log_total: of the final logits, and ln Σ exp(z − largest). listed: how many candidates
+    hold the likeliest tokens, −1 where they cannot be listed.
     """
 
     token_id: Any

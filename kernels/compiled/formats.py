@@ -1,9 +1,10 @@
 """`Row`: logits in memory whose stored format is known at run time alone.
 
-So everything is compiled once, whatever the format of the logits: only the loops over a block, which
-are short, have a branch for each. The intrinsics of this package take a `Row`, or an array whose
-dtype is a stored format: float32, float64, or the bits of bfloat16 (uint16) or float16 (int16).
-Numbers in the precision of a `Row` are float64 that a float32 holds, unless the format is float64.
+So everything is compiled once, whatever the format of the logits: only the loops over a block,
+which are short, have a branch for each. The intrinsics of this package take a `Row`, or an array
+whose dtype is a stored format: float32, float64, or the bits of bfloat16 (uint16) or float16
+(int16). Numbers in the precision of a `Row` are float64 that a float32 holds, unless the format is
+float64.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY
 from decoding.kernels.compiled.formats import format_of
-from decoding.kernels.compiled.memory import allocate
+from decoding.kernels.compiled.memory import addresses, allocate
 from decoding.kernels.compiled.records import PLAN, flatten, write_operands
 from decoding.kernels.compiled.step import DESCRIBE, DRAW, EDIT, step_rows
 from decoding.kernels.program import Batch, assemble
@@ -217,9 +217,8 @@ def _run_share(
     arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int, first: int, last: int
 ) -> int:
     """Some rows, with the memory of the thread that runs them; how many are left to NumPy."""
-    memory = _memory_for(width)
-    # Where nothing is written out, the shadow stands in: it has the right type.
-    left: int = step_rows(*arguments, memory[-1] if out is None else out, *memory, first, last)
+    out_address = 0 if out is None else _address(out)
+    left: int = step_rows(*arguments, _memory_for(width), out_address, first, last)
     return left
 
 
@@ -230,12 +229,13 @@ def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.array(array, dtype, order="C")
 
 
-def _memory_for(width: int) -> tuple[Any, ...]:
+def _memory_for(width: int) -> NDArray[np.int64]:
     if getattr(_memory, "width", None) != width:
         _memory.arrays = allocate(width)
+        _memory.addresses = addresses(_memory.arrays)
         _memory.width = width
-    arrays: tuple[Any, ...] = _memory.arrays
-    return arrays
+    places: NDArray[np.int64] = _memory.addresses
+    return places
 
 
 def _shares(size: int, threads: int) -> list[tuple[int, int]]:

@@ -1,8 +1,9 @@
 """Masks over the whole vocabulary that a row waits for: its logits are edited where they are read.
 
-A grammar's mask or a green list changes half of a row. Where the next truncation looks at few tokens,
-writing all of that down would cost more than the truncation: the block maxima are taken of the edited
-logits, in one pass that writes nothing, and only the tokens that are looked at are edited exactly.
+A grammar's mask or a green list changes half of a row. Where the next truncation looks at few
+tokens, writing all of that down would cost more than the truncation: the block maxima are taken of
+the edited logits, in one pass that writes nothing, and only the tokens that are looked at are
+edited exactly.
 """
 
 from __future__ import annotations

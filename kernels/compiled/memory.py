@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
@@ -14,6 +15,9 @@ RAW_END, WORK_END = 9, 10
 """Rows of `Memory.doubles`; the last two hold the end of a row that is not of whole blocks."""
 SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
 """Rows of `Memory.integers`."""
+
+DOUBLES, INTEGERS = 11, 8
+"""How many rows they have."""
 
 _PADDING = 64
 """Room behind every array for loops that write whole vectors."""
@@ -37,8 +41,17 @@ def allocate(width: int) -> tuple[Any, Any, Any, Any]:
     blocks = (width + BLOCK - 1) // BLOCK
     room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
     return (
-        np.zeros((11, room)),
-        np.zeros((8, room), np.int32),
+        np.zeros((DOUBLES, room)),
+        np.zeros((INTEGERS, room), np.int32),
         np.zeros(BLOCK, np.float32),
         np.full(blocks * BLOCK, -np.inf),
     )
+
+
+def addresses(arrays: tuple[Any, Any, Any, Any]) -> NDArray[np.int64]:
+    """Where what `allocate` made begins, then the room of a row and the length of the shadow.
+
+    The arrays must be kept.
+    """
+    places = [array.ctypes.data for array in arrays]
+    return np.array([*places, arrays[0].shape[1], len(arrays[3])], np.int64)

@@ -1,8 +1,8 @@
 """Runs the program of one row, with as few passes over the whole row as possible.
 
-A row is either *dense*, the stored logits after at most two masks and by a temperature, but for the
-touched tokens, or *compact*, a list of candidates. `run` stops where it needs the row to be a shadow,
-which may be written to, and is called again with that shadow.
+A row is either *dense*, the stored logits after at most two masks and by a temperature, but for
+the touched tokens, or *compact*, a list of candidates. `run` stops where it needs the row to be a
+shadow, which may be written to, and is called again with that shadow.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ class State(NamedTuple):
 class Kept(NamedTuple):
     """What a truncation leaves.
 
-    low, high, last_tie: what a shadow is to keep, as in `passes.copy_row`. weighed: the reference of
-    the weights that a compact row has, NaN for none.
+    low, high, last_tie: what a shadow is to keep, as in `passes.copy_row`. weighed: the reference
+    of the weights that a compact row has, NaN for none.
     """
 
     low: Any

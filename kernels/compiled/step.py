@@ -13,7 +13,9 @@ from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled, entry
 from decoding.kernels.compiled.masks import can_wait, copy_edited_row, one_more
 from decoding.kernels.compiled.memory import (
+    DOUBLES,
     IDS,
+    INTEGERS,
     LOGITS,
     RAW_END,
     RAW_MAX,
@@ -153,7 +155,7 @@ def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
 
 @compiled
 def _begin(row: Any, raw: Any, edited: Any, wanted: Any, outcome: Any, memory: Any) -> Any:
-    """Check a row; its largest logit, and largest and sums of the raw row. Its status is written."""
+    """Check a row and write its status; its largest logit, and largest and sums of the raw row."""
     if wanted:
         raw_largest, total, moment = survey(raw, memory.doubles[RAW_MAX])
     else:
@@ -184,11 +186,8 @@ def step_rows(
     lengths: Any,
     prompt_lengths: Any,
     call: Any,
-    out: Any,
-    doubles: Any,
-    integers: Any,
-    singles: Any,
-    shadow: Any,
+    scratch: Any,
+    out_address: Any,
     first_row: Any,
     last_row: Any,
 ) -> Any:
@@ -198,10 +197,11 @@ def step_rows(
 
     logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows are
     others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
-    leaves into `out`; the most candidates; then address and length of the instructions and their
-    sparse operands, of plans and outcomes, and of the likeliest tokens; the format of the rows.
+    leaves to `out_address`, as float64; the most candidates; then address and length of the
+    instructions and their sparse operands, of plans and outcomes, and of the likeliest tokens; the
+    format of the rows. scratch: of `memory.addresses`.
     """
-    memory = Memory(doubles, integers, singles, bitmasks)
+    # By address: arrays that Python owns are counted at every use of a part of them.
     stride, width, edited, asked, limit = call[0], call[1], call[2] != 0, call[3], call[4]
     wanted = asked == DESCRIBE
     instructions = carray(as_pointer(call[5]), (call[6],), INSTRUCTION)
@@ -209,10 +209,16 @@ def step_rows(
     plans = carray(as_pointer(call[9]), (call[10],), PLAN)
     outcomes = carray(as_pointer(call[11]), (call[10],), ROW)
     top = carray(as_pointer(call[12]), (call[13],), TOP)
+    masks = carray(as_pointer(np.int64(bitmasks.ctypes.data)), bitmasks.shape, np.int32)
+    tokens = carray(as_pointer(np.int64(token_ids.ctypes.data)), token_ids.shape, np.int32)
+    doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
+    integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
+    singles = carray(as_pointer(scratch[2]), (BLOCK,), np.float32)
+    shadow = carray(as_pointer(scratch[3]), (scratch[5],), np.float64)
+    out = carray(as_pointer(out_address), (last_row * width,), np.float64)
+    memory = Memory(doubles, integers, singles, masks)
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
-    shadow_row = row_of(
-        np.int64(shadow.ctypes.data), np.int64(FLOAT64), len(shadow), doubles[WORK_END]
-    )
+    shadow_row = row_of(scratch[3], np.int64(FLOAT64), scratch[5], doubles[WORK_END])
     left = 0
     for index in range(first_row, last_row):
         plan, outcome = plans[index], outcomes[index]
@@ -225,7 +231,7 @@ def step_rows(
         if outcome.status != OK:
             left += outcome.status == LEFT_TO_NUMPY
             continue
-        history = token_ids[index, : lengths[index]]
+        history = tokens[index, : lengths[index]]
         step = Step(
             instructions, plan.last, sparse, history, prompt_lengths[index], width, limit, shadow,
             shadow_row, memory,

@@ -155,8 +155,8 @@ def flush(
 ) -> Any:
     """Divide a shadow by its temperature, write the touched tokens into it, and forget them.
 
-    From then on its temperature is 1. shadow_row: the shadow as a `Row`. Returns whether the touched
-    are moderate, and its largest.
+    From then on its temperature is 1. shadow_row: the shadow as a `Row`. Returns whether the
+    touched are moderate, and its largest.
     """
     moderate = are_moderate(count, memory)
     divide_row(shadow, block_max, temperature)
