@@ -218,6 +218,9 @@ def _read_prompt(argument: str) -> str:
 def _load(source: str | None) -> LanguageModel:
     if sys.stderr.isatty():
         sys.stderr.write("loading the model ...\n")
+    # GNU's OpenMP reads this when torch is imported. Threads that find nothing to do look out for
+    # work for some milliseconds else, which takes most of the processor's time on a busy machine.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     return load(source)
 
 

@@ -98,8 +98,20 @@ class GGUFFile:
         """One tensor as float32, of the shape in `tensors`; raises KeyError for an unknown name."""
         info = self.tensors[name]
         blocks = self._bytes[info.start : info.start + info.nbytes]
-        rows = blocks.reshape(-1, info.quantization.block_bytes)
-        return info.quantization.dequantize(rows).reshape(info.shape)
+        quantization = info.quantization
+        rows = blocks.reshape(-1, quantization.block_bytes)
+        if quantization.block_weights == 1:
+            return quantization.dequantize(rows).reshape(info.shape)
+        weights = np.empty((len(rows), quantization.block_weights), np.float32)
+        step = max(1, _WEIGHTS // quantization.block_weights)
+        for start in range(0, len(rows), step):
+            stop = start + step
+            weights[start:stop] = quantization.dequantize(rows[start:stop])
+        return weights.reshape(info.shape)
+
+
+_WEIGHTS = 1 << 17
+"""So many weights are dequantised at once: what is in between then stays in the processor's cache."""
 
 
 @dataclass(slots=True)

@@ -117,8 +117,11 @@ class LlamaModel:
             return read(name).to(device=device, dtype=_DTYPES[dtype])
 
         def fused(parts: Sequence[str], *, bias: bool) -> _Linear:
-            weight = torch.cat([get(f"{part}.weight") for part in parts])
-            return _Linear(weight, torch.cat([get(f"{p}.bias") for p in parts]) if bias else None)
+            weight = joined([get(f"{part}.weight") for part in parts])
+            return _Linear(weight, joined([get(f"{p}.bias") for p in parts]) if bias else None)
+
+        def joined(tensors: list[Tensor]) -> Tensor:
+            return tensors[0] if len(tensors) == 1 else torch.cat(tensors)
 
         def layer(index: int) -> _Layer:
             name = f"model.layers.{index}"
@@ -138,7 +141,7 @@ class LlamaModel:
 
         embedding = get("model.embed_tokens.weight")
         output = embedding if config.tied else get("lm_head.weight")
-        if torch.equal(output, embedding):
+        if output is not embedding and torch.equal(output, embedding):
             output = embedding  # held once
         width = 2 * config.layers * config.kv_heads * config.head_dim * embedding.dtype.itemsize
         if cache_tokens is None:

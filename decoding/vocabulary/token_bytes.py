@@ -93,9 +93,10 @@ def _spell_bytes(token: str | bytes) -> str | bytes:
     """A byte-level token; one with a character outside the alphabet spells itself."""
     if isinstance(token, bytes):
         return token
-    if all(character in _ALPHABET for character in token):
-        return bytes(_ALPHABET[character] for character in token)
-    return token.encode()
+    try:
+        return bytes([_ALPHABET[character] for character in token])
+    except KeyError:
+        return token.encode()
 
 
 def _byte_fallback(token: str) -> str | bytes:
