@@ -46,9 +46,7 @@ def main() -> int:
             lines.append(f"{number}. {trial.peer}, {trial.subject} ({trial.source}): {trial.law}")
             lines += [f"     {line}" for line in result.shown.splitlines()]
     lines += [f"\nnot installed: {peer} ({why})" for peer, why in missing.items()]
-    count = Counter(
-        result.trial.trouble.value if result.broken else "holds" for result in results
-    )
+    count = Counter(result.trial.trouble.value if result.broken else "holds" for result in results)
     sources = sum(
         item.broken and item.trial.trouble is Trouble.DEFECT and item.trial.source == "installed"
         for item in results
