@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from decoding.errors import require
+
+_MOST_KNOWN = 16_384
+"""Of how many tokens a vocabulary remembers the spelling."""
+
+
+class Spelling(NamedTuple):
+    """A token: its bytes, its text as of `Vocabulary.text_of`, and whether it is special."""
+
+    spelled: bytes
+    text: str
+    special: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +32,7 @@ class Vocabulary:
 
     token_bytes: Sequence[bytes]
     special_token_ids: frozenset[int] = field(default=frozenset())
+    _known: dict[int, Spelling] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # The bytes of every token of a large vocabulary are not looked at: the ends tell.
@@ -45,6 +57,18 @@ class Vocabulary:
     def is_special(self, token_id: int) -> bool:
         """Whether the token is special: shown in details, absent from text."""
         return token_id in self.special_token_ids
+
+    def spelling(self, token_id: int) -> Spelling:
+        """All that is known of one token; that of tokens which were asked for is remembered."""
+        known = self._known.get(token_id)
+        if known is None:
+            known = Spelling(
+                self.bytes_of(token_id), self.text_of(token_id), self.is_special(token_id)
+            )
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[token_id] = known
+        return known
 
 
 class Tokenizer(Protocol):

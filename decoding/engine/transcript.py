@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
-from decoding.sampling.batch import Sample
-from decoding.vocabulary import Vocabulary
+from decoding.sampling.batch import Alternative, Sample
+from decoding.vocabulary import Spelling, Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken
+
+_UNKNOWN = Spelling(b"", "", special=False)
+"""What is known of a token without a vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,25 +94,24 @@ class Transcript:
     def push(self, sample: Sample) -> str:
         """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
-        special = self._is_special(token_id)
+        spelled, text, special = self._spelling(token_id)
         stopping = len(self._tokens) >= self._ending.min_tokens
         if special:
-            text = self._text_of(token_id)
             shown = self._matcher.push(self._stream.flush(), stopping=stopping)
             shown += self._matcher.push(text, visible=False, stopping=stopping)
         else:
             text = ""
-            written = self._stream.push(self._bytes_of(token_id))
-            shown = self._matcher.push(written, stopping=stopping)
+            shown = self._matcher.push(self._stream.push(spelled), stopping=stopping)
         self.finish_reason = self._reason_to_finish(token_id)
         if self.finish_reason is not None:
             rest = self._stream.flush()
             shown += self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
         self._pieces.append(shown)
-        self._record(sample, shown + text, special=special)
+        known = None if self._vocabulary is None else spelled
+        self._record(sample, shown + text, known, special=special)
         return shown
 
-    def _record(self, sample: Sample, text: str, *, special: bool) -> None:
+    def _record(self, sample: Sample, text: str, spelled: bytes | None, *, special: bool) -> None:
         self._tokens.append(
             Token(
                 sample.token_id,
@@ -120,23 +122,17 @@ class Transcript:
                 sample.rank,
                 sample.entropy,
                 sample.support_size,
-                self._spelled(sample.token_id),
+                spelled,
             )
         )
         if sample.top:
-            self._top_tokens.append(
-                tuple(
-                    TopToken(
-                        other.token_id,
-                        self._text_of(other.token_id),
-                        other.processed_logprob,
-                        self._is_special(other.token_id),
-                        other.raw_logprob,
-                        self._spelled(other.token_id),
-                    )
-                    for other in sample.top
-                )
-            )
+            self._top_tokens.append(tuple([self._top_token(other) for other in sample.top]))
+
+    def _top_token(self, other: Alternative) -> TopToken:
+        token_id = other.token_id
+        spelled, text, special = self._spelling(token_id)
+        known = None if self._vocabulary is None else spelled
+        return TopToken(token_id, text, other.processed_logprob, special, other.raw_logprob, known)
 
     def _reason_to_finish(self, token_id: int) -> FinishReason | None:
         if len(self._tokens) + 1 >= self._ending.max_new_tokens:
@@ -147,16 +143,9 @@ class Transcript:
             return FinishReason.STOP_SEQUENCE
         return None
 
-    def _is_special(self, token_id: int) -> bool:
-        if token_id in self._ending.eos_token_ids:
-            return True
-        return self._vocabulary is not None and self._vocabulary.is_special(token_id)
-
-    def _bytes_of(self, token_id: int) -> bytes:
-        return b"" if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
-
-    def _spelled(self, token_id: int) -> bytes | None:
-        return None if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
-
-    def _text_of(self, token_id: int) -> str:
-        return "" if self._vocabulary is None else self._vocabulary.text_of(token_id)
+    def _spelling(self, token_id: int) -> tuple[bytes, str, bool]:
+        """The bytes and the text of a token, and whether it is special."""
+        spelled, text, special = (
+            _UNKNOWN if self._vocabulary is None else self._vocabulary.spelling(token_id)
+        )
+        return spelled, text, special or token_id in self._ending.eos_token_ids
