@@ -124,7 +124,7 @@ class HistoryBuffer:
     ([7, 9], [7])
     """
 
-    __slots__ = ("_lengths", "_prompt_lengths", "_rows", "_token_ids")
+    __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
 
     def __init__(self) -> None:
         # Room for more rows and more tokens than there are.
@@ -132,6 +132,7 @@ class HistoryBuffer:
         self._lengths = np.zeros(0, np.int64)
         self._prompt_lengths = np.zeros(0, np.int64)
         self._rows = np.arange(0)
+        self._longest = 0
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -197,9 +198,10 @@ class HistoryBuffer:
             raise ShapeError("token_ids", f"{len(token_ids)} token ids", f"{len(self)}, one a row")
         if not len(self):
             return
-        self._make_room(len(self), int(self._lengths.max()) + 1)
+        self._make_room(len(self), self._longest + 1)
         self._token_ids[self._rows, self._lengths] = token_ids
         self._lengths = self._lengths + 1
+        self._longest += 1
 
     def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
         """Append tokens to one row.
@@ -214,10 +216,12 @@ class HistoryBuffer:
         lengths = self._lengths.copy()
         lengths[row] = end
         self._lengths = lengths
+        self._longest = max(self._longest, end)
 
     def _become(self, lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64]) -> None:
         self._lengths, self._prompt_lengths = lengths, prompt_lengths
         self._rows = np.arange(len(lengths))
+        self._longest = int(lengths.max(initial=0))
 
     def _make_room(self, rows: int, width: int) -> None:
         room, columns = self._token_ids.shape
@@ -228,7 +232,7 @@ class HistoryBuffer:
             columns if width <= columns else max(width, 2 * columns),
         )
         grown = np.full(shape, PADDING, np.int32)
-        longest = int(self._lengths.max(initial=0))
+        longest = self._longest
         grown[: len(self), :longest] = self._token_ids[: len(self), :longest]
         self._token_ids = grown
 

@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Protocol, Self
 from decoding.cli.batch_rows import Row, Settings, error_line, read_row
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
+from decoding.cli.model_flags import Load, add_adapters_flag, add_model_flag
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
@@ -25,11 +26,9 @@ from decoding.typing import Anything
 _ROUNDS = 8
 """Rows of a group, in batches: rows of one group run together, and of two groups never."""
 
-Load = Callable[[str | None], LanguageModel]
-
 
 def add_batch(commands: Anything, load: Load) -> None:  # argparse names no public type
-    """Add `batch` to the subcommands. load: makes the model of `--model`."""
+    """Add `batch` to the subcommands. load: makes the model that flags choose."""
     parser = commands.add_parser(
         "batch",
         help="answer a file of requests, and go on where a killed run stopped",
@@ -40,7 +39,8 @@ def add_batch(commands: Anything, load: Load) -> None:  # argparse names no publ
     )
     parser.add_argument("source", metavar="IN.jsonl")
     parser.add_argument("target", metavar="OUT.jsonl")
-    parser.add_argument("--model", metavar="NAME|FILE|DIR", help="as for generate")
+    add_model_flag(parser, "default: as for generate")
+    add_adapters_flag(parser)
     parser.add_argument(
         "--batch-size", type=int, default=8, metavar="N", help="rows that run at once (default: 8)"
     )
@@ -57,7 +57,7 @@ def _batch(asked: argparse.Namespace, load: Load) -> Iterator[str]:
     size = asked.batch_size
     require("--batch-size", size, 1 <= size <= 4096, "an integer from 1 to 4096")
     seed, asked.seed = asked.seed or 0, None
-    settings = Settings(read_flags(asked), seed, size, asked.model)
+    settings = Settings(read_flags(asked), seed, size, asked.model, asked.adapters)
     source, target = Path(asked.source), Path(asked.target)
     lines = _lines_of(source)
     done = 0
@@ -69,7 +69,7 @@ def _batch(asked: argparse.Namespace, load: Load) -> Iterator[str]:
     if done == len(lines):
         target.touch()
         return
-    model = load(asked.model)
+    model = load(asked)
     with target.open("ab") as out, _progress(len(lines), asked.progress) as progress:
         progress.update(done)
         for result in _results(model, lines, settings, done):

@@ -34,17 +34,18 @@ class Settings:
     """The settings that all rows of a batch share.
 
     parameters: of rows that do not say. seed: what the seeds of rows are made of.
-    batch_size: rows that run at once. model: as the command line names it.
+    batch_size: rows that run at once. model, adapters: as the command line names them.
     """
 
     parameters: GenerationParameters
     seed: int
     batch_size: int
     model: str | None
+    adapters: str | None = None
 
     def key_of(self, line: bytes) -> str:
         """A digest of a row and of all that its result is made of."""
-        facts = [self.parameters.to_dict(), self.seed, self.batch_size, self.model]
+        facts = [self.parameters.to_dict(), self.seed, self.batch_size, self.model, self.adapters]
         shared = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(shared.encode() + b"\n" + line).hexdigest()[:16]
 

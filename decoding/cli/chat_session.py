@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,8 +14,9 @@ from decoding.cli.chat import variable
 from decoding.cli.chat_remote import Remote
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
+from decoding.cli.model_flags import Load, add_adapters_flag, add_model_flag
 from decoding.engine.loop import Engine
-from decoding.errors import DecodingError
+from decoding.errors import DecodingError, require
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.typing import Anything
@@ -28,21 +29,19 @@ LONGEST_ANSWER = 1024
 
 _HELP = "/clear forgets the conversation, /exit or Ctrl-D ends it, Ctrl-C ends an answer\n"
 
-Load = Callable[[str | None], LanguageModel]
 Messages = list[dict[str, Any]]
 
 
 def add_chat(commands: Anything, load: Load) -> None:  # argparse names no public type
-    """Add `chat` to the subcommands. load: makes the model of `--model`."""
+    """Add `chat` to the subcommands. load: makes the model that flags choose."""
     parser = commands.add_parser(
         "chat",
         help="talk with a model",
         description="Talk with a model: a line is a message, the answer comes as it is written."
         f" In a terminal, {_HELP.strip()}. Answers go to stdout, reasoning to stderr.",
     )
-    parser.add_argument(
-        "--model", metavar="NAME|FILE|DIR", help="as for generate; with --url: the name to ask for"
-    )
+    add_model_flag(parser, "default: as for generate; with --url: the name to ask for")
+    add_adapters_flag(parser)
     parser.add_argument("--url", help="of a server with /v1/chat/completions, instead of a model")
     parser.add_argument(
         "--api-key", metavar="KEY", help="for the server (default: $DECODING_API_KEY)"
@@ -123,13 +122,14 @@ def _chat(asked: argparse.Namespace, load: Load) -> Iterator[str]:
     variables = dict(asked.template_variable or ())
     answers: Answers
     if asked.url is not None:
+        require("--adapters", asked.adapters, asked.adapters is None, "used without --url")
         key = os.environ.get("DECODING_API_KEY") if asked.api_key is None else asked.api_key
         extra = {"chat_template_kwargs": variables} if variables else {}
         if asked.thinking_budget is not None:
             extra["thinking_budget"] = asked.thinking_budget
         answers = Remote(asked.url, key, asked.model, parameters, extra)
     else:
-        answers = Local(load(asked.model), variables, asked.thinking_budget, parameters)
+        answers = Local(load(asked), variables, asked.thinking_budget, parameters)
     system = [] if asked.system is None else [{"role": "system", "content": asked.system}]
     _converse(answers, system)
     yield from ()

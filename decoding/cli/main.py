@@ -29,6 +29,7 @@ from decoding.cli.files import read_utf8
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
 from decoding.cli.lengths import default_length
+from decoding.cli.model_flags import add_adapters_flag, add_model_flag
 from decoding.cli.serve import add_serve
 from decoding.cli.warmup import add_warmup
 from decoding.cli.watermark import add_watermark
@@ -122,7 +123,8 @@ def _add_generate(commands: Anything) -> None:  # argparse names no public type
         metavar="PROMPT",
         help="the prompt; '-' reads UTF-8 from stdin and removes one final line end",
     )
-    _add_model(parser, "default: $DECODING_MODEL, else the first name")
+    add_model_flag(parser, "default: $DECODING_MODEL, else the first name")
+    add_adapters_flag(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the JSON of TGI's /generate, with details"
     )
@@ -162,14 +164,9 @@ def _add_info(commands: Anything) -> None:
         help="print versions and downloaded models",
         description="Print versions, the cache folder and which known models are in it.",
     )
-    _add_model(parser, "load it and tell about it too")
+    add_model_flag(parser, "load it and tell about it too")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_info)
-
-
-def _add_model(parser: argparse.ArgumentParser, text: str) -> None:
-    kinds = f"{', '.join(KNOWN_MODELS)}, a .gguf file, or a folder"
-    parser.add_argument("--model", metavar="NAME|FILE|DIR", help=f"{kinds}; {text}")
 
 
 def _generate(asked: argparse.Namespace) -> Iterator[str]:
@@ -177,7 +174,7 @@ def _generate(asked: argparse.Namespace) -> Iterator[str]:
     check_chat_flags(asked)
     require("--record", asked.record, not (asked.record and asked.stream), "no file with --stream")
     text = _read_prompt(asked.prompt)
-    model = _load(asked.model)
+    model = _load(asked)
     prompt = read_prompt(asked, model, text)
     if parameters.max_new_tokens is None:
         parameters = replace(parameters, max_new_tokens=default_length(model, prompt, parameters))
@@ -215,13 +212,14 @@ def _read_prompt(argument: str) -> str:
     return text
 
 
-def _load(source: str | None) -> LanguageModel:
+def _load(asked: argparse.Namespace) -> LanguageModel:
     if sys.stderr.isatty():
         sys.stderr.write("loading the model ...\n")
     # GNU's OpenMP reads this when torch is imported. Threads that find nothing to do look out for
     # work for some milliseconds else, which takes most of the processor's time on a busy machine.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    return load(source)
+    adapters = getattr(asked, "adapters", None)  # not every command has the flag
+    return load(asked.model) if adapters is None else load(asked.model, adapters=adapters)
 
 
 def _fetch(asked: argparse.Namespace) -> Iterator[str]:
@@ -238,7 +236,7 @@ def _info(asked: argparse.Namespace) -> Iterator[str]:
         "known_models": {name: _fetched(model) for name, model in KNOWN_MODELS.items()},
     }
     if asked.model is not None:
-        facts["model"] = _model_facts(_load(asked.model))
+        facts["model"] = _model_facts(_load(asked))
     yield (json.dumps(facts, ensure_ascii=False) if asked.json else "\n".join(_lines(facts))) + "\n"
 
 

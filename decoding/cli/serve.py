@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from decoding._version import __version__
+from decoding.cli.model_flags import ADAPTERS_HELP, ADAPTERS_METAVAR
 from decoding.errors import MissingDependencyError, ParameterError
 from decoding.models import LanguageModel, load
 from decoding.typing import Anything
@@ -52,7 +53,7 @@ _FLAGS: Mapping[str, _Flag] = {
     "served_model_name": _Flag(str, None, "the name that clients see", "NAME"),
     "dtype": _Flag(str, "float32", "of the weights: float32, bfloat16 or float16", "NAME"),
     "device": _Flag(str, "cpu", "as torch spells it", "NAME"),
-    "adapters": _Flag(str, None, "a folder of LoRA adapters, which requests name", "DIR"),
+    "adapters": _Flag(str, None, ADAPTERS_HELP, ADAPTERS_METAVAR),
     "hostname": _Flag(str, "0.0.0.0", "address to listen on", "HOST"),  # noqa: S104 -- as TGI
     "port": _Flag(int, 3000, "port to listen on; 0 takes a free one", "N"),
     "max_concurrent_requests": _Flag(int, 128, "more are answered with 429", "N"),

@@ -87,6 +87,9 @@ def draw_next(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
 
     logits: a row after every new token, `counts[i]` of them for the i-th sequence.
     """
+    if len(logits) == len(counts):  # nothing is forced
+        draw(batch, logits)
+        return
     ends = np.cumsum(counts)
     for row, (item, end) in enumerate(zip(batch.sequences, ends.tolist(), strict=True)):
         forced = item.forced

@@ -17,8 +17,8 @@ def extend(batch: RunningBatch, memory: Memory) -> None:
     """Append what each sequence has new to the model's memory and draw the next token."""
     sequences = batch.sequences
     states = [item.state for item in sequences]
-    latest = [[item.token_ids[-1], *item.forced] for item in sequences]
-    counts = [len(token_ids) for token_ids in latest]
+    latest = [item.latest for item in sequences]
+    counts = list(map(len, latest))
     lengths = [
         len(item.token_ids) - 1 + count for item, count in zip(sequences, counts, strict=True)
     ]
@@ -34,9 +34,10 @@ def extend(batch: RunningBatch, memory: Memory) -> None:
         fail(generations_of(sequences), error)
         return
     width = logits.shape[1]
-    for generation in generations_of(sequences):
-        if generation.plan.width != width:
-            fail([generation], other_width(generation.plan, width))
+    for item in sequences:
+        plan = item.generation.plan
+        if plan.width != width:
+            fail([item.generation], other_width(plan, width))
     try:
         draw_next(batch, logits, counts)
     except Exception as error:  # out of memory, say

@@ -64,9 +64,20 @@ class RunningSequence:
         return token_ids[len(self.samples) - count :]
 
     @property
+    def latest(self) -> list[int]:
+        """The tokens that the model has not read yet: the last, and those that are forced next."""
+        last = self.token_ids[-1]
+        return [last, *self.forced] if self._ahead[1] else [last]
+
+    @property
     def over(self) -> bool:
         """Whether the sequence needs no further token."""
-        return self.transcript.finish_reason is not None or self.generation.done
+        generation = self.generation
+        return (
+            self.transcript.finish_reason is not None
+            or generation.response is not None
+            or generation.error is not None
+        )
 
     def look_ahead(self) -> None:
         """Find the tokens that the grammar forces next, within the budget."""

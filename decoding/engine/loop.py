@@ -257,7 +257,8 @@ class Engine:
         waiting = self._queue.waiting
         if not waiting:
             return shares
-        running, reserved = len(self._batch.sequences), self._reserved()
+        running = len(self._batch.sequences)
+        reserved = 0 if self._limits.capacity is None else self._reserved()
         for share in admitted(waiting, running, reserved, self._limits, self._prepare):
             self._arriving.append(share.generation)
             shares.append(share)

@@ -7,7 +7,10 @@ from collections.abc import Collection, Sequence
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
 from decoding.errors import require
-from decoding.vocabulary import Vocabulary
+from decoding.vocabulary import Spelling, Vocabulary
+
+_UNKNOWN = Spelling(b"", "", special=False)
+"""What is known of a token without a vocabulary."""
 
 
 class TokenText:
@@ -62,11 +65,14 @@ class TokenText:
 
         stopping: without, a stop that ends in this token is text like any other.
         """
-        if self.is_hidden(token_id):
-            text = "" if self._vocabulary is None else self._vocabulary.text_of(token_id)
+        return self.push_spelling(self.spelling(token_id), stopping=stopping)
+
+    def push_spelling(self, spelling: Spelling, *, stopping: bool = True) -> str:
+        """Take one token by its spelling, as `spelling` gives it; see `push`."""
+        spelled, text, special = spelling
+        if special:
             shown = self._matcher.push(self._stream.flush(), stopping=stopping)
             return shown + self._matcher.push(text, visible=False, stopping=stopping)
-        spelled = b"" if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
         return self._matcher.push(self._stream.push(spelled), stopping=stopping)
 
     def flush(self, *, stopping: bool = True) -> str:
@@ -74,11 +80,10 @@ class TokenText:
         rest = self._stream.flush()
         return self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
 
-    def is_hidden(self, token_id: int) -> bool:
-        """Whether a token adds no text because it is special."""
-        if token_id in self._hidden:
-            return True
-        return self._vocabulary is not None and self._vocabulary.is_special(token_id)
+    def spelling(self, token_id: int) -> Spelling:
+        """The bytes and the text of a token; special where it adds no text."""
+        known = _UNKNOWN if self._vocabulary is None else self._vocabulary.spelling(token_id)
+        return known._replace(special=True) if token_id in self._hidden else known
 
     def fork(self) -> TokenText:
         """Copy the text with what it has read."""

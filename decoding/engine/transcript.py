@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from decoding.engine.stopping import StopStrings
 from decoding.engine.token_text import TokenText
-from decoding.sampling.batch import Sample
-from decoding.vocabulary import Vocabulary
+from decoding.sampling.batch import Alternative, Sample
+from decoding.vocabulary import Spelling, Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken
 
 
@@ -95,45 +95,39 @@ class Transcript:
     def push(self, sample: Sample) -> str:
         """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
-        special = self._text.is_hidden(token_id)
+        spelling = self._text.spelling(token_id)
         stopping = len(self._tokens) >= self._ending.min_tokens
-        shown = self._text.push(token_id, stopping=stopping)
+        shown = self._text.push_spelling(spelling, stopping=stopping)
         self.finish_reason = self._reason_to_finish(token_id)
         if self.finish_reason is not None:
             shown += self._text.flush(stopping=stopping)
-        text = self._text_of(token_id) if special else ""
         self._pieces.append(shown)
-        self._record(sample, shown + text, special=special)
+        text = shown + spelling.text if spelling.special else shown
+        self._record(sample, text, spelling)
         return shown
 
-    def _record(self, sample: Sample, text: str, *, special: bool) -> None:
+    def _record(self, sample: Sample, text: str, spelling: Spelling) -> None:
         self._tokens.append(
             Token(
                 sample.token_id,
                 text,
                 sample.processed_logprob,
-                special,
+                spelling.special,
                 sample.raw_logprob,
                 sample.rank,
                 sample.entropy,
                 sample.support_size,
-                self._spelled(sample.token_id),
+                None if self._vocabulary is None else spelling.spelled,
             )
         )
         if sample.top:
-            self._top_tokens.append(
-                tuple(
-                    TopToken(
-                        other.token_id,
-                        self._text_of(other.token_id),
-                        other.processed_logprob,
-                        self._text.is_hidden(other.token_id),
-                        other.raw_logprob,
-                        self._spelled(other.token_id),
-                    )
-                    for other in sample.top
-                )
-            )
+            self._top_tokens.append(tuple([self._top_token(other) for other in sample.top]))
+
+    def _top_token(self, other: Alternative) -> TopToken:
+        token_id = other.token_id
+        spelled, text, special = self._text.spelling(token_id)
+        known = None if self._vocabulary is None else spelled
+        return TopToken(token_id, text, other.processed_logprob, special, other.raw_logprob, known)
 
     def _reason_to_finish(self, token_id: int) -> FinishReason | None:
         if len(self._tokens) + 1 >= self._ending.max_new_tokens:
@@ -143,9 +137,3 @@ class Transcript:
         if self._text.stop is not None:
             return FinishReason.STOP_SEQUENCE
         return None
-
-    def _spelled(self, token_id: int) -> bytes | None:
-        return None if self._vocabulary is None else self._vocabulary.bytes_of(token_id)
-
-    def _text_of(self, token_id: int) -> str:
-        return "" if self._vocabulary is None else self._vocabulary.text_of(token_id)

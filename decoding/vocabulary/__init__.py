@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from decoding.errors import require
 from decoding.typing import Anything
 
-__all__ = ["Tokenizer", "Vocabulary"]
+__all__ = ["Spelling", "Tokenizer", "Vocabulary"]
+
+_MOST_KNOWN = 16_384
+"""Of how many tokens a vocabulary remembers the spelling."""
+
+
+class Spelling(NamedTuple):
+    """A token: its bytes, its text as of `Vocabulary.text_of`, and whether it is special."""
+
+    spelled: bytes
+    text: str
+    special: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +36,7 @@ class Vocabulary:
 
     token_bytes: Sequence[bytes]
     special_token_ids: frozenset[int] = field(default=frozenset())
+    _known: dict[int, Spelling] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # The bytes of every token of a large vocabulary are not looked at: the ends tell.
@@ -121,6 +133,18 @@ class Vocabulary:
     def is_special(self, token_id: int) -> bool:
         """Whether the token is special: shown in details, absent from text."""
         return token_id in self.special_token_ids
+
+    def spelling(self, token_id: int) -> Spelling:
+        """All that is known of one token; that of tokens which were asked for is remembered."""
+        known = self._known.get(token_id)
+        if known is None:
+            known = Spelling(
+                self.bytes_of(token_id), self.text_of(token_id), self.is_special(token_id)
+            )
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[token_id] = known
+        return known
 
 
 class Tokenizer(Protocol):
