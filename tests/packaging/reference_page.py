@@ -33,6 +33,7 @@ PACKAGES = (
     "decoding.engine.front",
     "decoding.wire",
     "decoding.wire.openai",
+    "decoding.wire.sse",
     "decoding.chat",
     "decoding.server",
     "decoding.models",
