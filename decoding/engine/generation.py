@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from decoding.engine.plans import Plan
-from decoding.engine.records import event_of, response_of
 from decoding.engine.request import Request
 from decoding.engine.timing import Timing
-from decoding.engine.transcript import Transcript
+from decoding.engine.transcript import Transcript, event_of, response_of
 from decoding.errors import DecodingError
 from decoding.models.protocol import State
 from decoding.sampling.batch import Sample, States

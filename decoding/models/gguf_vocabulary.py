@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from decoding.models.fields import Fields
 from decoding.models.files import shown
 from decoding.models.pre_tokenizers import SPLITTERS, Splitter
-from decoding.vocabulary.sources import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_TOKENS
 
 _T = TypeVar("_T")
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)

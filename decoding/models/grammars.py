@@ -40,6 +40,10 @@ class ModelGrammars:
         self._compiling = free_after_fork(threading.Lock())
         self._lock = free_after_fork(threading.Lock())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy has compiled nothing."""
+        return ModelGrammars, (self._vocabulary, self._end_token_ids, self._width)
+
     @property
     def machine(self) -> Machine:
         """The `Machine` of the grammars: their vocabulary, automata and masks."""

@@ -13,7 +13,7 @@ from typing import Any
 from decoding.errors import ModelFormatError
 from decoding.models.files import read_text, shown
 from decoding.models.json_files import parse_json
-from decoding.vocabulary.sources import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_TOKENS
 
 _MOST_BYTES = 64 << 20  # Gemma's has 33 MB
 _MOST_VALUES = 4_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,20 @@ def hash_model(vocab_size: int, *, seed: int = 0, scale: float = 3.0) -> Forward
     >>> bool((forward([[1, 2], [3]])[0] == forward([[1, 2]])[0]).all())
     True
     """
+    return _HashModel(vocab_size, seed, scale)
 
-    def row(token_ids: Sequence[int]) -> NDArray[np.float32]:
-        generator = np.random.default_rng([seed, *token_ids])
-        return (generator.standard_normal(vocab_size) * scale).astype(np.float32)
 
-    def forward(sequences: list[list[int]]) -> NDArray[np.float32]:
-        return np.stack([row(token_ids) for token_ids in sequences])
+@dataclass(frozen=True, slots=True)
+class _HashModel:
+    """The function that `hash_model` makes; it pickles."""
 
-    return forward
+    vocab_size: int
+    seed: int
+    scale: float
+
+    def __call__(self, sequences: list[list[int]]) -> NDArray[np.float32]:
+        return np.stack([self._row(token_ids) for token_ids in sequences])
+
+    def _row(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
+        generator = np.random.default_rng([self.seed, *token_ids])
+        return (generator.standard_normal(self.vocab_size) * self.scale).astype(np.float32)

@@ -8,12 +8,10 @@ from typing import TypeAlias
 
 from decoding.errors import ParameterError, require
 from decoding.typing import Anything
+from decoding.vocabulary.limits import MOST_TOKENS
 
 Tokens: TypeAlias = tuple[list[bytes], frozenset[int]]
 """The bytes of every token id, and the special ids."""
-
-MOST_TOKENS = 1 << 21
-"""Most ids of a vocabulary, gaps counted. The largest known have a million."""
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "▁"

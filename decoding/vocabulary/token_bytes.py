@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 import tokenizers
 
 from decoding.errors import ModelFormatError
-from decoding.vocabulary.sources import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_TOKENS
 
 Step: TypeAlias = Callable[[str | bytes], str | bytes]
 """One token on its way to bytes; once it is bytes, it is left alone."""

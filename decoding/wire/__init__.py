@@ -1,4 +1,4 @@
-"""The JSON of the TGI API: request types and rules, response records, events of streams."""
+"""The JSON of the TGI API: request types and rules, response records."""
 
 from decoding.wire.details import (
     BestOfSequence,
@@ -12,11 +12,9 @@ from decoding.wire.details import (
     TopToken,
 )
 from decoding.wire.rules import WireLimits, validate
-from decoding.wire.sse import DONE, event, tgi_event
 from decoding.wire.types import parse_parameters
 
 __all__ = [
-    "DONE",
     "BestOfSequence",
     "Details",
     "FinishReason",
@@ -27,8 +25,6 @@ __all__ = [
     "Token",
     "TopToken",
     "WireLimits",
-    "event",
     "parse_parameters",
-    "tgi_event",
     "validate",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decoding.wire.details import StreamEvent
 
+__all__ = ["DONE", "event", "tgi_event"]
+
 DONE = b"data: [DONE]\n\n"
 """The event that ends a stream of OpenAI's API."""
 

@@ -36,6 +36,7 @@ PACKAGES = (
     "decoding.wire",
     "decoding.wire.openai",
     "decoding.wire.provenance",
+    "decoding.wire.sse",
     "decoding.chat",
     "decoding.server",
     "decoding.models",

@@ -139,7 +139,10 @@ ADAPTERS = sorted(name for name in PATHS if within(name, "decoding.adapters"))
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_an_adapter_imports_no_other_adapter(name: str) -> None:
-    assert [target for target in ours(name) if target in ADAPTERS] == []
+    # One adapter may be several modules, in a folder.
+    own = ".".join(name.split(".")[:3])
+    others = [target for target in ours(name) if target in ADAPTERS and not within(target, own)]
+    assert others == []
 
 
 @pytest.mark.parametrize("module", ["decoding", "decoding.cli.main", *ADAPTERS])

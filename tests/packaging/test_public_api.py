@@ -26,6 +26,7 @@ HELD_FOR_THE_LIBRARY = {
     "decoding.chat.reader.AnswerForm",
     "decoding.engine.generation.RunningSequence",
     "decoding.engine.plans.Plan",
+    "decoding.engine.stopping._Automaton",
     "decoding.grammar.json.automaton_store.Store",
     "decoding.grammar.masking.acceptor.Acceptor",
     "decoding.grammar.masking.routes.Route",

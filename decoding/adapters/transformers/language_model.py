@@ -9,7 +9,6 @@ from typing import Any
 from decoding.adapters.transformers.cached import context_length_of, forward
 from decoding.errors import ParameterError, require
 from decoding.models.protocol import LanguageModel
-from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.typing import Anything
 from decoding.vocabulary import Tokenizer, Vocabulary
 
@@ -58,6 +57,8 @@ def tokenizer(tokenizer: Anything) -> Tokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return TransformersTokenizer(tokenizer)
+    from decoding.models.tokenizer import HuggingFaceTokenizer
+
     made = HuggingFaceTokenizer(backend, getattr(tokenizer, "name_or_path", "") or "tokenizer")
     if made.vocabulary.special_token_ids >= set(tokenizer.all_special_ids):
         return made

@@ -172,8 +172,8 @@ class PipelineProcessor:
             if count == 0 or rows % count or self._mask.shape[1] != width:
                 expected = f"of {self._mask.shape}, as attention_mask is, or a multiple of its rows"
                 raise ShapeError("input_ids", f"shape {ids.shape}", expected)
-            starts = np.asarray(width - self._mask.sum(1), np.int64)
-            return np.repeat(starts, rows // count)
+            pads = np.asarray(width - self._mask.sum(1), np.int64)
+            return np.repeat(pads, rows // count)
         if self.pad_token_id is None:
             return np.zeros(rows, np.int64)
         text = ids != self.pad_token_id

@@ -14,7 +14,6 @@ from decoding import BatchSampler, GenerationParameters, Sampler, generate, stre
 from decoding.engine import Ending, StopStrings, Transcript, event_of, response_of
 from decoding.errors import ParameterError
 from decoding.history import History
-from decoding.wire import DONE, event, tgi_event
 from decoding.wire.openai import (
     Chunks,
     CompletionChunks,
@@ -23,6 +22,7 @@ from decoding.wire.openai import (
     completion_choice,
     usage,
 )
+from decoding.wire.sse import DONE, event, tgi_event
 
 PROMPT = [72, 103, 110]
 ASKED = GenerationParameters(max_new_tokens=12, seed=4, top_n_tokens=2, details=True)

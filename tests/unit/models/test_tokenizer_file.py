@@ -12,7 +12,7 @@ from tokenizers import AddedToken, decoders, models, normalizers
 
 from decoding.errors import ModelFormatError
 from decoding.models.tokenizer import HuggingFaceTokenizer
-from decoding.vocabulary.sources import MOST_TOKENS
+from decoding.vocabulary.limits import MOST_TOKENS
 
 DOUBLING = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 
