@@ -14,6 +14,7 @@ Version 0.18.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,7 @@ def processor(
     The generator then draws as its search options say. The function takes generators of any batch
     size; one function follows one generator at a time.
     """
-    return _Step(lambda: followed.edited(pipeline, backend))
+    return _Step(followed.edited(pipeline, backend))
 
 
 def sampler(sampler: Sampler, *, backend: Backend | str | None = None) -> Callable[[Any], None]:
@@ -47,22 +48,21 @@ def sampler(sampler: Sampler, *, backend: Backend | str | None = None) -> Callab
     same logits and token ids; rows of a batch are drawn with the same sampler. The rest as for
     `processor`.
     """
-    return _Step(lambda: followed.drawn(sampler, backend))
+    return _Step(followed.drawn(sampler, backend))
 
 
 class _Step:
     """Changes the logits of a generator, row by row."""
 
-    def __init__(self, begin: Callable[[], followed.FollowedTexts]) -> None:
-        self._begin = begin
-        self._texts: list[followed.FollowedTexts] = []
+    def __init__(self, first: followed.FollowedTexts) -> None:
+        self._texts = [first]
 
     def __call__(self, generator: Anything) -> None:
         """Take the logits of the generator, change them, and give them back."""
         logits = np.array(generator.get_logits())
         rows = logits.reshape(-1, logits.shape[-1])
         while len(self._texts) < len(rows):
-            self._texts.append(self._begin())
+            self._texts.append(copy.copy(self._texts[0]))
         for row, texts in enumerate(self._texts[: len(rows)]):
             token_ids = np.array(generator.get_sequence(row), np.int32)
             rows[row] = texts(rows[row], token_ids)

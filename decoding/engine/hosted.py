@@ -23,7 +23,7 @@ from decoding.facts import requested
 from decoding.models.grammars import ModelGrammars
 from decoding.parameters import GenerationParameters
 from decoding.pipeline import Pipeline
-from decoding.processors import PROCESSORS, AllowedTokens
+from decoding.processors import PROCESSORS, Bitmask
 from decoding.processors.grammar_mask import GrammarMask
 from decoding.sampling.batch import Sample, Sampler
 from decoding.sampling.rng import random_seed
@@ -162,8 +162,8 @@ class HostModel:
             return None if asked is None else self._sampler(asked)
         except Exception:
             _log.exception("a request is ended, since it cannot be served")
-            # No logits are so wide: the row is left empty, which ends the text.
-            return Sampler(Pipeline((AllowedTokens((2**31 - 1,)),)))
+            # No bit is set: the row is left empty, which ends the text.
+            return Sampler(Pipeline((Bitmask(b""),)))
 
     def _sampler(self, request: HostedRequest) -> Sampler:
         parameters = request.parameters

@@ -7,6 +7,7 @@ tells how long its prompt is; a call whose token ids do not continue that prompt
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +35,10 @@ class FollowedTexts:
         self._step: Step | None = None
         self._prompt = np.zeros(0, np.int32)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy follows no text yet."""
+        return FollowedTexts, (self._begin,)
+
     def __call__(self, logits: Rows, token_ids: NDArray[Any]) -> Logits:
         """The new row; errors are those of `SequenceProcessor` and `SequenceSampler`."""
         known = as_token_ids(token_ids)
@@ -47,8 +52,7 @@ class FollowedTexts:
 
 def edited(pipeline: Pipeline | Processor, backend: Backend | None = None) -> FollowedTexts:
     """Texts whose rows a pipeline edits, and from which the engine draws."""
-    checked = as_pipeline(pipeline)
-    return FollowedTexts(lambda length: SequenceProcessor(checked, length, backend=backend))
+    return FollowedTexts(_Edits(as_pipeline(pipeline), backend))
 
 
 def drawn(sampler: Sampler, backend: Backend | str | None = None) -> FollowedTexts:
@@ -57,16 +61,39 @@ def drawn(sampler: Sampler, backend: Backend | str | None = None) -> FollowedTex
     Whatever the engine does to such a row, it draws that token.
     """
     require("sampler", sampler, isinstance(sampler, Sampler), "a Sampler")
+    return FollowedTexts(_Draws(sampler, backend))
 
-    def begin(length: int) -> Step:
-        sequence = SequenceSampler(sampler, length, backend=backend)
 
-        def step(logits: Rows, token_ids: NDArray[np.int32]) -> Logits:
-            return one_token(logits, sequence(logits, token_ids).token_id)
+@dataclass(frozen=True, slots=True)
+class _Edits:
+    """Begins a text whose rows a pipeline edits."""
 
-        return step
+    pipeline: Pipeline
+    backend: Backend | None
 
-    return FollowedTexts(begin)
+    def __call__(self, prompt_length: int) -> Step:
+        return SequenceProcessor(self.pipeline, prompt_length, backend=self.backend)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Begins a text whose tokens a sampler draws."""
+
+    sampler: Sampler
+    backend: Backend | str | None
+
+    def __call__(self, prompt_length: int) -> Step:
+        return _DrawnRow(SequenceSampler(self.sampler, prompt_length, backend=self.backend))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _DrawnRow:
+    """A step that leaves the drawn token alone."""
+
+    sequence: SequenceSampler
+
+    def __call__(self, logits: Rows, token_ids: NDArray[np.int32]) -> Logits:
+        return one_token(logits, self.sequence(logits, token_ids).token_id)
 
 
 def one_token(logits: Rows, token_id: int) -> NDArray[np.float32]:

@@ -61,8 +61,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("fresh")
 def test_its_loaders_find_the_class_once_its_plug_ins_are_loaded() -> None:
     assert _load_logitsprocs_plugins() == _load_v2_logitsprocs_plugins() == []
-    vllm.plugins.load_general_plugins()
-    adapter.register()
+    vllm.plugins.load_general_plugins()  # our distribution's entry point is among them
     assert _load_logitsprocs_plugins() == _load_v2_logitsprocs_plugins() == [adapter.sampler()]
     assert issubclass(adapter.sampler(), v1.LogitsProcessor)
     assert issubclass(adapter.sampler(), v2.LogitsProcessor)
@@ -135,15 +134,13 @@ def test_the_stand_in_for_a_context_has_the_fields_of_the_real_one() -> None:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> LLM:
     vllm.plugins.plugins_loaded = False
     folder = write_folder(tmp_path_factory.mktemp("llama"))
-    made = LLM(
+    return LLM(
         str(folder),
         dtype="float32",
         enforce_eager=True,
         max_model_len=CONFIG.context_length,
         max_num_seqs=8,
     )
-    adapter.register()
-    return made
 
 
 def tokens_of(engine: LLM, prompts: list[list[int]], params: Any) -> list[list[int]]:

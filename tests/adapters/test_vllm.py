@@ -86,7 +86,7 @@ FIELDS: list[dict[str, Any]] = [
     {},
     {"dry_multiplier": 0.8, "xtc_probability": 0.5, "xtc_threshold": 0.05},
     {"watermark": True, "top_n_sigma": 2.0, "no_repeat_ngram_size": 3},
-    {"mirostat": 2, "mirostat_tau": 3.0},
+    {"mirostat": 2, "mirostat_tau": 2.0, "mirostat_eta": 1.0},
 ]
 
 
@@ -130,7 +130,7 @@ def test_v1_rows_are_drawn_as_here_while_the_batch_changes(fields: dict[str, Any
 
 def test_v1_knows_the_tokens_that_the_engine_has_not_read_yet() -> None:
     # With asynchronous scheduling the engine appends -1 for a token that is still on its device.
-    plugin, params, prompt, output = v1(), asking(3, dry_multiplier=0.8), [5, 6], list[int]()
+    plugin, params, prompt, output = v1(), asking(3, no_repeat_ngram_size=1), [5, 6], list[int]()
     plugin.update_state(BatchUpdate(added=[(0, params, prompt, output)]))
     drawn: list[int] = []
     for step in range(12):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -26,14 +28,21 @@ from decoding.processors import (
     Xtc,
 )
 from decoding.sampling.followed import FollowedTexts, drawn, edited
-from decoding.sampling.sequences import SequenceProcessor, SequenceSampler, Turn, draw
+from decoding.sampling.sequences import (
+    MOST_STATES,
+    SequenceProcessor,
+    SequenceSampler,
+    Turn,
+    _StatesByLength,
+    draw,
+)
 
 VOCAB = 30
 PIPELINES = [
     chain(Temperature(0.8), TopK(10)),
     chain(RepetitionPenalty(1.3), Dry(0.8, 1.75, 1), Temperature(0.9), Xtc(0.5, 0.05, 3)),
-    chain(Mirostat2(3.0, 0.2)),
-    chain(TopK(20), lambda logits, history: logits * 1.5, Mirostat2(3.0, 0.2)),
+    chain(Mirostat2(2.0, 1.0)),
+    chain(TopK(20), lambda logits, history: logits * 0.7, Mirostat2(2.0, 1.5)),
 ]
 
 
@@ -83,6 +92,21 @@ def test_turns_of_drafts_are_drawn_in_one_call(pipeline: Any) -> None:
         assert [sample.token_id for sample in found] == want  # type: ignore[union-attr]
 
 
+def test_states_behind_a_place_that_a_program_goes_back_to_are_forgotten() -> None:
+    states = _StatesByLength(("start",))
+    assert states.at(5) == ("start",)
+    for length in range(1, 6):
+        states.put(length, (length,))
+    assert [states.at(length) for length in (1, 3, 9)] == [(1,), (3,), (5,)]
+    states.put(2, ("new",))
+    # Tokens that the program forced have no states of their own.
+    assert [states.at(length) for length in (1, 2, 4, 9)] == [(1,), *[("new",)] * 3]
+    for length in range(3, 2 * MOST_STATES):
+        states.put(length, (length,))
+    assert states.at(2 * MOST_STATES) == (2 * MOST_STATES - 1,)
+    assert states.at(2) == ("start",)
+
+
 def test_a_row_that_fails_leaves_its_neighbours_alone() -> None:
     sequences = [SequenceSampler(Sampler(chain(Temperature(0.9)), seed), 1) for seed in range(3)]
     turns = [Turn(sequence, np.array([7], np.int32)) for sequence in sequences]
@@ -114,6 +138,7 @@ def test_an_edited_row_is_what_a_sampler_of_ours_draws_from(pipeline: Any, dtype
         [sample] = batch(row[None], History.of([prompt], [known[2:]]), states)
         states = [sample.states]  # type: ignore[union-attr]
         expected.append(sample.token_id)  # type: ignore[union-attr]
+        assert np.isfinite(edit).sum() == sample.support_size  # type: ignore[union-attr]
         known.append(int(np.argmax(edit)))
     assert known[2:] == expected
 
@@ -160,6 +185,26 @@ def test_a_callback_follows_one_text_after_another() -> None:
     for known in ([1, 2], [1, 2, 5], [1, 2, 5, 6], [1, 2, 7], [3], [3, 4], [1, 2], [1, 2, 5]):
         assert texts(row, np.array(known, np.int32)) is row
     assert lengths == [2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+)
+def test_a_copy_of_a_callback_follows_texts_of_its_own(again: Any) -> None:
+    pipeline = chain(Temperature(0.9), Mirostat2(2.0, 1.0))
+    for made in (drawn(Sampler(pipeline, 9)), edited(pipeline)):
+        known = np.array([1, 2])
+        before = made(logits_after(known), known)
+        twin = again(made)
+        assert np.array_equal(twin(logits_after(known), known), before)
+        other = np.array([5])
+        assert np.isfinite(twin(logits_after(other), other)).any()
+        longer = np.array([1, 2, 3])
+        expected = again(made)
+        expected(logits_after(known), known)
+        assert np.array_equal(
+            made(logits_after(longer), longer), expected(logits_after(longer), longer)
+        )
 
 
 def test_a_drawn_row_has_one_token_and_an_edited_one_what_is_kept() -> None:
