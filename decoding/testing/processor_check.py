@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +39,6 @@ LAWS = {
 }
 """The laws that `check_processor` checks, by the names that `expected_failures` takes."""
 
-_HALF = ("float16", "bfloat16")
 _EMPTY = History.empty(1)
 
 
@@ -79,8 +78,8 @@ def check_processor(
     expected_failures: from the name of a law (`LAWS`) to the reason why it does not hold; it is
         an error if it does hold.
 
-    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`, with a shrunk counterexample;
-    `ParameterError` for arguments that make no sense.
+    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`, with a shrunk
+    counterexample; `ParameterError` for arguments that make no sense.
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
@@ -115,7 +114,8 @@ def check_processor(
         law, why = check.first(case, skipping=found.keys())
         if law:
             law, why, smallest = _smallest(check, case, law, why, found.keys())
-            finding = _finding(check, smallest, law, why, index, examples, seed)
+            where = f"example {index + 1:,} of {examples:,}, seed {seed}"
+            finding = _finding(check, smallest, law, why, where)
             if law not in expected:
                 raise CheckFailedError(finding)
             found[law] = finding
@@ -178,7 +178,7 @@ class _Check:
     def _claimed(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         if self.claim is None:
             return
-        unit = UNITS.get(case.format, UNITS["float32"])
+        unit = UNITS[case.format]
         rows = case.logits.astype(np.float64)
         for row in range(len(case)):
             history = case.select([row]).history if self.candidate.reads_history else _EMPTY
@@ -226,8 +226,7 @@ class _Check:
         if not np.array_equal(alive, b > -np.inf):
             # Both are judged to be right elsewhere; without a judge this is a difference.
             return self.claim is None or not self._both_right(case, second)
-        unit = UNITS["float32"] if case.format in UNITS else UNITS["float32"]
-        unit = max(unit, UNITS.get(case.format, 0.0)) if case.format in _HALF else unit
+        unit = max(UNITS["float32"], UNITS[case.format])
         size = np.abs(case.logits[alive]).max(initial=1.0)
         return bool((np.abs(a[alive] - b[alive]) > 16.0 * unit * max(1.0, float(size))).any())
 
@@ -266,9 +265,7 @@ def _smallest(
     return law, f"{why} (once; it could not be repeated)", case
 
 
-def _finding(
-    check: _Check, case: Case, law: str, why: str, index: int, examples: int, seed: int
-) -> Finding:
+def _finding(check: _Check, case: Case, law: str, why: str, found: str) -> Finding:
     claim = check.claim
     rule = LAWS[law] if law != "claim" or claim is None else claim.judge.rule
     try:
@@ -292,5 +289,5 @@ def _finding(
         case=described(case),
         kept=kept,
         expected=expected or None,
-        found=f"example {index + 1:,} of {examples:,}, seed {seed}",
+        found=found,
     )

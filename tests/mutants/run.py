@@ -114,6 +114,8 @@ def main() -> int:
     given = parser.parse_args()
     lanes = given.lane or ["interpreted"]
     results: list[Result] = []
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy_package(folder)

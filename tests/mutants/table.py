@@ -42,7 +42,11 @@ def _in(file: str, *changes: tuple[str, ...]) -> tuple[Mutant, ...]:
 
 REFERENCE = Group(
     "reference",
-    ("tests/unit/kernels/test_reference.py", "tests/unit/kernels/test_reference_further.py"),
+    (
+        "tests/unit/kernels/test_reference.py",
+        "tests/unit/kernels/test_reference_further.py",
+        "tests/unit/kernels/test_reference_by_hand.py",
+    ),
     (
         *_in(
             "kernels/reference/processors.py",

@@ -46,9 +46,15 @@ PACKAGES = (
     "decoding.vocabulary",
     "decoding.typing",
     "decoding.errors",
+    "decoding.testing",
+    "decoding.testing.candidates",
+    "decoding.testing.cases",
+    "decoding.testing.draws",
     "decoding.testing.exact",
     "decoding.testing.laws",
     "decoding.testing.models",
+    "decoding.testing.peers",
+    "decoding.testing.statistics",
     "decoding.testing.strategies",
 )
 """The public packages and modules, in the order of the page."""

@@ -7,7 +7,8 @@ import json
 import sys
 from collections import Counter
 
-from decoding.testing.peers.trials import Trouble, all_trials, run_trial
+from decoding.testing.peers.trial import Trouble
+from decoding.testing.peers.trials import all_trials, run_trial
 
 
 def main() -> int:
@@ -46,9 +47,7 @@ def main() -> int:
             lines.append(f"{number}. {trial.peer}, {trial.subject} ({trial.source}): {trial.law}")
             lines += [f"     {line}" for line in result.shown.splitlines()]
     lines += [f"\nnot installed: {peer} ({why})" for peer, why in missing.items()]
-    count = Counter(
-        result.trial.trouble.value if result.broken else "holds" for result in results
-    )
+    count = Counter(result.trial.trouble.value if result.broken else "holds" for result in results)
     sources = sum(
         item.broken and item.trial.trouble is Trouble.DEFECT and item.trial.source == "installed"
         for item in results

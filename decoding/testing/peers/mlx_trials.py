@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 
 import mlx.core as mx
@@ -42,16 +43,14 @@ def trials() -> tuple[Trial, ...]:
         checked(
             "apply_min_p", lambda row: peer_code.apply_min_p(row, 0.1), MinP(0.1), widths=(2, 400)
         ),
-        checked(
-            "apply_top_k", lambda row: peer_code.apply_top_k(row, 3), TopK(3), widths=(4, 400)
-        ),
+        checked("apply_top_k", lambda row: peer_code.apply_top_k(row, 3), TopK(3), widths=(4, 400)),
         Trial(peer, "apply_top_p", "the likeliest token stays for every p", _empties),
         *(
             Trial(
                 peer,
                 f"apply_top_p, {name}",
                 "what stays has mass >= p",
-                lambda name=name: _half(name),
+                partial(_half, name),
             )
             for name in ("bfloat16", "float16")
         ),
@@ -78,4 +77,6 @@ def _half(name: str) -> None:
     exact = np.array(given.astype(mx.float32), np.float64)[0]
     probs = np.exp(exact - exact.max())
     mass = float(probs[kept].sum() / probs.sum())
-    demand(mass > 0.94, f"Zipf, 50,000 tokens, p = 0.95: {int(kept.sum())} stay, of mass {mass:.3f}")
+    demand(
+        mass > 0.94, f"Zipf, 50,000 tokens, p = 0.95: {int(kept.sum())} stay, of mass {mass:.3f}"
+    )
