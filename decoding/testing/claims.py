@@ -115,10 +115,10 @@ def _truncation(claim: Processor) -> Judge | None:  # noqa: PLR0911 -- one retur
     match claim:
         case TopP(p):
             rule = f"keep the smallest set of most likely tokens whose mass reaches {p:g}"
-            return MassJudge(rule, p, np.negative, ties=False)
+            return MassJudge(rule, p, np.negative)
         case TypicalP(p):
             rule = f"keep the tokens whose surprise is nearest the entropy, until their mass is {p}"
-            return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)), ties=True)
+            return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)))
         case TopK(count, _):
             return CountJudge(f"keep the {count or 'all'} most likely tokens", count)
         case MinP(p):

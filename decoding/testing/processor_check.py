@@ -50,6 +50,7 @@ def check_processor(
     seed: int = 0,
     widths: tuple[int, int] | None = None,
     format: str = "float32",  # noqa: A002 -- the word for it
+    extreme: bool = True,
     arrays: Arrays = "auto",
     in_place: bool = False,
     batched: bool = True,
@@ -70,6 +71,7 @@ def check_processor(
     examples: how many batches. seed: of the examples; the same seed gives the same examples.
     widths: the smallest and the largest vocabulary; as a rule from 1, or k for top-k, to 200,000.
     format: of the logits: float32, float16, bfloat16 (torch alone has it) or float64.
+    extreme: whether logits up to ±3e38 occur; they do for truncations only, which add none.
     arrays: "numpy" or "torch"; "auto" finds out by a call.
     in_place: whether the candidate may write its result to its input, and return nothing.
     batched: whether it takes a batch; if not, it is called with rows `(vocab,)`.
@@ -97,7 +99,7 @@ def check_processor(
     shapes = Shapes(
         widths=widths or (1 if claimed is None else claimed.at_least, WIDEST),
         format=format,
-        extreme=claimed is None or claimed.only_removes,
+        extreme=extreme and (claimed is None or claimed.only_removes),
         equal_lengths=pad_id is None and not made.needs_lengths and not ragged,
     )
     kept = None if claimed is None or claimed.reads_history else claimed.kept
