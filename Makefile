@@ -5,7 +5,7 @@ BIN ?= $(if $(wildcard .venv/bin/pytest),.venv/bin/)
 # Hundreds of tests start a process; each would read the package from its text.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: check lint laws examples test nightly golden reference types format adapters
+.PHONY: check lint laws examples test nightly golden reference types format adapters mutants
 
 # The tests are two lanes for two cores, of one thread of torch each; a lane speaks when it is done.
 check: lint types
@@ -51,3 +51,7 @@ types:
 format:
 	$(BIN)ruff check --select I --fix .
 	$(BIN)ruff format .
+
+# Small errors in a copy of the code, each of which some quick test must find: an hour.
+mutants:
+	$(BIN)python tests/mutants/run.py --json build/mutants.json

@@ -214,7 +214,7 @@ def _hostile(history: History, padding: int) -> History:
     token_ids = np.zeros((len(rows), width), np.int32)
     for index, row in enumerate(rows):
         neighbour = rows[(index + 1) % len(rows)]
-        behind = (neighbour + row + [0]) if padding % 2 else ([0] + row + neighbour)
+        behind = [*neighbour, *row, 0] if padding % 2 else [0, *row, *neighbour]
         token_ids[index] = (row + behind * (width // len(behind) + 1))[:width]
     return History(token_ids, history.lengths.copy(), history.prompt_lengths.copy())
 

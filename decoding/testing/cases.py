@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,7 +187,7 @@ def aimed(
     return (row * (low * (1.0 + away[:, np.newaxis]))).astype(np.float32)
 
 
-def _one_of(generator: np.random.Generator, values: tuple[float, ...], width: int) -> Row:
+def _one_of(generator: np.random.Generator, values: tuple[Any, ...], width: int) -> Row:
     return np.array(values, np.float32)[generator.integers(0, len(values), width)]
 
 

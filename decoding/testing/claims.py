@@ -28,9 +28,8 @@ from decoding.processors import (
 )
 from decoding.testing.cut_judges import CountJudge, MassJudge, ThresholdJudge
 from decoding.testing.value_judges import DefinitionJudge, ValueJudge
-from decoding.testing.verdicts import Judge, Row
+from decoding.testing.verdicts import Judge, Mask, Row
 from decoding.typing import Anything, Processor
-
 
 _EMPTY = History.empty(1)
 
@@ -40,9 +39,9 @@ class Claim:
     """What a candidate says it does, made ready for a check.
 
     name: of the claim. judge: decides about a row. definition: what it makes of a row, or None.
-    reads_history: whether it is known to need token ids. generated_only: whether it looks at generated tokens
-    alone. only_removes: whether it is a truncation or mask. at_least: the fewest tokens a row must
-    have for the claim to be about something.
+    reads_history: whether it is known to need token ids. generated_only: whether it looks at
+    generated tokens alone. only_removes: whether it is a truncation or mask. at_least: the fewest
+    tokens a row must have for the claim to be about something.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Claim:
             return None
         return _run(self.definition, row, history)
 
-    def kept(self, row: Row) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def kept(self, row: Row) -> Mask:
         """The tokens that the definition keeps of a row without a history."""
         if self.definition is None:
             return row > -np.inf
@@ -116,10 +115,10 @@ def _truncation(claim: Processor) -> Judge | None:  # noqa: PLR0911 -- one retur
     match claim:
         case TopP(p):
             rule = f"keep the smallest set of most likely tokens whose mass reaches {p:g}"
-            return MassJudge(rule, p, np.negative, ties=False)
+            return MassJudge(rule, p, np.negative)
         case TypicalP(p):
             rule = f"keep the tokens whose surprise is nearest the entropy, until their mass is {p}"
-            return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)), ties=True)
+            return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)))
         case TopK(count, _):
             return CountJudge(f"keep the {count or 'all'} most likely tokens", count)
         case MinP(p):
@@ -162,8 +161,8 @@ def _edit(claim: Processor) -> Judge | None:
             )
         case RepetitionPenalty(r):
             return ValueJudge(
-                f"of every distinct token seen in prompt or text, multiply a negative logit by {r:g}"
-                " and divide another by it, once",
+                f"of every distinct token seen in prompt or text, multiply a negative logit by"
+                f" {r:g} and divide another by it, once",
                 lambda row, history: _repetition(row, history, r),
             )
         case FrequencyPenalty(a):

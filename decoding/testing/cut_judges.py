@@ -83,15 +83,14 @@ class ThresholdJudge:
 class MassJudge:
     """Tokens stay in an order until their mass reaches a total; the last one reaches it.
 
+    Of the tokens tied with the last one, as many as are needed may stay, or more of them.
     total: the mass, in (0, 1]. order: a key for each token from the row's logprobs; the smallest
-    first. band: how far the key of each token may be off, from logits.
-    ties: whether all tokens as good as the last one may stay with it.
+    first.
     """
 
     rule: str
     total: float
     order: Callable[[Row], Row]
-    ties: bool
 
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row."""
@@ -134,7 +133,7 @@ class MassJudge:
                 f"the tokens that stay have mass {mass:.7g}, less than {self.total:g}", should
             )
         tied = kept & (keys >= keys[last] - slack - slack[last])
-        fewest = mass - float(probs[tied].sum() if self.ties else probs[last])
+        fewest = mass - float(probs[tied].sum())
         if fewest >= self.total + band:
             return wrong(
                 f"{_described(last, logits)} is one too many: the tokens before it have mass"

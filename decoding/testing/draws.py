@@ -28,10 +28,10 @@ DRAW_ROLES = {
 }
 """What a sampler is given, and the names of parameters that ask for it.
 
-seed: one integer a call. seeds: `(batch,)` integers. position: one integer a call. positions:
-`(batch,)`. u: `(batch,)` float64 in (0, 1), one a token, for an inverse distribution function.
-uniforms: `(batch, vocab)` float64 in (0, 1), one for each logit. words: `(batch, vocab)` uint64, one
-for each logit. generator: a NumPy or torch generator.
+seed, position: one integer a call. seeds, positions: `(batch,)` integers. u: `(batch,)` float64 in
+(0, 1), one a token, for an inverse distribution function. uniforms: `(batch, vocab)` float64 in
+(0, 1), one for each logit. words: `(batch, vocab)` uint64, one for each logit. generator: one of
+NumPy or torch.
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, settings
@@ -99,6 +99,147 @@ class _Request:
         return self.prompt[0] == POISON
 
 
+class _Oracle:
+    """The tokens that a request gets alone, by an engine without faults."""
+
+    def __init__(self, make: Callable[[ForwardFunction], EngineUnderTest]) -> None:
+        self._make = make
+        self._known: dict[tuple[tuple[int, ...], int, int], list[int]] = {}
+
+    def __call__(self, request: _Request) -> list[int]:
+        """The tokens of one request."""
+        key = (tuple(request.prompt), request.seed, request.most)
+        if key not in self._known:
+            self._known[key] = self._run(request)
+        return self._known[key]
+
+    def _run(self, request: _Request) -> list[int]:
+        engine = self._make(_Model())
+        name = engine.add(list(request.prompt), request.seed, request.most)
+        tokens: list[int] = []
+        for _ in range(_MOST_STEPS):
+            tokens += [int(token) for key, token in engine.step() if key == name]
+            if engine.state(name) is not State.RUNNING:
+                break
+        if engine.state(name) is not State.DONE or len(tokens) > request.most:
+            state = engine.state(name).value
+            raise AssertionError(
+                f"alone, a request for {request.most} tokens is {state} with {tokens}"
+            )
+        return tokens
+
+
+class _Machine(RuleBasedStateMachine):
+    """Any history of an engine; a subclass says which engine."""
+
+    make: ClassVar[Callable[[ForwardFunction], EngineUnderTest]]
+    oracle: ClassVar[_Oracle]
+    faults: ClassVar[bool]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = _Model()
+        self.engine = type(self).make(self.model)
+        self.requests: dict[Hashable, _Request] = {}
+
+    @rule(
+        prompt=st.lists(st.integers(0, 4), min_size=1, max_size=4),
+        seed=st.integers(0, 3),
+        most=st.integers(1, 6),
+    )
+    def add(self, prompt: list[int], seed: int, most: int) -> None:
+        self._add(_Request(prompt, seed, most))
+
+    @precondition(lambda self: self.faults)
+    @rule(seed=st.integers(0, 3))
+    def add_poisoned(self, seed: int) -> None:
+        self._add(_Request([POISON, 1], seed, 3))
+
+    def _add(self, request: _Request) -> None:
+        key = self.engine.add(list(request.prompt), request.seed, request.most)
+        assert key not in self.requests, f"two requests have the key {key!r}"
+        self.requests[key] = request
+
+    @rule()
+    def step(self) -> None:
+        for key, token in self.engine.step():
+            assert key in self.requests, f"a token came for {key!r}, which nobody added"
+            request = self.requests[key]
+            assert not request.cancelled, f"a token came for {request} after its end"
+            request.tokens.append(int(token))
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        keys = list(self.requests)
+        key = keys[data.draw(st.integers(0, len(keys) - 1), label="request")]
+        before = self.engine.state(key)
+        self.engine.cancel(key)
+        after = self.engine.state(key)
+        if before is State.RUNNING:
+            assert after is State.CANCELLED, f"a cancelled request is {after.value}"
+            self.requests[key].cancelled = True
+        else:
+            assert after is before, f"a request that was {before.value} became {after.value}"
+
+    @precondition(lambda self: self.faults)
+    @rule()
+    def the_model_raises(self) -> None:
+        running = [
+            request
+            for key, request in self.requests.items()
+            if self.engine.state(key) is State.RUNNING
+        ]
+        self.model.raises = bool(running)
+        for request in running:
+            request.hurt = True
+        self.step()
+        self.model.raises = False
+
+    @invariant()
+    def everyone_gets_what_they_get_alone(self) -> None:
+        for key, request in self.requests.items():
+            state = self.engine.state(key)
+            if request.is_poisoned:
+                assert not request.tokens, f"NaN logits gave the tokens {request.tokens}"
+                assert state is not State.DONE, "a request with NaN logits is done"
+                continue
+            want = self.oracle(request)
+            got = request.tokens
+            assert got == want[: len(got)], f"{request} gets {want} alone"
+            assert (state is State.DONE) <= (len(got) == len(want)), (
+                f"{request} is done and gets {want} alone"
+            )
+            if state is State.FAILED:
+                assert request.hurt, f"{request} failed, and the model did not"
+
+    def teardown(self) -> None:
+        self.model.raises = False
+        for _ in range(_MOST_STEPS):
+            if all(self.engine.state(key) is not State.RUNNING for key in self.requests):
+                break
+            self.step()
+            self.everyone_gets_what_they_get_alone()
+        running = [
+            request
+            for key, request in self.requests.items()
+            if self.engine.state(key) is State.RUNNING
+        ]
+        assert not running, f"after {_MOST_STEPS} more steps these still run: {running}"
+        self.engine_serves_on()
+
+    def engine_serves_on(self) -> None:
+        request = _Request([1, 2], 9, 2)
+        key = self.engine.add(list(request.prompt), request.seed, request.most)
+        for _ in range(_MOST_STEPS):
+            request.tokens += [int(token) for name, token in self.engine.step() if name == key]
+            if self.engine.state(key) is not State.RUNNING:
+                break
+        assert request.tokens == self.oracle(request), (
+            f"{request} gets {self.oracle(request)} alone"
+        )
+
+
 def check_engine(
     make: Callable[[ForwardFunction], EngineUnderTest],
     *,
@@ -123,130 +264,13 @@ def check_engine(
 
     Raises `AssertionError`; Hypothesis prints the shortest history that fails.
     """
-    known: dict[tuple[tuple[int, ...], int, int], list[int]] = {}
-
-    def alone(request: _Request) -> list[int]:
-        """The tokens that a request gets alone."""
-        key = (tuple(request.prompt), request.seed, request.most)
-        if key not in known:
-            engine = make(_Model())
-            name = engine.add(list(request.prompt), request.seed, request.most)
-            known[key] = []
-            for _ in range(_MOST_STEPS):
-                known[key] += [token for key_of, token in engine.step() if key_of == name]
-                if engine.state(name) is not State.RUNNING:
-                    break
-            if engine.state(name) is not State.DONE or len(known[key]) > request.most:
-                state = engine.state(name).value
-                raise AssertionError(
-                    f"alone, a request for {request.most} tokens is {state} with {known[key]}"
-                )
-        return known[key]
-
-    class Machine(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = _Model()
-            self.engine = make(self.model)
-            self.requests: dict[Hashable, _Request] = {}
-
-        @rule(
-            prompt=st.lists(st.integers(0, 4), min_size=1, max_size=4),
-            seed=st.integers(0, 3),
-            most=st.integers(1, 6),
-        )
-        def add(self, prompt: list[int], seed: int, most: int) -> None:
-            self._add(_Request(prompt, seed, most))
-
-        @precondition(lambda _: faults)
-        @rule(seed=st.integers(0, 3))
-        def add_poisoned(self, seed: int) -> None:
-            self._add(_Request([POISON, 1], seed, 3))
-
-        def _add(self, request: _Request) -> None:
-            key = self.engine.add(list(request.prompt), request.seed, request.most)
-            assert key not in self.requests, f"two requests have the key {key!r}"
-            self.requests[key] = request
-
-        @rule()
-        def step(self) -> None:
-            for key, token in self.engine.step():
-                assert key in self.requests, f"a token came for {key!r}, which nobody added"
-                request = self.requests[key]
-                assert not request.cancelled, f"a token came for {request} after its end"
-                request.tokens.append(int(token))
-
-        @precondition(lambda self: self.requests)
-        @rule(data=st.data())
-        def cancel(self, data: st.DataObject) -> None:
-            keys = list(self.requests)
-            key = keys[data.draw(st.integers(0, len(keys) - 1), label="request")]
-            before = self.engine.state(key)
-            self.engine.cancel(key)
-            after = self.engine.state(key)
-            if before is State.RUNNING:
-                assert after is State.CANCELLED, f"a cancelled request is {after.value}"
-                self.requests[key].cancelled = True
-            else:
-                assert after is before, f"a request that was {before.value} became {after.value}"
-
-        @precondition(lambda _: faults)
-        @rule()
-        def the_model_raises(self) -> None:
-            running = [
-                request
-                for key, request in self.requests.items()
-                if self.engine.state(key) is State.RUNNING
-            ]
-            self.model.raises = bool(running)
-            for request in running:
-                request.hurt = True
-            self.step()
-            self.model.raises = False
-
-        @invariant()
-        def everyone_gets_what_they_get_alone(self) -> None:
-            for key, request in self.requests.items():
-                state = self.engine.state(key)
-                if request.is_poisoned:
-                    assert not request.tokens, f"NaN logits gave the tokens {request.tokens}"
-                    assert state is not State.DONE, "a request with NaN logits is done"
-                    continue
-                want = alone(request)
-                got = request.tokens
-                assert got == want[: len(got)], f"{request} gets {want} alone"
-                assert (state is State.DONE) <= (len(got) == len(want)), (
-                    f"{request} is done and gets {want} alone"
-                )
-                if state is State.FAILED:
-                    assert request.hurt, f"{request} failed, and the model did not"
-
-        def teardown(self) -> None:
-            self.model.raises = False
-            for _ in range(_MOST_STEPS):
-                if all(self.engine.state(key) is not State.RUNNING for key in self.requests):
-                    break
-                self.step()
-                self.everyone_gets_what_they_get_alone()
-            running = [
-                request
-                for key, request in self.requests.items()
-                if self.engine.state(key) is State.RUNNING
-            ]
-            assert not running, f"after {_MOST_STEPS} more steps these still run: {running}"
-            self.engine_serves_on()
-
-        def engine_serves_on(self) -> None:
-            request = _Request([1, 2], 9, 2)
-            key = self.engine.add(list(request.prompt), request.seed, request.most)
-            for _ in range(_MOST_STEPS):
-                request.tokens += [int(token) for name, token in self.engine.step() if name == key]
-                if self.engine.state(key) is not State.RUNNING:
-                    break
-            assert request.tokens == alone(request), f"{request} gets {alone(request)} alone"
-
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Machine,
+    machine = type(
+        "Machine",
+        (_Machine,),
+        {"make": staticmethod(make), "oracle": _Oracle(make), "faults": faults},
+    )
+    run_state_machine_as_test(
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

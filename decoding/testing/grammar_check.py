@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -75,8 +76,8 @@ def check_grammar(
     walks: how many random walks through masks, of at most 40 tokens each.
     seed, expected_failures: as for `check_processor`; the laws are `GRAMMAR_LAWS`.
 
-    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`; `ParameterError` for a text that
-    no tokens spell.
+    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`; `ParameterError` for a text
+    that no tokens spell.
     """
     expected = check_expected(expected_failures, GRAMMAR_LAWS)
     check = _GrammarCheck(start, token_bytes, end_ids, rolls_back=rolls_back, seed=seed)
@@ -133,9 +134,9 @@ class _GrammarCheck:
         """Every law that does not hold."""
         work: list[Callable[[], Iterator[Broken]]] = []
         for text in accepted:
-            work += [lambda split=split: self._spelled(split) for split in self._splits(text)]
+            work += [partial(self._spelled, split) for split in self._splits(text)]
         for text in refused:
-            work += [lambda split=split: self._not_spelled(split) for split in self._splits(text)]
+            work += [partial(self._not_spelled, split) for split in self._splits(text)]
         work += [lambda: self._walk(is_member)] * walks
         for item in work:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +39,6 @@ LAWS = {
 }
 """The laws that `check_processor` checks, by the names that `expected_failures` takes."""
 
-_HALF = ("float16", "bfloat16")
 _EMPTY = History.empty(1)
 
 
@@ -51,6 +50,7 @@ def check_processor(
     seed: int = 0,
     widths: tuple[int, int] | None = None,
     format: str = "float32",  # noqa: A002 -- the word for it
+    extreme: bool = True,
     arrays: Arrays = "auto",
     in_place: bool = False,
     batched: bool = True,
@@ -71,6 +71,7 @@ def check_processor(
     examples: how many batches. seed: of the examples; the same seed gives the same examples.
     widths: the smallest and the largest vocabulary; as a rule from 1, or k for top-k, to 200,000.
     format: of the logits: float32, float16, bfloat16 (torch alone has it) or float64.
+    extreme: whether logits up to ±3e38 occur; they do for truncations only, which add none.
     arrays: "numpy" or "torch"; "auto" finds out by a call.
     in_place: whether the candidate may write its result to its input, and return nothing.
     batched: whether it takes a batch; if not, it is called with rows `(vocab,)`.
@@ -79,8 +80,8 @@ def check_processor(
     expected_failures: from the name of a law (`LAWS`) to the reason why it does not hold; it is
         an error if it does hold.
 
-    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`, with a shrunk counterexample;
-    `ParameterError` for arguments that make no sense.
+    Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`, with a shrunk
+    counterexample; `ParameterError` for arguments that make no sense.
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
@@ -98,7 +99,7 @@ def check_processor(
     shapes = Shapes(
         widths=widths or (1 if claimed is None else claimed.at_least, WIDEST),
         format=format,
-        extreme=claimed is None or claimed.only_removes,
+        extreme=extreme and (claimed is None or claimed.only_removes),
         equal_lengths=pad_id is None and not made.needs_lengths and not ragged,
     )
     kept = None if claimed is None or claimed.reads_history else claimed.kept
@@ -115,7 +116,8 @@ def check_processor(
         law, why = check.first(case, skipping=found.keys())
         if law:
             law, why, smallest = _smallest(check, case, law, why, found.keys())
-            finding = _finding(check, smallest, law, why, index, examples, seed)
+            where = f"example {index + 1:,} of {examples:,}, seed {seed}"
+            finding = _finding(check, smallest, law, why, where)
             if law not in expected:
                 raise CheckFailedError(finding)
             found[law] = finding
@@ -178,7 +180,7 @@ class _Check:
     def _claimed(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         if self.claim is None:
             return
-        unit = UNITS.get(case.format, UNITS["float32"])
+        unit = UNITS[case.format]
         rows = case.logits.astype(np.float64)
         for row in range(len(case)):
             history = case.select([row]).history if self.candidate.reads_history else _EMPTY
@@ -226,8 +228,7 @@ class _Check:
         if not np.array_equal(alive, b > -np.inf):
             # Both are judged to be right elsewhere; without a judge this is a difference.
             return self.claim is None or not self._both_right(case, second)
-        unit = UNITS["float32"] if case.format in UNITS else UNITS["float32"]
-        unit = max(unit, UNITS.get(case.format, 0.0)) if case.format in _HALF else unit
+        unit = max(UNITS["float32"], UNITS[case.format])
         size = np.abs(case.logits[alive]).max(initial=1.0)
         return bool((np.abs(a[alive] - b[alive]) > 16.0 * unit * max(1.0, float(size))).any())
 
@@ -266,9 +267,7 @@ def _smallest(
     return law, f"{why} (once; it could not be repeated)", case
 
 
-def _finding(
-    check: _Check, case: Case, law: str, why: str, index: int, examples: int, seed: int
-) -> Finding:
+def _finding(check: _Check, case: Case, law: str, why: str, found: str) -> Finding:
     claim = check.claim
     rule = LAWS[law] if law != "claim" or claim is None else claim.judge.rule
     try:
@@ -292,5 +291,5 @@ def _finding(
         case=described(case),
         kept=kept,
         expected=expected or None,
-        found=f"example {index + 1:,} of {examples:,}, seed {seed}",
+        found=found,
     )

@@ -117,8 +117,8 @@ class _SamplerCheck:
         self.draw, self.claim, self.seed = draw, claim, seed
         self.tv, self.miss = tv, miss
         self.notes: list[str] = []
-        self.rows = [row for row in _law_rows(claim)]
-        # At most two streams of draws, each tested for its probabilities and for three independences.
+        self.rows = list(_law_rows(claim))
+        # At most two streams of draws; each is tested for probabilities and three independences.
         self.alpha = alpha / (8.0 * max(1, len(self.rows)))
 
     def laws(self, examples: int, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
@@ -203,12 +203,11 @@ class _SamplerCheck:
             distance = float(np.abs(law - probs).sum() / 2.0)
             if distance > error:
                 worst = int(np.abs(law - probs).argmax())
-                yield (
-                    "exact",
+                why = (
                     f"the total variation distance is {distance:.4g}, more than {error:.2g}; token"
-                    f" {worst} has probability {law[worst]:.6g}, claimed {probs[worst]:.6g}",
-                    _case(short),
+                    f" {worst} has probability {law[worst]:.6g}, claimed {probs[worst]:.6g}"
                 )
+                yield "exact", why, _case(short)
         self.notes.append("exact: nothing was left to chance; no false alarm is possible")
 
     def _probs(self, row: Row) -> Row:
@@ -248,24 +247,23 @@ class _SamplerCheck:
             size = sample_size(self.tv, cells=max(2, count), alpha=self.alpha / 2.0, miss=self.miss)
             self.notes.append(str(size))
             for law, number in self._streams().items():
-                yield from self._stream(row, probs, cells, law, number, size.draws)
+                yield from self._stream(row, law, number, size.draws)
 
     def _stream(
         self,
         row: Row,
-        probs: Row,
-        cells: NDArray[np.int64],
         law: str,
         number: Callable[[int, int], dict[str, Anything]],
         draws: int,
     ) -> Iterator[tuple[str, str, Case | None]]:
-        case = _case(row)
+        case, probs = _case(row), self._probs(row)
+        cells = cells_of(probs)
         rows = self._chunk(law)
         logits = np.tile(row.astype(np.float32), (rows, 1))
-        masses = np.bincount(cells[cells >= 0], probs[cells >= 0])
+        masses: Row = np.bincount(cells[cells >= 0], probs[cells >= 0]).astype(np.float64)
         same = float(np.dot(probs, probs))
         totals = {law: np.zeros(len(masses), np.int64)}
-        # Overlapping pairs would depend on each other: even calls with the ones before, and odd ones.
+        # Overlapping pairs depend on each other: even calls with the ones before, and odd ones.
         pairs = {
             (name, parity): np.zeros(2, np.int64)
             for name, parity in (
@@ -374,6 +372,6 @@ def _unlikely(counts: NDArray[np.int64], expected: Row, judged: str) -> str:
     distance = float(np.abs(shares - expected).sum() / 2.0)
     worst = int(np.abs(shares - expected).argmax())
     return (
-        f"after {total:,} draws the total variation distance is about {distance:.3g}; cell {worst} has"
-        f" share {shares[worst]:.4g}, claimed {expected[worst]:.4g} ({judged} under the claim)"
+        f"after {total:,} draws the total variation distance is about {distance:.3g}; cell {worst}"
+        f" has share {shares[worst]:.4g}, claimed {expected[worst]:.4g} ({judged} under the claim)"
     )

@@ -82,7 +82,11 @@ def _shorter(case: Case) -> Iterator[Case]:
             for cut in (len(texts[row]) // 2, len(texts[row]) - 1):
                 if 0 <= cut < len(texts[row]):
                     shorter = (*texts[:row], texts[row][:cut], *texts[row + 1 :])
-                    yield replace(case, **{name: shorter})
+                    yield (
+                        replace(case, prompts=shorter)
+                        if name == "prompts"
+                        else replace(case, generated=shorter)
+                    )
 
 
 def _plainer(case: Case) -> Iterator[Case]:

@@ -99,8 +99,8 @@ class SampleSize:
 
     def __str__(self) -> str:
         return (
-            f"{self.draws:,} draws in {self.cells} cells: a total variation of {self.tv:g} is missed"
-            f" with probability {self.miss:.2g} at most; a false alarm has probability"
+            f"{self.draws:,} draws in {self.cells} cells: a total variation of {self.tv:g} is"
+            f" missed with probability {self.miss:.2g} at most; a false alarm has probability"
             f" {self.alpha:.2g} at most"
         )
 

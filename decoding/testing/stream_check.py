@@ -6,6 +6,8 @@ import inspect
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -139,7 +141,7 @@ def check_stream(
         if broken is None:
             continue
         law = broken[0]
-        script = _shrunk(script, lambda one, law=law: (check.first(one, found) or ("",))[0] == law)
+        script = _shrunk(script, partial(check.breaks, law, tuple(found)))
         why, pieces = (check.first(script, found) or broken)[1:]
         endings = script.endings(keep_stop=keep_stop)
         shown = [token.decode() for token in script.tokens] if as_text else list(script.tokens)
@@ -183,6 +185,11 @@ class _StreamCheck:
             if law not in skipping:
                 return law, why, pieces
         return None
+
+    def breaks(self, law: str, skipping: tuple[str, ...], script: Script) -> bool:
+        """Whether a law is the first that does not hold."""
+        broken = self.first(script, skipping)
+        return broken is not None and broken[0] == law
 
     def _run(self, script: Script) -> list[tuple[str, int]]:
         """The pieces, each with the number of tokens that had been read when it came."""
@@ -265,16 +272,14 @@ def draw_script(generator: np.random.Generator, *, as_text: bool, invalid: bool)
         stops.append(stop)
     if as_text:
         cuts = _cuts(generator, len(text))
-        return Script(
-            tuple(text[a:b].encode() for a, b in zip(cuts, cuts[1:], strict=False)), tuple(stops)
-        )
+        return Script(tuple(text[a:b].encode() for a, b in pairwise(cuts)), tuple(stops))
     encoded = text.encode()
     if invalid and generator.random() < 0.5:
         at = int(generator.integers(0, len(encoded) + 1))
         bad = generator.choice([0x80, 0xC3, 0xE2, 0xF0, 0xFF], int(generator.integers(1, 4)))
         encoded = encoded[:at] + bytes(bad.tolist()) + encoded[at:]
     cuts = _cuts(generator, len(encoded))
-    return Script(tuple(encoded[a:b] for a, b in zip(cuts, cuts[1:], strict=False)), tuple(stops))
+    return Script(tuple(encoded[a:b] for a, b in pairwise(cuts)), tuple(stops))
 
 
 def _cuts(generator: np.random.Generator, length: int) -> list[int]:

@@ -42,7 +42,11 @@ def _in(file: str, *changes: tuple[str, ...]) -> tuple[Mutant, ...]:
 
 REFERENCE = Group(
     "reference",
-    ("tests/unit/kernels/test_reference.py", "tests/unit/kernels/test_reference_further.py"),
+    (
+        "tests/unit/kernels/test_reference.py",
+        "tests/unit/kernels/test_reference_further.py",
+        "tests/unit/kernels/test_reference_by_hand.py",
+    ),
     (
         *_in(
             "kernels/reference/processors.py",
@@ -845,8 +849,9 @@ PROCESSORS = Group(
     "processors",
     (
         "tests/unit/processors/test_processors.py",
-        "tests/unit/processors/test_further.py",
-        "tests/property/kernels/test_definitions_equal_reference.py",
+        "tests/unit/test_pipeline.py",
+        "tests/unit/sampling/test_batch.py",
+        "tests/conformance/test_processors.py",
     ),
     (
         *_in(

@@ -60,9 +60,15 @@ PACKAGES = (
     "decoding.adapters.sglang",
     "decoding.adapters.vllm",
     "decoding.adapters.transformers",
+    "decoding.testing",
+    "decoding.testing.candidates",
+    "decoding.testing.cases",
+    "decoding.testing.draws",
     "decoding.testing.exact",
     "decoding.testing.laws",
     "decoding.testing.models",
+    "decoding.testing.peers",
+    "decoding.testing.statistics",
     "decoding.testing.strategies",
 )
 """The public packages and modules, in the order of the page."""

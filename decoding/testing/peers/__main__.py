@@ -7,7 +7,8 @@ import json
 import sys
 from collections import Counter
 
-from decoding.testing.peers.trials import Trouble, all_trials, run_trial
+from decoding.testing.peers.trial import Trouble
+from decoding.testing.peers.trials import all_trials, run_trial
 
 
 def main() -> int:

@@ -36,6 +36,7 @@ def trials() -> tuple[Trial, ...]:
                 int(torch.tensor([3.0, torch.nan, 9.0]).argmax()) == 2,
                 "argmax([3, nan, 9]) is token 1, the NaN",
             ),
+            Trouble.LIMIT,
         ),
         Trial(
             peer,

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from decoding.testing.peers.trial import Trial as Trial
-from decoding.testing.peers.trial import Trouble as Trouble
+from decoding.testing.peers.trial import Trial
 
 _MODULES = {
     "transformers": "transformers_trials",

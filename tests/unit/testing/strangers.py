@@ -250,10 +250,10 @@ def repetition_of_the_prompt_left_out(logits, prompt_ids, generated_ids):
 class TopPWithAMemory:
     """Keeps the order of the first row of each shape."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.known = {}
 
-    def __call__(self, logits):
+    def __call__(self, logits) -> object:
         key = logits.shape
         if key not in self.known:
             self.known[key] = nucleus(logits, 0.9) > -np.inf
@@ -329,7 +329,7 @@ def draw_race(logits, uniforms):
     return (softmax(logits / 0.7) / -np.log1p(-uniforms)).argmax(axis=-1)
 
 
-def _hashed(seed, position, shape):
+def hashed(seed, position, shape):
     """One number in (0, 1) for each (seed, position, token): the finaliser of SplitMix64."""
     seed = np.asarray(seed, np.uint64).reshape(-1, 1)
     position = np.asarray(position, np.uint64).reshape(-1, 1)
@@ -345,7 +345,7 @@ def _hashed(seed, position, shape):
 
 
 def draw_seeded(logits, seeds, positions):
-    return draw_gumbel(logits, _hashed(seeds, positions, logits.shape))
+    return draw_gumbel(logits, hashed(seeds, positions, logits.shape))
 
 
 def draw_one_seed(logits, seed):
