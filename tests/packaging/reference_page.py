@@ -48,6 +48,7 @@ PACKAGES = (
     "decoding.errors",
     "decoding.testing",
     "decoding.testing.candidates",
+    "decoding.testing.case_strategies",
     "decoding.testing.cases",
     "decoding.testing.draws",
     "decoding.testing.exact",
