@@ -12,7 +12,9 @@ counterexample found:
 `sample_size` says how many draws a test of a distribution needs. What the checks are made of:
 
 `laws`        checks that every processor of this library must pass.
-`strategies`  Hypothesis strategies for logits, histories, processors, requests and schemas.
+`strategies`  Hypothesis strategies for logits, histories, processors and pipelines.
+`case_strategies`  Hypothesis strategies for batches of any format and width, parameters aimed at a
+              row's own cuts, texts in tokens, and JSON Schemas with texts.
 `exact`       the exact distribution of a sampler.
 `models`      models without weights, whose logits depend on the prefix alone.
 `peers`       laws × peers, as a table: `python -m decoding.testing.peers`.

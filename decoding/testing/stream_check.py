@@ -80,7 +80,7 @@ class Script:
         found.sort(key=lambda item: (item[0] + len(item[1]), item[0]))
         # Who sees the whole text at once takes the first to begin in it.
         found += [min((self.whole.find(stop), stop) for stop in self.stops if stop in self.whole)]
-        return tuple(text[: at + len(stop) * keep_stop] for at, stop in found)
+        return tuple(dict.fromkeys(self.whole[: at + len(stop) * keep_stop] for at, stop in found))
 
 
 class _Tokens(list[bytes]):

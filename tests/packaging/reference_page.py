@@ -62,6 +62,7 @@ PACKAGES = (
     "decoding.adapters.transformers",
     "decoding.testing",
     "decoding.testing.candidates",
+    "decoding.testing.case_strategies",
     "decoding.testing.cases",
     "decoding.testing.draws",
     "decoding.testing.exact",
