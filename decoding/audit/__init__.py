@@ -18,7 +18,14 @@ from decoding.audit.scores import (
     stack,
 )
 from decoding.audit.transcript import Transcript, read_transcripts, transcript_of
-from decoding.audit.verify import Alternative, TokenCheck, Verification, verify, verify_logits
+from decoding.audit.verify import (
+    Alternative,
+    TokenCheck,
+    Verification,
+    check_claim,
+    verify,
+    verify_logits,
+)
 
 __all__ = [
     "PHILOX",
@@ -43,6 +50,7 @@ __all__ = [
     "TokenScore",
     "Transcript",
     "Verification",
+    "check_claim",
     "nearby",
     "power_of",
     "read_transcripts",

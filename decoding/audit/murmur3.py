@@ -46,7 +46,7 @@ def murmur3_words(
     hash begins with.
 
     >>> murmur3_words(np.array([0, 1]), 42, 7).tolist()
-    [1652860923, 2886410480]
+    [1713287821, 2249025004]
     """
     state = start
     for word in (seed & _WORD, seed >> 32 & _WORD, place & _WORD):

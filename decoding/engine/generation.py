@@ -271,6 +271,7 @@ class Generation:
                 generated_tokens=self.response.generated_tokens,
                 seed=self.response.seed,
                 input_length=self.response.input_length,
+                provenance=self.response.provenance,
             )
         return StreamEvent(
             index=transcript.token_count,
