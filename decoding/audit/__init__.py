@@ -2,7 +2,14 @@
 
 from decoding.audit.claims import Claim
 from decoding.audit.evidence import Assumptions, tokens_needed
-from decoding.audit.murmur3 import SGLANG, SGLANG_BY_RANK, VLLM, VLLM_FLOAT64, Murmur3
+from decoding.audit.murmur3 import (
+    SGLANG,
+    SGLANG_BY_RANK,
+    VLLM,
+    VLLM_FLOAT64,
+    Murmur3,
+    Murmur3Kind,
+)
 from decoding.audit.noise import PHILOX, NoiseLaw, Philox
 from decoding.audit.power import Power, power_of
 from decoding.audit.profiles import Profile, nearby
@@ -18,7 +25,14 @@ from decoding.audit.scores import (
     stack,
 )
 from decoding.audit.transcript import Transcript, read_transcripts, transcript_of
-from decoding.audit.verify import Alternative, TokenCheck, Verification, verify, verify_logits
+from decoding.audit.verify import (
+    Alternative,
+    TokenCheck,
+    Verification,
+    check_claim,
+    verify,
+    verify_logits,
+)
 
 __all__ = [
     "PHILOX",
@@ -31,6 +45,7 @@ __all__ = [
     "Change",
     "Claim",
     "Murmur3",
+    "Murmur3Kind",
     "NoiseLaw",
     "Philox",
     "Power",
@@ -43,6 +58,7 @@ __all__ = [
     "TokenScore",
     "Transcript",
     "Verification",
+    "check_claim",
     "nearby",
     "power_of",
     "read_transcripts",

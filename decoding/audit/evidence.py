@@ -80,7 +80,7 @@ def tokens_needed(
     Exact for independent tokens. None where more than `MOST_TOKENS` are needed.
 
     >>> tokens_needed(0.9), tokens_needed(0.03) < 1000, tokens_needed(0.001)
-    (4, True, None)
+    (5, True, None)
     """
     rate = checked_real("rate", rate, lambda value: 0 <= value <= 1, "in [0, 1]")
     power = checked_real("power", power, lambda value: 0 < value < 1, "in (0, 1)")

@@ -46,7 +46,7 @@ def murmur3_words(
     hash begins with.
 
     >>> murmur3_words(np.array([0, 1]), 42, 7).tolist()
-    [1652860923, 2886410480]
+    [1713287821, 2249025004]
     """
     state = start
     for word in (seed & _WORD, seed >> 32 & _WORD, place & _WORD):
@@ -65,7 +65,9 @@ def murmur3_words(
     return mixed
 
 
-class _Kind(Enum):
+class Murmur3Kind(Enum):
+    """The ways in which murmur3 words become noise; the values are the names of the laws."""
+
     VLLM = "murmur3-vllm-1"
     VLLM_FLOAT64 = "murmur3-vllm-float64-1"
     SGLANG = "murmur3-sglang-1"
@@ -76,7 +78,7 @@ class _Kind(Enum):
 class Murmur3:
     """A law of murmur3 noise; one of the constants of this module."""
 
-    kind: _Kind
+    kind: Murmur3Kind
 
     @property
     def name(self) -> str:
@@ -89,27 +91,27 @@ class Murmur3:
         """Scores of some tokens of one row; see `decoding.audit.noise.NoiseLaw`."""
         place = position - 1
         match self.kind:
-            case _Kind.VLLM:
+            case Murmur3Kind.VLLM:
                 single = float32_noise(murmur3_words(token_ids, seed, place))
                 return (logits.astype(np.float32) + single).astype(np.float64)
-            case _Kind.VLLM_FLOAT64:
+            case Murmur3Kind.VLLM_FLOAT64:
                 return logits + _noise_of_53_bits(token_ids, seed, place)
-            case _Kind.SGLANG:
+            case Murmur3Kind.SGLANG:
                 return _logprobs(logits) + _sglang_noise(murmur3_words(token_ids, seed, place))
-            case _Kind.SGLANG_BY_RANK:
+            case Murmur3Kind.SGLANG_BY_RANK:
                 order = np.argsort(-logits, kind="stable")
                 noise = np.empty(len(logits))
                 noise[order] = _sglang_noise(murmur3_words(np.arange(len(logits)), seed, place))
                 return _logprobs(logits) + noise
 
 
-VLLM = Murmur3(_Kind.VLLM)
+VLLM = Murmur3(Murmur3Kind.VLLM)
 """vLLM's seeded draws."""
-VLLM_FLOAT64 = Murmur3(_Kind.VLLM_FLOAT64)
+VLLM_FLOAT64 = Murmur3(Murmur3Kind.VLLM_FLOAT64)
 """vLLM's seeded draws where it runs with `use_fp64_gumbel`."""
-SGLANG = Murmur3(_Kind.SGLANG)
+SGLANG = Murmur3(Murmur3Kind.SGLANG)
 """SGLang's draws in deterministic mode, of requests without top-k and top-p."""
-SGLANG_BY_RANK = Murmur3(_Kind.SGLANG_BY_RANK)
+SGLANG_BY_RANK = Murmur3(Murmur3Kind.SGLANG_BY_RANK)
 """SGLang's draws in deterministic mode, of requests with top-k or top-p."""
 
 

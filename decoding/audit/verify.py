@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -92,7 +92,7 @@ class Verification:
     claim, assumptions: what was tested. tokens: a check a token. log_e_value: the natural logarithm
     of the largest e-value; the claim is rejected at `rejected_at` tokens, the first at which it
     reached 1 / alpha. alternative: of a rejected claim, the nearby profile that explains the tokens
-    best; None where the claim is not rejected or none is better.
+    best; None where the claim is not rejected, none is better, or none was looked for.
     """
 
     claim: Claim
@@ -125,8 +125,6 @@ class Verification:
             does = "explains" if self.alternative.explains else "comes nearest to"
             ratio = self.alternative.log_likelihood_ratio
             lines.append(f"{self.alternative.name} {does} the tokens ({ratio:.1f} nats better)")
-        elif not self.accepted:
-            lines.append("no profile near the claim explains the tokens")
         return "\n".join(lines)
 
 
@@ -173,7 +171,7 @@ def verify_logits(
     *,
     forced: Collection[int] = (),
 ) -> Verification:
-    """Test a claim by the logits of a reference forward pass.
+    """Test a claim by logits of a reference forward pass; look for what explains a false one.
 
     logits: `(len(tokens), vocab)`, NumPy or torch, before each token; or chunks of rows.
     prompt: token ids. tokens: as for `score`. claim: pipeline, seed and noise law.
@@ -184,20 +182,30 @@ def verify_logits(
         ShapeError: not one row of logits a token.
         DecodingError: a row is no logits.
     """
+    rows = in_memory(logits)
+    found = check_claim(rows, prompt, tokens, claim, assumptions, forced=forced)
+    if found.accepted:
+        return found
+    text = _Text(rows, tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced))
+    return replace(found, alternative=_explanation(claim, text, assumptions))
+
+
+def check_claim(
+    logits: Rows | Chunks,
+    prompt: Sequence[int],
+    tokens: Anything,
+    claim: Claim,
+    assumptions: Assumptions = Assumptions(),
+    *,
+    forced: Collection[int] = (),
+) -> Verification:
+    """`verify_logits` without an alternative, which takes most of its time; arguments as there."""
     text = _Text(
         in_memory(logits), tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced)
     )
     outcome = _tested(claim, text, assumptions)
-    alternative = None
-    if outcome.rejected_at is not None:
-        alternative = _explanation(claim, text, assumptions)
     return Verification(
-        claim,
-        assumptions,
-        outcome.tokens,
-        outcome.log_e_value,
-        outcome.rejected_at,
-        alternative,
+        claim, assumptions, outcome.tokens, outcome.log_e_value, outcome.rejected_at, None
     )
 
 

@@ -224,6 +224,7 @@ def event_of(
             generated_tokens=response.generated_tokens,
             seed=response.seed,
             input_length=response.input_length,
+            provenance=response.provenance,
         )
     return StreamEvent(
         index=transcript.token_count,

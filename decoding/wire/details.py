@@ -287,12 +287,13 @@ class Response(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDetails(_Record):
-    """The details in the last event of a stream; fields as in `Details`."""
+    """The details in the last event of a stream; fields as in `Details` and `Response`."""
 
     finish_reason: FinishReason
     generated_tokens: int
     seed: int | None
     input_length: int
+    provenance: Provenance | None = field(default=None, compare=False)
 
     def to_wire(self) -> Wire:
         """`{finish_reason, generated_tokens, seed, input_length}`."""

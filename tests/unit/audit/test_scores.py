@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from decoding import (
     Xtc,
     chain,
     generate,
+    stream,
 )
 from decoding.audit import score, score_batch, score_logits, stack, transcript_of
 from decoding.errors import ParameterError, ShapeError
@@ -225,6 +227,10 @@ def test_a_response_can_be_made_again() -> None:
         {**made_with.parameters.to_dict(), "seed": response.seed}
     )
     assert generate(MODEL, list(made_with.prompt), again) == response
+    *_, last = stream(MODEL, "abcd", again)
+    assert last.details is not None
+    assert last.details.provenance == replace(made_with, parameters=again)
+    assert "provenance" not in last.to_json() + response.to_json()
     read = Response.from_json(json.dumps(response.to_record()))
     assert (read.details, read.generated_text) == (response.details, response.generated_text)
     assert read.provenance == made_with
