@@ -4,7 +4,7 @@ The noise of a block's lead bounds that of all its tokens. So the leads are look
 the others only those in blocks whose largest logit leaves them a chance. A token i of these has a
 score of s or more only if −ln u_i ≤ exp(z − s) − share, where z is its block's largest logit, and
 with the high word h of its 64 bits alone −ln u_i ≥ 1 − u_i ≥ (2³² − 1 − h) / 2³². So one compare of
-words leaves the few tokens of a block whose logits are read; `_SLACK` covers its rounding.
+words leaves the few tokens of a block whose logits are read.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ _MULTIPLIER_0, _MULTIPLIER_1 = (np.uint64(item) for item in MULTIPLIERS)
 _WEYL_0, _WEYL_1 = (np.uint64(item) for item in WEYL_KEYS)
 _HIGH, _LOW, _BLOCK = np.uint64(TOKEN_HIGH), np.uint64(TOKEN_LOW), np.uint64(NOISE_BLOCK)
 _NO_DRAW = np.uint64(0)
-_SLACK = 1.0 + 1e-9
 _ALL_WORDS = 4294967296.0
 _LEAST_WEIGHT = np.float32(2.4e-38)
 """A little above the weight that stands for all that are smaller."""
@@ -99,6 +98,15 @@ def score_of(token_id: Any, logit: Any, share: Any, position: Any, seed: Any) ->
     high = philox_word(token_id, position, _HIGH, seed)
     low = philox_word(token_id, position, _LOW, seed)
     return logit - natural_log(share + exponential_of(high, low))
+
+
+@compiled
+def _most_exponential(logit: Any, score: Any) -> Any:
+    """Above which no exponential of a token with a logit lets its score reach another's.
+
+    A score is rounded to the units of its size, which at 10¹⁵ are an eighth; so is what ties.
+    """
+    return math.exp(min(logit - score + 1e-9 + abs(score) * 1e-15, 700.0))
 
 
 @compiled
@@ -154,7 +162,7 @@ def draw_candidate(count: Any, position: Any, seed: Any, memory: Any) -> Any:
         other = np.int64(rivals[rank])
         index = other if apart else np.int64(ids[other]) // BLOCK_SIZE
         least = shares[index] + np.float64(words[rank] ^ np.uint32(0xFFFFFFFF)) / _ALL_WORDS
-        if least > math.exp(min(logits[other] - score, 700.0)) * _SLACK:
+        if least > _most_exponential(logits[other], score):
             continue
         if other == likeliest or ids[other] == leads[index]:
             continue
@@ -241,7 +249,7 @@ def weigh_patched(
 @compiled
 def _least_word(largest: Any, score: Any, share: Any) -> Any:
     """Below which no high word of a token of a block can make its score reach another's."""
-    limit = math.exp(min(largest - score, 700.0)) * _SLACK - share
+    limit = _most_exponential(largest, score) - share
     return np.uint64(max(0.0, _ALL_WORDS - 2.0 - limit * _ALL_WORDS))
 
 

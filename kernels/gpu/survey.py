@@ -138,7 +138,7 @@ def survey(
     # From here on half the depth below the maximum is all that is kept of a logit: it cannot
     # overflow, is infinite for a token that is gone, and compares as false for NaN.
     top = tl.max(z, axis=1, keep_dims=True)
-    depth = tl.fma(z, -0.5, 0.5 * tl.where(top > NOTHING, top, 0.0))
+    depth = tl.fma(z, -0.5, 0.5 * shallow(top))
     alive_count = tl.sum((depth < INFINITY).to(tl.int32), axis=1, keep_dims=True)
     temperature = tl.load(temperatures + row, mask=inside, other=1.0)
     target = tl.load(targets + row, mask=inside, other=0)
@@ -169,7 +169,9 @@ def survey(
         longest = tl.where(others, share + longest, share)
         stretch = tl.exp2(binary)
         longest = tl.where(depth < INFINITY, longest * stretch, INFINITY)
-        bar = tl.min(longest, axis=1, keep_dims=True) * MARGIN
+        # Large scores tie where float64 does not tell them apart.
+        unit = tl.exp2(tl.minimum(tl.abs(shallow(top)) / temperature * 2e-15, 126.0))
+        bar = tl.min(longest, axis=1, keep_dims=True) * (MARGIN * unit)
         chance = (depth < INFINITY) & (shortest * stretch <= bar)
         candidate = candidate | (chance & (contending == BY_NOISE))
 
@@ -198,6 +200,12 @@ def survey(
         shift = tl.where(raw_top > NOTHING, raw_top, 0.0)
         tl.store(numbers + 4 * plane, raw_top.to(tl.float64), mask=inside)
         tl.store(numbers + 5 * plane, total(tl.exp(raw - shift)), mask=inside)
+
+
+@triton.jit
+def shallow(top):
+    """The largest logits, 0 where all are gone."""
+    return tl.where(top > NOTHING, top, 0.0)
 
 
 @triton.jit

@@ -361,6 +361,23 @@ def drawn_by_numpy(name: str, number: int) -> Drawn:
     return Drawn(batch, logits, history, result.rows["token_id"].copy())
 
 
+def check_huge_ties(open_kernel: OpenKernel, *, size: int = 300) -> None:
+    """Where float64 has no room for most of the noise, many tokens tie, and the lowest id wins."""
+    width = 700
+    rows = np.where(np.arange(size)[:, np.newaxis] % 2, 2.0**50, -(2.0**51))
+    logits = np.repeat(rows, width, axis=1).astype(np.float32)
+    # Some rows are of few tokens, so that no block's lead is among them.
+    logits[: size // 2, np.arange(width) % 97 > 1] = -np.inf
+    nobody = np.zeros(size, np.int64)
+    program = assemble([instructions_of(chain())] * size)
+    batch = Batch(program, np.arange(size, dtype=np.uint64), nobody > 0, nobody)
+    got, want = (
+        run_step(kernel(batch), program, logits, History.empty(size), describe=False).rows
+        for kernel in (open_kernel, VectorKernel)
+    )
+    assert got["token_id"].tolist() == want["token_id"].tolist()
+
+
 def check_tokens(
     open_kernel: OpenKernel,
     name: str,

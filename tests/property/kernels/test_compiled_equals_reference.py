@@ -15,6 +15,7 @@ from backend_oracle import (
     DTYPES,
     TOKEN_PIPELINES,
     bitmasks_for,
+    check_huge_ties,
     check_step,
     check_tokens,
     instructions_of,
@@ -160,6 +161,10 @@ def test_a_greedy_token_does_not_depend_on_its_description() -> None:
 @pytest.mark.parametrize("name", TOKEN_PIPELINES)
 def test_the_tokens_are_those_of_numpy(name: str) -> None:
     check_tokens(kernel.CompiledKernel, name, precision=PRECISION)
+
+
+def test_the_lowest_of_tokens_that_tie_for_their_size_is_drawn() -> None:
+    check_huge_ties(kernel.CompiledKernel)
 
 
 HOSTILE = {

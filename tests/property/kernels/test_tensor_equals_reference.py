@@ -13,6 +13,7 @@ from backend_oracle import (
     TOKEN_PIPELINES,
     bitmasks_for,
     by_reference,
+    check_huge_ties,
     check_step,
     check_tokens,
     programs,
@@ -81,3 +82,7 @@ def test_the_tokens_are_those_of_numpy(name: str) -> None:
 @pytest.mark.slow
 def test_the_tokens_are_those_of_numpy_at_a_small_capacity() -> None:
     check_tokens(lambda batch: TensorKernel(batch, capacity=8), "others")
+
+
+def test_the_lowest_of_tokens_that_tie_for_their_size_is_drawn() -> None:
+    check_huge_ties(TensorKernel)

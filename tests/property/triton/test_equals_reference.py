@@ -18,6 +18,7 @@ import pytest
 from backend_oracle import (
     bitmasks_for,
     by_reference,
+    check_huge_ties,
     check_tokens,
     instructions_of,
     rows_of,
@@ -187,6 +188,10 @@ class Interpreted:
 @pytest.mark.parametrize(("name", "batches"), [("plain", 25), ("nucleus", 2), ("chain", 2)])
 def test_the_tokens_are_those_of_numpy(name: str, batches: int) -> None:
     check_tokens(Interpreted, name, batches=batches * MORE)
+
+
+def test_the_lowest_of_tokens_that_tie_for_their_size_is_drawn() -> None:
+    check_huge_ties(Interpreted, size=60)
 
 
 @pytest.mark.parametrize("layout", [WHOLE, SLICED])
