@@ -29,13 +29,14 @@ from typing import Any
 
 import numpy as np
 
+from decoding.kernels.entry_code import entries_alone
 from decoding.kernels.folders import usable_folder
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.kept_code import digest_of, kept_in
 
 _PACKAGE = "decoding.kernels.compiled"
 _FORMATS = ("float32", "float64", "int16", "uint16")
-"""The stored formats of `decoding.kernels.rows`; each is compiled on its own."""
+"""The stored formats of `decoding.kernels.rows`, which share all machine code."""
 
 
 _PATIENCE_SECONDS = 300.0
@@ -201,8 +202,9 @@ def discard(folder: Path, error: Exception) -> None:
 
 
 def build(folder: Path, name: str) -> None:
-    """Fill the cache for one format and say so beside it."""
-    load(folder, name)
+    """Fill the cache and say so beside it; only for a process that ends then."""
+    with entries_alone("step_rows"):
+        load(folder, name)
     (folder / f"{name}.done").touch()
 
 

@@ -64,7 +64,7 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     scan,
 )
-from decoding.kernels.compiled.repeats import repeats_of
+from decoding.kernels.compiled.repeats import repeats_of_candidates, repeats_of_row
 from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
     Dense,
@@ -305,8 +305,9 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
         first_entry, last_entry = item.sparse_start, item.sparse_stop
         count = bias_candidates(sparse, first_entry, last_entry, vocab, memory, count)
     elif opcode in (NO_REPEAT_NGRAM, DRY):
-        entries, found = repeats_of(item, sparse, step.history, step.prompt_length, vocab, memory)
-        count = bias_candidates(entries, 0, found, vocab, memory, count)
+        count = repeats_of_candidates(
+            item, sparse, step.history, step.prompt_length, vocab, memory, count
+        )
     else:
         walk_candidates(item, sparse, step.history, step.prompt_length, vocab, memory, count)
         repetition, frequency, presence = _amounts(opcode, first)
@@ -435,8 +436,9 @@ def run_edit(item: Any, source: Any, state: Any, step: Any) -> Any:
             dense, sparse, item.sparse_start, item.sparse_stop, vocab, memory, count
         )
     elif opcode in (NO_REPEAT_NGRAM, DRY):
-        entries, found = repeats_of(item, sparse, history, step.prompt_length, vocab, memory)
-        count, can_empty = bias_touched(dense, entries, 0, found, vocab, memory, count)
+        count, can_empty = repeats_of_row(
+            dense, item, sparse, history, step.prompt_length, vocab, memory, count
+        )
     elif opcode == LOGIT_SCALE:
         count = scale_touched(dense, item, sparse, vocab, memory, count)
     else:
