@@ -131,7 +131,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
     return beginning(index, largest, step.vocab)
 
 
-@compiled
+@owning
 def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
     """Run a row's program; what the row is read from in the end, and its state."""
     state = run(source, state, step)
