@@ -64,7 +64,7 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
     return [*found, *_relative(figures)]
 
 
-def change_verdict(us_per_change: float) -> Verdict:
+def change_verdict(us_per_change: float | None) -> Verdict:
     """The goal for a row that joins or leaves a batch."""
     return _at_most("a row joins or leaves a batch of 32, µs", "", CHANGE_US, us_per_change)
 

@@ -59,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         rows += figures
         absences += missing
+    membership = _membership(options)
     absent = _grouped(absences)
-    membership = change_cost(seconds=options.seconds, rounds=options.rounds)
     print(report.tables(rows, options.peers))
     print(report.errors(rows))
     if absent:
         print("\n" + report.absences(absent))
-    verdicts = [*goals.verdicts(rows), goals.change_verdict(membership["us_per_change"])]
+    verdicts = [*goals.verdicts(rows), goals.change_verdict(membership.get("us_per_change"))]
     print("\n" + report.goals(verdicts))
     if options.json is not None:
         result = {"machine": measured_on, "rows": rows, "absent": absent}
@@ -73,6 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return int(any("error" in row for row in rows))
+
+
+def _membership(options: Any) -> dict[str, Any]:
+    """What `change_cost` says; why it says nothing where Numba is not installed."""
+    try:
+        return change_cost(seconds=options.seconds, rounds=options.rounds)
+    except ImportError as error:
+        return {"absent": str(error)}
 
 
 def _cases(options: Any, kinds: list[str], real_width: int | None) -> Iterator[Case]:

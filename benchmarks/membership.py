@@ -23,8 +23,8 @@ def change_cost(*, seconds: float, rounds: int = ROUNDS) -> dict[str, Any]:
     rows = make_rows("gaussian", BATCH, WIDTH)
     histories = histories_of(rows)
     samplers = [Sampler(pipeline, seed_of(row)) for row in range(BATCH)]
-    still = BatchSampler(samplers, backend=Backend.NUMBA)
-    moving = [BatchSampler(samplers, backend=Backend.NUMBA)]
+    still = BatchSampler(samplers, backend=Backend.NUMBA, threads=1)
+    moving = [BatchSampler(samplers, backend=Backend.NUMBA, threads=1)]
 
     def change(number: int) -> None:
         moving[0] = replaced(moving[0], Sampler(pipeline, seed_of(BATCH + number)))

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from decoding.kernels.entry_code import entries_alone
 from decoding.kernels.units import Unit
 
 _NICE = 10
@@ -125,7 +126,7 @@ def interpreter() -> str | None:
 
 
 def _fields(unit: Unit) -> tuple[object, ...]:
-    return unit.name, unit.loader, unit.source, unit.seconds
+    return unit.name, unit.loader, unit.source, unit.seconds, unit.entries
 
 
 def main() -> None:
@@ -134,7 +135,9 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if asked["nice"] and hasattr(os, "nice"):
         os.nice(asked["nice"])
-    jobs = [(Path(folder), Unit(*fields)) for folder, *fields in asked["jobs"]]
+    jobs = [
+        (Path(folder), Unit(*fields, tuple(entries))) for folder, *fields, entries in asked["jobs"]
+    ]
     # What another process compiles is left to it until everything else is done.
     for waits in (False, True):
         for folder, unit in jobs:
@@ -155,7 +158,8 @@ def build(folder: Path, unit: Unit, *, waits: bool) -> None:
         return
     with _locked(folder / f"{unit.name}.lock", waits=waits) as is_ours:
         if is_ours and not unit.is_built(folder):
-            unit.load(folder)
+            with entries_alone(*unit.entries) if unit.entries else contextlib.nullcontext():
+                unit.load(folder)
             unit.note_built(folder)
 
 

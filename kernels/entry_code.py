@@ -1,8 +1,9 @@
 """Machine code for entry functions alone, while a process compiles kernels for a cache.
 
 Numba optimises every function with all that it calls, and writes machine code for each, although
-what is kept needs that of its entry alone: the others are linked into it. So in a deep tree of calls
-the same code is compiled once a level. A process that compiles, keeps and ends can do without.
+what is kept needs that of its entry alone: the others are linked into it. So in a deep tree of
+calls the same code is compiled once a level. A process that compiles, keeps and ends can do
+without.
 """
 
 from __future__ import annotations

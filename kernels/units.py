@@ -17,12 +17,15 @@ class Unit:
     source: a module of `decoding.kernels`. What this module and its imports do decides whether
         machine code is still right.
     seconds: about how long compilation takes.
+    entries: the functions whose machine code is kept, where what they call is linked into them and
+        needs no machine code of its own; () where that of every function is made.
     """
 
     name: str
     loader: str
     source: str
     seconds: float
+    entries: tuple[str, ...] = ()
 
     def load(self, folder: Path) -> None:
         """Load what a folder holds of the unit, and compile the rest into the folder."""

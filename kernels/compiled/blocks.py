@@ -352,16 +352,22 @@ def mask_between(_context: Any, row: Any, start: Any, low: Any, high: Any) -> An
 
 
 @intrinsic
-def mask_equal(_context: Any, numbers: Any, start: Any, number: Any) -> Any:
-    """Bit i says whether numbers[start + i] is `number`, for 32 int32."""
+def mask_from(_context: Any, row: Any, start: Any, low: Any) -> Any:
+    """Bit i says whether low ≤ row[start + i], for 32 logits."""
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, start, number = arguments
-        found = load(context, builder, signature.args[0], array, start, MASK_LANES)
-        same = found.compare("==", splat(builder, number, MASK_LANES))
-        return builder.bitcast(same.value, INT32)
+        _, start, low = arguments
 
-    return types.uint32(numbers, start, types.int32), generate
+        def generate_for(stored: Stored) -> list[Any]:
+            values = stored.values(start, MASK_LANES)
+            reaching = values.compare(">=", stored.reals(low, MASK_LANES))
+            return [builder.bitcast(reaching.value, INT32)]
+
+        [mask] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return mask
+
+    return types.uint32(row, start, real), generate
 
 
 @intrinsic

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
 
 
@@ -129,7 +129,7 @@ def divide(logits: Any, count: Any, temperature: Any) -> Any:
         logits[place] = max((logits[place] - largest) / temperature, -limit)
 
 
-@compiled
+@inlined
 def bit_of(bitmask: Any, token_id: Any) -> Any:
     """Whether a token's bit is set; not beyond the words."""
     word = token_id >> 5

@@ -31,8 +31,9 @@ from decoding.kernels.compiled.passes import blocks_of, collect
 from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest
 from decoding.kernels.compiled.touched import plain
 
-_SHARES = (0.2, 0.6)
+_SHARE = 0.25
 """How much of the mass that is not needed is taken in, since a sample says what is."""
+_GUESSES, _MORE = 3, 1.01
 _FIRST_RANK = 256
 _STEP = 8
 _FEW = 4096
@@ -210,19 +211,23 @@ def collect_nearest(
             _add_to_histogram(
                 logits, weights, count, centre, reach, rest, np.float64(_STEP), histogram
             )
-            for share in _SHARES:
-                wanted, _ = boundary_bin(histogram, BINS, target + share * (total - target), 0.0)
-                if wanted < 0:
+            wanted = target + _SHARE * (total - target)
+            for _ in range(_GUESSES):
+                bin_, before = boundary_bin(histogram, BINS, wanted, 0.0)
+                if bin_ < 0:
                     break
-                guess = (wanted + 1) / min(BINS / reach, 1e300)
-                low, high = centre - guess, centre + guess
+                guess = (bin_ + 1) / min(BINS / reach, 1e300)
+                low, high = centre - guess, np.inf if centre == largest else centre + guess
                 count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
                 if count < 0:
                     break
                 found, _ = weigh_entries(logits, count, largest, weights)
                 if found >= target:
                     return count, guess
-    low, high = centre - reach, centre + reach
+                # By how much the sample was wrong here says how wrong it is farther on.
+                estimate = (before + histogram[bin_]) * target / max(found, 1e-300)
+                wanted = max(wanted, estimate) * _MORE
+    low, high = centre - reach, np.inf if centre == largest else centre + reach
     count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
     if count >= 0:
         weigh_entries(logits, count, largest, weights)

@@ -8,8 +8,24 @@ from numba.core.compiler_lock import global_compiler_lock
 from decoding.kernels.forks import free_after_fork
 
 free_after_fork(global_compiler_lock._lock)  # Numba itself forgets it
-compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_INNER = {
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
 """For calls from compiled code alone: without the interpreter's lock, with IEEE division."""
 
-entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)
+compiled = njit(**_INNER, _nrt=False)
+"""A function that makes no array. It counts no references either: in a loop over tokens, to count
+those of an array whose part is taken costs more than all else. It must return no array that its
+caller owns."""
+
+inlined = njit(**_INNER, _nrt=False, forceinline=True)
+"""The same for what is small and called for every token."""
+
+owning = njit(**_INNER, _nrt=True)
+"""A function that makes arrays."""
+
+entry = njit(_nrt=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)
 """A function that Python calls; `loading` keeps its machine code, with all it calls, on disk."""

@@ -16,14 +16,11 @@ from decoding.kernels.units import Group, Unit
 _PACKAGE = "decoding.kernels.compiled"
 _SECONDS = 45.0
 
+_UNIT = Unit("step_rows", f"{_PACKAGE}.loading", f"{_PACKAGE}.step", _SECONDS, ("step_rows",))
+_GROUP = Group("kernels of the sampler", (_UNIT,))
 
-def _group(name: str) -> Group:
-    unit = Unit(name, f"{_PACKAGE}.loading", f"{_PACKAGE}.step", _SECONDS)
-    return Group(f"kernels of the sampler for {name} rows", (unit,))
-
-
-GROUPS = {name: _group(name) for name in ("float32", "float64", "int16", "uint16")}
-"""By the stored formats of `decoding.kernels.rows`; each is compiled on its own."""
+GROUPS = dict.fromkeys(("float32", "float64", "int16", "uint16"), _GROUP)
+"""By the stored formats of `decoding.kernels.rows`, which share all machine code."""
 
 
 def load(folder: Path, name: str) -> None:

@@ -18,7 +18,7 @@ from decoding.kernels.compiled.blocks import (
     mask_edited,
 )
 from decoding.kernels.compiled.candidates import bit_of
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.passes import BLOCK, MASK, SLACK, blocks_of, is_wide
 from decoding.kernels.compiled.scalars import trailing_zeros, value_at
 
@@ -61,7 +61,7 @@ def one_more(masks: Any, slot: Any, inside: Any, outside: Any) -> Any:
     return Masks(masks.slot, masks.inside, masks.outside, np.int64(slot), inside, outside)
 
 
-@compiled
+@inlined
 def _with_masks(value: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
     """A logit after the masks."""
     if masks.slot >= 0:
@@ -75,7 +75,7 @@ def _with_masks(value: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
     return value
 
 
-@compiled
+@inlined
 def edited_at(row: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
     """One logit after the masks."""
     return _with_masks(value_at(row, token_id), token_id, masks, bitmasks)

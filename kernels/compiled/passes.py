@@ -19,6 +19,7 @@ from decoding.kernels.compiled.blocks import (
     extremes_between,
     largest_value,
     mask_between,
+    mask_from,
     spread_block,
     survey_block,
     weigh_block,
@@ -270,7 +271,10 @@ def collect(
         if looked_at <= 16 and is_hopeless(count, looked_at * BLOCK, row, step, limit):
             return -1
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            mask = mask_between(row, start, least, most)
+            if most == np.inf:
+                mask = mask_from(row, start, least)
+            else:
+                mask = mask_between(row, start, least, most)
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1
             while mask != 0:

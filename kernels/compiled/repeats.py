@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.choices import bias_candidates, bias_touched
+from decoding.kernels.compiled.jit import owning
 from decoding.kernels.compiled.memory import WORDS
 from decoding.kernels.compiled.records import SPARSE
 from decoding.kernels.compiled.scopes import span_of
@@ -16,7 +17,7 @@ NO_REPEAT_NGRAM = int(Opcode.NO_REPEAT_NGRAM)
 _MOST = 1.7976931348623157e308 / 4.0
 
 
-@compiled
+@owning
 def repeats_of(
     item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any
 ) -> Any:
@@ -30,7 +31,32 @@ def repeats_of(
     return found, _prolong(item, sparse, text, vocab, memory.integers[WORDS], found)
 
 
-@compiled
+@owning
+def repeats_of_row(
+    dense: Any,
+    item: Any,
+    sparse: Any,
+    history: Any,
+    prompt_length: Any,
+    vocab: Any,
+    memory: Any,
+    count: Any,
+) -> Any:
+    """`choices.bias_touched` by `repeats_of`."""
+    entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
+    return bias_touched(dense, entries, 0, found, vocab, memory, count)
+
+
+@owning
+def repeats_of_candidates(
+    item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any, count: Any
+) -> Any:
+    """`choices.bias_candidates` by `repeats_of`."""
+    entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
+    return bias_candidates(entries, 0, found, vocab, memory, count)
+
+
+@owning
 def _complete(size: Any, text: Any, source: Any, vocab: Any, found: Any) -> Any:
     """A ban for what completes an n-gram of the text up to `source`, maybe more than once."""
     count, length = 0, len(text)
@@ -48,7 +74,7 @@ def _complete(size: Any, text: Any, source: Any, vocab: Any, found: Any) -> Any:
     return count
 
 
-@compiled
+@owning
 def _names(sparse: Any, first: Any, last: Any, token_id: Any) -> Any:
     """Whether sorted entries have a token, by bisection."""
     while first < last:
@@ -60,13 +86,13 @@ def _names(sparse: Any, first: Any, last: Any, token_id: Any) -> Any:
     return first
 
 
-@compiled
+@owning
 def _is_breaker(item: Any, sparse: Any, token_id: Any) -> Any:
     place = _names(sparse, item.sparse_start, item.sparse_stop, token_id)
     return place < item.sparse_stop and sparse[place].token_id == token_id
 
 
-@compiled
+@owning
 def power(base: Any, exponent: Any) -> Any:
     """base^exponent by repeated squaring, as `decoding.kernels.vector.sequences.power` has it."""
     result, square = 1.0, base
@@ -78,7 +104,7 @@ def power(base: Any, exponent: Any) -> Any:
     return result
 
 
-@compiled
+@owning
 def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found: Any) -> Any:
     """Less for every token that prolongs a repetition of the allowed length or more.
 
@@ -113,7 +139,7 @@ def _prolong(item: Any, sparse: Any, text: Any, vocab: Any, longest: Any, found:
     return count
 
 
-@compiled
+@owning
 def _suffix_matches(text: Any) -> Any:
     """For each place, how much of the end of the text also ends there: the Z-function, reversed.
 

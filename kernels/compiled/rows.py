@@ -64,7 +64,7 @@ from decoding.kernels.compiled.passes import (
     lowest_finite,
     scan,
 )
-from decoding.kernels.compiled.repeats import repeats_of
+from decoding.kernels.compiled.repeats import repeats_of_candidates, repeats_of_row
 from decoding.kernels.compiled.scopes import is_usual, walk, walk_candidates, walk_scope
 from decoding.kernels.compiled.touched import (
     Dense,
@@ -305,8 +305,9 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
         first_entry, last_entry = item.sparse_start, item.sparse_stop
         count = bias_candidates(sparse, first_entry, last_entry, vocab, memory, count)
     elif opcode in (NO_REPEAT_NGRAM, DRY):
-        entries, found = repeats_of(item, sparse, step.history, step.prompt_length, vocab, memory)
-        count = bias_candidates(entries, 0, found, vocab, memory, count)
+        count = repeats_of_candidates(
+            item, sparse, step.history, step.prompt_length, vocab, memory, count
+        )
     else:
         walk_candidates(item, sparse, step.history, step.prompt_length, vocab, memory, count)
         repetition, frequency, presence = _amounts(opcode, first)
@@ -328,21 +329,16 @@ def _dense(source: Any, state: Any) -> Any:
 
 
 @compiled
-def _maxima(source: Any, state: Any, memory: Any) -> Any:
-    """Where a dense row's block maxima are: those of a row with masks are not the stored row's."""
-    return memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
-
-
-@compiled
 def _scanned(source: Any, state: Any, memory: Any) -> Any:
     """The state with block maxima that are those of the row."""
     if not state.stale:
         return state
-    block_max = _maxima(source, state, memory)
     if state.masks.slot >= 0:
-        largest = scan_edited(source.row, state.masks, memory.bitmasks, block_max)
+        # The stored row's own block maxima are still asked for.
+        work_max = memory.doubles[WORK_MAX]
+        largest = scan_edited(source.row, state.masks, memory.bitmasks, work_max)
     else:
-        largest = scan(source.row, block_max)
+        largest = scan(source.row, source.block_max)
     return State(
         DONE, state.index, False, state.count, state.walked, state.masks, state.temperature,
         largest, False, state.kept,
@@ -353,7 +349,7 @@ def _scanned(source: Any, state: Any, memory: Any) -> Any:
 def _not_emptied(source: Any, before: Any, after: Any, memory: Any) -> Any:
     """The state after an edit that may have removed all tokens."""
     found = _scanned(source, after, memory)
-    block_max = _maxima(source, found, memory)
+    block_max = memory.doubles[WORK_MAX] if found.masks.slot >= 0 else source.block_max
     if dense_max(_dense(source, found), block_max, found.count, memory) > -np.inf:
         return found
     forget(memory, found.count)
@@ -435,8 +431,9 @@ def run_edit(item: Any, source: Any, state: Any, step: Any) -> Any:
             dense, sparse, item.sparse_start, item.sparse_stop, vocab, memory, count
         )
     elif opcode in (NO_REPEAT_NGRAM, DRY):
-        entries, found = repeats_of(item, sparse, history, step.prompt_length, vocab, memory)
-        count, can_empty = bias_touched(dense, entries, 0, found, vocab, memory, count)
+        count, can_empty = repeats_of_row(
+            dense, item, sparse, history, step.prompt_length, vocab, memory, count
+        )
     elif opcode == LOGIT_SCALE:
         count = scale_touched(dense, item, sparse, vocab, memory, count)
     else:
@@ -512,8 +509,9 @@ def run_statistics(item: Any, source: Any, state: Any, step: Any) -> Any:
 def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
     """The first truncation of a dense row."""
     memory, count, dense = step.memory, state.count, _dense(source, state)
-    largest, block_max = state.largest / state.temperature, _maxima(source, state, memory)
-    if count > 0 or state.masks.slot >= 0:
+    largest, is_masked = state.largest / state.temperature, state.masks.slot >= 0
+    block_max = memory.doubles[WORK_MAX] if is_masked else source.block_max
+    if count > 0 or is_masked:
         largest = dense_max(dense, block_max, count, memory)
     kept, low, high, last_tie = truncate(
         dense, block_max, largest, source.sums, item, step.sparse, count, step.limit, memory

@@ -19,7 +19,7 @@ from decoding.kernels.compiled.memory import (
     SEEN,
     SLOT,
 )
-from decoding.kernels.compiled.touched import touch
+from decoding.kernels.compiled.touched import enlist, read_touched
 from decoding.kernels.program import Opcode, Part
 
 REPETITION = int(Opcode.REPETITION_PENALTY)
@@ -57,12 +57,14 @@ def walk(
     count: Any,
 ) -> Any:
     """Touch every token of the history and note how often it was generated."""
+    before, seen, occurrences = count, memory.integers[SEEN], memory.integers[OCCURRENCES]
     for index in range(len(history)):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            place, count = touch(dense, token_id, memory, count)
-            memory.integers[SEEN][place] = 1
-            memory.integers[OCCURRENCES][place] += index >= prompt_length
+            place, count = enlist(token_id, memory, count)
+            seen[place] = 1
+            occurrences[place] += index >= prompt_length
+    read_touched(dense, before, count, memory)
     return count
 
 
@@ -79,10 +81,12 @@ def walk_scope(
 ) -> Any:
     """Touch the tokens that a penalty is over, and count them into `PLACES`, 0 for all others."""
     start, stop = span_of(item, len(history), prompt_length)
+    before = count
     for index in range(start, stop):
         token_id = np.int64(history[index])
         if 0 <= token_id < vocab:
-            _, count = touch(dense, token_id, memory, count)
+            _, count = enlist(token_id, memory, count)
+    read_touched(dense, before, count, memory)
     _count(item, sparse, history[start:stop], vocab, memory, count)
     return count
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import owning
 
 _STATE, _AHEAD = 624, 397
 _ONE = np.uint32(1)
@@ -21,7 +21,7 @@ _UPPER, _LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 _TWIST = np.uint32(0x9908B0DF)
 
 
-@compiled
+@owning
 def _seeded(seed: Any) -> Any:
     state = np.empty(_STATE, np.uint32)
     word = np.uint32(seed)
@@ -33,13 +33,13 @@ def _seeded(seed: Any) -> Any:
     return state
 
 
-@compiled
+@owning
 def _twisted(one: Any, next_one: Any) -> Any:
     joined = (one & _UPPER) | (next_one & _LOWER)
     return (joined >> _ONE) ^ (_TWIST * (joined & _ONE))
 
 
-@compiled
+@owning
 def _advance(old: Any, new: Any) -> Any:
     """The next 624 words of the state; two arrays and two loops, so that it vectorises."""
     behind = _STATE - _AHEAD
@@ -50,7 +50,7 @@ def _advance(old: Any, new: Any) -> Any:
     new[_STATE - 1] = new[_AHEAD - 1] ^ _twisted(old[_STATE - 1], new[0])
 
 
-@compiled
+@owning
 def _partners(state: Any, start: Any, count: Any, size: Any, partners: Any) -> Any:
     """With which place each of `count` steps from `start` on swaps."""
     for index in range(count):

@@ -10,7 +10,7 @@ from numba import carray
 from decoding.kernels.compiled.candidates import edit_by_bitmask
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, Raw, finish
 from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32, FLOAT64, Row
-from decoding.kernels.compiled.jit import compiled, entry
+from decoding.kernels.compiled.jit import compiled, entry, owning
 from decoding.kernels.compiled.masks import can_wait, copy_edited_row, one_more
 from decoding.kernels.compiled.memory import (
     DOUBLES,
@@ -52,14 +52,14 @@ _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
 
 
-@compiled
+@owning
 def _fill(end: Any, stored: Any, infinite: Any) -> Any:
     """Copy the end of a row into a block, and fill that up."""
     for lane in range(BLOCK):
         end[lane] = stored[lane] if lane < len(stored) else infinite
 
 
-@compiled
+@owning
 def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
     """A row in memory; what is left after its last whole block is copied to `end`, float64."""
     whole = width // BLOCK * BLOCK
@@ -131,7 +131,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
     return beginning(index, largest, step.vocab)
 
 
-@compiled
+@owning
 def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
     """Run a row's program; what the row is read from in the end, and its state."""
     state = run(source, state, step)
@@ -195,8 +195,8 @@ def step_rows(
 
     Returns how many of them are left to NumPy.
 
-    logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows are
-    others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
+    logits, raw_logits: bytes. call: bytes from row to row, and their width; whether the raw rows
+    are others; what is asked: `DRAW`, `DESCRIBE` too, or only `EDIT`, which writes what the program
     leaves to `out_address`, as float64; the most candidates; then address and length of the
     instructions and their sparse operands, of plans and outcomes, and of the likeliest tokens; the
     format of the rows. scratch: of `memory.addresses`.

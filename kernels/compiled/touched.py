@@ -15,7 +15,7 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import divide_block, largest_value
 from decoding.kernels.compiled.candidates import unmark
-from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import edited_at, no_masks
 from decoding.kernels.compiled.memory import (
     IDS,
@@ -35,7 +35,7 @@ from decoding.kernels.compiled.passes import (
     divide_row,
     largest_of_blocks,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
 
 _MOST = 1e300
 _LARGEST = 1.7976931348623157e308
@@ -59,24 +59,45 @@ def plain(row: Any, temperature: Any) -> Any:
     return Dense(row, no_masks(), temperature)
 
 
-@compiled
+@inlined
 def untouched_at(dense: Any, token_id: Any, memory: Any) -> Any:
     """The logit of a token that is not touched."""
     return edited_at(dense.row, token_id, dense.masks, memory.bitmasks) / dense.temperature
 
 
+@inlined
+def enlist(token_id: Any, memory: Any, count: Any) -> Any:
+    """The token's place among the touched, and how many these are now; see `read_touched`."""
+    slot = memory.integers[SLOT]
+    place = np.int64(slot[token_id]) - 1
+    if place < 0:
+        place = count
+        count += 1
+        slot[token_id] = count
+        memory.integers[TOUCHED_IDS][place] = token_id
+        memory.integers[SEEN][place] = 0
+        memory.integers[OCCURRENCES][place] = 0
+    return place, count
+
+
 @compiled
+def read_touched(dense: Any, before: Any, count: Any, memory: Any) -> Any:
+    """Read the logits of the touched tokens from place `before` on, which were enlisted."""
+    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    if dense.masks.slot < 0:
+        for place in range(before, count):
+            touched[place] = value_at(dense.row, np.int64(touched_ids[place])) / dense.temperature
+    else:
+        for place in range(before, count):
+            touched[place] = untouched_at(dense, np.int64(touched_ids[place]), memory)
+
+
+@inlined
 def touch(dense: Any, token_id: Any, memory: Any, count: Any) -> Any:
     """The token's place among the touched, and how many these are now."""
-    slot = memory.integers[SLOT]
-    if slot[token_id] != 0:
-        return np.int64(slot[token_id]) - 1, count
-    slot[token_id] = count + 1
-    memory.integers[TOUCHED_IDS][count] = token_id
-    memory.doubles[TOUCHED][count] = untouched_at(dense, token_id, memory)
-    memory.integers[SEEN][count] = 0
-    memory.integers[OCCURRENCES][count] = 0
-    return count, count + 1
+    place, now = enlist(token_id, memory, count)
+    read_touched(dense, count, now, memory)
+    return place, now
 
 
 @compiled

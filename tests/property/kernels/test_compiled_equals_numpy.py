@@ -20,6 +20,16 @@ from decoding.processors import EpsilonCutoff, EtaCutoff, MinP, TopNSigma
 
 kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba is not installed")
 SIZE = 24
+WORDS = np.random.default_rng(8).integers(-(2**31), 2**31, (3, 640)).astype(np.int32)
+"""Bitmasks of half of 20,480 tokens."""
+MASK, GREEN, OTHER = (
+    Instruction(Opcode.BITMASK, bitmask=WORDS[0]),
+    Instruction(Opcode.BITMASK_BIAS, 2.0, bitmask=WORDS[1]),
+    Instruction(Opcode.BITMASK_BIAS, -0.7, bitmask=WORDS[2]),
+)
+FEW = Instruction(Opcode.TOP_K, 20.0, 1.0)
+COLD = Instruction(Opcode.TEMPERATURE, 0.7)
+SEEN = Instruction(Opcode.REPETITION_PENALTY, 1.3)
 KINDS = {
     "nothing": (),
     "edit": (
@@ -40,10 +50,18 @@ KINDS = {
     ),
     "twice": (*MinP(0.01).lower(), Instruction(Opcode.TOP_P, 0.8)),
     "xtc": (Instruction(Opcode.XTC, 0.02, 1.0, 0.8, seed=3),),
+    "a mask, top-k": (MASK, FEW),
+    "a bias, penalties, a mask, temperature, top-k": (GREEN, SEEN, MASK, COLD, FEW),
+    "masks, min-p": (GREEN, MASK, *MinP(0.05).lower()),
+    "three masks, top-k": (GREEN, OTHER, MASK, FEW),
+    "temperature, a mask, a bias, top-k": (COLD, MASK, OTHER, FEW),
+    "masks, top-p": (GREEN, MASK, Instruction(Opcode.TOP_P, 0.8)),
+    "a mask alone": (MASK,),
+    "a mask, more than can be listed": (MASK, Instruction(Opcode.TOP_K, 18_000.0)),
 }
 
 
-BY_MASS = ("top-p", "typical-p", "top-h", "cutoffs", "twice")
+BY_MASS = ("top-p", "typical-p", "top-h", "cutoffs", "twice", "masks, top-p")
 
 
 @pytest.mark.parametrize("greedy", [False, True])

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import batching, engine, figures, hot_loop
+from benchmarks import batching, engine, figures, hot_loop, membership
 from benchmarks.figures import Case, measure_case
-from benchmarks.goals import verdicts
+from benchmarks.goals import change_verdict, verdicts
 from benchmarks.harness import measure, peak_bytes
 from benchmarks.logits import HOSTILE_KINDS, KINDS
 from benchmarks.ours import OURS, OurStep, UnavailableError
@@ -240,6 +240,54 @@ def test_goals_are_met_or_not_or_not_measured() -> None:
     slowest = found["slowest, × gaussian, 128,256 tokens", "flat"]
     assert (slowest.value, slowest.met) == (3.1, False)
     assert found["most memory a step, bytes a token", "gaussian"].met is True
+
+
+def test_a_batch_is_measured_by_the_memory_s_floor() -> None:
+    row = {
+        "workload": "chain",
+        "batch": 1,
+        "logits": "gaussian",
+        "dtype": "float32",
+        "vocab": 128_256,
+        "implementation": "decoding-numba",
+        "us_per_row": 60.0,
+        "x_floor": 10.0,
+        "faster_than": {},
+        "peak_bytes": 2000,
+    }
+    alone = [{**row, "workload": name} for name in NAMES if name != MIXED]
+    together = {**row, "workload": MIXED, "batch": 64, "us_per_row": 200.0, "x_floor": 11.0}
+    doubled = {**together, "implementation": "decoding-numba-2-threads", "us_per_row": 105.0}
+    found = {item.goal: item for item in verdicts([*alone, together, doubled])}
+    in_floors = found["mixed, batch 64, floors a row: × alone"]
+    assert (in_floors.value, in_floors.met) == (pytest.approx(1.1), True)
+    assert found["mixed, batch 64, two threads: × one"].met is True
+
+
+def test_a_drawn_token_alone_is_asked_for_and_checked() -> None:
+    seen: list[Any] = []
+
+    class Spy(OurStep):
+        def output(self) -> Any:
+            seen.extend(super().output())
+            return seen
+
+    step = rows_of(
+        Case("draw", "normal", WIDTH, 1, "float32"),
+        lambda problem: Spy(problem, OURS["decoding-numpy"]),
+    )
+    assert [type(token) for token in seen] == [int]
+    assert "error" not in step[-1]
+    assert figures.peer_openers(list(PEERS), Case("draw", "normal", 9, 1, "float32"), 1) == {}
+
+
+def test_a_row_that_joins_a_batch_is_timed() -> None:
+    pytest.importorskip("numba")
+    cost = membership.change_cost(seconds=0.0, rounds=1)
+    assert cost["batch"] == 32
+    assert cost["us_per_step"] > 0.0
+    assert change_verdict(cost["us_per_change"]).met in (True, False)
+    assert change_verdict(None).met is None
 
 
 @pytest.mark.slow

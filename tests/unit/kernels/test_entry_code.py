@@ -64,10 +64,6 @@ def test_an_error_leaves_numba_as_it_was() -> None:
     from numba.core import codegen
 
     before = dict(vars(codegen.CPUCodeLibrary))
-
-    def fails() -> None:
-        with entries_alone("anything"):
-            raise OSError("no space left")
-
-    pytest.raises(OSError, fails)
+    with pytest.raises(OSError, match="no space left"), entries_alone("anything"):
+        raise OSError("no space left")
     assert dict(vars(codegen.CPUCodeLibrary)) == before
