@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -189,6 +188,8 @@ class GenerationParameters(ProcessorFields):
         names = [entry.name for entry in fields(cls)]
         for name in mapping:
             if name not in names:
+                import difflib
+
                 nearest = difflib.get_close_matches(str(name), names, n=1)
                 hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
                 raise ParameterError("parameter name", name, f"known{hint}")

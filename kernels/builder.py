@@ -23,8 +23,6 @@ from decoding.kernels.entry_code import entries_alone
 from decoding.kernels.units import Unit
 
 _NICE = 10
-_PATIENCE_SECONDS = 10.0
-"""How long a process that was told to end may take for it."""
 _IS_BUILDER = "DECODING_IS_BUILDER"
 """Set in the environment of a builder, so that none starts another one, whatever it runs."""
 _PROGRAM = "from decoding.kernels.builder import main; main()"
@@ -85,8 +83,9 @@ class Builder:
         _close(self._process)
         with contextlib.suppress(ValueError):
             _PROCESSES.remove(self._process)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE_SECONDS)
+        # It may have to wait long for a turn to end by itself.
+        self._process.kill()
+        self._process.wait()
 
 
 _PROCESSES: list[subprocess.Popen[bytes]] = []

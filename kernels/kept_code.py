@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dis
 import hashlib
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -73,6 +72,8 @@ def cache_key(module: str) -> str:
 
 @cache
 def _environment() -> list[str]:
+    import platform
+
     import llvmlite
     import llvmlite.binding
     import numba

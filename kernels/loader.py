@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
-import shutil
 import sys
 import threading
 import time
@@ -20,13 +18,9 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from decoding.kernels.builder import Builder
-from decoding.kernels.folders import usable_folder
 from decoding.kernels.forks import free_after_fork
-from decoding.kernels.kept_code import cache_key
 from decoding.kernels.units import Group, Unit
 
-_LOGGER = logging.getLogger("decoding.kernels")
 _POLL_SECONDS = 0.1
 _STARTS = 2
 """A builder that is killed is started again so often in all."""
@@ -135,7 +129,6 @@ class Loader:
                 self._build(group, missing, is_urgent=is_urgent)
             self._ready.add(group)
         except Exception as error:  # NumPy and Python serve whatever the reason
-            _LOGGER.debug("%s are not compiled", group.title, exc_info=True)
             self.errors[group] = error
 
     def _load_built(self, missing: list[tuple[Path, Unit]]) -> None:
@@ -167,6 +160,8 @@ class Loader:
         Raises:
             RuntimeError: the process that compiles was killed again and again.
         """
+        with self._uninterrupted():
+            from decoding.kernels.builder import Builder
         start, seconds = time.monotonic(), sum(unit.seconds for _, unit in missing)
         self._say(f"compiling {group.title}, about {seconds:.0f} s, once on this machine")
         starts, builder = 0, None
@@ -200,7 +195,9 @@ class Loader:
 
     def _say(self, text: str) -> None:
         """One log record, and one line on a terminal."""
-        _LOGGER.info(text)
+        import logging
+
+        logging.getLogger("decoding.kernels").info(text)
         if sys.stderr is not None and sys.stderr.isatty():
             with contextlib.suppress(OSError, ValueError):  # it was closed
                 self.tell(text)
@@ -216,6 +213,9 @@ class Loader:
 
     def _folder_of(self, unit: Unit) -> Path:
         """The folder of a unit's machine code, for this machine, Python and version of sources."""
+        from decoding.kernels.folders import usable_folder
+        from decoding.kernels.kept_code import cache_key
+
         if unit.source not in self._folders:
             wanted = self._folder / cache_key(unit.source)
             self._folders[unit.source] = usable_folder(wanted, "compiled kernels")
@@ -229,6 +229,8 @@ class Loader:
 
 def discard(folder: Path, error: Exception) -> None:
     """Delete what is kept in a folder and cannot be loaded, and warn."""
+    import shutil
+
     warnings.warn(
         f"{folder} is damaged ({type(error).__name__}): compiled kernels are made again",
         RuntimeWarning,

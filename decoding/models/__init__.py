@@ -10,7 +10,6 @@ import os
 from pathlib import Path
 
 from decoding.errors import ParameterError
-from decoding.models import fetch
 from decoding.models.callable import CallableModel
 from decoding.models.grammars import ModelGrammars
 from decoding.models.padding import HeadPadding
@@ -69,6 +68,9 @@ def load(
     """
     if source is not None and not isinstance(source, str | Path):
         raise ParameterError("source", source, "a string or a path")
+    # Imported here so that processors and samplers never wait for what downloads, or for torch.
+    from decoding.models import fetch
+
     source = source or os.environ.get("DECODING_MODEL") or _DEFAULT
     path = Path(source)
     known = isinstance(source, str) and source in fetch.KNOWN_MODELS
@@ -82,7 +84,6 @@ def load(
             f"a known model ({', '.join(fetch.KNOWN_MODELS)}), an existing .gguf file, or a folder"
             " with config.json, *.safetensors and tokenizer.json",
         )
-    # Imported here so that processors and samplers never wait for torch.
     from decoding.models.checkpoint import Placement, load_folder, load_gguf
     from decoding.models.lora import Adapters
 

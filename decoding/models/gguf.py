@@ -111,7 +111,7 @@ class GGUFFile:
 
 
 _WEIGHTS = 1 << 17
-"""So many weights are dequantised at once: what is in between then stays in the processor's cache."""
+"""So many weights are dequantised at once: all between then stays in the processor's cache."""
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from decoding.kernels.kept_code import kept_in
 from decoding.kernels.units import Group, Unit
 
 _PACKAGE = "decoding.kernels.compiled"
@@ -25,6 +24,8 @@ GROUPS = dict.fromkeys(("float32", "float64", "int16", "uint16"), _GROUP)
 
 def load(folder: Path, name: str) -> None:
     """Import the kernels with their cache in `folder` and run them once: loads, or compiles."""
+    from decoding.kernels.kept_code import kept_in
+
     kernel = importlib.import_module(f"{_PACKAGE}.kernel")
     step_rows = kernel.step_rows
     step_rows._cache = kept_in(folder)(step_rows.py_func)  # where Numba has it

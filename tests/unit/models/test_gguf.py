@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from decoding.errors import MissingDependencyError, ModelFormatError
+from decoding.models import gguf as reading
 from decoding.models.gguf import GGUFFile
 from decoding.models.quantization import QUANTIZATION_TYPES, UNREADABLE_TYPES
 
@@ -93,6 +94,17 @@ def test_metadata_and_tensors_come_back(small: Path) -> None:
     assert list(file.tensors) == list(theirs)
     for name, tensor in theirs.items():
         expected = gguf.dequantize(tensor.data, tensor.tensor_type)
+        np.testing.assert_array_equal(file.read(name), expected, strict=True)
+
+
+@pytest.mark.parametrize("weights", [1, 32, 64, 96, 160])
+def test_tensors_are_the_same_however_many_weights_are_read_at_once(
+    small: Path, monkeypatch: pytest.MonkeyPatch, weights: int
+) -> None:
+    file = GGUFFile.open(small)
+    whole = {name: file.read(name) for name in file.tensors}
+    monkeypatch.setattr(reading, "_WEIGHTS", weights)
+    for name, expected in whole.items():
         np.testing.assert_array_equal(file.read(name), expected, strict=True)
 
 
