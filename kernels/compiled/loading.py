@@ -1,4 +1,4 @@
-"""The kernels of the sampler as units of machine code, one for each stored format of rows.
+"""The kernels of the sampler as a unit of machine code.
 
 This is the only module of the package that may be imported without Numba.
 """
@@ -22,11 +22,11 @@ GROUPS = dict.fromkeys(("float32", "float64", "int16", "uint16"), _GROUP)
 """By the stored formats of `decoding.kernels.rows`, which share all machine code."""
 
 
-def load(folder: Path, name: str) -> None:
+def load(folder: Path, _name: str) -> None:
     """Import the kernels with their cache in `folder` and run them once: loads, or compiles."""
     from decoding.kernels.kept_code import kept_in
 
     kernel = importlib.import_module(f"{_PACKAGE}.kernel")
     step_rows = kernel.step_rows
     step_rows._cache = kept_in(folder)(step_rows.py_func)  # where Numba has it
-    kernel.run_once(np.dtype(name))
+    kernel.run_once(np.dtype(np.float32))
