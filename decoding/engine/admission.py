@@ -15,6 +15,10 @@ from decoding.checks import checked_integer, checked_real
 from decoding.engine.generation import Generation
 from decoding.errors import CapacityError, DeadlineError, OverloadedError
 
+MOST_JOINING = 8
+"""How many requests may join in one step beside sequences that run: each counts as at least this
+part of the prefill chunk."""
+
 
 class Share(NamedTuple):
     """Tokens of a prompt that go through the model in one step: those from `start` up to `end`."""
@@ -136,6 +140,8 @@ def admitted(
     """
     rows, alone = running, running == 0
     left = math.inf if limits.prefill_chunk is None else limits.prefill_chunk
+    # A request that joins takes time of its own, however short its prompt is.
+    least = 0 if alone or limits.prefill_chunk is None else limits.prefill_chunk // MOST_JOINING
     first = True
     for generation in waiting:
         if generation.done:
@@ -156,7 +162,7 @@ def admitted(
         end = length if is_whole else min(length, start + int(min(left, length)))
         yield Share(generation, start, end)
         first = False
-        left -= end - start
+        left -= max(end - start, least)
 
 
 def checked_deadlines(queue_timeout: float | None, timeout: float | None) -> list[DeadlineError]:

@@ -227,3 +227,30 @@ def test_requests_with_an_adapter_and_without_run_together() -> None:
         engine.submit(Request([5], GenerationParameters(max_new_tokens=6, adapter_id="other")))
     with pytest.raises(UnsupportedFeatureError, match="the model has no adapters"):
         Engine(hash_model(VOCAB)).submit(Request([5], adapted))
+
+
+def test_many_short_prompts_join_a_few_at_a_time_beside_others() -> None:
+    engine = Engine(hash_model(VOCAB), prefill_chunk=64)
+    long = GenerationParameters(max_new_tokens=50)
+    first = [engine.submit(Request([token], long)) for token in range(1, 21)]
+    engine.step()
+    # Nobody waited for them.
+    assert engine.running == len(first)
+    others = [engine.submit(Request([token, 2], long)) for token in range(1, 21)]
+    counts = []
+    for _ in range(4):
+        engine.step()
+        counts.append(engine.running - len(first))
+    assert counts == [8, 16, 20, 20]
+    engine = Engine(hash_model(VOCAB), prefill_chunk=64)
+    engine.submit(Request([1], long))
+    engine.step()
+    for token in range(10):
+        engine.submit(Request([token + 1] * 20, long))
+    counts = []
+    for _ in range(4):
+        engine.step()
+        counts.append(engine.running - 1)
+    # Longer prompts are limited by their tokens.
+    assert counts == [3, 6, 9, 10]
+    assert all(item.error is None for item in others)
