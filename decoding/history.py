@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -247,4 +248,4 @@ def checked_row(row: object, rows: int) -> int:
     if not is_integer or not 0 <= int(row) < rows:  # type: ignore[call-overload]
         expected = f"the number of a row, in [0, {rows})" if rows else "a row, and there is none"
         raise ParameterError("row", row, expected)
-    return int(row)  # type: ignore[call-overload]
+    return operator.index(row)  # type: ignore[arg-type]

@@ -135,7 +135,8 @@ def main() -> None:
     if asked["nice"] and hasattr(os, "nice"):
         os.nice(asked["nice"])
     jobs = [
-        (Path(folder), Unit(*fields, tuple(entries))) for folder, *fields, entries in asked["jobs"]
+        (Path(folder), Unit(name, loader, source, seconds, tuple(entries)))
+        for folder, name, loader, source, seconds, entries in asked["jobs"]
     ]
     # What another process compiles is left to it until everything else is done.
     for waits in (False, True):

@@ -20,7 +20,7 @@ from decoding.typing import Anything
 if TYPE_CHECKING:  # most commands audit nothing
     from decoding.audit import NoiseLaw, Transcript
 
-Load = Callable[[str | None], LanguageModel]
+Load = Callable[[argparse.Namespace], LanguageModel]
 
 LAWS = ("philox", "vllm", "vllm-float64", "sglang", "sglang-by-rank")
 """Noise laws by their names on the command line; the first is this library's, and the default."""
@@ -33,7 +33,7 @@ _KNOWN = "what FILE does not say, or to be claimed in its place: request paramet
 
 
 def add_audit(commands: Anything, load: Load) -> None:  # argparse names no public type
-    """Add `score`, `replay` and `verify` to the subcommands. load: makes the model of `--model`."""
+    """Add `score`, `replay` and `verify` to the subcommands. load: makes the model of the flags."""
     parser = _command(
         commands, "score", "logprobs, ranks, entropies and kept sets of generated tokens"
     )
@@ -109,7 +109,7 @@ def _run(asked: argparse.Namespace, load: Load, audit: Audit) -> Iterator[str]:
 
     text = read_utf8("FILE", asked.file)
     prompt = _prompt(asked)
-    model = load(asked.model)
+    model = load(asked)
     transcripts = read_transcripts(text, model)
     for number, transcript in enumerate(transcripts):
         facts, report = audit(asked, model, prompt, transcript)
