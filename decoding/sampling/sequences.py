@@ -78,7 +78,7 @@ class SequenceSampler:
 
     def _joined_with(self, parts: Sequence[SequenceSampler]) -> BatchSampler:
         """A sampler of the rows of several sequences, of which this is the first."""
-        batches = [part._batch for part in parts]
+        batches = [part._batch for part in parts]  # noqa: SLF001 -- of this class
         if len(batches) == 1:
             return self._batch
         # Most batches are those of the step before.
