@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 from decoding.errors import require
 
+__all__ = ["Tokenizer", "Vocabulary"]
+
 _MOST_KNOWN = 16_384
 """Of how many tokens a vocabulary remembers the spelling."""
 
