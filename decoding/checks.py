@@ -115,3 +115,11 @@ def checked_items(name: str, value: object, expected: str) -> list[Any]:
     if len(items) > MOST_ITEMS:
         raise ParameterError(name, value, f"{expected}, at most {MOST_ITEMS} of them")
     return items
+
+
+def has_method(value: object, name: str) -> bool:
+    """Whether a value has a method of a runtime protocol.
+
+    `isinstance` with a protocol asks the same, and takes twenty times as long.
+    """
+    return getattr(value, name, None) is not None

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
-from decoding.checks import checked_items
+from decoding.checks import checked_items, has_method
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.processors.call import checked_call
-from decoding.typing import Logits, Processor, has_method
+from decoding.typing import Logits, Processor
 
 __all__ = [
     "Fused",

@@ -69,11 +69,3 @@ class DynamicBitmask(Protocol):
     def bitmask(self, history: History) -> NDArray[np.int32]:
         """The packed bitmask for the one row of `history`, as for `Bitmask`."""
         ...
-
-
-def has_method(value: object, name: str) -> bool:
-    """Whether a value has a method of a runtime protocol.
-
-    `isinstance` with a protocol asks the same, and takes twenty times as long.
-    """
-    return getattr(value, name, None) is not None

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checka
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import has_method
 from decoding.kernels.vector.distribution import log_softmax
-from decoding.typing import Logits, Processor, has_method
+from decoding.typing import Logits, Processor
 
 State = TypeVar("State")
 

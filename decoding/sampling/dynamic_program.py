@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import has_method
 from decoding.errors import DecodingError, ProcessorError, shown, shown_error
 from decoding.history import History
 from decoding.kernels.program import (
@@ -24,7 +25,7 @@ from decoding.kernels.program import (
     words_of,
 )
 from decoding.pipeline import Fused
-from decoding.typing import Anything, DynamicBitmask, DynamicInstruction, has_method
+from decoding.typing import Anything, DynamicBitmask, DynamicInstruction
 
 Failures: TypeAlias = dict[int, DecodingError]
 """The errors that ended rows, by row."""

@@ -12,6 +12,8 @@ from decoding.typing import Anything
 
 __all__ = ["Spelling", "Tokenizer", "Vocabulary"]
 
+__all__ = ["Tokenizer", "Vocabulary"]
+
 _MOST_KNOWN = 16_384
 """Of how many tokens a vocabulary remembers the spelling."""
 

@@ -27,7 +27,7 @@ from tiny_llama import (
 
 from decoding import GenerationParameters, Grammar, LanguageModel, Sampler, chain, generate
 from decoding.adapters import llama_cpp as adapter
-from decoding.models.token_bytes import byte_alphabet
+from decoding.vocabulary.token_bytes import byte_alphabet
 from decoding.processors import Temperature
 
 NAMES = {

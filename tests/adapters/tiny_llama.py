@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from decoding import GenerationParameters, Grammar, LanguageModel
 from decoding.models.config import LlamaConfig
-from decoding.models.token_bytes import byte_alphabet
+from decoding.vocabulary.token_bytes import byte_alphabet
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.models.weights import tensor_shapes
 
