@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -246,15 +245,7 @@ def checked_row(row: object, rows: int) -> int:
     Raises:
         ParameterError: it is no integer in `[0, rows)`.
     """
-<<<<<<< HEAD
-    is_integer = isinstance(row, int | np.integer) and not isinstance(row, bool)
-    if not is_integer or not 0 <= int(row) < rows:  # type: ignore[call-overload]
-        expected = f"the number of a row, in [0, {rows})" if rows else "a row, and there is none"
-        raise ParameterError("row", row, expected)
-    return operator.index(row)  # type: ignore[arg-type]
-=======
     if isinstance(row, int | np.integer) and not isinstance(row, bool) and 0 <= row < rows:
         return int(row)
     expected = f"the number of a row, in [0, {rows})" if rows else "a row, and there is none"
     raise ParameterError("row", row, expected)
->>>>>>> part/batch

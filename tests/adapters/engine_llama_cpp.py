@@ -27,8 +27,8 @@ from tiny_llama import (
 
 from decoding import GenerationParameters, Grammar, LanguageModel, Sampler, chain, generate
 from decoding.adapters import llama_cpp as adapter
-from decoding.vocabulary.token_bytes import byte_alphabet
 from decoding.processors import Temperature
+from decoding.vocabulary.token_bytes import byte_alphabet
 
 NAMES = {
     "input_layernorm": "attn_norm",

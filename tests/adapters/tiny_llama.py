@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from decoding import GenerationParameters, Grammar, LanguageModel
 from decoding.models.config import LlamaConfig
-from decoding.vocabulary.token_bytes import byte_alphabet
 from decoding.models.tokenizer import HuggingFaceTokenizer
 from decoding.models.weights import tensor_shapes
+from decoding.vocabulary.token_bytes import byte_alphabet
 
 EOS, BOS, VOCAB = 0, 1, 258
 
