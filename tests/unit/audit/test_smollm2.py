@@ -11,7 +11,7 @@ from decoding.audit import Claim, score, verify, verify_logits
 from decoding.audit.forward import in_memory, reference_logits
 
 pytestmark = pytest.mark.model
-ASKED = GenerationParameters(max_new_tokens=48, temperature=0.9, top_p=0.95, seed=11)
+ASKED = GenerationParameters(max_new_tokens=24, temperature=0.9, top_p=0.95, seed=11)
 
 
 def test_a_text_of_the_engine_is_not_rejected(smollm2: LanguageModel) -> None:

@@ -82,6 +82,7 @@ def test_other_weights_are_named_by_their_noise() -> None:
     assert found.alternative.name == "logits with noise 0.3 (other weights or precision)"
 
 
+@pytest.mark.nightly
 def test_two_changes_are_found_one_after_the_other() -> None:
     truth = Claim(pipeline=chain(Temperature(1.3), TopK(20)), seed=7)
     found = checked(truth, 250)
