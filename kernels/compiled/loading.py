@@ -29,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.entry_code import entries_alone
 from decoding.kernels.folders import usable_folder
 from decoding.kernels.forks import free_after_fork
 from decoding.kernels.kept_code import digest_of, kept_in
@@ -203,6 +202,8 @@ def discard(folder: Path, error: Exception) -> None:
 
 def build(folder: Path, name: str) -> None:
     """Fill the cache and say so beside it; only for a process that ends then."""
+    from decoding.kernels.entry_code import entries_alone  # which few processes need
+
     with entries_alone("step_rows"):
         load(folder, name)
     (folder / f"{name}.done").touch()
