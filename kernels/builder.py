@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from decoding.kernels.entry_code import entries_alone
 from decoding.kernels.units import Unit
 
 _NICE = 10
@@ -158,9 +157,18 @@ def build(folder: Path, unit: Unit, *, waits: bool) -> None:
         return
     with _locked(folder / f"{unit.name}.lock", waits=waits) as is_ours:
         if is_ours and not unit.is_built(folder):
-            with entries_alone(*unit.entries) if unit.entries else contextlib.nullcontext():
-                unit.load(folder)
+            _compile(folder, unit)
             unit.note_built(folder)
+
+
+def _compile(folder: Path, unit: Unit) -> None:
+    if not unit.entries:
+        unit.load(folder)
+        return
+    from decoding.kernels.entry_code import entries_alone
+
+    with entries_alone(*unit.entries):
+        unit.load(folder)
 
 
 @contextlib.contextmanager
