@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
 from decoding.sampling.batch import Alternative, Sample
-from decoding.vocabulary import Spelling, Vocabulary
+from decoding.vocabulary import Vocabulary
 from decoding.wire.details import FinishReason, Token, TopToken
 
-_UNKNOWN = Spelling(b"", "", special=False)
+_UNKNOWN = (b"", "", False)
 """What is known of a token without a vocabulary."""
 
 
