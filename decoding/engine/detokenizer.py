@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 
 from decoding.engine.stopping import StopStrings
 from decoding.errors import require
-from decoding.vocabulary import Spelling, Vocabulary
+from decoding.vocabulary import Vocabulary
 
-_UNKNOWN = Spelling(b"", "", special=False)
+_UNKNOWN = (b"", "", False)
 """What is known of a token without a vocabulary."""
 
 _new_decoder = getincrementaldecoder("utf-8")
@@ -112,7 +112,7 @@ class TokenText:
         """
         return self.push_spelling(self.spelling(token_id), stopping=stopping)
 
-    def push_spelling(self, spelling: Spelling, *, stopping: bool = True) -> str:
+    def push_spelling(self, spelling: tuple[bytes, str, bool], *, stopping: bool = True) -> str:
         """Take one token by its spelling, as `spelling` gives it; see `push`."""
         spelled, text, special = spelling
         if special:
@@ -125,10 +125,12 @@ class TokenText:
         rest = self._stream.flush()
         return self._matcher.push(rest, stopping=stopping) + self._matcher.flush()
 
-    def spelling(self, token_id: int) -> Spelling:
+    def spelling(self, token_id: int) -> tuple[bytes, str, bool]:
         """The bytes and the text of a token; special where it adds no text."""
-        known = _UNKNOWN if self._vocabulary is None else self._vocabulary.spelling(token_id)
-        return known._replace(special=True) if token_id in self._hidden else known
+        spelled, text, special = (
+            _UNKNOWN if self._vocabulary is None else self._vocabulary.spelling(token_id)
+        )
+        return spelled, text, special or token_id in self._hidden
 
     def fork(self) -> TokenText:
         """Copy the text with what it has read."""

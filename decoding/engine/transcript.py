@@ -9,7 +9,7 @@ from decoding.engine.detokenizer import TokenText
 from decoding.engine.stopping import StopStrings
 from decoding.errors import ParameterError, require
 from decoding.sampling.batch import Alternative, Sample
-from decoding.vocabulary import Spelling, Vocabulary
+from decoding.vocabulary import Vocabulary
 from decoding.wire.details import (
     BestOfSequence,
     Details,
@@ -107,28 +107,30 @@ class Transcript:
         """Record one drawn token; return the text that has become final."""
         token_id = sample.token_id
         spelling = self._text.spelling(token_id)
+        spelled, own_text, special = spelling
         stopping = len(self._tokens) >= self._ending.min_tokens
         shown = self._text.push_spelling(spelling, stopping=stopping)
         self.finish_reason = self._reason_to_finish(token_id)
         if self.finish_reason is not None:
             shown += self._text.flush(stopping=stopping)
         self._pieces.append(shown)
-        text = shown + spelling.text if spelling.special else shown
-        self._record(sample, text, spelling)
+        text = shown + own_text if special else shown
+        known = None if self._vocabulary is None else spelled
+        self._record(sample, text, known, special=special)
         return shown
 
-    def _record(self, sample: Sample, text: str, spelling: Spelling) -> None:
+    def _record(self, sample: Sample, text: str, spelled: bytes | None, *, special: bool) -> None:
         self._tokens.append(
             Token(
                 sample.token_id,
                 text,
                 sample.processed_logprob,
-                spelling.special,
+                special,
                 sample.raw_logprob,
                 sample.rank,
                 sample.entropy,
                 sample.support_size,
-                None if self._vocabulary is None else spelling.spelled,
+                spelled,
             )
         )
         if sample.top:

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from decoding.errors import require
 from decoding.typing import Anything
-
-__all__ = ["Spelling", "Tokenizer", "Vocabulary"]
 
 __all__ = ["Tokenizer", "Vocabulary"]
 
 _MOST_KNOWN = 16_384
 """Of how many tokens a vocabulary remembers the spelling."""
-
-
-class Spelling(NamedTuple):
-    """A token: its bytes, its text as of `Vocabulary.text_of`, and whether it is special."""
-
-    spelled: bytes
-    text: str
-    special: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +28,7 @@ class Vocabulary:
 
     token_bytes: Sequence[bytes]
     special_token_ids: frozenset[int] = field(default=frozenset())
-    _known: dict[int, Spelling] = field(init=False, repr=False, default_factory=dict)
+    _known: dict[int, tuple[bytes, str, bool]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # The bytes of every token of a large vocabulary are not looked at: the ends tell.
@@ -136,13 +126,11 @@ class Vocabulary:
         """Whether the token is special: shown in details, absent from text."""
         return token_id in self.special_token_ids
 
-    def spelling(self, token_id: int) -> Spelling:
-        """All that is known of one token; that of tokens which were asked for is remembered."""
+    def spelling(self, token_id: int) -> tuple[bytes, str, bool]:
+        """The bytes and the text of one token, and whether it is special; remembered for a time."""
         known = self._known.get(token_id)
         if known is None:
-            known = Spelling(
-                self.bytes_of(token_id), self.text_of(token_id), self.is_special(token_id)
-            )
+            known = self.bytes_of(token_id), self.text_of(token_id), self.is_special(token_id)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[token_id] = known

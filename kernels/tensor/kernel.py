@@ -29,7 +29,8 @@ class TensorKernel:
     """
 
     def __init__(self, batch: Batch, *, capacity: int = 1024) -> None:
-        self._batch = batch._replace(program=unshared(batch.program))
+        program = unshared(batch.program)
+        self._batch = batch if program is batch.program else batch._replace(program=program)
         self._capacity = capacity
         self._groups: dict[tuple[torch.device, float], list[Group]] = {}
         self._bitmasks = _Bitmasks()
