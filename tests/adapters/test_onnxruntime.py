@@ -89,6 +89,14 @@ def test_sequences_of_any_length_are_computed_in_their_order(kind: str, position
     )
 
 
+def test_the_rows_of_one_call_come_back_in_any_order() -> None:
+    model = forward(Session())
+    [one, two], _ = model.prefill([[1, 2], [3, 4]])
+    assert_after(model.extend([two, one], [[5], [6]]), [3, 4, 5], [1, 2, 6])
+    assert_after(model.extend([two, one], [[7], [8]]), [3, 4, 5, 7], [1, 2, 6, 8])
+    assert_after(model.extend([one], [[9]]), [1, 2, 6, 8, 9])
+
+
 def test_forks_rollbacks_and_releases_are_of_one_sequence() -> None:
     model = forward(Session())
     [one, two], _ = model.prefill([[1, 2, 3], [4, 5, 6]])

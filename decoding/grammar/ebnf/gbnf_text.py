@@ -11,7 +11,8 @@ import re
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.ebnf.syntax import Call, Item, Rule, Rules, Symbol, Terminal, TokenReference
-from decoding.grammar.regular import operations
+from decoding.grammar.regular import codepoints, operations
+from decoding.grammar.regular.codepoints import Ranges
 from decoding.grammar.regular.expressions import (
     ANY_CHARACTER,
     Characters,
@@ -99,7 +100,7 @@ def _symbol(symbol: Symbol, rule: Rule, names: list[str], *, names_tokens: bool)
 def _part(node: Expression, parts: list[str], rule: Rule) -> str:
     match node:
         case Characters(ranges):
-            return "." if node == ANY_CHARACTER else f"[{''.join(map(_range, ranges))}]"
+            return "." if node == ANY_CHARACTER else _set(ranges)
         case Words(words):
             return _any_of(['"' + "".join(map(_escaped, word)) + '"' for word in words])
         case Sequence():
@@ -124,6 +125,16 @@ def _count(minimum: int, maximum: int | None) -> str:
     return f"{{{minimum},{'' if maximum is None else maximum}}}"
 
 
+def _set(ranges: Ranges) -> str:
+    """A set of characters, with `^` and `-` at its end: readers differ about their escapes."""
+    signs = [sign for sign in "^-" if codepoints.contains(ranges, ord(sign))]
+    others = codepoints.complement(codepoints.union([(0x2D, 0x2D), (0x5E, 0x5E)]))
+    plain = codepoints.intersection(ranges, others)
+    if not plain:
+        return _any_of([f'"{sign}"' for sign in signs])
+    return f"[{''.join(map(_range, plain))}{''.join(signs)}]"
+
+
 def _range(bounds: tuple[int, int]) -> str:
     low, high = bounds
     if low == high:
@@ -132,10 +143,10 @@ def _range(bounds: tuple[int, int]) -> str:
 
 
 def _escaped(character: str, *, in_set: bool = False) -> str:
-    """A character of a literal, or of a set, where `^` and `-` have a meaning."""
+    """A character of a literal or of a set."""
     if character in _ESCAPES and (in_set or character not in "[]"):
         return _ESCAPES[character]
     code = ord(character)
-    if (in_set and character in "^-") or code < 0x20 or code == 0x7F:
+    if code < 0x20 or code == 0x7F:
         return f"\\x{code:02X}"
     return character if code < 0x7F or not in_set else f"\\U{code:08X}"

@@ -21,6 +21,7 @@ GRAMMARS = [
     Grammar("regex", r'"([^"\\]|\\["\\/bn])*"|\n|\t'),
     Grammar("regex", r"[\^\-\]\[a]+[é-ü]?|Straße|日本{0,2}"),
     Grammar("regex", r"(ab|cd)?x{3,}|"),
+    Grammar("regex", r"[\^b]+[+\-b]"),
     Grammar("gbnf", 'root ::= "a" b_c* | [^\\x00-\\x1F]\nb_c ::= ("x" | "y"){2,3} root?'),
     Grammar("gbnf", 'root ::= "[" (root ("," root)*)? "]" | [0-9]+'),
     Grammar(
