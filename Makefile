@@ -16,7 +16,7 @@ lint:
 	$(BIN)ruff check .
 
 # The plug-in of schemathesis takes a second to import, and no quick test is its.
-QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model"
+QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model and not nightly"
 # Chats and servers are examples; they are here so that the two lanes take the same time.
 LAWS = conformance differential fuzz golden packaging property statistical unit/chat unit/server
 
@@ -31,7 +31,7 @@ test:
 
 # Many more examples for every property.
 nightly:
-	$(BIN)pytest --hypothesis-profile=nightly
+	$(BIN)pytest --hypothesis-profile=nightly -m ""
 
 # The adapters with the engines that are installed; tests/adapters/README.md says what to install.
 adapters:

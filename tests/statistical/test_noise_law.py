@@ -164,6 +164,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_law_is_seen(wrong: Callable[[Place], np.ndarray]) -> None:
     values = in_blocks(wrong)

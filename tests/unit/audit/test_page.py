@@ -19,6 +19,7 @@ def test_the_programs_are_found() -> None:
     assert len(PROGRAMS) == PAGE.count("```python") == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("title", "program"), PROGRAMS, ids=[title for title, _ in PROGRAMS])
 def test_a_program_runs(title: str, program: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(program, title, "exec"), {})  # noqa: S102 -- our own page

@@ -121,6 +121,7 @@ def test_the_log_ratio_is_zero_over_a_hundred_thousand_tokens(number: int) -> No
     assert not log_ratios(number, 1000, seed_is_known=False).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["numpy", "torch", None])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_given_token_gets_the_numbers_of_a_draw(backend: Any, dtype: Any) -> None:

@@ -51,6 +51,7 @@ def test_honest_texts_are_not_rejected() -> None:
     assert "not rejected" in str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("truth", "most", "name"),
     [
@@ -75,6 +76,7 @@ def test_false_claims_are_rejected_and_the_truth_is_named(
     assert f"{name} explains the tokens" in str(found)
 
 
+@pytest.mark.slow
 def test_other_weights_are_named_by_their_noise() -> None:
     rows = rows_of(0, 200, 300)
     found = verify_logits(rows, PROMPT, drawn(rows, CLAIM, 0, noise=0.3), CLAIM)
@@ -98,6 +100,7 @@ def test_a_boundary_of_a_cut_is_noise_and_no_lie() -> None:
         assert checked(claim, 200, claim, number).accepted
 
 
+@pytest.mark.slow
 def test_claims_about_the_distribution_alone() -> None:
     honest = checked(Claim(seed=99), 200, Claim())
     assert honest.accepted
@@ -141,6 +144,7 @@ def test_tokens_that_a_grammar_forced_were_not_drawn() -> None:
     assert found.count("as claimed") + found.count("forced") == response.generated_tokens
 
 
+@pytest.mark.slow
 def test_feedback_and_history_take_part() -> None:
     asked = GenerationParameters(max_new_tokens=30, seed=2, mirostat=2, repetition_penalty=1.8)
     response = generate(hash_model(80), PROMPT, asked)

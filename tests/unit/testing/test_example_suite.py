@@ -39,6 +39,7 @@ def test_it_finds_an_off_by_one() -> None:
     assert re.sub(r"example .*", "", str(caught.value)) == re.sub(r"example .*", "", shown.strip())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [

@@ -88,6 +88,7 @@ def name_of(value: Any) -> str:
     return getattr(value, "__name__", type(value).__name__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("candidate", "claim", "options"), RIGHT, ids=name_of)
 def test_right_functions_pass(candidate: Any, claim: Any, options: dict[str, Any]) -> None:
     # 10,000 in all, of narrow rows; `make nightly` has a million of any width.
@@ -125,6 +126,7 @@ def test_a_message_shows_the_smallest_row() -> None:
     assert caught.value.finding.expected in ([[0]], [[1]])
 
 
+@pytest.mark.slow
 def test_a_wrong_row_function_of_torch() -> None:
     torch = pytest.importorskip("torch")
 

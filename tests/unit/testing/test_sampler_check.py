@@ -56,6 +56,7 @@ def test_a_sampler_of_rows() -> None:
     check_sampler(s.draw_row, T, tv=0.2, examples=60, batched=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("draw", "law"), FAULTS)
 def test_faults_are_found(draw: Any, law: str | None) -> None:
     with pytest.raises(CheckFailedError) as caught:
