@@ -131,8 +131,11 @@ def collect_edited(
     logits: Any,
 ) -> Any:
     """`passes.collect` of the tokens with low ≤ z / T, z after the masks."""
-    least = max(low * temperature, -1.7976931348623157e308)
-    least -= abs(least) * _ROUNDING
+    least = low * temperature
+    if least > -np.inf:
+        least -= abs(least) * _ROUNDING
+    # Finite, so that what fills the last block up, −inf, is below it.
+    least = max(least, -1.7976931348623157e308)
     one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
     count = 0
     for block in range(blocks_of(row)):
@@ -172,7 +175,10 @@ def copy_edited_row(row: Any, masks: Any, bitmasks: Any, shadow: Any, block_max:
                 masks.other_inside, masks.other_outside, shadow,
             )  # fmt: skip
         else:
-            for token_id in range(start, min(start + BLOCK, row.width)):
-                shadow[token_id] = edited_at(row, token_id, masks, bitmasks)
-                top = max(top, shadow[token_id])
+            for token_id in range(start, start + BLOCK):
+                logit = -np.inf
+                if token_id < row.width:
+                    logit = edited_at(row, token_id, masks, bitmasks)
+                shadow[token_id] = logit
+                top = max(top, logit)
         block_max[block] = top

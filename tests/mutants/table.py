@@ -625,10 +625,24 @@ DETAILS = Group(
                 "stops end texts that are too short",
             ),
             (
-                "self._record(sample, shown + text, special=special)",
-                "self._record(sample, shown, special=special)",
+                "text = shown + own_text if special else shown",
+                "text = shown",
                 "a special token has no text",
             ),
+            (
+                "best = max(range(len(transcripts))",
+                "best = min(range(len(transcripts))",
+                "the worst sequence wins",
+            ),
+            ("        if index != best\n", "", "the winner is among the losers"),
+            (
+                "input_length=input_length,\n        tokens",
+                "input_length=input_length + 1,\n        tokens",
+                "the prompt is one token longer",
+            ),
+        ),
+        *_in(
+            "decoding/engine/detokenizer.py",
             (
                 "self._matcher.push(rest, stopping=stopping) + self._matcher.flush()",
                 "self._matcher.push(rest, stopping=stopping)",
@@ -637,17 +651,6 @@ DETAILS = Group(
         ),
         *_in(
             "decoding/engine/generation.py",
-            (
-                "best = max(range(len(transcripts))",
-                "best = min(range(len(transcripts))",
-                "the worst sequence wins",
-            ),
-            ("            if index != best\n", "", "the winner is among the losers"),
-            (
-                "input_length=len(self.plan.prompt),\n            tokens",
-                "input_length=len(self.plan.prompt) + 1,\n            tokens",
-                "the prompt is one token longer",
-            ),
             (
                 "if event.index > self._taken]",
                 "if event.index >= self._taken]",
@@ -684,8 +687,8 @@ ENGINE = Group(
                 "requests of a failed step never end",
             ),
             (
-                "if arriving or any(item.over for item in running):",
-                "if any(item.over for item in running):",
+                "if arriving or any(item.over for item in self._batch.sequences):",
+                "if any(item.over for item in self._batch.sequences):",
                 "new requests never run",
             ),
         ),

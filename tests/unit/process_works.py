@@ -73,6 +73,13 @@ def chunk(chunks: Chunks) -> object:
     return chunks.text(0, "é")
 
 
+def two_rows() -> HistoryBuffer:
+    buffer = HistoryBuffer()
+    buffer.add([1], [2])
+    buffer.add([3])
+    return buffer
+
+
 class ByteTokenizer:
     vocabulary = VOCABULARY
 
@@ -101,7 +108,7 @@ WORKS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
         draw,
     ),
     "history": (
-        lambda: HistoryBuffer.of([[1, 2], [3]], [1, 1]),
+        two_rows,
         grown,
     ),
     "text": (begun, spell),

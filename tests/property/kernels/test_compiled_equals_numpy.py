@@ -106,3 +106,20 @@ def assert_close(got: Any, want: Any, name: str) -> None:
 def test_some_wide_and_hostile_rows_are_those_of_numpy() -> None:
     # Of the two formats that a run has ready; `test_compiled_equals_reference` has the narrow ones.
     assert sum(check_case(seed, ("float32", "float64")) for seed in range(40)) > 40
+
+
+@pytest.mark.parametrize("width", [65, 97, 255, 1_000])
+def test_bits_of_a_bias_beyond_the_row_stand_for_no_token(width: int) -> None:
+    rows = np.random.default_rng(width).standard_normal((1, width)).astype(np.float32)
+    bias = Instruction(Opcode.BITMASK_BIAS, 2.0, bitmask=np.full(-(-width // 32), -1, np.int32))
+    program = assemble([[bias, Instruction(Opcode.TOP_K, 9.0, 1.0)]])
+    nobody = np.zeros(1, np.int64)
+    batch = Batch(program, nobody.astype(np.uint64), nobody > 0, nobody + 9)
+    history = History.empty(1)
+    seen = history.token_ids, history.lengths, history.prompt_lengths
+    steps = [
+        made.step(rows, rows, program.bitmasks, *seen, describe=True)
+        for made in (kernel.CompiledKernel(batch), VectorKernel(batch))
+    ]
+    ours, theirs = (step.top["token_id"][:9].tolist() for step in steps)
+    assert ours == theirs

@@ -35,4 +35,4 @@ def test_a_backend_takes_what_the_protocol_says(module: str, method: str) -> Non
 
 
 def test_the_protocol_has_methods() -> None:
-    assert METHODS == ["step", "edit", "reprogrammed"]
+    assert METHODS == ["step", "edit", "regrouped"]
