@@ -267,21 +267,6 @@ class BatchSampler:
         self._settled: dict[Any, Backend] = {}
         self._execution: Execution | None = None
 
-    @classmethod
-    def joined(cls, parts: Sequence[BatchSampler]) -> BatchSampler:
-        """The rows of several samplers, in order, as one; backend and threads are the first's.
-
-        Nothing that is a row's own is worked out again, and the parts can be used on.
-
-        Raises:
-            ParameterError: there is no part.
-        """
-        require("parts", parts, len(parts) > 0, "at least one sampler")
-        first = parts[0]
-        made = cls((), backend=first._backend, threads=first._threads)  # noqa: SLF001 -- of this class
-        made._rows = tuple(row for part in parts for row in part._rows)  # noqa: SLF001
-        return made
-
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -71,20 +71,18 @@ class SequenceSampler:
     def __init__(
         self, sampler: Sampler, prompt_length: int, *, backend: Backend | str | None = None
     ) -> None:
-        self._batch = BatchSampler([sampler], backend=backend)
+        self._sampler, self._backend = sampler, backend
         self._prompt_length = checked_integer("prompt_length", prompt_length, 0)
         self._states = _StatesByLength(sampler.start())
-        self._joined: tuple[list[BatchSampler], BatchSampler] | None = None
+        self._batch: tuple[list[Sampler], BatchSampler] | None = None
 
-    def _joined_with(self, parts: Sequence[SequenceSampler]) -> BatchSampler:
+    def _batch_of(self, parts: Sequence[SequenceSampler]) -> BatchSampler:
         """A sampler of the rows of several sequences, of which this is the first."""
-        batches = [part._batch for part in parts]  # noqa: SLF001 -- of this class
-        if len(batches) == 1:
-            return self._batch
+        samplers = [part._sampler for part in parts]  # noqa: SLF001 -- of this class
         # Most batches are those of the step before.
-        if self._joined is None or self._joined[0] != batches:
-            self._joined = batches, BatchSampler.joined(batches)
-        return self._joined[1]
+        if self._batch is None or self._batch[0] != samplers:
+            self._batch = samplers, BatchSampler(samplers, backend=self._backend)
+        return self._batch[1]
 
     def __call__(self, logits: Rows, token_ids: Sequence[int] | NDArray[Any]) -> Sample:
         """Draw a token from one row of logits, `(vocab,)` or `(1, vocab)`.
@@ -141,7 +139,7 @@ def _draw_once(turns: Sequence[Turn], logits: Rows) -> list[Sample | DecodingErr
     for row, turn in enumerate(turns):
         token_ids[row, : len(turn.token_ids)] = turn.token_ids
     history = History(token_ids, lengths, np.minimum(prompts, lengths))
-    sampler = parts[0]._joined_with(parts)  # noqa: SLF001 -- of this module
+    sampler = parts[0]._batch_of(parts)  # noqa: SLF001 -- of this module
     states = [
         part._states.at(length)  # noqa: SLF001 -- of this module
         for part, length in zip(parts, lengths.tolist(), strict=True)
