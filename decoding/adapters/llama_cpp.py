@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
 from decoding.kernels.backends import Backend
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.pipeline import Pipeline
 from decoding.request_grammar import Grammar
 from decoding.sampling import followed
@@ -163,11 +164,7 @@ class LlamaCppModel:
         all_positions: bool = False,
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         for index, (state, new) in enumerate(zip(states, token_ids, strict=True)):
             length = len(_known(state)) + len(new)
             if not len(new) or length > self.llm.n_ctx():
@@ -202,8 +199,7 @@ class LlamaCppModel:
     def rollback(self, state: LlamaCppState, count: int) -> None:
         """Forget the last `count` tokens; raises ParameterError for more than there are."""
         known = _known(state)
-        if not 0 <= count <= len(known):
-            raise ParameterError("count", count, f"in [0, {len(known)}], the sequence's length")
+        check_rollback(count, len(known))
         del known[len(known) - count :]
 
     def release(self, state: LlamaCppState) -> None:

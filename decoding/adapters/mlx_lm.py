@@ -26,6 +26,7 @@ from decoding.errors import (
     UnsupportedFeatureError,
 )
 from decoding.kernels.backends import Backend
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.pipeline import Pipeline
 from decoding.sampling import followed
 from decoding.sampling.batch import Sampler
@@ -122,11 +123,7 @@ class MlxModel:
         all_positions: bool = False,
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         caches = [_caches(state) for state in states]
         for index, new in enumerate(token_ids):
             if not len(new):
@@ -148,9 +145,7 @@ class MlxModel:
         from mlx_lm.models.cache import can_trim_prompt_cache, trim_prompt_cache
 
         caches = _caches(state)
-        if not 0 <= count <= state.length:
-            expected = f"in [0, {state.length}], the sequence's length"
-            raise ParameterError("count", count, expected)
+        check_rollback(count, state.length)
         if count:
             if not can_trim_prompt_cache(caches):
                 reason = "the cache of this mlx-lm model cannot be trimmed"

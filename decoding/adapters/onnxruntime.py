@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ParameterError, ShapeError, UnsupportedFeatureError
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.models.protocol import LanguageModel
 from decoding.typing import Anything, Logits
 from decoding.vocabulary import Tokenizer
@@ -193,9 +194,7 @@ class OnnxModel:
     def rollback(self, state: OnnxState, count: int) -> None:
         """Forget the last `count` tokens; raises ParameterError for more than there are."""
         block = _block_of(state)
-        if not 0 <= count <= state.length:
-            expected = f"in [0, {state.length}], the sequence's length"
-            raise ParameterError("count", count, expected)
+        check_rollback(count, state.length)
         if count:
             kept = state.length - count
             arrays = [
@@ -239,11 +238,7 @@ def _block_of(state: OnnxState) -> _Block:
 
 
 def _check(states: Sequence[OnnxState], token_ids: Sequence[Sequence[int]]) -> None:
-    if not states or len(states) != len(token_ids):
-        expected = "as many lists as states, at least one"
-        raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-    if len({id(state) for state in states}) != len(states):
-        raise ParameterError("states", "one state twice", "different states")
+    check_states(states, token_ids)
     for state in states:
         _block_of(state)
     for index, new in enumerate(token_ids):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from decoding.errors import MissingDependencyError, ParameterError
 from decoding.kernels.backends import Backend
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.pipeline import Pipeline
 from decoding.sampling import followed
 from decoding.sampling.batch import Sampler
@@ -115,11 +116,7 @@ class GenaiModel:
         all_positions: bool = False,
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         for index, (state, new) in enumerate(zip(states, token_ids, strict=True)):
             length = len(state.token_ids) + len(new)
             _generator_of(state)
@@ -152,8 +149,7 @@ class GenaiModel:
         """Forget the last `count` tokens; raises ParameterError for more than there are."""
         generator = _generator_of(state)
         length = len(state.token_ids)
-        if not 0 <= count <= length:
-            raise ParameterError("count", count, f"in [0, {length}], the sequence's length")
+        check_rollback(count, length)
         if count:
             generator.rewind_to(length - count)
             del state.token_ids[length - count :]

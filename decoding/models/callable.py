@@ -9,6 +9,7 @@ import numpy as np
 
 from decoding.errors import ParameterError, ShapeError
 from decoding.logits import as_logits
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.typing import ForwardFunction, Logits
 
 
@@ -44,11 +45,7 @@ class CallableModel:
         all_positions: bool = False,
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         for index, new in enumerate(token_ids):
             if not len(new):
                 raise ParameterError(f"token_ids[{index}]", [], "at least one token")
@@ -70,8 +67,7 @@ class CallableModel:
 
     def rollback(self, state: list[int], count: int) -> None:
         """Forget the last `count` tokens; raises ParameterError for more than there are."""
-        if not 0 <= count <= len(state):
-            raise ParameterError("count", count, f"in [0, {len(state)}], the sequence's length")
+        check_rollback(count, len(state))
         del state[len(state) - count :]
 
     def release(self, state: list[int]) -> None:

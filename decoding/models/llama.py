@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from decoding.checks import checked_integer
 from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError
 from decoding.models.attention import layout
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.models.config import LlamaConfig
 from decoding.models.kv_cache import (
     PAGE_TOKENS,
@@ -239,8 +240,7 @@ class LlamaModel:
     def rollback(self, state: LlamaState, count: int) -> None:
         """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
         pages_of(state)
-        if not 0 <= count <= state.length:
-            raise ParameterError("count", count, f"in [0, {state.length}], the sequence's length")
+        check_rollback(count, state.length)
         self.cache.rollback(state, count)
 
     def release(self, state: LlamaState) -> None:
@@ -249,11 +249,7 @@ class LlamaModel:
 
     def _checked(self, states: Sequence[LlamaState], token_ids: Sequence[Sequence[int]]) -> Tensor:
         """All new ids in one tensor, once everything about the call is known to be legal."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         limit = self.config.context_length
         for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
             pages_of(state)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError, require
+from decoding.models.cached_calls import check_rollback, check_states
 from decoding.models.callable import CallableModel
 from decoding.typing import Anything
 
@@ -120,8 +121,7 @@ class TransformersModel:
     def rollback(self, state: TransformersState, count: int) -> None:
         """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
         _known(state)
-        if not 0 <= count <= state.length:
-            raise ParameterError("count", count, f"in [0, {state.length}], the sequence's length")
+        check_rollback(count, state.length)
         state.length -= count
 
     def release(self, state: TransformersState) -> None:
@@ -177,11 +177,7 @@ class TransformersModel:
         self, states: Sequence[TransformersState], token_ids: Sequence[Sequence[int]]
     ) -> None:
         """Check everything about a call before anything is computed."""
-        if not states or len(states) != len(token_ids):
-            expected = "as many lists as states, at least one"
-            raise ParameterError("token_ids", f"{len(token_ids)} for {len(states)}", expected)
-        if len({id(state) for state in states}) != len(states):
-            raise ParameterError("states", "one state twice", "different states")
+        check_states(states, token_ids)
         limit = context_length_of(self.model)
         vocabulary = len(self.model.get_input_embeddings().weight)
         for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
