@@ -92,7 +92,7 @@ class _Callback:
             return row
 
     def raise_error(self, _: Anything, __: Anything) -> bool:
-        """Raise the error of the last row, if it had one; never stop otherwise."""
+        """The stopping criterion: raise the error of the last row, if it had one; never stop."""
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -133,7 +133,7 @@ def forward(llm: Anything) -> LlamaCppModel:
 
 @dataclass(slots=True, eq=False)
 class LlamaCppState:
-    """The token ids of one sequence; None once released."""
+    """What is kept of one sequence: its token ids; None once released."""
 
     token_ids: list[int] | None = field(default_factory=list)
 
@@ -152,7 +152,7 @@ class LlamaCppModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[LlamaCppState], Logits]:
-        """Start one sequence a prompt; see `CachedModel.prefill`."""
+        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
         states = [LlamaCppState() for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 

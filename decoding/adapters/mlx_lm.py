@@ -89,7 +89,7 @@ def forward(model: Anything) -> MlxModel:
 
 @dataclass(slots=True, eq=False)
 class MlxState:
-    """The caches of one sequence's layers, and how many tokens are in them; None once released."""
+    """What is kept of one sequence: the caches of its layers, None once released; its length."""
 
     caches: list[Any] | None
     length: int = 0
@@ -109,7 +109,7 @@ class MlxModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[MlxState], Logits]:
-        """Start one sequence a prompt; see `CachedModel.prefill`."""
+        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
         from mlx_lm.models.cache import make_prompt_cache
 
         states = [MlxState(make_prompt_cache(self.model)) for _ in prompts]

@@ -41,7 +41,7 @@ def rows(draw: st.DrawFn, widths: tuple[int, int] = (1, 1000)) -> Row:
 
 @st.composite
 def rows_with_top_p(draw: st.DrawFn, widths: tuple[int, int] = (1, 40)) -> tuple[Row, float]:
-    """A row, and a mass in (0, 1] on or next to one of the row's own cumulative sums."""
+    """A row of logits, and a top-p in (0, 1] on or next to a cumulative sum of that row."""
     row = draw(rows(widths))
     weights = np.sort(np.exp(row.astype(np.float64) - row.max()))[::-1]
     sums = np.cumsum(weights) / weights.sum()
@@ -51,7 +51,7 @@ def rows_with_top_p(draw: st.DrawFn, widths: tuple[int, int] = (1, 40)) -> tuple
 
 @st.composite
 def rows_with_min_p(draw: st.DrawFn, widths: tuple[int, int] = (1, 40)) -> tuple[Row, float]:
-    """A row, and a share in [0, 1] on or next to that of one of its own tokens."""
+    """A row of logits, and a min-p in [0, 1] on or next to p / max p of one of its tokens."""
     row = draw(rows(widths))
     shares = np.exp(row.astype(np.float64) - row.max())
     aimed = shares[draw(st.integers(0, len(row) - 1))] + draw(st.sampled_from(DISTANCES))
@@ -60,7 +60,7 @@ def rows_with_min_p(draw: st.DrawFn, widths: tuple[int, int] = (1, 40)) -> tuple
 
 @st.composite
 def rows_with_top_k(draw: st.DrawFn, widths: tuple[int, int] = (1, 40)) -> tuple[Row, int]:
-    """A row, and a count from 1 to two more than its width."""
+    """A row of logits, and a top-k from 1 to two more than the row's width."""
     row = draw(rows(widths))
     return row, draw(st.integers(1, len(row) + 2))
 

@@ -47,7 +47,7 @@ class Script:
         return b"".join(self.tokens).decode("utf-8", "replace")
 
     def visible(self, count: int) -> str:
-        """The whole characters of the first tokens."""
+        """Decode the first `count` tokens; an incomplete character at the end is left out."""
         return _new_decoder("replace").decode(b"".join(self.tokens[:count]))
 
     @property

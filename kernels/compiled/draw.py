@@ -111,7 +111,7 @@ def _most_exponential(logit: Any, score: Any) -> Any:
 
 @compiled
 def coin(position: Any, domain: Any, seed: Any) -> Any:
-    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    """A uniform number in (0, 1) that follows from the seed, the position and the Philox domain."""
     high, low = philox_word(0, position, domain, seed), philox_word(1, position, domain, seed)
     return uniform_of(high, low)
 

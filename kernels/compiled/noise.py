@@ -62,7 +62,7 @@ def uniform(high: Vector, low: Vector) -> Vector:
 
 
 def exponential(high: Vector, low: Vector) -> Vector:
-    """Exp(1) of words in lanes of 64 bits."""
+    """Exponential noise of mean 1 from high and low words, in lanes of 64 bits."""
     return negative(log(uniform(high, low)))
 
 
@@ -84,7 +84,7 @@ def natural_log(_context: Any, x: Any) -> Any:
 
 @intrinsic
 def exponential_of(_context: Any, high: Any, low: Any) -> Any:
-    """Exp(1) of a high and a low word, each in 64 bits."""
+    """Exponential noise of mean 1 from a high and a low word, each in 64 bits."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         words = [splat(builder, word, 1) for word in arguments]

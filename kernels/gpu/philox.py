@@ -89,7 +89,7 @@ def natural_log(x):
 
 @triton.jit
 def exponential(high, low):
-    """Exp(1) of each token's two words, in float64."""
+    """Exponential noise of mean 1 from each token's two words, in float64."""
     bits = (high.to(tl.int64) << LOW_BITS_LEFT) | (low >> DISCARDED_BITS).to(tl.int64)
     uniform = (bits.to(tl.float64) + 0.5) * UNIFORM_SCALE
     return -natural_log(uniform)

@@ -39,7 +39,7 @@ def natural_log(x: float) -> float:
 
 
 def exponential(word: int) -> float:
-    """Exp(1) of 64 random bits; at least 2⁻⁵³ or so, at most 36.8."""
+    """Exponential noise of mean 1 from 64 random bits; at least 2⁻⁵³ or so, at most 36.8."""
     return -natural_log(((word >> DISCARDED_BITS) + 0.5) * UNIFORM_SCALE)
 
 

@@ -85,7 +85,7 @@ def natural_log(x: Tensor) -> Tensor:
 
 
 def exponential(high: Tensor, low: Tensor) -> Tensor:
-    """Exp(1) of 64 random bits each."""
+    """Exponential noise of mean 1, each from 64 random bits."""
     return -natural_log(_uniform(high, low))
 
 

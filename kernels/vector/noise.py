@@ -92,7 +92,7 @@ def uniform(words: Words) -> Row:
 
 
 def exponential(words: Words) -> Row:
-    """Exp(1) of 64 random bits each."""
+    """Exponential noise of mean 1, each from 64 random bits."""
     return -natural_log(uniform(words))
 
 

@@ -55,7 +55,7 @@ class _Block:
 
 @dataclass(slots=True, eq=False)
 class TransformersState:
-    """The KV cache of one sequence: a row of the block that the last call left.
+    """What is kept of one sequence: its row in the keys and values of its last forward pass.
 
     length: tokens of it that count; those after them were rolled back.
     """
@@ -135,7 +135,7 @@ class TransformersModel:
         token_ids: Sequence[Sequence[int]],
         all_positions: bool,
     ) -> Tensor:
-        """Run the model on new tokens behind a block, and let the states be rows of the next one.
+        """Run the model on new tokens after cached ones; the states become rows of the new cache.
 
         All rows get as many tokens, or the block is empty and its `starts` are their padding.
         """

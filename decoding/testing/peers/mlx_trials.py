@@ -17,7 +17,7 @@ from decoding.typing import Anything
 
 
 def trials() -> tuple[Trial, ...]:
-    """The trials."""
+    """The checks of mlx-lm, one for each law and function."""
     mx.disable_compile()  # else a compiler runs for each shape
     peer = f"mlx-lm {version('mlx-lm')}"
 

@@ -18,7 +18,7 @@ _SOURCE = "transcribed"
 
 
 def trials() -> tuple[Trial, ...]:
-    """The trials."""
+    """The checks of TGI, one for each law and function."""
     peer = "TGI 3.3.6"
     return (
         Trial(

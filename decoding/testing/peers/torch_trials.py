@@ -11,7 +11,7 @@ from decoding.typing import Anything
 
 
 def trials() -> tuple[Trial, ...]:
-    """The trials."""
+    """The checks of torch, one for each law and function."""
     peer = f"torch {torch.__version__}"
     race = "the exponential race argmax(p / q)"
     return (

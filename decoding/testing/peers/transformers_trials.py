@@ -30,7 +30,7 @@ _EXAMPLES = 400
 
 
 def trials() -> tuple[Trial, ...]:
-    """The trials."""
+    """The checks of transformers, one for each law and function."""
     peer = f"transformers {transformers.__version__}"
 
     def checked(

@@ -1,4 +1,4 @@
-"""A trial of a peer: one law for one of its functions."""
+"""`Trial`: a check of one law on one function of another engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Trouble(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One law for one function of a peer.
+    """A check of one law on one function of another engine, the peer.
 
     peer: the peer and its version. subject: the function. law: in words.
     check: raises `AssertionError`, or what the peer raises, where the law is broken.

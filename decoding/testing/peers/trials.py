@@ -1,4 +1,4 @@
-"""All trials of the peers that are installed, and how one is run."""
+"""Collects the checks of the engines that are installed, and runs one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a trial gave.
+    """The result of one check of an engine.
 
     broken: whether the law is broken. shown: the counterexample.
     """
@@ -46,7 +46,7 @@ def all_trials() -> tuple[tuple[Trial, ...], dict[str, str]]:
 
 
 def run_trial(trial: Trial) -> Result:
-    """Run one trial; whatever the peer raises breaks the law."""
+    """Run one check of an engine; an exception that the engine raises counts as a broken law."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

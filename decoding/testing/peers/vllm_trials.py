@@ -14,7 +14,7 @@ from decoding.typing import Anything
 
 
 def trials() -> tuple[Trial, ...]:
-    """The trials."""
+    """The checks of vLLM, one for each law and function."""
     peer = f"vLLM {_version()}"
     truncate = getattr(peer_code, "apply_top_k_top_p_pytorch", peer_code.apply_top_k_top_p)
 
