@@ -15,14 +15,14 @@ cannot say, as a JSON Schema, runs by `GrammarMask` in the pipeline. Version 0.3
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
+from decoding.errors import MissingDependencyError, ParameterError, require
 from decoding.kernels.backends import Backend
 from decoding.models.cached_calls import check_rollback, check_states
 from decoding.pipeline import Pipeline
@@ -41,8 +41,9 @@ def processor(
     llama.cpp's own chain draws; its default has a top-k, a top-p and a min-p. One call follows one
     text at a time; the same arguments can be used for another one.
 
-    llama.cpp calls processors from C, which drops exceptions: an error of the pipeline is raised by
-    the stopping criterion instead, before the token is handed out.
+    llama.cpp calls processors from C, which drops exceptions: an error of the pipeline, or an
+    interrupt, is raised by the stopping criterion instead, before the token is handed out.
+    The argument `logit_bias` of llama-cpp-python is applied first.
     """
     return _arguments(followed.edited(pipeline, backend))
 
@@ -73,13 +74,21 @@ class _Callables(list[Any]):
             scores = item(token_ids, scores)
         return scores
 
+    def extend(self, items: Iterable[Any]) -> _Callables:  # type: ignore[override]
+        """Return a new list with other callbacks before these; this list stays as it is.
+
+        For the argument `logit_bias` llama-cpp-python goes on with what `extend` returns: with the
+        None of a list it would run no processor at all. The bias comes first, so that it counts.
+        """
+        return _Callables([*items, *self])
+
 
 class _Callback:
     """A logits processor, and the stopping criterion that raises the processor's error."""
 
     def __init__(self, texts: followed.FollowedTexts) -> None:
         self._texts = texts
-        self._error: DecodingError | None = None
+        self._error: BaseException | None = None
 
     def __call__(self, token_ids: NDArray[np.int32], scores: NDArray[np.float32]) -> Logits:
         """The new logits `(vocab,)`; the given ones are a strided view of C structures."""
@@ -87,7 +96,7 @@ class _Callback:
         try:
             # The buffer of the ids is llama.cpp's own, which it writes on.
             return self._texts(row, np.array(token_ids, np.int32))
-        except DecodingError as error:
+        except BaseException as error:  # noqa: BLE001 -- an interrupt, too, is raised later
             self._error = error
             return row
 
@@ -123,10 +132,11 @@ def tokenizer(llm: Anything) -> Tokenizer:
 
 
 def forward(llm: Anything) -> LlamaCppModel:
-    """Make a cached model of a `llama_cpp.Llama` with attention.
+    """Make a cached model of a `llama_cpp.Llama`.
 
     Its context holds one sequence. A call for a sequence computes what follows its longest common
-    beginning with that; so one sequence at a time costs a token a step, and several cost more.
+    beginning with that; so one sequence at a time costs a token a step, and several cost more. A
+    model whose memory cannot be cut, as a recurrent one's, computes whole sequences instead.
     """
     return LlamaCppModel(llm)
 
@@ -186,9 +196,14 @@ class LlamaCppModel:
         limit = min(len(held), len(token_ids) - 1)
         same = held[:limit] == np.array(token_ids[:limit], held.dtype)
         common = int(limit if same.all() else np.argmin(same))
-        llm.n_tokens = common  # `eval` removes what the context holds beyond
+        package = _package()
+        if package.llama_memory_seq_rm(package.llama_get_memory(llm.ctx), 0, common, -1):
+            llm.n_tokens = common
+        else:
+            llm.reset()
+            common = 0
         llm.eval(token_ids[common:])
-        address = _package().llama_get_logits_ith(llm.ctx, -1)
+        address = package.llama_get_logits_ith(llm.ctx, -1)
         pointer = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
         return np.ctypeslib.as_array(pointer, shape=(llm.n_vocab(),)).copy()
 

@@ -3,5 +3,7 @@
 import os
 
 collect_ignore_glob = (
-    [] if "DECODING_TEST_ENGINES" in os.environ else ["engine_*.py", "onnx_llama.py"]
+    []
+    if "DECODING_TEST_ENGINES" in os.environ
+    else ["engine_*.py", "gguf_llama.py", "onnx_llama.py"]
 )

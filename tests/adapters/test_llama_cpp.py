@@ -40,10 +40,12 @@ class Llama:
     """What the adapter uses of `llama_cpp.Llama`: one context, and a loop whose sampler is in C.
 
     The logits depend on the tokens that the context holds, so that a context with the wrong ones
-    shows.
+    shows. cuts: whether the end of the memory can be removed, which a recurrent model's cannot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, cuts: bool = True) -> None:
+        self.cuts = cuts
+        self.remembered = 0
         self.input_ids = np.zeros(CONTEXT, np.intc)
         self.n_tokens = 0
         self.evaluated = 0
@@ -56,16 +58,28 @@ class Llama:
     def n_vocab(self) -> int:
         return VOCAB
 
+    def reset(self) -> None:
+        self.n_tokens = self.remembered = 0
+
+    def remove(self, start: int) -> bool:
+        if self.cuts or start >= self.remembered:
+            self.remembered = min(start, self.remembered)
+            return True
+        return False
+
     def eval(self, tokens: list[int]) -> None:
+        self.remove(self.n_tokens)
+        assert self.remembered == self.n_tokens
         self.input_ids[self.n_tokens : self.n_tokens + len(tokens)] = tokens
         self.n_tokens += len(tokens)
+        self.remembered = self.n_tokens
         self.evaluated += len(tokens)
         self.logits = logits_after(self.input_ids[: self.n_tokens])
 
     def generate(
         self, tokens: list[int], logits_processor: Any = None, stopping_criteria: Any = None
     ) -> Iterator[int]:
-        self.n_tokens = 0
+        self.reset()
         while True:
             self.eval(tokens)
             token = self.sample(logits_processor)
@@ -85,7 +99,7 @@ class Llama:
             for item in logits_processor or ():
                 row.logit[:] = item(self.input_ids[: self.n_tokens], row.logit)
 
-        with contextlib.suppress(Exception):  # as ctypes does with a callback's exceptions
+        with contextlib.suppress(BaseException):  # as ctypes does with a callback's exceptions
             apply(None)
         return int(row.id[row.logit.argmax()])
 
@@ -103,6 +117,8 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
 
     made = SimpleNamespace(
         llama_get_logits_ith=logits_of,
+        llama_get_memory=lambda context: context,
+        llama_memory_seq_rm=lambda memory, sequence, start, end: memory.remove(start),
         LlamaGrammar=SimpleNamespace(from_string=lambda text, verbose: ("grammar", text, verbose)),
     )
     monkeypatch.setitem(sys.modules, "llama_cpp", made)  # type: ignore[arg-type]
@@ -159,6 +175,45 @@ def test_an_error_in_a_callback_from_c_is_raised_before_the_token_comes_out() ->
         with pytest.raises(EmptySupportError):
             found.extend(islice(tokens, 10))
         assert len(found) == 2
+
+
+def test_an_interrupt_in_a_callback_is_raised_too() -> None:
+    def interrupted(logits: Any, history: Any) -> Any:
+        if history.lengths[0] == 4:
+            raise KeyboardInterrupt
+        return logits
+
+    arguments = sampler(Sampler(chain(interrupted), 1))
+    found: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        found.extend(islice(Llama().generate([1, 2], **arguments), 10))
+    assert len(found) == 2
+    # The next text is not touched by it.
+    assert len(first(Llama().generate([9], **arguments), 2)) == 2
+
+
+def test_a_bias_of_the_engine_is_applied_first_and_to_that_call_alone() -> None:
+    # `create_completion` goes on with what `extend` of the processors returns.
+    arguments = sampler(Sampler(Temperature(0.8), 1))
+    plain = first(Llama().generate([1, 2], **arguments), 5)
+
+    def bias(token_ids: Any, scores: Any) -> Any:
+        return scores + 100.0 * (np.arange(VOCAB) == 17)
+
+    biased = arguments | {"logits_processor": arguments["logits_processor"].extend([bias])}  # type: ignore[func-returns-value]
+    assert first(Llama().generate([1, 2], **biased), 5) == [17] * 5
+    assert first(Llama().generate([1, 2], **arguments), 5) == plain
+
+
+def test_a_memory_that_cannot_be_cut_is_computed_again() -> None:
+    llm = Llama(cuts=False)
+    model = forward(llm)
+    [one, two], _ = model.prefill([[1, 2, 3], [1, 2, 4]])
+    assert np.array_equal(model.extend([two], [[5]]), [logits_after([1, 2, 4, 5])])
+    assert llm.evaluated == 7  # one sequence after another, a token a step
+    model.rollback(two, 1)
+    after = [logits_after([1, 2, 4, 6]), logits_after([1, 2, 3, 6])]
+    assert np.array_equal(model.extend([two, one], [[6], [6]]), after)
 
 
 def test_its_model_is_a_cached_model() -> None:
