@@ -96,7 +96,7 @@ class _Callback:
         try:
             # The buffer of the ids is llama.cpp's own, which it writes on.
             return self._texts(row, np.array(token_ids, np.int32))
-        except BaseException as error:  # noqa: BLE001 -- an interrupt, too, is raised later
+        except BaseException as error:
             self._error = error
             return row
 
