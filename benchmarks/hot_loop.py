@@ -123,12 +123,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hot_loop", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="F", help="where to write the results")
     parser.add_argument("--vocab", type=int, default=128_256, help="tokens of a row")
-    parser.add_argument("--batch", type=_integers, help="batch sizes")
-    parser.add_argument("--workloads", type=_of(NAMES), default=list(NAMES))
-    parser.add_argument("--peers", type=_of(tuple(PEERS)), default=list(PEERS))
-    parser.add_argument("--logits", type=_of(KINDS), default=list(KINDS))
-    parser.add_argument("--dtype", type=_of(("float32", "bfloat16")))
-    parser.add_argument("--implementations", type=_of(tuple(OURS)), default=list(OURS))
+    parser.add_argument("--batch", type=integers, help="batch sizes")
+    parser.add_argument("--workloads", type=some_of(NAMES), default=list(NAMES))
+    parser.add_argument("--peers", type=some_of(tuple(PEERS)), default=list(PEERS))
+    parser.add_argument("--logits", type=some_of(KINDS), default=list(KINDS))
+    parser.add_argument("--dtype", type=some_of(("float32", "bfloat16")))
+    parser.add_argument("--implementations", type=some_of(tuple(OURS)), default=list(OURS))
     parser.add_argument("--threads", type=int, default=1, help="of peers and of ours")
     parser.add_argument("--seconds", type=float, default=0.3, help="for each figure")
     parser.add_argument("--rounds", type=int, default=5, help="in which all take turns")
@@ -136,11 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _integers(text: str) -> list[int]:
+def integers(text: str) -> list[int]:
+    """A type of argument: integers, separated by commas."""
     return [int(item) for item in text.split(",")]
 
 
-def _of(known: Sequence[str]) -> Callable[[str], list[str]]:
+def some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     """A type of argument: some of the known names, separated by commas; none where empty."""
 
     def parse(text: str) -> list[str]:

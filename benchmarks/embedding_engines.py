@@ -1,0 +1,443 @@
+"""The engines of `benchmarks.embedding`: what each is given, our step in it, and its own sampler.
+
+Every engine gets the same rows and the same three parameters, `TEMPERATURE`, `TOP_K` and `TOP_P`,
+by its own names and in its own order of steps: by its preset (`decoding.presets`) in ours, by its
+own functions in its own. Ours is the adapter's callback, called as the engine calls it. What an
+engine does in both cases (its forward pass, and what follows the callback) is in neither.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness import Step
+from benchmarks.logits import make_rows
+from benchmarks.outcomes import log_softmax
+from benchmarks.workloads import HISTORY_LENGTH, POSITIONS, histories_of, seed_of
+from decoding import BatchSampler, Pipeline, Sampler, presets
+
+TEMPERATURE, TOP_K, TOP_P = 0.8, 50, 0.9
+MASS_BAND = 1e-3
+"""Most mass of the tokens that one of two float32 implementations keeps and the other does not."""
+DRAWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The rows of a step, `(batch, vocab)` float32, under a pipeline, and their histories."""
+
+    rows: NDArray[np.float32]
+    pipeline: Pipeline
+
+    @cached_property
+    def token_ids(self) -> NDArray[np.int32]:
+        """Token ids by row, as many as the longest history has."""
+        return histories_of(self.rows)[0].token_ids
+
+    @property
+    def samplers(self) -> list[Sampler]:
+        """The sampler of every row."""
+        return [Sampler(self.pipeline, seed_of(row)) for row in range(len(self.rows))]
+
+    def length(self, number: int) -> int:
+        """How many token ids a call sees; they grow by one from call to call."""
+        return HISTORY_LENGTH + number % POSITIONS
+
+    @cached_property
+    def tokens(self) -> list[int]:
+        """What `BatchSampler` alone draws at the first call."""
+        history = histories_of(self.rows)[0]
+        return [int(token) for token in BatchSampler(self.samplers).draw(self.rows, history)]
+
+    @cached_property
+    def kept(self) -> NDArray[np.float64]:
+        """The logits after the pipeline by definition, in float64."""
+        history = histories_of(self.rows)[0]
+        return np.asarray(self.pipeline(self.rows.astype(np.float64), history), np.float64)
+
+    def drawn_fault(self, tokens: list[int]) -> str | None:
+        """What is wrong with the tokens that an adapter left at the first call."""
+        return None if tokens == self.tokens else f"tokens {tokens}, expected {self.tokens}"
+
+    def support_fault(self, kept: NDArray[np.bool_]) -> str | None:
+        """What is wrong with the tokens that an engine or an adapter kept, `(batch, vocab)`."""
+        for row, (mine, logits) in enumerate(zip(kept, self.kept, strict=True)):
+            masses = np.exp(log_softmax(logits))
+            missing, extra = float(masses[~mine].sum()), mine & (logits == -np.inf)
+            least = float(masses[logits > -np.inf].min())
+            if missing > MASS_BAND or least * np.count_nonzero(extra) > MASS_BAND:
+                return f"row {row}: {np.count_nonzero(mine)} tokens of mass {1 - missing:.6f} kept"
+        return None
+
+    def member_fault(self, draw: Callable[[], list[int]]) -> str | None:
+        """What is wrong with an engine whose drawn tokens alone can be seen."""
+        seen = np.array([draw() for _ in range(DRAWS)])
+        for row, tokens in enumerate(seen.T):
+            if (self.kept[row, tokens] == -np.inf).any():
+                return f"row {row}: a token was drawn that its parameters remove"
+        return None
+
+
+class Side(NamedTuple):
+    """A step that is timed, and what is wrong with what it leaves at the first call."""
+
+    step: Step
+    fault: Callable[[], str | None]
+
+
+class AbsentError(Exception):
+    """A side cannot be had here; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine: the pipeline of its parameters, our step in it, and its own sampler.
+
+    calls: what of ours is timed.
+    """
+
+    calls: str
+    pipeline: Callable[[], Pipeline]
+    ours: Callable[[Given], Side]
+    its_own: Callable[[Given], Side]
+
+    def given(self, batch: int, vocab: int) -> Given:
+        """What its steps are given."""
+        return Given(make_rows("gaussian", batch, vocab), self.pipeline())
+
+
+def module(name: str) -> Any:
+    """A module of an engine.
+
+    Raises:
+        AbsentError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise AbsentError(str(error)) from error
+
+
+def _one_token(rows: NDArray[Any]) -> list[int]:
+    """The token that each row keeps; -1 where it keeps none or several."""
+    alone = np.isfinite(rows).sum(axis=1) == 1
+    return np.where(alone, rows.argmax(axis=1), -1).tolist()
+
+
+# transformers
+
+
+def _transformers_ours(given: Given) -> Side:
+    torch, adapter = module("torch"), module("decoding.adapters.transformers")
+    scores = torch.from_numpy(given.rows)
+    ids = torch.from_numpy(given.token_ids.astype(np.int64))
+    made = adapter.processor(given.pipeline)
+
+    def step(number: int) -> Any:
+        return made(ids[:, : given.length(number)], scores)
+
+    return Side(step, lambda: given.support_fault(step(0).numpy() > -np.inf))
+
+
+def _transformers_own(given: Given) -> Side:
+    torch, found = module("torch"), module("transformers.generation.logits_process")
+    scores = torch.from_numpy(given.rows)
+    ids = torch.from_numpy(given.token_ids.astype(np.int64))
+    chain = found.LogitsProcessorList([
+        found.TemperatureLogitsWarper(TEMPERATURE),
+        found.TopKLogitsWarper(TOP_K),
+        found.TopPLogitsWarper(TOP_P),
+    ])  # fmt: skip
+
+    def step(number: int) -> Any:
+        return chain(ids[:, : given.length(number)], scores)
+
+    return Side(step, lambda: given.support_fault(step(0).numpy() > -np.inf))
+
+
+# vLLM
+
+
+def _vllm_ours(given: Given) -> Side:
+    torch, adapter = module("torch"), module("decoding.adapters.vllm")
+    rows = torch.from_numpy(given.rows)
+    logits = rows.clone()
+    model = SimpleNamespace(
+        skip_tokenizer_init=True,
+        get_vocab_size=lambda: rows.shape[1],
+        hf_config=SimpleNamespace(eos_token_id=[]),
+        try_get_generation_config=dict,
+    )
+    plugin = adapter.V1Processor(SimpleNamespace(model_config=model))
+    outputs: list[list[int]] = [[] for _ in rows]
+    added = [
+        (row, _vllm_params(seed_of(row)), ids[:HISTORY_LENGTH], outputs[row])
+        for row, ids in enumerate(given.token_ids.tolist())
+    ]
+    plugin.update_state(SimpleNamespace(removed=(), added=added, moved=()))
+    further = given.token_ids[:, HISTORY_LENGTH:].tolist()
+
+    def step(number: int) -> Any:
+        logits.copy_(rows)  # the engine's call writes on it
+        for output, ids in zip(outputs, further, strict=True):
+            output[:] = ids[: number % POSITIONS]
+        return plugin.apply(logits)
+
+    return Side(step, lambda: given.drawn_fault(_one_token(step(0).numpy())))
+
+
+def _vllm_params(seed: int) -> Any:
+    return SimpleNamespace(
+        temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P, min_p=0.0, seed=seed,
+        repetition_penalty=1.0, frequency_penalty=0.0, presence_penalty=0.0,
+        extra_args={"decoding": {}},
+    )  # fmt: skip
+
+
+def _vllm_own(given: Given) -> Side:
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    torch, platforms = module("torch"), module("vllm.platforms")
+    platforms.current_platform.import_kernels()
+    sample = module("vllm.v1.sample.ops.topk_topp_sampler").TopKTopPSampler()
+    rows = torch.from_numpy(given.rows)
+    logits, batch = rows.clone(), len(rows)
+    temperature = torch.full((batch, 1), TEMPERATURE)
+    k, p = torch.full((batch,), TOP_K, dtype=torch.int32), torch.full((batch,), TOP_P)
+
+    def step(number: int) -> Any:
+        del number
+        logits.copy_(rows)
+        logits.div_(temperature)
+        return sample(logits, {}, k, p)[0]
+
+    return Side(step, lambda: given.member_fault(lambda: step(0).tolist()))
+
+
+# SGLang
+
+
+def _sglang_ours(given: Given) -> Side:
+    torch, adapter = module("torch"), module("decoding.adapters.sglang")
+    rows = torch.from_numpy(given.rows)
+    logits = rows.clone()
+    requests = [
+        SimpleNamespace(
+            origin_input_ids=ids[:HISTORY_LENGTH],
+            output_ids=[],
+            eos_token_ids=None,
+            tokenizer=None,
+            sampling_params=SimpleNamespace(
+                temperature=TEMPERATURE, top_k=TOP_K, top_p=TOP_P, min_p=0.0,
+                sampling_seed=seed_of(row),
+            ),
+        )
+        for row, ids in enumerate(given.token_ids.tolist())
+    ]  # fmt: skip
+    params = [{"decoding": {}, "__req__": request} for request in requests]
+    further = given.token_ids[:, HISTORY_LENGTH:].tolist()
+
+    def step(number: int) -> Any:
+        logits.copy_(rows)
+        for request, ids in zip(requests, further, strict=True):
+            request.output_ids = ids[: number % POSITIONS]
+        return adapter.draw(logits, params)
+
+    return Side(step, lambda: given.drawn_fault(_one_token(step(0).numpy())))
+
+
+def _sglang_own(given: Given) -> Side:
+    del given
+    raise AbsentError("it has no build for CPUs")
+
+
+# mlx-lm
+
+
+def _mlx_ours(given: Given) -> Side:
+    mx, adapter = module("mlx.core"), module("decoding.adapters.mlx_lm")
+    mx.set_default_device(mx.cpu)
+    rows = [mx.array(row)[None] for row in given.rows]
+    ids = [mx.array(row) for row in given.token_ids]
+    callbacks = [adapter.sampler(sampler) for sampler in given.samplers]
+    mx.eval(rows, ids)
+
+    def step(number: int) -> Any:
+        length = given.length(number)
+        left = [
+            callback(tokens[:length], row)
+            for callback, tokens, row in zip(callbacks, ids, rows, strict=True)
+        ]
+        mx.eval(left)
+        return left
+
+    def fault() -> str | None:
+        left = np.concatenate([np.array(row) for row in step(0)])
+        return given.drawn_fault(_one_token(left))
+
+    return Side(step, fault)
+
+
+def _mlx_own(given: Given) -> Side:
+    mx, utilities = module("mlx.core"), module("mlx_lm.sample_utils")
+    mx.set_default_device(mx.cpu)
+    logits = mx.array(given.rows)
+    logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+    draw = utilities.make_sampler(temp=TEMPERATURE, top_p=TOP_P, top_k=TOP_K)
+    mx.eval(logprobs)
+
+    def step(number: int) -> Any:
+        del number
+        tokens = draw(logprobs)
+        mx.eval(tokens)
+        return tokens
+
+    return Side(step, lambda: given.member_fault(lambda: step(0).tolist()))
+
+
+# llama.cpp
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+class _Candidates:
+    """The array of candidates that llama.cpp fills before it samples, which counts for both."""
+
+    def __init__(self, vocab: int) -> None:
+        self.ids = np.arange(vocab, dtype=np.int32)
+        self.array = np.zeros(vocab, _CANDIDATE)
+
+    def fill(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fill it from a row; return its column of logits."""
+        self.array["id"], self.array["logit"], self.array["p"] = self.ids, row, 0.0
+        logits: NDArray[np.float32] = self.array["logit"]
+        return logits
+
+
+def _llama_cpp_ours(given: Given) -> Side:
+    adapter = module("decoding.adapters.llama_cpp")
+    candidates = _Candidates(given.rows.shape[1])
+    callbacks = [adapter.sampler(item)["logits_processor"][0] for item in given.samplers]
+    ids = list(given.token_ids)
+
+    def step(number: int) -> list[int]:
+        length, found = given.length(number), []
+        for callback, tokens, row in zip(callbacks, ids, given.rows, strict=True):
+            logits = candidates.fill(row)
+            logits[:] = callback(tokens[:length], logits)
+            found.append(int(logits.argmax()))
+        return found
+
+    return Side(step, lambda: given.drawn_fault(step(0)))
+
+
+def _llama_cpp_own(given: Given) -> Side:
+    import ctypes
+
+    package = module("llama_cpp")
+    candidates = _Candidates(given.rows.shape[1])
+    pointer = candidates.array.ctypes.data_as(ctypes.POINTER(package.llama_token_data))
+    size = len(candidates.array)
+    array = package.llama_token_data_array(data=pointer, size=size, selected=-1, sorted=False)
+    chain = package.llama_sampler_chain_init(package.llama_sampler_chain_default_params())
+    for sampler in (
+        package.llama_sampler_init_top_k(TOP_K),
+        package.llama_sampler_init_top_p(TOP_P, 1),
+        package.llama_sampler_init_temp(TEMPERATURE),
+        package.llama_sampler_init_dist(1),
+    ):
+        package.llama_sampler_chain_add(chain, sampler)
+
+    def step(number: int) -> list[int]:
+        del number
+        found = []
+        for row in given.rows:
+            candidates.fill(row)
+            array.size, array.selected, array.sorted = len(row), -1, False
+            package.llama_sampler_apply(chain, ctypes.byref(array))
+            found.append(int(candidates.array["id"][array.selected]))
+        return found
+
+    return Side(step, lambda: given.member_fault(lambda: step(0)))
+
+
+# onnxruntime-genai
+
+
+class _Generator:
+    """What the adapter uses of a `Generator`, which makes its arrays anew at every call."""
+
+    def __init__(self, rows: NDArray[np.float32], token_ids: NDArray[np.int32]) -> None:
+        self.rows, self.token_ids, self.length = rows, token_ids, 0
+        self.left = rows
+
+    def get_logits(self) -> NDArray[np.float32]:
+        return self.rows[:, None].copy()
+
+    def get_sequence(self, row: int) -> NDArray[np.int32]:
+        return self.token_ids[row, : self.length].copy()
+
+    def set_logits(self, logits: NDArray[np.float32]) -> None:
+        self.left = logits[:, 0]
+
+
+def _genai_ours(given: Given) -> Side:
+    adapter = module("decoding.adapters.onnxruntime_genai")
+    # Its rows share a sampler, and so a seed.
+    generator = _Generator(given.rows, given.token_ids)
+    sampler = Sampler(given.pipeline, seed_of(0))
+    draw = adapter.sampler(sampler)
+
+    def step(number: int) -> Any:
+        generator.length = given.length(number)
+        draw(generator)
+        return generator.left
+
+    def fault() -> str | None:
+        alone = BatchSampler([sampler] * len(given.rows))
+        want = [int(item) for item in alone.draw(given.rows, histories_of(given.rows)[0])]
+        tokens = _one_token(step(0))
+        return None if tokens == want else f"tokens {tokens}, expected {want}"
+
+    return Side(step, fault)
+
+
+def _genai_own(given: Given) -> Side:
+    del given
+    raise AbsentError("its search runs inside a model's generator alone")
+
+
+def _shared() -> dict[str, Any]:
+    return {"temperature": TEMPERATURE, "top_k": TOP_K, "top_p": TOP_P}
+
+
+ENGINES = MappingProxyType({
+    "transformers": Engine(
+        "processor", lambda: presets.transformers(do_sample=True, **_shared()),
+        _transformers_ours, _transformers_own,
+    ),
+    "mlx_lm": Engine(
+        "sampler", lambda: presets.mlx_lm(temp=TEMPERATURE, top_k=TOP_K, top_p=TOP_P),
+        _mlx_ours, _mlx_own,
+    ),
+    "llama_cpp": Engine(
+        "sampler",
+        lambda: presets.llama_cpp(temp=TEMPERATURE, top_k=TOP_K, top_p=TOP_P, min_p=0.0),
+        _llama_cpp_ours, _llama_cpp_own,
+    ),
+    "vllm": Engine("sampler", lambda: presets.vllm(**_shared()), _vllm_ours, _vllm_own),
+    "sglang": Engine("sampler", lambda: presets.sglang(**_shared()), _sglang_ours, _sglang_own),
+    "onnxruntime_genai": Engine(
+        "sampler", lambda: presets.transformers(do_sample=True, **_shared()),
+        _genai_ours, _genai_own,
+    ),
+})  # fmt: skip
+"""By adapter. onnxruntime and OpenVINO GenAI call no sampler and no processor of anyone."""
