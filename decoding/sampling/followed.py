@@ -1,7 +1,9 @@
 """Callbacks that see a row of logits and all token ids: one prompt after another.
 
 Engines call a logits processor with the token ids so far and one row. The first call of a text
-tells how long its prompt is; a call whose token ids do not continue that prompt begins another one.
+tells how long its prompt is. A later call continues the text if its token ids begin with that
+prompt and are at most one more than the most so far, as at the next step, after a rollback and for
+a draft. Any other call begins a new text, as the next prompt of a chat, which begins with the last.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class FollowedTexts:
         self._begin = begin
         self._step: Step | None = None
         self._prompt = np.zeros(0, np.int32)
+        self._longest = 0
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy follows no text yet."""
@@ -43,10 +46,11 @@ class FollowedTexts:
         """The new row; errors are those of `SequenceProcessor` and `SequenceSampler`."""
         known = as_token_ids(token_ids)
         length = len(self._prompt)
-        begun = len(known) > length and np.array_equal(known[:length], self._prompt)
-        if self._step is None or not begun:
-            self._prompt = known.copy()
+        begun = length < len(known) <= self._longest + 1
+        if self._step is None or not (begun and np.array_equal(known[:length], self._prompt)):
+            self._prompt, self._longest = known.copy(), 0
             self._step = self._begin(len(known))
+        self._longest = max(self._longest, len(known))
         return self._step(logits, known)
 
 
