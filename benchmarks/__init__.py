@@ -5,6 +5,7 @@ python -m benchmarks.engine      the loop around it
 python -m benchmarks.parts       the passes that a step is made of
 python -m benchmarks.kinds       each processor against one that stands for its kind
 python -m benchmarks.green_lists  what a watermark costs a step
+python -m benchmarks.embedding   what a step of the adapters adds to other engines
 python -m benchmarks.masks       masks of JSON Schemas, ours and peers
 python -m benchmarks.tables      README.md's tables, of processors and from these results
 """

