@@ -15,6 +15,8 @@ import numpy as np
 
 Step: TypeAlias = Callable[[int], object]
 """One call, given its number, which says what is new about it."""
+Clock: TypeAlias = Callable[[], int]
+"""Nanoseconds since some moment."""
 
 ROUNDS = 5
 _FEWEST_ROUNDS = 2
@@ -34,20 +36,27 @@ class Timing:
 
 
 def measure(
-    steps: Mapping[str, Step], *, seconds: float, rounds: int = ROUNDS
+    steps: Mapping[str, Step],
+    *,
+    seconds: float,
+    rounds: int = ROUNDS,
+    clock: Clock = time.perf_counter_ns,
 ) -> dict[str, Timing]:
     """Time every step for about `seconds`, in rounds in which each has a block of its own.
 
     The first call of a step warms it up. One that takes longer than `seconds` is called once more,
     and both calls count. The garbage collector is off.
+
+    clock: `time.process_time_ns` counts what this process computes, in all its threads, and not how
+        long other programs kept it waiting.
     """
     with _no_garbage_collection():
-        plans = {name: _plan(step, seconds, rounds) for name, step in steps.items()}
+        plans = {name: _plan(step, seconds, rounds, clock) for name, step in steps.items()}
         spent = {name: list(plan.spent) for name, plan in plans.items()}
         for number in range(rounds):
             for name, step in steps.items():
                 if number < plans[name].rounds:
-                    spent[name] += _block(step, plans[name].calls)
+                    spent[name] += _block(step, plans[name].calls, clock)
     return {name: _timing(times) for name, times in spent.items()}
 
 
@@ -75,19 +84,18 @@ class _Plan(NamedTuple):
     spent: list[int]
 
 
-def _plan(step: Step, seconds: float, rounds: int) -> _Plan:
+def _plan(step: Step, seconds: float, rounds: int, clock: Clock) -> _Plan:
     budget = seconds * 1e9
-    [cost] = _block(step, 1)
+    [cost] = _block(step, 1, clock)
     if cost > budget:
         return _Plan(1, 1, [cost])
-    [cost] = _block(step, 1)
+    [cost] = _block(step, 1, clock)
     affordable = budget / max(cost, 1)
     own_rounds = min(rounds, max(_FEWEST_ROUNDS, math.ceil(affordable)))
     return _Plan(own_rounds, min(_MOST_CALLS, max(1, round(affordable / own_rounds))), [])
 
 
-def _block(step: Step, calls: int) -> list[int]:
-    clock = time.perf_counter_ns
+def _block(step: Step, calls: int, clock: Clock) -> list[int]:
     times = []
     for number in range(calls):
         start = clock()
