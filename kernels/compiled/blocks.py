@@ -168,15 +168,20 @@ def largest_value(_context: Any, row: Any, start: Any, stop: Any) -> Any:
 
             def body(index: Any, totals: list[Any]) -> list[Any]:
                 values = stored.bits(index, SCAN_LANES)
-                nans = builder.fcmp_unordered("uno", values.value, values.value)
+                # One comparison says whether either of two logits is none.
+                halves = [
+                    values.part(first, SCAN_LANES // 2).value for first in (0, SCAN_LANES // 2)
+                ]
+                nans = builder.fcmp_unordered("uno", *halves)
                 found = builder.or_(totals[1], nans)
                 return [values.larger(Vector(builder, totals[0])).value, found]
 
             kind = ir.VectorType(element, SCAN_LANES)
             lowest = ir.Constant(kind, [float("-inf")] * SCAN_LANES)
-            none = ir.Constant(ir.VectorType(ir.IntType(1), SCAN_LANES), [0] * SCAN_LANES)
+            half = SCAN_LANES // 2
+            none = ir.Constant(ir.VectorType(ir.IntType(1), half), [0] * half)
             top, nans = loop(builder, start, stop, SCAN_LANES, [lowest, none], body)
-            flags = ir.IntType(SCAN_LANES)
+            flags = ir.IntType(half)
             is_nan = builder.icmp_unsigned(
                 "!=", builder.bitcast(nans, flags), ir.Constant(flags, 0)
             )

@@ -38,9 +38,11 @@ from decoding.kernels.compiled.passes import (
     everything,
     extremes,
     is_wide,
+    largest_of_run,
     lowest_finite,
     nth_equal,
     rates_of,
+    run_from,
 )
 from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
@@ -230,10 +232,11 @@ def _sift(
     capped = search.two_sided or search.is_capped
     total, inside, moment, reached = 0.0, 0.0, 0.0, 0.0
     number, count = np.int64(0), np.int64(0)
-    for block in range(blocks_of(row)):
-        start = block * BLOCK
-        stop = start + BLOCK
-        if not is_list and block_max[block] < edges.outer_low:
+    stop = 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if not is_list and largest_of_run(block_max, start, stop) < edges.outer_low:
             if weighs_all:
                 weight, _ = weigh_block(row, start, stop, zero, rate, lowest)
                 total += np.float64(weight)
@@ -257,7 +260,7 @@ def _sift(
 
 
 @compiled
-def _as_row(buffer: Any, count: Any, wide: Any) -> Any:
+def as_row(buffer: Any, count: Any, wide: Any) -> Any:
     """The `count` logits in a buffer as a row, which is filled up to a whole block."""
     whole = (count + BLOCK - 1) // BLOCK * BLOCK
     if wide:
@@ -333,7 +336,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     mass = found.reached - inside
     for _ in range(_NARROWINGS):
         # Those around the boundary by themselves.
-        listed = _as_row(list_, count, wide)
+        listed = as_row(list_, count, wide)
         if count <= _FEW:
             break
         near, far = _nearest_and_farthest(listed, search)
@@ -357,7 +360,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
         inside, moment = inside + found.inside, moment + found.moment
         number, count = number + found.number, found.count
         list_, other = other, list_
-    listed = _as_row(list_, count, wide)
+    listed = as_row(list_, count, wide)
     found = Sifted(total, inside, moment, number, inside + mass, count)
     if count > _FEW and not near < far:
         return _cut_equal(row, listed, search, edges, found, target)

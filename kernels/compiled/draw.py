@@ -41,8 +41,10 @@ from decoding.kernels.compiled.passes import (
     BLOCK,
     count_in_block,
     holds,
+    largest_of_run,
     lowest_finite,
     rates_of,
+    run_from,
 )
 from decoding.kernels.compiled.scalars import (
     above_of,
@@ -253,12 +255,15 @@ def weigh_patched(final: Any, largest: Any) -> Any:
     own_rate, own_lowest = rates_of(1.0)
     zero, shift = reference_of(row, temperature, largest)
     factor = math.exp(shift)
-    total, moment, support = 0.0, 0.0, 0
-    for block in range(len(patched)):
-        if block_max[block] == -np.inf:
+    total, moment, support, stop = 0.0, 0.0, 0, 0
+    while stop < row.width:
+        start = stop
+        block, stop = start // BLOCK, start + run_from(row, start)
+        for other in range(block, stop // BLOCK):
+            if patched[other] != 0:
+                stop = start + BLOCK
+        if largest_of_run(block_max, start, stop) == -np.inf:
             continue
-        start = block * BLOCK
-        stop = start + BLOCK
         if patched[block] != 0:
             weight, first, least = weigh_alive_block(
                 shadow, start, stop, largest, own_rate, own_lowest
@@ -271,11 +276,12 @@ def weigh_patched(final: Any, largest: Any) -> Any:
             moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
         # Where no weight is the least there is, every token is possible.
         if least > _LEAST_WEIGHT:
-            support += BLOCK
+            support += stop - start
         elif patched[block] != 0:
             support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
         else:
-            support += count_in_block(row, start, lowest_finite(row), np.inf)
+            for first_of_block in range(start, stop, BLOCK):
+                support += count_in_block(row, first_of_block, lowest_finite(row), np.inf)
     return total, moment, support
 
 

@@ -1,7 +1,7 @@
 """Passes over a whole row: the only code that touches every logit.
 
-Sums are float32 within a block and float64 across blocks. `block_max` holds the largest logit of
-every block; of a row with masks, a bound of it that is hardly larger.
+Sums are float32 within a block, or a run of four, and float64 across them. `block_max` holds the
+largest logit of every block; of a row with masks, a bound of it that is hardly larger.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from decoding.kernels.compiled.scalars import (
 )
 
 BLOCK = 256
+RUN = 4 * BLOCK
+"""So many logits are summed at once where no block's own sum is asked for."""
 MASK = 32
 LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
@@ -165,15 +167,32 @@ def survey(row: Any, block_max: Any) -> Any:
 
 
 @compiled
+def run_from(row: Any, start: Any) -> Any:
+    """How many logits from a block's start on are summed at once: `RUN`, at the end a block."""
+    return RUN if start + RUN <= row.whole else BLOCK
+
+
+@compiled
+def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
+    """The largest of some blocks, given where the first starts and the last stops."""
+    largest = -np.inf
+    for block in range(start // BLOCK, stop // BLOCK):
+        largest = max(largest, block_max[block])
+    return largest
+
+
+@compiled
 def weigh(row: Any, reference: Any, scale: Any) -> Any:
     """Σ w and Σ w · gap, where gap = (z − reference) · scale and w = exp(gap)."""
     rate, lowest = rates_of(scale)
     zero = as_real(row, reference)
-    total, moment = 0.0, 0.0
-    for block in range(blocks_of(row)):
-        weight, first = weigh_block(row, block * BLOCK, block * BLOCK + BLOCK, zero, rate, lowest)
+    total, moment, start = 0.0, 0.0, 0
+    while start < row.width:
+        stop = start + run_from(row, start)
+        weight, first = weigh_block(row, start, stop, zero, rate, lowest)
         total += np.float64(weight)
         moment += np.float64(first)
+        start = stop
     return total, moment * scale
 
 
@@ -362,13 +381,14 @@ def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: A
     """
     rate, lowest = rates_of(scale)
     zero, low = as_real(row, reference), as_real(row, max(window.low, lowest_finite(row)))
-    total, moment, support = 0.0, 0.0, 0
-    for block in range(blocks_of(row)):
-        if block_max[block] == -np.inf:
+    total, moment, support, stop = 0.0, 0.0, 0, 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if largest_of_run(block_max, start, stop) == -np.inf:
             continue
-        start = block * BLOCK
         weight, first, count = weigh_block_between(
-            row, start, start + BLOCK, zero, rate, lowest, low, window.high
+            row, start, stop, zero, rate, lowest, low, window.high
         )
         total += np.float64(weight)
         moment += np.float64(first)

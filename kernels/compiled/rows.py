@@ -7,6 +7,7 @@ shadow, which may be written to, and is called again with that shadow.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,11 +61,13 @@ from decoding.kernels.compiled.passes import (
     can_divide,
     copy_row,
     count_between,
+    count_equal_from,
     divide_row,
     edit_row,
     everything,
     is_whole,
     lowest_finite,
+    nth_equal,
     scan,
 )
 from decoding.kernels.compiled.repeats import repeats_of_candidates, repeats_of_row
@@ -76,6 +79,7 @@ from decoding.kernels.compiled.touched import (
     dense_max,
     flush,
     forget,
+    is_possible,
 )
 from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, has_bounds, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
@@ -335,7 +339,7 @@ def _not_emptied(source: Any, before: Any, after: Any, memory: Any) -> Any:
     """The state after an edit that may have removed all tokens."""
     found = _scanned(source, after, memory)
     block_max = memory.doubles[WORK_MAX] if found.masks.slot >= 0 else source.block_max
-    if dense_max(_dense(source, found), block_max, found.count, memory) > -np.inf:
+    if is_possible(_dense(source, found), block_max, found.count, memory):
         return found
     forget(memory, found.count)
     return ended(before, EMPTIED, 0)
@@ -511,7 +515,7 @@ def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
     memory, count, dense = step.memory, state.count, _dense(source, state)
     largest, is_masked = state.largest / state.temperature, state.masks.slot >= 0
     block_max = memory.doubles[WORK_MAX] if is_masked else source.block_max
-    if count > 0 or is_masked:
+    if item.opcode != TOP_K and (count > 0 or is_masked):
         largest = dense_max(dense, block_max, count, memory)
     kept, window = truncate(
         dense, block_max, largest, source.sums, item, step.sparse, count, step.limit,
@@ -530,6 +534,29 @@ def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
         )  # fmt: skip
     # The bounds of the shadow will be known: come again.
     return _flushed(source, state, step) if source.is_shadow else ended(state, NEEDS_SHADOW, count)
+
+
+@compiled
+def _cut_ties(item: Any, row: Any, state: Any) -> Any:
+    """Another truncation of a row of which only ties for the largest logit are left."""
+    window = state.kept
+    low, last_tie = window.low, window.last_tie
+    count = count_equal_from(row, low, 0)
+    if last_tie < row.width:
+        count -= count_equal_from(row, low, last_tie + 1)
+    kept = 1.0 * count
+    if item.opcode == TOP_P:
+        kept = min(max(math.ceil(item.first * count), 1.0), kept)
+    elif item.opcode == TOP_K and item.second != 1.0:
+        kept = min(item.first, kept)
+    if kept < count:
+        last_tie = np.int64(nth_equal(row, low, np.int64(kept)))
+    # Each weighs as much as the largest, 1.
+    left = Window(low, np.inf, last_tie, kept, 0.0, np.int64(kept))
+    return State(
+        DONE, state.index + 1, False, state.count, state.walked, state.masks, state.temperature,
+        state.largest, state.stale, left,
+    )  # fmt: skip
 
 
 @compiled
@@ -552,9 +579,12 @@ def run(source: Any, state: Any, step: Any) -> Any:
             )  # fmt: skip
         elif not is_whole(state.kept) and (opcode != TEMPERATURE or state.temperature != 1.0):
             # What comes next looks at the row as it stands.
-            if not source.is_shadow:
+            if state.kept.low == state.largest and opcode in (TOP_K, TOP_P, TYPICAL_P, CUT):
+                state = _cut_ties(item, source.row, state)
+            elif not source.is_shadow:
                 return ended(state, NEEDS_SHADOW, state.count)
-            state = _cut_shadow(source, state, step)
+            else:
+                state = _cut_shadow(source, state, step)
         elif state.compact:
             count = run_compact(item, state.count, step)
             state = candidates(state, count, step.vocab)

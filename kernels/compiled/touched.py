@@ -137,6 +137,23 @@ def dense_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> An
 
 
 @compiled
+def is_possible(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
+    """Whether a dense row has any token left. block_max: as for `dense_max`."""
+    for place in range(touched_count):
+        if memory.doubles[TOUCHED][place] > -np.inf:
+            return True
+    for block in range(blocks_of(dense.row)):
+        if block_max[block] == -np.inf:
+            continue
+        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, dense.row.width)):
+            if memory.integers[SLOT][token_id] != 0:
+                continue
+            if untouched_at(dense, token_id, memory) > -np.inf:
+                return True
+    return False
+
+
+@compiled
 def are_moderate(count: Any, memory: Any) -> Any:
     """Whether the touched logits are far from the end of float64, where nothing here overflows."""
     moderate = True
@@ -207,7 +224,9 @@ def patch(
     patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
     blocks = blocks_of(row)
     for block in range(blocks):
-        patched[block], shadow_max[block] = 0, block_max[block] / temperature
+        shadow_max[block] = block_max[block] / temperature
+    for block in range(blocks):
+        patched[block] = 0
     for place in range(count):
         patched[touched_ids[place] // BLOCK] = 1
     if row.width % BLOCK != 0:

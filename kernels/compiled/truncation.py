@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.bounds import Search, find_bounds
+from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
 from decoding.kernels.compiled.candidates import keep_top_k
 from decoding.kernels.compiled.dense import (
     append_touched,
     collect_largest,
     collect_reaching,
-    weigh_entries,
 )
 from decoding.kernels.compiled.entropy import top_h_of_row
 from decoding.kernels.compiled.jit import compiled
@@ -25,7 +24,6 @@ from decoding.kernels.compiled.memory import (
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
-    WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
     Window,
@@ -54,7 +52,7 @@ _LOWEST = -1e308
 """A term below, as of 10³⁰⁰ deviations, keeps everything; an infinite bound separates nothing."""
 TOP_H = int(Opcode.TOP_H)
 _FEW = 1_024
-"""More candidates than these are not listed for the draw alone."""
+"""More candidates are not listed for the draw alone; four times as many where no sum is known."""
 
 
 @compiled
@@ -89,7 +87,7 @@ def bound_of(
 
 
 @compiled
-def _far_enough(row: Any, block_max: Any, search: Any, total: Any, memory: Any) -> Any:
+def _far_enough(row: Any, block_max: Any, search: Any, total: Any) -> Any:
     """A distance from the centre that surely holds the share of the mass.
 
     Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them. Z
@@ -97,10 +95,7 @@ def _far_enough(row: Any, block_max: Any, search: Any, total: Any, memory: Any) 
     """
     largest, scale, blocks = search.reference, search.scale, blocks_of(row)
     if np.isnan(total):
-        keys = memory.doubles[KEYS]
-        for block in range(blocks):
-            keys[block] = block_max[block] * scale
-        total, _ = weigh_entries(keys, blocks, largest * scale, memory.doubles[WEIGHTS])
+        total, _ = weigh(as_row(block_max, blocks, True), largest, scale)
     rest = max(1.0 - search.share, 1e-300)
     lowest = largest + math.log(rest * total / row.width) / scale
     return max(largest - search.middle, search.middle - lowest) * (1.0 + 1e-6)
@@ -121,7 +116,7 @@ def _search_by_mass(
         centre, as_real(row, min(centre, stored)), two_sided, False, stored, scale, share,
         is_typical,
     )  # fmt: skip
-    far = _far_enough(row, block_max, search, total, memory)
+    far = _far_enough(row, block_max, search, total)
     return find_bounds(row, block_max, search, total, far, memory)
 
 
@@ -203,7 +198,8 @@ def truncate(
         if needs & NEEDS_SQUARES:
             squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
         bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
-        count = collect_reaching(dense, block_max, bound, few if can_bound else limit, memory)
+        most = min(limit, 4 * few) if can_bound else limit
+        count = collect_reaching(dense, block_max, bound, most, memory)
         if count >= 0:
             touched_ids, values = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
             count = append_touched(touched_ids, values, touched, bound, np.inf, ids, logits, count)
