@@ -128,6 +128,10 @@ def _smaller(one: Vector, other: Vector) -> Vector:
     return one.compare("<", other).choose(one, other)
 
 
+def _same(total: Any) -> Any:
+    return total
+
+
 def _filled(element: Any, value: float) -> Any:
     """A vector of `LANES` times the number."""
     return ir.Constant(ir.VectorType(element, LANES), [value] * LANES)
@@ -164,15 +168,20 @@ def largest_value(_context: Any, row: Any, start: Any, stop: Any) -> Any:
 
             def body(index: Any, totals: list[Any]) -> list[Any]:
                 values = stored.bits(index, SCAN_LANES)
-                nans = builder.fcmp_unordered("uno", values.value, values.value)
+                # One comparison says whether either of two logits is none.
+                halves = [
+                    values.part(first, SCAN_LANES // 2).value for first in (0, SCAN_LANES // 2)
+                ]
+                nans = builder.fcmp_unordered("uno", *halves)
                 found = builder.or_(totals[1], nans)
                 return [values.larger(Vector(builder, totals[0])).value, found]
 
             kind = ir.VectorType(element, SCAN_LANES)
             lowest = ir.Constant(kind, [float("-inf")] * SCAN_LANES)
-            none = ir.Constant(ir.VectorType(ir.IntType(1), SCAN_LANES), [0] * SCAN_LANES)
+            half = SCAN_LANES // 2
+            none = ir.Constant(ir.VectorType(ir.IntType(1), half), [0] * half)
             top, nans = loop(builder, start, stop, SCAN_LANES, [lowest, none], body)
-            flags = ir.IntType(SCAN_LANES)
+            flags = ir.IntType(half)
             is_nan = builder.icmp_unsigned(
                 "!=", builder.bitcast(nans, flags), ir.Constant(flags, 0)
             )
@@ -191,6 +200,42 @@ def largest_value(_context: Any, row: Any, start: Any, stop: Any) -> Any:
     return types.float64(row, start, stop), generate
 
 
+def _sums_of_weights(
+    context: Any, builder: Any, signature: Any, arguments: Any, further: Any = None
+) -> Any:
+    """Code for Σ w and Σ w · (z − reference) of a block, and for what `further` adds to them.
+
+    further: of a format, the first totals beside the two sums; how two of each are joined;
+    `add(values, weights, totals)`, which returns the weights that count and the new totals; and
+    what becomes of a total in the end.
+    """
+    _, start, stop, reference, rate, lowest = arguments[:6]
+    rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
+
+    def generate_for(stored: Stored) -> list[Any]:
+        zero = stored.real(reference)
+        own, joins, add_own, finish_own = further(stored) if further else ([], [], None, None)
+
+        def add(values: Vector, totals: list[Vector]) -> list[Any]:
+            weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+            rest: list[Vector] = []
+            if add_own:
+                weights, rest = add_own(values, weights, totals[2:])
+            sums = [totals[0] + weights, weights.multiply_add(gap, totals[1])]
+            return [total.value for total in (*sums, *rest)]
+
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            return _each_part(stored, index, totals, add)
+
+        nothing = [*[zeros(FLOAT, LANES)] * 2, *own]
+        totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
+        sums = _joined(builder, totals, [_plus, _plus, *joins])
+        return [*sums[:2], *(finish_own(item) for item in sums[2:])]
+
+    results = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+    return context.make_tuple(builder, signature.return_type, results)
+
+
 @intrinsic
 def survey_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
@@ -199,31 +244,15 @@ def survey_block(
     real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, stop, reference, rate, lowest = arguments
-        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
-
-        def generate_for(stored: Stored) -> list[Any]:
-            zero = stored.real(reference)
-
-            def add(values: Vector, totals: list[Vector]) -> list[Any]:
-                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
-                total, moment, top = totals
-                moment = weights.multiply_add(gap, moment)
-                return [(total + weights).value, moment.value, values.larger(top).value]
-
-            def body(index: Any, totals: list[Any]) -> list[Any]:
-                return _each_part(stored, index, totals, add)
-
+        def largest(stored: Stored) -> Any:
             element = DOUBLE if stored.dtype == types.float64 else FLOAT
-            nothing = [*[zeros(FLOAT, LANES)] * 2, _filled(element, float("-inf"))]
-            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
-            *sums, top = _joined(builder, totals, [_plus, _plus, _larger])
-            return [*sums, stored.result(top)]
 
-        results = each_format(
-            context, builder, signature.args[0], arguments[0], generate_for, start
-        )
-        return context.make_tuple(builder, signature.return_type, results)
+            def add(values: Vector, weights: Vector, totals: list[Vector]) -> Any:
+                return weights, [values.larger(totals[0])]
+
+            return [_filled(element, float("-inf"))], [_larger], add, stored.result
+
+        return _sums_of_weights(context, builder, signature, arguments, largest)
 
     result = types.Tuple((types.float32, types.float32, real))
     return result(row, start, stop, real, types.float32, types.float32), generate
@@ -234,32 +263,9 @@ def weigh_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
     """Σ w and Σ w · (z − reference), with w = 2^((z − reference) · rate), in float32."""
-    real = real_type(row)
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, stop, reference, rate, lowest = arguments
-        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
-
-        def generate_for(stored: Stored) -> list[Any]:
-            zero = stored.real(reference)
-
-            def add(values: Vector, totals: list[Vector]) -> list[Any]:
-                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
-                return [(totals[0] + weights).value, weights.multiply_add(gap, totals[1]).value]
-
-            def body(index: Any, totals: list[Any]) -> list[Any]:
-                return _each_part(stored, index, totals, add)
-
-            totals = loop(builder, start, stop, 2 * LANES, [zeros(FLOAT, LANES)] * 4, body)
-            return _joined(builder, totals, [_plus, _plus])
-
-        results = each_format(
-            context, builder, signature.args[0], arguments[0], generate_for, start
-        )
-        return context.make_tuple(builder, signature.return_type, results)
-
     result = types.UniTuple(types.float32, 2)
-    return result(row, start, stop, real, types.float32, types.float32), generate
+    single = types.float32
+    return result(row, start, stop, real_type(row), single, single), _sums_of_weights
 
 
 @intrinsic
@@ -267,35 +273,52 @@ def weigh_alive_block(
     _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
 ) -> Any:
     """The sums of `weigh_block`, and the least weight."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def least(_stored: Stored) -> Any:
+            def add(_values: Vector, weights: Vector, totals: list[Vector]) -> Any:
+                return weights, [_smaller(weights, totals[0])]
+
+            return [_filled(FLOAT, float("inf"))], [_smaller], add, _same
+
+        return _sums_of_weights(context, builder, signature, arguments, least)
+
+    result = types.UniTuple(types.float32, 3)
+    single = types.float32
+    return result(row, start, stop, real_type(row), single, single), generate
+
+
+@intrinsic
+def weigh_block_between(
+    _context: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    rate: Any,
+    lowest: Any,
+    low: Any,
+    high: Any,
+) -> Any:
+    """The sums of `weigh_block` over the logits in [low, high], and how many these are."""
     real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, stop, reference, rate, lowest = arguments
-        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
+        def between(stored: Stored) -> Any:
+            low, high = (stored.reals(bound, LANES) for bound in arguments[6:])
 
-        def generate_for(stored: Stored) -> list[Any]:
-            zero = stored.real(reference)
+            def add(values: Vector, weights: Vector, totals: list[Vector]) -> Any:
+                inside = values.compare(">=", low) & values.compare("<=", high)
+                count = totals[0] - inside.convert("sext", INT32)
+                return inside.choose(weights, 0.0), [count]
 
-            def add(values: Vector, totals: list[Vector]) -> list[Any]:
-                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
-                total, moment, least = totals
-                moment, least = weights.multiply_add(gap, moment), _smaller(weights, least)
-                return [(total + weights).value, moment.value, least.value]
+            return [zeros(INT32, LANES)], [_plus], add, _same
 
-            def body(index: Any, totals: list[Any]) -> list[Any]:
-                return _each_part(stored, index, totals, add)
+        return _sums_of_weights(context, builder, signature, arguments, between)
 
-            nothing = [*[zeros(FLOAT, LANES)] * 2, _filled(FLOAT, float("inf"))]
-            totals = loop(builder, start, stop, 2 * LANES, nothing * 2, body)
-            return _joined(builder, totals, [_plus, _plus, _smaller])
-
-        results = each_format(
-            context, builder, signature.args[0], arguments[0], generate_for, start
-        )
-        return context.make_tuple(builder, signature.return_type, results)
-
-    result = types.UniTuple(types.float32, 3)
-    return result(row, start, stop, real, types.float32, types.float32), generate
+    single = types.float32
+    result = types.Tuple((single, single, types.int32))
+    return result(row, start, stop, real, single, single, real, real), generate
 
 
 @intrinsic

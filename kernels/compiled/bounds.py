@@ -1,19 +1,21 @@
-"""Truncations that keep too many tokens to list, as bounds on their logits.
+"""Search for the boundary of a truncation: the bounds of what a top-k, top-p or typical-p keeps.
 
-A histogram over the distance from a centre, of every eighth block, says about where the boundary
-is; one pass weighs what is surely nearer, and the few tokens in between are listed and cut exactly.
-Where a sample will not do, all blocks make the histogram.
+The nearest to a centre come first. A histogram of the distances in every sixteenth block says about
+where the boundary is. One pass sums the weights of what is surely nearer and copies out the
+logits around the boundary, a few thousand. These are a row of their own, on which the same is done
+until so few are left that they are sorted.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from decoding.kernels.compiled.blocks import weigh_block
 from decoding.kernels.compiled.dense import weigh_entries
-from decoding.kernels.compiled.distances import bin_block, mask_within, weigh_within
+from decoding.kernels.compiled.formats import FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     BINS_OF_BLOCK,
@@ -22,329 +24,447 @@ from decoding.kernels.compiled.memory import (
     KEYS,
     LOGITS,
     PLACES,
+    TOUCHED,
     VALUES,
     WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
-    MASK,
     SLACK,
+    Window,
     blocks_of,
     count_between,
+    count_in_block,
+    everything,
     extremes,
-    largest_of_blocks,
+    is_wide,
+    largest_of_run,
+    lowest_finite,
     nth_equal,
     rates_of,
+    run_from,
 )
-from decoding.kernels.compiled.scalars import (
-    above_of,
-    as_real,
-    below_of,
-    bit_count,
-    trailing_zeros,
-    value_at,
-)
+from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
+from decoding.kernels.compiled.sifting import bin_block, sift_block, sift_block_from
 
-_STEP = 8
-_DOUBT, _MORE_DOUBT = 0.015, 0.12
-"""By how much of the mass a sample's histogram may be wrong, before all blocks are asked."""
-_MOST_LISTED = 8192
-"""Where more tokens lie between the edges, these are moved first."""
-_NARROWINGS = 40
+_FEW = 256
+"""So many logits are sorted, rather than searched."""
+_ATTEMPTS = 3
+_NARROWINGS = 60
 _FARTHEST = 3e38
 """Distances beyond are no float32."""
+_DOUBT = 0.01
+"""By how much of the mass a sample's histogram may be wrong, before all blocks are asked."""
+_SIDE = BINS + 1
+"""Bins on one side of the centre, the last of which is for what is too far away."""
+
+
+class Search(NamedTuple):
+    """What is looked for.
+
+    centre: what the kept logits are nearest to; at or above the largest for the largest logits.
+    middle: the same in the row's precision, and at most the largest. two_sided: whether logits
+    above the middle count. is_capped: whether there are logits above the middle that do not.
+    reference, scale: a token weighs exp((z − reference) · scale). share: of what all tokens weigh
+    is kept; where the scale is 0, how many tokens are. keep_ties: whether all stay that are as near
+    as the last.
+    """
+
+    centre: Any
+    middle: Any
+    two_sided: Any
+    is_capped: Any
+    reference: Any
+    scale: Any
+    share: Any
+    keep_ties: Any
+
+
+class Edges(NamedTuple):
+    """The bracket in which the boundary lies, by logit; see `sifting.sift_block`."""
+
+    outer_low: Any
+    inner_low: Any
+    inner_high: Any
+    outer_high: Any
+
+
+class Sifted(NamedTuple):
+    """What one pass found.
+
+    total: Σ w. inside, moment, number: Σ w, Σ w · (z − reference) and the count of what is nearer
+    than the bracket. reached: Σ w of that and the bracket. count: how many are in the bracket.
+    """
+
+    total: Any
+    inside: Any
+    moment: Any
+    number: Any
+    reached: Any
+    count: Any
 
 
 @compiled
-def _fill_histogram(
-    row: Any, step: Any, near: Any, far: Any, centre: Any, ceiling: Any,
-    reference: Any, rates: Any, memory: Any,
-) -> Any:  # fmt: skip
-    """Weights by distance: bin 0 up to `near`, then `BINS` of equal width, then beyond `far`.
+def _count_bins(
+    row: Any, block_max: Any, step: Any, search: Any, near: Any, far: Any, memory: Any
+) -> Any:
+    """Count logits by distance into `PLACES`: `BINS` bins from `near` to `far`, on each side.
 
-    Every `step`-th block counts `step` times.
+    Only every `step`-th block is counted, `step` times; where that is more than 1, the largest
+    logit of every block is counted once.
     """
-    histogram, weights = memory.doubles[HISTOGRAM], memory.singles
-    lanes = BINS + 2
-    bins = memory.integers[BINS_OF_BLOCK][:BLOCK]
+    counts, bins = memory.integers[PLACES], memory.integers[BINS_OF_BLOCK][:BLOCK]
     # Distances too short for a float32 factor are made longer first.
     boost = np.float32(2.0**110 if far - near < 1e-30 else 1.0)
     factor = np.float32((BINS - 0.001) / ((far - near) * np.float64(boost)))
-    start_at, last = np.float32(near), np.float32(BINS + 1)
-    rate, lowest = rates
-    for index in range(4 * lanes):
-        histogram[index] = 0.0
+    start_at, beyond, both = np.float32(near), np.int32(BINS), 2 * _SIDE
+    for index in range(2 * both):
+        counts[index] = 0
     for block in range(0, blocks_of(row), step):
         start = block * BLOCK
+        bin_block(row, start, start + BLOCK, search.middle, start_at, boost, factor, beyond, bins)
+        for lane in range(0, BLOCK, 2):
+            counts[bins[lane]] += 1
+            counts[both + bins[lane + 1]] += 1
+    for index in range(both):
+        counts[index] = (counts[index] + counts[both + index]) * step
+    if step == 1:
+        return
+    blocks = blocks_of(row)
+    for first in range(0, blocks, BLOCK):
         bin_block(
-            row, start, start + BLOCK, centre, ceiling, start_at, boost, factor, last, reference,
-            rate, lowest, bins, weights,
-        )  # fmt: skip
-        for lane in range(0, BLOCK, 4):
-            for copy in range(4):
-                histogram[copy * lanes + bins[lane + copy]] += weights[lane + copy]
-    for index in range(lanes):
-        for copy in range(1, 4):
-            histogram[index] += histogram[copy * lanes + index]
-        histogram[index] *= step
-
-
-@compiled
-def _boundary(histogram: Any, before: Any, target: Any, doubt: Any) -> Any:
-    """Between which bins, from 1, a target lies, −1 for beyond the last; `before` weighs bin 0.
-
-    doubt: by how much of the mass in the bins they may be wrong.
-    """
-    histogram[0] = before
-    margin = 0.0
-    for index in range(1, BINS + 1):
-        margin += doubt * histogram[index]
-    first, _ = boundary_bin(histogram, BINS + 1, target - margin, 0.0)
-    last, _ = boundary_bin(histogram, BINS + 1, target + margin, 0.0)
-    # Rounding: what is nearer, which did not suffice before, may seem to suffice now.
-    return max(first, 1), last if last < 0 else max(last, 1)
-
-
-@compiled
-def _count(row: Any, centre: Any, ceiling: Any, inner: Any, outer: Any) -> Any:
-    """How many tokens there are from `inner` to `outer`."""
-    count = 0
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        count += bit_count(mask_within(row, start, centre, ceiling, inner, outer))
-    return count
-
-
-@compiled
-def _weigh(
-    row: Any,
-    centre: Any,
-    ceiling: Any,
-    inner: Any,
-    outer: Any,
-    reference: Any,
-    rates: Any,
-) -> Any:
-    """`weigh_within` of a whole row."""
-    rate, lowest = rates
-    inside, between = 0.0, 0.0
-    if rate == 0.0:
-        below = np.nextafter(inner, np.float32(-1.0))
-        inside = np.float64(_count(row, centre, ceiling, np.float32(-np.inf), below))
-        return inside, np.float64(_count(row, centre, ceiling, inner, outer))
-    for block in range(blocks_of(row)):
-        start = block * BLOCK
-        nearer, other = weigh_within(
-            row, start, start + BLOCK, centre, ceiling, inner, outer, reference, rate, lowest
+            block_max, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
         )
-        inside += np.float64(nearer)
-        between += np.float64(other)
-    return inside, between
+        for place in range(min(BLOCK, blocks - first)):
+            counts[bins[place]] += 1 if (first + place) % step != 0 else 1 - step
 
 
 @compiled
-def _list(
-    row: Any,
-    centre: Any,
-    ceiling: Any,
-    inner: Any,
-    outer: Any,
-    limit: Any,
-    memory: Any,
+def _weigh_bins(search: Any, near: Any, far: Any, memory: Any) -> Any:
+    """Into `HISTOGRAM` what the counted logits of each distance weigh; `PLACES` is of both sides.
+
+    A logit weighs as one in the middle of its bin. Returns the sum, without what is too far away.
+    """
+    counts, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
+    width = (far - near) / BINS
+    first = near + 0.5 * width
+    factor = math.exp(-width * search.scale)
+    offset = search.middle - search.reference
+    low = math.exp(max((offset - first) * search.scale, -700.0))
+    high = math.exp(min((offset + first) * search.scale, 700.0))
+    total = 0.0
+    for index in range(BINS):
+        weight = low * counts[index]
+        if search.two_sided:
+            weight += high * counts[_SIDE + index]
+            counts[index] += counts[_SIDE + index]
+            high /= factor
+        low *= factor
+        histogram[index] = weight
+        total += weight
+    return total
+
+
+@compiled
+def _bracket(wanted: Any, doubt: Any, spread: Any, near: Any, far: Any, memory: Any) -> Any:
+    """Between which distances the boundary lies, by the bins; +inf for no end.
+
+    It is where the bins weigh `wanted`, give or take `doubt`, and `spread` tokens for each that is
+    nearer, and 128, but at most 2,048.
+    """
+    counts, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
+    width = (far - near) / BINS
+    middle, _ = boundary_bin(histogram, BINS, wanted, 0.0)
+    if middle < 0:
+        middle = BINS - 1
+    rank = 0
+    for index in range(middle + 1):
+        rank += counts[index]
+    extra = min(spread * (rank + 256), 2048.0) if spread > 0.0 else 0.0
+    first, before, number = 0, 0.0, 0
+    for index in range(middle):
+        before += histogram[index]
+        number += counts[index]
+        if before > wanted - doubt or number > rank - counts[middle] - extra:
+            break
+        first = index + 1
+    last, before, number = -1, 0.0, 0
+    for index in range(BINS):
+        before += histogram[index]
+        number += counts[index]
+        if before >= wanted + doubt and number >= rank + extra:
+            last = index
+            break
+    # A bin more, for what rounding has put into the next.
+    inner = near + max(first - (1 if spread == 0.0 else 0), 0) * width
+    if last < 0 or last + 2 > BINS:
+        return inner, np.inf
+    return inner, near + (last + (2 if spread == 0.0 else 1)) * width
+
+
+@compiled
+def _edges(row: Any, search: Any, inner: Any, outer: Any) -> Any:
+    """The bracket between two distances, widened by what rounding may have added to them."""
+    middle, lowest = search.middle, lowest_finite(row)
+    slack = 0.0
+    if search.two_sided:
+        slack = (abs(middle) + (outer if outer < np.inf else inner)) * SLACK
+    inner, outer = max(inner - slack, 0.0), outer + slack
+    outer_low = as_real(row, max(middle - outer, lowest))
+    if not search.two_sided:
+        beyond = above_of(row, middle)
+        return Edges(outer_low, as_real(row, middle - inner), beyond, middle)
+    outer_high = as_real(row, min(middle + outer, -lowest))
+    return Edges(outer_low, as_real(row, middle - inner), as_real(row, middle + inner), outer_high)
+
+
+@compiled
+def _sift(
+    row: Any, block_max: Any, is_list: Any, weighs_all: Any, search: Any, edges: Any, buffer: Any
 ) -> Any:
-    """The tokens from `inner` to `outer`, into ids and logits; −1 if more than `limit`."""
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    if _count(row, centre, ceiling, inner, outer) > limit:
-        return -1
+    """Sum what is nearer than the bracket, and copy the bracket into a buffer of float64.
+
+    is_list: whether the row has no block maxima. weighs_all: whether the total is asked for.
+    """
+    rate, lowest = rates_of(search.scale)
+    zero, address = as_real(row, search.reference), address_of(buffer, 0)
+    capped = search.two_sided or search.is_capped
+    total, inside, moment, reached = 0.0, 0.0, 0.0, 0.0
+    number, count = np.int64(0), np.int64(0)
+    stop = 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if not is_list and largest_of_run(block_max, start, stop) < edges.outer_low:
+            if weighs_all:
+                weight, _ = weigh_block(row, start, stop, zero, rate, lowest)
+                total += np.float64(weight)
+            continue
+        if capped:
+            one, other, first, within, found, count = sift_block(
+                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
+                edges.outer_high, zero, rate, lowest, address, count,
+            )  # fmt: skip
+        else:
+            one, other, first, within, found, count = sift_block_from(
+                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
+                edges.outer_high, zero, rate, lowest, address, count,
+            )  # fmt: skip
+        total += np.float64(one)
+        inside += np.float64(other)
+        moment += np.float64(first)
+        reached += np.float64(within)
+        number += found
+    return Sifted(total, inside, moment, number, reached, count)
+
+
+@compiled
+def as_row(buffer: Any, count: Any, wide: Any) -> Any:
+    """The `count` logits in a buffer as a row, which is filled up to a whole block."""
+    whole = (count + BLOCK - 1) // BLOCK * BLOCK
+    if wide:
+        buffer[count:whole] = -np.inf
+    else:
+        buffer.view(np.float32)[count:whole] = np.float32(-np.inf)
+    address = address_of(buffer, 0)
+    return Row(address, np.int64(FLOAT64 if wide else FLOAT32), count, whole, address)
+
+
+@compiled
+def _nearest_and_farthest(row: Any, search: Any) -> Any:
+    """The least and the largest distance from the middle."""
+    least, largest = extremes(row, -np.inf, search.middle)
+    near, far = search.middle - largest, search.middle - least
+    if search.two_sided:
+        other, another = extremes(row, search.middle, np.inf)
+        near, far = min(near, other - search.middle), max(far, another - search.middle)
+    return near, far
+
+
+@compiled
+def _none(row: Any) -> Any:
+    """No bounds are found."""
+    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
+
+
+@compiled
+def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, memory: Any) -> Any:
+    """The window of the tokens that a truncation keeps; its low bound is NaN where none is found.
+
+    The nearest come first, then the lowest id; the set is the shortest that weighs the share.
+    row: not edited. total: of all weights, NaN where it is not known. far: a distance that surely
+    is far enough, +inf where none is known. All is in units of the row.
+    """
+    if not far < np.inf:
+        _, far = _nearest_and_farthest(row, search)
+    wide = is_wide(row)
+    if not far <= _FARTHEST:
+        return _none(row)
+    by_count, weighs_all = search.scale == 0.0, np.isnan(total)
+    target, near = search.share, 0.0
+    list_, other = memory.doubles[VALUES], memory.doubles[TOUCHED]
+    if by_count and not search.two_sided:
+        ties = _count_equal(row, block_max, search.middle, search.share)
+        if ties >= search.share:
+            last = np.int64(row.width)
+            if not search.keep_ties:
+                last = np.int64(nth_equal(row, search.middle, np.int64(search.share)))
+            return Window(search.middle, np.inf, last, np.nan, np.nan, np.int64(0))
+    edges, found, inner, outer = _edges(row, search, 0.0, np.inf), _nothing(), 0.0, np.inf
+    for attempt in range(_ATTEMPTS):
+        inner, outer = 0.0, np.inf
+        if attempt < _ATTEMPTS - 1 and far > 0.0:
+            blocks = blocks_of(row)
+            step = 1 if attempt > 0 else (16 if blocks >= 256 else (8 if blocks >= 64 else 1))
+            _count_bins(row, block_max, step, search, near, far, memory)
+            seen = _weigh_bins(search, near, far, memory)
+            wanted = search.share if by_count else search.share * seen
+            doubt = _DOUBT * seen * (1.0 if attempt == 0 else 4.0)
+            inner, outer = _bracket(wanted, doubt, 0.5, near, far, memory)
+        edges = _edges(row, search, inner, outer)
+        found = _sift(row, block_max, False, weighs_all, search, edges, list_)
+        if weighs_all:
+            total, weighs_all = found.total, False
+        if not by_count:
+            target = search.share * total
+        if found.inside < target <= found.reached:
+            break
+    if not found.inside < target <= found.reached:
+        return everything(row.width)
+    inside, moment, number, count = found.inside, found.moment, found.number, found.count
+    mass = found.reached - inside
+    for _ in range(_NARROWINGS):
+        # Those around the boundary by themselves.
+        listed = as_row(list_, count, wide)
+        if count <= _FEW:
+            break
+        near, far = _nearest_and_farthest(listed, search)
+        if not near < far:
+            break
+        _count_bins(listed, block_max, 1, search, near, far, memory)
+        seen = _weigh_bins(search, near, far, memory)
+        wanted = seen * (target - inside) / mass
+        inner, outer = _bracket(wanted, 0.0, 0.0, near, far, memory)
+        closer = _edges(listed, search, inner, outer)
+        found = _sift(listed, block_max, True, False, search, closer, other)
+        # As sums of float32, in another order, may say otherwise: then what is listed is sorted.
+        enough = inside + found.inside < target <= inside + found.reached
+        if not enough or found.count == count:
+            break
+        edges = Edges(
+            closer.outer_low, min(edges.inner_low, closer.inner_low),
+            max(edges.inner_high, closer.inner_high), closer.outer_high,
+        )  # fmt: skip
+        mass = found.reached - found.inside
+        inside, moment = inside + found.inside, moment + found.moment
+        number, count = number + found.number, found.count
+        list_, other = other, list_
+    listed = as_row(list_, count, wide)
+    found = Sifted(total, inside, moment, number, inside + mass, count)
+    if count > _FEW and not near < far:
+        return _cut_equal(row, listed, search, edges, found, target)
+    return _cut(row, listed, search, edges, found, target, other, memory)
+
+
+@compiled
+def _count_equal(row: Any, block_max: Any, largest: Any, enough: Any) -> Any:
+    """How many logits are the largest, or some number from `enough` on."""
     count = 0
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        mask = mask_within(row, start, centre, ceiling, inner, outer)
-        while mask != 0:
-            token_id = start + trailing_zeros(mask)
-            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-            ids[count], logits[count] = token_id, value_at(row, token_id)
-            count += 1
+    for block in range(blocks_of(row)):
+        if block_max[block] == largest:
+            count += count_in_block(row, block * BLOCK, largest, largest)
+            if count >= enough:
+                break
     return count
+
+
+@compiled
+def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, target: Any) -> Any:
+    """`_cut` of many logits that are equally near."""
+    least, largest = extremes(listed, -np.inf, np.inf)
+    scale, count = search.scale, found.count
+    weight = math.exp(max((largest - search.reference) * scale, -700.0))
+    if search.two_sided:
+        below = count_between(listed, least, least) if least < largest else 0
+        other = math.exp(max((least - search.reference) * scale, -700.0))
+        low = min(above_of(row, edges.inner_low), least)
+        high = max(below_of(row, edges.inner_high), largest)
+        total = found.inside + weight * (count - below) + other * below
+        moment = found.moment + weight * (count - below) * (largest - search.reference)
+        moment += other * below * (least - search.reference)
+        return Window(low, high, np.int64(row.width), total, moment * scale, found.number + count)
+    kept, last_tie = count, np.int64(row.width)
+    if not search.keep_ties:
+        kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
+    if kept < count:
+        last_tie = np.int64(nth_equal(row, largest, kept))
+    total = found.inside + kept * weight if scale != 0.0 else np.nan
+    moment = found.moment + kept * weight * (largest - search.reference)
+    return Window(largest, np.inf, last_tie, total, moment * scale, found.number + kept)
+
+
+@compiled
+def _nothing() -> Any:
+    """A pass that found nothing."""
+    return Sifted(0.0, 0.0, 0.0, np.int64(0), 0.0, np.int64(0))
 
 
 @compiled
 def _cut(
-    count: Any,
-    centre: Any,
-    reference: Any,
-    scale: Any,
-    one_sided: Any,
-    before: Any,
+    row: Any,
+    listed: Any,
+    search: Any,
+    edges: Any,
+    found: Any,
     target: Any,
+    scratch: Any,
     memory: Any,
 ) -> Any:
-    """How far what is kept of the listed tokens reaches, and its last id there; 0 if all stay.
+    """The window that holds what is nearer than the listed logits, and the nearest of these.
 
-    One-sided, −z stands for the distance.
+    found: of what is nearer, and how many are listed.
     """
     keys, weights, logits = memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[LOGITS]
-    farthest = -np.inf
+    ids, count, scale = memory.integers[IDS], found.count, search.scale
+    before, moment, support = found.inside, found.moment * scale, found.number
     for place in range(count):
-        keys[place] = -logits[place] if one_sided else abs(logits[place] - centre)
+        value = value_at(listed, place)
+        keys[place] = abs(value - search.centre) if search.two_sided else -value
+        logits[place], ids[place] = value * scale, place
+    zero = search.reference * scale
+    weigh_entries(logits, count, zero, weights)
+    key, last = weighted_cut(
+        keys, weights, ids, count, before, target, -np.inf, np.inf, memory.integers[PLACES],
+        memory.doubles[HISTOGRAM], scratch,
+    )  # fmt: skip
+    low, high = edges.inner_low, edges.inner_high
+    if search.two_sided:
+        # What is listed is not inside, even where it is not kept.
+        low, high = above_of(row, low), below_of(row, high)
+    ties, kept_ties, total, farthest = 0, 0, before, -np.inf
+    for place in range(count):
+        if keys[place] > key:
+            continue
+        if keys[place] == key:
+            ties += 1
+            if not search.keep_ties and place > last:
+                continue
+            kept_ties += 1
         farthest = max(farthest, keys[place])
-        logits[place] *= scale
-    weigh_entries(logits, count, reference * scale, weights)
-    key, token_id = weighted_cut(
-        keys,
-        weights,
-        memory.integers[IDS],
-        count,
-        before,
-        target,
-        -np.inf,
-        np.inf,
-        memory.integers[PLACES],
-        memory.doubles[HISTOGRAM],
-        memory.doubles[VALUES],
-    )
-    return min(key, farthest), token_id
-
-
-@compiled
-def _sides(row: Any, count: Any, centre: Any, key: Any, memory: Any) -> Any:
-    """The bounds, in the row's precision, of what is no farther from `centre` than `key`.
-
-    centre − key and centre + key are rounded: the listed tokens say on which side of them they are.
-    """
-    keys, ids = memory.doubles[KEYS], memory.integers[IDS]
-    low, high = as_real(row, centre - key), as_real(row, centre + key)
+        total += weights[place]
+        moment += weights[place] * (logits[place] - zero)
+        support += 1
+    if scale == 0.0:
+        total, moment = np.nan, np.nan
+    if not search.two_sided:
+        low = -farthest
+        last_tie = np.int64(row.width)
+        if kept_ties < ties:
+            last_tie = np.int64(nth_equal(row, low, kept_ties))
+        return Window(low, np.inf, last_tie, total, moment, support)
     for place in range(count):
-        logit = value_at(row, np.int64(ids[place]))
-        if keys[place] > key and low <= logit < centre:
-            low = above_of(row, logit)
-        elif keys[place] > key and centre < logit <= high:
-            high = below_of(row, logit)
-    for place in range(count):
-        logit = value_at(row, np.int64(ids[place]))
+        value = value_at(listed, place)
         if keys[place] <= key:
-            low, high = min(low, logit), max(high, logit)
-    return low, high
-
-
-@compiled
-def _extremes_within(
-    row: Any, centre: Any, ceiling: Any, inner: Any, outer: Any, low: Any, high: Any
-) -> Any:
-    """The least and the largest logit from `inner` to `outer` that lie in [low, high].
-
-    +inf, −inf if there is none.
-    """
-    least, largest = np.inf, -np.inf
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        mask = mask_within(row, start, centre, ceiling, inner, outer)
-        while mask != 0:
-            value = value_at(row, start + trailing_zeros(mask))
-            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-            if low <= value <= high:
-                least, largest = min(least, value), max(largest, value)
-    return least, largest
-
-
-@compiled
-def _sides_of_ties(row: Any, centre: Any, middle: Any, ceiling: Any, near: Any, far: Any) -> Any:
-    """The bounds of what is no farther than `far`, where all from `near` on are as near.
-
-    NaN where they are not: then there is no bound among them.
-    """
-    inner, outer = np.float32(near), np.float32(far)
-    low, nearer = _extremes_within(row, middle, ceiling, inner, outer, -np.inf, centre)
-    other, high = _extremes_within(row, middle, ceiling, inner, outer, centre, np.inf)
-    if low < nearer or other < high:
-        return np.nan, np.nan
-    return min(low, centre - near), max(high, centre + near)
-
-
-@compiled
-def find_bounds(
-    row: Any,
-    block_max: Any,
-    centre: Any,
-    reference: Any,
-    scale: Any,
-    target: Any,
-    limit: Any,
-    keep_ties: Any,
-    memory: Any,
-) -> Any:
-    """The bounds [low, high] of the tokens nearest `centre`, and the last id that ties with `low`.
-
-    The nearest come first, then the lowest id; the set is the shortest that weighs `target`, where
-    a token weighs exp((z − reference) · scale). With `keep_ties` all that tie with the last stay.
-    A centre below the largest logit is rounded to float32, or float64 for such rows. Everything is
-    in units of the row. NaN where no bound is found, as its logits lie too far apart or too near.
-
-    Where the centre is the largest logit, distances are taken from the largest of those that are
-    left each time these become fewer: so no two logits stay as near as float32 can tell.
-    """
-    rates = rates_of(scale)
-    zero, middle = as_real(row, reference), as_real(row, centre)
-    centre, ceiling = middle, np.inf
-    bottom, top = np.inf, largest_of_blocks(row, block_max)
-    one_sided = centre >= top
-    if one_sided:
-        # Where the largest logits suffice, as in a row of ties, there is nothing to search.
-        weight = 1.0 if scale == 0.0 else math.exp((top - reference) * scale)
-        if count_between(row, top, top) * weight >= target:
-            bottom = top
-    if bottom == np.inf:
-        bottom, _ = extremes(row, -np.inf, np.inf)
-    near, far, before = 0.0, max(abs(top - centre), abs(centre - bottom)), 0.0
-    everyone: Any = np.int64(row.width)
-    if far > _FARTHEST:
-        return np.nan, np.nan, everyone
-    step, doubt = (_STEP, _DOUBT) if blocks_of(row) >= 8 * _STEP else (1, 0.0)
-    limit = min(limit, _MOST_LISTED)
-    for _ in range(_NARROWINGS):
-        if bottom == top or near == far:
-            break
-        _fill_histogram(row, step, near, far, middle, ceiling, zero, rates, memory)
-        first, last = _boundary(memory.doubles[HISTOGRAM], before, target, doubt)
-        if step == 1 and last < 0 and before == 0.0:
-            return -np.inf, np.inf, everyone
-        # The edges are widened by rounding's worth.
-        width = (far - near) / BINS
-        inner = max(near + (first - 1.001) * width - abs(near) * SLACK, 0.0)
-        outer = near + ((last if last >= 0 else BINS) + 0.001) * width + abs(far) * SLACK
-        least, most = np.float32(inner), np.float32(outer)
-        inside, between = _weigh(row, middle, ceiling, least, most, zero, rates)
-        if step > 1 and not inside < target <= inside + between:
-            step, doubt = (_STEP, _MORE_DOUBT) if doubt == _DOUBT else (1, 0.0)
-            continue
-        before = min(inside, target * (1.0 - 1e-15))
-        count = _list(row, middle, ceiling, least, most, limit, memory)
-        if count > 0:
-            key, token_id = _cut(count, middle, reference, scale, one_sided, before, target, memory)
-            if one_sided:
-                return -key, np.inf, everyone if keep_ties else token_id
-            low, high = _sides(row, count, centre, key, memory)
-            return low, high, everyone
-        if outer - inner >= far - near:
-            if step == 1:
-                break
-            step, doubt = (1, 0.0) if doubt == 0.0 else (step, 0.0)
-            continue
-        near, far, doubt = inner, outer, 0.0
-        if one_sided:
-            bottom, top = _extremes_within(row, middle, ceiling, least, most, -np.inf, np.inf)
-            if not bottom <= top:
-                break
-            middle = ceiling = top
-            # Distances are float32: the farthest must not be taken for one beyond.
-            near, far = 0.0, (top - bottom) * (1.0 + SLACK)
-    if not one_sided:
-        low, high = _sides_of_ties(row, centre, middle, ceiling, near, far)
-        return low, high, everyone
-    if bottom != top:
-        return np.nan, np.nan, everyone
-    if keep_ties:
-        return bottom, np.inf, everyone
-    weight = 1.0 if scale == 0.0 else math.exp(max((bottom - reference) * scale, -700.0))
-    wanted = max(math.ceil((target - before) / weight), 1.0)
-    if wanted > count_between(row, bottom, bottom):
-        return bottom, np.inf, everyone
-    return bottom, np.inf, nth_equal(row, bottom, np.int64(wanted))
+            low, high = min(low, value), max(high, value)
+    return Window(low, high, np.int64(row.width), total, moment, support)

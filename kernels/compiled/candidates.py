@@ -88,7 +88,6 @@ def keep_nearest(
     logits: Any,
     count: Any,
     centre: Any,
-    reach: Any,
     target: Any,
     typical: Any,
     keys: Any,
@@ -100,13 +99,12 @@ def keep_nearest(
     """The nearest to the centre that together weigh `target`; `weights` are given, and kept.
 
     Typical: by |z − centre|, and ties with the last stay. Else by −z, ties by the lowest id.
-    reach: a bound of the distance, +inf where there is none.
     """
     for place in range(count):
         keys[place] = abs(logits[place] - centre) if typical else -logits[place]
     low = 0.0 if typical else -centre
     key, token_id = weighted_cut(
-        keys, weights, ids, count, 0.0, target, low, low + reach, places, histogram, values
+        keys, weights, ids, count, 0.0, target, low, np.inf, places, histogram, values
     )
     if typical:
         token_id = np.int64(0x7FFFFFFF)

@@ -9,7 +9,6 @@ bounds of what stays instead, and a *shadow* of the row takes its place, −inf 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,28 +17,15 @@ from decoding.kernels.compiled.blocks import weigh_eight
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import collect_edited
 from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
     IDS,
     LOGITS,
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
-    WEIGHTS,
 )
 from decoding.kernels.compiled.passes import blocks_of, collect
-from decoding.kernels.compiled.selection import BINS, boundary_bin, kth_smallest
-from decoding.kernels.compiled.touched import plain
-
-_SHARE = 0.25
-"""How much of the mass that is not needed is taken in, since a sample says what is."""
-_GUESSES, _MORE = 3, 1.01
-_FIRST_RANK = 256
-_STEP = 8
-_FEW = 4096
-_NARROWINGS = 40
-_ROUNDING = 1e-6
-"""Relative error that the sum over a row may have."""
+from decoding.kernels.compiled.selection import kth_smallest
 
 
 @compiled
@@ -96,7 +82,7 @@ def collect_reaching(dense: Any, block_max: Any, low: Any, limit: Any, memory: A
         return collect_edited(
             row, dense.masks, memory.bitmasks, block_max, temperature, low, limit, slot, ids, logits
         )
-    return collect(row, block_max, temperature, low, np.inf, limit, 1, slot, ids, logits)
+    return collect(row, block_max, temperature, low, dense.high, limit, 1, slot, ids, logits)
 
 
 @compiled
@@ -139,96 +125,3 @@ def weigh_entries(logits: Any, count: Any, reference: Any, weights: Any) -> Any:
         total += weight
         moment += first
     return total, moment
-
-
-@compiled
-def _add_to_histogram(
-    logits: Any,
-    weights: Any,
-    count: Any,
-    centre: Any,
-    reach: Any,
-    below: Any,
-    times: Any,
-    histogram: Any,
-) -> Any:
-    """Add the weights, `times` over, of entries below a logit to the bins of their distance."""
-    factor = min(BINS / reach, 1e300)
-    for place in range(count):
-        if logits[place] < below:
-            distance = abs(logits[place] - centre)
-            histogram[np.int64(min(distance * factor, BINS - 1.0))] += times * weights[place]
-
-
-@compiled
-def collect_nearest(
-    row: Any,
-    block_max: Any,
-    temperature: Any,
-    largest: Any,
-    total: Any,
-    centre: Any,
-    mass: Any,
-    limit: Any,
-    memory: Any,
-) -> Any:
-    """List all tokens up to some distance |z − centre| that weigh `mass` of `total` or more.
-
-    Returns their number, −1 where that is more than `limit`, and a bound of the distance;
-    `WEIGHTS` holds exp(z − largest).
-    Tokens below largest + ln((1 − mass) · total / vocab) cannot be needed: all of them together
-    weigh less than (1 − mass) · total. How few of the others suffice is guessed from up to 256 of
-    the largest, which are often enough where the centre is the largest itself, and from every
-    eighth block.
-    """
-    slot, ids = memory.integers[SLOT], memory.integers[IDS]
-    logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
-    histogram = memory.doubles[HISTOGRAM]
-    target = mass * total * (1.0 + _ROUNDING)
-    lowest = largest + math.log((1.0 - mass) * total / row.width)
-    reach = max(largest - centre, centre - lowest) * (1.0 + _ROUNDING)
-    blocks = blocks_of(row)
-    if blocks >= 8 * _STEP:
-        rank = min(_FIRST_RANK, blocks // 4)
-        count = collect_largest(plain(row, temperature), block_max, rank, limit, 0, memory)
-        if count < 0:
-            return -1, reach
-        found, _ = weigh_entries(logits, count, largest, weights)
-        if centre == largest and found >= target:
-            return count, np.inf
-        for index in range(BINS):
-            histogram[index] = 0.0
-        _add_to_histogram(logits, weights, count, centre, reach, np.inf, 1.0, histogram)
-        rest = np.inf
-        for place in range(count):
-            rest = min(rest, logits[place])
-        low, high = centre - reach, min(centre + reach, rest)
-        count = collect(row, block_max, temperature, low, high, limit, _STEP, slot, ids, logits)
-        if count < 0:
-            return -1, reach
-        if count * _STEP > _FEW:
-            weigh_entries(logits, count, largest, weights)
-            _add_to_histogram(
-                logits, weights, count, centre, reach, rest, np.float64(_STEP), histogram
-            )
-            wanted = target + _SHARE * (total - target)
-            for _ in range(_GUESSES):
-                bin_, before = boundary_bin(histogram, BINS, wanted, 0.0)
-                if bin_ < 0:
-                    break
-                guess = (bin_ + 1) / min(BINS / reach, 1e300)
-                low, high = centre - guess, np.inf if centre == largest else centre + guess
-                count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
-                if count < 0:
-                    break
-                found, _ = weigh_entries(logits, count, largest, weights)
-                if found >= target:
-                    return count, guess
-                # By how much the sample was wrong here says how wrong it is farther on.
-                estimate = (before + histogram[bin_]) * target / max(found, 1e-300)
-                wanted = max(wanted, estimate) * _MORE
-    low, high = centre - reach, np.inf if centre == largest else centre + reach
-    count = collect(row, block_max, temperature, low, high, limit, 1, slot, ids, logits)
-    if count >= 0:
-        weigh_entries(logits, count, largest, weights)
-    return count, reach

@@ -10,11 +10,11 @@ words leaves the few tokens of a block whose logits are read.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import weigh_alive_block
+from decoding.kernels.compiled.blocks import mask_from, weigh_alive_block
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     HISTOGRAM,
@@ -37,7 +37,15 @@ from decoding.kernels.compiled.noise import (
     uniform_of,
     words_of_eight,
 )
-from decoding.kernels.compiled.passes import BLOCK, count_in_block, lowest_finite, rates_of
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    count_in_block,
+    holds,
+    largest_of_run,
+    lowest_finite,
+    rates_of,
+    run_from,
+)
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
@@ -65,6 +73,7 @@ _NO_DRAW = np.uint64(0)
 _ALL_WORDS = 4294967296.0
 _LEAST_WEIGHT = np.float32(2.4e-38)
 """A little above the weight that stands for all that are smaller."""
+_FLOAT32_MOST = 3.4028234663852886e38
 NOISELESS = 1e18
 """From this size on a logit is the same with noise added, so the largest logit wins."""
 
@@ -184,12 +193,41 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
     return best
 
 
+class Final(NamedTuple):
+    """What the program left of a dense row: a patched row, by a temperature, within a window.
+
+    row: as it is stored. shadow: a row of final logits. patched: 0 for a block that is read from
+    the row, else it is in the shadow. block_max: of the final logits, or bounds of them.
+    """
+
+    row: Any
+    shadow: Any
+    patched: Any
+    block_max: Any
+    temperature: Any
+    window: Any
+
+
 @compiled
-def final_at(row: Any, shadow: Any, patched: Any, temperature: Any, token_id: Any) -> Any:
-    """A logit of a patched row."""
-    if patched[token_id // BLOCK] != 0:
-        return value_at(shadow, token_id)
-    return value_at(row, token_id) / temperature
+def final_at(final: Any, token_id: Any) -> Any:
+    """A final logit; −inf outside the window."""
+    if final.patched[token_id // BLOCK] != 0:
+        return value_at(final.shadow, token_id)
+    value = value_at(final.row, token_id)
+    return value / final.temperature if holds(final.window, value, token_id) else -np.inf
+
+
+@compiled
+def _mask_reaching(final: Any, block: Any, start: Any, bound: Any) -> Any:
+    """Bit i says whether the final logit of token start + i may be `bound` or more, of 32 tokens.
+
+    It is set for all tokens that do not reach it by a rounding's worth, too.
+    """
+    bound -= abs(bound) * 1e-6 + 1e-9
+    if final.patched[block] != 0:
+        return mask_from(final.shadow, start, max(bound, -_FLOAT32_MOST))
+    least = max(bound * final.temperature, -_FLOAT32_MOST)
+    return mask_from(final.row, start, as_real(final.row, min(least, _FLOAT32_MOST)))
 
 
 @compiled
@@ -209,23 +247,23 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
 
 
 @compiled
-def weigh_patched(
-    row: Any, shadow: Any, patched: Any, block_max: Any, temperature: Any, largest: Any
-) -> Any:
-    """Σ w and Σ w · gap of a patched row, relative to its largest logit, and how many are possible.
-
-    block_max: of the final logits.
-    """
+def weigh_patched(final: Any, largest: Any) -> Any:
+    """Σ w and Σ w · gap of a row, relative to its largest logit, and how many are possible."""
+    row, shadow, temperature = final.row, final.shadow, final.temperature
+    patched, block_max = final.patched, final.block_max
     rate, lowest = rates_of(1.0 / temperature)
     own_rate, own_lowest = rates_of(1.0)
     zero, shift = reference_of(row, temperature, largest)
     factor = math.exp(shift)
-    total, moment, support = 0.0, 0.0, 0
-    for block in range(len(patched)):
-        if block_max[block] == -np.inf:
+    total, moment, support, stop = 0.0, 0.0, 0, 0
+    while stop < row.width:
+        start = stop
+        block, stop = start // BLOCK, start + run_from(row, start)
+        for other in range(block, stop // BLOCK):
+            if patched[other] != 0:
+                stop = start + BLOCK
+        if largest_of_run(block_max, start, stop) == -np.inf:
             continue
-        start = block * BLOCK
-        stop = start + BLOCK
         if patched[block] != 0:
             weight, first, least = weigh_alive_block(
                 shadow, start, stop, largest, own_rate, own_lowest
@@ -238,11 +276,12 @@ def weigh_patched(
             moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
         # Where no weight is the least there is, every token is possible.
         if least > _LEAST_WEIGHT:
-            support += BLOCK
+            support += stop - start
         elif patched[block] != 0:
             support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
         else:
-            support += count_in_block(row, start, lowest_finite(row), np.inf)
+            for first_of_block in range(start, stop, BLOCK):
+                support += count_in_block(row, first_of_block, lowest_finite(row), np.inf)
     return total, moment, support
 
 
@@ -254,24 +293,12 @@ def _least_word(largest: Any, score: Any, share: Any) -> Any:
 
 
 @compiled
-def draw_from_row(
-    row: Any,
-    shadow: Any,
-    patched: Any,
-    block_max: Any,
-    temperature: Any,
-    position: Any,
-    seed: Any,
-    memory: Any,
-) -> Any:
-    """The winner among all tokens of a patched row, and its final logit.
-
-    patched: 0 for a block that is read from the row, else it is in the shadow. block_max: of the
-    final logits.
-    """
+def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
+    """The winner among all tokens of a row, and its final logit."""
+    block_max = final.block_max
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
-    blocks = len(patched)
+    blocks = len(final.patched)
     for block in range(0, blocks, EIGHT):
         blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
     best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
@@ -280,7 +307,7 @@ def draw_from_row(
         if bound > highest:
             first, highest = block, bound
         if bound > score:
-            logit = final_at(row, shadow, patched, temperature, np.int64(leads[block]))
+            logit = final_at(final, np.int64(leads[block]))
             if logit + noises[block] > score:
                 best, score = np.int64(leads[block]), logit + noises[block]
     # The block of the highest bound before the others: its best score rules most of them out.
@@ -292,18 +319,22 @@ def draw_from_row(
         lead, share, seen = np.int64(leads[block]), shares[block], np.nan
         least = np.uint64(0)
         for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
+            # Most have no token whose logit leaves it a chance, whatever its noise is.
+            able = _mask_reaching(final, block, start, score - (noises[block] + MARGIN))
+            if able == 0:
+                continue
             if score != seen:
                 least, seen = _least_word(block_max[block], score, share), score
             below = mask_below(start, at, _NO_DRAW, _HIGH, key0, key1, least)
-            hits = np.uint32(below ^ np.uint32(0xFFFFFFFF))
+            hits = np.uint32(np.uint32(below ^ np.uint32(0xFFFFFFFF)) & able)
             while hits != 0:
                 token_id = start + trailing_zeros(hits)
                 hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-                logit = final_at(row, shadow, patched, temperature, token_id)
+                logit = final_at(final, token_id)
                 may_win = logit + (noises[block] + MARGIN) >= score and logit > -np.inf
                 if not may_win or token_id == lead:
                     continue
                 rival = score_of(token_id, logit, share, position, seed)
                 if rival > score or (rival == score and token_id < best):
                     best, score = token_id, rival
-    return best, final_at(row, shadow, patched, temperature, best)
+    return best, final_at(final, best)

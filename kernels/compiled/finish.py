@@ -15,6 +15,7 @@ from decoding.kernels.compiled.describe import (
 )
 from decoding.kernels.compiled.draw import (
     NOISELESS,
+    Final,
     draw_candidate,
     draw_from_row,
     greedy_candidate,
@@ -28,9 +29,16 @@ from decoding.kernels.compiled.memory import (
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
+    WINDOW_MAX,
     WORDS,
 )
-from decoding.kernels.compiled.passes import BLOCK, blocks_of
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    blocks_of,
+    is_whole,
+    largest_within,
+    weigh_within,
+)
 from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.touched import are_moderate, dense_max, forget, patch, plain
 
@@ -93,11 +101,11 @@ def _greedy_of_row(
 @compiled
 def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
     """Draw from a compact row."""
-    memory, count, weighed = step.memory, state.count, state.kept.weighed
+    memory, count = step.memory, state.count
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest, log_total, entropy = largest_of(logits, count), 0.0, 0.0
     if wanted:
-        log_total, entropy = describe_candidates(count, largest, weighed, memory)
+        log_total, entropy = describe_candidates(count, largest, memory)
     if plan.greedy != 0 or abs(largest) >= NOISELESS:
         place = greedy_candidate(ids, logits, count)
     else:
@@ -109,9 +117,16 @@ def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
 @compiled
 def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> Any:
     """Draw from a dense row; the blocks with touched tokens are written into the shadow."""
-    row, block_max, memory, shadow = source.row, source.block_max, step.memory, step.shadow
+    row, block_max, memory, window = source.row, source.block_max, step.memory, state.kept
     count, temperature = state.count, state.temperature
     largest = dense_max(plain(row, temperature), block_max, count, memory)
+    shift, stored = 0.0, largest
+    if not is_whole(window):
+        # Without touched tokens; what has been summed is relative to the whole row's largest.
+        shift, block_max = largest, memory.doubles[WINDOW_MAX]
+        stored = largest_within(row, source.block_max, window, block_max)
+        largest = stored / temperature
+        shift -= largest
     if not are_moderate(count, memory):
         forget(memory, count)
         return Drawn(np.int64(-1), 0.0, largest, 0.0, 0.0, count, count)
@@ -119,27 +134,27 @@ def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> A
     token_id, logit, listed = np.int64(-1), largest, np.int64(0)
     if is_greedy:
         token_id = _greedy_of_row(row, block_max, temperature, largest, count, memory)
+    patched, final_max = memory.integers[WORDS][: blocks_of(row)], memory.doubles[FINAL_MAX]
+    final = Final(row, step.shadow_row, patched, final_max, temperature, window)
     if wanted or not is_greedy:
-        final_max = memory.doubles[FINAL_MAX]
-        patch(row, block_max, temperature, count, memory, shadow, final_max)
+        patch(row, block_max, temperature, window, count, memory, step.shadow, final_max)
     if wanted and plan.top_n > 0:
-        listed = collect_top(source, temperature, plan.top_n, count, step)
+        listed = np.int64(collect_top(final, block_max, plan.top_n, count, step))
     else:
         forget(memory, count)
-    patched = memory.integers[WORDS][: blocks_of(row)]
     if not is_greedy:
-        token_id, logit = draw_from_row(
-            row, step.shadow_row, patched, memory.doubles[FINAL_MAX], temperature,
-            len(step.history), plan.seed, memory,
-        )  # fmt: skip
-    log_total, entropy, support = 0.0, 0.0, np.int64(0)
-    if wanted:
-        total, moment, support = weigh_patched(
-            row, step.shadow_row, patched, memory.doubles[FINAL_MAX], temperature, largest
-        )
-        log_total = np.log(total)
-        entropy = max(0.0, log_total - moment / total)
-    return Drawn(token_id, logit, largest, log_total, entropy, support, listed)
+        token_id, logit = draw_from_row(final, len(step.history), plan.seed, memory)
+    if not wanted:
+        return Drawn(token_id, logit, largest, 0.0, 0.0, np.int64(0), listed)
+    total, moment, support = window.total, window.moment, np.int64(window.support)
+    if is_whole(window):
+        total, moment, support = weigh_patched(final, largest)
+    elif np.isnan(total):
+        shift = 0.0
+        total, moment, support = weigh_within(row, block_max, window, stored, 1.0 / temperature)
+    log_total = np.log(total)
+    entropy = max(0.0, log_total - moment / total)
+    return Drawn(token_id, logit, largest, log_total + shift, entropy, support, listed)
 
 
 @compiled

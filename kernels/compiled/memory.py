@@ -11,12 +11,12 @@ from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
-RAW_END, WORK_END = 9, 10
-"""Rows of `Memory.doubles`; the last two hold the end of a row that is not of whole blocks."""
+RAW_END, WORK_END, WINDOW_MAX = 9, 10, 11
+"""Rows of `Memory.doubles`; `RAW_END` and `WORK_END` are for a row's end that is no whole block."""
 SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
 """Rows of `Memory.integers`."""
 
-DOUBLES, INTEGERS = 11, 8
+DOUBLES, INTEGERS = 12, 8
 """How many rows they have."""
 
 _PADDING = 64
@@ -26,32 +26,30 @@ _PADDING = 64
 class Memory(NamedTuple):
     """What outlives a row is only that `integers[SLOT]` is all 0.
 
-    doubles, integers: float64 `(11, room)` and int32 `(8, room)`. singles: float32, a block's.
-    bitmasks: this step's operands of the program, a row each.
+    doubles, integers: float64 `(12, room)` and int32 `(8, room)`. bitmasks: this step's operands of
+    the program, a row each.
     """
 
     doubles: Any
     integers: Any
-    singles: Any
     bitmasks: Any
 
 
-def allocate(width: int) -> tuple[Any, Any, Any, Any]:
+def allocate(width: int) -> tuple[Any, Any, Any]:
     """The arrays of a `Memory`, and a shadow, for rows of `width` logits."""
     blocks = (width + BLOCK - 1) // BLOCK
     room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
     return (
         np.zeros((DOUBLES, room)),
         np.zeros((INTEGERS, room), np.int32),
-        np.zeros(BLOCK, np.float32),
         np.full(blocks * BLOCK, -np.inf),
     )
 
 
-def addresses(arrays: tuple[Any, Any, Any, Any]) -> NDArray[np.int64]:
+def addresses(arrays: tuple[Any, Any, Any]) -> NDArray[np.int64]:
     """Where what `allocate` made begins, then the room of a row and the length of the shadow.
 
     The arrays must be kept.
     """
     places = [array.ctypes.data for array in arrays]
-    return np.array([*places, arrays[0].shape[1], len(arrays[3])], np.int64)
+    return np.array([*places, arrays[0].shape[1], len(arrays[2])], np.int64)

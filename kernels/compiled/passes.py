@@ -1,13 +1,13 @@
 """Passes over a whole row: the only code that touches every logit.
 
-Sums are float32 within a block and float64 across blocks. `block_max` holds the largest logit of
-every block; of a row with masks, a bound of it that is hardly larger.
+Sums are float32 within a block, or a run of four, and float64 across them. `block_max` holds the
+largest logit of every block; of a row with masks, a bound of it that is hardly larger.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from decoding.kernels.compiled.blocks import (
     spread_block,
     survey_block,
     weigh_block,
+    weigh_block_between,
 )
 from decoding.kernels.compiled.formats import FLOAT64
 from decoding.kernels.compiled.jit import compiled
@@ -36,6 +37,8 @@ from decoding.kernels.compiled.scalars import (
 )
 
 BLOCK = 256
+RUN = 4 * BLOCK
+"""So many logits are summed at once where no block's own sum is asked for."""
 MASK = 32
 LOG2_E = 1.4426950408889634
 SLACK = 2.5e-7
@@ -48,6 +51,43 @@ _LARGEST = 1.7976931348623157e308
 def blocks_of(row: Any) -> Any:
     """How many blocks a row has, the last of which need not be whole."""
     return (row.width + BLOCK - 1) // BLOCK
+
+
+class Window(NamedTuple):
+    """Which tokens of a row a truncation keeps.
+
+    low, high: the bounds of their logits, in the row's precision. last_tie: the last token kept of
+    those equal to `low`. total, moment, support: Σ w, Σ w · gap and how many there are, where
+    gap = (z − largest) / T with the largest logit of the whole row, and w = exp(gap); total and
+    moment are NaN where they are not known.
+    """
+
+    low: Any
+    high: Any
+    last_tie: Any
+    total: Any
+    moment: Any
+    support: Any
+
+
+@compiled
+def everything(vocab: Any) -> Any:
+    """The window of a row of which all is kept."""
+    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0))
+
+
+@compiled
+def is_whole(window: Any) -> Any:
+    """Whether a window keeps every token."""
+    return window.low == -np.inf and window.high == np.inf
+
+
+@compiled
+def holds(window: Any, value: Any, token_id: Any) -> Any:
+    """Whether a token with a logit is in a window."""
+    if not window.low <= value <= window.high:
+        return False
+    return value > window.low or token_id <= window.last_tie
 
 
 @compiled
@@ -70,7 +110,7 @@ def rates_of(scale: Any) -> Any:
     """The rate at which 2 is raised for exp(z · scale), and the lowest gap that counts."""
     rate = np.float32(scale * LOG2_E)
     # Not −126: rounded, the weight would be denormal, which takes a hundred times as long.
-    return rate, np.float32(-125.0) / rate
+    return rate, np.float32(max(np.float32(-125.0) / rate, np.float32(-3e38)))
 
 
 @compiled
@@ -127,15 +167,32 @@ def survey(row: Any, block_max: Any) -> Any:
 
 
 @compiled
+def run_from(row: Any, start: Any) -> Any:
+    """How many logits from a block's start on are summed at once: `RUN`, at the end a block."""
+    return RUN if start + RUN <= row.whole else BLOCK
+
+
+@compiled
+def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
+    """The largest of some blocks, given where the first starts and the last stops."""
+    largest = -np.inf
+    for block in range(start // BLOCK, stop // BLOCK):
+        largest = max(largest, block_max[block])
+    return largest
+
+
+@compiled
 def weigh(row: Any, reference: Any, scale: Any) -> Any:
     """Σ w and Σ w · gap, where gap = (z − reference) · scale and w = exp(gap)."""
     rate, lowest = rates_of(scale)
     zero = as_real(row, reference)
-    total, moment = 0.0, 0.0
-    for block in range(blocks_of(row)):
-        weight, first = weigh_block(row, block * BLOCK, block * BLOCK + BLOCK, zero, rate, lowest)
+    total, moment, start = 0.0, 0.0, 0
+    while start < row.width:
+        stop = start + run_from(row, start)
+        weight, first = weigh_block(row, start, stop, zero, rate, lowest)
         total += np.float64(weight)
         moment += np.float64(first)
+        start = stop
     return total, moment * scale
 
 
@@ -301,6 +358,64 @@ def extremes(row: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
+def largest_within(row: Any, block_max: Any, window: Any, found: Any) -> Any:
+    """The largest logit of a window; `found` receives those of its blocks, or bounds of them."""
+    largest = -np.inf
+    for block in range(blocks_of(row)):
+        top, start = block_max[block], block * BLOCK
+        if top < window.low:
+            top = -np.inf
+        elif top > window.high:
+            bottom = max(window.low, lowest_finite(row))
+            _, top = extremes_between(row, start, start + BLOCK, bottom, window.high)
+        found[block] = top
+        largest = max(largest, top)
+    return largest
+
+
+@compiled
+def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: Any) -> Any:
+    """Σ w and Σ w · gap of a window's tokens as in `weigh`, and how many these are.
+
+    block_max: of the window.
+    """
+    rate, lowest = rates_of(scale)
+    zero, low = as_real(row, reference), as_real(row, max(window.low, lowest_finite(row)))
+    total, moment, support, stop = 0.0, 0.0, 0, 0
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if largest_of_run(block_max, start, stop) == -np.inf:
+            continue
+        weight, first, count = weigh_block_between(
+            row, start, stop, zero, rate, lowest, low, window.high
+        )
+        total += np.float64(weight)
+        moment += np.float64(first)
+        support += count
+    moment *= scale
+    if window.last_tie < row.width:
+        beyond = count_equal_from(row, window.low, window.last_tie + 1)
+        weight = math.exp(max((window.low - reference) * scale, -700.0)) * beyond
+        total -= weight
+        moment -= weight * (window.low - reference) * scale
+        support -= beyond
+    return total, moment, support
+
+
+@compiled
+def count_equal_from(row: Any, value: Any, first: Any) -> Any:
+    """How many tokens from `first` on have a logit."""
+    count = 0
+    start = min((first + BLOCK - 1) // BLOCK * BLOCK, row.width)
+    for token_id in range(first, start):
+        count += value_at(row, token_id) == value
+    for block in range(start // BLOCK, blocks_of(row)):
+        count += count_in_block(row, block * BLOCK, value, value)
+    return count
+
+
+@compiled
 def nth_equal(row: Any, value: Any, n: Any) -> Any:
     """The id of the n-th token, from 1, whose logit is `value`; there are as many."""
     for start in range(0, blocks_of(row) * BLOCK, MASK):
@@ -353,30 +468,27 @@ def count_between(row: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
-def copy_block(row: Any, block: Any, shadow: Any) -> Any:
-    """One block of a row into its shadow, as it is."""
+def copy_block(row: Any, block: Any, window: Any, shadow: Any) -> Any:
+    """One block of a row into its shadow, −inf where a token is outside the window."""
+    low, above = window.low, above_of(row, window.low)
     for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-        copy_32(row, start, -np.inf, np.inf, shadow, start)
+        least = low if start <= window.last_tie else above
+        copy_32(row, start, least, window.high, shadow, start)
+        if start <= window.last_tie < start + MASK - 1:
+            for token_id in range(window.last_tie + 1, start + MASK):
+                if shadow[token_id] <= low:
+                    shadow[token_id] = -np.inf
 
 
 @compiled
-def copy_row(row: Any, low: Any, high: Any, last_tie: Any, shadow: Any, block_max: Any) -> Any:
-    """Copy a row into a shadow of whole blocks, −inf where a logit is outside [low, high].
+def copy_row(row: Any, window: Any, shadow: Any, block_max: Any) -> Any:
+    """Copy a row into a shadow of whole blocks, −inf where a token is outside the window.
 
-    Writes the shadow's `block_max`, and returns its largest logit.
-
-    Of those equal to `low`, only tokens up to `last_tie` stay. The bounds are the row's own values.
-    The shadow may be the row.
+    Writes the shadow's `block_max`, and returns its largest logit. The shadow may be the row.
     """
-    above = above_of(row, low)
     largest = -np.inf
     for block in range(blocks_of(row)):
-        for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            copy_32(row, start, low if start <= last_tie else above, high, shadow, start)
-            if start <= last_tie < start + MASK - 1:
-                for token_id in range(last_tie + 1, start + MASK):
-                    if shadow[token_id] <= low:
-                        shadow[token_id] = -np.inf
+        copy_block(row, block, window, shadow)
         block_max[block] = largest_value(shadow, block * BLOCK, block * BLOCK + BLOCK)
         largest = max(largest, block_max[block])
     return largest

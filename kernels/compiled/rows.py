@@ -7,6 +7,7 @@ shadow, which may be written to, and is called again with that shadow.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,12 +57,17 @@ from decoding.kernels.compiled.memory import (
     WORK_MAX,
 )
 from decoding.kernels.compiled.passes import (
+    Window,
     can_divide,
     copy_row,
     count_between,
+    count_equal_from,
     divide_row,
     edit_row,
+    everything,
+    is_whole,
     lowest_finite,
+    nth_equal,
     scan,
 )
 from decoding.kernels.compiled.repeats import repeats_of_candidates, repeats_of_row
@@ -73,6 +79,7 @@ from decoding.kernels.compiled.touched import (
     dense_max,
     flush,
     forget,
+    is_possible,
 )
 from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, has_bounds, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
@@ -141,8 +148,9 @@ class State(NamedTuple):
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
     walked: whether the history's tokens are among the touched. masks, temperature: see `Dense`.
-    largest: of a dense row, before the temperature, touched tokens aside. stale: whether that and
-    the block maxima are not those of the row; they are recomputed when they are needed.
+    largest: of a dense row, before the temperature, touched tokens and window aside. stale: whether
+    that and the block maxima are not those of the row; they are recomputed when they are needed.
+    kept: the window of a dense row; there are no touched tokens where it is not whole.
     """
 
     outcome: Any
@@ -157,25 +165,6 @@ class State(NamedTuple):
     kept: Any
 
 
-class Kept(NamedTuple):
-    """What a truncation leaves.
-
-    low, high, last_tie: what a shadow is to keep, as in `passes.copy_row`. weighed: the reference
-    of the weights that a compact row has, NaN for none.
-    """
-
-    low: Any
-    high: Any
-    last_tie: Any
-    weighed: Any
-
-
-@compiled
-def everything(vocab: Any) -> Any:
-    """All tokens are kept."""
-    return Kept(-np.inf, np.inf, np.int64(vocab), np.nan)
-
-
 @compiled
 def beginning(index: Any, largest: Any, vocab: Any) -> Any:
     """A dense row as it is stored, before an instruction."""
@@ -186,13 +175,14 @@ def beginning(index: Any, largest: Any, vocab: Any) -> Any:
 
 
 @compiled
-def candidates(state: Any, count: Any, weighed: Any, vocab: Any) -> Any:
+def candidates(state: Any, count: Any, vocab: Any) -> Any:
     """A compact row, after the instruction of `state`."""
-    kept = Kept(-np.inf, np.inf, np.int64(vocab), weighed)
     outcome = DONE if count > 0 else (EMPTIED if count == 0 else BEYOND)
     index = state.index + 1 if count > 0 else state.index
     count = max(np.int64(count), np.int64(0))
-    return State(outcome, index, True, count, False, no_masks(), 1.0, -np.inf, False, kept)
+    return State(
+        outcome, index, True, count, False, no_masks(), 1.0, -np.inf, False, everything(vocab)
+    )
 
 
 @compiled
@@ -287,7 +277,6 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
             logits,
             count,
             centre,
-            np.inf,
             first * total,
             opcode == TYPICAL_P,
             memory.doubles[KEYS],
@@ -325,7 +314,7 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
 
 @compiled
 def _dense(source: Any, state: Any) -> Any:
-    return Dense(source.row, state.masks, state.temperature)
+    return Dense(source.row, state.masks, state.temperature, np.inf)
 
 
 @compiled
@@ -350,7 +339,7 @@ def _not_emptied(source: Any, before: Any, after: Any, memory: Any) -> Any:
     """The state after an edit that may have removed all tokens."""
     found = _scanned(source, after, memory)
     block_max = memory.doubles[WORK_MAX] if found.masks.slot >= 0 else source.block_max
-    if dense_max(_dense(source, found), block_max, found.count, memory) > -np.inf:
+    if is_possible(_dense(source, found), block_max, found.count, memory):
         return found
     forget(memory, found.count)
     return ended(before, EMPTIED, 0)
@@ -370,8 +359,13 @@ def run_temperature(item: Any, source: Any, state: Any, step: Any) -> Any:
         state = rescaled(state, 1.0, state.largest / state.temperature)
     for place in range(count):
         memory.doubles[TOUCHED][place] /= first
-    state = rescaled(state, state.temperature * first, state.largest)
-    return edited(state, count, state.walked)
+    kept = state.kept
+    # What the window weighs is so no more.
+    kept = Window(kept.low, kept.high, kept.last_tie, np.nan, np.nan, kept.support)
+    return State(
+        DONE, state.index + 1, False, count, state.walked, state.masks, state.temperature * first,
+        state.largest, state.stale, kept,
+    )  # fmt: skip
 
 
 @compiled
@@ -397,7 +391,7 @@ def run_bitmask(item: Any, source: Any, state: Any, step: Any) -> Any:
         dense, most = _dense(source, state), min(step.limit, FEW)
         kept = compact_by_bitmask(dense, bitmask, count, most, memory)
         if kept >= 0:
-            return candidates(state, kept, np.nan, step.vocab)
+            return candidates(state, kept, step.vocab)
     else:
         inside, outside = item.first, 0.0
     masks = state.masks
@@ -506,37 +500,70 @@ def run_statistics(item: Any, source: Any, state: Any, step: Any) -> Any:
 
 
 @compiled
+def _is_last(index: Any, step: Any) -> Any:
+    """Whether an instruction is followed by temperatures alone."""
+    while index + 1 < step.last:
+        index += 1
+        if step.instructions[index].opcode != TEMPERATURE:
+            return False
+    return True
+
+
+@compiled
 def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
     """The first truncation of a dense row."""
     memory, count, dense = step.memory, state.count, _dense(source, state)
     largest, is_masked = state.largest / state.temperature, state.masks.slot >= 0
     block_max = memory.doubles[WORK_MAX] if is_masked else source.block_max
-    if count > 0 or is_masked:
+    if item.opcode != TOP_K and (count > 0 or is_masked):
         largest = dense_max(dense, block_max, count, memory)
-    kept, low, high, last_tie = truncate(
-        dense, block_max, largest, source.sums, item, step.sparse, count, step.limit, memory
-    )
-    if np.isnan(low):
+    kept, window = truncate(
+        dense, block_max, largest, source.sums, item, step.sparse, count, step.limit,
+        _is_last(state.index, step), memory,
+    )  # fmt: skip
+    if np.isnan(window.low):
         forget(memory, count)
         return ended(state, BEYOND, 0)
     if kept >= 0:
         forget(memory, count)
-        weighed = largest if item.opcode in (TOP_P, TYPICAL_P) else np.nan
-        return candidates(state, kept, weighed, step.vocab)
-    # Where no bounds are known yet, those of the shadow will be: come again.
-    after = state.index + 1 if has_bounds(dense, count) else state.index
-    bounds = Kept(low, high, np.int64(last_tie), np.nan)
-    if not source.is_shadow:
+        return candidates(state, kept, step.vocab)
+    if has_bounds(dense, count):
         return State(
-            NEEDS_SHADOW, after, False, count, state.walked, state.masks, state.temperature,
-            state.largest, state.stale, bounds,
+            DONE, state.index + 1, False, count, state.walked, state.masks, state.temperature,
+            state.largest, state.stale, window,
         )  # fmt: skip
-    copy_row(source.row, low, high, last_tie, step.shadow, source.block_max)
-    found = _flushed(source, state, step)
+    # The bounds of the shadow will be known: come again.
+    return _flushed(source, state, step) if source.is_shadow else ended(state, NEEDS_SHADOW, count)
+
+
+@compiled
+def _cut_ties(item: Any, row: Any, state: Any) -> Any:
+    """Another truncation of a row of which only ties for the largest logit are left."""
+    window = state.kept
+    low, last_tie = window.low, window.last_tie
+    count = count_equal_from(row, low, 0)
+    if last_tie < row.width:
+        count -= count_equal_from(row, low, last_tie + 1)
+    kept = 1.0 * count
+    if item.opcode == TOP_P:
+        kept = min(max(math.ceil(item.first * count), 1.0), kept)
+    elif item.opcode == TOP_K and item.second != 1.0:
+        kept = min(item.first, kept)
+    if kept < count:
+        last_tie = np.int64(nth_equal(row, low, np.int64(kept)))
+    # Each weighs as much as the largest, 1.
+    left = Window(low, np.inf, last_tie, kept, 0.0, np.int64(kept))
     return State(
-        found.outcome, after, False, found.count, False, found.masks, 1.0, found.largest, False,
-        found.kept,
+        DONE, state.index + 1, False, state.count, state.walked, state.masks, state.temperature,
+        state.largest, state.stale, left,
     )  # fmt: skip
+
+
+@compiled
+def _cut_shadow(source: Any, state: Any, step: Any) -> Any:
+    """A shadow of which only the window is left."""
+    copy_row(source.row, state.kept, step.shadow, source.block_max)
+    return _flushed(source, state, step)
 
 
 @compiled
@@ -550,9 +577,17 @@ def run(source: Any, state: Any, step: Any) -> Any:
                 DONE, state.index + 1, state.compact, state.count, state.walked, state.masks,
                 state.temperature, state.largest, state.stale, state.kept,
             )  # fmt: skip
+        elif not is_whole(state.kept) and (opcode != TEMPERATURE or state.temperature != 1.0):
+            # What comes next looks at the row as it stands.
+            if state.kept.low == state.largest and opcode in (TOP_K, TOP_P, TYPICAL_P, CUT):
+                state = _cut_ties(item, source.row, state)
+            elif not source.is_shadow:
+                return ended(state, NEEDS_SHADOW, state.count)
+            else:
+                state = _cut_shadow(source, state, step)
         elif state.compact:
             count = run_compact(item, state.count, step)
-            state = candidates(state, count, np.nan, step.vocab)
+            state = candidates(state, count, step.vocab)
         elif opcode == TEMPERATURE:
             state = run_temperature(item, source, state, step)
         elif opcode in (BITMASK, BITMASK_BIAS):

@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from decoding.kernels.compiled.formats import FLOAT64, each_format, real_type
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64
+from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, pointer
 
 
 def float_type(dtype: Any) -> Any:
@@ -94,3 +94,14 @@ def as_pointer(_context: Any, address: Any) -> Any:
         return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
 
     return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def address_of(_context: Any, array: Any, index: Any) -> Any:
+    """The address of an element of a one-dimensional array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = pointer(context, builder, signature.args[0], *arguments)
+        return builder.ptrtoint(place, INT64)
+
+    return types.int64(array, types.int64), generate

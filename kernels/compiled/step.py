@@ -25,7 +25,16 @@ from decoding.kernels.compiled.memory import (
     WORK_MAX,
     Memory,
 )
-from decoding.kernels.compiled.passes import BLOCK, copy_row, find_fault, is_wide, scan, survey
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    copy_row,
+    find_fault,
+    holds,
+    is_whole,
+    is_wide,
+    scan,
+    survey,
+)
 from decoding.kernels.compiled.records import INSTRUCTION, PLAN, SPARSE
 from decoding.kernels.compiled.rows import (
     BEYOND,
@@ -88,7 +97,9 @@ def _write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: A
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
         for token_id in range(width):
-            out[start + token_id] = value_at(row, token_id) / state.temperature
+            value = value_at(row, token_id)
+            is_kept = holds(state.kept, value, token_id)
+            out[start + token_id] = value / state.temperature if is_kept else -np.inf
         ids, logits = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
     else:
         for token_id in range(width):
@@ -107,7 +118,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
     """
     memory, masks, index = step.memory, state.masks, state.index
     kept, work_max = state.kept, memory.doubles[WORK_MAX]
-    if kept.low == -np.inf and kept.high == np.inf and index < step.last:
+    if is_whole(kept) and index < step.last:
         item = step.instructions[index]
         biases = item.opcode == BITMASK_BIAS and state.temperature == 1.0
         if (item.opcode == BITMASK or biases) and can_wait(masks, item.first):
@@ -120,7 +131,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
     if masks.slot >= 0:
         copy_edited_row(source.row, masks, memory.bitmasks, step.shadow, work_max)
     else:
-        copy_row(source.row, kept.low, kept.high, kept.last_tie, step.shadow, work_max)
+        copy_row(source.row, kept, step.shadow, work_max)
     moderate, largest = flush(
         step.shadow_row, state.temperature, state.count, memory, step.shadow, work_max
     )
@@ -211,14 +222,13 @@ def step_rows(
     top = carray(as_pointer(call[12]), (call[13],), TOP)
     masks = carray(as_pointer(np.int64(bitmasks.ctypes.data)), bitmasks.shape, np.int32)
     tokens = carray(as_pointer(np.int64(token_ids.ctypes.data)), token_ids.shape, np.int32)
-    doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[4]), np.float64)
-    integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[4]), np.int32)
-    singles = carray(as_pointer(scratch[2]), (BLOCK,), np.float32)
-    shadow = carray(as_pointer(scratch[3]), (scratch[5],), np.float64)
+    doubles = carray(as_pointer(scratch[0]), (DOUBLES, scratch[3]), np.float64)
+    integers = carray(as_pointer(scratch[1]), (INTEGERS, scratch[3]), np.int32)
+    shadow = carray(as_pointer(scratch[2]), (scratch[4],), np.float64)
     out = carray(as_pointer(out_address), (last_row * width,), np.float64)
-    memory = Memory(doubles, integers, singles, masks)
+    memory = Memory(doubles, integers, masks)
     first_byte, first_raw = np.int64(logits.ctypes.data), np.int64(raw_logits.ctypes.data)
-    shadow_row = row_of(scratch[3], np.int64(FLOAT64), scratch[5], doubles[WORK_END])
+    shadow_row = row_of(scratch[2], np.int64(FLOAT64), scratch[4], doubles[WORK_END])
     left = 0
     for index in range(first_row, last_row):
         plan, outcome = plans[index], outcomes[index]

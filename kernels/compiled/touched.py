@@ -33,6 +33,7 @@ from decoding.kernels.compiled.passes import (
     blocks_of,
     copy_block,
     divide_row,
+    everything,
     largest_of_blocks,
 )
 from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
@@ -45,18 +46,19 @@ class Dense(NamedTuple):
     """A whole row as the program left it, but for the touched tokens.
 
     row: as it is stored. masks: of `masks.Masks`, which are met first. temperature: what divides
-    the logits then.
+    the logits then. high: what is larger then is not there.
     """
 
     row: Any
     masks: Any
     temperature: Any
+    high: Any
 
 
 @compiled
 def plain(row: Any, temperature: Any) -> Any:
     """A row without masks."""
-    return Dense(row, no_masks(), temperature)
+    return Dense(row, no_masks(), temperature, np.inf)
 
 
 @inlined
@@ -135,6 +137,23 @@ def dense_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> An
 
 
 @compiled
+def is_possible(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
+    """Whether a dense row has any token left. block_max: as for `dense_max`."""
+    for place in range(touched_count):
+        if memory.doubles[TOUCHED][place] > -np.inf:
+            return True
+    for block in range(blocks_of(dense.row)):
+        if block_max[block] == -np.inf:
+            continue
+        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, dense.row.width)):
+            if memory.integers[SLOT][token_id] != 0:
+                continue
+            if untouched_at(dense, token_id, memory) > -np.inf:
+                return True
+    return False
+
+
+@compiled
 def are_moderate(count: Any, memory: Any) -> Any:
     """Whether the touched logits are far from the end of float64, where nothing here overflows."""
     moderate = True
@@ -191,6 +210,7 @@ def patch(
     row: Any,
     block_max: Any,
     temperature: Any,
+    window: Any,
     count: Any,
     memory: Any,
     shadow: Any,
@@ -198,20 +218,22 @@ def patch(
 ) -> Any:
     """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
 
-    They hold final logits there. shadow_max: where the largest final logit of every block goes.
-    Which blocks are patched is left in `integers[WORDS]`.
+    They hold final logits there, −inf outside the window. shadow_max: where the largest final logit
+    of every block goes. Which blocks are patched is left in `integers[WORDS]`.
     """
     patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
     blocks = blocks_of(row)
     for block in range(blocks):
-        patched[block], shadow_max[block] = 0, block_max[block] / temperature
+        shadow_max[block] = block_max[block] / temperature
+    for block in range(blocks):
+        patched[block] = 0
     for place in range(count):
         patched[touched_ids[place] // BLOCK] = 1
     if row.width % BLOCK != 0:
         patched[row.width // BLOCK] = 1
     for block in range(blocks):
         if patched[block] != 0:
-            copy_block(row, block, shadow)
+            copy_block(row, block, window, shadow)
             divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
     write_touched(count, memory, shadow, shadow_max)
 
@@ -221,7 +243,7 @@ def patch_all(row: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
     """Write the blocks that are not patched into the shadow as well."""
     for block in range(blocks_of(row)):
         if memory.integers[WORDS][block] == 0:
-            copy_block(row, block, shadow)
+            copy_block(row, block, everything(row.width), shadow)
             divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
 
 

@@ -1,4 +1,4 @@
-"""Numba: runs a row's first truncation, giving compact candidates or logit bounds."""
+"""Numba functions that run a row's first truncation, giving candidates or bounds of logits."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from decoding.kernels.compiled.bounds import find_bounds
-from decoding.kernels.compiled.candidates import (
-    keep_nearest,
-    keep_top_k,
-)
+from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
+from decoding.kernels.compiled.candidates import keep_top_k
 from decoding.kernels.compiled.dense import (
     append_touched,
     collect_largest,
-    collect_nearest,
     collect_reaching,
 )
 from decoding.kernels.compiled.entropy import top_h_of_row
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
     IDS,
     KEYS,
     LOGITS,
-    PLACES,
+    SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
-    WEIGHTS,
 )
 from decoding.kernels.compiled.passes import (
+    Window,
+    blocks_of,
+    collect,
     deviation,
+    everything,
+    is_whole,
     is_wide,
     largest_of_blocks,
     weigh,
@@ -52,6 +51,8 @@ _TERM = len(Term._fields)
 _LOWEST = -1e308
 """A term below, as of 10³⁰⁰ deviations, keeps everything; an infinite bound separates nothing."""
 TOP_H = int(Opcode.TOP_H)
+_FEW = 1_024
+"""More candidates are not listed for the draw alone; four times as many where no sum is known."""
 
 
 @compiled
@@ -86,6 +87,73 @@ def bound_of(
 
 
 @compiled
+def _far_enough(row: Any, block_max: Any, search: Any, total: Any) -> Any:
+    """A distance from the centre that surely holds the share of the mass.
+
+    Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them. Z
+    is the total, or, where that is not known, what the largest tokens of the blocks weigh.
+    """
+    largest, scale, blocks = search.reference, search.scale, blocks_of(row)
+    if np.isnan(total):
+        total, _ = weigh(as_row(block_max, blocks, True), largest, scale)
+    rest = max(1.0 - search.share, 1e-300)
+    lowest = largest + math.log(rest * total / row.width) / scale
+    return max(largest - search.middle, search.middle - lowest) * (1.0 + 1e-6)
+
+
+@compiled
+def _search_by_mass(
+    row: Any, block_max: Any, temperature: Any, sums: Any, share: Any, is_typical: Any, memory: Any
+) -> Any:
+    """The window of top-p or typical-p of a dense row without edits."""
+    stored, scale = largest_of_blocks(row, block_max), 1.0 / temperature
+    total, moment = np.nan, 0.0
+    if is_typical or (sums.known and temperature == 1.0):
+        total, moment = sums_of(row, block_max, sums, temperature)
+    centre = stored + moment / total * temperature if is_typical else stored
+    two_sided = centre < stored
+    search = Search(
+        centre, as_real(row, min(centre, stored)), two_sided, False, stored, scale, share,
+        is_typical,
+    )  # fmt: skip
+    far = _far_enough(row, block_max, search, total)
+    return find_bounds(row, block_max, search, total, far, memory)
+
+
+@compiled
+def nth_and_more(
+    row: Any, block_max: Any, k: Any, keep_ties: Any, is_capped: Any, memory: Any
+) -> Any:
+    """The window of the k largest of a row.
+
+    is_capped: whether the row has larger ones than those in `block_max`, which do not count.
+    """
+    stored = largest_of_blocks(row, block_max)
+    search = Search(stored, stored, False, is_capped, stored, 0.0, np.float64(k), keep_ties)
+    return find_bounds(row, block_max, search, 0.0, np.inf, memory)
+
+
+@compiled
+def collect_window(
+    row: Any, block_max: Any, temperature: Any, window: Any, limit: Any, memory: Any
+) -> Any:
+    """List the tokens of a window; how many, −1 where that is more than a limit."""
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    low, high = window.low / temperature, window.high / temperature
+    count = collect(
+        row, block_max, temperature, low, high, limit, 1, memory.integers[SLOT], ids, logits
+    )
+    if window.last_tie >= row.width:
+        return count
+    kept = 0
+    for place in range(count):
+        if logits[place] > low or ids[place] <= window.last_tie:
+            ids[kept], logits[kept] = ids[place], logits[place]
+            kept += 1
+    return min(count, np.int64(kept)) if count >= 0 else count
+
+
+@compiled
 def truncate(
     dense: Any,
     block_max: Any,
@@ -95,72 +163,63 @@ def truncate(
     sparse: Any,
     touched: Any,
     limit: Any,
+    is_last: Any,
     memory: Any,
 ) -> Any:
-    """The first truncation of a dense row: candidates, or the bounds of a shadow.
+    """The first truncation of a dense row: how many candidates it leaves, or −1 and a window.
 
-    largest: the row's largest logit, not looked at for top-k. The row has no touched tokens and no
-    masks but for top-k and cuts that need no statistics. Bounds that are NaN: the row's numbers are
-    beyond this arithmetic. No number of candidates, −1, and bounds that keep everything: it must be
-    a shadow of temperature 1 first.
+    largest: the row's largest logit, not looked at for top-k. is_last: whether nothing but the draw
+    looks at the row afterwards. The row has no touched tokens and no masks but for top-k and cuts
+    that need no statistics. A window whose low bound is NaN: the row's numbers are beyond this
+    arithmetic; one that keeps everything, where `has_bounds` says no: the row must be a shadow of
+    temperature 1 first.
     """
     row, temperature, first, opcode = dense.row, dense.temperature, item.first, item.opcode
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
-    keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
-    low, high, last_tie = -np.inf, np.inf, np.int64(row.width)
+    window, count = everything(row.width), np.int64(-1)
     can_bound = has_bounds(dense, touched)
+    few = min(limit, _FEW) if is_last else limit
     if opcode == TOP_K:
         k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
         count = collect_largest(dense, block_max, k, limit, touched, memory)
         if count >= 0:
-            count = keep_top_k(ids, logits, count, k, keeps_ties, keys, memory.doubles[VALUES])
+            keys, values = memory.doubles[KEYS], memory.doubles[VALUES]
+            count = keep_top_k(ids, logits, count, k, keeps_ties, keys, values)
         elif can_bound:
-            stored = largest_of_blocks(row, block_max)
-            wanted = np.float64(k)
-            low, high, last_tie = find_bounds(
-                row, block_max, stored, stored, 0.0, wanted, limit, keeps_ties, memory
-            )
+            window = nth_and_more(row, block_max, k, keeps_ties, False, memory)
     elif opcode == CUT:
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
         if needs & NEEDS_DEVIATION:
             sigma = deviation(row, largest_of_blocks(row, block_max)) / temperature
             if np.isnan(sigma):
-                return -1, sigma, sigma, last_tie
+                return count, _beyond(row)
         if needs & NEEDS_TOTAL:
             total, moment = sums_of(row, block_max, sums, temperature)
         if needs & NEEDS_SQUARES:
             squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
         bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
-        count = collect_reaching(dense, block_max, bound, limit, memory)
+        most = min(limit, 4 * few) if can_bound else limit
+        count = collect_reaching(dense, block_max, bound, most, memory)
         if count >= 0:
             touched_ids, values = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
             count = append_touched(touched_ids, values, touched, bound, np.inf, ids, logits, count)
         elif can_bound:
             low = smallest_at_least(row, bound, temperature)
+            window = Window(low, np.inf, np.int64(row.width), np.nan, np.nan, np.int64(0))
     elif opcode == TOP_H:
         count = top_h_of_row(row, block_max, largest, temperature, first, memory)
-    else:
+    elif can_bound:
         is_typical = opcode == TYPICAL_P
-        total, moment = sums_of(row, block_max, sums, temperature)
-        centre, target = largest, first * total
-        if is_typical:
-            centre += moment / total
-        count, reach = collect_nearest(
-            row, block_max, temperature, largest, total, centre, first, limit, memory
-        )
-        if count >= 0:
-            count = keep_nearest(
-                ids, logits, count, centre, reach, target, is_typical, keys, weights,
-                memory.doubles[VALUES], memory.integers[PLACES], memory.doubles[HISTOGRAM],
-            )  # fmt: skip
-        elif can_bound:
-            stored = largest_of_blocks(row, block_max)
-            middle = centre * temperature if is_typical else stored
-            scale = 1.0 / temperature
-            low, high, last_tie = find_bounds(
-                row, block_max, middle, stored, scale, target, limit, is_typical, memory
-            )
-    return count, low, high, last_tie
+        window = _search_by_mass(row, block_max, temperature, sums, first, is_typical, memory)
+        if window.support <= few and not is_whole(window) and not np.isnan(window.low):
+            count = collect_window(row, block_max, temperature, window, few, memory)
+    return count, window
+
+
+@compiled
+def _beyond(row: Any) -> Any:
+    """The window of a row whose numbers are beyond this arithmetic."""
+    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
 
 
 @compiled
