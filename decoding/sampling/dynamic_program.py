@@ -17,6 +17,7 @@ from decoding.history import History
 from decoding.kernels.program import (
     READS_HISTORY,
     Instruction,
+    Opcode,
     Program,
     assemble,
     gathered,
@@ -24,7 +25,7 @@ from decoding.kernels.program import (
     retuned,
     words_of,
 )
-from decoding.pipeline import Fused
+from decoding.pipeline import Fused, Segment
 from decoding.typing import Anything, DynamicBitmask, DynamicInstruction
 
 Failures: TypeAlias = dict[int, DecodingError]
@@ -42,12 +43,14 @@ class ProgramRow:
     """What a row runs: a segment, and which of its processors change it with every step.
 
     dynamic: the instructions that change, and whose they are. masks: the instructions whose bitmask
-    changes, where they have one, and whose they are.
+    changes, where they have one, and whose they are. widest_bias: the largest token id that a bias
+    names, −1 for none.
     """
 
     segment: Fused
     dynamic: tuple[tuple[int, DynamicInstruction], ...]
     masks: tuple[tuple[int, DynamicBitmask], ...]
+    widest_bias: int
 
     @classmethod
     def of(cls, segment: Fused) -> ProgramRow:
@@ -64,7 +67,15 @@ class ProgramRow:
             for index, processor in enumerate(segment.processors)
             if has_method(processor, "bitmask")
         )
-        return cls(segment, dynamic, masks)
+        return cls(segment, dynamic, masks, widest_bias(segment))
+
+
+def widest_bias(segment: Segment) -> int:
+    """The largest token id that a bias of a segment names; −1 for none."""
+    if not isinstance(segment, Fused):
+        return -1
+    named = [item.token_ids for item in segment.instructions if item.opcode == Opcode.LOGIT_BIAS]
+    return max((int(token_id) for token_ids in named for token_id in token_ids), default=-1)
 
 
 class SharedRows:
@@ -116,6 +127,8 @@ class RowPrograms:
         self._words: list[NDArray[np.int32]] = []
         self._written = 0
         self._bitmasks = np.zeros((0, 0), np.int32)
+        # Those of the last step where they are those of the next step too.
+        self._unchanging: NDArray[np.int32] | None = None
         self._dynamic: list[tuple[int, int, DynamicInstruction]] = []
         self._masks: list[tuple[int, int, DynamicBitmask]] = []
         self._failed: Failures = {}
@@ -130,6 +143,7 @@ class RowPrograms:
 
         moved: the instructions of the last step of rows that are laid out anew.
         """
+        self._unchanging = None
         fresh = [row for row in dict.fromkeys(rows) if row not in self._runs]
         if fresh:
             self._sweep(rows)
@@ -159,6 +173,9 @@ class RowPrograms:
 
         first_row: as what errors count the first row.
         """
+        unchanging = self._unchanging
+        if unchanging is not None and unchanging.shape[1] == words_of(width):
+            return unchanging, self._failed
         self._fit(words_of(width))
         failed: Failures = dict(self._failed)
         for row, slot, processor in self._masks:
@@ -170,14 +187,18 @@ class RowPrograms:
                 self._bitmasks[slot] = 0
                 continue
             self._write(slot, words)
-        return self._bitmasks[: len(self._words)], failed
+        bitmasks = self._bitmasks[: len(self._words)]
+        self._unchanging = None if self._masks else bitmasks
+        return bitmasks, failed
 
     def program_for(self, history: History, width: int, first_row: int = 0) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
+        self._failed = {}
+        if not self._dynamic:
+            return self.program
         changed: dict[int, Instruction] = {}
         torn: list[ProgramRow] = []
         entries_move = False
-        self._failed = {}
         for row, index, processor in self._dynamic:
             own = history.select(row).read_only()
             try:
