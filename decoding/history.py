@@ -152,10 +152,9 @@ class HistoryBuffer:
         row, length = len(self), len(tokens)
         self._make_room(row + 1, length)
         self._token_ids[row, :length] = tokens
-        lengths, prompt_lengths = np.empty(row + 1, np.int64), np.empty(row + 1, np.int64)
-        lengths[:row], lengths[row] = self._lengths, length
-        prompt_lengths[:row], prompt_lengths[row] = self._prompt_lengths, len(prompt)
-        self._become(lengths, prompt_lengths, max(self._longest, length))
+        lengths = np.append(self._lengths, length)
+        prompt_lengths = np.append(self._prompt_lengths, len(prompt))
+        self._become(lengths, prompt_lengths)
         return row
 
     def remove(self, row: int) -> None:
@@ -170,8 +169,7 @@ class HistoryBuffer:
         last = len(self) - 1
         if row != last:
             self._token_ids[row, : lengths[row]] = self._token_ids[last, : lengths[row]]
-        longest = int(lengths[:-1].max(initial=0))
-        self._become(lengths[:-1], prompt_lengths[:-1], longest)
+        self._become(lengths[:-1], prompt_lengths[:-1])
         if last == 0 and self._token_ids.size > _MOST_KEPT:
             self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
 
@@ -186,12 +184,11 @@ class HistoryBuffer:
         lengths[pair], prompt_lengths[pair] = lengths[pair[::-1]], prompt_lengths[pair[::-1]]
         longest = int(lengths[pair].max())
         self._token_ids[pair, :longest] = self._token_ids[pair[::-1], :longest]
-        self._become(lengths, prompt_lengths, self._longest)
+        self._become(lengths, prompt_lengths)
 
     def view(self) -> History:
         """The history so far; valid until a row is removed or swapped."""
-        lengths = self._lengths
-        return History(self._token_ids[: len(lengths)], lengths, self._prompt_lengths)
+        return History(self._token_ids[: len(self)], self._lengths, self._prompt_lengths)
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Append one token to every row.
@@ -199,15 +196,13 @@ class HistoryBuffer:
         Raises:
             ShapeError: there are more or fewer tokens than rows.
         """
-        lengths = self._lengths
-        rows = len(lengths)
-        if len(token_ids) != rows:
-            raise ShapeError("token_ids", f"{len(token_ids)} token ids", f"{rows}, one a row")
-        if not rows:
+        if len(token_ids) != len(self):
+            raise ShapeError("token_ids", f"{len(token_ids)} token ids", f"{len(self)}, one a row")
+        if not len(self):
             return
-        self._make_room(rows, self._longest + 1)
-        self._token_ids[self._rows, lengths] = token_ids
-        self._lengths = lengths + 1
+        self._make_room(len(self), self._longest + 1)
+        self._token_ids[self._rows, self._lengths] = token_ids
+        self._lengths = self._lengths + 1
         self._longest += 1
 
     def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
@@ -225,12 +220,10 @@ class HistoryBuffer:
         self._lengths = lengths
         self._longest = max(self._longest, end)
 
-    def _become(
-        self, lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64], longest: int
-    ) -> None:
+    def _become(self, lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64]) -> None:
         self._lengths, self._prompt_lengths = lengths, prompt_lengths
         self._rows = np.arange(len(lengths))
-        self._longest = longest
+        self._longest = int(lengths.max(initial=0))
 
     def _make_room(self, rows: int, width: int) -> None:
         room, columns = self._token_ids.shape

@@ -19,13 +19,10 @@ from numpy.typing import NDArray
 from decoding.checks import checked_integer
 from decoding.errors import (
     DecodingError,
-    EmptySupportError,
-    InvalidLogitsError,
     ParameterError,
     ShapeError,
     UnsupportedFeatureError,
     require,
-    shown,
 )
 from decoding.history import History, checked_row
 from decoding.kernels.backends import Backend
@@ -34,7 +31,7 @@ from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
 from decoding.sampling.backends import Execution, fastest, named
 from decoding.sampling.dynamic_program import SharedRows
-from decoding.sampling.rows import BatchRow, ReadyRows, last_segment
+from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
 from decoding.sampling.samples import Alternative, Processed, Sample, Sampler, States, sample_of
 from decoding.sampling.stages import Steered, next_states
 from decoding.typing import Rows
@@ -344,17 +341,7 @@ class BatchSampler:
         return edited, failed
 
     def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:
-        status, position, count = outcome[:3]
-        generated = int(history.lengths[row] - history.prompt_lengths[row])
-        if status == INVALID_LOGITS:
-            return InvalidLogitsError(row, position, count, generated)
-        assert status == EMPTY_SUPPORT
-        culprit = (
-            None
-            if position < 0
-            else shown(last_segment(self._rows[row].sampler.pipeline).processors[position])
-        )
-        return EmptySupportError(row, culprit, generated)
+        return outcome_error(row, outcome, self._rows[row].sampler, history)
 
 
 def sample(

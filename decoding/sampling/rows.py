@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from decoding.errors import DecodingError, ShapeError
+from decoding.errors import (
+    DecodingError,
+    EmptySupportError,
+    InvalidLogitsError,
+    ShapeError,
+    shown,
+)
 from decoding.history import History
 from decoding.kernels.backends import Backend
-from decoding.kernels.program import Batch
+from decoding.kernels.program import Batch, Opcode
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS
 from decoding.pipeline import Fused, Pipeline, Segment
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.sampling.backends import OpenKernels
-from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows, widest_bias
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.samples import Sampler, States
 from decoding.sampling.stages import Stages
 
@@ -39,15 +48,14 @@ class BatchRow:
         """The row of a sampler; it shares its program with the rows that are alike."""
         pipeline = sampler.pipeline
         before = pipeline.segments[:-1]
-        program = shared.row_of(last_segment(pipeline))
         first = pipeline.processors[0] if pipeline.processors else None
         return cls(
             sampler,
-            program,
+            shared.row_of(last_run(pipeline)),
             before,
             sampler.start() if before else (),
             first if isinstance(first, NaNPolicy) else None,
-            max((program.widest_bias, *map(widest_bias, before))),
+            widest_bias(pipeline),
         )
 
 
@@ -63,28 +71,45 @@ class ReadyRows:
         self._backend = backend
         self.kernels = OpenKernels(threads)
         self.programs = RowPrograms()
+        self.rows: tuple[BatchRow, ...] = ()
+        self.batch = Batch(
+            self.programs.program,
+            np.zeros(0, np.uint64),
+            np.zeros(0, np.bool_),
+            np.zeros(0, np.int64),
+        )
         self._stages: dict[BatchRow, Stages] = {}
         self.take(())
 
     def take(self, rows: tuple[BatchRow, ...]) -> None:
         """Let these be the rows; what is known of those that stay is kept."""
         self.programs.arrange([row.program for row in rows])
-        samplers = [row.sampler for row in rows]
-        seeds = [item.seed for item in samplers]
+        before, known = self.rows, self.batch
+        size = len(rows)
+        # Rows that stay where they are need not be read again.
+        kept = min(size, len(before))
+        fresh = [index for index in range(kept) if rows[index] is not before[index]]
+        fresh += range(kept, size)
         self.batch = Batch(
             self.programs.program,
-            np.array([seed or 0 for seed in seeds], np.uint64),
-            np.array([seed is None for seed in seeds], np.bool_),
-            np.array([item.top_n for item in samplers], np.int64),
+            _resized(known.seeds, size),
+            _resized(known.greedy, size),
+            _resized(known.top_n, size),
         )
+        for index in fresh:
+            sampler = rows[index].sampler
+            self.batch.seeds[index] = sampler.seed or 0
+            self.batch.greedy[index] = sampler.seed is None
+            self.batch.top_n[index] = sampler.top_n
         self._stages = {
             row: self._stages.get(row) or Stages(row.before, self._backend)
             for row in rows
             if row.before
         }
-        numbered = list(enumerate(rows))
-        self.stages = {index: self._stages[row] for index, row in numbered if row.before}
-        self.repairs = {index: row.repair for index, row in numbered if row.repair is not None}
+        self.stages = {index: self._stages[row] for index, row in enumerate(rows) if row.before}
+        self.repairs = {
+            index: row.repair for index, row in enumerate(rows) if row.repair is not None
+        }
         self.misfits: dict[int, DecodingError] = {}
         self.has_feedbacks = any(rows[index].start for index in self.stages)
         self.width = 0
@@ -109,8 +134,40 @@ class ReadyRows:
         return self.batch
 
 
-def last_segment(pipeline: Pipeline) -> Fused:
-    """The instructions with which a pipeline ends, possibly none."""
+def _resized(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """A copy of an array that ends earlier, or goes on with anything."""
+    copy = np.empty(size, array.dtype)
+    kept = min(size, len(array))
+    copy[:kept] = array[:kept]
+    return copy
+
+
+def last_run(pipeline: Pipeline) -> Fused:
+    """The run of instructions that a pipeline ends with, possibly empty."""
     last = pipeline.segments[-1]
     assert isinstance(last, Fused)  # ours: a pipeline ends with one
     return last
+
+
+def widest_bias(pipeline: Pipeline) -> int:
+    """The largest token id that a bias of the pipeline names; −1 for none."""
+    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
+    items = [item for segment in fused for item in segment.instructions]
+    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
+    return max((max(token_ids, default=-1) for token_ids in named), default=-1)
+
+
+def outcome_error(
+    row: int, outcome: tuple[Any, ...], sampler: Sampler, history: History
+) -> DecodingError:
+    """The error of a row whose status is not `OK`.
+
+    outcome: the first three fields of `decoding.kernels.result.ROW`.
+    """
+    status, position, count = outcome[:3]
+    generated = int(history.lengths[row] - history.prompt_lengths[row])
+    if status == INVALID_LOGITS:
+        return InvalidLogitsError(row, position, count, generated)
+    assert status == EMPTY_SUPPORT
+    culprit = None if position < 0 else shown(last_run(sampler.pipeline).processors[position])
+    return EmptySupportError(row, culprit, generated)
