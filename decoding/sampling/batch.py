@@ -230,7 +230,7 @@ class BatchSampler:
             if wrong:
                 first = int(np.flatnonzero(~(rows[row] < np.inf))[0])
                 errors[row] = self._error(row, (INVALID_LOGITS, first, wrong), history)
-            elif emptied[row] >= 0 or not (values[row] > -np.inf).any():
+            elif emptied[row] >= 0 or not (edited[row] > -np.inf).any():
                 errors[row] = self._error(row, (EMPTY_SUPPORT, int(emptied[row]), 0), history)
         self._ready = ready
         values[list(errors)] = 0.0  # a kernel leaves anything there
@@ -253,8 +253,9 @@ class BatchSampler:
         raw = as_rows(logits)
         ready = self._take_ready(raw, history, states)
         failed, edited = ready.misfits, raw
+        if ready.repairs or ready.stages:
+            raw = edited = self._repaired(logits_of(raw), history, ready)
         if ready.stages:
-            raw = self._repaired(logits_of(raw), history, ready)
             edited, failed = self._run_stages(raw, history, states, steered, ready)
         backend = self._backend_for(raw)
         kernel = ready.kernels.at(backend, raw, ready.batch_for(history))

@@ -31,9 +31,9 @@ from decoding.sampling.stages import Stages
 class BatchRow:
     """One row of a batch, with what is worked out once for it.
 
-    program: what a kernel runs at the end. before: the segments that come before it. start: the
-    states of the feedbacks among them, before the first token. repair: a policy for what is no
-    logit, which its pipeline begins with. widest_bias: the largest token id that a bias names.
+    program: what a kernel runs at the end. repair: a policy for what is no logit, which its
+    pipeline begins with. before: the segments between these two. start: the states of the feedbacks
+    among them, before the first token. widest_bias: the largest token id that a bias names.
     """
 
     sampler: Sampler
@@ -47,14 +47,16 @@ class BatchRow:
     def of(cls, sampler: Sampler, shared: SharedRows) -> BatchRow:
         """The row of a sampler; it shares its program with the rows that are alike."""
         pipeline = sampler.pipeline
-        before = pipeline.segments[:-1]
         first = pipeline.processors[0] if pipeline.processors else None
+        repair = first if isinstance(first, NaNPolicy) else None
+        # The policy acts before a row is checked, and is no stage as well.
+        before = pipeline.segments[2 if repair else 0 : -1]
         return cls(
             sampler,
             shared.row_of(last_run(pipeline)),
             before,
             sampler.start() if before else (),
-            first if isinstance(first, NaNPolicy) else None,
+            repair,
             widest_bias(pipeline),
         )
 
