@@ -15,8 +15,6 @@ from decoding.engine.request_pipeline import pipeline_of
 from decoding.errors import DecodingError
 from decoding.generate import generate, generate_async, stream, stream_async
 from decoding.history import History
-from decoding.inspect.compare import compare
-from decoding.inspect.explain import explain
 from decoding.kernels.backends import Backend
 from decoding.models import LanguageModel, load
 from decoding.parameters import GenerationParameters
@@ -92,12 +90,20 @@ __all__ = [
     "warmup",
 ]
 
-if not TYPE_CHECKING:  # A type checker reads each processor's type from `decoding.processors`.
+if TYPE_CHECKING:
+    from decoding.inspect.compare import compare
+    from decoding.inspect.explain import explain
+else:  # A type checker reads each processor's type from `decoding.processors`.
 
     def __getattr__(name: str) -> object:
-        """The other processors, as in `decoding.processors`."""
+        """The other processors, as in `decoding.processors`; and what most programs do not use."""
         from decoding import processors
 
+        if name in ("compare", "explain", "inspect"):
+            from importlib import import_module
+
+            inspect = import_module("decoding.inspect")
+            return inspect if name == "inspect" else getattr(inspect, name)
         if name in processors.__all__:
             return getattr(processors, name)
         raise AttributeError(f"module 'decoding' has no attribute {name!r}", name=name)

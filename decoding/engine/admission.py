@@ -15,7 +15,7 @@ from decoding.checks import checked_integer, checked_real
 from decoding.engine.generation import Generation
 from decoding.errors import CapacityError, DeadlineError, OverloadedError
 
-MOST_JOINING = 8
+MOST_JOINING = 4
 """How many requests may join in one step beside sequences that run: each counts as at least this
 part of the prefill chunk."""
 

@@ -12,6 +12,9 @@ from decoding.vocabulary import Vocabulary
 _UNKNOWN = (b"", "", False)
 """What is known of a token without a vocabulary."""
 
+_REPLACED = "\ufffd"
+"""What stands in a text for bytes that are no whole character."""
+
 _new_decoder = getincrementaldecoder("utf-8")
 
 
@@ -33,17 +36,24 @@ class TextStream:
     ('caf', 'é', '', '\ufffd')
     """
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "holds")
 
     def __init__(self) -> None:
         self._decoder = _new_decoder("replace")
+        self.holds = False
+        """Whether an incomplete character is held back."""
 
     def push(self, token_bytes: bytes) -> str:
         """Decode more bytes; return the complete characters, and hold an incomplete one back."""
-        return self._decoder.decode(token_bytes)
+        text = self._decoder.decode(token_bytes)
+        self.holds = self._decoder.getstate()[0] != b""
+        return text
 
     def flush(self) -> str:
         """End the text: return an incomplete character as U+FFFD, and reset the stream."""
+        if not self.holds:
+            return ""
+        self.holds = False
         return self._decoder.decode(b"", final=True)
 
     @property
@@ -55,6 +65,7 @@ class TextStream:
         """Copy the stream with the bytes held back."""
         twin = TextStream()
         twin._decoder.setstate(self._decoder.getstate())
+        twin.holds = self.holds
         return twin
 
 
@@ -97,7 +108,8 @@ class TokenText:
         self._vocabulary = vocabulary
         self._hidden = hidden_token_ids
         self._stream = TextStream()
-        self._stream.push(begun)
+        if begun:
+            self._stream.push(begun)
         self._matcher = stops.start(keep=keep_stop)
 
     @property
@@ -118,7 +130,10 @@ class TokenText:
         if special:
             shown = self._matcher.push(self._stream.flush(), stopping=stopping)
             return shown + self._matcher.push(text, visible=False, stopping=stopping)
-        return self._matcher.push(self._stream.push(spelled), stopping=stopping)
+        stream = self._stream
+        # Most tokens are whole characters, and their text is known.
+        is_whole = not stream.holds and _REPLACED not in text
+        return self._matcher.push(text if is_whole else stream.push(spelled), stopping=stopping)
 
     def flush(self, *, stopping: bool = True) -> str:
         """End the text; return what was held back, an incomplete character as U+FFFD."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from decoding.engine.forced_tokens import write_forced
 from decoding.engine.generation import RunningSequence
 from decoding.errors import DecodingError, ProcessorError, RequestError, shown, shown_error
 from decoding.history import History, HistoryBuffer
@@ -123,8 +122,13 @@ def draw(batch: RunningBatch, logits: Rows) -> None:
 
 
 def rows_of(logits: Rows, rows: Sequence[int]) -> Rows:
-    """Select rows of logits; return the logits themselves if all are selected."""
-    return logits if list(rows) == list(range(len(logits))) else logits[rows]
+    """Select rows of logits: a view of them where they are one after the other."""
+    if not rows:
+        return logits[:0]
+    first, count = rows[0], len(rows)
+    if list(rows) == list(range(first, first + count)):
+        return logits if count == len(logits) else logits[first : first + count]
+    return logits[rows]
 
 
 def _drawn_alone(sequence: RunningSequence, logits: Rows) -> Sample | DecodingError:
@@ -146,6 +150,8 @@ def _take(sequence: RunningSequence, sample: Sample) -> None:
 
 
 def _write_forced(sequence: RunningSequence, logits: Rows, token_ids: Sequence[int]) -> int:
+    from decoding.engine.forced_tokens import write_forced
+
     before = len(sequence.samples)
     try:
         write_forced(sequence, logits, token_ids)

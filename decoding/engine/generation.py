@@ -221,19 +221,19 @@ class Generation:
 
     def progress(self, sequence: RunningSequence, text: str) -> None:
         """Note that a sequence has written one more token, which made `text` certain."""
-        self.timing.write_token()
-        finished = sequence.transcript.finish_reason is not None
-        if finished and all(item.transcript.finish_reason for item in self.sequences):
+        if self.timing.first_token is None:
+            self.timing.write_token()
+        sequences, transcript = self.sequences, sequence.transcript
+        if transcript.finish_reason is not None and all(
+            item.transcript.finish_reason for item in sequences
+        ):
             self.timing.finish()
             self.response = self._respond()
-        if len(self.sequences) == 1:
-            event = event_of(
-                sequence.transcript,
-                text,
-                response=self.response,
-                wire_details=self.request.parameters.details,
+        if len(sequences) == 1:
+            wire_details = self.request.parameters.details
+            self._events.append(
+                event_of(transcript, text, response=self.response, wire_details=wire_details)
             )
-            self._events.append(event)
 
     def _respond(self) -> Response:
         from decoding.engine.provenance import provenance_of

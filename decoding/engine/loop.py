@@ -56,7 +56,7 @@ class Engine:
     A request of more sequences than that runs when nothing else does.
     prefill_chunk: most prompt tokens that go through the model in a step beside the tokens of the
     sequences that run, so that a long prompt delays these by no more; None = no limit. A prompt
-    that joins sequences which run counts as an eighth of it at least, so that many short ones do
+    that joins sequences which run counts as a quarter of it at least, so that many short ones do
     not delay these either. A prompt of a plain callable, which has no cache, goes through as a
     whole, alone if it is longer.
     max_waiting: most requests in the queue; None = no limit.

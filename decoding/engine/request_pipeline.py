@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from decoding.engine.request_words import bad_word_sequences, breaker_ids
 from decoding.errors import require
 from decoding.facts import Facts, Kind, requested
 from decoding.parameters import GenerationParameters
@@ -78,12 +77,22 @@ def pipeline_of(
     require("parameters", parameters, legal, "GenerationParameters")
     asked = _Asked(parameters, vocab_size, eos_token_ids, grammar_mask, seed, tokenizer)
     skipped = (Kind.SCALE, Kind.TRUNCATION) if parameters.temperature == 0.0 else ()
-    made = (
-        _MAKERS.get(item, _of_fields)(item, asked)
-        for item in _REQUESTED
-        if item.facts.kind not in skipped
-    )
-    return chain(*(processor for processor in made if processor is not None))
+    made: list[Processor] = []
+    for item in _REQUESTED:
+        facts = item.facts
+        maker = _MAKERS.get(item)
+        if facts.kind in skipped or (maker is None and not _is_asked(facts, parameters)):
+            continue
+        processor = (maker or _of_fields)(item, asked)
+        if processor is not None:
+            made.append(processor)
+    return chain(*made)
+
+
+def _is_asked(facts: Facts, parameters: GenerationParameters) -> bool:
+    """Whether the first field of a processor is neither unset nor neutral."""
+    first = facts.fields[0]
+    return getattr(parameters, first.name) not in (first.initial, first.neutral)
 
 
 def _of_fields(
@@ -94,9 +103,7 @@ def _of_fields(
     given: the parameters that are no fields, or not as they are.
     """
     facts: Facts = item.facts  # type: ignore[attr-defined]  # of a class that requests can ask for
-    first = facts.fields[0]
-    value = getattr(asked.parameters, first.name)
-    if value in (first.initial, first.neutral):
+    if not _is_asked(facts, asked.parameters):
         return None
     attributes = {field.name for field in fields(item)}
     values = dict(given)
@@ -134,6 +141,8 @@ def _grammar(_: type, asked: _Asked) -> Processor | None:
 def _dry(item: type, asked: _Asked) -> Processor | None:
     if not asked.parameters.dry_multiplier:
         return None
+    from decoding.engine.request_words import breaker_ids
+
     last_n = _window(asked.parameters.dry_penalty_last_n)
     breakers = breaker_ids(asked.parameters.dry_sequence_breakers, asked.tokenizer)
     return _of_fields(item, asked, {"last_n": last_n, "breakers": breakers})
@@ -143,6 +152,8 @@ def _bad_words(_: type, asked: _Asked) -> Processor | None:
     ids, words = asked.parameters.bad_words_ids, asked.parameters.bad_words
     if not ids and not words:
         return None
+    from decoding.engine.request_words import bad_word_sequences
+
     return BadWords([*ids, *bad_word_sequences(words, asked.tokenizer)])
 
 

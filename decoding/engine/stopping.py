@@ -168,6 +168,8 @@ class StopMatcher:
         if self._stop is not None:
             return ""
         automaton = self._automaton
+        if not self._state and not automaton.has_empty and automaton.first.search(text) is None:
+            return text if visible else ""  # nothing is held, and no stop begins here
         held = automaton.depth[self._state]
         self._state, read = automaton.scan(self._state, text, stopping=stopping)
         if stopping:

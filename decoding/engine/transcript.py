@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decoding.engine.detokenizer import TokenText
 from decoding.engine.stopping import StopStrings
 from decoding.errors import ParameterError, require
+from decoding.records import constructor_of
 from decoding.sampling.batch import Alternative, Sample
 from decoding.vocabulary import Vocabulary
 from decoding.wire.details import (
@@ -21,6 +22,9 @@ from decoding.wire.details import (
     Token,
     TopToken,
 )
+
+_new_token, _new_top_token = constructor_of(Token), constructor_of(TopToken)
+_new_event = constructor_of(StreamEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,38 +118,61 @@ class Transcript:
         if self.finish_reason is not None:
             shown += self._text.flush(stopping=stopping)
         self._pieces.append(shown)
-        text = shown + own_text if special else shown
-        known = None if self._vocabulary is None else spelled
-        self._record(sample, text, known, special=special)
-        return shown
-
-    def _record(self, sample: Sample, text: str, spelled: bytes | None, *, special: bool) -> None:
         self._tokens.append(
-            Token(
-                sample.token_id,
-                text,
+            _new_token(
+                token_id,
+                shown + own_text if special else shown,
                 sample.processed_logprob,
                 special,
                 sample.raw_logprob,
                 sample.rank,
                 sample.entropy,
                 sample.support_size,
-                spelled,
+                None if self._vocabulary is None else spelled,
             )
         )
         if sample.top:
-            self._top_tokens.append(tuple([self._top_token(other) for other in sample.top]))
+            self._top_tokens.append(self._described(sample.top))
+        return shown
 
-    def _top_token(self, other: Alternative) -> TopToken:
-        token_id = other.token_id
-        spelled, text, special = self._text.spelling(token_id)
-        known = None if self._vocabulary is None else spelled
-        return TopToken(token_id, text, other.processed_logprob, special, other.raw_logprob, known)
+    def _described(self, top: Sequence[Alternative]) -> tuple[TopToken, ...]:
+        """The records of the likeliest tokens of a step."""
+        vocabulary, hidden = self._vocabulary, self._ending.eos_token_ids
+        if vocabulary is None:
+            return tuple(
+                [
+                    _new_top_token(
+                        item.token_id,
+                        "",
+                        item.processed_logprob,
+                        item.token_id in hidden,
+                        item.raw_logprob,
+                    )
+                    for item in top
+                ]
+            )
+        spelling = vocabulary.spelling
+        records: list[TopToken] = []
+        for item in top:
+            token_id = item.token_id
+            spelled, text, special = spelling(token_id)
+            records.append(
+                _new_top_token(
+                    token_id,
+                    text,
+                    item.processed_logprob,
+                    special or token_id in hidden,
+                    item.raw_logprob,
+                    spelled,
+                )
+            )
+        return tuple(records)
 
     def _reason_to_finish(self, token_id: int) -> FinishReason | None:
-        if len(self._tokens) + 1 >= self._ending.max_new_tokens:
+        ending = self._ending
+        if len(self._tokens) + 1 >= ending.max_new_tokens:
             return FinishReason.LENGTH
-        if token_id in self._ending.eos_token_ids:
+        if token_id in ending.eos_token_ids:
             return FinishReason.EOS_TOKEN
         if self._text.stop is not None:
             return FinishReason.STOP_SEQUENCE
@@ -218,7 +245,8 @@ def event_of(
     Raises:
         ParameterError: the transcript has no token.
     """
-    require("transcript", "no token", transcript.token_count > 0, "at least one token")
+    if not transcript.token_count:
+        raise ParameterError("transcript", "no token", "at least one token")
     details = None
     if response is not None:
         details = StreamDetails(
@@ -228,7 +256,7 @@ def event_of(
             input_length=response.input_length,
             provenance=response.provenance,
         )
-    return StreamEvent(
+    return _new_event(
         index=transcript.token_count,
         token=transcript.last_token,
         text=text,

@@ -56,7 +56,11 @@ class Feedback(Processor, Protocol[State]):
 
 def is_feedback(processor: object) -> TypeGuard[Feedback[Any]]:
     """Whether a processor is a `Feedback`, quicker than `isinstance`."""
-    return all(has_method(processor, name) for name in ("observe", "start", "filter"))
+    return (
+        has_method(processor, "observe")
+        and has_method(processor, "start")
+        and has_method(processor, "filter")
+    )
 
 
 def drawn_of(

@@ -81,7 +81,7 @@ def fastest(rows: Rows) -> Backend:
     return Backend.TORCH
 
 
-def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None) -> Kernel:
+def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int) -> Kernel:
     """Open a batch on a backend; wait if the backend must be compiled first.
 
     Raises:
@@ -90,7 +90,7 @@ def open_backend(batch: Batch, backend: Backend, rows: Rows, threads: int | None
     try:
         if backend is Backend.NUMBA:
             _await_compiled(rows.dtype)
-        return open_kernel(batch, backend, threads or _threads_for(len(batch.seeds)))
+        return open_kernel(batch, backend, threads)
     except ImportError as error:
         raise MissingDependencyError(_PACKAGES.get(backend, backend), backend) from error
 
@@ -108,16 +108,16 @@ class OpenKernels:
     threads: for each; `None` chooses by the number of rows.
     """
 
-    __slots__ = ("_opened", "_threads")
+    __slots__ = ("_executions", "_opened", "_threads")
 
     def __init__(self, threads: int | None) -> None:
         self._threads = threads
         self._opened: dict[Backend, tuple[Batch, Kernel]] = {}
+        self._executions: dict[Backend, Execution] = {}
 
-    def execution(self, backend: Backend, rows: int) -> Execution:
-        """How the kernel of a backend runs for so many rows."""
-        threads = self._threads or _threads_for(rows)
-        return Execution(backend, min(threads, max(rows, 1)) if backend is Backend.NUMBA else 1)
+    def execution(self, backend: Backend) -> Execution:
+        """How the kernel runs that `at` returned last for a backend."""
+        return self._executions[backend]
 
     def at(self, backend: Backend, rows: Rows, batch: Batch) -> Kernel:
         """The kernel of a backend with a batch; opened as by `open_backend`.
@@ -127,14 +127,27 @@ class OpenKernels:
         opened = self._opened.get(backend)
         if opened is not None and opened[0] is batch:
             return opened[1]
+        threads = self._threads_for(backend, batch, opened)
         if opened is None:
-            kernel = open_backend(batch, backend, rows, self._threads)
+            kernel = open_backend(batch, backend, rows, threads)
         else:
             # Where this is interrupted nobody knows what the kernel holds: it is not used again.
             del self._opened[backend]
-            kernel = opened[1].regrouped(batch, self._threads or _threads_for(len(batch.seeds)))
+            kernel = opened[1].regrouped(batch, threads)
         self._opened[backend] = batch, kernel
         return kernel
+
+    def _threads_for(
+        self, backend: Backend, batch: Batch, opened: tuple[Batch, Kernel] | None
+    ) -> int:
+        """Over how many threads a batch is spread; noted for `execution`."""
+        if opened is not None and opened[0].seeds is batch.seeds:  # the rows are the same
+            return self._executions[backend].threads
+        size = len(batch.seeds)
+        threads = self._threads or _threads_for(size)
+        used = min(threads, max(size, 1)) if backend is Backend.NUMBA else 1
+        self._executions[backend] = Execution(backend, used)
+        return threads
 
 
 def _await_compiled(dtype: np.dtype[Any]) -> None:

@@ -1,4 +1,4 @@
-"""`Sampler` and `BatchSampler`: drawing tokens from logits, the only use of randomness.
+"""`BatchSampler`: drawing tokens from logits, the only use of randomness.
 
     token = argmax over the kept support of  logits[i] + noise(seed, position, i)
 
@@ -9,218 +9,34 @@ position, and on nothing else in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer, checked_integer
+from decoding.checks import checked_integer
 from decoding.errors import (
     DecodingError,
-    EmptySupportError,
-    InvalidLogitsError,
     ParameterError,
     ShapeError,
     UnsupportedFeatureError,
     require,
-    shown,
 )
 from decoding.history import History, checked_row
 from decoding.kernels.backends import Backend
-from decoding.kernels.program import Batch, Opcode
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
-from decoding.pipeline import Fused, Pipeline, Segment, as_pipeline, chain
-from decoding.processors.feedback import is_feedback
-from decoding.processors.nan_policy import NaNPolicy
-from decoding.sampling.backends import Execution, OpenKernels, fastest, named
-from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
-from decoding.sampling.rng import SEED_RANGE
-from decoding.sampling.stages import Stages, Steered, next_states
+from decoding.sampling.backends import Execution, fastest, named
+from decoding.sampling.dynamic_program import SharedRows
+from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
+from decoding.sampling.samples import Alternative, Processed, Sample, Sampler, States, sample_of
+from decoding.sampling.stages import Steered, next_states
 from decoding.typing import Rows
 
-States: TypeAlias = tuple[Any, ...]
-"""The states of the feedbacks of one sequence's pipeline, in order; immutable values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampler:
-    """How a token is drawn from one row: a pipeline, a seed, and what to describe.
-
-    pipeline: what is done to the logits first; a lone processor is a pipeline.
-    seed: in [0, 2**64) draws by Gumbel-max; None is greedy: the likeliest token, ties to the
-    lowest id.
-    top_n: how many of the likeliest tokens to describe; every tie with the n-th comes too (TGI), of
-    32 beyond n the lowest ids.
-    """
-
-    pipeline: Pipeline = chain()
-    seed: int | None = None
-    top_n: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
-        if self.seed is not None:
-            check_integer(self, "seed", 0, SEED_RANGE - 1, "None or in [0, 2**64)")
-        check_integer(self, "top_n", 0)
-
-    def start(self) -> States:
-        """The states of a sequence before its first token."""
-        return tuple(item.start() for item in self.pipeline.processors if is_feedback(item))
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """A token that could have been drawn; logprobs as in `Sample`."""
-
-    token_id: int
-    raw_logprob: float
-    processed_logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A drawn token and how likely it was.
-
-    raw_logprob: natural log-probability under the model's own logits.
-    processed_logprob: the same after the pipeline, over the kept support.
-    rank: 1 + the number of tokens with a strictly larger raw logit.
-    entropy: of the processed distribution, in nats.
-    support_size: tokens the pipeline kept.
-    top: the likeliest tokens after the pipeline, in order; ties by token id.
-    states: of the feedbacks in the pipeline after this token.
-    """
-
-    token_id: int
-    raw_logprob: float
-    processed_logprob: float
-    rank: int
-    entropy: float
-    support_size: int
-    top: tuple[Alternative, ...] = ()
-    states: States = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Processed:
-    """A batch of logits after each row's pipeline.
-
-    logits: `(batch, vocab)`, float64 where the given logits were, else float32; a row with an error
-        is as it was given.
-    errors: of the rows whose pipeline failed, by row.
-    """
-
-    logits: NDArray[Any]
-    errors: Mapping[int, DecodingError]
-    _steered: Mapping[int, list[Steered]]
-
-    @property
-    def rows(self) -> list[NDArray[Any] | DecodingError]:
-        """The row `(vocab,)`, or the error, of each row."""
-        return [self.errors.get(row, logits) for row, logits in enumerate(self.logits)]
-
-    def states_after(self, row: int, token_id: int, history: History) -> States:
-        """The states of a row's feedbacks after the token that the caller has drawn.
-
-        history: as it was given, without that token.
-
-        Raises:
-            ProcessorError: a feedback raised.
-        """
-        after = next_states(self._steered.get(row, ()), token_id, history.select(row), row)
-        if isinstance(after, DecodingError):
-            raise after
-        return after
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Row:
-    """One row of a batch, with what is worked out once for it.
-
-    program: what a kernel runs at the end. before: the segments that come before it. start: the
-    states of the feedbacks among them, before the first token. repair: a policy for what is no
-    logit, which its pipeline begins with. widest_bias: the largest token id that a bias names.
-    """
-
-    sampler: Sampler
-    program: ProgramRow
-    before: tuple[Segment, ...]
-    start: States
-    repair: NaNPolicy | None
-    widest_bias: int
-
-    @classmethod
-    def of(cls, sampler: Sampler, shared: SharedRows) -> _Row:
-        pipeline = sampler.pipeline
-        before = pipeline.segments[:-1]
-        first = pipeline.processors[0] if pipeline.processors else None
-        return cls(
-            sampler,
-            shared.row_of(_last(pipeline)),
-            before,
-            sampler.start() if before else (),
-            first if isinstance(first, NaNPolicy) else None,
-            _widest_bias(pipeline),
-        )
-
-
-class _Ready:
-    """What a step needs of the rows of a batch; it follows from these.
-
-    rows: for which it was worked out. stages, repairs: of the rows that have them. misfits: the
-    errors of rows that logits of `width` do not suit.
-    """
-
-    def __init__(self, backend: Backend | None, threads: int | None) -> None:
-        self._backend = backend
-        self.kernels = OpenKernels(threads)
-        self.programs = RowPrograms()
-        self._stages: dict[_Row, Stages] = {}
-        self.take(())
-
-    def take(self, rows: tuple[_Row, ...]) -> None:
-        """Let these be the rows; what is known of those that stay is kept."""
-        self.programs.arrange([row.program for row in rows])
-        samplers = [row.sampler for row in rows]
-        seeds = [item.seed for item in samplers]
-        self.batch = Batch(
-            self.programs.program,
-            np.array([seed or 0 for seed in seeds], np.uint64),
-            np.array([seed is None for seed in seeds], np.bool_),
-            np.array([item.top_n for item in samplers], np.int64),
-        )
-        self._stages = {
-            row: self._stages.get(row) or Stages(row.before, self._backend)
-            for row in rows
-            if row.before
-        }
-        numbered = list(enumerate(rows))
-        self.stages = {index: self._stages[row] for index, row in numbered if row.before}
-        self.repairs = {index: row.repair for index, row in numbered if row.repair is not None}
-        self.misfits: dict[int, DecodingError] = {}
-        self.width = 0
-        self.rows = rows
-
-    def fit(self, width: int) -> None:
-        """Everything that depends on the width of the logits, which rarely changes."""
-        self.misfits = {}
-        for row, item in enumerate(self.rows):
-            if item.widest_bias >= width:
-                expected = f"at most {width - 1}, the last token of the row"
-                self.misfits[row] = ShapeError(
-                    "logit_bias", f"token id {item.widest_bias}", expected
-                )
-        self.width = width
-
-    def batch_for(self, history: History) -> Batch:
-        """The batch with the program of this step; the same object if nothing changed."""
-        program = self.programs.program_for(history, self.width)
-        if program is not self.batch.program:
-            self.batch = self.batch._replace(program=program)
-        return self.batch
+__all__ = ["Alternative", "BatchSampler", "Processed", "Sample", "Sampler", "States", "sample"]
 
 
 class BatchSampler:
@@ -260,9 +76,9 @@ class BatchSampler:
         self._backend, self._threads = named(backend), threads
         self._shared = SharedRows()
         # Replaced as a whole, so that no exception finds a half of it changed.
-        self._rows = tuple(_Row.of(item, self._shared) for item in _checked_samplers(samplers))
+        self._rows = tuple(BatchRow.of(item, self._shared) for item in _checked_samplers(samplers))
         # None while a step works with it: what a step leaves half done is not used again.
-        self._ready: _Ready | None = None
+        self._ready: ReadyRows | None = None
         # By dtype, the backend than which nothing faster can become ready.
         self._settled: dict[Any, Backend] = {}
         self._execution: Execution | None = None
@@ -287,7 +103,7 @@ class BatchSampler:
             ParameterError: it is no `Sampler`.
         """
         require("sampler", sampler, isinstance(sampler, Sampler), "a Sampler")
-        self._rows = (*self._rows, _Row.of(sampler, self._shared))
+        self._rows = (*self._rows, BatchRow.of(sampler, self._shared))
         return len(self._rows) - 1
 
     def remove(self, row: int) -> None:
@@ -331,8 +147,9 @@ class BatchSampler:
         """
         steered: dict[int, list[Steered]] = {}
         result, failed, ready = self._step(logits, history, states, steered, describe=True)
+        top = result.top
         drawn = [
-            _sample(row, result.top) if row[0] == OK else self._error(index, row, history)
+            sample_of(row, top) if row[0] == OK else self._error(index, row, history)
             for index, row in enumerate(result.rows.tolist())
         ]
         self._ready = ready
@@ -354,14 +171,15 @@ class BatchSampler:
         Raises:
             UnsupportedFeatureError: a pipeline has a feedback, whose state would not move.
         """
-        if any(row.start for row in self._rows):
+        if self._has_feedbacks():
             raise UnsupportedFeatureError(
                 "draw", "the pipeline has a Feedback; call the sampler instead"
             )
         result, failed, ready = self._step(logits, history, None, {}, describe=False)
-        drawn: list[int | DecodingError] = result.rows["token_id"].tolist()
-        if any(result.rows["status"].tolist()):
-            for index, row in enumerate(result.rows.tolist()):
+        rows = result.rows
+        drawn: list[int | DecodingError] = rows["token_id"].tolist()
+        if any(rows["status"].tolist()):
+            for index, row in enumerate(rows.tolist()):
                 if row[0] != OK:
                     drawn[index] = self._error(index, row, history)
         self._ready = ready
@@ -404,7 +222,7 @@ class BatchSampler:
         bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         seen = history.token_ids, history.lengths, history.prompt_lengths
         values, emptied = kernel.edit(edited, bitmasks, *seen)
-        self._execution = ready.kernels.execution(backend, len(self._rows))
+        self._execution = ready.kernels.execution(backend)
         errors = {**maskless, **failed}
         for row, wrong in enumerate((~(rows < np.inf)).sum(1).tolist()):
             if row in errors:
@@ -412,7 +230,7 @@ class BatchSampler:
             if wrong:
                 first = int(np.flatnonzero(~(rows[row] < np.inf))[0])
                 errors[row] = self._error(row, (INVALID_LOGITS, first, wrong), history)
-            elif emptied[row] >= 0 or not (values[row] > -np.inf).any():
+            elif emptied[row] >= 0 or not (edited[row] > -np.inf).any():
                 errors[row] = self._error(row, (EMPTY_SUPPORT, int(emptied[row]), 0), history)
         self._ready = ready
         values[list(errors)] = 0.0  # a kernel leaves anything there
@@ -426,7 +244,7 @@ class BatchSampler:
         steered: dict[int, list[Steered]],
         *,
         describe: bool,
-    ) -> tuple[StepResult, dict[int, DecodingError], _Ready]:
+    ) -> tuple[StepResult, dict[int, DecodingError], ReadyRows]:
         """The kernel's results, and the errors of the rows that it should not have seen.
 
         What feedbacks did goes into `steered`, by row. The caller puts back what the step worked
@@ -435,12 +253,13 @@ class BatchSampler:
         raw = as_rows(logits)
         ready = self._take_ready(raw, history, states)
         failed, edited = ready.misfits, raw
+        if ready.repairs or ready.stages:
+            raw = edited = self._repaired(logits_of(raw), history, ready)
         if ready.stages:
-            raw = self._repaired(logits_of(raw), history, ready)
             edited, failed = self._run_stages(raw, history, states, steered, ready)
         backend = self._backend_for(raw)
         kernel = ready.kernels.at(backend, raw, ready.batch_for(history))
-        self._execution = ready.kernels.execution(backend, len(self._rows))
+        self._execution = ready.kernels.execution(backend)
         bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         result = kernel.step(
             edited,
@@ -453,22 +272,32 @@ class BatchSampler:
         )
         return result, {**maskless, **failed} if maskless else failed, ready
 
-    def _take_ready(self, raw: Rows, history: History, states: Sequence[States] | None) -> _Ready:
+    def _take_ready(
+        self, raw: Rows, history: History, states: Sequence[States] | None
+    ) -> ReadyRows:
         """What a step with these arguments, which are checked, works with; taken from its place."""
         batch, width = raw.shape
-        require("history", history, isinstance(history, History), "a History")
+        if not isinstance(history, History):
+            raise ParameterError("history", history, "a History")
         if not batch == len(history) == len(self._rows):
             expected = f"{len(self._rows)} rows, one a sampler"
             raise ShapeError("logits and history", f"{batch} and {len(history)} rows", expected)
         if states is not None and (not isinstance(states, Sequence) or len(states) != batch):
             expected = f"a sequence of {batch} entries, one a sampler, or None"
             raise ParameterError("states", states, expected)
-        ready, self._ready = self._ready or _Ready(self._backend, self._threads), None
+        ready, self._ready = self._ready or ReadyRows(self._backend, self._threads), None
         if ready.rows is not self._rows:
             ready.take(self._rows)
         if width != ready.width:
             ready.fit(width)
         return ready
+
+    def _has_feedbacks(self) -> bool:
+        """Whether a row has a state that each drawn token updates."""
+        ready = self._ready
+        if ready is not None and ready.rows is self._rows:
+            return ready.has_feedbacks
+        return any(row.start for row in self._rows)
 
     def _backend_for(self, rows: Rows) -> Backend:
         backend = self._settled.get(rows.dtype)
@@ -478,7 +307,7 @@ class BatchSampler:
                 self._settled[rows.dtype] = backend
         return backend
 
-    def _repaired(self, logits: NDArray[Any], history: History, ready: _Ready) -> NDArray[Any]:
+    def _repaired(self, logits: NDArray[Any], history: History, ready: ReadyRows) -> NDArray[Any]:
         """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
         broken = [row for row in ready.repairs if not (logits[row] < np.inf).all()]
         if broken:
@@ -493,7 +322,7 @@ class BatchSampler:
         history: History,
         states: Sequence[States] | None,
         steered: dict[int, list[Steered]],
-        ready: _Ready,
+        ready: ReadyRows,
     ) -> tuple[NDArray[Any], dict[int, DecodingError]]:
         """The batch after every segment but the last of each row's pipeline."""
         edited, failed = logits.copy(), dict(ready.misfits)
@@ -513,17 +342,7 @@ class BatchSampler:
         return edited, failed
 
     def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:
-        status, position, count = outcome[:3]
-        generated = int(history.lengths[row] - history.prompt_lengths[row])
-        if status == INVALID_LOGITS:
-            return InvalidLogitsError(row, position, count, generated)
-        assert status == EMPTY_SUPPORT
-        culprit = (
-            None
-            if position < 0
-            else shown(_last(self._rows[row].sampler.pipeline).processors[position])
-        )
-        return EmptySupportError(row, culprit, generated)
+        return outcome_error(row, outcome, self._rows[row].sampler, history)
 
 
 def sample(
@@ -556,26 +375,3 @@ def _restored(
 ) -> BatchSampler:
     """A batch sampler that was pickled or copied."""
     return made(samplers, backend=backend, threads=threads)
-
-
-def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
-    """Make a `Sample` from one row of `decoding.kernels.result.ROW`, given as a tuple."""
-    start, count = row[9:11]
-    described = top[start : start + count].tolist() if count else ()
-    alternatives = tuple([Alternative(*entry) for entry in described])
-    token_id, raw, processed, rank, entropy, support_size = row[3:9]
-    return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
-
-
-def _last(pipeline: Pipeline) -> Fused:
-    last = pipeline.segments[-1]
-    assert isinstance(last, Fused)  # ours: a pipeline ends with one
-    return last
-
-
-def _widest_bias(pipeline: Pipeline) -> int:
-    """The largest token id that a bias names; −1 for none."""
-    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
-    items = [item for segment in fused for item in segment.instructions]
-    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
-    return max((token_id for token_ids in named for token_id in token_ids), default=-1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -33,6 +34,8 @@ Failures: TypeAlias = dict[int, DecodingError]
 _MOST_COMPARED = 64
 """Rows with more sparse operands than that are alike only where their segment is the same."""
 
+_NO_INSTRUCTIONS = assemble([])
+
 _FEW_INSTRUCTIONS, _FEW_ENTRIES, _FEW_SLOTS = 64, 4096, 4
 """What rows that have left may leave behind in any case."""
 
@@ -52,19 +55,18 @@ class ProgramRow:
     @classmethod
     def of(cls, segment: Fused) -> ProgramRow:
         """The row of a segment."""
-        dynamic = tuple(
-            (index, cast("DynamicInstruction", processor))
-            for index, processor in enumerate(segment.processors)
-            if has_method(processor, "instruction")
+        dynamic: list[tuple[int, DynamicInstruction]] = []
+        masks: list[tuple[int, DynamicBitmask]] = []
+        for index, processor in enumerate(segment.processors):
             # What a kernel finds in the history itself is the same instruction at every step.
-            and segment.instructions[index].opcode not in READS_HISTORY
-        )
-        masks = tuple(
-            (index, cast("DynamicBitmask", processor))
-            for index, processor in enumerate(segment.processors)
-            if has_method(processor, "bitmask")
-        )
-        return cls(segment, dynamic, masks)
+            if (
+                has_method(processor, "instruction")
+                and segment.instructions[index].opcode not in READS_HISTORY
+            ):
+                dynamic.append((index, cast("DynamicInstruction", processor)))
+            if has_method(processor, "bitmask"):
+                masks.append((index, cast("DynamicBitmask", processor)))
+        return cls(segment, tuple(dynamic), tuple(masks))
 
 
 class SharedRows:
@@ -109,13 +111,15 @@ class RowPrograms:
     """
 
     def __init__(self, rows: Sequence[ProgramRow] = ()) -> None:
-        self.program = assemble([])
+        self.program = _NO_INSTRUCTIONS
         self._rows: Sequence[ProgramRow] = ()
         self._runs: dict[ProgramRow, _Run] = {}
         # The bitmask of each slot; those of the first slots are in `_bitmasks`, by slot.
         self._words: list[NDArray[np.int32]] = []
         self._written = 0
         self._bitmasks = np.zeros((0, 0), np.int32)
+        # Those of the last step where they are those of the next step too.
+        self._unchanging: NDArray[np.int32] | None = None
         self._dynamic: list[tuple[int, int, DynamicInstruction]] = []
         self._masks: list[tuple[int, int, DynamicBitmask]] = []
         self._failed: Failures = {}
@@ -130,6 +134,7 @@ class RowPrograms:
 
         moved: the instructions of the last step of rows that are laid out anew.
         """
+        self._unchanging = None
         fresh = [row for row in dict.fromkeys(rows) if row not in self._runs]
         if fresh:
             self._sweep(rows)
@@ -140,14 +145,15 @@ class RowPrograms:
             lasts=np.array([run.last for run in runs], np.int64),
         )
         self._rows = rows
+        changing = [(number, row) for number, row in enumerate(rows) if row.dynamic or row.masks]
         self._dynamic = [
             (number, index, processor)
-            for number, row in enumerate(rows)
+            for number, row in changing
             for index, processor in row.dynamic
         ]
         self._masks = [
             (number, slot, processor)
-            for number, row in enumerate(rows)
+            for number, row in changing
             for index, processor in row.masks
             if (slot := int(self.program.slots[runs[number].first + index])) >= 0
         ]
@@ -159,6 +165,9 @@ class RowPrograms:
 
         first_row: as what errors count the first row.
         """
+        unchanging = self._unchanging
+        if unchanging is not None and unchanging.shape[1] == words_of(width):
+            return unchanging, self._failed
         self._fit(words_of(width))
         failed: Failures = dict(self._failed)
         for row, slot, processor in self._masks:
@@ -170,14 +179,18 @@ class RowPrograms:
                 self._bitmasks[slot] = 0
                 continue
             self._write(slot, words)
-        return self._bitmasks[: len(self._words)], failed
+        bitmasks = self._bitmasks[: len(self._words)]
+        self._unchanging = None if self._masks else bitmasks
+        return bitmasks, failed
 
     def program_for(self, history: History, width: int, first_row: int = 0) -> Program:
         """The program of this step, the same object if nothing changed; ask before `bitmasks`."""
+        self._failed = {}
+        if not self._dynamic:
+            return self.program
         changed: dict[int, Instruction] = {}
         torn: list[ProgramRow] = []
         entries_move = False
-        self._failed = {}
         for row, index, processor in self._dynamic:
             own = history.select(row).read_only()
             try:
@@ -208,18 +221,25 @@ class RowPrograms:
         self, rows: Sequence[ProgramRow], moved: Mapping[ProgramRow, list[Instruction]]
     ) -> None:
         """Lay out rows behind the others."""
-        listed = [moved.get(row) or list(row.segment.instructions) for row in rows]
-        more = assemble(listed)
+        flat: list[Instruction] = []
         first = len(self.program.opcodes)
-        for row, instructions, start, stop in zip(
-            rows, listed, more.firsts.tolist(), more.lasts.tolist(), strict=True
-        ):
-            self._runs[row] = _Run(first + start, first + stop, instructions)
-        self.program = _extended(self.program, more, len(self._words))
-        self._words += [item.bitmask for run in listed for item in run if item.bitmask is not None]
+        for row in rows:
+            instructions = moved.get(row) or list(row.segment.instructions)
+            last = first + len(instructions)
+            self._runs[row] = _Run(first, last, instructions)
+            flat += instructions
+            first = last
+        self.program = _extended(self.program, flat, len(self._words))
+        self._words += [item.bitmask for item in flat if item.bitmask is not None]
 
     def _sweep(self, rows: Sequence[ProgramRow]) -> None:
         """Drop the instructions that are none of the rows', where they are more than the others."""
+        if (
+            len(self.program.opcodes) <= _FEW_INSTRUCTIONS
+            and len(self.program.sparse_values) <= _FEW_ENTRIES
+            and len(self._words) <= _FEW_SLOTS
+        ):
+            return
         kept = [row for row in dict.fromkeys(rows) if row in self._runs]
         runs = [self._runs[row] for row in kept]
         items = [item for run in runs for item in run.instructions]
@@ -276,24 +296,49 @@ class RowPrograms:
         target[count:] = 0
 
 
-def _extended(program: Program, more: Program, slots: int) -> Program:
-    """The instructions of both programs; the second one's slots come after so many others."""
-    more_slots = np.where(more.slots < 0, -1, more.slots + slots) if slots else more.slots
+def _extended(program: Program, instructions: Sequence[Instruction], slots: int) -> Program:
+    """The program with further instructions behind its own; their bitmasks have the next slots.
+
+    slots: how many the program has.
+    """
+    sparse = [item for item in instructions if len(item.token_ids)]
+    token_ids, values = program.sparse_token_ids, program.sparse_values
+    if sparse:
+        sorted_operands = assemble([sparse])
+        token_ids = np.concatenate((token_ids, sorted_operands.sparse_token_ids))
+        values = np.concatenate((values, sorted_operands.sparse_values))
+    end, numbers = int(program.sparse_starts[-1]), count(slots)
     return Program(
-        np.concatenate((program.opcodes, more.opcodes)),
-        np.concatenate((program.operands, more.operands)),
-        np.concatenate((program.scopes, more.scopes)),
-        np.concatenate((program.coins, more.coins)),
+        _with(program.opcodes, [item.opcode for item in instructions]),
+        _with(program.operands, [item[1:4] for item in instructions]),
+        _with(program.scopes, [item[7:9] for item in instructions]),
+        _with(program.coins, [item.seed for item in instructions]),
         program.firsts,
         program.lasts,
-        np.concatenate(
-            (program.sparse_starts[:-1], more.sparse_starts + program.sparse_starts[-1])
+        _with(
+            program.sparse_starts,
+            [end := end + len(item.token_ids) for item in instructions]
+            if sparse
+            else [end] * len(instructions),
         ),
-        np.concatenate((program.sparse_token_ids, more.sparse_token_ids)),
-        np.concatenate((program.sparse_values, more.sparse_values)),
-        np.concatenate((program.slots, more_slots), dtype=np.int32),
+        token_ids,
+        values,
+        _with(
+            program.slots,
+            [-1 if item.bitmask is None else next(numbers) for item in instructions],
+        ),
         program.bitmasks,
     )
+
+
+def _with(array: NDArray[Any], more: Sequence[object]) -> NDArray[Any]:
+    """An array with more entries behind its own."""
+    before = len(array)
+    longer = np.empty((before + len(more), *array.shape[1:]), array.dtype)
+    longer[:before] = array
+    if more:
+        longer[before:] = more
+    return longer
 
 
 def steps_of(history: History) -> int:

@@ -18,11 +18,9 @@ from decoding.errors import DecodingError, InvalidLogitsError, ParameterError, S
 from decoding.history import PADDING, History
 from decoding.kernels.backends import Backend
 from decoding.logits import as_logits
-from decoding.pipeline import Pipeline, as_pipeline
-from decoding.processors.feedback import Feedback
-from decoding.processors.nan_policy import NaNPolicy
-from decoding.sampling.batch import BatchSampler, Sample, Sampler, States
-from decoding.sampling.stages import Stages, Steered, next_states
+from decoding.pipeline import Fused, Pipeline, as_pipeline
+from decoding.sampling.batch import BatchSampler
+from decoding.sampling.samples import Processed, Sample, Sampler, States
 from decoding.typing import Logits, Processor, Rows
 
 MOST_STATES = 256
@@ -172,13 +170,15 @@ class SequenceProcessor:
         *,
         backend: Backend | None = None,
     ) -> None:
-        self._pipeline = as_pipeline(pipeline)
+        sampler = Sampler(as_pipeline(pipeline))
         self._prompt_length = checked_integer("prompt_length", prompt_length, 0)
-        self._stages = Stages(self._pipeline.segments, backend)
-        self._states = _StatesByLength(
-            tuple(item.start() for item in self._pipeline.processors if isinstance(item, Feedback))
+        on_host = backend in (None, Backend.NUMPY, Backend.NUMBA)
+        self._batch = BatchSampler([sampler], backend=backend if on_host else None)
+        self._is_neutral = all(
+            isinstance(item, Fused) and not item.instructions for item in sampler.pipeline.segments
         )
-        self._waiting: tuple[History, list[Steered]] | None = None
+        self._states = _StatesByLength(sampler.start())
+        self._waiting: tuple[History, Processed] | None = None
 
     def __call__(self, logits: Rows, token_ids: Sequence[int] | NDArray[Any]) -> Logits:
         """The edited row: a NumPy array of the shape that was given, `(vocab,)` or `(1, vocab)`.
@@ -200,31 +200,32 @@ class SequenceProcessor:
         prompts = np.minimum(np.array([self._prompt_length], np.int64), lengths)
         history = History(known[None], lengths, prompts)
         self._observe(known)
-        row = self._repaired(row, history)
-        edited, steered = self._stages(row, history, self._states.at(len(known)), 0)
-        self._waiting = (history, steered) if steered else None
-        return edited[0] if flat else edited
+        if self._is_neutral:
+            _check_logits(row, history)
+            return row[0] if flat else row
+        states = self._states.at(len(known))
+        processed = self._batch.process(row, history, [states])
+        for error in processed.errors.values():
+            raise error
+        self._waiting = (history, processed) if states else None
+        return processed.logits[0] if flat else processed.logits
 
     def _observe(self, token_ids: NDArray[np.int32]) -> None:
         """Update the states of feedbacks by the token that followed the last call."""
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             return
-        history, steered = waiting
+        history, processed = waiting
         length = int(history.lengths[0])
         if len(token_ids) > length:
-            states = next_states(steered, int(token_ids[length]), history, 0)
-            if isinstance(states, DecodingError):
-                raise states
+            states = processed.states_after(0, int(token_ids[length]), history)
             self._states.put(length + 1, states)
 
-    def _repaired(self, row: Logits, history: History) -> Logits:
-        first = self._pipeline.processors[0] if self._pipeline.processors else None
-        broken = int(np.count_nonzero(~(row < np.inf)))
-        if not broken:
-            return row
-        if isinstance(first, NaNPolicy):
-            return first(row, history)
+
+def _check_logits(row: Logits, history: History) -> None:
+    """Raise `InvalidLogitsError` where the one row has NaN or +inf."""
+    broken = int(np.count_nonzero(~(row < np.inf)))
+    if broken:
         column = int(np.argmax(~(row[0] < np.inf)))
         generated = int(history.lengths[0] - history.prompt_lengths[0])
         raise InvalidLogitsError(0, column, broken, generated)

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from decoding.wire.details_json import Fields, read_response
 from decoding.wire.json_text import dumps
 
-if TYPE_CHECKING:  # loaded with the first response
+if TYPE_CHECKING:  # loaded with the first response, or the first that is read
+    from decoding.wire.details_json import Fields
     from decoding.wire.provenance import Provenance
 
 Wire: TypeAlias = dict[str, Any]
@@ -258,6 +258,8 @@ class Response(_Record):
         Raises:
             ParameterError: it is no such text, or has no `details`; says where.
         """
+        from decoding.wire.details_json import read_response
+
         fields = read_response(document, tuple(FinishReason))
         details = fields["details"]
         losers = (BestOfSequence(**_records(loser)) for loser in details["best_of_sequences"])

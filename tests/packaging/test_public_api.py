@@ -45,7 +45,20 @@ def test_all_is_what_is_defined() -> None:
         for name, value in vars(decoding).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert set(decoding.__all__) == public - {"TYPE_CHECKING"} | {"__version__"}
+    later = {"compare", "explain"}  # imported when they are asked for
+    assert set(decoding.__all__) == public - {"TYPE_CHECKING"} | {"__version__"} | later
+
+
+def test_inspection_is_imported_when_it_is_asked_for() -> None:
+    program = (
+        "import sys, decoding\n"
+        "assert 'decoding.inspect' not in sys.modules\n"
+        "explain = decoding.explain\n"
+        "assert explain is decoding.inspect.explain\n"
+        "from decoding import compare\n"
+        "assert compare is decoding.inspect.compare\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_all_is_sorted_and_short() -> None:

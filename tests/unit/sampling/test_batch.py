@@ -252,3 +252,22 @@ def test_a_nan_policy_comes_before_the_check() -> None:
     assert isinstance(refused, InvalidLogitsError)
     assert np.array_equal(logits, before, equal_nan=True)
     assert BatchSampler([repairing]).draw(logits[:1], History.empty(1)) == [2]
+
+
+def test_a_row_is_repaired_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    repaired: list[int] = []
+    repair = NaNPolicy.__call__
+
+    def counted(self: NaNPolicy, logits: Any, history: History) -> Any:
+        repaired.append(len(logits))
+        return repair(self, logits, history)
+
+    monkeypatch.setattr(NaNPolicy, "__call__", counted)
+    batch = BatchSampler([Sampler(chain(NaNPolicy(infinity=2.0), TopK(2)))] * 2, backend="numpy")
+    logits = np.array([[1.0, np.nan, 3.0, 2.0], [1.0, 2.0, 3.0, 4.0]], np.float32)
+    history = History.empty(2)
+    assert batch.draw(logits, history) == [2, 3]
+    assert repaired == [1]  # the row that is none, once; the other not at all
+    kept = np.isfinite(batch.process(logits, history).logits)
+    assert kept.tolist() == [[False, False, True, True]] * 2
+    assert repaired == [1, 1]

@@ -101,6 +101,15 @@ def test_errors_stay_in_their_row() -> None:
         assert np.array_equal(result.logits[row], logits[row], equal_nan=True)
 
 
+@pytest.mark.parametrize("backend", [None, "numpy"])
+def test_a_row_without_a_possible_token_is_an_error(backend: str | None) -> None:
+    logits = np.concatenate([np.full_like(LOGITS[:1], -np.inf), LOGITS[:1]])
+    samplers = [Sampler(chain(Temperature(0.5))), Sampler(TopK(3))]
+    result = BatchSampler(samplers, backend=backend).process(logits, History.of([[1]] * 2))
+    assert {row: type(error) for row, error in result.errors.items()} == {0: EmptySupportError}
+    assert np.isneginf(result.logits[0]).all()
+
+
 def test_a_feedback_moves_by_the_callers_tokens() -> None:
     # The same loop twice: once the sampler draws, once it only processes.
     sampler = BatchSampler([Sampler(Mirostat2(1.0, 0.7), seed=3)])

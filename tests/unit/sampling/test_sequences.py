@@ -171,6 +171,19 @@ def test_bad_rows_and_ids_are_refused() -> None:
         SequenceProcessor(lambda logits, history: logits - np.inf, 1)(logits_after([1]), [1])
     with pytest.raises(ProcessorError):
         SequenceProcessor(lambda logits, history: logits[:, :3], 1)(logits_after([1]), [1])
+    impossible = np.full(5, -np.inf, np.float32)
+    with pytest.raises(EmptySupportError):
+        SequenceProcessor(TopK(3), 1)(impossible, [1])
+
+
+def test_a_neutral_pipeline_copies_nothing() -> None:
+    for neutral in (chain(), chain(Temperature(1.0), TopK(0))):
+        processor = SequenceProcessor(neutral, 1)
+        row = logits_after([1])
+        assert np.shares_memory(processor(row, [1]), row)
+        row[4] = np.nan
+        with pytest.raises(InvalidLogitsError, match="token id 4"):
+            processor(row, [1])
 
 
 def test_a_callback_follows_one_text_after_another() -> None:

@@ -1,0 +1,175 @@
+"""What a step of a `BatchSampler` needs of its rows, worked out once for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decoding.errors import (
+    DecodingError,
+    EmptySupportError,
+    InvalidLogitsError,
+    ShapeError,
+    shown,
+)
+from decoding.history import History
+from decoding.kernels.backends import Backend
+from decoding.kernels.program import Batch, Opcode
+from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS
+from decoding.pipeline import Fused, Pipeline, Segment
+from decoding.processors.nan_policy import NaNPolicy
+from decoding.sampling.backends import OpenKernels
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
+from decoding.sampling.samples import Sampler, States
+from decoding.sampling.stages import Stages
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchRow:
+    """One row of a batch, with what is worked out once for it.
+
+    program: what a kernel runs at the end. repair: a policy for what is no logit, which its
+    pipeline begins with. before: the segments between these two. start: the states of the feedbacks
+    among them, before the first token. widest_bias: the largest token id that a bias names.
+    """
+
+    sampler: Sampler
+    program: ProgramRow
+    before: tuple[Segment, ...]
+    start: States
+    repair: NaNPolicy | None
+    widest_bias: int
+
+    @classmethod
+    def of(cls, sampler: Sampler, shared: SharedRows) -> BatchRow:
+        """The row of a sampler; it shares its program with the rows that are alike."""
+        pipeline = sampler.pipeline
+        first = pipeline.processors[0] if pipeline.processors else None
+        repair = first if isinstance(first, NaNPolicy) else None
+        # The policy acts before a row is checked, and is no stage as well.
+        before = pipeline.segments[2 if repair else 0 : -1]
+        return cls(
+            sampler,
+            shared.row_of(last_run(pipeline)),
+            before,
+            sampler.start() if before else (),
+            repair,
+            widest_bias(pipeline),
+        )
+
+
+class ReadyRows:
+    """What a step needs of the rows of a batch; it follows from these.
+
+    rows: for which it was worked out. has_feedbacks: whether a row has a state that each drawn
+    token updates. stages, repairs: of the rows that have them. misfits: the errors of rows that
+    logits of `width` do not suit.
+    """
+
+    def __init__(self, backend: Backend | None, threads: int | None) -> None:
+        self._backend = backend
+        self.kernels = OpenKernels(threads)
+        self.programs = RowPrograms()
+        self.rows: tuple[BatchRow, ...] = ()
+        self.batch = Batch(
+            self.programs.program,
+            np.zeros(0, np.uint64),
+            np.zeros(0, np.bool_),
+            np.zeros(0, np.int64),
+        )
+        self._stages: dict[BatchRow, Stages] = {}
+        self.take(())
+
+    def take(self, rows: tuple[BatchRow, ...]) -> None:
+        """Let these be the rows; what is known of those that stay is kept."""
+        self.programs.arrange([row.program for row in rows])
+        before, known = self.rows, self.batch
+        size = len(rows)
+        # Rows that stay where they are need not be read again.
+        kept = min(size, len(before))
+        fresh = [index for index in range(kept) if rows[index] is not before[index]]
+        fresh += range(kept, size)
+        self.batch = Batch(
+            self.programs.program,
+            _resized(known.seeds, size),
+            _resized(known.greedy, size),
+            _resized(known.top_n, size),
+        )
+        for index in fresh:
+            sampler = rows[index].sampler
+            self.batch.seeds[index] = sampler.seed or 0
+            self.batch.greedy[index] = sampler.seed is None
+            self.batch.top_n[index] = sampler.top_n
+        self._stages = {
+            row: self._stages.get(row) or Stages(row.before, self._backend)
+            for row in rows
+            if row.before
+        }
+        self.stages = {index: self._stages[row] for index, row in enumerate(rows) if row.before}
+        self.repairs = {
+            index: row.repair for index, row in enumerate(rows) if row.repair is not None
+        }
+        self.misfits: dict[int, DecodingError] = {}
+        self.has_feedbacks = any(rows[index].start for index in self.stages)
+        self.width = 0
+        self.rows = rows
+
+    def fit(self, width: int) -> None:
+        """Everything that depends on the width of the logits, which rarely changes."""
+        self.misfits = {}
+        for row, item in enumerate(self.rows):
+            if item.widest_bias >= width:
+                expected = f"at most {width - 1}, the last token of the row"
+                self.misfits[row] = ShapeError(
+                    "logit_bias", f"token id {item.widest_bias}", expected
+                )
+        self.width = width
+
+    def batch_for(self, history: History) -> Batch:
+        """The batch with the program of this step; the same object if nothing changed."""
+        program = self.programs.program_for(history, self.width)
+        if program is not self.batch.program:
+            self.batch = self.batch._replace(program=program)
+        return self.batch
+
+
+def _resized(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """A copy of an array that ends earlier, or goes on with anything."""
+    copy = np.empty(size, array.dtype)
+    kept = min(size, len(array))
+    copy[:kept] = array[:kept]
+    return copy
+
+
+def last_run(pipeline: Pipeline) -> Fused:
+    """The run of instructions that a pipeline ends with, possibly empty."""
+    last = pipeline.segments[-1]
+    assert isinstance(last, Fused)  # ours: a pipeline ends with one
+    return last
+
+
+def widest_bias(pipeline: Pipeline) -> int:
+    """The largest token id that a bias of the pipeline names; −1 for none."""
+    fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
+    items = [item for segment in fused for item in segment.instructions]
+    named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
+    return max((max(token_ids, default=-1) for token_ids in named), default=-1)
+
+
+def outcome_error(
+    row: int, outcome: tuple[Any, ...], sampler: Sampler, history: History
+) -> DecodingError:
+    """The error of a row whose status is not `OK`.
+
+    outcome: the first three fields of `decoding.kernels.result.ROW`.
+    """
+    status, position, count = outcome[:3]
+    generated = int(history.lengths[row] - history.prompt_lengths[row])
+    if status == INVALID_LOGITS:
+        return InvalidLogitsError(row, position, count, generated)
+    assert status == EMPTY_SUPPORT
+    culprit = None if position < 0 else shown(last_run(sampler.pipeline).processors[position])
+    return EmptySupportError(row, culprit, generated)
