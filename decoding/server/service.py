@@ -15,10 +15,12 @@ from decoding.engine.front import AsyncEngine, AsyncGeneration
 from decoding.engine.request import Request
 from decoding.errors import CancelledError, DecodingError
 from decoding.models.protocol import LanguageModel
+from decoding.server.bodies import read_json
 from decoding.server.logs import log
 from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
 from decoding.server.settings import ServerSettings, limits_of
+from decoding.typing import Anything
 
 ACCOUNT = "decoding.account"
 """Where a request's scope holds its account."""
@@ -95,6 +97,18 @@ class Service:
         account = Account(self, str(http.scope.get("request_id", "")), http.url.path)
         http.scope[ACCOUNT] = account
         return account
+
+    async def body(self, http: HttpRequest) -> Anything:  # JSON
+        """The JSON value of a request's body; what is none is counted.
+
+        Raises:
+            ProblemError: as `read_json`.
+        """
+        try:
+            return await read_json(http, self.settings.payload_limit)
+        except ProblemError as error:
+            self.refused(error.problem)
+            raise
 
     def release(self) -> None:
         """Give a permit back. For `Account.close`."""
