@@ -12,8 +12,8 @@ from decoding.errors import ParameterError, require
 from decoding.request_grammar import Grammar, json_object_text
 
 ToolChoice: TypeAlias = str | Mapping[str, Any]
-"""Which tools may be called: "none", "auto", "required", or one of them, which is named alone, as in
-TGI, or by `{"type": "function", "function": {"name": ...}}`."""
+"""Which tools may be called: "none", "auto", "required", or one of them: its name, as in TGI, or
+`{"type": "function", "function": {"name": ...}}`."""
 
 _CHOICES = ("none", "auto", "required")
 

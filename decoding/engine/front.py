@@ -26,6 +26,7 @@ from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.engine.plans import Plan
 from decoding.engine.request import Request, plan
+from decoding.engine.yielding import run_yielding
 from decoding.errors import (
     CancelledError,
     DecodingError,
@@ -157,7 +158,7 @@ class AsyncEngine:
 
     The thread starts with the first request. Prompts are encoded and grammars compiled before a
     request reaches the thread: grammars one after the other in a second thread, so that those who
-    wait for them delay nobody who does not.
+    wait for them delay nobody who does not. That thread sleeps most of the time while requests run.
 
     A reader that is slow delays nobody either: its events are kept for it, up to a bound. Beyond
     it the request ends with `SlowReaderError`.
@@ -234,8 +235,7 @@ class AsyncEngine:
 
         compiles: it compiles grammars, and so takes its turn with all that do.
         """
-        pool = self._compiling if compiles else self._encoding
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._beside(self._compiling if compiles else self._encoding, work)
 
     def cancel(self, handle: AsyncGeneration, error: DecodingError | None = None) -> None:
         """End a request before the next step.
@@ -287,7 +287,12 @@ class AsyncEngine:
             pool = self._encoding
         else:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._beside(pool, work)
+
+    async def _beside(self, pool: ThreadPoolExecutor, work: Callable[[], _Value]) -> _Value:
+        """Run work in a thread of a pool, which leaves most of the time to requests that run."""
+        yielding = partial(run_yielding, work, lambda: bool(self._running))
+        return await asyncio.get_running_loop().run_in_executor(pool, yielding)
 
     def _command(self, command: Command) -> None:
         if self._thread is None and self._closing is None:

@@ -175,10 +175,11 @@ def _event_text(item: StreamEvent) -> str:
 async def read_request(
     service: Service, fields: Mapping[str, Any], *, stream: bool, full_text: bool
 ) -> Request:
-    """The request of a body; long prompts are encoded in another thread."""
+    """The request of a body; long prompts and grammars are read in another thread."""
     work = partial(_read, service, fields, stream=stream, full_text=full_text)
-    inputs = fields["inputs"]
-    if isinstance(inputs, str) and len(inputs) > _LONG:
+    inputs, parameters = fields["inputs"], fields.get("parameters")
+    has_grammar = isinstance(parameters, dict) and parameters.get("grammar") is not None
+    if has_grammar or (isinstance(inputs, str) and len(inputs) > _LONG):
         return await service.front.in_thread(work)
     return work()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import Request as HttpRequest
 
@@ -15,7 +16,7 @@ from decoding.engine.front import AsyncEngine, AsyncGeneration
 from decoding.engine.request import Request
 from decoding.errors import CancelledError, DecodingError
 from decoding.models.protocol import LanguageModel
-from decoding.server.bodies import read_json
+from decoding.server.bodies import decode, read_content
 from decoding.server.logs import log
 from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
@@ -27,6 +28,9 @@ ACCOUNT = "decoding.account"
 
 OPENAI = "decoding.openai"
 """Where a request's scope says that its errors have OpenAI's shape."""
+
+_LONG = 16_384
+"""Bytes from which a body is decoded in another thread."""
 
 
 class Service:
@@ -102,10 +106,13 @@ class Service:
         """The JSON value of a request's body; what is none is counted.
 
         Raises:
-            ProblemError: as `read_json`.
+            ProblemError: as `read_content` and `decode`.
         """
         try:
-            return await read_json(http, self.settings.payload_limit)
+            content = await read_content(http, self.settings.payload_limit)
+            if len(content) > _LONG:
+                return await self.front.in_thread(partial(decode, content))
+            return decode(content)
         except ProblemError as error:
             self.refused(error.problem)
             raise
