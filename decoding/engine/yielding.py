@@ -15,27 +15,33 @@ from typing import TypeVar
 RUN_S, REST_S = 0.0003, 0.003
 """Seconds for which work runs and then sleeps: it takes a tenth of the time."""
 
+MASK_RUN_S = 0.001
+"""Seconds for which the computation of masks runs; much of it keeps no other thread waiting."""
+
 _Value = TypeVar("_Value")
 
 
-def run_yielding(work: Callable[[], _Value], is_busy: Callable[[], bool]) -> _Value:
+def run_yielding(
+    work: Callable[[], _Value], is_busy: Callable[[], bool], *, run_s: float = RUN_S
+) -> _Value:
     """Run work that sleeps regularly while others are busy; returns its result.
 
     The work is looked at whenever it calls a Python function, by the trace function of this thread.
     In a thread that is traced already, as by a debugger, the work runs as it is.
 
     is_busy: whether anybody needs the time. It is asked from within the work, in this thread.
+    run_s: seconds that it runs between two rests.
     """
     if sys.gettrace() is not None:
         return work()
-    end = time.perf_counter() + RUN_S
+    end = time.perf_counter() + run_s
 
     def rest(_frame: FrameType, _event: str, _argument: object) -> None:
         nonlocal end
         if time.perf_counter() >= end:
             if is_busy():
                 time.sleep(REST_S)
-            end = time.perf_counter() + RUN_S
+            end = time.perf_counter() + run_s
 
     sys.settrace(rest)
     try:
