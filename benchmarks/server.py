@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -39,10 +40,11 @@ _PORT_LINE = "listening on "
 
 
 class Letters:
-    """A tokenizer of as many tokens as the model has, each a letter and a number."""
+    """A tokenizer of as many tokens as the model has: single bytes, then words of hexadecimals."""
 
     def __init__(self) -> None:
-        spelled = [f" {number:x}".encode() for number in range(VOCABULARY)]
+        spelled = [b"", *(bytes((byte,)) for byte in range(256))]
+        spelled += [f" {number:x}".encode() for number in range(len(spelled), VOCABULARY)]
         self.vocabulary = Vocabulary(spelled, frozenset({0}))
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
@@ -58,7 +60,7 @@ class Waiting:
 
     def __init__(self, seconds: float) -> None:
         self._rows = make_rows("gaussian", _ROWS, VOCABULARY)
-        self._rows[:, 0] = -np.inf  # nothing ends early
+        self._rows[:, 0] = -1e4  # nothing ends early, unless a grammar allows nothing else
         self._seconds = seconds
         self.waited = self.worked = 0.0
 
@@ -107,8 +109,9 @@ def model_of(forward: Waiting) -> LanguageModel:
         tokenizer=Letters(),
         eos_token_ids=frozenset({0}),
         logits_width=VOCABULARY,
-        context_length=4096,
+        context_length=200_000,
         name="waiting",
+        chat_template="{% for m in messages %}{{ m.content }}{% endfor %}",
     )
 
 
@@ -136,6 +139,7 @@ async def worker() -> None:
     forward = Waiting(FORWARD_S)
     front = AsyncEngine(Engine(model_of(forward)))
     app = create_app(front, ServerSettings(max_concurrent_requests=1024))
+    logging.getLogger("decoding.server").setLevel(logging.CRITICAL)
     own: list[float] = []
     busy: list[float] = []
     waited = engine_s = 0.0

@@ -96,7 +96,8 @@ def prepare(
     messages: plain data in the OpenAI form; a string is one user message.
     tools: functions that the model may call. A call is held to the schema of its arguments.
     tool_choice: "none" (the model is told of no tools), "auto" (free text in which a call may
-        begin), "required" (calls and nothing else), or an object that names the one to call.
+        begin), "required" (calls and nothing else), or the one to call: an object that names it,
+        or its name.
     parallel_tool_calls: whether an answer may have several calls; None leaves that to the format.
     response_format: see `read_response_format`; it applies behind the reasoning. Beside tools and
         "auto" an answer is calls or has that format.

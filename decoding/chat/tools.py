@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from decoding.chat.formats import ToolFormat
 from decoding.errors import ParameterError, require
 from decoding.request_grammar import Grammar, json_object_text
 
-ToolChoice: TypeAlias = Literal["none", "auto", "required"] | Mapping[str, Any]
-"""Which tools may be called; `{"type": "function", "function": {"name": ...}}` names one."""
+ToolChoice: TypeAlias = str | Mapping[str, Any]
+"""Which tools may be called: "none", "auto", "required", or one of them: its name, as in TGI, or
+`{"type": "function", "function": {"name": ...}}`."""
+
+_CHOICES = ("none", "auto", "required")
 
 MOST_TOOLS = 512
 MOST_CHARACTERS = 256
@@ -113,22 +116,22 @@ def read_tool_choice(
     """
     if choice is None:
         choice = "auto"
-    if isinstance(choice, str):
-        if choice not in ("none", "auto", "required"):
-            expected = "none, auto, required, or an object that names a function"
-            raise ParameterError("tool_choice", choice, expected)
+    if choice in _CHOICES:
         require("tool_choice", choice, choice != "required" or bool(tools), "used with tools")
         if choice == "none" or not tools:
             return None
         return Calls(tools, required=choice == "required", several=several)
-    expected = '{"type": "function", "function": {"name": ...}}'
-    require("tool_choice", choice, isinstance(choice, Mapping), expected)
-    function = choice.get("function", choice)
-    require("tool_choice", choice, isinstance(function, Mapping), expected)
-    name = function.get("name")
+    name: object = choice
+    if not isinstance(choice, str):
+        expected = '{"type": "function", "function": {"name": ...}}'
+        require("tool_choice", choice, isinstance(choice, Mapping), expected)
+        function = choice.get("function", choice)
+        require("tool_choice", choice, isinstance(function, Mapping), expected)
+        name = function.get("name")
     named = tuple(tool for tool in tools if tool.name == name)
     known = ", ".join(tool.name for tool in tools[:8]) or "none"
-    require("tool_choice", name, bool(named), f"the name of one of the tools ({known})")
+    expected = f"none, auto, required, or the name of one of the tools ({known})"
+    require("tool_choice", name, bool(named), expected)
     return Calls(named, required=True, several=False)
 
 

@@ -212,7 +212,7 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         cors_allow_origin=given["cors_allow_origin"],
         return_full_text=given["tgi_full_text"],
         log_prompts=given["log_prompts"],
-        backend=f"{given['device']} {given['dtype']}",
+        compute_type=given["device"],
     )
     engine = Engine(
         model,

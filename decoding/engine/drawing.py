@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class RunningBatch:
                 ended.append(self.sequences[row])
                 self._remove(row)
         return ended
+
+    def remove(self, sequences: Collection[RunningSequence]) -> None:
+        """Let sequences leave, wherever they are."""
+        for row in range(len(self.sequences) - 1, -1, -1):
+            if self.sequences[row] in sequences:
+                self._remove(row)
 
     def clear(self) -> None:
         """Let all sequences leave."""

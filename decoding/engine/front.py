@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Self, TypeAlias, TypeVar
@@ -26,6 +26,7 @@ from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.engine.plans import Plan
 from decoding.engine.request import Request, plan
+from decoding.engine.yielding import MASK_RUN_S, run_yielding
 from decoding.errors import (
     CancelledError,
     DecodingError,
@@ -157,7 +158,7 @@ class AsyncEngine:
 
     The thread starts with the first request. Prompts are encoded and grammars compiled before a
     request reaches the thread: grammars one after the other in a second thread, so that those who
-    wait for them delay nobody who does not.
+    wait for them delay nobody who does not. That thread sleeps most of the time while requests run.
 
     A reader that is slow delays nobody either: its events are kept for it, up to a bound. Beyond
     it the request ends with `SlowReaderError`.
@@ -182,6 +183,8 @@ class AsyncEngine:
         self._thread: threading.Thread | None = None
         self._encoding = ThreadPoolExecutor(2, "decoding-plan")
         self._compiling = ThreadPoolExecutor(1, "decoding-grammar")
+        self._masking = ThreadPoolExecutor(1, "decoding-masks")
+        engine.compute_masks(self._mask)
         self._closing: DecodingError | None = None
         self._broken: DecodingError | None = None
         self._ended = False
@@ -234,8 +237,7 @@ class AsyncEngine:
 
         compiles: it compiles grammars, and so takes its turn with all that do.
         """
-        pool = self._compiling if compiles else self._encoding
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._beside(self._compiling if compiles else self._encoding, work)
 
     def cancel(self, handle: AsyncGeneration, error: DecodingError | None = None) -> None:
         """End a request before the next step.
@@ -266,6 +268,8 @@ class AsyncEngine:
             await asyncio.to_thread(thread.join)
         self._encoding.shutdown(wait=False, cancel_futures=True)
         self._compiling.shutdown(wait=False, cancel_futures=True)
+        self._masking.shutdown(wait=False, cancel_futures=True)
+        self.engine.compute_masks(None)
         # What the thread handed over last is delivered before this returns.
         await asyncio.sleep(0)
 
@@ -282,12 +286,28 @@ class AsyncEngine:
         if grammar is not None and not (model.grammars and model.grammars.knows(grammar)):
             pool = self._compiling
         elif (isinstance(request.inputs, str) and len(request.inputs) > _SHORT) or (
-            parameters.dry_multiplier or parameters.bad_words or parameters.adapter_id
+            request.grammar is not None
+            or parameters.dry_multiplier
+            or parameters.bad_words
+            or parameters.adapter_id
         ):
             pool = self._encoding
         else:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await self._beside(pool, work)
+
+    async def _beside(self, pool: ThreadPoolExecutor, work: Callable[[], _Value]) -> _Value:
+        """Run work in a thread of a pool, which leaves most of the time to requests that run."""
+        yielding = partial(run_yielding, work, self._is_drawing)
+        return await asyncio.get_running_loop().run_in_executor(pool, yielding)
+
+    def _mask(self, work: Callable[[], None]) -> Future[None]:
+        """Compute a mask in a thread of its own, which leaves time to those that draw."""
+        return self._masking.submit(run_yielding, work, self._is_drawing, run_s=MASK_RUN_S)
+
+    def _is_drawing(self) -> bool:
+        """Whether any request waits or draws, other than for a grammar."""
+        return self.engine.drawing > 0
 
     def _command(self, command: Command) -> None:
         if self._thread is None and self._closing is None:

@@ -24,6 +24,7 @@ from decoding.engine.model_states import Memory
 from decoding.engine.prefill import prefill, prefixes_of, reuse
 from decoding.engine.prefixes import PrefixStore
 from decoding.engine.request import Request, plan
+from decoding.engine.resting import Beside, Resting
 from decoding.errors import CancelledError, require
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
@@ -96,6 +97,7 @@ class Engine:
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
         self._arrivals = RunningBatch()
+        self._resting = Resting()
         # Whose prompts the step that runs has taken up.
         self._arriving: list[Generation] = []
         # That of a step that runs. It says nothing once it is off the stack: an interrupt can keep
@@ -107,7 +109,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether any request is waiting or running."""
-        return bool(self._queue.waiting or self._batch.sequences or not self._settled)
+        return bool(self._queue.waiting or self._running() or not self._settled)
 
     @property
     def waiting(self) -> int:
@@ -117,12 +119,25 @@ class Engine:
     @property
     def running(self) -> int:
         """How many sequences run: a request has `best_of` of them."""
+        return len(self._batch.sequences) + len(self._resting.sequences)
+
+    @property
+    def drawing(self) -> int:
+        """How many of the sequences that run are in the next step, and do not wait for a mask."""
         return len(self._batch.sequences)
 
     @property
     def execution(self) -> Execution | None:
         """How the last step drew: its backend and threads; None where no step has drawn."""
         return self._batch.sampler.execution
+
+    def compute_masks(self, beside: Beside | None) -> None:
+        """Let the masks of grammars be computed in another thread, while steps go on.
+
+        A sequence whose mask is not there in time is left out of steps until it is; its tokens are
+        the same. beside: runs work there; None computes each mask within its step.
+        """
+        self._resting.beside = beside
 
     def submit(
         self,
@@ -227,6 +242,7 @@ class Engine:
         self._arriving = []
         expired = self._expire()
         self._revive()
+        self._resting.exchange(self._batch)
         running = generations_of(self._batch.sequences)
         shares = self._admit()
         arriving = [share.generation for share in shares]
@@ -234,9 +250,14 @@ class Engine:
         if running:
             extend(self._batch, self._memory)
         moved = dict.fromkeys([*expired, *running, *arriving])
-        if arriving or any(item.over for item in self._batch.sequences):
+        if arriving or any(item.over for item in self._running()):
             self._keep(newcomers)
+        self._resting.ask(self._batch.sequences)
         return list(moved)
+
+    def _running(self) -> list[RunningSequence]:
+        """The sequences that have drawn a first token: those in the batch, and those that rest."""
+        return [*self._batch.sequences, *self._resting.sequences]
 
     def _expire(self) -> list[Generation]:
         """End the requests that have run out of time."""
@@ -248,7 +269,7 @@ class Engine:
     def _reserved(self) -> int:
         """The tokens that are promised to the requests that have started."""
         started = [item for item in self._queue.waiting if item.prefilled is not None]
-        return sum(map(self._limits.cost, {*generations_of(self._batch.sequences), *started}))
+        return sum(map(self._limits.cost, {*generations_of(self._running()), *started}))
 
     def _admit(self) -> list[Share]:
         """The parts of waiting prompts that the next step prefills, in order.
@@ -259,7 +280,7 @@ class Engine:
         waiting = self._queue.waiting
         if not waiting:
             return shares
-        running = len(self._batch.sequences)
+        running = self.running
         reserved = 0 if self._limits.capacity is None else self._reserved()
         for share in admitted(waiting, running, reserved, self._limits, self._prepare):
             self._arriving.append(share.generation)
@@ -286,8 +307,9 @@ class Engine:
             if not item.over:
                 batch.add(item)
         batch.remove_over()
-        ended = [item for item in self._batch.sequences if item.over]
+        ended = [item for item in self._running() if item.over]
         self._batch, self._arrivals = batch, RunningBatch()
+        self._resting.clear()
         self._keep(ended=ended)
 
     def _leave(self) -> None:
@@ -305,14 +327,15 @@ class Engine:
         """
         for item in newcomers:
             self._batch.add(item)
-        ended = [*ended, *self._batch.remove_over()]
+        ended = [*ended, *self._batch.remove_over(), *self._resting.remove_over()]
+        self._resting.forget(ended)
         self._queue.remove_first()
         if self._prefixes.limit:
             capacity = self._limits.capacity
             room = math.inf if capacity is None else capacity - self._reserved()
             prefixes = prefixes_of(item for item in ended if item.generation.error is None)
             self._prefixes.add(prefixes, int(min(room, self._prefixes.limit)))
-        self._memory.keep(self._held(self._batch.sequences))
+        self._memory.keep(self._held(self._running()))
 
     def _held(self, sequences: Iterable[RunningSequence]) -> list[State]:
         """The states in use, as far as it is known what they hold: those of sequences, too."""
@@ -326,7 +349,7 @@ class Engine:
     def _sequences(self) -> list[RunningSequence]:
         """Every sequence that has begun and was not let go; in the middle of a step, too."""
         begun = [sequence for item in self._queue.waiting for sequence in item.sequences]
-        return list(dict.fromkeys([*self._batch.sequences, *begun]))
+        return list(dict.fromkeys([*self._running(), *begun]))
 
     def _recover(self) -> None:
         """After an interrupt, restore every request to its state after its last token.

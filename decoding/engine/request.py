@@ -75,6 +75,8 @@ def plan(request: Request, model: LanguageModel) -> Plan:
         raise ParameterError("stop", parameters.stop, "empty for a model without a tokenizer")
     prompt = token_ids if parameters.truncate is None else token_ids[-parameters.truncate :]
     mask = _grammar_mask(request, model)
+    if mask is not None:
+        mask.prepare(np.zeros(0, np.int32))  # every text needs it
     samplers = tuple(
         Sampler(
             _pipeline(parameters, pipeline, model, mask, own_seed or 0),

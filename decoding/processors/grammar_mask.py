@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +22,9 @@ from decoding.typing import Logits
 
 if TYPE_CHECKING:  # importing it would load the compilers of grammars, and Numba
     from decoding.grammar.protocol import TokenGrammar, TokenMatcher
+
+MAX_PREPARED = 256
+"""Masks that a processor keeps which were computed before they were asked for."""
 
 MAX_PLACES = 1024
 """Texts that a processor remembers its place in; others are read from their beginning."""
@@ -86,7 +90,21 @@ class GrammarMask:
 
     def bitmask(self, history: History) -> NDArray[np.int32]:
         """The mask after the generated tokens of the one row that `history` is of."""
-        matcher = self.matcher(history.generated(0))
+        generated = history.generated(0)
+        prepared = self._places.prepared(generated)
+        return self._words(generated) if prepared is None else prepared
+
+    def prepare(self, generated: NDArray[np.int32]) -> None:
+        """Compute the mask after these tokens, which `bitmask` then returns without waiting.
+
+        Another thread may call this. What it raises, `bitmask` raises.
+        """
+        if self._places.prepared(generated) is None:
+            with suppress(Exception):
+                self._places.keep(generated, self._words(generated))
+
+    def _words(self, generated: NDArray[np.int32]) -> NDArray[np.int32]:
+        matcher = self.matcher(generated)
         return np.zeros(0, np.int32) if matcher is None else matcher.mask().view(np.int32)
 
     def matcher(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
@@ -101,10 +119,24 @@ class _Places:
         self._grammar = grammar
         self._known: OrderedDict[bytes, TokenMatcher | None] = OrderedDict()
         self._lock = free_after_fork(threading.Lock())
+        # Masks that were prepared, by the tokens before them. No lock is held while one is made.
+        self._prepared: dict[bytes, NDArray[np.int32]] = {}
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy has read nothing yet."""
         return _Places, (self._grammar,)
+
+    def prepared(self, generated: NDArray[np.int32]) -> NDArray[np.int32] | None:
+        """The mask after these tokens, if it was prepared."""
+        return self._prepared.get(generated.tobytes()) if self._prepared else None
+
+    def keep(self, generated: NDArray[np.int32], words: NDArray[np.int32]) -> None:
+        """Keep a mask, and forget the oldest where there are many; that of the start is kept."""
+        prepared = self._prepared
+        prepared[generated.tobytes()] = words
+        while len(prepared) > MAX_PREPARED:
+            oldest = next((key for key in list(prepared) if key), b"")
+            prepared.pop(oldest, None)
 
     def after(self, generated: NDArray[np.int32]) -> TokenMatcher | None:
         """The matcher that has read these tokens; None if it refused one."""

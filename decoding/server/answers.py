@@ -11,7 +11,7 @@ from starlette.responses import Response as HttpResponse
 
 from decoding.engine.front import AsyncGeneration
 from decoding.server.problems import Problem
-from decoding.server.service import Account
+from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
 from decoding.wire.json_text import dumps
 from decoding.wire.sse import event
@@ -58,12 +58,13 @@ async def _gone(http: HttpRequest) -> None:
         pass
 
 
-def stream_headers(characters: int) -> dict[str, str]:
+def stream_headers(service: Service, characters: int) -> dict[str, str]:
     """TGI's headers of a request that begins to answer.
 
     characters: of the prompt.
     """
-    return {"x-compute-type": "cpu", "x-compute-characters": str(characters)}
+    kind = service.settings.compute_type
+    return {"x-compute-type": kind, "x-compute-characters": str(characters)}
 
 
 def times_headers(account: Account, characters: int) -> dict[str, str]:
@@ -79,7 +80,7 @@ def times_headers(account: Account, characters: int) -> dict[str, str]:
         return str(round(1000.0 * times[name]))
 
     return {
-        **stream_headers(characters),
+        **stream_headers(account.service, characters),
         "x-compute-time": f"{total:.6f}",
         "x-total-time": str(round(1000.0 * total)),
         "x-validation-time": milliseconds("validation_duration"),

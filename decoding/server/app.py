@@ -29,6 +29,7 @@ from decoding.server.service import ACCOUNT, OPENAI, Service
 from decoding.server.settings import ServerSettings
 from decoding.server.v1 import chat, completions
 from decoding.server.v1.invocations import invocations
+from decoding.server.vertex import vertex
 
 Handler: TypeAlias = Callable[[Service, HttpRequest], Awaitable[ASGIApp]]
 
@@ -84,6 +85,7 @@ def _routes(service: Service) -> list[Route]:
         "/generate_stream": native.generate_stream,
         "/tokenize": native.tokenize,
         "/invocations": invocations,
+        "/vertex": vertex,
         "/v1/chat/completions": chat.chat_completions,
         "/v1/completions": completions.completions,
     }
@@ -128,7 +130,8 @@ class _Endpoint:
         self._openai = path.startswith("/v1/")
         self._handlers = {"GET": get, "HEAD": get, "POST": post}
         self._guards_post = guards_post
-        self._allowed = ", ".join(name for name, item in self._handlers.items() if item)
+        names = [name for name, item in self._handlers.items() if item]
+        self._allowed = ", ".join([*names, "OPTIONS"])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request: checks, routing and the response."""
@@ -149,10 +152,15 @@ class _Endpoint:
             return
         await response(scope, receive, send_with_id)
 
+    def _other_method(self, http: HttpRequest) -> ASGIApp:
+        if http.method == "OPTIONS":
+            return HttpResponse(headers={"allow": self._allowed})
+        return _error(http, Problem(405, "validation", "Method Not Allowed"), self._allowed)
+
     async def _answer(self, http: HttpRequest) -> ASGIApp:
         handler = self._handlers.get(http.method)
         if handler is None:
-            return _error(http, Problem(405, "validation", "Method Not Allowed"), self._allowed)
+            return self._other_method(http)
         if http.method == "POST" and self._guards_post:
             key = self._service.settings.api_key
             if key is not None and not is_allowed(http.headers.get("authorization"), key):
@@ -188,6 +196,9 @@ def _error(http: HttpRequest, problem: Problem, allow: str | None = None) -> Htt
 async def _http_exception(http: HttpRequest, error: Exception) -> HttpResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 404 and "/v1/" not in http.url.path:
-        return HttpResponse(status_code=404)
-    text = error.detail if isinstance(error, HTTPException) else "the server has failed"
-    return _error(http, Problem(status, "validation", text))
+        response = HttpResponse(status_code=404)
+    else:
+        text = error.detail if isinstance(error, HTTPException) else "the server has failed"
+        response = _error(http, Problem(status, "validation", text))
+    response.headers["x-request-id"] = request_id(http.headers.get("x-request-id"))
+    return response

@@ -14,12 +14,11 @@ _DEEPEST = 128
 """How deep JSON may nest, as in serde_json."""
 
 
-async def read_json(request: Request, limit: int) -> Anything:  # JSON
-    """The JSON value of a request's body.
+async def read_content(request: Request, limit: int) -> bytes:
+    """The bytes of a request's body.
 
     Raises:
-        ProblemError: 415 for another type of content, 413 for more bytes than `limit`, 400 for
-            what is no JSON.
+        ProblemError: 415 for another type of content, 413 for more bytes than `limit`.
         ClientDisconnect: the client has gone.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -27,10 +26,6 @@ async def read_json(request: Request, limit: int) -> Anything:  # JSON
         kind.startswith("application/") and kind.endswith("+json")
     ):
         _refuse(415, "Expected request with `Content-Type: application/json`")
-    return decode(await _body(request, limit))
-
-
-async def _body(request: Request, limit: int) -> bytes:
     too_long = "Failed to buffer the request body: length limit exceeded"
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > limit:

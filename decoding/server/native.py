@@ -20,7 +20,6 @@ from decoding.server.answers import (
     stream_headers,
     times_headers,
 )
-from decoding.server.bodies import read_json
 from decoding.server.problems import ProblemError, problem_of
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
@@ -37,7 +36,7 @@ _LONG = 4096
 
 async def generate_root(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /`: a list of one response, or a stream."""
-    body = await read_json(http, service.settings.payload_limit)
+    body = await service.body(http)
     return await compat_generate(service, http, body)
 
 
@@ -53,23 +52,25 @@ async def compat_generate(service: Service, http: HttpRequest, body: object) -> 
 
 async def generate(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /generate`: one response; `stream` is ignored."""
-    body = await read_json(http, service.settings.payload_limit)
+    body = await service.body(http)
     fields = check_body(body, "GenerateRequest", ("inputs",))
     return await _generate(service, http, fields, full_text=False, as_list=False)
 
 
 async def generate_stream(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /generate_stream`: an event a token."""
-    body = await read_json(http, service.settings.payload_limit)
+    body = await service.body(http)
     fields = check_body(body, "GenerateRequest", ("inputs",))
     return await _stream(service, http, fields, full_text=False)
 
 
 async def tokenize(service: Service, http: HttpRequest) -> HttpResponse:
     """`POST /tokenize`: the prompt's tokens with their places in it."""
-    body = await read_json(http, service.settings.payload_limit)
+    body = await service.body(http)
     fields = check_body(body, "GenerateRequest", ("inputs",))
     text = read_text("inputs", fields["inputs"])
+    if "parameters" in fields:
+        parse_parameters(fields["parameters"])  # raises; no range is checked
     tokenizer = service.model.tokenizer
     if tokenizer is None:
         raise ProblemError(problem_of(ValueError("the model has no tokenizer"), running=False))
@@ -89,7 +90,7 @@ async def _generate(
 ) -> HttpResponse:
     account = service.open(http)
     with account.checking():
-        request = await _request(service, fields, stream=False, full_text=full_text)
+        request = await read_request(service, fields, stream=False, full_text=full_text)
         await account.submit(request, streams=False)
     [handle] = await run_until_gone(http, account)
     response = handle.generation.result()
@@ -107,7 +108,7 @@ async def _stream(
     account = service.open(http)
     try:
         with account.checking():
-            request = await _request(service, fields, stream=True, full_text=full_text)
+            request = await read_request(service, fields, stream=True, full_text=full_text)
             handle = await account.submit(request, streams=True)
     except ProblemError as error:
         if error.problem.text.startswith("Failed to deserialize"):
@@ -116,7 +117,7 @@ async def _stream(
     source = NativeStream(account, handle)
     return EventStream(
         source,
-        headers=stream_headers(len(str(fields["inputs"]))),
+        headers=stream_headers(service, len(str(fields["inputs"]))),
         keep_alive_s=service.settings.keep_alive_s,
         on_end=source.end,
     )
@@ -171,13 +172,14 @@ def _event_text(item: StreamEvent) -> str:
     )
 
 
-async def _request(
+async def read_request(
     service: Service, fields: Mapping[str, Any], *, stream: bool, full_text: bool
 ) -> Request:
-    """The request of a body; long prompts are encoded in another thread."""
+    """The request of a body; long prompts and grammars are read in another thread."""
     work = partial(_read, service, fields, stream=stream, full_text=full_text)
-    inputs = fields["inputs"]
-    if isinstance(inputs, str) and len(inputs) > _LONG:
+    inputs, parameters = fields["inputs"], fields.get("parameters")
+    has_grammar = isinstance(parameters, dict) and parameters.get("grammar") is not None
+    if has_grammar or (isinstance(inputs, str) and len(inputs) > _LONG):
         return await service.front.in_thread(work)
     return work()
 

@@ -94,6 +94,13 @@ def _paths(*, guarded: bool) -> Node:
         "/invocations": {
             "post": native("Any of these bodies, for SageMaker.", "Invocation", any_answer)
         },
+        "/vertex": {
+            "post": native(
+                "Several bodies at once, for Vertex AI.",
+                "VertexRequest",
+                _json(_ref("VertexResponse")),
+            )
+        },
         "/v1/models": {"get": _get("The models.", models)},
         "/v1/models/{name}": {"get": _one_model()},
         "/info": {"get": _get("What the server allows.", _json(_ref("Info")))},

@@ -218,7 +218,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         "tool_choice": {
             "anyOf": [
                 {"type": "null"},
-                {"enum": ["none", "auto", "required"]},
+                {"enum": ["none", "auto", "required"]},  # and a tool's name, as in TGI
                 _object(
                     {
                         "type": {"const": "function"},
@@ -242,6 +242,10 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         "logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
         "suffix": {"type": "null"},
     }
+    instance = {**generate, "parameters": {"anyOf": [{"type": "null"}, generate["parameters"]]}}
+    chat_instance = {**common, **chat, "n": {"const": 1}, "best_of": {"const": 1}}
+    instances = [_object(instance, ("inputs",)), _object(chat_instance, ("messages",))]
+    several = _list({"anyOf": instances}, minItems=1, maxItems=most)
     kinds = ("CompatGenerateRequest", "ChatRequest", "CompletionRequest")
     return {
         "GenerateParameters": parameters,
@@ -258,6 +262,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         "ChatTokenizeRequest": _object({"messages": chat["messages"]}, ("messages",)),
         "ChatRequest": _object({**common, **chat}, ("messages",)),
         "CompletionRequest": _object({**common, **completion}, ("prompt",)),
+        "VertexRequest": _object({"instances": several}, ("instances",)),
         "Invocation": {"anyOf": [_ref(name) for name in kinds]},
     }
 
@@ -335,6 +340,7 @@ def answers() -> Node:
         "ChatTokenizeResponse": _object(tokenized, tuple(tokenized)),
         "ChatCompletion": _object({"object": {"const": "chat.completion"}, **head}, tuple(head)),
         "TextCompletion": _object({"object": {"const": "text_completion"}, **head}, tuple(head)),
+        "VertexResponse": _object({"predictions": _list(_TEXT)}, ("predictions",)),
         "Model": _object(model, tuple(model)),
         "ModelsList": _object(models, tuple(models)),
         "Info": _object(info, tuple(info)),

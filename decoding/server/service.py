@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from starlette.requests import Request as HttpRequest
 
@@ -15,16 +16,21 @@ from decoding.engine.front import AsyncEngine, AsyncGeneration
 from decoding.engine.request import Request
 from decoding.errors import CancelledError, DecodingError
 from decoding.models.protocol import LanguageModel
+from decoding.server.bodies import decode, read_content
 from decoding.server.logs import log
 from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
 from decoding.server.settings import ServerSettings, limits_of
+from decoding.typing import Anything
 
 ACCOUNT = "decoding.account"
 """Where a request's scope holds its account."""
 
 OPENAI = "decoding.openai"
 """Where a request's scope says that its errors have OpenAI's shape."""
+
+_LONG = 16_384
+"""Bytes from which a body is decoded in another thread."""
 
 
 class Service:
@@ -95,6 +101,21 @@ class Service:
         account = Account(self, str(http.scope.get("request_id", "")), http.url.path)
         http.scope[ACCOUNT] = account
         return account
+
+    async def body(self, http: HttpRequest) -> Anything:  # JSON
+        """The JSON value of a request's body; what is none is counted.
+
+        Raises:
+            ProblemError: as `read_content` and `decode`.
+        """
+        try:
+            content = await read_content(http, self.settings.payload_limit)
+            if len(content) > _LONG:
+                return await self.front.in_thread(partial(decode, content))
+            return decode(content)
+        except ProblemError as error:
+            self.refused(error.problem)
+            raise
 
     def release(self) -> None:
         """Give a permit back. For `Account.close`."""

@@ -25,7 +25,7 @@ class ServerSettings:
         TGI does so on `/` alone, and its own documentation shows text without the prompt.
     keep_alive_s: seconds of silence after which a stream sends a comment.
     log_prompts: whether the log shows what requests ask. It never shows what is answered.
-    backend: shown by `/info`.
+    compute_type: the header `x-compute-type` of answers.
 
     Raises ParameterError for a value outside its range.
     """
@@ -41,7 +41,7 @@ class ServerSettings:
     return_full_text: bool = False
     keep_alive_s: float = 15.0
     log_prompts: bool = False
-    backend: str = ""
+    compute_type: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in (

@@ -15,7 +15,6 @@ from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
 from decoding.chat.messages import read_messages
 from decoding.engine.front import AsyncGeneration
 from decoding.server.answers import json_response, run_until_gone, times_headers
-from decoding.server.bodies import read_json
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
@@ -35,7 +34,7 @@ _LONG = 4096
 
 async def chat_completions(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /v1/chat/completions`."""
-    return await chat(service, http, await read_json(http, service.settings.payload_limit))
+    return await chat(service, http, await service.body(http))
 
 
 async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
@@ -43,9 +42,7 @@ async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
     account = service.open(http)
     with account.checking():
         body = read_chat_body(given, most=service.settings.max_choices)
-        compiles = bool(body.tools or body.response_format or body.thinking_budget is not None)
-        work = partial(_prepare, service, body)
-        prepared = await _beside_if_long(service, body, work, compiles=compiles)
+        prepared = await prepare_chat(service, body)
         for request in seeded(prepared.request, body.best_of):
             await account.submit(request, streams=body.stream)
     if body.stream:
@@ -54,9 +51,16 @@ async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
     return _whole(service, account, prepared, body)
 
 
+async def prepare_chat(service: Service, body: ChatBody) -> Prepared:
+    """The request of a chat; what takes long is done in another thread."""
+    compiles = bool(body.tools or body.response_format or body.thinking_budget is not None)
+    work = partial(_prepare, service, body)
+    return await _beside_if_long(service, body, work, compiles=compiles)
+
+
 async def chat_tokenize(service: Service, http: HttpRequest) -> HttpResponse:
     """`POST /chat_tokenize`: the prompt that a chat makes, and its tokens."""
-    given = await read_json(http, service.settings.payload_limit)
+    given = await service.body(http)
     body = read_chat_body(given, most=service.settings.max_choices)
     return json_response(await _beside_if_long(service, body, partial(_tokenized, service, body)))
 

@@ -14,7 +14,6 @@ from decoding.engine.front import AsyncGeneration
 from decoding.engine.request import Request
 from decoding.parameters import GenerationParameters
 from decoding.server.answers import json_response, run_until_gone, times_headers
-from decoding.server.bodies import read_json
 from decoding.server.problems import Problem, ProblemError, invalid
 from decoding.server.service import Account, Service
 from decoding.server.sse import EventStream
@@ -30,7 +29,7 @@ _LONG = 4096
 
 async def completions(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /v1/completions`."""
-    return await complete(service, http, await read_json(http, service.settings.payload_limit))
+    return await complete(service, http, await service.body(http))
 
 
 async def complete(service: Service, http: HttpRequest, given: object) -> ASGIApp:

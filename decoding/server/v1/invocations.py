@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request as HttpRequest
 from starlette.types import ASGIApp
 
-from decoding.server.bodies import read_json
 from decoding.server.native import compat_generate
 from decoding.server.service import OPENAI, Service
 from decoding.server.v1.chat import chat
@@ -14,7 +13,7 @@ from decoding.server.v1.completions import complete
 
 async def invocations(service: Service, http: HttpRequest) -> ASGIApp:
     """`POST /invocations`: a chat of messages, a completion of a prompt, else as `/`."""
-    body = await read_json(http, service.settings.payload_limit)
+    body = await service.body(http)
     if isinstance(body, dict) and "inputs" not in body:
         if "messages" in body:
             http.scope[OPENAI] = True

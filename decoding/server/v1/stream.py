@@ -43,7 +43,7 @@ def event_stream(
     source = ChoiceStream(account, writer, used)
     return EventStream(
         source,
-        headers=stream_headers(characters),
+        headers=stream_headers(service, characters),
         keep_alive_s=service.settings.keep_alive_s,
         on_end=source.end,
     )

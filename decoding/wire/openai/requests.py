@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from decoding.errors import WireValidationError
 from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS, Fields, read_sampling
@@ -40,7 +40,7 @@ class ChatBody(Common):
 
     messages: str | Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]]
-    tool_choice: Literal["none", "auto", "required"] | Mapping[str, Any] | None
+    tool_choice: str | Mapping[str, Any] | None
     parallel_tool_calls: bool
     response_format: Mapping[str, Any] | None
     variables: Mapping[str, Any]
@@ -97,7 +97,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         logprobs=(shown or 0) if wants else None,
         messages=messages,
         tools=fields.objects("tools") or (),
-        tool_choice=cast("Any", choice),
+        tool_choice=choice,
         parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
         response_format=fields.mapping("response_format"),
         variables=variables,

@@ -108,11 +108,11 @@ def test_required_calls_parse_and_validate(name: str, parallel: bool | None) -> 
     assert (several > 0) == (parallel is True or (parallel is None and name != "generic"))
 
 
+@pytest.mark.parametrize("choice", ["switch", {"type": "function", "function": {"name": "switch"}}])
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_named_tool_is_called_once(name: str) -> None:
+def test_a_named_tool_is_called_once(name: str, choice: Any) -> None:
     model = model_of(TEMPLATES[name])
     for seed in range(2):
-        choice = {"type": "function", "function": {"name": "switch"}}
         prepared = prepare(model, "x", tools=TOOLS, tool_choice=choice, parameters=sampled(seed))
         _, message = answer(prepared, model)
         assert [call.name for call in message.tool_calls] == ["switch"]
@@ -367,6 +367,12 @@ def test_bad_tools_are_refused(tools: Any) -> None:
 def test_bad_choices_are_refused(choice: Any) -> None:
     with pytest.raises(ParameterError, match="tool_choice"):
         prepare(model_of(HERMES), "x", tools=TOOLS, tool_choice=choice)
+
+
+def test_a_tool_that_is_named_as_a_choice_is_chosen_by_an_object_alone() -> None:
+    model = model_of(HERMES)
+    prepared = prepare(model, "x", tools=[tool("none")], tool_choice="none", parameters=sampled(1))
+    assert not answer(prepared, model)[1].tool_calls
 
 
 def test_required_needs_tools() -> None:

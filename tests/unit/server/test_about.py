@@ -7,6 +7,7 @@ import logging
 import re
 from typing import Any
 
+import httpx
 import pytest
 from serving import Served, hashed, serving
 
@@ -82,12 +83,16 @@ def test_metrics_count_under_tgis_names() -> None:
         running.post("/generate", {"inputs": ""})
         regex = {"type": "regex", "value": "[ab]{3}"}
         running.post("/generate", {"inputs": "x", "parameters": {"grammar": regex}})
+        httpx.post(
+            running.url + "/generate", content="{", headers={"content-type": "application/json"}
+        )
         answer = running.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         text = answer.text
         assert value(text, "tgi_request_count") == 4
+        assert value(text, 'decoding_request_refused{status="400",reason="validation"}') == 1
         assert value(text, "tgi_request_success") == 3
-        assert value(text, 'tgi_request_failure{err="validation"}') == 1
+        assert value(text, 'tgi_request_failure{err="validation"}') == 2
         assert value(text, 'decoding_request_refused{status="422",reason="validation"}') == 1
         assert value(text, "tgi_request_input_length_count") == 3
         assert value(text, "tgi_request_input_length_sum") == 7
@@ -126,7 +131,21 @@ def test_other_paths_and_methods_are_refused(served: Served) -> None:
     assert served.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
     answer = served.get("/generate")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "POST, OPTIONS"
+    for path in ("/nothing", "/v1/nothing"):
+        answer = served.get(path, headers={"x-request-id": "abc-2"})
+        assert answer.headers["x-request-id"] == "abc-2"
+
+
+def test_options_lists_the_methods_of_a_route(served: Served) -> None:
+    for path, methods in (
+        ("/", "GET, HEAD, POST, OPTIONS"),
+        ("/generate", "POST, OPTIONS"),
+        ("/info", "GET, HEAD, OPTIONS"),
+    ):
+        answer = served.client.options(served.url + path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["allow"] == methods
 
 
 def test_requests_have_ids_and_pages_of_others_may_ask(served: Served) -> None:

@@ -25,6 +25,7 @@ POSTS = (
     "/tokenize",
     "/chat_tokenize",
     "/invocations",
+    "/vertex",
     "/v1/chat/completions",
     "/v1/completions",
 )
@@ -166,6 +167,8 @@ def test_no_body_is_the_servers_fault(
     body = {"inputs": inputs, "parameters": parameters, "stream": stream}
     if path.startswith("/v1") or path == "/chat_tokenize":
         body = {"max_tokens": 2, "prompt": inputs, "messages": inputs, "stream": stream, **fields}
+    if path == "/vertex":
+        body = {"instances": [body, {"messages": inputs, **fields}]}
     answer = served.post(path, body)
     assert answer.status_code < 500
     if "json" in answer.headers.get("content-type", ""):

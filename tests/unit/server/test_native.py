@@ -141,3 +141,47 @@ def test_invocations_take_the_body_of_any_route(served: Served) -> None:
     assert served.post("/invocations", prompt).json()["object"] == "text_completion"
     chat = {"messages": "x", "max_tokens": 2, "temperature": 0}
     assert served.post("/invocations", chat).json()["object"] == "chat.completion"
+
+
+def test_vertex_takes_generations_and_chats_and_answers_their_texts(served: Served) -> None:
+    chat = {"messages": "x", "max_tokens": 4, "temperature": 0}
+    body = {"instances": [{"inputs": PROMPT, "parameters": ASKED}, chat, {"inputs": "a" * 190}]}
+    first, second, third = served.post("/vertex", body).json()["predictions"]
+    assert first == alone(**ASKED).generated_text
+    said = served.post("/v1/chat/completions", chat).json()["choices"][0]["message"]["content"]
+    assert second == said
+    assert isinstance(third, str)
+    nothing = {"instances": [{"inputs": "a" * 190, "parameters": None}]}
+    assert served.post("/vertex", nothing).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("instances", "text"),
+    [
+        ([], "Input validation error: `instances` cannot be empty"),
+        (3, "instances: invalid type: integer `3`, expected a sequence"),
+        ([{"prompt": "x"}], "instances[0]: data did not match any variant"),
+        ([{"inputs": "x", "parameters": {"temperature": -1.0}}], "`temperature` must be strictly"),
+        ([{"inputs": "x"}] * 129, "exceeds the maximum allowed batch size of 128"),
+    ],
+)
+def test_vertex_refuses_all_where_one_is_wrong(served: Served, instances: Any, text: str) -> None:
+    answer = served.post("/vertex", {"instances": instances})
+    assert answer.status_code == 422
+    assert text in answer.json()["error"]
+    assert served.idle()
+
+
+def test_tokenize_reads_the_types_of_parameters(served: Served) -> None:
+    answer = served.post("/tokenize", {"inputs": "a", "parameters": 3})
+    assert answer.status_code == 422
+    assert "expected struct GenerateParameters" in answer.json()["error"]
+    asked = {"inputs": "a", "parameters": {"temperature": -1.0}}
+    assert served.post("/tokenize", asked).status_code == 200
+
+
+def test_headers_name_the_device() -> None:
+    with serving(hashed(), compute_type="cuda:0") as running:
+        for path in ("/generate", "/generate_stream"):
+            answer = running.post(path, {"inputs": "a", "parameters": {"max_new_tokens": 1}})
+            assert answer.headers["x-compute-type"] == "cuda:0"

@@ -1,0 +1,110 @@
+"""Masks of grammars that are computed beside the steps, and the sequences that wait for them.
+
+A mask can take longer than a step. Where an engine may use another thread, a sequence whose mask is
+not there leaves the batch and rests, so that it delays no other; it draws the same tokens later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from decoding.engine.drawing import RunningBatch
+from decoding.engine.generation import RunningSequence
+from decoding.processors.grammar_mask import GrammarMask
+
+Beside: TypeAlias = Callable[[Callable[[], None]], Future[None]]
+"""Runs work in another thread, one after the other."""
+
+GRACE_S = 0.001
+"""Seconds for which a step waits for masks that were asked for just before it."""
+
+_MOST_IDLE_S = 0.005
+"""Seconds for which a step waits where all sequences rest: others may join meanwhile."""
+
+
+class Resting:
+    """The sequences of an engine that wait for a mask.
+
+    beside: computes masks in another thread; None computes each within its step.
+    """
+
+    def __init__(self) -> None:
+        self.beside: Beside | None = None
+        self.sequences: list[RunningSequence] = []
+        # The mask of each sequence that was asked for, after how many tokens.
+        self._asked: dict[RunningSequence, tuple[int, Future[None]]] = {}
+        self._asked_at = 0.0
+
+    def ask(self, sequences: Iterable[RunningSequence]) -> None:
+        """Begin to compute the next masks of sequences that have a grammar."""
+        if self.beside is None:
+            return
+        for item in sequences:
+            mask = grammar_mask_of(item)
+            if mask is None or item.over:
+                continue
+            length = len(item.token_ids)
+            known = self._asked.get(item)
+            if known is not None and known[0] == length:
+                continue
+            generated = item.token_ids[len(item.generation.plan.prompt) :]
+            work = partial(mask.prepare, np.array(generated, np.int32))
+            self._asked[item] = length, self.beside(work)
+            self._asked_at = time.monotonic()
+
+    def exchange(self, batch: RunningBatch) -> None:
+        """Let sequences join whose masks are there, and let those leave whose masks are not."""
+        if not self._asked:
+            return
+        back = [item for item in self.sequences if item.over or self._is_ready(item)]
+        if not batch.sequences and self.sequences and not back:
+            wait(
+                [self._asked[item][1] for item in self.sequences],
+                timeout=_MOST_IDLE_S,
+                return_when=FIRST_COMPLETED,
+            )
+            back = [item for item in self.sequences if self._is_ready(item)]
+        late = [item for item in batch.sequences if not self._is_ready(item)]
+        end = self._asked_at + GRACE_S
+        while late and time.monotonic() < end:
+            time.sleep(GRACE_S / 10)
+            late = [item for item in late if not self._is_ready(item)]
+        # First in both places, then in one: an interrupt in between loses none.
+        self.sequences += late
+        batch.remove(late)
+        for item in back:
+            if item.over or batch.add(item):
+                self._asked.pop(item, None)
+        self.sequences = [item for item in self.sequences if item not in back]
+
+    def forget(self, over: Iterable[RunningSequence]) -> None:
+        """Let go of sequences that are over."""
+        for item in over:
+            self._asked.pop(item, None)
+
+    def remove_over(self) -> list[RunningSequence]:
+        """Let the sequences leave that are over, and return them."""
+        ended = [item for item in self.sequences if item.over]
+        if ended:
+            self.sequences = [item for item in self.sequences if not item.over]
+        return ended
+
+    def clear(self) -> None:
+        """Let all sequences leave."""
+        self.sequences, self._asked = [], {}
+
+    def _is_ready(self, sequence: RunningSequence) -> bool:
+        asked = self._asked.get(sequence)
+        return asked is None or asked[0] != len(sequence.token_ids) or asked[1].done()
+
+
+def grammar_mask_of(sequence: RunningSequence) -> GrammarMask | None:
+    """The processor that holds a sequence to a grammar; None where it has none."""
+    processors = sequence.sampler.pipeline.processors
+    return next((item for item in processors if isinstance(item, GrammarMask)), None)

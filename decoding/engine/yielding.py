@@ -1,0 +1,50 @@
+"""Runs long Python work in a thread so that the threads which generate keep most of the time.
+
+Python threads run one at a time, and the interpreter knows no priorities: a thread that compiles a
+grammar takes half of the time of a thread that steps an engine. `run_yielding` lets it sleep.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+RUN_S, REST_S = 0.0003, 0.003
+"""Seconds for which work runs and then sleeps: it takes a tenth of the time."""
+
+MASK_RUN_S = 0.001
+"""Seconds for which the computation of masks runs; much of it keeps no other thread waiting."""
+
+_Value = TypeVar("_Value")
+
+
+def run_yielding(
+    work: Callable[[], _Value], is_busy: Callable[[], bool], *, run_s: float = RUN_S
+) -> _Value:
+    """Run work that sleeps regularly while others are busy; returns its result.
+
+    The work is looked at whenever it calls a Python function, by the trace function of this thread.
+    In a thread that is traced already, as by a debugger, the work runs as it is.
+
+    is_busy: whether anybody needs the time. It is asked from within the work, in this thread.
+    run_s: seconds that it runs between two rests.
+    """
+    if sys.gettrace() is not None:
+        return work()
+    end = time.perf_counter() + run_s
+
+    def rest(_frame: FrameType, _event: str, _argument: object) -> None:
+        nonlocal end
+        if time.perf_counter() >= end:
+            if is_busy():
+                time.sleep(REST_S)
+            end = time.perf_counter() + run_s
+
+    sys.settrace(rest)
+    try:
+        return work()
+    finally:
+        sys.settrace(None)
