@@ -145,8 +145,10 @@ def llguidance() -> Compile:
             return bool(self._matcher.consume_token(token_id))
 
     def compile_schema(schema: Mapping[str, Any]) -> Start:
-        text = json.dumps({"grammars": [{"json_schema": {**schema, "x-guidance": layout}}]})
-        matcher = peer.LLMatcher(tokenizer, text)
+        # What is forced would be allowed in its shortest tokens only: a choice, not a restriction.
+        text = json.dumps({**schema, "x-guidance": layout}, ensure_ascii=False)
+        lark = f'%llguidance {{"no_forcing": true}}\nstart: %json {text}'
+        matcher = peer.LLMatcher(tokenizer, peer.LLMatcher.grammar_from_lark(lark))
         if matcher.is_error():
             raise ValueError(matcher.get_error())
         return lambda: Theirs(matcher.deep_copy())
@@ -222,26 +224,17 @@ def compare(start: Start, walk: Sequence[int], oracle: ExactMasks, score: Score)
     text, prefix = start(), b""
     wrong: set[str] = set()
     for token in [*walk, None]:
-        mask = text.mask()
-        for other in range(END + 1):
-            if other == END:
-                verdict = REQUIRED if oracle.may_end(prefix) else FORBIDDEN
-            else:
-                verdict = oracle.verdict(prefix, TOKENS[other])
-            if verdict == REQUIRED:
-                score.tokens["required"] += 1
-                direction = "over" if not mask[other] else ""
-            elif verdict == FORBIDDEN:
-                score.tokens["forbidden"] += 1
-                direction = "under" if mask[other] else ""
-            else:
-                score.tokens["free"] += 1
-                continue
-            if direction:
-                score.tokens[direction] += 1
-                if direction not in wrong:
-                    shown = "the end" if other == END else repr(TOKENS[other])
-                    score.examples[direction].append(f"{shown} after {prefix!r}")
+        mask, verdicts = text.mask(), oracle.verdicts(prefix)
+        required, forbidden = verdicts == REQUIRED, verdicts == FORBIDDEN
+        score.tokens["required"] += int(required.sum())
+        score.tokens["forbidden"] += int(forbidden.sum())
+        for direction, tokens in (("over", required & ~mask), ("under", forbidden & mask)):
+            count = int(tokens.sum())
+            score.tokens[direction] += count
+            if count and direction not in wrong:
+                first = int(tokens.argmax())
+                shown = "the end" if first == END else repr(TOKENS[first])
+                score.examples[direction].append(f"{shown} after {prefix!r}")
                 wrong.add(direction)
         if token is None:
             break
@@ -307,7 +300,8 @@ def measure(count: int, seed: int, engines: Mapping[str, Compile]) -> dict[str, 
         drawn = draw_finite_schema(rng)
         Draft202012Validator.check_schema(drawn.schema)
         validator = Draft202012Validator(drawn.schema)
-        oracle = ExactMasks(texts_of([item for item in drawn.values if validator.is_valid(item)]))
+        valid = [item for item in drawn.values if validator.is_valid(item)]
+        oracle = ExactMasks(texts_of(valid), TOKENS)
         walks = walks_of(oracle.texts, rng)
         for name, compile_schema in engines.items():
             judge(compile_schema, drawn, oracle, walks, scores[name])
@@ -377,7 +371,12 @@ def main() -> int:
             }
             for name, score in scores.items()
         }
-        whole = {"seed": given.seed, "drawn": given.schemas, "versions": versions(), "engines": found}
+        whole = {
+            "seed": given.seed,
+            "drawn": given.schemas,
+            "versions": versions(),
+            "engines": found,
+        }
         given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 

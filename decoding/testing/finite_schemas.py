@@ -15,6 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Schema: TypeAlias = dict[str, Any]
 _MOST = 300
 """Values of one schema, so that a validator can be asked about each."""
@@ -74,7 +77,9 @@ def _integer(rng: random.Random, _: int) -> FiniteSchema:
 def _text(rng: random.Random, _: int) -> FiniteSchema:
     longest = rng.randint(0, 3)
     letters = rng.choice(["ab", "a", "aé"])
-    values = ["".join(some) for n in range(longest + 1) for some in itertools.product(letters, repeat=n)]
+    values = [
+        "".join(some) for n in range(longest + 1) for some in itertools.product(letters, repeat=n)
+    ]
     schema: Schema = {"type": "string", "pattern": f"^[{letters}]*$", "maxLength": longest}
     if rng.random() < 0.5:
         schema["minLength"] = rng.randint(0, longest)
@@ -113,7 +118,11 @@ def _tuple(rng: random.Random, depth: int) -> FiniteSchema:
         parts.pop()
     if not parts:
         return _integer(rng, depth)
-    schema: Schema = {"type": "array", "prefixItems": [part.schema for part in parts], "items": False}
+    schema: Schema = {
+        "type": "array",
+        "prefixItems": [part.schema for part in parts],
+        "items": False,
+    }
     if rng.random() < 0.6:
         schema["minItems"] = rng.randint(0, len(parts))
     lists = (
@@ -223,12 +232,14 @@ class ExactMasks:
     """What must and must not follow each prefix of the texts of finitely many values.
 
     texts: every compact JSON text of the valid values (`texts_of`).
+    tokens: what each token spells; the end token is the one behind them.
     Other spellings of the same values (white space, escapes, `1.0` and `1e0` for 1) may be written
     or not: tokens that begin one are `FREE`. Keys that come twice are no text of a value.
     """
 
-    def __init__(self, texts: set[bytes]) -> None:
-        self.texts = texts
+    def __init__(self, texts: set[bytes], tokens: Sequence[bytes]) -> None:
+        self.texts, self._tokens = texts, tuple(tokens)
+        self._known: dict[bytes, NDArray[np.int8]] = {}
         self._prefixes = {text[:end] for text in texts for end in range(len(text) + 1)}
         self._numbers: dict[bytes, list[bytes]] = {}
         """By what stands before a number in a text: the numbers that may stand there."""
@@ -236,9 +247,14 @@ class ExactMasks:
             for start, end in _numbers_in(text):
                 self._numbers.setdefault(text[:start], []).append(text[start:end])
 
-    def may_end(self, prefix: bytes) -> bool:
-        """Whether a prefix of a text is a text."""
-        return prefix in self.texts
+    def verdicts(self, prefix: bytes) -> NDArray[np.int8]:
+        """`REQUIRED`, `FORBIDDEN` or `FREE` for each token and the end, behind a text's prefix."""
+        known = self._known.get(prefix)
+        if known is None:
+            end = REQUIRED if prefix in self.texts else FORBIDDEN
+            found = [*(self.verdict(prefix, token) for token in self._tokens), end]
+            known = self._known[prefix] = np.array(found, np.int8)
+        return known
 
     def verdict(self, prefix: bytes, token: bytes) -> int:
         """`REQUIRED`, `FORBIDDEN` or `FREE`, for a token behind a prefix of one of the texts."""
@@ -292,9 +308,8 @@ def _may_spell(written: bytes, number: bytes) -> bool:
 
     It may if its digits, without zeros around them, begin the number's (zeros aside).
     """
-    sign, _, digits = written.rpartition(b"-") if written.startswith(b"-") else (b"", b"", written)
-    del sign
     is_negative = written.startswith(b"-")
+    digits = written[1:] if is_negative else written
     value = float(number)
     if value == 0:
         mantissa = digits.lower().partition(b"e")[0]

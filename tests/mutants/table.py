@@ -855,6 +855,7 @@ PROCESSORS = Group(
     (
         "tests/unit/processors/test_processors.py",
         "tests/unit/processors/test_neutral.py",
+        "tests/unit/processors/test_lowering.py",
         "tests/unit/test_pipeline.py",
         "tests/unit/sampling/test_batch.py",
         "tests/conformance/test_processors.py",
