@@ -27,6 +27,7 @@ class Group:
     """Mutants that the same tests kill.
 
     name: of the group. tests: files or node ids, the quickest first. chosen: pytest's `-k`.
+    marks: pytest's `-m`.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Group:
     mutants: tuple[Mutant, ...]
     chosen: str = ""
     lane: str = "interpreted"
+    marks: str = "not slow and not model and not kernels and not nightly"
 
 
 def _in(file: str, *changes: tuple[str, ...]) -> tuple[Mutant, ...]:
@@ -853,6 +855,7 @@ PROCESSORS = Group(
     (
         "tests/unit/processors/test_processors.py",
         "tests/unit/processors/test_neutral.py",
+        "tests/unit/processors/test_lowering.py",
         "tests/unit/test_pipeline.py",
         "tests/unit/sampling/test_batch.py",
         "tests/conformance/test_processors.py",

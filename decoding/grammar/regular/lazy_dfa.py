@@ -134,6 +134,11 @@ class LazyDfa:
         states = sum(part.states for part, _ in parts)
         if states == 0:
             return layout.DEAD
+        if any(bound is not None for bound in bounds):
+            # The first of a state's members tells whether a character ends: it must be one of an
+            # automaton that counts, if there is one.
+            order = sorted(range(len(parts)), key=lambda place: bounds[place] is None)
+            parts, bounds = [parts[i] for i in order], [bounds[i] for i in order]
         words = 0 if reach is None else reach.shape[1]
         edges = sum(len(part.edges) for part, _ in parts)
         head = self.take(layout.AUTOMATON_SIZE + 3 * states + 1 + 3 * edges + states * words)

@@ -143,3 +143,20 @@ def test_lengths_of_members_equal_those_of_texts() -> None:
         for low, high in itertools.combinations_with_replacement(range(9), 2):
             assert has_length(nfa, low, high) == any(low <= size <= high for size in sizes)
         assert has_length(nfa, 9, None) == (max(sizes) >= 9)
+
+
+def test_order_of_alternatives_does_not_matter(machine: Machine) -> None:
+    # One alternative counts characters and the other, which is written first, does not.
+    bounded = {"type": "string", "pattern": "^a*$", "maxLength": 1}
+    for first, second in itertools.permutations(({"const": "aab"}, bounded)):
+        schema = {
+            "anyOf": [
+                {"properties": {"k": one}, "required": ["k"], "additionalProperties": False}
+                for one in (first, second)
+            ],
+            "type": "object",
+        }
+        matcher = compile_json_schema(schema, machine).matcher()
+        assert fits(matcher, '{"k":"a"}')
+        assert fits(matcher, '{"k":"aab"}')
+        assert not fits(matcher, '{"k":"aa"}')

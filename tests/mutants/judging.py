@@ -1,0 +1,161 @@
+"""Judges a mutant: applies it to a copy of the package and runs its group's tests there.
+
+The tests run in a fork of a process that has imported the large packages but nothing of this one,
+so that a mutant costs about as long as the test that kills it.
+"""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import py_compile
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from table import Group, Mutant
+
+ROOT = Path(__file__).parents[2]
+PROFILE = "mutants"
+"""Hypothesis: sixty examples, the same in each run; a failing one is not shrunk."""
+
+settings.register_profile(
+    PROFILE,
+    deadline=None,
+    max_examples=60,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the tests said: passed, failed, slow (out of time) or broken (nothing was run)."""
+
+    outcome: str
+    test: str = ""
+    """The test that failed, or what pytest wrote."""
+
+
+@dataclass(slots=True, eq=False)
+class _Failure:
+    """A plug-in of pytest that keeps the first test that failed."""
+
+    test: str = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.test:
+            self.test = report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.test:
+            self.test = f"collection of {report.nodeid}"
+
+
+def copy_package(folder: Path) -> None:
+    """A copy that Python imports before the installed package, and the tests beside it.
+
+    Its byte code is bound to the contents of the sources: times of change are too coarse.
+    """
+    ignored = shutil.ignore_patterns("__pycache__", "*.nbi", "*.nbc")
+    shutil.copytree(ROOT / "decoding", folder / "decoding", ignore=ignored)
+    shutil.copytree(ROOT / "kernels", folder / "decoding" / "kernels", ignore=ignored)
+    for name in ("tests", "docs", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, folder / name)
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=checked)
+
+
+def place_of(folder: Path, mutant: Mutant) -> Path:
+    """Where the copy in a folder has the file of a mutant."""
+    return folder / ("decoding" if mutant.file.startswith("kernels/") else "") / mutant.file
+
+
+def import_what_tests_need() -> None:
+    """Import the large packages that tests import; nothing of this one, nor Numba, which some hide."""
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+    for name in ("numpy", "scipy.stats", "torch", "tokenizers", "transformers", "jsonschema"):
+        with suppress(ImportError):
+            __import__(name)
+    found = {"decoding", "numba"} & set(sys.modules)
+    assert not found, f"imported too early: {found}"
+
+
+def run_tests(folder: Path, group: Group, limit: float, first: Sequence[str] = ()) -> Verdict:
+    """Run a group's tests in a fork until one fails, those of `first` before the others."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _run_in_child(folder, group, first, writer)
+    os.close(writer)
+    deadline = time.monotonic() + limit
+    written = b""
+    with os.fdopen(reader, "rb", buffering=0) as answer:
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([answer], [], [], left)[0]:
+                break
+            part = answer.read(65536)
+            if not part:
+                break
+            written += part
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    if not written:
+        return Verdict("slow" if time.monotonic() >= deadline else "broken")
+    return Verdict(**json.loads(written))
+
+
+def _run_in_child(folder: Path, group: Group, first: Sequence[str], writer: int) -> None:
+    """The child's whole life: run pytest on the copy, write the verdict, end."""
+    verdict: dict[str, Any] = {"outcome": "broken"}
+    try:
+        os.setsid()
+        os.chdir(folder)
+        sys.path.insert(0, str(folder))
+        sys.dont_write_bytecode = True
+        if group.lane != "compiled":
+            os.environ["DECODING_TEST_WITHOUT"] = "numba"
+        os.environ.pop("CI", None)
+        # What children of tests import, and where compiled kernels of a mutant are kept.
+        os.environ["PYTHONPATH"] = str(folder)
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        os.environ["DECODING_CACHE"] = str(folder / "cache")
+        seen = _Failure()
+        with tempfile.TemporaryFile("w+") as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            arguments = ["-q", "-x", "--assert=plain", "-p", "no:cacheprovider"]
+            arguments += ["-p", "no:schemathesis", f"--hypothesis-profile={PROFILE}"]
+            arguments += ["-m", group.marks, "--rootdir", str(folder)]
+            arguments += ["-k", group.chosen] * bool(group.chosen)
+            status = int(pytest.main([*arguments, *first, *group.tests], plugins=[seen]))
+            output.flush()
+            output.seek(0)
+            said = output.read()[-600:]
+        if status == 0:
+            verdict = {"outcome": "passed"}
+        elif seen.test:
+            verdict = {"outcome": "failed", "test": seen.test}
+        else:
+            verdict = {"outcome": "broken", "test": said}
+    except BaseException as error:  # noqa: BLE001  (the child must not return to its parent's code)
+        verdict = {"outcome": "broken", "test": repr(error)[:600]}
+    finally:
+        os.write(writer, json.dumps(verdict).encode())
+        os._exit(0)
