@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
 from decoding.chat.messages import read_messages
 from decoding.engine.front import AsyncGeneration
+from decoding.models.chat_templates import chosen_template
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.bodies import read_json
 from decoding.server.problems import invalid
@@ -66,12 +67,13 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
     from decoding.models.chat import render_chat
 
     model = service.model
-    if model.chat_template is None or model.tokenizer is None:
+    if model.tokenizer is None or not (model.chat_template or model.chat_templates):
         raise invalid("the model has no chat template")
+    _, template = chosen_template(model, body.chat_template, has_tools=bool(body.tools))
     opened = body.add_generation_prompt
     text = render_chat(
         read_messages(body.messages),
-        model.chat_template,
+        template,
         {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
         not body.continue_final_message if opened is None else opened,
         continue_final_message=body.continue_final_message,
@@ -92,6 +94,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,
+        chat_template=body.chat_template,
         add_generation_prompt=body.add_generation_prompt,
         continue_final_message=body.continue_final_message,
         thinking_budget=body.thinking_budget,

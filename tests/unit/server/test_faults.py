@@ -141,6 +141,7 @@ CHAT_NAMES = st.sampled_from(
         "response_format",
         "stream_options",
         "logit_bias",
+        "chat_template",
         "chat_template_kwargs",
         "model",
         "thinking_budget",
