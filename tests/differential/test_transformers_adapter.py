@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
+from profiles import spread
 from tokenizers import AddedToken, decoders, pre_tokenizers, trainers
 from tokenizers import models as token_models
 
@@ -140,7 +141,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", spread(CASES, 2))
 def test_the_three_routes_give_the_same_tokens(name: str, model: Any, words: Any) -> None:
     language = language_model(model, words)
     most = 80 if name == "schema" else 24  # keys may be spelled with escapes
@@ -381,7 +382,7 @@ def family(name: str) -> Any:
     return transformers.Gemma3ForCausalLM(config).eval()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", spread(FAMILIES, 2))
 def test_a_model_is_cached(name: str) -> None:
     model = family(name)
     ours = forward(model)

@@ -21,6 +21,7 @@ from chat_models import (
     sampled,
     without_ids,
 )
+from profiles import amount
 
 from decoding import GenerationParameters
 from decoding.chat import ChatMessage, fold, prepare
@@ -293,7 +294,7 @@ def test_a_call_that_the_prompt_has_opened_comes_whole(begun: str, opened: str) 
     if begun == "<tool_c":
         begun, opened = opened[:7], ""
     model = model_of(HERMES)
-    for seed in range(2):
+    for seed in range(amount(check=1, full=2)):
         messages = [
             {"role": "user", "content": "x"},
             {"role": "assistant", "content": begun + opened},
