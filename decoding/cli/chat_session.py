@@ -68,7 +68,7 @@ def add_chat(commands: Anything, load: Load) -> None:  # argparse names no publi
 
 
 class Answers(Protocol):
-    """Whoever answers a conversation."""
+    """Protocol of what answers a conversation: a local model or a server."""
 
     def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
         """The pieces of an answer as they come; closing the iterator ends it."""
@@ -76,7 +76,7 @@ class Answers(Protocol):
 
 
 class Local:
-    """A model of this process.
+    """Answers a conversation with a model of this process.
 
     model: which one. template: the name of its chat template, None for the default one.
     variables: what the template may read. budget: of its reasoning, in tokens. parameters: of every

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/chat_tokenize`."""
+"""`/v1/chat/completions` and `/chat_tokenize`: answers of chats, and their prompts."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _LONG = 4096
 
 
 async def chat_completions(service: Service, http: HttpRequest) -> ASGIApp:
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions`: the answer to a chat."""
     return await chat(service, http, await read_json(http, service.settings.payload_limit))
 
 
 async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
-    """A body of a chat, wherever it came to."""
+    """Answer a chat body, from `/v1/chat/completions` or `/invocations`."""
     account = service.open(http)
     with account.checking():
         body = read_chat_body(given, most=service.settings.max_choices)
