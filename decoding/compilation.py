@@ -1,4 +1,4 @@
-"""When kernels are compiled, and the loader that all of a process share."""
+"""The setting that says when kernels are compiled, and the loader that a process shares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIABLE = "DECODING_COMPILE"
 
 
 class When(StrEnum):
-    """When kernels that nobody asked for by name are loaded, and compiled where there are none.
+    """The values of `$DECODING_COMPILE`: when kernels are loaded or compiled.
 
     ASIDE  in the background; until then NumPy and Python serve, with the same results
     WAIT   at the first use, which waits: for tests and benchmarks of compiled kernels
@@ -29,7 +29,7 @@ class When(StrEnum):
 
 
 def when() -> When:
-    """What `$DECODING_COMPILE` says; `When.ASIDE` where it says nothing.
+    """Read `$DECODING_COMPILE`; `When.ASIDE` where it is not set.
 
     Raises:
         ParameterError: it is not one of the names of `When`.
@@ -47,7 +47,7 @@ def loader() -> Loader:
 
 
 def begin(group: Group) -> None:
-    """Get kernels that are needed now on their way, as `$DECODING_COMPILE` says."""
+    """Start to load or compile kernels that are needed now, as `$DECODING_COMPILE` says."""
     if loader().is_ready(group):
         return
     wanted = when()
@@ -59,7 +59,7 @@ def begin(group: Group) -> None:
 
 
 def is_ready(group: Group, *, uses: int = 1) -> bool:
-    """Whether kernels are loaded; if not, gets them on their way as `begin` does.
+    """Whether kernels are loaded; if they are not, start to load them as `begin` does.
 
     uses: begin only at this many-th time of asking. Loading takes a second: a run that asks only a
         few times is over before that.

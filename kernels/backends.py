@@ -31,7 +31,7 @@ class Backend(StrEnum):
 
 
 class Kernel(Protocol):
-    """A batch made ready to run: its program, and whatever memory it needs, allocated once.
+    """Protocol of a backend's kernel: the program of a batch, ready to run, with its memory.
 
     logits: `(batch, vocab)`: on the host NumPy arrays as `decoding.kernels.rows` describes them,
     elsewhere torch tensors. bitmasks: `(slots, words_of(vocab))`, this step's operands of the
@@ -65,14 +65,14 @@ class Kernel(Protocol):
         lengths: NDArray[np.int64],
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Run the program alone: the rows it leaves, in float64.
+        """Run the program without a draw: the edited rows, in float64.
 
         The second array names each row's instruction that removed its last token, −1 for none.
         """
         ...
 
     def regrouped(self, batch: Batch, threads: int = 1) -> Kernel:
-        """Another batch: rows have joined or left, or the program is another one.
+        """The kernel of another batch: rows have joined or left, or the program has changed.
 
         It takes this kernel's memory over, which is done. What is the same object in both batches
         is not read again, where that saves time. threads: as for `open_kernel`.
@@ -81,7 +81,7 @@ class Kernel(Protocol):
 
 
 def open_kernel(batch: Batch, backend: Backend, threads: int = 1) -> Kernel:
-    """The batch, ready to run on a backend; `threads` is for those that run on the host's.
+    """Make the kernel of a batch on a backend; `threads` is for backends that run on the host.
 
     `NUMBA` must have been made ready: see `decoding.kernels.compiled.loading`.
 

@@ -1,4 +1,4 @@
-"""Compilation in a process of its own, of low priority, that ends with the one that started it.
+"""The builder: a child process of low priority that compiles kernels and ends with its parent.
 
 Numba holds the interpreter's lock while it compiles; in a thread it would stop what draws. The
 process fills the folder of each unit and writes `NAME.done` beside it. It holds a lock on
@@ -28,7 +28,7 @@ _PROGRAM = "from decoding.kernels.builder import main; main()"
 
 
 class Builder:
-    """A process that compiles units.
+    """A child process that compiles units of kernels.
 
     Where this process ends or is killed, its builder ends too, with all finished units kept.
     """
@@ -128,7 +128,7 @@ def _fields(unit: Unit) -> tuple[object, ...]:
 
 
 def main() -> None:
-    """Compile what the first argument says, until the standard input ends."""
+    """Compile the units that the first argument names; end early when standard input closes."""
     asked = json.loads(sys.argv[1])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if asked["nice"] and hasattr(os, "nice"):

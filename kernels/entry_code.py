@@ -1,4 +1,4 @@
-"""Machine code for entry functions alone, while a process compiles kernels for a cache.
+"""Limits Numba's machine code to entry functions while a process compiles kernels for a cache.
 
 Numba optimises every function with all that it calls, and writes machine code for each, although
 what is kept needs that of its entry alone: the others are linked into it. So in a deep tree of

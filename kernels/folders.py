@@ -21,7 +21,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_private(folder: Path) -> str | None:
-    """Make a folder, with mode 0700, where there is none; why it cannot be trusted, or None.
+    """Make a folder of mode 0700 if there is none; return why it cannot be trusted, or None.
 
     Raises:
         OSError: it cannot be made.
@@ -37,7 +37,7 @@ def make_private(folder: Path) -> str | None:
 
 
 def usable_folder(folder: Path, what: str) -> Path:
-    """The folder, made where it is missing; a private temporary one where it is of no use, once.
+    """Return a cache folder that can be used: this one, else one private temporary folder.
 
     It is of no use where it cannot be written to, or cannot be trusted; a warning says which, and
     that `what` is not kept. A temporary folder goes with the process.
@@ -60,7 +60,7 @@ def usable_folder(folder: Path, what: str) -> Path:
 
 
 def why_not_trusted(folder: Path) -> str | None:
-    """Why others may have written what is in a folder that exists; None where they cannot have.
+    """Return why other users may have written to a folder that exists; None if they cannot have.
 
     Raises:
         OSError: the folder cannot be looked at.

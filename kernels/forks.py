@@ -67,7 +67,7 @@ _FORKS = _Forks()
 
 
 def free_after_fork(lock: _Lock) -> _Lock:
-    """The same `threading.Lock` or `RLock`, which no child of a fork ever finds locked by others.
+    """Register a `threading.Lock` or `RLock` to be free in every forked child; return it.
 
     A fork waits until nobody else holds it, so that what it guards is whole in the child, but for
     two seconds at most: a child then finds it free all the same.

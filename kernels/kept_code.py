@@ -86,7 +86,7 @@ def _environment() -> list[str]:
 
 
 def kept_in(folder: Path) -> Callable[[Any], Any]:
-    """The class of Numba's caches that keep a function in a folder, under the function's name.
+    """Make the class of a Numba cache that stores a function's machine code in a folder.
 
     Nothing asks whether the source is still the same: that is the folder's business.
     """

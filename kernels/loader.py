@@ -1,4 +1,4 @@
-"""Loading of machine code aside, and its compilation where there is none.
+"""Loads compiled kernels in the background, and compiles those that are missing.
 
 Compilation takes tens of seconds, once for all environments of a machine that have the same
 sources, Numba, Python and processor. Nobody waits for it: a thread imports Numba and loads what is
@@ -27,7 +27,7 @@ _STARTS = 2
 
 
 class Loader:
-    """Readies groups of machine code; `is_ready` never blocks.
+    """Loads or compiles groups of kernels in the background; `is_ready` never blocks.
 
     folder: where machine code is kept. Where that cannot be written to, or others could have
     written to it, nothing is read from it: a temporary folder is used and a warning given, once.
@@ -68,12 +68,12 @@ class Loader:
         return unit in self._loaded
 
     def count(self, group: Group) -> int:
-        """The number of calls of this method for a group, with this one."""
+        """Count the calls of this method for a group, this one included."""
         counted = self._counts[group] = self._counts.get(group, 0) + 1
         return counted
 
     def begin(self, group: Group, *, is_urgent: bool = False) -> None:
-        """Get a group on its way; returns at once.
+        """Start to load or compile a group in the background; return at once.
 
         is_urgent: compile at this process's own priority, because somebody waits.
         """
@@ -94,7 +94,7 @@ class Loader:
             thread.start()
 
     def wait(self, group: Group) -> None:
-        """Return when a group is loaded.
+        """Wait until a group is loaded.
 
         Raises:
             ImportError: Numba is not installed.
@@ -228,7 +228,7 @@ class Loader:
 
 
 def discard(folder: Path, error: Exception) -> None:
-    """Delete what is kept in a folder and cannot be loaded, and warn."""
+    """Delete machine code that cannot be loaded from a folder, and warn."""
     import shutil
 
     warnings.warn(

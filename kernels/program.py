@@ -87,7 +87,7 @@ For the penalties the sparse operand are token ids that they leave alone.
 
 
 class Part(IntEnum):
-    """A part of what a row has seen."""
+    """The part of a row's history that an instruction reads: all, the prompt, or the generated."""
 
     ALL = 0
     """The prompt, then what was generated."""
@@ -139,7 +139,7 @@ class Program(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What stays the same as long as the members of a batch do; one entry a row.
+    """The program of a batch's rows, with the seed and the number of described tokens of each.
 
     Row r draws greedily where `greedy[r]`, else with the noise of `seeds[r]`; `top_n[r]` of its
     likeliest tokens are described.
@@ -152,7 +152,7 @@ class Batch(NamedTuple):
 
 
 class Term(NamedTuple):
-    """How far below the largest logit a cut may lie: the sum of statistics times these numbers.
+    """One bound of a cut: its distance below the largest logit, as a sum of weighted statistics.
 
     The statistics are of the row as it stands, z − max over its possible tokens; all are finite.
 
@@ -210,7 +210,7 @@ def assemble(rows: Sequence[Sequence[Instruction]]) -> Program:
 
 
 def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
-    """The program with other instructions at some places, whose bitmasks are the same."""
+    """Replace instructions at some positions of a program; its bitmasks stay the same."""
     starts = program.sparse_starts
     token_ids, values, moved, last = [], [], starts.copy(), 0
     for index in sorted(changed):
@@ -228,7 +228,7 @@ def patched(program: Program, changed: Mapping[int, Instruction]) -> Program:
 
 
 def retuned(program: Program, changed: Mapping[int, Instruction]) -> Program:
-    """The program with other opcodes, operands, scopes and seeds at some places."""
+    """Replace opcodes, operands, scopes and seeds at some positions of a program."""
     opcodes, operands = program.opcodes.copy(), program.operands.copy()
     scopes, coins = program.scopes.copy(), program.coins.copy()
     for index, item in changed.items():
@@ -238,7 +238,7 @@ def retuned(program: Program, changed: Mapping[int, Instruction]) -> Program:
 
 
 def gathered(program: Program, firsts: NDArray[np.int64], lasts: NDArray[np.int64]) -> Program:
-    """The instructions of some runs, laid out one run after the other: row r is the r-th run.
+    """Concatenate some runs of instructions to a program: row r is the r-th run.
 
     Slots are those of `program`, whose bitmasks they name.
     """
@@ -262,7 +262,7 @@ def gathered(program: Program, firsts: NDArray[np.int64], lasts: NDArray[np.int6
 
 
 def unshared(program: Program) -> Program:
-    """The program with instructions of its own for every row, in the order of the rows."""
+    """The same program with separate instructions for every row, in the order of the rows."""
     firsts, lasts = program.firsts, program.lasts
     ends = np.append(0, lasts)
     if (firsts == ends[:-1]).all() and ends[-1] == len(program.opcodes):
@@ -289,12 +289,12 @@ def _by_token(item: Instruction) -> tuple[NDArray[np.int32], NDArray[np.float64]
 
 
 def words_of(width: int) -> int:
-    """How many words hold a bit for each of `width` tokens."""
+    """The number of 32-bit words that hold a bit for each of `width` tokens."""
     return (width + 31) // 32
 
 
 def fit_bitmasks(bitmasks: Sequence[NDArray[np.int32]], words: int) -> NDArray[np.int32]:
-    """The bitmasks as one array `(len(bitmasks), words)`, cut or filled up with zeros."""
+    """Stack bitmasks as one array `(len(bitmasks), words)`; cut or pad each with zeros."""
     fitted = np.zeros((len(bitmasks), words), np.int32)
     for slot, bitmask in enumerate(bitmasks):
         fitted[slot, : len(bitmask)] = bitmask[:words]

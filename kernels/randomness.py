@@ -1,4 +1,4 @@
-"""The law of the noise: how seed, position and token id address words, and what these become.
+"""The noise law: which random words a seed, position and token id address, and their noise.
 
 `docs/noise.md` is the full text, with known answers. Nothing here may change: a stored seed must
 draw the same tokens in every version and on every backend.

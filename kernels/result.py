@@ -43,7 +43,10 @@ TOP = np.dtype(
 
 
 class StepResult(NamedTuple):
-    """One entry a row. A kernel may reuse both arrays: they are valid until it is called again."""
+    """The results of a decoding step for a batch: arrays with an entry a row.
+
+    A kernel may reuse both arrays: they are valid until it is called again.
+    """
 
     rows: NDArray[Any]
     """`(batch,)` of `ROW`."""
@@ -52,7 +55,7 @@ class StepResult(NamedTuple):
 
 
 def top_capacity(top_n: int) -> int:
-    """The most tokens that are described where `top_n` are asked for."""
+    """Upper bound on the tokens that are described for a row that asks for `top_n`."""
     return 0 if top_n == 0 else top_n + TIES_BEYOND_TOP_N
 
 

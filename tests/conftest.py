@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 
+import profiles
 import pytest
 from hypothesis import settings
 
@@ -27,12 +28,9 @@ for package in filter(None, os.environ.get("DECODING_TEST_WITHOUT", "").split(",
 # Without a device Triton's kernels are interpreted; that is settled where triton is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
-# A slow machine breaks no law. In CI, Hypothesis takes its own profile of that name.
-settings.register_profile("local", deadline=None)
-settings.register_profile("check", deadline=None, max_examples=25)
-settings.register_profile("nightly", deadline=None, max_examples=5000)
+profiles.register()
 if "CI" not in os.environ:
-    settings.load_profile("local")
+    settings.load_profile("full")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -54,8 +52,8 @@ def pytest_collection_finish() -> None:
     draws and masks nothing compiles nothing.
     """
     os.environ[compilation.VARIABLE] = compilation.When.WAIT
-    # The collector of garbage passes over what stays: packages, and tests by the thousand.
-    gc.collect()
+    # The collector of garbage passes over what stays: packages, and tests by the thousand. It does
+    # not look for garbage among them now: that takes a second, and there is nearly none.
     gc.freeze()
     gc.enable()
 

@@ -138,7 +138,7 @@ class _EntryPoint(Distribution):
         }.get(filename)
 
     def locate_file(self, path: Anything) -> Anything:
-        """Not on a disk."""
+        """Raise: the distribution has no files on a disk."""
         raise FileNotFoundError(path)
 
 

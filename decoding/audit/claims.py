@@ -55,7 +55,7 @@ class Claim:
 
     @property
     def scale(self) -> float:
-        """By how much the temperatures of the pipeline multiply noise in the logits."""
+        """The factor by which the pipeline's temperatures multiply noise in the logits."""
         found = 1.0
         for item in self.pipeline.processors:
             if isinstance(item, Temperature):
@@ -68,7 +68,7 @@ class Claim:
 
 
 class Predicted(NamedTuple):
-    """What a claim says about some tokens of a text.
+    """The predictions of a claim for some tokens of a text.
 
     part: the tokens. expected: the token that the claim predicts for each; `NOTHING` where it
     leaves none. states: of the feedbacks before the first of them.
@@ -131,7 +131,7 @@ class Predictor:
     def margin(
         self, row: NDArray[np.float64] | DecodingError, position: int, expected: int, token: int
     ) -> float:
-        """By how much the expected token's score beats a token's; inf where that is removed.
+        """The score of the expected token minus that of another token; inf where that is removed.
 
         row: `(vocab,)`, after the pipeline. In nats, in the units of the processed logits.
         """

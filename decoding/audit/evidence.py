@@ -22,7 +22,7 @@ MOST_TOKENS = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """What an honest server may do, and how sure a rejection must be.
+    """Assumptions about an honest server, and the required certainty of a rejection.
 
     logit_noise: σ ≥ 0, the standard deviation of the server's logits around those of the reference
         forward pass, independent from token to token, before the pipeline. 0.03 is that of float32

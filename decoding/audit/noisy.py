@@ -1,4 +1,4 @@
-"""Whether noise in the logits explains a token that a claim does not predict."""
+"""Tests whether noise in the logits explains a token that a claim does not predict."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def is_explained(
 
 
 def repeated(history: History, count: int) -> History:
-    """The history of one row, for several rows."""
+    """The history of one row, repeated for several rows."""
     return History(
         np.broadcast_to(history.token_ids, (count, history.token_ids.shape[1])),
         np.repeat(history.lengths, count),

@@ -69,7 +69,7 @@ _Made_co = TypeVar("_Made_co", covariant=True)
 
 
 class Make(Protocol[_Made_co]):
-    """Makes something of samplers, one a row."""
+    """Protocol of a factory that makes a value from samplers, one a row."""
 
     def __call__(self, samplers: Sequence[Sampler], /) -> _Made_co:
         """What it makes."""
@@ -77,14 +77,14 @@ class Make(Protocol[_Made_co]):
 
 
 class BySize(Generic[_Made_co]):
-    """Something of one sampler for any number of rows, made once a number."""
+    """The values that a factory makes from one sampler for each number of rows, cached."""
 
     def __init__(self, make: Make[_Made_co], sampler: Sampler) -> None:
         self._make, self._sampler = make, sampler
         self._known: dict[int, _Made_co] = {}
 
     def of(self, rows: int) -> _Made_co:
-        """That of a number of rows."""
+        """The value for a number of rows."""
         if rows not in self._known:
             self._known[rows] = self._make([self._sampler] * rows)
         return self._known[rows]

@@ -1,4 +1,4 @@
-"""How many tokens a verification needs, known before a text is checked."""
+"""Estimates how many tokens a verification needs, before a text is checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.typing import Rows
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What it takes to tell a claim from an alternative on texts like a given one.
+    """The number of tokens that tells a claim from an alternative on texts like a given one.
 
     rate: of a claim that predicts tokens, the share of the alternative's tokens that the claim does
     not explain. tokens: how many tokens make a rejection as likely as was asked for; None where

@@ -1,4 +1,4 @@
-"""Profiles near a claim: what else may have made the tokens, each with a name."""
+"""Profiles: named alternatives to a claim, each of which may have made the tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that somebody has run, planned again: its prompt, pipeline, seed and forced tokens."""
+"""Plans a past request again: its prompt, pipeline, seed and the tokens that its grammar forced."""
 
 from __future__ import annotations
 

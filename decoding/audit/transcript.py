@@ -1,4 +1,4 @@
-"""`Transcript`: a prompt, its tokens, and what is said about them; read from several JSON forms."""
+"""`Transcript`: a prompt, its tokens and facts about them, read from several JSON forms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ID_PREFIX = "token_id:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcript:
-    """The tokens of one text, and what is said about them.
+    """The tokens of one text, with their prompt and the recorded facts about them.
 
     token_ids: what was generated, end token included where it is known.
     prompt: token ids; None where the source does not say.

@@ -199,7 +199,7 @@ def check_claim(
     *,
     forced: Collection[int] = (),
 ) -> Verification:
-    """`verify_logits` without an alternative, which takes most of its time; arguments as there."""
+    """`verify_logits` without the search for alternatives, which takes most of its time."""
     text = _Text(
         in_memory(logits), tuple(prompt), transcript_of(tokens).token_ids, frozenset(forced)
     )

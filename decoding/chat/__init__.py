@@ -1,4 +1,4 @@
-"""Chats: messages to a request, and what a model writes to content, reasoning and tool calls.
+"""Chats: turns messages into a request, and generated text into content, reasoning and tool calls.
 
 `prepare` checks a chat request and renders its prompt; readers, one a sequence, turn the stream
 events of the engine into pieces of a message. Knows models, grammars and the engine; nothing of

@@ -1,4 +1,4 @@
-"""The pieces of a message as they come, and the message that they make."""
+"""The deltas (pieces) of a streamed chat message, and the message that they add up to."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ChatMessage:
 
 
 def fold(deltas: Iterable[ChatDelta], end: ChatEnd) -> ChatMessage:
-    """The message that pieces make.
+    """Join deltas to the message that they add up to.
 
     deltas: what a reader's `read` returned, in order. end: what its `finish` returned.
     """

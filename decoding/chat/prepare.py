@@ -24,6 +24,7 @@ from decoding.engine.detokenizer import TextStream
 from decoding.engine.prompts import begun_character
 from decoding.engine.request import Request
 from decoding.errors import ChatTemplateError, ParameterError, require
+from decoding.models.chat_templates import chosen_template
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
 from decoding.request_grammar import Grammar
@@ -89,6 +90,7 @@ def prepare(
     thinking_budget: int | None = None,
     tool_format_name: str | None = None,
     reasoning_name: str | None = None,
+    chat_template: str | None = None,
     parameters: GenerationParameters | None = None,
 ) -> Prepared:
     """Check a chat request against a model, render its prompt and compile what its answer must be.
@@ -108,22 +110,26 @@ def prepare(
         limit; without effect on a model that does not reason.
     tool_format_name, reasoning_name: names of `TOOL_FORMATS` and `REASONING_FORMATS` (or "none"),
         for templates that do not tell.
+    chat_template: the name of one of the model's templates; None takes `tool_use` where the model
+        is told of tools and has it, else the default template.
     parameters: what else is asked. Their grammar is taken as the response format is. Where calls
         are required, stop strings do not apply: a call would be cut.
 
     Compiling a grammar may take long. What it compiles is kept by the model, by content.
 
     Raises:
-        ParameterError: the request is malformed, or the model has no chat template or tokenizer.
+        ParameterError: the request is malformed, or the model has no tokenizer, no chat template or
+            none of this name.
         ChatTemplateError: the template fails.
         GrammarError: a schema cannot be held by masks, or nothing fits it.
     """
     from decoding.models.chat import chat_prompt
 
     asked = GenerationParameters() if parameters is None else parameters
-    template = model.chat_template
-    if template is None or model.tokenizer is None:
+    if model.tokenizer is None:
         raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
+    has_tools = bool(tools) and tool_choice != "none"
+    template_name, template = chosen_template(model, chat_template, has_tools=has_tools)
     if thinking_budget is not None:
         thinking_budget = checked_integer("thinking_budget", thinking_budget, 0)
     form = tool_format(template, tool_format_name)
@@ -147,6 +153,7 @@ def prepare(
             variables=variables,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=continue_final_message,
+            chat_template=template_name,
         )
 
     try:

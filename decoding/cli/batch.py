@@ -1,4 +1,4 @@
-"""`decoding batch`: a file of requests to a file of results, which a killed run goes on with."""
+"""`decoding batch`: answers a file of requests; a run that was killed resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _answers(
 
 
 class Progress(Protocol):
-    """Tells how far a run is."""
+    """Protocol of a progress display."""
 
     def update(self, count: int) -> object:
         """Note some more rows."""

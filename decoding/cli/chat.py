@@ -11,7 +11,7 @@ from decoding.engine.prompts import Inputs
 from decoding.errors import ParameterError, require
 from decoding.models import LanguageModel
 
-_ONLY_WITH_CHAT = ("system", "template_variable", "tools", "documents", "continue")
+_ONLY_WITH_CHAT = ("system", "chat_template", "template_variable", "tools", "documents", "continue")
 
 
 def add_chat_flags(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,12 @@ def add_chat_flags(parser: argparse.ArgumentParser) -> None:
         "--chat", action="store_true", help="PROMPT is a message for the model's chat template"
     )
     group.add_argument("--system", metavar="TEXT", help="with --chat: the system message")
+    group.add_argument(
+        "--chat-template",
+        metavar="NAME",
+        help="with --chat: which of the model's chat templates, such as rag (default: tool_use with"
+        " --tools if the model has it, else its default template)",
+    )
     group.add_argument(
         "--template-variable",
         metavar="NAME=VALUE",
@@ -85,6 +91,7 @@ def read_prompt(asked: argparse.Namespace, model: LanguageModel, text: str) -> I
         variables=dict(asked.template_variable or ()),
         continue_final_message=start is not None,
         sanitize_control_tokens=asked.sanitize_control_tokens is not False,
+        chat_template=asked.chat_template,
     )
 
 

@@ -48,6 +48,11 @@ def add_chat(commands: Anything, load: Load) -> None:  # argparse names no publi
     )
     parser.add_argument("--system", metavar="TEXT", help="the system message")
     parser.add_argument(
+        "--chat-template",
+        metavar="NAME",
+        help="which of the model's chat templates (default: its default template)",
+    )
+    parser.add_argument(
         "--template-variable",
         metavar="NAME=VALUE",
         action="append",
@@ -63,7 +68,7 @@ def add_chat(commands: Anything, load: Load) -> None:  # argparse names no publi
 
 
 class Answers(Protocol):
-    """Whoever answers a conversation."""
+    """Protocol of what answers a conversation: a local model or a server."""
 
     def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
         """The pieces of an answer as they come; closing the iterator ends it."""
@@ -71,20 +76,22 @@ class Answers(Protocol):
 
 
 class Local:
-    """A model of this process.
+    """Answers a conversation with a model of this process.
 
-    model: which one. variables: what its chat template may read. budget: of its reasoning, in
-    tokens. parameters: of every answer.
+    model: which one. template: the name of its chat template, None for the default one.
+    variables: what the template may read. budget: of its reasoning, in tokens. parameters: of every
+    answer.
     """
 
     def __init__(
         self,
         model: LanguageModel,
+        template: str | None,
         variables: dict[str, Any],
         budget: int | None,
         parameters: GenerationParameters,
     ) -> None:
-        self._model, self._variables = model, variables
+        self._model, self._template, self._variables = model, template, variables
         self._budget, self._parameters = budget, parameters
 
     def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
@@ -95,6 +102,7 @@ class Local:
         prepared = prepare(
             self._model,
             messages,
+            chat_template=self._template,
             variables=self._variables,
             thinking_budget=self._budget,
             parameters=self._parameters,
@@ -124,12 +132,16 @@ def _chat(asked: argparse.Namespace, load: Load) -> Iterator[str]:
     if asked.url is not None:
         require("--adapters", asked.adapters, asked.adapters is None, "used without --url")
         key = os.environ.get("DECODING_API_KEY") if asked.api_key is None else asked.api_key
-        extra = {"chat_template_kwargs": variables} if variables else {}
+        extra: dict[str, Any] = {"chat_template_kwargs": variables} if variables else {}
+        if asked.chat_template is not None:
+            extra["chat_template"] = asked.chat_template
         if asked.thinking_budget is not None:
             extra["thinking_budget"] = asked.thinking_budget
         answers = Remote(asked.url, key, asked.model, parameters, extra)
     else:
-        answers = Local(load(asked), variables, asked.thinking_budget, parameters)
+        answers = Local(
+            load(asked), asked.chat_template, variables, asked.thinking_budget, parameters
+        )
     system = [] if asked.system is None else [{"role": "system", "content": asked.system}]
     _converse(answers, system)
     yield from ()

@@ -1,4 +1,4 @@
-"""How long a text may get where the command is not told."""
+"""The default for the number of new tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decoding.parameters import GenerationParameters
 
 
 def default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
-    """The most new tokens of a request that does not say: the default, or what room there is."""
+    """The default number of new tokens: the library's, or what the context has room for."""
     if model.context_length is None or model.tokenizer is None:
         return DEFAULT_MAX_NEW_TOKENS
     length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)

@@ -1,4 +1,4 @@
-"""Calls of the model for sequences that run, and the ends of requests for which a call fails."""
+"""Calls the model for running sequences, and ends the requests for which a call fails."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def free_parameters(parameters: GenerationParameters) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class HostedRequest:
-    """What a request asks for: the engine's own later steps, and those of this library."""
+    """A request of another engine: the engine's own parameters, and this library's."""
 
     preset: Pipeline
     parameters: GenerationParameters

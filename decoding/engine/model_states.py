@@ -48,7 +48,7 @@ class Memory:
         all_positions: bool,
         adapted: AdaptedModel | None = None,
     ) -> tuple[list[State], Any]:
-        """New states and logits; see `CachedModel.prefill`.
+        """Make new states and logits; see `CachedModel.prefill`.
 
         adapted: the model with an adapter, where the sequences are to have one.
         """

@@ -1,4 +1,4 @@
-"""The provenance of a response: what of a request and a plan made it."""
+"""Records the provenance of a response: the facts of its request and plan that made it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.wire.provenance import Provenance
 
 
 def provenance_of(request: Request, plan: Plan, backend: str | None) -> Provenance:
-    """What the response of a request is made with.
+    """The provenance of the response to a request.
 
     backend: that drew its last token; None where every token was forced.
     """

@@ -1,4 +1,4 @@
-"""The output of sequences: tokens, text, why they ended, and the records of the wire."""
+"""The output of sequences: their tokens, text, finish reasons and response records."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ A copy of more is read from the processor's cache if it is made and used for one
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Single:
-    """Sequences of similar length that have one new token each.
+    """Attention for sequences of similar length that have one new token each.
 
     rows: of the call's tokens; None for all of them. table: `(sequences · pages,)`, their pages,
     filled up with page 0. longest: tokens of the longest. mask: `(sequences, 1, 1, longest)`, True
@@ -41,7 +41,7 @@ class Single:
     mask: Tensor | None
 
     def attend(self, queries: Tensor, pages: Tensor, out: Tensor) -> None:
-        """Attention of these rows; writes into `out`, shaped as `queries`.
+        """Compute the attention of these rows into `out`, shaped as `queries`.
 
         queries: `(tokens, heads, head_dim)`. pages: one layer of `PagedCache.storage`.
         """
@@ -56,7 +56,7 @@ class Single:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Several:
-    """One sequence that has several new tokens: the rows of the call from `first` up to `last`.
+    """Attention for one sequence with several new tokens: rows `first` to `last` of the call.
 
     table: its pages. total: its tokens, the new ones included.
     """
@@ -75,7 +75,7 @@ class Several:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alone:
-    """A long sequence that has one new token, on the host.
+    """Attention for one long sequence that has one new token, on the host.
 
     row: of the call's tokens. pages: a slice where they follow each other, else their numbers.
     total: its tokens, the new one included. copy: `(pages, PAGE_TOKENS, 2, kv_heads, head_dim)`,

@@ -18,6 +18,7 @@ from decoding.models.chat_messages import (
     plain,
     weight_of,
 )
+from decoding.models.chat_templates import chosen_template
 from decoding.models.control_tokens import Marks, control_tokens, encode_marked, texts_in
 from decoding.models.protocol import LanguageModel
 from decoding.models.template_budget import Budget
@@ -95,6 +96,7 @@ def chat_prompt(  # the parameters of `apply_chat_template`
     add_generation_prompt: bool | None = None,
     continue_final_message: bool | str = False,
     sanitize_control_tokens: bool = True,
+    chat_template: str | None = None,
 ) -> list[int]:
     """Render messages and encode them as the token ids of a prompt.
 
@@ -111,22 +113,25 @@ def chat_prompt(  # the parameters of `apply_chat_template`
         tokens are the special tokens, and the added tokens that the template's own text spells.
         (What a template puts together from pieces, as `'<|' + role + '|>'`, is its own.) False
         leaves it to whoever wrote the messages to end turns.
+    chat_template: the name of one of the model's templates, as `rag`; None takes `tool_use` where
+        tools are given and the model has it, else the default template.
 
     Raises:
-        ParameterError: the model has no chat template or no tokenizer, there are no messages, or
-            the tokenizer cannot spell a control token as text.
+        ParameterError: the model has no chat template, none of this name or no tokenizer, there
+            are no messages, or the tokenizer cannot spell a control token as text.
         ChatTemplateError: as for `render_chat`.
     """
-    template, tokenizer = model.chat_template, model.tokenizer
-    if template is None or tokenizer is None:
+    tokenizer = model.tokenizer
+    if tokenizer is None:
         raise ParameterError("model", model.name, "one with a tokenizer and a chat template")
+    _, template = chosen_template(model, chat_template, has_tools=tools is not None)
     legal = variables is None or isinstance(variables, Mapping)
     require("variables", type(variables).__name__, legal, "a mapping from names to values")
     chat = normalised(messages)
     require("messages", messages, len(chat) > 0, "at least one message")
     said = {
         "messages": chat,
-        "tools": plain(tools),
+        "tools": plain(None if tools is None else list(tools)),
         "documents": plain(documents),
         "variables": plain(variables or {}),
     }

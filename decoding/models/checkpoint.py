@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from decoding.errors import ModelFormatError
+from decoding.models.chat_templates import DEFAULT, templates_of_folder, templates_of_metadata
 from decoding.models.config import LlamaConfig
-from decoding.models.files import is_present, member, read_text, shown
+from decoding.models.files import is_present, member, shown
 from decoding.models.fingerprint import fingerprint_of
 from decoding.models.gguf import GGUFFile
 from decoding.models.gguf_vocabulary import GGUFVocabulary
@@ -30,7 +31,6 @@ from decoding.models.weights import (
 
 _NO_TOKENIZER = ("tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model")
 _ADAPTER = "adapter_config.json"
-_MOST_TEMPLATE = 1 << 20  # bytes
 _MOST_DIVISORS = 1 << 16
 
 
@@ -59,8 +59,8 @@ def load_folder(folder: Path, placement: Placement = Placement()) -> LanguageMod
     """Load a folder with `config.json`, `*.safetensors` and, for text, `tokenizer.json`.
 
     Also read, where they exist: `generation_config.json` (end tokens), `tokenizer_config.json`
-    and `special_tokens_map.json` (template variables, chat template, the end token's text), and
-    `chat_template.jinja`, which wins.
+    and `special_tokens_map.json` (template variables, chat templates, the end token's text), and
+    the files of chat templates, which win; see `decoding.models.chat_templates`.
 
     End tokens are those of all three configurations: a fine-tuned model often names the token that
     ends its turns in one of them only.
@@ -94,14 +94,15 @@ def load_folder(folder: Path, placement: Placement = Placement()) -> LanguageMod
     if tokenizer is not None and "eos_token" in variables:
         token_id = tokenizer.tokenizer.token_to_id(variables["eos_token"])
         eos |= set() if token_id is None else {token_id}
-    template = _chat_template(folder, texts)
+    templates = templates_of_folder(folder, texts)
     return LanguageModel(
         forward=placement.place(config, source),
         tokenizer=None if tokenizer is None else tokenizer.within(config.vocab_size),
         eos_token_ids=frozenset(token_id for token_id in eos if token_id < config.vocab_size),
         logits_width=config.vocab_size,
         context_length=config.context_length,
-        chat_template=template,
+        chat_template=templates.pop(DEFAULT, None),
+        chat_templates=templates,
         template_variables=variables,
         name=folder.resolve().name,
         fingerprint=fingerprint_of(
@@ -129,7 +130,7 @@ def load_gguf(path: Path, placement: Placement = Placement()) -> LanguageModel:
     if vocabulary is not None and len(vocabulary.tokens) > config.vocab_size:
         count = len(vocabulary.tokens)
         raise ModelFormatError(path, f"{count} tokens do not fit {config.vocab_size} logits")
-    template = metadata.get("tokenizer.chat_template")
+    templates = templates_of_metadata(metadata)
     tokenizer = None
     if vocabulary is not None:
         tokenizer = HuggingFaceTokenizer.from_gguf_vocabulary(vocabulary, path)
@@ -139,7 +140,8 @@ def load_gguf(path: Path, placement: Placement = Placement()) -> LanguageModel:
         eos_token_ids=frozenset() if vocabulary is None else vocabulary.end_token_ids,
         logits_width=config.vocab_size,
         context_length=config.context_length,
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=templates.pop(DEFAULT, None),
+        chat_templates=templates,
         template_variables={} if vocabulary is None else _gguf_variables(vocabulary),
         name=path.stem,
         fingerprint=fingerprint_of([path], placement.dtype),
@@ -197,20 +199,6 @@ def _token_ids(value: object, config: LlamaConfig, path: Path) -> set[int]:
             )
         ids.add(token_id)
     return ids
-
-
-def _chat_template(folder: Path, texts: Mapping[str, Any]) -> str | None:
-    if is_present(folder / "chat_template.jinja"):
-        return read_text(member(folder, "chat_template.jinja"), _MOST_TEMPLATE)
-    template = texts.get("chat_template")
-    if isinstance(template, list):  # several, by name
-        named = [
-            entry.get("template")
-            for entry in template
-            if isinstance(entry, dict) and entry.get("name") == "default"
-        ]
-        template = named[-1] if named else None
-    return template if isinstance(template, str) else None
 
 
 def _template_variables(texts: Mapping[str, Any]) -> dict[str, str]:

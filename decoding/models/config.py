@@ -134,8 +134,11 @@ class LlamaConfig:
         hidden_size = fields.size("embedding_length")
         head_dim = fields.size("attention.key_length", hidden_size // heads)
         for key in ("attention.value_length", "rope.dimension_count"):
-            if fields.size(key, head_dim) != head_dim:
-                raise fields.error(f"{fields.prefix}{key} must equal the head width {head_dim}")
+            size = fields.size(key, head_dim)
+            if size != head_dim:
+                raise fields.error(
+                    f"{fields.prefix}{key} must equal the head width {head_dim}, got {size}"
+                )
         refuse_metadata(fields, head_dim)
         tokens = metadata.get("tokenizer.ggml.tokens")
         counted = len(tokens) if isinstance(tokens, list) else None
@@ -184,8 +187,9 @@ def _checked(fields: Fields, config: LlamaConfig, window: int | None) -> LlamaCo
                 f"rope_freqs.weight must have {config.head_dim // 2} values,"
                 f" got {len(scaling.divisors)}"
             )
-        if not all(0 < divisor < math.inf for divisor in scaling.divisors):
-            raise fields.error("rope_freqs.weight must be positive numbers")
+        for divisor in scaling.divisors:
+            if not 0 < divisor < math.inf:
+                raise fields.error(f"rope_freqs.weight must be positive numbers, got {divisor}")
     if window is not None and window < config.context_length:
         return replace(config, context_length=window)
     return config
@@ -224,10 +228,10 @@ def _rope_from_json(fields: Fields) -> tuple[float, RopeScaling | None]:
     theta = rope.positive("rope_theta", fields.positive("rope_theta", 10_000.0))
     for place in (rope, fields):
         for key in ("partial_rotary_factor", "rotary_pct"):
-            if place.positive(key, 1.0) != 1.0:
-                raise fields.error(f"a {key} other than 1 is not implemented")
-    if rope.positive("attention_factor", 1.0) != 1.0:
-        raise fields.error("an attention_factor other than 1 is not implemented")
+            if (factor := place.positive(key, 1.0)) != 1.0:
+                raise fields.error(f"a {key} other than 1 is not implemented, got {factor}")
+    if (factor := rope.positive("attention_factor", 1.0)) != 1.0:
+        raise fields.error(f"an attention_factor other than 1 is not implemented, got {factor}")
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind == "default":
         return theta, None

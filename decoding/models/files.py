@@ -19,7 +19,7 @@ _SHOWN.maxstring, _SHOWN.maxlevel = 80, 3
 
 
 def shown(value: object) -> str:
-    """A bounded `repr`, for error messages about what a file holds."""
+    """A bounded `repr` of what a file holds, for error messages."""
     return _SHOWN.repr(value)
 
 

@@ -6,6 +6,7 @@ Source: llama.cpp, `llama-vocab.cpp`, `llama_vocab::impl::load`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -103,7 +104,8 @@ class GGUFVocabulary:
             )
         tokens = [token or f"[EMPTY_{index}]" for index, token in enumerate(tokens)]
         if len(set(tokens)) != len(tokens):
-            raise fields.error("tokenizer.ggml.tokens must be distinct")
+            twice = next(token for token, count in Counter(tokens).items() if count > 1)
+            raise fields.error(f"tokenizer.ggml.tokens must be distinct, got {shown(twice)} twice")
         types = _list(fields, "token_type", int, [NORMAL] * len(tokens))
         scores = _list(fields, "scores", float, [0.0] * len(tokens))
         for name, values in (("token_type", types), ("scores", scores)):
@@ -141,7 +143,9 @@ def _list(fields: Fields, key: str, kind: type[_T], default: list[_T] | None = N
     values = fields.get(key, default)
     wanted = (float, int) if kind is float else kind
     if not isinstance(values, list) or not all(isinstance(value, wanted) for value in values):
-        raise fields.error(f"tokenizer.ggml.{key} must be a list of {kind.__name__}")
+        raise fields.error(
+            f"tokenizer.ggml.{key} must be a list of {kind.__name__}, got {shown(values)}"
+        )
     return values
 
 

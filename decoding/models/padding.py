@@ -1,4 +1,4 @@
-"""Padding of a model's head: ids that the tokenizer does not have."""
+"""Padding of a model's output layer: logit ids that the tokenizer does not have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decoding.vocabulary import Vocabulary
 
 
 class HeadPadding:
-    """The ids of a model's head that the tokenizer does not have, and the mask that bans them.
+    """The logit ids without a token of the tokenizer, and the mask that bans them.
 
     Heads are often wider than the vocabulary, rounded up to a multiple of 64 or 128, and
     vocabularies have gaps. Such an id adds no text: a model that draws it wastes a token.

@@ -118,7 +118,9 @@ class LanguageModel:
     eos_token_ids: tokens that end a sequence.
     logits_width: of a row, where it is known: a watermark's lists are as long; None = unknown.
     context_length: most tokens a sequence may have, prompt included; None = unknown.
-    chat_template: Jinja source that turns messages into a prompt; None = no chat.
+    chat_template: Jinja source that turns messages into a prompt; None = no chat, unless one of
+        `chat_templates` is named.
+    chat_templates: further chat templates by name. `tool_use` is taken for requests with tools.
     template_variables: what the template may read besides the messages, as `bos_token`.
     name: shown to people.
     fingerprint: a digest of the files it was read from; None for a model of no files.
@@ -134,6 +136,7 @@ class LanguageModel:
     logits_width: int | None = None
     context_length: int | None = None
     chat_template: str | None = None
+    chat_templates: Mapping[str, str] = field(default_factory=dict)
     template_variables: Mapping[str, str] = field(default_factory=dict)
     name: str = "model"
     fingerprint: str | None = None

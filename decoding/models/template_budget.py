@@ -8,7 +8,7 @@ are counted when a value is made and are never given back, so that they bound th
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from sys import getsizeof
 
@@ -47,6 +47,11 @@ class Budget:
 
     steps: int
     size: int
+    most_steps: int = field(init=False)
+    most_size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.most_steps, self.most_size = self.steps, self.size
 
     @classmethod
     def for_input(cls, weight: Weight) -> Budget:
@@ -60,13 +65,13 @@ class Budget:
         """Take steps."""
         self.steps -= count
         if self.steps < 0:
-            raise ChatTemplateError("it takes more steps than a chat template may")
+            raise ChatTemplateError(f"it takes more than {self.most_steps:,} steps")
 
     def allocate(self, size: int) -> None:
         """Use bytes for a value that is about to be made."""
         self.size -= size
         if self.size < 0:
-            raise ChatTemplateError("it makes longer texts or lists than a chat template may")
+            raise ChatTemplateError(f"its texts and lists take more than {self.most_size:,} bytes")
 
     def read(self, value: object) -> Weight:
         """Charge the budget for an operation that reads a value and everything in it."""

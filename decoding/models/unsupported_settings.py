@@ -9,6 +9,7 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from decoding.models.fields import Fields
+from decoding.models.files import shown
 
 _NOTHING: tuple[object, ...] = (False, 0, "", [], {})
 _ONE: tuple[object, ...] = (1, *_NOTHING)
@@ -70,16 +71,24 @@ def refuse_settings(fields: Fields, head_dim: int) -> None:
     Raises:
         ModelFormatError: names the setting.
     """
-    if fields.get("quantization_config") is not None:
-        raise fields.error("quantization_config is set; only plain float weights are implemented")
+    quantized = fields.get("quantization_config")
+    if quantized is not None:
+        raise fields.error(
+            "quantization_config is set; only plain float weights are implemented,"
+            f" got {shown(quantized)}"
+        )
     _refuse(fields, _JSON)
     scale = fields.get("query_pre_attn_scalar")
     if scale is not None and scale != head_dim:
-        raise fields.error(f"query_pre_attn_scalar must be the head width {head_dim}")
+        raise fields.error(
+            f"query_pre_attn_scalar must be the head width {head_dim}, got {shown(scale)}"
+        )
     for key in ("attention_multiplier", "attention_scale"):
         scale = fields.get(key)
         if scale is not None and abs(fields.positive(key) - head_dim**-0.5) > 1e-6:
-            raise fields.error(f"{key} must be 1 / √{head_dim}, of the head width {head_dim}")
+            raise fields.error(
+                f"{key} must be 1 / √{head_dim}, of the head width {head_dim}, got {scale}"
+            )
 
 
 def refuse_metadata(fields: Fields, head_dim: int) -> None:
@@ -88,7 +97,8 @@ def refuse_metadata(fields: Fields, head_dim: int) -> None:
     scale = fields.get("attention.scale")
     if scale and abs(fields.positive("attention.scale") - head_dim**-0.5) > 1e-6:
         raise fields.error(
-            f"{fields.prefix}attention.scale must be 1 / √{head_dim}, of the head width {head_dim}"
+            f"{fields.prefix}attention.scale must be 1 / √{head_dim}, of the head width {head_dim},"
+            f" got {scale}"
         )
 
 
@@ -97,4 +107,4 @@ def _refuse(fields: Fields, settings: MappingProxyType[str, tuple[object, ...]])
         value = fields.get(key)
         if value is not None and value not in neutral:
             what = " (a mixture of experts)" if "expert" in key else ""
-            raise fields.error(f"{fields.prefix}{key}{what} is not implemented")
+            raise fields.error(f"{fields.prefix}{key}{what} is not implemented, got {shown(value)}")

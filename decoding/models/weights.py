@@ -301,7 +301,9 @@ def _index(folder: Path) -> dict[str, str]:
         raise ModelFormatError(folder / _SINGLE, f"cannot be read: it is missing{hint}")
     weights = read_json(member(folder, _INDEX)).get("weight_map")
     if not isinstance(weights, dict) or not all(isinstance(v, str) for v in weights.values()):
-        raise ModelFormatError(path, "weight_map must be an object of file names")
+        raise ModelFormatError(
+            path, f"weight_map must be an object of file names, got {shown(weights)}"
+        )
     if not weights:
-        raise ModelFormatError(path, "weight_map must name at least one tensor")
+        raise ModelFormatError(path, "weight_map must name at least one tensor, got {}")
     return weights

@@ -1,4 +1,4 @@
-"""Adaptive-p: a pull towards tokens of a target probability."""
+"""Adaptive-p: prefers tokens near a target probability, corrected by the drawn tokens."""
 
 from __future__ import annotations
 

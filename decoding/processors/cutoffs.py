@@ -1,4 +1,4 @@
-"""Absolute cutoffs: epsilon and eta sampling."""
+"""Absolute probability cutoffs: epsilon and eta sampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic temperature."""
+"""Dynamic temperature: a temperature that grows with the entropy of the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classifier-free guidance."""
+"""Classifier-free guidance: extrapolates from unconditional to conditional logprobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Gumbel-max watermark."""
+"""The Gumbel-max watermark: keyed noise chooses the token."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class MinTokens:
         return () if neutral else (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         is_short = _generated(history)[0] < self.min_tokens
         return instructions.without(self.eos_token_ids if is_short else ())
 
@@ -106,7 +106,7 @@ class ForcedFirstToken:
         return (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         begins = _generated(history)[0] == 0
         return instructions.only((self.token_id,)) if begins else instructions.NOTHING
 
@@ -152,7 +152,7 @@ class ForcedLastToken:
         return (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         ends = _generated(history)[0] == self.max_new_tokens - 1
         return instructions.only(self.token_ids) if ends else instructions.NOTHING
 
@@ -212,7 +212,7 @@ class ExponentialLengthDecay:
         return () if neutral else (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         steps = int(_generated(history)[0]) - self.start
         if steps <= 0:
             return instructions.NOTHING

@@ -1,4 +1,4 @@
-"""Logit bias."""
+"""Logit bias: constants added to the logits of chosen tokens."""
 
 from __future__ import annotations
 

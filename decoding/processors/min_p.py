@@ -1,4 +1,4 @@
-"""Min-p."""
+"""Min-p: a truncation relative to the largest probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bans on n-grams that have occurred."""
+"""Bans on repeated n-grams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P-less sampling."""
+"""P-less sampling: a truncation at the collision probability Σ p²."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from decoding.typing import Logits
 
 @dataclass(frozen=True, slots=True)
 class PLess:
-    """Keep tokens at least as likely as two draws are to be the same token.
+    """Keep tokens with p ≥ Σ p², the probability that two draws are the same token.
 
         keep i  <=>  p[i] >= Σ p²
 

@@ -1,4 +1,4 @@
-"""Penalties on tokens that a sequence has seen."""
+"""Repetition, frequency and presence penalties on tokens that a sequence has seen."""
 
 from __future__ import annotations
 

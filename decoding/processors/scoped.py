@@ -31,7 +31,7 @@ class Movable(Protocol):
     def over(
         self, part: KernelPart, last_n: int, exempt: tuple[int, ...]
     ) -> tuple[Instruction, ...] | None:
-        """What it lowers to over the last n tokens of a part, 0 for all, without the exempt.
+        """Lower to instructions over the last n tokens of a part (0: all), without the exempt ids.
 
         Nothing when it is neutral; None where only Python can do it.
         """
@@ -116,7 +116,7 @@ class Scoped:
         return (instructions.NOTHING,) if lowered else lowered
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of, for a penalty whose changes with the step."""
+        """The instruction for the one row of `history`; the penalty must be a dynamic one."""
         return cast("DynamicInstruction", self.penalty).instruction(self._view(history))
 
     def _view(self, history: History) -> History:

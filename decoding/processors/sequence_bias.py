@@ -1,4 +1,4 @@
-"""Biases and bans on sequences of tokens."""
+"""Biases and bans on the token that completes a sequence of tokens."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class SequenceBias:
         return (instructions.added(last, np.zeros(len(last))),)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         found = sequences.completed(history.row(0), self.bias)
         return instructions.added(list(found), list(found.values()))
 
@@ -158,7 +158,7 @@ class BadWords:
         return () if not self.sequences else (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         pairs = [(sequence, -math.inf) for sequence in self.sequences]
         return instructions.without(list(sequences.completed(history.row(0), pairs)))
 

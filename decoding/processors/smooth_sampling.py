@@ -1,4 +1,4 @@
-"""Smooth sampling: quadratic and cubic."""
+"""Smooth sampling: quadratic and cubic transformations of the logits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CURVE = real(1.0)
 
 @dataclass(frozen=True, slots=True)
 class SmoothSampling:
-    """Bend the logits: the likeliest come nearer to each other, the others fall behind.
+    """Transform logits by their distance from the largest: raise those near it, lower the others.
 
         d = max − logits[i],   max − k f d² − s f d³,   k = (3 − c) / 2,   s = (c − 1) / 2
 

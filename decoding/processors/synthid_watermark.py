@@ -1,4 +1,4 @@
-"""The SynthID-Text watermark."""
+"""The SynthID-Text watermark: tournaments of the tokens' keyed g-values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from decoding.watermark.synthid import SynthId
 
 @dataclass(frozen=True, slots=True)
 class SynthIdWatermark:
-    """Let tokens compete in a keyed tournament: who wins more coin tosses becomes more likely.
+    """Reweight tokens by tournaments of their g-values: those that win more layers become likelier.
 
         p[i] · (1 + g_l[i] − Σ_j g_l[j] · p[j]),   for each layer l in turn
 

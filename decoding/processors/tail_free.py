@@ -1,4 +1,4 @@
-"""Tail-free sampling."""
+"""Tail-free sampling: a truncation by the second differences of the sorted probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from decoding.typing import Logits
 
 @dataclass(frozen=True, slots=True)
 class TailFree:
-    """Cut where the sorted probabilities stop bending.
+    """Cut the tail of the sorted probabilities where their second differences become small.
 
         c[j] = |p[j] − 2 p[j+1] + p[j+2]|, most likely first, over their sum
         keep the first token, and token j + 1 as long as c[0] + ... + c[j] <= tfs_z

@@ -170,6 +170,6 @@ class BeginSuppressTokens:
         return () if not self.token_ids else (instructions.NOTHING,)
 
     def instruction(self, history: History) -> Instruction:
-        """That of the one row that `history` is of."""
+        """The instruction for the one row of `history`."""
         begins = history.lengths[0] == history.prompt_lengths[0]
         return instructions.without(self.token_ids if begins else ())

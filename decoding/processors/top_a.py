@@ -1,4 +1,4 @@
-"""Top-a."""
+"""Top-a: a truncation at a share of the squared largest probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Top-H, entropy-bounded truncation."""
+"""Top-H: a truncation that bounds the entropy of what is kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from decoding.typing import Logits
 
 @dataclass(frozen=True, slots=True)
 class TopH:
-    """Keep the likeliest tokens as long as their share of the entropy is small.
+    """Keep the likeliest tokens while their partial entropy is at most a share of the row's.
 
         keep i  <=>  −Σ p ln p over i and the tokens before it  <=  top_h · H,   H = −Σ p ln p
         most likely first, then lowest id; the first always stays

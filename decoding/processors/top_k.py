@@ -1,4 +1,4 @@
-"""Top-k."""
+"""Top-k: keeps the k most likely tokens."""
 
 from __future__ import annotations
 

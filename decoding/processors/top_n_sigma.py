@@ -1,4 +1,4 @@
-"""Top-nσ."""
+"""Top-nσ: a truncation at n standard deviations below the largest logit."""
 
 from __future__ import annotations
 

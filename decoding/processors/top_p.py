@@ -1,4 +1,4 @@
-"""Top-p, nucleus sampling."""
+"""Top-p (nucleus) sampling: keeps the smallest set of likeliest tokens with mass p."""
 
 from __future__ import annotations
 

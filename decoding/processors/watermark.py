@@ -1,4 +1,4 @@
-"""The green-list watermark."""
+"""The green-list watermark: a bias on a keyed, context-dependent part of the vocabulary."""
 
 from __future__ import annotations
 

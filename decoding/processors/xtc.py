@@ -1,4 +1,4 @@
-"""XTC, exclude top choices."""
+"""XTC (exclude top choices): sometimes removes all likely tokens but the least likely of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from decoding.typing import Logits
 
 @dataclass(frozen=True, slots=True)
 class Xtc:
-    """Now and then remove every likely token but the least likely of them.
+    """With some probability remove every token above a threshold but the least likely of them.
 
         with probability xtc_probability, and if at least two tokens have p >= xtc_threshold:
         remove i  <=>  p[i] > the smallest p that is >= xtc_threshold,  and i is not exempt

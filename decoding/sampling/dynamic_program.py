@@ -42,7 +42,7 @@ _FEW_INSTRUCTIONS, _FEW_ENTRIES, _FEW_SLOTS = 64, 4096, 4
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ProgramRow:
-    """What a row runs: a segment, and which of its processors change it with every step.
+    """The program of a row: one segment, and the processors that change its operands every step.
 
     dynamic: the instructions that change, and whose they are. masks: the instructions whose bitmask
     changes, where they have one, and whose they are.

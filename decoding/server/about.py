@@ -24,7 +24,7 @@ async def health(service: Service, _http: HttpRequest) -> HttpResponse:
 
 
 async def info(service: Service, _http: HttpRequest) -> HttpResponse:
-    """`GET /info`."""
+    """`GET /info`: the model, the limits and the version of the server."""
     limits, settings = service.limits, service.settings
     return json_response(
         {
@@ -66,12 +66,12 @@ def _model(service: Service, name: str) -> dict[str, object]:
 
 
 async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:
-    """`GET /metrics`."""
+    """`GET /metrics`: the metrics in the text format of Prometheus."""
     return HttpResponse(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
 async def openapi(service: Service, _http: HttpRequest) -> HttpResponse:
-    """`GET /openapi.json`."""
+    """`GET /openapi.json`: the OpenAPI document."""
     return json_response(_document(service))
 
 

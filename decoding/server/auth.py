@@ -1,4 +1,4 @@
-"""The bearer token."""
+"""Checks the bearer token of a request."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Counter:
     values: dict[Labels, float] = field(default_factory=dict)
 
     def add(self, amount: float = 1.0, **labels: str) -> None:
-        """Count something."""
+        """Add to the counter of some labels."""
         key = tuple(labels.items())
         self.values[key] = self.values.get(key, 0.0) + amount
 

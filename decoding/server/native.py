@@ -41,7 +41,7 @@ async def generate_root(service: Service, http: HttpRequest) -> ASGIApp:
 
 
 async def compat_generate(service: Service, http: HttpRequest, body: object) -> ASGIApp:
-    """A body of `/`, wherever it came to."""
+    """Answer a body of `/`, from there or from `/invocations`."""
     fields = check_body(body, "CompatGenerateRequest", ("inputs",))
     streams = read_flag("stream", fields.get("stream", False))
     full = service.settings.return_full_text

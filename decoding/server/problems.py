@@ -38,7 +38,7 @@ _FIELD = re.compile(r"`(\w+)`|type: ([\w.\[\]]+): ")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a request is not answered as it wishes.
+    """The error answer to a request: HTTP status, type and text.
 
     status: of HTTP. error_type: TGI's name of the kind. text: for people.
     param: the field that is wrong, where that is known. reason: its name in metrics and logs.

@@ -230,6 +230,7 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         },
         "parallel_tool_calls": _optional(_FLAG),
         "response_format": _RESPONSE_FORMAT,
+        "chat_template": _optional(_TEXT),
         "chat_template_kwargs": _optional({"type": "object"}),
         "enable_thinking": _optional(_FLAG),
         "thinking_budget": _optional(_between(0, _U32, "integer")),

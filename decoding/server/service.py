@@ -34,7 +34,7 @@ _LONG = 16_384
 
 
 class Service:
-    """The engine behind the routes.
+    """The state that all routes share: the engine, its permits, settings and metrics.
 
     front: runs the requests. settings: what is allowed.
     """
@@ -57,7 +57,7 @@ class Service:
 
     @property
     def width(self) -> int | None:
-        """How many token ids there are; None where nobody knows."""
+        """The number of token ids; None where it is not known."""
         model = self.model
         if model.logits_width is not None or model.tokenizer is None:
             return model.logits_width

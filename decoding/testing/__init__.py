@@ -1,4 +1,4 @@
-"""Tools for tests of samplers, processors, streams, grammars and engines, a user's own included.
+"""Tools that test samplers, processors, streams, grammars and engines, also those of third parties.
 
 One call checks one thing of anyone's; a failure is an `AssertionError` that shows the smallest
 counterexample found:

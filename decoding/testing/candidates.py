@@ -1,4 +1,4 @@
-"""Calls functions of strangers: by their parameters' names, on NumPy or torch, in place or not."""
+"""Calls third-party processors by their parameters' names, on NumPy or torch, in place or not."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class CandidateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calling:
-    """How a candidate is called.
+    """How a candidate is called: its parameters, its kind of arrays, and whether it edits in place.
 
     arrays: "numpy", "torch", or "auto": NumPy where that works.
     in_place: whether the candidate writes its result to its input.
@@ -78,7 +78,7 @@ class Calling:
 
 
 class Candidate:
-    """A stranger's processor as a function of a case."""
+    """A third-party processor as a function of a case."""
 
     __slots__ = ("_calling", "_function", "name", "roles")
 
@@ -270,7 +270,7 @@ def _name(function: Function) -> str:
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Infinities and divisions by zero are judged by what comes of them."""
+    """Silence NumPy's warnings of infinities and divisions by zero, which checks judge."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

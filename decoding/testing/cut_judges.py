@@ -39,7 +39,7 @@ def _basic(logits: Row, result: Row, unit: float, expected: Mask) -> Verdict | N
 
 @dataclass(frozen=True, slots=True)
 class ThresholdJudge:
-    """A token stays if and only if its logprob reaches a threshold of the row.
+    """Judges truncations that keep a token iff its logprob reaches a threshold of the row.
 
     threshold: the least logprob that stays, from the row's logprobs; a token that reaches it is
         never needed for another to be judged.
@@ -81,7 +81,7 @@ class ThresholdJudge:
 
 @dataclass(frozen=True, slots=True)
 class MassJudge:
-    """Tokens stay in an order until their mass reaches a total; the last one reaches it.
+    """Judges truncations that keep tokens in an order until their mass reaches a total.
 
     Of the tokens tied with the last one, as many as are needed may stay, or more of them.
     total: the mass, in (0, 1]. order: a key for each token from the row's logprobs; the smallest
@@ -145,7 +145,7 @@ class MassJudge:
 
 @dataclass(frozen=True, slots=True)
 class CountJudge:
-    """The k most likely tokens stay; of those tied with the last, as many as are needed, or all."""
+    """Judges truncations that keep the k most likely tokens, with ties cut or kept."""
 
     rule: str
     count: int

@@ -1,4 +1,4 @@
-"""Calls samplers of strangers: by their parameters' names, with what randomness they take."""
+"""Calls third-party samplers by their parameters' names, with the randomness that they take."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NumPy or torch.
 
 
 class Draw:
-    """A stranger's sampler, called with arrays."""
+    """A third-party sampler, called with arrays."""
 
     def __init__(
         self, function: Callable[..., Anything], *, arrays: Arrays, batched: bool, seed: int

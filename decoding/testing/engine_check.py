@@ -1,4 +1,4 @@
-"""`check_engine`: does each request of a stranger's engine get what it gets alone?"""
+"""`check_engine`: whether each request of an engine gets the tokens that it gets alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_STEPS = 200
 
 
 class State(Enum):
-    """Where a request stands."""
+    """The state of a request in an engine under test."""
 
     RUNNING = "running"
     DONE = "done"
@@ -41,7 +41,7 @@ class State(Enum):
 
 
 class EngineUnderTest(Protocol):
-    """An engine behind a few functions; a stranger's adapter takes about fifteen lines."""
+    """Protocol of an engine under test; an adapter to it takes about fifteen lines."""
 
     def add(self, prompt: list[int], seed: int, max_tokens: int) -> Hashable:
         """Add a request that samples `max_tokens` tokens with a seed; return its key."""
@@ -56,7 +56,7 @@ class EngineUnderTest(Protocol):
         ...
 
     def state(self, key: Hashable) -> State:
-        """Where a request stands."""
+        """The state of a request."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`check_processor`: is a stranger's logits processor what it claims to be?"""
+"""`check_processor`: whether a logits processor does what it claims."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_processor(
     ragged: bool = False,
     expected_failures: Mapping[str, str] | None = None,
 ) -> Report:
-    """Check that a function does to logits what it claims, for any row.
+    """Check that a function edits logits as it claims, for any row.
 
     Every example is a batch of one to four rows, of kinds that break samplers; every fifth row is
     moved so that the claim's own cut falls next to a token. A judge in float64 decides about each

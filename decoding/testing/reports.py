@@ -1,4 +1,4 @@
-"""What checks report: a counterexample that a stranger understands, and expected failures."""
+"""Results of checks: counterexamples, expected failures, and how both are printed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CheckFailedError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check that passed has seen.
+    """The numbers of cases that a passed check has run.
 
     examples: how many. findings: counterexamples to laws whose failure was expected.
     reasons: from these laws to the reasons.

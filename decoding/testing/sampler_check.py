@@ -1,4 +1,4 @@
-"""`check_sampler`: does a stranger's sampler draw from the distribution that it claims?"""
+"""`check_sampler`: whether a sampler draws from the distribution that it claims."""
 
 from __future__ import annotations
 

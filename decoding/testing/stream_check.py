@@ -1,4 +1,4 @@
-"""`check_stream`: does a stranger's text stream give out the whole text, cut at its stop?"""
+"""`check_stream`: whether a text stream gives out the whole text, cut at its stop string."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _LARGEST = 1e37
 
 @dataclass(frozen=True, slots=True)
 class ValueJudge:
-    """Every logit is what a formula makes of it.
+    """Judges every logit of a row by a formula.
 
     definition: the formula.
     shift: whether a constant common to all tokens may be added, which changes no probability.
@@ -73,7 +73,7 @@ def _differing(logits: Row, result: Row, expected: Row, unit: float, *, shift: b
 
 @dataclass(frozen=True, slots=True)
 class DefinitionJudge:
-    """What a definition makes of the row, for any claim: truncations, edits, and chains of them.
+    """Judges a row by the definition of a claim: of truncations, edits, and chains of them.
 
     The definition is also run on rows that are moved by what float32 rounding explains. A token
     that then falls on the other side of a cut may stay or go.

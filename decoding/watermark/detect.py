@@ -160,7 +160,7 @@ class Detector:
 
 
 class Colours:
-    """Whether tokens are green under seeds; a cache of the latest green lists."""
+    """Looks up whether tokens are green under a seed; caches the latest green lists."""
 
     __slots__ = ("_cached", "scheme", "vocab_size")
 

@@ -1,4 +1,4 @@
-"""`Provenance`: what a response was made with, so that it can be made again and checked."""
+"""`Provenance`: what made a response, so that the response can be made again and checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.parameters import GenerationParameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What a response was made with: versions, model, prompt, parameters and noise law.
+    """What made a response: versions, model, prompt, parameters and noise law.
 
     Of the library alone: TGI's and OpenAI's JSON do not have it. The seeds stand in `Details`.
 

@@ -66,19 +66,19 @@ def weights_above(keys, weights, eligible, pivots):
 
 @triton.jit
 def foremost(tied, allowed):
-    """The first so many of the tied candidates of each row."""
+    """Keep the first `allowed` of the tied candidates of each row."""
     return tied & (tl.cumsum(tied.to(tl.int32), axis=1) <= allowed)
 
 
 @triton.jit
 def key(values):
-    """float64 as int64 in the same order; −0 and 0 are one number."""
+    """Map float64 to int64 keys of the same order; −0 and 0 have one key."""
     bits = (values + 0.0).to(tl.int64, bitcast=True)
     return bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF)
 
 
 @triton.jit
 def value(keys):
-    """The float64 that has a key."""
+    """Map an int64 key back to its float64."""
     bits = keys ^ ((keys >> 63) & 0x7FFFFFFFFFFFFFFF)
     return bits.to(tl.float64, bitcast=True)

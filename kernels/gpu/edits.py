@@ -52,7 +52,7 @@ def patch_rows(
     patches,
     SPAN: tl.constexpr,
 ):
-    """Tally the row's history, write the patches of all that it touches, clear the tally."""
+    """Count the tokens of each row's history, and write the edited logits of affected tokens."""
     row = tl.program_id(0).to(tl.int64)
     start = tl.load(row_starts + row).to(tl.int32)
     stop = tl.load(cut_starts + row).to(tl.int32)
@@ -107,7 +107,7 @@ def edited(
     token, here, start, stop, logits, opcodes, operands, slots,
     sparse_starts, sparse_tokens, sparse_values, bitmasks, words, tallies,
 ):  # fmt: skip
-    """The tokens' logits after every edit of one row in turn, bitmasks aside, in float64."""
+    """Apply every edit of a row but its bitmasks to the logits of some tokens, in float64."""
     value = widened(tl.load(logits + token, mask=here, other=0.0)).to(tl.float64)
     # Past the first-level cache, which the atomics of the tally do not write.
     tally = tl.load(tallies + token, mask=here, other=0, cache_modifier=".cg")
@@ -138,7 +138,7 @@ def edited(
 
 @triton.jit
 def first_not_below(token, first, last, sparse_tokens):
-    """Where in `sparse_tokens[first:last]`, ascending, each token stands or would stand."""
+    """Binary search of tokens in the ascending ids `sparse_tokens[first:last]`: their positions."""
     low = tl.zeros_like(token) + first
     high = tl.zeros_like(token) + last
     while tl.max(high - low) > 0:

@@ -13,7 +13,7 @@ from decoding.kernels.gpu.operations import NOTHING, TOP_K, TYPICAL_P
 
 @triton.jit
 def softmax(v, alive, top, complete, rest, rest_product):
-    """v − max, its exponential, and the row's sums of that and of the product of both."""
+    """Parts of each row's softmax: v − max, exp(v − max), Σ exp, and Σ of their product."""
     largest = tl.max(v, axis=1, keep_dims=True)
     largest = tl.where(complete, largest, tl.maximum(largest, top))
     largest = tl.where(largest > NOTHING, largest, 0.0)
@@ -32,7 +32,7 @@ def prefix_kept(
     v, alive, bound, top, complete, rest, rest_product, opcode, first, second,
     PIVOTS: tl.constexpr,
 ):  # fmt: skip
-    """What a top-k, top-p or typical-p of each row keeps, and whether that is certain.
+    """The candidates that top-k, top-p or typical-p keeps in each row, and whether that is certain.
 
     It is where the last token kept is above every token that is not here, and the weight of what is
     kept reaches the target.

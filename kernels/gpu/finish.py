@@ -105,7 +105,10 @@ def finish(
     ROOM: tl.constexpr,
     PIVOTS: tl.constexpr,
 ):
-    """Everything but the rank, of those of `ROWS` rows with `smallest` to `largest` candidates."""
+    """Run the rest of the program on the candidates of some rows, draw, and describe the draw.
+
+    Everything but the rank, of those of `ROWS` rows with `smallest` to `largest` candidates.
+    """
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
     inside = row < batch
     split = tl.arange(0, SPLIT_LANES)[None, :]
@@ -276,7 +279,7 @@ def finish(
 
 @triton.jit
 def list_bits(bitmask, words, here, listing, WORDS: tl.constexpr):
-    """Write the ids of a row's set bits to its listing, ascending, for all of the program to read.
+    """Write the token ids of a row's set bits to its candidate list, ascending.
 
     Every turn writes the lowest of each word, so there are as many as bits in the fullest word.
     """

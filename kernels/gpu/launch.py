@@ -1,4 +1,4 @@
-"""Launches of the Triton kernels for a batch, and what stays on the device between steps.
+"""Launches the Triton kernels of a batch, and keeps its arrays on the device between steps.
 
 Nothing waits for the device between the one copy to it and the one copy back. What it costs the
 host to work out is done once, when the first logits of a width arrive.
@@ -34,7 +34,7 @@ _EXACT = {"enable_fp_fusion": False}
 
 
 class Inputs(NamedTuple):
-    """What a step brings from the host, on the device."""
+    """The arrays of one step, uploaded from the host to the device."""
 
     positions: Tensor
     prompt_lengths: Tensor
@@ -43,7 +43,7 @@ class Inputs(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """`decoding.kernels.gpu.plans.Needs` on the device, and what it says of the whole batch."""
+    """`decoding.kernels.gpu.plans.Needs` as device arrays, with two facts about the whole batch."""
 
     targets: Tensor
     limits: Tensor
@@ -106,7 +106,7 @@ class Launcher:
         *,
         describe: bool,
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        """The rows as `ROW`, of each the tokens listed as `TOP`, in no order, and their logits."""
+        """Run one step: rows as `ROW`, top tokens as `TOP` in no order, and the logits of these."""
         inputs = self._inputs(bitmasks, token_ids, lengths, prompt_lengths)
         if self._plan.sparse:
             self._patch(logits, inputs)

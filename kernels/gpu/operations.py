@@ -1,4 +1,4 @@
-"""The opcodes as constants of the device's language, and the logit that dense edits leave."""
+"""The opcodes as Triton constants, and Triton functions that apply bitmasks and their biases."""
 
 import triton
 import triton.language as tl
@@ -35,7 +35,7 @@ def widened(logits):
 
 @triton.jit
 def bit_of(bitmasks, words, slots, tokens, here):
-    """Whether the tokens' bits are set, 0 or 1; 0 where not `here` and beyond the words."""
+    """Read the bits of tokens in packed bitmasks: 0 or 1, and 0 outside of the words or `here`."""
     inside = here & (tokens >> 5 < words)
     word = tl.load(bitmasks + slots.to(tl.int64) * words + (tokens >> 5), mask=inside, other=0)
     return (word >> (tokens & 31)) & 1
@@ -45,7 +45,7 @@ def bit_of(bitmasks, words, slots, tokens, here):
 def densely_edited(
     logits, alive, tokens, here, start, stop, most, opcodes, operands, slots, bitmasks, words
 ):
-    """The logits after each row's bitmask biases, and who is alive after its bitmasks.
+    """Apply each row's bitmask biases and bitmasks: the new logits, and which tokens remain.
 
     logits: `(rows, n)`, float64 where there are biases: a sum that is rounded to float32 is not in
     the order of the sums. start, stop: each row's edits in the program, `(rows, 1)`.
@@ -67,7 +67,7 @@ def densely_edited(
 
 @triton.jit
 def narrowed(logits):
-    """float64 as float32, finite ones finite, and what that took from them; in the same order."""
+    """Round float64 to float32, finite values to finite ones; return the rounding errors too."""
     narrow = tl.minimum(tl.maximum(logits, -LARGEST), LARGEST).to(tl.float32)
     lost = (logits - narrow.to(tl.float64)).to(tl.float32)
     return narrow, tl.where(tl.abs(narrow) < LARGEST, lost, 0.0)

@@ -64,7 +64,7 @@ def block_words(blocks, positions, seeds, DOMAIN: tl.constexpr):
 
 @triton.jit
 def token_words(tokens, positions, seeds, DOMAIN: tl.constexpr):
-    """The word of each token, in whatever order the tokens stand."""
+    """The random word of each token id; the ids may stand in any order."""
     w0, w1, w2, w3 = block_words(tokens >> 2, positions, seeds, DOMAIN)
     lanes = tokens & 3
     return tl.where(lanes < 2, tl.where(lanes == 0, w0, w1), tl.where(lanes == 2, w2, w3))
@@ -72,7 +72,7 @@ def token_words(tokens, positions, seeds, DOMAIN: tl.constexpr):
 
 @triton.jit
 def natural_log(x):
-    """The law's logarithm of positive normal float64; nothing is fused where it is launched so."""
+    """The noise law's logarithm of positive normal float64; needs `enable_fp_fusion=False`."""
     bits = x.to(tl.int64, bitcast=True)
     exponent = (bits - LOG_OFFSET) >> MANTISSA_BITS
     mantissa = (bits - (exponent << MANTISSA_BITS)).to(tl.float64, bitcast=True)
@@ -97,7 +97,7 @@ def exponential(high, low):
 
 @triton.jit
 def block_shares(tokens, positions, seeds):
-    """What the exponentials of the tokens' blocks have in common, and the blocks' leads."""
+    """The shared exponential and the lead token of each token's block; see `docs/noise.md`."""
     blocks = tokens >> BLOCK_BITS
     high, low, place, _ = block_words(blocks, positions, seeds, NOISE_BLOCK)
     lead = (blocks << BLOCK_BITS) | (place & BLOCK_LANES).to(tl.int32)
@@ -106,7 +106,7 @@ def block_shares(tokens, positions, seeds):
 
 @triton.jit
 def token_noise(tokens, positions, seeds):
-    """The noise of each token, in float64, in whatever order the tokens stand."""
+    """The Gumbel noise of each token id, in float64; the ids may stand in any order."""
     share, lead = block_shares(tokens, positions, seeds)
     high = token_words(tokens, positions, seeds, TOKEN_HIGH)
     low = token_words(tokens, positions, seeds, TOKEN_LOW)
@@ -115,7 +115,7 @@ def token_noise(tokens, positions, seeds):
 
 @triton.jit
 def exponential_bounds(high):
-    """Between which float32 numbers −ln u lies, as far as the high word tells.
+    """Lower and upper float32 bounds of −ln u, from the high word of u alone.
 
     With x = 1 − u in (n, n + 1) · 2⁻³², where n is the word's complement: x < −ln(1 − x), and that
     is below x + x² for x ≤ ½; beyond, the upper bound is +inf.

@@ -60,7 +60,7 @@ class Geometry(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What the survey is asked for in each row.
+    """The candidates that the first kernel must mark in each row.
 
     targets, limits: it should mark the tokens in so many of a slice's likeliest quads, 0 for none.
     contenders: 1 where it marks them by their noise, 2 where by their logit, else 0.
@@ -74,7 +74,7 @@ class Needs(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The rows of a batch as the kernels read them.
+    """The programs of a batch's rows as arrays that the kernels read.
 
     operands: the first two of the program's, of a cut its term's two. cut_starts: each row's
     first instruction that is no edit. temperatures: the product of those ahead of the first
@@ -95,7 +95,7 @@ class Plan(NamedTuple):
 
 
 def plan(batch: Batch) -> Plan | None:
-    """The batch's plan; None if one of its rows is not accepted. Its rows share no instructions."""
+    """Make the plan of a batch whose rows share no instructions; None if a row is unsupported."""
     program = batch.program
     size = len(batch.seeds)
     cut_starts = program.firsts.copy()
@@ -144,7 +144,7 @@ def plan(batch: Batch) -> Plan | None:
 
 
 def needs(batch: Batch, ready: Plan, geometry: Geometry, *, describe: bool) -> Needs:
-    """How many of each slice's tokens the rows need, if these are spread evenly over the slices."""
+    """How many tokens of each slice to mark as candidates, assuming that they are spread evenly."""
     truncated = ready.firsts >= 0
     wanted = batch.top_n.astype(np.float64) * describe
     counted = truncated.copy()

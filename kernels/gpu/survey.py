@@ -87,7 +87,7 @@ def survey(
     SUMS: tl.constexpr,
     DESCRIBE: tl.constexpr,
 ):
-    """One slice of `ROWS` rows."""
+    """Read one slice of `ROWS` rows once: sums, largest logits and candidates."""
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS))[:, None].to(tl.int64)
     split = tl.program_id(1)
     inside = row < batch
@@ -204,13 +204,13 @@ def survey(
 
 @triton.jit
 def shallow(top):
-    """The largest logits, 0 where all are gone."""
+    """Each row's largest logit, or 0 where no token remains."""
     return tl.where(top > NOTHING, top, 0.0)
 
 
 @triton.jit
 def spread_lines(numbers, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Each of the numbers of lines for all of its 32 tokens."""
+    """Repeat the number of each line of 32 tokens for all of its tokens."""
     each = tl.broadcast_to(tl.expand_dims(numbers, 2), [ROWS, BLOCK // 32, 32])
     return tl.reshape(each, [ROWS, BLOCK])
 
@@ -223,7 +223,7 @@ def total(weights):
 
 @triton.jit
 def threshold(quads, unit, target, limit, alive_count):
-    """How deep a row's candidates reach, `(rows, 1)`; below 0 for none.
+    """The distance below the largest logit at which a row's candidates end; below 0 for none.
 
     Where no more than `limit` tokens are alive, all of them; else `target` to `limit` quads, by
     their least depth, if a threshold found in `TURNS` turns tells so many from the rest, else

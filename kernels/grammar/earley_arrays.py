@@ -92,7 +92,7 @@ USED_SIZE = 13
 
 
 class NoteFields(NamedTuple):
-    """The notes of a step, besides those in the arrays of the chart."""
+    """The scratch counters of one transition, besides the scratch arrays of the chart."""
 
     ITEMS: int
     PAIRS: int
@@ -153,7 +153,7 @@ class Chart(NamedTuple):
 
 
 def rooms(chart: Chart) -> Int64s:
-    """The room of a chart: nodes, callers, states, keys, and the items and pairs of a step."""
+    """The capacities of a chart: nodes, callers, states, keys, items and pairs of a step."""
     return np.array([
         chart.node_rule.size, chart.callers.size, chart.accepting.size, chart.keys.size,
         chart.items.size, chart.pool_key.size,

@@ -23,7 +23,7 @@ from decoding.kernels.grammar.jit import entry, inner
 
 @inner
 def filled(network: Network, chart: Chart, notes: Int64s, state: int, column: int) -> int:
-    """The state after one symbol, entered for all columns that no item of the state tells apart.
+    """The state after one symbol, stored for all symbols that the state does not distinguish.
 
     Returns it, `DEAD`, or a code below `UNKNOWN`.
     """
@@ -53,13 +53,13 @@ def filled(network: Network, chart: Chart, notes: Int64s, state: int, column: in
 
 @entry
 def fill(network: Network, chart: Chart, notes: Int64s, state: int, column: int) -> int:
-    """As `filled`, for Python."""
+    """Entry for Python of `filled`."""
     return filled(network, chart, notes, state, column)
 
 
 @entry
 def begin(network: Network, chart: Chart, notes: Int64s) -> int:
-    """The state before a text, or a code below `UNKNOWN`."""
+    """The state before a text, or an error code below `UNKNOWN`."""
     begin_step(chart, notes)
     add_item(chart, notes, TOP << SHIFT | ROOT)
     return closed(network, chart, notes)
@@ -67,7 +67,7 @@ def begin(network: Network, chart: Chart, notes: Int64s) -> int:
 
 @inner
 def begin_step(chart: Chart, notes: Int64s) -> None:
-    """Clear the notes of the last step."""
+    """Clear the scratch arrays of the previous transition."""
     chart.used[USED.GENERATION] += 1
     for index in range(NOTES_SIZE):
         notes[index] = 0
@@ -75,7 +75,7 @@ def begin_step(chart: Chart, notes: Int64s) -> None:
 
 @inner
 def add_item(chart: Chart, notes: Int64s, key: int) -> None:
-    """Note an item, once."""
+    """Add an item to the next state, unless it is there."""
     slots = len(chart.item_table) - 1
     slot = ((key >> SHIFT) * 7_919 + (key & NODE_MASK)) & slots
     generation = chart.used[USED.GENERATION]
@@ -94,7 +94,7 @@ def add_item(chart: Chart, notes: Int64s, key: int) -> None:
 
 @inner
 def add_pair(chart: Chart, notes: Int64s, rule: int, key: int) -> None:
-    """Note a caller of a rule, once."""
+    """Add a caller of a rule to the next state, unless it is there."""
     generation = chart.used[USED.GENERATION]
     slots = len(chart.pool_table) - 1
     slot = ((key >> SHIFT) * 7_919 + (key & NODE_MASK) + rule * 104_729) & slots
@@ -117,7 +117,7 @@ def add_pair(chart: Chart, notes: Int64s, rule: int, key: int) -> None:
 
 @inner
 def predict(network: Network, chart: Chart, notes: Int64s, rule: int) -> None:
-    """Note that a rule is called here; its group is queued once, in the order of groups."""
+    """Prediction: record that a rule is called here, and queue its group once, in group order."""
     generation = chart.used[USED.GENERATION]
     if chart.head_stamp[rule] != generation:
         chart.head_stamp[rule] = generation
@@ -141,7 +141,7 @@ def predict(network: Network, chart: Chart, notes: Int64s, rule: int) -> None:
 
 @inner
 def call(network: Network, chart: Chart, notes: Int64s, edge: int, node: int) -> None:
-    """Note the rule that a call edge calls, with the node of the calling rule."""
+    """Record the rule that a call edge calls, with the node of the calling rule."""
     rule, back = network.call_rule[edge], network.call_return[edge]
     predict(network, chart, notes, rule)
     if back >= 0:
@@ -153,7 +153,7 @@ def call(network: Network, chart: Chart, notes: Int64s, edge: int, node: int) ->
 
 @inner
 def short_of_notes(chart: Chart, notes: Int64s) -> int:
-    """Ask for twice the room for items, for pairs, or both, whichever is full; returns `SHORT`."""
+    """Request twice the capacity for items, pairs, or both, whichever is full; returns `SHORT`."""
     items, pairs = len(chart.items), len(chart.pool_key)
     no_item, no_pair = notes[NOTES.ITEMS] == items, notes[NOTES.PAIRS] == pairs
     chart.used[USED.WANTED + USED.ITEMS] = items if no_pair and not no_item else 2 * items
@@ -163,7 +163,7 @@ def short_of_notes(chart: Chart, notes: Int64s) -> int:
 
 @inner
 def closed(network: Network, chart: Chart, notes: Int64s) -> int:
-    """The state of the items with all that they complete and predict; or a code below `UNKNOWN`."""
+    """The state of items closed under completion and prediction; or a code below `UNKNOWN`."""
     complete(network, chart, notes)
     if notes[NOTES.OVERFULL] != 0:
         return short_of_notes(chart, notes)

@@ -37,7 +37,7 @@ class Surveys:
         self._bytes = 0
 
     def of(self, network: Network, stack: NDArray[np.int32], state: int) -> Survey | None:
-        """The survey of a network state; `None` where it would save too little."""
+        """The survey of a network state; `None` where it would save too little time."""
         if state not in self._known:
             self._known[state] = self._made(network, stack, state) if self._bytes < _ROOM else None
         return self._known[state]

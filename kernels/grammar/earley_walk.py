@@ -19,7 +19,7 @@ def walked(
     network: Network, chart: Chart, notes: Int64s, stack: Int32s, trie: UInt64s,
     begin: int, end: int, mask: UInt32s,
 ) -> int:  # fmt: skip
-    """Allow the tokens of nodes `begin` to `end` that fit; the parent's state is on the stack.
+    """Walk trie nodes `begin` to `end`, and set the bits of the tokens that the grammar allows.
 
     Returns 0, or a code.
     """
@@ -66,7 +66,7 @@ def survey(
     network: Network, stack: Int32s, trie: UInt64s, state: int, mask: UInt32s,
     positions: Int64s, targets: Int64s,
 ) -> tuple[int, int]:  # fmt: skip
-    """Allow the tokens that stay inside a rule, whatever called the rule.
+    """Set the bits of the tokens that stay inside one rule, whatever called the rule.
 
     state: a network state. positions, targets: as long as the trie; receive the nodes behind which
         the rule may end, calls or has a choice, and the network states there.
@@ -112,7 +112,7 @@ def spread(
     network: Network, chart: Chart, notes: Int64s, stack: Int32s, trie: UInt64s,
     positions: Int64s, targets: Int64s, node: int, mask: UInt32s,
 ) -> int:  # fmt: skip
-    """Walk on from the positions of a survey with the callers of a node; returns 0, or a code."""
+    """Continue the walks of a survey in the callers of a node; returns 0, or an error code."""
     known, state = -1, DEAD
     for number in range(len(positions)):
         if targets[number] != known:

@@ -26,7 +26,7 @@ _MARK = "__compiled_with__"
 def compiled_with(
     options: Mapping[str, bool], function: _Function, source: Callable[..., Any] | None = None
 ) -> _Function:
-    """The same function, marked as one that kernels call: Numba compiles it with some options.
+    """Mark a function for compilation into the kernels that call it, with some of Numba's options.
 
     source: a function that does the same and is compiled instead.
     """
@@ -61,7 +61,7 @@ class Entry:
 
     @property
     def lets_others_run(self) -> bool:
-        """Whether other threads run Python meanwhile."""
+        """Whether the kernel releases the GIL while it runs."""
         return self._options["nogil"]
 
     def load(self, folder: Path) -> None:

@@ -22,7 +22,7 @@ NO_CLASS = 1 << 30
 
 @woven
 def set_of(fields: Int32s, low: int) -> int:
-    """The set of two fields, LOW and HIGH, from an offset on."""
+    """Read the 64-bit set in two fields, LOW and HIGH, at an offset."""
     return fields[low] | (fields[low + 1] << layout.WORD)
 
 
@@ -38,7 +38,7 @@ def bits(word: int) -> int:
 
 @woven
 def words_of(fields: Int32s, frames: Int64s, node: int) -> int:
-    """The number of words of keys of a frame."""
+    """The number of 64-bit words in which a frame stores the keys that may still come."""
     return fields[frames[node + FRAME.TYPE] + TYPE.WORDS]
 
 
@@ -98,7 +98,7 @@ def class_of_key(fields: Int32s, kind: int, state: int) -> int:
 def is_needed(
     fields: Int32s, frames: Int64s, node: int, choice: int, word: int, coming: int
 ) -> int:
-    """The keys of one word that an alternative still requires.
+    """The keys of one word that an alternative requires and that have not come yet, as bits.
 
     coming: the class of a key that counts as if it had come, or -1.
     """
@@ -183,7 +183,7 @@ def fits_behind(fields: Int32s, frames: Int64s, node: int, choice: int, class_in
 
 @inner
 def comes_in_order(fields: Int32s, frames: Int64s, node: int, choice: int, state: int) -> bool:
-    """Whether a state leads to a key that may come next in an alternative with ordered keys.
+    """Whether a key state leads to a key that may come next in an alternative with ordered keys.
 
     The declared keys have the lowest classes, in their order; the others come behind them.
     """
@@ -372,7 +372,7 @@ def with_value(fields: Int32s, frames: Int64s, top: int, node: int, votes: int) 
 
 @inner
 def move_of(fields: Int32s, state: int, votes: int, repeated: int) -> int:
-    """The move of an array state by an item that some votes accept; 0 if it has not been made.
+    """The transition of an array state by an item that some votes accept; 0 if it is not made yet.
 
     repeated: 1 if an equal item came before, else 0.
     """

@@ -1,4 +1,4 @@
-"""The Numba options with which the functions of this package are compiled."""
+"""Decorators that compile the functions of this package, each with its Numba options."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ _WOVEN = _INNER | {"forceinline": True}
 
 
 def inner(function: _Function) -> _Function:
-    """For calls from kernels alone."""
+    """Decorate a function that only kernels call."""
     return compiled_with(_INNER, function)
 
 
 def woven(function: _Function) -> _Function:
-    """For what every byte passes: a call hands over every array by its seven fields."""
+    """Decorate a function to be inlined, because kernels call it for every byte.
+
+    A call that is not inlined hands over every array by its seven fields.
+    """
     return compiled_with(_WOVEN, function)
 
 
 def woven_from(source: Callable[..., Any]) -> Callable[[_Function], _Function]:
-    """As `woven`, for a function that is compiled from the code of another one."""
+    """Decorate as `woven` does, but compile the code of another function."""
     return lambda function: compiled_with(_WOVEN, function, source)
 
 
 def entry(function: Callable[..., Any]) -> Entry:
-    """A function that Python calls; its machine code, with all it calls, is kept on disk."""
+    """Decorate a function that Python calls; its machine code, with all it calls, is stored."""
     return Entry(function, _ALL)

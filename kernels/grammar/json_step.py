@@ -161,7 +161,7 @@ def add_hash(fields: Int32s, frames: Int64s, stack: Int64s, here: int) -> None:
 
 @inner
 def is_last(fields: Int32s, table: Int32s, state: int) -> int:
-    """Whether a state has no next state: GOES_ON if so, else STOPS; or NEEDS_ROOM."""
+    """Whether a DFA state is final: STOPS without a next state, GOES_ON with one; or NEEDS_ROOM."""
     for byte in range(layout.BYTES):
         following = next_state(fields, table, state, byte)
         if following != layout.DEAD:
@@ -443,7 +443,7 @@ def closes(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: In
 
 @inner
 def new_line(fields: Int32s, frames: Int64s, stack: Int64s, here: int, request: Int64s) -> int:
-    """Whether the JSON token may come that an indented style writes on a new line."""
+    """Whether an indented style writes the coming JSON token on a new line."""
     mode, node = stack[here + CONFIG.MODE], stack[here + CONFIG.FRAME]
     if mode in (MODE.OBJECT_AFTER, MODE.ARRAY_AFTER):
         return closes(fields, frames, stack, here, request)

@@ -34,7 +34,7 @@ ANY_STRING_LABEL = -1
 
 
 class HeadFields(NamedTuple):
-    """The beginning of `fields`."""
+    """The header at the beginning of `fields`."""
 
     FREE: int  # the first offset that no record takes
     HASH_USED: int  # the number of states in the hash table
@@ -110,7 +110,7 @@ PART = PartFields(*range(5))
 
 
 class ValueFields(NamedTuple):
-    """What a JSON value may be: the union of several graph nodes, each of which has a vote."""
+    """A JSON value: the union of several graph nodes, each of which has a vote."""
 
     NULL: int  # the votes that accept `null`; likewise `TRUE` and `FALSE`
     NULL_HIGH: int
@@ -215,7 +215,7 @@ VOTE_SIZE = 2
 
 
 class ArrayStateFields(NamedTuple):
-    """A state of an array: what of its items so far decides which items may follow."""
+    """A state of a partly written array: which items may follow."""
 
     ITEM: int  # the value of the next item; 0 for none, −1 if it has not been made, or `SEVERAL`
     ENDS_LOW: int  # the votes that accept the array if it ends here
@@ -259,7 +259,7 @@ FRAME_SIZE = len(FRAME)
 
 
 class FramesFields(NamedTuple):
-    """The beginning of `frames`."""
+    """The header at the beginning of `frames`."""
 
     FREE: int  # the first offset that no permanent frame takes
     HASH_USED: int  # the number of frames in their hash table
@@ -271,7 +271,7 @@ FRAMES = FramesFields(*range(3))
 
 
 class ConfigFields(NamedTuple):
-    """A configuration of a text: what decides how it may go on. It takes `CONFIG_SIZE` int64s."""
+    """A configuration of a text: mode, states and frame. It takes `CONFIG_SIZE` int64s."""
 
     MODE: int
     STATE: int
@@ -291,7 +291,7 @@ CONFIG_SIZE = 8
 
 
 class ModeNumbers(NamedTuple):
-    """What a text is in: between which JSON tokens, or inside which."""
+    """The modes of a text: between which JSON tokens it is, or inside which one."""
 
     VALUE_NEXT: int  # a value comes next
     IN_STRING: int

@@ -105,7 +105,7 @@ def fill_row(fields: Int32s, table: Int32s, state: int) -> int:
 
 @inner
 def fill_alone(fields: Int32s, table: Int32s, state: int, counted: int) -> bool:
-    """Compute the row of a state of one member; False where a byte leads to two members."""
+    """Compute the row of a state of one member; False if a byte leads to more than one."""
     automaton = fields[state + STATE.AUTOMATON]
     row = fields[automaton + AUTOMATON.ROWS] + fields[fields[state + STATE.MEMBERS]]
     edges = fields[automaton + AUTOMATON.EDGES]
@@ -213,7 +213,7 @@ def first_slot(
 def describe(
     fields: Int32s, automaton: int, state: int, members: int, length: int, counted: int
 ) -> None:  # fmt: skip
-    """Write a new state's record behind its set, and move the end of `fields` behind both."""
+    """Write a new state's record behind its set, and advance the end of `fields` past both."""
     set_all(fields, state, state + layout.BYTES, layout.UNKNOWN)
     words = fields[automaton + AUTOMATON.WORDS]
     names = fields[automaton + AUTOMATON.NAMES]
@@ -282,7 +282,7 @@ def begin(fields: Int32s, table: Int32s, automaton: int, starts: Int64s) -> int:
 
 @entry
 def uncounted(fields: Int32s, table: Int32s, state: int, longest: int) -> int:
-    """A state that reads any next `longest` characters as this one does and counts none.
+    """The state that reads the next `longest` characters as this one does, without counting them.
 
     Returns the state itself if there is no such state, or NEEDS_ROOM.
     """

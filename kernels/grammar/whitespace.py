@@ -26,7 +26,7 @@ CLOSED = 1 << 20
 
 @woven
 def due(fields: Int32s, frames: Int64s, node: int, mode: int, spacing: int) -> int:
-    """The count behind the whole whitespace that a fixed spacing writes in a mode."""
+    """The final whitespace count at which a fixed spacing has written all whitespace of a mode."""
     if mode == MODE.COLON_NEXT:
         return 0
     if (
@@ -44,7 +44,7 @@ def due(fields: Int32s, frames: Int64s, node: int, mode: int, spacing: int) -> i
 
 @woven
 def is_fixed(spacing: int) -> bool:
-    """Whether a spacing leaves no choice of whitespace."""
+    """Whether a spacing determines every byte of whitespace."""
     return spacing % KINDS >= SPACED
 
 
@@ -52,7 +52,7 @@ def is_fixed(spacing: int) -> bool:
 def is_whole(
     fields: Int32s, frames: Int64s, node: int, mode: int, seen: int, byte: int, spacing: int
 ) -> bool:
-    """Whether all whitespace has been read that a fixed spacing writes before this first byte."""
+    """Whether a text has all the whitespace that a fixed spacing writes before this first byte."""
     closes = byte in (BRACE_END, BRACKET_END)
     if mode in (MODE.OBJECT_FIRST, MODE.ARRAY_FIRST):
         if closes:

@@ -35,7 +35,7 @@ def entropy_of(logits: Row) -> float:
 
 
 def cut(logits: Row, coefficients: Sequence[float]) -> Row:
-    """Token i stays iff z_i − max ≥ min(0, the least term), five coefficients a term.
+    """Keep token i iff z_i − max ≥ min(0, the least term), five coefficients a term.
 
     Every statistic is in units of 2, so that a deviation of the widest range is finite.
     """
@@ -62,7 +62,7 @@ def cut(logits: Row, coefficients: Sequence[float]) -> Row:
 
 
 def epsilon_cutoff(logits: Row, epsilon: float) -> Row:
-    """Token i stays iff p_i ≥ ε or it is a likeliest one."""
+    """Keep token i iff p_i ≥ ε or it is a likeliest one."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     pairs = enumerate(zip(logits, probabilities(logits), strict=True))
@@ -70,7 +70,7 @@ def epsilon_cutoff(logits: Row, epsilon: float) -> Row:
 
 
 def eta_cutoff(logits: Row, epsilon: float) -> Row:
-    """Token i stays iff p_i ≥ min(ε, √ε · exp(−H)) or it is a likeliest one."""
+    """Keep token i iff p_i ≥ min(ε, √ε · exp(−H)) or it is a likeliest one."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     eta = min(epsilon, math.sqrt(epsilon) * math.exp(-entropy_of(logits)))
@@ -78,7 +78,7 @@ def eta_cutoff(logits: Row, epsilon: float) -> Row:
 
 
 def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
-    """Likeliest first, as long as the partial sum of −p ln p is ≤ share · H; the first stays."""
+    """Keep the likeliest while the partial sum of −p ln p is ≤ share · H; the first always."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     alive = [i for i, z in enumerate(logits) if z > _IMPOSSIBLE]
@@ -97,7 +97,7 @@ def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
 
 
 def top_n_sigma(logits: Row, n: float) -> Row:
-    """Token i stays iff z_i ≥ max − n · σ, σ the population deviation of the finite logits."""
+    """Keep token i iff z_i ≥ max − n · σ, σ the population deviation of the finite logits."""
     alive = [z for z in logits if z > _IMPOSSIBLE]
     # As shares of the widest gap, whose squares are neither 0 nor infinite.
     widest = max(alive) / 2.0 - min(alive) / 2.0 if alive else 0.0
@@ -111,7 +111,7 @@ def top_n_sigma(logits: Row, n: float) -> Row:
 
 
 def xtc(logits: Row, threshold: float, exempt: Collection[int] = (), minimum: int = 1) -> Row:
-    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    """Of the tokens with p_i ≥ threshold keep only the least likely, and those in `exempt`."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     alive = {i for i, z in enumerate(logits) if z > _IMPOSSIBLE}
@@ -123,13 +123,13 @@ def xtc(logits: Row, threshold: float, exempt: Collection[int] = (), minimum: in
 
 
 def at_least(before: Row, after: Row, count: int) -> Row:
-    """What a truncation kept, and the `count` likeliest it was given; ties with the last stay."""
+    """Keep what a truncation kept and the `count` likeliest tokens; ties with the last stay."""
     nth = sorted(before, reverse=True)[: max(count, 1)][-1] if count else math.inf
     return [z if y > _IMPOSSIBLE or z >= nth else y for z, y in zip(before, after, strict=True)]
 
 
 def coin(seed: int, position: int, domain: int) -> float:
-    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    """A pseudorandom number in (0, 1) for a seed, a position and a purpose."""
     key = (seed & 0xFFFFFFFF, seed >> 32)
     high, low, _, _ = philox4x32((0, position, 0, domain), key)
     return ((high << 32 | low) // 2**12 + 0.5) / 2**52

@@ -12,7 +12,7 @@ _IMPOSSIBLE = -math.inf
 
 
 def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Row:
-    """The k likeliest, k from a Zipf law fitted to the `sampled` likeliest and the surprise μ."""
+    """Mirostat 1: keep the k likeliest, k from a Zipf law fitted to `sampled` tokens and from μ."""
     ordered = sorted((z for z in logits if z > _IMPOSSIBLE), reverse=True)[:sampled]
     if len(ordered) < 2:
         return logits
@@ -34,7 +34,7 @@ def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Row:
 
 
 def surprise_cutoff(logits: Row, mu: float) -> Row:
-    """−log₂ p_i ≤ μ; if that is none, the likeliest, of the lowest id."""
+    """Mirostat 2: keep tokens with −log₂ p_i ≤ μ, else the likeliest of lowest id."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     probs = processors.probabilities(logits)
@@ -44,7 +44,7 @@ def surprise_cutoff(logits: Row, mu: float) -> Row:
 
 
 def towards(logits: Row, target: float) -> Row:
-    """5 − 10 · d² / (1 + d), d = |p_i − target| / 0.3; −inf stays."""
+    """Adaptive-p: 5 − 10 · d² / (1 + d), d = abs(p_i − target) / 0.3; −inf stays."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     distances = [abs(p - target) / 0.3 for p in processors.probabilities(logits)]

@@ -1,4 +1,4 @@
-"""The noise of one token, on Python numbers; the law is in `decoding.kernels.randomness`."""
+"""The noise of one token on Python numbers; `decoding.kernels.randomness` states the law."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from decoding.kernels.reference.philox import words_at
 
 
 def natural_log(x: float) -> float:
-    """The law's logarithm of a positive normal number."""
+    """The noise law's logarithm of a positive normal number."""
     bits: int
     (bits,) = struct.unpack("<q", struct.pack("<d", x))
     exponent = (bits - LOG_OFFSET) >> MANTISSA_BITS
@@ -49,7 +49,7 @@ def gumbel(word: int) -> float:
 
 
 def block_share(seed: int, position: int, block: int, draw: int = 0) -> tuple[float, int]:
-    """What the exponentials of a block's tokens have in common, and its lead, the least of them."""
+    """The exponential that all tokens of a block share, and the block's lead token."""
     high, low, place, _ = words_at(block, position, NOISE_BLOCK, seed, draw)
     share = exponential(high << 32 | low) / BLOCK_SIZE
     return share, block * BLOCK_SIZE + place % BLOCK_SIZE

@@ -33,7 +33,7 @@ def temperature(logits: Row, value: float) -> Row:
 
 
 def top_k(logits: Row, k: int, *, keep_ties: bool = True) -> Row:
-    """The k most likely; ties with the k-th stay, or the lowest ids of them up to exactly k."""
+    """Keep the k most likely; ties with the k-th stay, or their lowest ids up to exactly k."""
     by_likelihood = sorted(range(len(logits)), key=lambda i: (-logits[i], i))
     kept = set(by_likelihood[:k])
     if keep_ties:
@@ -43,7 +43,7 @@ def top_k(logits: Row, k: int, *, keep_ties: bool = True) -> Row:
 
 
 def top_p(logits: Row, p: float) -> Row:
-    """Token i stays iff the mass of those before it is < p, most likely first, then lowest id."""
+    """Keep token i iff the mass of those before it is < p, most likely first, then lowest id."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     probs = probabilities(logits)
@@ -58,13 +58,13 @@ def top_p(logits: Row, p: float) -> Row:
 
 
 def min_p(logits: Row, fraction: float) -> Row:
-    """Token i stays iff z_i ≥ max + ln(fraction)."""
+    """Keep token i iff z_i ≥ max + ln(fraction)."""
     threshold = max(logits) + math.log(fraction)
     return _only(logits, {i for i, z in enumerate(logits) if z >= threshold})
 
 
 def typical_p(logits: Row, mass: float) -> Row:
-    """The tokens whose surprise is nearest the entropy, up to `mass`; ties at the cut stay."""
+    """Keep the tokens whose surprise is nearest the entropy, up to `mass`; ties at the cut stay."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     probs = probabilities(logits)
@@ -105,7 +105,7 @@ def logit_bias(logits: Row, bias: dict[int, float]) -> Row:
 
 
 def bitmask(logits: Row, words: Sequence[int]) -> Row:
-    """Only the tokens whose bit is set stay."""
+    """Keep the tokens whose bit is set."""
     return _only(logits, {i for i in range(len(logits)) if _bit(words, i)})
 
 

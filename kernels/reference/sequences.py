@@ -9,7 +9,7 @@ Row = list[float]
 
 
 def no_repeat_ngram(logits: Row, source: Sequence[int], context: Sequence[int], size: int) -> Row:
-    """Banned: every token that completes an n-gram of `source` after `context`."""
+    """Ban every token that completes an n-gram of `source` after `context`."""
     prefix = tuple(context[len(context) - size + 1 :])
     if len(context) < size - 1:
         return logits
@@ -72,7 +72,7 @@ def dry(
 
 
 def power(base: float, exponent: int) -> float:
-    """base^exponent by repeated squaring, which says how it is rounded."""
+    """base^exponent by repeated squaring, whose order of products fixes the rounding."""
     result = 1.0
     while exponent > 0:
         if exponent % 2 == 1:

@@ -15,7 +15,7 @@ from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
 class RowResult(NamedTuple):
-    """What one row drew, and how likely it was."""
+    """The token drawn for one row, with its logprobs, rank and support size."""
 
     token_id: int
     raw_logprob: float
@@ -33,7 +33,7 @@ def run(
     prompt: Sequence[int],
     generated: Sequence[int],
 ) -> list[float]:
-    """The row after every instruction in turn."""
+    """Apply every instruction of a program to a row, in turn."""
     row = list(logits)
     for item in instructions:
         row = apply(row, item, prompt, generated)
@@ -43,7 +43,7 @@ def run(
 def apply(
     row: list[float], item: Instruction, prompt: Sequence[int], generated: Sequence[int]
 ) -> list[float]:
-    """The row after one instruction."""
+    """Apply one instruction to a row."""
     first = item.first
     words = [] if item.bitmask is None else [int(word) for word in item.bitmask]
     text = scope_of(item, prompt, generated)

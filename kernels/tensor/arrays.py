@@ -15,7 +15,7 @@ _WITHOUT_FLOAT64 = ("mps",)
 
 
 def as_tensor(rows: Any) -> Tensor:  # an array or a tensor
-    """Rows as `decoding.kernels.rows` describes them, by pointer; a tensor is itself."""
+    """View host rows as a torch tensor, by pointer; return a tensor unchanged."""
     if isinstance(rows, Tensor):
         return rows.detach()
     if rows.dtype == FLOAT16_BITS:
@@ -26,7 +26,7 @@ def as_tensor(rows: Any) -> Tensor:  # an array or a tensor
 
 
 def borrow(array: NDArray[Any]) -> Tensor:
-    """A host array's memory as a tensor, which nobody here writes to.
+    """View a host array's memory as a tensor, which must not be written to.
 
     Only an array with a negative stride, which no tensor can have, is copied.
     """
@@ -36,7 +36,7 @@ def borrow(array: NDArray[Any]) -> Tensor:
 
 
 def upload(array: NDArray[Any], device: torch.device) -> Tensor:
-    """A host array on a device, without waiting for what the device still has to do.
+    """Copy a host array to a device without waiting for the device's pending work.
 
     The array must stay as it is until the step's results have been copied back.
     """
@@ -44,7 +44,7 @@ def upload(array: NDArray[Any], device: torch.device) -> Tensor:
 
 
 def working_device(device: torch.device) -> torch.device:
-    """Where rows of a device are run: there, or on the host if the device has no float64."""
+    """The device that computes rows of a device: the same, or the host if it has no float64."""
     return torch.device("cpu") if device.type in _WITHOUT_FLOAT64 else device
 
 

@@ -11,7 +11,7 @@ NOTHING = -torch.inf
 
 
 class Candidates(NamedTuple):
-    """Part of every row: float64 logits `(rows, n)`, −inf where a token is gone.
+    """A part of every row: float64 logits `(rows, n)`, −inf where a token is removed.
 
     token_ids: `(rows, n)` int64, ascending; None where a token's id is its column.
     """
@@ -24,7 +24,7 @@ class Candidates(NamedTuple):
         return places if self.token_ids is None else self.token_ids.gather(1, places)
 
     def only(self, keep: Tensor) -> Candidates:
-        """The candidates that stay."""
+        """Keep some candidates; the logits of the others become −inf."""
         return self.of(torch.where(keep, self.logits, NOTHING))
 
     def of(self, logits: Tensor) -> Candidates:
@@ -42,7 +42,7 @@ class Candidates(NamedTuple):
         return chosen, values.amin(1, keepdim=True)
 
     def entries_of(self, token_ids: Tensor, present: Tensor) -> Entries:
-        """Where the `present` ones of the given ids `(rows, n)` stand among the candidates."""
+        """Find the `present` ones of token ids `(rows, n)` among the candidates."""
         width = self.logits.shape[1]
         if token_ids.shape[1] == 0:
             return Entries(token_ids, token_ids, present)
@@ -72,7 +72,7 @@ class Candidates(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """Places of some token ids in their rows, fit to be written to.
+    """The columns of some token ids in their rows, prepared for scattered writes.
 
     places: `(rows, n)`; an id that is not there has the place of one that is.
     sources: `(rows, n)`: whose place that is: its own column, or that other's.
@@ -84,12 +84,12 @@ class Entries(NamedTuple):
     here: Tensor
 
     def replaced(self, logits: Tensor, values: Tensor) -> Tensor:
-        """The logits with new ones at the places; a row where no id is there stays as it is."""
+        """Write values at the columns; a row that has none of the ids stays as it is."""
         kept = logits.gather(1, self.places)
         written = torch.where(self.here.any(1, keepdim=True), values, kept)
         return logits.scatter(1, self.places, written)
 
     def counts(self, width: int) -> Tensor:
-        """How often each place occurs among the ids that are there, `(rows, n)`."""
+        """Count how often each token occurs among the ids of its row, `(rows, n)`."""
         zeros = torch.zeros((len(self.places), width), dtype=torch.int32, device=self.places.device)
         return zeros.scatter_add(1, self.places, self.here.to(torch.int32)).gather(1, self.places)

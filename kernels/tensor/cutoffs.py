@@ -49,7 +49,7 @@ def _half_deviation(whole: Tensor) -> Tensor:
 
 
 def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:
-    """Likeliest first, while the partial sum of −p ln p is ≤ share · H; the first stays.
+    """Keep the likeliest while the partial sum of −p ln p is ≤ share · H; the first always.
 
     Columns are in ascending order of token id.
     """
@@ -64,7 +64,7 @@ def top_h(logits: Tensor, share: Tensor, whole: Tensor) -> Tensor:
 
 
 def xtc(logits: Tensor, log_threshold: Tensor, exempt: Entries, minimum: Tensor) -> Tensor:
-    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    """Of the tokens with p_i ≥ threshold keep only the least likely, and those in `exempt`."""
     alive = logits > NOTHING
     choices = alive & (_logprobs(logits, logits) >= log_threshold)
     least = torch.where(choices, logits, torch.inf).amin(1, keepdim=True)

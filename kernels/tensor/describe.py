@@ -28,7 +28,7 @@ _UNCERTAIN = _FIELDS
 
 
 class Fault(NamedTuple):
-    """Why a row has no token; `(rows, 1)` int64 each, as in `ROW`."""
+    """The reason why a row has no token; `(rows, 1)` int64 each, as in `ROW`."""
 
     status: Tensor
     position: Tensor
@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
     @classmethod
     def of(cls, logits: Tensor) -> Fault:
-        """What is wrong with the rows as they came, `(rows, vocab)` of any dtype."""
+        """Find the faults of input rows, `(rows, vocab)` of any dtype: NaN, +inf, no finite one."""
         invalid = ~(logits < torch.inf)
         count = invalid.sum(1, keepdim=True)
         first = invalid.to(torch.uint8).argmax(1, keepdim=True)
@@ -46,7 +46,7 @@ class Fault(NamedTuple):
         return cls(status, torch.where(bad, first, -1), count)
 
     def then(self, emptied: Tensor) -> Fault:
-        """The same, and what the operations did to the rows that came well."""
+        """Add the faults that operations caused in rows that had none."""
         fine = self.status == OK
         status = torch.where(fine & (emptied >= 0), EMPTY_SUPPORT, self.status)
         return Fault(status, torch.where(fine, emptied, self.position), self.invalid_count)
@@ -72,7 +72,7 @@ class Description(NamedTuple):
 def describe(
     raw: Tensor, candidates: Candidates, place: Tensor, top_n: Tensor, most: int, *, exact: bool
 ) -> Description:
-    """The draws of the candidates at `place`.
+    """Describe the draw of the candidate at `place` in each row.
 
     raw: `(rows, vocab)` float64. most: the largest `top_n`. exact: sort rows in full for their top.
     """
@@ -150,7 +150,7 @@ def _likeliest(
 def pack(
     fault: Fault, token_ids: Tensor, uncertain: Tensor, description: Description | None
 ) -> Tensor:
-    """One row of words a row: the fields of `ROW`, whether it is uncertain, and its top."""
+    """Pack each row as 64-bit words: the fields of `ROW`, a flag for uncertain, the top tokens."""
     zero = torch.zeros_like(token_ids)
     if description is None:
         fields = [*fault, token_ids, *[zero] * (_FIELDS - _TOKEN_ID - 1), uncertain]
@@ -161,7 +161,7 @@ def pack(
 
 
 def unpack(words: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-    """The rows, their tops one after the other, and which rows must be run again.
+    """Unpack the rows and their concatenated top tokens, and list the rows that must run again.
 
     `top_start` counts within these rows.
     """

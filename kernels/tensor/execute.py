@@ -1,4 +1,4 @@
-"""Run the operations of a group on its rows."""
+"""Runs the operations of a group of rows that share their opcodes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from decoding.kernels.tensor.programs import Group, Operation
 
 
 class Surroundings(NamedTuple):
-    """What a step brings along beside the logits, on the device.
+    """The device tensors of a step besides the logits: histories and bitmasks.
 
     Tensors have one row a row: history `(rows, width)` int64, prompt + generated up to `lengths`
     and the prompt up to `prompt_lengths`, both `(rows, 1)`. bitmasks: `(slots, words)`, those of
@@ -29,7 +29,7 @@ class Surroundings(NamedTuple):
     bitmasks: Tensor
 
     def of(self, group: Group) -> Surroundings:
-        """The part of one group."""
+        """The rows of one group."""
         return Surroundings(
             group.of(self.token_ids),
             group.of(self.lengths),
@@ -38,7 +38,7 @@ class Surroundings(NamedTuple):
         )
 
     def entries(self, candidates: Candidates, operation: Operation) -> Entries:
-        """Where the tokens that a penalty is over stand among the candidates of their row."""
+        """Find the tokens of a penalty's scope among the candidates of their row."""
         columns = torch.arange(self.token_ids.shape[1], device=self.token_ids.device)
         in_prompt, in_generated = operation.parts == Part.PROMPT, operation.parts == Part.GENERATED
         start = torch.where(in_generated, self.prompt_lengths, 0)
@@ -52,7 +52,7 @@ class Surroundings(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the operations left, one row a row.
+    """The result of a group's operations, one entry a row.
 
     emptied: `(rows, 1)` int64, the operation that removed the last candidate, −1 for none.
     uncertain: `(rows, 1)`, where a truncation may have had too few candidates to choose from.

@@ -72,7 +72,7 @@ class TensorKernel:
         lengths: NDArray[np.int64],
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Run the program alone."""
+        """Run the program without a draw: the edited rows, in float64."""
         given = _on_working_device(logits)
         batch = looked_up(self._batch, token_ids, lengths, prompt_lengths)
         groups = self._groups_for(batch, given)
@@ -89,7 +89,7 @@ class TensorKernel:
         return rows.cpu().numpy(), emptied[:, 0].cpu().numpy()
 
     def regrouped(self, batch: Batch, threads: int = 1) -> TensorKernel:
-        """Another batch."""
+        """The kernel of another batch; see `Kernel.regrouped`."""
         del threads
         return TensorKernel(batch, capacity=self._capacity)
 

@@ -36,7 +36,7 @@ Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Places(NamedTuple):
-    """What the noise of each row depends on, `(rows, 1)`.
+    """The seed, position and purpose of each row's noise, `(rows, 1)`.
 
     seeds: the low and the high 32 bits.
     """
@@ -69,7 +69,7 @@ def words_at(indices: Tensor, places: Places, domain: int | Tensor) -> Words:
 
 
 def natural_log(x: Tensor) -> Tensor:
-    """The law's logarithm of positive normal float64."""
+    """The noise law's logarithm of positive normal float64."""
     bits = x.view(torch.int64)
     exponents = (bits - LOG_OFFSET) >> MANTISSA_BITS
     f = (bits - (exponents << MANTISSA_BITS)).view(torch.float64) - 1.0
@@ -123,7 +123,7 @@ def token_noise(candidates: Candidates, places: Places) -> Tensor:
 
 
 def coin(seeds: tuple[Tensor, Tensor], positions: Tensor, domain: int) -> Tensor:
-    """A number in (0, 1) a row, `(rows, 1)` as the seeds and positions."""
+    """A pseudorandom number in (0, 1) for each row, `(rows, 1)` as the seeds and positions."""
     words = words_at(torch.zeros_like(positions), Places(seeds, positions), domain)
     return _uniform(words[0], words[1])
 
@@ -137,7 +137,7 @@ def _uniform(high: Tensor, low: Tensor) -> Tensor:
 def choose(
     candidates: Candidates, seeds: tuple[Tensor, Tensor] | None, positions: Tensor
 ) -> Tensor:
-    """Where each row's token stands among its candidates, `(rows, 1)`; ties to the lowest id.
+    """Choose each row's token: the column of its largest logit + noise, ties to the lowest id.
 
     Gumbel-max: argmax of logit + noise over the candidates; greedy where `seeds` is None.
     """

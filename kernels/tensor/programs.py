@@ -70,12 +70,12 @@ class Group(NamedTuple):
     most_top_n: int
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The group's part of something that has one row a row of the batch."""
+        """The group's rows of a tensor or array that has an entry for each row of the batch."""
         return tensor if self.places is None else tensor.index_select(0, self.places)
 
     @property
     def reads_history(self) -> bool:
-        """Whether the programs look at what the rows have seen."""
+        """Whether the programs read the history of their rows."""
         return any(operation.opcode in READS_HISTORY for operation in self.operations)
 
 
@@ -85,7 +85,7 @@ def looked_up(
     lengths: NDArray[np.int64],
     prompt_lengths: NDArray[np.int64],
 ) -> Batch:
-    """The batch with biases for what its programs search the history for; itself if for nothing.
+    """Replace searches of the history by biases of what they find; the same batch if it has none.
 
     The host searches: it has the history, and no other device has to be waited for.
     """
@@ -100,7 +100,7 @@ def looked_up(
 
 
 def groups_of(batch: Batch, rows: Iterable[int], device: torch.device, reach: float) -> list[Group]:
-    """The given rows of a batch by what they run; `reach` bounds their finite logits."""
+    """Group rows by the opcodes that they run; `reach` bounds their finite logits."""
     program = batch.program
     alike: dict[tuple[bool, bytes], list[int]] = {}
     for row in rows:

@@ -52,7 +52,7 @@ def half_deviation(alive: Row) -> float:
 
 
 def top_h(logits: Row, share: float, candidates: int) -> Mask:
-    """Likeliest first, while the partial sum of −p ln p is ≤ share · H; the first stays."""
+    """Keep the likeliest while the partial sum of −p ln p is ≤ share · H; the first always."""
     keep = np.zeros(len(logits), np.bool_)
     pool = _likeliest(logits, candidates) if candidates < len(logits) else None
     row = logits if pool is None else logits[pool]
@@ -62,7 +62,7 @@ def top_h(logits: Row, share: float, candidates: int) -> Mask:
 
 
 def xtc(logits: Row, threshold: float, exempt: NDArray[np.int64], minimum: int) -> Mask:
-    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    """Of the tokens with p_i ≥ threshold keep only the least likely, and those in `exempt`."""
     keep = logits > -np.inf
     choices = keep & (log_softmax(logits) >= np.log(threshold)) if threshold > 0.0 else keep
     if np.count_nonzero(choices) < 2:

@@ -1,4 +1,4 @@
-"""Run the instructions of one row, on the whole row first, then on what a truncation left."""
+"""Runs the instructions of one row, first on the whole row, then on what a truncation left."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ Row = NDArray[np.float64]
 
 
 class Candidates(NamedTuple):
-    """Part of a row: ascending token ids and their float64 logits."""
+    """A part of a row: ascending token ids and their float64 logits."""
 
     token_ids: NDArray[np.int64]
     logits: Row
 
     def places_of(self, token_ids: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Where the given ids stand among the candidates; ids that are not there are dropped."""
+        """Find token ids among the candidates; ids that are not there are dropped."""
         places = np.searchsorted(self.token_ids, token_ids)
         places[places == len(self.token_ids)] = 0
         return places[self.token_ids[places] == token_ids]
 
     def biased(self, token_ids: NDArray[np.int32], values: Row) -> Row:
-        """The logits after a bias of distinct tokens; ids that are not there are dropped."""
+        """Add a bias to distinct tokens; ids that are not there are dropped."""
         here = np.isin(token_ids, self.token_ids, assume_unique=True)
         return edits.logit_bias(self.logits, self.places_of(token_ids), values[here])
 
     def only(self, keep: NDArray[np.bool_]) -> Candidates:
-        """The candidates that stay."""
+        """Keep some of the candidates."""
         return Candidates(self.token_ids[keep], self.logits[keep])
 
 
 class Emptied(Exception):  # noqa: N818 -- a signal inside this package, not an error of the API
-    """The instruction `position` of the row removed the last candidate."""
+    """Raised where the instruction at `position` removed the last candidate."""
 
     def __init__(self, position: int) -> None:
         super().__init__(position)
@@ -54,7 +54,7 @@ def run_row(
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> Candidates:
-    """The candidates left after the row's instructions; `logits` is not written to.
+    """Apply a row's instructions: the candidates left; `logits` is not written to.
 
     Raises:
         Emptied: no candidate is left.
@@ -76,7 +76,7 @@ def apply_program(
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> Row:
-    """The whole row after its instructions, −inf where a token is gone.
+    """Apply a row's instructions to the whole row: −inf where a token is removed.
 
     Raises:
         Emptied: no candidate is left.

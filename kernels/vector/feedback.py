@@ -18,7 +18,7 @@ WIDTH = 0.3
 
 
 def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Mask:
-    """The k likeliest, k from a Zipf law fitted to the `sampled` likeliest and the surprise μ.
+    """Mirostat 1: keep the k likeliest, k from a Zipf law fitted to `sampled` tokens and from μ.
 
     ŝ = Σ t b / Σ t²,   t = ln((i + 1) / i), b = ln(p_i / p_{i+1})
     k = (ε̂ · 2^μ / (1 − n^−ε̂))^(1 / ŝ),   ε̂ = ŝ − 1, n the row's width
@@ -43,14 +43,14 @@ def zipf_cutoff(logits: Row, mu: float, sampled: int) -> Mask:
 
 
 def surprise_cutoff(logits: Row, mu: float) -> Mask:
-    """−log₂ p_i ≤ μ; if that is none, the likeliest, of the lowest id."""
+    """Mirostat 2: keep tokens with −log₂ p_i ≤ μ, else the likeliest of lowest id."""
     logprobs = log_softmax(logits)
     keep = (logprobs >= -mu * np.log(2.0)) & (logits > -np.inf)
     return keep if keep.any() else filters.top_k(logits, 1, keep_ties=False)
 
 
 def towards(logits: Row, target: float) -> Row:
-    """New logits, highest where p_i is nearest the target probability; −inf stays."""
+    """Adaptive-p: new logits, highest where p_i is nearest the target probability; −inf stays."""
     distance = np.abs(np.exp(log_softmax(logits)) - target) / WIDTH
     shaped = PEAK - SHARPNESS * distance * distance / (1.0 + distance)
     return np.where(logits > -np.inf, shaped, logits)

@@ -34,7 +34,7 @@ TokenIds = NDArray[np.int64]
 
 
 class Place(NamedTuple):
-    """What a row's noise depends on: its seed, its position, and which draw of these it is."""
+    """The address of a row's noise: seed, position, and the index of the draw there."""
 
     seed: int
     position: int
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """The blocks of some tokens: what its tokens have in common, the noise of its lead, the lead.
+    """The blocks of some tokens: their shared exponentials, and the noise and id of their leads.
 
     found: which of the blocks each token is in.
     """
@@ -70,7 +70,7 @@ def philox4x32(blocks: Words, position: int, draw: int, domain: int, seed: int) 
 
 
 def natural_log(x: Row) -> Row:
-    """The law's logarithm of positive normal numbers."""
+    """The noise law's logarithm of positive normal numbers."""
     bits = x.view(np.int64)
     exponents = (bits - LOG_OFFSET) >> MANTISSA_BITS
     f = (bits - (exponents << MANTISSA_BITS)).view(np.float64) - 1.0
@@ -130,7 +130,7 @@ def token_noise(token_ids: TokenIds, place: Place) -> Row:
 
 
 def choose(token_ids: TokenIds, logits: Row, place: Place) -> int:
-    """Where the largest logit + noise stands among ascending token ids; ties go to the lowest id.
+    """Choose a token: the position of the largest logit + noise, ties to the lowest id.
 
     Only tokens that their block's lead does not rule out get a noise of their own.
     """
@@ -150,7 +150,7 @@ def choose(token_ids: TokenIds, logits: Row, place: Place) -> int:
 
 
 def coin(seed: int, position: int, domain: int) -> float:
-    """A number in (0, 1) that depends on the seed, the place and the purpose alone."""
+    """A pseudorandom number in (0, 1) for a seed, a position and a purpose."""
     words = philox4x32(np.zeros(1, np.uint64), position, 0, domain, seed)
     return float(uniform((words[:, 0] << _HALF) | words[:, 1])[0])
 

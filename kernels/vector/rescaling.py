@@ -56,7 +56,7 @@ def length_decay(logits: Row, token_ids: NDArray[np.integer], factor: float, ste
 
 
 def decay_scale(factor: float, steps: int) -> tuple[float, float]:
-    """What `logit_scale` takes in place of a decay."""
+    """Express a length decay by the two factors of `logit_scale`."""
     try:
         growth = max(factor**steps, 1.0 / _LARGEST)
     except OverflowError:

@@ -12,7 +12,7 @@ from decoding.kernels.vector import sequences
 def scope_of(
     program: Program, index: int, history: NDArray[np.int32], prompt_length: int
 ) -> NDArray[np.int32]:
-    """The tokens that the instruction looks at, of a row's history."""
+    """The tokens of a row's history that the instruction reads."""
     part, last_n = program.scopes[index].tolist()
     if part == Part.PROMPT:
         history = history[:prompt_length]
@@ -24,7 +24,7 @@ def scope_of(
 def penalised(
     program: Program, index: int, history: NDArray[np.int32], prompt_length: int
 ) -> NDArray[np.int32]:
-    """The tokens of its scope that a penalty does not leave alone."""
+    """The tokens of its scope to which a penalty applies: all but the exempt."""
     seen = scope_of(program, index, history, prompt_length)
     exempt = program.sparse_token_ids[_entries(program, index)]
     return seen[~np.isin(seen, exempt)] if len(exempt) else seen
@@ -33,7 +33,7 @@ def penalised(
 def repeats(
     program: Program, index: int, history: NDArray[np.int32], prompt_length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """What a ban on n-grams or DRY adds to which logits: distinct token ids, and the amounts."""
+    """The edits of an n-gram ban or of DRY: distinct token ids, and the amounts to add."""
     text = scope_of(program, index, history, prompt_length)
     first, second, third = program.operands[index].tolist()
     if program.opcodes[index] == Opcode.NO_REPEAT_NGRAM:

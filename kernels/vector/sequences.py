@@ -18,7 +18,7 @@ _BUDGET = 8
 
 
 def without(logits: Array, banned: Sequence[Sequence[int] | NDArray[np.integer]]) -> Array:
-    """−inf for the banned tokens of each row, those the row has; the same object if for none."""
+    """Ban tokens in each row, ids beyond the row ignored; the same object if there are none."""
     width = logits.shape[1]
     inside = [np.asarray(token_ids, np.int64) for token_ids in banned]
     inside = [token_ids[(token_ids >= 0) & (token_ids < width)] for token_ids in inside]
@@ -31,7 +31,7 @@ def without(logits: Array, banned: Sequence[Sequence[int] | NDArray[np.integer]]
 
 
 def only(logits: Array, allowed: Sequence[Sequence[int] | NDArray[np.integer] | None]) -> Array:
-    """−inf for all but the allowed tokens of each row; None allows all."""
+    """Ban all but the allowed tokens of each row; None allows all."""
     if all(token_ids is None for token_ids in allowed):
         return logits
     result = logits.copy()
@@ -45,7 +45,7 @@ def only(logits: Array, allowed: Sequence[Sequence[int] | NDArray[np.integer] | 
 
 
 def successors(source: Tokens, context: Tokens, size: int) -> Tokens:
-    """What follows in `source` after the last size − 1 tokens of `context`."""
+    """The tokens that follow the last size − 1 tokens of `context` in `source`."""
     if len(source) < size or len(context) < size - 1:
         return source[:0]
     windows = np.lib.stride_tricks.sliding_window_view(source, size)
@@ -74,7 +74,7 @@ def dry(
     allowed: int,
     breakers: Collection[int],
 ) -> tuple[Tokens, Row]:
-    """multiplier · base^(L − allowed) for the tokens that prolong a repeat of L ≥ allowed."""
+    """DRY: multiplier · base^(L − allowed) for the tokens that prolong a repeat of L ≥ allowed."""
     limit = _unbroken(context, breakers)
     lengths = suffix_matches(context, limit)[:-1]
     reaching = lengths >= allowed
@@ -104,7 +104,7 @@ def power(base: float, exponents: NDArray[np.int64]) -> Row:
 
 
 def less(logits: Row, token_ids: Tokens, amounts: Row) -> Row:
-    """z − amount for the given tokens, those the row has; the same object if for none."""
+    """Subtract amounts from tokens that the row has; the same object if there are none."""
     legal = (token_ids >= 0) & (token_ids < len(logits))
     if not legal.any():
         return logits
@@ -114,7 +114,7 @@ def less(logits: Row, token_ids: Tokens, amounts: Row) -> Row:
 
 
 def suffix_matches(tokens: Tokens, limit: int) -> NDArray[np.int64]:
-    """For each place, how much of the end of `tokens` also ends there, at most `limit`.
+    """For each position, the length of the longest suffix of `tokens` ending there, up to `limit`.
 
     The last place counts 0. Linear: places are dropped level by level, which real text ends after a
     few levels; where it does not, the Z-function of the reversed tokens has the same answer.

@@ -1,4 +1,4 @@
-"""Run a program over a batch, draw a token a row, and describe the draw."""
+"""The NumPy backend: runs a program over a batch, draws a token a row, describes the draw."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class VectorKernel:
         return StepResult(rows, np.concatenate(tops))
 
     def regrouped(self, batch: Batch, threads: int = 1) -> VectorKernel:
-        """Another batch."""
+        """The kernel of another batch; see `Kernel.regrouped`."""
         del threads
         return VectorKernel(batch)
 
@@ -80,7 +80,10 @@ class VectorKernel:
         *,
         describe: bool,
     ) -> NDArray[Any]:
-        """Write one row's outcome; returns its likeliest tokens. `edited` is None where raw."""
+        """Run one row: write its results, return its likeliest tokens.
+
+        `edited` is None where the row is to be taken as it came.
+        """
         raw = widen(raw_logits).astype(np.float64)
         logits = raw if edited is None else widen(edited).astype(np.float64)
         candidates = self._candidates(outcome, row, logits, bitmasks, history, prompt_length)
@@ -102,7 +105,7 @@ class VectorKernel:
         lengths: NDArray[np.int64],
         prompt_lengths: NDArray[np.int64],
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Run the program alone."""
+        """Run the program without a draw: the edited rows, in float64."""
         rows = widen(logits).astype(np.float64)
         emptied = np.full(len(logits), -1, np.int64)
         for row in range(len(logits)):
@@ -138,7 +141,7 @@ class VectorKernel:
 
 
 def choose(candidates: Candidates, seed: int | None, position: int) -> int:
-    """Where the chosen token stands among the candidates; ties go to the lowest id.
+    """Choose a token: its position among the candidates, ties to the lowest id.
 
     Gumbel-max: argmax of logit + noise over the candidates alone; greedy where `seed` is None.
     """

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding import (
     GenerationParameters,
@@ -130,13 +131,18 @@ def first(tokens: Iterator[int], count: int) -> list[int]:
 
 @pytest.mark.parametrize(
     "pipeline",
-    [
-        presets.llama_cpp(temp=0.9, xtc_probability=0.5, repeat_penalty=1.2),
-        chain(
-            *pipeline_of(GenerationParameters(dry_multiplier=0.8, watermark=True), VOCAB).processors
-        ),
-        pipeline_of(GenerationParameters(mirostat=2, mirostat_tau=3.0)),
-    ],
+    spread(
+        [
+            presets.llama_cpp(temp=0.9, xtc_probability=0.5, repeat_penalty=1.2),
+            chain(
+                *pipeline_of(
+                    GenerationParameters(dry_multiplier=0.8, watermark=True), VOCAB
+                ).processors
+            ),
+            pipeline_of(GenerationParameters(mirostat=2, mirostat_tau=3.0)),
+        ],
+        1,
+    ),
 )
 def test_its_loop_draws_what_our_loop_draws(pipeline: Any) -> None:
     llm = Llama()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from profiles import spread
 from vllm_stand_ins import BatchUpdate, SamplingParams, States, config, context
 
 from decoding import (
@@ -143,7 +144,7 @@ def test_v1_knows_the_tokens_that_the_engine_has_not_read_yet() -> None:
 
 
 @pytest.mark.parametrize("fields", FIELDS)
-@pytest.mark.parametrize("right", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("right", spread([0.0, 0.5, 1.0], 1))
 def test_v2_draft_rows_leave_what_is_drawn_without_drafts(
     fields: dict[str, Any], right: float
 ) -> None:

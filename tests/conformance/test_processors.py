@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 import decoding.processors
 from decoding.errors import ParameterError, ShapeError
@@ -126,8 +127,8 @@ def _truncations(vocab_size: int) -> Any:
     )
 
 
-FEW = settings().max_examples // 4
-SOME = settings().max_examples if settings().max_examples >= 100 else 10
+FEW = amount(check=4, full=25, nightly=1250)
+SOME = amount(check=6, full=100, nightly=5000)
 """For laws that hardly look at the logits."""
 
 # By name of a processor: how to make one for a vocabulary size, and its neutral values.

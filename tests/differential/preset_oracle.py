@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from hypothesis import settings
+from profiles import amount
 
 from decoding.history import History
 from decoding.pipeline import Pipeline
 
-EXAMPLES = min(1000, 10 * settings().max_examples)
+EXAMPLES = amount(check=120, full=1000)
 WIDTH = 40
 GONE = -np.inf
 

@@ -95,7 +95,7 @@ def attempt_peer(render: Callable[[], Any]) -> Any:
         return None
 
 
-EXAMPLES = settings(max_examples=settings().max_examples, deadline=None)
+EXAMPLES = settings(deadline=None)
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)

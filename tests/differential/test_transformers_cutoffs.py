@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import amount
 
 from decoding.history import History
 from decoding.processors import (
@@ -31,7 +32,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 process = pytest.importorskip("transformers.generation.logits_process")
 
-ROWS = 250
+ROWS = amount(check=60, full=250)
 PAIRS: dict[str, tuple[Callable[[float], Any], Callable[[float], Any]]] = {
     "epsilon_cutoff": (
         lambda u: EpsilonCutoff(u**3),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import amount
 
 from decoding.history import History
 from decoding.processors import MinP, RepetitionPenalty, Temperature, TopK, TopP, TypicalP
@@ -19,7 +20,7 @@ from decoding.testing.laws import log_softmax
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-ROWS = 250
+ROWS = amount(check=60, full=250)
 PAIRS: dict[str, tuple[Callable[[float], Any], str, Callable[[float], float]]] = {
     "temperature": (Temperature, "Temperature", lambda u: 0.1 + 3 * u),
     "top_k": (TopK, "TopK", lambda u: 1 + int(90 * u)),

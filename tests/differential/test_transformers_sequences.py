@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import amount
 
 from decoding.history import History
 from decoding.processors import (
@@ -34,7 +35,7 @@ from decoding.testing.laws import log_softmax
 torch = pytest.importorskip("torch")
 process = pytest.importorskip("transformers.generation.logits_process")
 
-CASES = 200
+CASES = amount(check=60, full=200)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding.history import History
 from decoding.models import LanguageModel
@@ -54,7 +55,7 @@ def their_detector(scheme: Scheme, vocab_size: int, *, unique: bool = False) -> 
     return transformers.WatermarkDetector(config, "cpu", theirs(scheme, vocab_size), unique)
 
 
-@pytest.mark.parametrize("size", [1, 2, 10, 1000, 50257, 128256])
+@pytest.mark.parametrize("size", spread([1, 2, 10, 1000, 50257, 128256], 2))
 def test_the_shuffle_is_randperm(size: int) -> None:
     seeds = [0, 1, 77429315, 2**32 - 1, 2**32, 2**40 + 17, 2**64 - 2]
     if size <= 1000:
@@ -73,14 +74,17 @@ def test_the_shuffle_is_randperm(size: int) -> None:
 
 @pytest.mark.parametrize(
     "scheme",
-    [
-        lefthash(),
-        lefthash(0.5, 1.5, key=35317),
-        lefthash(context_width=3),
-        transformers_selfhash(),
-        transformers_selfhash(0.4, context_width=4),
-        transformers_selfhash(0.25, 3.0, key=2**31 - 1, context_width=2),
-    ],
+    spread(
+        [
+            lefthash(),
+            lefthash(0.5, 1.5, key=35317),
+            lefthash(context_width=3),
+            transformers_selfhash(),
+            transformers_selfhash(0.4, context_width=4),
+            transformers_selfhash(0.25, 3.0, key=2**31 - 1, context_width=2),
+        ],
+        2,
+    ),
     ids=repr,
 )
 def test_the_bias_is_identical(scheme: Scheme) -> None:
@@ -97,15 +101,18 @@ def test_the_bias_is_identical(scheme: Scheme) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "unique"),
-    [
-        (lefthash(), False),
-        (lefthash(), True),
-        (lefthash(0.5), True),
-        (lefthash(context_width=3), False),
-        (transformers_selfhash(), False),
-        (transformers_selfhash(), True),
-        (transformers_selfhash(0.4, context_width=3), False),
-    ],
+    spread(
+        [
+            (lefthash(), False),
+            (lefthash(), True),
+            (lefthash(0.5), True),
+            (lefthash(context_width=3), False),
+            (transformers_selfhash(), False),
+            (transformers_selfhash(), True),
+            (transformers_selfhash(0.4, context_width=3), False),
+        ],
+        2,
+    ),
     ids=repr,
 )
 def test_the_detectors_agree(scheme: Scheme, unique: bool) -> None:
@@ -154,13 +161,16 @@ def synthid(scheme: SynthId) -> Any:
 
 @pytest.mark.parametrize(
     "scheme",
-    [
-        SynthId(KEYS),
-        SynthId(KEYS, ngram_len=2, table_size=1009, table_seed=42),
-        SynthId(KEYS[:3], ngram_len=3, skips_first=True),
-        SynthId(KEYS, ngram_len=2, history_size=3),
-        SynthId((2**62 + 11, 3)),
-    ],
+    spread(
+        [
+            SynthId(KEYS),
+            SynthId(KEYS, ngram_len=2, table_size=1009, table_seed=42),
+            SynthId(KEYS[:3], ngram_len=3, skips_first=True),
+            SynthId(KEYS, ngram_len=2, history_size=3),
+            SynthId((2**62 + 11, 3)),
+        ],
+        2,
+    ),
     ids=repr,
 )
 def test_synthid_scores_are_equal(scheme: SynthId) -> None:
@@ -208,10 +218,10 @@ def test_bayesian_posteriors_are_equal() -> None:
     peer = transformers.BayesianDetectorModel(config).double()
     likelihood = peer.likelihood_model_watermarked
     generator = np.random.default_rng(9)
-    for spread in (0.01, 1.0, 4.0):
+    for deviation in (0.01, 1.0, 4.0):
         with torch.no_grad():
             for parameter in (likelihood.beta, likelihood.delta):
-                parameter.copy_(torch.from_numpy(generator.normal(0, spread, parameter.shape)))
+                parameter.copy_(torch.from_numpy(generator.normal(0, deviation, parameter.shape)))
         ours = BayesianDetector.from_transformers(peer.state_dict())
         g, mask = generator.integers(0, 2, (20, 30, 6)), generator.random((20, 30)) < 0.6
         with torch.no_grad():

@@ -12,12 +12,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from profiles import amount
 
 pytest.importorskip("jinja2")
 
 CASES, FIRST_CASES = 5_000, 200
-NIGHTLY = 5_000
 """Examples that the profile `nightly` asks for."""
 
 
@@ -49,7 +48,7 @@ def outcomes_of(kind: str, first: int, count: int) -> list[str]:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's here")
 @pytest.mark.parametrize("kind", ["template", "config"])
 def test_damage_costs_an_error_and_nothing_else(kind: str) -> None:
-    count = CASES if settings().max_examples >= NIGHTLY else FIRST_CASES
+    count = amount(check=FIRST_CASES, full=FIRST_CASES, nightly=CASES)
     outcomes = outcomes_of(kind, 0, count)
     counts = Counter(outcomes)
     faults = [

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from profiles import amount
 
 pytest.importorskip("torch")
 pytest.importorskip("gguf")
@@ -29,7 +29,6 @@ CASES = {
     "texts": 5_000,
     "index": 5_000,
 }
-NIGHTLY = 5_000
 """Examples that the profile `nightly` asks for."""
 
 
@@ -98,7 +97,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CASES)
 def test_damage_costs_an_error_and_nothing_else(kind: str, child: Child) -> None:
-    count = CASES[kind] if settings().max_examples >= NIGHTLY else 150
+    count = amount(check=150, full=150, nightly=CASES[kind])
     outcomes: Counter[str] = Counter()
     faults = []
     for number in range(count):

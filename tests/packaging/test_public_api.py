@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import subprocess
 import sys
@@ -164,6 +165,7 @@ def types_in(annotation: Any) -> Iterator[type]:
         yield from types_in(part)
 
 
+@functools.cache
 def names_for_types_of(module: ModuleType) -> dict[str, Any]:
     """What annotations of a module name, imports for type checkers only included."""
     names = dict(vars(module))

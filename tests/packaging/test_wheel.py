@@ -53,6 +53,7 @@ def test_the_name_carries_the_version(wheel: Path) -> None:
     assert wheel.name == f"decoding_engine-{__version__}-py3-none-any.whl"
 
 
+@pytest.mark.slow
 def test_it_installs_decoding_and_nothing_else(contents: list[str]) -> None:
     top = {name.split("/")[0] for name in contents}
     assert top == {"decoding", f"decoding_engine-{__version__}.dist-info"}

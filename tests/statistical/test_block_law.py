@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding.kernels.randomness import BLOCK_SIZE
 from decoding.kernels.vector.noise import exponential, natural_log
@@ -92,7 +93,7 @@ def softmax(row: list[float]) -> Array:
     return weights / weights.sum()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", spread(ROWS, 1), ids=str)
 def test_the_law_is_softmax(row: list[float]) -> None:
     assert total_variation(law_of_block(row), softmax(row)) < LIMIT
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from parameter_values import INF, LEGAL, NAMES, SAMPLING
+from profiles import spread
 
 from decoding.errors import ParameterError
 from decoding.parameters import GenerationParameters
@@ -194,21 +195,24 @@ TOO_MANY = {
 
 @pytest.mark.parametrize(
     ("name", "what", "limit"),
-    [
-        *itertools.product(
-            ["stop", "bad_words", "dry_sequence_breakers"],
-            ["strings", "characters", "endless strings"],
-            ["at most 16384 of 262144 characters in all"],
-        ),
-        *itertools.product(
-            ["suppress_tokens", "allowed_token_ids"],
-            ["token ids", "endless token ids", "a large list", "an array"],
-            ["at most 1048576 token ids in all"],
-        ),
-        ("bad_words_ids", "sequences", "at most 1048576 token ids in all"),
-        ("bad_words_ids", "token ids", "a sequence of non-empty sequences"),
-        ("logit_bias", "biases", "at most 1048576 token ids in all"),
-    ],
+    spread(
+        [
+            *itertools.product(
+                ["stop", "bad_words", "dry_sequence_breakers"],
+                ["strings", "characters", "endless strings"],
+                ["at most 16384 of 262144 characters in all"],
+            ),
+            *itertools.product(
+                ["suppress_tokens", "allowed_token_ids"],
+                ["token ids", "endless token ids", "a large list", "an array"],
+                ["at most 1048576 token ids in all"],
+            ),
+            ("bad_words_ids", "sequences", "at most 1048576 token ids in all"),
+            ("bad_words_ids", "token ids", "a sequence of non-empty sequences"),
+            ("logit_bias", "biases", "at most 1048576 token ids in all"),
+        ],
+        8,
+    ),
 )
 def test_a_request_is_bounded(name: str, what: str, limit: str) -> None:
     value = TOO_MANY[what]

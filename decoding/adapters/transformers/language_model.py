@@ -8,6 +8,7 @@ from typing import Any
 
 from decoding.adapters.transformers.cached import context_length_of, forward
 from decoding.errors import ParameterError, require
+from decoding.models.chat_templates import DEFAULT
 from decoding.models.protocol import LanguageModel
 from decoding.typing import Anything
 from decoding.vocabulary import Tokenizer, Vocabulary
@@ -18,7 +19,7 @@ def language_model(model: Anything, tokenizer: Anything = None) -> LanguageModel
 
     model: see `forward`. Its end tokens are those of its generation configuration, its context
         length and width those of its configuration.
-    tokenizer: of transformers, with its chat template; None = token ids in and out.
+    tokenizer: of transformers, with its chat templates; None = token ids in and out.
 
     Raises:
         UnsupportedFeatureError, ParameterError, ModelFormatError: see `forward` and `tokenizer`.
@@ -26,14 +27,16 @@ def language_model(model: Anything, tokenizer: Anything = None) -> LanguageModel
     made = forward(model)
     ends = getattr(model.generation_config, "eos_token_id", None)
     heads = model.get_output_embeddings()
-    template = getattr(tokenizer, "chat_template", None)
+    templates = getattr(tokenizer, "chat_template", None) or {}
+    templates = {DEFAULT: templates} if isinstance(templates, str) else dict(templates)
     return LanguageModel(
         forward=made,
         tokenizer=None if tokenizer is None else _tokenizer(tokenizer),
         eos_token_ids=end_tokens(ends),
         logits_width=None if heads is None else len(heads.weight),
         context_length=context_length_of(model),
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=templates.pop(DEFAULT, None),
+        chat_templates=templates,
         template_variables=_special_texts(tokenizer),
         name=getattr(model, "name_or_path", "") or type(model).__name__,
     )

@@ -126,7 +126,7 @@ class ArrayStates:
         return self._place(_State(0, tuple(empty)))
 
     def item(self, place: int) -> tuple[int, ...]:
-        """Write the record of the next item.
+        """Write the record of an array state's next item.
 
         Returns nothing, or several states where one record cannot hold all nodes of the item.
         """

@@ -17,7 +17,7 @@ def string_of(pattern: str) -> Json:
 
 
 def string(_: Describer, core: Core, place: TypePath) -> Json:
-    """Text, with what is said of its length and form."""
+    """The schema of text, with its length and pattern."""
     settings = {
         name: core.get(name, place.config.get(f"str_{name}"))
         for name in ("min_length", "max_length", "strip_whitespace")

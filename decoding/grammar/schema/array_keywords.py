@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_ARRAY,
@@ -98,7 +99,9 @@ class ArrayKeywords:
             first, rest = "items", "additionalItems"
         prefix = schema.get(first, ())
         if not isinstance(prefix, list | tuple):
-            raise GrammarSyntaxError(f"{location.pointer}/{first}", "a list of schemas")
+            raise GrammarSyntaxError(
+                f"{location.pointer}/{first}", f"must be a list of schemas, not {shown(prefix)}"
+            )
         return (
             tuple(child(location, first, index) for index in range(len(prefix))),
             child(location, rest) if rest in schema else EVERYTHING,

@@ -40,7 +40,9 @@ def compile_graph(
     GrammarLimitError.
     """
     if not isinstance(schema, bool | Mapping):
-        raise GrammarSyntaxError("", f"a schema is an object or a truth value, not {shown(schema)}")
+        raise GrammarSyntaxError(
+            "", f"a schema must be an object or a boolean, not {shown(schema)}"
+        )
     limits = SchemaLimits() if limits is None else limits
     report = Report(on_unsupported, format, limits)
     types = KeywordChecker(report)

@@ -124,7 +124,7 @@ def dialect_of(
     declared = schema["$schema"]
     where = f"{pointer}/$schema"
     if not isinstance(declared, str):
-        raise GrammarSyntaxError(where, f"the URI of a draft, not {type(declared).__name__}")
+        raise GrammarSyntaxError(where, f"must be the URI of a draft, not {shown(declared)}")
     name = declared.strip().removesuffix("#").split("://", 1)[-1].rstrip("/")
     known = _DIALECTS.get(name)
     if known is not None:

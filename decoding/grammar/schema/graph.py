@@ -242,7 +242,9 @@ class SchemaGraph:
                 objects = [self._key_counts.shape(shape, where) for shape in objects]
         except CircularError as problem:
             where = self.locations.of(problem.question[1]).pointer if problem.question else where
-            raise GrammarSyntaxError(where, "it describes itself") from problem
+            raise GrammarSyntaxError(
+                where, "the schema is defined by itself alone: it has no values"
+            ) from problem
         return RawNode(scalars, arrays, objects, unique)
 
     def _without_witnesses(

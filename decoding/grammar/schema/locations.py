@@ -84,7 +84,9 @@ class Locations:
         if schema is False:
             return NOTHING
         if not isinstance(schema, dict | Mapping):
-            raise GrammarSyntaxError(pointer, f"a schema, not {type(schema).__name__}")
+            raise GrammarSyntaxError(
+                pointer, f"must be a schema (an object or a boolean), not {shown(schema)}"
+            )
         key = (id(schema), scope)
         known = self._by_identity.get(key)
         if known is None:
@@ -123,7 +125,7 @@ class Locations:
         where = f"{pointer}/{keyword}"
         reference = schema[keyword]
         if not isinstance(reference, str):
-            raise GrammarSyntaxError(where, "a reference is a string")
+            raise GrammarSyntaxError(where, f"must be a string, not {shown(reference)}")
         if keyword == "$recursiveRef":
             target = self.documents.resolve_recursive(scope, where)
         else:
@@ -148,15 +150,21 @@ class Locations:
             where = f"{pointer}/$ref"
             reference = schema["$ref"]
             if not isinstance(reference, str):
-                raise GrammarSyntaxError(where, "a reference is a string")
+                raise GrammarSyntaxError(where, f"must be a string, not {shown(reference)}")
             target = self.documents.resolve(scope, reference, where)
             if isinstance(target.schema, bool):
                 return EVERYTHING if target.schema else NOTHING
             if not isinstance(target.schema, Mapping):
-                raise GrammarSyntaxError(where, f"{shown(reference)} leads to no schema")
+                raise GrammarSyntaxError(
+                    where,
+                    where,
+                    f"{shown(reference)} must lead to a schema, not to {shown(target.schema)}",
+                )
             self._types.check(target.schema, target.scope.dialect, target.pointer)
             if id(target.schema) in seen:
-                raise GrammarSyntaxError(where, "the reference leads back to itself")
+                raise GrammarSyntaxError(
+                    where, f"{shown(reference)} leads back to itself: no value is defined"
+                )
             seen.add(id(target.schema))
             schema, scope, pointer = target.schema, target.scope, target.pointer
         try:

@@ -328,12 +328,14 @@ def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[s
         return {}
     value = schema[keyword]
     if not isinstance(value, Mapping):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"an object, not {shown(value)}")
+        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an object, not {shown(value)}")
     return value
 
 
 def _names(schema: Mapping[str, Any], keyword: str, pointer: str) -> list[str]:
     names = schema[keyword]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a list of names, not {shown(names)}")
+        raise GrammarSyntaxError(
+            f"{pointer}/{keyword}", f"must be a list of names, not {shown(names)}"
+        )
     return names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.numbers import number_sets
 from decoding.grammar.regular import string_sets
@@ -76,7 +77,10 @@ class ScalarLogic:
             if keyword in schema and result is not NO_SCALARS:
                 branches = schema[keyword]
                 if not isinstance(branches, list):
-                    raise GrammarSyntaxError(f"{location.pointer}/{keyword}", "a list of schemas")
+                    raise GrammarSyntaxError(
+                        f"{location.pointer}/{keyword}",
+                        f"must be a list of schemas, not {shown(branches)}",
+                    )
                 found = []
                 for index in range(len(branches)):
                     branch = self._locations.child(location, keyword, index)

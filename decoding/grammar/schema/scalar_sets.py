@@ -294,7 +294,7 @@ def is_number(value: object) -> bool:
 def exact(value: Anything, where: str) -> Fraction:
     """The exact number that a schema's text denotes: 0.1 is one tenth."""
     if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
-        raise GrammarSyntaxError(where, f"a number, not {shown(value)}")
+        raise GrammarSyntaxError(where, f"must be a number, not {shown(value)}")
     return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
 
 
@@ -303,7 +303,7 @@ def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
     value = schema[keyword]
     if is_number(value) and value >= 0 and value == int(value):
         return int(value)
-    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"a whole number from 0, not {shown(value)}")
+    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an integer >= 0, not {shown(value)}")
 
 
 def _numbers(location: Location) -> NumberSet:
@@ -316,7 +316,7 @@ def _numbers(location: Location) -> NumberSet:
         value = exact(schema[keyword], where)
         if keyword == "multipleOf":
             if value <= 0:
-                raise GrammarSyntaxError(where, f"a number above 0, not {shown(value)}")
+                raise GrammarSyntaxError(where, f"must be above 0, not {shown(value)}")
             part = NumberRange(step=value)
         elif keyword in ("minimum", "exclusiveMinimum"):
             is_open = keyword != "minimum" or schema.get("exclusiveMinimum") is True
@@ -351,7 +351,7 @@ def pattern(text: object, pointer: str, keyword: str, report: Report) -> Express
     """The strings in which a pattern matches somewhere; `None` where the keyword is dropped."""
     where = f"{pointer}/{keyword}"
     if not isinstance(text, str):
-        raise GrammarSyntaxError(where, f"a pattern, not {shown(text)}")
+        raise GrammarSyntaxError(where, f"must be a string, not {shown(text)}")
     try:
         return string_sets.search(text)
     except GrammarUnsupportedError as problem:

@@ -45,7 +45,7 @@ class Exit(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A segment that an automaton reads.
+    """A segment of tokens that an automaton reads.
 
     state: where it begins. endings: the bytes that may leave it.
     keys: if there are any, states that lead to none of these keys are not entered.

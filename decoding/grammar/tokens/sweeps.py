@@ -1,4 +1,4 @@
-"""Sweeps: the tokens that one automaton reads from a state, whatever surrounds it."""
+"""Sweeps: find all tokens that one automaton can read from a state."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""OpenAI's routes."""
+"""The routes of OpenAI's API."""

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/chat_tokenize`."""
+"""`/v1/chat/completions` and `/chat_tokenize`: answers of chats, and their prompts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from decoding.chat import ChatDelta, ChatMessage, Prepared, prepare
 from decoding.chat.messages import read_messages
 from decoding.engine.front import AsyncGeneration
+from decoding.models.chat_templates import chosen_template
 from decoding.server.answers import json_response, run_until_gone, times_headers
 from decoding.server.problems import invalid
 from decoding.server.service import Account, Service
@@ -33,12 +34,12 @@ _LONG = 4096
 
 
 async def chat_completions(service: Service, http: HttpRequest) -> ASGIApp:
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions`: the answer to a chat."""
     return await chat(service, http, await service.body(http))
 
 
 async def chat(service: Service, http: HttpRequest, given: object) -> ASGIApp:
-    """A body of a chat, wherever it came to."""
+    """Answer a chat body, from `/v1/chat/completions` or `/invocations`."""
     account = service.open(http)
     with account.checking():
         body = read_chat_body(given, most=service.settings.max_choices)
@@ -70,12 +71,13 @@ def _tokenized(service: Service, body: ChatBody) -> dict[str, Any]:
     from decoding.models.chat import render_chat
 
     model = service.model
-    if model.chat_template is None or model.tokenizer is None:
+    if model.tokenizer is None or not (model.chat_template or model.chat_templates):
         raise invalid("the model has no chat template")
+    _, template = chosen_template(model, body.chat_template, has_tools=bool(body.tools))
     opened = body.add_generation_prompt
     text = render_chat(
         read_messages(body.messages),
-        model.chat_template,
+        template,
         {**model.template_variables, "tools": list(body.tools) or None, **body.variables},
         not body.continue_final_message if opened is None else opened,
         continue_final_message=body.continue_final_message,
@@ -96,6 +98,7 @@ def _prepare(service: Service, body: ChatBody) -> Prepared:
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=body.response_format,
         variables=body.variables,
+        chat_template=body.chat_template,
         add_generation_prompt=body.add_generation_prompt,
         continue_final_message=body.continue_final_message,
         thinking_budget=body.thinking_budget,

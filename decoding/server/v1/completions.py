@@ -1,4 +1,4 @@
-"""`/v1/completions`."""
+"""`/v1/completions`: completions of prompts, whole or streamed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LONG = 4096
 
 
 async def completions(service: Service, http: HttpRequest) -> ASGIApp:
-    """`POST /v1/completions`."""
+    """`POST /v1/completions`: completions of one or several prompts."""
     return await complete(service, http, await service.body(http))
 
 
 async def complete(service: Service, http: HttpRequest, given: object) -> ASGIApp:
-    """A body of a completion, wherever it came to."""
+    """Answer a completion body, from `/v1/completions` or `/invocations`."""
     account = service.open(http)
     with account.checking():
         _refuse_suffix(given)

@@ -1,4 +1,4 @@
-"""Laws × peers: the kit over the samplers of other engines that are installed.
+"""The checks of this package, run on the samplers of other engines that are installed.
 
 `python -m decoding.testing.peers` prints a table: for each peer and each of its functions the law
 that was checked, and whether it holds, is broken (a defect), or is a convention that differs from

@@ -1,4 +1,4 @@
-"""Prints the table of laws × peers."""
+"""Prints the table of laws and the engines that keep them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Trouble(Enum):
-    """What a broken law means.
+    """The kinds of consequences of a broken law.
 
     DEFECT: the peer breaks what it documents, or what every sampler must keep. CONVENTION: a choice
     that differs from this library's, made on purpose. LIMIT: arithmetic or an input at the edge of

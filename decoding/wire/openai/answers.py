@@ -1,4 +1,4 @@
-"""The answers of `/v1`: whole ones, and the chunks of streams."""
+"""The responses of OpenAI's routes: whole ones, and the chunks of streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Finish: TypeAlias = Literal["stop", "length", "tool_calls"]
 
 
 def finish_of(reason: FinishReason) -> Finish:
-    """Why a text ended, in the words of OpenAI's API."""
+    """The `finish_reason` of OpenAI's API for the reason why a text ended."""
     return "length" if reason is FinishReason.LENGTH else "stop"
 
 
@@ -43,7 +43,7 @@ class Head:
 
 
 def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
-    """How many tokens a request took."""
+    """The field `usage`: the numbers of tokens that a request took."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
@@ -52,7 +52,7 @@ def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
 
 
 def answer(head: Head, choices: Sequence[dict[str, Any]], used: dict[str, int]) -> dict[str, Any]:
-    """A whole answer."""
+    """The body of a whole response."""
     return {**head.to_wire(), "choices": list(choices), "usage": used}
 
 

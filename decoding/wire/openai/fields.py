@@ -1,4 +1,4 @@
-"""The fields of a body of OpenAI's API, read one by one; a null is as good as no field."""
+"""Reads the fields of an OpenAI request body one by one; null counts as absent."""
 
 from __future__ import annotations
 

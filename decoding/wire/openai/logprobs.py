@@ -9,7 +9,7 @@ from decoding.wire.details import PrefillToken, Token, TopToken
 
 
 class Shown:
-    """Which of a sequence's tokens are shown: those of which some text is, in order.
+    """Selects the tokens to show: those that spell a part of the visible text, in order.
 
     End-of-sequence tokens write none, and a stop that is cut off the text takes its tokens along. A
     token whose text is held back waits.

@@ -36,6 +36,7 @@ class ChatBody(Common):
     """A body of `/v1/chat/completions`.
 
     messages: a string is one user message. variables: what the chat template may read.
+    chat_template: the name of one of the model's chat templates.
     """
 
     messages: str | Sequence[Mapping[str, Any]]
@@ -44,6 +45,7 @@ class ChatBody(Common):
     parallel_tool_calls: bool
     response_format: Mapping[str, Any] | None
     variables: Mapping[str, Any]
+    chat_template: str | None
     add_generation_prompt: bool | None
     continue_final_message: bool
     thinking_budget: int | None
@@ -101,6 +103,7 @@ def read_chat_body(body: object, *, most: int) -> ChatBody:
         parallel_tool_calls=fields.flag("parallel_tool_calls", default=True),
         response_format=fields.mapping("response_format"),
         variables=variables,
+        chat_template=fields.text("chat_template"),
         add_generation_prompt=None if opened is None else fields.flag("add_generation_prompt"),
         continue_final_message=fields.flag("continue_final_message"),
         thinking_budget=fields.whole("thinking_budget", 0, 2**32 - 1),

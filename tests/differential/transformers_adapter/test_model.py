@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding import Engine, GenerationParameters, Request, generate
 from decoding.adapters.transformers import TransformersModel, forward, language_model
@@ -42,7 +43,7 @@ def family(name: str) -> Any:
     return transformers.Gemma3ForCausalLM(config).eval()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", spread(FAMILIES, 2))
 def test_a_model_is_cached(name: str) -> None:
     model = family(name)
     ours = forward(model)

@@ -4,6 +4,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.errors import (
     GrammarLimitError,
@@ -114,7 +115,7 @@ def schemas_of(known: Any) -> st.SearchStrategy[Any]:
 
 newer_schemas, older_schemas = schemas_of(newer), schemas_of(older)
 quick = settings(
-    max_examples=150 if settings().max_examples >= 100 else 20,
+    max_examples=amount(check=15, full=150),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

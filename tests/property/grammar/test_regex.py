@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar.regular.build import build
@@ -65,7 +66,7 @@ ASSERTING = st.recursive(
     max_leaves=6,
 )
 SETTINGS = settings(
-    max_examples=150 if settings().max_examples >= 100 else 16,
+    max_examples=amount(check=12, full=150),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

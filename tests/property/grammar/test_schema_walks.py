@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from profiles import amount
 from random_schemas import newer_schemas, verdict
 from random_texts import byte_machine, walk
 
@@ -29,7 +30,7 @@ def machine() -> Machine:
 
 
 @settings(
-    max_examples=max(settings().max_examples // 2, 15),
+    max_examples=amount(check=12, full=50, nightly=2500),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

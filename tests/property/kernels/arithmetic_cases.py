@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from backend_oracle import DTYPES, bitmasks_for, rows_of
-from hypothesis import settings
+from profiles import amount
 
 from decoding.history import History
 from decoding.kernels.backends import Kernel
@@ -16,9 +16,7 @@ from decoding.kernels.rows import widen
 from decoding.kernels.vector.step import VectorKernel
 
 SIZE = 50
-BATCHES = (
-    20_000 if settings().max_examples >= 5000 else 100 if settings().max_examples >= 100 else 20
-)
+BATCHES = amount(check=8, full=100, nightly=20_000)
 """Of `SIZE` rows each."""
 BY_DEFINITION = 40
 """Up to which width the definition, which is plain Python, is asked as well."""

@@ -14,8 +14,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from hypothesis import assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.history import History
 from decoding.kernels.backends import Kernel
@@ -327,7 +328,7 @@ TOKEN_PIPELINES = {
     "nucleus": chain(Temperature(1.2), TopP(0.8)),
     "others": chain(LogitBias({3: 2.0}), TypicalP(0.9), MinP(0.01), Temperature(1.3)),
 }
-TOKEN_BATCHES = max(25, settings().max_examples // 20)
+TOKEN_BATCHES = amount(check=25, full=25, nightly=250)
 """Batches of a thousand rows for each of the pipelines: 100,000 pairs of a seed and a position."""
 
 

@@ -36,6 +36,7 @@ from compiled_cases import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.history import History
 from decoding.kernels.program import Batch, Instruction, Opcode, assemble
@@ -59,7 +60,7 @@ kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba i
 @pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(500, settings().max_examples),
+    max_examples=amount(check=500, full=500, nightly=5000),
 )
 @given(data=st.data(), dtype=st.sampled_from(DTYPES), limit=st.sampled_from(LIMITS))
 def test_a_step_equals_the_reference(data: st.DataObject, dtype: str, limit: int) -> None:
@@ -68,7 +69,7 @@ def test_a_step_equals_the_reference(data: st.DataObject, dtype: str, limit: int
 
 @pytest.mark.slow
 def test_lowered_equals_by_definition_on_wide_rows() -> None:
-    cases = max(500, 4 * settings().max_examples)
+    cases = amount(check=500, full=500, nightly=20_000)
     compared = sum(check_case(seed) for seed in range(cases))
     assert compared > cases
 

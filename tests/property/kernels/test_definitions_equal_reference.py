@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.history import History
 from decoding.kernels.randomness import XTC_COIN
@@ -313,7 +314,7 @@ def test_suffix_matches_equal_brute_force(tokens: list[int], limit: int) -> None
     assert vector_sequences.suffix_matches(np.array(tokens, np.int32), limit).tolist() == want
 
 
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=amount(check=6, full=25, nightly=1250))
 @given(
     seed=st.integers(0, 2**32 - 1),
     share=st.sampled_from([0.05, 0.3, 0.6, 0.9, 0.99]),

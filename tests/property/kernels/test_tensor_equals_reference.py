@@ -21,6 +21,7 @@ from backend_oracle import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.kernels.program import Batch, assemble
 from decoding.kernels.rows import widen
@@ -34,7 +35,7 @@ from decoding.kernels.tensor.kernel import TensorKernel
 @pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(300 if settings().max_examples >= 100 else 40, settings().max_examples),
+    max_examples=amount(check=30, full=300, nightly=5000),
 )
 @given(
     data=st.data(),

@@ -13,6 +13,7 @@ import pytest
 from backend_oracle import DTYPES, by_reference, check_step, instructions_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.history import History
 from decoding.kernels.vector.step import VectorKernel
@@ -23,7 +24,7 @@ from decoding.testing import laws, strategies
 
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(500 if settings().max_examples >= 100 else 60, settings().max_examples),
+    max_examples=amount(check=50, full=500, nightly=5000),
 )
 @given(data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_a_step_equals_the_reference(data: st.DataObject, dtype: str) -> None:
@@ -33,7 +34,7 @@ def test_a_step_equals_the_reference(data: st.DataObject, dtype: str) -> None:
 @pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.filter_too_much],
-    max_examples=max(500, settings().max_examples),
+    max_examples=amount(check=500, full=500, nightly=5000),
 )
 @given(data=st.data(), batch=strategies.batches())
 def test_lowered_equals_by_definition(data: st.DataObject, batch: tuple[Any, History]) -> None:

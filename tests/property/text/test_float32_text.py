@@ -9,6 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.wire.json_text import float32_text
 
@@ -44,7 +45,7 @@ def check(value: np.float32) -> None:
                 assert np.float32(float(shorter)) != value, (text, shorter)
 
 
-@settings(max_examples=5 * settings().max_examples)
+@settings(max_examples=amount(check=100, full=500, nightly=25_000))
 @given(st.integers(0, 2**32 - 1).map(from_bits) | st.floats(width=32).map(np.float32))
 def test_any_float(value: np.float32) -> None:
     check(value)

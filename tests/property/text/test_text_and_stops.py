@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
@@ -138,13 +139,13 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(tuple(pieces), tuple(stops), draw(st.booleans()))
 
 
-@settings(max_examples=300 if settings().max_examples >= 100 else 100, deadline=None)
+@settings(max_examples=amount(check=60, full=300), deadline=None)
 @given(cases())
 def test_any_split(case: Case) -> None:
     check(case)
 
 
-@settings(max_examples=200 if settings().max_examples >= 100 else 60, deadline=None)
+@settings(max_examples=amount(check=40, full=200), deadline=None)
 @given(cases(), st.integers(0, 20))
 def test_a_fork_goes_its_own_way(case: Case, at: int) -> None:
     """Running a fork to the end changes nothing in the original, and both end alike."""

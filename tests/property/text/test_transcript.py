@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding.engine.detokenizer import TextStream
 from decoding.engine.stopping import StopStrings
@@ -76,9 +77,7 @@ def visible_until(runs: list[tuple[str, bool]], end: int) -> str:
     return shown
 
 
-@settings(
-    max_examples=max(1500 if settings().max_examples >= 100 else 300, settings().max_examples)
-)
+@settings(max_examples=amount(check=200, full=1500, nightly=5000))
 @given(
     token_ids=st.lists(st.integers(0, len(PIECES) - 1), min_size=1, max_size=12),
     stops=st.lists(st.text("ab<s>é", min_size=1, max_size=3), max_size=3),

@@ -26,6 +26,7 @@ from backend_oracle import (
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import UnsatisfiedAssumption
+from profiles import amount
 from triton_oracle import (
     BAND,
     SLICED,
@@ -63,8 +64,8 @@ torch = pytest.importorskip("torch")
 from decoding.kernels.gpu.kernel import TritonKernel
 from decoding.kernels.gpu.plans import plan
 
-MORE = 1 if settings().max_examples <= 100 else 20
-FEW = 60 if settings().max_examples >= 100 else 12
+MORE = amount(check=1, full=1, nightly=20)
+FEW = amount(check=8, full=60)
 
 EDITS = {
     *(Opcode.REPETITION_PENALTY, Opcode.FREQUENCY_PENALTY, Opcode.PRESENCE_PENALTY),
@@ -216,6 +217,7 @@ def test_cuts_by_a_constant_and_the_sum_of_weights(layout: dict[str, int]) -> No
     assert len(set(want.rows["support_size"].tolist())) > 2
 
 
+@pytest.mark.slow
 def test_statuses() -> None:
     nothing = -math.inf
     logits = np.array(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from arithmetic_cases import KINDS, arrays_of, bits_of, shadowed, tops_of
-from hypothesis import settings
+from profiles import amount
 from triton_oracle import SLICED, WHOLE, run_step, tensor_of
 
 from decoding.history import History
@@ -20,9 +20,9 @@ from decoding.kernels.gpu.kernel import TritonKernel
 from decoding.kernels.program import Batch, Instruction, Opcode, Part, assemble, words_of
 from decoding.kernels.vector.step import VectorKernel
 
-BATCHES = 400 if settings().max_examples >= 5000 else 6 if settings().max_examples >= 100 else 3
+BATCHES = amount(check=2, full=6, nightly=400)
 """Of `SIZE` rows each: an interpreter is slow."""
-SIZE = 50 if settings().max_examples >= 100 else 16
+SIZE = amount(check=12, full=50)
 WIDTHS = (5, 40, 40, 257)
 
 

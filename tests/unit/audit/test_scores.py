@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hashed_models import MODEL
+from profiles import spread
 
 from decoding import (
     Dry,
@@ -107,7 +108,7 @@ def log_ratios(number: int, tokens: int, *, seed_is_known: bool) -> np.ndarray:
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("number", range(0, 50, 4))
+@pytest.mark.parametrize("number", spread(range(0, 50, 4), 4))
 def test_the_log_ratio_of_trainer_and_sampler_is_zero(number: int) -> None:
     for index in (number, number + 3):
         assert not log_ratios(index, 8, seed_is_known=True).any()

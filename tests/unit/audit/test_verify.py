@@ -243,6 +243,7 @@ def test_a_pipeline_that_leaves_no_token_explains_nothing() -> None:
     assert found.tokens[0].expected is None
 
 
+@pytest.mark.slow
 def test_penalties_that_were_left_out_are_named() -> None:
     truth = Claim(seed=7)
     claim = Claim(pipeline=chain(RepetitionPenalty(1.5)), seed=7)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from profiles import spread
 
 from benchmarks import batching, engine, figures, hot_loop, membership
 from benchmarks.figures import Case, measure_case
@@ -139,7 +140,9 @@ class Peer:
         return np.asarray(kept / kept.sum())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("greedy", MIXED)])
+@pytest.mark.parametrize(
+    "name", spread([name for name in NAMES if name not in ("greedy", MIXED)], 2)
+)
 def test_a_peer_with_our_distribution_is_timed(name: str) -> None:
     rows = rows_of(Case(name, "ties", WIDTH, 2, "float32"), peer=Peer)
     assert [row["implementation"] for row in rows] == ["floor", "decoding-ours", "peer"]

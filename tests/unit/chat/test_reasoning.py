@@ -18,6 +18,7 @@ from chat_models import (
     sampled,
     without_ids,
 )
+from profiles import spread
 
 from decoding import GenerationParameters
 from decoding.chat import prepare
@@ -106,7 +107,7 @@ def test_calls_behind_reasoning_parse(template: str, choice: Any) -> None:
             assert all(set(json.loads(call.arguments)) == {"a"} for call in message.tool_calls)
 
 
-@pytest.mark.parametrize("budget", [0, 1, 5, 30])
+@pytest.mark.parametrize("budget", spread([0, 1, 5, 30], 2))
 @pytest.mark.parametrize("template", [REASONING, OPENED])
 def test_a_budget_ends_the_reasoning(budget: int, template: str) -> None:
     opening = "" if template is OPENED else "<think>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -20,11 +21,15 @@ from chat_models import (
     sampled,
     without_ids,
 )
+from profiles import amount
 
 from decoding import GenerationParameters
 from decoding.chat import ChatMessage, fold, prepare
 from decoding.engine import Engine
 from decoding.errors import GrammarError, ParameterError
+from decoding.models.chat import chat_prompt
+
+USER = {"role": "user", "content": "Hi"}
 
 WEATHER: dict[str, Any] = {
     "type": "object",
@@ -49,6 +54,32 @@ def tool(name: str, parameters: Any = None) -> dict[str, Any]:
         "type": "function",
         "function": function | ({"parameters": parameters} if parameters else {}),
     }
+
+
+def test_tools_choose_the_template_for_tools_and_its_format() -> None:
+    model = replace(model_of(CHATML), chat_templates={"tool_use": LLAMA_3, "other": HERMES})
+    [stop] = read = [tool("stop")]
+
+    def prompt_and_format(**given: Any) -> tuple[list[int], str | None]:
+        prepared = prepare(model, "Hi", **given)
+        tools = prepared.form.tools
+        assert not isinstance(prepared.request.inputs, str)
+        return list(prepared.request.inputs), None if tools is None else tools.name
+
+    plain = model_of(CHATML)
+    assert prompt_and_format() == (chat_prompt(plain, [USER]), None)
+    assert prompt_and_format(tools=read, tool_choice="none") == prompt_and_format()
+    used = chat_prompt(model_of(LLAMA_3), [USER], tools=[stop])
+    assert prompt_and_format(tools=read) == (used, "llama3_json")
+    other = chat_prompt(model_of(HERMES), [USER], tools=[stop])
+    assert prompt_and_format(tools=read, chat_template="other") == (other, "hermes")
+    assert prompt_and_format(chat_template="other") == (chat_prompt(model_of(HERMES), [USER]), None)
+    with pytest.raises(
+        ParameterError, match=r"chat templates \(default, other, tool_use\), got 'x'"
+    ):
+        prepare(model, "Hi", chat_template="x")
+    with pytest.raises(ParameterError, match=r"chat templates \(other\), got None"):
+        prepare(replace(plain, chat_template=None, chat_templates={"other": HERMES}), "Hi")
 
 
 TOOLS = [tool("get_weather", WEATHER), tool("switch", FLAG), tool("stop")]
@@ -263,7 +294,7 @@ def test_a_call_that_the_prompt_has_opened_comes_whole(begun: str, opened: str) 
     if begun == "<tool_c":
         begun, opened = opened[:7], ""
     model = model_of(HERMES)
-    for seed in range(2):
+    for seed in range(amount(check=1, full=2)):
         messages = [
             {"role": "user", "content": "x"},
             {"role": "assistant", "content": begun + opened},

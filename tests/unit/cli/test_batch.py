@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from profiles import spread
 from speaker import ByteTokenizer, code_of, model_of
 
 from decoding.cli import main as cli
@@ -103,7 +104,7 @@ def test_seeds_do_not_depend_on_the_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.parametrize("left", [0, 1, 50, 300, 700, 100_000])
+@pytest.mark.parametrize("left", spread([0, 1, 50, 300, 700, 100_000], 3))
 def test_a_run_goes_on_behind_what_is_written(tmp_path: Path, left: int) -> None:
     rows = [{"inputs": f"row {index}"} for index in range(20)]
     flags = ("--temperature", "1", "--max-new-tokens", "4", "--batch-size", "1")

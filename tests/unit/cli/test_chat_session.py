@@ -109,11 +109,12 @@ def test_a_server_answers(
     )  # fmt: skip
     say(monkeypatch, "Hi", "More")
     flags = ["--url", server, "--api-key", "k", "--temperature", "0.5", "--max-new-tokens", "9"]
-    assert code_of(["chat", *flags]) == 0
+    assert code_of(["chat", *flags, "--chat-template", "rag"]) == 0
     assert capsys.readouterr() == ("Salut é\nSalut é\n", "hmhm")
     path, authorization, body = Handler.asked[1]
     assert (path, authorization) == ("/v1/chat/completions", "Bearer k")
     assert (body["stream"], body["temperature"], body["max_tokens"]) == (True, 0.5, 9)
+    assert body["chat_template"] == "rag"
     said = [(message["role"], message["content"]) for message in body["messages"]]
     assert said == [("user", "Hi"), ("assistant", "Salut é"), ("user", "More")]
 

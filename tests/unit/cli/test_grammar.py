@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from profiles import spread
 
 from decoding import LanguageModel
 from decoding.cli import main as cli
@@ -112,16 +113,19 @@ def test_restrictions_and_what_is_dropped_are_listed(
 
 @pytest.mark.parametrize(
     ("flags", "good", "bad"),
-    [
-        ([], '{\n "b": 1, "a": 2}', '{\t"a": 1}'),
-        (["--indent", "2"], '{\n  "b": 1\n}', '{"b": 1}'),
-        (["--whitespace", "compact"], '{"b":1}', '{"b": 1}'),
-        (["--key-order", "declared"], '{"a": 1, "b": 2}', '{"b": 1, "a": 2}'),
-        (["--digits", "20"], '{"a": 12345678901234567890}', '{"a": 123456789012345678901}'),
-        (["--digits", "any"], '{"a": ' + "9" * 5000 + "}", '{"a": "9"}'),
-        (["--nesting", "2"], '{"c": [1]}', '{"c": [[1]]}'),
-        (["--nesting", "any"], '{"c": ' + "[" * 300 + "]" * 300 + "}", '{"a": []}'),
-    ],
+    spread(
+        [
+            ([], '{\n "b": 1, "a": 2}', '{\t"a": 1}'),
+            (["--indent", "2"], '{\n  "b": 1\n}', '{"b": 1}'),
+            (["--whitespace", "compact"], '{"b":1}', '{"b": 1}'),
+            (["--key-order", "declared"], '{"a": 1, "b": 2}', '{"b": 1, "a": 2}'),
+            (["--digits", "20"], '{"a": 12345678901234567890}', '{"a": 123456789012345678901}'),
+            (["--digits", "any"], '{"a": ' + "9" * 5000 + "}", '{"a": "9"}'),
+            (["--nesting", "2"], '{"c": [1]}', '{"c": [[1]]}'),
+            (["--nesting", "any"], '{"c": ' + "[" * 300 + "]" * 300 + "}", '{"a": []}'),
+        ],
+        3,
+    ),
 )
 def test_how_json_is_written(tmp_path: Path, flags: list[str], good: str, bad: str) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}

@@ -96,10 +96,34 @@ class TestGenerate:
         assert cli.main(["generate", "Hi", "--chat", *flags, *files, "--continue", "Well,"]) == 0
         assert forward.prompt == "True|a=b|f|é|<user>Hi<assistant>Well,"
 
+    def test_a_chat_names_its_template(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "tools.json").write_text('[{"name": "f"}]', encoding="utf-8")
+        named = {"tool_use": "tools {{ tools[0].name }}", "rag": "rag {{ messages[0].content }}"}
+        forward = Speaker("Hello")
+        monkeypatch.setattr(
+            cli,
+            "load",
+            lambda source: model_of(forward, chat_template="plain", chat_templates=named),
+        )
+        tools = ["--tools", str(tmp_path / "tools.json")]
+        for flags, prompt in (
+            ([], "plain"),
+            (tools, "tools f"),
+            ([*tools, "--chat-template", "default"], "plain"),
+            (["--chat-template", "rag"], "rag Hi"),
+        ):
+            forward.prompt = None
+            assert cli.main(["generate", "Hi", "--chat", *flags]) == 0
+            assert forward.prompt == prompt
+        assert cli.main(["generate", "Hi", "--chat", "--chat-template", "x"]) == 2
+
     @pytest.mark.parametrize(
         "flags",
         [
             ["--system", "a"],
+            ["--chat-template", "rag"],
             ["--template-variable", "a=1"],
             ["--template-variable", "a", "--chat"],
             ["--template-variable", "=1", "--chat"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hashed_models import VOCAB, Counting
+from profiles import spread
 
 from decoding import Engine, GenerationParameters, LanguageModel, Request, generate
 from decoding.errors import (
@@ -69,7 +70,7 @@ def ids(response: Any) -> list[int]:
     return [token.id for token in response.tokens]
 
 
-@pytest.mark.parametrize("chunk", [3, 512])
+@pytest.mark.parametrize("chunk", spread([3, 512], 1))
 @pytest.mark.parametrize("prefix_tokens", [0, 40])
 def test_requests_run_as_their_longest_fits_the_memory_and_in_order(
     chunk: int, prefix_tokens: int

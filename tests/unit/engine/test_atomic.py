@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from hashed_models import VOCAB, ByteTokenizer
+from profiles import amount
 
 from decoding import (
     Engine,
@@ -506,7 +507,7 @@ def check_lines(stride: int, kind: type[Run]) -> None:
 
 @pytest.mark.parametrize("kind", [Run, pytest.param(ChunkedRun, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
-    check_lines(30, kind)
+    check_lines(amount(check=90, full=30), kind)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from annotated_types import Ge, Le, MaxLen
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount, spread
 
 from decoding import (
     Engine,
@@ -113,7 +114,7 @@ def fits(grammar: Grammar, text: str) -> bool:
     return re.fullmatch(r"(\(*)\d+(\)*)", text) is not None and text.count("(") == text.count(")")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", spread(KINDS, 3))
 def test_what_is_generated_matches(kind: str) -> None:
     finished = 0
     for seed in range(8):
@@ -266,7 +267,7 @@ class Desk(pydantic.BaseModel):
     tidy: bool | None = None
 
 
-@pytest.mark.parametrize("python_type", [Pen, Desk, tuple[Colour, bool]])
+@pytest.mark.parametrize("python_type", spread([Pen, Desk, tuple[Colour, bool]], 1))
 def test_what_is_generated_can_be_read_as_the_type(python_type: Any) -> None:
     reads = pydantic.TypeAdapter(python_type).validate_json
     finished = 0
@@ -307,7 +308,7 @@ def passes(parameters: GenerationParameters, prompt: str = "x") -> tuple[Any, in
 FORCING = Grammar("regex", r'\{"name_of_the_person":"[a-c]{2,4}","is_adult":(true|false)\}')
 
 
-@settings(max_examples=max(settings().max_examples // 5, 5))
+@settings(max_examples=amount(check=5, full=20, nightly=1000))
 @given(
     st.integers(0, 99),
     st.integers(1, 60),

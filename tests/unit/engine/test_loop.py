@@ -11,6 +11,7 @@ import pytest
 from hashed_models import MODEL, VOCAB, ByteTokenizer, Counting
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import amount
 
 from decoding import (
     Engine,
@@ -64,7 +65,7 @@ def test_a_smaller_batch_changes_nothing(max_batch_size: int, expected: list[Any
     assert [generation.result() for generation in submitted] == expected
 
 
-@settings(max_examples=max(settings().max_examples // 2, 12))
+@settings(max_examples=amount(check=12, full=50, nightly=2500))
 @given(st.data())
 def test_any_schedule_changes_nothing(expected: list[Any], data: st.DataObject) -> None:
     """Requests join at any step, some are cancelled at any step; the rest are as if alone."""

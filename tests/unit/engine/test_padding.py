@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding import (
     GenerationParameters,
@@ -77,7 +78,7 @@ PIPELINES = [None, chain(), chain(own), chain(NaNPolicy(0.0), Temperature(2.0), 
 
 @pytest.mark.parametrize("width", [WIDTH, None])
 @pytest.mark.parametrize("fields", ASKED)
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", spread(PIPELINES, 2))
 def test_padding_is_not_drawn(width: int | None, fields: dict[str, Any], pipeline: Any) -> None:
     model = replace(MODEL, logits_width=width)
     asked = GenerationParameters(max_new_tokens=20, **fields)

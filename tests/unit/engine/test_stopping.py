@@ -7,6 +7,7 @@ from itertools import combinations, pairwise, product
 from typing import Any
 
 import pytest
+from profiles import amount
 
 from decoding.engine.stopping import StopMatcher, StopStrings
 from decoding.errors import ParameterError
@@ -167,7 +168,7 @@ def test_every_small_case() -> None:
 
     for stops in combinations(words(3), 2):
         rule = StopStrings(stops)
-        for text in words(5):
+        for text in words(amount(check=4, full=5)):
             found = first_stop(text, stops)
             for keep in (True, False):
                 for cuts in range(2 ** (len(text) - 1)):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from profiles import spread
 
 from decoding.kernels import builder
 from decoding.kernels.builder import Builder, interpreter
@@ -189,7 +190,7 @@ def load(folder, name):
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", ["empty", "short", "garbage", "pickle"])
+@pytest.mark.parametrize("damage", spread(["empty", "short", "garbage", "pickle"], 2))
 def test_so_is_damaged_code_of_numba(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, damage: str
 ) -> None:

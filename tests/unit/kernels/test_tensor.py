@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 from tensor_steps import (
     FREQUENCY,
     INF,
@@ -61,7 +62,7 @@ def test_known_answers(counter: Any, key: Any, words: tuple[int, ...]) -> None:
     assert [int(word) for word in noise.philox4x32(counter, key)] == list(words)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**32 + 7, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("seed", spread([0, 1, 2**32 + 7, 2**63, 2**64 - 1], 5))
 @pytest.mark.parametrize("position", [0, 1, 2**31])
 def test_noise_has_the_bits_of_the_reference(seed: int, position: int) -> None:
     ids = [0, 1, 2, 3, 4, 9, 10, 299_999]
@@ -141,14 +142,17 @@ def test_a_penalty_that_leaves_float64_can_empty_a_row() -> None:
 @pytest.mark.parametrize("capacity", [1, 4, 1024])
 @pytest.mark.parametrize(
     "item",
-    [
-        Instruction(Opcode.TOP_K, 3, 1.0),
-        Instruction(Opcode.TOP_K, 3, 0.0),
-        Instruction(Opcode.TOP_K, 900, 0.0),
-        Instruction(Opcode.TOP_P, 0.3),
-        cut(Term(math.log(0.5))),
-        Instruction(Opcode.TYPICAL_P, 0.3),
-    ],
+    spread(
+        [
+            Instruction(Opcode.TOP_K, 3, 1.0),
+            Instruction(Opcode.TOP_K, 3, 0.0),
+            Instruction(Opcode.TOP_K, 900, 0.0),
+            Instruction(Opcode.TOP_P, 0.3),
+            cut(Term(math.log(0.5))),
+            Instruction(Opcode.TYPICAL_P, 0.3),
+        ],
+        6,
+    ),
 )
 def test_hundreds_of_ties_at_a_cut(item: Instruction, capacity: int) -> None:
     logits = np.zeros((2, 600))

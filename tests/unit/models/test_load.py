@@ -92,7 +92,14 @@ def permuted(weights: np.ndarray, heads: int) -> np.ndarray:
 TOKENS = [*sorted(byte_alphabet()), "<s>", "</s>", "<eot>", "ab"]
 
 
-def write_gguf(path: Path, *, without: str = "", tokens: list[str] = TOKENS, **extra: Any) -> Path:
+def write_gguf(
+    path: Path,
+    *,
+    without: str = "",
+    tokens: list[str] = TOKENS,
+    template: Any = "{{ bos_token }}{{ messages[0].content }}",
+    **extra: Any,
+) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(128)
     writer.add_embedding_length(32)
@@ -110,7 +117,7 @@ def write_gguf(path: Path, *, without: str = "", tokens: list[str] = TOKENS, **e
     writer.add_bos_token_id(256)
     writer.add_eos_token_id(257)
     writer.add_eot_token_id(258)
-    writer.add_chat_template("{{ bos_token }}{{ messages[0].content }}")
+    writer.add_chat_template(template)
     for name, tensor in TENSORS.items():
         array = tensor.numpy()
         for part, heads in (("q_proj", 4), ("k_proj", 2)):
@@ -403,6 +410,36 @@ def test_chat_templates_and_variables(folder: Path) -> None:
     assert load(folder).chat_template is None
     (folder / "chat_template.jinja").write_text("file", encoding="utf-8")
     assert load(folder).chat_template == "file"
+
+
+def test_named_chat_templates(folder: Path, tmp_path: Path) -> None:
+    named = [{"name": name, "template": f"{name}!"} for name in ("default", "tool_use", "rag")]
+    write_json(folder / "tokenizer_config.json", {"chat_template": named})
+    model = load(folder)
+    assert model.chat_template == "default!"
+    assert model.chat_templates == {"tool_use": "tool_use!", "rag": "rag!"}
+    more = folder / "additional_chat_templates"
+    more.mkdir()
+    (more / "rag.jinja").write_text("file", encoding="utf-8")
+    model = load(folder)
+    assert (model.chat_template, model.chat_templates) == (None, {"rag": "file"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("secret", encoding="utf-8")
+    (more / "tool_use.jinja").symlink_to(elsewhere)
+    with pytest.raises(ModelFormatError, match="outside the model's folder"):
+        load(folder)
+    (more / "tool_use.jinja").unlink()
+    for number in range(64):
+        (more / f"{number}.jinja").write_text("", encoding="utf-8")
+    with pytest.raises(ModelFormatError, match="holds 65 templates; at most 64 are read"):
+        load(folder)
+
+
+def test_named_chat_templates_of_a_gguf_file(tmp_path: Path) -> None:
+    named = [{"name": name, "template": f"{name}!"} for name in ("default", "tool_use")]
+    model = load(write_gguf(tmp_path / "tiny.gguf", template=named))
+    assert model.chat_template == "default!"
+    assert model.chat_templates == {"tool_use": "tool_use!"}
 
 
 def test_the_environment_names_the_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

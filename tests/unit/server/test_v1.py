@@ -287,6 +287,28 @@ def test_chat_tokenize_shows_the_prompt(served: Served) -> None:
     assert "".join(item["text"] for item in found["tokenize_response"]) == found["templated_text"]
 
 
+def test_a_chat_names_its_template(served: Served) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    with_default = {"tools": tools, "chat_template": "default"}
+    for more, shown in (
+        ({}, "[user]Say it[assistant]"),
+        ({"tools": tools}, "tools: f"),
+        (with_default, "[user]Say it[assistant]"),
+        ({"chat_template": "rag"}, "rag: Say it"),
+    ):
+        given = {"messages": MESSAGES, **more}
+        found = served.post("/chat_tokenize", given).json()
+        assert found["templated_text"] == shown
+        if more != with_default:  # a system message tells of the tools there
+            used = served.post(CHAT, {**given, "max_tokens": 1}).json()["usage"]
+            assert used["prompt_tokens"] == len(shown), more
+    for path in ("/chat_tokenize", CHAT):
+        given = {"messages": MESSAGES, "chat_template": "{{ 1 }}"}
+        refused = served.post(path, given)
+        assert refused.status_code == 422
+        assert "chat templates (default, rag, tool_use)" in refused.text
+
+
 def test_a_template_that_fails_is_the_requests_fault(served: Served) -> None:
     answer = served.post(CHAT, {"messages": [{"role": "user", "content": {"a": 1}}]})
     assert answer.status_code == 422

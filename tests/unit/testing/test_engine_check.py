@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding import Engine, GenerationParameters, Request
 from decoding.errors import CancelledError
@@ -194,19 +195,22 @@ class OneTokenShort(Stranger):
 
 @pytest.mark.parametrize(
     "engine",
-    [
-        DrawsByPlace,
-        OneStream,
-        SharesLogits,
-        DiesWithTheModel,
-        StaysDeadAfterTheModel,
-        DrawsFromNaN,
-        FailsTheWholeBatch,
-        GoesOnAfterCancel,
-        CancelUndoesDone,
-        NeverRunsTheFourth,
-        OneTokenShort,
-    ],
+    spread(
+        [
+            DrawsByPlace,
+            OneStream,
+            SharesLogits,
+            DiesWithTheModel,
+            StaysDeadAfterTheModel,
+            DrawsFromNaN,
+            FailsTheWholeBatch,
+            GoesOnAfterCancel,
+            CancelUndoesDone,
+            NeverRunsTheFourth,
+            OneTokenShort,
+        ],
+        8,
+    ),
 )
 def test_faults_are_found(engine: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises((AssertionError, RuntimeError, ExceptionGroup)):

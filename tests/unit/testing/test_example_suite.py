@@ -24,6 +24,7 @@ def test_it_has_25_lines() -> None:
     assert len([line for line in SUITE.splitlines() if line.strip()]) <= 25
 
 
+@pytest.mark.slow
 def test_it_passes() -> None:
     quick = SUITE.replace("TopP(0.9))", "TopP(0.9), examples=300)")
     assert quick != SUITE

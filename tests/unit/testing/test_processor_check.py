@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import strangers as s
+from profiles import spread
 
 from decoding import chain
 from decoding.errors import ParameterError
@@ -137,7 +138,7 @@ def test_a_wrong_row_function_of_torch() -> None:
         check_processor(softmax_twice, Temperature(1.0))
 
 
-@pytest.mark.parametrize("name", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("name", spread(["float32", "float16", "bfloat16", "float64"], 2))
 def test_torch_in_every_format(name: str) -> None:
     torch = pytest.importorskip("torch")
 

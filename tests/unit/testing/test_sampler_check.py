@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import strangers as s
+from profiles import spread
 
 from decoding.errors import ParameterError
 from decoding.processors import RepetitionPenalty, Temperature, TopP
@@ -40,13 +41,13 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize("draw", FED)
+@pytest.mark.parametrize("draw", spread(FED, 1))
 def test_fed_samplers_are_computed(draw: Any) -> None:
     report = check_sampler(draw, T, examples=60)
     assert report.notes == ("exact: nothing was left to chance; no false alarm is possible",)
 
 
-@pytest.mark.parametrize("draw", DRAWN)
+@pytest.mark.parametrize("draw", spread(DRAWN, 2))
 def test_right_samplers_pass(draw: Any) -> None:
     report = check_sampler(draw, T, tv=0.05, examples=60)
     assert "a false alarm has probability" in report.notes[0]

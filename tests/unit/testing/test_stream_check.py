@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import strangers as s
+from profiles import spread
 
 from decoding.errors import ParameterError
 from decoding.testing import CheckFailedError, check_stream
@@ -14,12 +15,15 @@ from decoding.testing.stream_check import Script
 
 @pytest.mark.parametrize(
     ("stream", "options"),
-    [
-        (s.text_stream, {}),
-        (s.text_all_at_once, {}),
-        (s.text_stream_eager, {"eager": True}),
-        (s.text_stream_eager, {"invalid": True}),
-    ],
+    spread(
+        [
+            (s.text_stream, {}),
+            (s.text_all_at_once, {}),
+            (s.text_stream_eager, {"eager": True}),
+            (s.text_stream_eager, {"invalid": True}),
+        ],
+        2,
+    ),
 )
 def test_right_streams_pass(stream: Any, options: dict[str, Any]) -> None:
     check_stream(stream, examples=1000, **options)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from profiles import amount
 
 from decoding.errors import ParameterError, ShapeError
 from decoding.history import History
@@ -31,9 +32,11 @@ class TestSynthId:
         history = History.of([[4]], [[1, 2, 3, 4]])
         laws = [
             np.exp(SynthIdWatermark(SynthId((key, key + 1)))(logits, history))[0]
-            for key in range(0, 4000, 2)
+            for key in range(0, amount(check=1000, full=4000), 2)
         ]
-        np.testing.assert_allclose(np.mean(laws, axis=0), [0.5, 0.3, 0.15, 0.05], atol=0.02)
+        np.testing.assert_allclose(
+            np.mean(laws, axis=0), [0.5, 0.3, 0.15, 0.05], atol=amount(check=4, full=2) / 100
+        )
 
     def test_a_repeated_context_is_left_alone(self) -> None:
         mark = SynthIdWatermark(SynthId((9, 8), ngram_len=2))

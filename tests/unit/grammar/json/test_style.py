@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from case_marks import mostly_slow
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
+from profiles import spread
 
 from decoding.errors import GrammarError, ParameterError
 from decoding.grammar import CompiledGrammar, JsonStyle, Machine, compile_json_schema
@@ -109,7 +110,9 @@ def test_white_space(machine: Machine, style: JsonStyle, text: str, expected: bo
     assert fits(compile_json_schema({}, machine, style=style), text) == expected
 
 
-@pytest.mark.parametrize("schema", [{}, {"type": "integer"}, {"type": "integer", "minimum": 7}])
+@pytest.mark.parametrize(
+    "schema", spread([{}, {"type": "integer"}, {"type": "integer", "minimum": 7}], 2)
+)
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_digits_are_as_many_as_python_reads(
     machine: Machine, schema: dict[str, Any], sign: str
@@ -199,7 +202,7 @@ def test_what_a_schema_requires_finds_room(machine: Machine) -> None:
     assert not fits(compile_json_schema(TREE, machine), tree(100))
 
 
-@pytest.mark.parametrize("nesting", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("nesting", spread([1, 2, 3, 4, 5], 2))
 def test_shallow_texts_have_no_dead_end(machine: Machine, nesting: int) -> None:
     style = JsonStyle(nesting=nesting)
     for number, schema in enumerate([TREE, *SCHEMAS]):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
+from profiles import amount, spread
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar import (
@@ -147,7 +148,7 @@ def compare(limited: Compile, free: Compile, route: Route, *, seed: int, length:
         follow_both((grammars[0].matcher(), grammars[1].matcher()), rng, length)
 
 
-@pytest.mark.parametrize("number", range(len(SCHEMAS)))
+@pytest.mark.parametrize("number", spread(range(len(SCHEMAS)), 6))
 def test_masks_of_schemas_are_the_same_with_little_memory(
     monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -205,7 +206,8 @@ def test_a_mask_that_needs_more_than_all_memory_is_made_in_parts(
     "most", [1, *(pytest.param(most, marks=pytest.mark.slow) for most in (2, 4))]
 )
 @pytest.mark.parametrize(
-    "schema", [FLAT, CONTAINING, FEW, MANY_NAMES, PATTERNS, SCHEMAS[5], SCHEMAS[6], SCHEMAS[8]]
+    "schema",
+    spread([FLAT, CONTAINING, FEW, MANY_NAMES, PATTERNS, SCHEMAS[5], SCHEMAS[6], SCHEMAS[8]], 3),
 )
 def test_values_with_many_alternatives_are_shared_by_several_records(
     monkeypatch: pytest.MonkeyPatch, schema: dict[str, object], most: int, route: Route
@@ -214,7 +216,7 @@ def test_values_with_many_alternatives_are_shared_by_several_records(
     free = compile_json_schema(schema, Machine(tokens, route=route))
     # What is not patched is made before the patch.
     texts: list[list[tuple[int, list[int], bytes]]] = []
-    for _ in range(6):
+    for _ in range(amount(check=3, full=6)):
         matcher, text = free.matcher(), []
         for _ in range(40):
             here = allowed(matcher.mask())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
+from profiles import spread
 
 from decoding import compilation
 from decoding.errors import ParameterError
@@ -91,7 +92,7 @@ def walked(grammar: CompiledGrammar, seed: int, before_step: Callable[[int], Non
         assert matcher.advance(chosen)
 
 
-@pytest.mark.parametrize("name", GRAMMARS)
+@pytest.mark.parametrize("name", spread(GRAMMARS, 8))
 def test_a_switch_in_mid_text_changes_no_mask(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens, seed = token_table_of_pieces(), len(name)
     grammar = GRAMMARS[name](Machine(tokens, route=KERNELS))

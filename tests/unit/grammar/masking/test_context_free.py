@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from profiles import spread
 
 from decoding.errors import (
     GrammarSyntaxError,
@@ -61,7 +62,7 @@ GRAMMARS = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(GRAMMARS)))
+@pytest.mark.parametrize("number", spread(range(len(GRAMMARS)), 4))
 def test_masks_equal_the_definition_along_random_texts(machine: Machine, number: int) -> None:
     rng = random.Random(number)
     grammar = compile_gbnf(GRAMMARS[number], machine)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from profiles import spread
 from random_texts import accepts, byte_machine, walk
 
 from decoding.errors import GrammarUnsupportedError
@@ -78,8 +79,11 @@ KEYS: list[tuple[dict[str, Any], list[str], list[str]]] = [
 
 @pytest.mark.parametrize(
     ("schema", "valid", "invalid"),
-    [({"type": "array", **case[0]}, *case[1:]) for case in CASES]
-    + [({"type": "object", **case[0]}, *case[1:]) for case in KEYS],
+    spread(
+        [({"type": "array", **case[0]}, *case[1:]) for case in CASES]
+        + [({"type": "object", **case[0]}, *case[1:]) for case in KEYS],
+        7,
+    ),
     ids=lambda part: str(part)[:60],
 )
 def test_texts_and_random_walks(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from case_marks import mostly_slow
 from mask_cases import END, SCHEMAS, SPECIAL, SPELLED, STRING, TWIN, WIDTH, token_table_of_pieces
+from profiles import amount
 
 from decoding.errors import (
     GrammarUnsatisfiableError,
@@ -78,7 +79,7 @@ def test_masks_equal_the_definition_and_texts_are_valid(machine: Machine, number
     grammar = compile_json_schema(SCHEMAS[number], machine, style=STYLE)
     rng = random.Random(number)
     finished = 0
-    for _ in range(4):
+    for _ in range(amount(check=2, full=4)):
         text = walk(grammar, rng)
         if text is not None:
             finished += 1

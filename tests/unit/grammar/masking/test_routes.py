@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from mask_cases import END, SCHEMAS, SPELLED, token_table_of_pieces
+from profiles import spread
 
 from decoding.grammar import CompiledGrammar, Machine, compile_json_schema, compile_regex
 from decoding.grammar.masking.routes import INTERPRETED, KERNELS
@@ -43,7 +44,7 @@ def machines() -> tuple[Machine, Machine]:
     return Machine(tokens, route=KERNELS), Machine(tokens, route=INTERPRETED)
 
 
-@pytest.mark.parametrize("number", range(len(SCHEMAS + MORE)))
+@pytest.mark.parametrize("number", spread(range(len(SCHEMAS + MORE)), 7))
 def test_masks_of_schemas(machines: tuple[Machine, Machine], number: int) -> None:
     schema = (SCHEMAS + MORE)[number]
     _compare(machines, lambda machine: compile_json_schema(schema, machine), number)

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
 import numpy as np
 import pydantic
 import pytest
-from hypothesis import settings
+from profiles import amount, spread
 from type_cases import NOT_READ, READ, REFUSED, TAKEN
 
 from decoding import Grammar
@@ -24,7 +23,7 @@ from decoding.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.kernels
 
-WALKS = 200 if settings().max_examples >= 1000 else 20 if "CI" in os.environ else 4
+WALKS = amount(check=4, full=20, nightly=200)
 MANY = 600
 
 # fmt: off
@@ -105,7 +104,7 @@ def accepts(machine: Machine, python_type: Any, text: str) -> bool:
     return taken == len(text.encode()) and matcher.is_accepting
 
 
-@pytest.mark.parametrize(("python_type", "text"), NOT_READ)
+@pytest.mark.parametrize(("python_type", "text"), spread(NOT_READ, 10))
 def test_what_pydantic_does_not_read_does_not_fit(
     machine: Machine, python_type: Any, text: str
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from profiles import spread
 
 from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.regular import string_sets
@@ -91,7 +92,7 @@ DOUBTFUL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "text"), DOUBTFUL)
+@pytest.mark.parametrize(("name", "text"), spread(DOUBTFUL, 5))
 def test_what_may_have_a_format_is_in_neither_it_nor_its_complement(name: str, text: str) -> None:
     produced, possible = format_expression(name), possible_expression(name)
     assert produced is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from counted_work import at_most_calls
+from profiles import spread
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular.build import build
@@ -79,7 +80,9 @@ def test_one_language(number: int) -> None:
     assert is_empty(Not(Choice((expression, Not(expression)))))
 
 
-@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(range(len(LANGUAGES)), 2)))
+@pytest.mark.parametrize(
+    ("one", "other"), spread(list(itertools.combinations(range(len(LANGUAGES)), 2)), 30)
+)
 def test_two_languages(one: int, other: int) -> None:
     left, right = Both((LANGUAGES[one], INSIDE)), Both((LANGUAGES[other], INSIDE))
     a, b = of(left), of(right)

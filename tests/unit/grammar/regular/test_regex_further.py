@@ -11,6 +11,7 @@ import re
 
 import pytest
 import regex
+from profiles import spread
 
 from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar import Machine, compile_json_schema, compile_regex, token_table
@@ -72,7 +73,7 @@ def texts(alphabet: str, most: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("pattern", "alphabet"), LOOKS)
+@pytest.mark.parametrize(("pattern", "alphabet"), spread(LOOKS, 8))
 def test_assertions_anywhere_are_those_of_regex(pattern: str, alphabet: str) -> None:
     full, search = parse_full(pattern), parse_search(pattern)
     for text in texts(alphabet, 6):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from profiles import amount
 
 from decoding import GenerationParameters, LanguageModel, Request
 from decoding.engine import Engine
@@ -111,7 +112,7 @@ def test_masks_allow_what_the_language_allows_at_every_token() -> None:
 
 def test_a_token_is_in_the_mask_if_and_only_if_it_is_taken() -> None:
     source, grammar = random.Random(1), auto(again=False)
-    for _ in range(30):
+    for _ in range(amount(check=6, full=30)):
         matcher = grammar.matcher()
         for _ in range(15):
             mask = allowed(matcher)
@@ -253,11 +254,11 @@ def generated(grammar: SpanGrammar, seed: int, **asked: int) -> str:
 
 def test_what_the_engine_generates_fits() -> None:
     calls = 0
-    for seed in range(12):
+    for seed in range(amount(check=5, full=12)):
         text = generated(auto(), seed)
         calls += len(re.findall(r"<t>\d\d</t>", text))
         assert fits_auto(text.encode())
-    assert calls > 3
+    assert calls > 1
     best = generated(auto(), 1, best_of=3)
     assert fits_auto(best.encode())
 
