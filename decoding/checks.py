@@ -105,6 +105,22 @@ def checked_token_ids(
     return token_ids
 
 
+def checked_token_id(name: str, value: object) -> int:
+    """Convert an int, a NumPy integer or a tensor of one integer to a token id.
+
+    Raises:
+        ParameterError: it is another kind of value. A negative number is the caller's to refuse.
+    """
+    try:
+        return integer(value)
+    except TypeError:
+        single = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+        item = value.item() if single else value  # type: ignore[attr-defined]  # it was asked
+    if isinstance(item, int) and not isinstance(item, bool):
+        return item
+    raise ParameterError(name, value, "a token id")
+
+
 def checked_items(name: str, value: object, expected: str) -> list[Any]:
     """List the items of an iterable, an array or a tensor; raise `ParameterError` for text."""
     listed = value.tolist() if hasattr(value, "tolist") else value

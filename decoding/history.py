@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_token_ids
 from decoding.errors import ParameterError, ShapeError
 
 __all__ = ["History", "HistoryBuffer"]
@@ -20,8 +21,7 @@ _LEAST_ROOM = 64
 _MOST_KEPT = 2**20
 """The most token ids for which an empty buffer keeps room."""
 
-_LARGEST = np.iinfo(np.int32).max
-_EXPECTED = "token ids that an int32 holds, of the prompt and of the generated text"
+_MOST_ROWS = 2**24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +29,13 @@ class History:
     """The token ids of a batch of sequences, prompt first.
 
     token_ids: `(batch, width)` int32; row r is valid up to `lengths[r]`, then anything may follow.
-    lengths: `(batch,)` int64, prompt + generated.
+    lengths: `(batch,)` int64, prompt + generated, at most the width.
     prompt_lengths: `(batch,)` int64, at most `lengths`.
+    Arrays and tensors of other integers are converted.
+
+    Raises:
+        ShapeError: the arrays have other shapes, or lengths that do not fit.
+        ParameterError: they hold no integers, or token ids beyond int32.
 
     >>> history = History.of([[5, 6]], [[7]])
     >>> history.row(0).tolist(), history.generated(0).tolist()
@@ -41,33 +46,67 @@ class History:
     lengths: NDArray[np.int64]
     prompt_lengths: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        token_ids = _integers("token_ids", self.token_ids, 2, np.int32)
+        rows, width = token_ids.shape
+        lengths = _integers("lengths", self.lengths, 1, np.int64)
+        prompts = _integers("prompt_lengths", self.prompt_lengths, 1, np.int64)
+        if len(lengths) != rows or len(prompts) != rows:
+            raise ShapeError(
+                "lengths and prompt_lengths",
+                f"{len(lengths)} and {len(prompts)} numbers",
+                f"{rows}, one a row of token_ids",
+            )
+        if rows and not (
+            prompts.min() >= 0 and (prompts <= lengths).all() and lengths.max() <= width
+        ):
+            raise ShapeError(
+                "lengths",
+                f"{lengths.tolist()[:8]}, of them {prompts.tolist()[:8]} of prompts",
+                f"0 <= prompt length <= length <= {width}, the width of token_ids",
+            )
+        object.__setattr__(self, "token_ids", token_ids)
+        object.__setattr__(self, "lengths", lengths)
+        object.__setattr__(self, "prompt_lengths", prompts)
+
     @classmethod
     def of(
         cls,
         prompts: Sequence[Sequence[int]],
         generated: Sequence[Sequence[int]] | None = None,
     ) -> History:
-        """Make a history from lists of token ids; `generated` defaults to none."""
-        if isinstance(prompts, str) or not isinstance(prompts, Sequence | np.ndarray):
-            raise ParameterError("prompts", prompts, "a sequence of token ids for each row")
-        chosen = generated if generated is not None else [()] * len(prompts)
-        if len(chosen) != len(prompts):
-            raise ShapeError("generated", f"{len(chosen)} rows", f"{len(prompts)} rows")
-        rows = [_row(*parts) for parts in zip(prompts, chosen, strict=True)]
+        """Make a history from token ids; `generated` defaults to none.
+
+        prompts, generated: for each row a sequence, an array or a tensor of token ids.
+
+        Raises:
+            ParameterError: they are no token ids in [0, 2**31).
+            ShapeError: `generated` has another number of rows.
+        """
+        first = _rows("prompts", prompts)
+        second = [[]] * len(first) if generated is None else _rows("generated", generated)
+        if len(second) != len(first):
+            raise ShapeError("generated", f"{len(second)} rows", f"{len(first)} rows")
+        rows = [prompt + tail for prompt, tail in zip(first, second, strict=True)]
         width = max((len(row) for row in rows), default=0)
         token_ids = np.full((len(rows), width), PADDING, np.int32)
         for index, row in enumerate(rows):
             token_ids[index, : len(row)] = row
-        return cls(
+        return _trusted(
             token_ids,
             np.array([len(row) for row in rows], np.int64),
-            np.array([len(prompt) for prompt in prompts], np.int64),
+            np.array([len(prompt) for prompt in first], np.int64),
         )
 
     @classmethod
     def empty(cls, batch: int) -> History:
-        """Make a history of rows without tokens."""
-        return cls.of([()] * batch)
+        """Make a history of rows without tokens. Raises `ParameterError` for no number of rows."""
+        batch = checked_integer("batch", batch, 0, _MOST_ROWS)
+        return _trusted(
+            np.full((batch, 0), PADDING, np.int32),
+            np.zeros(batch, np.int64),
+            np.zeros(batch, np.int64),
+        )
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -87,29 +126,70 @@ class History:
     def select(self, row: int) -> History:
         """The history of one row, as a batch of one."""
         rows = slice(row, row + 1)
-        return History(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
+        return _trusted(self.token_ids[rows], self.lengths[rows], self.prompt_lengths[rows])
 
     def read_only(self) -> History:
         """The same history as read-only arrays, for processors of users."""
-        arrays = (self.token_ids.view(), self.lengths.view(), self.prompt_lengths.view())
-        for array in arrays:
+        token_ids, lengths = self.token_ids.view(), self.lengths.view()
+        prompt_lengths = self.prompt_lengths.view()
+        for array in (token_ids, lengths, prompt_lengths):
             array.flags.writeable = False
-        return History(*arrays)
+        return _trusted(token_ids, lengths, prompt_lengths)
 
 
-def _row(prompt: Sequence[int], tail: Sequence[int]) -> NDArray[np.integer[Any]] | list[int]:
-    """Check and convert the tokens of one row."""
+def _trusted(
+    token_ids: NDArray[np.int32], lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64]
+) -> History:
+    """Make a `History` of arrays that are right, without checks: a view is made at every step."""
+    history = object.__new__(History)
+    object.__setattr__(history, "token_ids", token_ids)
+    object.__setattr__(history, "lengths", lengths)
+    object.__setattr__(history, "prompt_lengths", prompt_lengths)
+    return history
+
+
+def _integers(name: str, values: object, ndim: int, dtype: type[Any]) -> NDArray[Any]:
+    """Convert an array, a tensor or nested lists to integers of a dtype; the array itself if so."""
     try:
-        row = [*prompt, *tail]
-        token_ids = np.array(row)
+        array = np.asarray(values)
     except (TypeError, ValueError, OverflowError):
-        raise ParameterError("a row of the history", (prompt, tail), _EXPECTED) from None
-    if not row:
-        return row
-    legal = token_ids.ndim == 1 and token_ids.dtype.kind in "iu"
-    if not legal or token_ids.min() < PADDING or token_ids.max() > _LARGEST:
-        raise ParameterError("a row of the history", (prompt, tail), _EXPECTED)
-    return token_ids
+        raise ParameterError(name, values, "an array of integers") from None
+    if array.size == 0 and array.dtype.kind == "f":  # of an empty list
+        array = array.astype(dtype)
+    if array.dtype.kind not in "iu":
+        raise ParameterError(name, values, "an array of integers")
+    if array.ndim != ndim:
+        raise ShapeError(name, f"shape {array.shape}", f"{ndim} dimensions")
+    if array.dtype == dtype:
+        return array
+    limits = np.iinfo(dtype)
+    if array.size and not (array.min() >= limits.min and array.max() <= limits.max):
+        raise ParameterError(name, values, f"integers that {np.dtype(dtype)} holds")
+    return array.astype(dtype)
+
+
+def _rows(name: str, rows: object) -> list[list[int]]:
+    """Check and convert the token ids of several rows."""
+    if not _is_sequence(rows):
+        raise ParameterError(name, rows, "a sequence of token ids for each row")
+    return [_token_ids(f"{name}[{index}]", row) for index, row in enumerate(rows)]
+
+
+def _token_ids(name: str, token_ids: object) -> list[int]:
+    """Check and convert token ids; raise `ParameterError` for what is none."""
+    if not _is_sequence(token_ids):
+        raise ParameterError(name, token_ids, "a sequence of token ids")
+    plain = isinstance(token_ids, list | tuple) and set(map(type, token_ids)) == {int}
+    if plain and min(token_ids) >= 0 and max(token_ids) <= LARGEST_TOKEN_ID:
+        return list(token_ids)  # quicker than one by one
+    return checked_token_ids(name, token_ids)
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a value is a list, a tuple, an array or a tensor, and no text, set or iterator."""
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        return False
+    return isinstance(value, Sequence) or hasattr(value, "tolist")
 
 
 class HistoryBuffer:
@@ -143,17 +223,16 @@ class HistoryBuffer:
         """Add a row behind the others; returns its number.
 
         Raises:
-            ParameterError: what is given is no token ids.
+            ParameterError: `prompt` or `generated` is no sequence, array or tensor of token ids in
+                [0, 2**31).
         """
-        for name, part in (("prompt", prompt), ("generated", generated)):
-            if isinstance(part, str) or not isinstance(part, Sequence | np.ndarray):
-                raise ParameterError(name, part, "a sequence of token ids")
-        tokens = _row(prompt, generated)
+        first = _token_ids("prompt", prompt)
+        tokens = first + _token_ids("generated", generated)
         row, length = len(self), len(tokens)
         self._make_room(row + 1, length)
         self._token_ids[row, :length] = tokens
         lengths = np.append(self._lengths, length)
-        prompt_lengths = np.append(self._prompt_lengths, len(prompt))
+        prompt_lengths = np.append(self._prompt_lengths, len(first))
         self._become(lengths, prompt_lengths)
         return row
 
@@ -188,20 +267,22 @@ class HistoryBuffer:
 
     def view(self) -> History:
         """The history so far; valid until a row is removed or swapped."""
-        return History(self._token_ids[: len(self)], self._lengths, self._prompt_lengths)
+        return _trusted(self._token_ids[: len(self)], self._lengths, self._prompt_lengths)
 
     def append(self, token_ids: Sequence[int]) -> None:
-        """Append one token to every row.
+        """Append one token to every row; where it raises, no row has changed.
 
         Raises:
+            ParameterError: `token_ids` is no sequence, array or tensor of token ids in [0, 2**31).
             ShapeError: there are more or fewer tokens than rows.
         """
-        if len(token_ids) != len(self):
-            raise ShapeError("token_ids", f"{len(token_ids)} token ids", f"{len(self)}, one a row")
+        tokens = _token_ids("token_ids", token_ids)
+        if len(tokens) != len(self):
+            raise ShapeError("token_ids", f"{len(tokens)} token ids", f"{len(self)}, one a row")
         if not len(self):
             return
         self._make_room(len(self), self._longest + 1)
-        self._token_ids[self._rows, self._lengths] = token_ids
+        self._token_ids[self._rows, self._lengths] = tokens
         self._lengths = self._lengths + 1
         self._longest += 1
 
@@ -209,12 +290,14 @@ class HistoryBuffer:
         """Append tokens to one row.
 
         Raises:
-            ParameterError: there is no such row.
+            ParameterError: there is no such row, or `token_ids` is no sequence, array or tensor of
+                token ids in [0, 2**31).
         """
+        tokens = _token_ids("token_ids", token_ids)
         start = int(self._lengths[checked_row(row, len(self))])
-        end = start + len(token_ids)
+        end = start + len(tokens)
         self._make_room(len(self), end)
-        self._token_ids[row, start:end] = token_ids
+        self._token_ids[row, start:end] = tokens
         lengths = self._lengths.copy()
         lengths[row] = end
         self._lengths = lengths

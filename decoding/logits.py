@@ -79,6 +79,8 @@ def _of_tensor(tensor: Rows, name: str) -> Anything:
         raise ShapeError(name, f"a tensor of {tensor.dtype}", _EXPECTED)
     if tensor.layout is not torch.strided:
         raise ShapeError(name, f"a tensor of layout {tensor.layout}", _EXPECTED)
+    if tensor.device.type == "meta":
+        raise ShapeError(name, "a tensor on the device meta, which has no values", _EXPECTED)
     if tensor.requires_grad:
         tensor = tensor.detach()
     if tensor.device.type != "cpu":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Sequence
 
+from decoding.checks import checked_token_id
 from decoding.engine.stopping import StopStrings
 from decoding.errors import require
 from decoding.vocabulary import Vocabulary
@@ -120,8 +121,15 @@ class TokenText:
     def push(self, token_id: int, *, stopping: bool = True) -> str:
         """Take one token; return the text that has become final.
 
+        token_id: at least 0; an id beyond the vocabulary adds no text.
         stopping: without, a stop that ends in this token is text like any other.
+
+        Raises:
+            ParameterError: `token_id` is no integer, or negative.
         """
+        if type(token_id) is not int:
+            token_id = checked_token_id("token_id", token_id)
+        require("token_id", token_id, token_id >= 0, ">= 0")
         return self.push_spelling(self.spelling(token_id), stopping=stopping)
 
     def push_spelling(self, spelling: tuple[bytes, str, bool], *, stopping: bool = True) -> str:

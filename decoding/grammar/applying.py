@@ -57,6 +57,8 @@ def apply_mask(logits: Anything, words: Words, *, out: Anything = None) -> Anyth
         return np.where(kept, logits, logits.dtype.type(-np.inf))
     if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (logits.shape, logits.dtype):
         raise _unlike(out, logits)
+    if not out.flags.writeable:
+        raise ParameterError("out", "a read-only array", "writeable")
     if out is not logits:
         np.copyto(out, logits)
     out[np.broadcast_to(~kept, out.shape)] = -np.inf

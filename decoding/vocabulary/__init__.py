@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from decoding.checks import checked_token_ids
 from decoding.errors import require
 from decoding.typing import Anything
 
@@ -21,9 +22,14 @@ class Vocabulary:
     """The bytes of every token id, and which ids are special tokens.
 
     token_bytes: index = token id; the bytes a decoder would write, special tokens included.
-    special_token_ids: tokens that are structure, not text: shown in details, absent from text.
+    special_token_ids: tokens that are structure, not text: shown in details, absent from text. Any
+        collection; it is kept as a frozenset.
 
     A model's logits may be wider than the vocabulary (padding); never narrower.
+
+    Raises:
+        ParameterError: `token_bytes` is no sequence of bytes, or `special_token_ids` no collection
+            of token ids.
     """
 
     token_bytes: Sequence[bytes]
@@ -38,6 +44,11 @@ class Vocabulary:
         ends = (*self.token_bytes[:1], *self.token_bytes[-1:]) if spelled else ()
         legal = spelled and all(isinstance(item, bytes) for item in ends)
         require("token_bytes", self.token_bytes, legal, "a sequence of bytes, one a token")
+        special, expected = self.special_token_ids, "a collection of token ids"
+        legal = isinstance(special, Collection) and not isinstance(special, Mapping)
+        require("special_token_ids", special, legal, expected)
+        ids = frozenset(checked_token_ids("special_token_ids", special, expected))
+        object.__setattr__(self, "special_token_ids", ids)
 
     @classmethod
     def from_tokenizers(cls, tokenizer: Anything, *, source: object = "tokenizer") -> Vocabulary:
@@ -116,7 +127,7 @@ class Vocabulary:
 
     def bytes_of(self, token_id: int) -> bytes:
         """The bytes of one token; empty for ids beyond the vocabulary."""
-        return self.token_bytes[token_id] if token_id < len(self.token_bytes) else b""
+        return self.token_bytes[token_id] if 0 <= token_id < len(self.token_bytes) else b""
 
     def text_of(self, token_id: int) -> str:
         """One token decoded alone; U+FFFD stands for bytes that are no whole character."""

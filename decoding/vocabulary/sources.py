@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from decoding.errors import ParameterError, require
+from decoding.checks import checked_integer
+from decoding.errors import ParameterError, require, shown
 from decoding.typing import Anything
 from decoding.vocabulary.limits import MOST_TOKENS
 
@@ -15,6 +16,8 @@ Tokens: TypeAlias = tuple[list[bytes], frozenset[int]]
 
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "▁"
+_SPECIAL = "a mapping of text that UTF-8 can encode to token ids"
+_AN_ID = f"an id in [0, {MOST_TOKENS})"
 
 
 def sentencepiece_tokens(processor: Anything) -> Tokens:
@@ -55,22 +58,23 @@ def tiktoken_tokens(encoding: Anything) -> Tokens:
 def ranked_tokens(ranks: Mapping[bytes, int], special_tokens: Mapping[str, int]) -> Tokens:
     """The tokens of a mapping of bytes to ids, and of special texts to ids."""
     require("ranks", ranks, isinstance(ranks, Mapping), "a mapping of bytes to token ids")
-    entries = [*ranks.items(), *((text.encode(), item) for text, item in special_tokens.items())]
-    for spelled_token, token_id in entries:
-        require("ranks", spelled_token, isinstance(spelled_token, bytes), "bytes as keys")
-        legal = (
-            isinstance(token_id, int)
-            and not isinstance(token_id, bool)
-            and 0 <= token_id < MOST_TOKENS
-        )
-        require(f"ranks[{spelled_token!r}]", token_id, legal, f"an id in [0, {MOST_TOKENS})")
-    spelled = [b""] * (1 + max((token_id for _, token_id in entries), default=-1))
-    taken: set[int] = set()
-    for spelled_token, token_id in entries:
-        require(f"ranks[{spelled_token!r}]", token_id, token_id not in taken, "an id of its own")
-        taken.add(token_id)
-        spelled[token_id] = spelled_token
-    return spelled, frozenset(special_tokens.values())
+    require("special_tokens", special_tokens, isinstance(special_tokens, Mapping), _SPECIAL)
+    entries = [("ranks", *entry) for entry in ranks.items()]
+    for text, token_id in special_tokens.items():
+        require("special_tokens", text, isinstance(text, str), _SPECIAL)
+        try:
+            entries.append(("special_tokens", text.encode(), token_id))
+        except UnicodeEncodeError:
+            raise ParameterError("special_tokens", text, _SPECIAL) from None
+    spelled_by_id: dict[int, bytes] = {}
+    for name, spelled_token, token_id in entries:
+        require(name, spelled_token, isinstance(spelled_token, bytes), "bytes as keys")
+        where = f"{name}[{shown(spelled_token)}]"
+        number = checked_integer(where, token_id, 0, MOST_TOKENS - 1, _AN_ID)
+        require(where, token_id, number not in spelled_by_id, "an id of its own")
+        spelled_by_id[number] = spelled_token
+    spelled = [spelled_by_id.get(index, b"") for index in range(1 + max(spelled_by_id, default=-1))]
+    return spelled, frozenset(map(int, special_tokens.values()))
 
 
 def transformers_tokens(tokenizer: Anything) -> Tokens:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import checked_integer
+from decoding.checks import checked_integer, checked_token_id
 from decoding.grammar.masking.acceptor import REJECTED, Acceptor
 from decoding.grammar.protocol import TokenGrammar
 from decoding.grammar.tokens.table import TokenTable
@@ -75,8 +75,11 @@ class Matcher:
     def advance(self, token_id: int) -> bool:
         """Take one more token; False, and nothing changed, if the grammar does not allow it.
 
-        End tokens have no bytes and are never taken.
+        End tokens have no bytes and are never taken. Raises `ParameterError` unless `token_id` is
+        an integer.
         """
+        if type(token_id) is not int:
+            token_id = checked_token_id("token_id", token_id)
         following = self._acceptor.advance(self.state, token_id)
         if following == REJECTED:
             return False
@@ -113,6 +116,8 @@ class Matcher:
         """How many of these tokens, in their order, would be taken; nothing changes."""
         state, count = self.state, 0
         for token_id in token_ids:
+            if type(token_id) is not int:
+                token_id = checked_token_id("token_id", token_id)  # noqa: PLW2901
             state = self._acceptor.advance(state, token_id)
             if state == REJECTED:
                 break

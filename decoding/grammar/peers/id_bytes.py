@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decoding.checks import checked_token_id
 from decoding.errors import require
 from decoding.grammar.tokens.table import TokenTable
 
@@ -16,5 +17,10 @@ def padded(tokens: TokenTable) -> list[bytes]:
 
 
 def spells(tokens: TokenTable, token_id: int) -> bool:
-    """Whether a token has a text, so that a matcher may take it."""
+    """Whether a token has a text, so that a matcher may take it.
+
+    Raises:
+        ParameterError: `token_id` is no integer.
+    """
+    token_id = checked_token_id("token_id", token_id)
     return 0 <= token_id < len(tokens.spelled) and tokens.spelled[token_id] != b""
