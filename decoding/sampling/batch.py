@@ -159,11 +159,11 @@ class _Row:
         first = pipeline.processors[0] if pipeline.processors else None
         return cls(
             sampler,
-            shared.row_of(_last(pipeline)),
+            shared.row_of(last_run(pipeline)),
             before,
             sampler.start() if before else (),
             first if isinstance(first, NaNPolicy) else None,
-            _widest_bias(pipeline),
+            widest_bias(pipeline),
         )
 
 
@@ -513,17 +513,23 @@ class BatchSampler:
         return edited, failed
 
     def _error(self, row: int, outcome: tuple[Any, ...], history: History) -> DecodingError:
-        status, position, count = outcome[:3]
-        generated = int(history.lengths[row] - history.prompt_lengths[row])
-        if status == INVALID_LOGITS:
-            return InvalidLogitsError(row, position, count, generated)
-        assert status == EMPTY_SUPPORT
-        culprit = (
-            None
-            if position < 0
-            else shown(_last(self._rows[row].sampler.pipeline).processors[position])
-        )
-        return EmptySupportError(row, culprit, generated)
+        return outcome_error(row, outcome, self._rows[row].sampler, history)
+
+
+def outcome_error(
+    row: int, outcome: tuple[Any, ...], sampler: Sampler, history: History
+) -> DecodingError:
+    """The error of a row whose status is not `OK`.
+
+    outcome: the first three fields of `decoding.kernels.result.ROW`.
+    """
+    status, position, count = outcome[:3]
+    generated = int(history.lengths[row] - history.prompt_lengths[row])
+    if status == INVALID_LOGITS:
+        return InvalidLogitsError(row, position, count, generated)
+    assert status == EMPTY_SUPPORT
+    culprit = None if position < 0 else shown(last_run(sampler.pipeline).processors[position])
+    return EmptySupportError(row, culprit, generated)
 
 
 def sample(
@@ -567,14 +573,15 @@ def _sample(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     return Sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
 
 
-def _last(pipeline: Pipeline) -> Fused:
+def last_run(pipeline: Pipeline) -> Fused:
+    """The run of instructions that a pipeline ends with."""
     last = pipeline.segments[-1]
     assert isinstance(last, Fused)  # ours: a pipeline ends with one
     return last
 
 
-def _widest_bias(pipeline: Pipeline) -> int:
-    """The largest token id that a bias names; −1 for none."""
+def widest_bias(pipeline: Pipeline) -> int:
+    """The largest token id that a bias of the pipeline names; −1 for none."""
     fused = [segment for segment in pipeline.segments if isinstance(segment, Fused)]
     items = [item for segment in fused for item in segment.instructions]
     named = [item.token_ids for item in items if item.opcode == Opcode.LOGIT_BIAS]
