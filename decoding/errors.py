@@ -336,6 +336,37 @@ class ServerError(DecodingError):
     """A server refuses a request, or breaks off its answer."""
 
 
+class RankError(DecodingError):
+    """Another process of a distributed group failed, so that this one cannot go on.
+
+    Attributes:
+        rank: of the process in the group.
+        problem: what it raised, as a text.
+    """
+
+    def __init__(self, rank: int, problem: str) -> None:
+        super().__init__(f"rank {rank} of the group failed: {problem}")
+        self.rank, self.problem = rank, problem
+
+
+class RankMismatchError(DecodingError, ValueError):
+    """The processes of a distributed group were given different arguments.
+
+    Attributes:
+        name: the argument.
+        rank: the first process whose argument is not that of rank 0.
+        got: its argument, as a text.
+        expected: that of rank 0, as a text.
+    """
+
+    def __init__(self, name: str, rank: int, got: str, expected: str) -> None:
+        super().__init__(
+            f"{name} must be the same on every rank, got {got} on rank {rank}"
+            f" and {expected} on rank 0"
+        )
+        self.name, self.rank, self.got, self.expected = name, rank, got, expected
+
+
 class MissingDependencyError(DecodingError, ImportError):
     """An optional package is not installed.
 

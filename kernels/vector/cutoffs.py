@@ -20,26 +20,38 @@ _GROWTH = 8
 
 def cut(logits: Row, needs: int, coefficients: Row) -> Mask:
     """z_i ≥ max + min(0, the least term); see `decoding.kernels.program.cut`."""
-    alive = logits > -np.inf
     largest = logits.max()
     if largest == -np.inf:
-        return alive
-    terms = coefficients.reshape(-1, len(Term._fields))
-    statistics = np.zeros(terms.shape[1])
+        return logits > -np.inf
+    statistics = np.zeros(len(Term._fields))
     statistics[0] = 1.0
     if needs & NEEDS_TOTAL:
         logprobs = log_softmax(logits)
         statistics[1] = -logprobs.max()
         statistics[2] = entropy_terms(logprobs).sum()
     if needs & NEEDS_SQUARES:
-        statistics[4] = np.log(np.exp(2.0 * (logits[alive] - largest)).sum())
+        statistics[4] = np.log(np.exp(2.0 * (logits[logits > -np.inf] - largest)).sum())
+    if needs & NEEDS_DEVIATION:
+        statistics[3] = half_deviation(logits[logits > -np.inf])
+    return above_terms(logits, largest, needs, coefficients, statistics)
+
+
+def above_terms(
+    logits: Row, largest: float, needs: int, coefficients: Row, statistics: Row
+) -> Mask:
+    """What a cut keeps of logits, given the largest logit and the statistics of the whole row.
+
+    statistics: in the order of `Term`; of the deviation, half.
+    """
+    alive = logits > -np.inf
+    terms = coefficients.reshape(-1, len(Term._fields))
     if not needs & NEEDS_DEVIATION:
         return alive & (logits >= largest + min(0.0, (terms * statistics).sum(1).min()))
     # In halves, so that the widest float64 range is finite.
-    statistics /= 2.0
-    statistics[3] = half_deviation(logits[alive])
+    halves = statistics / 2.0
+    halves[3] = statistics[3]
     with np.errstate(over="ignore"):
-        least = (terms * statistics).sum(1).min()
+        least = (terms * halves).sum(1).min()
     return alive & (logits / 2.0 >= largest / 2.0 + min(0.0, least))
 
 

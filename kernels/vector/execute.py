@@ -62,7 +62,7 @@ def run_row(
     candidates = Candidates(np.arange(len(logits)), logits)
     first, last = program.firsts[row], program.lasts[row]
     for index in range(first, last):
-        candidates = _apply(candidates, program, index, bitmasks, history, prompt_length)
+        candidates = apply_instruction(candidates, program, index, bitmasks, history, prompt_length)
         if candidates.logits.max(initial=-np.inf) == -np.inf:
             raise Emptied(int(index - first))
     return candidates.only(candidates.logits > -np.inf)
@@ -87,7 +87,7 @@ def apply_program(
     return result
 
 
-def _apply(
+def apply_instruction(
     candidates: Candidates,
     program: Program,
     index: int,
@@ -95,6 +95,7 @@ def _apply(
     history: NDArray[np.int32],
     prompt_length: int,
 ) -> Candidates:
+    """The candidates after one instruction of the program."""
     logits = candidates.logits
     first, second, third = program.operands[index].tolist()
     slot = program.slots[index]
