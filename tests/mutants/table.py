@@ -920,7 +920,7 @@ GPU = Group(
     ("tests/property/triton/test_equals_reference.py",),
     (
         *_in(
-            "kernels/gpu/filters.py",
+            "kernels/gpu/truncations.py",
             (
                 "return (eligible & (keys > cut)) | tied, certain",
                 "return (eligible & (keys >= cut)) | tied, certain",

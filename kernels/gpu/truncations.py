@@ -1,14 +1,66 @@
-"""Triton functions: softmax, and what top-k, top-p or typical-p keep of a row's candidates.
+"""Triton functions: softmax, and the temperatures and truncations of a row's candidates.
 
-Until a row is complete, which the first truncation makes it, its other tokens count as two sums:
-`rest`, Σ exp(v − top), and `rest_product`, Σ exp(v − top) · (v − top).
+A row is complete where all of its tokens alive are candidates, which the first truncation sees to.
+Until then the others count as two sums: `rest`, Σ exp(v − top), and `rest_product`,
+Σ exp(v − top) · (v − top), of logits of at most `bound`.
 """
 
 import triton
 import triton.language as tl
 
 from decoding.kernels.gpu.cuts import INFINITY, cut_key, foremost, key, weights_above
-from decoding.kernels.gpu.operations import NOTHING, TOP_K, TYPICAL_P
+from decoding.kernels.gpu.operations import (
+    CUT,
+    LARGEST,
+    NOTHING,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+    TYPICAL_P,
+)
+
+
+@triton.jit
+def truncated(
+    v, alive, top, bound, complete, rest, rest_product,
+    opcodes, operands, middle, stop, most, PIVOTS: tl.constexpr,
+):  # fmt: skip
+    """The candidates after each temperature and truncation of their row in turn.
+
+    Returns logits, who is alive, the largest logit, the bound, and which rows are complete or
+    uncertain: a token that is no candidate may have a say in what they keep.
+    """
+    # Cut off at the end of float32, logits in the rest say nothing of their weights.
+    uncertain = ~complete & (top >= LARGEST)
+    for step in range(most):
+        active = middle + step < stop
+        opcode = tl.load(opcodes + middle + step, mask=active, other=-1)
+        first = tl.load(operands + 2 * (middle + step), mask=active, other=1.0)
+        second = tl.load(operands + 2 * (middle + step) + 1, mask=active, other=0.0)
+        if tl.max((opcode == TEMPERATURE).to(tl.int32)) > 0:
+            divisor = tl.where(opcode == TEMPERATURE, first, 1.0)
+            v = v / divisor
+            bound = bound / divisor
+            top = top / divisor
+        if tl.max((opcode == CUT).to(tl.int32)) > 0:
+            fall = first
+            if tl.max(((opcode == CUT) & (second != 0.0)).to(tl.int32)) > 0:
+                _, _, total, _ = softmax(v, alive, top, complete, rest, rest_product)
+                fall = first + second * tl.log(total)
+            least = tl.max(v, axis=1, keep_dims=True) + tl.minimum(fall, 0.0)
+            uncertain = uncertain | ((opcode == CUT) & ~complete & ~(least > bound))
+            alive = alive & ((opcode != CUT) | (v >= least))
+        prefix = (opcode == TOP_K) | (opcode == TOP_P) | (opcode == TYPICAL_P)
+        if tl.max(prefix.to(tl.int32)) > 0:
+            kept, certain = prefix_kept(
+                v, alive, bound, top, complete, rest, rest_product, opcode, first, second,
+                PIVOTS,
+            )  # fmt: skip
+            uncertain = uncertain | (prefix & ~complete & ~certain)
+            alive = alive & (kept | ~prefix)
+        complete = complete | prefix | (opcode == CUT)
+        v = tl.where(alive, v, NOTHING)
+    return v, alive, top, bound, complete, uncertain
 
 
 @triton.jit
