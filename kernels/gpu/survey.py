@@ -99,15 +99,7 @@ def survey(
     counts += row * SPLITS + split
 
     z = widened(tl.load(logits + row * row_stride + token, mask=here, other=NOTHING))
-    # Zero times a number is zero, of NaN and +inf it is NaN: one look at the sum finds both.
-    poison = tl.maximum(z, -LARGEST, propagate_nan=tl.PropagateNan.ALL) * 0.0
-    poisoned = tl.sum(poison, axis=1, keep_dims=True) != 0.0
-    faults = tl.full([ROWS, 1], 0, tl.int32)
-    fault = tl.full([ROWS, 1], NO_TOKEN, tl.int32)
-    if tl.max(poisoned.to(tl.int32)) > 0:
-        invalid = ~(z < INFINITY)
-        faults = tl.sum(invalid.to(tl.int32), axis=1, keep_dims=True)
-        fault = tl.min(tl.where(invalid, token, NO_TOKEN), axis=1, keep_dims=True)
+    faults, fault = invalid_logits(z, token, ROWS)
     tl.store(counts + 2 * plane, faults, mask=inside)
     tl.store(counts + 3 * plane, fault, mask=inside)
 
@@ -152,21 +144,10 @@ def survey(
     # What edits lost to float32 may not matter to the order, but at z = 10⁴ it does to a weight.
     binary = (depth - 0.5 * lost) * (2.0 * LOG2_E / temperature)
     if NOISE:
-        quad = tl.arange(0, BLOCK // 4)[None, :] * 4
-        block = (((quad // 32) * SPLITS + split) * 32 + quad % 32) >> 2
         seed = tl.load(seeds + row, mask=inside, other=0)
         position = tl.load(positions + row, mask=inside, other=0)
-        w0, w1, w2, w3 = block_words(block, position, seed, TOKEN_HIGH)
-        high = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, BLOCK])
+        shortest, longest = noise_bounds(token, split, seed, position, ROWS, BLOCK, SPLITS)
         # z/T − ln e is largest where e · exp(−z/T) is smallest, and that needs no logarithm.
-        shortest, longest = exponential_bounds(high)
-        # A line of 32 tokens is in one block of the noise.
-        line = (tl.arange(0, BLOCK // 32)[None, :] * SPLITS + split) * 32
-        share, lead = block_shares(line, position, seed)
-        share = spread_lines(share.to(tl.float32), ROWS, BLOCK)
-        others = token != spread_lines(lead, ROWS, BLOCK)
-        shortest = tl.where(others, share + shortest, share)
-        longest = tl.where(others, share + longest, share)
         stretch = tl.exp2(binary)
         longest = tl.where(depth < INFINITY, longest * stretch, INFINITY)
         # Large scores tie where float64 does not tell them apart.
@@ -200,6 +181,41 @@ def survey(
         shift = tl.where(raw_top > NOTHING, raw_top, 0.0)
         tl.store(numbers + 4 * plane, raw_top.to(tl.float64), mask=inside)
         tl.store(numbers + 5 * plane, total(tl.exp(raw - shift)), mask=inside)
+
+
+@triton.jit
+def invalid_logits(z, token, ROWS: tl.constexpr):
+    """Count each row's logits that are NaN or +inf, and find the first of them."""
+    # Zero times a number is zero, of NaN and +inf it is NaN: one look at the sum finds both.
+    poison = tl.maximum(z, -LARGEST, propagate_nan=tl.PropagateNan.ALL) * 0.0
+    poisoned = tl.sum(poison, axis=1, keep_dims=True) != 0.0
+    faults = tl.full([ROWS, 1], 0, tl.int32)
+    fault = tl.full([ROWS, 1], NO_TOKEN, tl.int32)
+    if tl.max(poisoned.to(tl.int32)) > 0:
+        invalid = ~(z < INFINITY)
+        faults = tl.sum(invalid.to(tl.int32), axis=1, keep_dims=True)
+        fault = tl.min(tl.where(invalid, token, NO_TOKEN), axis=1, keep_dims=True)
+    return faults, fault
+
+
+@triton.jit
+def noise_bounds(
+    token, split, seed, position,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr,
+):  # fmt: skip
+    """Lower and upper float32 bounds of each token's exponential noise, by its high word alone."""
+    quad = tl.arange(0, BLOCK // 4)[None, :] * 4
+    block = (((quad // 32) * SPLITS + split) * 32 + quad % 32) >> 2
+    w0, w1, w2, w3 = block_words(block, position, seed, TOKEN_HIGH)
+    high = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, BLOCK])
+    shortest, longest = exponential_bounds(high)
+    # A line of 32 tokens is in one block of the noise.
+    line = (tl.arange(0, BLOCK // 32)[None, :] * SPLITS + split) * 32
+    share, lead = block_shares(line, position, seed)
+    share = spread_lines(share.to(tl.float32), ROWS, BLOCK)
+    others = token != spread_lines(lead, ROWS, BLOCK)
+    shortest = tl.where(others, share + shortest, share)
+    return shortest, tl.where(others, share + longest, share)
 
 
 @triton.jit
