@@ -83,9 +83,9 @@ def render_embedding(result: Mapping[str, Any]) -> str:
     ]
     [vocab] = {row["vocab"] for row in rows}
     text = (
-        f"Microseconds of CPU time that a step of a whole batch takes in the adapter's callback, and in the"
-        f" engine's own sampler for the same parameters: temperature 0.8, top-k 50, top-p 0.9 over"
-        f" {vocab:,} tokens. Each callback leaves the tokens that `BatchSampler` draws."
+        "Microseconds of CPU time that a step of a whole batch takes in the adapter's callback, and"
+        " in the engine's own sampler for the same parameters: temperature 0.8, top-k 50, top-p 0.9"
+        f" over {vocab:,} tokens. Each callback leaves the tokens that `BatchSampler` draws."
         f" transformers: the logits alone are edited, by either. `python -m benchmarks.embedding`"
         f" measures it."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from decoding.errors import ParameterError, shown
+from decoding.errors import MissingDependencyError, ParameterError, shown
 
 LARGEST_COUNT = 2**53
 """The largest count that kernels, which hold it as a float64, hold exactly."""
@@ -131,6 +132,20 @@ def checked_items(name: str, value: object, expected: str) -> list[Any]:
     if len(items) > MOST_ITEMS:
         raise ParameterError(name, value, f"{expected}, at most {MOST_ITEMS} of them")
     return items
+
+
+def imported(module: str, package: str, extra: str) -> Any:  # noqa: ANN401 -- a module
+    """Import an optional package.
+
+    package: the name that `pip install` takes. extra: the extra of this library that has it.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(package, extra) from error
 
 
 def has_method(value: object, name: str) -> bool:

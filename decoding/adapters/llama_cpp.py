@@ -22,9 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import MissingDependencyError, ParameterError, require
+from decoding.checks import imported
+from decoding.errors import require
 from decoding.kernels.backends import Backend
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.models.cached_calls import (
+    check_lengths,
+    check_rollback,
+    check_states,
+    check_token_range,
+    in_use,
+)
 from decoding.pipeline import Pipeline
 from decoding.request_grammar import Grammar
 from decoding.sampling import followed
@@ -153,8 +160,8 @@ class LlamaCppModel:
     """A `CachedModel` that evaluates sequences in the one context of a `Llama`.
 
     Raises:
-        ParameterError: no or an empty sequence, one beyond the context, a released state, or one
-            that is given twice.
+        ParameterError: no or an empty sequence, one beyond the context, a token id outside the
+            vocabulary, a released state, or one that is given twice.
     """
 
     llm: Any = field(repr=False)
@@ -175,11 +182,8 @@ class LlamaCppModel:
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
         check_states(states, token_ids)
-        for index, (state, new) in enumerate(zip(states, token_ids, strict=True)):
-            length = len(_known(state)) + len(new)
-            if not len(new) or length > self.llm.n_ctx():
-                expected = f"1 to {self.llm.n_ctx()} tokens with those before, the context"
-                raise ParameterError(f"token_ids[{index}]", f"{len(new)} of {length}", expected)
+        check_lengths([len(_known(state)) for state in states], token_ids, self.llm.n_ctx())
+        check_token_range(token_ids, self.llm.n_vocab())
         rows: list[NDArray[np.float32]] = []
         for state, new in zip(states, token_ids, strict=True):
             known = _known(state)
@@ -223,14 +227,8 @@ class LlamaCppModel:
 
 
 def _known(state: LlamaCppState) -> list[int]:
-    if state.token_ids is None:
-        raise ParameterError("state", "a released state", "a state that is in use")
-    return state.token_ids
+    return in_use(state.token_ids)
 
 
 def _package() -> Anything:
-    try:
-        import llama_cpp
-    except ImportError as error:
-        raise MissingDependencyError("llama-cpp-python", "adapters") from error
-    return llama_cpp
+    return imported("llama_cpp", "llama-cpp-python", "adapters")

@@ -19,14 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.checks import imported
 from decoding.errors import (
     DecodingError,
-    MissingDependencyError,
-    ParameterError,
     UnsupportedFeatureError,
 )
 from decoding.kernels.backends import Backend
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.models.cached_calls import check_lengths, check_rollback, check_states, in_use
 from decoding.pipeline import Pipeline
 from decoding.sampling import followed
 from decoding.sampling.batch import Sampler
@@ -125,9 +124,7 @@ class MlxModel:
         """Append tokens; see `CachedModel.extend`."""
         check_states(states, token_ids)
         caches = [_caches(state) for state in states]
-        for index, new in enumerate(token_ids):
-            if not len(new):
-                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
+        check_lengths([state.length for state in states], token_ids)
         mx, rows = _mx(), []
         for state, cache, new in zip(states, caches, token_ids, strict=True):
             logits = self.model(mx.array([list(new)]), cache=cache)[0]
@@ -159,14 +156,8 @@ class MlxModel:
 
 
 def _caches(state: MlxState) -> list[Any]:
-    if state.caches is None:
-        raise ParameterError("state", "a released state", "a state that is in use")
-    return state.caches
+    return in_use(state.caches)
 
 
 def _mx() -> Anything:
-    try:
-        import mlx.core as mx
-    except ImportError as error:
-        raise MissingDependencyError("mlx", "adapters") from error
-    return mx
+    return imported("mlx.core", "mlx", "adapters")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import ParameterError, ShapeError, UnsupportedFeatureError
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.errors import ShapeError, UnsupportedFeatureError
+from decoding.models.cached_calls import check_lengths, check_rollback, check_states, in_use
 from decoding.models.protocol import LanguageModel
 from decoding.typing import Anything, Logits
 from decoding.vocabulary import Tokenizer
@@ -232,18 +232,14 @@ def _row(array: NDArray[Any], row: int) -> NDArray[Any]:
 
 
 def _block_of(state: OnnxState) -> _Block:
-    if state.block is None:
-        raise ParameterError("state", "a released state", "a state that is in use")
-    return state.block
+    return in_use(state.block)
 
 
 def _check(states: Sequence[OnnxState], token_ids: Sequence[Sequence[int]]) -> None:
     check_states(states, token_ids)
     for state in states:
         _block_of(state)
-    for index, new in enumerate(token_ids):
-        if not len(new):
-            raise ParameterError(f"token_ids[{index}]", [], "at least one token")
+    check_lengths([state.length for state in states], token_ids)
 
 
 def _empty(past: _Past) -> NDArray[Any]:

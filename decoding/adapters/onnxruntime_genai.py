@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import MissingDependencyError, ParameterError
+from decoding.checks import imported
 from decoding.kernels.backends import Backend
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.models.cached_calls import check_lengths, check_rollback, check_states, in_use
 from decoding.pipeline import Pipeline
 from decoding.sampling import followed
 from decoding.sampling.batch import Sampler
@@ -117,12 +117,9 @@ class GenaiModel:
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
         check_states(states, token_ids)
-        for index, (state, new) in enumerate(zip(states, token_ids, strict=True)):
-            length = len(state.token_ids) + len(new)
+        for state in states:
             _generator_of(state)
-            if not len(new) or length > self.max_length:
-                expected = f"1 to {self.max_length} tokens with those before"
-                raise ParameterError(f"token_ids[{index}]", f"{len(new)} of {length}", expected)
+        check_lengths([len(state.token_ids) for state in states], token_ids, self.max_length)
         rows: list[NDArray[np.float32]] = []
         for state, new in zip(states, token_ids, strict=True):
             # A generator has the logits of the last token of a call alone.
@@ -169,14 +166,8 @@ def _append(state: GenaiState, token_ids: Sequence[int]) -> NDArray[np.float32]:
 
 
 def _generator_of(state: GenaiState) -> Anything:
-    if state.generator is None:
-        raise ParameterError("state", "a released state", "a state that is in use")
-    return state.generator
+    return in_use(state.generator)
 
 
 def _package() -> Anything:
-    try:
-        import onnxruntime_genai
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime-genai", "adapters") from error
-    return onnxruntime_genai
+    return imported("onnxruntime_genai", "onnxruntime-genai", "adapters")

@@ -15,7 +15,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from decoding.errors import GrammarUnsupportedError, MissingDependencyError, require
+from decoding.checks import imported
+from decoding.errors import GrammarUnsupportedError, require
 from decoding.request_grammar import Grammar
 from decoding.typing import Anything
 
@@ -81,8 +82,4 @@ def _children(keyword: str, value: Any) -> list[tuple[str, object]]:  # noqa: AN
 
 
 def _package() -> Anything:
-    try:
-        import openvino_genai
-    except ImportError as error:
-        raise MissingDependencyError("openvino-genai", "adapters") from error
-    return openvino_genai
+    return imported("openvino_genai", "openvino-genai", "adapters")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decoding.errors import ParameterError, ShapeError
+from decoding.errors import ShapeError
 from decoding.logits import as_logits
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.models.cached_calls import check_lengths, check_rollback, check_states
 from decoding.typing import ForwardFunction, Logits
 
 
@@ -46,9 +46,7 @@ class CallableModel:
     ) -> Logits:
         """Append tokens; see `CachedModel.extend`."""
         check_states(states, token_ids)
-        for index, new in enumerate(token_ids):
-            if not len(new):
-                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
+        check_lengths(map(len, states), token_ids)
         prefixes: list[list[int]] = []
         for state, new in zip(states, token_ids, strict=True):
             state.extend(new)

@@ -24,7 +24,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from decoding.errors import CapacityError, MissingDependencyError, ParameterError
+from decoding.errors import CapacityError, MissingDependencyError
+from decoding.models.cached_calls import in_use
 from decoding.typing import Anything
 
 try:
@@ -176,9 +177,7 @@ def pages_of(state: CachedSequence) -> list[int]:
     Raises:
         ParameterError: it was released.
     """
-    if state.pages is None:
-        raise ParameterError("state", "a released one", "one that was not released")
-    return state.pages
+    return in_use(state.pages)
 
 
 def default_capacity(context_length: int, token_bytes: int, device: torch.device) -> int:

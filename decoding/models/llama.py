@@ -19,7 +19,12 @@ from dataclasses import dataclass, field
 from decoding.checks import checked_integer
 from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError
 from decoding.models.attention import layout
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.models.cached_calls import (
+    check_lengths,
+    check_rollback,
+    check_states,
+    check_token_range,
+)
 from decoding.models.config import LlamaConfig
 from decoding.models.kv_cache import (
     PAGE_TOKENS,
@@ -250,20 +255,11 @@ class LlamaModel:
     def _checked(self, states: Sequence[LlamaState], token_ids: Sequence[Sequence[int]]) -> Tensor:
         """All new ids in one tensor, once everything about the call is known to be legal."""
         check_states(states, token_ids)
-        limit = self.config.context_length
-        for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
+        for state in states:
             pages_of(state)
-            if not len(ids):
-                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
-            if state.length + len(ids) > limit:
-                expected = f"at most {limit}, the model's context length"
-                raise ParameterError(
-                    f"length of sequence {index}", state.length + len(ids), expected
-                )
+        check_lengths([state.length for state in states], token_ids, self.config.context_length)
+        check_token_range(token_ids, self.config.vocab_size)
         flat = [token for ids in token_ids for token in ids]
-        if min(flat) < 0 or max(flat) >= self.config.vocab_size:
-            wrong = next(token for token in flat if not 0 <= token < self.config.vocab_size)
-            raise ParameterError("token id", wrong, f"in [0, {self.config.vocab_size})")
         return torch.tensor(flat, device=self.embedding.device)
 
     def _forward(self, flat: Tensor, states: Sequence[LlamaState], counts: list[int]) -> Tensor:

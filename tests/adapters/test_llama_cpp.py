@@ -242,8 +242,13 @@ def test_its_model_is_a_cached_model() -> None:
     model.release(one)
     with pytest.raises(ParameterError, match="released"):
         model.extend([one], [[1]])
-    with pytest.raises(ParameterError, match="the context"):
+    with pytest.raises(ParameterError, match="context length"):
         model.extend([other], [[1] * CONTEXT])
+    evaluated = llm.evaluated
+    for wrong in (-1, VOCAB):
+        with pytest.raises(ParameterError, match=r"token id must be in \[0, 40\)"):
+            model.extend([other], [[1, wrong]])
+    assert llm.evaluated == evaluated
 
 
 def test_our_loop_draws_the_same_from_its_model_as_from_a_function() -> None:

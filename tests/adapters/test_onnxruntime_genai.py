@@ -126,8 +126,8 @@ def test_its_model_is_a_cached_model() -> None:
     for broken, message in (
         (lambda: model.extend([two], [[1]]), "released"),
         (lambda: model.extend([one, one], [[1], [1]]), "different states"),
-        (lambda: model.extend([one], [[]]), "1 to 8 tokens"),
-        (lambda: model.extend([twin], [[1]]), "1 to 8 tokens"),
+        (lambda: model.extend([one], [[]]), "at least one token"),
+        (lambda: model.extend([twin], [[1]]), "at most 8"),
         (lambda: model.rollback(one, 3), "the sequence's length"),
     ):
         with pytest.raises(ParameterError, match=message):

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from decoding.errors import MissingDependencyError, ParameterError, UnsupportedFeatureError, require
-from decoding.models.cached_calls import check_rollback, check_states
+from decoding.checks import imported
+from decoding.errors import UnsupportedFeatureError, require
+from decoding.models.cached_calls import (
+    check_lengths,
+    check_rollback,
+    check_states,
+    check_token_range,
+    in_use,
+)
 from decoding.models.callable import CallableModel
 from decoding.typing import Anything
 
@@ -178,18 +185,11 @@ class TransformersModel:
     ) -> None:
         """Check everything about a call before anything is computed."""
         check_states(states, token_ids)
-        limit = context_length_of(self.model)
-        vocabulary = len(self.model.get_input_embeddings().weight)
-        for index, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
+        for state in states:
             _known(state)
-            if not len(ids):
-                raise ParameterError(f"token_ids[{index}]", [], "at least one token")
-            length = state.length + len(ids)
-            if limit is not None and length > limit:
-                expected = f"at most {limit}, the model's context length"
-                raise ParameterError(f"length of sequence {index}", length, expected)
-            for wrong in (min(ids), max(ids)):
-                require("token id", wrong, 0 <= wrong < vocabulary, f"in [0, {vocabulary})")
+        limit = context_length_of(self.model)
+        check_lengths([state.length for state in states], token_ids, limit)
+        check_token_range(token_ids, len(self.model.get_input_embeddings().weight))
 
 
 def context_length_of(model: Anything) -> int | None:
@@ -199,10 +199,7 @@ def context_length_of(model: Anything) -> int | None:
 
 
 def _known(state: TransformersState) -> _Block:
-    block = state._block  # noqa: SLF001 -- ours
-    if block is None:
-        raise ParameterError("state", "a released one", "one that was not released")
-    return block
+    return in_use(state._block)  # noqa: SLF001 -- ours
 
 
 def _block_of(states: Sequence[TransformersState]) -> _Block:
@@ -300,8 +297,4 @@ def _parameters(model: Anything) -> Sequence[str]:
 
 
 def _transformers() -> Any:  # noqa: ANN401 -- the package
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingDependencyError("transformers", "transformers") from error
-    return transformers
+    return imported("transformers", "transformers", "transformers")
