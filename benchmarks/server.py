@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks import machine, report
 from benchmarks.logits import make_rows
 from decoding import Engine, GenerationParameters, LanguageModel, generate
-from decoding.cli.serve import fastest_loop
+from decoding.cli.serve import fastest_loop, let_threads_go_on
 from decoding.vocabulary import Vocabulary
 
 VOCABULARY = 49_152
@@ -135,7 +135,6 @@ async def worker() -> None:
     from decoding.engine.front import AsyncEngine
     from decoding.server import ServerSettings, create_app
 
-    sys.setswitchinterval(0.0005)
     forward = Waiting(FORWARD_S)
     front = AsyncEngine(Engine(model_of(forward)))
     app = create_app(front, ServerSettings(max_concurrent_requests=1024))
@@ -152,6 +151,7 @@ async def worker() -> None:
         waited = forward.waited
 
     front.on_step = on_step
+    let_threads_go_on()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     serving = asyncio.ensure_future(server.serve())
     while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 
 import pytest
 from speaker import code_of
@@ -71,3 +73,30 @@ def test_the_name_of_the_machine_is_no_address_to_listen_on(
     assert settings()["hostname"] == "0.0.0.0"  # noqa: S104 -- as TGI
     monkeypatch.setenv("HOSTNAME", "127.0.0.1")
     assert settings()["hostname"] == "127.0.0.1"
+
+
+def test_the_collector_looks_at_new_objects_alone() -> None:
+    program = """
+import gc, sys, weakref
+from decoding.cli.serve import let_threads_go_on
+
+class Node:
+    pass
+
+def circle():
+    node = Node()
+    node.itself = node
+    return weakref.ref(node)
+
+loaded = len(gc.get_objects())
+let_threads_go_on()
+assert gc.isenabled()
+assert gc.get_freeze_count() > 0.9 * loaded, (gc.get_freeze_count(), loaded)
+assert sys.getswitchinterval() < 0.001
+first = circle()
+kept = []
+while first() is not None and len(kept) < 200_000:
+    kept.append(Node())
+assert 10_000 < len(kept) < 200_000, len(kept)  # circles go all the same, only later
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
