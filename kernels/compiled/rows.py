@@ -562,7 +562,7 @@ def _cut_ties(item: Any, row: Any, state: Any) -> Any:
 @compiled
 def _cut_shadow(source: Any, state: Any, step: Any) -> Any:
     """A shadow of which only the window is left."""
-    copy_row(source.row, state.kept, step.shadow, source.block_max)
+    copy_row(source.row, state.kept, 1.0, step.shadow, source.block_max)
     return _flushed(source, state, step)
 
 

@@ -128,12 +128,14 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
             edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
             masks = one_more(masks, item.slot, inside, outside)
             index += 1
+    temperature = state.temperature
     if masks.slot >= 0:
         copy_edited_row(source.row, masks, memory.bitmasks, step.shadow, work_max)
     else:
-        copy_row(source.row, kept, step.shadow, work_max)
+        copy_row(source.row, kept, temperature, step.shadow, work_max)
+        temperature = 1.0
     moderate, largest = flush(
-        step.shadow_row, state.temperature, state.count, memory, step.shadow, work_max
+        step.shadow_row, temperature, state.count, memory, step.shadow, work_max
     )
     if not moderate:
         return ended(state, BEYOND, 0)
