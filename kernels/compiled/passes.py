@@ -411,11 +411,10 @@ def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: A
 @compiled
 def count_equal_from(row: Any, value: Any, first: Any) -> Any:
     """How many tokens from `first` on have a logit."""
-    count = 0
-    start = min((first + BLOCK - 1) // BLOCK * BLOCK, row.width)
-    for token_id in range(first, start):
+    count, whole = 0, (first + BLOCK - 1) // BLOCK
+    for token_id in range(first, min(whole * BLOCK, row.width)):
         count += value_at(row, token_id) == value
-    for block in range(start // BLOCK, blocks_of(row)):
+    for block in range(whole, blocks_of(row)):
         count += count_in_block(row, block * BLOCK, value, value)
     return count
 
