@@ -61,7 +61,7 @@ _SIDE = BINS + 1
 
 
 class Search(NamedTuple):
-    """What is looked for.
+    """A truncation's order of tokens, their weights, and the share of the mass that it keeps.
 
     centre: what the kept logits are nearest to; at or above the largest for the largest logits.
     middle: the same in the row's precision, and at most the largest. two_sided: whether logits
@@ -91,7 +91,7 @@ class Edges(NamedTuple):
 
 
 class Sifted(NamedTuple):
-    """What one pass found.
+    """The sums and counts of one pass over a row, by a bracket of distances.
 
     total: Σ w. inside, moment, number: Σ w, Σ w · (z − reference) and the count of what is nearer
     than the bracket. reached: Σ w of that and the bracket. count: how many are in the bracket.

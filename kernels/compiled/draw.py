@@ -195,7 +195,7 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 
 class Final(NamedTuple):
-    """What the program left of a dense row: a patched row, by a temperature, within a window.
+    """The final logits of a dense row: a patched row, by a temperature, within a window.
 
     row: as it is stored. shadow: a row of final logits. patched: 0 for a block that is read from
     the row, else it is in the shadow. block_max: of the final logits, or bounds of them.

@@ -112,7 +112,7 @@ class Sums(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a dense row is read from.
+    """The stored logits of a dense row, with their block maxima and sums.
 
     row: a `Row`. block_max: its block maxima. sums: those of `weigh` relative to its largest stored
     logit, at scale 1. is_shadow: whether it may be written to.
@@ -125,7 +125,7 @@ class Source(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What all instructions of a row have in common.
+    """The program, history and memory of a row, which all its instructions share.
 
     last: where the row's instructions end. limit: the most candidates that are listed. shadow: an
     array for a whole row of float64; shadow_row: the same as a `Row`.
@@ -144,7 +144,7 @@ class Step(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a row stands between instructions.
+    """The state of a row between two instructions.
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
     walked: whether the history's tokens are among the touched. masks, temperature: see `Dense`.

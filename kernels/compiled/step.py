@@ -55,7 +55,7 @@ from decoding.kernels.compiled.touched import flush, forget
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
-"""What can be asked of a step."""
+"""The tasks of a step: a token, a token with its description, or the edited logits."""
 
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
@@ -93,7 +93,7 @@ def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
 
 @compiled
 def _write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
-    """What the program left of a row, into `out`, which is float64."""
+    """Write the final logits of a row into `out`, which is float64."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
         for token_id in range(width):
