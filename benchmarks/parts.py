@@ -23,9 +23,10 @@ from benchmarks.logits import make_rows
 from benchmarks.report import table
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled import draw, passes, step
+from decoding.kernels.compiled import draw, passes, step, truncation
 from decoding.kernels.compiled.formats import FLOAT32, FLOAT64
 from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_END, Memory, allocate
+from decoding.kernels.compiled.rows import Sums
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
@@ -64,7 +65,16 @@ def _weigh(row: Any, largest: Any, scale: Any) -> Any:
 
 @_njit
 def _draw(row: Any, shadow: Any, patched: Any, block_max: Any, seed: Any, memory: Any) -> Any:
-    return draw.draw_from_row(row, shadow, patched, block_max, 1.0, 0, seed, memory)
+    final = draw.Final(row, shadow, patched, block_max, 1.0, passes.everything(row.width))
+    return draw.draw_from_row(final, 0, seed, memory)
+
+
+@_njit
+def _search(row: Any, block_max: Any, memory: Any) -> Any:
+    unknown = Sums(known=False, total=1.0, moment=0.0)
+    is_typical = False
+    found = truncation.search_by_mass(row, block_max, 1.0, unknown, 0.9, is_typical, memory)
+    return found.support
 
 
 @_njit
@@ -74,7 +84,7 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 
 @_njit
 def _copy(row: Any, shadow: Any, block_max: Any) -> Any:
-    return passes.copy_row(row, -np.inf, np.inf, row.width, shadow, block_max)
+    return passes.copy_row(row, passes.everything(row.width), 1.0, shadow, block_max)
 
 
 @_njit
@@ -97,6 +107,8 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
     largest, middle = float(wide.max()), float(np.median(wide))
     weights = np.exp(wide - largest)
     scaled = np.exp((wide - largest) * 1.25)
+    reached = np.cumsum(np.sort(weights)[::-1]) < 0.9 * weights.sum()
+    nucleus = 1 + int(reached.sum())
     _scan(stored, block_max)
     history = History.empty(1)
     by_numpy = BatchSampler([Sampler(chain(), _SEED)], backend=Backend.NUMPY)
@@ -120,6 +132,11 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
             "a draw from all tokens, whose blocks' largest logits are known",
             lambda: _draw(stored, shadow_row, patched, block_max, np.uint64(_SEED), memory),
             lambda found: bool(found[0] == token_id),
+        ),
+        Part(
+            "the boundary of top-p 0.9",
+            lambda: _search(stored, block_max, memory),
+            lambda found: abs(found - nucleus) <= 1,
         ),
         Part(
             "rank of a logit in the middle",

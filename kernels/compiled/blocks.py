@@ -21,6 +21,7 @@ from decoding.kernels.compiled.vectors import (
     INT32,
     INT64,
     Vector,
+    divide,
     exp,
     exp2_of_product,
     load,
@@ -394,6 +395,32 @@ def mask_from(_context: Any, row: Any, start: Any, low: Any) -> Any:
 
 
 @intrinsic
+def masks_from(_context: Any, row: Any, start: Any, stop: Any, low: Any, out: Any) -> Any:
+    """`mask_from` of every 32 logits of a block, into the words of `out` from 0 on."""
+    real = real_type(row)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, start, stop, low, out = arguments
+
+        def generate_for(stored: Stored) -> list[Any]:
+            lows = stored.reals(low, MASK_LANES)
+
+            def body(index: Any, _totals: list[Any]) -> list[Any]:
+                reaching = stored.values(index, MASK_LANES).compare(">=", lows)
+                word = builder.bitcast(reaching.value, INT32)
+                place = builder.lshr(builder.sub(index, start), ir.Constant(INT64, 5))
+                store(context, builder, signature.args[-1], out, place, splat(builder, word, 1))
+                return []
+
+            return loop(builder, start, stop, MASK_LANES, [], body)
+
+        each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return context.get_dummy_value()
+
+    return types.void(row, start, stop, real, out), generate
+
+
+@intrinsic
 def count_above_block(_context: Any, row: Any, start: Any, stop: Any, bound: Any) -> Any:
     """How many logits of a block are larger than `bound`."""
     real = real_type(row)
@@ -482,26 +509,57 @@ def exact(values: Vector) -> Vector:
     return values if values.element == DOUBLE else values.convert("fpext", DOUBLE)
 
 
-@intrinsic
-def copy_32(_context: Any, row: Any, start: Any, low: Any, high: Any, shadow: Any, at: Any) -> Any:
-    """32 logits into `shadow`, float64, from `at` on, −inf for those outside [low, high]."""
-    real = real_type(row)
+def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Code of both ways to copy a block; the divisor and its reciprocal may be missing."""
+    _, start, stop, low, high, *division, shadow = arguments
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, start, low, high, shadow, at = arguments
+    def generate_for(stored: Stored) -> list[Any]:
+        lows, highs = stored.reals(low, MASK_LANES), stored.reals(high, MASK_LANES)
+        numbers = [splat(builder, number, MASK_LANES) for number in division]
 
-        def generate_for(stored: Stored) -> list[Any]:
-            values = stored.values(start, MASK_LANES)
-            inside = values.compare(">=", stored.reals(low, MASK_LANES))
-            inside &= values.compare("<=", stored.reals(high, MASK_LANES))
+        def body(index: Any, totals: list[Any]) -> list[Any]:
+            values = stored.values(index, MASK_LANES)
+            inside = values.compare(">=", lows) & values.compare("<=", highs)
             kept = exact(inside.choose(values, float("-inf")))
-            store(context, builder, signature.args[4], shadow, at, kept)
-            return []
+            if division and stored.dtype == types.float64:
+                kept = kept / numbers[0]
+            elif division:
+                kept = inside.choose(divide(exact(values), *numbers), float("-inf"))
+            store(context, builder, signature.args[-1], shadow, index, kept)
+            return [kept.larger(Vector(builder, totals[0])).value]
 
-        each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
-        return context.get_dummy_value()
+        lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
+        [top] = loop(builder, start, stop, MASK_LANES, [lowest], body)
+        return [Vector(builder, top).reduce(_larger)]
 
-    return types.void(row, start, real, real, shadow, at), generate
+    [top] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+    return top
+
+
+@intrinsic
+def copy_block_between(
+    _context: Any, row: Any, start: Any, stop: Any, low: Any, high: Any, shadow: Any
+) -> Any:
+    """A block into the same place of `shadow`, float64, −inf outside [low, high]; its largest."""
+    real = real_type(row)
+    return types.float64(row, start, stop, real, real, shadow), _copy
+
+
+@intrinsic
+def divide_block_between(
+    _context: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    low: Any,
+    high: Any,
+    divisor: Any,
+    reciprocal: Any,
+    shadow: Any,
+) -> Any:
+    """`copy_block_between`, and divided. The divisor lies in [1e-18, 1e18]."""
+    real, number = real_type(row), types.float64
+    return types.float64(row, start, stop, real, real, number, number, shadow), _copy
 
 
 @intrinsic

@@ -61,7 +61,7 @@ _SIDE = BINS + 1
 
 
 class Search(NamedTuple):
-    """What is looked for.
+    """A truncation's order of tokens, their weights, and the share of the mass that it keeps.
 
     centre: what the kept logits are nearest to; at or above the largest for the largest logits.
     middle: the same in the row's precision, and at most the largest. two_sided: whether logits
@@ -91,7 +91,7 @@ class Edges(NamedTuple):
 
 
 class Sifted(NamedTuple):
-    """What one pass found.
+    """The sums and counts of one pass over a row, by a bracket of distances.
 
     total: Σ w. inside, moment, number: Σ w, Σ w · (z − reference) and the count of what is nearer
     than the bracket. reached: Σ w of that and the bracket. count: how many are in the bracket.
@@ -296,11 +296,6 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     row: not edited. total: of all weights, NaN where it is not known. far: a distance that surely
     is far enough, +inf where none is known. All is in units of the row.
     """
-    if not far < np.inf:
-        _, far = _nearest_and_farthest(row, search)
-    wide = is_wide(row)
-    if not far <= _FARTHEST:
-        return _none(row)
     by_count, weighs_all = search.scale == 0.0, np.isnan(total)
     target, near = search.share, 0.0
     list_, other = memory.doubles[VALUES], memory.doubles[TOUCHED]
@@ -311,6 +306,11 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
             if not search.keep_ties:
                 last = np.int64(nth_equal(row, search.middle, np.int64(search.share)))
             return Window(search.middle, np.inf, last, np.nan, np.nan, np.int64(0))
+    if not far < np.inf:
+        _, far = _nearest_and_farthest(row, search)
+    wide = is_wide(row)
+    if not far <= _FARTHEST:
+        return _none(row)
     edges, found, inner, outer = _edges(row, search, 0.0, np.inf), _nothing(), 0.0, np.inf
     for attempt in range(_ATTEMPTS):
         inner, outer = 0.0, np.inf
@@ -382,10 +382,11 @@ def _count_equal(row: Any, block_max: Any, largest: Any, enough: Any) -> Any:
 @compiled
 def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, target: Any) -> Any:
     """`_cut` of many logits that are equally near."""
-    least, largest = extremes(listed, -np.inf, np.inf)
-    scale, count = search.scale, found.count
+    scale, count, largest = search.scale, found.count, value_at(listed, 0)
     weight = math.exp(max((largest - search.reference) * scale, -700.0))
     if search.two_sided:
+        least, largest = extremes(listed, -np.inf, np.inf)
+        weight = math.exp(max((largest - search.reference) * scale, -700.0))
         below = count_between(listed, least, least) if least < largest else 0
         other = math.exp(max((least - search.reference) * scale, -700.0))
         low = min(above_of(row, edges.inner_low), least)

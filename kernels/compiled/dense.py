@@ -1,10 +1,11 @@
-"""From a whole row to the candidates of a truncation.
+"""Numba functions that list the candidates of a row's first truncation.
 
 Before the first truncation a row is never copied: it is the stored logits by a `temperature`, but
 for the *touched* tokens (penalised, biased), whose logits stand in a short list; `slot[token]` is
 1 + its place there, 0 for all others. A truncation finds in the block maxima which blocks can hold
 what it keeps, and collects the *candidates*. Where these would be more than `limit`, it finds the
-bounds of what stays instead, and a *shadow* of the row takes its place, −inf outside them.
+bounds of their logits instead, a `passes.Window`. The draw and its description read the row within
+them; for any other instruction a *shadow* of the row takes its place, −inf outside them.
 """
 
 from __future__ import annotations

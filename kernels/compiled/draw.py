@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import mask_from, weigh_alive_block
+from decoding.kernels.compiled.blocks import masks_from, weigh_alive_block
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
+    BINS_OF_BLOCK,
     HISTOGRAM,
     IDS,
     KEYS,
@@ -194,7 +195,7 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
 
 
 class Final(NamedTuple):
-    """What the program left of a dense row: a patched row, by a temperature, within a window.
+    """The final logits of a dense row: a patched row, by a temperature, within a window.
 
     row: as it is stored. shadow: a row of final logits. patched: 0 for a block that is read from
     the row, else it is in the shadow. block_max: of the final logits, or bounds of them.
@@ -218,16 +219,19 @@ def final_at(final: Any, token_id: Any) -> Any:
 
 
 @compiled
-def _mask_reaching(final: Any, block: Any, start: Any, bound: Any) -> Any:
-    """Bit i says whether the final logit of token start + i may be `bound` or more, of 32 tokens.
+def _write_reaching(final: Any, block: Any, bound: Any, words: Any) -> Any:
+    """A bit for each token of a block: whether its final logit may be `bound` or more.
 
     It is set for all tokens that do not reach it by a rounding's worth, too.
     """
+    start = block * BLOCK
     bound -= abs(bound) * 1e-6 + 1e-9
     if final.patched[block] != 0:
-        return mask_from(final.shadow, start, max(bound, -_FLOAT32_MOST))
+        masks_from(final.shadow, start, start + BLOCK, max(bound, -_FLOAT32_MOST), words)
+        return
     least = max(bound * final.temperature, -_FLOAT32_MOST)
-    return mask_from(final.row, start, as_real(final.row, min(least, _FLOAT32_MOST)))
+    least = as_real(final.row, min(least, _FLOAT32_MOST))
+    masks_from(final.row, start, start + BLOCK, least, words)
 
 
 @compiled
@@ -295,7 +299,7 @@ def _least_word(largest: Any, score: Any, share: Any) -> Any:
 @compiled
 def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
     """The winner among all tokens of a row, and its final logit."""
-    block_max = final.block_max
+    block_max, able_words = final.block_max, memory.integers[BINS_OF_BLOCK]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
     blocks = len(final.patched)
@@ -318,9 +322,10 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
             continue
         lead, share, seen = np.int64(leads[block]), shares[block], np.nan
         least = np.uint64(0)
+        _write_reaching(final, block, score - (noises[block] + MARGIN), able_words)
         for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
             # Most have no token whose logit leaves it a chance, whatever its noise is.
-            able = _mask_reaching(final, block, start, score - (noises[block] + MARGIN))
+            able = np.uint32(able_words[(start >> 5) & (BLOCK // 32 - 1)])
             if able == 0:
                 continue
             if score != seen:

@@ -35,8 +35,10 @@ from decoding.kernels.compiled.memory import (
 from decoding.kernels.compiled.passes import (
     BLOCK,
     blocks_of,
+    count_between,
     is_whole,
     largest_within,
+    lowest_finite,
     weigh_within,
 )
 from decoding.kernels.compiled.scalars import value_at
@@ -147,7 +149,11 @@ def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> A
     if not wanted:
         return Drawn(token_id, logit, largest, 0.0, 0.0, np.int64(0), listed)
     total, moment, support = window.total, window.moment, np.int64(window.support)
-    if is_whole(window):
+    sums = source.sums
+    if is_whole(window) and count == 0 and sums.known and temperature == 1.0:
+        total, moment = sums.total, sums.moment
+        support = np.int64(count_between(row, lowest_finite(row), np.inf))
+    elif is_whole(window):
         total, moment, support = weigh_patched(final, largest)
     elif np.isnan(total):
         shift = 0.0

@@ -263,7 +263,7 @@ def _flat(logits: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:
 
 
 def _address(array: NDArray[Any]) -> int:
-    """Where the array's memory begins; the array must be kept."""
+    """The address of the array's first byte; the array must be kept."""
     return array.ctypes.data  # not `__array_interface__`, which describes every field of a record
 
 

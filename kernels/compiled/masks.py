@@ -28,7 +28,7 @@ _ROUNDING = 1e-15
 
 
 class Masks(NamedTuple):
-    """What is added to stored logits, first of one bitmask, then of another.
+    """The numbers added to stored logits by two bitmasks, one after the other.
 
     slot: −1 for none. inside, outside: what is added to tokens in it and to the others.
     """

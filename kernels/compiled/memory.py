@@ -24,7 +24,7 @@ _PADDING = 64
 
 
 class Memory(NamedTuple):
-    """What outlives a row is only that `integers[SLOT]` is all 0.
+    """The arrays of one thread. After every row `integers[SLOT]` is all 0; the rest is scratch.
 
     doubles, integers: float64 `(12, room)` and int32 `(8, room)`. bitmasks: this step's operands of
     the program, a row each.
@@ -47,7 +47,7 @@ def allocate(width: int) -> tuple[Any, Any, Any]:
 
 
 def addresses(arrays: tuple[Any, Any, Any]) -> NDArray[np.int64]:
-    """Where what `allocate` made begins, then the room of a row and the length of the shadow.
+    """The addresses of the arrays of `allocate`, the room of a row, and the length of the shadow.
 
     The arrays must be kept.
     """

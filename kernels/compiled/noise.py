@@ -63,12 +63,7 @@ def uniform(high: Vector, low: Vector) -> Vector:
 
 def exponential(high: Vector, low: Vector) -> Vector:
     """Exponential noise of mean 1 from high and low words, in lanes of 64 bits."""
-    return negative(log(uniform(high, low)))
-
-
-def negative(x: Vector) -> Vector:
-    """−x."""
-    return (x.bits_as(INT64) ^ (1 << 63)).bits_as(DOUBLE)
+    return log(uniform(high, low)).negated()
 
 
 @intrinsic
@@ -113,7 +108,7 @@ def _write_blocks(
     shares, noises, leads, at = outs
     share = exponential(words[0], words[1]) * (1.0 / BLOCK_SIZE)
     store(context, builder, kinds[0], shares, at, share)
-    store(context, builder, kinds[1], noises, at, negative(log(share)))
+    store(context, builder, kinds[1], noises, at, log(share).negated())
     first = indices * BLOCK_SIZE
     lead = (first | (words[2] & (BLOCK_SIZE - 1))).convert("trunc", INT32)
     store(context, builder, kinds[2], leads, at, lead)

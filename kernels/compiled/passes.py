@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from decoding.kernels.compiled.blocks import (
-    copy_32,
+    copy_block_between,
     count_above_block,
     divide_block,
+    divide_block_between,
     edit_32,
     extremes_between,
     largest_value,
@@ -270,23 +271,27 @@ def can_divide(row: Any, temperature: Any) -> Any:
 
 
 @compiled
-def lower_real(row: Any, bound: Any) -> Any:
-    """The least finite number of the row's precision that is not below `bound`, or just below it.
+def lower_real(row: Any, low: Any, temperature: Any) -> Any:
+    """The least finite number z of the row's precision with z / T ≥ low, or just below it.
 
-    Just below: by what rounding in float64 may have added to `bound`.
+    Just below: by what rounding in float64 may have added to low · T.
     """
-    bound = min(bound, _LARGEST)
-    bound = max(bound - abs(bound) * _DOUBLE_SLACK, lowest_finite(row))
+    bound = min(low * temperature, _LARGEST)
+    if temperature != 1.0:
+        bound -= abs(bound) * _DOUBLE_SLACK
+    bound = max(bound, lowest_finite(row))
     real = as_real(row, bound)
     return real if real >= bound else above_of(row, real)
 
 
 @compiled
-def upper_real(row: Any, bound: Any) -> Any:
-    """The largest number of the row's precision that is not above `bound`, or just above it."""
+def upper_real(row: Any, high: Any, temperature: Any) -> Any:
+    """The largest number z of the row's precision with z / T ≤ high, or just above it."""
+    bound = high * temperature
     if bound >= _LARGEST:
         return np.inf
-    bound += abs(bound) * _DOUBLE_SLACK
+    if temperature != 1.0:
+        bound += abs(bound) * _DOUBLE_SLACK
     real = as_real(row, bound)
     return real if real <= bound else below_of(row, real)
 
@@ -319,7 +324,7 @@ def collect(
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where there are
     more than `limit`, or plainly seem to be after some blocks.
     """
-    least, most = lower_real(row, low * temperature), upper_real(row, high * temperature)
+    least, most = lower_real(row, low, temperature), upper_real(row, high, temperature)
     count = 0
     for block in range(0, blocks_of(row), step):
         if not block_max[block] >= least:
@@ -406,11 +411,10 @@ def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: A
 @compiled
 def count_equal_from(row: Any, value: Any, first: Any) -> Any:
     """How many tokens from `first` on have a logit."""
-    count = 0
-    start = min((first + BLOCK - 1) // BLOCK * BLOCK, row.width)
-    for token_id in range(first, start):
+    count, whole = 0, (first + BLOCK - 1) // BLOCK
+    for token_id in range(first, min(whole * BLOCK, row.width)):
         count += value_at(row, token_id) == value
-    for block in range(start // BLOCK, blocks_of(row)):
+    for block in range(whole, blocks_of(row)):
         count += count_in_block(row, block * BLOCK, value, value)
     return count
 
@@ -468,28 +472,39 @@ def count_between(row: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
-def copy_block(row: Any, block: Any, window: Any, shadow: Any) -> Any:
-    """One block of a row into its shadow, −inf where a token is outside the window."""
-    low, above = window.low, above_of(row, window.low)
-    for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-        least = low if start <= window.last_tie else above
-        copy_32(row, start, least, window.high, shadow, start)
-        if start <= window.last_tie < start + MASK - 1:
-            for token_id in range(window.last_tie + 1, start + MASK):
-                if shadow[token_id] <= low:
-                    shadow[token_id] = -np.inf
+def _copy_between(row: Any, start: Any, low: Any, high: Any, temperature: Any, shadow: Any) -> Any:
+    if temperature == 1.0:
+        return copy_block_between(row, start, start + BLOCK, low, high, shadow)
+    return divide_block_between(
+        row, start, start + BLOCK, low, high, temperature, 1.0 / temperature, shadow
+    )
 
 
 @compiled
-def copy_row(row: Any, window: Any, shadow: Any, block_max: Any) -> Any:
-    """Copy a row into a shadow of whole blocks, −inf where a token is outside the window.
+def copy_block(row: Any, block: Any, window: Any, temperature: Any, shadow: Any) -> Any:
+    """One block of a row by a temperature into its shadow, −inf outside a window; its largest."""
+    # Finite, as −inf is not divided.
+    start, low = block * BLOCK, max(window.low, lowest_finite(row))
+    if start > window.last_tie:
+        low = above_of(row, low)
+    top = _copy_between(row, start, low, window.high, temperature, shadow)
+    if start <= window.last_tie < start + BLOCK - 1 and window.last_tie < row.width:
+        for token_id in range(window.last_tie + 1, min(start + BLOCK, row.width)):
+            if value_at(row, token_id) == low:
+                shadow[token_id] = -np.inf
+        top = largest_value(shadow, start, start + BLOCK)
+    return top
 
-    Writes the shadow's `block_max`, and returns its largest logit. The shadow may be the row.
+
+@compiled
+def copy_row(row: Any, window: Any, temperature: Any, shadow: Any, block_max: Any) -> Any:
+    """`copy_block` of all blocks; writes their largest logits, and returns the largest of these.
+
+    The shadow may be the row.
     """
     largest = -np.inf
     for block in range(blocks_of(row)):
-        copy_block(row, block, window, shadow)
-        block_max[block] = largest_value(shadow, block * BLOCK, block * BLOCK + BLOCK)
+        block_max[block] = copy_block(row, block, window, temperature, shadow)
         largest = max(largest, block_max[block])
     return largest
 

@@ -21,7 +21,7 @@ _MOST = 1.7976931348623157e308 / 4.0
 def repeats_of(
     item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any
 ) -> Any:
-    """What a ban on n-grams or DRY adds to which tokens, as a sparse operand; how many entries."""
+    """The tokens that a ban on n-grams or DRY changes, and by how much; how many entries."""
     start, stop = span_of(item, len(history), prompt_length)
     text = history[start:stop]
     found = np.empty(len(text), SPARSE)

@@ -112,7 +112,7 @@ class Sums(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a dense row is read from.
+    """The stored logits of a dense row, with their block maxima and sums.
 
     row: a `Row`. block_max: its block maxima. sums: those of `weigh` relative to its largest stored
     logit, at scale 1. is_shadow: whether it may be written to.
@@ -125,7 +125,7 @@ class Source(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What all instructions of a row have in common.
+    """The program, history and memory of a row, which all its instructions share.
 
     last: where the row's instructions end. limit: the most candidates that are listed. shadow: an
     array for a whole row of float64; shadow_row: the same as a `Row`.
@@ -144,7 +144,7 @@ class Step(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a row stands between instructions.
+    """The state of a row between two instructions.
 
     index: the next instruction. count: candidates of a compact row, else touched tokens.
     walked: whether the history's tokens are among the touched. masks, temperature: see `Dense`.
@@ -562,7 +562,7 @@ def _cut_ties(item: Any, row: Any, state: Any) -> Any:
 @compiled
 def _cut_shadow(source: Any, state: Any, step: Any) -> Any:
     """A shadow of which only the window is left."""
-    copy_row(source.row, state.kept, step.shadow, source.block_max)
+    copy_row(source.row, state.kept, 1.0, step.shadow, source.block_max)
     return _flushed(source, state, step)
 
 

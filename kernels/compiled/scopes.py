@@ -28,7 +28,7 @@ ALL, PROMPT, GENERATED = int(Part.ALL), int(Part.PROMPT), int(Part.GENERATED)
 
 @compiled
 def span_of(item: Any, length: Any, prompt_length: Any) -> Any:
-    """Where what an instruction looks at starts and stops in a history."""
+    """The start and stop of the part of a history that an instruction reads."""
     start, stop = np.int64(0), np.int64(length)
     if item.part == PROMPT:
         stop = np.int64(prompt_length)

@@ -131,7 +131,7 @@ def _sift(two_sided: bool, context: Any, builder: Any, signature: Any, arguments
             edges += [stored.reals(edge, LANES) for edge in (inner_high, outer_high)]
 
         def parts(values: Vector) -> tuple[Vector, Vector, Vector]:
-            """What is nearer than the bracket, what is in it, and both."""
+            """The logits nearer than the bracket, those in it, and both."""
             reached, inside = values.compare(">=", edges[0]), values.compare(">", edges[1])
             if two_sided:
                 reached = reached & values.compare("<=", edges[3])

@@ -55,7 +55,7 @@ from decoding.kernels.compiled.touched import flush, forget
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
-"""What can be asked of a step."""
+"""The tasks of a step: a token, a token with its description, or the edited logits."""
 
 _HUGE = 1e38
 """From this size on rows of float64, and they alone, are left to NumPy."""
@@ -93,7 +93,7 @@ def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
 
 @compiled
 def _write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
-    """What the program left of a row, into `out`, which is float64."""
+    """Write the final logits of a row into `out`, which is float64."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
         for token_id in range(width):
@@ -128,12 +128,14 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
             edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
             masks = one_more(masks, item.slot, inside, outside)
             index += 1
+    temperature = state.temperature
     if masks.slot >= 0:
         copy_edited_row(source.row, masks, memory.bitmasks, step.shadow, work_max)
     else:
-        copy_row(source.row, kept, step.shadow, work_max)
+        copy_row(source.row, kept, temperature, step.shadow, work_max)
+        temperature = 1.0
     moderate, largest = flush(
-        step.shadow_row, state.temperature, state.count, memory, step.shadow, work_max
+        step.shadow_row, temperature, state.count, memory, step.shadow, work_max
     )
     if not moderate:
         return ended(state, BEYOND, 0)

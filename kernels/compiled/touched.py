@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import divide_block, largest_value
+from decoding.kernels.compiled.blocks import largest_value
 from decoding.kernels.compiled.candidates import unmark
 from decoding.kernels.compiled.jit import compiled, inlined
 from decoding.kernels.compiled.masks import edited_at, no_masks
@@ -25,7 +25,6 @@ from decoding.kernels.compiled.memory import (
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
-    VALUES,
     WORDS,
 )
 from decoding.kernels.compiled.passes import (
@@ -108,23 +107,26 @@ def _untouched_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) 
     row = dense.row
     if touched_count == 0 and dense.masks.slot < 0:
         return largest_of_blocks(row, block_max) / dense.temperature
-    blocks = blocks_of(row)
-    left = memory.doubles[VALUES]
+    # Only blocks with touched tokens, and bounds, are looked into, the most promising first.
+    is_bound, blocks, inexact = dense.masks.slot >= 0, blocks_of(row), memory.integers[WORDS]
     for block in range(blocks):
-        left[block] = block_max[block]
-    best = -np.inf
-    while True:
-        chosen = 0
-        for block in range(1, blocks):
-            if left[block] > left[chosen]:
-                chosen = block
-        if not left[chosen] / dense.temperature > best:
-            return best
-        left[chosen] = -np.inf
-        for token_id in range(chosen * BLOCK, min(chosen * BLOCK + BLOCK, row.width)):
-            value = untouched_at(dense, token_id, memory)
-            if value > best and memory.integers[SLOT][token_id] == 0:
-                best = value
+        inexact[block] = is_bound
+    for place in range(touched_count):
+        inexact[memory.integers[TOUCHED_IDS][place] // BLOCK] = 1
+    best, first, highest = -np.inf, -1, -np.inf
+    for block in range(blocks):
+        if inexact[block] == 0:
+            best = max(best, block_max[block] / dense.temperature)
+        elif block_max[block] > highest:
+            first, highest = block, block_max[block]
+    for turn in range(-1, blocks):
+        block = first if turn < 0 else turn
+        if block < 0 or inexact[block] == 0 or not block_max[block] / dense.temperature > best:
+            continue
+        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, row.width)):
+            if memory.integers[SLOT][token_id] == 0:
+                best = max(best, untouched_at(dense, token_id, memory))
+    return best
 
 
 @compiled
@@ -233,8 +235,7 @@ def patch(
         patched[row.width // BLOCK] = 1
     for block in range(blocks):
         if patched[block] != 0:
-            copy_block(row, block, window, shadow)
-            divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
+            copy_block(row, block, window, temperature, shadow)
     write_touched(count, memory, shadow, shadow_max)
 
 
@@ -243,8 +244,7 @@ def patch_all(row: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
     """Write the blocks that are not patched into the shadow as well."""
     for block in range(blocks_of(row)):
         if memory.integers[WORDS][block] == 0:
-            copy_block(row, block, everything(row.width), shadow)
-            divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
+            copy_block(row, block, everything(row.width), temperature, shadow)
 
 
 @compiled

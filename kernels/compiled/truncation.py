@@ -102,7 +102,7 @@ def _far_enough(row: Any, block_max: Any, search: Any, total: Any) -> Any:
 
 
 @compiled
-def _search_by_mass(
+def search_by_mass(
     row: Any, block_max: Any, temperature: Any, sums: Any, share: Any, is_typical: Any, memory: Any
 ) -> Any:
     """The window of top-p or typical-p of a dense row without edits."""
@@ -210,7 +210,7 @@ def truncate(
         count = top_h_of_row(row, block_max, largest, temperature, first, memory)
     elif can_bound:
         is_typical = opcode == TYPICAL_P
-        window = _search_by_mass(row, block_max, temperature, sums, first, is_typical, memory)
+        window = search_by_mass(row, block_max, temperature, sums, first, is_typical, memory)
         if window.support <= few and not is_whole(window) and not np.isnan(window.low):
             count = collect_window(row, block_max, temperature, window, few, memory)
     return count, window

@@ -10,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 INT16, INT32, INT64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+
+_FUSES = llvm.get_host_cpu_features().get("fma", False)
+"""Whether the machine is known to multiply and add in one instruction."""
 
 ROUNDERS = {FLOAT: 1.5 * 2.0**23, DOUBLE: 1.5 * 2.0**52}
 """Adding one rounds a small number to an integer, which then stands in the low bits."""
@@ -81,14 +85,25 @@ class Vector:
 
     def multiply_add(self, factor: Vector | float, term: Vector | float) -> Vector:
         """self · factor + term, fused where the machine can."""
+        return self._fused("fmuladd", factor, term)
+
+    def fuse(self, factor: Vector | float, term: Vector | float) -> Vector:
+        """self · factor + term, rounded once."""
+        return self._fused("fma", factor, term)
+
+    def _fused(self, operation: str, factor: Vector | float, term: Vector | float) -> Vector:
         kind = self.value.type
-        name = f"llvm.fmuladd.v{kind.count}f{32 if kind.element == FLOAT else 64}"
+        name = f"llvm.{operation}.v{kind.count}f{32 if kind.element == FLOAT else 64}"
         module = self.builder.module
         function = module.globals.get(name) or ir.Function(
             module, ir.FunctionType(kind, [kind] * 3), name
         )
         operands = [self.value, self._as(factor).value, self._as(term).value]
         return self._new(self.builder.call(function, operands))
+
+    def negated(self) -> Vector:
+        """The float64 with the other sign."""
+        return (self.bits_as(INT64) ^ (1 << 63)).bits_as(DOUBLE)
 
     def compare(self, relation: str, other: Vector | float) -> Vector:
         """Lanes of one bit; false where a float is NaN."""
@@ -185,6 +200,23 @@ def widen(bits: Vector, dtype: Any) -> Vector:
     moved = (magnitude.bits_as(FLOAT) * 2.0**112).bits_as(INT32)
     moved = magnitude.compare(">=", 0x0F800000).choose(moved | 0x7F800000, moved)
     return (moved | ((wide & 0x8000) << 16)).bits_as(FLOAT)
+
+
+def divide(value: Vector, divisor: Vector, reciprocal: Vector) -> Vector:
+    """value / divisor in float64, rounded as a division is, where nothing can underflow.
+
+    reciprocal: 1 / divisor, rounded. value: finite, and as large as a float32 that is not 0. Twice
+    the remainder, which is exact, mends the quotient; the first time by more than a unit in the
+    last place, the second time to the nearest (Markstein 1990, "Computation of elementary functions
+    on the IBM RISC System/6000 processor", theorem 1).
+    """
+    if not _FUSES:
+        return value / divisor
+    quotient = value * reciprocal
+    for _ in range(2):
+        remainder = quotient.fuse(divisor.negated(), value)
+        quotient = remainder.fuse(reciprocal, quotient)
+    return quotient
 
 
 def exp2_of_product(gap: Vector, rate: Vector, lowest: Vector) -> tuple[Vector, Vector]:
