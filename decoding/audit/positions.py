@@ -32,8 +32,9 @@ def parts_of(
 
     Raises:
         ShapeError: there is not one row of logits a token.
-        ParameterError: a token id is beyond the logits.
+        ParameterError: a token id, of the prompt or of the text, is beyond the logits.
     """
+    prompt = checked_token_ids("prompt", prompt)
     ids = np.array([*prompt, *token_ids], np.int32)
     seen = 0
     for chunk in chunks_of(logits):
@@ -45,6 +46,8 @@ def parts_of(
             if len(own) != count:
                 expected = f"one row a token, {len(token_ids)} of them"
                 raise ShapeError("logits", f"more than {len(token_ids)} rows", expected)
+            beyond = seen == 0 and max(prompt, default=0) >= width
+            require("prompt", prompt, not beyond, f"ids below {width}, the logits' width")
             if own and max(own) >= width:
                 raise ParameterError("tokens", max(own), f"ids below {width}, the logits' width")
             lengths = len(prompt) + seen + np.arange(count, dtype=np.int64)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from decoding.checks import checked_token_ids
+from decoding.checks import checked_integer, checked_token_ids
 from decoding.errors import ParameterError, require
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
@@ -18,6 +18,7 @@ from decoding.wire.details import Response
 from decoding.wire.provenance import Provenance
 
 _ID_PREFIX = "token_id:"
+_MOST_DIGITS = 10
 """What vLLM writes in the place of a token's text with `return_tokens_as_token_ids`."""
 
 
@@ -73,10 +74,10 @@ def transcript_of(tokens: Anything, model: LanguageModel | None = None) -> Trans
         return Transcript(
             token_ids=tuple(checked_token_ids("token_ids", tokens["token_ids"])),
             prompt=_optional_ids("prompt", tokens.get("prompt")),
-            seed=tokens.get("seed"),
+            seed=_seed_of(tokens),
         )
     expected = "an object with `details` (TGI, this library), `choices` (OpenAI) or `token_ids`"
-    raise ParameterError("tokens", sorted(map(str, tokens)), expected)
+    raise ParameterError("tokens", tokens, expected)
 
 
 def read_transcripts(text: str, model: LanguageModel | None = None) -> list[Transcript]:
@@ -92,7 +93,8 @@ def read_transcripts(text: str, model: LanguageModel | None = None) -> list[Tran
     except (json.JSONDecodeError, RecursionError):
         pass
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: a JSON string may hold U+2028 and other characters that it cuts at.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -121,8 +123,14 @@ def _prompt_of(response: Response) -> tuple[int, ...] | None:
 
 def _of_object(decoded: Mapping[str, Any]) -> Transcript:
     """TGI's object, or a row of `decoding batch`, whose text may stand in a message."""
+    expected = "an object: TGI writes it where the request says `details: true`"
+    require("details", decoded["details"], isinstance(decoded["details"], Mapping), expected)
     body = {"generated_text": "", **decoded}
-    return _of_response(Response.from_json(json.dumps(body)))
+    try:
+        written = json.dumps(body)
+    except (TypeError, ValueError, RecursionError):
+        raise ParameterError("tokens", decoded, "decoded JSON") from None
+    return _of_response(Response.from_json(written))
 
 
 def _of_openai(decoded: Mapping[str, Any], tokenizer: Tokenizer | None) -> Transcript:
@@ -147,7 +155,7 @@ def _of_openai(decoded: Mapping[str, Any], tokenizer: Tokenizer | None) -> Trans
         token_ids=token_ids,
         prompt=_optional_ids("prompt_token_ids", prompt),
         logprobs=logprobs,
-        seed=decoded.get("seed"),
+        seed=_seed_of(decoded),
         is_exact=is_exact,
     )
 
@@ -161,6 +169,8 @@ def _entries(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if isinstance(content, list):
         return [item for item in content if isinstance(item, Mapping)]
     tokens, values = logprobs.get("tokens") or [], logprobs.get("token_logprobs") or []
+    legal = isinstance(tokens, list) and isinstance(values, list)
+    require("choices[0].logprobs", logprobs, legal, "lists `tokens` and `token_logprobs`")
     return [
         {"token": token, "logprob": value} for token, value in zip(tokens, values, strict=False)
     ]
@@ -169,12 +179,11 @@ def _entries(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _id_of(entry: Mapping[str, Any], tokenizer: Tokenizer | None) -> int:
     shown = str(entry.get("token", ""))
     number = shown.removeprefix(_ID_PREFIX)
-    if number != shown and number.isdecimal():
-        return int(number)
+    if number != shown and number.isdecimal() and len(number) <= _MOST_DIGITS:
+        return checked_token_ids("logprobs", [int(number)])[0]
     if tokenizer is None:
-        raise ParameterError("--model", None, "one with a tokenizer, to find ids by their bytes")
-    spelled = entry.get("bytes")
-    wanted = shown.encode() if spelled is None else bytes(spelled)
+        raise ParameterError("model", None, "one with a tokenizer, to find ids by their bytes")
+    wanted = _bytes_of(shown, entry.get("bytes"))
     vocabulary = tokenizer.vocabulary
     for token_id in tokenizer.encode(shown, add_special_tokens=False)[:1]:
         if vocabulary.bytes_of(token_id) == wanted:  # the common case
@@ -185,12 +194,31 @@ def _id_of(entry: Mapping[str, Any], tokenizer: Tokenizer | None) -> int:
     raise ParameterError("logprobs", shown, "tokens of the model's vocabulary")
 
 
+def _bytes_of(token: str, spelled: object) -> bytes:
+    """The bytes of a token of OpenAI's: `bytes`, or the text itself where they are null."""
+    try:
+        if spelled is None:
+            return token.encode()
+        if isinstance(spelled, list):
+            return bytes(spelled)
+    except (ValueError, TypeError, UnicodeEncodeError):
+        pass
+    expected = "text that UTF-8 can encode, or `bytes`, a list of integers from 0 to 255"
+    raise ParameterError("logprobs", token if spelled is None else spelled, expected)
+
+
+def _seed_of(decoded: Mapping[str, Any]) -> int | None:
+    seed = decoded.get("seed")
+    expected = "an integer in [0, 2**64), or null"
+    return None if seed is None else checked_integer("seed", seed, 0, 2**64 - 1, expected)
+
+
 def _encoded(choice: Mapping[str, Any], tokenizer: Tokenizer | None) -> list[int]:
     message = choice.get("message")
     text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
     if not isinstance(text, str) or tokenizer is None:
         expected = "with token_ids, with logprobs, or with text beside a model with a tokenizer"
-        raise ParameterError("choices[0]", sorted(choice), expected)
+        raise ParameterError("choices[0]", choice, expected)
     return tokenizer.encode(text, add_special_tokens=False)
 
 

@@ -42,7 +42,8 @@ def checked_call(call: _Call[_Self]) -> _Call[_Self]:
         array = _as_array(logits)
         check_history(history)
         _check_rows("history", len(history), len(array))
-        result = call(self, array, history) if len(array) else array
+        with np.errstate(all="ignore"):  # whatever the caller's says
+            result = call(self, array, history) if len(array) else array
         return cast("Logits", _returned(logits, array, result))
 
     return checked
@@ -57,7 +58,8 @@ def checked_filter(call: _Filter[_Self, _State]) -> _Filter[_Self, _State]:
         if not isinstance(states, Sequence) or isinstance(states, str):
             raise ParameterError("states", states, "a sequence of states")
         _check_rows("states", len(states), len(array))
-        result = call(self, array, states) if len(array) else array
+        with np.errstate(all="ignore"):
+            result = call(self, array, states) if len(array) else array
         return cast("Logits", _returned(logits, array, result))
 
     return checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -94,6 +95,5 @@ class DynamicTemperature:
 
     @property
     def _ends(self) -> tuple[float, float]:
-        return max(
-            0.0, self.temperature - self.dynatemp_range
-        ), self.temperature + self.dynatemp_range
+        lowest = max(0.0, self.temperature - self.dynatemp_range)
+        return lowest, min(self.temperature + self.dynatemp_range, sys.float_info.max)

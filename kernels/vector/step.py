@@ -27,7 +27,10 @@ Row = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class VectorKernel:
-    """`decoding.kernels.backends.Kernel` in NumPy."""
+    """`decoding.kernels.backends.Kernel` in NumPy.
+
+    Whatever `numpy.seterr` says, what overflows or underflows is as in the other backends.
+    """
 
     batch: Batch
 
@@ -68,6 +71,7 @@ class VectorKernel:
         del threads
         return VectorKernel(batch)
 
+    @np.errstate(all="ignore")
     def step_row(
         self,
         outcome: Any,  # a structured scalar
@@ -97,6 +101,7 @@ class VectorKernel:
             return np.zeros(0, TOP)
         return _describe(outcome, raw, candidates, place, int(self.batch.top_n[row]))
 
+    @np.errstate(all="ignore")
     def edit(
         self,
         logits: NDArray[Any],
