@@ -62,9 +62,11 @@ def agree(
     told = [_HEADER.unpack(reply) for reply in (yield message)]
     if any(failed for *_, failed in told):
         yield from _raise_first(error)
-    if len({own for own, *_ in told}) > 1:
+    failures = sum(own for *_, own, _ in told)
+    # What a process that failed made of its arguments says nothing.
+    if failures == 0 and len({own for own, *_ in told}) > 1:
         yield from _raise_difference(views)
-    return [width for _, width, _, _ in told], sum(failures for _, _, failures, _ in told)
+    return [width for _, width, _, _ in told], failures
 
 
 def shared_failures(own: dict[int, DecodingError]) -> Talk[dict[int, DecodingError]]:

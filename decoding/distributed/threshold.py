@@ -16,7 +16,7 @@ import math
 import struct
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +99,7 @@ def threshold_by_count(keys: Row, count: int, counts: Sequence[int]) -> Rounds:
     """The `count`-th largest key; every element weighs 1.
 
     keys: those of this process, finite. counts: how many each process has, `count` or more in all.
-    A process's ties with the threshold are counted up to `count` at most.
+    Ties with the threshold are counted among the `count` largest of each process.
     """
     # No process has more than `count` of the largest.
     own = keys
@@ -205,7 +205,7 @@ def _told(elements: _Elements, bounds: _Bounds, target: int) -> Rounds:
     """The threshold, where every process tells its elements between the bounds."""
     counts = bounds.inside()
     entry = _entry(elements)
-    own = [(key,) for key in elements.keys.tolist()]
+    own: list[tuple[Any, ...]] = [(key,) for key in elements.keys.tolist()]
     if elements.weights is not None:
         units = elements.weights.units()
         own = [(*key, *packed(unit)) for key, unit in zip(own, units, strict=True)]

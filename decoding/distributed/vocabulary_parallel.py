@@ -26,7 +26,7 @@ from decoding.errors import (
 from decoding.history import History, checked_row
 from decoding.logits import as_logits, is_tensor
 from decoding.processors.nan_policy import NaNPolicy
-from decoding.sampling.dynamic_program import RowPrograms, SharedRows
+from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.rows import last_run, outcome_error, widest_bias
 from decoding.sampling.samples import Alternative, Sample, Sampler
 from decoding.typing import Anything, Rows
@@ -111,6 +111,8 @@ class VocabularyParallel:
         self._programs = RowPrograms()
         self._digest = digest_of(())
         self._logits_width = logits_width
+        self._widest: list[int] = []
+        self._is_dynamic = False
         self._run(self._changed(lambda: _checked_samplers(samplers)))
 
     def __len__(self) -> int:
@@ -204,12 +206,13 @@ class VocabularyParallel:
     def _changed(self, rows_of: Callable[[], tuple[Sampler, ...]]) -> Talk[None]:
         """Take other rows, if every process can and they are the same."""
         rows, programs, error = self._rows, self._programs, None
-        digest = self._digest
+        digest, laid_out = self._digest, list[ProgramRow]()
         try:
             if self._logits_width is not None:
                 checked_integer("logits_width", self._logits_width, 1, MOST_NUMBERS)
             rows = rows_of()
-            programs = RowPrograms([self._shared.row_of(last_run(item.pipeline)) for item in rows])
+            laid_out = [self._shared.row_of(last_run(item.pipeline)) for item in rows]
+            programs = RowPrograms(laid_out)
             digest = _digest_of_rows(rows, programs)
         except Exception as raised:  # every process hears of it
             error = raised
@@ -218,17 +221,22 @@ class VocabularyParallel:
             View("samplers", lambda: _row_shown(rows), digest),
         )
         yield from agree(views, 0, 0, error)
+        if rows is self._rows:
+            return
         self._rows, self._programs, self._digest = rows, programs, digest
+        self._widest = [widest_bias(item.pipeline) for item in rows]
+        self._is_dynamic = any(row.dynamic or row.masks for row in laid_out)
 
     def _step(
         self, logits: Rows, history: History, *, describe: bool
     ) -> Talk[list[Sample | DecodingError]]:
         rows, error = np.zeros((0, 0)), None
+        views: tuple[View, ...] = ()
         try:
             rows = self._checked(logits, history)
+            views = self._views(history, describe=describe)
         except Exception as raised:  # every process hears of it
             error = raised
-        views = self._views(history, describe=describe) if error is None else ()
         widths, _ = yield from agree(views, rows.shape[1], 0, error)
         width = sum(widths)
         self._check_width(widths)
@@ -308,8 +316,7 @@ class VocabularyParallel:
     ) -> Talk[tuple[Anything, NDArray[np.int32], dict[int, DecodingError]]]:
         """This step's program and bitmasks, and the rows that failed before any logit was read."""
         failed: dict[int, DecodingError] = {}
-        for row, sampler in enumerate(self._rows):
-            widest = widest_bias(sampler.pipeline)
+        for row, widest in enumerate(self._widest):
             if widest >= width:
                 expected = f"at most {width - 1}, the last token of the row"
                 failed[row] = ShapeError("logit_bias", f"token id {widest}", expected)
@@ -321,7 +328,7 @@ class VocabularyParallel:
             bitmasks, own = self._programs.bitmasks(history, width)
         except Exception as raised:  # every process hears of it
             error = raised
-        if self._is_dynamic():
+        if self._is_dynamic:
             view = View(
                 "what the pipelines make of the history",
                 lambda: "other instructions or masks",
@@ -334,10 +341,6 @@ class VocabularyParallel:
         elif error is not None:
             raise error
         return program, bitmasks, {**own, **failed}
-
-    def _is_dynamic(self) -> bool:
-        rows = (self._shared.row_of(last_run(item.pipeline)) for item in self._rows)
-        return any(row.dynamic or row.masks for row in rows)
 
 
 def side_by_side(
