@@ -1,4 +1,4 @@
-"""Callbacks that see a row of logits and all token ids: one prompt after another.
+"""Follows the texts of another engine's callbacks, which get a row of logits and all token ids.
 
 Engines call a logits processor with the token ids so far and one row. The first call of a text
 tells how long its prompt is. A later call continues the text if its token ids begin with that

@@ -1,4 +1,4 @@
-"""The HTTP front: TGI's routes and OpenAI's, as an ASGI application over an engine.
+"""The HTTP server: TGI's routes and OpenAI's, as an ASGI application over an engine.
 
 Owns routes, status codes, headers, streams, limits, metrics and logs. What a request may say, and
 what JSON answers it, stands in `decoding.wire`; what it does, in `decoding.engine`.

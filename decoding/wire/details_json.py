@@ -1,4 +1,4 @@
-"""Reads the JSON of a response and checks its types.
+"""Reads the JSON of a response into records, and checks its types.
 
 The wire does not hold everything that the records do. What it leaves out is read as a value that no
 generation has: NaN for `raw_logprob` and `entropy`, 0 for `rank`, `support_size` and

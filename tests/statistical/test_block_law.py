@@ -98,6 +98,7 @@ def test_the_law_is_softmax(row: list[float]) -> None:
     assert total_variation(law_of_block(row), softmax(row)) < LIMIT
 
 
+@pytest.mark.slow
 def test_a_wrong_law_is_seen() -> None:
     def without_share(logit: float, _share: Array, words: Array) -> Array:
         return logit - natural_log(exponential(words))

@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 from process_works import HISTORY, LOGITS, PIPELINE, WORKS
+from profiles import spread
 
 from decoding import BatchSampler, GenerationParameters, Request, Sampler
 from decoding.history import History
@@ -27,7 +28,7 @@ def test_a_copy_does_the_same(name: str) -> None:
         assert work(pickle.loads(pickle.dumps(used))) == want
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", spread(["spawn", "fork"], 1))
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_another_process_does_the_same(method: str) -> None:
     want = {name: work(make()) for name, (make, work) in WORKS.items()}

@@ -6,6 +6,7 @@ from fractions import Fraction
 from functools import lru_cache
 from math import prod
 
+from decoding.errors import GrammarLimitError
 from decoding.grammar.numbers.digits import Decimals, decimals, digits_of, scan
 from decoding.grammar.numbers.ranges import NumberRange, is_member, within
 from decoding.grammar.regular import operations
@@ -22,6 +23,10 @@ _LONGEST = 400
 """Digits of a single number that is spelled without an exponent."""
 
 _FEW_REMAINDERS = 32
+
+MAX_INTEGER_RANGES = 5_000
+MAX_REAL_RANGES = 1_000
+"""Ranges of more than one number whose automata are built: four seconds of work for each kind."""
 
 _ANY = parse_full(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _ANY_INTEGER = parse_full(r"(0|[1-9][0-9]*)(\.0{1,15})?([eE]\+?[0-9]{1,2})?")
@@ -50,13 +55,15 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     most 15 trailing zeros, so that a model that repeats them comes to an end.
 
     Raises:
-        GrammarLimitError: for steps with more than 5,000 remainders.
+        GrammarLimitError: for steps with more than 5,000 remainders, or for too many ranges.
     """
+    pieces = _pieces(ranges)
+    _check_count(pieces)
     builder = Builder(encoder(Spelling.TEXT))
     following = Point(accepting=True)
     points: list[Point] = []
     single: set[Fraction] = set()
-    for piece in _pieces(ranges):
+    for piece in pieces:
         if piece.low is not None and piece.low == piece.high:
             single.add(piece.low)
             continue
@@ -69,6 +76,16 @@ def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     if single:
         points.append(builder.run(_singles(single), following))
     return builder.finish(united(points))
+
+
+def _check_count(pieces: list[NumberRange]) -> None:
+    """Raise `GrammarLimitError` for more ranges than automata are built for."""
+    wide = [piece for piece in pieces if piece.low is None or piece.low != piece.high]
+    whole = sum(piece.step is not None and piece.step.denominator == 1 for piece in wide)
+    if whole > MAX_INTEGER_RANGES:
+        raise GrammarLimitError("", "ranges of integers", MAX_INTEGER_RANGES)
+    if len(wide) - whole > MAX_REAL_RANGES:
+        raise GrammarLimitError("", "ranges of numbers with fractions", MAX_REAL_RANGES)
 
 
 def _step(step: Fraction) -> Fraction:

@@ -15,6 +15,8 @@ STEPS_A_SECOND = 200_000
 
 QUESTION_STEPS = 12
 """Steps that a question to the solver counts for: as long as merging so many pairs takes."""
+PATTERN_STEPS = 16
+"""Steps that the parsing of a pattern counts for, besides one a character."""
 
 OnUnsupported = Literal["raise", "ignore"]
 Formats = Literal["known", "strict", "annotation"]

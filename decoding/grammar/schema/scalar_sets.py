@@ -22,7 +22,7 @@ from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
 from decoding.grammar.schema.locations import Location
-from decoding.grammar.schema.report import Remark, Report
+from decoding.grammar.schema.report import PATTERN_STEPS, Remark, Report
 from decoding.typing import Anything
 
 NULL, BOOLEAN, STRING, NUMBER, ARRAY, OBJECT = (1 << index for index in range(6))
@@ -352,6 +352,7 @@ def pattern(text: object, pointer: str, keyword: str, report: Report) -> Express
     where = f"{pointer}/{keyword}"
     if not isinstance(text, str):
         raise GrammarSyntaxError(where, f"must be a string, not {shown(text)}")
+    report.count(PATTERN_STEPS + len(text), where)
     try:
         return string_sets.search(text)
     except GrammarUnsupportedError as problem:

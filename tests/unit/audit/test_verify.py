@@ -191,6 +191,7 @@ def test_the_e_value_of_an_honest_server_has_a_mean_of_at_most_one() -> None:
     assert mean == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_the_tokens_that_are_needed_are_known_beforehand() -> None:
     rate, runs = 0.1, 400
     needed = tokens_needed(rate, 0.9)

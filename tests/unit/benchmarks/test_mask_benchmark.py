@@ -65,6 +65,7 @@ def test_texts_of_built_in_cases_are_as_valid_as_said(case: Case) -> None:
         assert validator.is_valid(json.loads(text)) == valid, text
 
 
+@pytest.mark.slow
 def test_our_engine_is_right_about_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     monkeypatch.setattr(

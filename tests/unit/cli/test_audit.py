@@ -65,6 +65,10 @@ def test_verify(record: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert report.startswith("claim rejected at token")
     assert "seed 3" not in report  # 9 is far from 3
     assert "another seed, or none explains the tokens" in report
+
+
+@pytest.mark.slow
+def test_verify_names_the_alternative(record: str, capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(said(capsys, "verify", record, "--json", "--temperature", "1.6"))
     assert facts["accepted"] is False
     assert facts["alternative"] in ("temperature 0.8", "temperature 0.9")  # the text is short

@@ -116,6 +116,7 @@ def test_each_unit_is_loaded_when_it_is_compiled(cache: Path) -> None:
     assert "was killed 2 times" in str(loader.errors[wanted])
 
 
+@pytest.mark.slow
 def test_two_processes_never_compile_the_same(cache: Path) -> None:
     first, second = Loader(cache), Loader(cache)
     one, both = group("held"), group("held", "other")
@@ -131,6 +132,7 @@ def test_two_processes_never_compile_the_same(cache: Path) -> None:
     assert len(compilations(cache)) == len(set(compilations(cache))) == 2
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_is_started_again(cache: Path) -> None:
     loader, wanted = Loader(cache), group("one")
     loader.begin(wanted)
@@ -190,7 +192,7 @@ def load(folder, name):
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("damage", spread(["empty", "short", "garbage", "pickle"], 2))
+@pytest.mark.parametrize("damage", spread(["empty", "short", "garbage", "pickle"], 1))
 def test_so_is_damaged_code_of_numba(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, damage: str
 ) -> None:
@@ -247,7 +249,7 @@ loader.wait(wanted)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sign", spread([signal.SIGINT, signal.SIGKILL], 1))
 def test_a_builder_ends_with_the_process_that_started_it(
     cache: Path, tmp_path: Path, sign: signal.Signals
 ) -> None:
@@ -275,6 +277,7 @@ def _is_free(lock: int, fcntl: Any) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_threads_that_wait_are_all_served(cache: Path) -> None:
     loader, wanted = Loader(cache), group("one")
     waiting = [threading.Thread(target=loader.wait, args=(wanted,)) for _ in range(4)]

@@ -73,6 +73,7 @@ def test_more_rows_are_not_more_operations(capacity: int) -> None:
     assert waiting.isdisjoint(few)
 
 
+@pytest.mark.slow
 def test_nothing_on_the_device_depends_on_a_value() -> None:
     """Tensors on the meta device have no values: what looks at one raises."""
     size, width = 3, 2000

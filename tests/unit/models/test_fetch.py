@@ -120,6 +120,7 @@ def test_an_interrupted_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch)
     assert list(cache_folder().iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_what_pip_said_is_in_the_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))

@@ -109,6 +109,7 @@ def test_tensors_are_the_same_however_many_weights_are_read_at_once(
         np.testing.assert_array_equal(file.read(name), expected, strict=True)
 
 
+@pytest.mark.slow
 def test_every_truncation_is_an_error(small: Path) -> None:
     info = GGUFFile.open(small).tensors
     used = max(tensor.start + tensor.nbytes for tensor in info.values())

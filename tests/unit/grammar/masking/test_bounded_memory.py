@@ -278,6 +278,7 @@ def test_masks_of_context_free_grammars_are_the_same_with_little_memory(text: st
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_text_of_a_context_free_grammar_gets_the_memory_that_it_needs() -> None:
     machine = Machine(token_table_of_pieces())
     matcher = compile_lark('start: "(" start ")" | "a"', machine, memory=1 << 16).matcher()

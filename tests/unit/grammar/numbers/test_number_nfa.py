@@ -7,9 +7,11 @@ import random
 from fractions import Fraction
 
 import pytest
+from counted_work import at_most_calls
 from nfa_oracle import runs
 from profiles import spread
 
+from decoding.errors import GrammarLimitError
 from decoding.grammar.numbers.number_nfa import number_nfa
 from decoding.grammar.numbers.ranges import ANY_INTEGER, ANY_NUMBER, NumberRange
 from decoding.grammar.regular.nfa import Nfa
@@ -121,3 +123,23 @@ def test_a_union_is_both() -> None:
     assert runs(nfa, b"17")
     assert runs(nfa, b"1.25")
     assert not runs(nfa, b"18")
+
+
+@pytest.mark.parametrize(
+    ("step", "most", "what"),
+    [
+        (Fraction(1), 5_000, "ranges of integers"),
+        (None, 1_000, "ranges of numbers with fractions"),
+    ],
+)
+def test_too_many_ranges_are_refused_before_work_begins(
+    step: Fraction | None, most: int, what: str
+) -> None:
+    ranges = [
+        NumberRange(low=Fraction(4 * n), high=Fraction(4 * n + 1), step=step)
+        for n in range(most + 1)
+    ]
+    with pytest.raises(GrammarLimitError, match=what), at_most_calls(2_000_000):
+        number_nfa(tuple(ranges))
+    singles = tuple(NumberRange(low=Fraction(n), high=Fraction(n)) for n in range(most + 1))
+    assert runs(number_nfa(singles), str(most).encode())  # these are words, and cost little

@@ -94,6 +94,7 @@ def test_two_languages(one: int, other: int) -> None:
         assert a.isdisjoint(b)
 
 
+@pytest.mark.slow
 def test_formulas_of_languages() -> None:
     rng = random.Random(5)
     every = set(TEXTS)

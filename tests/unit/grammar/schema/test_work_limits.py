@@ -36,6 +36,14 @@ def test_ranges_that_all_overlap_are_counted() -> None:
         compile_graph({"oneOf": ranges}, limits=SchemaLimits(deadline_s=0.3))
 
 
+@pytest.mark.parametrize("keyword", ["properties", "patternProperties"])
+def test_patterns_are_counted(keyword: str) -> None:
+    # Parsing one takes as long as merging twenty pairs of alternatives.
+    schema = {keyword: {f"k{i}": {"type": "string", "pattern": f"^w{i}x$"} for i in range(300)}}
+    with pytest.raises(GrammarLimitError, match="seconds of work"):
+        compile_graph(schema, limits=SchemaLimits(deadline_s=0.04))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("of", [lambda i: {"a": i}, lambda i: [i]], ids=["objects", "arrays"])
 def test_too_many_constants_are_refused_before_they_are_compiled(of: Any) -> None:
