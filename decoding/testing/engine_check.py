@@ -200,6 +200,10 @@ class _Machine(RuleBasedStateMachine):
     def everyone_gets_what_they_get_alone(self) -> None:
         for key, request in self.requests.items():
             state = self.engine.state(key)
+            assert (state is State.CANCELLED) == request.cancelled, (
+                f"{request} is {state.value}"
+                f"{', though it was cancelled' if request.cancelled else ', and nobody cancelled it'}"
+            )
             if request.is_poisoned:
                 assert not request.tokens, f"NaN logits gave the tokens {request.tokens}"
                 assert state is not State.DONE, "a request with NaN logits is done"
@@ -254,7 +258,7 @@ def check_engine(
     tokens of every request are those of the oracle, or a beginning of them while it runs or if it
     was ended; a request is done exactly when it has all of them; one whose logits are NaN fails,
     and no other with it; after the model raised, the engine takes and serves new requests; a
-    cancelled request gives no more tokens; and in a bounded number of steps every request ends.
+    cancelled request gives no more tokens, and nobody else is cancelled; and in a bounded number of steps every request ends.
 
     make: makes an engine (`EngineUnderTest`) over a forward function, `list[list[int]] -> (batch,
         VOCAB) float32`, which is a pure function of the prefix.
