@@ -38,7 +38,7 @@ SAMPLER_LAWS = {
     "independent draws": "a draw agrees with the one before as often as independent ones do",
     "logprob": "the logprob that comes with a token is that of the claimed distribution",
     "all seeds": "seeds that differ only above 16 bits draw differently",
-    "seeds and positions": "the next seed does not draw at a position what this one draws at the next",
+    "seeds and positions": "seed and position are not added: pairs of one sum draw differently",
     "wide seeds": "seeds that differ only above 32 bits draw differently",
 }
 """The laws that `check_sampler` checks, by the names that `expected_failures` takes."""
