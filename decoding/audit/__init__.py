@@ -24,7 +24,12 @@ from decoding.audit.scores import (
     score_logits,
     stack,
 )
-from decoding.audit.transcript import Transcript, read_transcripts, transcript_of
+from decoding.audit.transcript import (
+    Transcript,
+    read_transcripts,
+    sequences_of,
+    transcript_of,
+)
 from decoding.audit.verify import (
     Alternative,
     TokenCheck,
@@ -67,6 +72,7 @@ __all__ = [
     "score",
     "score_batch",
     "score_logits",
+    "sequences_of",
     "stack",
     "tokens_needed",
     "transcript_of",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from decoding.checks import checked_integer, checked_token_ids
@@ -78,6 +78,28 @@ def transcript_of(tokens: Anything, model: LanguageModel | None = None) -> Trans
         )
     expected = "an object with `details` (TGI, this library), `choices` (OpenAI) or `token_ids`"
     raise ParameterError("tokens", tokens, expected)
+
+
+def sequences_of(response: Response) -> tuple[Transcript, ...]:
+    """Every sequence of a response: the one that was chosen, then those that best-of did not.
+
+    Each has its own seed, so that `verify`, `score` and `replay` take it like any text.
+
+    Raises:
+        ParameterError: it is no `Response`.
+    """
+    require("response", response, isinstance(response, Response), "a Response")
+    chosen = _of_response(response)
+    losers = (
+        replace(
+            chosen,
+            token_ids=tuple(token.id for token in sequence.tokens),
+            logprobs=tuple(token.logprob for token in sequence.tokens),
+            seed=sequence.seed,
+        )
+        for sequence in response.best_of_sequences
+    )
+    return chosen, *losers
 
 
 def read_transcripts(text: str, model: LanguageModel | None = None) -> list[Transcript]:

@@ -41,12 +41,14 @@ class Answer:
     """What a candidate made of a batch.
 
     values: `(batch, vocab)` float64. format: the name of its dtype.
-    written: whether the input differs afterwards.
+    written: whether the logits that were handed over differ afterwards. changed: what else does,
+        by the name of the argument.
     """
 
     values: NDArray[np.float64]
     format: str
     written: bool
+    changed: str = ""
 
 
 class CandidateError(Exception):
@@ -139,6 +141,7 @@ class Candidate:
             np.concatenate([part.values for part in parts]),
             parts[0].format,
             any(part.written for part in parts),
+            next((part.changed for part in parts if part.changed), ""),
         )
 
     def _call(self, case: Case, padding: int) -> Answer:
@@ -147,12 +150,24 @@ class Candidate:
             given if role == "logits" else self._argument(role, case, padding)
             for role in self.roles
         ]
+        before = [
+            None if role == "logits" else _snapshot(argument)
+            for role, argument in zip(self.roles, arguments, strict=True)
+        ]
         with quietly():
             try:
                 returned = self._function(*arguments)
             except Exception as error:
                 raise CandidateError(f"it raised {type(error).__name__}: {error}") from error
         written = not _holds(given, case)
+        changed = next(
+            (
+                role
+                for role, earlier, argument in zip(self.roles, before, arguments, strict=True)
+                if role != "logits" and _snapshot(argument) != earlier
+            ),
+            "",
+        )
         if returned is None:
             if not self._calling.in_place:
                 raise CandidateError("it returned None: is it a candidate with in_place=True?")
@@ -161,7 +176,7 @@ class Candidate:
         shape = case.logits.shape
         if values.shape != shape and (self._calling.batched or values.shape != shape[1:]):
             raise CandidateError(f"it returned shape {values.shape} for logits {shape}")
-        return Answer(values.reshape(shape), name, written)
+        return Answer(values.reshape(shape), name, written, changed)
 
     def _arrays(self, case: Case) -> Anything:
         logits = case.logits if self._calling.batched else case.logits[0]
@@ -217,6 +232,15 @@ def _hostile(history: History, padding: int) -> History:
         behind = [*neighbour, *row, 0] if padding % 2 else [0, *row, *neighbour]
         token_ids[index] = (row + behind * (width // len(behind) + 1))[:width]
     return History(token_ids, history.lengths.copy(), history.prompt_lengths.copy())
+
+
+def _snapshot(argument: Anything) -> Anything:
+    """The token ids or lengths of an argument, to be compared with what they are later."""
+    if isinstance(argument, History):
+        return _snapshot([argument.token_ids, argument.lengths, argument.prompt_lengths])
+    if isinstance(argument, list):
+        return [_snapshot(item) for item in argument]
+    return argument.tolist() if hasattr(argument, "tolist") else argument
 
 
 def _holds(given: Anything, case: Case) -> bool:

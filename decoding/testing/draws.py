@@ -14,6 +14,8 @@ from decoding.testing.candidates import Arrays, CandidateError, quietly
 from decoding.typing import Anything
 
 Tokens = NDArray[np.int64]
+Logprobs = NDArray[np.float64] | None
+"""The log-probabilities that a sampler reports for its tokens, one a row; None if it does not."""
 
 DRAW_ROLES = {
     "seed": ("seed",),
@@ -101,6 +103,21 @@ class Draw:
 
         Where the sampler takes one seed or one position a call, it is that of the first row.
         """
+        return self.drawn(
+            logits, seeds=seeds, positions=positions, u=u, uniforms=uniforms, words=words
+        )[0]
+
+    def drawn(
+        self,
+        logits: NDArray[np.float32],
+        *,
+        seeds: Anything = None,
+        positions: Anything = None,
+        u: Anything = None,
+        uniforms: Anything = None,
+        words: Anything = None,
+    ) -> tuple[Tokens, Logprobs]:
+        """Draw as a call does; also the logprobs that the sampler says the tokens have."""
         given = {
             "seeds": seeds,
             "positions": positions,
@@ -122,16 +139,21 @@ class Draw:
             )
             for row in range(len(logits))
         ]
-        return np.concatenate(parts)
+        logprobs = [part[1] for part in parts if part[1] is not None]
+        return (
+            np.concatenate([part[0] for part in parts]),
+            np.concatenate(logprobs) if len(logprobs) == len(parts) else None,
+        )
 
-    def _call(self, logits: NDArray[np.float32], given: dict[str, Any]) -> Tokens:
+    def _call(self, logits: NDArray[np.float32], given: dict[str, Any]) -> tuple[Tokens, Logprobs]:
         arguments = [self._argument(role, logits, given) for role in self.roles]
         with quietly():
             try:
                 returned = self._function(*arguments)
             except Exception as error:
                 raise CandidateError(f"it raised {type(error).__name__}: {error}") from error
-        return _tokens(returned, *logits.shape)
+        returned, logprobs = _without_logprobs(returned, len(logits))
+        return _tokens(returned, *logits.shape), logprobs
 
     def _argument(self, role: str, logits: NDArray[np.float32], given: dict[str, Any]) -> Anything:
         if role == "generator":
@@ -163,6 +185,22 @@ def _generator(arrays: Arrays, seed: int) -> Anything:
     import torch
 
     return torch.Generator().manual_seed(seed)
+
+
+def _without_logprobs(returned: Anything, rows: int) -> tuple[Anything, Logprobs]:
+    """The tokens of an answer, and its logprobs if it is a pair of tokens and float numbers."""
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        return returned, None
+    tokens, found = returned
+    if hasattr(found, "detach"):
+        found = found.detach().cpu().double().numpy()
+    try:
+        logprobs = np.asarray(found)
+    except (TypeError, ValueError):
+        return returned, None
+    if logprobs.dtype.kind != "f" or logprobs.size != rows:
+        return returned, None
+    return tokens, logprobs.reshape(rows).astype(np.float64)
 
 
 def _tokens(returned: Anything, rows: int, vocab: int) -> Tokens:

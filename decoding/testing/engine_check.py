@@ -171,7 +171,21 @@ class _Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.requests)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        keys = list(self.requests)
+        self._cancel(data, list(self.requests))
+
+    @precondition(lambda self: self._begun())
+    @rule(data=st.data())
+    def cancel_what_has_begun(self, data: st.DataObject) -> None:
+        self._cancel(data, self._begun())
+
+    def _begun(self) -> list[Hashable]:
+        return [
+            key
+            for key, request in self.requests.items()
+            if request.tokens and self.engine.state(key) is State.RUNNING
+        ]
+
+    def _cancel(self, data: st.DataObject, keys: list[Hashable]) -> None:
         key = keys[data.draw(st.integers(0, len(keys) - 1), label="request")]
         before = self.engine.state(key)
         self.engine.cancel(key)
@@ -200,6 +214,10 @@ class _Machine(RuleBasedStateMachine):
     def everyone_gets_what_they_get_alone(self) -> None:
         for key, request in self.requests.items():
             state = self.engine.state(key)
+            if state is State.CANCELLED:
+                assert request.cancelled, f"{request} is cancelled, and nobody cancelled it"
+            elif request.cancelled:
+                raise AssertionError(f"{request} was cancelled, and is {state.value}")
             if request.is_poisoned:
                 assert not request.tokens, f"NaN logits gave the tokens {request.tokens}"
                 assert state is not State.DONE, "a request with NaN logits is done"
@@ -254,7 +272,8 @@ def check_engine(
     tokens of every request are those of the oracle, or a beginning of them while it runs or if it
     was ended; a request is done exactly when it has all of them; one whose logits are NaN fails,
     and no other with it; after the model raised, the engine takes and serves new requests; a
-    cancelled request gives no more tokens; and in a bounded number of steps every request ends.
+    cancelled request gives no more tokens, and nobody else is cancelled; and in a bounded number of
+    steps every request ends.
 
     make: makes an engine (`EngineUnderTest`) over a forward function, `list[list[int]] -> (batch,
         VOCAB) float32`, which is a pure function of the prefix.

@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.typing import Anything
+
 Schema: TypeAlias = dict[str, Any]
 _MOST = 300
 """Values of one schema, so that a validator can be asked about each."""
@@ -54,7 +56,7 @@ def draw_finite_schema(rng: random.Random, depth: int = 2) -> FiniteSchema:
 def _enumeration(rng: random.Random, _: int) -> FiniteSchema:
     pool: list[Any] = [*_SCALARS, [], [1], {}, {"a": 1}, [None, "a"]]
     values = rng.sample(pool, rng.randint(1, 4))
-    # True and 1 are equal in Python and differ in JSON; the sample holds positions, so both may come.
+    # Places are sampled, so both True and 1 may come: they are equal in Python and differ in JSON.
     return FiniteSchema({"enum": values}, tuple(values))
 
 
@@ -77,9 +79,8 @@ def _integer(rng: random.Random, _: int) -> FiniteSchema:
 def _text(rng: random.Random, _: int) -> FiniteSchema:
     longest = rng.randint(0, 3)
     letters = rng.choice(["ab", "a", "aé"])
-    values = [
-        "".join(some) for n in range(longest + 1) for some in itertools.product(letters, repeat=n)
-    ]
+    lengths = range(longest + 1)
+    values = ["".join(some) for n in lengths for some in itertools.product(letters, repeat=n)]
     schema: Schema = {"type": "string", "pattern": f"^[{letters}]*$", "maxLength": longest}
     if rng.random() < 0.5:
         schema["minLength"] = rng.randint(0, longest)
@@ -155,8 +156,10 @@ def _object(rng: random.Random, depth: int) -> FiniteSchema:
     values: list[Any] = []
     for present in itertools.product((False, True), repeat=len(parts)):
         chosen = [name for name, there in zip(parts, present, strict=True) if there]
-        for some in itertools.product(*(parts[name].values for name in chosen)):
-            values.append(dict(zip(chosen, some, strict=True)))
+        values += [
+            dict(zip(chosen, some, strict=True))
+            for some in itertools.product(*(parts[name].values for name in chosen))
+        ]
     return FiniteSchema(schema, tuple(values))
 
 
@@ -209,7 +212,7 @@ def texts_of(values: Sequence[Any]) -> set[bytes]:
     return {text.encode() for value in values for text in _spelled(value)}
 
 
-def _spelled(value: Any) -> list[str]:  # any JSON value
+def _spelled(value: Anything) -> list[str]:
     if isinstance(value, list):
         inner = itertools.product(*(_spelled(item) for item in value))
         return [f"[{','.join(some)}]" for some in inner]

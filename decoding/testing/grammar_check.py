@@ -210,6 +210,8 @@ class _GrammarCheck:
             taken.append((mask, before))
             before += self._bytes[token]
             if self._rolls_back and self._generator.random() < 0.3:
+                if self._generator.random() < 0.5:  # a mask that is kept must be forgotten
+                    self._mask(text)
                 count = int(self._generator.integers(1, len(taken) + 1))
                 text.rollback(count)
                 mask, earlier = taken[-count]

@@ -156,6 +156,8 @@ class _Check:
     def _basic(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         if answer.written and not self._in_place:
             yield "input", "the logits that were handed over differ after the call"
+        if answer.changed:
+            yield "input", f"the {answer.changed} that were handed over differ after the call"
         if answer.format != case.format:
             yield "format", f"{case.format} logits gave {answer.format}"
         values, logits = answer.values, case.logits

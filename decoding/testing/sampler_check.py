@@ -36,6 +36,9 @@ SAMPLER_LAWS = {
     "position": "over positions, tokens are drawn with the claimed probabilities",
     "independent rows": "two rows of a batch agree as often as independent draws as claimed do",
     "independent draws": "a draw agrees with the one before as often as independent ones do",
+    "logprob": "the logprob that comes with a token is that of the claimed distribution",
+    "all seeds": "seeds that differ only above 16 bits draw differently",
+    "seeds and positions": "seed and position are not added: pairs of one sum draw differently",
     "wide seeds": "seeds that differ only above 32 bits draw differently",
 }
 """The laws that `check_sampler` checks, by the names that `expected_failures` takes."""
@@ -64,7 +67,8 @@ def check_sampler(
 
     draw: a function of logits `(batch, vocab)` float32, and of the randomness that its parameters
         name: `u`, `uniforms`, `words`, `seed`, `seeds`, `position`, `positions` or `generator`
-        (`draws.DRAW_ROLES`). It returns a token id for each row. Where `u`, `uniforms` or `words`
+        (`draws.DRAW_ROLES`). It returns a token id for each row, or a pair of these and their
+        logprobs, which are then compared with the claim's. Where `u`, `uniforms` or `words`
         can be fed, its distribution is computed and nothing is left to chance; else it draws.
     claim: a processor such as `TopP(0.9)`, a pipeline, or any function `(logits, history) ->
         logits` that is right in float64; `Temperature(1.0)` claims the softmax itself.
@@ -126,12 +130,12 @@ class _SamplerCheck:
         try:
             self.draw.settle(self.rows[0][np.newaxis].astype(np.float32))
             yield from self._examples(examples)
+            yield from self._logprobs()
             if {"u", "uniforms", "words"} & set(self.draw.roles):
                 yield from self._exact()
             else:
+                yield from self._addresses(seed_bits)
                 yield from self._drawn()
-                if seed_bits == 64:
-                    yield from self._wide_seeds()
         except CandidateError as error:
             yield "answers", str(error), None
 
@@ -331,16 +335,51 @@ class _SamplerCheck:
             if found.sum() and agreeing.min() > 1e-9:
                 yield name, found, agreeing
 
-    def _wide_seeds(self) -> Iterator[tuple[str, str, Case | None]]:
-        row = np.zeros(64)
-        logits = np.tile(row.astype(np.float32), (1, 1))
-        seeds = np.array([42 + (index << 32) for index in range(32)], np.int64)
-        tokens = [
-            int(self.draw(logits, seeds=seeds[i : i + 1], positions=seeds[:1])[0])
-            for i in range(32)
-        ]
-        if len(set(tokens)) == 1:
-            yield "wide seeds", f"32 seeds 42 + k·2³² all drew token {tokens[0]} of 64", _case(row)
+    def _logprobs(self) -> Iterator[tuple[str, str, Case | None]]:
+        """The reported logprobs, on rows that are clear of the claim's cuts."""
+        for row in self.rows:
+            with np.errstate(divide="ignore"):
+                wanted = np.log(self._probs(row))
+            logits = np.tile(row.astype(np.float32), (8, 1))
+            tokens, logprobs = self.draw.drawn(logits, **self._randomness(8, len(row), 1))
+            if logprobs is None:
+                return
+            error = np.abs(logprobs - wanted[tokens])
+            if not (error <= 1e-3 * np.maximum(1.0, np.abs(wanted[tokens]))).all():
+                worst = int(np.nan_to_num(error, nan=np.inf).argmax())
+                token = int(tokens[worst])
+                yield (
+                    "logprob",
+                    f"token {token} came with {logprobs[worst]:.6g}, and has {wanted[token]:.6g}",
+                    _case(row),
+                )
+                return
+
+    def _addresses(self, seed_bits: int) -> Iterator[tuple[str, str, Case | None]]:
+        """Seeds and positions that differ in a way that is often lost draw different tokens.
+
+        32 tokens of a flat row of 64 are equal with probability 64⁻³¹ where none is lost.
+        """
+        steps = np.arange(32)
+        roles = set(self.draw.roles)
+        found: list[tuple[str, str, Anything, Anything]] = []
+        if roles & {"seed", "seeds"}:
+            found.append(("all seeds", "42 + k · 2¹⁶", 42 + (steps << 16), steps * 0))
+            if seed_bits == 64:
+                found.append(("wide seeds", "42 + k · 2³²", 42 + (steps << 32), steps * 0))
+            if roles & {"position", "positions"}:
+                law = "seeds and positions"
+                found.append((law, "42 + k at positions 40 − k", 42 + steps, 40 - steps))
+                found.append((law, "64 + k at positions k", 64 + steps, steps))
+        logits = np.zeros((1, 64), np.float32)
+        for law, shown, seeds, positions in found:
+            tokens = {
+                int(self.draw(logits, seeds=seeds[i : i + 1], positions=positions[i : i + 1])[0])
+                for i in range(32)
+            }
+            if len(tokens) == 1:
+                why = f"the seeds {shown}, k from 0 to 31, all drew token {tokens.pop()} of 64"
+                yield law, why, _case(np.zeros(64))
 
 
 def _law_rows(claim: Claim) -> Iterator[Row]:

@@ -77,7 +77,8 @@ def copy_package(folder: Path) -> None:
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder / name)
     checked = py_compile.PycInvalidationMode.CHECKED_HASH
-    compileall.compile_dir(folder, quiet=2, invalidation_mode=checked)
+    for name in ("decoding", "tests/unit", "tests/property"):
+        compileall.compile_dir(folder / name, quiet=2, invalidation_mode=checked)
 
 
 def place_of(folder: Path, mutant: Mutant) -> Path:
@@ -88,7 +89,9 @@ def place_of(folder: Path, mutant: Mutant) -> Path:
 def import_what_tests_need() -> None:
     """Import the large packages that tests import; nothing of this one, nor Numba, which some hide."""
     os.environ.setdefault("TRITON_INTERPRET", "1")
-    for name in ("numpy", "scipy.stats", "torch", "tokenizers", "transformers", "jsonschema"):
+    plugins = ("_hypothesis_pytestplugin", "anyio.pytest_plugin")
+    large = ("numpy", "scipy.stats", "torch", "tokenizers", "transformers", "jsonschema", "jinja2")
+    for name in (*large, "hypothesis.strategies", "hypothesis.extra.numpy", *plugins):
         with suppress(ImportError):
             __import__(name)
     found = {"decoding", "numba"} & set(sys.modules)
@@ -96,12 +99,25 @@ def import_what_tests_need() -> None:
 
 
 def run_tests(folder: Path, group: Group, limit: float, first: Sequence[str] = ()) -> Verdict:
-    """Run a group's tests in a fork until one fails, those of `first` before the others."""
+    """Run a group's tests until one fails, those of `first` before the others.
+
+    Each file has a fork of its own, so that no file is read that is not needed.
+    """
+    until = time.monotonic() + limit
+    for test in dict.fromkeys((*first, *group.tests)):
+        verdict = _run_file(folder, group, test, until - time.monotonic())
+        if verdict.outcome != "passed":
+            return verdict
+    return Verdict("passed")
+
+
+def _run_file(folder: Path, group: Group, test: str, limit: float) -> Verdict:
+    """Run one file, or one test, in a fork."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
         os.close(reader)
-        _run_in_child(folder, group, first, writer)
+        _run_in_child(folder, group, test, writer)
     os.close(writer)
     deadline = time.monotonic() + limit
     written = b""
@@ -121,7 +137,7 @@ def run_tests(folder: Path, group: Group, limit: float, first: Sequence[str] = (
     return Verdict(**json.loads(written))
 
 
-def _run_in_child(folder: Path, group: Group, first: Sequence[str], writer: int) -> None:
+def _run_in_child(folder: Path, group: Group, test: str, writer: int) -> None:
     """The child's whole life: run pytest on the copy, write the verdict, end."""
     verdict: dict[str, Any] = {"outcome": "broken"}
     try:
@@ -144,17 +160,17 @@ def _run_in_child(folder: Path, group: Group, first: Sequence[str], writer: int)
             arguments += ["-p", "no:schemathesis", f"--hypothesis-profile={PROFILE}"]
             arguments += ["-m", group.marks, "--rootdir", str(folder)]
             arguments += ["-k", group.chosen] * bool(group.chosen)
-            status = int(pytest.main([*arguments, *first, *group.tests], plugins=[seen]))
+            status = int(pytest.main([*arguments, test], plugins=[seen]))
             output.flush()
             output.seek(0)
             said = output.read()[-600:]
-        if status == 0:
+        if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             verdict = {"outcome": "passed"}
         elif seen.test:
             verdict = {"outcome": "failed", "test": seen.test}
         else:
             verdict = {"outcome": "broken", "test": said}
-    except BaseException as error:  # noqa: BLE001  (the child must not return to its parent's code)
+    except BaseException as error:
         verdict = {"outcome": "broken", "test": repr(error)[:600]}
     finally:
         os.write(writer, json.dumps(verdict).encode())

@@ -260,3 +260,27 @@ def test_a_callable_and_a_cached_model_are_scored_alike() -> None:
     other = score(LanguageModel(forward=forward), [1, 2], ids, TopP(0.9))
     assert one.tokens == other.tokens
     assert len(one) == 90
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_padded_batch_in_bfloat16_gives_the_sampler_back(backend: str) -> None:
+    torch = pytest.importorskip("torch")
+    generator = np.random.default_rng(9)
+    lengths, longest = (5, 9, 1), 9
+    logits = torch.from_numpy(generator.normal(0, 3, (3, longest, VOCAB))).to(torch.bfloat16)
+    scores, claimed = [], np.zeros((3, longest))
+    for text, length in enumerate(lengths):
+        logits[text, length:] = math.nan  # what a trainer has behind the end of a text
+        pipeline = chain(RepetitionPenalty(1.2), Temperature(0.8), MinP(0.02), Dry(0.5))
+        sampler, prompt, ids = Sampler(pipeline, 70 + text), [text, 4], []
+        alone = BatchSampler([sampler], backend=backend)
+        for place in range(length):
+            [drawn] = alone(logits[text, place : place + 1], History.of([prompt], [ids]))
+            assert isinstance(drawn, Sample)
+            claimed[text, place] = drawn.processed_logprob
+            ids.append(drawn.token_id)
+        scores.append(score_logits(logits[text, :length], prompt, ids, sampler, backend=backend))
+    arrays = stack(scores)
+    assert arrays.is_token.sum(axis=1).tolist() == list(lengths)
+    assert np.array_equal(arrays.processed_logprobs, claimed)
+    assert not arrays.processed_logprobs[~arrays.is_token].any()

@@ -24,6 +24,7 @@ from decoding.audit import (
     Assumptions,
     Claim,
     power_of,
+    sequences_of,
     tokens_needed,
     verify,
     verify_logits,
@@ -252,3 +253,19 @@ def test_penalties_that_were_left_out_are_named() -> None:
     found = verify_logits(rows, PROMPT, drawn(rows, truth, 0), claim)
     assert found.alternative is not None
     assert found.alternative.name == "without RepetitionPenalty(repetition_penalty=1.5)"
+
+
+def test_what_best_of_did_not_choose_is_verified_with_its_own_seed() -> None:
+    asked = GenerationParameters(max_new_tokens=12, seed=5, temperature=0.9, best_of=3)
+    response = generate(MODEL, "ab", asked)
+    sequences = sequences_of(response)
+    assert len(sequences) == 3
+    assert len({sequence.seed for sequence in sequences}) == 3
+    for number, sequence in enumerate(sequences):
+        found = verify(MODEL, None, sequence)
+        assert found.count("as claimed") == len(sequence.token_ids)
+        other = sequences[(number + 1) % 3]
+        swapped = verify(MODEL, None, sequence, seed=other.seed)
+        assert swapped.count("as claimed") < len(sequence.token_ids)
+    with pytest.raises(ParameterError, match="a Response"):
+        sequences_of([1, 2])  # type: ignore[arg-type]

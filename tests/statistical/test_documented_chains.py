@@ -1,0 +1,81 @@
+"""Tokens of every documented chain: a total variation of 0.01 is seen, at a false-alarm rate of 1e-9.
+
+`check_sampler` draws over seeds and over positions, from three rows, as many tokens as its size
+calculator asks for; a difference of that size is missed with probability 0.001 at most. The
+controls are samplers that are off by about that much.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decoding.history import History
+from decoding.pipeline import Pipeline, chain
+from decoding.processors import (
+    EpsilonCutoff,
+    EtaCutoff,
+    MinP,
+    Temperature,
+    TopH,
+    TopK,
+    TopNSigma,
+    TopP,
+    TypicalP,
+)
+from decoding.sampling.batch import BatchSampler, Sample, Sampler
+from decoding.testing import CheckFailedError, check_sampler
+
+TV = 0.01
+CHAINS = (
+    chain(Temperature(1.0)),
+    chain(Temperature(0.7)),
+    chain(TopK(20)),
+    chain(TopP(0.9)),
+    chain(MinP(0.05)),
+    chain(TypicalP(0.9)),
+    chain(EpsilonCutoff(0.01)),
+    chain(EtaCutoff(0.01)),
+    chain(TopNSigma(1.5)),
+    chain(TopH(0.4)),
+    chain(Temperature(0.8), TopK(20), TopP(0.95)),
+    chain(Temperature(1.3), MinP(0.1)),
+)
+
+
+def sampler_of(pipeline: Pipeline, scale: float = 1.0) -> Any:
+    """Our sampler as a function; scale: what the logits are multiplied with first."""
+
+    def draw(logits: Any, seeds: Any, positions: Any) -> Any:
+        lengths = positions.astype(np.int64)
+        nothing = np.broadcast_to(np.zeros(1, np.int32), (len(lengths), int(lengths.max()) + 1))
+        samplers = [Sampler(pipeline, int(seed)) for seed in seeds]
+        drawn = BatchSampler(samplers)(
+            logits * np.float32(scale), History(nothing, lengths, lengths)
+        )
+        assert all(isinstance(item, Sample) for item in drawn)
+        return np.array([item.token_id for item in drawn])  # type: ignore[union-attr]  # seen above
+
+    return draw
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("pipeline", CHAINS, ids=repr)
+def test_a_hundredth_would_be_seen(pipeline: Pipeline) -> None:
+    report = check_sampler(sampler_of(pipeline), pipeline, tv=TV, alpha=1e-9, examples=100)
+    assert all("0.01 is missed with probability 0.001" in note for note in report.notes)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("pipeline", CHAINS[:2], ids=repr)
+def test_a_temperature_two_percent_off_is_seen(pipeline: Pipeline) -> None:
+    with pytest.raises(CheckFailedError, match="total variation"):
+        check_sampler(sampler_of(pipeline, 1.02), pipeline, tv=TV, alpha=1e-9, examples=20)
+
+
+def test_a_temperature_that_is_far_off_is_seen_with_few_draws() -> None:
+    pipeline = chain(Temperature(0.7))
+    with pytest.raises(CheckFailedError, match="total variation"):
+        check_sampler(sampler_of(pipeline, 1.5), pipeline, tv=0.15, examples=5)
