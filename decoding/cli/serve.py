@@ -81,6 +81,8 @@ _FLAGS: Mapping[str, _Flag] = {
     "log_level": _Flag(str, "info", "debug, info, warning or error", "NAME"),
     "log_prompts": _Flag(_bool, default=False, text="show in the log what requests ask"),
     "tgi_full_text": _Flag(_bool, default=False, text="/ shows the prompt, as TGI's does"),
+    "otlp_endpoint": _Flag(str, None, "a collector of OpenTelemetry for a span a request", "URL"),
+    "otlp_service_name": _Flag(str, "decoding", "the service's name in spans", "NAME"),
     "watermark_gamma": _Flag(float, None, "of TGI's watermark; default: 0.5", "G"),
     "watermark_delta": _Flag(float, None, "of TGI's watermark; default: 2.0", "D"),
     "shutdown_timeout": _Flag(float, 30.0, "seconds that requests go on after SIGTERM", "S"),
@@ -217,6 +219,11 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
     from decoding.server.logs import log, log_to_stderr
     from decoding.server.service import drain
 
+    traces, provider = None, None
+    if given["otlp_endpoint"] is not None:
+        from decoding.server.spans import spans_to
+
+        traces, provider = spans_to(given["otlp_endpoint"], given["otlp_service_name"])
     log_to_stderr(given["log_level"].upper(), as_json=given["json_output"])
     limits = limits_of_flags(given, model.context_length)
     name = given["served_model_name"] or given["model_id"] or model.name
@@ -231,6 +238,7 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         return_full_text=given["tgi_full_text"],
         log_prompts=given["log_prompts"],
         compute_type=given["device"],
+        traces=traces,
     )
     engine = Engine(
         model,
@@ -286,6 +294,8 @@ async def _run(model: LanguageModel, given: Mapping[str, Any]) -> None:
         for task in draining:
             task.cancel()
         await front.aclose()
+        if provider is not None:
+            provider.shutdown()  # sends what waits
         log(logging.INFO, "stopped")
 
 

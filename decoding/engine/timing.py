@@ -40,3 +40,13 @@ class Timing:
     def finish(self) -> None:
         """Note that the request is done."""
         self.finished = time.monotonic()
+
+    def stages(self) -> list[tuple[str, float, float]]:
+        """Name, start and end of each stage that has ended: queue, prefill and decode."""
+        times = (self.submitted, self.started, self.first_token, self.finished)
+        names = ("queue", "prefill", "decode")
+        return [
+            (name, began, ended)
+            for name, began, ended in zip(names, times[:-1], times[1:], strict=True)
+            if began is not None and ended is not None
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,10 +17,11 @@ from decoding.engine.request import Request
 from decoding.errors import CancelledError, DecodingError
 from decoding.models.protocol import LanguageModel
 from decoding.server.bodies import decode, read_content
-from decoding.server.logs import log
+from decoding.server.logs import LOGGER, log
 from decoding.server.metrics import Metrics
 from decoding.server.problems import CLOSING, OVERLOADED, Problem, ProblemError, problem_of
 from decoding.server.settings import ServerSettings, limits_of
+from decoding.server.traces import RequestTrace
 from decoding.typing import Anything
 
 ACCOUNT = "decoding.account"
@@ -28,6 +29,9 @@ ACCOUNT = "decoding.account"
 
 OPENAI = "decoding.openai"
 """Where a request's scope says that its errors have OpenAI's shape."""
+
+PARENTS = ("traceparent", "tracestate")
+"""The headers of W3C Trace Context."""
 
 _LONG = 16_384
 """Bytes from which a body is decoded in another thread."""
@@ -98,7 +102,9 @@ class Service:
             raise ProblemError(OVERLOADED)
         self._taken += 1
         self.metrics.concurrent.value = float(self._taken)
-        account = Account(self, str(http.scope.get("request_id", "")), http.url.path)
+        parents = {name: http.headers[name] for name in PARENTS if name in http.headers}
+        name = str(http.scope.get("request_id", ""))
+        account = Account(self, name, http.url.path, parents)
         http.scope[ACCOUNT] = account
         return account
 
@@ -133,12 +139,15 @@ class Service:
 class Account:
     """One HTTP request on its way: its generations, its times, and how it ended.
 
-    began: when it came, of `time.monotonic`.
+    parents: the headers that name the span of which the request's is a part.
+    began_ns: when it came, in nanoseconds since 1970. began: the same, of `time.monotonic`.
     """
 
     service: Service
     request_id: str
     path: str
+    parents: Mapping[str, str] = field(default_factory=dict)
+    began_ns: int = field(default_factory=time.time_ns)
     began: float = field(default_factory=time.monotonic)
     handles: list[AsyncGeneration] = field(default_factory=list)
     closed: bool = False
@@ -217,6 +226,7 @@ class Account:
             **{f"{name}_ms": value for name, value in milliseconds.items()},
             **self._asked(),
         )
+        self._trace(None)
         self.close()
 
     def fail(self, problem: Problem, *, refused: bool = False) -> None:
@@ -235,6 +245,7 @@ class Account:
             status=problem.status,
             error_type=problem.error_type,
         )
+        self._trace(problem.error_type)
         self.close()
 
     def disconnect(self) -> None:
@@ -243,6 +254,7 @@ class Account:
             return
         self.service.metrics.disconnects.add()
         log(logging.INFO, "the client has gone", request_id=self.request_id, path=self.path)
+        self._trace("client_disconnected")
         self.close()
 
     def close(self) -> None:
@@ -269,6 +281,43 @@ class Account:
             "inference_duration": inference,
             "mean_time_per_token_duration": inference / max(1, generated),
         }
+
+    def _trace(self, error: str | None) -> None:
+        """Hand over the trace of a request that ends now."""
+        sink = self.service.settings.traces
+        if sink is None:
+            return
+        ahead = self.began_ns - int(1e9 * self.began)
+        stages = [] if not self.handles else self.handles[0].generation.timing.stages()
+        attributes: dict[str, str | int | float] = {
+            "http.request.method": "POST",
+            "http.route": self.path,
+            "decoding.request_id": self.request_id,
+            "gen_ai.response.model": self.service.model_id,
+        }
+        if self.handles:
+            generated = [item.generation.response for item in self.handles]
+            tokens = sum(0 if item is None else item.generated_tokens for item in generated)
+            attributes |= {
+                "gen_ai.usage.input_tokens": len(self.handles[0].generation.plan.prompt),
+                "gen_ai.usage.output_tokens": tokens,
+            }
+        trace = RequestTrace(
+            f"POST {self.path}",
+            self.parents,
+            self.began_ns,
+            time.time_ns(),
+            tuple(
+                (name, ahead + int(1e9 * began), ahead + int(1e9 * ended))
+                for name, began, ended in stages
+            ),
+            attributes,
+            error,
+        )
+        try:
+            sink.record(trace)
+        except Exception as problem:  # a request is not lost with its trace
+            LOGGER.warning("a trace was lost", exc_info=problem)
 
     def _asked(self) -> dict[str, object]:
         if not self.service.settings.log_prompts:

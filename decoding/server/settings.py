@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from decoding.checks import checked_integer, checked_real
+from decoding.server.traces import TraceSink
 from decoding.wire.rules import WireLimits
 
 
@@ -25,6 +26,7 @@ class ServerSettings:
         TGI does so on `/` alone, and its own documentation shows text without the prompt.
     keep_alive_s: seconds of silence after which a stream sends a comment.
     log_prompts: whether the log shows what requests ask. It never shows what is answered.
+    traces: where a trace of every request goes, see `decoding.server.spans`; None for nowhere.
     compute_type: the header `x-compute-type` of answers.
 
     Raises ParameterError for a value outside its range.
@@ -42,6 +44,7 @@ class ServerSettings:
     keep_alive_s: float = 15.0
     log_prompts: bool = False
     compute_type: str = "cpu"
+    traces: TraceSink | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in (

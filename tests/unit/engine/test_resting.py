@@ -1,0 +1,188 @@
+"""Masks that are computed beside the steps: who waits for one delays nobody, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+from hashed_models import MODEL, Counting
+
+from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
+from decoding.engine.front import AsyncEngine
+from decoding.errors import CancelledError
+from decoding.processors.grammar_mask import GrammarMask
+
+REGEX = Grammar("regex", "[a-f]{6,9}")
+PLAIN = GenerationParameters(max_new_tokens=12, do_sample=True, seed=5)
+
+
+def asked(**given: Any) -> GenerationParameters:
+    return GenerationParameters(
+        **{"max_new_tokens": 20, "do_sample": True, "seed": 3, "grammar": REGEX, **given}
+    )
+
+
+class Later:
+    """Runs work when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[None], Callable[[], None]]] = []
+
+    def __call__(self, work: Callable[[], None]) -> Future[None]:
+        future: Future[None] = Future()
+        self.waiting.append((future, work))
+        return future
+
+    def run(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for future, work in waiting:
+            work()
+            future.set_result(None)
+
+
+def resting(model: Any = MODEL) -> tuple[Engine, Later]:
+    engine, later = Engine(model), Later()
+    engine.compute_masks(later)
+    return engine, later
+
+
+def step_on(engine: Engine) -> None:
+    while engine.busy:
+        engine.step()
+
+
+def test_a_sequence_whose_mask_is_late_delays_no_other_and_draws_the_same() -> None:
+    engine, later = resting()
+    structured = engine.submit(Request("x", asked()))
+    plain = engine.submit(Request("y", PLAIN))
+    while not plain.done:
+        engine.step()
+    assert not structured.done
+    assert len(structured.sequences[0].samples) == 1
+    assert (engine.running, engine.drawing) == (1, 0)
+    while not structured.done:
+        engine.step()
+        later.run()
+    assert structured.result() == generate(MODEL, "x", asked())
+    assert plain.result() == generate(MODEL, "y", PLAIN)
+    assert not engine.busy
+
+
+def test_sequences_of_one_request_rest_each_for_itself() -> None:
+    engine, later = resting()
+    generation = engine.submit(Request("x", asked(best_of=3)))
+    while not generation.done:
+        engine.step()
+        later.run()
+    assert generation.result() == generate(MODEL, "x", asked(best_of=3))
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_one_that_rests_can_be_cancelled(rests: bool) -> None:
+    forward = Counting()
+    engine, _ = resting(LanguageModel(
+        forward=forward, tokenizer=MODEL.tokenizer, eos_token_ids=MODEL.eos_token_ids
+    ))  # fmt: skip
+    generation = engine.submit(Request("x", asked()))
+    for _ in range(1 + rests):
+        engine.step()
+    assert engine.drawing == (not rests)
+    engine.cancel(generation)
+    with pytest.raises(CancelledError):
+        generation.result()
+    assert not engine.busy
+    assert not forward.live
+
+
+def test_an_interrupt_loses_none_that_rests() -> None:
+    interrupts = iter([False] * 5 + [True])
+
+    def forward(sequences: list[list[int]]) -> Any:
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+        return MODEL.forward(sequences)  # type: ignore[operator]
+
+    model = LanguageModel(
+        forward=forward, tokenizer=MODEL.tokenizer, eos_token_ids=MODEL.eos_token_ids
+    )
+    engine, later = resting(model)
+    structured = engine.submit(Request("x", asked()))
+    plain = engine.submit(Request("y", PLAIN))
+    with pytest.raises(KeyboardInterrupt):
+        step_on(engine)
+    assert not structured.done
+    while engine.busy:
+        engine.step()
+        later.run()
+    assert structured.result().generated_text == generate(MODEL, "x", asked()).generated_text
+    assert plain.result().generated_text == generate(MODEL, "y", PLAIN).generated_text
+
+
+def test_a_prepared_mask_is_the_mask() -> None:
+    assert MODEL.grammars is not None
+    mask = GrammarMask(MODEL.grammars.mask_of(REGEX).grammar)
+    before = np.array([2 + ord("a")], np.int32)
+    matcher = mask.matcher(before)
+    assert matcher is not None
+    mask.prepare(before)
+    prepared = mask._places.prepared(before)
+    assert prepared is not None
+    np.testing.assert_array_equal(prepared, matcher.mask().view(np.int32))
+    for number in range(300):
+        mask.prepare(np.array([number], np.int32))
+    assert len(mask._places._prepared) <= 256
+
+
+class Slow:
+    """A compiled grammar whose masks behind the first wait for an event."""
+
+    def __init__(self, inner: Any, event: threading.Event) -> None:
+        self.inner, self.event = inner, event
+
+    def matcher(self) -> Any:
+        return SlowMatcher(self.inner.matcher(), self.event, 0)
+
+
+class SlowMatcher:
+    def __init__(self, inner: Any, event: threading.Event, taken: int) -> None:
+        self.inner, self.event, self.taken = inner, event, taken
+
+    def mask(self) -> Any:
+        if self.taken:
+            assert self.event.wait(60)
+        return self.inner.mask()
+
+    def advance(self, token_id: int) -> bool:
+        self.taken += 1
+        return bool(self.inner.advance(token_id))
+
+    def fork(self) -> SlowMatcher:
+        return SlowMatcher(self.inner.fork(), self.event, self.taken)
+
+
+def test_a_slow_grammar_delays_no_stream_of_the_front() -> None:
+    assert MODEL.grammars is not None
+    event = threading.Event()
+    grammar: Any = Slow(MODEL.grammars.mask_of(REGEX).grammar, event)
+
+    async def run() -> tuple[Any, Any]:
+        async with AsyncEngine(Engine(MODEL)) as front:
+            request = Request("x", asked(grammar=None), grammar=grammar)
+            structured = await front.submit(request)
+            await structured.wait()
+            plain = await (await front.submit(Request("y", PLAIN))).result()
+            assert not structured.done
+            event.set()
+            return await structured.result(), plain
+
+    try:
+        structured, plain = asyncio.run(asyncio.wait_for(run(), 30))
+    finally:
+        event.set()
+    assert structured.generated_text == generate(MODEL, "x", asked()).generated_text
+    assert plain.generated_text == generate(MODEL, "y", PLAIN).generated_text
