@@ -19,16 +19,13 @@ def extend(batch: RunningBatch, memory: Memory) -> None:
     states = [item.state for item in sequences]
     latest = [item.latest for item in sequences]
     counts = list(map(len, latest))
-    lengths = [
-        len(item.token_ids) - 1 + count for item, count in zip(sequences, counts, strict=True)
-    ]
     rows = sum(counts)
     try:
         for item in sequences:
             item.held = None  # where the call is interrupted, nobody knows
         output = memory.extend(states, latest, all_positions=rows > len(counts))
-        for item, length in zip(sequences, lengths, strict=True):
-            item.held = length
+        for item, count in zip(sequences, counts, strict=True):
+            item.held = len(item.token_ids) - 1 + count
         logits = checked_logits(output, rows)
     except Exception as error:  # a model may raise anything
         fail(generations_of(sequences), error)

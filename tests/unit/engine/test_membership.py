@@ -20,6 +20,7 @@ from decoding import (
     chain,
     generate,
 )
+from decoding.engine.drawing import rows_of
 from decoding.errors import ParameterError, ShapeError
 from decoding.history import History, HistoryBuffer
 from decoding.kernels.program import (
@@ -214,3 +215,14 @@ def test_who_joins_and_leaves_changes_nobodys_tokens() -> None:
             got = item.result()
             assert got.generated_text == alone.generated_text
             assert [token.id for token in got.tokens] == [token.id for token in alone.tokens]
+
+
+def test_rows_one_after_the_other_are_not_copied() -> None:
+    logits = np.arange(20.0).reshape(5, 4)
+    assert rows_of(logits, [0, 1, 2, 3, 4]) is logits
+    for rows in ([0, 1], [1, 2, 3], [4]):
+        found = rows_of(logits, rows)
+        assert np.array_equal(found, logits[rows])
+        assert np.shares_memory(found, logits)
+    for rows in ([], [2, 2], [1, 0], [0, 2]):
+        assert np.array_equal(rows_of(logits, rows), logits[rows].reshape(len(rows), 4))
