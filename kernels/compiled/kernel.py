@@ -42,6 +42,7 @@ class CompiledKernel:
         # Room for more rows and more of their likeliest tokens than there are.
         self._plans, self._outcomes = np.zeros(0, PLAN), np.zeros(0, ROW)
         self._top = np.zeros(0, TOP)
+        self._result = StepResult(self._outcomes, self._top)
         self._instructions, self._sparse = flatten(nothing)
         self._call = np.zeros(15, np.int64)
         self._call[4] = compact_limit
@@ -64,7 +65,7 @@ class CompiledKernel:
         asked = DESCRIBE if describe else DRAW
         if self._run(logits, raw_logits, bitmasks, history, asked):
             self._leave_to_numpy(logits, raw_logits, bitmasks, history, describe=describe)
-        return StepResult(self._outcomes[: len(self._batch.seeds)], self._top)
+        return self._result
 
     def edit(
         self,
@@ -115,21 +116,20 @@ class CompiledKernel:
         if size > len(self._plans):
             room = max(size, 2 * len(self._plans))
             self._plans, self._outcomes = np.zeros(room, PLAN), np.zeros(room, ROW)
+            self._call[9], self._call[11] = _address(self._plans), _address(self._outcomes)
         plans = self._plans[:size]
         plans["seed"], plans["greedy"], plans["top_n"] = batch.seeds, batch.greedy, batch.top_n
-        places = top_capacities(batch.top_n)
-        ends = places.cumsum()
-        self._outcomes["top_start"][:size] = ends - places
-        described = max(int(ends[-1]) if size else 0, 1)
+        described = 1
+        if batch.top_n.any():
+            places = top_capacities(batch.top_n)
+            ends = places.cumsum()
+            self._outcomes["top_start"][:size] = ends - places
+            described = int(ends[-1])
         if described > len(self._top):
             self._top = np.zeros(max(described, 2 * len(self._top)), TOP)
-        self._call[9:14] = (
-            _address(self._plans),
-            size,
-            _address(self._outcomes),
-            _address(self._top),
-            len(self._top),
-        )
+            self._call[12:14] = _address(self._top), len(self._top)
+        self._call[10] = size
+        self._result = StepResult(self._outcomes[:size], self._top)
 
     def _by_numpy(self) -> VectorKernel:
         return VectorKernel(self._batch)
@@ -157,16 +157,7 @@ class CompiledKernel:
         if head != self._head:
             self._head, self._call[:4] = head, head[:4]
             self._call[14] = format_of(logits.dtype)
-        token_ids, lengths, prompt_lengths = history
-        arguments = (
-            rows,
-            raw_rows,
-            bitmasks,
-            _plain(token_ids, _INT32),
-            _plain(lengths, _INT64),
-            _plain(prompt_lengths, _INT64),
-            self._call,
-        )
+        arguments = (rows, raw_rows, bitmasks, *_plain_history(*history), self._call)
         if len(self._shares) == 1:
             return _run_share(arguments, out, width, 0, len(logits))
         threads = self._threads()
@@ -220,6 +211,21 @@ def _run_share(
     out_address = 0 if out is None else _address(out)
     left: int = step_rows(*arguments, _memory_for(width), out_address, first, last)
     return left
+
+
+def _plain_history(
+    token_ids: NDArray[Any], lengths: NDArray[Any], prompt_lengths: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    if (
+        token_ids.dtype is _INT32
+        and lengths.dtype is _INT64
+        and prompt_lengths.dtype is _INT64
+        and token_ids.flags.carray
+        and lengths.flags.carray
+        and prompt_lengths.flags.carray
+    ):
+        return token_ids, lengths, prompt_lengths
+    return _plain(token_ids, _INT32), _plain(lengths, _INT64), _plain(prompt_lengths, _INT64)
 
 
 def _plain(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
