@@ -8,7 +8,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from decoding.audit.forward import Chunks, chunks_of
-from decoding.errors import ParameterError, ShapeError
+from decoding.checks import checked_token_ids
+from decoding.errors import ParameterError, ShapeError, require
 from decoding.history import History
 from decoding.pipeline import Pipeline
 from decoding.processors.feedback import Feedback
