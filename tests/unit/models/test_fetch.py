@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
-import os
-import tempfile
 import sys
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
