@@ -70,6 +70,8 @@ def chunks_of(logits: Rows | Chunks) -> Iterator[Rows]:
         ShapeError: they are no rows of logits.
     """
     parts: Iterable[Rows] = [logits] if hasattr(logits, "shape") else logits
+    if not isinstance(parts, Iterable):
+        raise ShapeError("logits", f"a {type(logits).__name__}", "arrays or tensors (rows, vocab)")
     for part in parts:
         if len(getattr(part, "shape", ())) != 2:
             raise ShapeError(

@@ -16,6 +16,7 @@ from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters, is_sampling
 from decoding.pipeline import Pipeline, as_pipeline
 from decoding.sampling.batch import Sampler
+from decoding.sampling.rng import sequence_seed
 from decoding.typing import Anything, ForwardFunction, Processor
 
 
@@ -80,8 +81,9 @@ def request_of(
     """Plan the request of some tokens again, as the engine did.
 
     prompt: text or token ids; None takes the transcript's. pipeline: of the caller, or the
-    request's parameters; None takes the transcript's. seed: of the sequence; None takes the
-    transcript's, then the parameters'.
+    request's parameters; None takes the transcript's. seed: of the sequence; None takes that of
+    given parameters, then the transcript's. Parameters with best-of have several sequences; the
+    transcript's seed counts if it is that of one of them.
 
     Raises:
         ParameterError: no prompt is known, there is no token, or the tokens were made with a
@@ -104,6 +106,8 @@ def request_of(
         if own is None and made_with is not None and made_with.pipeline is not None:
             expected = f"given: the tokens were made with {made_with.pipeline}"
             raise ParameterError("pipeline", None, expected)
+    if seed is None and isinstance(pipeline, GenerationParameters):
+        seed = _claimed_seed(pipeline, transcript.seed)
     said = next(
         (item for item in (seed, transcript.seed, parameters.seed) if item is not None), None
     )
@@ -126,3 +130,15 @@ def request_of(
     )
     work = plan(Request(known, parameters, own), loaded)
     return AuditedRequest(loaded, transcript, work, None if is_greedy else said)
+
+
+def _claimed_seed(parameters: GenerationParameters, recorded: int | None) -> int | None:
+    """The seed of the sequence that parameters claim; None if they have no seed.
+
+    recorded: the seed that the transcript says, which may be that of a later sequence of best-of.
+    """
+    seed = parameters.seed
+    if seed is None or recorded is None or recorded == seed:
+        return seed
+    sequences = range(1, parameters.best_of or 1)
+    return recorded if any(sequence_seed(seed, index) == recorded for index in sequences) else seed

@@ -18,8 +18,10 @@ from decoding.wire.details import Response
 from decoding.wire.provenance import Provenance
 
 _ID_PREFIX = "token_id:"
-_MOST_DIGITS = 10
 """What vLLM writes in the place of a token's text with `return_tokens_as_token_ids`."""
+
+_MOST_DIGITS = 10
+"""Of a token id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,8 +144,9 @@ def verify(
     model: the reference. prompt: text or token ids; None takes what the tokens' source says.
     tokens: token ids, a `Response`, or decoded JSON; see `transcript_of`.
     pipeline: the claimed pipeline or request parameters; None takes those of a `Response`.
-    seed: the claimed seed; None takes the source's, then the parameters'. Where nobody says one and
-        the tokens are sampled, the claim is one about the distribution alone.
+    seed: the claimed seed of the sequence; None takes that of given parameters, then the source's
+        (of parameters with best-of the source says which sequence). Where nobody says one and the
+        tokens are sampled, the claim is one about the distribution alone.
     law: of the claimed noise: `PHILOX`, or one of `decoding.audit.murmur3`.
     by_distribution: test the distribution alone, whatever the seed.
     assumptions: what an honest server may do, and the rate of false alarms.

@@ -113,7 +113,7 @@ def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) 
     require("row", unknown, not unknown, f"an object of {', '.join(sorted(_KNOWN))}")
     given = [name for name in _PROMPTS if name in row]
     require("row", given, len(given) == 1, f"with one of {', '.join(_PROMPTS)}")
-    own = row.get("parameters") or {}
+    own = {} if row.get("parameters") is None else row["parameters"]
     require("parameters", own, isinstance(own, Mapping), "an object")
     parameters = GenerationParameters.from_dict({**settings.parameters.to_dict(), **own})
     if parameters.seed is None and is_sampling(parameters):
@@ -163,6 +163,10 @@ def _id_of(row: Mapping[str, Any]) -> str | int | None:
     row_id = row.get("id")
     legal = row_id is None or (isinstance(row_id, str | int) and not isinstance(row_id, bool))
     require("id", row_id, legal, "text or an integer")
+    try:
+        str(row_id).encode()  # of which the seed of the row is made
+    except UnicodeEncodeError:
+        raise ParameterError("id", row_id, "text that UTF-8 can encode") from None
     return row_id
 
 

@@ -57,9 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, `sys.argv` by default; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
+    is_closed = sys.stdout is None
+    _open_missing_streams()
     asked = _parser().parse_args(arguments)
     try:
         for text in asked.run(asked):
+            if is_closed:
+                return STDOUT_CLOSED
             sys.stdout.write(text)
             sys.stdout.flush()
     except (ParameterError, UnsupportedFeatureError, ShapeError, GrammarError) as error:
@@ -73,6 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _open_missing_streams() -> None:
+    """Open the null device for each standard stream that was closed before the command began."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 -- until the end
 
 
 def _complain(problem: str, code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def fingerprint_of(paths: Iterable[Path], dtype: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths, key=lambda item: item.name):
         size = require_regular(path)
-        digest.update(f"{path.name}\0{size}\0".encode())
+        digest.update(os.fsencode(path.name) + f"\0{size}\0".encode())
         with path.open("rb") as stream:
             digest.update(stream.read(_HEAD_BYTES))
             for sample in range(_SAMPLES if size > _HEAD_BYTES else 0):

@@ -8,14 +8,14 @@ moves a row so that a claim's own cut falls next to a token.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import ParameterError
+from decoding.errors import ParameterError, require
 from decoding.history import History
 
 Row = NDArray[np.float32]
@@ -80,9 +80,14 @@ class Shapes:
     equal_lengths: bool = False
 
     def __post_init__(self) -> None:
-        low, high = self.widths
-        if not 1 <= low <= high:
-            raise ParameterError("widths", self.widths, "two integers, 1 <= smallest <= largest")
+        two = isinstance(self.widths, Sequence) and len(self.widths) == 2
+        legal = (
+            two
+            and all(isinstance(width, int | np.integer) for width in self.widths)
+            and not any(isinstance(width, bool) for width in self.widths)
+            and 1 <= self.widths[0] <= self.widths[1]
+        )
+        require("widths", self.widths, legal, "two integers, 1 <= smallest <= largest")
         if self.format not in FORMATS:
             raise ParameterError("format", self.format, f"one of {', '.join(FORMATS)}")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ParameterError
-from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected
+from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, checked_seed
 from decoding.typing import Anything
 
 GRAMMAR_LAWS = {
@@ -79,6 +79,7 @@ def check_grammar(
     Returns a `Report`. Raises `CheckFailedError`, an `AssertionError`; `ParameterError` for a text
     that no tokens spell.
     """
+    seed = checked_seed(seed)
     expected = check_expected(expected_failures, GRAMMAR_LAWS)
     check = _GrammarCheck(start, token_bytes, end_ids, rolls_back=rolls_back, seed=seed)
     found: dict[str, Finding] = {}

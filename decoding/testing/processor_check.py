@@ -19,7 +19,14 @@ from decoding.testing.candidates import (
 )
 from decoding.testing.cases import WIDEST, Case, Shapes, draw_case
 from decoding.testing.claims import Claim, claim_of
-from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, described
+from decoding.testing.reports import (
+    CheckFailedError,
+    Finding,
+    Report,
+    check_expected,
+    checked_seed,
+    described,
+)
 from decoding.testing.shrinking import shrink
 from decoding.testing.verdicts import UNITS, Outcome
 from decoding.typing import Anything
@@ -85,6 +92,7 @@ def check_processor(
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
+    seed = checked_seed(seed)
     expected = check_expected(expected_failures, LAWS)
     calling = Calling(
         arrays=arrays, in_place=in_place, batched=batched, pad_id=pad_id, ragged=ragged

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from decoding.errors import ParameterError
+from decoding.checks import checked_integer
+from decoding.errors import ParameterError, require
 from decoding.testing.cases import Case
 
 _MOST_SHOWN = 24
@@ -83,6 +84,8 @@ class Report:
 
 def check_expected(expected: Mapping[str, str] | None, laws: Iterable[str]) -> Mapping[str, str]:
     """The expected failures; each must name a law and give a reason."""
+    is_mapping = expected is None or isinstance(expected, Mapping)
+    require("expected_failures", expected, is_mapping, "a mapping of laws to reasons")
     known = list(laws)
     for law, reason in (expected or {}).items():
         if law not in known:
@@ -90,6 +93,11 @@ def check_expected(expected: Mapping[str, str] | None, laws: Iterable[str]) -> M
         if not isinstance(reason, str) or not reason.strip():
             raise ParameterError(f"expected_failures[{law!r}]", reason, "a reason in words")
     return dict(expected or {})
+
+
+def checked_seed(seed: object) -> int:
+    """The seed of a check; raises `ParameterError` unless it is an integer in [0, 2**64)."""
+    return checked_integer("seed", seed, 0, 2**64 - 1, "an integer in [0, 2**64)")
 
 
 def described(case: Case) -> tuple[str, ...]:

@@ -15,7 +15,14 @@ from decoding.testing.cases import Case, Shapes, draw_case
 from decoding.testing.claims import Claim, claim_of
 from decoding.testing.draws import Draw, Tokens
 from decoding.testing.fed_laws import law_of_inverse, law_of_race
-from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, described
+from decoding.testing.reports import (
+    CheckFailedError,
+    Finding,
+    Report,
+    check_expected,
+    checked_seed,
+    described,
+)
 from decoding.testing.statistics import (
     cells_of,
     chi_square,
@@ -84,6 +91,7 @@ def check_sampler(
     where there is a fault, and by χ² at the end. Each takes half of alpha. Returns a `Report` whose
     notes state the error rates. Raises `CheckFailedError`, an `AssertionError`.
     """
+    seed = checked_seed(seed)
     expected = check_expected(expected_failures, SAMPLER_LAWS)
     require("alpha", alpha, 0.0 < alpha < 1.0, "in (0, 1)")
     require("seed_bits", seed_bits, seed_bits in (32, 64), "32 or 64")

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.errors import ParameterError, require
+from decoding.checks import checked_integer
+from decoding.errors import require
 
 Counts = NDArray[np.int64]
 Probs = NDArray[np.float64]
+
+_MOST_CELLS = 2**16
+"""For which the series of the χ² distribution end in time."""
 
 
 def chi_square(counts: Counts, probs: Probs) -> float:
@@ -110,7 +114,7 @@ def sample_size(
 ) -> SampleSize:
     """The draws that χ² needs to see a total variation distance.
 
-    tv: in (0, 1]. cells: at least 2. alpha, miss: in (0, 1), both error rates.
+    tv: in (0, 1]. cells: from 2 to 2**16. alpha, miss: in (0, 1), both error rates.
 
     >>> print(sample_size(0.05, cells=8))  # doctest: +NORMALIZE_WHITESPACE
     10,456 draws in 8 cells: a total variation of 0.05 is missed with probability 0.001 at most; a
@@ -119,8 +123,7 @@ def sample_size(
     require("tv", tv, 0.0 < tv <= 1.0, "in (0, 1]")
     require("alpha", alpha, 0.0 < alpha < 1.0, "in (0, 1)")
     require("miss", miss, 0.0 < miss < 1.0, "in (0, 1)")
-    if isinstance(cells, bool) or not isinstance(cells, int) or cells < 2:
-        raise ParameterError("cells", cells, "an integer of at least 2")
+    cells = checked_integer("cells", cells, 2, _MOST_CELLS, f"an integer from 2 to {_MOST_CELLS}")
     low, high = 1, 16
     while power(high, cells, tv, alpha) < 1.0 - miss:
         low, high = high, 2 * high

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from decoding.errors import ParameterError
-from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected
+from decoding.testing.reports import CheckFailedError, Finding, Report, check_expected, checked_seed
 from decoding.typing import Anything
 
 STREAM_LAWS = {
@@ -126,6 +126,7 @@ def check_stream(
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
+    seed = checked_seed(seed)
     expected = check_expected(expected_failures, STREAM_LAWS)
     takes_stops = _takes_stops(stream)
     check = _StreamCheck(

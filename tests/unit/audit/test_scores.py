@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -244,6 +245,9 @@ def test_a_fingerprint_tells_files_apart(tmp_path: Any) -> None:
     from decoding.models.fingerprint import fingerprint_of
 
     (tmp_path / "a").write_bytes(bytes(3 << 20))
+    no_utf8 = tmp_path / os.fsdecode(b"\xff")
+    no_utf8.write_bytes(b"x")
+    assert fingerprint_of([no_utf8], "float32").endswith("-float32")
     before = fingerprint_of([tmp_path / "a"], "float32")
     assert before == fingerprint_of([tmp_path / "a"], "float32")
     assert before != fingerprint_of([tmp_path / "a"], "bfloat16")

@@ -72,6 +72,8 @@ def test_a_bad_row_is_an_error_and_the_others_go_on(tmp_path: Path) -> None:
         {"inputs": "x", "parameters": 3}, {"inputs": "x", "id": [1]}, {"inputs": "x", "tools": []},
         {"inputs": "x", "nonsense": 1}, {"messages": []}, {"messages": [1]},
         {"messages": "x", "tool_choice": "required"}, "\udcff",
+        {"inputs": "x", "id": "\ud800", "parameters": {"temperature": 1.0, "max_new_tokens": 1}},
+        {"inputs": "x", "parameters": []}, {"inputs": "x", "parameters": False},
         {"inputs": "x", "parameters": {"grammar": {"type": "regex", "value": "("}}},
     ]  # fmt: skip
     source = tmp_path / "in.jsonl"

@@ -364,6 +364,26 @@ class TestErrors:
             assert child.stderr.read() == b""
         assert child.returncode == 141
 
+    @pytest.mark.parametrize(
+        ("closed", "code"), [("<&-", 0), (">&-", 141), ("2>&-", 0), ("<&- >&- 2>&-", 141)]
+    )
+    def test_a_standard_stream_may_be_closed(self, closed: str, code: int) -> None:
+        run = f"exec {sys.executable} -c 'import sys; from decoding.cli.main import main; sys.exit(main())'"
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f"{run} info {closed}"], capture_output=True, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (code, b"")
+
+    @pytest.mark.parametrize("closed", ["<&-", "2>&-"])
+    def test_wrong_input_is_told_without_a_stream(self, closed: str) -> None:
+        run = f"exec {sys.executable} -c 'import sys; from decoding.cli.main import main; sys.exit(main())'"
+        arguments = "grammar check --regex '(' --text a"
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f"{run} {arguments} {closed}"], capture_output=True, check=False
+        )
+        assert ended.returncode == 2
+        assert b"Traceback" not in ended.stderr
+
 
 class TestOtherCommands:
     def test_version(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from decoding.cache import cache_folder
+from decoding.cache import _temporary_folder, cache_folder
 from decoding.errors import FetchError, ParameterError
 from decoding.models import fetch as module
 from decoding.models.fetch import KNOWN_MODELS, KnownModel, fetch
@@ -182,5 +184,34 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path("/shared/decoding")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == Path.home() / ".cache" / "decoding"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() == Path.home() / ".cache" / "decoding"
     monkeypatch.setattr(sys, "platform", "win32")
     assert cache_folder() == Path("/local/decoding")
+
+
+def without_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_user_without_a_home_has_a_temporary_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_taken: bool
+) -> None:
+    for name in ("DECODING_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", without_home)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    taken = tmp_path / f"decoding-{os.getuid()}"
+    if is_taken:  # by a link that another user may have made
+        taken.symlink_to(tmp_path)
+    _temporary_folder.cache_clear()
+    try:
+        found = cache_folder()
+        assert cache_folder() == found
+    finally:
+        _temporary_folder.cache_clear()
+    assert (found == taken) is not is_taken
+    assert found.is_dir()
+    assert not found.is_symlink()
+    assert found.stat().st_mode & 0o077 == 0
