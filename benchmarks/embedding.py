@@ -1,6 +1,6 @@
 """Benchmark of the adapters: what a step of ours adds to an engine, and what its own sampler takes.
 
-Both get the same rows and parameters (`benchmarks.embedding_engines`) and take turns in one call.
+Both get the same rows and parameters (`benchmarks.embedding_given`) and take turns in one call.
 Before anything is timed, ours must leave the tokens that `BatchSampler` alone draws from these rows
 (a processor: the tokens that the pipeline keeps by definition), and the engine's own sampler must
 keep to the tokens that its parameters leave. An engine that is not installed is named with the
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
-from benchmarks.embedding_engines import ENGINES, AbsentError, Engine, Side
+from benchmarks.embedding_engines import ENGINES
+from benchmarks.embedding_given import AbsentError, Engine, Side
 from benchmarks.harness import ROUNDS, Step, measure
 from benchmarks.hot_loop import integers, some_of
 from decoding.errors import MissingDependencyError

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks import embedding
 from benchmarks.embedding import ITS_OWN, OURS, cells, measure_engine
-from benchmarks.embedding_engines import ENGINES, AbsentError, Engine, Given, Side
+from benchmarks.embedding_engines import ENGINES
+from benchmarks.embedding_given import AbsentError, Engine, Given, Side
 from benchmarks.workloads import histories_of
 from decoding import BatchSampler, TopK, chain
 
