@@ -98,7 +98,9 @@ def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:
 
 def _common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
     """The numbers in both sets. Of many ranges, only those that overlap are intersected."""
+    divisions = (_most_steps(left) + _most_steps(right)) ** 2
     if len(left) * len(right) <= _FEW_PAIRS or ALL_NUMBERS in (left, right) or left == right:
+        count(divisions * len(left) * len(right))
         return number_sets.intersection(left, right)
     count(len(left) + len(right))
     ordered = sorted(enumerate(right), key=lambda pair: _lowest(pair[1]))
@@ -108,12 +110,17 @@ def _common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSe
     for part in left:
         first = bisect_left(highs, _lowest(part))
         behind = bisect_right(lows, _highest(part))
-        count(_PAIR_STEPS * max(behind - first, 0))
+        count((_PAIR_STEPS + divisions) * max(behind - first, 0))
         found += [
             number_sets.intersection((part,), (other,))
             for _, other in sorted(ordered[first:behind], key=itemgetter(0))
         ]
     return number_sets.union(*found)
+
+
+def _most_steps(numbers: NumberSet) -> int:
+    """Steps of which a range has no multiple, each of which is divided by all others."""
+    return max((len(part.not_steps) for part in numbers), default=0)
 
 
 def _lowest(part: NumberRange) -> Fraction | float:

@@ -57,6 +57,14 @@ def test_many_constants_of_few_scalars_are_compiled() -> None:
     assert is_member(graph, graph.root, {"k999": 0})
 
 
+def test_steps_of_which_numbers_are_no_multiples_are_counted() -> None:
+    # 50 primes: each is divided by each other one at every further branch.
+    primes = [n for n in range(2, 230) if all(n % d for d in range(2, n))]
+    branches = [{"type": "integer", "multipleOf": prime} for prime in primes]
+    with pytest.raises(GrammarLimitError, match="seconds of work"):
+        compile_graph({"oneOf": branches}, limits=SchemaLimits(deadline_s=0.3))
+
+
 def test_unique_items_of_many_schemas_are_counted() -> None:
     items = [{"type": "integer", "minimum": i} for i in range(300)]
     schema = {"type": "array", "prefixItems": items, "uniqueItems": True}
