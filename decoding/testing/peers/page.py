@@ -20,9 +20,12 @@ def render(rows: Sequence[Mapping[str, Any]], missing: Mapping[str, str], date: 
     broken = [row for kind in kinds for row in rows if row["outcome"] == kind]
     held = sum(row["outcome"] == "holds" for row in rows)
     defects = sum(row["outcome"] == "defect" and row["source"] == "installed" for row in rows)
-    lines = [
+    summary = (
         f"Run on {date}: {len(rows)} trials; {held} hold, {defects} are defects of installed code."
-        " A transcription is of a rule whose code is no Python package.",
+        " A transcription is of a rule whose code is no Python package."
+    )
+    lines = [
+        summary,
         "",
         "| | peer | function | law that is broken | smallest case |",
         "| --- | --- | --- | --- | --- |",
