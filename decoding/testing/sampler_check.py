@@ -142,8 +142,8 @@ class _SamplerCheck:
             if {"u", "uniforms", "words"} & set(self.draw.roles):
                 yield from self._exact()
             else:
-                yield from self._addresses(seed_bits)
                 yield from self._drawn()
+                yield from self._addresses(seed_bits)
         except CandidateError as error:
             yield "answers", str(error), None
 

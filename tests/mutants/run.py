@@ -20,8 +20,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from judging import ROOT, Verdict, copy_package, import_what_tests_need, place_of, run_tests
-from table import GROUPS, Group, Mutant
+from mutant_judging import ROOT, Verdict, copy_package, import_what_tests_need, place_of, run_tests
+from mutant_shapes import Group, Mutant
+from table import GROUPS
 
 RESULTS = Path(__file__).parent / "results.json"
 

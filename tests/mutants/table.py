@@ -8,39 +8,9 @@ says why. `lane` is "interpreted" (no compiler: seconds), "triton" (its interpre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
-
-class Mutant(NamedTuple):
-    """One error: this text, which the file holds once, becomes that."""
-
-    file: str
-    old: str
-    new: str
-    what: str
-    equivalent: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Mutants that the same tests kill.
-
-    name: of the group. tests: files or node ids, the quickest first. chosen: pytest's `-k`.
-    marks: pytest's `-m`.
-    """
-
-    name: str
-    tests: tuple[str, ...]
-    mutants: tuple[Mutant, ...]
-    chosen: str = ""
-    lane: str = "interpreted"
-    marks: str = "not slow and not model and not kernels and not nightly"
-
-
-def _in(file: str, *changes: tuple[str, ...]) -> tuple[Mutant, ...]:
-    return tuple(Mutant(file, *change) for change in changes)
-
+from further_mutants import AUDIT, KIT, MASKS
+from mutant_shapes import Group
+from mutant_shapes import mutants_in as _in
 
 REFERENCE = Group(
     "reference",
@@ -990,6 +960,9 @@ GROUPS = (
     ENGINE,
     WIRE,
     WATERMARK,
+    MASKS,
+    KIT,
+    AUDIT,
     GPU,
     COMPILED,
 )

@@ -6,7 +6,8 @@ import ast
 from pathlib import Path
 
 import pytest
-from table import GROUPS, Group, Mutant
+from mutant_shapes import Group, Mutant
+from table import GROUPS
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = [mutant for group in GROUPS for mutant in group.mutants]

@@ -68,6 +68,7 @@ PACKAGES = (
     "decoding.testing.cases",
     "decoding.testing.draws",
     "decoding.testing.exact",
+    "decoding.testing.finite_schemas",
     "decoding.testing.laws",
     "decoding.testing.models",
     "decoding.testing.peers",

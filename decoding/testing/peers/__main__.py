@@ -6,7 +6,10 @@ import argparse
 import json
 import sys
 from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
 
+from decoding.testing.peers.page import render, written
 from decoding.testing.peers.trial import Trouble
 from decoding.testing.peers.trials import all_trials, run_trial
 
@@ -16,21 +19,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m decoding.testing.peers", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--peer", help="only peers whose name contains this")
+    parser.add_argument("--page", type=Path, help="write the table into a page, between its marks")
     given = parser.parse_args()
     trials, missing = all_trials()
     results = [run_trial(item) for item in trials if not given.peer or given.peer in item.peer]
+    rows = [
+        {
+            "peer": result.trial.peer,
+            "subject": result.trial.subject,
+            "law": result.trial.law,
+            "source": result.trial.source,
+            "outcome": result.trial.trouble.value if result.broken else "holds",
+            "counterexample": result.shown,
+        }
+        for result in results
+    ]
+    if given.page:
+        today = datetime.now(UTC).date().isoformat()
+        page = given.page.read_text("utf-8")
+        given.page.write_text(written(page, render(rows, missing, today)), "utf-8")
     if given.json:
-        rows = [
-            {
-                "peer": result.trial.peer,
-                "subject": result.trial.subject,
-                "law": result.trial.law,
-                "source": result.trial.source,
-                "outcome": result.trial.trouble.value if result.broken else "holds",
-                "counterexample": result.shown,
-            }
-            for result in results
-        ]
         sys.stdout.write(json.dumps({"results": rows, "missing": missing}, indent=1) + "\n")
         return 0
     lines = []

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
-from table import Group, Mutant
+from mutant_shapes import Group, Mutant
 
 ROOT = Path(__file__).parents[2]
 PROFILE = "mutants"
