@@ -242,6 +242,7 @@ class Engine:
         self._arriving = []
         expired = self._expire()
         self._revive()
+        rested = generations_of(self._resting.sequences)
         self._resting.exchange(self._batch)
         running = generations_of(self._batch.sequences)
         shares = self._admit()
@@ -249,10 +250,11 @@ class Engine:
         newcomers = prefill(shares, self._memory, self._arrivals, self._drop_others)
         if running:
             extend(self._batch, self._memory)
-        moved = dict.fromkeys([*expired, *running, *arriving])
-        if arriving or any(item.over for item in self._running()):
+        failed = [item for item in rested if item.done]
+        moved = dict.fromkeys([*expired, *running, *arriving, *failed])
+        if arriving or failed or any(item.over for item in self._running()):
             self._keep(newcomers)
-        self._resting.ask(self._batch.sequences)
+        self._resting.ask()
         return list(moved)
 
     def _running(self) -> list[RunningSequence]:
@@ -302,14 +304,14 @@ class Engine:
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
-        batch = RunningBatch()
+        batch, resting = RunningBatch(), Resting(self._resting.beside)
         for item in sequences:
-            if not item.over:
-                batch.add(item)
+            if not item.over and batch.add(item):
+                resting.follow(item)
         batch.remove_over()
         ended = [item for item in self._running() if item.over]
-        self._batch, self._arrivals = batch, RunningBatch()
-        self._resting.clear()
+        # The batch first: it has all of those that rest.
+        self._batch, self._arrivals, self._resting = batch, RunningBatch(), resting
         self._keep(ended=ended)
 
     def _leave(self) -> None:
@@ -326,7 +328,8 @@ class Engine:
         ended: those that have left before.
         """
         for item in newcomers:
-            self._batch.add(item)
+            if self._batch.add(item):
+                self._resting.follow(item)
         ended = [*ended, *self._batch.remove_over(), *self._resting.remove_over()]
         self._resting.forget(ended)
         self._queue.remove_first()

@@ -34,20 +34,26 @@ class Resting:
     beside: computes masks in another thread; None computes each within its step.
     """
 
-    def __init__(self) -> None:
-        self.beside: Beside | None = None
+    def __init__(self, beside: Beside | None = None) -> None:
+        self.beside = beside
         self.sequences: list[RunningSequence] = []
+        self._masks: dict[RunningSequence, GrammarMask] = {}
         # The mask of each sequence that was asked for, after how many tokens.
         self._asked: dict[RunningSequence, tuple[int, Future[None]]] = {}
         self._asked_at = 0.0
 
-    def ask(self, sequences: Iterable[RunningSequence]) -> None:
-        """Begin to compute the next masks of sequences that have a grammar."""
+    def follow(self, sequence: RunningSequence) -> None:
+        """Compute the masks of a sequence from now on, where it has a grammar."""
+        mask = grammar_mask_of(sequence)
+        if mask is not None:
+            self._masks[sequence] = mask
+
+    def ask(self) -> None:
+        """Begin to compute the next masks of the sequences that are followed."""
         if self.beside is None:
             return
-        for item in sequences:
-            mask = grammar_mask_of(item)
-            if mask is None or item.over:
+        for item, mask in self._masks.items():
+            if item.over:
                 continue
             length = len(item.token_ids)
             known = self._asked.get(item)
@@ -62,14 +68,14 @@ class Resting:
         """Let sequences join whose masks are there, and let those leave whose masks are not."""
         if not self._asked:
             return
-        back = [item for item in self.sequences if item.over or self._is_ready(item)]
+        back = self._ready()
         if not batch.sequences and self.sequences and not back:
             wait(
                 [self._asked[item][1] for item in self.sequences],
                 timeout=_MOST_IDLE_S,
                 return_when=FIRST_COMPLETED,
             )
-            back = [item for item in self.sequences if self._is_ready(item)]
+            back = self._ready()
         late = [item for item in batch.sequences if not self._is_ready(item)]
         end = self._asked_at + GRACE_S
         while late and time.monotonic() < end:
@@ -79,14 +85,14 @@ class Resting:
         self.sequences += late
         batch.remove(late)
         for item in back:
-            if item.over or batch.add(item):
-                self._asked.pop(item, None)
+            batch.add(item)
         self.sequences = [item for item in self.sequences if item not in back]
 
     def forget(self, over: Iterable[RunningSequence]) -> None:
         """Let go of sequences that are over."""
         for item in over:
             self._asked.pop(item, None)
+            self._masks.pop(item, None)
 
     def remove_over(self) -> list[RunningSequence]:
         """Let the sequences leave that are over, and return them."""
@@ -95,9 +101,9 @@ class Resting:
             self.sequences = [item for item in self.sequences if not item.over]
         return ended
 
-    def clear(self) -> None:
-        """Let all sequences leave."""
-        self.sequences, self._asked = [], {}
+    def _ready(self) -> list[RunningSequence]:
+        """The sequences that rest and need not any longer."""
+        return [item for item in self.sequences if not item.over and self._is_ready(item)]
 
     def _is_ready(self, sequence: RunningSequence) -> bool:
         asked = self._asked.get(sequence)

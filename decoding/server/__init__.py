@@ -6,5 +6,6 @@ what JSON answers it, stands in `decoding.wire`; what it does, in `decoding.engi
 
 from decoding.server.app import create_app
 from decoding.server.settings import ServerSettings
+from decoding.server.traces import RequestTrace, TraceSink
 
-__all__ = ["ServerSettings", "create_app"]
+__all__ = ["RequestTrace", "ServerSettings", "TraceSink", "create_app"]

@@ -14,7 +14,7 @@ from hashed_models import MODEL, Counting
 
 from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
 from decoding.engine.front import AsyncEngine
-from decoding.errors import CancelledError
+from decoding.errors import CancelledError, RequestError
 from decoding.processors.grammar_mask import GrammarMask
 
 REGEX = Grammar("regex", "[a-f]{6,9}")
@@ -82,12 +82,31 @@ def test_sequences_of_one_request_rest_each_for_itself() -> None:
     assert generation.result() == generate(MODEL, "x", asked(best_of=3))
 
 
+def test_one_that_rests_ends_with_its_request() -> None:
+    model = with_forward(Counting())
+    engine, later = resting(model)
+    generation = engine.submit(Request("x", asked(best_of=2)))
+    engine.step()
+    engine.step()
+    assert (engine.running, engine.drawing) == (2, 0)
+    generation.fail(RequestError("it has failed", 1))
+    later.run()
+    assert engine.step() == [generation]
+    assert not engine.busy
+    assert not model.forward.live  # type: ignore[union-attr]
+    assert not engine._resting._masks
+
+
+def with_forward(forward: Any) -> LanguageModel:
+    return LanguageModel(
+        forward=forward, tokenizer=MODEL.tokenizer, eos_token_ids=MODEL.eos_token_ids
+    )
+
+
 @pytest.mark.parametrize("rests", [False, True])
 def test_one_that_rests_can_be_cancelled(rests: bool) -> None:
     forward = Counting()
-    engine, _ = resting(LanguageModel(
-        forward=forward, tokenizer=MODEL.tokenizer, eos_token_ids=MODEL.eos_token_ids
-    ))  # fmt: skip
+    engine, _ = resting(with_forward(forward))
     generation = engine.submit(Request("x", asked()))
     for _ in range(1 + rests):
         engine.step()
@@ -107,9 +126,7 @@ def test_an_interrupt_loses_none_that_rests() -> None:
             raise KeyboardInterrupt
         return MODEL.forward(sequences)  # type: ignore[operator]
 
-    model = LanguageModel(
-        forward=forward, tokenizer=MODEL.tokenizer, eos_token_ids=MODEL.eos_token_ids
-    )
+    model = with_forward(forward)
     engine, later = resting(model)
     structured = engine.submit(Request("x", asked()))
     plain = engine.submit(Request("y", PLAIN))
