@@ -206,7 +206,7 @@ class HistoryBuffer:
     ([7, 9], [7])
     """
 
-    __slots__ = ("_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
+    __slots__ = ("_count", "_lengths", "_longest", "_prompt_lengths", "_rows", "_token_ids")
 
     def __init__(self) -> None:
         # Room for more rows and more tokens than there are.
@@ -214,10 +214,11 @@ class HistoryBuffer:
         self._lengths = np.zeros(0, np.int64)
         self._prompt_lengths = np.zeros(0, np.int64)
         self._rows = np.arange(0)
+        self._count = 0
         self._longest = 0
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return self._count
 
     def add(self, prompt: Sequence[int], generated: Sequence[int] = ()) -> int:
         """Add a row behind the others; returns its number.
@@ -228,12 +229,11 @@ class HistoryBuffer:
         """
         first = _token_ids("prompt", prompt)
         tokens = first + _token_ids("generated", generated)
-        row, length = len(self), len(tokens)
+        row, length = self._count, len(tokens)
         self._make_room(row + 1, length)
         self._token_ids[row, :length] = tokens
-        lengths = np.append(self._lengths, length)
-        prompt_lengths = np.append(self._prompt_lengths, len(first))
-        self._become(lengths, prompt_lengths)
+        self._lengths[row], self._prompt_lengths[row] = length, len(first)
+        self._count, self._longest = row + 1, max(self._longest, length)
         return row
 
     def remove(self, row: int) -> None:
@@ -242,13 +242,15 @@ class HistoryBuffer:
         Raises:
             ParameterError: there is no such row.
         """
-        row = checked_row(row, len(self))
-        lengths, prompt_lengths = self._lengths.copy(), self._prompt_lengths.copy()
-        lengths[row], prompt_lengths[row] = lengths[-1], prompt_lengths[-1]
-        last = len(self) - 1
+        last = self._count - 1
+        row = checked_row(row, self._count)
+        lengths, prompt_lengths = self._lengths, self._prompt_lengths
         if row != last:
-            self._token_ids[row, : lengths[row]] = self._token_ids[last, : lengths[row]]
-        self._become(lengths[:-1], prompt_lengths[:-1])
+            end = lengths[last]
+            self._token_ids[row, :end] = self._token_ids[last, :end]
+            lengths[row], prompt_lengths[row] = end, prompt_lengths[last]
+        self._count = last
+        self._longest = int(lengths[:last].max(initial=0))
         if last == 0 and self._token_ids.size > _MOST_KEPT:
             self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
 
@@ -258,16 +260,18 @@ class HistoryBuffer:
         Raises:
             ParameterError: there is no such row.
         """
-        pair = [checked_row(row, len(self)), checked_row(other, len(self))]
-        lengths, prompt_lengths = self._lengths.copy(), self._prompt_lengths.copy()
-        lengths[pair], prompt_lengths[pair] = lengths[pair[::-1]], prompt_lengths[pair[::-1]]
-        longest = int(lengths[pair].max())
+        pair = [checked_row(row, self._count), checked_row(other, self._count)]
+        longest = int(self._lengths[pair].max())
         self._token_ids[pair, :longest] = self._token_ids[pair[::-1], :longest]
-        self._become(lengths, prompt_lengths)
+        for array in (self._lengths, self._prompt_lengths):
+            array[pair] = array[pair[::-1]]
 
     def view(self) -> History:
         """The history so far; valid until a row is removed or swapped."""
-        return _trusted(self._token_ids[: len(self)], self._lengths, self._prompt_lengths)
+        count = self._count
+        return _trusted(
+            self._token_ids[:count], self._lengths[:count], self._prompt_lengths[:count]
+        )
 
     def append(self, token_ids: Sequence[int]) -> None:
         """Append one token to every row; where it raises, no row has changed.
@@ -276,14 +280,16 @@ class HistoryBuffer:
             ParameterError: `token_ids` is no sequence, array or tensor of token ids in [0, 2**31).
             ShapeError: there are more or fewer tokens than rows.
         """
-        tokens = _token_ids("token_ids", token_ids)
-        if len(tokens) != len(self):
-            raise ShapeError("token_ids", f"{len(tokens)} token ids", f"{len(self)}, one a row")
-        if not len(self):
+        tokens, rows = _token_ids("token_ids", token_ids), self._count
+        if len(tokens) != rows:
+            raise ShapeError("token_ids", f"{len(tokens)} token ids", f"{rows}, one a row")
+        if not rows:
             return
-        self._make_room(len(self), self._longest + 1)
-        self._token_ids[self._rows, self._lengths] = tokens
-        self._lengths = self._lengths + 1
+        self._make_room(rows, self._longest + 1)
+        lengths = self._lengths
+        self._token_ids[self._rows[:rows], lengths[:rows]] = tokens
+        # Another array: views of before keep their lengths.
+        self._lengths = lengths + 1
         self._longest += 1
 
     def extend_row(self, row: int, token_ids: Sequence[int]) -> None:
@@ -294,32 +300,33 @@ class HistoryBuffer:
                 token ids in [0, 2**31).
         """
         tokens = _token_ids("token_ids", token_ids)
-        start = int(self._lengths[checked_row(row, len(self))])
+        start = int(self._lengths[checked_row(row, self._count)])
         end = start + len(tokens)
-        self._make_room(len(self), end)
+        self._make_room(self._count, end)
         self._token_ids[row, start:end] = tokens
         lengths = self._lengths.copy()
         lengths[row] = end
         self._lengths = lengths
         self._longest = max(self._longest, end)
 
-    def _become(self, lengths: NDArray[np.int64], prompt_lengths: NDArray[np.int64]) -> None:
-        self._lengths, self._prompt_lengths = lengths, prompt_lengths
-        self._rows = np.arange(len(lengths))
-        self._longest = int(lengths.max(initial=0))
-
     def _make_room(self, rows: int, width: int) -> None:
         room, columns = self._token_ids.shape
         if rows <= room and width <= columns:
             return
-        shape = (
-            room if rows <= room else max(rows, 2 * room),
-            columns if width <= columns else max(width, 2 * columns),
+        count, longest = self._count, self._longest
+        more_rows = room if rows <= room else max(rows, 2 * room)
+        more_columns = columns if width <= columns else max(width, 2 * columns)
+        grown = np.full((more_rows, more_columns), PADDING, np.int32)
+        grown[:count, :longest] = self._token_ids[:count, :longest]
+        lengths, prompt_lengths = np.zeros(more_rows, np.int64), np.zeros(more_rows, np.int64)
+        lengths[:count] = self._lengths[:count]
+        prompt_lengths[:count] = self._prompt_lengths[:count]
+        self._rows, self._lengths, self._prompt_lengths = (
+            np.arange(more_rows),
+            lengths,
+            prompt_lengths,
         )
-        grown = np.full(shape, PADDING, np.int32)
-        longest = self._longest
-        grown[: len(self), :longest] = self._token_ids[: len(self), :longest]
-        self._token_ids = grown
+        self._token_ids = grown  # last: its shape tells how much room there is
 
 
 def checked_row(row: object, rows: int) -> int:
