@@ -233,7 +233,7 @@ def _bytes_of(token: str, spelled: object) -> bytes:
 
 def _seed_of(decoded: Mapping[str, Any]) -> int | None:
     seed = decoded.get("seed")
-    expected = "an integer in [0, 2**64), or null"
+    expected = "in [0, 2**64), or null"
     return None if seed is None else checked_integer("seed", seed, 0, 2**64 - 1, expected)
 
 

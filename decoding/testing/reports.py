@@ -97,7 +97,7 @@ def check_expected(expected: Mapping[str, str] | None, laws: Iterable[str]) -> M
 
 def checked_seed(seed: object) -> int:
     """The seed of a check; raises `ParameterError` unless it is an integer in [0, 2**64)."""
-    return checked_integer("seed", seed, 0, 2**64 - 1, "an integer in [0, 2**64)")
+    return checked_integer("seed", seed, 0, 2**64 - 1, "in [0, 2**64)")
 
 
 def described(case: Case) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def sample_size(
     require("tv", tv, 0.0 < tv <= 1.0, "in (0, 1]")
     require("alpha", alpha, 0.0 < alpha < 1.0, "in (0, 1)")
     require("miss", miss, 0.0 < miss < 1.0, "in (0, 1)")
-    cells = checked_integer("cells", cells, 2, _MOST_CELLS, f"an integer from 2 to {_MOST_CELLS}")
+    cells = checked_integer("cells", cells, 2, _MOST_CELLS, f"from 2 to {_MOST_CELLS}")
     low, high = 1, 16
     while power(high, cells, tv, alpha) < 1.0 - miss:
         low, high = high, 2 * high

@@ -91,3 +91,15 @@ def test_a_mask_is_not_written_to_what_is_read_only() -> None:
     logits.flags.writeable = False
     with pytest.raises(ParameterError, match=r"^out must be writeable"):
         apply_mask(logits, matcher().mask(), out=logits)
+
+
+def test_the_processor_for_transformers_takes_tensors_alone() -> None:
+    torch = pytest.importorskip("torch")
+    from decoding.adapters.transformers import processor
+    from decoding.processors import TopK
+
+    made = processor(TopK(1))
+    with pytest.raises(ParameterError, match=r"^scores must be a torch tensor"):
+        made(torch.tensor([[1]]), np.zeros((1, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match=r"^input_ids must be a torch tensor"):
+        made(np.array([[1]]), torch.zeros(1, 3))  # type: ignore[arg-type]

@@ -114,6 +114,8 @@ class PipelineProcessor:
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """The scores `(rows, vocab)` after the pipeline, in their dtype and on their device."""
+        for name, value in (("input_ids", input_ids), ("scores", scores)):
+            require(name, type(value).__name__, is_tensor(value), "a torch tensor")
         if not self.pipeline.processors:
             return scores
         history, finished = self._history(input_ids, len(scores))

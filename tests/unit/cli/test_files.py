@@ -36,6 +36,12 @@ def test_a_pipe_that_nobody_writes_to_is_refused(tmp_path: Path) -> None:
         read_utf8("--text", str(tmp_path / "pipe"))
 
 
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as caught:
+        read_utf8("--json-schema", str(tmp_path))
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_what_has_no_end_or_is_too_long_is_refused(tmp_path: Path) -> None:
     (tmp_path / "long").touch()
     os.truncate(tmp_path / "long", MOST_BYTES + 1)

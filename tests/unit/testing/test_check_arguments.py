@@ -43,7 +43,7 @@ CHECKS: list[Any] = [
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("seed", [-1, 1.5, True, None, "1", 2**64])
 def test_a_seed_is_an_integer(check: Any, seed: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^seed must be an integer"):
+    with pytest.raises(ParameterError, match=r"^seed must be (an integer, )?in \[0"):
         check(seed=seed)
 
 
@@ -62,5 +62,5 @@ def test_widths_are_two_integers(widths: Any) -> None:
 
 @pytest.mark.parametrize("cells", [1, True, 2.0, None, 10**9, 10**400])
 def test_the_number_of_cells_is_bounded(cells: Any) -> None:
-    with pytest.raises(ParameterError, match=r"^cells must be an integer from 2 to 65536"):
+    with pytest.raises(ParameterError, match=r"^cells must be (an integer, )?from 2 to 65536"):
         sample_size(0.1, cells=cells)
