@@ -140,7 +140,8 @@ def xtc(part: RowPart, threshold: float, minimum: int, exempt: NDArray[np.int32]
         replies = yield struct.pack("<I", np.count_nonzero(~removed))
         if sum(struct.unpack("<I", reply)[0] for reply in replies) < minimum:
             return everything
-    return ~removed
+    kept: Mask = ~removed
+    return kept
 
 
 def dynamic_temperature(

@@ -37,15 +37,15 @@ _LIMIT = sys.float_info.max
 class RowInput(NamedTuple):
     """What a step of one row needs.
 
-    raw: this process's slice of the logits. first: its first token id. program, index: the row's
-    instructions. greedy: no noise; else that of the seed.
+    raw: this process's slice of the logits. first: its first token id. program, row: what the row
+    runs. seed: of the noise; None for greedy.
     """
 
     raw: Row
     first: int
     rank: int
     program: Program
-    index: int
+    row: int
     bitmasks: NDArray[np.int32]
     history: NDArray[np.int32]
     prompt_length: int
@@ -58,7 +58,7 @@ class Fault(NamedTuple):
 
     status: int
     position: int
-    count: int
+    faults: int
 
 
 class Described(NamedTuple):
@@ -91,8 +91,8 @@ def _attempt(given: RowInput, *, describe: bool, is_careful: bool) -> Talk[Descr
     part = part_of(np.where(raw < np.inf, raw, -np.inf), given.first, given.rank)
     raw_largest = float(part.candidates.logits.max(initial=-np.inf))
     first_wrong = int(wrong[0]) + given.first if len(wrong) else _NOBODY
-    program, index = given.program, int(given.program.firsts[given.index])
-    last = int(program.lasts[given.index])
+    program, index = given.program, int(given.program.firsts[given.row])
+    last = int(program.lasts[given.row])
     start = index
     try:
         # What needs no other process comes before the first round.
