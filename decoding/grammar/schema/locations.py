@@ -157,7 +157,6 @@ class Locations:
             if not isinstance(target.schema, Mapping):
                 raise GrammarSyntaxError(
                     where,
-                    where,
                     f"{shown(reference)} must lead to a schema, not to {shown(target.schema)}",
                 )
             self._types.check(target.schema, target.scope.dialect, target.pointer)

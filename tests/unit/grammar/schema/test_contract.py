@@ -359,3 +359,18 @@ def test_nodes_are_made_on_demand_too() -> None:
     assert graph.is_empty(graph.conjunction((one, two, three)))
     assert graph.conjunction((one, three)) == graph.conjunction((three, one))
     assert graph.conjunction((one,)) == one
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"$ref": "#/x", "x": 5}, "/$ref: '#/x' must lead to a schema, not to 5"),
+        ({"$ref": "#"}, "/$ref: '#' leads back to itself: no value is defined"),
+        ({"$schema": 5}, "/$schema: must be the URI of a draft, not 5"),
+        (3, "the root: a schema must be an object or a boolean, not 3"),
+    ],
+)
+def test_a_refusal_says_what_must_be_there_and_what_came(schema: Any, text: str) -> None:
+    with pytest.raises(GrammarSyntaxError) as caught:
+        compile_graph(schema)
+    assert str(caught.value) == text
