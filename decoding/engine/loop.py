@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Iterable, Sequence
 from types import FrameType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from decoding.checks import checked_integer
 from decoding.engine.admission import (
@@ -24,12 +24,14 @@ from decoding.engine.model_states import Memory
 from decoding.engine.prefill import prefill, prefixes_of, reuse
 from decoding.engine.prefixes import PrefixStore
 from decoding.engine.request import Request, plan
-from decoding.engine.resting import Beside, Resting
 from decoding.errors import CancelledError, require
 from decoding.models.callable import CallableModel
 from decoding.models.protocol import CachedModel, LanguageModel, State
 from decoding.sampling.backends import Execution
 from decoding.typing import ForwardFunction
+
+if TYPE_CHECKING:  # importing the package makes no engine
+    from decoding.engine.resting import Beside
 
 
 class Engine:
@@ -97,6 +99,8 @@ class Engine:
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
         self._arrivals = RunningBatch()
+        from decoding.engine.resting import Resting
+
         self._resting = Resting()
         # Whose prompts the step that runs has taken up.
         self._arriving: list[Generation] = []
@@ -304,7 +308,7 @@ class Engine:
 
     def _regroup(self, sequences: Iterable[RunningSequence]) -> None:
         """Make a new batch of the sequences that go on; give back the memory of the others."""
-        batch, resting = RunningBatch(), Resting(self._resting.beside)
+        batch, resting = RunningBatch(), self._resting.emptied()
         for item in sequences:
             if not item.over and batch.add(item):
                 resting.follow(item)

@@ -101,6 +101,10 @@ class Resting:
             self.sequences = [item for item in self.sequences if not item.over]
         return ended
 
+    def emptied(self) -> Resting:
+        """Another one, in which no sequence rests and none is followed."""
+        return Resting(self.beside)
+
     def _ready(self) -> list[RunningSequence]:
         """The sequences that rest and need not any longer."""
         return [item for item in self.sequences if not item.over and self._is_ready(item)]
