@@ -153,8 +153,8 @@ def test_a_right_engine_passes() -> None:
 @pytest.mark.parametrize(
     ("engine", "said"),
     [
-        (held.CacheOutlivesCancel, "gets .* alone"),
-        (held.ReleasesTwice, "gets .* alone"),
+        (held.CacheOutlivesCancel, "gets .* alone|NaN logits gave"),
+        (held.ReleasesTwice, "gets .* alone|NaN logits gave"),
         (held.LosesTheLastOfTwo, "is done and gets"),
         (held.PositionOfTheEngine, "gets .* alone"),
         (held.PositionOffByOneInCompany, "gets .* alone"),
