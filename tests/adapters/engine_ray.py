@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import ray
-import ray_rows
-from ray import cloudpickle, serve
+from ray import serve
+from ray_rows import model
 
 from decoding import GenerationParameters
 from decoding.adapters.ray import Generator, deployment
@@ -29,7 +29,7 @@ class Once:
     """Kills its worker, as an out-of-memory killer would, with the first batch beyond a row."""
 
     def __init__(self, mark: str, row: int) -> None:
-        self.generator = Generator(ray_rows.model, WARM, seed=9, key_column="id")
+        self.generator = Generator(model, WARM, seed=9, key_column="id")
         self.mark, self.row = Path(mark), row
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -42,8 +42,13 @@ class Once:
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
-    cloudpickle.register_pickle_by_value(ray_rows)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # Workers import this file and the models' by name.
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+    )
     yield
     serve.shutdown()
     ray.shutdown()
@@ -78,7 +83,7 @@ def test_two_workers_of_which_one_is_killed_give_the_rows_of_one_process(tmp_pat
     workers = set(found["worker"].tolist())
     assert len(workers) >= 2
     assert killed not in workers or len(found) == ROWS
-    alone = Generator(ray_rows.model, WARM, seed=9, key_column="id")(table())
+    alone = Generator(model, WARM, seed=9, key_column="id")(table())
     assert len(found) == ROWS
     assert by_id(found) == by_id(alone)
     assert len(set(found["generated_text"])) > ROWS * 0.9
@@ -92,14 +97,14 @@ def test_every_format_of_batches(kind: str) -> None:
         ray.data.from_pandas(rows)
         .map_batches(
             Generator,
-            fn_constructor_args=(ray_rows.model, WARM, 9),
+            fn_constructor_args=(model, WARM, 9),
             fn_constructor_kwargs={"key_column": "id"},
             batch_format=kind,
             compute=ray.data.ActorPoolStrategy(size=1),
         )
         .to_pandas()
     )
-    made = Generator(ray_rows.model, WARM, 9, key_column="id")
+    made = Generator(model, WARM, 9, key_column="id")
     assert by_id(found) == by_id(made(rows))
     assert by_id(found) == by_id(made(pa.Table.from_pandas(rows)).to_pandas())
     assert by_id(found) == by_id(pd.concat(list(made.each([rows[:7], rows[7:]]))))
@@ -110,14 +115,14 @@ def test_the_server_in_ray_serve_answers_the_openai_client() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(deployment(ray_rows.model, num_replicas=1), name="decoding", route_prefix="/")
+    serve.run(deployment(model, num_replicas=1), name="decoding", route_prefix="/")
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="-")
     asked: dict[str, Any] = {"model": "decoding", "prompt": "Once", "max_tokens": 8}
     asked |= {"temperature": 0.9, "seed": 4, "logprobs": 2}
     answer = client.completions.create(**asked)
-    [expected] = Generator(
-        ray_rows.model, GenerationParameters(temperature=0.9, seed=4, max_new_tokens=8)
-    )({"prompt": np.array(["Once"], object)})["generated_text"]
+    [expected] = Generator(model, GenerationParameters(temperature=0.9, seed=4, max_new_tokens=8))(
+        {"prompt": np.array(["Once"], object)}
+    )["generated_text"]
     assert answer.choices[0].text == expected
     assert answer.choices[0].logprobs is not None
     assert len(answer.choices[0].logprobs.token_logprobs or ()) == 8

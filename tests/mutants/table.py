@@ -577,8 +577,8 @@ DETAILS = Group(
         *_in(
             "decoding/engine/transcript.py",
             (
-                "if len(self._tokens) + 1 >= self._ending.max_new_tokens:",
-                "if len(self._tokens) >= self._ending.max_new_tokens:",
+                "if len(self._tokens) + 1 >= ending.max_new_tokens:",
+                "if len(self._tokens) >= ending.max_new_tokens:",
                 "one token too many",
             ),
             (
@@ -597,8 +597,8 @@ DETAILS = Group(
                 "stops end texts that are too short",
             ),
             (
-                "text = shown + own_text if special else shown",
-                "text = shown",
+                "shown + own_text if special else shown,",
+                "shown,",
                 "a special token has no text",
             ),
             (
@@ -659,8 +659,8 @@ ENGINE = Group(
                 "requests of a failed step never end",
             ),
             (
-                "if arriving or any(item.over for item in self._batch.sequences):",
-                "if any(item.over for item in self._batch.sequences):",
+                "if arriving or failed or any(item.over for item in self._running()):",
+                "if failed or any(item.over for item in self._running()):",
                 "new requests never run",
             ),
         ),

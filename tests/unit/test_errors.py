@@ -45,6 +45,8 @@ EXAMPLES: dict[str, Callable[[Any], DecodingError]] = {
     "ModelFormatError": lambda value: errors.ModelFormatError("a/file", shown(value)),
     "ChatTemplateError": lambda value: errors.ChatTemplateError(shown(value), 2),
     "FetchError": errors.FetchError,
+    "RankError": lambda value: errors.RankError(1, shown(value)),
+    "RankMismatchError": lambda value: errors.RankMismatchError("seed", 1, shown(value), "5"),
     "ServerError": errors.ServerError,
     "MissingDependencyError": lambda value: errors.MissingDependencyError("torch", "torch"),
     "GrammarError": lambda value: errors.GrammarError("/a", shown(value)),

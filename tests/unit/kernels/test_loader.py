@@ -236,11 +236,13 @@ def test_a_folder_that_cannot_be_written_to_is_replaced_with_one_warning(tmp_pat
 
 
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 from decoding.kernels.loader import Loader
 from decoding.kernels.units import Group, Unit
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 loader = Loader(Path(sys.argv[1]))
 wanted = Group("stand-ins", (Unit("slow", "stand_in", "decoding.kernels.rows", 3),))
 loader.begin(wanted)

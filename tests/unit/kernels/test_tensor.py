@@ -172,7 +172,7 @@ def test_a_row_that_only_seems_empty_is_run_again(capacity: int) -> None:
 
 def test_ids_that_a_row_does_not_have_are_ignored() -> None:
     logits = np.array([[1.0, 2.0, 3.0, 3.5]] * 2)
-    history = History.of([[-1, 9], [2]], [[4, 1, 1, 10**6], [3]])
+    history = History.of([[10**9, 9], [2]], [[4, 1, 1, 10**6], [3]])
     history.token_ids[1, 2:] = 0  # what follows a row's length is not the row's
     beyond = Instruction(Opcode.LOGIT_BIAS, token_ids=(0, 4, 10**6), values=(9.0, 50.0, 50.0))
     for items in ((PRESENCE, REPETITION), (beyond, FREQUENCY), (TOP_K, beyond, PRESENCE)):
