@@ -169,7 +169,7 @@ def test_ranks() -> None:
         ({b"a": 0}, {"<end>": 0}),
         ([b"a"], {}),
     ):
-        with pytest.raises(ParameterError, match="ranks|special_tokens"):
+        with pytest.raises(ParameterError, match=r"ranks|special_tokens"):
             Vocabulary.from_ranks(ranks, special)  # type: ignore[arg-type]  # the error
     assert len(Vocabulary.from_ranks({})) == 0
 
