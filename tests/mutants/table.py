@@ -131,7 +131,10 @@ REFERENCE = Group(
 
 VECTOR = Group(
     "vector",
-    ("tests/property/kernels/test_vector_equals_reference.py",),
+    (
+        "tests/unit/kernels/test_vector.py",
+        "tests/property/kernels/test_vector_equals_reference.py",
+    ),
     (
         *_in(
             "kernels/vector/filters.py",
