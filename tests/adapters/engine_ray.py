@@ -42,9 +42,9 @@ class Once:
 
 @pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
-    # Workers import this file and the models' by name.
+    # Workers import this file and the models by name. Two processors more than workers: Ray splits the rows too.
     ray.init(
-        num_cpus=2,
+        num_cpus=4,
         include_dashboard=False,
         log_to_driver=False,
         runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
