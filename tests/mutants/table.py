@@ -352,6 +352,7 @@ VECTOR = Group(
 SEQUENCES = Group(
     "sequences",
     (
+        "tests/unit/kernels/test_vector.py",
         "tests/unit/processors/test_further.py",
         "tests/property/kernels/test_vector_equals_reference.py",
     ),
@@ -572,6 +573,7 @@ DETAILS = Group(
     "details",
     (
         "tests/property/text/test_transcript.py",
+        "tests/unit/engine/test_records.py",
         "tests/unit/engine/test_written_text.py",
         "tests/unit/engine/test_loop.py",
         "tests/unit/engine/test_requests.py",

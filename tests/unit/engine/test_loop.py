@@ -220,6 +220,20 @@ def test_of_sequences_that_tie_the_first_is_the_best() -> None:
     assert response.seed == 5, "TGI takes another sequence only if it is strictly likelier"
 
 
+def test_events_that_are_made_again_are_given_once() -> None:
+    engine = Engine(MODEL)
+    generation = engine.submit(Request("abc", GenerationParameters(max_new_tokens=6, seed=1)))
+    for _ in range(3):
+        engine.step()
+    taken = generation.take_events()
+    assert [event.index for event in taken] == [1, 2, 3]
+    generation.rebuild()  # as after an interrupt
+    assert generation.take_events() == []
+    while not generation.done:
+        engine.step()
+    assert [event.index for event in generation.take_events()] == [4, 5, 6]
+
+
 def test_a_cancelled_request_waits_no_longer() -> None:
     engine = Engine(MODEL, max_batch_size=1)
     asked = GenerationParameters(max_new_tokens=3)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hashed_models import MODEL
 
-from decoding import BatchSampler, GenerationParameters, Sampler, generate, stream
+from decoding import BatchSampler, GenerationParameters, Sample, Sampler, generate, stream
 from decoding.engine import Ending, StopStrings, Transcript, event_of, response_of
 from decoding.errors import ParameterError
 from decoding.history import History
@@ -122,6 +122,19 @@ def test_what_pickles_and_copies() -> None:
             assert type(twin) is type(given)
     twin = pickle.loads(pickle.dumps(transcript))
     assert (twin.text, twin.tokens) == (transcript.text, transcript.tokens)
+
+
+def test_the_best_has_the_largest_mean_logprob() -> None:
+    assert MODEL.tokenizer is not None
+    transcripts = []
+    for logprobs in ([-1.0], [-0.6, -0.6]):  # the sum of the second is smaller
+        transcript = Transcript(Ending(len(logprobs)), MODEL.tokenizer.vocabulary)
+        for logprob in logprobs:
+            transcript.push(Sample(65, logprob, logprob, 1, 1.0, 3))
+        transcripts.append(transcript)
+    assert [item.mean_logprob for item in transcripts] == [-1.0, -0.6]
+    best = response_of(transcripts, input_length=1, seeds=[1, 2])
+    assert (best.seed, [item.seed for item in best.best_of_sequences]) == (2, [1])
 
 
 def test_wrong_arguments() -> None:

@@ -195,3 +195,9 @@ def check_split(
         end, stop = found
         expected = text[: end if keep else end - len(stop)]
         assert (emitted, matcher.stop) == (expected, stop), (text, pieces, keep)
+
+
+def test_a_stop_that_is_passed_by_hides_no_stop_behind_it() -> None:
+    matcher = StopStrings(("ab", "bcd")).start(keep=False)
+    assert matcher.push("abc", stopping=False) == "a"
+    assert (matcher.push("d"), matcher.stop) == ("", "bcd")

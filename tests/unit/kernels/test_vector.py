@@ -7,11 +7,12 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from decoding import BatchSampler, History, Sampler
+from decoding import BatchSampler, History, Sample, Sampler
 from decoding.errors import InvalidLogitsError
 from decoding.kernels.vector.edits import in_bitmask
 from decoding.kernels.vector.filters import top_k, top_p
 from decoding.kernels.vector.rescaling import guided
+from decoding.kernels.vector.sequences import completed
 
 
 def test_top_k_keeps_the_k_largest_in_any_order() -> None:
@@ -47,3 +48,16 @@ def test_nan_and_infinity_are_invalid(value: float) -> None:
     (error,) = BatchSampler([Sampler()], backend="numpy")(logits, History.of([[0]], [[]]))
     assert isinstance(error, InvalidLogitsError)
     assert (error.position, error.count) == (1, 2)
+
+
+def test_as_many_top_tokens_are_listed_as_are_asked_for() -> None:
+    for top_n in range(4):
+        sampler = BatchSampler([Sampler(top_n=top_n)], backend="numpy")
+        (drawn,) = sampler(np.array([[1.0, 3.0, 2.0]]), History.of([[0]], [[]]))
+        assert isinstance(drawn, Sample)
+        assert [item.token_id for item in drawn.top] == [1, 2, 0][:top_n]
+
+
+def test_values_of_sequences_with_the_same_end_add_up() -> None:
+    sequences = [((1, 2), 0.5), ((2,), 1.0), ((3, 2), 4.0), ((1, 5), -1.0)]
+    assert completed(np.array([7, 1], np.int32), sequences) == {2: 1.5, 5: -1.0}
