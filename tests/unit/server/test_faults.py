@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from profiles import amount
 from serving import VOCAB, Served, Slow, events, hashed, serving, soon
 
 from decoding.server import ServerSettings, create_app
@@ -158,7 +159,7 @@ CHAT_NAMES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck), max_examples=amount(check=12, full=500))
 @given(
     path=st.sampled_from(POSTS),
     inputs=VALUES | st.just("x"),
