@@ -18,6 +18,7 @@ from decoding import (
     chain,
     generate,
 )
+from decoding.engine.resting import Resting
 from decoding.errors import (
     BatchError,
     CancelledError,
@@ -25,6 +26,7 @@ from decoding.errors import (
     ForwardError,
     InvalidLogitsError,
     ProcessorError,
+    RequestError,
 )
 from decoding.testing.models import hash_model
 
@@ -48,6 +50,28 @@ def test_a_forward_pass_that_raises_ends_its_batch_and_leaks_nothing() -> None:
     assert later.result() == generate(
         hash_model(VOCAB), [5], GenerationParameters(max_new_tokens=4)
     )
+
+
+def test_a_step_that_fails_where_nothing_else_catches_it_ends_its_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cached = Counting()
+    engine = Engine(LanguageModel(forward=cached))
+    asked = GenerationParameters(max_new_tokens=9)
+    lost = [engine.submit(Request([index], asked)) for index in (5, 6)]
+    engine.step()
+    with monkeypatch.context() as patched:
+        patched.setattr(Resting, "exchange", lambda *_: 1 / 0)
+        assert set(engine.step()) == set(lost)
+    for generation in lost:
+        with pytest.raises(RequestError, match="a step raised ZeroDivisionError"):
+            generation.result()
+    assert not engine.busy
+    assert not cached.live
+    later = engine.submit(Request([5], asked))
+    while engine.busy:
+        engine.step()
+    assert later.result() == generate(hash_model(VOCAB), [5], asked)
 
 
 def test_a_fork_that_raises_ends_its_request_only_and_leaks_nothing() -> None:
