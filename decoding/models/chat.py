@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from decoding.checks import checked_items
 from decoding.errors import MissingDependencyError, ParameterError, require
 from decoding.models.chat_messages import (
     Message,
@@ -86,6 +87,9 @@ def _rendered(
     return rendered if text is None else cut_continuation(rendered, text)
 
 
+_TOOLS = "a sequence of JSON Schemas of functions"
+
+
 def chat_prompt(  # the parameters of `apply_chat_template`
     model: LanguageModel,
     messages: Sequence[Mapping[str, Any]],
@@ -131,7 +135,7 @@ def chat_prompt(  # the parameters of `apply_chat_template`
     require("messages", messages, len(chat) > 0, "at least one message")
     said = {
         "messages": chat,
-        "tools": plain(None if tools is None else list(tools)),
+        "tools": plain(None if tools is None else checked_items("tools", tools, _TOOLS)),
         "documents": plain(documents),
         "variables": plain(variables or {}),
     }
