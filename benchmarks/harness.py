@@ -44,8 +44,8 @@ def measure(
 ) -> dict[str, Timing]:
     """Time every step for about `seconds`, in rounds in which each has a block of its own.
 
-    The first call of a step warms it up. One that takes longer than `seconds` is called once more,
-    and both calls count. The garbage collector is off.
+    The first call of a step warms it up: a peer may compile in it. Where the second takes longer
+    than `seconds`, too, there is no third, and both count. The garbage collector is off.
 
     clock: `time.process_time_ns` counts what this process computes, in all its threads, and not how
         long other programs kept it waiting.
@@ -86,10 +86,9 @@ class _Plan(NamedTuple):
 
 def _plan(step: Step, seconds: float, rounds: int, clock: Clock) -> _Plan:
     budget = seconds * 1e9
-    [cost] = _block(step, 1, clock)
-    if cost > budget:
-        return _Plan(1, 1, [cost])
-    [cost] = _block(step, 1, clock)
+    first, cost = _block(step, 2, clock)
+    if min(first, cost) > budget:
+        return _Plan(0, 0, [first, cost])
     affordable = budget / max(cost, 1)
     own_rounds = min(rounds, max(_FEWEST_ROUNDS, math.ceil(affordable)))
     return _Plan(own_rounds, min(_MOST_CALLS, max(1, round(affordable / own_rounds))), [])

@@ -217,6 +217,13 @@ def test_a_slow_step_is_called_twice_and_both_calls_count() -> None:
     assert len(calls) == timing.calls == 2
 
 
+def test_a_first_call_that_compiles_does_not_count() -> None:
+    ticks = iter([0, 10**12, *range(10**12, 10**12 + 10_000)])  # the first call takes 1,000 s
+    timing = measure({"peer": lambda _: None}, seconds=1e-8, rounds=2, clock=lambda: next(ticks))
+    assert timing["peer"].median == 1.0
+    assert timing["peer"].calls >= 4
+
+
 def test_memory_of_a_step() -> None:
     held = peak_bytes(lambda _: np.zeros(1 << 20, np.uint8))
     assert 1 << 20 <= held < 1.1 * (1 << 20)
