@@ -17,8 +17,8 @@ lint:
 
 # The plug-in of schemathesis takes a second to import, and no quick test is its.
 QUICK = $(BIN)pytest --hypothesis-profile=check -p no:schemathesis -m "not slow and not model and not nightly"
-# Chats and servers are examples; they are here so that the two lanes take the same time.
-LAWS = conformance differential fuzz golden packaging property statistical unit/chat unit/server
+# Units are examples; some are here so that the two lanes take the same time.
+LAWS = conformance differential fuzz golden packaging property statistical unit/audit unit/chat unit/server unit/testing
 
 laws:
 	$(QUICK) $(LAWS:%=tests/%)

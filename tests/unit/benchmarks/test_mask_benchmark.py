@@ -121,6 +121,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_or_ends_is_started_anew() -> None:
     worker = Worker([sys.executable, "-c", SCRIPT], limit_s=3.0)
     try:

@@ -165,6 +165,7 @@ def test_a_builder_starts_no_other(cache: Path, monkeypatch: pytest.MonkeyPatch)
     assert Builder.start([(cache, unit) for unit in group("one").units]) is None
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_compiled_again_with_one_warning(cache: Path) -> None:
     Loader(cache).wait(group("one", "two"))
     for path in cache.glob("*/*.nbi"):

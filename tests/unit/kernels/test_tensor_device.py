@@ -65,6 +65,7 @@ def operations_of(size: int, capacity: int) -> list[str]:
     return seen.names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", spread([16, 1024], 1))
 def test_more_rows_are_not_more_operations(capacity: int) -> None:
     few, many = operations_of(2, capacity), operations_of(amount(check=8, full=64), capacity)

@@ -327,6 +327,7 @@ def test_an_error_within_a_v1_stream_is_an_object_and_no_done_follows() -> None:
         assert not any(choice["finish_reason"] for item in found[:-1] for choice in item["choices"])
 
 
+@pytest.mark.slow
 def test_a_silent_stream_sends_comments() -> None:
     with serving(hashed(forward=Slow(0.3)), keep_alive_s=0.05) as running:
         body = {"inputs": "x", "parameters": {"max_new_tokens": 3}}
