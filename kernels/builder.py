@@ -28,7 +28,7 @@ _PROGRAM = "from decoding.kernels.builder import main; main()"
 
 
 class Builder:
-    """A child process that compiles units of kernels.
+    """A child process that compiles kernels to machine code and keeps it in the cache.
 
     Where this process ends or is killed, its builder ends too, with all finished units kept.
     """

@@ -21,7 +21,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def make_private(folder: Path) -> str | None:
-    """Make a folder of mode 0700 if there is none; return why it cannot be trusted, or None.
+    """Make a private folder (mode 0700) if missing; return why others could write to it, or None.
 
     Raises:
         OSError: it cannot be made.

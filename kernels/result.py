@@ -55,7 +55,7 @@ class StepResult(NamedTuple):
 
 
 def top_capacity(top_n: int) -> int:
-    """Upper bound on the tokens that are described for a row that asks for `top_n`."""
+    """Most top tokens, ties included, that a row lists which asks for `top_n`."""
     return 0 if top_n == 0 else top_n + TIES_BEYOND_TOP_N
 
 

@@ -150,7 +150,7 @@ def forward(llm: Anything) -> LlamaCppModel:
 
 @dataclass(slots=True, eq=False)
 class LlamaCppState:
-    """What is kept of one sequence: its token ids; None once released."""
+    """A sequence of a cached model: its token ids; None once released."""
 
     token_ids: list[int] | None = field(default_factory=list)
 
@@ -169,7 +169,7 @@ class LlamaCppModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[LlamaCppState], Logits]:
-        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
+        """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
         states = [LlamaCppState() for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 

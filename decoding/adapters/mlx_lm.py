@@ -88,7 +88,7 @@ def forward(model: Anything) -> MlxModel:
 
 @dataclass(slots=True, eq=False)
 class MlxState:
-    """What is kept of one sequence: the caches of its layers, None once released; its length."""
+    """A sequence of a cached model: the caches of its layers, None once released; its length."""
 
     caches: list[Any] | None
     length: int = 0
@@ -108,7 +108,7 @@ class MlxModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[MlxState], Logits]:
-        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
+        """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
         from mlx_lm.models.cache import make_prompt_cache
 
         states = [MlxState(make_prompt_cache(self.model)) for _ in prompts]

@@ -116,7 +116,7 @@ class _Block:
 
 @dataclass(slots=True, eq=False)
 class OnnxState:
-    """What is kept of one sequence: its row in arrays of keys and values, and its length."""
+    """A sequence of a cached model: its row in arrays of keys and values, and its length."""
 
     block: _Block | None
     row: int = 0
@@ -141,7 +141,7 @@ class OnnxModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[OnnxState], Logits]:
-        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
+        """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
         empty = _Block(tuple(_empty(past) for past in self.pasts), 1)
         states = [OnnxState(empty) for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)

@@ -81,7 +81,7 @@ def forward(model: Anything, *, max_length: int) -> GenaiModel:
 
 @dataclass(slots=True, eq=False)
 class GenaiState:
-    """What is kept of one sequence: its generator, None once released, and its token ids."""
+    """A sequence of a cached model: its generator, None once released, and its token ids."""
 
     generator: Any
     token_ids: list[int] = field(default_factory=list)
@@ -104,7 +104,7 @@ class GenaiModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[GenaiState], Logits]:
-        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
+        """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
         states = [GenaiState(self._generator()) for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 

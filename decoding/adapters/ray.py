@@ -285,7 +285,7 @@ def _key(value: object) -> str | int:
 
 
 def _added(result: object) -> dict[str, Any]:
-    """What is added to a row."""
+    """The output columns of one row: of its response, or of its error."""
     if not isinstance(result, Response):
         empty: dict[str, Any] = {"generated_text": "", "finish_reason": "", "generated_tokens": 0}
         return {**empty, "token_ids": [], "logprobs": [], "raw_logprobs": [], "error": str(result)}

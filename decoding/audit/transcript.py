@@ -83,7 +83,7 @@ def transcript_of(tokens: Anything, model: LanguageModel | None = None) -> Trans
 
 
 def sequences_of(response: Response) -> tuple[Transcript, ...]:
-    """Every sequence of a response: the one that was chosen, then those that best-of did not.
+    """List the sequences of a response: the chosen one, then those that best-of rejected.
 
     Each has its own seed, so that `verify`, `score` and `replay` take it like any text.
 

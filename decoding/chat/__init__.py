@@ -1,4 +1,4 @@
-"""Chats: turns messages into a request, and generated text into content, reasoning and tool calls.
+"""Chat completions: messages to prompts, generated text to content, reasoning and tool calls.
 
 `prepare` checks a chat request and renders its prompt; readers, one a sequence, turn the stream
 events of the engine into pieces of a message. Knows models, grammars and the engine; nothing of

@@ -75,7 +75,7 @@ class ChatMessage:
 
 
 def fold(deltas: Iterable[ChatDelta], end: ChatEnd) -> ChatMessage:
-    """Join deltas to the message that they add up to.
+    """Merge the streamed deltas of an answer into one complete message.
 
     deltas: what a reader's `read` returned, in order. end: what its `finish` returned.
     """

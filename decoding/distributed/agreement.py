@@ -1,4 +1,4 @@
-"""Processes agree before they compute: on their arguments, and on the error of one of them.
+"""`agree`: processes compare their arguments before a step, and share the error of any of them.
 
 Without this, processes whose pipelines, seeds or texts differ would draw different tokens, or wait
 for ever for a message that another one does not send.

@@ -30,7 +30,7 @@ _DISTANCES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0)
 
 
 def top_k(part: RowPart, count: int, *, keep_ties: bool) -> Talk[Mask]:
-    """The k largest; ties with the k-th stay, or only the lowest ids of them up to exactly k."""
+    """Top-k: the k largest; ties with the k-th stay, or the lowest ids of them up to exactly k."""
     yield from part.find_largest()
     counts = yield from part.find_counts()
     logits = part.candidates.logits
@@ -43,7 +43,7 @@ def top_k(part: RowPart, count: int, *, keep_ties: bool) -> Talk[Mask]:
 
 
 def top_p(part: RowPart, p: float) -> Talk[Mask]:
-    """The mass before token i is < p, most likely first, then in order of token id."""
+    """Top-p: tokens whose preceding mass is < p, most likely first, then by token id."""
     largest = yield from part.find_largest()
     counts = yield from part.find_counts()
     weights, mass = yield from part.find_mass()
@@ -57,7 +57,7 @@ def top_p(part: RowPart, p: float) -> Talk[Mask]:
 
 
 def typical_p(part: RowPart, p: float) -> Talk[Mask]:
-    """|−ln p_i − H| smallest first until the mass is reached; ties at the cut stay."""
+    """Typical-p: smallest |−ln p_i − H| first until the mass is reached; ties at the cut stay."""
     largest = yield from part.find_largest()
     counts = yield from part.find_counts()
     weights, mass = yield from part.find_mass()
@@ -75,7 +75,7 @@ def typical_p(part: RowPart, p: float) -> Talk[Mask]:
 
 
 def top_h(part: RowPart, share: float) -> Talk[Mask]:
-    """Likeliest first, while the partial sum of −p ln p is ≤ share · H; the first stays."""
+    """Top-H: likeliest tokens while the partial Σ −p ln p is ≤ share · H; the first stays."""
     largest = yield from part.find_largest()
     counts = yield from part.find_counts()
     _, mass = yield from part.find_mass()
@@ -103,7 +103,7 @@ def top_h(part: RowPart, share: float) -> Talk[Mask]:
 
 
 def cut(part: RowPart, needs: int, coefficients: Row) -> Talk[Mask]:
-    """z_i ≥ max + min(0, the least term); see `decoding.kernels.program.cut`."""
+    """Min-p and others: z_i ≥ max + min(0, least term); see `decoding.kernels.program.cut`."""
     largest = yield from part.find_largest()
     logits = part.candidates.logits
     statistics = np.zeros(len(Term._fields))
@@ -120,7 +120,7 @@ def cut(part: RowPart, needs: int, coefficients: Row) -> Talk[Mask]:
 
 
 def xtc(part: RowPart, threshold: float, minimum: int, exempt: NDArray[np.int32]) -> Talk[Mask]:
-    """Of the tokens with p_i ≥ threshold only the least likely stay, and those in `exempt`."""
+    """XTC: remove all tokens with p_i ≥ threshold but the least likely and those in `exempt`."""
     yield from part.find_largest()
     logits = part.candidates.logits
     choices = np.ones(len(logits), np.bool_)
@@ -147,7 +147,7 @@ def xtc(part: RowPart, threshold: float, minimum: int, exempt: NDArray[np.int32]
 def dynamic_temperature(
     part: RowPart, lowest: float, highest: float, exponent: float
 ) -> Talk[float | None]:
-    """The temperature that the entropy asks for; None where the row has one candidate."""
+    """Dynamic temperature by the entropy; None where the row has one candidate."""
     yield from part.find_largest()
     support = sum((yield from part.find_counts()))
     if support < 2:
@@ -182,7 +182,7 @@ def _ceiling(share: float, total: int) -> int:
 
 
 def _down_to(logits: Row, cut: Threshold, count: int, rank: int) -> Mask:
-    """What is above the threshold, and so many ties in order of token id over all processes."""
+    """Tokens above a threshold, and so many tied with it, in order of token id over all ranks."""
     keep: Mask = logits > cut.key
     keep[np.flatnonzero(logits == cut.key)[: cut.kept_ties(count, rank)]] = True
     return keep

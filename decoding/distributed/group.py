@@ -1,4 +1,4 @@
-"""The exchange of short messages between the processes of a torch.distributed group."""
+"""All-gather of short byte messages between the processes of a torch.distributed group."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Overflow(Exception):  # noqa: N818 -- a signal inside this package, not an
 
 
 class Emptied(Exception):  # noqa: N818 -- a signal inside this package, not an error of the API
-    """No process has a candidate left; `position` is the instruction that removed the last."""
+    """A truncation has left no token on any process; `position` is its instruction."""
 
     def __init__(self, position: int) -> None:
         super().__init__(position)

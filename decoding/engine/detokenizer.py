@@ -11,7 +11,7 @@ from decoding.errors import require
 from decoding.vocabulary import Vocabulary
 
 _UNKNOWN = (b"", "", False)
-"""What is known of a token without a vocabulary."""
+"""The spelling of a token without a vocabulary: no bytes, no text, not special."""
 
 _REPLACED = "\ufffd"
 """What stands in a text for bytes that are no whole character."""

@@ -33,7 +33,7 @@ class CallableModel:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], Logits]:
-        """Read prompts into new sequences, one each; see `CachedModel.prefill`."""
+        """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
         states: list[list[int]] = [[] for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 

@@ -118,7 +118,7 @@ class ReadyRows:
         self.rows = rows
 
     def fit(self, width: int) -> None:
-        """Everything that depends on the width of the logits, which rarely changes."""
+        """Find the rows whose logit biases name a token beyond the width of the logits."""
         self.misfits = {}
         for row, item in enumerate(self.rows):
             if item.widest_bias >= width:

@@ -1,4 +1,4 @@
-"""What is asked of a `BatchSampler`, and what it answers: `Sampler`, `Sample`, `Processed`."""
+"""Requests and results of a `BatchSampler`: `Sampler`, `Sample`, `Alternative`, `Processed`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from decoding.typing import Anything
 
 
 class OpenTelemetrySpans:
-    """Makes a span of every trace, and a child of it of every stage; a `TraceSink`.
+    """OpenTelemetry spans of requests: one a request, with a child a stage; a `TraceSink`.
 
     tracer: of OpenTelemetry, from the caller's `TracerProvider`.
 

@@ -30,7 +30,7 @@ def _described(token: int, logits: Row) -> str:
 
 
 def _basic(logits: Row, result: Row, unit: float, expected: Mask) -> Verdict | None:
-    """What is wrong whatever the claim: nothing stays, or what stays is changed."""
+    """Faults of any truncation: nothing stays, or a logit that stays is changed."""
     if not (result > -np.inf).any():
         return wrong("no token is left: at least the likeliest must stay", expected)
     changed = survivors_verdict(logits, result, unit)

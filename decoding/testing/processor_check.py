@@ -1,4 +1,4 @@
-"""`check_processor`: whether a logits processor does what it claims."""
+"""`check_processor`: tests a logits processor against the definition of what it claims to be."""
 
 from __future__ import annotations
 

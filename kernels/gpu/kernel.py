@@ -95,7 +95,7 @@ class TritonKernel:
         return self._fallback().edit(logits, bitmasks, token_ids, lengths, prompt_lengths)
 
     def regrouped(self, batch: Batch, threads: int = 1) -> TritonKernel:
-        """The kernel of another batch; see `Kernel.regrouped`."""
+        """Make this backend's kernel for another batch; see `Kernel.regrouped`."""
         del threads
         return TritonKernel(batch, tile=self._tile, room=self._room, narrow_room=self._narrow_room)
 

@@ -110,7 +110,7 @@ PART = PartFields(*range(5))
 
 
 class ValueFields(NamedTuple):
-    """A JSON value: the union of several graph nodes, each of which has a vote."""
+    """Fields of a JSON value in the grammar machine: what its schemas allow of each JSON type."""
 
     NULL: int  # the votes that accept `null`; likewise `TRUE` and `FALSE`
     NULL_HIGH: int

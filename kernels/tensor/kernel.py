@@ -89,7 +89,7 @@ class TensorKernel:
         return rows.cpu().numpy(), emptied[:, 0].cpu().numpy()
 
     def regrouped(self, batch: Batch, threads: int = 1) -> TensorKernel:
-        """The kernel of another batch; see `Kernel.regrouped`."""
+        """Make this backend's kernel for another batch; see `Kernel.regrouped`."""
         del threads
         return TensorKernel(batch, capacity=self._capacity)
 

@@ -67,7 +67,7 @@ class VectorKernel:
         return StepResult(rows, np.concatenate(tops))
 
     def regrouped(self, batch: Batch, threads: int = 1) -> VectorKernel:
-        """The kernel of another batch; see `Kernel.regrouped`."""
+        """Make this backend's kernel for another batch; see `Kernel.regrouped`."""
         del threads
         return VectorKernel(batch)
 

@@ -62,7 +62,7 @@ class _Block:
 
 @dataclass(slots=True, eq=False)
 class TransformersState:
-    """What is kept of one sequence: its row in the keys and values of its last forward pass.
+    """A sequence of a cached model: its row in the keys and values of its last forward pass.
 
     length: tokens of it that count; those after them were rolled back.
     """
