@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_without_keys_the_prompt_seeds() -> None:
     assert seed_of(0, "12") != seed_of(0, [12]) != seed_of(0, [1, 2])
 
 
+def test_keys_seed_equal_prompts_apart() -> None:
+    made = Generator(model, WARM, key_column="id")
+    given = {"prompt": np.array(["same"] * 3, object), "id": np.array([1, 2, 1])}
+    texts = made(given)["generated_text"]
+    assert texts[0] == texts[2] != texts[1]
+
+
 def test_a_copy_has_loaded_nothing_and_draws_the_same() -> None:
     made = Generator(model, WARM, key_column="id")
     expected = rows(made(batch()))
@@ -87,6 +95,24 @@ def test_the_error_of_a_row_is_in_its_column() -> None:
     assert found["generated_tokens"].tolist()[1] == 0
     alone = Generator(model, WARM)({"prompt": prompts[2:]})
     assert alone["token_ids"][0] == found["token_ids"][2]
+
+
+def test_a_row_that_fails_while_it_runs_leaves_the_others_in_their_places() -> None:
+    whole = model()
+
+    def poisoned() -> Any:
+        def forward(token_ids: list[list[int]]) -> Any:
+            logits = np.array(whole.forward(token_ids))
+            logits[[row[0] == ord("!") for row in token_ids]] = np.nan
+            return logits
+
+        return replace(whole, forward=forward)
+
+    prompts = np.array(["! bad", "a good one", "another"], object)
+    found = Generator(poisoned, WARM)({"prompt": prompts})
+    assert [bool(text) for text in found["error"]] == [True, False, False]
+    alone = Generator(model, WARM)({"prompt": prompts[1:]})
+    assert found["token_ids"].tolist()[1:] == alone["token_ids"].tolist()
 
 
 def test_greedy_rows_and_rows_with_a_seed_take_none_of_theirs() -> None:
