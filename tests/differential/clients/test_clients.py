@@ -127,7 +127,7 @@ def test_hub_chats(hub: InferenceClient) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
     assert chunks[-1].choices[0].finish_reason == "length"
     schema: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
-    found = hub.chat_completion(said, response_format=schema, max_tokens=100)
+    found = hub.chat_completion(said, response_format=schema, max_tokens=100, seed=1)
     assert isinstance(json.loads(found.choices[0].message.content or "")["a"], bool)
     with pytest.raises(HfHubHTTPError, match="`top_p` must be"):
         hub.chat_completion(said, top_p=3.0)
@@ -157,7 +157,7 @@ def test_openai_chats_with_schema_logprobs_and_choices(client: openai.OpenAI) ->
         "json_schema": {"name": "x", "strict": True, "schema": SCHEMA},
     }
     found = client.chat.completions.create(
-        model="any", messages=said, response_format=strict, max_tokens=100
+        model="any", messages=said, response_format=strict, max_tokens=100, seed=1
     )
     assert isinstance(json.loads(found.choices[0].message.content or "")["a"], bool)
     with client.chat.completions.create(
@@ -217,7 +217,7 @@ def test_openai_sees_an_error_within_a_stream() -> None:
         client = openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
         said: Any = [{"role": "user", "content": "x"}]
         stream = client.chat.completions.create(
-            model="m", messages=said, max_tokens=50, stream=True
+            model="m", messages=said, max_tokens=50, seed=1, stream=True
         )
         with pytest.raises(openai.APIError, match="no room"), stream:
             list(stream)
