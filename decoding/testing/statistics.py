@@ -79,8 +79,9 @@ def power(draws: int, cells: int, tv: float, alpha: float) -> float:
     spread = 10.0 * math.sqrt(mean) + 20.0
     low, high = max(0, int(mean - spread)), int(mean + spread)
     total = 0.0
-    for terms in range(low, high + 1):
-        weight = math.exp(terms * math.log(mean) - mean - math.lgamma(terms + 1.0)) if mean else 0.0
+    for terms in range(low, high + 1 if mean else 1):
+        log_weight = (terms * math.log(mean) if terms else 0.0) - mean - math.lgamma(terms + 1.0)
+        weight = math.exp(log_weight)
         if weight > 1e-15:
             total += weight * chi_square_tail(limit, cells - 1 + 2 * terms)
     return min(1.0, total)

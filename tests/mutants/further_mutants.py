@@ -97,6 +97,7 @@ KIT = Group(
         "tests/unit/testing/test_stream_check.py",
         "tests/unit/testing/test_grammar_check.py",
         "tests/unit/testing/test_sampler_check.py",
+        "tests/unit/testing/test_statistics.py",
     ),
     (
         *mutants_in(

@@ -46,7 +46,7 @@ class Verdict:
 
     outcome: str
     test: str = ""
-    """The test that failed, or what pytest wrote."""
+    """The test that failed, the file that was out of time, or what pytest wrote."""
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +133,7 @@ def _run_file(folder: Path, group: Group, test: str, limit: float) -> Verdict:
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     if not written:
-        return Verdict("slow" if time.monotonic() >= deadline else "broken")
+        return Verdict("slow" if time.monotonic() >= deadline else "broken", test)
     return Verdict(**json.loads(written))
 
 

@@ -143,7 +143,9 @@ def judge_group(folder: Path, group: Group, limit: float, results: dict[Key, Res
         first = [kept.why] if kept is not None and kept.outcome == "killed" else []
         first = [name for name in first if "::" in name]
         verdict = judge(folder, group, mutant, limit, first)
-        if verdict.outcome == "failed" and "::" in verdict.test and verdict.test not in sound:
+        if verdict.outcome == "slow":
+            verdict = hanging(folder, group, verdict, limit)
+        elif verdict.outcome == "failed" and "::" in verdict.test and verdict.test not in sound:
             alone = run_tests(folder, _only(group, verdict.test), limit)
             if alone.outcome != "passed":
                 complaints.append(f"{verdict.test} fails without a mutant: {alone.test}")
@@ -159,6 +161,16 @@ def judge_group(folder: Path, group: Group, limit: float, results: dict[Key, Res
             flush=True,
         )
     return complaints
+
+
+def hanging(folder: Path, group: Group, verdict: Verdict, limit: float) -> Verdict:
+    """The verdict about a mutant that was out of time: killed where it alone made tests hang."""
+    started = time.monotonic()
+    alone = run_tests(folder, _only(group, verdict.test), limit / 4)
+    if alone.outcome != "passed":
+        return verdict
+    seconds = time.monotonic() - started
+    return Verdict("failed", f"{verdict.test} does not end; it takes {seconds:.0f} s without")
 
 
 def _only(group: Group, test: str) -> Group:
