@@ -145,6 +145,7 @@ KIT = Group(
 AUDIT = Group(
     "audit",
     (
+        "tests/unit/audit/test_evidence.py",
         "tests/unit/audit/test_verify.py",
         "tests/unit/audit/test_scores.py",
         "tests/unit/audit/test_replay.py",
