@@ -42,7 +42,7 @@ settings.register_profile(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the tests said: passed, failed, slow (out of time) or broken (nothing was run)."""
+    """What the tests said: passed, failed, slow (out of time), none (none was selected) or broken."""
 
     outcome: str
     test: str = ""
@@ -104,11 +104,13 @@ def run_tests(folder: Path, group: Group, limit: float, first: Sequence[str] = (
     Each file has a fork of its own, so that no file is read that is not needed.
     """
     until = time.monotonic() + limit
+    none = True
     for test in dict.fromkeys((*first, *group.tests)):
         verdict = _run_file(folder, group, test, until - time.monotonic())
-        if verdict.outcome != "passed":
+        if verdict.outcome not in ("passed", "none"):
             return verdict
-    return Verdict("passed")
+        none = none and verdict.outcome == "none"
+    return Verdict("broken", "no test was selected") if none else Verdict("passed")
 
 
 def _run_file(folder: Path, group: Group, test: str, limit: float) -> Verdict:
@@ -164,8 +166,10 @@ def _run_in_child(folder: Path, group: Group, test: str, writer: int) -> None:
             output.flush()
             output.seek(0)
             said = output.read()[-600:]
-        if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        if status == pytest.ExitCode.OK:
             verdict = {"outcome": "passed"}
+        elif status == pytest.ExitCode.NO_TESTS_COLLECTED:
+            verdict = {"outcome": "none"}
         elif seen.test:
             verdict = {"outcome": "failed", "test": seen.test}
         else:

@@ -926,12 +926,16 @@ GPU = Group(
             ),
         ),
     ),
+    marks="not model and not nightly",
     lane="triton",
 )
 
 COMPILED = Group(
     "compiled",
-    ("tests/property/kernels/test_compiled_equals_reference.py",),
+    (
+        "tests/property/kernels/test_compiled_equals_numpy.py",
+        "tests/property/kernels/test_compiled_equals_reference.py",
+    ),
     _in(
         "kernels/compiled/truncation.py",
         (
@@ -950,6 +954,7 @@ COMPILED = Group(
             "the highest of several cuts counts",
         ),
     ),
+    marks="not slow and not model and not nightly",
     lane="compiled",
 )
 

@@ -44,10 +44,9 @@ KINDS = {
     "typical-p": (Instruction(Opcode.TYPICAL_P, 0.7),),
     "top-h": (Instruction(Opcode.TOP_H, 0.6),),
     "top-n-sigma": TopNSigma(1.5).lower(),
-    "cutoffs": (
-        *EpsilonCutoff(3e-3).lower(),
-        *EtaCutoff(3e-3).lower(),
-    ),
+    "epsilon": EpsilonCutoff(3e-3).lower(),
+    "eta": EtaCutoff(0.2).lower(),  # √ε · e^−H is the smaller one on these rows
+    "cutoffs": (*EpsilonCutoff(1e-3).lower(), *EtaCutoff(0.2).lower()),
     "twice": (*MinP(0.01).lower(), Instruction(Opcode.TOP_P, 0.8)),
     "xtc": (Instruction(Opcode.XTC, 0.02, 1.0, 0.8, seed=3),),
     "a mask, top-k": (MASK, FEW),
@@ -61,7 +60,7 @@ KINDS = {
 }
 
 
-BY_MASS = ("top-p", "typical-p", "top-h", "cutoffs", "twice", "masks, top-p")
+BY_MASS = ("top-p", "typical-p", "top-h", "epsilon", "eta", "cutoffs", "twice", "masks, top-p")
 
 
 @pytest.mark.parametrize("greedy", [False, True])
