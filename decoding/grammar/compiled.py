@@ -25,6 +25,7 @@ from decoding.grammar.masking.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regular.expressions import Expression, Words, is_spelled
 from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.work import counting
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.schema.reachable import check_reachable
 
@@ -149,7 +150,8 @@ def compile_json_schema(
         limits=limits,
     )
     check_schema(schema, machine.tokens)
-    restrictions = check_reachable(graph)
+    with counting(graph.work):
+        restrictions = check_reachable(graph)
     acceptor = _rebuilding(
         lambda scale: ByteAcceptor.of_graph(machine.store(scale), graph, style, scale)
     )

@@ -14,13 +14,19 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, deterministic
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.symbols import Symbols
+from decoding.grammar.regular.work import count
 from decoding.kernels.grammar import layout, products
+from decoding.kernels.grammar.layout import HEAD
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
 """States of a `LazyDfa` have so many next states."""
 _SIZES = (1 << 10, 1 << 14, MAX_STATES)
 """Room for so many states is tried, one size after the other."""
+_SET_UP = 100
+"""Steps of work that a product counts for, besides those for what it computes."""
+_MOVES = 64
+"""Moves of one automaton, and fields of the automata, that count as one step of work."""
 _MAX_ROWS = 1 << 24
 """64 MiB of int32."""
 
@@ -90,13 +96,15 @@ class Product:
             return int(first != products.NEVER)
         stack = np.zeros(size, np.int64)
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
-        return dfa.retried(
+        answer = dfa.retried(
             lambda: products.search(
                 dfa.fields, dfa.table, self.formula, states,
                 table, stack, self.symbols, progress, self.values,
                 self.firsts,
             )
         )  # fmt: skip
+        self._count(int(progress[products.COUNT]))
+        return answer
 
     def _explore(self, size: int) -> Nfa | None:
         dfa, (states, table, first) = self.dfa, self._begun(size)
@@ -113,8 +121,14 @@ class Product:
                 self.firsts,
             )
         )  # fmt: skip
-        count = int(progress[products.COUNT])
-        return None if answer == layout.TOO_MANY else deterministic(rows[:count], accepting[:count])
+        found = int(progress[products.COUNT])
+        self._count(found)
+        return None if answer == layout.TOO_MANY else deterministic(rows[:found], accepting[:found])
+
+    def _count(self, states: int) -> None:
+        """Count the work of a search that has found so many states."""
+        moves = states * self.symbols * len(self.starts)
+        count(_SET_UP + (moves + int(self.dfa.fields[HEAD.FREE])) // _MOVES)
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
         """Return an array of states with the first one, their hash table, and the first value."""

@@ -23,6 +23,7 @@ from decoding.grammar.regular.nfa import Spelling
 from decoding.grammar.schema.report import Remark
 from decoding.kernels.grammar import layout
 
+_COUNTED = 16  # counts of characters that always fit beside an automaton
 _SURELY = 100_000
 """Languages without intersections and complements of this size always fit in an automaton."""
 
@@ -92,9 +93,10 @@ def _check_scalars(node: Node, spelling: Spelling) -> None:
 
 def _may_fail(language: Expression) -> bool:
     """Whether the automaton of a language may exceed the limits."""
-    return any(
+    parts = list(counted(language))
+    return sum(part.bounded for part in parts) > _COUNTED or any(
         operations.has_logic(part.language) or operations.fold(part.language, _size) > _SURELY
-        for part in counted(language)
+        for part in parts
     )
 
 

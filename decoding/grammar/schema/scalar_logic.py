@@ -25,6 +25,7 @@ from decoding.grammar.schema.scalar_sets import (
     join,
     meet,
     plain_scalars,
+    possible_strings,
 )
 from decoding.grammar.schema.solver import Steps
 
@@ -139,16 +140,13 @@ class ScalarLogic:
 
 
 def _any(found: list[Scalars]) -> Scalars:
-    certain = [scalars for scalars in found if scalars.possible is None]
     # All at once, for there may be many of them.
-    result = Scalars(
-        any(scalars.null for scalars in certain),
-        any(scalars.true for scalars in certain),
-        any(scalars.false for scalars in certain),
-        string_sets.any_of(scalars.strings for scalars in certain),
-        number_sets.union(*(scalars.numbers for scalars in certain)),
+    is_certain = all(scalars.possible is None for scalars in found)
+    return Scalars(
+        any(scalars.null for scalars in found),
+        any(scalars.true for scalars in found),
+        any(scalars.false for scalars in found),
+        string_sets.any_of(scalars.strings for scalars in found),
+        number_sets.union(*(scalars.numbers for scalars in found)),
+        None if is_certain else string_sets.any_of(map(possible_strings, found)),
     )
-    for scalars in found:
-        if scalars.possible is not None:
-            result = join(result, scalars)
-    return result

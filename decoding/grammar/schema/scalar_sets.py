@@ -161,10 +161,10 @@ def _of_possible(
 ) -> Expression | None:
     if left.possible is None and right.possible is None:
         return None
-    return combined(_possible(left), _possible(right))
+    return combined(possible_strings(left), possible_strings(right))
 
 
-def _possible(scalars: Scalars) -> Expression:
+def possible_strings(scalars: Scalars) -> Expression:
     """All strings that may be members."""
     return scalars.strings if scalars.possible is None else scalars.possible
 
@@ -179,7 +179,7 @@ def invert(scalars: Scalars, count: Count = uncounted) -> Scalars:
         not scalars.null,
         not scalars.true,
         not scalars.false,
-        string_sets.complement(_possible(scalars)),
+        string_sets.complement(possible_strings(scalars)),
         _other_numbers(scalars.numbers, count),
         None if scalars.possible is None else string_sets.complement(scalars.strings),
     )
@@ -189,7 +189,7 @@ def are_empty(scalars: Scalars) -> bool:
     """Whether it is certain that the set has no member."""
     return scalars is NO_SCALARS or (
         not (scalars.null or scalars.true or scalars.false or scalars.numbers)
-        and string_sets.is_empty(_possible(scalars))
+        and string_sets.is_empty(possible_strings(scalars))
     )
 
 

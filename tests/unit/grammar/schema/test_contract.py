@@ -22,8 +22,8 @@ from decoding.errors import (
 from decoding.grammar import compile_json_schema
 from decoding.grammar.json.shapes import Node, ObjectShape, Property
 from decoding.grammar.regular.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
+from decoding.grammar.regular.work import STEPS_A_SECOND
 from decoding.grammar.schema import SchemaLimits, compile_graph
-from decoding.grammar.schema.report import STEPS_A_SECOND
 from decoding.testing.schema_members import is_member
 
 
