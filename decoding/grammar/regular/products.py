@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,11 @@ _SIZES = (1 << 10, 1 << 14, MAX_STATES)
 _SET_UP = 100
 """Steps of work that a product counts for, besides those for what it computes."""
 _MOVES = 64
-"""Moves of one automaton, and fields of the automata, that count as one step of work."""
+"""Moves of one automaton that count as one step of work."""
+_FIELDS = 6
+"""Fields of automata that are written in one step of work."""
+_INNER = 512
+"""States of the automata that make a move take twice as long."""
 _MAX_ROWS = 1 << 24
 """64 MiB of int32."""
 
@@ -36,6 +40,7 @@ class Product:
 
     def __init__(self, expression: Expression, encoder: Symbols) -> None:
         self.symbols = len(encoder.alphabet.classes)
+        self.inner = self.written = 0
         self.dfa = LazyDfa()
         formula: list[tuple[int, int]] = []
         starts: list[int] = []
@@ -56,6 +61,7 @@ class Product:
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
             return layout.DEAD
+        self.inner += nfa.states
         sources, lows, highs, targets = nfa.edges.T
         whole = np.zeros(nfa.states, np.bool_)
         whole[sources[(sources == targets) & (lows == 0) & (highs == self.symbols - 1)]] = True
@@ -96,7 +102,7 @@ class Product:
             return int(first != products.NEVER)
         stack = np.zeros(size, np.int64)
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
-        answer = dfa.retried(
+        answer = self._retried(
             lambda: products.search(
                 dfa.fields, dfa.table, self.formula, states,
                 table, stack, self.symbols, progress, self.values,
@@ -114,7 +120,7 @@ class Product:
         accepting = np.zeros(size, np.bool_)
         accepting[0] = first >= products.NOW
         progress = np.array([1, 0], np.int64)
-        answer = dfa.retried(
+        answer = self._retried(
             lambda: products.explore(
                 dfa.fields, dfa.table, self.formula, states,
                 table, rows, accepting, progress, self.values,
@@ -127,8 +133,22 @@ class Product:
 
     def _count(self, states: int) -> None:
         """Count the work of a search that has found so many states."""
-        moves = states * self.symbols * len(self.starts)
-        count(_SET_UP + (moves + int(self.dfa.fields[HEAD.FREE])) // _MOVES)
+        moves = states * self.symbols * (len(self.starts) + self.inner // _INNER)
+        count(_SET_UP + moves // _MOVES)
+        self._count_fields()
+
+    def _retried(self, kernel: Callable[[], int]) -> int:
+        """The answer of a kernel, with as much room as it asks for; counts what it has written."""
+
+        def counted() -> int:
+            self._count_fields()
+            return kernel()
+
+        return self.dfa.retried(counted)
+
+    def _count_fields(self) -> None:
+        written, self.written = self.written, int(self.dfa.fields[HEAD.FREE])
+        count((self.written - written) // _FIELDS)
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
         """Return an array of states with the first one, their hash table, and the first value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 from decoding.grammar.regular import length_sets, operations, questions
 from decoding.grammar.regular.expressions import (
@@ -74,33 +74,32 @@ def lengths(minimum: int, maximum: int | None) -> Expression:
 
 def both(left: Expression, right: Expression) -> Expression:
     """The strings that are in both languages."""
-    _count_parts(left, right)
-    if left in (ANY_STRING, right) or right == NOTHING:
-        return right
-    if right == ANY_STRING or left == NOTHING:
-        return left
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Words):
-            return words(text for text in one.words if holds(other, text))
-    sizes, other_sizes = _lengths_of(left), _lengths_of(right)
-    if sizes is not None and other_sizes is not None:
-        return _of_lengths(length_sets.intersection(sizes, other_sizes))
-    parts = (*_parts(left), *_parts(right))
-    low = 0
-    high: int | None = None
+    return all_of((left, right))
+
+
+def all_of(parts: Iterable[Expression]) -> Expression:
+    """The strings that are in every one of these languages."""
+    lists: list[Words] = []
+    sizes: LengthSet = ((0, None),)
     rest: dict[Expression, None] = {}
-    for part in parts:
-        bounds = length_bounds(part)
-        if bounds is None:
-            rest[part] = None
+    for part in (one for language in parts for one in _parts(language)):
+        count_work(1 + _size(part))
+        allowed = _lengths_of(part)
+        if isinstance(part, Words):
+            lists.append(part)
+        elif allowed is not None:
+            sizes = length_sets.intersection(sizes, allowed)
         else:
-            low = max(low, bounds[0])
-            if bounds[1] is not None:
-                high = bounds[1] if high is None else min(high, bounds[1])
-    length = lengths(low, high)
-    if length == NOTHING or any(Not(part) in rest for part in rest):
+            rest[part] = None
+    if not sizes or any(Not(part) in rest for part in rest):
         return NOTHING
+    length = _of_lengths(sizes)
     found = (*rest, *(() if length == ANY_STRING else (length,)))
+    if lists:
+        common = reduce(and_, (frozenset(one.words) for one in lists))
+        return words(word for word in common if all(holds(one, word) for one in found))
+    if not found:
+        return ANY_STRING
     return found[0] if len(found) == 1 else Both(found)
 
 

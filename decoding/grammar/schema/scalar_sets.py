@@ -91,12 +91,12 @@ def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:
         left.true and right.true,
         left.false and right.false,
         string_sets.both(left.strings, right.strings),
-        _common_numbers(left.numbers, right.numbers, count),
+        common_numbers(left.numbers, right.numbers, count),
         _of_possible(string_sets.both, left, right),
     )
 
 
-def _common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
+def common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
     """The numbers in both sets. Of many ranges, only those that overlap are intersected."""
     divisions = (_most_steps(left) + _most_steps(right)) ** 2
     if len(left) * len(right) <= _FEW_PAIRS or ALL_NUMBERS in (left, right) or left == right:
@@ -137,7 +137,7 @@ def _other_numbers(numbers: NumberSet, count: Count) -> NumberSet:
         return number_sets.complement(numbers)
     half = len(numbers) // 2
     left, right = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
-    return _common_numbers(left, right, count)
+    return common_numbers(left, right, count)
 
 
 def join(left: Scalars, right: Scalars) -> Scalars:
