@@ -42,6 +42,8 @@ MAX_EDGES = 4_000_000
 MAX_STATES = 1_000_000
 _BUILT = 16
 """Steps of work that an automaton counts for, besides one for each part of its expression."""
+_MANY_PARTS = 10_000
+"""Steps of work that are counted at once."""
 _CHARACTER = 4
 """Steps of work that a set of characters counts for."""
 _ARRAYS = 16
@@ -224,6 +226,8 @@ class Builder:
             for character in reversed(words[0]):
                 following = self.characters(((ord(character),) * 2,), following)
             return following
+        if sum(map(len, words)) > MAX_EDGES:
+            raise GrammarLimitError("", "characters of words", MAX_EDGES)
         tree = self.encoder.word_tree(words)
         if following.dead or not (len(tree.edges) or tree.empty):
             return self.dead()
@@ -281,6 +285,9 @@ class Builder:
         while self.tasks:
             self.tasks.pop()()
             self.parts += 1
+            if self.parts > _MANY_PARTS:
+                count(self.parts)
+                self.parts = 0
         return self.points.pop()
 
     def then(self, node: Expression) -> None:

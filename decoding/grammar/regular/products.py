@@ -172,6 +172,7 @@ def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[
     """Yield an expression in postfix order: leaves, and a row of the formula for each operator."""
     stack: list[tuple[Expression | None, tuple[int, int]]] = [(expression, (products.LEAF, 0))]
     while stack:
+        count(1)
         node, row = stack.pop()
         operands = () if node is None else _operands(node)
         if node is None or not operands:
@@ -208,6 +209,7 @@ def _alternatives(
     node: Expression, most: int, *, negative: bool
 ) -> list[tuple[Expression, ...]] | None:
     """Return the languages that each alternative intersects; recursion is `MAX_LOGIC` deep."""
+    count(1)
     if isinstance(node, Not):
         return _alternatives(node.body, most, negative=not negative)
     operands = _operands(node)

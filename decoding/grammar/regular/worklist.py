@@ -10,8 +10,6 @@ from decoding.grammar.regular.work import count
 
 State = TypeVar("State", bound=Hashable)
 Label = TypeVar("Label")
-_MOVES = 2
-"""Moves that count as one step of work, besides one for each state."""
 
 
 class Limit(NamedTuple):
@@ -72,5 +70,5 @@ def explore(
         moved += len(row)
         if limit is not None:
             limit.check(len(states))
-    count(len(states) + moved // _MOVES)
+    count(len(states) + moved)
     return states, found

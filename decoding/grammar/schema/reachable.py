@@ -25,6 +25,7 @@ from decoding.grammar.schema.report import Remark
 from decoding.kernels.grammar import layout
 
 _POINT_STEPS, _RANGE_STEPS = 100, 4_000  # of making the automaton of one number, or of a range
+_ITEM_STEPS = 4  # steps of work for each item that has its own schema
 _COUNTED = 16  # counts of characters that always fit beside an automaton
 _SURELY = 100_000
 """Languages without intersections and complements of this size always fit in an automaton."""
@@ -128,6 +129,7 @@ def _size(node: Expression, parts: list[int]) -> int:
 
 def _items(graph: Graph, shape: ArrayShape) -> Iterable[int]:
     """The nodes of the items of a shape; raises `GrammarLimitError` for too large a plan."""
+    count(_ITEM_STEPS * len(shape.prefix))
     alternative = array_alternative(graph, 0, shape)
     if alternative.members:
         return {node for position in alternative.members for _, node in position}

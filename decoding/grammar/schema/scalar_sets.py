@@ -14,7 +14,12 @@ from operator import itemgetter, or_
 from typing import Any, TypeAlias
 
 from decoding.bounded_repr import shown
-from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.errors import (
+    GrammarError,
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsupportedError,
+)
 from decoding.grammar.numbers import number_sets
 from decoding.grammar.numbers.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
 from decoding.grammar.numbers.ranges import ANY_INTEGER, PLAIN_INTEGER, NumberRange
@@ -45,6 +50,8 @@ _TYPES_OF_VALUES = {
     list: ARRAY,
     dict: OBJECT,
 }
+MOST_COUNTED = 1 << 30
+"""Characters, items and keys are counted up to this."""
 _FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
 _FEW_PARTS = 16  # number ranges that are complemented one by one
 _PAIR_STEPS = 5  # steps of work that the intersection of two number ranges counts for
@@ -306,10 +313,18 @@ def exact(value: Anything, where: str) -> Fraction:
 
 
 def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
-    """The value of a keyword that must be a whole number ≥ 0, such as `minItems`."""
+    """The value of a keyword that must be a whole number ≥ 0, such as `minItems`.
+
+    No text is as long as `MOST_COUNTED`: a greatest number above it counts as that, and a least
+    one is refused.
+    """
     value = schema[keyword]
     if is_number(value) and value >= 0 and value == int(value):
-        return int(value)
+        if value <= MOST_COUNTED:
+            return int(value)
+        if keyword.startswith("max"):
+            return MOST_COUNTED
+        raise GrammarLimitError(f"{pointer}/{keyword}", "characters, items or keys", MOST_COUNTED)
     raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an integer >= 0, not {shown(value)}")
 
 

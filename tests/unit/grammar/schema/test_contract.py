@@ -319,7 +319,7 @@ report.Report.__init__ = kept
 branches = [{"properties": {f"p{i}": {"type": "string"}, "q": {"not": {"const": i}}},
              "required": [f"r{j}" for j in range(i)]} for i in range(12)]
 compilation.compile_graph({"oneOf": branches, "not": {"required": ["a", "b", "c"]}})
-print(reports[0].steps)
+print(reports[0].work.steps)
 """
     counts = set()
     for seed in ("1", "2", "3"):
