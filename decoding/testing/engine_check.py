@@ -195,11 +195,12 @@ class _Machine(RuleBasedStateMachine):
         self._cancel(data, self._begun())
 
     @precondition(lambda self: self._running())
-    @rule(data=st.data())
-    def cancel_after_a_step(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), waits=st.booleans())
+    def cancel_after_a_step(self, data: st.DataObject, *, waits: bool) -> None:
         self.step()
-        if self._begun():
-            self._cancel(data, self._begun())
+        keys = self._waiting() if waits else self._begun()
+        if keys:
+            self._cancel(data, keys)
 
     @precondition(lambda self: self._waiting())
     @rule(data=st.data())
