@@ -25,11 +25,17 @@ from decoding.grammar.masking.rebuilding import RebuildingAcceptor
 from decoding.grammar.recipe import Recipe, snapshot
 from decoding.grammar.regular.expressions import Expression, Words, is_spelled
 from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.work import Work, count, counting
 from decoding.grammar.schema import Remark, Resources, Schema, SchemaLimits, compile_graph
 from decoding.grammar.schema.reachable import check_reachable
 
 STATES_MEMORY = 1 << 26
 """Bytes that the states of a context-free grammar may take, unless the caller says otherwise."""
+
+WORK_SECONDS = 5.0
+"""Work that compiling a regex, a list of texts or a context-free grammar may take; see `Work`."""
+_READ = 4
+"""Characters of a grammar that are read in one step of work."""
 
 SPELLINGS = (
     Remark(
@@ -149,7 +155,8 @@ def compile_json_schema(
         limits=limits,
     )
     check_schema(schema, machine.tokens)
-    restrictions = check_reachable(graph)
+    with counting(graph.work):
+        restrictions = check_reachable(graph)
     acceptor = _rebuilding(
         lambda scale: ByteAcceptor.of_graph(machine.store(scale), graph, style, scale)
     )
@@ -203,7 +210,8 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
     Raises `GrammarSyntaxError`, `GrammarUnsupportedError` or `GrammarUnsatisfiableError`, each with
     an offset.
     """
-    return _regular(parse_full(pattern), Recipe(compile_regex, pattern, machine))
+    with counting(Work(WORK_SECONDS)):
+        return _regular(parse_full(pattern), Recipe(compile_regex, pattern, machine))
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
@@ -219,7 +227,8 @@ def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
     words = tuple(sorted(set(listed)))
     for word in words:
         require("texts", ascii(word), is_spelled(word), "texts without lone surrogates")
-    return _regular(Words(words), Recipe(compile_choices, words, machine))
+    with counting(Work(WORK_SECONDS)):
+        return _regular(Words(words), Recipe(compile_choices, words, machine))
 
 
 def _regular(expression: Expression, recipe: Recipe) -> CompiledGrammar:
@@ -247,7 +256,7 @@ def compile_gbnf(
     `line:column` where there is one.
     """
     recipe = Recipe(compile_gbnf, text, machine, (("start", start), ("memory", memory)))
-    return _context_free(parse_gbnf(text, start), recipe, memory)
+    return _context_free(parse_gbnf, text, start, recipe, memory)
 
 
 def compile_lark(
@@ -258,13 +267,18 @@ def compile_lark(
     Parameters and errors are those of `compile_gbnf`.
     """
     recipe = Recipe(compile_lark, text, machine, (("start", start), ("memory", memory)))
-    return _context_free(parse_larklike(text, start), recipe, memory)
+    return _context_free(parse_larklike, text, start, recipe, memory)
 
 
-def _context_free(rules: Rules, recipe: Recipe, memory: int) -> CompiledGrammar:
+def _context_free(
+    parse: Callable[[str, str], Rules], text: str, start: str, recipe: Recipe, memory: int
+) -> CompiledGrammar:
     memory = checked_integer("memory", memory, 1)
     machine = recipe.machine
-    compiled = compile_rules(rules)
+    with counting(Work(WORK_SECONDS)):
+        count(len(text) // _READ)
+        rules = parse(text, start)
+        compiled = compile_rules(rules)
     check_network(compiled.network, machine.tokens)
     marks = referenced(rules, compiled.marks, machine.tokens)
     network = compiled.network

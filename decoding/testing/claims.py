@@ -119,8 +119,10 @@ def _truncation(claim: Processor) -> Judge | None:  # noqa: PLR0911 -- one retur
         case TypicalP(p):
             rule = f"keep the tokens whose surprise is nearest the entropy, until their mass is {p}"
             return MassJudge(rule, p, lambda row: np.abs(-row - _entropy(row)))
-        case TopK(count, _):
-            return CountJudge(f"keep the {count or 'all'} most likely tokens", count)
+        case TopK(count, keep_ties):
+            number = f"exactly {count}" if count and not keep_ties else str(count or "all")
+            rule = f"keep the {number} most likely tokens"
+            return CountJudge(rule, count, exactly=not keep_ties)
         case MinP(p):
             shift = math.log(p) if p else -math.inf
             rule = f"keep tokens with at least {p:g} times the probability of the likeliest"

@@ -145,10 +145,14 @@ class MassJudge:
 
 @dataclass(frozen=True, slots=True)
 class CountJudge:
-    """Judges truncations that keep the k most likely tokens, with ties cut or kept."""
+    """Judges truncations that keep the k most likely tokens, with ties cut or kept.
+
+    exactly: whether of tokens tied for the last place only as many may stay as are needed.
+    """
 
     rule: str
     count: int
+    exactly: bool = False
 
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row."""
@@ -178,10 +182,11 @@ class CountJudge:
             )
         need, have = count - int(above.sum()), int((kept & tied).sum())
         exact = int((logits[tied] >= last).sum())
-        if have not in (need, exact, int(tied.sum())):
+        if have not in ((need,) if self.exactly else (need, exact, int(tied.sum()))):
+            otherwise = "" if self.exactly else ", or all of them stay"
             return wrong(
                 f"{have} of {int(tied.sum())} tokens tied for place {count} stay: {need} are"
-                " needed, or all of them stay",
+                f" needed{otherwise}",
                 should,
             )
         return either(np.array_equal(kept, should))

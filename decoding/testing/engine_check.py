@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -29,6 +30,14 @@ POISON = VOCAB - 1
 """A prompt that begins with this token has NaN logits."""
 
 _MOST_STEPS = 200
+_MOST_RAISED = 2
+"""How often the model raises in one history."""
+_COMPANY = 5
+"""Requests that may come at once: more than small engines have slots."""
+_REQUESTS = st.tuples(
+    st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(0, 3), st.integers(1, 8)
+)
+"""The prompt, the seed and the number of tokens of a request."""
 
 
 class State(Enum):
@@ -141,14 +150,21 @@ class _Machine(RuleBasedStateMachine):
         self.model = _Model()
         self.engine = type(self).make(self.model)
         self.requests: dict[Hashable, _Request] = {}
+        self.raised = 0
 
-    @rule(
-        prompt=st.lists(st.integers(0, 4), min_size=1, max_size=4),
-        seed=st.integers(0, 3),
-        most=st.integers(1, 6),
-    )
-    def add(self, prompt: list[int], seed: int, most: int) -> None:
-        self._add(_Request(prompt, seed, most))
+    # Most faults show only in company, so requests come one by one and several at once.
+    @initialize(requests=st.lists(_REQUESTS, max_size=_COMPANY))
+    def begin(self, requests: list[tuple[list[int], int, int]]) -> None:
+        self.add_several(requests)
+
+    @rule(request=_REQUESTS)
+    def add(self, request: tuple[list[int], int, int]) -> None:
+        self.add_several([request])
+
+    @rule(requests=st.lists(_REQUESTS, min_size=2, max_size=_COMPANY))
+    def add_several(self, requests: list[tuple[list[int], int, int]]) -> None:
+        for prompt, seed, most in requests:
+            self._add(_Request(prompt, seed, most))
 
     @precondition(lambda self: self.faults)
     @rule(seed=st.integers(0, 3))
@@ -168,22 +184,40 @@ class _Machine(RuleBasedStateMachine):
             assert not request.cancelled, f"a token came for {request} after its end"
             request.tokens.append(int(token))
 
-    @precondition(lambda self: self.requests)
+    @precondition(lambda self: self._ended())
     @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        self._cancel(data, list(self.requests))
+    def cancel_what_has_ended(self, data: st.DataObject) -> None:
+        self._cancel(data, self._ended())
 
     @precondition(lambda self: self._begun())
     @rule(data=st.data())
     def cancel_what_has_begun(self, data: st.DataObject) -> None:
         self._cancel(data, self._begun())
 
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), waits=st.booleans())
+    def cancel_after_a_step(self, data: st.DataObject, *, waits: bool) -> None:
+        self.step()
+        keys = self._waiting() if waits else self._begun()
+        if keys:
+            self._cancel(data, keys)
+
+    @precondition(lambda self: self._waiting())
+    @rule(data=st.data())
+    def cancel_what_waits(self, data: st.DataObject) -> None:
+        self._cancel(data, self._waiting())
+
     def _begun(self) -> list[Hashable]:
-        return [
-            key
-            for key, request in self.requests.items()
-            if request.tokens and self.engine.state(key) is State.RUNNING
-        ]
+        return [key for key in self._running() if self.requests[key].tokens]
+
+    def _waiting(self) -> list[Hashable]:
+        return [key for key in self._running() if not self.requests[key].tokens]
+
+    def _ended(self) -> list[Hashable]:
+        return [key for key in self.requests if self.engine.state(key) is not State.RUNNING]
+
+    def _running(self) -> list[Hashable]:
+        return [key for key in self.requests if self.engine.state(key) is State.RUNNING]
 
     def _cancel(self, data: st.DataObject, keys: list[Hashable]) -> None:
         key = keys[data.draw(st.integers(0, len(keys) - 1), label="request")]
@@ -196,17 +230,14 @@ class _Machine(RuleBasedStateMachine):
         else:
             assert after is before, f"a request that was {before.value} became {after.value}"
 
-    @precondition(lambda self: self.faults)
+    # It ends all that run, so it comes seldom.
+    @precondition(lambda self: self.faults and self.raised < _MOST_RAISED and self._running())
     @rule()
     def the_model_raises(self) -> None:
-        running = [
-            request
-            for key, request in self.requests.items()
-            if self.engine.state(key) is State.RUNNING
-        ]
-        self.model.raises = bool(running)
-        for request in running:
-            request.hurt = True
+        self.raised += 1
+        self.model.raises = True
+        for key in self._running():
+            self.requests[key].hurt = True
         self.step()
         self.model.raises = False
 
@@ -234,15 +265,11 @@ class _Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.model.raises = False
         for _ in range(_MOST_STEPS):
-            if all(self.engine.state(key) is not State.RUNNING for key in self.requests):
+            if not self._running():
                 break
             self.step()
             self.everyone_gets_what_they_get_alone()
-        running = [
-            request
-            for key, request in self.requests.items()
-            if self.engine.state(key) is State.RUNNING
-        ]
+        running = [self.requests[key] for key in self._running()]
         assert not running, f"after {_MOST_STEPS} more steps these still run: {running}"
         self.engine_serves_on()
 

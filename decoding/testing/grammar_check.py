@@ -39,7 +39,10 @@ class MaskedText(Protocol):
         ...
 
     def mask(self) -> NDArray[np.bool_] | NDArray[np.integer]:
-        """The tokens that may follow: `(vocab,)` bool, or packed, bit i % 32 of word i // 32."""
+        """The tokens that may follow: `(vocab,)` bool, or packed, bit i % 32 of word i // 32.
+
+        It is read before the text changes, so one buffer may serve every call.
+        """
         ...
 
     def advance(self, token_id: int) -> bool:

@@ -54,6 +54,11 @@ Row = NDArray[np.float64]
 _EMPTY = History.empty(1)
 _CHUNK = 1024
 _CLEAR = 1e-3
+_KINDS = ((64, 2.0, False), (200, 3.0, True), (4, 1.0, False))
+"""Of rows whose distribution is compared: the width, the scale, and whether tokens are masked."""
+_NEARLY_SURE = ((8, 0.3, False),)
+_AHEAD = 6.0
+"""The first token of such a row has about this logit more than the others: it has 98 %."""
 
 
 def check_sampler(
@@ -207,8 +212,7 @@ class _SamplerCheck:
 
     def _exact(self) -> Iterator[tuple[str, str, Case | None]]:
         inverse = "u" in self.draw.roles
-        for row in self.rows:
-            probs = self._probs(row)
+        for row in (*self.rows, *_law_rows(self.claim, _NEARLY_SURE)):
             short = row if inverse else row[:5]
             probs = self._probs(short)
             law, error = (law_of_inverse if inverse else law_of_race)(self.draw, short)
@@ -390,12 +394,14 @@ class _SamplerCheck:
                 yield law, why, _case(np.zeros(64))
 
 
-def _law_rows(claim: Claim) -> Iterator[Row]:
+def _law_rows(claim: Claim, kinds: tuple[tuple[int, float, bool], ...] = _KINDS) -> Iterator[Row]:
     """Rows whose distribution is compared: clear of the claim's cuts."""
     generator = np.random.default_rng(11)
-    for width, scale, masked in ((64, 2.0, False), (200, 3.0, True), (4, 1.0, False)):
+    for width, scale, masked in kinds:
         for _ in range(50):
             row = np.round(generator.standard_normal(width) * scale, 2)
+            if kinds is _NEARLY_SURE:
+                row[0] += _AHEAD
             if width == 200:
                 row[:20] = row[0]
             if masked:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from decoding.grammar.ebnf.rule_automata import CallEdge, Move, RuleAutomaton, RuleNfa
+from decoding.grammar.regular.work import count
 
 _GROWTH = 4
 _SLACK = 1_000
@@ -15,9 +16,16 @@ _MERGED = 10_000
 """Automata with more states than this are not minimized."""
 
 
+_MADE = 20
+"""Steps of work that an automaton counts for, besides those of its states."""
+_CLOSED, _COMPARED = 16, 4
+"""States of closures, and moves, that are looked at in one step of work."""
+
+
 def determinized(nfa: RuleNfa) -> RuleAutomaton:
     """The automaton of the same language; the empty string is kept as `nullable`."""
     closures = _closures(nfa)
+    count(_MADE + len(nfa.moves) + sum(map(len, closures)) // _CLOSED)
     bound = _GROWTH * len(nfa.moves) + _SLACK
     made = _subsets(nfa, closures, bound)
     if made is None:
@@ -86,7 +94,8 @@ def _subsets(nfa: RuleNfa, closures: list[tuple[int, ...]], bound: int) -> RuleA
     moves: list[tuple[Move, ...]] = []
     calls: list[tuple[CallEdge, ...]] = []
 
-    def known(targets: Iterable[int]) -> int:
+    def known(targets: Collection[int]) -> int:
+        count(1 + sum(len(closures[target]) for target in targets) // _CLOSED)
         subset = frozenset(other for target in targets for other in closures[target])
         if subset not in number:
             number[subset] = len(order)
@@ -172,6 +181,7 @@ def _merged(automaton: RuleAutomaton) -> RuleAutomaton:
         members[number].add(state)
 
     def signature(state: int) -> object:
+        count(1 + (len(automaton.moves[state]) + len(automaton.calls[state])) // _COMPARED)
         moves = _joined([(low, high, of[to]) for low, high, to in automaton.moves[state]])
         return frozenset(moves), frozenset((rule, of[to]) for rule, to in automaton.calls[state])
 

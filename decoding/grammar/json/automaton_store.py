@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import Nfa, Spelling
 from decoding.grammar.regular.spelling import universal_nfa
+from decoding.grammar.regular.work import remembered
 from decoding.grammar.tokens.mask_cache import MaskCache
 from decoding.grammar.tokens.segments import Segments
 from decoding.grammar.tokens.table import TokenTable
@@ -36,7 +36,7 @@ _REMAINING = 11
 """Bits that hold a number of characters, which is at most `trie.MAX_DEPTH`."""
 
 
-@lru_cache(maxsize=2048)
+@remembered(2048)
 def _signed(
     ranges: tuple[NumberRange, ...], spelling: Spelling, digits: int | None
 ) -> tuple[tuple[Nfa, Bounds | None], ...]:

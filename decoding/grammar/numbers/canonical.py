@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import NamedTuple
 
 from decoding.grammar.numbers.forms import spelled_numbers
 from decoding.grammar.numbers.number_nfa import DIGITS
 from decoding.grammar.numbers.ranges import NumberRange
 from decoding.grammar.regular.nfa import EMPTY, Nfa, moves_of, nfa_of_moves
+from decoding.grammar.regular.work import remembered
 
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
 
@@ -58,7 +58,7 @@ def _is_whole(state: _State) -> bool:
     return not state.zero or not (state.fraction or state.minus)
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def canonical_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
     """Return the automaton of the canonical texts of some numbers, one text for each number.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular.nfa import Nfa, nfa_of_moves
+from decoding.grammar.regular.work import remembered
 from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 5_000
@@ -203,7 +203,7 @@ class _Scanner:
         return all(((rest % m == 0) and not state.beyond) == wanted for m, wanted in self.rules)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def scan(spec: Decimals) -> Nfa:
     """Return the automaton over bytes of a language of decimal texts."""
     scanner = _Scanner(spec)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 
 from decoding.grammar.numbers.number_nfa import number_nfa
 from decoding.grammar.numbers.ranges import NumberRange
 from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
+from decoding.grammar.regular.work import remembered
 
 _PLAIN = tuple(sorted(b"-0123456789"))
 
 
-@lru_cache(maxsize=2048)
+@remembered(2048)
 def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
     """Return the automaton of the texts of some numbers, in the forms that each range allows."""
     if all(part.plain is None for part in ranges):

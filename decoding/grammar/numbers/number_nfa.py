@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
 from math import prod
 
 from decoding.errors import GrammarLimitError
@@ -15,6 +14,7 @@ from decoding.grammar.regular.expressions import Expression, Sequence, Words
 from decoding.grammar.regular.nfa import Nfa, Spelling
 from decoding.grammar.regular.nfa_builder import Builder, Point, united
 from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.work import remembered
 
 DIGITS = 15
 """Decimal numbers of so many digits are different numbers in binary64."""
@@ -40,7 +40,7 @@ _E = parse_full("[eE]")
 _ZERO_DIGIT = ord("0")
 
 
-@lru_cache(maxsize=2048)
+@remembered(2048)
 def number_nfa(ranges: tuple[NumberRange, ...]) -> Nfa:
     r"""Return the automaton, over bytes, of the JSON texts of the numbers in any of the ranges.
 
@@ -290,7 +290,7 @@ def _counts(low: int, high: int) -> Expression:
     return operations.choice(options)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _exponent(low: int, high: int) -> Expression:
     """Return the exponents from `low` to `high`, with the letter E."""
     options: list[Expression] = []

@@ -15,12 +15,14 @@ from math import ceil, floor, lcm
 from typing import TypeAlias
 
 from decoding.grammar.numbers.ranges import ANY_NUMBER, NumberRange, is_member
+from decoding.grammar.regular.work import count as count_work
 
 NumberSet: TypeAlias = tuple[NumberRange, ...]
 
 NO_NUMBERS: NumberSet = ()
 ALL_NUMBERS: NumberSet = (ANY_NUMBER,)
 
+_PAIR = 5  # steps of work that the intersection of two ranges counts for
 _SCANNED = 100_000  # the most multiples that are tested; fewer in a row are non-members
 
 
@@ -52,6 +54,8 @@ def intersection(left: NumberSet, right: NumberSet) -> NumberSet:
         return right
     if right == ALL_NUMBERS:
         return left
+    excluded = sum(len(part.excluded) for part in (*left, *right))
+    count_work(_PAIR * len(left) * len(right) + excluded)
     spelled = any(part.plain is not None for part in (*left, *right))
     for some, other in ((left, right), (right, left)) if not spelled else ():
         points = [point for part in some if (point := _point(part)) is not None]

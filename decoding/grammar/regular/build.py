@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from decoding.grammar.regular.spelling import EXIT, Spelled, spelled, universal_
 from decoding.grammar.regular.subsets import symbolic
 from decoding.grammar.regular.symbols import check_logic
 from decoding.grammar.regular.word_tree import WordTree, respelled, word_tree
+from decoding.grammar.regular.work import remembered
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_SPELLINGS = re.compile("[\0-\x1f/]")
@@ -163,7 +163,7 @@ def encoder(spelling: Spelling) -> Encoder:
     return _ENCODERS[spelling]
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def build(expression: Expression, spelling: Spelling) -> Nfa:
     """Return the automaton of an expression over bytes: trimmed, with one start state."""
     check_logic(expression)

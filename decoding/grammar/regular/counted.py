@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +28,16 @@ from decoding.grammar.regular.expressions import (
     length_bounds,
 )
 from decoding.grammar.regular.nfa import Nfa, Spelling
+from decoding.grammar.regular.work import count, remembered
 from decoding.kernels.grammar import paths
 
 MAX_WORK = 200_000_000
 MAX_FIELDS = 4_000_000
-"""Bounds that need a larger table are built into the automaton."""
+"""Bounds that need a larger table are built into the automaton; several ones are refused."""
+_EDGES = 4096
+"""Edges that are followed in one step of work."""
+_FIELDS = 64
+"""Fields of a table that count as one step of work: 512 MiB are more than 10 seconds."""
 _FEWEST = 24
 """A repetition of one character at least so often is counted."""
 
@@ -206,6 +210,7 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
         return bool(((farthest < 0) | (farthest >= minimum)).any())
     if minimum * len(nfa.edges) > MAX_WORK:
         raise GrammarLimitError("", "steps to lengths of a string", MAX_WORK)
+    count(minimum * len(nfa.edges) // _EDGES)
     order = np.arange(nfa.states)
     beyond = np.empty((nfa.states, 2), np.int32)
     beyond[:, 1] = graph.nearest()
@@ -218,15 +223,19 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
 _ESCAPES = {Spelling.TEXT: -1, Spelling.JSON: ord("\\"), Spelling.CANONICAL: ord("\\")}
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def counted_automata(
     expression: Expression, spelling: Spelling
 ) -> tuple[tuple[Nfa, Bounds | None], ...]:
     """Return automata over bytes whose union is the expression, each with its bounds or None."""
     found = []
+    fields = 0
     for part in counted(expression):
         nfa = build(part.language, spelling)
         bounds = _bounds(nfa, part, spelling) if part.bounded and nfa.states else None
+        fields += 0 if bounds is None else bounds.table.size
+        if fields > MAX_FIELDS:
+            raise GrammarLimitError("", "counts of characters", MAX_FIELDS)
         if part.bounded and nfa.states and bounds is None:
             length = Repeat(ANY_STRING.body, part.minimum, part.maximum)
             nfa = build(Both((part.language, length)), spelling)
@@ -253,5 +262,6 @@ def _bounds(nfa: Nfa, part: Counted, spelling: Spelling) -> Bounds | None:
         maximum = None
     if nfa.states * (1 if maximum is None else minimum + 1) > MAX_FIELDS:
         return None
+    count(nfa.states * (1 if maximum is None else minimum + 1) // _FIELDS)
     table = farthest[:, None] if maximum is None else graph.beyond(minimum)
     return Bounds(minimum, maximum, graph.phases == paths.BETWEEN, table)

@@ -12,8 +12,22 @@ from typing import TypeAlias
 MAX_CODE_POINT = 0x10FFFF
 
 
+class _Hashed:
+    """Keeps the hash of an expression, which is a key of many tables and has many parts."""
+
+    __slots__ = ("_hash",)
+
+    def __hash__(self) -> int:
+        try:
+            known: int = self._hash
+        except AttributeError:
+            known = hash((type(self), *[getattr(self, name) for name in self.__slots__]))
+            object.__setattr__(self, "_hash", known)
+        return known
+
+
 @dataclass(frozen=True, slots=True)
-class Characters:
+class Characters(_Hashed):
     """One character out of a set: inclusive ranges of code points, sorted, disjoint, not adjacent.
 
     Surrogates (U+D800 to U+DFFF) are in no set.
@@ -21,53 +35,67 @@ class Characters:
 
     ranges: tuple[tuple[int, int], ...]
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Words(_Hashed):
     """The language of finitely many words, sorted and distinct."""
 
     words: tuple[str, ...]
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(_Hashed):
     """The parts one after the other; no part at all is the empty string."""
 
     parts: tuple[Expression, ...]
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(_Hashed):
     """Any of the options; no option at all is the empty language."""
 
     options: tuple[Expression, ...]
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(_Hashed):
     """The body `minimum` to `maximum` times; `None` is no bound."""
 
     body: Expression
     minimum: int
     maximum: int | None
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Both:
+class Both(_Hashed):
     """The strings that are in every part."""
 
     parts: tuple[Expression, ...]
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Hashed):
     """The strings that are not in the body."""
 
     body: Expression
 
+    __hash__ = _Hashed.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Recognized:
+class Recognized(_Hashed):
     """The strings that a deterministic automaton over character classes accepts; at least one.
 
     classes: a partition of all characters.
@@ -77,6 +105,8 @@ class Recognized:
     classes: tuple[tuple[tuple[int, int], ...], ...]
     rows: tuple[tuple[int, ...], ...]
     accepting: tuple[bool, ...]
+
+    __hash__ = _Hashed.__hash__
 
 
 Expression: TypeAlias = Characters | Words | Sequence | Choice | Repeat | Both | Not | Recognized

@@ -10,10 +10,9 @@ pointers), 4122 (UUID).
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.regex import parse_full
+from decoding.grammar.regular.work import remembered
 
 _DAYS = (
     r"(0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8])"
@@ -158,14 +157,14 @@ def left_out(name: str) -> str | None:
     return _LEFT_OUT.get(name)
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def possible_expression(name: str) -> Expression | None:
     """All strings that some reader takes for a format; `None`: those of `format_expression`."""
     pattern = _POSSIBLE.get(name)
     return None if pattern is None else parse_full(pattern)
 
 
-@lru_cache(maxsize=64)
+@remembered(64)
 def format_expression(name: str) -> Expression | None:
     """The strings of a format; `None` for a format that is not known.
 

@@ -48,6 +48,9 @@ MAX_STATES = 3_000
 MAX_WORK = 3_000_000
 """Bound on the threads and parts of formulas that are handled while an automaton is made."""
 
+MAX_DEPTH = 150
+"""Parts of a pattern that are looked at before a character is read."""
+
 Thread: TypeAlias = "tuple[Node | str, Thread] | None"
 """A node and the thread behind it; `None` is the end of the pattern."""
 Literal: TypeAlias = "tuple[bool, object]"
@@ -106,6 +109,7 @@ class _Recognizer:
     pattern: Node
     searching: bool = field(kw_only=True)
     work: int = 0
+    depth: int = 0
 
     @cached_property
     def looks(self) -> list[Look]:
@@ -203,11 +207,19 @@ class _Recognizer:
             found = self._or(found, both)
         return found
 
-    def _open(  # noqa: C901, PLR0912 -- a case for each kind of node
-        self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()
-    ) -> Formula:
+    def _open(self, thread: Thread, here: _Here, seen: frozenset[Thread] = frozenset()) -> Formula:
         """A thread as a formula over threads that each read a character next."""
         self._spend(1)
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise GrammarLimitError("", "parts in a row that may read nothing", MAX_DEPTH)
+        found = self._opened(thread, here, seen)
+        self.depth -= 1
+        return found
+
+    def _opened(  # noqa: C901, PLR0912 -- a case for each kind of node
+        self, thread: Thread, here: _Here, seen: frozenset[Thread]
+    ) -> Formula:
         if thread is None:
             return _END
         node, rest = thread

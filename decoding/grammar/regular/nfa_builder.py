@@ -32,6 +32,7 @@ from decoding.grammar.regular.expressions import (
 from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, trimmed
 from decoding.grammar.regular.spelling import EXIT, Spelled
 from decoding.grammar.regular.word_tree import WordTree
+from decoding.grammar.regular.work import count
 from decoding.grammar.regular.worklist import reachable
 
 Edge = tuple[int, int, int]
@@ -39,6 +40,14 @@ Rows = NDArray[np.int32]
 
 MAX_EDGES = 4_000_000
 MAX_STATES = 1_000_000
+_BUILT = 16
+"""Steps of work that an automaton counts for, besides one for each part of its expression."""
+_MANY_PARTS = 10_000
+"""Steps of work that are counted at once."""
+_CHARACTER = 4
+"""Steps of work that a set of characters counts for."""
+_ARRAYS = 16
+"""States and edges that count as one step of work."""
 FEWEST_TILES = 24
 """Repetitions of a body of at least so many copies are made as arrays."""
 
@@ -124,6 +133,7 @@ class Builder:
         # Of the expression that is being built: a stack of points, and the tasks that are left.
         self.points: list[Point] = []
         self.tasks: list[Callable[[], None]] = []
+        self.parts = 0
 
     # --- states ---
 
@@ -175,6 +185,7 @@ class Builder:
 
     def characters(self, ranges: Ranges, following: Point) -> Point:
         """Return the point before one character of a set."""
+        self.parts += _CHARACTER
         nodes = self.encoder.characters(ranges) if ranges else ()
         if following.dead or not nodes:
             return self.dead()
@@ -215,6 +226,8 @@ class Builder:
             for character in reversed(words[0]):
                 following = self.characters(((ord(character),) * 2,), following)
             return following
+        if sum(map(len, words)) > MAX_EDGES:
+            raise GrammarLimitError("", "characters of words", MAX_EDGES)
         tree = self.encoder.word_tree(words)
         if following.dead or not (len(tree.edges) or tree.empty):
             return self.dead()
@@ -271,6 +284,10 @@ class Builder:
         self.then(expression)
         while self.tasks:
             self.tasks.pop()()
+            self.parts += 1
+            if self.parts > _MANY_PARTS:
+                count(self.parts)
+                self.parts = 0
         return self.points.pop()
 
     def then(self, node: Expression) -> None:
@@ -410,4 +427,6 @@ class Builder:
 def build_over(encoder: Encoder, expression: Expression) -> Nfa:
     """Return the automaton of an expression over the alphabet of an encoder."""
     builder = Builder(encoder)
-    return builder.finish(builder.run(expression, Point(accepting=True)))
+    nfa = builder.finish(builder.run(expression, Point(accepting=True)))
+    count(_BUILT + builder.parts + (builder.edges + builder.count) // _ARRAYS)
+    return nfa

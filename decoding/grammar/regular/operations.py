@@ -140,6 +140,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 def fold(expression: Expression, combine: Callable[[Expression, list[T]], T]) -> T:
     """Return `combine(node, results of its children)` of the root; works bottom-up on a stack."""
     results: list[T] = []
+    known: dict[Expression, T] = {}  # an expression may have a part many times
     stack: list[tuple[Expression, bool]] = [(expression, False)]
     while stack:
         node, ready = stack.pop()
@@ -148,7 +149,12 @@ def fold(expression: Expression, combine: Callable[[Expression, list[T]], T]) ->
             count = len(below)
             parts = results[len(results) - count :]
             del results[len(results) - count :]
-            results.append(combine(node, parts))
+            found = combine(node, parts)
+            results.append(found)
+            if below:
+                known[node] = found
+        elif node in known:
+            results.append(known[node])
         else:
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(below))
@@ -199,11 +205,15 @@ def after_anything(part: Expression) -> Expression:
 def has_logic(expression: Expression) -> bool:
     """Whether `Both`, `Not` or `Recognized` occurs in an expression."""
     stack = [expression]
+    seen: set[Expression] = set()
     while stack:
         node = stack.pop()
         if isinstance(node, Both | Not | Recognized):
             return True
-        stack.extend(children(node))
+        below = children(node)
+        if below and node not in seen:
+            seen.add(node)
+            stack.extend(below)
     return False
 
 

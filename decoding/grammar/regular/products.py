@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,23 @@ from decoding.grammar.regular.lazy_dfa import LazyDfa
 from decoding.grammar.regular.nfa import EMPTY, Nfa, UniversalState, deterministic
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.symbols import Symbols
+from decoding.grammar.regular.work import count
 from decoding.kernels.grammar import layout, products
+from decoding.kernels.grammar.layout import HEAD
 
 MAX_STATES = 1 << 17
 MAX_SYMBOLS = 256
 """States of a `LazyDfa` have so many next states."""
 _SIZES = (1 << 10, 1 << 14, MAX_STATES)
 """Room for so many states is tried, one size after the other."""
+_SET_UP = 100
+"""Steps of work that a product counts for, besides those for what it computes."""
+_MOVES = 64
+"""Moves of one automaton that count as one step of work."""
+_FIELDS = 6
+"""Fields of automata that are written in one step of work."""
+_INNER = 512
+"""States of the automata that make a move take twice as long."""
 _MAX_ROWS = 1 << 24
 """64 MiB of int32."""
 
@@ -30,6 +40,7 @@ class Product:
 
     def __init__(self, expression: Expression, encoder: Symbols) -> None:
         self.symbols = len(encoder.alphabet.classes)
+        self.inner = self.written = 0
         self.dfa = LazyDfa()
         formula: list[tuple[int, int]] = []
         starts: list[int] = []
@@ -50,6 +61,7 @@ class Product:
     def _leaf(self, nfa: Nfa) -> int:
         if not nfa.states:
             return layout.DEAD
+        self.inner += nfa.states
         sources, lows, highs, targets = nfa.edges.T
         whole = np.zeros(nfa.states, np.bool_)
         whole[sources[(sources == targets) & (lows == 0) & (highs == self.symbols - 1)]] = True
@@ -90,13 +102,15 @@ class Product:
             return int(first != products.NEVER)
         stack = np.zeros(size, np.int64)
         progress = np.ones(products.PROGRESS_SIZE, np.int64)
-        return dfa.retried(
+        answer = self._retried(
             lambda: products.search(
                 dfa.fields, dfa.table, self.formula, states,
                 table, stack, self.symbols, progress, self.values,
                 self.firsts,
             )
         )  # fmt: skip
+        self._count(int(progress[products.COUNT]))
+        return answer
 
     def _explore(self, size: int) -> Nfa | None:
         dfa, (states, table, first) = self.dfa, self._begun(size)
@@ -106,15 +120,35 @@ class Product:
         accepting = np.zeros(size, np.bool_)
         accepting[0] = first >= products.NOW
         progress = np.array([1, 0], np.int64)
-        answer = dfa.retried(
+        answer = self._retried(
             lambda: products.explore(
                 dfa.fields, dfa.table, self.formula, states,
                 table, rows, accepting, progress, self.values,
                 self.firsts,
             )
         )  # fmt: skip
-        count = int(progress[products.COUNT])
-        return None if answer == layout.TOO_MANY else deterministic(rows[:count], accepting[:count])
+        found = int(progress[products.COUNT])
+        self._count(found)
+        return None if answer == layout.TOO_MANY else deterministic(rows[:found], accepting[:found])
+
+    def _count(self, states: int) -> None:
+        """Count the work of a search that has found so many states."""
+        moves = states * self.symbols * (len(self.starts) + self.inner // _INNER)
+        count(_SET_UP + moves // _MOVES)
+        self._count_fields()
+
+    def _retried(self, kernel: Callable[[], int]) -> int:
+        """The answer of a kernel, with as much room as it asks for; counts what it has written."""
+
+        def counted() -> int:
+            self._count_fields()
+            return kernel()
+
+        return self.dfa.retried(counted)
+
+    def _count_fields(self) -> None:
+        written, self.written = self.written, int(self.dfa.fields[HEAD.FREE])
+        count((self.written - written) // _FIELDS)
 
     def _begun(self, size: int) -> tuple[NDArray[np.int32], NDArray[np.int32], int]:
         """Return an array of states with the first one, their hash table, and the first value."""
@@ -138,6 +172,7 @@ def _postfix(expression: Expression) -> Iterator[tuple[Expression | None, tuple[
     """Yield an expression in postfix order: leaves, and a row of the formula for each operator."""
     stack: list[tuple[Expression | None, tuple[int, int]]] = [(expression, (products.LEAF, 0))]
     while stack:
+        count(1)
         node, row = stack.pop()
         operands = () if node is None else _operands(node)
         if node is None or not operands:
@@ -174,6 +209,7 @@ def _alternatives(
     node: Expression, most: int, *, negative: bool
 ) -> list[tuple[Expression, ...]] | None:
     """Return the languages that each alternative intersects; recursion is `MAX_LOGIC` deep."""
+    count(1)
     if isinstance(node, Not):
         return _alternatives(node.body, most, negative=not negative)
     operands = _operands(node)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from decoding.errors import GrammarLimitError
 from decoding.grammar.regular import codepoints, operations
@@ -29,13 +28,16 @@ from decoding.grammar.regular.subsets import (
     symbolic,
 )
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+from decoding.grammar.regular.work import count, remembered
 from decoding.grammar.regular.worklist import Limit, reachable
 
 _FEW_WORDS = 64
+_MOVES = 16
+"""Pairs of moves that count as one step of work."""
 _STEPS = Limit("steps of an intersection", MAX_WORK)
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def _moves(expression: Expression) -> tuple[Moves, frozenset[int], frozenset[int], Alphabet]:
     nfa, alphabet = symbolic(expression)
     starts, accepts = frozenset(nfa.starts.tolist()), frozenset(nfa.accepts.tolist())
@@ -47,6 +49,7 @@ def accepts(expression: Expression, text: str) -> bool:
     if isinstance(expression, Words):
         return text in expression.words
     moves, current, final, alphabet = _moves(expression)
+    count(1 + len(text))
     for character in text:
         symbol = alphabet.symbol(ord(character))
         current = frozenset(
@@ -86,7 +89,7 @@ def _inhabited(part: Counted) -> bool:
     return has_length(symbolic(part.language)[0], part.minimum, part.maximum)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def is_disjoint(left: Expression, right: Expression) -> bool:
     """Whether no string is in both languages."""
     for some, other in ((left, right), (right, left)):
@@ -113,8 +116,10 @@ def _no_common(left: Nfa, right: Nfa) -> bool:
 
     def following(pair: tuple[int, int]) -> Iterator[tuple[int, int]]:
         nonlocal steps
-        steps += len(a_moves[pair[0]]) * len(b_moves[pair[1]])
+        pairs = len(a_moves[pair[0]]) * len(b_moves[pair[1]])
+        steps += pairs
         _STEPS.check(steps)
+        count(1 + pairs // _MOVES)
         for low, high, target in a_moves[pair[0]]:
             for other_low, other_high, other in b_moves[pair[1]]:
                 if low <= other_high and other_low <= high:
@@ -125,7 +130,7 @@ def _no_common(left: Nfa, right: Nfa) -> bool:
     return not any(a in a_final and b in b_final for a, b in pairs)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def is_subset(left: Expression, right: Expression) -> bool:
     """Whether every member of `left` is one of `right`."""
     if isinstance(left, Words) and (len(left.words) <= _FEW_WORDS or isinstance(right, Words)):
@@ -154,6 +159,7 @@ def _leads_within(inner: Nfa, outer: Subsets) -> bool:
         row = outer.row(subset)
         steps += len(moves[state]) + 1
         _STEPS.check(steps)
+        count(1 + len(row) // _MOVES)
         for low, high, target in moves[state]:
             for reached in set(row[low : high + 1]):
                 yield target, reached
@@ -245,7 +251,7 @@ def _longest(nfa: Nfa) -> int | None:
     return max(longest)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def members(expression: Expression, limit: int) -> tuple[str, ...] | None:
     """Return every member, sorted, or None if there are more than `limit`."""
     if isinstance(expression, Words):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
 from decoding.grammar.regular import codepoints, operations
@@ -29,6 +28,7 @@ from decoding.grammar.regular.codepoints import Ranges
 from decoding.grammar.regular.escapes import BACK_REFERENCE, character_class, escape, where
 from decoding.grammar.regular.expressions import EMPTY_STRING, Expression
 from decoding.grammar.regular.lookaround import full_language, search_language
+from decoding.grammar.regular.work import remembered
 
 MAX_NODES = 300_000
 """Characters of a pattern."""
@@ -288,7 +288,7 @@ class _Parser:
             raise GrammarLimitError(where(start), "levels of nesting", MAX_NESTING)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_full(pattern: str) -> Expression:
     r"""Return the texts that a pattern matches from beginning to end, as `re.fullmatch` does.
 
@@ -303,7 +303,7 @@ def parse_full(pattern: str) -> Expression:
     return full_language(_Parser(pattern, python=True).parse()) if pattern else EMPTY_STRING
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def parse_search(pattern: str) -> Expression:
     r"""Return the texts in which a pattern of ECMA-262 matches anywhere (JSON Schema's `pattern`).
 

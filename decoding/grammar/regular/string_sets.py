@@ -7,10 +7,10 @@ finitely many strings are `Words`, already filtered by every other condition.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache, reduce
-from operator import or_
+from functools import reduce
+from operator import and_, or_
 
-from decoding.grammar.regular import operations, questions
+from decoding.grammar.regular import length_sets, operations, questions
 from decoding.grammar.regular.expressions import (
     ANY_CHARACTER,
     ANY_STRING,
@@ -25,13 +25,18 @@ from decoding.grammar.regular.expressions import (
     is_spelled,
     length_bounds,
 )
+from decoding.grammar.regular.length_sets import Interval, LengthSet
+from decoding.grammar.regular.operations import children
 from decoding.grammar.regular.regex import parse_search
+from decoding.grammar.regular.work import count as count_work
+from decoding.grammar.regular.work import remembered
 
 _CACHED = 4096
+_WORDS = 16  # words that are looked at in one step of work
 _LONGEST = 512  # the longest length that is computed exactly
 
 
-@lru_cache(_CACHED)
+@remembered(_CACHED)
 def search(pattern: str) -> Expression:
     """The strings in which an ECMA-262 pattern finds a match; raises the regex parser's errors."""
     return parse_search(pattern)
@@ -69,44 +74,45 @@ def lengths(minimum: int, maximum: int | None) -> Expression:
 
 def both(left: Expression, right: Expression) -> Expression:
     """The strings that are in both languages."""
-    if left in (ANY_STRING, right) or right == NOTHING:
-        return right
-    if right == ANY_STRING or left == NOTHING:
-        return left
-    for one, other in ((left, right), (right, left)):
-        if isinstance(one, Words):
-            return words(text for text in one.words if holds(other, text))
-    parts = (*_parts(left), *_parts(right))
-    low = 0
-    high: int | None = None
+    return all_of((left, right))
+
+
+def all_of(parts: Iterable[Expression]) -> Expression:
+    """The strings that are in every one of these languages."""
+    lists: list[Words] = []
+    sizes: LengthSet = ((0, None),)
     rest: dict[Expression, None] = {}
-    for part in parts:
-        bounds = length_bounds(part)
-        if bounds is None:
-            rest[part] = None
+    for part in (one for language in parts for one in _parts(language)):
+        count_work(1 + _size(part))
+        allowed = _lengths_of(part)
+        if isinstance(part, Words):
+            lists.append(part)
+        elif allowed is not None:
+            sizes = length_sets.intersection(sizes, allowed)
         else:
-            low = max(low, bounds[0])
-            if bounds[1] is not None:
-                high = bounds[1] if high is None else min(high, bounds[1])
-    length = lengths(low, high)
-    if length == NOTHING or any(Not(part) in rest for part in rest):
+            rest[part] = None
+    if not sizes or any(Not(part) in rest for part in rest):
         return NOTHING
+    length = _of_lengths(sizes)
     found = (*rest, *(() if length == ANY_STRING else (length,)))
+    if lists:
+        common = reduce(and_, (frozenset(one.words) for one in lists))
+        return words(word for word in common if all(holds(one, word) for one in found))
+    if not found:
+        return ANY_STRING
     return found[0] if len(found) == 1 else Both(found)
 
 
 def either(left: Expression, right: Expression) -> Expression:
     """The strings that are in any of the two languages."""
+    _count_parts(left, right)
     if left in (NOTHING, right) or right == ANY_STRING:
         return right
     if right == NOTHING or left == ANY_STRING:
         return left
     if isinstance(left, Words) and isinstance(right, Words):
         return words((*left.words, *right.words))
-    options = dict.fromkeys((*_options(left), *_options(right)))
-    if any(Not(option) in options for option in options):
-        return ANY_STRING
-    return Choice(tuple(options))
+    return any_of((left, right))
 
 
 def complement(language: Expression) -> Expression:
@@ -115,16 +121,13 @@ def complement(language: Expression) -> Expression:
         return language.body
     if language == NOTHING:
         return ANY_STRING
-    bounds = length_bounds(language)
-    if bounds is None:
-        return Not(language)
-    low, high = bounds
-    below = lengths(0, low - 1) if low else NOTHING
-    return below if high is None else either(below, lengths(high + 1, None))
+    sizes = _lengths_of(language)
+    return Not(language) if sizes is None else _of_lengths(length_sets.complement(sizes))
 
 
 def is_empty(language: Expression) -> bool:
     """Whether no string at all is in the language."""
+    _count_parts(language)
     known = _plainly_empty(language)
     return _decided_empty(language) if known is None else known
 
@@ -136,6 +139,36 @@ def count(language: Expression, enough: int) -> int:
     if isinstance(language, Choice) and all(isinstance(one, Words) for one in language.options):
         return min(sum(count(one, enough) for one in language.options), enough)
     return 0 if is_empty(language) else enough
+
+
+def _lengths_of(language: Expression) -> LengthSet | None:
+    """The lengths of the members of a language that has all strings of a length, or none."""
+    found = []
+    for option in _options(language):
+        bounds = length_bounds(option)
+        if bounds is None:
+            return None
+        found.append(bounds)
+    return length_sets.union(found)
+
+
+def _of_lengths(sizes: LengthSet) -> Expression:
+    """The strings whose length is in a set."""
+    options = tuple(lengths(low, high) for low, high in sizes)
+    return options[0] if len(options) == 1 else Choice(options)
+
+
+def _count_parts(*languages: Expression) -> None:
+    """Count the work of looking at every part of some languages once."""
+    count_work(1 + sum(map(_size, languages)))
+
+
+def _size(language: Expression) -> int:
+    """The steps that looking at every part of a language takes, or at those of its complement."""
+    inner = language.body if isinstance(language, Not) else language
+    if isinstance(inner, Words):
+        return len(inner.words) // _WORDS
+    return len(children(inner))
 
 
 def _parts(language: Expression) -> tuple[Expression, ...]:
@@ -188,7 +221,7 @@ def _plainly_empty_both(parts: tuple[Expression, ...]) -> bool | None:
     return True if longest < low and high < _LONGEST else None
 
 
-@lru_cache(_CACHED)
+@remembered(_CACHED)
 def _lengths(language: Expression, most: int) -> int | None:
     """The lengths of members up to `most`, as bits of an integer; `None` where there is logic."""
     if operations.has_logic(language):
@@ -239,7 +272,7 @@ def _repeated(body: int, minimum: int, maximum: int | None, mask: int) -> int:
     return result
 
 
-@lru_cache(_CACHED)
+@remembered(_CACHED)
 def _decided_empty(language: Expression) -> bool:
     parts = _parts(language)
     bounded = any(length_bounds(part) is not None for part in parts)
@@ -255,7 +288,7 @@ def _decided_empty(language: Expression) -> bool:
     return questions.is_empty(language)
 
 
-@lru_cache(_CACHED * 4)
+@remembered(_CACHED * 4)
 def _accepts(language: Expression, text: str) -> bool:
     return questions.accepts(language, text)
 
@@ -263,10 +296,20 @@ def _accepts(language: Expression, text: str) -> bool:
 def any_of(parts: Iterable[Expression]) -> Expression:
     """The strings that are in any of these languages."""
     known: list[str] = []
-    result: Expression = NOTHING
+    sizes: list[Interval] = []
+    options: dict[Expression, None] = {}
     for part in parts:
-        if isinstance(part, Words):
-            known += part.words
-        else:
-            result = either(result, part)
-    return either(words(known), result)
+        for option in _options(part):
+            bounds = length_bounds(option)
+            if isinstance(option, Words):
+                known += option.words
+            elif bounds is not None:
+                sizes.append(bounds)
+            else:
+                options[option] = None
+    count_work(1 + len(options) + len(sizes) + len(known) // _WORDS)
+    of_size = _of_lengths(length_sets.union(sizes))
+    if of_size == ANY_STRING or any(Not(option) in options for option in options):
+        return ANY_STRING
+    found = [one for one in (words(known), *options, *_options(of_size)) if one != NOTHING]
+    return found[0] if len(found) == 1 else Choice(tuple(found))

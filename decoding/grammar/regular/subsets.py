@@ -6,7 +6,7 @@ Everything here is over the symbols of one alphabet (`decoding.grammar.regular.s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import groupby
 
 import numpy as np
@@ -18,11 +18,14 @@ from decoding.grammar.regular.nfa import Nfa, deterministic, moves_of, nfa_of_mo
 from decoding.grammar.regular.nfa_builder import build_over
 from decoding.grammar.regular.products import MAX_SYMBOLS, Product, alternatives
 from decoding.grammar.regular.symbols import Alphabet, Symbols, alphabet_of, check_logic
+from decoding.grammar.regular.work import count, remembered
 from decoding.grammar.regular.worklist import Limit
 
 MAX_STATES = 50_000
 MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
+_MOVES = 16
+"""Moves that count as one step of work."""
 _STATES = Limit("states of an intersection", MAX_STATES)
 _EDGES = Limit("moves of an intersection", 300_000)
 
@@ -61,7 +64,9 @@ class Subsets:
         for low, high, target in moves:
             for symbol in range(low, high + 1):
                 targets[symbol].append(target)
-        self.work += sum(map(len, targets))
+        reached = sum(map(len, targets))
+        count(1 + (self.width + reached) // _MOVES)
+        self.work += reached
         if self.work > MAX_WORK:
             raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
         known: dict[tuple[int, ...], int] = {}
@@ -189,7 +194,7 @@ def _is_inhabited(expression: Expression, encoder: Symbols) -> bool:
     return bool(build_over(encoder, expression).states)
 
 
-@lru_cache(maxsize=512)
+@remembered(512)
 def symbolic(expression: Expression) -> tuple[Nfa, Alphabet]:
     """Return the automaton of an expression over its character classes, and that alphabet."""
     check_logic(expression)

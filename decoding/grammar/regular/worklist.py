@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from decoding.errors import GrammarLimitError
+from decoding.grammar.regular.work import count
 
 State = TypeVar("State", bound=Hashable)
 Label = TypeVar("Label")
@@ -57,6 +58,7 @@ def explore(
     states = list(dict.fromkeys(starts))
     numbers = {state: number for number, state in enumerate(states)}
     found: list[list[tuple[Label, int]]] = []
+    moved = 0
     for state in states:  # grows on the way
         row: list[tuple[Label, int]] = []
         for label, target in moves(state):
@@ -65,6 +67,8 @@ def explore(
                 states.append(target)
             row.append((label, number))
         found.append(row)
+        moved += len(row)
         if limit is not None:
             limit.check(len(states))
+    count(len(states) + moved)
     return states, found

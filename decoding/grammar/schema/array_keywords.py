@@ -35,6 +35,7 @@ from decoding.grammar.schema.solver import Steps
 NO_ARRAYS: Disjunction[ArrayConstraints] = Disjunction(())
 ALL_ARRAYS: Disjunction[ArrayConstraints] = Disjunction((ANY_ARRAY,))
 
+_COPIED = 64  # items that are copied in one step of work
 _LOOKED_AT = 8  # required items that are examined for emptiness
 _ITEMS = frozenset(("items", "prefixItems", "additionalItems"))
 _KEYWORDS = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum", "const"}
@@ -250,6 +251,8 @@ class ArrayKeywords:
             yield ArrayConstraints(items, NOTHING, len(value), len(value))
 
     def _other_than(self, value: list[Any], location: Location) -> Iterator[ArrayConstraints]:
+        # Item by item: an array of all items up to it.
+        self.report.count(len(value) ** 2 // _COPIED)
         if value:
             yield ArrayConstraints(maximum=len(value) - 1)
         for index, item in enumerate(value):

@@ -10,6 +10,7 @@ from decoding.errors import (
     GrammarUnsatisfiableError,
     GrammarUnsupportedError,
 )
+from decoding.grammar.regular.work import counting
 from decoding.grammar.schema.conflicts import why_empty
 from decoding.grammar.schema.dialects import dialect_of, escape
 from decoding.grammar.schema.documents import Documents, Resources, Schema
@@ -50,7 +51,12 @@ def compile_graph(
         # References are looked up by `$id` and anchors, so the document is checked first.
         types.check(schema, dialect_of(schema), "")
     documents = Documents(schema, limits.nesting, resources)
-    graph = SchemaGraph(documents, types, report)
+    with counting(report.work):
+        return _graph(SchemaGraph(documents, types, report), report, schema)
+
+
+def _graph(graph: SchemaGraph, report: Report, schema: Schema) -> SchemaGraph:
+    """The graph with the nodes of a schema, of which the root has members."""
     graph.root = graph.add(graph.root_conjunction(schema))
     if graph.is_empty(graph.root):
         remarks = [one for one in report.restrictions if one.keyword != "format"]

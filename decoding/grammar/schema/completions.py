@@ -8,7 +8,6 @@ always exists. If every beginning has N completions at least, one exists in arra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +19,7 @@ from decoding.grammar.numbers.number_sets import NumberSet
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.nfa import Nfa, Spelling, moves_of
+from decoding.grammar.regular.work import remembered
 
 MANY = 1_000
 """Completions are counted up to this number."""
@@ -101,13 +101,13 @@ def choices_left(node: Node, count: Callable[[int], None]) -> int | None:
     return min(found, default=None)
 
 
-@lru_cache(_CACHED)
+@remembered(_CACHED)
 def _of_strings(language: Expression) -> tuple[int | None, int]:
     nfa = build(language, Spelling.TEXT)
     return fewest_completions(nfa), len(nfa.edges)
 
 
-@lru_cache(_CACHED)
+@remembered(_CACHED)
 def _of_numbers(numbers: NumberSet) -> tuple[int | None, int]:
     nfa = canonical_numbers(numbers)
     return fewest_completions(nfa), len(nfa.edges)

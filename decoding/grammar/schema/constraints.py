@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 from decoding.grammar.json.shapes import least
 from decoding.grammar.regular.expressions import Expression
 from decoding.grammar.regular.string_sets import holds
-from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction
+from decoding.grammar.regular.work import count
+from decoding.grammar.schema.locations import EVERYTHING, NOTHING, Conjunction, Literal
 from decoding.grammar.schema.report import Remark
 
 
@@ -186,6 +187,9 @@ class ArrayConstraints:
         )
 
 
+_PARTS = 8
+"""Groups, names or schemas that are looked at in one step of work."""
+
 ANY_OBJECT = ObjectConstraints()
 ANY_ARRAY = ArrayConstraints()
 
@@ -221,6 +225,7 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
         return other
     if other is ANY_OBJECT:
         return one
+    count(1 + (_size_of_object(one) + _size_of_object(other)) // _PARTS)
     minimum = max(one.minimum, other.minimum)
     maximum = least(one.maximum, other.maximum)
     required = one.required | other.required
@@ -238,25 +243,32 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
     )
 
 
+def _size_of_object(option: ObjectConstraints) -> int:
+    """How many parts of constraints are compared where they are merged with others."""
+    hashed = len(option.groups) + len(option.dependent) + _PARTS * len(option.witnesses)
+    return hashed + len(option.required)
+
+
 def value_at(option: ObjectConstraints, name: str) -> Conjunction:
     """The schemas of the value at a key."""
-    result = EVERYTHING
+    found: set[Literal] = set()
+    count(1 + len(option.groups) // _PARTS)
     for group in option.groups:
         declared = group.properties.get(name)
         if declared is not None:
-            result |= declared
+            found |= declared
         elif not group.patterns:
-            result |= group.additional
+            found |= group.additional
             continue
         if group.patterns:
             met = False
             for language, node in group.patterns:
                 if holds(language, name):
-                    result |= node
+                    found |= node
                     met = True
             if not met and declared is None:
-                result |= group.additional
-    return result
+                found |= group.additional
+    return frozenset(found)
 
 
 def merge_arrays(one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstraints | None:
@@ -266,6 +278,7 @@ def merge_arrays(one: ArrayConstraints, other: ArrayConstraints) -> ArrayConstra
     if other is ANY_ARRAY:
         return one
     length = max(len(one.prefix), len(other.prefix))
+    count(1 + length + len(one.contains) + len(other.contains))
     prefix = tuple(item_at(one, index) | item_at(other, index) for index in range(length))
     minimum = max(one.minimum, other.minimum)
     maximum = least(one.maximum, other.maximum)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote, urljoin
@@ -156,7 +157,12 @@ class Documents:
                 names = {uri, uri.removesuffix("#"), urljoin(self._own, uri.removesuffix("#"))}
                 found += [(name, resource) for name in names]
             registry = registry.with_resources(found)
-        return _scope(dialect, registry.resolver_with_root(root), self.root)
+        uri = root.id() or ""
+        registry = registry.with_resource(uri, root)
+        # Names that are wrong are reported where they are looked up.
+        with suppress(AttributeError, TypeError, ValueError):
+            registry = registry.crawl()  # once, not at each look-up
+        return _scope(dialect, registry.resolver(uri), self.root)
 
     def _look_up(self, scope: Scope, reference: str, where: str) -> Target:
         from referencing.exceptions import Unresolvable

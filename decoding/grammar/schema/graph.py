@@ -15,6 +15,7 @@ from decoding.grammar.numbers import number_sets
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.regular.expressions import Expression
+from decoding.grammar.regular.work import Work
 from decoding.grammar.schema.array_keywords import ArrayKeywords
 from decoding.grammar.schema.constraints import Disjunction, ObjectConstraints
 from decoding.grammar.schema.distinct_items import UniqueItems
@@ -106,6 +107,11 @@ class SchemaGraph:
         self._number(NOTHING)
         self._expand()
         self.root = _ANY
+
+    @property
+    def work(self) -> Work:
+        """The work that compiling the schema has taken, under its limit."""
+        return self._report.work
 
     @property
     def restrictions(self) -> tuple[Remark, ...]:

@@ -31,6 +31,7 @@ from decoding.grammar.schema.type_keywords import TypeKeywords
 MOST = 512  # alternatives that are kept of the negation of several schemas
 _FEW = 64  # alternatives that are kept of values other than several constants
 _MERGED = 8_192  # pairs of constraints that are merged where the number of alternatives is cut
+_SUBSUMED_STEPS = 3  # steps of work for each alternative that may be subsumed
 _COMPARED = 8  # number of alternatives from which on subsumed ones are dropped
 _SUBSETS = 6  # branches of which every combination is tried where evaluation matters
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -129,7 +130,8 @@ class ConstraintLogic(Generic[Constraints]):
         kept: list[Constraints] = []
         for conditions, option in sets:
             fewer = [one for condition in conditions for one in by_rarest.get(condition, ())]
-            self.report.count(2)  # whatever their order, which differs from run to run
+            # Whatever is compared: that differs from run to run, as the order of sets does.
+            self.report.count(_SUBSUMED_STEPS + len(conditions))
             if any(one <= conditions for one in fewer):
                 continue
             kept.append(option)
@@ -141,6 +143,7 @@ class ConstraintLogic(Generic[Constraints]):
     def union(self, *parts: Disjunction[Constraints]) -> Disjunction[Constraints]:
         """The disjunction of several disjunctions."""
         options = tuple(dict.fromkeys(option for part in parts for option in part.options))
+        self.report.count(1 + len(options) // _COMPARED)
         if self.keywords.everything.options[0] in options and not any(
             one.has_evaluated for one in options
         ):

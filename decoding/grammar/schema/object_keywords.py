@@ -291,7 +291,9 @@ def constants(schema: Mapping[str, Any]) -> list[Any]:
     if "const" not in schema:
         return list(schema["enum"])
     constant = schema["const"]
-    return [value for value in schema.get("enum", [constant]) if same(value, constant)]
+    if "enum" not in schema:
+        return [constant]
+    return [value for value in schema["enum"] if same(value, constant)]
 
 
 def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:

@@ -6,7 +6,9 @@ negation of the other branch is added to it.
 
 from __future__ import annotations
 
-from itertools import combinations
+from bisect import bisect_right
+from collections.abc import Iterator
+from math import inf
 from typing import Protocol
 
 from decoding.errors import GrammarUnsupportedError
@@ -19,6 +21,7 @@ from decoding.grammar.schema.type_keywords import TypeKeywords
 
 _DEPTH = 3  # levels below the branches that are searched for a contradiction
 _PAIRS = 256  # pairs of constraints that are compared for one pair of branches
+_PAIR_STEPS = 4  # steps of work that the merging of two constraints counts for
 _MOST = 32  # alternatives that one branch may become when the others are excluded
 
 
@@ -58,16 +61,17 @@ def exactly_one(
     for branch in branches:
         founds.append((yield from logic.of(branch, evaluated=evaluated)))  # noqa: PERF401 -- it yields
     live = [index for index, found in enumerate(founds) if found.options or found.restrictions]
-    disjoint: set[tuple[int, int]] = set()
-    for one, other in combinations(live, 2):
-        if (yield from _exclude_each_other(logic, founds[one], founds[other])):
-            disjoint.update(((one, other), (other, one)))
+    meeting: dict[int, list[int]] = {index: [] for index in live}
+    for one, other in _of_common_sizes(founds, live, logic.report):
+        if not (yield from _exclude_each_other(logic, founds[one], founds[other])):
+            meeting[one].append(other)
+            meeting[other].append(one)
     parts: list[Disjunction[Constraints]] = []
     for index in live:
         result = founds[index]
-        for other in live:
-            if other == index or (index, other) in disjoint or not result.options:
-                continue
+        for other in sorted(meeting[index]):
+            if not result.options:
+                break
             if not (yield from _is_outside(logic, result, founds[other])):
                 where = f"{location.pointer}/oneOf"
                 result = yield from _without(logic, result, branches[other], where, (index, other))
@@ -78,6 +82,33 @@ def exactly_one(
         logic.report.unsupported(location.pointer, "oneOf", lost[0].sentence)
         return logic.keywords.everything
     return union
+
+
+def _of_common_sizes(
+    founds: list[Disjunction[Constraints]], live: list[int], report: Report
+) -> Iterator[tuple[int, int]]:
+    """The pairs of branches, in order of their numbers, that may have values of the same size."""
+    ordered = sorted((_sizes(founds[index]), index) for index in live)
+    behind: list[list[int]] = [[] for _ in founds]
+    starts = [lowest for (lowest, _), _ in ordered]
+    for place, ((_, highest), index) in enumerate(ordered):
+        meeting = ordered[place + 1 : bisect_right(starts, highest)]
+        report.count(1 + len(meeting))
+        for _, other in meeting:
+            behind[min(index, other)].append(max(index, other))
+    for index, others in enumerate(behind):
+        for other in sorted(others):
+            yield index, other
+
+
+def _sizes(found: Disjunction[Constraints]) -> tuple[int, float]:
+    """The least and the greatest number of items or keys that a disjunction allows."""
+    if found.restrictions:
+        return 0, inf
+    return (
+        min(option.minimum for option in found.options),
+        max(inf if option.maximum is None else option.maximum for option in found.options),
+    )
 
 
 def _exclude_each_other(
@@ -97,6 +128,7 @@ def _is_outside(
         return False
     for left in one.options:
         for right in other.options:
+            logic.report.count(_PAIR_STEPS)
             merged = logic.keywords.merge(left, right)
             if merged is not None and not (yield from logic.keywords.impossible(merged, _DEPTH)):
                 return False

@@ -20,9 +20,13 @@ from decoding.grammar.regular import operations
 from decoding.grammar.regular.counted import counted, counted_automata
 from decoding.grammar.regular.expressions import Characters, Expression, Not, Repeat, Words
 from decoding.grammar.regular.nfa import Spelling
+from decoding.grammar.regular.work import count
 from decoding.grammar.schema.report import Remark
 from decoding.kernels.grammar import layout
 
+_POINT_STEPS, _RANGE_STEPS = 100, 4_000  # of making the automaton of one number, or of a range
+_ITEM_STEPS = 4  # steps of work for each item that has its own schema
+_COUNTED = 16  # counts of characters that always fit beside an automaton
 _SURELY = 100_000
 """Languages without intersections and complements of this size always fit in an automaton."""
 
@@ -48,6 +52,8 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
         refused: list[str] = []
         try:
             leads_to = set(_checked(graph, node, refused))
+            if len(node.arrays) + len(node.objects) > layout.MAX_SET:
+                _count_numbers(graph.node(one) for one in leads_to)
         except GrammarLimitError as error:
             if error.where:
                 raise
@@ -67,6 +73,15 @@ def check_reachable(graph: LocatedGraph) -> tuple[Remark, ...]:
         pending += leads_to - seen
         seen |= leads_to
     return tuple(remarks)
+
+
+def _count_numbers(nodes: Iterable[Node]) -> None:
+    """Count the automata of numbers that one mask of many alternatives needs."""
+    for numbers in {node.numbers for node in nodes}:
+        for part in numbers:
+            is_point = part.low is not None and part.low == part.high
+            is_plain = part.low is part.high is None and not part.excluded
+            count(0 if is_plain else _POINT_STEPS if is_point else _RANGE_STEPS)
 
 
 def _checked(graph: Graph, node: Node, refused: list[str]) -> Iterator[int]:
@@ -92,9 +107,10 @@ def _check_scalars(node: Node, spelling: Spelling) -> None:
 
 def _may_fail(language: Expression) -> bool:
     """Whether the automaton of a language may exceed the limits."""
-    return any(
+    parts = list(counted(language))
+    return sum(part.bounded for part in parts) > _COUNTED or any(
         operations.has_logic(part.language) or operations.fold(part.language, _size) > _SURELY
-        for part in counted(language)
+        for part in parts
     )
 
 
@@ -113,6 +129,7 @@ def _size(node: Expression, parts: list[int]) -> int:
 
 def _items(graph: Graph, shape: ArrayShape) -> Iterable[int]:
     """The nodes of the items of a shape; raises `GrammarLimitError` for too large a plan."""
+    count(_ITEM_STEPS * len(shape.prefix))
     alternative = array_alternative(graph, 0, shape)
     if alternative.members:
         return {node for position in alternative.members for _, node in position}

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from decoding.errors import GrammarLimitError, GrammarUnsupportedError
+from decoding.errors import GrammarUnsupportedError
 from decoding.grammar.regular.expressions import is_spelled
+from decoding.grammar.regular.work import Work, is_counting
 from decoding.grammar.schema.dialects import escape
-
-STEPS_A_SECOND = 200_000
-"""Steps of compilation that count as one second of `SchemaLimits.deadline_s`."""
 
 QUESTION_STEPS = 12
 """Steps that a question to the solver counts for: as long as merging so many pairs takes."""
@@ -40,7 +38,7 @@ class SchemaLimits:
 
     nodes: nodes of the graph. nesting: nested arrays and objects in the document.
     shapes: alternatives of the arrays, or of the objects, of one node.
-    deadline_s: work, in seconds of a machine that takes `STEPS_A_SECOND` steps in each, ≥ 0. Steps
+    deadline_s: work, in seconds of `work.STEPS_A_SECOND` steps each, ≥ 0. Steps
         are counted, not time, so the same schema is refused or not wherever and whenever it is
         compiled.
     """
@@ -69,7 +67,10 @@ class Report:
     notes: dict[Remark, None] = field(default_factory=dict)
     spelled_once: dict[Remark, None] = field(default_factory=dict)
     unwritten: dict[Remark, None] = field(default_factory=dict)
-    steps: int = 0
+    work: Work = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.work = Work(self.limits.deadline_s)
 
     def unsupported(self, where: str, keyword: str, reason: str) -> None:
         """Raise `GrammarUnsupportedError`, or drop the keyword if the caller allows that."""
@@ -84,13 +85,13 @@ class Report:
             self.unwritten[Remark(where, keyword, sentence)] = None
 
     def begin(self) -> None:
-        """Start the count of steps at 0 again."""
-        self.steps = 0
+        """Start the count of steps at 0 again, except while a compilation is counted."""
+        if not is_counting(self.work):
+            self.work.steps = 0
 
     def foresee(self, steps: int, where: str) -> None:
         """Raise `GrammarLimitError` if steps that are certain to follow exceed the limit."""
-        if self.steps + steps > self.limits.deadline_s * STEPS_A_SECOND:
-            raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)
+        self.work.foresee(steps, where)
 
     def foresee_constants(self, values: Iterable[object], where: str) -> None:
         """Raise `GrammarLimitError` if nodes for all different scalars exceed the limit."""
@@ -99,6 +100,4 @@ class Report:
 
     def count(self, steps: int, where: str = "") -> None:
         """Add steps of work; raise `GrammarLimitError` beyond the limit."""
-        self.steps += steps
-        if self.steps > self.limits.deadline_s * STEPS_A_SECOND:
-            raise GrammarLimitError(where, "seconds of work", self.limits.deadline_s)
+        self.work.count(steps, where)

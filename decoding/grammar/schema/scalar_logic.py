@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 
 from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
@@ -21,13 +21,16 @@ from decoding.grammar.schema.scalar_sets import (
     NO_SCALARS,
     Scalars,
     are_empty,
+    common_numbers,
     invert,
     join,
     meet,
     plain_scalars,
+    possible_strings,
 )
 from decoding.grammar.schema.solver import Steps
 
+_MANY = 8  # branches that are met at once
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -113,7 +116,24 @@ class ScalarLogic:
         """The scalars of `allOf`, `anyOf` or `oneOf`, from those of the branches."""
         if keyword == "anyOf":
             return _any(found)
-        return reduce(self._meet, found, ALL_SCALARS) if keyword == "allOf" else self._one(found)
+        return self._all(found) if keyword == "allOf" else self._one(found)
+
+    def _all(self, found: list[Scalars]) -> Scalars:
+        """The scalars that every branch has."""
+        if len(found) < _MANY:
+            return reduce(self._meet, found, ALL_SCALARS)
+        # All at once, for many conditions on strings would be compared again at each step.
+        found = [scalars for scalars in found if scalars is not ALL_SCALARS]
+        is_certain = all(scalars.possible is None for scalars in found)
+        common = partial(common_numbers, count=self._report.count)
+        return Scalars(
+            all(scalars.null for scalars in found),
+            all(scalars.true for scalars in found),
+            all(scalars.false for scalars in found),
+            string_sets.all_of(scalars.strings for scalars in found),
+            reduce(common, (scalars.numbers for scalars in found), number_sets.ALL_NUMBERS),
+            None if is_certain else string_sets.all_of(map(possible_strings, found)),
+        )
 
     def _one(self, found: list[Scalars]) -> Scalars:
         """The scalars that exactly one branch has."""
@@ -139,16 +159,13 @@ class ScalarLogic:
 
 
 def _any(found: list[Scalars]) -> Scalars:
-    certain = [scalars for scalars in found if scalars.possible is None]
     # All at once, for there may be many of them.
-    result = Scalars(
-        any(scalars.null for scalars in certain),
-        any(scalars.true for scalars in certain),
-        any(scalars.false for scalars in certain),
-        string_sets.any_of(scalars.strings for scalars in certain),
-        number_sets.union(*(scalars.numbers for scalars in certain)),
+    is_certain = all(scalars.possible is None for scalars in found)
+    return Scalars(
+        any(scalars.null for scalars in found),
+        any(scalars.true for scalars in found),
+        any(scalars.false for scalars in found),
+        string_sets.any_of(scalars.strings for scalars in found),
+        number_sets.union(*(scalars.numbers for scalars in found)),
+        None if is_certain else string_sets.any_of(map(possible_strings, found)),
     )
-    for scalars in found:
-        if scalars.possible is not None:
-            result = join(result, scalars)
-    return result

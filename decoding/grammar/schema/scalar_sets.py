@@ -14,7 +14,12 @@ from operator import itemgetter, or_
 from typing import Any, TypeAlias
 
 from decoding.bounded_repr import shown
-from decoding.errors import GrammarError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.errors import (
+    GrammarError,
+    GrammarLimitError,
+    GrammarSyntaxError,
+    GrammarUnsupportedError,
+)
 from decoding.grammar.numbers import number_sets
 from decoding.grammar.numbers.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
 from decoding.grammar.numbers.ranges import ANY_INTEGER, PLAIN_INTEGER, NumberRange
@@ -45,6 +50,8 @@ _TYPES_OF_VALUES = {
     list: ARRAY,
     dict: OBJECT,
 }
+MOST_COUNTED = 1 << 30
+"""Characters, items and keys are counted up to this."""
 _FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
 _FEW_PARTS = 16  # number ranges that are complemented one by one
 _PAIR_STEPS = 5  # steps of work that the intersection of two number ranges counts for
@@ -91,12 +98,12 @@ def meet(left: Scalars, right: Scalars, count: Count = uncounted) -> Scalars:
         left.true and right.true,
         left.false and right.false,
         string_sets.both(left.strings, right.strings),
-        _common_numbers(left.numbers, right.numbers, count),
+        common_numbers(left.numbers, right.numbers, count),
         _of_possible(string_sets.both, left, right),
     )
 
 
-def _common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
+def common_numbers(left: NumberSet, right: NumberSet, count: Count) -> NumberSet:
     """The numbers in both sets. Of many ranges, only those that overlap are intersected."""
     divisions = (_most_steps(left) + _most_steps(right)) ** 2
     if len(left) * len(right) <= _FEW_PAIRS or ALL_NUMBERS in (left, right) or left == right:
@@ -137,7 +144,7 @@ def _other_numbers(numbers: NumberSet, count: Count) -> NumberSet:
         return number_sets.complement(numbers)
     half = len(numbers) // 2
     left, right = (_other_numbers(some, count) for some in (numbers[:half], numbers[half:]))
-    return _common_numbers(left, right, count)
+    return common_numbers(left, right, count)
 
 
 def join(left: Scalars, right: Scalars) -> Scalars:
@@ -161,10 +168,10 @@ def _of_possible(
 ) -> Expression | None:
     if left.possible is None and right.possible is None:
         return None
-    return combined(_possible(left), _possible(right))
+    return combined(possible_strings(left), possible_strings(right))
 
 
-def _possible(scalars: Scalars) -> Expression:
+def possible_strings(scalars: Scalars) -> Expression:
     """All strings that may be members."""
     return scalars.strings if scalars.possible is None else scalars.possible
 
@@ -179,7 +186,7 @@ def invert(scalars: Scalars, count: Count = uncounted) -> Scalars:
         not scalars.null,
         not scalars.true,
         not scalars.false,
-        string_sets.complement(_possible(scalars)),
+        string_sets.complement(possible_strings(scalars)),
         _other_numbers(scalars.numbers, count),
         None if scalars.possible is None else string_sets.complement(scalars.strings),
     )
@@ -189,7 +196,7 @@ def are_empty(scalars: Scalars) -> bool:
     """Whether it is certain that the set has no member."""
     return scalars is NO_SCALARS or (
         not (scalars.null or scalars.true or scalars.false or scalars.numbers)
-        and string_sets.is_empty(_possible(scalars))
+        and string_sets.is_empty(possible_strings(scalars))
     )
 
 
@@ -306,10 +313,18 @@ def exact(value: Anything, where: str) -> Fraction:
 
 
 def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
-    """The value of a keyword that must be a whole number ≥ 0, such as `minItems`."""
+    """The value of a keyword that must be a whole number ≥ 0, such as `minItems`.
+
+    No text is as long as `MOST_COUNTED`: a greatest number above it counts as that, and a least
+    one is refused.
+    """
     value = schema[keyword]
     if is_number(value) and value >= 0 and value == int(value):
-        return int(value)
+        if value <= MOST_COUNTED:
+            return int(value)
+        if keyword.startswith("max"):
+            return MOST_COUNTED
+        raise GrammarLimitError(f"{pointer}/{keyword}", "characters, items or keys", MOST_COUNTED)
     raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an integer >= 0, not {shown(value)}")
 
 

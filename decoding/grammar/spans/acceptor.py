@@ -71,6 +71,7 @@ class SpanAcceptor:
         self._finder = finder
         self._spans = spans
         self._acceptors: dict[int, Acceptor] = {}
+        self._entries: dict[int, list[_Position]] = {}
         self._crossing: dict[int, dict[bytes, list[int]]] = {}
         self._completing: dict[tuple[int, bytes, bool], list[int]] = {}
         self._masks: OrderedDict[int, NDArray[np.uint32]] = OrderedDict()
@@ -177,32 +178,52 @@ class SpanAcceptor:
 
     def _entered(self, numbers: Iterable[int]) -> list[_Position]:
         """The positions at the beginning of some spans."""
-        found: list[_Position] = []
-        for number in numbers:
+        found: dict[_Position, None] = {}
+        # Spans that may be empty lead to others, perhaps in a circle.
+        seen: set[int] = set()
+        pending = list(numbers)[::-1]
+        while pending:
+            number = pending.pop()
+            if number in seen:
+                continue
+            seen.add(number)
             if number == END:
-                found.append(_AtEnd())
+                found[_AtEnd()] = None
                 continue
             span = self._spans[number]
             match span:
                 case FreeSpan(budget=0):
-                    found += self._entered([span.over])
+                    pending.append(span.over)
                 case FreeSpan():
-                    found.append(_InFree(number, b"", 0, bool(span.leading)))
+                    found[_InFree(number, b"", 0, bool(span.leading))] = None
                 case TokenSpan():
-                    found.append(_InTokens(number, 0))
+                    found[_InTokens(number, 0)] = None
                 case GrammarSpan():
-                    found += self._arrived(number, self._acceptor(number).start)
-        return found
+                    state = self._acceptor(number).start
+                    if self._goes_on(number, state):
+                        found[_InGrammar(number, state)] = None
+                    if self._acceptor(number).accepts(state):
+                        pending += span.then[::-1]
+        return list(found)
 
     def _arrived(self, number: int, state: int) -> Iterator[_Position]:
         """The positions where a grammar's text has come to a state."""
+        if self._goes_on(number, state):
+            yield _InGrammar(number, state)
+        if self._acceptor(number).accepts(state):
+            yield from self._following(number)
+
+    def _goes_on(self, number: int, state: int) -> bool:
+        """Whether the text of a grammar may go on, or must."""
         acceptor = self._acceptor(number)
-        if not acceptor.accepts(state):
-            yield _InGrammar(number, state)
-            return
-        if acceptor.next_bytes(state):
-            yield _InGrammar(number, state)
-        yield from self._entered(self._grammar(number).then)
+        return not acceptor.accepts(state) or bool(acceptor.next_bytes(state))
+
+    def _following(self, number: int) -> list[_Position]:
+        """The positions behind the end of a grammar's text."""
+        found = self._entries.get(number)
+        if found is None:
+            found = self._entries[number] = self._entered(self._grammar(number).then)
+        return found
 
     def _acceptor(self, number: int) -> Acceptor:
         """The acceptor of the grammar of a span."""

@@ -2,7 +2,7 @@
 
 Six were missed at first: what reports wrong logprobs, sorts the caller's token ids, adds seed and
 position, cuts seeds to 16 bits, keeps a mask across a rollback, and ends the neighbour of a
-cancelled request. The last is still missed as `CancelEndsTheNeighbour` has it, and is not below.
+cancelled request, which took requests that come several at once.
 """
 
 from __future__ import annotations
@@ -158,6 +158,7 @@ def test_a_right_engine_passes() -> None:
         (held.LosesTheLastOfTwo, "is done and gets"),
         (held.PositionOfTheEngine, "gets .* alone"),
         (held.PositionOffByOneInCompany, "gets .* alone"),
+        (held.CancelEndsTheNeighbour, "nobody cancelled it"),
     ],
 )
 def test_wrong_engines_are_found(

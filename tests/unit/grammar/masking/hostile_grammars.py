@@ -18,8 +18,8 @@ import numpy as np
 
 from decoding.errors import GrammarError
 from decoding.grammar import (
-    CompiledGrammar,
     Machine,
+    TokenGrammar,
     compile_choices,
     compile_gbnf,
     compile_json_schema,
@@ -28,6 +28,7 @@ from decoding.grammar import (
     token_table,
     warmup,
 )
+from decoding.grammar.spans import GrammarSpan, SpanGrammar
 from decoding.vocabulary import Vocabulary
 
 MANY = 10**5
@@ -36,7 +37,7 @@ SPELLED = [*(bytes([byte]) for byte in range(256)), *(piece.encode() for piece i
 END = len(SPELLED) - 1
 TOKENS = 60
 
-Compile = Callable[[Machine], CompiledGrammar]
+Compile = Callable[[Machine], TokenGrammar]
 
 
 def schema(document: Any) -> Compile:
@@ -140,6 +141,95 @@ HOSTILE: dict[str, Callable[[], Compile]] = {
     ),
 }
 
+MOST = 2_000
+LEAVES: dict[str, Callable[[int], Any]] = {
+    "lengths": lambda i: {"type": "string", "minLength": 3 * i, "maxLength": 3 * i + 1},
+    "patterns": lambda i: {"type": "string", "pattern": f"w{i}x"},
+    "formats": lambda i: {"format": ["date", "uuid", "ipv6", "uri"][i % 4], "minLength": i},
+    "multiples": lambda i: {"type": "integer", "multipleOf": i + 2},
+    "arrays": lambda i: {"type": "array", "minItems": 3 * i, "maxItems": 3 * i + 1},
+    "first items": lambda i: {"prefixItems": [{"const": i}], "minItems": 1},
+    "items": lambda i: {"type": "array", "contains": {"const": i}},
+    "tags": lambda i: {"properties": {"t": {"const": f"t{i}"}}, "required": ["t"]},
+    "keys": lambda i: {"type": "object", "required": [f"k{i}"]},
+    "patterns of keys": lambda i: {
+        "type": "object",
+        "patternProperties": {f"^k{i}": {"type": "null"}},
+    },
+}
+COMBINED: dict[str, Callable[[list[Any]], Any]] = {
+    "one of": lambda leaves: {"oneOf": leaves},
+    "any of": lambda leaves: {"anyOf": leaves},
+    "not one of": lambda leaves: {"not": {"oneOf": leaves}},
+    "none of": lambda leaves: {"allOf": [{"not": leaf} for leaf in leaves]},
+    "not all of": lambda leaves: {"anyOf": [{"not": leaf} for leaf in leaves]},
+    "conditions": lambda leaves: functools.reduce(
+        lambda rest, leaf: {"if": leaf, "then": {"maxLength": 9}, "else": rest}, leaves[:200], {}
+    ),
+}
+"""What 2,000 schemas of one kind are combined to, by every keyword that combines schemas."""
+
+
+def combined(name: str) -> Compile:
+    how, what = name.split(": ")
+    return schema(COMBINED[how]([LEAVES[what](i) for i in range(MOST)]))
+
+
+FAMILIES: dict[str, Callable[[], Compile]] = {
+    f"{how}: {what}": functools.partial(combined, f"{how}: {what}")
+    for how in COMBINED
+    for what in LEAVES
+}
+FURTHER: dict[str, Callable[[], Compile]] = {
+    "words of eight million characters": lambda: schema(
+        {"enum": [f"{n * 7919 % 1000003:x}" * 8 for n in range(200_000)]}
+    ),
+    "a long array of one value": lambda: schema({"const": [0] * 200_000}),
+    "not a long array": lambda: schema({"not": {"const": [n % 3 for n in range(20_000)]}}),
+    "arrays in one another in an enum": lambda: schema(
+        {"enum": [nested(n % 200, lambda inside: [inside]) for n in range(3_000)]}
+    ),
+    "conditions in one another": lambda: schema(
+        functools.reduce(
+            lambda inside, n: {"if": inside, "then": {"pattern": f"x{n}"}, "else": {"pattern": "y"}},
+            range(240),
+            {"type": "string"},
+        )
+    ),
+    "ranges of many digits": lambda: schema(
+        {"anyOf": [{"type": "integer", "minimum": 10 ** (4 * n) + 7, "maximum": 10 ** (4 * n + 2)}
+                   for n in range(1_000)]}
+    ),
+    "more characters than are counted": lambda: schema({"type": "string", "minLength": 10**100}),
+    "ten thousand names": lambda: schema(
+        {
+            "$id": "http://x/",
+            "$defs": {f"d{n}": {"$id": f"d{n}", "$anchor": "a"} for n in range(10_000)},
+            "anyOf": [{"$ref": f"d{n}#a"} for n in range(1_000)],
+        }
+    ),
+    "loops that read nothing": lambda: pattern("(^|a)*($|b)*" * 1_000),
+    "many sets in a rule": lambda: gbnf(
+        "root ::= " + " ".join(f"[{chr(0x400 + n)}-{chr(0x700 + n)}]" for n in range(20_000))
+    ),
+    "alternatives with recursion": lambda: gbnf(
+        "root ::= " + " | ".join(f'"{"ab" * (n % 50)}{n}" root' for n in range(20_000))
+    ),
+    "terminals of terminals": lambda: lambda machine: compile_lark(
+        "start: " + " ".join(f"T{n}?" for n in range(300)) + "\n"
+        + "\n".join(f'T{n}: T{n + 1} T{n + 1} | "a"' for n in range(300)) + '\nT300: "b"',
+        machine,
+    ),
+}  # fmt: skip
+
+
+def spans_that_may_be_empty(machine: Machine) -> SpanGrammar:
+    span = GrammarSpan(compile_regex("a?", machine), then=tuple(range(60)))
+    return SpanGrammar(machine, (span,) * 60)
+
+
+FURTHER["spans that may be empty"] = lambda: spans_that_may_be_empty
+
 
 def new_machine() -> Machine:
     return Machine(token_table(Vocabulary(SPELLED, frozenset({END})), [END]))
@@ -181,7 +271,7 @@ def main(seconds: int, memory: int, names: list[str]) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (room, room))
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             try:
-                said = followed({**HUGE, **HOSTILE}[name](), machine)
+                said = followed({**HUGE, **HOSTILE, **FAMILIES, **FURTHER}[name](), machine)
             except BaseException as error:
                 said = f"raised {error!r}"
             os.write(writer, said.encode())

@@ -22,8 +22,8 @@ from decoding.errors import (
 from decoding.grammar import compile_json_schema
 from decoding.grammar.json.shapes import Node, ObjectShape, Property
 from decoding.grammar.regular.expressions import ANY_CHARACTER, ANY_STRING, Repeat, Words
+from decoding.grammar.regular.work import STEPS_A_SECOND
 from decoding.grammar.schema import SchemaLimits, compile_graph
-from decoding.grammar.schema.report import STEPS_A_SECOND
 from decoding.testing.schema_members import is_member
 
 
@@ -319,7 +319,7 @@ report.Report.__init__ = kept
 branches = [{"properties": {f"p{i}": {"type": "string"}, "q": {"not": {"const": i}}},
              "required": [f"r{j}" for j in range(i)]} for i in range(12)]
 compilation.compile_graph({"oneOf": branches, "not": {"required": ["a", "b", "c"]}})
-print(reports[0].steps)
+print(reports[0].work.steps)
 """
     counts = set()
     for seed in ("1", "2", "3"):

@@ -1,0 +1,109 @@
+"""Counts the work of a compilation in steps, so that its limit is the same on every machine.
+
+Decisions on languages are remembered for all compilations. A remembered answer counts the steps
+that finding it took, each time it is used, so the count does not depend on what was compiled
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
+
+from decoding.errors import GrammarError, GrammarLimitError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STEPS_A_SECOND = 200_000
+"""Steps of work that count as one second of a limit."""
+
+
+class Work:
+    """The steps that a compilation has taken, and how many it may take.
+
+    seconds: the limit, ≥ 0; each second is `STEPS_A_SECOND` steps. `None` is no limit.
+    """
+
+    __slots__ = ("most", "seconds", "steps")
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.seconds = seconds
+        self.most = float("inf") if seconds is None else seconds * STEPS_A_SECOND
+        self.steps = 0
+
+    def count(self, steps: int, where: str = "") -> None:
+        """Add steps; raise `GrammarLimitError` beyond the limit."""
+        self.steps += steps
+        if self.steps > self.most:
+            self.refuse(where)
+
+    def foresee(self, steps: int, where: str) -> None:
+        """Raise `GrammarLimitError` if steps that are certain to follow exceed the limit."""
+        if self.steps + steps > self.most:
+            self.refuse(where)
+
+    def refuse(self, where: str) -> None:
+        """Raise the error of too many steps."""
+        raise GrammarLimitError(where, "seconds of work", self.seconds or 0)
+
+
+_current: ContextVar[Work] = ContextVar("work of the compilation in this context")
+
+
+@contextmanager
+def counting(work: Work) -> Iterator[None]:
+    """Let `count` add to this work inside."""
+    token = _current.set(work)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def is_counting(work: Work) -> bool:
+    """Whether `count` adds to this work here."""
+    return _current.get(None) is work
+
+
+def count(steps: int) -> None:
+    """Add steps to the work of the compilation that runs; outside of one nothing is counted."""
+    work = _current.get(None)
+    if work is not None:
+        work.count(steps)
+
+
+def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Remember the last `size` answers of a function, and the steps that each of them took.
+
+    The steps count whenever the answer is used. Errors are not remembered.
+    """
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        @lru_cache(size)
+        def known(*arguments: P.args, **named: P.kwargs) -> tuple[T, int]:
+            # Steps are counted apart, under the limit of what is left.
+            work = Work()
+            outer = _current.get(None)
+            if outer is not None:
+                work.seconds, work.most = outer.seconds, outer.most - outer.steps
+            try:
+                with counting(work):
+                    answer = function(*arguments, **named)
+            except GrammarError:
+                count(work.steps)
+                raise
+            return answer, work.steps
+
+        @wraps(function)
+        def remembering(*arguments: P.args, **named: P.kwargs) -> T:
+            answer, steps = known(*arguments, **named)
+            count(steps)
+            return answer
+
+        return remembering
+
+    return decorated
