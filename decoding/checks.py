@@ -94,6 +94,10 @@ def checked_token_ids(
     name: str, value: object, expected: str = "token ids >= 0 (below 2**31)"
 ) -> list[int]:
     """Convert an iterable, an array or a tensor to token ids; raise `ParameterError` for others."""
+    if isinstance(value, list | tuple) and set(map(type, value)) == {int}:  # most are
+        # Quicker than one by one, where prompts have many tokens.
+        if min(value) >= 0 and max(value) <= LARGEST_TOKEN_ID and len(value) <= MOST_ITEMS:
+            return list(value)
     token_ids = []
     for item in checked_items(name, value, expected):
         try:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_token_ids
+from decoding.checks import checked_integer, checked_token_ids
 from decoding.errors import ParameterError, ShapeError
 
 __all__ = ["History", "HistoryBuffer"]
@@ -179,10 +179,16 @@ def _token_ids(name: str, token_ids: object) -> list[int]:
     """Check and convert token ids; raise `ParameterError` for what is none."""
     if not _is_sequence(token_ids):
         raise ParameterError(name, token_ids, "a sequence of token ids")
-    plain = isinstance(token_ids, list | tuple) and set(map(type, token_ids)) == {int}
-    if plain and min(token_ids) >= 0 and max(token_ids) <= LARGEST_TOKEN_ID:
-        return list(token_ids)  # quicker than one by one
     return checked_token_ids(name, token_ids)
+
+
+def _as_row(name: str, token_ids: object) -> list[int] | NDArray[np.int32]:
+    """Check token ids, and convert them where they are no array of int32."""
+    if isinstance(token_ids, np.ndarray) and token_ids.dtype == np.int32 and token_ids.ndim == 1:
+        if token_ids.min(initial=0) < 0:
+            raise ParameterError(name, token_ids, "token ids >= 0 (below 2**31)")
+        return token_ids
+    return _token_ids(name, token_ids)
 
 
 def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
@@ -210,7 +216,7 @@ class HistoryBuffer:
 
     def __init__(self) -> None:
         # Room for more rows and more tokens than there are.
-        self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+        self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
         self._lengths = np.zeros(0, np.int64)
         self._prompt_lengths = np.zeros(0, np.int64)
         self._rows = np.arange(0)
@@ -227,12 +233,12 @@ class HistoryBuffer:
             ParameterError: `prompt` or `generated` is no sequence, array or tensor of token ids in
                 [0, 2**31).
         """
-        first = _token_ids("prompt", prompt)
-        tokens = first + _token_ids("generated", generated)
-        row, length = self._count, len(tokens)
+        first, second = _as_row("prompt", prompt), _as_row("generated", generated)
+        row, begun, length = self._count, len(first), len(first) + len(second)
         self._make_room(row + 1, length)
-        self._token_ids[row, :length] = tokens
-        self._lengths[row], self._prompt_lengths[row] = length, len(first)
+        self._token_ids[row, :begun] = first
+        self._token_ids[row, begun:length] = second
+        self._lengths[row], self._prompt_lengths[row] = length, begun
         self._count, self._longest = row + 1, max(self._longest, length)
         return row
 
@@ -252,7 +258,7 @@ class HistoryBuffer:
         self._count = last
         self._longest = int(lengths[:last].max(initial=0))
         if last == 0 and self._token_ids.size > _MOST_KEPT:
-            self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+            self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
 
     def swap(self, row: int, other: int) -> None:
         """Let two rows change places.
@@ -313,11 +319,14 @@ class HistoryBuffer:
         room, columns = self._token_ids.shape
         if rows <= room and width <= columns:
             return
-        count, longest = self._count, self._longest
+        count = self._count
         more_rows = room if rows <= room else max(rows, 2 * room)
         more_columns = columns if width <= columns else max(width, 2 * columns)
-        grown = np.full((more_rows, more_columns), PADDING, np.int32)
-        grown[:count, :longest] = self._token_ids[:count, :longest]
+        # Memory of zeros, which the system gives when it is first written to, and only the tokens:
+        # one long row does not let all others cost as much.
+        grown = np.zeros((more_rows, more_columns), np.int32)
+        for row, length in enumerate(self._lengths[:count].tolist()):
+            grown[row, :length] = self._token_ids[row, :length]
         lengths, prompt_lengths = np.zeros(more_rows, np.int64), np.zeros(more_rows, np.int64)
         lengths[:count] = self._lengths[:count]
         prompt_lengths[:count] = self._prompt_lengths[:count]
