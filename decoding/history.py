@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -20,6 +21,9 @@ PADDING = -1
 _LEAST_ROOM = 64
 _MOST_KEPT = 2**20
 """The most token ids for which an empty buffer keeps room."""
+
+_LARGE = 2**20
+"""Bytes from which an array's memory is taken page by page."""
 
 _MOST_ROWS = 2**24
 
@@ -226,7 +230,11 @@ class HistoryBuffer:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, prompt: Sequence[int], generated: Sequence[int] = ()) -> int:
+    def add(
+        self,
+        prompt: Sequence[int] | NDArray[np.integer[Any]],
+        generated: Sequence[int] | NDArray[np.integer[Any]] = (),
+    ) -> int:
         """Add a row behind the others; returns its number.
 
         Raises:
@@ -322,9 +330,8 @@ class HistoryBuffer:
         count = self._count
         more_rows = room if rows <= room else max(rows, 2 * room)
         more_columns = columns if width <= columns else max(width, 2 * columns)
-        # Memory of zeros, which the system gives when it is first written to, and only the tokens:
-        # one long row does not let all others cost as much.
-        grown = np.zeros((more_rows, more_columns), np.int32)
+        grown = _zeros(more_rows, more_columns)
+        # The tokens alone, so that one long row does not let all others cost as much.
         for row, length in enumerate(self._lengths[:count].tolist()):
             grown[row, :length] = self._token_ids[row, :length]
         lengths, prompt_lengths = np.zeros(more_rows, np.int64), np.zeros(more_rows, np.int64)
@@ -336,6 +343,20 @@ class HistoryBuffer:
             prompt_lengths,
         )
         self._token_ids = grown  # last: its shape tells how much room there is
+
+
+def _zeros(rows: int, columns: int) -> NDArray[np.int32]:
+    """An array of zeros, of which only what is written to takes memory and time.
+
+    Large arrays of NumPy ask Linux for pages of 2 MiB: the first token of each row would take one.
+    """
+    size = 4 * rows * columns
+    if size < _LARGE:
+        return np.zeros((rows, columns), np.int32)
+    # Private, as the default of Unix is memory that a child process shares.
+    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    memory = mmap.mmap(-1, size, flags=private) if private else mmap.mmap(-1, size)
+    return np.frombuffer(memory, np.int32).reshape(rows, columns)
 
 
 def checked_row(row: object, rows: int) -> int:

@@ -26,9 +26,10 @@ if TYPE_CHECKING:  # other commands should not wait for it
 _SWITCH_INTERVAL_S = 0.0005
 """How long a thread that compiles a grammar, or the event loop, may keep the engine's waiting."""
 
-_YOUNG_OBJECTS = 50_000
-"""After so many new objects Python's collector looks for circles among them: it stops all threads.
-64 streams make about as many in 200 steps, and most are gone before."""
+_YOUNG_OBJECTS, _YOUNG_COLLECTIONS = 2_000, 200
+"""After so many new objects Python's collector looks for circles among them, and after so many
+times among all that were made since the server began: it stops all threads. The first takes a tenth
+of a millisecond. Streams make no circles; what compiles a grammar makes a few, and many objects."""
 
 
 class _Flag:
@@ -169,13 +170,12 @@ def let_threads_go_on() -> None:
     """Let no thread of this program keep the others waiting for long.
 
     Python's collector of circular garbage looks at what is loaded now no more: with a model's
-    packages that takes tenths of a second each time. It runs less often, too.
+    packages that takes tenths of a second each time. It looks at few objects at a time, too.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
-    _, *older = gc.get_threshold()
-    gc.set_threshold(_YOUNG_OBJECTS, *older)
+    gc.set_threshold(_YOUNG_OBJECTS, _YOUNG_COLLECTIONS)
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

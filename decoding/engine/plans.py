@@ -26,7 +26,8 @@ Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
 class Plan:
     """A request checked against a model: token ids, seeds, pipeline, end and stop rules.
 
-    prompt: token ids, truncated. prompt_ids: the same as an array. prompt_text: what `return_full_text` puts in front.
+    prompt: token ids, truncated. prompt_ids: the same as an array.
+    prompt_text: what `return_full_text` puts in front.
     begun: bytes with which the prompt ends inside a character; they belong to the generated text.
     samplers: one a sequence; more than one is best-of.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
