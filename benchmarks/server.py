@@ -35,6 +35,8 @@ KINDS = 16
 """Different requests; each is sent many times."""
 GOALS = {"cpu_us_per_token": 180.0, "own_ms_per_step_p99": 2.0, "growth_mb": 5.0}
 
+PERCENTILES = (50, 95, 99)
+
 _ROWS = 64
 _PORT_LINE = "listening on "
 
@@ -164,10 +166,8 @@ async def worker() -> None:
             "cpu_s": time.process_time() - forward.worked,
             "engine_s": engine_s,
             "loop_s": time.thread_time(),
-            "p99_ms": 1000.0 * float(np.percentile(own, 99)) if own else 0.0,
-            "p50_ms": 1000.0 * float(np.percentile(own, 50)) if own else 0.0,
-            "busy_p99_ms": 1000.0 * float(np.percentile(busy, 99)) if busy else 0.0,
-            "busy_p50_ms": 1000.0 * float(np.percentile(busy, 50)) if busy else 0.0,
+            **_milliseconds("", own),
+            **_milliseconds("busy_", busy),
             "steps": len(own),
             "rss_mb": _resident_mb(),
         }
@@ -177,6 +177,16 @@ async def worker() -> None:
     server.should_exit = True
     await serving
     await front.aclose()
+
+
+def _milliseconds(prefix: str, seconds: Sequence[float]) -> dict[str, float]:
+    """Percentiles of the times of steps, by name."""
+    return {
+        f"{prefix}p{percent}_ms": 1000.0 * float(np.percentile(seconds, percent))
+        if seconds
+        else 0.0
+        for percent in PERCENTILES
+    }
 
 
 def _resident_mb() -> float:
@@ -288,10 +298,8 @@ def measure(*, requests: int, tokens: int, concurrent: int, short: int) -> dict[
         "cpu_us_per_token": 1e6 * (after["cpu_s"] - before["cpu_s"]) / streamed,
         "engine_us_per_token": 1e6 * (after["engine_s"] - before["engine_s"]) / streamed,
         "loop_us_per_token": 1e6 * (after["loop_s"] - before["loop_s"]) / streamed,
-        "own_ms_per_step_p50": after["p50_ms"],
-        "own_ms_per_step_p99": after["p99_ms"],
-        "engine_cpu_ms_per_step_p50": after["busy_p50_ms"],
-        "engine_cpu_ms_per_step_p99": after["busy_p99_ms"],
+        **{f"own_ms_per_step_p{item}": after[f"p{item}_ms"] for item in PERCENTILES},
+        **{f"engine_cpu_ms_per_step_p{item}": after[f"busy_p{item}_ms"] for item in PERCENTILES},
         "short_requests": short,
         "growth_mb": last["rss_mb"] - settled["rss_mb"],
     }
@@ -319,6 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         short=options.short,
     )
     print(table(row))
+    for name in ("own_ms_per_step", "engine_cpu_ms_per_step"):
+        values = [f"p{item} {row[f'{name}_p{item}']:.2f}" for item in PERCENTILES]
+        print(f"{name}: {', '.join(values)}")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         result = {"machine": measured_on, "rows": [row]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -9,7 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import LARGEST_TOKEN_ID, checked_integer, checked_token_ids
+from decoding.checks import checked_integer, checked_token_ids
 from decoding.errors import ParameterError, ShapeError
 
 __all__ = ["History", "HistoryBuffer"]
@@ -20,6 +21,9 @@ PADDING = -1
 _LEAST_ROOM = 64
 _MOST_KEPT = 2**20
 """The most token ids for which an empty buffer keeps room."""
+
+_LARGE = 2**20
+"""Bytes from which an array's memory is taken page by page."""
 
 _MOST_ROWS = 2**24
 
@@ -179,10 +183,16 @@ def _token_ids(name: str, token_ids: object) -> list[int]:
     """Check and convert token ids; raise `ParameterError` for what is none."""
     if not _is_sequence(token_ids):
         raise ParameterError(name, token_ids, "a sequence of token ids")
-    plain = isinstance(token_ids, list | tuple) and set(map(type, token_ids)) == {int}
-    if plain and min(token_ids) >= 0 and max(token_ids) <= LARGEST_TOKEN_ID:
-        return list(token_ids)  # quicker than one by one
     return checked_token_ids(name, token_ids)
+
+
+def _as_row(name: str, token_ids: object) -> list[int] | NDArray[np.int32]:
+    """Check token ids, and convert them where they are no array of int32."""
+    if isinstance(token_ids, np.ndarray) and token_ids.dtype == np.int32 and token_ids.ndim == 1:
+        if token_ids.min(initial=0) < 0:
+            raise ParameterError(name, token_ids, "token ids >= 0 (below 2**31)")
+        return token_ids
+    return _token_ids(name, token_ids)
 
 
 def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
@@ -210,7 +220,7 @@ class HistoryBuffer:
 
     def __init__(self) -> None:
         # Room for more rows and more tokens than there are.
-        self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+        self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
         self._lengths = np.zeros(0, np.int64)
         self._prompt_lengths = np.zeros(0, np.int64)
         self._rows = np.arange(0)
@@ -220,19 +230,23 @@ class HistoryBuffer:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, prompt: Sequence[int], generated: Sequence[int] = ()) -> int:
+    def add(
+        self,
+        prompt: Sequence[int] | NDArray[np.integer[Any]],
+        generated: Sequence[int] | NDArray[np.integer[Any]] = (),
+    ) -> int:
         """Add a row behind the others; returns its number.
 
         Raises:
             ParameterError: `prompt` or `generated` is no sequence, array or tensor of token ids in
                 [0, 2**31).
         """
-        first = _token_ids("prompt", prompt)
-        tokens = first + _token_ids("generated", generated)
-        row, length = self._count, len(tokens)
+        first, second = _as_row("prompt", prompt), _as_row("generated", generated)
+        row, begun, length = self._count, len(first), len(first) + len(second)
         self._make_room(row + 1, length)
-        self._token_ids[row, :length] = tokens
-        self._lengths[row], self._prompt_lengths[row] = length, len(first)
+        self._token_ids[row, :begun] = first
+        self._token_ids[row, begun:length] = second
+        self._lengths[row], self._prompt_lengths[row] = length, begun
         self._count, self._longest = row + 1, max(self._longest, length)
         return row
 
@@ -252,7 +266,7 @@ class HistoryBuffer:
         self._count = last
         self._longest = int(lengths[:last].max(initial=0))
         if last == 0 and self._token_ids.size > _MOST_KEPT:
-            self._token_ids = np.full((0, _LEAST_ROOM), PADDING, np.int32)
+            self._token_ids = np.zeros((0, _LEAST_ROOM), np.int32)
 
     def swap(self, row: int, other: int) -> None:
         """Let two rows change places.
@@ -313,11 +327,13 @@ class HistoryBuffer:
         room, columns = self._token_ids.shape
         if rows <= room and width <= columns:
             return
-        count, longest = self._count, self._longest
+        count = self._count
         more_rows = room if rows <= room else max(rows, 2 * room)
         more_columns = columns if width <= columns else max(width, 2 * columns)
-        grown = np.full((more_rows, more_columns), PADDING, np.int32)
-        grown[:count, :longest] = self._token_ids[:count, :longest]
+        grown = _zeros(more_rows, more_columns)
+        # The tokens alone, so that one long row does not let all others cost as much.
+        for row, length in enumerate(self._lengths[:count].tolist()):
+            grown[row, :length] = self._token_ids[row, :length]
         lengths, prompt_lengths = np.zeros(more_rows, np.int64), np.zeros(more_rows, np.int64)
         lengths[:count] = self._lengths[:count]
         prompt_lengths[:count] = self._prompt_lengths[:count]
@@ -327,6 +343,20 @@ class HistoryBuffer:
             prompt_lengths,
         )
         self._token_ids = grown  # last: its shape tells how much room there is
+
+
+def _zeros(rows: int, columns: int) -> NDArray[np.int32]:
+    """An array of zeros, of which only what is written to takes memory and time.
+
+    Large arrays of NumPy ask Linux for pages of 2 MiB: the first token of each row would take one.
+    """
+    size = 4 * rows * columns
+    if size < _LARGE:
+        return np.zeros((rows, columns), np.int32)
+    # Private, as the default of Unix is memory that a child process shares.
+    private = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
+    memory = mmap.mmap(-1, size, flags=private) if private else mmap.mmap(-1, size)
+    return np.frombuffer(memory, np.int32).reshape(rows, columns)
 
 
 def checked_row(row: object, rows: int) -> int:

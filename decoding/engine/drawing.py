@@ -26,12 +26,11 @@ class RunningBatch:
 
     def add(self, sequence: RunningSequence) -> bool:
         """Let a sequence join; end it, and return False, where it cannot be sampled."""
-        prompt_length = len(sequence.generation.plan.prompt)
-        token_ids = sequence.token_ids
+        prompt = sequence.generation.plan.prompt_ids
         try:
             row = self.sampler.add(sequence.sampler)
             try:
-                self.history.add(token_ids[:prompt_length], token_ids[prompt_length:])
+                self.history.add(prompt, sequence.token_ids[len(prompt) :])
             except BaseException:
                 self.sampler.remove(row)
                 raise

@@ -25,6 +25,7 @@ from decoding.checks import checked_integer
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.engine.plans import Plan
+from decoding.engine.prompts import Inputs
 from decoding.engine.request import Request, plan
 from decoding.engine.yielding import MASK_RUN_S, run_yielding
 from decoding.errors import (
@@ -44,7 +45,7 @@ MOST_UNREAD_EVENTS = 4096
 """Events that wait for a reader at most, unless an `AsyncEngine` is told otherwise."""
 
 _SHORT = 4096
-"""Characters of a prompt that are encoded faster than another thread is woken."""
+"""Characters or tokens of a prompt that are read faster than another thread is woken."""
 
 _Value = TypeVar("_Value")
 
@@ -285,7 +286,7 @@ class AsyncEngine:
         grammar = parameters.grammar
         if grammar is not None and not (model.grammars and model.grammars.knows(grammar)):
             pool = self._compiling
-        elif (isinstance(request.inputs, str) and len(request.inputs) > _SHORT) or (
+        elif _is_long(request.inputs) or (
             request.grammar is not None
             or parameters.dry_multiplier
             or parameters.bad_words
@@ -386,6 +387,14 @@ class AsyncEngine:
             except RuntimeError:  # the loop is closed, and so nobody reads
                 for handle, _, _ in deliveries:
                     self._leave(handle, None)
+
+
+def _is_long(inputs: Inputs) -> bool:
+    """Whether a prompt is read in another thread; what is no prompt is not."""
+    try:
+        return len(inputs) > _SHORT
+    except TypeError:
+        return False
 
 
 def _deliver(deliveries: list[Delivery]) -> None:

@@ -197,6 +197,15 @@ class Generation:
         # Who has sequences has begun: this comes last.
         self.sequences = sequences
 
+    def let_go(self) -> None:
+        """Drop the sequences of a generation that has its response, and is in no batch any more.
+
+        Sequences refer to their generation. Without this, only Python's collector of circular
+        garbage would free them, and it stops all threads.
+        """
+        if self.response is not None:
+            self.sequences = []
+
     def fail(self, error: DecodingError) -> None:
         """End the generation with an error, unless it has ended."""
         if self.error is None:

@@ -258,7 +258,10 @@ class Engine:
         moved = dict.fromkeys([*expired, *running, *arriving, *failed])
         if arriving or failed or any(item.over for item in self._running()):
             self._keep(newcomers)
+            for generation in moved:
+                generation.let_go()
         self._resting.ask()
+        self._arriving = []
         return list(moved)
 
     def _running(self) -> list[RunningSequence]:

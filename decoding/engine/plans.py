@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from decoding.engine.transcript import Ending
 from decoding.errors import require
@@ -23,7 +26,8 @@ Jump: TypeAlias = Callable[[Sequence[int]], Sequence[int]]
 class Plan:
     """A request checked against a model: token ids, seeds, pipeline, end and stop rules.
 
-    prompt: token ids, truncated. prompt_text: what `return_full_text` puts in front.
+    prompt: token ids, truncated. prompt_ids: the same as an array.
+    prompt_text: what `return_full_text` puts in front.
     begun: bytes with which the prompt ends inside a character; they belong to the generated text.
     samplers: one a sequence; more than one is best-of.
     jump: what a grammar forces after some tokens, where the request wants that written undrawn.
@@ -35,6 +39,7 @@ class Plan:
     """
 
     prompt: tuple[int, ...]
+    prompt_ids: NDArray[np.int32] = field(compare=False, repr=False)
     prompt_text: str
     samplers: tuple[Sampler, ...]
     ending: Ending

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from decoding.checks import checked_token_ids
 from decoding.engine.plans import Jump, Plan, fit
 from decoding.engine.prompts import Inputs, begun_character, prompt_text, read_token_ids
 from decoding.engine.request_pipeline import pipeline_of
@@ -87,6 +88,7 @@ def plan(request: Request, model: LanguageModel) -> Plan:
     )
     work = Plan(
         prompt,
+        np.array(prompt, np.int32),
         prompt_text(request.inputs, token_ids, vocabulary) if parameters.return_full_text else "",
         samplers,
         Ending(
@@ -217,7 +219,7 @@ def _prompt(inputs: Inputs, model: LanguageModel) -> tuple[int, ...]:
     if model.tokenizer is None:
         raise ParameterError("inputs", inputs, "token ids for a model without a tokenizer")
     require("inputs", inputs, inputs != "", "not empty")
-    token_ids = tuple(model.tokenizer.encode(inputs))
+    token_ids = tuple(checked_token_ids("inputs", model.tokenizer.encode(inputs)))
     require("inputs", inputs, len(token_ids) > 0, "at least one token")
     return token_ids
 

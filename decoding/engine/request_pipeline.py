@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
 
 from decoding.errors import require
@@ -76,12 +77,12 @@ def pipeline_of(
     legal = isinstance(parameters, GenerationParameters)
     require("parameters", parameters, legal, "GenerationParameters")
     asked = _Asked(parameters, vocab_size, eos_token_ids, grammar_mask, seed, tokenizer)
-    skipped = (Kind.SCALE, Kind.TRUNCATION) if parameters.temperature == 0.0 else ()
     made: list[Processor] = []
-    for item in _REQUESTED:
-        facts = item.facts
+    for item, is_skipped, field, unset in _CANDIDATES:
         maker = _MAKERS.get(item)
-        if facts.kind in skipped or (maker is None and not _is_asked(facts, parameters)):
+        if maker is None and getattr(parameters, field) in unset:
+            continue
+        if is_skipped and parameters.temperature == 0.0:
             continue
         processor = (maker or _of_fields)(item, asked)
         if processor is not None:
@@ -95,6 +96,12 @@ def _is_asked(facts: Facts, parameters: GenerationParameters) -> bool:
     return getattr(parameters, first.name) not in (first.initial, first.neutral)
 
 
+@cache
+def _attributes(item: type) -> frozenset[str]:
+    """The names of the fields of a processor's class."""
+    return frozenset(field.name for field in fields(item))
+
+
 def _of_fields(
     item: type, asked: _Asked, given: Mapping[str, object] = MappingProxyType({})
 ) -> Processor | None:
@@ -105,7 +112,7 @@ def _of_fields(
     facts: Facts = item.facts  # type: ignore[attr-defined]  # of a class that requests can ask for
     if not _is_asked(facts, asked.parameters):
         return None
-    attributes = {field.name for field in fields(item)}
+    attributes = _attributes(item)
     values = dict(given)
     for field in facts.fields:
         name, value = field.attribute or field.name, getattr(asked.parameters, field.name)
@@ -171,7 +178,18 @@ def _mirostat(item: type, asked: _Asked) -> Processor | None:
     return _of_fields(item, asked) if item is version else None
 
 
-_REQUESTED = requested(PROCESSORS)
+_CANDIDATES = tuple(
+    (
+        item,
+        item.facts.kind in (Kind.SCALE, Kind.TRUNCATION),
+        item.facts.fields[0].name,
+        (item.facts.fields[0].initial, item.facts.fields[0].neutral),
+    )
+    for item in requested(PROCESSORS)
+)
+"""The processors that a request can ask for, in their order; whether temperature 0 makes them
+superfluous; the field that asks for them, and its values that do not."""
+
 _MAKERS: Mapping[type, Callable[[type, _Asked], Processor | None]] = {
     Watermark: _watermark,
     RepetitionPenalty: _penalty,

@@ -77,9 +77,10 @@ class Resting:
             )
             back = self._ready()
         late = [item for item in batch.sequences if not self._is_ready(item)]
-        end = self._asked_at + GRACE_S
-        while late and time.monotonic() < end:
-            time.sleep(GRACE_S / 10)
+        left = self._asked_at + GRACE_S - time.monotonic()
+        if late and left > 0.0:
+            # One call: whoever looks again and again waits for the interpreter each time.
+            wait([self._asked[item][1] for item in late], timeout=left)
             late = [item for item in late if not self._is_ready(item)]
         # First in both places, then in one: an interrupt in between loses none.
         self.sequences += late

@@ -67,6 +67,9 @@ def _model(service: Service, name: str) -> dict[str, object]:
 
 async def metrics(service: Service, _http: HttpRequest) -> HttpResponse:
     """`GET /metrics`: the metrics in the text format of Prometheus."""
+    # The last step has noted what ran then; requests also end between steps.
+    service.metrics.batch_size.value = float(service.front.engine.running)
+    service.metrics.queue_size.value = float(service.front.engine.waiting)
     return HttpResponse(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 

@@ -147,10 +147,14 @@ class _Endpoint:
             await send(message)
 
         try:
-            response = await self._answer(http)
-        except (ClientGoneError, ClientDisconnect):
-            return
-        await response(scope, receive, send_with_id)
+            try:
+                response = await self._answer(http)
+            except (ClientGoneError, ClientDisconnect):
+                return
+            await response(scope, receive, send_with_id)
+        finally:
+            # A connection that stays open keeps the scope of its last request.
+            scope.pop(ACCOUNT, None)
 
     def _other_method(self, http: HttpRequest) -> ASGIApp:
         if http.method == "OPTIONS":

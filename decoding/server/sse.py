@@ -72,24 +72,12 @@ class EventStream:
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
-        due: asyncio.TimerHandle
-
-        def beat() -> None:
-            nonlocal due
-            idle = loop.time() - sent_at
-            if idle >= self._keep_alive_s:
-                self._source.wake()
-                idle = 0.0
-            due = loop.call_later(self._keep_alive_s - idle, beat)
-
-        due = loop.call_later(self._keep_alive_s, beat)
+        silence = _Silence(self._keep_alive_s, self._source.wake)
         try:
             async for chunk in self._source.chunks():
                 if self._gone:
                     return
-                if not chunk and loop.time() - sent_at < self._keep_alive_s:
+                if not chunk and not silence.is_long:
                     continue
                 message: Message = {
                     "type": "http.response.body",
@@ -97,10 +85,10 @@ class EventStream:
                     "more_body": True,
                 }
                 await send(message)
-                sent_at = loop.time()
+                silence.interrupt()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            due.cancel()
+            silence.end()
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -108,3 +96,45 @@ class EventStream:
         self._gone = True
         self._source.cancel()
         self._source.wake()
+
+
+class _Silence:
+    """The time since something was sent.
+
+    limit_s: seconds after which it is long. on_limit: called when it has become long, and again
+        after as many seconds.
+    """
+
+    __slots__ = ("_began", "_limit_s", "_loop", "_on_limit", "_timer")
+
+    def __init__(self, limit_s: float, on_limit: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit_s, self._on_limit = limit_s, on_limit
+        self._began = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(limit_s, self._look)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has lasted as long as the limit."""
+        return self._loop.time() - self._began >= self._limit_s
+
+    def interrupt(self) -> None:
+        """Begin anew: something was sent."""
+        self._began = self._loop.time()
+
+    def end(self) -> None:
+        """Stop the timer.
+
+        Timer and object refer to each other. Let go, they and the request behind them are freed at
+        once, and not by Python's collector of circular garbage, which stops all threads.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        idle = self._loop.time() - self._began
+        if idle >= self._limit_s:
+            self._on_limit()
+            idle = 0.0
+        self._timer = self._loop.call_later(self._limit_s - idle, self._look)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -160,12 +163,14 @@ class CompiledKernel:
         arguments = (rows, raw_rows, bitmasks, *_plain_history(*history), self._call)
         if len(self._shares) == 1:
             return _run_share(arguments, out, width, 0, len(logits))
+        # Another thread may get no processor for a while. What it has not begun when this one has
+        # nothing else to do, this one takes over.
+        pieces = deque(piece for share in self._shares[1:] for piece in _pieces(*share))
+        work = partial(_run_pieces, pieces, arguments, out, width)
         threads = self._threads()
-        waiting = [
-            threads.submit(_run_share, arguments, out, width, *share) for share in self._shares[1:]
-        ]
-        left = _run_share(arguments, out, width, *self._shares[0])
-        return left + sum(item.result() for item in waiting)
+        waiting = [threads.submit(work) for _ in self._shares[1:]]
+        left = _run_share(arguments, out, width, *self._shares[0]) + work()
+        return left + sum(item.result() for item in waiting if not item.cancel())
 
     def _threads(self) -> ThreadPoolExecutor:
         """The threads beside the calling one; those of a process are not there after a fork."""
@@ -213,6 +218,19 @@ def _run_share(
     return left
 
 
+def _run_pieces(
+    pieces: deque[tuple[int, int]], arguments: tuple[Any, ...], out: NDArray[Any] | None, width: int
+) -> int:
+    """Runs of rows that no thread has taken yet, one by one; how many rows are left to NumPy."""
+    left = 0
+    while True:
+        try:
+            first, last = pieces.popleft()
+        except IndexError:
+            return left
+        left += _run_share(arguments, out, width, first, last)
+
+
 def _plain_history(
     token_ids: NDArray[Any], lengths: NDArray[Any], prompt_lengths: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -248,6 +266,12 @@ def _shares(size: int, threads: int) -> list[tuple[int, int]]:
     """The rows, cut into at most `threads` runs of about the same length."""
     count = max(1, min(size, threads))
     return [(size * share // count, size * (share + 1) // count) for share in range(count)]
+
+
+def _pieces(first: int, last: int) -> list[tuple[int, int]]:
+    """A run of rows in pieces, of which the last ones are smaller; each takes a thread a call."""
+    bounds = [first, (first + last) // 2, (first + 3 * last) // 4, last]
+    return [(start, end) for start, end in pairwise(bounds) if start < end]
 
 
 def _flat(logits: NDArray[Any]) -> tuple[NDArray[np.uint8], int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from decoding.errors import DecodingError, ParameterError, ShapeError
 from decoding.history import History, HistoryBuffer
 
+STATUS = Path("/proc/self/status")
 NO_TOKEN_IDS: list[Any] = [
     [-1],
     [2**31],
@@ -21,6 +24,7 @@ NO_TOKEN_IDS: list[Any] = [
     ["1"],
     np.array([1.5]),
     np.array([2**40]),
+    np.array([-1], np.int32),
     np.array([[1]]),
     "1",
     b"1",
@@ -92,6 +96,51 @@ def test_token_ids_may_be_any_array_or_tensor(made: Callable[[list[int]], Any]) 
     buffer.extend_row(0, made([5]))
     assert buffer.view().row(0).tolist() == [1, 2, 3, 4, 5]
     assert History.of([made([1, 2])], [made([3])]).row(0).tolist() == [1, 2, 3]
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells how much memory is in use")
+def test_a_long_row_takes_no_memory_of_the_short_ones_beside_it() -> None:
+    buffer = HistoryBuffer()
+    for _ in range(200):
+        buffer.add([1, 2, 3])
+    long = np.ones(2**18, np.int32)
+    before = resident_mb()
+    buffer.add(long)
+    buffer.append([4] * 201)  # which needs more room than the row had
+    assert resident_mb() - before < 50  # all rows at that length are 400 MB
+    assert buffer.view().row(0).tolist() == [1, 2, 3, 4]
+    assert buffer.view().lengths.tolist() == [4] * 200 + [2**18 + 1]
+
+
+def resident_mb() -> float:
+    lines = STATUS.read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_long_buffer_is_no_memory_that_a_child_process_shares() -> None:
+    buffer = HistoryBuffer()
+    buffer.add(np.ones(2**18, np.int32))
+    buffer.append([2])
+    child = os.fork()
+    if not child:
+        try:
+            buffer.append([3])
+            buffer.view().token_ids[0, 0] = 7
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    row = buffer.view().token_ids[0]
+    assert row[0] == 1
+    assert row[2**18 : 2**18 + 2].tolist() == [2, 0]
+
+
+def test_a_buffer_copies_the_arrays_that_it_is_given() -> None:
+    prompt = np.array([1, 2], np.int32)
+    buffer = HistoryBuffer()
+    buffer.add(prompt, [3])
+    prompt[:] = 9
+    assert buffer.view().row(0).tolist() == [1, 2, 3]
 
 
 def test_a_refused_append_changes_no_row() -> None:

@@ -97,6 +97,6 @@ first = circle()
 kept = []
 while first() is not None and len(kept) < 200_000:
     kept.append(Node())
-assert 10_000 < len(kept) < 200_000, len(kept)  # circles go all the same, only later
+assert 60_000 < len(kept) < 200_000, len(kept)  # circles go all the same, only later
 """
     subprocess.run([sys.executable, "-c", program], check=True)

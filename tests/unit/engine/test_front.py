@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import pytest
 from hashed_models import MODEL, VOCAB, ByteTokenizer, Counting
 
 from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
+from decoding.engine import front as front_module
 from decoding.engine.front import AsyncEngine
+from decoding.engine.plans import Plan
+from decoding.engine.request import plan
 from decoding.errors import (
     CancelledError,
     ForwardError,
@@ -45,6 +49,27 @@ def with_front(
 
 async def texts(front: AsyncEngine, prompt: str, parameters: GenerationParameters) -> list[str]:
     return [event.text async for event in await front.submit(Request(prompt, parameters))]
+
+
+@pytest.mark.parametrize("inputs", ["x" * 5000, [7] * 5000, np.full(5000, 7)], ids=type)
+def test_a_long_prompt_is_read_beside_the_loop(
+    inputs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[threading.Thread] = []
+
+    def noted(request: Request, model: LanguageModel) -> Plan:
+        readers.append(threading.current_thread())
+        return plan(request, model)
+
+    monkeypatch.setattr(front_module, "plan", noted)
+
+    async def run(front: AsyncEngine) -> None:
+        generation = await front.submit(Request(inputs, asked(max_new_tokens=1)))
+        assert len((await generation.result()).tokens) == 1
+        await front.submit(Request([7], asked(max_new_tokens=1)))
+
+    with_front(run, replace(MODEL, context_length=10_000))
+    assert [item is threading.main_thread() for item in readers] == [False, True]
 
 
 def test_concurrent_streams_equal_each_request_alone() -> None:

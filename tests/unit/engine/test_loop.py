@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -23,6 +24,7 @@ from decoding import (
     stream,
     stream_async,
 )
+from decoding.engine.generation import Generation
 from decoding.errors import CancelledError, ParameterError
 from decoding.testing.models import hash_model
 
@@ -300,3 +302,27 @@ def test_a_task_that_is_cancelled_twice_still_waits_for_its_step() -> None:
 
     asyncio.run(cancel_twice())
     assert not cached.live
+
+
+@pytest.mark.parametrize("max_new_tokens", [1, 3])
+@pytest.mark.parametrize("best_of", [1, 2])
+def test_a_request_that_is_over_is_freed_without_the_collector_of_circular_garbage(
+    max_new_tokens: int, best_of: int
+) -> None:
+    engine = Engine(MODEL)
+    gc.collect()
+    gc.disable()
+    try:
+        asked = GenerationParameters(
+            max_new_tokens=max_new_tokens, do_sample=True, best_of=best_of, seed=1
+        )
+        running = engine.submit(Request("beside", GenerationParameters(max_new_tokens=9)))
+        generation = engine.submit(Request("prompt", asked))
+        while not generation.done:
+            engine.step()
+        assert len(generation.result().tokens) == max_new_tokens
+        del generation
+        alive = [item for item in gc.get_objects() if isinstance(item, Generation)]
+    finally:
+        gc.enable()
+    assert alive == [running]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from hashed_models import MODEL, Counting
 
 from decoding import Engine, GenerationParameters, Grammar, LanguageModel, Request, generate
+from decoding.engine import resting as resting_module
 from decoding.engine.front import AsyncEngine
 from decoding.errors import CancelledError, RequestError
 from decoding.processors.grammar_mask import GrammarMask
@@ -71,6 +73,24 @@ def test_a_sequence_whose_mask_is_late_delays_no_other_and_draws_the_same() -> N
     assert structured.result() == generate(MODEL, "x", asked())
     assert plain.result() == generate(MODEL, "y", PLAIN)
     assert not engine.busy
+
+
+def test_a_mask_that_comes_within_the_grace_is_waited_for_in_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sleep(seconds: float) -> None:
+        raise AssertionError(f"slept for {seconds} s")
+
+    engine, later = resting()
+    structured = engine.submit(Request("x", asked()))
+    engine.step()
+    monkeypatch.setattr(resting_module, "GRACE_S", 30.0)
+    monkeypatch.setattr(time, "sleep", sleep)
+    timer = threading.Timer(0.05, later.run)
+    timer.start()
+    engine.step()
+    timer.join()
+    assert len(structured.sequences[0].samples) == 2
 
 
 def test_sequences_of_one_request_rest_each_for_itself() -> None:

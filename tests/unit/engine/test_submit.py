@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hashed_models import ByteTokenizer
 
 from decoding import (
     Engine,
@@ -265,3 +266,16 @@ def test_nothing_given_is_greedy_and_has_no_seed() -> None:
     with pytest.raises(ParameterError, match="best_of must be 1 where decoding is greedy, got 2"):
         generate(flat, [0], GenerationParameters(max_new_tokens=2, best_of=2))
     assert generate(flat, [0], GenerationParameters(max_new_tokens=2, seed=7)).seed == 7
+
+
+@pytest.mark.parametrize("token_ids", [[1, -2], [2**31], [1.5], ["a"], None, []], ids=repr)
+def test_what_a_tokenizer_gives_is_checked(token_ids: Any) -> None:
+    class Broken(ByteTokenizer):
+        def encode(self, text: str, *, add_special_tokens: bool = True) -> Any:
+            del text, add_special_tokens
+            return token_ids
+
+    engine = Engine(LanguageModel(forward=counting, tokenizer=Broken(), logits_width=WIDTH))
+    with pytest.raises(ParameterError, match="inputs"):
+        engine.submit(Request("x", ASKED))
+    assert not engine.busy

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,27 @@ def test_draw_is_the_call_without_its_description() -> None:
         sample = described[row]
         assert isinstance(sample, Sample)
         assert drawn[row] == sample.token_id
+
+
+def test_a_step_does_not_wait_for_a_thread_that_gets_no_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = pytest.importorskip("decoding.kernels.compiled.kernel")
+    rows = np.tile(ROWS, (20, 1))
+    samplers = [Sampler(chain(TopP(0.9)), seed) for seed in range(60)]
+    history = History.empty(60)
+    alone = BatchSampler(samplers, backend="numba", threads=1)(rows, history)
+    released = threading.Event()
+    timer = threading.Timer(5, released.set)
+    timer.start()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(released.wait)
+        monkeypatch.setattr(kernel.CompiledKernel, "_threads", lambda _: pool)
+        drawn = BatchSampler(samplers, backend="numba", threads=3)(rows, history)
+        assert not released.is_set()
+        released.set()
+    timer.cancel()
+    assert drawn == alone
 
 
 def test_threads_change_nothing() -> None:

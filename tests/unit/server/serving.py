@@ -66,9 +66,9 @@ class Served:
         return soon(lambda: not (front.count or metrics.concurrent.value or front.engine.busy))
 
 
-def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something holds within half a minute."""
-    end = time.monotonic() + 30
+def soon(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether something holds within half a minute, or another time."""
+    end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             return False

@@ -382,3 +382,13 @@ def test_the_app_is_mounted_by_another() -> None:
             return await client.post("/llm/generate", json=asked)
 
     assert asyncio.run(ask()).status_code == 200
+
+
+def test_the_gauges_of_an_idle_server_are_0_where_its_last_client_has_gone() -> None:
+    with serving(hashed(forward=Slow(0.02))) as running:
+        with running.client.stream("POST", running.url + "/generate_stream", json=LONG) as answer:
+            next(answer.iter_bytes())
+        assert running.idle()
+        text = running.get("/metrics").text
+        for name in ("tgi_batch_current_size", "tgi_queue_size", "decoding_concurrent_requests"):
+            assert f"\n{name} 0\n" in text
