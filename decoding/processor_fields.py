@@ -1,4 +1,4 @@
-"""The fields of a request that ask for processors, for type checkers and readers.
+"""Generated base class of `GenerationParameters`: the request fields that ask for processors.
 
 Written by `python -m benchmarks.tables` from the `facts` of the classes in `decoding.processors`,
 which hold the ranges as well.

@@ -49,7 +49,7 @@ class DeclaredProcessor(Processor, Protocol):
 
     @property
     def facts(self) -> Facts:
-        """What holds of every processor of the class; see `decoding.facts.facts_of`."""
+        """The declared facts of the processor's class; see `decoding.facts.facts_of`."""
         ...
 
 

@@ -22,7 +22,7 @@ Chunks: TypeAlias = Iterable[Rows]
 
 
 def as_model(model: LanguageModel | ForwardFunction) -> LanguageModel:
-    """A model as it is, or a callable from token-id lists to logits as one."""
+    """Return a `LanguageModel`: the given one, or one around a callable from ids to logits."""
     return model if isinstance(model, LanguageModel) else LanguageModel(forward=model)
 
 

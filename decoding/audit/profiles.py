@@ -27,7 +27,7 @@ ANOTHER_SEED = "another seed, or none"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A way in which tokens may have been drawn.
+    """A hypothesis about how tokens were drawn, which `verify` compares with the claim.
 
     name: for people. logit_noise: σ of the server's logits around the reference's.
     """

@@ -223,7 +223,7 @@ def stack(scores: Sequence[Scores]) -> ScoreArrays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trace:
-    """Who removed what of some rows. `gone[i]` is what `names[i]` removed; `kept` is left."""
+    """The tokens that each processor removed: `gone[i]` those of `names[i]`; `kept` the rest."""
 
     names: tuple[str, ...]
     gone: tuple[NDArray[np.bool_], ...]

@@ -53,7 +53,7 @@ _COUNTED: tuple[Verdict, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """What a claim says about one token.
+    """The verdict of a claim on one token.
 
     token_id: the token. expected: what the claim predicts; None where it predicts nothing or
     leaves no token. margin: by how much the expected token's score, logit plus noise, beats this

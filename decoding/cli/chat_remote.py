@@ -1,4 +1,4 @@
-"""Answers of a server that speaks the OpenAI API, over the standard library's HTTP."""
+"""The client of `decoding chat` for a remote server that speaks the OpenAI API."""
 
 from __future__ import annotations
 

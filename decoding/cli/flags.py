@@ -35,7 +35,7 @@ class Flag:
 
 
 def add_flags(parser: argparse._ActionsContainer) -> None:
-    """Give a parser `--max-new-tokens` and its like; a flag that is not used reads None."""
+    """Add a flag for each request parameter to a parser; an absent flag reads as None."""
     for name, flag in FLAGS.items():
         options: dict[str, Any] = {"dest": name, "default": None, "help": flag.help}
         if flag.convert is bool:

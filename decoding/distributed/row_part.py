@@ -102,7 +102,7 @@ class RowPart:
         return self.largest
 
     def own_largest(self) -> bytes:
-        """What the others need for `take_largest`."""
+        """The message to the other processes for `take_largest`."""
         logits = self.candidates.logits
         largest = float(logits.max(initial=-np.inf))
         return _LARGEST.pack(largest, len(logits), self.emptied, self.overflowed)

@@ -35,7 +35,7 @@ _LIMIT = sys.float_info.max
 
 
 class RowInput(NamedTuple):
-    """What a step of one row needs.
+    """The inputs of a step of one row.
 
     raw: this process's slice of the logits. first: its first token id. program, row: what the row
     runs. seed: of the noise; None for greedy.

@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a step told the other processes.
+    """The number of messages and bytes that a step sent to the other processes.
 
     rounds: collectives, one after the other. bytes: what this process contributed to all of them;
         each other process receives so many.
@@ -125,7 +125,7 @@ class VocabularyParallel:
 
     @property
     def traffic(self) -> Traffic:
-        """What the last collective call told the other processes."""
+        """The messages and bytes that the last collective call sent."""
         return self._traffic
 
     def add(self, sampler: Sampler) -> int:
@@ -286,7 +286,7 @@ class VocabularyParallel:
         return rows
 
     def _views(self, history: History, *, describe: bool) -> tuple[View, ...]:
-        """What all processes must have in common to take a step."""
+        """The arguments that must be equal in all processes to take a step."""
         lengths = history.lengths
         texts = [history.row(row) for row in range(len(history))]
         return (

@@ -91,7 +91,7 @@ class Mirostat1:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        """What it does to the first token."""
+        """Edit the logits of a first token: the filter in its initial state."""
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:
@@ -152,7 +152,7 @@ class Mirostat2:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        """What it does to the first token."""
+        """Edit the logits of a first token: the filter in its initial state."""
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:

@@ -205,7 +205,7 @@ class BatchSampler:
     def process_exactly(
         self, logits: Rows, history: History, states: Sequence[States] | None = None
     ) -> Processed:
-        """As `process`, but float64 always: the very values that a step draws from.
+        """Process as `process` does, but return the float64 values that a step draws from.
 
         A row with an error is 0.
         """
@@ -275,7 +275,7 @@ class BatchSampler:
     def _take_ready(
         self, raw: Rows, history: History, states: Sequence[States] | None
     ) -> ReadyRows:
-        """What a step with these arguments, which are checked, works with; taken from its place."""
+        """Check a step's arguments; take the prepared rows for them out of `self._ready`."""
         batch, width = raw.shape
         if not isinstance(history, History):
             raise ParameterError("history", history, "a History")
@@ -308,7 +308,7 @@ class BatchSampler:
         return backend
 
     def _repaired(self, logits: NDArray[Any], history: History, ready: ReadyRows) -> NDArray[Any]:
-        """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
+        """Apply a leading `NaNPolicy` to the rows whose pipeline has one."""
         broken = [row for row in ready.repairs if not (logits[row] < np.inf).all()]
         if broken:
             logits = logits.copy()

@@ -72,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any name of the module
-    """What needs Hypothesis is imported when it is asked for."""
+    """Import the modules that need Hypothesis at their first use."""
     if name in _WITH_HYPOTHESIS:
         from decoding.testing import engine_check
 

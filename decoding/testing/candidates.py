@@ -38,7 +38,7 @@ BY_PLACE = ("logits", "token_ids", "lengths", "prompt_lengths")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a candidate made of a batch.
+    """The result of a candidate on a batch.
 
     values: `(batch, vocab)` float64. format: the name of its dtype.
     written: whether the logits that were handed over differ afterwards. changed: what else does,

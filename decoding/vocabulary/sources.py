@@ -105,7 +105,7 @@ def transformers_tokens(tokenizer: Anything) -> Tokens:
 
 
 def _speller(tokenizer: Anything) -> Callable[[str], bytes]:
-    """What spells a token of a tokenizer that is written in Python."""
+    """Return the function that spells the tokens of a tokenizer written in Python."""
     if hasattr(tokenizer, "sp_model"):
         return lambda token: _piece_bytes(token, is_byte=True)
     alphabet = getattr(tokenizer, "byte_decoder", None)

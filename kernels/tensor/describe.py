@@ -1,4 +1,4 @@
-"""The results of a group of rows as one table of 64-bit words, read back at once."""
+"""PyTorch: packs the results of a group of rows into one table of 64-bit words for the host."""
 
 from __future__ import annotations
 

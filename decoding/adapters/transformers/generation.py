@@ -62,7 +62,7 @@ def custom_generate(
     tokenizer: Anything = None,
     streamer: Anything = None,
 ) -> CustomGenerate:
-    """What `model.generate` takes as `custom_generate`: see `CustomGenerate`."""
+    """Make the `custom_generate` argument of `model.generate`: see `CustomGenerate`."""
     return CustomGenerate(parameters, pipeline, tokenizer, streamer)
 
 
@@ -113,7 +113,7 @@ class CustomGenerate:
         require("parameters", given, legal, "GenerationParameters, one or one a row")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy knows no model."""
+        """Pickle the arguments alone, without what was made of a model."""
         return CustomGenerate, (self.parameters, self.pipeline, self.tokenizer, self.streamer)
 
     def __call__(

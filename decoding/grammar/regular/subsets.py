@@ -28,7 +28,7 @@ _EDGES = Limit("moves of an intersection", 300_000)
 
 
 class Subsets:
-    """The subset construction of an automaton, made as far as it is asked for.
+    """The subset construction of an automaton, whose states are made on demand.
 
     State 0 is the start. A state is a set of states of the automaton; the empty set may be one.
     """
