@@ -88,7 +88,7 @@ class Scores:
             ParameterError: the source of the tokens claimed no logprobs.
         """
         if self.claimed_logprobs is None:
-            raise ParameterError("claimed_logprobs", None, "known, from where the tokens came")
+            raise ParameterError("claimed_logprobs", None, "logprobs of the transcript")
         ours = [token.processed_logprob for token in self.tokens]
         return np.subtract(ours, self.claimed_logprobs, dtype=np.float64)
 

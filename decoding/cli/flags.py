@@ -62,7 +62,7 @@ def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParam
     grammar = read_grammar(asked)
     if grammar is not None:
         legal = "grammar" not in given
-        require("--grammar", asked.grammar, legal, "not used beside another grammar")
+        require("--grammar", asked.grammar, legal, "left out where another flag gives a grammar")
         given["grammar"] = grammar
     return GenerationParameters(**given)  # type: ignore[arg-type]  # checked at run time
 

@@ -132,7 +132,7 @@ def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
             try:
                 value = flag.kind(variable)
             except ValueError as error:
-                expected = f"a value as of --{name.replace('_', '-')}"
+                expected = f"a value that the flag takes: --{name.replace('_', '-')}"
                 raise ParameterError(name.upper(), variable, expected) from error
         found[name] = flag.default if value is None else value
     return found

@@ -71,7 +71,7 @@ def ranked_tokens(ranks: Mapping[bytes, int], special_tokens: Mapping[str, int])
         require(name, spelled_token, isinstance(spelled_token, bytes), "bytes as keys")
         where = f"{name}[{shown(spelled_token)}]"
         number = checked_integer(where, token_id, 0, MOST_TOKENS - 1, _AN_ID)
-        require(where, token_id, number not in spelled_by_id, "an id of its own")
+        require(where, token_id, number not in spelled_by_id, "an id that no other token has")
         spelled_by_id[number] = spelled_token
     spelled = [spelled_by_id.get(index, b"") for index in range(1 + max(spelled_by_id, default=-1))]
     return spelled, frozenset(map(int, special_tokens.values()))

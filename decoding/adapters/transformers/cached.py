@@ -43,7 +43,7 @@ def forward(model: Anything) -> TransformersModel | CallableModel:
     legal = hasattr(model, "config") and callable(getattr(model, "get_output_embeddings", None))
     require("model", model, legal, "a model of transformers with a language modelling head")
     if getattr(model.config, "is_encoder_decoder", False):
-        raise UnsupportedFeatureError("model", "it has an encoder; models of a decoder alone run")
+        raise UnsupportedFeatureError("model", "only decoder-only models are supported")
     return TransformersModel(model) if _keeps_keys_and_values(model) else _uncached(model)
 
 
