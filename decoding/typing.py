@@ -20,9 +20,6 @@ and handed back as it is."""
 Rows: TypeAlias = Any
 """Rows of logits `(batch, vocab)`, or one: a NumPy array, or a torch tensor on any device."""
 
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
-"""A NumPy array of any float type."""
-
 Logits: TypeAlias = NDArray[np.floating[Any]]
 """Unnormalised log-weights `(batch, vocab)`; −inf = impossible; never NaN or +inf."""
 

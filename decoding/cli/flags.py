@@ -15,6 +15,7 @@ from decoding.errors import require, shown
 from decoding.parameters import REQUEST_FIELDS, GenerationParameters
 from decoding.request_fields import RequestField
 from decoding.request_grammar import Grammar
+from decoding.typing import Anything
 
 DEFAULT_MAX_NEW_TOKENS = 128
 """What the command allows where it is not told, or less where the context has less room."""
@@ -46,7 +47,7 @@ def add_flags(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
 
 
-def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParameters:
+def read_flags(asked: argparse.Namespace, **defaults: Anything) -> GenerationParameters:
     """The parameters that the flags make.
 
     defaults: for flags that are not used.
@@ -64,7 +65,7 @@ def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParam
         legal = "grammar" not in given
         require("--grammar", asked.grammar, legal, "left out where another flag gives a grammar")
         given["grammar"] = grammar
-    return GenerationParameters(**given)  # type: ignore[arg-type]  # checked at run time
+    return GenerationParameters(**given)
 
 
 def _grammar(text: str) -> Grammar:

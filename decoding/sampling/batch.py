@@ -32,7 +32,15 @@ from decoding.logits import as_rows, logits_of
 from decoding.sampling.backends import Execution, fastest, named
 from decoding.sampling.dynamic_program import SharedRows
 from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
-from decoding.sampling.samples import Alternative, Processed, Sample, Sampler, States, sample_of
+from decoding.sampling.samples import (
+    Alternative,
+    Processed,
+    Sample,
+    Sampler,
+    States,
+    checked_samplers,
+    sample_of,
+)
 from decoding.sampling.stages import Steered, next_states
 from decoding.typing import Rows
 
@@ -76,7 +84,7 @@ class BatchSampler:
         self._backend, self._threads = named(backend), threads
         self._shared = SharedRows()
         # Replaced as a whole, so that no exception finds a half of it changed.
-        self._rows = tuple(BatchRow.of(item, self._shared) for item in _checked_samplers(samplers))
+        self._rows = tuple(BatchRow.of(item, self._shared) for item in checked_samplers(samplers))
         # None while a step works with it: what a step leaves half done is not used again.
         self._ready: ReadyRows | None = None
         # By dtype, the backend than which nothing faster can become ready.
@@ -357,14 +365,6 @@ def sample(
     (1, 1, -0.6931)
     """
     return BatchSampler(samplers)(logits, history)
-
-
-def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
-    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
-        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
-    for index, item in enumerate(samplers):
-        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
-    return tuple(samplers)
 
 
 def _restored(

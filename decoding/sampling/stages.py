@@ -99,7 +99,8 @@ class _AtState:
     feedback: Feedback[Any]
     state: Any
 
-    def __call__(self, logits: Logits, history: History) -> Logits:  # noqa: ARG002 -- its contract
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        del history
         return self.feedback.filter(logits, [self.state])
 
     def __repr__(self) -> str:

@@ -71,8 +71,9 @@ class Thresholded:
     A list's length varies; a token's colour does not depend on the vocabulary's size.
     """
 
-    def share(self, gamma: float, vocab_size: int) -> float:  # noqa: ARG002 -- the protocol's
+    def share(self, gamma: float, vocab_size: int) -> float:
         """⌈γ · 2³²⌉ / 2³²."""
+        del vocab_size
         return math.ceil(gamma * 2**32) / 2**32
 
     def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:

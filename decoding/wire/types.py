@@ -156,23 +156,15 @@ def _float32(path: str, value: object) -> float:
         return float(np.float32(double))
 
 
-def _texts(path: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    return tuple(read_text(f"{path}[{index}]", item) for index, item in enumerate(value))
+def _list_of(read: Reader) -> Reader:
+    """The reader of a list of values that `read` reads."""
 
+    def read_list(path: str, value: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise mismatch(path, value, "a sequence")
+        return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
 
-def _ids(path: str, value: object) -> tuple[object, ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    read = _integer("u32", *INTEGERS["u32"])
-    return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
-
-
-def _sequences(path: str, value: object) -> tuple[tuple[object, ...], ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    return tuple(_ids(f"{path}[{index}]", item) for index, item in enumerate(value))
+    return read_list
 
 
 def _biases(path: str, value: object) -> dict[int, float]:
@@ -224,14 +216,15 @@ INTEGERS: Mapping[str, tuple[int, int]] = {
 }
 """The least and the greatest value of each integer type of Rust."""
 _GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
+_IDS = _list_of(_integer("u32", *INTEGERS["u32"]))
 _TYPES: Mapping[str, Reader] = {
     "bool": _boolean,
     "f32": _float32,
     **{name: _integer(name, *ends) for name, ends in INTEGERS.items()},
     "string": read_text,
-    "strings": _texts,
-    "ids": _ids,
-    "sequences": _sequences,
+    "strings": _list_of(read_text),
+    "ids": _IDS,
+    "sequences": _list_of(_IDS),
     "biases": _biases,
     "grammar": _grammar,
 }

@@ -67,8 +67,8 @@ class TransformersState:
     length: tokens of it that count; those after them were rolled back.
     """
 
-    _block: _Block | None
-    _row: int
+    block: _Block | None
+    row: int
     length: int
 
 
@@ -123,7 +123,7 @@ class TransformersModel:
 
     def fork(self, state: TransformersState) -> TransformersState:
         """See `CachedModel.fork`; nothing is copied."""
-        return TransformersState(_known(state), state._row, state.length)  # noqa: SLF001 -- ours
+        return TransformersState(_known(state), state.row, state.length)
 
     def rollback(self, state: TransformersState, count: int) -> None:
         """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
@@ -133,7 +133,7 @@ class TransformersModel:
 
     def release(self, state: TransformersState) -> None:
         """See `CachedModel.release`; releasing twice is harmless."""
-        state._block, state.length = None, 0  # noqa: SLF001 -- ours
+        state.block, state.length = None, 0
 
     def _call(
         self,
@@ -174,7 +174,7 @@ class TransformersModel:
         )
         following = _Block(layers, block.starts, block.width + width)
         for row, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
-            state._block, state._row = following, row  # noqa: SLF001 -- ours
+            state.block, state.row = following, row
             state.length += len(ids)
         if not all_positions:
             return logits[:, -1]
@@ -199,16 +199,14 @@ def context_length_of(model: Anything) -> int | None:
 
 
 def _known(state: TransformersState) -> _Block:
-    return in_use(state._block)  # noqa: SLF001 -- ours
+    return in_use(state.block)
 
 
 def _block_of(states: Sequence[TransformersState]) -> _Block:
     """A block with these sequences as its rows, each ending in its last column."""
     block = _known(states[0])
     whole = len(states) == len(block.starts) and all(
-        state._block is block  # noqa: SLF001 -- ours
-        and state._row == row  # noqa: SLF001
-        and start + state.length == block.width
+        state.block is block and state.row == row and start + state.length == block.width
         for row, (state, start) in enumerate(zip(states, block.starts, strict=True))
     )
     return block if whole else _gathered(states)
@@ -223,7 +221,7 @@ def _gathered(states: Sequence[TransformersState]) -> _Block:
     parts: list[tuple[_Block, int, int, int]] = []
     for state in states:
         block = _known(state)
-        row = state._row  # noqa: SLF001 -- ours
+        row = state.row
         begin = block.starts[row] if block.starts else 0
         parts.append((block, row, begin, state.length))
     longest = max(range(len(states)), key=lambda index: states[index].length)
@@ -246,7 +244,7 @@ def _gathered(states: Sequence[TransformersState]) -> _Block:
     return _Block(tuple(layers), starts, width)
 
 
-def _cache_of(block: _Block) -> Any:  # noqa: ANN401 -- a cache of transformers
+def _cache_of(block: _Block) -> Anything:  # a cache of transformers
     """A `DynamicCache` that begins with the tensors of a block."""
     cache = _transformers().DynamicCache()
     for index, layer in enumerate(block.layers):
@@ -296,5 +294,5 @@ def _parameters(model: Anything) -> Sequence[str]:
     return list(inspect.signature(model.forward).parameters)
 
 
-def _transformers() -> Any:  # noqa: ANN401 -- the package
+def _transformers() -> Anything:
     return imported("transformers", "transformers", "transformers")
