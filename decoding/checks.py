@@ -16,6 +16,10 @@ from decoding.typing import Anything
 LARGEST_COUNT = 2**53
 """The largest count that kernels, which hold it as a float64, hold exactly."""
 
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+SMALLEST_FLOAT32 = float(np.finfo(np.float32).smallest_subnormal)
+"""The largest and the smallest positive number that float32 holds."""
+
 LARGEST_TOKEN_ID = 2**31 - 1
 """The largest token id that an int32, and so a history, holds."""
 

@@ -85,7 +85,7 @@ class BitmaskBias:
         logits[i] + bias · [bit i % 32 of word i // 32 is set]
 
     packed: as for `Bitmask`; tokens beyond the words are left alone.
-    bias: finite; 0 is neutral.
+    bias: within float32; 0 is neutral.
     logits: `(batch, vocab)` float; −inf stays. Raises `ParameterError` at construction. Source: the
     green list of Kirchenbauer et al. 2023, "A Watermark for Large Language Models",
     arXiv:2301.10226.
