@@ -1,4 +1,4 @@
-"""Generated base class of `GenerationParameters`: the request fields that ask for processors.
+"""Generated base of `GenerationParameters`: the request fields for processors.
 
 Written by `python -m benchmarks.tables` from the `facts` of the classes in `decoding.processors`,
 which hold the ranges as well.
