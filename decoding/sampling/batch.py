@@ -29,7 +29,7 @@ from decoding.kernels.backends import Backend
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
-from decoding.sampling.backends import Execution, fastest, named
+from decoding.sampling.backends import Execution, fastest, named, on_host
 from decoding.sampling.dynamic_program import SharedRows
 from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
 from decoding.sampling.samples import (
@@ -224,8 +224,7 @@ class BatchSampler:
         edited, failed = rows, ready.misfits
         if ready.stages:
             edited, failed = self._run_stages(rows, history, states, steered, ready)
-        on_host = self._backend in (None, Backend.NUMPY, Backend.NUMBA)
-        backend = (self._backend if on_host else None) or fastest(edited)
+        backend = on_host(self._backend) or fastest(edited)
         kernel = ready.kernels.at(backend, edited, ready.batch_for(history))
         bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         seen = history.token_ids, history.lengths, history.prompt_lengths

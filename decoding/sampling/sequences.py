@@ -19,6 +19,7 @@ from decoding.history import PADDING, History
 from decoding.kernels.backends import Backend
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Pipeline, as_pipeline
+from decoding.sampling.backends import on_host
 from decoding.sampling.batch import BatchSampler
 from decoding.sampling.samples import Processed, Sample, Sampler, States
 from decoding.typing import Logits, Processor, Rows
@@ -169,8 +170,7 @@ class SequenceProcessor:
     ) -> None:
         sampler = Sampler(as_pipeline(pipeline))
         self._prompt_length = checked_integer("prompt_length", prompt_length, 0)
-        on_host = backend in (None, Backend.NUMPY, Backend.NUMBA)
-        self._batch = BatchSampler([sampler], backend=backend if on_host else None)
+        self._batch = BatchSampler([sampler], backend=on_host(backend))
         self._is_neutral = all(
             isinstance(item, Fused) and not item.instructions for item in sampler.pipeline.segments
         )
