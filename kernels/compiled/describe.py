@@ -51,7 +51,7 @@ def write_top(raw: Any, drawn: Any, n: Any, outcome: Any, top: Any, memory: Any)
 
 @compiled
 def collect_top(final: Any, block_max: Any, n: Any, count: Any, step: Any) -> Any:
-    """List the n largest tokens of a dense row and enough ties; return their count.
+    """Candidates that hold the n largest of a dense row and enough of their ties; how many.
 
     −1 where that is beyond this arithmetic. block_max: of the stored logits in the window. count:
     touched tokens, for which the row is patched; they are forgotten.

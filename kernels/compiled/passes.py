@@ -439,7 +439,7 @@ def nth_equal(row: Any, value: Any, n: Any) -> Any:
 def append_equal(
     row: Any, value: Any, logit: Any, room: Any, ids: Any, logits: Any, count: Any
 ) -> Any:
-    """Append the first `room` tokens whose stored logit is `value`; return the new count."""
+    """Append the first `room` tokens whose stored logit is `value`, as `logit`; the new count."""
     for start in range(0, blocks_of(row) * BLOCK, MASK):
         mask = mask_between(row, start, value, value)
         while mask != 0:

@@ -205,7 +205,7 @@ def has_length(nfa: Nfa, minimum: int, maximum: int | None) -> bool:
         farthest = graph.farthest()[nfa.starts]
         return bool(((farthest < 0) | (farthest >= minimum)).any())
     if minimum * len(nfa.edges) > MAX_WORK:
-        raise GrammarLimitError("", "steps to bound the lengths of a pattern", MAX_WORK)
+        raise GrammarLimitError("", "steps to lengths of a string", MAX_WORK)
     order = np.arange(nfa.states)
     beyond = np.empty((nfa.states, 2), np.int32)
     beyond[:, 1] = graph.nearest()

@@ -70,7 +70,7 @@ class Product:
             answer = self._search(size)
             if answer != layout.TOO_MANY:
                 return answer == 1
-        raise GrammarLimitError("", "states of an intersected automaton", MAX_STATES)
+        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
     def automaton(self) -> Nfa:
         """Return the automaton: deterministic, trimmed; `universal` is BETWEEN or NONE.
@@ -82,7 +82,7 @@ class Product:
             found = self._explore(min(size, _MAX_ROWS // self.symbols))
             if found is not None:
                 return found
-        raise GrammarLimitError("", "states of an intersected automaton", MAX_STATES)
+        raise GrammarLimitError("", "states of an intersection", MAX_STATES)
 
     def _search(self, size: int) -> int:
         dfa, (states, table, first) = self.dfa, self._begun(size)

@@ -23,7 +23,7 @@ from decoding.grammar.regular.worklist import Limit
 MAX_STATES = 50_000
 MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
-_STATES = Limit("states of an intersected automaton", MAX_STATES)
+_STATES = Limit("states of an intersection", MAX_STATES)
 _EDGES = Limit("moves of an intersection", 300_000)
 
 
@@ -81,7 +81,7 @@ class Subsets:
             self.rows.append(None)
             self.accepting.append(not self.final.isdisjoint(members))
             if state >= MAX_STATES:
-                raise GrammarLimitError("", "states of an intersected automaton", MAX_STATES)
+                raise GrammarLimitError("", "states of an intersection", MAX_STATES)
         return state
 
 
