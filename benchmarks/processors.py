@@ -69,7 +69,7 @@ def _annotation(field: RequestField) -> str:
     return f"{field.annotation} = {initial}"
 
 
-_MODULE = '''"""The fields of a request that ask for processors, for type checkers and readers.
+_MODULE = '''"""Generated base of `GenerationParameters`: the request fields for processors.
 
 Written by `python -m benchmarks.tables` from the `facts` of the classes in `decoding.processors`,
 which hold the ranges as well.

@@ -77,11 +77,11 @@ class _Repr(reprlib.Repr):
         self.maxdict = self.maxset = self.maxfrozenset = self.maxdeque = _MEMBERS
         self.maxstring = self.maxother = LONGEST_VALUE
 
-    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 -- the signature of reprlib
+    def repr_int(self, x: int, _level: int) -> str:
         # Python refuses to write more than 4,300 digits, and takes quadratic time for them.
         return repr(x) if x.bit_length() <= _BITS else f"<an integer of {x.bit_length()} bits>"
 
-    def repr_bytes(self, x: bytes, level: int) -> str:  # noqa: ARG002 -- the signature of reprlib
+    def repr_bytes(self, x: bytes, _level: int) -> str:
         return _cut(repr(x[: self.maxstring]), self.maxstring) + " ..." * (len(x) > self.maxstring)
 
     def repr_bytearray(self, x: bytearray, level: int) -> str:

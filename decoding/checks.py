@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 
 from decoding.errors import MissingDependencyError, ParameterError, shown
+from decoding.typing import Anything
 
 LARGEST_COUNT = 2**53
 """The largest count that kernels, which hold it as a float64, hold exactly."""
+
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+SMALLEST_FLOAT32 = float(np.finfo(np.float32).smallest_subnormal)
+"""The largest and the smallest positive number that float32 holds."""
 
 LARGEST_TOKEN_ID = 2**31 - 1
 """The largest token id that an int32, and so a history, holds."""
@@ -125,7 +130,8 @@ def checked_token_id(name: str, value: object) -> int:
         return integer(value)
     except TypeError:
         single = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
-        item = value.item() if single else value  # type: ignore[attr-defined]  # it was asked
+        given: Any = value
+        item = given.item() if single else given
     if isinstance(item, int) and not isinstance(item, bool):
         return item
     raise ParameterError(name, value, "a token id")
@@ -143,7 +149,7 @@ def checked_items(name: str, value: object, expected: str) -> list[Any]:
     return items
 
 
-def imported(module: str, package: str, extra: str) -> Any:  # noqa: ANN401 -- a module
+def imported(module: str, package: str, extra: str) -> Anything:
     """Import an optional package.
 
     package: the name that `pip install` takes. extra: the extra of this library that has it.

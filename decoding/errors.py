@@ -442,5 +442,5 @@ class GrammarLimitError(GrammarError):
     """
 
     def __init__(self, where: str, what: str, limit: float) -> None:
-        super().__init__(where, f"more than {limit:,} {what}")
+        super().__init__(where, f"more than {limit:,} {what}, the limit")
         self.what, self.limit = what, limit

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol
 
-from decoding.request_fields import RequestField, neutral_text
+from decoding.request_fields import IN_FLOAT32, RequestField, neutral_text
 
 SERVERS = ("vLLM", "SGLang")
 PENALTIES = (*SERVERS, "llama.cpp", "mlx-lm")
@@ -84,7 +84,9 @@ class Facts:
         """The range of the parameters, or nothing where there are none."""
         if self.range or not self.fields:
             return self.range
-        interval = self.fields[0].type.interval.removeprefix("in ")
+        interval = (
+            self.fields[0].type.interval.removeprefix("in ").removesuffix(f" and {IN_FLOAT32}")
+        )
         return {"[0, inf)": "≥ 0", "(0, inf)": "> 0"}.get(interval, interval.replace(">=", "≥"))
 
 

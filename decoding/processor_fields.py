@@ -1,4 +1,4 @@
-"""The fields of a request that ask for processors, for type checkers and readers.
+"""Generated base of `GenerationParameters`: the request fields for processors.
 
 Written by `python -m benchmarks.tables` from the `facts` of the classes in `decoding.processors`,
 which hold the ranges as well.
@@ -18,13 +18,14 @@ class ProcessorFields:
     """The request fields of processors, in the order in which the processors run.
 
     watermark: watermark the text. A bool.
-    repetition_penalty: on tokens of prompt and text; 1 is neutral. A finite number > 0.
+    repetition_penalty: on tokens of prompt and text; 1 is neutral. A number > 0 within float32.
     repeat_last_n: the three penalties see the last N tokens; -1 is all. An integer >= -1 (at most
         2**53).
-    frequency_penalty: on tokens of the text, each time; 0 is neutral. A finite number.
-    presence_penalty: on tokens of the text, once; 0 is neutral. A finite number.
-    logit_bias: add to a logit; -inf bans. A mapping of token ids >= 0 to biases that are finite or
-        -inf.
+    frequency_penalty: on tokens of the text, each time; 0 is neutral. A finite number within
+        float32.
+    presence_penalty: on tokens of the text, once; 0 is neutral. A finite number within float32.
+    logit_bias: add to a logit; -inf bans. A mapping of token ids >= 0 to biases that are finite
+        within float32, or -inf.
     grammar: what the text must match: {"type": ..., "value": ...}. A Grammar.
     jump_forward: write tokens that the grammar forces without drawing them. A bool.
     dry_multiplier: against repetitions by their length; 0 is neutral. A finite number >= 0.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from types import MappingProxyType
 from typing import Any
@@ -291,12 +291,31 @@ def _are_ids(values: Iterable[int]) -> bool:
     return all(0 <= value < 2**31 for value in values)
 
 
+def is_bias(value: float) -> bool:
+    """Whether a bias is −inf, a ban, or within float32."""
+    return value == -math.inf or FINITE.accepts(value)
+
+
+IN_FLOAT32 = "within float32"
+"""Said of parameters that are added to logits or multiply them. TGI reads them as float32; a wider
+range would let edits leave float64: a logit would become infinite, and its logprob NaN."""
+
 UNIT = real(0.0, 1.0)
 ABOVE_ZERO_TO_ONE = real(0.0, 1.0, low_is_outside=True)
 BELOW_ONE = real(0.0, 1.0, high_is_outside=True)
 NOT_NEGATIVE = real(0.0)
 POSITIVE = real(0.0, low_is_outside=True)
-FINITE = real()
+FINITE = replace(
+    real(-checks.LARGEST_FLOAT32, checks.LARGEST_FLOAT32),
+    expected=f"a finite number {IN_FLOAT32}",
+    interval=f"finite and {IN_FLOAT32}",
+)
+FACTOR = replace(
+    real(0.0, checks.LARGEST_FLOAT32, low_is_outside=True),
+    expected=f"a number > 0 {IN_FLOAT32}",
+    interval=f"> 0 and {IN_FLOAT32}",
+    accepts=lambda value: checks.SMALLEST_FLOAT32 <= value <= checks.LARGEST_FLOAT32,
+)
 COUNT = integer(0)
 LAST_N = integer(-1, name="i32")
 """How many of the last tokens are looked at; −1 for all."""
@@ -333,9 +352,9 @@ TOKEN_SEQUENCES = _other(
 BIASES = _other(
     "biases",
     "Mapping[int, float]",
-    "a mapping of token ids >= 0 to biases that are finite or -inf",
+    f"a mapping of token ids >= 0 to biases that are finite {IN_FLOAT32}, or -inf",
     _bias,
-    lambda bias: _are_ids(bias) and all(value < math.inf for value in bias.values()),
+    lambda bias: _are_ids(bias) and all(map(is_bias, bias.values())),
     builtin=dict,
 )
 GRAMMAR = _other("grammar", "Grammar", "a Grammar", _grammar, builtin=Grammar.to_dict)

@@ -20,9 +20,6 @@ and handed back as it is."""
 Rows: TypeAlias = Any
 """Rows of logits `(batch, vocab)`, or one: a NumPy array, or a torch tensor on any device."""
 
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
-"""A NumPy array of any float type."""
-
 Logits: TypeAlias = NDArray[np.floating[Any]]
 """Unnormalised log-weights `(batch, vocab)`; −inf = impossible; never NaN or +inf."""
 
@@ -49,7 +46,7 @@ class DeclaredProcessor(Processor, Protocol):
 
     @property
     def facts(self) -> Facts:
-        """What holds of every processor of the class; see `decoding.facts.facts_of`."""
+        """The declared facts of the processor's class; see `decoding.facts.facts_of`."""
         ...
 
 

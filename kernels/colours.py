@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.cached_jit import cached_jit
 from decoding.kernels.program import words_of
 from decoding.kernels.vector.noise import philox4x32
 
@@ -36,16 +37,11 @@ def tokens_below(seed: int, vocab_size: int, domain: int, bound: int) -> NDArray
 
 @cache
 def _compiled() -> Callable[..., None] | None:
-    """The words of all tokens as machine code, kept on disk where it can be; None without Numba."""
-    try:
-        from numba import njit
+    """The words of all tokens as machine code; None without Numba."""
 
+    def load() -> Callable[..., None]:
         from decoding.kernels.compiled.colours import fill
-    except ImportError:
-        return None
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    try:
-        compiled: Callable[..., None] = njit(cache=True, **options)(fill)
-    except RuntimeError:  # there is no folder to keep it in
-        compiled = njit(**options)(fill)
-    return compiled
+
+        return fill
+
+    return cached_jit(load)

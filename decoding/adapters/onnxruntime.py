@@ -58,7 +58,7 @@ def forward(session: Anything) -> OnnxModel:
         expected = "a graph with input_ids, logits, past and present key values"
         raise UnsupportedFeatureError("onnxruntime", f"{expected} is needed, {names}")
     if unknown:
-        raise UnsupportedFeatureError("onnxruntime", f"the inputs {unknown[:8]} are not known")
+        raise UnsupportedFeatureError("onnxruntime", f"the graph has unknown inputs: {unknown[:8]}")
     integers = {
         name: _dtype(inputs[name]) for name in (_TOKENS, _MASK, _POSITIONS) if name in inputs
     }
@@ -249,7 +249,10 @@ def _empty(past: _Past) -> NDArray[Any]:
 def _dtype(item: Anything) -> np.dtype[Any]:
     dtype = _DTYPES.get(item.type)
     if dtype is None:
-        raise UnsupportedFeatureError("onnxruntime", f"{item.name} is of {item.type}")
+        expected = f"one of {', '.join(_DTYPES)}"
+        raise UnsupportedFeatureError(
+            "onnxruntime", f"{item.name} must be {expected}, got {item.type}"
+        )
     return dtype
 
 
@@ -258,6 +261,8 @@ def _shape(item: Anything) -> tuple[tuple[int, ...], int]:
     open_axes = [axis for axis, size in enumerate(item.shape) if axis and not isinstance(size, int)]
     if len(open_axes) != 1:
         expected = "(batch, heads, past length, head size), of which the length alone is open"
-        raise UnsupportedFeatureError("onnxruntime", f"{item.name} must be {expected}")
+        raise UnsupportedFeatureError(
+            "onnxruntime", f"{item.name} must be {expected}, got {item.shape}"
+        )
     [axis] = open_axes
     return tuple(0 if at == axis else size for at, size in enumerate(item.shape) if at), axis

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from decoding.checks import imported
 from decoding.errors import GrammarUnsupportedError, require
@@ -72,7 +71,7 @@ def _check(schema: object, where: str) -> None:
             _check(child, f"{where}/{keyword}{at}")
 
 
-def _children(keyword: str, value: Any) -> list[tuple[str, object]]:  # noqa: ANN401 -- parsed JSON
+def _children(keyword: str, value: Anything) -> list[tuple[str, object]]:
     """The schemas under a keyword, each with the rest of its pointer."""
     if keyword in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
         return [(f"/{name}", child) for name, child in value.items()]

@@ -115,7 +115,7 @@ class Generator:
             keys = [_key(value) for value in self._column(columns, self.key_column)]
         taken = sorted(set(COLUMNS) & set(columns))
         if taken:
-            raise ShapeError("batch", f"columns {taken}", "without the columns that are added")
+            raise ShapeError("batch", f"columns {taken}", "without columns that the generator adds")
         asked = [self._parameters_of(*row) for row in zip(prompts, keys, strict=True)]
         results = self._results(prompts, asked)
         added = [_added(result) for result in results]

@@ -91,9 +91,10 @@ def __getattr__(name: str) -> Anything:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 
-@cache
-def _class(interface: type[Any]) -> type[Any]:
-    def __init__(self: Anything) -> None:  # noqa: N807, ARG001 -- it becomes the method
+class _Draws:
+    """The methods of the class that SGLang calls; all state is in the requests."""
+
+    def __init__(self) -> None:
         for module, name in (
             ("sglang.srt.server_args", "get_global_server_args"),
             ("sglang.srt.runtime_context", "get_server_args"),
@@ -102,20 +103,16 @@ def _class(interface: type[Any]) -> type[Any]:
             if found is not None:
                 check_server(found)
 
-    def __call__(  # noqa: N807 -- it becomes the method
-        self: Anything,  # noqa: ARG001 -- all state is in the requests
-        logits: Anything,
-        custom_param_list: Sequence[dict[str, Any]] | None = None,
+    def __call__(
+        self, logits: Anything, custom_param_list: Sequence[dict[str, Any]] | None = None
     ) -> Anything:
         return draw(logits, custom_param_list)
 
-    namespace = {
-        "__doc__": "Draws the tokens of requests with the key `decoding`.",
-        "__module__": __name__,
-        "__init__": __init__,
-        "__call__": __call__,
-    }
-    return type("Processor", (interface,), namespace)
+
+@cache
+def _class(interface: type[Any]) -> type[Any]:
+    doc = "Draws the tokens of requests with the key `decoding`."
+    return type("Processor", (_Draws, interface), {"__doc__": doc, "__module__": __name__})
 
 
 def _server_args(module: str, name: str) -> Anything:

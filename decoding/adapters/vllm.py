@@ -275,7 +275,7 @@ def _tokenizer(model_config: Anything) -> Tokenizer | None:
 
 
 class V1Processor:
-    """What the V1 model runner calls: `update_state` with the batch, then `apply`."""
+    """The logits processor of the V1 model runner: it calls `update_state`, then `apply`."""
 
     def __init__(self, vllm_config: Anything, _: Anything = None, __: bool = False) -> None:
         self._model = _host_model(vllm_config)
@@ -321,7 +321,7 @@ class V1Processor:
 
 
 class V2Processor:
-    """What Model Runner V2 calls: `add_request` for a slot, then `apply` on rows of slots.
+    """The logits processor of Model Runner V2: it calls `add_request` for a slot, then `apply`.
 
     A request has a row for each of its draft tokens. Each row is drawn after the drafts before it,
     so that the rejection sampler keeps what would be drawn without drafts.

@@ -45,7 +45,7 @@ class Claim:
         if self.seed is not None:
             check_integer(self, "seed", 0, SEED_RANGE - 1, "None or in [0, 2**64)")
         legal = isinstance(self.greedy, bool) and not (self.greedy and self.seed is not None)
-        require("greedy", self.greedy, legal, "a bool, and False beside a seed")
+        require("greedy", self.greedy, legal, "a bool, and False where `seed` is given")
         require("law", self.law, isinstance(self.law, NoiseLaw), "a NoiseLaw")
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from decoding.errors import DecodingError, ForwardError, ShapeError, shown_error
 from decoding.logits import as_logits
 from decoding.models.callable import CallableModel
-from decoding.models.protocol import CachedModel, LanguageModel
+from decoding.models.protocol import LanguageModel
 from decoding.typing import Anything, ForwardFunction, Rows
 
 CHUNK = 64
@@ -22,7 +23,7 @@ Chunks: TypeAlias = Iterable[Rows]
 
 
 def as_model(model: LanguageModel | ForwardFunction) -> LanguageModel:
-    """A model as it is, or a callable from token-id lists to logits as one."""
+    """Return a `LanguageModel`: the given one, or one around a callable from ids to logits."""
     return model if isinstance(model, LanguageModel) else LanguageModel(forward=model)
 
 
@@ -39,7 +40,7 @@ def reference_logits(
         ForwardError: the model failed.
     """
     forward = as_model(model).forward
-    cached: CachedModel = forward if hasattr(forward, "prefill") else CallableModel(forward)  # type: ignore[assignment]  # what is no function is a CachedModel
+    cached: Anything = forward if hasattr(forward, "prefill") else CallableModel(forward)
     states: list[Any] = []
     try:
         states, rows = _called(0, lambda: cached.prefill([list(prompt)]))
@@ -48,7 +49,7 @@ def reference_logits(
         read = list(token_ids[:-1])
         for start in range(0, len(read), CHUNK):
             part = read[start : start + CHUNK]
-            yield _called(start + 1, lambda: cached.extend(states, [part], all_positions=True))  # noqa: B023 -- called before it changes
+            yield _called(start + 1, partial(cached.extend, states, [part], all_positions=True))
     finally:
         for state in states:
             cached.release(state)

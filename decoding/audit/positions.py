@@ -76,7 +76,7 @@ class Make(Protocol[_Made_co]):
     """Protocol of a factory that makes a value from samplers, one a row."""
 
     def __call__(self, samplers: Sequence[Sampler], /) -> _Made_co:
-        """What it makes."""
+        """Make the value for these samplers."""
         ...
 
 

@@ -27,7 +27,7 @@ ANOTHER_SEED = "another seed, or none"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A way in which tokens may have been drawn.
+    """A hypothesis about how tokens were drawn, which `verify` compares with the claim.
 
     name: for people. logit_noise: σ of the server's logits around the reference's.
     """
@@ -130,6 +130,6 @@ def _with_temperature(items: tuple[Processor, ...], value: float) -> Pipeline:
         place = next(index for index, item in enumerate(items) if isinstance(item, Temperature))
         rest = [item for item in items[place + 1 :] if not isinstance(item, Temperature)]
         return chain(*items[:place], new, *rest)
-    kinds = [None if facts_of(item) is None else facts_of(item).kind for item in items]  # type: ignore[union-attr]  # seen
+    kinds = [facts.kind if (facts := facts_of(item)) else None for item in items]
     place = kinds.index(Kind.TRUNCATION) if Kind.TRUNCATION in kinds else len(items)
     return chain(*items[:place], new, *items[place:])

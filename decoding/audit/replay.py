@@ -170,7 +170,7 @@ def _change(position: int, first: tuple[Claim, _Drawn], second: tuple[Claim, _Dr
             if name is not None:
                 whose = "other" if of_other else "first"
                 return made(name, of_other, f"{name} of the {whose} settings turns their order")
-    return made("noise", True, "the noise of the other seed or law prefers it")  # noqa: FBT003
+    return made("noise", of_other=True, reason="the noise of the other seed or law prefers it")
 
 
 def _stages(claim: Claim, drawn: _Drawn) -> Iterator[tuple[str, NDArray[Any]]]:

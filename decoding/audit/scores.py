@@ -21,7 +21,7 @@ from decoding.kernels.program import words_of
 from decoding.logits import as_logits
 from decoding.models.protocol import LanguageModel
 from decoding.parameters import GenerationParameters
-from decoding.pipeline import Pipeline
+from decoding.pipeline import Pipeline, as_pipeline
 from decoding.processors.feedback import Feedback
 from decoding.sampling.batch import Sample, Sampler, States
 from decoding.sampling.given import TokenDescriber
@@ -88,7 +88,7 @@ class Scores:
             ParameterError: the source of the tokens claimed no logprobs.
         """
         if self.claimed_logprobs is None:
-            raise ParameterError("claimed_logprobs", None, "known, from where the tokens came")
+            raise ParameterError("claimed_logprobs", None, "logprobs of the transcript")
         ours = [token.processed_logprob for token in self.tokens]
         return np.subtract(ours, self.claimed_logprobs, dtype=np.float64)
 
@@ -180,7 +180,11 @@ def score_logits(
     """
     transcript = transcript_of(tokens)
     # The seed decides no number, only how many rows are computed twice.
-    sampler = pipeline if isinstance(pipeline, Sampler) else Sampler(pipeline, transcript.seed or 0)  # type: ignore[arg-type]  # None is a pipeline as well
+    sampler = (
+        pipeline
+        if isinstance(pipeline, Sampler)
+        else Sampler(as_pipeline(pipeline), transcript.seed or 0)
+    )
     steered = has_feedback(sampler.pipeline)
     describers = BySize(lambda items: TokenDescriber(items, backend=backend), sampler)
     states = sampler.start()
@@ -223,7 +227,7 @@ def stack(scores: Sequence[Scores]) -> ScoreArrays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trace:
-    """Who removed what of some rows. `gone[i]` is what `names[i]` removed; `kept` is left."""
+    """The tokens that each processor removed: `gone[i]` those of `names[i]`; `kept` the rest."""
 
     names: tuple[str, ...]
     gone: tuple[NDArray[np.bool_], ...]

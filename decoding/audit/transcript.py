@@ -251,5 +251,6 @@ def _optional_ids(name: str, value: Anything) -> tuple[int, ...] | None:
 
 
 def _number(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan  # type: ignore[arg-type]  # seen above
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return float(value)

@@ -53,7 +53,7 @@ _COUNTED: tuple[Verdict, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TokenCheck:
-    """What a claim says about one token.
+    """The verdict of a claim on one token.
 
     token_id: the token. expected: what the claim predicts; None where it predicts nothing or
     leaves no token. margin: by how much the expected token's score, logit plus noise, beats this
@@ -253,7 +253,8 @@ def _predictions_tested(
             if part.start + row in forced:
                 checks.append(TokenCheck(token, None, math.nan, "forced"))
                 continue
-            margin, verdict = 0.0, "as claimed"
+            margin = 0.0
+            verdict: Verdict = "as claimed"
             if wanted != token:
                 if edited is None:
                     edited = predictor.edited(part.logits, part.history, states)
@@ -273,7 +274,7 @@ def _predictions_tested(
             if process.rejected_at is None:
                 process.observe(explained=verdict != "unexplained")
             shown = None if wanted == NOTHING else wanted
-            checks.append(TokenCheck(token, shown, margin, verdict))  # type: ignore[arg-type]  # one of the words
+            checks.append(TokenCheck(token, shown, margin, verdict))
     return _Outcome(tuple(checks), process.log_value, process.rejected_at)
 
 
@@ -314,14 +315,15 @@ def _distribution_tested(
             if index in forced:
                 checks.append(TokenCheck(token, None, math.nan, "forced"))
                 continue
-            bound, verdict = mine[index], "possible"
+            bound = mine[index]
+            verdict: Verdict = "possible"
             if bound == -np.inf:
                 history = part.history.select(row)
                 bound = _noisy_logprob(own, rows[index], history, token, assumptions.logit_noise)
                 verdict = "within noise" if bound > -np.inf else "unexplained"
             bound = max(bound, floor + raw[index]) + raised
             process.observe(mixed[:, row] - bound)
-            checks.append(TokenCheck(token, None, math.nan, verdict))  # type: ignore[arg-type]  # one of the words
+            checks.append(TokenCheck(token, None, math.nan, verdict))
     return _Outcome(tuple(checks), process.log_value, process.rejected_at)
 
 

@@ -1,4 +1,4 @@
-"""The JSON of tool calls, read as it comes: names and pieces of arguments."""
+"""An incremental parser of tool calls in JSON: pieces of text in, names and argument deltas out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CallsText:
         self._depth = 0
 
     def _reset(self) -> None:
-        """Before a call."""
+        """Reset the parser to the position before a call."""
         self._key: str | None = None  # of the value that is being read, at a call's top level
         self._word: list[str] = []  # the string or value that is being read
         self._in_string = self._escaped = False

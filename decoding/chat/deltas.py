@@ -95,6 +95,6 @@ def fold(deltas: Iterable[ChatDelta], end: ChatEnd) -> ChatMessage:
     return ChatMessage(
         text if text or not (calls or reasoning) else None,
         "".join(reasoning) if reasoning else None,
-        tuple(ToolCall(id, name, "".join(arguments)) for id, name, arguments in calls),  # noqa: A001
+        tuple(ToolCall(key, name, "".join(arguments)) for key, name, arguments in calls),
         end.finish_reason,
     )

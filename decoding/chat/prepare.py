@@ -193,7 +193,7 @@ def _response(
     if grammar is None:
         return parameters.grammar
     if parameters.grammar is not None:
-        raise ParameterError("response_format", response_format, "None beside a grammar")
+        raise ParameterError("response_format", response_format, "None where a grammar is given")
     return grammar
 
 

@@ -70,7 +70,7 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[Tool, ...]:
         if item.get("type", "function") != "function" or not isinstance(function, Mapping):
             raise ParameterError(path, item, 'of type "function", with an object `function`')
         tool = _tool(function, f"{path}.function")
-        require(f"{path}.function.name", tool.name, tool.name not in found, "used once")
+        require(f"{path}.function.name", tool.name, tool.name not in found, "unique")
         found[tool.name] = tool
     return tuple(found.values())
 

@@ -122,7 +122,7 @@ def _run(asked: argparse.Namespace, load: Load, audit: Audit) -> Iterator[str]:
 
 def _prompt(asked: argparse.Namespace) -> str | list[int] | None:
     if asked.prompt is not None and asked.prompt_ids is not None:
-        raise ParameterError("--prompt-ids", asked.prompt_ids, "left out beside --prompt")
+        raise ParameterError("--prompt-ids", asked.prompt_ids, "left out where --prompt is given")
     if asked.prompt_ids is None:
         return asked.prompt if asked.prompt is None else str(asked.prompt)
     try:

@@ -1,4 +1,4 @@
-"""Answers of a server that speaks the OpenAI API, over the standard library's HTTP."""
+"""The client of `decoding chat` for a remote server that speaks the OpenAI API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from decoding.bounded_repr import bounded
-from decoding.errors import ParameterError, ServerError
+from decoding.errors import ParameterError, ServerError, shown
 from decoding.parameters import GenerationParameters
 
 if TYPE_CHECKING:  # it needs jinja2, which comes with an extra
@@ -91,7 +91,8 @@ def _deltas(lines: Iterable[bytes]) -> Iterator[ChatDelta]:
         try:
             event = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise ServerError(f"the server sends what is no JSON: {bounded(str(error))}") from None
+            got = f"{shown(data)} ({bounded(str(error))})"
+            raise ServerError(f"the server must send JSON, got {got}") from None
         if event.get("error"):
             raise ServerError(f"the server says: {_problem(data)}")
         for choice in event.get("choices") or ():

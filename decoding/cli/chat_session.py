@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -157,7 +158,7 @@ def _converse(answers: Answers, system: Messages) -> None:
     if interactive:
         sys.stderr.write(_HELP)
         with suppress(ImportError):
-            import readline  # noqa: F401 -- lines can be edited then
+            importlib.import_module("readline")  # lines can be edited then
     while True:
         try:
             line = _read(interactive=interactive)

@@ -15,6 +15,7 @@ from decoding.errors import require, shown
 from decoding.parameters import REQUEST_FIELDS, GenerationParameters
 from decoding.request_fields import RequestField
 from decoding.request_grammar import Grammar
+from decoding.typing import Anything
 
 DEFAULT_MAX_NEW_TOKENS = 128
 """What the command allows where it is not told, or less where the context has less room."""
@@ -35,7 +36,7 @@ class Flag:
 
 
 def add_flags(parser: argparse._ActionsContainer) -> None:
-    """Give a parser `--max-new-tokens` and its like; a flag that is not used reads None."""
+    """Add a flag for each request parameter to a parser; an absent flag reads as None."""
     for name, flag in FLAGS.items():
         options: dict[str, Any] = {"dest": name, "default": None, "help": flag.help}
         if flag.convert is bool:
@@ -46,7 +47,7 @@ def add_flags(parser: argparse._ActionsContainer) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
 
 
-def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParameters:
+def read_flags(asked: argparse.Namespace, **defaults: Anything) -> GenerationParameters:
     """The parameters that the flags make.
 
     defaults: for flags that are not used.
@@ -62,9 +63,9 @@ def read_flags(asked: argparse.Namespace, **defaults: object) -> GenerationParam
     grammar = read_grammar(asked)
     if grammar is not None:
         legal = "grammar" not in given
-        require("--grammar", asked.grammar, legal, "not used beside another grammar")
+        require("--grammar", asked.grammar, legal, "left out where another flag gives a grammar")
         given["grammar"] = grammar
-    return GenerationParameters(**given)  # type: ignore[arg-type]  # checked at run time
+    return GenerationParameters(**given)
 
 
 def _grammar(text: str) -> Grammar:

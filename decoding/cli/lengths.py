@@ -1,4 +1,4 @@
-"""The default for the number of new tokens."""
+"""The default of `--max-new-tokens`, from the model's context length and the prompt's length."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _add_info(commands: Anything) -> None:
 def _generate(asked: argparse.Namespace) -> Iterator[str]:
     parameters = read_flags(asked, details=asked.json)
     check_chat_flags(asked)
-    require("--record", asked.record, not (asked.record and asked.stream), "no file with --stream")
+    require("--record", asked.record, not (asked.record and asked.stream), "left out with --stream")
     text = _read_prompt(asked.prompt)
     model = _load(asked)
     prompt = read_prompt(asked, model, text)

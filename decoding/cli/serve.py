@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from decoding._version import __version__
+from decoding.checks import imported
 from decoding.cli.model_flags import ADAPTERS_HELP, ADAPTERS_METAVAR
-from decoding.errors import MissingDependencyError, ParameterError
+from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
 from decoding.typing import Anything
 from decoding.wire.rules import WireLimits
@@ -133,7 +134,7 @@ def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
             try:
                 value = flag.kind(variable)
             except ValueError as error:
-                expected = f"a value as of --{name.replace('_', '-')}"
+                expected = f"a value that the flag takes: --{name.replace('_', '-')}"
                 raise ParameterError(name.upper(), variable, expected) from error
         found[name] = flag.default if value is None else value
     return found
@@ -141,11 +142,8 @@ def read_settings(asked: argparse.Namespace) -> dict[str, Any]:
 
 def _serve(asked: argparse.Namespace) -> Iterator[str]:
     given = read_settings(asked)
-    try:
-        import starlette  # noqa: F401 -- asked for early
-        import uvicorn  # noqa: F401 -- asked for early
-    except ImportError as error:
-        raise MissingDependencyError("starlette and uvicorn", "server") from error
+    for module in ("starlette", "uvicorn"):
+        imported(module, "starlette and uvicorn", "server")
     levels = ("debug", "info", "warning", "error")
     if given["log_level"].lower() not in levels:
         raise ParameterError("--log-level", given["log_level"], f"one of {', '.join(levels)}")

@@ -22,7 +22,7 @@ _HEADER = struct.Struct("<16sqqB")
 
 
 class View(NamedTuple):
-    """What a process believes that all of them have in common, for a message that names it.
+    """An argument that must be equal in all processes, and its name for errors.
 
     name: of the argument. value: shown where they differ. data: what is compared.
     """

@@ -45,7 +45,7 @@ class Exact:
         return (int(self.high.sum()) << _LOW_BITS) + int(self.low.sum())
 
     def only(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Exact:
-        """Some of the numbers."""
+        """Keep only some of the numbers."""
         return Exact(self.high[chosen], self.low[chosen])
 
     def units(self) -> list[int]:
@@ -74,7 +74,7 @@ def unpacked(high: int, low: int) -> int:
 
 
 def pack_sums(*totals: int) -> bytes:
-    """Some sums as bytes."""
+    """Pack sums as bytes, to send them to other processes."""
     return b"".join(struct.pack("<" + SUM_FORMAT, *packed(total)) for total in totals)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.distributed.exact_sums import SCALE, Exact, add_sums, exact_sum, pack_sums
-from decoding.kernels.vector.execute import Candidates
+from decoding.kernels.vector.execute import Candidates, Emptied
 
 Row = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -26,16 +26,8 @@ processes, this one among them.
 _LARGEST = struct.Struct("<dIiB")
 
 
-class Overflow(Exception):  # noqa: N818 -- a signal inside this package, not an error of the API
+class BeyondFloatError(Exception):
     """A temperature leaves the range of float64 in the part of some process."""
-
-
-class Emptied(Exception):  # noqa: N818 -- a signal inside this package, not an error of the API
-    """A truncation has left no token on any process; `position` is its instruction."""
-
-    def __init__(self, position: int) -> None:
-        super().__init__(position)
-        self.position = position
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,7 @@ class RowPart:
 
         Raises:
             Emptied: no process has a candidate.
-            Overflow: see there.
+            BeyondFloatError: see there.
         """
         if self.largest is None:
             replies = yield self.own_largest()
@@ -102,7 +94,7 @@ class RowPart:
         return self.largest
 
     def own_largest(self) -> bytes:
-        """What the others need for `take_largest`."""
+        """The message to the other processes for `take_largest`."""
         logits = self.candidates.logits
         largest = float(logits.max(initial=-np.inf))
         return _LARGEST.pack(largest, len(logits), self.emptied, self.overflowed)
@@ -111,7 +103,7 @@ class RowPart:
         """Learn the largest logit and the counts from what all processes told."""
         told = [_LARGEST.unpack_from(reply, start) for reply in replies]
         if any(overflowed for *_, overflowed in told):
-            raise Overflow
+            raise BeyondFloatError
         self.counts = tuple(count for _, count, _, _ in told)
         self.largest = max(largest for largest, *_ in told)
         if sum(self.counts) == 0:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from decoding.distributed import cuts
 from decoding.distributed.exact_sums import SCALE, add_sums, exact_sum, pack_sums
 from decoding.distributed.row_part import (
-    Emptied,
-    Overflow,
+    BeyondFloatError,
     RowPart,
     Talk,
     mass_of,
@@ -23,7 +22,7 @@ from decoding.kernels.program import Opcode, Program
 from decoding.kernels.randomness import XTC_COIN
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, TIES_BEYOND_TOP_N
 from decoding.kernels.vector import noise
-from decoding.kernels.vector.execute import Candidates, apply_instruction
+from decoding.kernels.vector.execute import Candidates, Emptied, apply_instruction
 
 Row = NDArray[np.float64]
 
@@ -35,7 +34,7 @@ _LIMIT = sys.float_info.max
 
 
 class RowInput(NamedTuple):
-    """What a step of one row needs.
+    """The inputs of a step of one row.
 
     raw: this process's slice of the logits. first: its first token id. program, row: what the row
     runs. seed: of the noise; None for greedy.
@@ -81,7 +80,7 @@ def step_of_row(given: RowInput, *, describe: bool) -> Talk[Described | Fault]:
     """
     try:
         return (yield from _attempt(given, describe=describe, is_careful=False))
-    except Overflow:
+    except BeyondFloatError:
         return (yield from _attempt(given, describe=describe, is_careful=True))
 
 

@@ -39,7 +39,7 @@ NATS_BELOW = (0.0, 1.0, 2.0, 3.5, 5.0, 7.0, 10.0, 14.0)
 
 
 class Threshold(NamedTuple):
-    """Where a truncation ends.
+    """The threshold of a truncation: the key of the last element that it keeps.
 
     key: of the last element that is within. above: the weight of all elements with a larger key.
     weight: of one element with this key. ties: how many of them each process has.
@@ -253,7 +253,7 @@ _SIGN = 2**63
 
 
 def _order(number: float) -> int:
-    """Where a float64 stands in the order of all of them."""
+    """The rank of a float64 among all float64 numbers, as an integer."""
     bits: int = struct.unpack("<q", struct.pack("<d", number))[0]
     return bits if bits >= 0 else -(bits + _SIGN)
 

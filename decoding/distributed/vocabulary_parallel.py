@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from decoding.distributed.row_part import Talk
 from decoding.distributed.row_step import Described, Fault, RowInput, step_of_row
 from decoding.errors import (
     DecodingError,
-    ParameterError,
     ShapeError,
     UnsupportedFeatureError,
     require,
@@ -28,7 +28,7 @@ from decoding.logits import as_logits, is_tensor
 from decoding.processors.nan_policy import NaNPolicy
 from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, SharedRows
 from decoding.sampling.rows import last_run, outcome_error, widest_bias
-from decoding.sampling.samples import Alternative, Sample, Sampler
+from decoding.sampling.samples import Alternative, Sample, Sampler, checked_samplers
 from decoding.typing import Anything, Rows
 
 Result = TypeVar("Result")
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a step told the other processes.
+    """The number of messages and bytes that a step sent to the other processes.
 
     rounds: collectives, one after the other. bytes: what this process contributed to all of them;
         each other process receives so many.
@@ -125,7 +125,7 @@ class VocabularyParallel:
 
     @property
     def traffic(self) -> Traffic:
-        """What the last collective call told the other processes."""
+        """The messages and bytes that the last collective call sent."""
         return self._traffic
 
     def add(self, sampler: Sampler) -> int:
@@ -286,7 +286,7 @@ class VocabularyParallel:
         return rows
 
     def _views(self, history: History, *, describe: bool) -> tuple[View, ...]:
-        """What all processes must have in common to take a step."""
+        """The arguments that must be equal in all processes to take a step."""
         lengths = history.lengths
         texts = [history.row(row) for row in range(len(history))]
         return (
@@ -366,17 +366,15 @@ def side_by_side(
         for row, message in messages.items():
             own = [reply[place : place + len(message)] for reply in replies]
             place += len(message)
-            go_on(row, lambda row=row, own=own: talks[row].send(own))  # type: ignore[misc]
+            go_on(row, partial(talks[row].send, own))
     return results
 
 
 def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
-    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
-        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
-    for index, item in enumerate(samplers):
-        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
+    checked = checked_samplers(samplers)
+    for item in checked:
         _check_pipeline(item)
-    return tuple(samplers)
+    return checked
 
 
 def _check_pipeline(sampler: Sampler) -> None:

@@ -55,7 +55,7 @@ def restore(sequence: RunningSequence, memory: Memory) -> None:
 
 
 def revive(sequence: RunningSequence, memory: Memory) -> None:
-    """Compute the state of a sequence anew, where an interrupt has lost it."""
+    """Recompute the model state of a sequence, after an interrupt has lost it."""
     known = sequence.token_ids[:-1]
     try:
         adapted = sequence.generation.plan.adapted

@@ -348,7 +348,7 @@ class Engine:
         self._memory.keep(self._held(self._running()))
 
     def _held(self, sequences: Iterable[RunningSequence]) -> list[State]:
-        """The states in use, as far as it is known what they hold: those of sequences, too."""
+        """The model states in use whose contents are known, those of running sequences included."""
         waiting = [
             item.prefilled.state
             for item in self._queue.waiting
@@ -383,7 +383,7 @@ class Engine:
         self._settled = True
 
     def _revive(self) -> None:
-        """Compute the states anew that an interrupt has lost."""
+        """Recompute the model states that an interrupt has lost."""
         lost = [item for item in self._batch.sequences if item.held is None]
         for item in lost:
             revive(item, self._memory)

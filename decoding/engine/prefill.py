@@ -56,7 +56,7 @@ def prefill(
     arrivals: RunningBatch,
     drop_others: Callable[[], None],
 ) -> list[RunningSequence]:
-    """Let parts of prompts through the model; returns the sequences that begin by that and go on.
+    """Run parts of prompts through the model; return the sequences that start and go on.
 
     arrivals: an empty batch, in which first tokens are drawn. drop_others: releases the states
     that a failed call has left behind.

@@ -1,4 +1,4 @@
-"""Model states of sequences that have finished, kept for prompts that begin as they do."""
+"""The prefix cache: model states of finished sequences, for prompts with equal beginnings."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Request:
         if self.grammar is not None:
             require("grammar", self.grammar, hasattr(self.grammar, "matcher"), "a TokenGrammar")
             given = self.parameters.grammar
-            require("parameters.grammar", given, given is None, "None beside a compiled grammar")
+            require("parameters.grammar", given, given is None, "None where `grammar` is given")
         if self.pipeline is not None:
             object.__setattr__(self, "pipeline", as_pipeline(self.pipeline))
 

@@ -29,7 +29,7 @@ from decoding.processors import (
     Xtc,
 )
 from decoding.processors.scoped import Part
-from decoding.typing import Processor
+from decoding.typing import Anything, DeclaredProcessor, Processor
 from decoding.vocabulary import Tokenizer
 from decoding.watermark.presets import tgi
 
@@ -103,13 +103,13 @@ def _attributes(item: type) -> frozenset[str]:
 
 
 def _of_fields(
-    item: type, asked: _Asked, given: Mapping[str, object] = MappingProxyType({})
-) -> Processor | None:
+    item: Anything, asked: _Asked, given: Mapping[str, object] = MappingProxyType({})
+) -> DeclaredProcessor | None:
     """A processor whose parameters are fields of the request; None where it is not asked for.
 
     given: the parameters that are no fields, or not as they are.
     """
-    facts: Facts = item.facts  # type: ignore[attr-defined]  # of a class that requests can ask for
+    facts: Facts = item.facts
     if not _is_asked(facts, asked.parameters):
         return None
     attributes = _attributes(item)
@@ -118,7 +118,7 @@ def _of_fields(
         name, value = field.attribute or field.name, getattr(asked.parameters, field.name)
         if name in attributes and name not in given:
             values[name] = field.default if value is None else value
-    made: Processor = item(**values)
+    made: DeclaredProcessor = item(**values)
     return made
 
 
@@ -133,7 +133,7 @@ def _penalty(item: type, asked: _Asked) -> Processor | None:
     if penalty is None or last_n is None:
         return penalty
     part: Part = "all" if item is RepetitionPenalty else "generated"
-    return Scoped(penalty, part, last_n)  # type: ignore[arg-type]  # every class states its facts
+    return Scoped(penalty, part, last_n)
 
 
 def _window(last_n: int | None) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from decoding.errors import ParameterError
+from decoding.request_fields import MOST_CHARACTERS, MOST_STRINGS
 
 
 class _Automaton(NamedTuple):
@@ -111,7 +112,8 @@ class StopStrings:
     strings: compared code point by code point; an empty tuple never stops and is neutral. The empty
         string, legal on TGI's wire, stops after the first token and cuts nothing.
 
-    Raises ParameterError for anything but strings, and for one bare string.
+    Raises ParameterError for anything but strings, for one bare string, and for more strings or
+    characters than a request may have: the automaton takes some 300 bytes a character.
     """
 
     strings: tuple[str, ...] = ()
@@ -122,6 +124,9 @@ class StopStrings:
         is_sequence = isinstance(strings, tuple | list)
         if not is_sequence or not all(isinstance(string, str) for string in strings):
             raise ParameterError("stop", strings, "a sequence of strings")
+        if len(strings) > MOST_STRINGS or sum(map(len, strings)) > MOST_CHARACTERS:
+            expected = f"at most {MOST_STRINGS} strings of {MOST_CHARACTERS} characters in all"
+            raise ParameterError("stop", strings, expected)
         object.__setattr__(self, "strings", tuple(strings))
         object.__setattr__(self, "_automaton", _Automaton.of(self.strings))
 

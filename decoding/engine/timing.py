@@ -24,7 +24,7 @@ class Timing:
 
     @classmethod
     def submit(cls) -> Timing:
-        """The timing of a request that is accepted now."""
+        """Start the timing of a request that is accepted now."""
         return cls(time.monotonic())
 
     def start(self) -> None:

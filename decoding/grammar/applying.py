@@ -72,7 +72,9 @@ def _on_tensor(logits: Tensor, words: Words, out: Anything) -> Tensor:
     if logits.ndim not in (1, 2) or logits.dtype not in floats:
         raise _no_logits(logits)
     if out is logits and logits.requires_grad and torch.is_grad_enabled():
-        raise UnsupportedFeatureError("out", "logits that require a gradient, in place")
+        raise UnsupportedFeatureError(
+            "out", "the logits require a gradient and cannot be changed in place"
+        )
     if out is not None and (
         not is_tensor(out)
         or (out.shape, out.dtype, out.device) != (logits.shape, logits.dtype, logits.device)

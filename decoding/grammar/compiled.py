@@ -215,7 +215,7 @@ def compile_regex(pattern: str, machine: Machine) -> CompiledGrammar:
 
 
 def compile_choices(texts: Iterable[str], machine: Machine) -> CompiledGrammar:
-    """Exactly these texts.
+    """Compile a grammar of exactly these texts.
 
     Raises `ParameterError` for none at all, and for texts with a lone surrogate, which UTF-8 cannot
     write.

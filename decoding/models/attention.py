@@ -67,7 +67,7 @@ class Several:
     total: int
 
     def attend(self, queries: Tensor, pages: Tensor, out: Tensor) -> None:
-        """As `Single.attend`."""
+        """Compute the attention, as `Single.attend` does."""
         keys, values = _gathered(pages, self.table, 1, self.total)
         rows = slice(self.first, self.last)
         attend_causally(queries[rows], keys[0], values[0], out[rows])
@@ -88,7 +88,7 @@ class Alone:
     copy: Tensor
 
     def attend(self, queries: Tensor, pages: Tensor, out: Tensor) -> None:
-        """As `Single.attend`."""
+        """Compute the attention, as `Single.attend` does."""
         if isinstance(self.pages, slice):
             own = pages[self.pages]
         else:

@@ -55,7 +55,7 @@ def check_token_range(token_ids: Sequence[Sequence[int]], vocabulary: int) -> No
 
 
 def in_use(kept: Kept | None) -> Kept:
-    """What a model keeps of a sequence, which is None once the state was released.
+    """Return a state's contents; raise if the state was released.
 
     Raises:
         ParameterError: it is None.

@@ -57,7 +57,9 @@ def member(folder: Path, name: str) -> Path:
     plain = PurePosixPath(name.replace("\\", "/"))
     anchored = plain.is_absolute() or PureWindowsPath(name).anchor
     if len(name) > _MOST_NAME:
-        raise ModelFormatError(folder, f"the file name {shown(name)} is too long")
+        raise ModelFormatError(
+            folder, f"the file name {shown(name)} has more than {_MOST_NAME} characters"
+        )
     if anchored or ".." in plain.parts or "\0" in name or not plain.parts:
         raise ModelFormatError(folder, f"the file name {shown(name)} leaves the model's folder")
     path = folder / name

@@ -204,11 +204,12 @@ class LlamaModel:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[LlamaState], Tensor]:
         """See `CachedModel.prefill`."""
-        return self._prefill(prompts, None, all_positions=all_positions)
+        return self.prefill_adapted(prompts, None, all_positions=all_positions)
 
-    def _prefill(
+    def prefill_adapted(
         self, prompts: Sequence[Sequence[int]], adapter: LoraAdapter | None, *, all_positions: bool
     ) -> tuple[list[LlamaState], Tensor]:
+        """Start sequences with an adapter, or with none; see `CachedModel.prefill`."""
         states = [self.cache.start(adapter) for _ in prompts]
         try:
             return states, self.extend(states, prompts, all_positions=all_positions)
@@ -323,7 +324,7 @@ class AdaptedLlama:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[LlamaState], Tensor]:
         """See `CachedModel.prefill`."""
-        return self.model._prefill(prompts, self.adapter, all_positions=all_positions)  # noqa: SLF001 -- a view of it
+        return self.model.prefill_adapted(prompts, self.adapter, all_positions=all_positions)
 
 
 def _rows_by_adapter(

@@ -177,7 +177,7 @@ class LoadedAdapters:
         for name, (shape, kind) in slices.items():
             match = _NAME.fullmatch(name)
             if match is None or match[2] not in sizes or int(match[1]) >= self._config.layers:
-                raise ModelFormatError(path, f"tensor {shown(name)} fits nothing in the model")
+                raise ModelFormatError(path, f"tensor {shown(name)} is of no layer of the model")
             if kind not in _FLOATS:
                 problem = f"tensor {shown(name)} has type {kind}, not one of {', '.join(_FLOATS)}"
                 raise ModelFormatError(path, problem)
@@ -260,7 +260,7 @@ def _scaling(values: Mapping[str, Any], path: Path) -> tuple[int, float]:
         refused.append("init_lora_weights")
     if refused:
         listed = ", ".join(shown(name) for name in sorted(refused)[:8])
-        raise ModelFormatError(path, f"asks for what is not implemented: {listed}")
+        raise ModelFormatError(path, f"has settings that are not implemented: {listed}")
     rank, alpha = values.get("r"), values.get("lora_alpha", 8)
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ModelFormatError(path, f"r must be an integer >= 1, got {shown(rank)}")

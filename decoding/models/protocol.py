@@ -91,7 +91,7 @@ class AdaptedModel(Protocol):
 
     @property
     def key(self) -> object:
-        """The same object for the same adapter, as long as that is in memory."""
+        """The identity of the adapter: one object as long as the adapter is in memory."""
         ...
 
     def prefill(

@@ -30,7 +30,7 @@ class _Dict:
     def fromkeys(keys: Anything, value: object = None) -> dict[Any, Any]:
         """`dict.fromkeys`."""
         if isinstance(keys, Sized) and len(keys) > MAX_RANGE:
-            raise ChatTemplateError(f"fromkeys takes {MAX_RANGE:,} keys at most")
+            raise ChatTemplateError(f"fromkeys takes at most {MAX_RANGE:,} keys")
         listed = list(keys)
         for key in listed:
             check_key(key)
@@ -86,7 +86,7 @@ def _raise_exception(message: object) -> NoReturn:
 
 def _strftime_now(pattern: str) -> str:
     if len(pattern) > _MAX_PATTERN:
-        raise ChatTemplateError(f"strftime_now takes a pattern of {_MAX_PATTERN} characters")
+        raise ChatTemplateError(f"strftime_now takes at most {_MAX_PATTERN} characters")
     return datetime.now().astimezone().replace(tzinfo=None).strftime(pattern)
 
 

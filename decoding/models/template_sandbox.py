@@ -200,7 +200,8 @@ class _Rewriter(NodeTransformer):
         steps = _steps(node.body, self._variables if isinstance(node, nodes.Block) else 0)
         self.generic_visit(node)
         node.body.insert(0, nodes.ExprStmt(steps, lineno=node.lineno))
-        return node  # type: ignore[no-any-return]
+        visited: nodes.Node = node
+        return visited
 
     visit_Macro = visit_CallBlock = visit_Block = visit_Template = _counted
 
@@ -244,7 +245,8 @@ class _Rewriter(NodeTransformer):
         for name in ("dyn_args", "dyn_kwargs"):
             if getattr(node, name) is not None:
                 setattr(node, name, _call("(unpacked)", getattr(node, name)))
-        return node  # type: ignore[no-any-return]
+        visited: nodes.Node = node
+        return visited
 
     visit_Call = visit_Filter = visit_Test = _unpacked
 

@@ -27,8 +27,9 @@ def number(
     Traceback (most recent call last):
     decoding.errors.ParameterError: top_p must be a finite number > 0 and <= 1, got 1.5
     """
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    converted = float(value) if real else math.nan  # type: ignore[arg-type]  # it is one
+    converted = math.nan
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        converted = float(value)
     within = above < converted < below and at_least <= converted <= at_most
     if not (math.isfinite(converted) and within):
         expected = _bounded("a finite number", above, at_least, below, at_most)
@@ -38,8 +39,9 @@ def number(
 
 def whole(name: str, value: object, *, at_least: int, at_most: int = 2**64) -> int:
     """Check an integer within bounds; a bool and a float are refused."""
-    integral = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    converted = int(value) if integral else at_least - 1  # type: ignore[call-overload]  # it is one
+    converted = at_least - 1
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        converted = int(value)
     if not at_least <= converted <= at_most:
         limit = math.inf if at_most == 2**64 else at_most
         expected = _bounded("an integer", -math.inf, at_least, math.inf, limit)

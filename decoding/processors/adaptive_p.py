@@ -64,7 +64,7 @@ class AdaptiveP:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        """What it does to the first token."""
+        """Edit the logits of a first token: the filter in its initial state."""
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> AdaptivePState:

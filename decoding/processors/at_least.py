@@ -56,7 +56,7 @@ class AtLeast:
         check_integer(self, "min_tokens_to_keep", 0)
 
     def facts_of_parameters(self) -> Facts:
-        """As the truncation; a floor of one holds the likeliest token."""
+        """The facts of the inner truncation; with k ≥ 1 the likeliest token always stays."""
         facts = facts_of(self.truncation) or TRUNCATION
         held = self.min_tokens_to_keep > 0
         return replace(

@@ -18,7 +18,7 @@ from decoding.kernels.vector import dense, edits
 from decoding.logits import is_tensor
 from decoding.processors.call import checked_call
 from decoding.request_fields import FINITE, check
-from decoding.typing import Logits
+from decoding.typing import Anything, Logits
 
 
 def pack(token_ids: Iterable[int]) -> bytes:
@@ -85,7 +85,7 @@ class BitmaskBias:
         logits[i] + bias · [bit i % 32 of word i // 32 is set]
 
     packed: as for `Bitmask`; tokens beyond the words are left alone.
-    bias: finite; 0 is neutral.
+    bias: within float32; 0 is neutral.
     logits: `(batch, vocab)` float; −inf stays. Raises `ParameterError` at construction. Source: the
     green list of Kirchenbauer et al. 2023, "A Watermark for Large Language Models",
     arXiv:2301.10226.
@@ -128,7 +128,7 @@ class BitmaskBias:
         return (Instruction(Opcode.BITMASK_BIAS, self.bias, bitmask=_words(self.packed)),)
 
 
-def _packed(words: object) -> bytes:
+def _packed(words: Anything) -> bytes:
     """The little-endian bytes of packed words, however they are handed over."""
     expected = "whole 32-bit words: bytes, or an array of int32 or uint32"
     if isinstance(words, bytes | bytearray | memoryview):
@@ -136,7 +136,7 @@ def _packed(words: object) -> bytes:
         if len(packed) % 4:
             raise ParameterError("packed", f"{len(packed)} bytes", expected)
         return packed
-    array = words.numpy(force=True) if is_tensor(words) else words  # type: ignore[attr-defined]  # it is one
+    array = words.numpy(force=True) if is_tensor(words) else words
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu" or array.itemsize != 4:
         raise ParameterError("packed", words, expected)
     if array.ndim != 1:

@@ -7,6 +7,7 @@ called, and what a kernel does, follows from them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -19,8 +20,5 @@ def cut_logits(logits: Logits, cuts: Iterable[Instruction]) -> Logits:
     """`(batch, vocab)` logits after some cuts; the same object where there are none."""
     for item in cuts:
         needs, coefficients = int(item.first), np.asarray(item.values, np.float64)
-        logits = dense.keep(
-            logits,
-            lambda row, n=needs, c=coefficients: cutoffs.cut(row, n, c),  # type: ignore[misc]
-        )
+        logits = dense.keep(logits, partial(cutoffs.cut, needs=needs, coefficients=coefficients))
     return logits

@@ -123,7 +123,7 @@ class Dry:
     def over(
         self, part: Part, last_n: int = 0, exempt: tuple[int, ...] = ()
     ) -> tuple[Instruction, ...] | None:
-        """As much of another text as it looks at; None where tokens are left out."""
+        """Lower over another part of the history; None where tokens are exempt."""
         shorter = min((limit for limit in (last_n, self.last_n) if limit), default=0)
         scoped = [item._replace(part=part, last_n=shorter) for item in self.lower()]
         return None if exempt else tuple(scoped)

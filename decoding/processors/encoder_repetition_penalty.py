@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from decoding.checks import check_real
 from decoding.facts import EDIT, Facts
 from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
+from decoding.request_fields import FACTOR, check
 from decoding.typing import Logits
 
 
@@ -23,10 +22,10 @@ class EncoderRepetitionPenalty:
 
         logits[i] / r  if logits[i] < 0  else  logits[i] · r,   for each distinct i of the prompt
 
-    encoder_repetition_penalty: r in (0, inf); 1 is neutral, below 1 punishes. It is the
+    encoder_repetition_penalty: r > 0, within float32; 1 is neutral, below 1 punishes. It is the
     `RepetitionPenalty` of 1 / r over the prompt alone.
     logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored. Not
-    shift-invariant. Raises `ParameterError` at construction, also where 1 / r is not finite.
+    shift-invariant. Raises `ParameterError` at construction.
     Source: transformers (against hallucination in summaries and the like).
     """
 
@@ -44,12 +43,7 @@ class EncoderRepetitionPenalty:
     )
 
     def __post_init__(self) -> None:
-        check_real(
-            self,
-            "encoder_repetition_penalty",
-            lambda x: 0.0 < x < math.inf and 1.0 / x < math.inf,
-            "in (0, inf)",
-        )
+        check(self, "encoder_repetition_penalty", FACTOR)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:

@@ -23,7 +23,7 @@ class ClassifierFreeGuidance:
 
         u[i] + guidance_scale · (c[i] − u[i]),   c, u = log-softmax of the two rows of logits
 
-    guidance_scale: finite; 1 is neutral (transformers returns c, the same distribution), 0 is the
+    guidance_scale: within float32; 1 is neutral (transformers returns c: the same), 0 is the
     unconditional row.
     unconditional: called with the history that the processor is called with, of one row or more;
     returns the other logits, of the same shape. It runs the model on what it likes, whose end is

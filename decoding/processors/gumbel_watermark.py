@@ -66,7 +66,7 @@ class GumbelWatermark:
         return result
 
     def _context(self, token_ids: NDArray[np.int32], generated: int) -> list[int] | None:
-        """The tokens that address a row's noise; None where it is left as it is."""
+        """The tokens that address a row's noise; None where the row gets no watermark."""
         width = self.scheme.context_width
         if len(token_ids) < width:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -16,7 +15,7 @@ from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
-from decoding.request_fields import BIASES, RequestField, TokenBias
+from decoding.request_fields import BIASES, IN_FLOAT32, RequestField, TokenBias, is_bias
 from decoding.typing import Logits
 
 
@@ -26,7 +25,7 @@ class LogitBias:
 
         logits[i] + bias[i]
 
-    bias: token id to finite number or −inf; empty is neutral. Kept as pairs sorted by id.
+    bias: token id to a float32, or −inf; empty is neutral. Kept as pairs sorted by id.
     logits: `(batch, vocab)` float; −inf stays −inf.
     Raises `ParameterError` at construction for NaN, +inf or a negative id; `ShapeError` at the
     call for an id that the row does not have. Source: the OpenAI API's `logit_bias`.
@@ -69,7 +68,7 @@ class LogitBias:
             expected = "keyed by token ids >= 0"
             token_id = checked_integer("logit_bias", key, 0, LARGEST_TOKEN_ID, expected)
             name = f"logit_bias[{token_id}]"
-            kept[token_id] = checked_real(name, value, lambda x: x < math.inf, "finite or -inf")
+            kept[token_id] = checked_real(name, value, is_bias, f"finite {IN_FLOAT32}, or -inf")
         object.__setattr__(self, "bias", tuple(sorted(kept.items())))
 
     @checked_call

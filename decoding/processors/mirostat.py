@@ -29,6 +29,15 @@ MIROSTAT_TAU = RequestField("mirostat_tau", NOT_NEGATIVE, "the target in bits", 
 MIROSTAT_ETA = RequestField(
     "mirostat_eta", NOT_NEGATIVE, "how quickly to correct", "E", default=0.1
 )
+_FACTS = replace(
+    TRUNCATION,
+    vocabulary_blind=False,
+    neutral="–",
+    range="τ ≥ 0, η ≥ 0",
+    source="Basu et al. 2020, arXiv:2007.14966",
+    peers=("llama.cpp",),
+    fields=(MIROSTAT, MIROSTAT_TAU, MIROSTAT_ETA),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +78,7 @@ class Mirostat1:
     renormalised: bool = False
 
     facts: ClassVar[Facts] = replace(
-        TRUNCATION,
-        vocabulary_blind=False,
-        formula="the k likeliest, k steered towards a surprise τ",
-        neutral="–",
-        range="τ ≥ 0, η ≥ 0",
-        source="Basu et al. 2020, arXiv:2007.14966",
-        peers=("llama.cpp",),
-        fields=(
-            MIROSTAT,
-            MIROSTAT_TAU,
-            MIROSTAT_ETA,
-        ),
-        place=900,
+        _FACTS, formula="the k likeliest, k steered towards a surprise τ", place=900
     )
 
     def __post_init__(self) -> None:
@@ -91,7 +88,7 @@ class Mirostat1:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        """What it does to the first token."""
+        """Edit the logits of a first token: the filter in its initial state."""
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:
@@ -131,19 +128,7 @@ class Mirostat2:
     renormalised: bool = False
 
     facts: ClassVar[Facts] = replace(
-        TRUNCATION,
-        vocabulary_blind=False,
-        formula="−log₂ p ≤ μ, μ steered towards a surprise τ",
-        neutral="–",
-        range="τ ≥ 0, η ≥ 0",
-        source="Basu et al. 2020, arXiv:2007.14966",
-        peers=("llama.cpp",),
-        fields=(
-            MIROSTAT,
-            MIROSTAT_TAU,
-            MIROSTAT_ETA,
-        ),
-        place=910,
+        _FACTS, formula="−log₂ p ≤ μ, μ steered towards a surprise τ", place=910
     )
 
     def __post_init__(self) -> None:
@@ -152,7 +137,7 @@ class Mirostat2:
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
-        """What it does to the first token."""
+        """Edit the logits of a first token: the filter in its initial state."""
         return self.filter(logits, [self.start()] * len(logits))
 
     def start(self) -> MirostatState:

@@ -14,7 +14,7 @@ from decoding.history import History
 from decoding.kernels.program import Instruction, Opcode, Part
 from decoding.kernels.vector import dense, edits
 from decoding.processors.call import checked_call
-from decoding.request_fields import FINITE, LAST_N, POSITIVE, RequestField, check
+from decoding.request_fields import FACTOR, FINITE, LAST_N, RequestField, check
 from decoding.typing import Logits
 
 REPEAT_LAST_N = RequestField(
@@ -28,7 +28,7 @@ class RepetitionPenalty:
 
         logits[i] · r  if logits[i] < 0  else  logits[i] / r,   for each distinct seen i
 
-    repetition_penalty: r in (0, inf); 1 is neutral, below 1 rewards repetition.
+    repetition_penalty: r > 0, within float32; 1 is neutral, below 1 rewards repetition.
     logits: `(batch, vocab)` float; −inf stays. Not shift-invariant: adding a constant to the logits
     changes signs. Only the row's own tokens count, never padding; ids beyond the width are ignored.
     Raises `ParameterError` at construction. Source: Keskar et al. 2019, "CTRL: A Conditional
@@ -45,14 +45,14 @@ class RepetitionPenalty:
         source="Keskar et al. 2019, arXiv:1909.05858",
         peers=PEERS,
         fields=(
-            RequestField("repetition_penalty", POSITIVE, "on tokens of prompt and text", "R", 1.0),
+            RequestField("repetition_penalty", FACTOR, "on tokens of prompt and text", "R", 1.0),
             REPEAT_LAST_N,
         ),
         place=20,
     )
 
     def __post_init__(self) -> None:
-        check(self, "repetition_penalty", POSITIVE)
+        check(self, "repetition_penalty", FACTOR)
 
     @checked_call
     def __call__(self, logits: Logits, history: History) -> Logits:
@@ -79,7 +79,7 @@ class FrequencyPenalty:
 
         logits[i] − frequency_penalty · (occurrences of i among the generated tokens)
 
-    frequency_penalty: finite; 0 is neutral, below 0 rewards. (The OpenAI API allows [−2, 2].)
+    frequency_penalty: within float32; 0 is neutral, below 0 rewards. (OpenAI allows [−2, 2].)
     logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored.
     Raises `ParameterError` at construction. Source: the OpenAI API's definition. TGI's formulas of
     the same name divide by the context's length or reward negative logits, and are not this one.
@@ -128,7 +128,7 @@ class PresencePenalty:
 
         logits[i] − presence_penalty · [i is among the generated tokens]
 
-    presence_penalty: finite; 0 is neutral, below 0 rewards. (The OpenAI API allows [−2, 2].)
+    presence_penalty: within float32; 0 is neutral, below 0 rewards. (OpenAI allows [−2, 2].)
     logits: `(batch, vocab)` float; −inf stays; ids beyond the width are ignored.
     Raises `ParameterError` at construction. Source: the OpenAI API's definition.
     """

@@ -93,7 +93,7 @@ class Scoped:
         object.__setattr__(self, "exempt", distinct("exempt", self.exempt))
 
     def facts_of_parameters(self) -> Facts:
-        """As the penalty, but that ids are exempt and the history is read."""
+        """The facts of the inner penalty, except that it reads the history and exempts ids."""
         return replace(
             facts_of(self.penalty) or EDIT,
             kind=Kind.EDIT,
@@ -106,7 +106,7 @@ class Scoped:
         return self.penalty(logits, self._view(history))
 
     def lower(self) -> tuple[Instruction, ...] | None:
-        """What the penalty lowers to over other tokens; None where only Python can do it."""
+        """Lower the penalty over the scope; None where it has no instructions for that."""
         if isinstance(self.penalty, Movable):
             over = self.penalty.over(_PARTS[self.part], self.last_n or 0, self.exempt)
             return () if self.last_n == 0 else over

@@ -17,7 +17,7 @@ from decoding.kernels.program import Instruction
 from decoding.kernels.vector import dense, edits, sequences
 from decoding.processors import instructions
 from decoding.processors.call import checked_call
-from decoding.request_fields import TEXTS, TOKEN_SEQUENCES, RequestField
+from decoding.request_fields import IN_FLOAT32, TEXTS, TOKEN_SEQUENCES, RequestField, is_bias
 from decoding.typing import Logits
 
 
@@ -27,9 +27,9 @@ class SequenceBias:
 
         logits[i] + Σ bias[s] over the sequences s that end in i and whose rest the text ends in
 
-    bias: non-empty sequence of token ids to finite number or −inf, which bans the completion; empty
-    is neutral. Kept as sorted pairs. The text is prompt + generated; a sequence of one token always
-    applies; biases of several completed sequences add up.
+    bias: non-empty sequence of token ids to a number of float32, or −inf, which bans the
+    completion; empty is neutral. Kept as sorted pairs. The text is prompt + generated; a sequence
+    of one token always applies; biases of several completed sequences add up.
     logits: `(batch, vocab)` float; −inf stays −inf.
     Raises `ParameterError` at construction for NaN, +inf, a negative id or an empty sequence;
     `ShapeError` at the call for a last id that the row does not have. Source: transformers.
@@ -63,7 +63,7 @@ class SequenceBias:
             sequence, value = pair
             key = _checked("sequence_bias", sequence)
             name = f"sequence_bias[{shown(key)}]"
-            kept[key] = checked_real(name, value, lambda x: x < math.inf, "finite or -inf")
+            kept[key] = checked_real(name, value, is_bias, f"finite {IN_FLOAT32}, or -inf")
         object.__setattr__(self, "bias", tuple(sorted(kept.items())))
 
     @checked_call

@@ -71,6 +71,11 @@ def named(backend: Anything) -> Backend | None:
     return Backend(backend)
 
 
+def on_host(backend: Backend | None) -> Backend | None:
+    """Return a backend that runs on the host as it is; None for any other one."""
+    return backend if backend in (Backend.NUMPY, Backend.NUMBA) else None
+
+
 def fastest(rows: Rows) -> Backend:
     """Choose the fastest backend that can run these rows now, without waiting."""
     if not is_tensor(rows):

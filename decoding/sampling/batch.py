@@ -29,10 +29,18 @@ from decoding.kernels.backends import Backend
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, StepResult
 from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_rows, logits_of
-from decoding.sampling.backends import Execution, fastest, named
+from decoding.sampling.backends import Execution, fastest, named, on_host
 from decoding.sampling.dynamic_program import SharedRows
 from decoding.sampling.rows import BatchRow, ReadyRows, outcome_error
-from decoding.sampling.samples import Alternative, Processed, Sample, Sampler, States, sample_of
+from decoding.sampling.samples import (
+    Alternative,
+    Processed,
+    Sample,
+    Sampler,
+    States,
+    checked_samplers,
+    sample_of,
+)
 from decoding.sampling.stages import Steered, next_states
 from decoding.typing import Rows
 
@@ -76,7 +84,7 @@ class BatchSampler:
         self._backend, self._threads = named(backend), threads
         self._shared = SharedRows()
         # Replaced as a whole, so that no exception finds a half of it changed.
-        self._rows = tuple(BatchRow.of(item, self._shared) for item in _checked_samplers(samplers))
+        self._rows = tuple(BatchRow.of(item, self._shared) for item in checked_samplers(samplers))
         # None while a step works with it: what a step leaves half done is not used again.
         self._ready: ReadyRows | None = None
         # By dtype, the backend than which nothing faster can become ready.
@@ -205,7 +213,7 @@ class BatchSampler:
     def process_exactly(
         self, logits: Rows, history: History, states: Sequence[States] | None = None
     ) -> Processed:
-        """As `process`, but float64 always: the very values that a step draws from.
+        """Process as `process` does, but return the float64 values that a step draws from.
 
         A row with an error is 0.
         """
@@ -216,8 +224,7 @@ class BatchSampler:
         edited, failed = rows, ready.misfits
         if ready.stages:
             edited, failed = self._run_stages(rows, history, states, steered, ready)
-        on_host = self._backend in (None, Backend.NUMPY, Backend.NUMBA)
-        backend = (self._backend if on_host else None) or fastest(edited)
+        backend = on_host(self._backend) or fastest(edited)
         kernel = ready.kernels.at(backend, edited, ready.batch_for(history))
         bitmasks, maskless = ready.programs.bitmasks(history, ready.width)
         seen = history.token_ids, history.lengths, history.prompt_lengths
@@ -275,7 +282,7 @@ class BatchSampler:
     def _take_ready(
         self, raw: Rows, history: History, states: Sequence[States] | None
     ) -> ReadyRows:
-        """What a step with these arguments, which are checked, works with; taken from its place."""
+        """Check a step's arguments; take the prepared rows for them out of `self._ready`."""
         batch, width = raw.shape
         if not isinstance(history, History):
             raise ParameterError("history", history, "a History")
@@ -308,7 +315,7 @@ class BatchSampler:
         return backend
 
     def _repaired(self, logits: NDArray[Any], history: History, ready: ReadyRows) -> NDArray[Any]:
-        """The rows whose pipeline begins with a policy for what is no logit, by that policy."""
+        """Apply a leading `NaNPolicy` to the rows whose pipeline has one."""
         broken = [row for row in ready.repairs if not (logits[row] < np.inf).all()]
         if broken:
             logits = logits.copy()
@@ -357,14 +364,6 @@ def sample(
     (1, 1, -0.6931)
     """
     return BatchSampler(samplers)(logits, history)
-
-
-def _checked_samplers(samplers: object) -> tuple[Sampler, ...]:
-    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
-        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
-    for index, item in enumerate(samplers):
-        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
-    return tuple(samplers)
 
 
 def _restored(

@@ -76,7 +76,7 @@ class SharedRows:
         self._known: WeakValueDictionary[object, ProgramRow] = WeakValueDictionary()
 
     def row_of(self, segment: Fused) -> ProgramRow:
-        """The row of a segment: a new one where it changes with the history, or none is like it."""
+        """The row of a segment: a new one if the segment reads the history or no row is equal."""
         key: object = segment.instructions
         try:
             if sum(len(item.token_ids) for item in segment.instructions) > _MOST_COMPARED:

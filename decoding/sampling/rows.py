@@ -62,7 +62,7 @@ class BatchRow:
 
 
 class ReadyRows:
-    """What a step needs of the rows of a batch; it follows from these.
+    """Values that a step needs of a batch's rows, computed once from their samplers.
 
     rows: for which it was worked out. has_feedbacks: whether a row has a state that each drawn
     token updates. stages, repairs: of the rows that have them. misfits: the errors of rows that

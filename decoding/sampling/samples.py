@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from decoding.checks import check_integer
-from decoding.errors import DecodingError
+from decoding.errors import DecodingError, ParameterError, require
 from decoding.history import History
 from decoding.pipeline import Pipeline, as_pipeline, chain
 from decoding.processors.feedback import is_feedback
@@ -126,3 +126,12 @@ def sample_of(row: tuple[Any, ...], top: NDArray[Any]) -> Sample:
     described = top[start : start + count].tolist()
     alternatives = tuple(starmap(_new_alternative, described))
     return _new_sample(token_id, raw, processed, rank, entropy, support_size, alternatives)
+
+
+def checked_samplers(samplers: object) -> tuple[Sampler, ...]:
+    """Check the samplers of a batch, one a row; raises `ParameterError`."""
+    if not isinstance(samplers, Sequence) or isinstance(samplers, str):
+        raise ParameterError("samplers", samplers, "a sequence of samplers, one a row")
+    for index, item in enumerate(samplers):
+        require(f"samplers[{index}]", item, isinstance(item, Sampler), "a Sampler")
+    return tuple(samplers)

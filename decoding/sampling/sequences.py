@@ -19,6 +19,7 @@ from decoding.history import PADDING, History
 from decoding.kernels.backends import Backend
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Pipeline, as_pipeline
+from decoding.sampling.backends import on_host
 from decoding.sampling.batch import BatchSampler
 from decoding.sampling.samples import Processed, Sample, Sampler, States
 from decoding.typing import Logits, Processor, Rows
@@ -31,19 +32,19 @@ class _StatesByLength:
     """The states of a sequence's feedbacks, by the number of tokens before the draw."""
 
     def __init__(self, start: States) -> None:
-        self._start = start
+        self.start = start
         self._known: dict[int, States] = {}
 
     def at(self, length: int) -> States:
         """The states before the draw at this length; those of the nearest shorter one known."""
-        if not self._start:
+        if not self.start:
             return ()
         known = max((key for key in self._known if key <= length), default=None)
-        return self._start if known is None else self._known[known]
+        return self.start if known is None else self._known[known]
 
     def put(self, length: int, states: States) -> None:
         """Keep the states before the draw at a length; those of longer sequences are dropped."""
-        if self._start:
+        if self.start:
             for key in [key for key in self._known if key >= length]:
                 del self._known[key]
             self._known[length] = states
@@ -69,14 +70,14 @@ class SequenceSampler:
     def __init__(
         self, sampler: Sampler, prompt_length: int, *, backend: Backend | str | None = None
     ) -> None:
-        self._sampler, self._backend = sampler, backend
-        self._prompt_length = checked_integer("prompt_length", prompt_length, 0)
-        self._states = _StatesByLength(sampler.start())
+        self.sampler, self._backend = sampler, backend
+        self.prompt_length = checked_integer("prompt_length", prompt_length, 0)
+        self.states = _StatesByLength(sampler.start())
         self._batch: tuple[list[Sampler], BatchSampler] | None = None
 
-    def _batch_of(self, parts: Sequence[SequenceSampler]) -> BatchSampler:
-        """A sampler of the rows of several sequences, of which this is the first."""
-        samplers = [part._sampler for part in parts]  # noqa: SLF001 -- of this class
+    def batch_of(self, parts: Sequence[SequenceSampler]) -> BatchSampler:
+        """Make the batch sampler of several sequences, of which this is the first, or reuse it."""
+        samplers = [part.sampler for part in parts]
         # Most batches are those of the step before.
         if self._batch is None or self._batch[0] != samplers:
             self._batch = samplers, BatchSampler(samplers, backend=self._backend)
@@ -121,7 +122,7 @@ def _rounds(samplers: Sequence[SequenceSampler]) -> list[tuple[int, int]]:
     """Slices in which no sequence with feedbacks has two turns: the later needs the earlier."""
     bounds, seen = [0], set[int]()
     for index, sampler in enumerate(samplers):
-        steered = bool(sampler._states._start)  # noqa: SLF001 -- of this module
+        steered = bool(sampler.states.start)
         if steered and id(sampler) in seen:
             bounds.append(index)
             seen.clear()
@@ -132,20 +133,17 @@ def _rounds(samplers: Sequence[SequenceSampler]) -> list[tuple[int, int]]:
 def _draw_once(turns: Sequence[Turn], logits: Rows) -> list[Sample | DecodingError]:
     parts = [turn.sampler for turn in turns]
     lengths = np.array([len(turn.token_ids) for turn in turns], np.int64)
-    prompts = np.array([part._prompt_length for part in parts], np.int64)  # noqa: SLF001
+    prompts = np.array([part.prompt_length for part in parts], np.int64)
     token_ids = np.full((len(turns), int(lengths.max(initial=0))), PADDING, np.int32)
     for row, turn in enumerate(turns):
         token_ids[row, : len(turn.token_ids)] = turn.token_ids
     history = History(token_ids, lengths, np.minimum(prompts, lengths))
-    sampler = parts[0]._batch_of(parts)  # noqa: SLF001 -- of this module
-    states = [
-        part._states.at(length)  # noqa: SLF001 -- of this module
-        for part, length in zip(parts, lengths.tolist(), strict=True)
-    ]
+    sampler = parts[0].batch_of(parts)
+    states = [part.states.at(length) for part, length in zip(parts, lengths.tolist(), strict=True)]
     drawn = sampler(logits, history, states)
     for part, length, sample in zip(parts, lengths.tolist(), drawn, strict=True):
         if isinstance(sample, Sample):
-            part._states.put(length + 1, sample.states)  # noqa: SLF001 -- of this module
+            part.states.put(length + 1, sample.states)
     return drawn
 
 
@@ -172,8 +170,7 @@ class SequenceProcessor:
     ) -> None:
         sampler = Sampler(as_pipeline(pipeline))
         self._prompt_length = checked_integer("prompt_length", prompt_length, 0)
-        on_host = backend in (None, Backend.NUMPY, Backend.NUMBA)
-        self._batch = BatchSampler([sampler], backend=backend if on_host else None)
+        self._batch = BatchSampler([sampler], backend=on_host(backend))
         self._is_neutral = all(
             isinstance(item, Fused) and not item.instructions for item in sampler.pipeline.segments
         )

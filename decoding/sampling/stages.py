@@ -17,11 +17,9 @@ from decoding.kernels.vector.dense import narrow
 from decoding.logits import as_logits
 from decoding.pipeline import Fused, Segment
 from decoding.processors.feedback import Feedback, drawn_of, is_feedback
-from decoding.sampling.backends import OpenKernels, fastest
+from decoding.sampling.backends import OpenKernels, fastest, on_host
 from decoding.sampling.dynamic_program import ProgramRow, RowPrograms, raised, steps_of
 from decoding.typing import Anything, Logits, Processor
-
-_HOST = (Backend.NUMPY, Backend.NUMBA)
 
 
 class Steered(NamedTuple):
@@ -99,7 +97,8 @@ class _AtState:
     feedback: Feedback[Any]
     state: Any
 
-    def __call__(self, logits: Logits, history: History) -> Logits:  # noqa: ARG002 -- its contract
+    def __call__(self, logits: Logits, history: History) -> Logits:
+        del history
         return self.feedback.filter(logits, [self.state])
 
     def __repr__(self) -> str:
@@ -119,7 +118,7 @@ class _FusedStage:
     def __call__(self, logits: Logits, history: History, row: int) -> Logits:
         owners = self._segment.processors
         width = logits.shape[1]
-        backend = self._backend if self._backend in _HOST else fastest(logits)
+        backend = on_host(self._backend) or fastest(logits)
         program = self._programs.program_for(history, width, row)
         if program is not self._batch.program:
             self._batch = self._batch._replace(program=program)

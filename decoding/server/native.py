@@ -145,7 +145,7 @@ class NativeStream:
             yield event(dumps(problem.native_event()))
 
     def wake(self) -> None:
-        """Let `chunks` go on."""
+        """Wake `chunks`, which waits for the next event."""
         self._handle.wake()
 
     def cancel(self) -> None:

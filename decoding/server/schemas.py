@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from decoding.server.settings import ServerSettings
-from decoding.wire.openai.fields import LARGEST_TOP_LOGPROBS
+from decoding.wire.openai.fields import FURTHER, LARGEST_TOP_LOGPROBS
 from decoding.wire.rules import WireLimits
+from decoding.wire.schema import LARGEST, between, ids_below, optional, parameter_schemas
 
 Node: TypeAlias = dict[str, Any]
 
@@ -15,13 +16,9 @@ _FLAG: Node = {"type": "boolean"}
 _NUMBER: Node = {"type": "number"}
 _COUNT: Node = {"type": "integer", "minimum": 0}
 _U32 = 2**32 - 1
-_SMALLEST, _LARGEST = 1e-45, 3e38
+_SMALLEST = 1e-45
 _BELOW_1 = 0.99999997
-"""The largest numbers that float32 rounds to none that is out of range."""
-
-
-def _optional(schema: Node) -> Node:
-    return {**schema, "type": [schema["type"], "null"]}
+"""Numbers next to 0 and 1 that float32 does not round to these."""
 
 
 def _object(properties: Node, required: tuple[str, ...] = ()) -> Node:
@@ -36,104 +33,28 @@ def _list(items: Node, **bounds: int) -> Node:
     return {"type": "array", "items": items, **bounds}
 
 
-def _between(low: float, high: float, kind: str = "number") -> Node:
-    return {"type": kind, "minimum": low, "maximum": high}
-
-
-def _above_0(high: float = _LARGEST) -> Node:
-    """Numbers above 0 that float32 holds, in which TGI reads them."""
-    return {"type": "number", "minimum": _SMALLEST, "maximum": high}
-
-
-def _ids_below(width: int) -> Node:
-    return _between(0, width - 1, "integer")
-
-
-def _decimals_below(width: int) -> str:
-    """A regular expression of the integers below a number, as decimal text."""
-    digits = str(width - 1)
-    forms = ["[0-9]"] if len(digits) > 1 else [f"[0-{digits}]"]
-    forms += [f"[1-9][0-9]{{{length - 1}}}" for length in range(2, len(digits))]
-    if len(digits) > 1:
-        for place, digit in enumerate(digits):
-            low = 1 if place == 0 else 0
-            rest = f"[0-9]{{{len(digits) - place - 1}}}" if place + 1 < len(digits) else ""
-            if int(digit) > low:
-                forms.append(f"{digits[:place]}[{low}-{int(digit) - 1}]{rest}")
-        forms.append(digits)
-    return f"^({'|'.join(forms)})$"
-
-
 def _ref(name: str) -> Node:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _samplers(width: int) -> Node:
-    """JSON Schemas of the sampling fields that both APIs name alike.
-
-    width: how many token ids there are.
-    """
-    ids = _list(_ids_below(width))
-    fraction = _between(0.0, 1.0)
-    positive: Node = {"type": "number", "minimum": 0.0, "maximum": _LARGEST}
-    whole = _between(0, 2**31 - 1, "integer")
-    named = {
-        "frequency_penalty": _between(-2.0, 2.0),
-        "presence_penalty": _between(-2.0, 2.0),
-        "min_p": fraction,
-        "logit_bias": {
-            "type": "object",
-            "propertyNames": {"pattern": _decimals_below(width)},
-            "additionalProperties": _between(-_LARGEST, _LARGEST),
-        },
-        "repeat_last_n": _between(-1, 2**31 - 1, "integer"),
-        "min_tokens": whole,
-        "no_repeat_ngram_size": whole,
-        "bad_words_ids": _list(_list(ids["items"], minItems=1)),
-        "bad_words": _list({"type": "string", "minLength": 1}),
-        "suppress_tokens": ids,
-        "allowed_token_ids": {**ids, "minItems": 1},
-        "dry_multiplier": positive,
-        "dry_base": {"type": "number", "minimum": 1.0, "maximum": _LARGEST},
-        "dry_allowed_length": _between(1, 2**31 - 1, "integer"),
-        "dry_penalty_last_n": _between(-1, 2**31 - 1, "integer"),
-        "dry_sequence_breakers": _list({"type": "string", "minLength": 1}),
-        "dynatemp_range": positive,
-        "dynatemp_exponent": positive,
-        "epsilon_cutoff": _between(0.0, _BELOW_1),
-        "eta_cutoff": _between(0.0, _BELOW_1),
-        "top_n_sigma": positive,
-        "top_h": _above_0(1.0),
-        "xtc_probability": fraction,
-        "xtc_threshold": fraction,
-        "mirostat": _between(0, 2, "integer"),
-        "mirostat_tau": positive,
-        "mirostat_eta": positive,
-        "repetition_penalty": _above_0(),
-    }
-    return {name: _optional(schema) for name, schema in named.items()}
-
-
 def _native_parameters(limits: WireLimits, width: int) -> Node:
-    options = {
-        "best_of": _between(1, limits.max_best_of, "integer"),
-        "grammar": _GRAMMAR,
-        "max_new_tokens": _between(1, _U32, "integer"),
-        "return_full_text": _FLAG,
-        "seed": _between(0, 2**64 - 1, "integer"),
-        "temperature": _above_0(),
-        "top_k": _between(1, 2**31 - 1, "integer"),
-        "top_n_tokens": _between(0, limits.max_top_n_tokens, "integer"),
-        "top_p": _above_0(_BELOW_1),
-        "truncate": _between(1, limits.max_input_tokens, "integer"),
-        "typical_p": _above_0(_BELOW_1),
+    """All fields of a request, with TGI's ranges where these are narrower."""
+    fields = parameter_schemas(width)
+    narrower: dict[str, tuple[float, float]] = {
+        "best_of": (1, limits.max_best_of),
+        "frequency_penalty": (-2.0, 2.0),
+        "presence_penalty": (-2.0, 2.0),
+        "temperature": (_SMALLEST, LARGEST),
+        "top_k": (1, 2**31 - 1),
+        "top_n_tokens": (0, limits.max_top_n_tokens),
+        "top_p": (_SMALLEST, _BELOW_1),
+        "truncate": (1, limits.max_input_tokens),
+        "typical_p": (_SMALLEST, _BELOW_1),
     }
-    flags = dict.fromkeys(("decoder_input_details", "details", "do_sample", "watermark"), _FLAG)
-    stop = _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences)
-    properties = {
-        name: schema if "anyOf" in schema else _optional(schema) for name, schema in options.items()
-    }
-    return _object({**properties, **flags, "stop": stop, **_samplers(width)})
+    for name, (low, high) in narrower.items():
+        fields[name] |= {"minimum": low, "maximum": high}
+    fields["stop"]["maxItems"] = limits.max_stop_sequences
+    return _object({**fields, "grammar": _GRAMMAR})
 
 
 def _shape(kind: str, name: str, content: Node) -> Node:
@@ -177,27 +98,28 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         "parameters": _ref("GenerateParameters"),
     }
     most = settings.max_choices
+    further = {name: item for name, item in parameters["properties"].items() if name in FURTHER}
     common = {
-        "model": _optional(_TEXT),
-        "max_tokens": _optional(_between(1, _U32, "integer")),
-        "temperature": _optional(_between(0.0, _LARGEST)),
-        "top_p": _optional(_above_0(1.0)),
-        "top_k": _optional(_between(-1, 2**31 - 1, "integer")),
-        "typical_p": _optional(_above_0(1.0)),
-        "n": _optional(_between(1, most, "integer")),
-        "best_of": _optional(_between(1, most, "integer")),
-        "seed": _optional(_between(-(2**63), 2**64 - 1, "integer")),
+        **further,
+        "model": optional(_TEXT),
+        "max_tokens": optional(between(1, _U32, "integer")),
+        "temperature": optional(between(0.0, LARGEST)),
+        "top_p": optional(between(_SMALLEST, 1.0)),
+        "top_k": optional(between(-1, 2**31 - 1, "integer")),
+        "typical_p": optional(between(_SMALLEST, 1.0)),
+        "n": optional(between(1, most, "integer")),
+        "best_of": optional(between(1, most, "integer")),
+        "seed": optional(between(-(2**63), 2**64 - 1, "integer")),
         "stop": {
             "anyOf": [
                 {"type": ["string", "null"]},
                 _list({"type": "string", "minLength": 1}, maxItems=limits.max_stop_sequences),
             ]
         },
-        "stream": _optional(_FLAG),
-        "stream_options": _optional(_object({"include_usage": _optional(_FLAG)})),
-        **_samplers(width),
+        "stream": optional(_FLAG),
+        "stream_options": optional(_object({"include_usage": optional(_FLAG)})),
     }
-    ids = _list(_ids_below(width), minItems=1)
+    ids = _list(ids_below(width), minItems=1)
     text: Node = {"type": "string", "minLength": 1}
     prompts = _list({"anyOf": [text, ids]}, minItems=1, maxItems=settings.max_client_batch_size)
     part = _object({"type": {"const": "text"}, "text": _TEXT}, ("type", "text"))
@@ -205,16 +127,16 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
         {
             "role": _TEXT,
             "content": {"anyOf": [{"type": ["string", "null"]}, _list(part)]},
-            "tool_calls": _optional(_list({"type": "object"})),
+            "tool_calls": optional(_list({"type": "object"})),
         },
         ("role",),
     )
     chat = {
         "messages": {"anyOf": [text, _list(message, minItems=1)]},
-        "max_completion_tokens": _optional(_between(1, _U32, "integer")),
-        "logprobs": _optional(_FLAG),
-        "top_logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
-        "tools": _optional(_list(_TOOL)),
+        "max_completion_tokens": optional(between(1, _U32, "integer")),
+        "logprobs": optional(_FLAG),
+        "top_logprobs": optional(between(0, LARGEST_TOP_LOGPROBS, "integer")),
+        "tools": optional(_list(_TOOL)),
         "tool_choice": {
             "anyOf": [
                 {"type": "null"},
@@ -228,19 +150,19 @@ def bodies(limits: WireLimits, settings: ServerSettings, width: int) -> Node:
                 ),
             ]
         },
-        "parallel_tool_calls": _optional(_FLAG),
+        "parallel_tool_calls": optional(_FLAG),
         "response_format": _RESPONSE_FORMAT,
-        "chat_template": _optional(_TEXT),
-        "chat_template_kwargs": _optional({"type": "object"}),
-        "enable_thinking": _optional(_FLAG),
-        "thinking_budget": _optional(_between(0, _U32, "integer")),
-        "add_generation_prompt": _optional(_FLAG),
-        "continue_final_message": _optional(_FLAG),
+        "chat_template": optional(_TEXT),
+        "chat_template_kwargs": optional({"type": "object"}),
+        "enable_thinking": optional(_FLAG),
+        "thinking_budget": optional(between(0, _U32, "integer")),
+        "add_generation_prompt": optional(_FLAG),
+        "continue_final_message": optional(_FLAG),
     }
     completion = {
         "prompt": {"anyOf": [text, ids, prompts]},
-        "echo": _optional(_FLAG),
-        "logprobs": _optional(_between(0, LARGEST_TOP_LOGPROBS, "integer")),
+        "echo": optional(_FLAG),
+        "logprobs": optional(between(0, LARGEST_TOP_LOGPROBS, "integer")),
         "suffix": {"type": "null"},
     }
     instance = {**generate, "parameters": {"anyOf": [{"type": "null"}, generate["parameters"]]}}

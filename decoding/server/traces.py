@@ -31,7 +31,7 @@ class RequestTrace:
 
 
 class TraceSink(Protocol):
-    """Where traces go."""
+    """Protocol of an exporter of finished requests' traces."""
 
     def record(self, trace: RequestTrace, /) -> None:
         """Take the trace of a request that is over. Called in the event loop; must not block."""

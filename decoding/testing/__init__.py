@@ -20,7 +20,7 @@ counterexample found:
 `peers`       laws × peers, as a table: `python -m decoding.testing.peers`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from decoding.testing.grammar_check import GRAMMAR_LAWS as GRAMMAR_LAWS
 from decoding.testing.grammar_check import MaskedText as MaskedText
@@ -39,6 +39,7 @@ from decoding.testing.stream_check import check_stream as check_stream
 from decoding.testing.verdicts import Judge as Judge
 from decoding.testing.verdicts import Outcome as Outcome
 from decoding.testing.verdicts import Verdict as Verdict
+from decoding.typing import Anything
 
 if TYPE_CHECKING:
     from decoding.testing.engine_check import EngineUnderTest as EngineUnderTest
@@ -71,8 +72,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any name of the module
-    """What needs Hypothesis is imported when it is asked for."""
+def __getattr__(name: str) -> Anything:
+    """Import the modules that need Hypothesis at their first use."""
     if name in _WITH_HYPOTHESIS:
         from decoding.testing import engine_check
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,7 +38,7 @@ BY_PLACE = ("logits", "token_ids", "lengths", "prompt_lengths")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a candidate made of a batch.
+    """The result of a candidate on a batch.
 
     values: `(batch, vocab)` float64. format: the name of its dtype.
     written: whether the logits that were handed over differ afterwards. changed: what else does,
@@ -263,22 +263,34 @@ def _numbers(array: Anything) -> tuple[NDArray[np.float64], str]:
         return np.array(array, np.float64), name
 
 
-def _roles(function: Function) -> tuple[str, ...]:
-    """What each positional parameter of a function asks for."""
-    names = {name: role for role, all_names in ROLES.items() for name in all_names}
+def roles_by_name(
+    function: Function, roles: Mapping[str, Sequence[str]]
+) -> list[str | None] | None:
+    """The role of each parameter to pass by position, None for an unknown name.
+
+    roles: names of parameters by role. Parameters of other names with a default are left out.
+    Returns None for a function whose parameters cannot be read, or that has `*args` alone.
+    """
+    names = {name: role for role, known in roles.items() for name in known}
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # written in C
-        return ("logits",)
-    wanted = [
-        item.name
+        return None
+    found = [
+        names.get(item.name)
         for item in parameters
         if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
         and (item.default is item.empty or item.name in names)
     ]
-    if any(item.kind == item.VAR_POSITIONAL for item in parameters) and not wanted:
+    takes_any = any(item.kind == item.VAR_POSITIONAL for item in parameters)
+    return None if takes_any and not found else found
+
+
+def _roles(function: Function) -> tuple[str, ...]:
+    """What each positional parameter of a function asks for."""
+    found = roles_by_name(function, ROLES)
+    if found is None:
         return ("logits",)
-    found = [names.get(name) for name in wanted]
     free = [role for role in BY_PLACE if role not in found]
     roles = tuple(role if role is not None else free.pop(0) if free else "?" for role in found)
     if "?" in roles or "logits" not in roles or len(set(roles)) < len(roles):

@@ -62,7 +62,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shapes:
-    """What cases look like.
+    """The sizes that drawn cases may have.
 
     widths: the smallest and the largest vocabulary.
     most_rows: the largest batch.

@@ -1,4 +1,4 @@
-"""Judges of the processors of this library, and of any other processor by its definition."""
+"""`Claim`: what `check_processor` holds a candidate to: a definition and a judge of results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EMPTY = History.empty(1)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a candidate says it does, made ready for a check.
+    """The claim about a candidate's behaviour that a check tests: its definition and its judge.
 
     name: of the claim. judge: decides about a row. definition: what it makes of a row, or None.
     reads_history: whether it is known to need token ids. generated_only: whether it looks at
@@ -53,7 +53,7 @@ class Claim:
     at_least: int = 1
 
     def expected(self, row: Row, history: History) -> Row | None:
-        """What the definition makes of a row."""
+        """Apply the definition to a row; None without a definition."""
         if self.definition is None:
             return None
         return _run(self.definition, row, history)

@@ -1,4 +1,4 @@
-"""Judges of truncations: by a threshold, by a mass in an order, by a count."""
+"""Judges of truncations: decide in float64 whether a candidate kept the right tokens."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.errors import ParameterError
-from decoding.testing.candidates import Arrays, CandidateError, quietly
+from decoding.testing.candidates import Arrays, CandidateError, quietly, roles_by_name
 from decoding.typing import Anything
 
 Tokens = NDArray[np.int64]
@@ -64,11 +63,6 @@ class Draw:
         if not self.batched:
             return self.is_fed
         return bool({"seeds", "u", "uniforms", "words"} & set(self.roles))
-
-    @property
-    def has_positions(self) -> bool:
-        """Whether the position in the text is handed over."""
-        return bool({"position", "positions"} & set(self.roles))
 
     def settle(self, logits: NDArray[np.float32]) -> None:
         """Find out by a call whether NumPy's or torch's arrays are taken."""
@@ -220,18 +214,7 @@ def _tokens(returned: Anything, rows: int, vocab: int) -> Tokens:
 
 
 def _roles(function: Callable[..., Anything]) -> tuple[str, ...]:
-    names = {name: role for role, known in DRAW_ROLES.items() for name in known}
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # written in C
-        return ("logits",)
-    wanted = [
-        item.name
-        for item in parameters
-        if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
-        and (item.default is item.empty or item.name in names)
-    ]
-    roles = [names.get(name) for name in wanted] or ["logits"]
+    roles = roles_by_name(function, DRAW_ROLES) or ["logits"]
     if roles.count(None) == 1 and "logits" not in roles:
         roles[roles.index(None)] = "logits"
     known = tuple(role for role in roles if role is not None)

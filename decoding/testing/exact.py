@@ -34,7 +34,7 @@ def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:
 
     logits: `(n,)` float64; −inf has probability 0. Costs n² · nodes · 64 calls' worth of elements.
     """
-    points, weights = _quadrature(nodes)
+    points, weights = quadrature(nodes)
     uniforms = (points + 1.0) / 2.0
     own_words = np.minimum(uniforms * _TOP, _TOP * (1.0 - 2.0**-53)).astype(np.uint64)
     support = np.flatnonzero(logits > -np.inf).tolist()
@@ -54,7 +54,7 @@ def total_variation(first: Row, second: Row) -> float:
 
 
 @cache
-def _quadrature(nodes: int) -> tuple[Row, Row]:
+def quadrature(nodes: int) -> tuple[Row, Row]:
     """Points and weights on [−1, 1]: L. Fejér 1933, his first rule."""
     angles = (np.arange(nodes) + 0.5) * np.pi / nodes
     orders = np.arange(1, nodes // 2 + 1)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decoding.testing.draws import Draw
+from decoding.testing.exact import quadrature
 
 Row = NDArray[np.float64]
 
@@ -76,8 +77,6 @@ def _rises(draw: Draw, vocab: int) -> bool:
 
 @cache
 def _quadrature(nodes: int) -> tuple[Row, Row]:
-    """Points and weights on [0, 1]: L. Fejér 1933, his first rule."""
-    angles = (np.arange(nodes) + 0.5) * np.pi / nodes
-    orders = np.arange(1, nodes // 2 + 1)
-    waves = np.cos(2.0 * np.outer(angles, orders)) / (4.0 * orders**2 - 1.0)
-    return (np.cos(angles) + 1.0) / 2.0, (1.0 - 2.0 * waves.sum(axis=1)) / nodes
+    """Points and weights on [0, 1]."""
+    points, weights = quadrature(nodes)
+    return (points + 1.0) / 2.0, weights / 2.0

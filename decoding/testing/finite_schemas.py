@@ -232,7 +232,7 @@ REQUIRED, FORBIDDEN, FREE = 1, -1, 0
 
 
 class ExactMasks:
-    """What must and must not follow each prefix of the texts of finitely many values.
+    """The exact next tokens after each prefix of the texts of finitely many values.
 
     texts: every compact JSON text of the valid values (`texts_of`).
     tokens: what each token spells; the end token is the one behind them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -140,15 +140,15 @@ class _Check:
         self._earlier: tuple[Case, Answer] | None = None
         self.example = 0
 
-    def first(self, case: Case, skipping: object = ()) -> tuple[str, str]:
+    def first(self, case: Case, skipping: Collection[str] = ()) -> tuple[str, str]:
         """The first law that does not hold and why, or two empty strings."""
         try:
             broken = next(
-                (found for found in self._broken(case) if found[0] not in skipping),  # type: ignore[operator]
+                (found for found in self._broken(case) if found[0] not in skipping),
                 ("", ""),
             )
         except CandidateError as error:
-            return ("", "") if "answers" in skipping else ("answers", str(error))  # type: ignore[operator]
+            return ("", "") if "answers" in skipping else ("answers", str(error))
         return broken
 
     def _broken(self, case: Case) -> Iterator[tuple[str, str]]:
@@ -260,7 +260,7 @@ def _where(first: Answer, second: Answer) -> str:
 
 
 def _smallest(
-    check: _Check, case: Case, law: str, why: str, skipping: object
+    check: _Check, case: Case, law: str, why: str, skipping: Collection[str]
 ) -> tuple[str, str, Case]:
     """The smallest case in which a law is broken."""
 

@@ -162,7 +162,7 @@ def _in_range(value_type: ValueType) -> st.SearchStrategy[Any]:
     low, high = value_type.low, value_type.high
     if value_type.annotation == "int":
         return st.integers(int(low), int(min(high, low + 10)))
-    least = 0.1 if low == 0.0 and value_type.low_is_outside and high == math.inf else low
+    least = 0.1 if low == 0.0 and value_type.low_is_outside and high > 10.0 else low
     return st.floats(
         max(least, -10.0),
         min(high, max(low, 0.0) + 10.0),

@@ -1,4 +1,4 @@
-"""Judges of processors that change logits, and of any claim that has a definition."""
+"""Judges of edits: decide whether a candidate's logits are right, by a definition in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts of judges, and the bands within which both sides of a cut are right."""
+"""`Judge` and its verdicts: whether a candidate's row is right, within bands for rounding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge says of one row.
+    """The result of a judge for one row.
 
     why: what is wrong, in words; empty where nothing is.
     expected: the tokens that a right answer keeps, or None where the values are what is wrong.

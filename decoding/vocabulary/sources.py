@@ -71,7 +71,7 @@ def ranked_tokens(ranks: Mapping[bytes, int], special_tokens: Mapping[str, int])
         require(name, spelled_token, isinstance(spelled_token, bytes), "bytes as keys")
         where = f"{name}[{shown(spelled_token)}]"
         number = checked_integer(where, token_id, 0, MOST_TOKENS - 1, _AN_ID)
-        require(where, token_id, number not in spelled_by_id, "an id of its own")
+        require(where, token_id, number not in spelled_by_id, "an id that no other token has")
         spelled_by_id[number] = spelled_token
     spelled = [spelled_by_id.get(index, b"") for index in range(1 + max(spelled_by_id, default=-1))]
     return spelled, frozenset(map(int, special_tokens.values()))
@@ -105,7 +105,7 @@ def transformers_tokens(tokenizer: Anything) -> Tokens:
 
 
 def _speller(tokenizer: Anything) -> Callable[[str], bytes]:
-    """What spells a token of a tokenizer that is written in Python."""
+    """Return the function that spells the tokens of a tokenizer written in Python."""
     if hasattr(tokenizer, "sp_model"):
         return lambda token: _piece_bytes(token, is_byte=True)
     alphabet = getattr(tokenizer, "byte_decoder", None)

@@ -56,7 +56,8 @@ def tokens_of(
     left = _MOST_BYTES
     for token, token_id in vocabulary.items():
         if len(token) > _MOST_CHARACTERS:
-            raise ModelFormatError(source, f"token {token_id} has {len(token)} characters")
+            problem = f"has {len(token)} characters; at most {_MOST_CHARACTERS} are read"
+            raise ModelFormatError(source, f"token {token_id} {problem}")
         # Added tokens are matched in the raw text, so a byte-level alphabet does not apply to them;
         # but a single character is the token of a byte before it is anything else.
         raw = byte_level and token_id in added and len(token) > 1

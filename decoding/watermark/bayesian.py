@@ -55,7 +55,7 @@ class BayesianDetector:
         require("beta", self.beta, legal, "a finite number for each layer")
         legal = [len(row) for row in self.delta] == list(range(len(self.beta)))
         legal = legal and all(math.isfinite(number) for row in self.delta for number in row)
-        require("delta", self.delta, legal, "l finite numbers in row l, for as many rows as layers")
+        require("delta", self.delta, legal, "a row a layer, row l of l finite numbers")
 
     @classmethod
     def from_transformers(cls, state: Mapping[str, Any]) -> BayesianDetector:
@@ -138,7 +138,7 @@ def fit_bayesian(
     if len(labels) != len(g):
         raise ShapeError("is_marked", f"{len(labels)} labels", f"one for each of {len(g)} texts")
     legal = 0.0 < labels.mean() < 1.0 if len(labels) else False
-    require("is_marked", list(is_marked), legal, "labels of both kinds")
+    require("is_marked", list(is_marked), legal, "labels of which some are True and some False")
     bits, starts = _stacked(g, np.shape(g[0])[-1])
     depth = bits.shape[1]
     values = np.zeros((depth, depth + 1))

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.checks import check_integer, check_real, checked_integer
+from decoding.checks import LARGEST_FLOAT32, check_integer, check_real, checked_integer
 from decoding.errors import ParameterError, require
 from decoding.kernels.colours import tokens_below
 from decoding.watermark.prf import GREEN, KEY_RANGE, token_word
@@ -71,8 +71,9 @@ class Thresholded:
     A list's length varies; a token's colour does not depend on the vocabulary's size.
     """
 
-    def share(self, gamma: float, vocab_size: int) -> float:  # noqa: ARG002 -- the protocol's
+    def share(self, gamma: float, vocab_size: int) -> float:
         """⌈γ · 2³²⌉ / 2³²."""
+        del vocab_size
         return math.ceil(gamma * 2**32) / 2**32
 
     def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
@@ -118,7 +119,7 @@ class Scheme:
         legal = hasattr(self.colouring, "packed") and not isinstance(self.colouring, type)
         require("colouring", self.colouring, legal, "a colouring, as Permuted()")
         check_real(self, "gamma", lambda x: 0.0 < x < 1.0, "in (0, 1)")
-        check_real(self, "delta", math.isfinite, "finite")
+        check_real(self, "delta", lambda x: abs(x) <= LARGEST_FLOAT32, "finite and within float32")
         check_integer(self, "key", 0, KEY_RANGE - 1, "in [0, 2**64)")
         check_integer(self, "candidates", 1)
 

@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from decoding.kernels.cached_jit import cached_jit
 from decoding.kernels.program import words_of
-from decoding.typing import Anything
 
 LARGEST = (2**32 - 1) // 20 - 1
 """The most items that torch permutes in this way."""
@@ -105,30 +105,17 @@ def _swap(order: NDArray[np.int32], partners: NDArray[np.int64]) -> None:
 
 @cache
 def _compiled() -> Callable[..., None] | None:
-    """`_swap` compiled by Numba and cached on disk; None without Numba."""
-    try:
-        from numba import njit
-    except ImportError:
-        return None
-    return _with_cache(njit, _swap)
+    """`_swap` as machine code; None without Numba."""
+    return cached_jit(lambda: _swap)
 
 
 @cache
 def _compiled_fill() -> Callable[..., None] | None:
-    """The packed set by compiled code, as `_compiled`."""
-    try:
-        from numba import njit
+    """The packed set by machine code; None without Numba."""
 
+    def load() -> Callable[..., None]:
         from decoding.kernels.compiled.shuffles import fill
-    except ImportError:
-        return None
-    return _with_cache(njit, fill)
 
+        return fill
 
-def _with_cache(njit: Anything, function: Callable[..., None]) -> Callable[..., None]:
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    try:
-        compiled: Callable[..., None] = njit(cache=True, **options)(function)
-    except RuntimeError:  # there is no folder to keep it in
-        compiled = njit(**options)(function)
-    return compiled
+    return cached_jit(load)

@@ -13,7 +13,7 @@ from decoding.parameters import GenerationParameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What made a response: versions, model, prompt, parameters and noise law.
+    """The inputs that made a response: versions, model, prompt, parameters and noise law.
 
     Of the library alone: TGI's and OpenAI's JSON do not have it. The seeds stand in `Details`.
 

@@ -105,7 +105,7 @@ def validate(
 def validate_fields(
     given: Mapping[str, Any], *, limits: WireLimits, stream: bool
 ) -> GenerationParameters:
-    """As `validate`, for parameters that come before the prompt, as a chat's do.
+    """Validate parameters alone, as `validate` does, where the prompt is not known yet (chats).
 
     given: what `parse_parameters` returned. `check_lengths` follows when the prompt is known; until
         then an absent `max_new_tokens` stays None.

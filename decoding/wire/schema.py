@@ -1,69 +1,117 @@
-"""The fields of a request as JSON Schemas, for an OpenAPI document."""
+"""JSON Schemas of the fields of a request, made of their declarations, for an OpenAPI document."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from decoding.parameters import REQUEST_FIELDS
 from decoding.request_fields import RequestField, ValueType
+from decoding.wire.types import INTEGERS, NEVER_NULL
+
+Schema: TypeAlias = dict[str, Any]
+
+LARGEST = 3e38
+"""The end of an open range of numbers; float32, in which TGI reads them, holds little more."""
 
 
-def parameter_schema() -> dict[str, dict[str, Any]]:
+def parameter_schemas(width: int) -> dict[str, Schema]:
     """A JSON Schema (2020-12, as in OpenAPI 3.1) by the name of each field of `parameters`.
 
-    Every one has a `description` and a `type`; numbers have their range and, where Rust has a type
-    for them, its `format`; null is legal where a field has no other way to say nothing.
+    Every one has a `description` and a `type`. A number has the least and the greatest value that
+    float32 or the integer type on the wire holds within its range. Null is legal where TGI has an
+    `Option`.
 
-    >>> parameter_schema()["min_p"]["description"]
+    width: how many token ids there are.
+
+    >>> found = parameter_schemas(width=1000)["min_p"]
+    >>> found["description"]
     'keep tokens P times as likely as the likeliest; 0 is neutral'
-    >>> {key: parameter_schema()["top_p"][key] for key in ("type", "exclusiveMinimum", "maximum")}
-    {'type': ['number', 'null'], 'exclusiveMinimum': 0.0, 'maximum': 1.0}
+    >>> found["type"], found["minimum"], found["maximum"]
+    (['number', 'null'], 0.0, 1.0)
     """
-    return {name: _schema(field) for name, field in REQUEST_FIELDS.items()}
+    types = _types(width)
+    return {name: _schema(field, types) for name, field in REQUEST_FIELDS.items()}
 
 
-def _schema(field: RequestField) -> dict[str, Any]:
-    schema = {**_TYPES[field.type.name], **_range(field.type), "description": field.description}
-    if field.initial is None:
-        schema["type"] = [schema["type"], "null"]
+def _schema(field: RequestField, types: Mapping[str, Schema]) -> Schema:
+    schema = {**types[field.type.name], **_range(field.type), "description": field.description}
+    if schema["type"] == "array" and not field.type.accepts(()):
+        schema["minItems"] = 1
     if field.default is not None:
         schema["default"] = field.default
-    elif isinstance(field.initial, bool):
-        schema["default"] = field.initial
-    return schema
+    return schema if field.name in NEVER_NULL else optional(schema)
 
 
-def _range(value_type: ValueType) -> dict[str, Any]:
-    """The ends of a number's range that are finite."""
+def _range(value_type: ValueType) -> Schema:
     if not value_type.is_number:
         return {}
-    low = "exclusiveMinimum" if value_type.low_is_outside else "minimum"
-    high = "exclusiveMaximum" if value_type.high_is_outside else "maximum"
-    ends = ((low, value_type.low), (high, value_type.high))
-    return {key: end for key, end in ends if abs(end) < math.inf}
+    low, high = value_type.low, value_type.high
+    if value_type.name in INTEGERS:
+        least, most = INTEGERS[value_type.name]
+        return {"minimum": max(int(low), least), "maximum": min(int(high), most)}
+    return {
+        "minimum": _inside(low, math.inf) if value_type.low_is_outside else low,
+        "maximum": _inside(high, -math.inf) if value_type.high_is_outside else high,
+    }
 
 
-_IDS = {"type": "array", "items": {"type": "integer", "format": "int32", "minimum": 0}}
-_TYPES: dict[str, dict[str, Any]] = {
-    "bool": {"type": "boolean"},
-    "f32": {"type": "number", "format": "float"},
-    "i32": {"type": "integer", "format": "int32"},
-    "u32": {"type": "integer", "format": "int32"},
-    "u64": {"type": "integer", "format": "int64"},
-    "usize": {"type": "integer"},
-    "string": {"type": "string"},
-    "strings": {"type": "array", "items": {"type": "string", "minLength": 1}},
-    "ids": _IDS,
-    "sequences": {"type": "array", "items": {**_IDS, "minItems": 1}},
-    "biases": {
-        "type": "object",
-        "propertyNames": {"pattern": "^[0-9]+$"},
-        "additionalProperties": {"type": "number", "format": "float"},
-    },
-    "grammar": {
-        "type": "object",
-        "properties": {"type": {"type": "string"}, "value": {}},
-        "required": ["type", "value"],
-    },
-}
+def _inside(end: float, towards: float) -> float:
+    """The float32 next to an end that is itself outside the range; a bound for infinite ends."""
+    if math.isinf(end):
+        return math.copysign(LARGEST, end)
+    return float(np.nextafter(np.float32(end), np.float32(towards)))
+
+
+def optional(schema: Schema) -> Schema:
+    """The same schema, for a value that may be null."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def between(low: float, high: float, kind: str = "number") -> Schema:
+    """Numbers, or integers, from `low` to `high`."""
+    return {"type": kind, "minimum": low, "maximum": high}
+
+
+def ids_below(width: int) -> Schema:
+    """Token ids of a vocabulary of `width` tokens."""
+    return between(0, width - 1, "integer")
+
+
+def _types(width: int) -> dict[str, Schema]:
+    """JSON Schemas by the name of a type on the wire."""
+    text = {"type": "string", "minLength": 1}
+    ids: Schema = {"type": "array", "items": ids_below(width)}
+    return {
+        **{name: {"type": "integer"} for name in INTEGERS},
+        "bool": {"type": "boolean"},
+        "f32": {"type": "number"},
+        "string": {"type": "string"},
+        "strings": {"type": "array", "items": text},
+        "ids": ids,
+        "sequences": {"type": "array", "items": {**ids, "minItems": 1}},
+        "biases": {
+            "type": "object",
+            "propertyNames": {"pattern": _decimals_below(width)},
+            "additionalProperties": between(-LARGEST, LARGEST),
+        },
+        "grammar": {"type": "object"},
+    }
+
+
+def _decimals_below(width: int) -> str:
+    """A regular expression of the integers below a number, as decimal text."""
+    digits = str(width - 1)
+    forms = ["[0-9]"] if len(digits) > 1 else [f"[0-{digits}]"]
+    forms += [f"[1-9][0-9]{{{length - 1}}}" for length in range(2, len(digits))]
+    if len(digits) > 1:
+        for place, digit in enumerate(digits):
+            low = 1 if place == 0 else 0
+            rest = f"[0-9]{{{len(digits) - place - 1}}}" if place + 1 < len(digits) else ""
+            if int(digit) > low:
+                forms.append(f"{digits[:place]}[{low}-{int(digit) - 1}]{rest}")
+        forms.append(digits)
+    return f"^({'|'.join(forms)})$"

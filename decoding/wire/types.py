@@ -156,23 +156,15 @@ def _float32(path: str, value: object) -> float:
         return float(np.float32(double))
 
 
-def _texts(path: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    return tuple(read_text(f"{path}[{index}]", item) for index, item in enumerate(value))
+def _list_of(read: Reader) -> Reader:
+    """The reader of a list of values that `read` reads."""
 
+    def read_list(path: str, value: object) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise mismatch(path, value, "a sequence")
+        return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
 
-def _ids(path: str, value: object) -> tuple[object, ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    read = _integer("u32", 0, 2**32 - 1)
-    return tuple(read(f"{path}[{index}]", item) for index, item in enumerate(value))
-
-
-def _sequences(path: str, value: object) -> tuple[tuple[object, ...], ...]:
-    if not isinstance(value, list | tuple):
-        raise mismatch(path, value, "a sequence")
-    return tuple(_ids(f"{path}[{index}]", item) for index, item in enumerate(value))
+    return read_list
 
 
 def _biases(path: str, value: object) -> dict[int, float]:
@@ -216,24 +208,29 @@ def _option(read: Reader) -> Reader:
     return lambda path, value: None if value is None else read(path, value)
 
 
+INTEGERS: Mapping[str, tuple[int, int]] = {
+    "i32": (-(2**31), 2**31 - 1),
+    "u32": (0, 2**32 - 1),
+    "u64": (0, 2**64 - 1),
+    "usize": (0, 2**64 - 1),
+}
+"""The least and the greatest value of each integer type of Rust."""
 _GRAMMAR_TYPES = ("json", "json_object", "regex", "json_schema")
+_IDS = _list_of(_integer("u32", *INTEGERS["u32"]))
 _TYPES: Mapping[str, Reader] = {
     "bool": _boolean,
     "f32": _float32,
-    "i32": _integer("i32", -(2**31), 2**31 - 1),
-    "u32": _integer("u32", 0, 2**32 - 1),
-    "u64": _integer("u64", 0, 2**64 - 1),
-    "usize": _integer("usize", 0, 2**64 - 1),
+    **{name: _integer(name, *ends) for name, ends in INTEGERS.items()},
     "string": read_text,
-    "strings": _texts,
-    "ids": _ids,
-    "sequences": _sequences,
+    "strings": _list_of(read_text),
+    "ids": _IDS,
+    "sequences": _list_of(_IDS),
     "biases": _biases,
     "grammar": _grammar,
 }
-_NEVER_NULL = ("decoder_input_details", "details", "do_sample", "stop", "watermark", "jump_forward")
+NEVER_NULL = ("decoder_input_details", "details", "do_sample", "stop", "watermark", "jump_forward")
 """What TGI does not wrap in an `Option`; of ours, what has to be like that."""
 _READERS: Mapping[str, Reader] = {
-    name: _TYPES[field.type.name] if name in _NEVER_NULL else _option(_TYPES[field.type.name])
+    name: _TYPES[field.type.name] if name in NEVER_NULL else _option(_TYPES[field.type.name])
     for name, field in REQUEST_FIELDS.items()
 }

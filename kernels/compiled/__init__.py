@@ -1,4 +1,4 @@
-"""Numba: the hot loop on a CPU. One call a step for the whole batch, rows spread over threads.
+"""The Numba backend: on a CPU, one call a step for the whole batch, rows spread over threads.
 
 A row is read two or three times, in blocks of 256 logits; after the first truncation only the
 compact candidates exist, or bounds of the logits that stay. All is compiled once: a row is an

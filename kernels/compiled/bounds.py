@@ -1,4 +1,4 @@
-"""Search for the boundary of a truncation: the bounds of what a top-k, top-p or typical-p keeps.
+"""Numba functions that find which logits a top-k, top-p or typical-p keeps: a low and a high bound.
 
 The nearest to a centre come first. A histogram of the distances in every sixteenth block says about
 where the boundary is. One pass sums the weights of what is surely nearer and copies out the

@@ -1,4 +1,4 @@
-"""XTC, and edits of chosen tokens: biases and repetition penalties."""
+"""Numba functions: XTC, and biases and repetition penalties of chosen tokens."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _list_reaching(
     limit: Any,
     memory: Any,
 ) -> Any:
-    """List the tokens of a dense row whose probability is `threshold` or more; how many.
+    """List the tokens of a dense row whose probability is at least `threshold`; return their count.
 
     −1 where these are more than `limit`. Where few tokens are the most of a row, they and its sums
     as it is stored say almost what its sum as it is scaled is. It is weighed once more only if that
@@ -133,7 +133,7 @@ def xtc_of_row(
     limit: Any,
     memory: Any,
 ) -> Any:
-    """Touch what XTC removes from a dense row without touched tokens; how many these are.
+    """Remove XTC's tokens from a dense row by touching them; return their count.
 
     −1 where more than `limit` tokens reach the threshold.
     """
@@ -162,7 +162,7 @@ def xtc_of_row(
 
 @compiled
 def keep_xtc(count: Any, item: Any, sparse: Any, memory: Any) -> Any:
-    """The candidates that XTC leaves; how many."""
+    """Remove XTC's tokens from the candidates; return how many are left."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     largest = largest_of(logits, count)
     total, _ = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
@@ -197,7 +197,7 @@ def scaled(logit: Any, item: Any) -> Any:
 
 @compiled
 def scale_touched(dense: Any, item: Any, sparse: Any, vocab: Any, memory: Any, count: Any) -> Any:
-    """Scale the named tokens of a dense row, which touches them; how many are touched now."""
+    """Scale the named tokens of a dense row by touching them; return the count of touched ones."""
     for entry in range(item.sparse_start, item.sparse_stop):
         if sparse[entry].token_id < vocab:
             place, count = touch(dense, sparse[entry].token_id, memory, count)
@@ -244,7 +244,7 @@ def bias_touched(
 def bias_candidates(
     entries: Any, first: Any, last: Any, vocab: Any, memory: Any, count: Any
 ) -> Any:
-    """Bias the named ones of candidates; how many are left."""
+    """Bias the named candidates; return how many are left."""
     slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     mark(slot, ids, count)
     for entry in range(first, last):

@@ -1,4 +1,4 @@
-"""Green lists by Philox: the random words of all tokens, compared with a bound and packed."""
+"""Numba: green lists by Philox, the tokens whose random word is below a bound, packed as bits."""
 
 from __future__ import annotations
 

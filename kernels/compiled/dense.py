@@ -40,7 +40,7 @@ def append_touched(
     logits: Any,
     count: Any,
 ) -> Any:
-    """Append the possible touched tokens with low ≤ logit ≤ high; the new count."""
+    """Append the touched tokens with low ≤ logit ≤ high and logit > −∞; return the new count."""
     for place in range(touched_count):
         logit = touched[place]
         if low <= logit <= high and logit > -np.inf:

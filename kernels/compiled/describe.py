@@ -1,4 +1,4 @@
-"""The description of a draw: logprobs, rank, entropy, and the likeliest tokens."""
+"""Numba functions that describe a drawn token: logprobs, rank, entropy, the likeliest tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The draw over what the program left: Gumbel-max by the law of `decoding.kernels.randomness`.
+"""Numba: draws a token from a processed row by Gumbel-max, see `decoding.kernels.randomness`.
 
 The noise of a block's lead bounds that of all its tokens. So the leads are looked at first, and of
 the others only those in blocks whose largest logit leaves them a chance. A token i of these has a

@@ -1,4 +1,4 @@
-"""The entropy of a row, for top-H and dynamic temperature."""
+"""Numba functions: the entropy of a row, and top-H and dynamic temperature, which depend on it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEGLIGIBLE = 700.0
 
 @compiled
 def weigh_others(logits: Any, count: Any, largest: Any, weights: Any) -> Any:
-    """As `weigh_entries`, but the sums are without one of the largest."""
+    """Weigh as `weigh_entries`, but leave one of the largest entries out of the sums."""
     place = 0
     while logits[place] < largest:
         place += 1
@@ -177,7 +177,7 @@ def keep_by_entropy(count: Any, budget: Any, memory: Any) -> Any:
 def top_h_of_row(
     row: Any, block_max: Any, largest: Any, temperature: Any, share: Any, memory: Any
 ) -> Any:
-    """The candidates that top-H leaves of a dense row without touched tokens; how many.
+    """List the tokens that top-H keeps of a dense row without touched tokens; return their count.
 
     What is kept is looked for among the 256 likeliest, then down to where a sample of the blocks
     says that it ends, then everywhere.
@@ -224,7 +224,7 @@ def top_h_of_row(
 
 @compiled
 def keep_top_h(count: Any, largest: Any, share: Any, memory: Any) -> Any:
-    """The candidates that top-H leaves of candidates; how many."""
+    """Keep the candidates that top-H keeps; return their count."""
     logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
     rest, moment = weigh_others(logits, count, largest, weights)
     to_entropies(logits, count, largest, rest, weights)

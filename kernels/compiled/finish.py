@@ -1,4 +1,4 @@
-"""The end of a row's step: the draw and its description."""
+"""Numba: the end of a row's step, after its program has run: the draw and its description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Row`: logits in memory whose stored format is known at run time alone.
+"""`Row` of Numba code: a row of logits in memory whose float format is known only at run time.
 
 So everything is compiled once, whatever the format of the logits: only the loops over a block,
 which are short, have a branch for each. The intrinsics of this package take a `Row`, or an array

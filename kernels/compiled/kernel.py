@@ -146,7 +146,7 @@ class CompiledKernel:
         asked: int,
         out: NDArray[Any] | None = None,
     ) -> int:
-        """One call of the compiled step for every share of the rows; how many rows it left."""
+        """Run the compiled step for every share of the rows; return how many rows it left."""
         edited = logits is not raw_logits
         rows, stride = _flat(logits)
         raw_rows = rows

@@ -1,4 +1,4 @@
-"""The kernels of the sampler as a unit of machine code.
+"""The sampler's Numba functions as units of machine code, one for each float format of logits.
 
 This is the only module of the package that may be imported without Numba.
 """

@@ -1,4 +1,4 @@
-"""The scratch memory of one thread, allocated once for rows of one width."""
+"""Numba: the scratch arrays of one thread, allocated once for rows of one width."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes over a whole row: the only code that touches every logit.
+"""Numba functions that pass over a whole row: the only code that reads every logit.
 
 Sums are float32 within a block, or a run of four, and float64 across them. `block_max` holds the
 largest logit of every block; of a row with masks, a bound of it that is hardly larger.
@@ -319,7 +319,7 @@ def collect(
     ids: Any,
     logits: Any,
 ) -> Any:
-    """List the possible tokens with low ≤ z / T ≤ high, in order of id; how many.
+    """List the tokens with low ≤ z / T ≤ high and z > −∞ in order of id; return their count.
 
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where there are
     more than `limit`, or plainly seem to be after some blocks.

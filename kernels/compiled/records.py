@@ -1,4 +1,4 @@
-"""The arrays in which the compiled step reads a batch: programs, histories and seeds."""
+"""The NumPy arrays in which the Numba step reads a batch: programs, histories and seeds."""
 
 from __future__ import annotations
 

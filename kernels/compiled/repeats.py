@@ -1,4 +1,4 @@
-"""Searches of the history for repeated n-grams (bans, DRY)."""
+"""Numba functions that search a row's history for repeated n-grams: n-gram bans and DRY."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 1.7976931348623157e308 / 4.0
 def repeats_of(
     item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any
 ) -> Any:
-    """The tokens that a ban on n-grams or DRY changes, and by how much; how many entries."""
+    """The tokens that an n-gram ban or DRY changes, with their biases, and the count of these."""
     start, stop = span_of(item, len(history), prompt_length)
     text = history[start:stop]
     found = np.empty(len(text), SPARSE)
@@ -42,7 +42,7 @@ def repeats_of_row(
     memory: Any,
     count: Any,
 ) -> Any:
-    """`choices.bias_touched` by `repeats_of`."""
+    """Add the biases of `repeats_of` to a dense row, by `choices.bias_touched`."""
     entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
     return bias_touched(dense, entries, 0, found, vocab, memory, count)
 
@@ -51,7 +51,7 @@ def repeats_of_row(
 def repeats_of_candidates(
     item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any, count: Any
 ) -> Any:
-    """`choices.bias_candidates` by `repeats_of`."""
+    """Add the biases of `repeats_of` to candidates, by `choices.bias_candidates`."""
     entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
     return bias_candidates(entries, 0, found, vocab, memory, count)
 

@@ -1,4 +1,4 @@
-"""Runs the program of one row, with as few passes over the whole row as possible.
+"""Numba: runs the program of one row, with as few passes over the whole row as possible.
 
 A row is either *dense*, the stored logits after at most two masks and by a temperature, but for
 the touched tokens, or *compact*, a list of candidates. `run` stops where it needs the row to be a

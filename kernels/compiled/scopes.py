@@ -1,4 +1,4 @@
-"""The part of the history that an instruction reads, counted by token.
+"""Numba functions: the part of the history that an instruction reads, counted by token.
 
 `SEEN` and `OCCURRENCES` hold what the penalties look at by themselves, of every touched token;
 `PLACES` is scratch for any other part, and for candidates.

@@ -1,4 +1,4 @@
-"""Selection among a few thousand entries: order statistics, weighted cuts, short sorts."""
+"""Numba: order statistics, weighted cuts and short sorts of a few thousand entries."""
 
 from __future__ import annotations
 

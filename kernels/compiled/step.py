@@ -1,4 +1,4 @@
-"""The decoding step over some rows of a batch: the compiled function that Python calls."""
+"""Numba: the decoding step over some rows of a batch, the compiled function that Python calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse edits of a row: the float64 logits of penalised or biased tokens beside the row.
+"""Numba: sparse edits of a row, the float64 logits of penalised or biased tokens beside the row.
 
 `slot[token]` is 1 + its place among the touched, 0 for all others. A *final* logit is one that no
 temperature has to divide any more. An operation that must see the row as a whole gets a *shadow*, a
@@ -255,7 +255,7 @@ def forget(memory: Any, touched_count: Any) -> Any:
 
 @compiled
 def compact_by_bitmask(dense: Any, bitmask: Any, count: Any, limit: Any, memory: Any) -> Any:
-    """List the possible tokens of a dense row whose bit is set; how many, −1 if beyond a limit.
+    """List the possible tokens of a dense row whose bit is set; the count, −1 beyond a limit.
 
     Listed, they leave no token touched.
     """

@@ -67,7 +67,7 @@ def sums_of(row: Any, block_max: Any, sums: Any, temperature: Any) -> Any:
 def bound_of(
     item: Any, sparse: Any, largest: Any, total: Any, moment: Any, sigma: Any, squares: Any
 ) -> Any:
-    """The least logit that stays of a cut; see `decoding.kernels.program.cut`.
+    """The least logit that a cut keeps; see `decoding.kernels.program.cut`.
 
     total, moment, squares: Σ w, Σ w · gap and Σ w², w relative to the largest logit. sigma: the
     deviation. What the cut does not need is 1, 0, 1 and 0.
@@ -137,7 +137,7 @@ def nth_and_more(
 def collect_window(
     row: Any, block_max: Any, temperature: Any, window: Any, limit: Any, memory: Any
 ) -> Any:
-    """List the tokens of a window; how many, −1 where that is more than a limit."""
+    """List the tokens of a window; return their count, −1 beyond a limit."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     low, high = window.low / temperature, window.high / temperature
     count = collect(
@@ -166,7 +166,7 @@ def truncate(
     is_last: Any,
     memory: Any,
 ) -> Any:
-    """The first truncation of a dense row: how many candidates it leaves, or −1 and a window.
+    """Run the first truncation of a dense row: the count of candidates, or −1 and a window.
 
     largest: the row's largest logit, not looked at for top-k. is_last: whether nothing but the draw
     looks at the row afterwards. The row has no touched tokens and no masks but for top-k and cuts

@@ -1,4 +1,4 @@
-"""Triton: tensors on a CUDA device, a few launches a step for the chains that nearly everyone uses.
+"""The Triton backend: CUDA tensors, a few launches a step for the most common pipelines.
 
     plans     which batches are accepted, and what the host works out once
     launch    what stays on the device, and the launches of a step

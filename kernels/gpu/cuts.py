@@ -1,4 +1,4 @@
-"""Thresholds of truncations on the device, found without sorting.
+"""Triton functions: thresholds of truncations, found without sorting.
 
 Tokens stand in the order of a value, largest first, ties by the lowest id. A token stays iff the
 weight before it is below a target: weights 1 and target k are top-k, probabilities and p are top-p,

@@ -1,4 +1,4 @@
-"""Sparse edits on the device: penalties and biases, computed before the pass over the row.
+"""Triton: sparse edits (penalties, biases), computed before the pass over the row.
 
 One program a row. What it leaves, for the kernels after it:
 

@@ -1,4 +1,4 @@
-"""The second kernel of a step: truncations, the draw and its description, on a row's candidates.
+"""The second Triton kernel of a step: truncations, draw and description, on a row's candidates.
 
 A program handles `ROWS` rows. It lists their candidates in the order of token ids and computes on
 them in float64, with the numbers that the NumPy kernels use: the order of tokens, ties and

@@ -32,7 +32,7 @@ def list_bits(bitmask, words, here, listing, WORDS: tl.constexpr):
 
 @triton.jit
 def list_top(v, alive, wanted, bound, complete, PIVOTS: tl.constexpr):
-    """Which candidates are among the `wanted` largest of their row, how many, and who is unsure.
+    """Find the candidates among the row's `wanted` largest: which, how many, and which are unsure.
 
     Ties with the last are listed too, at most `MORE_TIES` beyond `wanted`, the lowest ids first. A
     row is unsure where a token that is no candidate may belong to its list.

@@ -1,4 +1,4 @@
-"""Philox4x32-10 words and Gumbel noise on the device; see `decoding.kernels.randomness`.
+"""Triton: Philox4x32-10 words and Gumbel noise; see `decoding.kernels.randomness`.
 
 Every word is computed with 32-bit products, high and low halves apart, so all four words of a
 counter are ours: (index, position, draw 0, domain).

@@ -1,4 +1,4 @@
-"""The second pass over raw logits: the rank of the drawn token."""
+"""Triton: a second pass over the raw logits, which counts the rank of the drawn token."""
 
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""The first kernel of a step: one pass over the logits that collects sums and candidates.
+"""The first Triton kernel of a step: one pass over the logits that collects sums and candidates.
 
 A program takes one slice of each of `ROWS` rows, loads every logit once and keeps the slice in
 registers. Slices are interleaved by 32 tokens, a line of memory and a word of a bitmask, so that

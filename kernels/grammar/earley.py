@@ -1,4 +1,4 @@
-"""The context-free machine: an Earley recognizer whose states are numbered, and their masks.
+"""An Earley recognizer of context-free grammars: numbered states, and the token mask of each.
 
 Items stand on a graph-structured stack (`decoding.kernels.grammar.earley_arrays`). The set of items
 decides how a text may go on: equal sets are the same state, and a transition that was computed once

@@ -1,4 +1,4 @@
-"""The arrays of the context-free machine: the grammar as a network, and the chart of its texts.
+"""The arrays of the Earley recognizer: the grammar's automata, and the chart of its texts.
 
 A network is a set of automata that call each other, one for each rule. An item is a pair (network
 state, node). A node of the graph-structured stack stands for a rule that was called somewhere, and

@@ -1,4 +1,4 @@
-"""The mask of a state of the context-free machine in NumPy, where the walk is not compiled."""
+"""NumPy: the token mask of a state of the Earley recognizer, where the walk is not compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interning: equal sets of items, and equal groups of nodes, get the same number."""
+"""Numba: interning of the Earley recognizer; equal sets of items, or of nodes, get one number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transitions of the context-free machine: scanning, completion, prediction, the next state."""
+"""Numba: transitions of the Earley recognizer: scanning, completion, prediction, the next state."""
 
 from __future__ import annotations
 

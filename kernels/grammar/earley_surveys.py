@@ -1,4 +1,4 @@
-"""Surveys of a token trie: the tokens that a network state allows whatever called its rule."""
+"""Finds the tokens that a state of a rule's automaton allows whatever rule called it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of open objects and arrays: which keys, values and items may come, and the frame after."""
+"""Numba: stack frames of open JSON objects and arrays; the keys, values and items that may come."""
 
 from __future__ import annotations
 

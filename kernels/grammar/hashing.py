@@ -1,4 +1,4 @@
-"""A hash of sequences of numbers, for hash tables whose length is a power of two."""
+"""Numba: a hash of integer sequences, for hash tables whose length is a power of two."""
 
 from __future__ import annotations
 

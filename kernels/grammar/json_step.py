@@ -1,4 +1,4 @@
-"""The transition of a JSON text, or of a text of a regular language, by one byte.
+"""Numba: reads one byte of a text of a JSON Schema or of a regular language.
 
 A text is a configuration (`layout.CONFIG`), at offset `here` of the array `stack`. A transition
 changes it, and answers GOES_ON, STOPS, or what has to be made before it can be told.
@@ -489,7 +489,7 @@ def step(
     fields: Int32s, frames: Int64s, table: Int32s, stack: Int64s, here: int, byte: int,
     spacing: int, request: Int64s,
 ) -> int:  # fmt: skip
-    """Move the configuration at `here` on by one byte.
+    """Read one byte from the configuration at `here`; GOES_ON, STOPS, or what must be made.
 
     stack: int64; the configuration is undefined unless GOES_ON comes back.
     spacing: the whitespace between tokens, see `decoding.kernels.grammar.whitespace`.

@@ -1,4 +1,4 @@
-"""The nodes of a token trie by depth, so that NumPy can follow all nodes of a level at once."""
+"""NumPy: the nodes of a token trie by depth, to follow all nodes of a level at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reachability in an automaton, and distances in characters.
+"""Numba: the reachable states of an automaton, and distances between states in characters.
 
 Automata come as edges (source, lowest symbol, highest symbol, target), sorted by source, with where
 each state's edges begin; and as the same edges sorted by target. An edge begins a character where

@@ -1,4 +1,4 @@
-"""The product of automata under a Boolean formula of their acceptance.
+"""Numba: the product automaton of several, which accepts by a Boolean formula over them.
 
 A formula is in postfix order: rows (LEAF, 0), (NOT, 1), (AND, n) or (OR, n). Its leaves are the
 automata of a `LazyDfa`, in their order; a state of the product is one state of each. The value of a

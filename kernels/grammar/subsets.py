@@ -1,4 +1,4 @@
-"""The subset construction by rows: deterministic states, made when they are first needed."""
+"""Numba: the subset construction; deterministic states are made when they are first needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node of a packed token trie as one uint64, and the bit of a token in a mask."""
+"""Numba: nodes of a token trie packed as uint64, and the bits of their tokens in a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks of a token trie: from a configuration of a text, or from a state of an automaton."""
+"""Numba: walks of a token trie, which set the mask bits of the tokens that may come next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whitespace between the tokens of a JSON text.
+"""Numba: how much whitespace a JSON style allows or demands between two JSON tokens.
 
 Between two tokens `CONFIG.STATE` counts the whitespace read so far: 0 for none, `CLOSED` if no more
 may come, else 1 + the blanks behind a newline, or the number of characters.
@@ -26,7 +26,7 @@ CLOSED = 1 << 20
 
 @woven
 def due(fields: Int32s, frames: Int64s, node: int, mode: int, spacing: int) -> int:
-    """The final whitespace count at which a fixed spacing has written all whitespace of a mode."""
+    """The value of `CONFIG.STATE` when a fixed style's whitespace in a mode is complete."""
     if mode == MODE.COLON_NEXT:
         return 0
     if (

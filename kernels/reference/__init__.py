@@ -1,1 +1,1 @@
-"""The reference: every operation in float64 for one row, written from its definition."""
+"""The reference in plain Python: every operation for one row in float64, by its definition."""

@@ -1,4 +1,4 @@
-"""Reference of the filters with state: mirostat and adaptive-p."""
+"""Reference of filters with state (mirostat, adaptive-p): lists of logits in, new lists out."""
 
 from __future__ import annotations
 

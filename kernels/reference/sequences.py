@@ -1,4 +1,4 @@
-"""Reference of the edits by repeated sequences: n-gram bans, DRY, sequence bias."""
+"""Reference of edits by repeated sequences (n-gram bans, DRY, sequence bias), on lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One decoding step of one row by definition: run the program, draw, describe the draw."""
+"""One decoding step of one row, in plain Python: run the program, draw, describe the draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch: any device that has float64, whole sub-batches at a time.
+"""The PyTorch backend: any device that has float64, whole groups of rows at a time.
 
 Rows whose programs have the same opcodes run together. Between the first operation and the one copy
 of the results back to the host nothing waits for the device, and no Python runs for each row. What

@@ -1,4 +1,4 @@
-"""The candidates of every row: the ids and logits that a truncation keeps."""
+"""PyTorch: the candidates of every row, the token ids and logits that truncations keep."""
 
 from __future__ import annotations
 

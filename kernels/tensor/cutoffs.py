@@ -1,4 +1,4 @@
-"""Thresholds of truncations that depend on the whole row.
+"""PyTorch: the threshold of each row for truncations that depend on all of its logits.
 
 Rows and parameters are as in `filters`; `whole` are the logits that the row's mass is counted over.
 """

@@ -1,4 +1,4 @@
-"""The results of a group of rows as one table of 64-bit words, read back at once."""
+"""PyTorch: packs the results of a group of rows into one table of 64-bit words for the host."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def describe(
     chosen = raw.gather(1, candidates.ids_of(place))
     processed = scale.logprobs(logits)
     alive = logits > NOTHING
-    products = torch.where(alive, processed.exp() * processed, 0.0)
+    weights = processed.exp()
+    products = torch.where(weights > 0.0, weights * processed, 0.0)
     likeliest, count, uncertain = _likeliest(candidates, top_n, most, exact=exact)
     ids = likeliest.token_ids
     top = (ids, raw_scale.logprobs(raw.gather(1, ids)), scale.logprobs(likeliest.logits))
@@ -90,7 +91,7 @@ def describe(
         raw_scale.logprobs(chosen),
         processed.gather(1, place),
         (raw > chosen).sum(1, keepdim=True) + 1,
-        (-products.sum(1, keepdim=True)).clamp(min=0.0),
+        products.sum(1, keepdim=True).clamp(max=0.0).abs(),
         alive.sum(1, keepdim=True),
         count,
         torch.stack([_words(field) for field in top], dim=2),

@@ -1,4 +1,4 @@
-"""Edits: float64 candidates `(rows, n)` in, the same with new logits out.
+"""PyTorch: edits of logits; float64 candidates `(rows, n)` in, the same with new logits out.
 
 Parameters are `(rows, 1)`.
 """

@@ -1,4 +1,4 @@
-"""Runs the operations of a group of rows that share their opcodes."""
+"""PyTorch: runs the operations of a group of rows that share their opcodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Truncations: float64 logits `(rows, n)` in, the mask of the kept ones out.
+"""PyTorch: truncations; float64 logits `(rows, n)` in, the mask of the kept ones out.
 
 Parameters are `(rows, 1)`. −inf entries never stay; a row without any finite entry keeps nothing.
 Columns are in ascending order of token id.

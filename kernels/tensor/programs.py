@@ -1,4 +1,4 @@
-"""Groups of rows that run the same opcodes, with their operands as columns on the device."""
+"""PyTorch: groups of rows that run the same opcodes, with their operands as device columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threshold truncations: float64 logits `(n,)` in, the mask of the kept ones out.
+"""NumPy: threshold truncations; float64 logits `(n,)` in, the mask of the kept ones out.
 
 −inf entries never stay. A row without any finite entry keeps nothing.
 """

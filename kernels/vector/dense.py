@@ -1,4 +1,4 @@
-"""Runs one processor alone: rows `(batch, vocab)` in, rows of the same dtype out."""
+"""NumPy: runs one processor alone; rows `(batch, vocab)` in, rows of the same dtype out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax, entropy and standard deviation of a row in float64; −inf entries are left out."""
+"""NumPy: log-softmax, entropy and deviation of a float64 row; −inf entries are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits: float64 logits `(n,)` and the token ids to change in, new logits out.
+"""NumPy: edits; float64 logits `(n,)` and the token ids to change in, new logits out.
 
 `token_ids` are positions in the row; the caller has dropped those outside it.
 """

@@ -1,4 +1,4 @@
-"""Runs the instructions of one row, first on the whole row, then on what a truncation left."""
+"""NumPy: runs one row's instructions, first on the whole row, then on what a truncation left."""
 
 from __future__ import annotations
 

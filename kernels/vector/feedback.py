@@ -1,4 +1,4 @@
-"""Filters with state (mirostat, adaptive-p): float64 logits `(n,)` and the state in."""
+"""NumPy: filters with state (mirostat, adaptive-p); float64 logits `(n,)` and the state in."""
 
 from __future__ import annotations
 

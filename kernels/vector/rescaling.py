@@ -1,4 +1,4 @@
-"""Edits of whole rows: float64 logits `(n,)` in, new logits out; −inf stays −inf."""
+"""NumPy: edits of whole rows; float64 logits `(n,)` in, new logits out; −inf stays −inf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of the history that an instruction reads, and the tokens found there."""
+"""NumPy: the part of the history that an instruction reads, and the distinct tokens in it."""
 
 from __future__ import annotations
 

@@ -155,11 +155,11 @@ def judge_group(folder: Path, group: Group, limit: float, results: dict[Key, Res
         result = result_of(group, mutant, verdict, time.monotonic() - started)
         results[key] = result
         write_results(results.values())
-        print(
+        sys.stdout.write(
             f"{result.outcome:10} {result.seconds:6.1f} s  {group.name}: {mutant.what}"
-            f" ({mutant.file}) {result.why}",
-            flush=True,
+            f" ({mutant.file}) {result.why}\n"
         )
+        sys.stdout.flush()
     return complaints
 
 
@@ -223,8 +223,7 @@ def main() -> int:
         for mutant in group.mutants
         if (mutant.file, mutant.what) in results
     ]
-    print(table(shown))
-    print("\n".join(complaints))
+    sys.stdout.write("\n".join((table(shown), *complaints)) + "\n")
     return int(any(item.outcome not in ("killed", "equivalent") for item in shown))
 
 

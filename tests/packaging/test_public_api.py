@@ -24,6 +24,7 @@ PUBLIC = list(public_names())
 HELD_FOR_THE_LIBRARY = {
     "decoding.adapters.onnxruntime._Block",
     "decoding.adapters.onnxruntime._Past",
+    "decoding.adapters.transformers.cached.Block",
     "decoding.chat.reader.AnswerForm",
     "decoding.engine.generation.RunningSequence",
     "decoding.engine.plans.Plan",

@@ -17,6 +17,7 @@ BELOW_ONE = math.nextafter(1.0, 0.0)
 ABOVE_ONE = math.nextafter(1.0, 2.0)
 INF, NAN = math.inf, math.nan
 LARGEST = 1.7976931348623157e308
+FLOAT32 = 3.4028234663852886e38
 
 LEGAL: dict[str, list[Any]] = {
     "adapter_id": ["", "x"],
@@ -24,10 +25,10 @@ LEGAL: dict[str, list[Any]] = {
     "decoder_input_details": [True, False],
     "details": [True, False],
     "do_sample": [True, False],
-    "frequency_penalty": [-LARGEST, -2.0, 0.0, 2.0, LARGEST],
+    "frequency_penalty": [-FLOAT32, -2.0, 0.0, 2.0, FLOAT32],
     "grammar": [Grammar("regex", "a+")],
     "max_new_tokens": [1, 2**40],
-    "repetition_penalty": [TINY, 1.0, LARGEST],
+    "repetition_penalty": [1.5e-45, 1.0, FLOAT32],
     "return_full_text": [True, False],
     "seed": [0, 2**64 - 1],
     "stop": [(), ("a",), ("a", "b")],
@@ -38,9 +39,9 @@ LEGAL: dict[str, list[Any]] = {
     "truncate": [1, 2**40],
     "typical_p": [TINY, BELOW_ONE, 1.0],
     "watermark": [True, False],
-    "presence_penalty": [-LARGEST, 0.0, LARGEST],
+    "presence_penalty": [-FLOAT32, 0.0, FLOAT32],
     "min_p": [0.0, TINY, 1.0],
-    "logit_bias": [{}, {0: 0.0}, {5: -100.0, 3: -INF}],
+    "logit_bias": [{}, {0: 0.0}, {5: -100.0, 3: -INF}, {1: FLOAT32, 2: -FLOAT32}],
     "repeat_last_n": [-1, 0, 2**40],
     "min_tokens": [0, 1],
     "no_repeat_ngram_size": [0, 3],
@@ -78,10 +79,10 @@ ILLEGAL: dict[str, list[Any]] = {
     "decoder_input_details": [None, *NOT_BOOLEANS],
     "details": [None, *NOT_BOOLEANS],
     "do_sample": NOT_BOOLEANS,
-    "frequency_penalty": [INF, -INF, *NOT_REALS],
+    "frequency_penalty": [INF, -INF, 3.5e38, *NOT_REALS],
     "grammar": ["a+", {"type": "regex", "value": "a+"}],
     "max_new_tokens": [0, -1, 2**53 + 1, 10**400, *NOT_INTEGERS],
-    "repetition_penalty": [0, 0.0, -1.0, INF, *NOT_REALS],
+    "repetition_penalty": [0, 0.0, -1.0, INF, 3.5e38, TINY, *NOT_REALS],
     "return_full_text": NOT_BOOLEANS,
     "seed": [-1, 2**64, *NOT_INTEGERS],
     "stop": [None, "stop", b"stop", [""], ["a", ""], [1], {"a"}, 5],
@@ -92,7 +93,7 @@ ILLEGAL: dict[str, list[Any]] = {
     "truncate": [0, 2**53 + 1, 10**400, *NOT_INTEGERS],
     "typical_p": [0, 0.0, ABOVE_ONE, INF, *NOT_REALS],
     "watermark": [None, *NOT_BOOLEANS],
-    "presence_penalty": [INF, -INF, *NOT_REALS],
+    "presence_penalty": [INF, -INF, -3.5e38, *NOT_REALS],
     "min_p": [-TINY, ABOVE_ONE, *NOT_REALS],
     "logit_bias": [
         None,

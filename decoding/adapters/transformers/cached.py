@@ -43,12 +43,12 @@ def forward(model: Anything) -> TransformersModel | CallableModel:
     legal = hasattr(model, "config") and callable(getattr(model, "get_output_embeddings", None))
     require("model", model, legal, "a model of transformers with a language modelling head")
     if getattr(model.config, "is_encoder_decoder", False):
-        raise UnsupportedFeatureError("model", "it has an encoder; models of a decoder alone run")
+        raise UnsupportedFeatureError("model", "it has an encoder; models have a decoder alone")
     return TransformersModel(model) if _keeps_keys_and_values(model) else _uncached(model)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
+class Block:
     """The keys and values of several sequences, as one call of the model left them.
 
     Tensors `(rows, heads, width, head_dim)` of each layer are never written to: a call makes new
@@ -67,8 +67,8 @@ class TransformersState:
     length: tokens of it that count; those after them were rolled back.
     """
 
-    _block: _Block | None
-    _row: int
+    block: Block | None
+    row: int
     length: int
 
 
@@ -92,11 +92,11 @@ class TransformersModel:
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[TransformersState], Tensor]:
         """See `CachedModel.prefill`; prompts of different lengths are padded on the left."""
-        states = [TransformersState(_Block((), (), 0), 0, 0) for _ in prompts]
+        states = [TransformersState(Block((), (), 0), 0, 0) for _ in prompts]
         self._check(states, prompts)
         width = max(map(len, prompts))
         pads = [width - len(ids) for ids in prompts]
-        logits = self._call(_Block((), tuple(pads), 0), states, prompts, all_positions)
+        logits = self._call(Block((), tuple(pads), 0), states, prompts, all_positions)
         return states, logits
 
     def extend(
@@ -123,7 +123,7 @@ class TransformersModel:
 
     def fork(self, state: TransformersState) -> TransformersState:
         """See `CachedModel.fork`; nothing is copied."""
-        return TransformersState(_known(state), state._row, state.length)  # noqa: SLF001 -- ours
+        return TransformersState(_known(state), state.row, state.length)
 
     def rollback(self, state: TransformersState, count: int) -> None:
         """See `CachedModel.rollback`; raises ParameterError for more tokens than there are."""
@@ -133,11 +133,11 @@ class TransformersModel:
 
     def release(self, state: TransformersState) -> None:
         """See `CachedModel.release`; releasing twice is harmless."""
-        state._block, state.length = None, 0  # noqa: SLF001 -- ours
+        state.block, state.length = None, 0
 
     def _call(
         self,
-        block: _Block,
+        block: Block,
         states: Sequence[TransformersState],
         token_ids: Sequence[Sequence[int]],
         all_positions: bool,
@@ -172,9 +172,9 @@ class TransformersModel:
         layers = tuple(
             None if layer.keys is None else (layer.keys, layer.values) for layer in cache.layers
         )
-        following = _Block(layers, block.starts, block.width + width)
+        following = Block(layers, block.starts, block.width + width)
         for row, (state, ids) in enumerate(zip(states, token_ids, strict=True)):
-            state._block, state._row = following, row  # noqa: SLF001 -- ours
+            state.block, state.row = following, row
             state.length += len(ids)
         if not all_positions:
             return logits[:, -1]
@@ -198,32 +198,30 @@ def context_length_of(model: Anything) -> int | None:
     return limit if isinstance(limit, int) and limit > 0 else None
 
 
-def _known(state: TransformersState) -> _Block:
-    return in_use(state._block)  # noqa: SLF001 -- ours
+def _known(state: TransformersState) -> Block:
+    return in_use(state.block)
 
 
-def _block_of(states: Sequence[TransformersState]) -> _Block:
+def _block_of(states: Sequence[TransformersState]) -> Block:
     """A block with these sequences as its rows, each ending in its last column."""
     block = _known(states[0])
     whole = len(states) == len(block.starts) and all(
-        state._block is block  # noqa: SLF001 -- ours
-        and state._row == row  # noqa: SLF001
-        and start + state.length == block.width
+        state.block is block and state.row == row and start + state.length == block.width
         for row, (state, start) in enumerate(zip(states, block.starts, strict=True))
     )
     return block if whole else _gathered(states)
 
 
-def _gathered(states: Sequence[TransformersState]) -> _Block:
+def _gathered(states: Sequence[TransformersState]) -> Block:
     """A block of copies of the sequences' rows, padded on the left."""
     width = max(state.length for state in states)
     starts = tuple(width - state.length for state in states)
     if width == 0:
-        return _Block((), starts, 0)
-    parts: list[tuple[_Block, int, int, int]] = []
+        return Block((), starts, 0)
+    parts: list[tuple[Block, int, int, int]] = []
     for state in states:
         block = _known(state)
-        row = state._row  # noqa: SLF001 -- ours
+        row = state.row
         begin = block.starts[row] if block.starts else 0
         parts.append((block, row, begin, state.length))
     longest = max(range(len(states)), key=lambda index: states[index].length)
@@ -243,10 +241,10 @@ def _gathered(states: Sequence[TransformersState]) -> _Block:
                     target[place, :, width - length :] = values
             made.append(target)
         layers.append((made[0], made[1]))
-    return _Block(tuple(layers), starts, width)
+    return Block(tuple(layers), starts, width)
 
 
-def _cache_of(block: _Block) -> Any:  # noqa: ANN401 -- a cache of transformers
+def _cache_of(block: Block) -> Anything:  # a cache of transformers
     """A `DynamicCache` that begins with the tensors of a block."""
     cache = _transformers().DynamicCache()
     for index, layer in enumerate(block.layers):
@@ -296,5 +294,5 @@ def _parameters(model: Anything) -> Sequence[str]:
     return list(inspect.signature(model.forward).parameters)
 
 
-def _transformers() -> Any:  # noqa: ANN401 -- the package
+def _transformers() -> Anything:
     return imported("transformers", "transformers", "transformers")

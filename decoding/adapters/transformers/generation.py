@@ -62,7 +62,7 @@ def custom_generate(
     tokenizer: Anything = None,
     streamer: Anything = None,
 ) -> CustomGenerate:
-    """What `model.generate` takes as `custom_generate`: see `CustomGenerate`."""
+    """Make the `custom_generate` argument of `model.generate`: see `CustomGenerate`."""
     return CustomGenerate(parameters, pipeline, tokenizer, streamer)
 
 
@@ -113,7 +113,7 @@ class CustomGenerate:
         require("parameters", given, legal, "GenerationParameters, one or one a row")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A copy knows no model."""
+        """Pickle the arguments alone, without what was made of a model."""
         return CustomGenerate, (self.parameters, self.pipeline, self.tokenizer, self.streamer)
 
     def __call__(
@@ -212,7 +212,7 @@ def configured_pipeline(config: Anything) -> Pipeline:
     """
     for name in ("watermarking_config", "guidance_scale"):
         if getattr(config, name, None) not in (None, 1, 1.0):
-            raise UnsupportedFeatureError(name, "make it part of the pipeline")
+            raise UnsupportedFeatureError(name, "give its processor in `pipeline`")
     sampling = bool(getattr(config, "do_sample", False))
     given: dict[str, Any] = {"do_sample": sampling}
     for name in _EDITS + (_WARPERS if sampling else ()):
@@ -363,7 +363,7 @@ def _refuse(config: Anything, inputs: Mapping[str, Any]) -> None:
             raise UnsupportedFeatureError(name, "the loop returns tokens, logprobs and details")
     for name, value in inputs.items():
         if name not in _TAKEN and value is not None:
-            raise UnsupportedFeatureError(name, "the loop runs on token ids alone")
+            raise UnsupportedFeatureError(name, "the loop takes token ids alone")
     for name in ("cache", "past_key_values"):
         cache = inputs.get(name)
         if cache is not None and cache.get_seq_length() > 0:

@@ -131,7 +131,7 @@ def _set(word: Lexeme) -> Terminal:
     negated = inside.startswith("^")
     spelled = _spelled(inside[negated:], word)
     if not spelled and not negated:
-        raise GrammarSyntaxError(word.where, "the set of characters is empty")
+        raise GrammarSyntaxError(word.where, "expected at least one character in [], got none")
     ranges: list[tuple[int, int]] = []
     at = 0
     while at < len(spelled):

@@ -199,7 +199,9 @@ def _alias(reader: _Reader, word: Lexeme) -> None:
     reader.take("name")
     ends = reader.word.text == "|" or _definition_ends(reader)
     if len(reader.collector.open) > 1 or not ends:
-        raise GrammarSyntaxError(word.where, "an alias stands at the end of an alternative")
+        raise GrammarSyntaxError(
+            word.where, "an alias (-> name) is allowed only at the end of an alternative of a rule"
+        )
 
 
 def _close(collector: RuleCollector, word: Lexeme) -> None:
@@ -244,7 +246,9 @@ def _literal(reader: _Reader, word: Lexeme) -> Expression:
     last = reader.take("string")
     high = _unquoted(last)
     if len(text) != 1 or len(high) != 1 or text > high or "i" in (word.text[-1], last.text[-1]):
-        raise GrammarSyntaxError(word.where, "a range must go from one character up to another")
+        got = f"{word.text}..{last.text}"
+        reason = f"a range must go from one character to a later one, got {got}"
+        raise GrammarSyntaxError(word.where, reason)
     return operations.one_of(codepoints.without_surrogates(((ord(text), ord(high)),)))
 
 

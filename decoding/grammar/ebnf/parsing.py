@@ -141,9 +141,11 @@ class RuleCollector:
         if not items:
             raise GrammarSyntaxError(where, "a repetition needs a symbol before it")
         if maximum is not None and minimum > maximum:
-            raise GrammarSyntaxError(where, f"at least {minimum} is more than at most {maximum}")
+            raise GrammarSyntaxError(
+                where, f"a repetition must have minimum <= maximum, got {{{minimum},{maximum}}}"
+            )
         if max(minimum, maximum or 0) > MAX_COUNT:
-            raise GrammarLimitError(where, "repetitions", MAX_COUNT)
+            raise GrammarLimitError(where, "repetitions of one symbol", MAX_COUNT)
         if items[-1] != Item(items[-1].symbol):
             number = self._fresh()
             self._rules[number] = Rule("", ((items[-1],),), where, nested=True)

@@ -65,7 +65,7 @@ class ArrayPlan:
         self._fewest: dict[Counts, float] = {}
         several = len(shape.contains) > 1
         if several and prod(one.minimum + 1 for one in shape.contains) > MAX_COUNTS:
-            raise GrammarLimitError("", "combinations of counts of items", MAX_COUNTS)
+            raise GrammarLimitError("", "combinations of `contains` counts", MAX_COUNTS)
 
     @property
     def first(self) -> Counts:

@@ -76,7 +76,7 @@ class DepthLimitedGraph:
         self.inner = inner
         self._graph = graph
         self._nodes: dict[int, Node] = {}
-        self._empty: dict[int, bool] = {}
+        self.known_empty: dict[int, bool] = {}
 
     def __len__(self) -> int:
         return len(self._graph)
@@ -98,17 +98,17 @@ class DepthLimitedGraph:
 
     def is_empty(self, number: int) -> bool:
         """Whether the node has no member within the depth."""
-        known = self._empty.get(number)
+        known = self.known_empty.get(number)
         if known is None:
             known = self._graph.is_empty(number) or self._lacks(number)
-            self._empty[number] = known
+            self.known_empty[number] = known
         return known
 
     def _lacks(self, number: int) -> bool:
         # A member within a smaller depth is one within this depth.
         below = self.inner
         while below is not None:
-            if below._empty.get(number) is False:  # noqa: SLF001 -- one of its own class
+            if below.known_empty.get(number) is False:
                 return False
             below = below.inner
         whole = self._graph.node(number)

@@ -255,7 +255,7 @@ def _with_languages(
     states = np.zeros(MAX_KEY_STATES, np.int64)
     count = dfa.retried(lambda: subsets.expand(dfa.fields, dfa.table, start, states))
     if count == layout.TOO_MANY:
-        raise GrammarLimitError("", "states of the keys of one object", MAX_KEY_STATES)
+        raise GrammarLimitError("", "states of the keys' automaton", MAX_KEY_STATES)
     states = states[:count]
     fields = dfa.fields
     combinations: dict[int, int] = {}
@@ -265,7 +265,7 @@ def _with_languages(
         if name == 0 and members:
             if members not in combinations:
                 if len(combinations) == layout.MAX_SET:
-                    raise GrammarLimitError("", "kinds of keys of one object", layout.MAX_SET)
+                    raise GrammarLimitError("", "classes of keys of one object", layout.MAX_SET)
                 combinations[members] = len(nodes)
                 nodes.append(
                     tuple(_node_of(graph, shape, members, bit, refused) for shape in shapes)

@@ -375,4 +375,4 @@ def _words(members: Iterable[int], words: int) -> list[int]:
 
 def _check_count(alternatives: Sequence[object]) -> None:
     if len(alternatives) > layout.MAX_SET:
-        raise GrammarLimitError("", "alternatives of one value", layout.MAX_SET)
+        raise GrammarLimitError("", "alternatives (`anyOf`, `oneOf`) of one value", layout.MAX_SET)

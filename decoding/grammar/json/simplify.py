@@ -96,7 +96,7 @@ def _closed(
             stack.extend(others)
         count += len(found)
         if count > _DEPENDENT:
-            raise GrammarLimitError("", "pairs of a key and one that depends on it", _DEPENDENT)
+            raise GrammarLimitError("", "dependencies between keys of one object", _DEPENDENT)
         closed.append((name, frozenset(found - {name})))
     return tuple(closed)
 

@@ -1,4 +1,4 @@
-"""Follows texts through values that are split over several records.
+"""Follows JSON values with more schema alternatives than one record holds, over several records.
 
 A record holds the alternatives of a value as bits, `layout.MAX_SET` at most. A value with more
 alternatives is split over several records. When such a value begins, any of its records may turn

@@ -115,9 +115,8 @@ class Matcher:
     def count_allowed(self, token_ids: Iterable[int]) -> int:
         """How many of these tokens, in their order, would be taken; nothing changes."""
         state, count = self.state, 0
-        for token_id in token_ids:
-            if type(token_id) is not int:
-                token_id = checked_token_id("token_id", token_id)  # noqa: PLW2901
+        for given in token_ids:
+            token_id = given if type(given) is int else checked_token_id("token_id", given)
             state = self._acceptor.advance(state, token_id)
             if state == REJECTED:
                 break

@@ -1,4 +1,4 @@
-"""Walks: the continuations of the configurations of one grammar, by bytes or by a token trie."""
+"""`Walks`: what may follow a configuration of a text, by given bytes or by all tokens of a trie."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Walks(Protocol):
 
 
 class KernelWalks:
-    """Walks by compiled kernels."""
+    """`Walks` by Numba kernels."""
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations

@@ -93,7 +93,7 @@ class _Scanner:
         self.rules = [(int(step * 10**self.scale), wanted) for step, wanted in spec.steps]
         self.modulus = int(np.lcm.reduce([m for m, _ in self.rules])) if self.rules else 1
         if self.modulus > MAX_STATES:
-            raise GrammarLimitError("", "remainders of a number", MAX_STATES)
+            raise GrammarLimitError("", "remainders of a `multipleOf`", MAX_STATES)
         self.wanted = any(wanted for _, wanted in self.rules)
         longest = max(len(self.low[0]), len(self.high[0]) if self.high else 0)
         self.whole_cap = longest + 1

@@ -83,9 +83,9 @@ def _check_count(pieces: list[NumberRange]) -> None:
     wide = [piece for piece in pieces if piece.low is None or piece.low != piece.high]
     whole = sum(piece.step is not None and piece.step.denominator == 1 for piece in wide)
     if whole > MAX_INTEGER_RANGES:
-        raise GrammarLimitError("", "ranges of integers", MAX_INTEGER_RANGES)
+        raise GrammarLimitError("", "separate ranges of integers in a number", MAX_INTEGER_RANGES)
     if len(wide) - whole > MAX_REAL_RANGES:
-        raise GrammarLimitError("", "ranges of numbers with fractions", MAX_REAL_RANGES)
+        raise GrammarLimitError("", "separate ranges of fractions in a number", MAX_REAL_RANGES)
 
 
 def _step(step: Fraction) -> Fraction:

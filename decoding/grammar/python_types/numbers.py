@@ -1,4 +1,4 @@
-"""JSON Schemas of numbers and constants."""
+"""Derives JSON Schemas of Pydantic's numbers, literals and enumerations from its core schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of strings, bytes and URLs."""
+"""Derives JSON Schemas of Pydantic's strings, bytes and URLs from its core schemas."""
 
 from __future__ import annotations
 

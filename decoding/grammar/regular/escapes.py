@@ -36,7 +36,7 @@ def _hexadecimal(pattern: str, offset: int) -> tuple[int, int] | None:
     code = int(found[found.lastindex or 0], 16)
     end = found.end()
     if code > MAX_CODE_POINT:
-        raise GrammarSyntaxError(where(offset - 1), f"there is no character {code:#x}")
+        raise GrammarSyntaxError(where(offset - 1), f"no character has the code point {code:#x}")
     if found[2] and 0xD800 <= code <= 0xDBFF:
         low = _LOW_SURROGATE.match(pattern, end)
         if low is not None:
@@ -131,12 +131,14 @@ def character_class(
             last, end = _member(pattern, offset + 1)
             if isinstance(item, int) and isinstance(last, int):
                 if last < item:
-                    raise GrammarSyntaxError(where(start), "the range of the class is reversed")
+                    got = f"U+{item:04X}-U+{last:04X}"
+                    reason = f"a range of characters must ascend, got {got}"
+                    raise GrammarSyntaxError(where(start), reason)
                 found.append(((item, last),))
                 offset = end
                 continue
         found.append(_as_ranges(item))
     if offset >= len(pattern):
-        raise GrammarSyntaxError(where(opening), "the class is not closed")
+        raise GrammarSyntaxError(where(opening), "the character class is not closed: expected ]")
     ranges = fold(codepoints.without_surrogates(codepoints.union(*found)))
     return codepoints.complement(ranges) if negated else ranges, offset + 1

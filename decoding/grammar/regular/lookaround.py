@@ -259,7 +259,7 @@ class _Recognizer:
     def _spend(self, work: int) -> None:
         self.work += work
         if self.work > MAX_WORK:
-            raise GrammarLimitError("", "steps to the automaton of a pattern", MAX_WORK)
+            raise GrammarLimitError("", "steps to compile look-arounds", MAX_WORK)
 
     def _or(self, one: Formula, other: Formula) -> Formula:
         if not one or not other or one == TRUE:

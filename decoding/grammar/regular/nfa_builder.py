@@ -142,7 +142,7 @@ class Builder:
         first = self.count
         self.count += number
         if self.count > MAX_STATES:
-            raise GrammarLimitError("", "states of a string", MAX_STATES)
+            raise GrammarLimitError("", "states in the automaton of a string", MAX_STATES)
         return first
 
     def write(self, state: int, edges: tuple[Edge, ...]) -> None:
@@ -156,7 +156,7 @@ class Builder:
         """Count some more edges; raises `GrammarLimitError` where there are too many."""
         self.edges += edges
         if self.edges > MAX_EDGES:
-            raise GrammarLimitError("", "edges of a string", MAX_EDGES)
+            raise GrammarLimitError("", "transitions in the automaton of a string", MAX_EDGES)
 
     def state(self, point: Point) -> int:
         """Return the state of a point, which is made when it is first needed."""
@@ -259,7 +259,7 @@ class Builder:
         shifts = (np.arange(most, dtype=np.int64) * tile.states + base).astype(np.int32)
         self.charge(most * (len(tile.inner) + len(tile.onward)))
         if self.count > MAX_STATES:
-            raise GrammarLimitError("", "states of a string", MAX_STATES)
+            raise GrammarLimitError("", "states in the automaton of a string", MAX_STATES)
         self.blocks.append(tiled(tile.inner, shifts))
         if most > 1:
             self.blocks.append(tiled(tile.onward, shifts[:-1]))

@@ -93,7 +93,7 @@ class _Parser:
         while self.at < len(self.pattern):
             self._step()
         if self.stack:
-            raise GrammarSyntaxError(where(self.group.offset), "the group is not closed")
+            raise GrammarSyntaxError(where(self.group.offset), "this group is not closed by )")
         return self.group.close()[0]
 
     def _leading_flags(self) -> None:
@@ -156,7 +156,7 @@ class _Parser:
         self.stack.append(self.group)
         self.group = group
         if len(self.stack) > MAX_NESTING:
-            raise GrammarLimitError(where(start), "nested groups", MAX_NESTING)
+            raise GrammarLimitError(where(start), "levels of nested groups", MAX_NESTING)
         if flags is not None:
             self._set_flags(flags[1], on=True)
             self._set_flags(flags[2] or "", on=False)
@@ -167,7 +167,7 @@ class _Parser:
     def _skip_comment(self) -> None:
         end = self.pattern.find(")", self.at)
         if end < 0:
-            raise GrammarSyntaxError(where(self.at), "the comment is not closed")
+            raise GrammarSyntaxError(where(self.at), "this comment is not closed by )")
         self.at = end + 1
 
     def _bad_group(self) -> GrammarSyntaxError | GrammarUnsupportedError:
@@ -184,7 +184,9 @@ class _Parser:
         if _FLAGS.match(self.pattern, self.at):
             reason = "flags stand at the beginning only; for a part, write (?i:...)"
             return GrammarSyntaxError(where(self.at), reason)
-        return GrammarSyntaxError(where(self.at), "this kind of group is not known")
+        return GrammarSyntaxError(
+            where(self.at), f"unknown kind of group {self.pattern[self.at : self.at + 4]!r}"
+        )
 
     def _close(self) -> None:
         if not self.stack:
@@ -258,7 +260,7 @@ class _Parser:
         if found is None:
             return None
         if max(len(found[1]), len(found[3] or "")) > 9:
-            raise GrammarLimitError(where(self.at), "repetitions", MAX_COUNT)
+            raise GrammarLimitError(where(self.at), "repetitions of one part", MAX_COUNT)
         least = int(found[1] or 0)
         most = least if not found[2] else int(found[3]) if found[3] else None
         return least, most, found.end()
@@ -269,9 +271,10 @@ class _Parser:
         if count is not None:
             least, most, end = count
             if most is not None and most < least:
-                raise GrammarSyntaxError(where(self.at), "the bounds are reversed")
+                reason = f"a repetition must have minimum <= maximum, got {{{least},{most}}}"
+                raise GrammarSyntaxError(where(self.at), reason)
             if max(least, most or 0) > MAX_COUNT:
-                raise GrammarLimitError(where(self.at), "repetitions", MAX_COUNT)
+                raise GrammarLimitError(where(self.at), "repetitions of one part", MAX_COUNT)
             mark = self.pattern[end : end + 1]
             self.at = end + (mark in {"?", "+"})
             self.group.is_lazy |= mark == "?"

@@ -31,7 +31,7 @@ _EDGES = Limit("moves of an intersection", 300_000)
 
 
 class Subsets:
-    """The subset construction of an automaton, made as far as it is asked for.
+    """The subset construction of an automaton, whose states are made on demand.
 
     State 0 is the start. A state is a set of states of the automaton; the empty set may be one.
     """
@@ -68,7 +68,7 @@ class Subsets:
         count(1 + (self.width + reached) // _MOVES)
         self.work += reached
         if self.work > MAX_WORK:
-            raise GrammarLimitError("", "steps of an intersection", MAX_WORK)
+            raise GrammarLimitError("", "steps to intersect automata", MAX_WORK)
         known: dict[tuple[int, ...], int] = {}
         row = []
         for found in targets:

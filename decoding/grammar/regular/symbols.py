@@ -115,4 +115,4 @@ def check_logic(expression: Expression) -> None:
         return max(below, default=0) + isinstance(node, Both | Not)
 
     if operations.fold(expression, depth) > MAX_LOGIC:
-        raise GrammarLimitError("", "intersections and complements in one another", MAX_LOGIC)
+        raise GrammarLimitError("", "levels of nested intersections and complements", MAX_LOGIC)

@@ -193,7 +193,9 @@ class Documents:
         contents = resolved.contents
         if not isinstance(contents, bool | Mapping):
             raise GrammarSyntaxError(
-                where, f"{shown(reference)} leads to {type(contents).__name__}"
+                where,
+                f"{shown(reference)} must lead to a schema (an object or a boolean), not to a"
+                f" {type(contents).__name__}",
             )
         base = _base(resolved.resolver, contents)
         dialect = scope.dialect

@@ -199,7 +199,7 @@ class SchemaGraph:
                 known = len(self._conjunctions)
                 self._conjunctions.append(conjunction)
                 if known >= self._report.limits.nodes:
-                    raise GrammarLimitError("", "nodes", self._report.limits.nodes)
+                    raise GrammarLimitError("", "nodes of one schema", self._report.limits.nodes)
             self._numbers[conjunction] = known
         return known
 

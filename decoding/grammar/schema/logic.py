@@ -153,7 +153,7 @@ class ConstraintLogic(Generic[Constraints]):
     def check(self, count: int, where: str, steps: int = 1) -> None:
         """Count steps of work; raise `GrammarLimitError` for too many alternatives or steps."""
         if count > self.report.limits.shapes:
-            raise GrammarLimitError(where, "alternatives", self.report.limits.shapes)
+            raise GrammarLimitError(where, "alternatives of one schema", self.report.limits.shapes)
         self.report.count(steps, where)
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:

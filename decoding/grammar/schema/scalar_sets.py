@@ -219,7 +219,9 @@ def types_of(location: Location) -> int:
             if keyword == "const":
                 values = [values]
             elif not isinstance(values, list):
-                raise GrammarSyntaxError(f"{location.pointer}/enum", "a list of values")
+                raise GrammarSyntaxError(
+                    f"{location.pointer}/enum", f"must be a list, not {shown(values)}"
+                )
             types &= reduce(or_, map(type_of, values), 0)
     location.types = types
     return types

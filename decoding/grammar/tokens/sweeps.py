@@ -33,7 +33,7 @@ class Sweeps(Protocol):
 
 
 class KernelSweeps:
-    """Sweeps by kernels."""
+    """`Sweeps` by Numba kernels."""
 
     def __init__(self, dfa: LazyDfa, tokens: TokenTable) -> None:
         self._dfa, self._width = dfa, tokens.width

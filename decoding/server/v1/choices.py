@@ -71,7 +71,7 @@ def with_length(
 
 
 def seeded(request: Request, count: int) -> list[Request]:
-    """As many requests as there are choices to generate, each with a seed of its own.
+    """Make one engine request for each choice, each with its own seed.
 
     The first has the request's seed: it is what a request of one choice answers.
     """

@@ -88,7 +88,7 @@ class ChoiceStream:
         yield end.encode() + DONE
 
     def wake(self) -> None:
-        """Let `chunks` go on."""
+        """Wake `chunks`, which waits for the next event."""
         for handle in self._handles:
             handle.wake()
 

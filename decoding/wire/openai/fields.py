@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from decoding.parameters import SAMPLING
+from decoding.parameters import REQUEST_FIELDS, SAMPLING
 from decoding.typing import Anything
 from decoding.wire.types import mismatch, parse_parameters, read_flag, read_text, read_whole
 
@@ -17,6 +17,9 @@ _OWN_NAMES = ("max_tokens", "max_completion_tokens", "stop", "seed", "temperatur
 
 _NOT_ASKED = ("details", "decoder_input_details", "return_full_text", "top_n_tokens", "grammar")
 """Parameters of TGI's that have another name, or none, in OpenAI's API."""
+
+FURTHER = tuple(name for name in REQUEST_FIELDS if name not in (*_OWN_NAMES, *_NOT_ASKED))
+"""Parameters of TGI's and of this library that stand beside those of OpenAI's API."""
 
 
 class Fields:

@@ -64,7 +64,7 @@ def test_a_wide_row_is_done_without_torch(pipeline: Pipeline, seed: int | None) 
         chain(TopK(5), RepetitionPenalty(1.3)),
         chain(Temperature(0.5), LogitBias({1: 2.0})),
         chain(Temperature(1e-40), TopP(0.5)),
-        chain(FrequencyPenalty(1e200)),
+        chain(FrequencyPenalty(3e38)),
         chain(Scoped(RepetitionPenalty(1.3), "all", last_n=1)),
         chain(Scoped(FrequencyPenalty(0.5), "prompt", exempt=(3,))),
         chain(NoRepeatNgram(1), Dry(0.8, dry_allowed_length=1)),

@@ -127,7 +127,7 @@ def test_a_server_answers(
         (200, [chunk(content="a")], "without finishing"),
         (200, [chunk(content="a"), {"error": {"message": "broke"}}], "broke"),
         (200, [chunk(content="a"), {"error": "broke", "error_type": "generation"}], "broke"),
-        (200, ["{"], "no JSON"),
+        (200, ["{"], "must send JSON"),
     ],
 )
 def test_a_server_that_fails_ends_it_with_code_1(

@@ -7,14 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from byte_tokenizer import END, ByteTokenizer
 from profiles import spread
 
 from decoding import LanguageModel
 from decoding.cli import main as cli
 from decoding.testing.models import hash_model
-from decoding.vocabulary import Vocabulary
 
-END = 256
 SCHEMA = {
     "type": "object",
     "properties": {"ok": {"type": "boolean"}},
@@ -27,15 +26,6 @@ RULES = {
     "--ebnf": ('root ::= "(" root? ")"', "(())", "(()"),
     "--lark": ('start: "(" start? ")"', "(())", "())"),
 }
-
-
-class ByteTokenizer:
-    """A token a byte, and one that ends the text."""
-
-    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b"<end>"], frozenset({END}))
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        return list(text.encode())
 
 
 @pytest.fixture(autouse=True)

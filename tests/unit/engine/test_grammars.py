@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 import pytest
 from annotated_types import Ge, Le, MaxLen
+from byte_tokenizer import END, ByteTokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import amount, spread
@@ -47,9 +48,8 @@ from decoding.grammar import Machine, compile_regex
 from decoding.models import CallableModel
 from decoding.sampling.batch import Sample, Sampler, sample
 from decoding.testing.models import hash_model
-from decoding.vocabulary import Vocabulary
 
-END, WIDTH = 256, 261
+WIDTH = 261
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -60,15 +60,6 @@ SCHEMA = {
     "additionalProperties": False,
 }
 DATE = r"\d{4}-(0[1-9]|1[0-2])-\d\d"
-
-
-class ByteTokenizer:
-    """A token a byte, then one that ends the text."""
-
-    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b"<end>"], frozenset({END}))
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        return list(text.encode())
 
 
 def model_of(forward: Any) -> LanguageModel:

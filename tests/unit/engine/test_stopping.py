@@ -201,3 +201,9 @@ def test_a_stop_that_is_passed_by_hides_no_stop_behind_it() -> None:
     matcher = StopStrings(("ab", "bcd")).start(keep=False)
     assert matcher.push("abc", stopping=False) == "a"
     assert (matcher.push("d"), matcher.stop) == ("", "bcd")
+
+
+@pytest.mark.parametrize("strings", [("ab",) * (2**14 + 1), ("a" * 2**17, "b" * 2**17, "c")])
+def test_more_stop_strings_than_a_request_may_have_are_refused(strings: tuple[str, ...]) -> None:
+    with pytest.raises(ParameterError, match="stop must be at most 16384 strings of 262144 char"):
+        StopStrings(strings)

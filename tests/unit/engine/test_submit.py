@@ -172,7 +172,7 @@ def test_a_prompt_that_the_model_cannot_look_up_ends_alone() -> None:
         {"max_new_tokens": 2**53, "min_tokens": 2**53},
         {"dry_multiplier": 1.0, "dry_allowed_length": 2**53},
         {"truncate": 2**53},
-        {"logit_bias": {9: 1e308}},
+        {"logit_bias": {9: 3.4e38}},
         {"temperature": 5e-324},
     ],
 )

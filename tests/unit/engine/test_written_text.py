@@ -7,22 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from byte_tokenizer import END, ByteTokenizer
 
 from decoding import GenerationParameters, LanguageModel, generate, stream
 from decoding.engine.stopping import StopStrings
-from decoding.vocabulary import Vocabulary
 
-EOS = 256
 PEPPER = "\U0001f336".encode()
-
-
-class ByteTokenizer:
-    """A token a byte, and one that ends the text."""
-
-    vocabulary = Vocabulary([*(bytes([byte]) for byte in range(256)), b"<end>"], frozenset({EOS}))
-
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        return list(text.encode())
 
 
 def saying(script: bytes | list[int], prompt_length: int) -> LanguageModel:
@@ -32,11 +22,11 @@ def saying(script: bytes | list[int], prompt_length: int) -> LanguageModel:
         logits = np.zeros((len(rows), 257))
         for index, row in enumerate(rows):
             said = len(row) - prompt_length
-            logits[index, script[said] if said < len(script) else EOS] = 9
+            logits[index, script[said] if said < len(script) else END] = 9
             logits[index, 0x83] = 8
         return logits
 
-    return LanguageModel(forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({EOS}))
+    return LanguageModel(forward=forward, tokenizer=ByteTokenizer(), eos_token_ids=frozenset({END}))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +41,7 @@ def saying(script: bytes | list[int], prompt_length: int) -> LanguageModel:
         # What begins no character is the prompt's own.
         (b"Hi \x8c", b"ok", "Hi \ufffd", "ok"),
         (b"Hi", b"ok", "Hi", "ok"),
-        ([*b"Hi ", *PEPPER[:3], EOS], b"ok", "Hi \ufffd", "ok"),
+        ([*b"Hi ", *PEPPER[:3], END], b"ok", "Hi \ufffd", "ok"),
     ],
 )
 def test_a_character_that_begins_in_the_prompt_is_written_whole(

@@ -277,9 +277,9 @@ def renamed(new: str) -> Callable[[Tensors], Tensors]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (renamed(FIRST.replace("layers.0", "layers.2")), "fits nothing in the model"),
-        (renamed(FIRST.replace("q_proj", "x_proj")), "fits nothing in the model"),
-        (renamed("lm_head.weight"), "fits nothing in the model"),
+        (renamed(FIRST.replace("layers.0", "layers.2")), "is of no layer of the model"),
+        (renamed(FIRST.replace("q_proj", "x_proj")), "is of no layer of the model"),
+        (renamed("lm_head.weight"), "is of no layer of the model"),
         (lambda tensors: {k: v for k, v in tensors.items() if k != FIRST}, "is missing"),
         (lambda tensors: {**tensors, FIRST: torch.zeros(3, 31)}, "must have the shape"),
         (lambda tensors: {**tensors, FIRST: torch.zeros(3, 32, dtype=torch.int32)}, "has type I32"),

@@ -21,7 +21,7 @@ FAR_APART = np.array([[0.0, -1e3, 5.0, 1e-310]])
         TopK(3),
         Temperature(1e-300),
         Temperature(1e308),
-        FrequencyPenalty(1.7e308),
+        FrequencyPenalty(3.4e38),
         SmoothSampling(0.3),
     ],
     ids=repr,

@@ -231,7 +231,7 @@ def test_values_with_many_alternatives_are_shared_by_several_records(
     monkeypatch.setattr(keys, "MAX_NAMES", 3)
     monkeypatch.setattr(records, "MOST_WAYS", 1 << 40)
     if schema is PATTERNS and most < 4:
-        with pytest.raises(GrammarLimitError, match="kinds of keys"):
+        with pytest.raises(GrammarLimitError, match="classes of keys"):
             compile_json_schema(schema, Machine(token_table_of_pieces()))
         return
     grammar = compile_json_schema(schema, Machine(tokens, 0, route=route))
@@ -373,7 +373,7 @@ def test_threads_share_what_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
         (
             {"properties": {"a": {"items": {"type": "integer", "multipleOf": 1_000_003}}}},
             "/properties/a/items",
-            "remainders of a number",
+            "remainders of a `multipleOf`",
         ),
         (
             {"prefixItems": [{}, {"type": "string", "pattern": "^([^b]{1000}b){3000}$"}]},

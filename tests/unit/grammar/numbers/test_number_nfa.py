@@ -128,8 +128,8 @@ def test_a_union_is_both() -> None:
 @pytest.mark.parametrize(
     ("step", "most", "what"),
     [
-        (Fraction(1), 5_000, "ranges of integers"),
-        (None, 1_000, "ranges of numbers with fractions"),
+        (Fraction(1), 5_000, "separate ranges of integers in a number"),
+        (None, 1_000, "separate ranges of fractions in a number"),
     ],
 )
 def test_too_many_ranges_are_refused_before_work_begins(

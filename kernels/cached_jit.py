@@ -1,0 +1,26 @@
+"""`cached_jit`: a function compiled by Numba at its first use, with Numba's own cache on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def cached_jit(load: Callable[[], Callable[..., None]]) -> Callable[..., None] | None:
+    """Compile a function and cache its machine code on disk where that is possible.
+
+    load: returns the function; may raise ImportError.
+
+    Returns None where Numba is not installed.
+    """
+    try:
+        from numba import njit
+
+        function = load()
+    except ImportError:
+        return None
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    try:
+        compiled: Callable[..., None] = njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder to keep it in
+        compiled = njit(**options)(function)
+    return compiled
