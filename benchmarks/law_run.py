@@ -4,7 +4,7 @@
 
 An example is a row of logits with its history. Each documented truncation, penalty and chain is run
 by each backend's kernel as `check_processor` runs a stranger's function: rows of all kinds in
-batches of up to 64, aimed at the claim's own cuts, judged in float64. A kernel is a function of
+batches of up to 128, aimed at the claim's own cuts, judged in float64. A kernel is a function of
 logits in two ways, and both are run:
 
     edit   the rows that the kernel's program makes of the logits
@@ -92,15 +92,15 @@ CLAIMS: tuple[tuple[Any, ...], ...] = (
 )
 """The claims, each a pipeline."""
 
-ROWS = 64
+ROWS = 128
 """The largest batch; half as many rows on average."""
 NOISY = 16
 """One row in so many is drawn with noise, the others greedily: noise takes NumPy long."""
 LISTED = 1000
 """The most tokens that a step is asked to list."""
-INTERPRETED = 2000
+INTERPRETED = 4000
 """How many examples compiled kernels get where Triton's interpreter gets one."""
-SLOW = 4
+SLOW = 8
 """The same for steps of NumPy and torch, which draw with array operations row by row."""
 WIDE = (2000, 20_000, 100_000, WIDEST - 8)
 """The least widths of wide rows, one after the other."""

@@ -123,8 +123,10 @@ def survivors_verdict(logits: Row, result: Row, unit: float, *, free: bool = Tru
     free: whether a common constant may be added, as by a function that renormalises.
     """
     kept = np.flatnonzero(result > -np.inf)
-    top = kept[logits[kept].argmax()]
     want, got = logits[kept], result[kept]
+    if np.array_equal(want, got):
+        return ""
+    top = kept[want.argmax()]
     if free:
         want, got = want - logits[top], got - result[top]
     scale = np.abs(logits[kept]) + np.abs(result[kept]) + abs(result[top])
