@@ -292,8 +292,16 @@ def judge(
     score.schemas["exact"] += not wrong
 
 
-def measure(count: int, seed: int, engines: Mapping[str, Compile]) -> dict[str, Score]:
-    """The scores of engines over the same schemas and texts."""
+def measure(
+    count: int,
+    seed: int,
+    engines: Mapping[str, Compile],
+    after: Callable[[int, Mapping[str, Score]], object] = lambda _, __: None,
+) -> dict[str, Score]:
+    """The scores of engines over the same schemas and texts.
+
+    after: called with the number of schemas that are done, and the scores so far.
+    """
     scores = {name: Score() for name in engines}
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
@@ -305,6 +313,7 @@ def measure(count: int, seed: int, engines: Mapping[str, Compile]) -> dict[str, 
         walks = walks_of(oracle.texts, rng)
         for name, compile_schema in engines.items():
             judge(compile_schema, drawn, oracle, walks, scores[name])
+        after(number + 1, scores)
     return scores
 
 
@@ -342,23 +351,21 @@ def main() -> int:
             engines[name] = ENGINES[name]()
         except ImportError as error:
             print(f"{name}: {error}", file=sys.stderr)
-    scores = measure(given.schemas, given.seed, engines)
-    engines_found = {name: counts_of(score) for name, score in scores.items()}
-    print(mask_table(engines_found))
+
+    def write(done: int, scores: Mapping[str, Score]) -> None:
+        if given.json and (done % 50 == 0 or done == given.schemas):
+            found = {name: counts_of(score) for name, score in scores.items()}
+            whole = {"seed": given.seed, "drawn": done, "versions": versions(), "engines": found}
+            given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+    scores = measure(given.schemas, given.seed, engines, write)
+    print(mask_table({name: counts_of(score) for name, score in scores.items()}))
     for name, score in scores.items():
         for direction, examples in score.examples.items():
             for example in examples[:5]:
                 print(f"{name}, {direction}: {example[:400]}")
         for why, times in score.refusals.most_common(8):
             print(f"{name}, refused {times}: {why}")
-    if given.json:
-        whole = {
-            "seed": given.seed,
-            "drawn": given.schemas,
-            "versions": versions(),
-            "engines": engines_found,
-        }
-        given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 
