@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -346,7 +347,8 @@ def runs(examples: int, seed: int, places: Sequence[Place]) -> Iterator[Run]:
         compilation.loader().wait(GROUPS["float32"])
     for processors, place in work:
         largest = 4 if place.is_interpreted else ROWS
-        batches = max(1, round(each * place.share / ((largest + 1) / 2.0)))
+        # Wide rows come alone, so that the mean of a batch is a little less than half the largest.
+        batches = max(1, math.ceil(each * place.share / (0.48 * largest)))
         yield run_one(processors, place, seed, batches, largest)
         if not place.is_interpreted:
             widths = (WIDE[seed // 2 % len(WIDE)], WIDEST)

@@ -70,9 +70,10 @@ def render_laws(runs: Iterable[Mapping[str, Any]]) -> str:
         lines.append([f"{backend}, {way}", *shown, f"{violations:,}"])
     total = sum(run["rows"] for run in listed)
     broken = sum(bool(run["broken"]) for run in listed)
+    seeds = [run["seed"] for run in listed]
     return (
-        f"{total:,} rows, {broken:,} violations; seeds {listed[0]['seed']} to"
-        f" {listed[-1]['seed']}.\n\n{table(['', *formats, 'violations'], lines)}\n"
+        f"{total:,} rows, {broken:,} violations; seeds {min(seeds)} to {max(seeds)}."
+        f"\n\n{table(['', *formats, 'violations'], lines)}\n"
     )
 
 
