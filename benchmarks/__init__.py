@@ -7,7 +7,9 @@ python -m benchmarks.kinds       each processor against one that stands for its 
 python -m benchmarks.green_lists  what a watermark costs a step
 python -m benchmarks.embedding   what a step of the adapters adds to other engines
 python -m benchmarks.masks       masks of JSON Schemas, ours and peers
-python -m benchmarks.tables      README.md's tables, of processors and from these results
+python -m benchmarks.law_run     the laws of processors over every backend and format
+python -m benchmarks.mask_yardstick  masks against an exact oracle, ours and peers
+python -m benchmarks.tables      README.md's tables and those of docs/testing.md, from these results
 """
 
 import os

@@ -33,6 +33,7 @@ import numpy as np
 from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
+from benchmarks.proof_tables import FOR_NOTHING, mask_table
 from decoding.grammar import JsonStyle, Machine, compile_json_schema, token_table, warmup
 from decoding.testing.finite_schemas import (
     FORBIDDEN,
@@ -55,7 +56,6 @@ END = len(TOKENS)
 _TEXTS = 5
 """Texts of a schema that are followed."""
 _LONGEST = 60
-_FOR_NOTHING = "compiled, though nothing is valid"
 
 
 class Text(Protocol):
@@ -275,7 +275,7 @@ def judge(
             score.refusals[str(error).strip().split("\n")[0][:100]] += 1
         return
     if not oracle.texts:
-        score.schemas[_FOR_NOTHING] += 1
+        score.schemas[FOR_NOTHING] += 1
         return
     score.schemas["compiled"] += 1
     wrong: set[str] = set()
@@ -292,8 +292,16 @@ def judge(
     score.schemas["exact"] += not wrong
 
 
-def measure(count: int, seed: int, engines: Mapping[str, Compile]) -> dict[str, Score]:
-    """The scores of engines over the same schemas and texts."""
+def measure(
+    count: int,
+    seed: int,
+    engines: Mapping[str, Compile],
+    after: Callable[[int, Mapping[str, Score]], object] = lambda _, __: None,
+) -> dict[str, Score]:
+    """The scores of engines over the same schemas and texts.
+
+    after: called with the number of schemas that are done, and the scores so far.
+    """
     scores = {name: Score() for name in engines}
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
@@ -305,32 +313,19 @@ def measure(count: int, seed: int, engines: Mapping[str, Compile]) -> dict[str, 
         walks = walks_of(oracle.texts, rng)
         for name, compile_schema in engines.items():
             judge(compile_schema, drawn, oracle, walks, scores[name])
+        after(number + 1, scores)
     return scores
 
 
-def _counted(name: str) -> Callable[[Score], str]:
-    return lambda score: f"{(score.schemas[name] or score.tokens[name]):,}"
-
-
-_ROWS: tuple[tuple[str, Callable[[Score], str]], ...] = (
-    ("schemas that compile", _counted("compiled")),
-    ("refused though something is valid", _counted("refused")),
-    ("compiled though nothing is valid", _counted(_FOR_NOTHING)),
-    ("schemas with exact masks", _counted("exact")),
-    ("schemas with an over-constraint", lambda score: f"{score.schemas['over']:,}"),
-    ("schemas with an under-constraint", lambda score: f"{score.schemas['under']:,}"),
-    ("tokens that must be allowed", _counted("required")),
-    ("of these refused (over)", lambda score: f"{score.tokens['over']:,}"),
-    ("tokens that must be refused", _counted("forbidden")),
-    ("of these allowed (under)", lambda score: f"{score.tokens['under']:,}"),
-)
-
-
-def table(scores: Mapping[str, Score]) -> str:
-    """The scores as a table in Markdown."""
-    lines = [["", *scores], ["---", *("---:" for _ in scores)]]
-    lines += [[name, *(show(score) for score in scores.values())] for name, show in _ROWS]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def counts_of(score: Score) -> dict[str, Any]:
+    """A score as JSON holds it."""
+    return {
+        "schemas": dict(score.schemas),
+        "tokens": dict(score.tokens),
+        "kinds": dict(score.kinds.most_common()),
+        "refusals": dict(score.refusals.most_common(20)),
+        "examples": {key: some[:20] for key, some in score.examples.items()},
+    }
 
 
 def versions() -> dict[str, str]:
@@ -356,32 +351,21 @@ def main() -> int:
             engines[name] = ENGINES[name]()
         except ImportError as error:
             print(f"{name}: {error}", file=sys.stderr)
-    scores = measure(given.schemas, given.seed, engines)
-    print(table(scores))
+
+    def write(done: int, scores: Mapping[str, Score]) -> None:
+        if given.json and (done % 50 == 0 or done == given.schemas):
+            found = {name: counts_of(score) for name, score in scores.items()}
+            whole = {"seed": given.seed, "drawn": done, "versions": versions(), "engines": found}
+            given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+    scores = measure(given.schemas, given.seed, engines, write)
+    print(mask_table({name: counts_of(score) for name, score in scores.items()}))
     for name, score in scores.items():
         for direction, examples in score.examples.items():
             for example in examples[:5]:
                 print(f"{name}, {direction}: {example[:400]}")
         for why, times in score.refusals.most_common(8):
             print(f"{name}, refused {times}: {why}")
-    if given.json:
-        found = {
-            name: {
-                "schemas": dict(score.schemas),
-                "tokens": dict(score.tokens),
-                "kinds": dict(score.kinds.most_common()),
-                "refusals": dict(score.refusals.most_common(20)),
-                "examples": {key: some[:20] for key, some in score.examples.items()},
-            }
-            for name, score in scores.items()
-        }
-        whole = {
-            "seed": given.seed,
-            "drawn": given.schemas,
-            "versions": versions(),
-            "engines": found,
-        }
-        given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Writes README.md's tables of processors and benchmark figures.
+"""Writes README.md's tables of processors and benchmark figures, and those of `docs/testing.md`.
 
 Rewrites what stands between each two markers, and `decoding/processor_fields.py`. With `--print` it
 shows the tables instead.
@@ -13,17 +13,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import RESULTS, ROOT, mask_scores, processors
+from benchmarks import RESULTS, ROOT, mask_scores, processors, proof_tables
 from benchmarks.results import TWO_THREADS, Figures, Place
 from benchmarks.workloads import MIXED, WORKLOADS
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 EMBEDDING_MARKERS = "<!-- embedding:begin -->", "<!-- embedding:end -->"
 README = ROOT / "README.md"
+TESTING = ROOT / "docs" / "testing.md"
 FIELDS = ROOT / "decoding" / "processor_fields.py"
 FILES = ("hot_loop.json", "engine.json", "parts.json")
 MASKS = "masks.json"
 EMBEDDING = "embedding.json"
+EXACT_MASKS = "exact_masks.json"
+LAWS = "laws.jsonl"
 
 _PEERS = {
     "llama_cpp": "llama.cpp",
@@ -113,7 +116,7 @@ def block_of(text: str, markers: tuple[str, str] = (BEGIN, END)) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite README.md and the fields of a request."""
+    """Rewrite README.md, `docs/testing.md` and the fields of a request."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
     parser.add_argument("--print", action="store_true", help="show the tables, write nothing")
     options = parser.parse_args(arguments)
@@ -125,15 +128,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (mask_scores.BEGIN, mask_scores.END): mask_scores.render(masks),
         EMBEDDING_MARKERS: render_embedding(embedding),
     }
+    proofs = testing_blocks()
     if options.print:
-        print("\n".join(blocks.values()))
+        print("\n".join([*blocks.values(), *proofs.values()]))
         return 0
     FIELDS.write_text(processors.render_fields(), "utf-8")
-    text = README.read_text("utf-8")
-    for markers, block in blocks.items():
-        text = replace_block(text, block, markers)
-    README.write_text(text, "utf-8")
+    for page, found in ((README, blocks), (TESTING, proofs)):
+        text = page.read_text("utf-8")
+        for markers, block in found.items():
+            text = replace_block(text, block, markers)
+        page.write_text(text, "utf-8")
     return 0
+
+
+def testing_blocks() -> dict[tuple[str, str], str]:
+    """What stands between each two markers of `docs/testing.md`."""
+    masks = json.loads((RESULTS / EXACT_MASKS).read_text("utf-8"))
+    laws = [json.loads(line) for line in (RESULTS / LAWS).read_text("utf-8").splitlines()]
+    return {
+        proof_tables.LAW_MARKS: proof_tables.render_laws(laws),
+        proof_tables.MASK_MARKS: proof_tables.render_masks(masks),
+    }
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

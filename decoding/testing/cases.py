@@ -27,6 +27,9 @@ WIDEST = 200_000
 FORMATS = ("float32", "float16", "bfloat16", "float64")
 """The formats of logits; NumPy, which has no bfloat16, holds such rows as float32."""
 
+_MODERATE = 16384.0
+"""The largest float16 logit where arithmetic on logits must not leave the format."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -68,7 +71,8 @@ class Shapes:
     most_rows: the largest batch.
     most_tokens: the longest prompt, and the longest generated text.
     format: of the logits, one of `FORMATS`.
-    extreme: whether logits up to ±3e38 occur, which arithmetic on logits may take beyond float32.
+    extreme: whether logits up to ±3e38 occur, and in float16 up to its ends, which arithmetic on
+        logits may take beyond the format.
     equal_lengths: whether all rows of a batch have as many token ids.
     """
 
@@ -105,6 +109,8 @@ def draw_case(generator: np.random.Generator, shapes: Shapes, kept: Kept | None 
     prompts = _texts(generator, rows, width, shapes)
     generated = _texts(generator, rows, width, shapes)
     exact = np.float64 if shapes.format == "float64" else np.float32
+    if shapes.format == "float16" and not shapes.extreme:
+        logits = np.where(np.isneginf(logits), logits, np.clip(logits, -_MODERATE, _MODERATE))
     return Case(rounded(logits, shapes.format).astype(exact), prompts, generated, shapes.format)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from decoding.checks import checked_integer
 from decoding.errors import ParameterError
 from decoding.history import History
 from decoding.testing.candidates import (
@@ -28,7 +29,7 @@ from decoding.testing.reports import (
     described,
 )
 from decoding.testing.shrinking import shrink
-from decoding.testing.verdicts import UNITS, Outcome
+from decoding.testing.verdicts import UNITS, Outcome, below_the_format
 from decoding.typing import Anything
 
 LAWS = {
@@ -46,6 +47,10 @@ LAWS = {
 }
 """The laws that `check_processor` checks, by the names that `expected_failures` takes."""
 
+MOST_ROWS = 4096
+"""The largest batch that `check_processor` draws."""
+_ALONE = 8
+"""The most rows of a batch that are also asked for alone."""
 _EMPTY = History.empty(1)
 
 
@@ -54,6 +59,7 @@ def check_processor(
     claim: Anything = None,
     *,
     examples: int = 2000,
+    rows: int = 4,
     seed: int = 0,
     widths: tuple[int, int] | None = None,
     format: str = "float32",  # noqa: A002 -- the word for it
@@ -67,15 +73,17 @@ def check_processor(
 ) -> Report:
     """Check that a function edits logits as it claims, for any row.
 
-    Every example is a batch of one to four rows, of kinds that break samplers; every fifth row is
-    moved so that the claim's own cut falls next to a token. A judge in float64 decides about each
-    row: right, right but for ties and rounding, or wrong.
+    Every example is a batch of one to `rows` rows, of kinds that break samplers; every eighth batch
+    is scaled so that the claim's own cut falls next to a token. A judge in float64 decides about
+    each row: right, right but for ties and rounding, or wrong.
 
     candidate: a function of logits `(batch, vocab)`, and of token ids where it names a parameter
         `token_ids`, `lengths`, `prompt_ids`, `generated_ids` or `history` (`candidates.ROLES`).
     claim: a processor such as `TopP(0.9)` or a pipeline; any function `(logits, history) -> logits`
         that is right in float64; an object with `rule` and `judge`; or None for the laws alone.
-    examples: how many batches. seed: of the examples; the same seed gives the same examples.
+    examples: how many batches. rows: the largest batch; wide rows come alone. Of batches with more
+        than eight rows, a spread of eight is also asked for alone.
+    seed: of the examples; the same seed gives the same examples.
     widths: the smallest and the largest vocabulary; as a rule from 1, or k for top-k, to 200,000.
     format: of the logits: float32, float16, bfloat16 (torch alone has it) or float64.
     extreme: whether logits up to ±3e38 occur; they do for truncations only, which add none.
@@ -92,6 +100,7 @@ def check_processor(
     """
     if isinstance(examples, bool) or not isinstance(examples, int) or examples < 1:
         raise ParameterError("examples", examples, "an integer of at least 1")
+    rows = checked_integer("rows", rows, 1, MOST_ROWS, f"from 1 to {MOST_ROWS:,}")
     seed = checked_seed(seed)
     expected = check_expected(expected_failures, LAWS)
     calling = Calling(
@@ -106,6 +115,7 @@ def check_processor(
     generator = np.random.default_rng(seed)
     shapes = Shapes(
         widths=widths or (1 if claimed is None else claimed.at_least, WIDEST),
+        most_rows=rows,
         format=format,
         extreme=extreme and (claimed is None or claimed.only_removes),
         equal_lengths=pad_id is None and not made.needs_lengths and not ragged,
@@ -114,6 +124,7 @@ def check_processor(
     made = made.settled(replace(draw_case(generator, shapes), format=format))
     check = _Check(made, claimed, in_place=in_place)
     found: dict[str, Finding] = {}
+    drawn = 0
     for index in range(examples):
         case = draw_case(generator, shapes, kept)
         if not made.splits_prompts:
@@ -121,6 +132,7 @@ def check_processor(
         if not made.reads_history:
             case = replace(case, generated=tuple(() for _ in case.generated))
         check.example = index
+        drawn += len(case)
         law, why = check.first(case, skipping=found.keys())
         if law:
             law, why, smallest = _smallest(check, case, law, why, found.keys())
@@ -129,7 +141,7 @@ def check_processor(
             if law not in expected:
                 raise CheckFailedError(finding)
             found[law] = finding
-    return Report(examples, tuple(found.values()), expected)
+    return Report(examples, tuple(found.values()), expected, rows=drawn)
 
 
 class _Check:
@@ -185,7 +197,9 @@ class _Check:
         assert self.claim is not None
         one = case.select([row])
         made = self.claim.expected(one.logits[0].astype(np.float64), one.history)
-        return made is not None and not (made > -np.inf).any()
+        if made is None:
+            return False
+        return bool((np.isneginf(made) | below_the_format(made, UNITS[case.format])).all())
 
     def _claimed(self, case: Case, answer: Answer) -> Iterator[tuple[str, str]]:
         if self.claim is None:
@@ -210,10 +224,13 @@ class _Check:
                     yield "padding", f"{padding} more columns change{_where(answer, other)}"
         if len(case) == 1 or self.example % 2:  # dear, and as likely in any example
             return
-        rows = [self.candidate(case.select([row])) for row in range(len(case))]
-        stacked = replace(answer, values=np.concatenate([row.values for row in rows]))
-        if self._differ(case, answer, stacked):
-            yield "alone", f"alone and in the batch differ{_where(answer, stacked)}"
+        chosen = _spread(len(case), self.example)
+        rows = [self.candidate(case.select([row])).values for row in chosen]
+        stacked = answer.values.copy()
+        stacked[chosen] = np.concatenate(rows)
+        if self._differ(case, answer, replace(answer, values=stacked)):
+            where = _where(answer, replace(answer, values=stacked))
+            yield "alone", f"alone and in the batch differ{where}"
         turned = self.candidate(case.select(list(reversed(range(len(case))))))
         turned = replace(turned, values=turned.values[::-1])
         if self._differ(case, answer, turned):
@@ -248,6 +265,12 @@ class _Check:
 
 def _same(first: Answer, second: Answer) -> bool:
     return np.array_equal(first.values, second.values, equal_nan=True)
+
+
+def _spread(count: int, start: int) -> list[int]:
+    """At most eight rows of a batch, evenly spread from one that changes with `start`."""
+    step = -(-count // _ALONE)
+    return list(range(start // 2 % step, count, step))
 
 
 def _where(first: Answer, second: Answer) -> str:

@@ -65,6 +65,7 @@ class Report:
     examples: how many. findings: counterexamples to laws whose failure was expected.
     reasons: from these laws to the reasons.
     notes: error rates and sizes, in words.
+    rows: how many rows the batches had; 0 where the examples are no batches.
 
     Raises `AssertionError` at construction if an expected failure did not occur.
     """
@@ -73,6 +74,7 @@ class Report:
     findings: tuple[Finding, ...] = ()
     reasons: Mapping[str, str] | None = None
     notes: tuple[str, ...] = ()
+    rows: int = 0
 
     def __post_init__(self) -> None:
         missing = set(self.reasons or {}) - {finding.law for finding in self.findings}

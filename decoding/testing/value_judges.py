@@ -13,16 +13,15 @@ from decoding.testing.verdicts import (
     Mask,
     Row,
     Verdict,
+    below_the_format,
     either,
+    largest_of,
     logit_bands,
     wrong,
 )
 
 Definition = Callable[[Row, History], Row]
 """What a claim makes of a row `(vocab,)` float64 and its history, a batch of one."""
-
-_LARGEST = 1e37
-"""Logits from here on may overflow float32 on the way: not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,8 @@ class ValueJudge:
         expected = self.definition(logits, history)
         if np.array_equal(expected, result):
             return either(clean=True)
-        kept, should = result > -np.inf, expected > -np.inf
+        should = expected > -np.inf
+        kept = (result > -np.inf) | below_the_format(expected, unit)
         if not np.array_equal(kept, should):
             token = int(np.flatnonzero(kept != should)[0])
             verb = "must be impossible" if kept[token] else "must stay possible"
@@ -63,7 +63,7 @@ def _differing(logits: Row, result: Row, expected: Row, unit: float, *, shift: b
         scale = scale + np.abs(want[top]) + np.abs(got[top])
         got = got - got[top] + want[top]
     off = np.abs(got - want) > 1e-6 + 4.0 * max(unit, UNITS["float32"]) * scale
-    off &= scale < _LARGEST
+    off &= scale < largest_of(unit)
     if not off.any():
         return ""
     token = int(kept[np.flatnonzero(off)[0]])
@@ -86,7 +86,8 @@ class DefinitionJudge:
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row."""
         expected = self.definition(logits, history)
-        kept, should = result > -np.inf, expected > -np.inf
+        should = expected > -np.inf
+        kept = (result > -np.inf) | below_the_format(expected, unit)
         if not kept.any() and should.any():
             return wrong("no token is left", should)
         if np.array_equal(kept, should):

@@ -18,6 +18,9 @@ Mask = NDArray[np.bool_]
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Half the distance from 1 to the next number of a format."""
 
+_LARGEST = {UNITS["float16"]: 3e4}
+_LARGEST_OF_OTHERS = 1e37
+
 _BASE = 2e-6
 """Tolerance of logprobs and of masses, besides what rounding in float32 explains."""
 
@@ -80,6 +83,16 @@ def either(clean: bool) -> Verdict:
     return RIGHT if clean else TIES
 
 
+def largest_of(unit: float) -> float:
+    """The size from which on a logit may overflow a format on the way, by the format's rounding."""
+    return _LARGEST.get(unit, _LARGEST_OF_OTHERS)
+
+
+def below_the_format(logits: Row, unit: float) -> Mask:
+    """The tokens whose logit a format may hold as −inf, though it is finite."""
+    return (logits > -np.inf) & (logits < -largest_of(unit))
+
+
 def log_probs(logits: Row) -> Row:
     """The logprobs of a row."""
     shifted = logits - logits.max()
@@ -110,8 +123,10 @@ def survivors_verdict(logits: Row, result: Row, unit: float, *, free: bool = Tru
     free: whether a common constant may be added, as by a function that renormalises.
     """
     kept = np.flatnonzero(result > -np.inf)
-    top = kept[logits[kept].argmax()]
     want, got = logits[kept], result[kept]
+    if np.array_equal(want, got):
+        return ""
+    top = kept[want.argmax()]
     if free:
         want, got = want - logits[top], got - result[top]
     scale = np.abs(logits[kept]) + np.abs(result[kept]) + abs(result[top])

@@ -78,6 +78,9 @@ def weighted_cut(
     `before` weighs what comes before all entries. Entries of equal keys weigh the same. low, high:
     bounds of the keys, infinite where unknown. (+inf, largest id) where everything belongs.
     places, histogram, values: scratch.
+
+    Once a bin is chosen the last entry is in it, though another order of the sum may fall short of
+    `target` by its rounding.
     """
     everything = np.int64(0x7FFFFFFF)
     listed = False
@@ -96,8 +99,11 @@ def weighted_cut(
             place = np.int64(places[index]) if listed else index
             histogram[bin_of(keys[place], low, factor)] += weights[place]
         chosen, before = boundary_bin(histogram, BINS, target, before)
-        if chosen < 0:
+        if chosen < 0 and not listed:
             return np.inf, everything
+        if chosen < 0:
+            chosen = bin_of(high, low, factor)
+            before -= histogram[chosen]
         kept = 0
         for index in range(count):
             place = np.int64(places[index]) if listed else index
@@ -113,13 +119,16 @@ def weighted_cut(
         # All keys are equal, so only ids tell the entries apart.
         place = places[0]
         wanted = np.int64(math.ceil((target - before) / weights[place]))
-        if wanted > count:
+        if wanted > count and not listed:
             return np.inf, everything
+        wanted = min(wanted, np.int64(count))
         for index in range(count):
             values[index] = np.float64(ids[places[index]])
         return keys[place], np.int64(kth_smallest(values, count, max(wanted, 1)))
     key, token_id = -np.inf, np.int64(-1)
     while before < target:
+        if count == 0 and listed:
+            break
         if count == 0:
             return np.inf, everything
         best = 0

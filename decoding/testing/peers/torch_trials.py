@@ -26,6 +26,7 @@ def trials() -> tuple[Trial, ...]:
             "multinomial, one generator",
             "a row draws the same token alone as in a batch",
             _batches,
+            Trouble.CONVENTION,
         ),
         Trial(peer, "multinomial", "a vocabulary has any size", _wide, Trouble.LIMIT),
         Trial(

@@ -108,6 +108,7 @@ def trials() -> tuple[Trial, ...]:
                 name,
                 "one NaN does not switch a truncation off for the rest of the row",
                 partial(_nan, warper),
+                Trouble.LIMIT,
             )
             for name, warper in {
                 "TopKLogitsWarper": process.TopKLogitsWarper(1),
@@ -119,7 +120,11 @@ def trials() -> tuple[Trial, ...]:
         ),
         Trial(peer, "RepetitionPenalty, 3 dimensions", "it does not write to its input", _mutates),
         Trial(
-            peer, "InfNanRemoveLogitsProcessor", "a token of logit −inf stays impossible", _revives
+            peer,
+            "InfNanRemoveLogitsProcessor",
+            "a token of logit −inf stays impossible",
+            _revives,
+            Trouble.CONVENTION,
         ),
         Trial(
             peer,

@@ -10,9 +10,9 @@ from enum import Enum
 class Trouble(Enum):
     """The kinds of consequences of a broken law.
 
-    DEFECT: the peer breaks what it documents, or what every sampler must keep. CONVENTION: a choice
-    that differs from this library's, made on purpose. LIMIT: arithmetic or an input at the edge of
-    what a user meets.
+    DEFECT: the peer breaks what it documents, the standard that it names, or what every sampler
+    must keep. CONVENTION: a choice that differs from this library's, made on purpose. LIMIT:
+    arithmetic or an input at the edge of what a user meets, or what the peer warns of.
     """
 
     DEFECT = "defect"

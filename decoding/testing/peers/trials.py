@@ -15,6 +15,8 @@ _MODULES = {
     "vllm": "vllm_trials",
     "mlx_lm": "mlx_trials",
     "tgi": "tgi_trials",
+    "xgrammar": "xgrammar_trials",
+    "llguidance": "llguidance_trials",
 }
 
 

@@ -122,3 +122,27 @@ def test_bits_of_a_bias_beyond_the_row_stand_for_no_token(width: int) -> None:
     ]
     ours, theirs = (step.top["token_id"][:9].tolist() for step in steps)
     assert ours == theirs
+
+
+def test_a_budget_that_the_rounding_of_a_sum_just_misses_keeps_no_more_than_a_token_more() -> None:
+    # 30 or more tokens that are equally likely, of several logits so near each other that bins of
+    # them are summed: with shares of tenths the budget falls on the end of a token.
+    generator = np.random.default_rng(5)
+    size, width = 400, 33
+    near = np.array([0.0, 1e-40, -1e-40, 1.4e-45, -1.4e-45, -104.0], np.float32)
+    rows = near[generator.choice(6, (size, width), p=[0.2, 0.2, 0.2, 0.15, 0.15, 0.1])]
+    shares = generator.integers(1, 10, size) / 10.0
+    opcodes = generator.choice([Opcode.TOP_H, Opcode.TOP_P], size)
+    program = assemble(
+        [
+            [Instruction(Opcode(opcode), share)]
+            for opcode, share in zip(opcodes, shares, strict=True)
+        ]
+    )
+    batch = Batch(program, np.zeros(size, np.uint64), np.ones(size, np.bool_), np.full(size, width))
+    history = History.empty(size)
+    arrays = bitmasks_for(program, width), history.token_ids, history.lengths
+    arrays = (*arrays, history.prompt_lengths)
+    got = kernel.CompiledKernel(batch).step(rows, rows, *arrays, describe=True)
+    want = VectorKernel(batch).step(rows, rows, *arrays, describe=True)
+    assert np.abs(got.rows["support_size"] - want.rows["support_size"]).max() <= 1

@@ -23,6 +23,8 @@ from decoding.processors import (
     TypicalP,
 )
 from decoding.testing import CheckFailedError, check_processor
+from decoding.testing.cases import Shapes, draw_case
+from decoding.testing.processor_check import _spread as spread_rows
 
 P, T, R = TopP(0.9), Temperature(0.7), RepetitionPenalty(1.3)
 HOT = chain(Temperature(1.5), TopP(0.9))
@@ -100,7 +102,10 @@ def test_right_functions_pass(candidate: Any, claim: Any, options: dict[str, Any
 @pytest.mark.nightly
 @pytest.mark.parametrize(("candidate", "claim", "options"), RIGHT, ids=name_of)
 def test_right_functions_pass_a_million(candidate: Any, claim: Any, options: Any) -> None:
-    check_processor(candidate, claim, examples=1_000_000 // len(RIGHT) + 1, seed=1, **options)
+    # A million rows in all, of any width, in batches of 32.5 on average.
+    each = 1_000_000 // len(RIGHT)
+    report = check_processor(candidate, claim, examples=each // 31, rows=64, seed=1, **options)
+    assert report.rows >= each
 
 
 @pytest.mark.parametrize(("candidate", "claim", "law"), FAULTS, ids=name_of)
@@ -247,3 +252,78 @@ def test_a_candidate_that_raises_is_a_finding() -> None:
         check_processor(s.top_p_in_place, P)
     with pytest.raises(CheckFailedError, match="not an array"):
         check_processor(lambda logits: logits.tolist(), P)
+
+
+def test_a_batch_has_as_many_rows_as_are_asked_for() -> None:
+    sizes: list[int] = []
+
+    def recording(logits: Any) -> Any:
+        sizes.append(len(logits))
+        return s.top_p(logits)
+
+    report = check_processor(recording, P, examples=12, rows=100, seed=2)
+    assert 20 < max(sizes) <= 100
+    assert 12 < report.rows <= 1200
+    assert check_processor(s.top_p, P, examples=12, seed=2).rows <= 48
+    with pytest.raises(ParameterError, match="rows must be from 1 to"):
+        check_processor(s.top_p, P, rows=0)
+
+
+def test_a_row_of_a_large_batch_that_differs_from_itself_alone_is_found() -> None:
+    def likeliest_row_is_halved(logits: Any) -> Any:
+        result = s.top_p(logits)
+        if len(logits) > 40:
+            row = logits.max(axis=1).argmax()
+            result[row] = np.where(result[row] > -np.inf, result[row] / 2, -np.inf)
+        return result
+
+    with pytest.raises(CheckFailedError) as caught:
+        check_processor(likeliest_row_is_halved, examples=300, rows=64)
+    assert caught.value.finding.law in ("alone", "order")
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 64, 100])
+def test_every_row_of_a_large_batch_is_asked_for_alone_in_its_turn(count: int) -> None:
+    chosen = [spread_rows(count, example) for example in range(0, 2 * count, 2)]
+    assert max(map(len, chosen)) <= min(8, count)
+    assert min(map(len, chosen)) >= min(4, count)
+    assert {row for rows in chosen for row in rows} == set(range(count))
+
+
+def test_what_a_format_cannot_hold_is_no_fault() -> None:
+    def lowered(logits: Any, history: Any) -> Any:
+        return logits - np.array([1e5, 1.0])
+
+    def candidate(logits: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return lowered(logits.astype(np.float64), None).astype(logits.dtype)
+
+    options: dict[str, Any] = {"widths": (2, 2), "examples": 100, "extreme": False}
+    for name in ("float16", "float32"):
+        check_processor(candidate, lowered, format=name, **options)
+    for wrong in (
+        lambda logits: np.where([True, False], -np.inf, logits - 1).astype(logits.dtype),
+        lambda logits: np.where([False, True], -np.inf, logits).astype(logits.dtype),
+    ):
+        with pytest.raises(CheckFailedError):
+            check_processor(wrong, lowered, **options)
+
+
+def test_a_row_that_a_format_cannot_hold_may_be_empty() -> None:
+    def lowered(logits: Any, history: Any) -> Any:
+        return logits - 1e5
+
+    def candidate(logits: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return (logits.astype(np.float64) - 1e5).astype(logits.dtype)
+
+    for name in ("float16", "float32"):
+        check_processor(candidate, lowered, format=name, examples=100, extreme=False)
+
+
+def test_float16_rows_of_edits_leave_room_for_arithmetic() -> None:
+    shapes = Shapes(widths=(40_000, 40_040), format="float16", extreme=False)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        logits = draw_case(generator, shapes).logits
+        assert np.abs(logits[logits > -np.inf]).max() <= 16384.0

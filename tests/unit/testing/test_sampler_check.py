@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,23 @@ def test_fed_samplers_are_computed(draw: Any) -> None:
 def test_right_samplers_pass(draw: Any) -> None:
     report = check_sampler(draw, T, tv=0.05, examples=60)
     assert "a false alarm has probability" in report.notes[0]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("draw", [*FED, *DRAWN])
+def test_right_samplers_pass_a_million(draw: Any) -> None:
+    # A million rows in all: of every kind and width first, then of those that the claim is drawn
+    # from or computed from.
+    rows = 0
+
+    @wraps(draw)
+    def counted(logits: Any, *randomness: Any) -> Any:
+        nonlocal rows
+        rows += len(logits)
+        return draw(logits, *randomness)
+
+    check_sampler(counted, T, tv=0.03, examples=3000, seed=1)
+    assert rows >= 1_000_000 // len([*FED, *DRAWN])
 
 
 def test_a_sampler_of_rows() -> None:
