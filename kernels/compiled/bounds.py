@@ -46,7 +46,7 @@ from decoding.kernels.compiled.passes import (
 )
 from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
-from decoding.kernels.compiled.sifting import bin_block, sift_block, sift_block_from
+from decoding.kernels.compiled.sifting import bin_block, sift_block
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -65,16 +65,14 @@ class Search(NamedTuple):
 
     centre: what the kept logits are nearest to; at or above the largest for the largest logits.
     middle: the same in the row's precision, and at most the largest. two_sided: whether logits
-    above the middle count. is_capped: whether there are logits above the middle that do not.
-    reference, scale: a token weighs exp((z − reference) · scale). share: of what all tokens weigh
-    is kept; where the scale is 0, how many tokens are. keep_ties: whether all stay that are as near
-    as the last.
+    above the middle count. reference, scale: a token weighs exp((z − reference) · scale). share: of
+    what all tokens weigh is kept; where the scale is 0, how many tokens are. keep_ties: whether all
+    stay that are as near as the last.
     """
 
     centre: Any
     middle: Any
     two_sided: Any
-    is_capped: Any
     reference: Any
     scale: Any
     share: Any
@@ -229,7 +227,6 @@ def _sift(
     """
     rate, lowest = rates_of(search.scale)
     zero, address = as_real(row, search.reference), address_of(buffer, 0)
-    capped = search.two_sided or search.is_capped
     total, inside, moment, reached = 0.0, 0.0, 0.0, 0.0
     number, count = np.int64(0), np.int64(0)
     stop = 0
@@ -241,16 +238,10 @@ def _sift(
                 weight, _ = weigh_block(row, start, stop, zero, rate, lowest)
                 total += np.float64(weight)
             continue
-        if capped:
-            one, other, first, within, found, count = sift_block(
-                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
-                edges.outer_high, zero, rate, lowest, address, count,
-            )  # fmt: skip
-        else:
-            one, other, first, within, found, count = sift_block_from(
-                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
-                edges.outer_high, zero, rate, lowest, address, count,
-            )  # fmt: skip
+        one, other, first, within, found, count = sift_block(
+            row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
+            edges.outer_high, zero, rate, lowest, address, count,
+        )  # fmt: skip
         total += np.float64(one)
         inside += np.float64(other)
         moment += np.float64(first)
@@ -285,7 +276,7 @@ def _nearest_and_farthest(row: Any, search: Any) -> Any:
 @compiled
 def _none(row: Any) -> Any:
     """No bounds are found."""
-    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
+    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
 
 
 @compiled
@@ -305,7 +296,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
             last = np.int64(row.width)
             if not search.keep_ties:
                 last = np.int64(nth_equal(row, search.middle, np.int64(search.share)))
-            return Window(search.middle, np.inf, last, np.nan, np.nan, np.int64(0))
+            return Window(search.middle, np.inf, last, np.nan, np.nan, np.int64(0), np.int64(0))
     if not far < np.inf:
         _, far = _nearest_and_farthest(row, search)
     wide = is_wide(row)
@@ -394,7 +385,9 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         total = found.inside + weight * (count - below) + other * below
         moment = found.moment + weight * (count - below) * (largest - search.reference)
         moment += other * below * (least - search.reference)
-        return Window(low, high, np.int64(row.width), total, moment * scale, found.number + count)
+        return Window(
+            low, high, np.int64(row.width), total, moment * scale, found.number + count, np.int64(0)
+        )
     kept, last_tie = count, np.int64(row.width)
     if not search.keep_ties:
         kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
@@ -402,7 +395,9 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         last_tie = np.int64(nth_equal(row, largest, kept))
     total = found.inside + kept * weight if scale != 0.0 else np.nan
     moment = found.moment + kept * weight * (largest - search.reference)
-    return Window(largest, np.inf, last_tie, total, moment * scale, found.number + kept)
+    return Window(
+        largest, np.inf, last_tie, total, moment * scale, found.number + kept, np.int64(0)
+    )
 
 
 @compiled
@@ -463,9 +458,9 @@ def _cut(
         last_tie = np.int64(row.width)
         if kept_ties < ties:
             last_tie = np.int64(nth_equal(row, low, kept_ties))
-        return Window(low, np.inf, last_tie, total, moment, support)
+        return Window(low, np.inf, last_tie, total, moment, support, np.int64(0))
     for place in range(count):
         value = value_at(listed, place)
         if keys[place] <= key:
             low, high = min(low, value), max(high, value)
-    return Window(low, high, np.int64(row.width), total, moment, support)
+    return Window(low, high, np.int64(row.width), total, moment, support, np.int64(0))

@@ -119,63 +119,6 @@ def _count_of(chosen: Vector) -> Any:
     return builder.zext(builder.ctpop(builder.bitcast(chosen.value, flags)), INT64)
 
 
-def _sift(two_sided: bool, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    _, start, stop, outer_low, inner_low, inner_high, outer_high = arguments[:7]
-    reference, rate, lowest, address, count = arguments[7:]
-    rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
-
-    def generate_for(stored: Stored) -> list[Any]:
-        zero = stored.real(reference)
-        edges = [stored.reals(edge, LANES) for edge in (outer_low, inner_low)]
-        if two_sided:
-            edges += [stored.reals(edge, LANES) for edge in (inner_high, outer_high)]
-
-        def parts(values: Vector) -> tuple[Vector, Vector, Vector]:
-            """The logits nearer than the bracket, those in it, and both."""
-            reached, inside = values.compare(">=", edges[0]), values.compare(">", edges[1])
-            if two_sided:
-                reached = reached & values.compare("<=", edges[3])
-                inside = inside & values.compare("<", edges[2])
-            return inside, reached & (inside ^ 1), reached
-
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            sums, (number, found) = totals[:8], totals[8:]
-            results = []
-            for place, values in enumerate(stored.pair(index)):
-                total, nearer, moment, within = (
-                    Vector(builder, item) for item in sums[4 * place : 4 * place + 4]
-                )
-                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
-                inside, between, reached = parts(values)
-                own = inside.choose(weights, 0.0)
-                results += [
-                    (total + weights).value,
-                    (nearer + own).value,
-                    own.multiply_add(gap, moment).value,
-                    (within + reached.choose(weights, 0.0)).value,
-                ]
-                number = builder.add(number, _count_of(inside))
-                found = _append(values, between, address, found)
-            return [*results, number, found]
-
-        nothing = [*[zeros(FLOAT, LANES)] * 8, ir.Constant(INT64, 0), count]
-        *sums, number, found = loop(builder, start, stop, 2 * LANES, nothing, body)
-        joined = [
-            sum_of(Vector(builder, one) + Vector(builder, other))
-            for one, other in zip(sums[:4], sums[4:], strict=True)
-        ]
-        return [*joined, number, found]
-
-    results = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
-    return context.make_tuple(builder, signature.return_type, results)
-
-
-def _signature(row: Any, start: Any, stop: Any, address: Any, count: Any) -> Any:
-    real, single = real_type(row), types.float32
-    result = types.Tuple((single, single, single, single, types.int64, types.int64))
-    return result(row, start, stop, real, real, real, real, real, single, single, address, count)
-
-
 @intrinsic
 def sift_block(
     _context: Any,
@@ -203,30 +146,55 @@ def sift_block(
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _sift(True, context, builder, signature, arguments)
+        start, stop = arguments[1:3]
+        reference, rate, lowest, address, count = arguments[7:]
+        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
 
-    return _signature(row, start, stop, address, count), generate
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
+            edges = [stored.reals(edge, LANES) for edge in arguments[3:7]]
 
+            def parts(values: Vector) -> tuple[Vector, Vector, Vector]:
+                """The logits nearer than the bracket, those in it, and both."""
+                reached = values.compare(">=", edges[0]) & values.compare("<=", edges[3])
+                inside = values.compare(">", edges[1]) & values.compare("<", edges[2])
+                return inside, reached & (inside ^ 1), reached
 
-@intrinsic
-def sift_block_from(
-    _context: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    outer_low: Any,
-    inner_low: Any,
-    inner_high: Any,
-    outer_high: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
-    address: Any,
-    count: Any,
-) -> Any:
-    """`sift_block` where no logit is above the upper edges, which are not looked at."""
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                sums, (number, found) = totals[:8], totals[8:]
+                results = []
+                for place, values in enumerate(stored.pair(index)):
+                    total, nearer, moment, within = (
+                        Vector(builder, item) for item in sums[4 * place : 4 * place + 4]
+                    )
+                    weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                    inside, between, reached = parts(values)
+                    own = inside.choose(weights, 0.0)
+                    results += [
+                        (total + weights).value,
+                        (nearer + own).value,
+                        own.multiply_add(gap, moment).value,
+                        (within + reached.choose(weights, 0.0)).value,
+                    ]
+                    number = builder.add(number, _count_of(inside))
+                    found = _append(values, between, address, found)
+                return [*results, number, found]
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _sift(False, context, builder, signature, arguments)
+            nothing = [*[zeros(FLOAT, LANES)] * 8, ir.Constant(INT64, 0), count]
+            *sums, number, found = loop(builder, start, stop, 2 * LANES, nothing, body)
+            joined = [
+                sum_of(Vector(builder, one) + Vector(builder, other))
+                for one, other in zip(sums[:4], sums[4:], strict=True)
+            ]
+            return [*joined, number, found]
 
-    return _signature(row, start, stop, address, count), generate
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return context.make_tuple(builder, signature.return_type, results)
+
+    real, single = real_type(row), types.float32
+    result = types.Tuple((single, single, single, single, types.int64, types.int64))
+    return result(
+        row, start, stop, real, real, real, real, real, single, single, address, count
+    ), generate

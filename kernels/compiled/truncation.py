@@ -9,20 +9,21 @@ import numpy as np
 
 from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
 from decoding.kernels.compiled.candidates import keep_top_k
-from decoding.kernels.compiled.dense import (
-    append_touched,
-    collect_largest,
-    collect_reaching,
-)
+from decoding.kernels.compiled.dense import collect_largest, collect_reaching
 from decoding.kernels.compiled.entropy import top_h_of_row
+from decoding.kernels.compiled.final import (
+    can_window,
+    count_ties,
+    final_of,
+    has_bounds,
+    window_of_ties,
+)
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     IDS,
     KEYS,
     LOGITS,
     SLOT,
-    TOUCHED,
-    TOUCHED_IDS,
     VALUES,
 )
 from decoding.kernels.compiled.passes import (
@@ -32,11 +33,11 @@ from decoding.kernels.compiled.passes import (
     deviation,
     everything,
     is_whole,
-    is_wide,
     largest_of_blocks,
+    smallest_at_least,
     weigh,
 )
-from decoding.kernels.compiled.scalars import above_of, as_real, below_of
+from decoding.kernels.compiled.scalars import as_real
 from decoding.kernels.program import (
     NEEDS_DEVIATION,
     NEEDS_SQUARES,
@@ -113,23 +114,17 @@ def search_by_mass(
     centre = stored + moment / total * temperature if is_typical else stored
     two_sided = centre < stored
     search = Search(
-        centre, as_real(row, min(centre, stored)), two_sided, False, stored, scale, share,
-        is_typical,
+        centre, as_real(row, min(centre, stored)), two_sided, stored, scale, share, is_typical
     )  # fmt: skip
     far = _far_enough(row, block_max, search, total)
     return find_bounds(row, block_max, search, total, far, memory)
 
 
 @compiled
-def nth_and_more(
-    row: Any, block_max: Any, k: Any, keep_ties: Any, is_capped: Any, memory: Any
-) -> Any:
-    """The window of the k largest of a row.
-
-    is_capped: whether the row has larger ones than those in `block_max`, which do not count.
-    """
+def _largest_by_search(row: Any, block_max: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
+    """The window of the k largest of a row."""
     stored = largest_of_blocks(row, block_max)
-    search = Search(stored, stored, False, is_capped, stored, 0.0, np.float64(k), keep_ties)
+    search = Search(stored, stored, False, stored, 0.0, np.float64(k), keep_ties)
     return find_bounds(row, block_max, search, 0.0, np.inf, memory)
 
 
@@ -181,12 +176,20 @@ def truncate(
     few = min(limit, _FEW) if is_last else limit
     if opcode == TOP_K:
         k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
-        count = collect_largest(dense, block_max, k, limit, touched, memory)
-        if count >= 0:
+        count, tie = collect_largest(dense, block_max, k, limit, touched, memory)
+        if not np.isnan(tie) and can_window(dense):
+            final = final_of(dense, block_max, window, touched, memory)
+            ties = count_ties(final, tie, row.width, memory)
+            wanted = ties if keeps_ties else min(k - count, ties)
+            window = window_of_ties(final, tie, count, wanted, row.width, ties, memory)
+            count = np.int64(-1)
+        elif not np.isnan(tie):
+            count = np.int64(-1)
+        elif count >= 0:
             keys, values = memory.doubles[KEYS], memory.doubles[VALUES]
             count = keep_top_k(ids, logits, count, k, keeps_ties, keys, values)
         elif can_bound:
-            window = nth_and_more(row, block_max, k, keeps_ties, False, memory)
+            window = _largest_by_search(row, block_max, k, keeps_ties, memory)
     elif opcode == CUT:
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
         if needs & NEEDS_DEVIATION:
@@ -199,13 +202,12 @@ def truncate(
             squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
         bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
         most = min(limit, 4 * few) if can_bound else limit
-        count = collect_reaching(dense, block_max, bound, most, memory)
-        if count >= 0:
-            touched_ids, values = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-            count = append_touched(touched_ids, values, touched, bound, np.inf, ids, logits, count)
-        elif can_bound:
-            low = smallest_at_least(row, bound, temperature)
-            window = Window(low, np.inf, np.int64(row.width), np.nan, np.nan, np.int64(0))
+        count = collect_reaching(dense, block_max, bound, bound, most, touched, memory)
+        if count < 0 and can_window(dense):
+            low = smallest_at_least(row, bound, temperature) if can_bound else bound
+            window = Window(
+                low, np.inf, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0)
+            )
     elif opcode == TOP_H:
         count = top_h_of_row(row, block_max, largest, temperature, first, memory)
     elif can_bound:
@@ -219,25 +221,4 @@ def truncate(
 @compiled
 def _beyond(row: Any) -> Any:
     """The window of a row whose numbers are beyond this arithmetic."""
-    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
-
-
-@compiled
-def has_bounds(dense: Any, touched: Any) -> Any:
-    """Whether bounds of stored logits say what stays: no logit is edited, and no two become ties.
-
-    Two float32 that are not the same never are the same float64 when they are divided.
-    """
-    is_edited = touched > 0 or dense.masks.slot >= 0
-    return not is_edited and (dense.temperature == 1.0 or not is_wide(dense.row))
-
-
-@compiled
-def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
-    """A number of the row's precision that separates z / T ≥ bound from the rest."""
-    low = as_real(row, bound * temperature)
-    while low / temperature >= bound:
-        low = below_of(row, low)
-    while low / temperature < bound:
-        low = above_of(row, low)
-    return low
+    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
