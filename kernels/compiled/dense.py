@@ -99,11 +99,14 @@ def collect_reaching(
 
 
 @compiled
-def collect_largest(dense: Any, block_max: Any, k: Any, limit: Any, count: Any, memory: Any) -> Any:
+def collect_largest(
+    dense: Any, block_max: Any, k: Any, limit: Any, count: Any, counts_ties: Any, memory: Any
+) -> Any:
     """List a set that holds the k largest logits and every tie with the k-th; its size, and NaN.
 
     Where too many tie with the k-th: how many larger ones are listed, and the k-th. −1 and NaN
-    where neither can be found. count: touched tokens.
+    where neither can be found. count: touched tokens. counts_ties: whether `final.count_ties` comes
+    next.
 
     The k-th largest block maximum is a lower bound of the k-th largest logit: about k blocks have
     logits above it. Where many more tokens reach it, the k-th largest of some of them is a better
@@ -132,7 +135,8 @@ def collect_largest(dense: Any, block_max: Any, k: Any, limit: Any, count: Any, 
             break
         kth = nth_largest(logits, listed, k, values)
         above = np.nextafter(kth, np.inf)
-        found = collect_reaching(dense, block_max, above, kth, limit, count, memory)
+        tie = kth if counts_ties else above
+        found = collect_reaching(dense, block_max, above, tie, limit, count, memory)
         if found >= 0:
             return np.int64(found), np.nan if found >= k else kth
     return np.int64(-1), np.nan

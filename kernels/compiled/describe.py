@@ -53,7 +53,7 @@ def collect_top(final: Any, block_max: Any, n: Any, count: Any, step: Any) -> An
         high, low = high / dense.temperature, low / dense.temperature
     dense = Dense(dense.row, dense.masks, dense.temperature, high)
     most = max(step.limit, n) + MASK
-    found, tie = collect_largest(dense, block_max, n, most, count, memory)
+    found, tie = collect_largest(dense, block_max, n, most, count, False, memory)
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not np.isnan(tie):
         room = n + TIES_BEYOND_TOP_N - found

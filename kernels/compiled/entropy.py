@@ -190,7 +190,9 @@ def top_h_of_row(
     if blocks >= 8 * _STEP:
         rank = min(_FIRST_RANK, blocks // 4)
         most = row.width + 1
-        count, tie = collect_largest(plain(row, temperature), block_max, rank, most, 0, memory)
+        count, tie = collect_largest(
+            plain(row, temperature), block_max, rank, most, 0, False, memory
+        )
         if count >= 0 and np.isnan(tie):
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:

@@ -20,7 +20,7 @@ from decoding.kernels.compiled.draw import (
     greedy_candidate,
     weigh_final,
 )
-from decoding.kernels.compiled.final import final_at, final_of, has_bounds, largest_final
+from decoding.kernels.compiled.final import final_at, final_of, largest_final
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     FINAL_MAX,
@@ -110,7 +110,8 @@ def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> A
     count, temperature = state.count, state.temperature
     dense = Dense(row, state.masks, temperature, np.inf)
     block_max = memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
-    shift, stored, is_cut = 0.0, 0.0, not is_whole(window) and has_bounds(dense, count)
+    shift, stored = 0.0, 0.0
+    is_cut = not is_whole(window) and count == 0 and state.masks.slot < 0
     if is_cut:
         # What has been summed is relative to the whole row's largest.
         within = memory.doubles[WINDOW_MAX]

@@ -176,7 +176,7 @@ def truncate(
     few = min(limit, _FEW) if is_last else limit
     if opcode == TOP_K:
         k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
-        count, tie = collect_largest(dense, block_max, k, limit, touched, memory)
+        count, tie = collect_largest(dense, block_max, k, limit, touched, True, memory)
         if not np.isnan(tie) and can_window(dense):
             final = final_of(dense, block_max, window, touched, memory)
             ties = count_ties(final, tie, row.width, memory)
