@@ -341,7 +341,10 @@ def weigh_block_between(
     low: Any,
     high: Any,
 ) -> Any:
-    """The sums of `weigh_block` over the logits in [low, high], and how many these are."""
+    """The sums of `weigh_block` over the logits in [low, high], how many these are, and Σ w of all.
+
+    Those sums are the first two.
+    """
     real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -351,14 +354,14 @@ def weigh_block_between(
             def add(values: Vector, weights: Vector, totals: list[Vector]) -> Any:
                 inside = values.compare(">=", low) & values.compare("<=", high)
                 count = totals[0] - inside.convert("sext", INT32)
-                return inside.choose(weights, 0.0), [count]
+                return inside.choose(weights, 0.0), [count, totals[1] + weights]
 
-            return [zeros(INT32, LANES)], [_plus], add, _same
+            return [zeros(INT32, LANES), zeros(FLOAT, LANES)], [_plus, _plus], add, _same
 
         return _sums_of_weights(context, builder, signature, arguments, between)
 
     single = types.float32
-    result = types.Tuple((single, single, types.int32))
+    result = types.Tuple((single, single, types.int32, single))
     return result(row, start, stop, real, single, single, real, real), generate
 
 

@@ -240,6 +240,9 @@ def weigh_final(final: Any, largest: Any, memory: Any) -> Any:
         memory.doubles[FINAL_MAX],
     )
     zero, shift = reference_of(row, temperature, largest)
+    rate, lowest = rates_of(1.0 / temperature)
+    own_rate, own_lowest = rates_of(1.0)
+    factor = math.exp(shift)
     cuts = not is_whole(final.window)
     total, moment, support, stop = 0.0, 0.0, 0, 0
     while stop < row.width:
@@ -252,15 +255,18 @@ def weigh_final(final: Any, largest: Any, memory: Any) -> Any:
         top = largest_of_run(block_max, start, stop)
         if top == -np.inf or top < final.window.low:
             continue
-        source, scale, reference, change = row, 1.0 / temperature, zero, shift
+        source = row
         if cuts or is_edited_block(final, block, memory):
-            source, scale = opened(final, block, memory), 1.0
-            reference, change = largest, 0.0
-        rate, lowest = rates_of(scale)
-        weight, first, least = weigh_alive_block(source, start, stop, reference, rate, lowest)
-        factor = math.exp(change)
-        total += factor * np.float64(weight)
-        moment += factor * (np.float64(first) * scale + np.float64(weight) * change)
+            source = opened(final, block, memory)
+            weight, first, least = weigh_alive_block(
+                source, start, stop, largest, own_rate, own_lowest
+            )
+            total += np.float64(weight)
+            moment += np.float64(first)
+        else:
+            weight, first, least = weigh_alive_block(row, start, stop, zero, rate, lowest)
+            total += factor * np.float64(weight)
+            moment += factor * (np.float64(first) / temperature + np.float64(weight) * shift)
         # Where no weight is the least there is, every token is possible.
         if least > _LEAST_WEIGHT:
             support += stop - start

@@ -88,15 +88,17 @@ def final_of(dense: Any, block_max: Any, window: Any, count: Any, memory: Any) -
         memory.integers[TOUCHED_IDS],
     )
     bounds = memory.doubles[FINAL_MAX]
-    for block in range(blocks_of(dense.row)):
-        first[block] = 0
+    is_edited, blocks = count > 0 or dense.masks.slot >= 0, blocks_of(dense.row)
+    for block in range(blocks):
         bounds[block] = block_max[block] / dense.temperature
+    for block in range(blocks if is_edited else 0):
+        first[block] = 0
     for place in range(count):
         block = touched_ids[place] // BLOCK
         links[place] = first[block]
         first[block] = place + 1
         bounds[block] = max(bounds[block], memory.doubles[TOUCHED][place])
-    return Final(dense, window, count > 0 or dense.masks.slot >= 0)
+    return Final(dense, window, is_edited)
 
 
 @compiled
@@ -216,7 +218,7 @@ def count_ties(final: Any, tie: Any, last_tie: Any, memory: Any) -> Any:
             counts[block] = 0.0
             if bounds[block] >= tie:
                 counts[block] = count_in_block(row, block * BLOCK, low, high)
-        if bounds[block] >= tie:
+        if final.is_edited and bounds[block] >= tie:
             place = np.int64(memory.integers[WORDS][block])
             while place != 0:
                 token_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])

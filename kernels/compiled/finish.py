@@ -141,7 +141,9 @@ def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> A
         total, moment, support = weigh_final(final, largest, memory)
     elif np.isnan(total):
         shift = 0.0
-        total, moment, support = weigh_within(row, block_max, window, stored, 1.0 / temperature)
+        total, moment, support, _ = weigh_within(
+            row, block_max, window, stored, 1.0 / temperature, False
+        )
     forget(memory, count)
     log_total = np.log(total)
     entropy = max(0.0, log_total - moment / total)

@@ -81,6 +81,12 @@ def everything(vocab: Any) -> Any:
 
 
 @compiled
+def interval(row: Any, low: Any, high: Any) -> Any:
+    """The window of the logits in [low, high]."""
+    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
+
+
+@compiled
 def is_whole(window: Any) -> Any:
     """Whether a window keeps every token."""
     return window.low == -np.inf and window.high == np.inf
@@ -386,25 +392,28 @@ def largest_within(row: Any, block_max: Any, window: Any, found: Any) -> Any:
 
 
 @compiled
-def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: Any) -> Any:
+def weigh_within(
+    row: Any, block_max: Any, window: Any, reference: Any, scale: Any, weighs_all: Any
+) -> Any:
     """Σ w and Σ w · gap of a window's tokens as in `weigh`, and how many these are.
 
-    block_max: of the window.
+    Then Σ w of all tokens, if that is asked for.
     """
     rate, lowest = rates_of(scale)
     zero, low = as_real(row, reference), as_real(row, max(window.low, lowest_finite(row)))
-    total, moment, support, stop = 0.0, 0.0, 0, 0
+    total, moment, support, overall, stop = 0.0, 0.0, 0, 0.0, 0
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
-        if largest_of_run(block_max, start, stop) == -np.inf:
+        if not weighs_all and largest_of_run(block_max, start, stop) < low:
             continue
-        weight, first, count = weigh_block_between(
+        weight, first, count, other = weigh_block_between(
             row, start, stop, zero, rate, lowest, low, window.high
         )
         total += np.float64(weight)
         moment += np.float64(first)
         support += count
+        overall += np.float64(other)
     moment *= scale
     if window.last_tie < row.width:
         beyond = count_equal_from(row, window.low, window.last_tie + 1)
@@ -412,7 +421,7 @@ def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: A
         total -= weight
         moment -= weight * (window.low - reference) * scale
         support -= beyond
-    return total, moment, support
+    return total, moment, support, overall
 
 
 @compiled

@@ -27,11 +27,11 @@ from decoding.kernels.compiled.memory import (
     VALUES,
 )
 from decoding.kernels.compiled.passes import (
-    Window,
     blocks_of,
     collect,
     deviation,
     everything,
+    interval,
     is_whole,
     largest_of_blocks,
     smallest_at_least,
@@ -88,21 +88,6 @@ def bound_of(
 
 
 @compiled
-def _far_enough(row: Any, block_max: Any, search: Any, total: Any) -> Any:
-    """A distance from the centre that surely holds the share of the mass.
-
-    Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them. Z
-    is the total, or, where that is not known, what the largest tokens of the blocks weigh.
-    """
-    largest, scale, blocks = search.reference, search.scale, blocks_of(row)
-    if np.isnan(total):
-        total, _ = weigh(as_row(block_max, blocks, True), largest, scale)
-    rest = max(1.0 - search.share, 1e-300)
-    lowest = largest + math.log(rest * total / row.width) / scale
-    return max(largest - search.middle, search.middle - lowest) * (1.0 + 1e-6)
-
-
-@compiled
 def search_by_mass(
     row: Any, block_max: Any, temperature: Any, sums: Any, share: Any, is_typical: Any, memory: Any
 ) -> Any:
@@ -112,11 +97,15 @@ def search_by_mass(
     if is_typical or (sums.known and temperature == 1.0):
         total, moment = sums_of(row, block_max, sums, temperature)
     centre = stored + moment / total * temperature if is_typical else stored
-    two_sided = centre < stored
-    search = Search(
-        centre, as_real(row, min(centre, stored)), two_sided, stored, scale, share, is_typical
-    )  # fmt: skip
-    far = _far_enough(row, block_max, search, total)
+    two_sided, middle = centre < stored, as_real(row, min(centre, stored))
+    search = Search(centre, middle, two_sided, stored, scale, share, is_typical)
+    # Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them.
+    # Where Z is not known, what the largest tokens of the blocks weigh stands for it.
+    least = total
+    if np.isnan(total):
+        least, _ = weigh(as_row(block_max, blocks_of(row), True), stored, scale)
+    rest = max(1.0 - share, 1e-300) * least / row.width
+    far = max(stored - middle, middle - stored - math.log(rest) * temperature) * (1.0 + 1e-6)
     return find_bounds(row, block_max, search, total, far, memory)
 
 
@@ -205,9 +194,7 @@ def truncate(
         count = collect_reaching(dense, block_max, bound, bound, most, touched, memory)
         if count < 0 and can_window(dense):
             low = smallest_at_least(row, bound, temperature) if can_bound else bound
-            window = Window(
-                low, np.inf, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0)
-            )
+            window = interval(row, low, np.inf)
     elif opcode == TOP_H:
         count = top_h_of_row(row, block_max, largest, temperature, first, memory)
     elif can_bound:
@@ -221,4 +208,4 @@ def truncate(
 @compiled
 def _beyond(row: Any) -> Any:
     """The window of a row whose numbers are beyond this arithmetic."""
-    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
+    return interval(row, np.nan, np.nan)
