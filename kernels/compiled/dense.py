@@ -20,7 +20,6 @@ from decoding.kernels.compiled.masks import collect_edited, slack_of
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
-    SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
@@ -33,21 +32,13 @@ _BOUNDS = 4
 
 
 @compiled
-def append_touched(
-    touched_ids: Any,
-    touched: Any,
-    touched_count: Any,
-    low: Any,
-    high: Any,
-    ids: Any,
-    logits: Any,
-    count: Any,
-) -> Any:
-    """Append the possible touched tokens with low ≤ logit ≤ high; the new count."""
+def _append_touched(touched_count: Any, low: Any, count: Any, memory: Any) -> Any:
+    """Append the possible touched tokens with low ≤ logit; the new count."""
     for place in range(touched_count):
-        logit = touched[place]
-        if low <= logit <= high and logit > -np.inf:
-            ids[count], logits[count] = touched_ids[place], logit
+        logit = memory.doubles[TOUCHED][place]
+        if logit >= low and logit > -np.inf:
+            memory.integers[IDS][count] = memory.integers[TOUCHED_IDS][place]
+            memory.doubles[LOGITS][count] = logit
             count += 1
     return count
 
@@ -86,15 +77,11 @@ def collect_reaching(
     tie: see `collect_edited`. count: touched tokens, which a limit does not count. Where the others
     are more than the limit, −1 − how many were listed until that was plain.
     """
-    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    row, temperature = dense.row, dense.temperature
     if dense.masks.slot >= 0:
         found = collect_edited(dense, block_max, low, tie, limit, memory)
     else:
-        found = collect(row, block_max, temperature, low, dense.high, limit, 1, slot, ids, logits)
-    touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-    listed = max(found, -1 - found)
-    listed = append_touched(touched_ids, touched, count, low, np.inf, ids, logits, listed)
+        found = collect(dense.row, block_max, dense.temperature, low, dense.high, limit, 1, memory)
+    listed = _append_touched(count, low, max(found, -1 - found), memory)
     return listed if found >= 0 else -1 - listed
 
 

@@ -16,7 +16,6 @@ from decoding.kernels.compiled.memory import (
     KEYS,
     LOGITS,
     PLACES,
-    SLOT,
     VALUES,
     WEIGHTS,
 )
@@ -93,18 +92,8 @@ def collect_down_to(
     largest = -np.inf
     for block in range(blocks_of(row)):
         largest = max(largest, block_max[block])
-    return collect(
-        row,
-        block_max,
-        temperature,
-        largest / temperature - depth,
-        np.inf,
-        row.width + 1,
-        step,
-        memory.integers[SLOT],
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-    )
+    low = largest / temperature - depth
+    return collect(row, block_max, temperature, low, np.inf, row.width + 1, step, memory)
 
 
 @compiled

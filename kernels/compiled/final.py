@@ -221,8 +221,8 @@ def count_ties(final: Any, tie: Any, last_tie: Any, memory: Any) -> Any:
         if final.is_edited and bounds[block] >= tie:
             place = np.int64(memory.integers[WORDS][block])
             while place != 0:
-                token_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])
-                counts[block] -= low <= edited_at(row, token_id, masks, memory.bitmasks) <= high
+                touched_id = np.int64(memory.integers[TOUCHED_IDS][place - 1])
+                counts[block] -= low <= edited_at(row, touched_id, masks, memory.bitmasks) <= high
                 counts[block] += memory.doubles[TOUCHED][place - 1] == tie
                 place = np.int64(memory.integers[LINKS][place - 1])
         total += counts[block] if block <= last_tie // BLOCK else 0.0
@@ -234,7 +234,8 @@ def count_ties(final: Any, tie: Any, last_tie: Any, memory: Any) -> Any:
 @compiled
 def nth_tie(final: Any, tie: Any, n: Any, memory: Any) -> Any:
     """The id of the n-th token, from 1, that `count_ties` has counted."""
-    row, counts, block = final.dense.row, memory.doubles[TIES], 0
+    row, counts = final.dense.row, memory.doubles[TIES]
+    block: Any = 0
     while counts[block] < n:
         n -= np.int64(counts[block])
         block += 1

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
+from decoding.kernels.randomness import BLOCK_SIZE
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
 RAW_END, WORK_END, WINDOW_MAX, TIES = 9, 10, 11, 12
@@ -37,12 +37,12 @@ class Memory(NamedTuple):
 
 def allocate(width: int) -> tuple[Any, Any, Any]:
     """The arrays of a `Memory`, and a shadow, for rows of `width` logits."""
-    blocks = (width + BLOCK - 1) // BLOCK
-    room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
+    blocks = -(-width // BLOCK_SIZE)
+    room = max(blocks * BLOCK_SIZE, 4 * (BINS + 2)) + _PADDING
     return (
         np.zeros((DOUBLES, room)),
         np.zeros((INTEGERS, room), np.int32),
-        np.full(blocks * BLOCK, -np.inf),
+        np.full(blocks * BLOCK_SIZE, -np.inf),
     )
 
 

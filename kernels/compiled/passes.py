@@ -28,6 +28,7 @@ from decoding.kernels.compiled.blocks import (
 )
 from decoding.kernels.compiled.formats import FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
@@ -328,15 +329,14 @@ def collect(
     high: Any,
     limit: Any,
     step: Any,
-    slot: Any,
-    ids: Any,
-    logits: Any,
+    memory: Any,
 ) -> Any:
     """List the possible tokens with low ≤ z / T ≤ high, in order of id; how many.
 
     Only every `step`-th block is looked at. Tokens with a `slot` are left out. Where there are more
     than `limit`, or plainly seem to be after some blocks, −1 − how many were listed until then.
     """
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     least, most = smallest_at_least(row, low, temperature), upper_real(row, high, temperature)
     count = 0
     for block in range(0, blocks_of(row), step):

@@ -51,16 +51,13 @@ from decoding.kernels.compiled.final import (
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import can_wait, no_masks, one_more, scan_edited
 from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
     IDS,
-    KEYS,
     LOGITS,
     OCCURRENCES,
     PLACES,
     SEEN,
     TOUCHED,
     TOUCHED_IDS,
-    VALUES,
     WEIGHTS,
     WORK_MAX,
 )
@@ -249,15 +246,7 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
     elif opcode == LOGIT_SCALE:
         scale_candidates(item, sparse, vocab, memory, count)
     elif opcode == TOP_K:
-        count = keep_top_k(
-            ids,
-            logits,
-            count,
-            np.int64(first),
-            item.second == 1.0,
-            memory.doubles[KEYS],
-            memory.doubles[VALUES],
-        )
+        count = keep_top_k(count, np.int64(first), item.second == 1.0, memory)
     elif opcode == CUT:
         largest = largest_of(logits, count)
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
@@ -277,19 +266,7 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
         largest = largest_of(logits, count)
         total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
         centre = largest if opcode == TOP_P else largest + moment / total
-        count = keep_nearest(
-            ids,
-            logits,
-            count,
-            centre,
-            first * total,
-            opcode == TYPICAL_P,
-            memory.doubles[KEYS],
-            memory.doubles[WEIGHTS],
-            memory.doubles[VALUES],
-            memory.integers[PLACES],
-            memory.doubles[HISTOGRAM],
-        )
+        count = keep_nearest(count, centre, first * total, opcode == TYPICAL_P, memory)
     elif opcode == BITMASK:
         edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], 0.0, -np.inf)
         count = keep_possible(ids, logits, count)
@@ -584,11 +561,7 @@ def _cut_window(item: Any, source: Any, state: Any, step: Any) -> Any:
         weight = math.exp(max(tie - largest, -700.0))
         rest = item.first * (total + weight * ties) - total
         if rest <= 0.0:
-            kept = keep_nearest(
-                memory.integers[IDS], logits, above, largest, rest + total, False,
-                memory.doubles[KEYS], weights, memory.doubles[VALUES], memory.integers[PLACES],
-                memory.doubles[HISTOGRAM],
-            )  # fmt: skip
+            kept = keep_nearest(above, largest, rest + total, False, memory)
             forget(memory, count)
             return candidates(state, kept, step.vocab)
         wanted = np.int64(min(max(math.ceil(rest / weight), 1.0), wanted))

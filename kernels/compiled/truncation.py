@@ -21,10 +21,7 @@ from decoding.kernels.compiled.final import (
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     IDS,
-    KEYS,
     LOGITS,
-    SLOT,
-    VALUES,
 )
 from decoding.kernels.compiled.passes import (
     blocks_of,
@@ -124,9 +121,7 @@ def collect_window(
     """List the tokens of a window; how many, −1 where that is more than a limit."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     low, high = window.low / temperature, window.high / temperature
-    count = collect(
-        row, block_max, temperature, low, high, limit, 1, memory.integers[SLOT], ids, logits
-    )
+    count = collect(row, block_max, temperature, low, high, limit, 1, memory)
     if window.last_tie >= row.width:
         return count
     kept = 0
@@ -159,7 +154,6 @@ def truncate(
     temperature 1 first.
     """
     row, temperature, first, opcode = dense.row, dense.temperature, item.first, item.opcode
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     window, count = everything(row.width), np.int64(-1)
     can_bound = has_bounds(dense, touched)
     few = min(limit, _FEW) if is_last else limit
@@ -175,8 +169,7 @@ def truncate(
         elif not np.isnan(tie):
             count = np.int64(-1)
         elif count >= 0:
-            keys, values = memory.doubles[KEYS], memory.doubles[VALUES]
-            count = keep_top_k(ids, logits, count, k, keeps_ties, keys, values)
+            count = keep_top_k(count, k, keeps_ties, memory)
         elif can_bound:
             window = _largest_by_search(row, block_max, k, keeps_ties, memory)
     elif opcode == CUT:
