@@ -1,7 +1,8 @@
 """Benchmark of the parts of a step: each compiled pass over a row by itself.
 
-Every pass is checked against NumPy before it is timed. What a workload costs is about the sum of
-its passes and of the call from Python, so the table says what bounds it on a machine.
+Every pass is checked against NumPy before it is timed. The workloads of `benchmarks.hot_loop` are
+timed beside them, in the same rounds: what one costs is about the sum of the passes that it cannot
+do without and of the call from Python. So the second table says what keeps one from its goal.
 """
 
 from __future__ import annotations
@@ -18,21 +19,46 @@ from numba import njit
 from numpy.typing import NDArray
 
 from benchmarks import machine
+from benchmarks.checks import Expected
+from benchmarks.goals import TARGETS
 from benchmarks.harness import measure
 from benchmarks.logits import make_rows
-from benchmarks.report import table
+from benchmarks.ours import OURS, OurStep
+from benchmarks.report import GOAL_HEADER, goal_cells, table
+from benchmarks.workloads import make_problem
 from decoding import BatchSampler, History, Sampler
 from decoding.kernels.backends import Backend
-from decoding.kernels.compiled import draw, passes, step, truncation
-from decoding.kernels.compiled.formats import FLOAT32, FLOAT64
-from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_END, Memory, allocate
+from decoding.kernels.compiled import draw, final, masks, passes, step, truncation
+from decoding.kernels.compiled.formats import FLOAT32
+from decoding.kernels.compiled.memory import RAW_END, RAW_MAX, WORK_MAX, Memory, allocate
 from decoding.kernels.compiled.rows import Sums
+from decoding.kernels.compiled.touched import plain
 from decoding.pipeline import chain
 from decoding.sampling.backends import warmup
 
 VOCABULARY = 128_256
 _SEED = 7
 _njit = njit(nogil=True, error_model="numpy")
+
+SCAN = "largest logit of every block"
+SURVEY = "the same, Σ exp and Σ z · exp"
+WEIGH = "Σ exp and Σ z · exp alone"
+DRAW = "a draw from all tokens, whose blocks' largest logits are known"
+TOP_P = "the boundary of top-p 0.9, Σ exp with it"
+TYPICAL = "the boundary of typical-p 0.9, of known Σ exp"
+MASK = "largest logit of every block after a mask"
+CALL, DESCRIBED_CALL = "draw from Python, of two tokens", "describe the draw as well"
+NEEDS = {
+    "greedy": (SCAN, CALL),
+    "draw": (SCAN, DRAW, CALL),
+    "temperature": (SURVEY, WEIGH, DRAW, DESCRIBED_CALL),
+    "min_p": (SURVEY, DESCRIBED_CALL),
+    "chain": (SURVEY, DESCRIBED_CALL),
+    "top_p": (SURVEY, TOP_P, DESCRIBED_CALL),
+    "typical": (SURVEY, TYPICAL, DESCRIBED_CALL),
+    "everything": (SURVEY, MASK, DESCRIBED_CALL),
+}
+"""The passes over the whole row that a workload cannot do without, and the call around them."""
 
 
 class Part(NamedTuple):
@@ -64,16 +90,28 @@ def _weigh(row: Any, largest: Any, scale: Any) -> Any:
 
 
 @_njit
-def _draw(row: Any, shadow: Any, patched: Any, block_max: Any, seed: Any, memory: Any) -> Any:
-    final = draw.Final(row, shadow, patched, block_max, 1.0, passes.everything(row.width))
-    return draw.draw_from_row(final, 0, seed, memory)
+def _nothing(row: Any, block_max: Any) -> Any:
+    return block_max[row.width // passes.BLOCK]
+
+
+@_njit
+def _draw(row: Any, block_max: Any, seed: Any, memory: Any) -> Any:
+    dense = plain(row, 1.0)
+    end = final.final_of(dense, block_max, passes.everything(row.width), 0, memory)
+    return draw.draw_from_row(end, 0, seed, memory)
 
 
 @_njit
 def _search(row: Any, block_max: Any, memory: Any) -> Any:
-    unknown = Sums(known=False, total=1.0, moment=0.0)
-    is_typical = False
+    unknown, is_typical = Sums(known=False, total=1.0, moment=0.0), False
     found = truncation.search_by_mass(row, block_max, 1.0, unknown, 0.9, is_typical, memory)
+    return found.support
+
+
+@_njit
+def _search_typical(row: Any, block_max: Any, total: Any, moment: Any, memory: Any) -> Any:
+    known, is_typical = Sums(known=True, total=total, moment=moment), True
+    found = truncation.search_by_mass(row, block_max, 1.0, known, 0.9, is_typical, memory)
     return found.support
 
 
@@ -83,60 +121,57 @@ def _rank(row: Any, block_max: Any, bound: Any) -> Any:
 
 
 @_njit
-def _copy(row: Any, shadow: Any, block_max: Any) -> Any:
-    return passes.copy_row(row, passes.everything(row.width), 1.0, shadow, block_max)
-
-
-@_njit
-def _edit(shadow: Any, bitmask: Any) -> Any:
-    passes.edit_row(shadow, bitmask, 0.0, 0.0)
+def _mask(row: Any, memory: Any) -> Any:
+    waiting = masks.one_more(masks.no_masks(), 0, 2.0, -np.inf)
+    return masks.scan_edited(row, waiting, memory.bitmasks, memory.doubles[WORK_MAX])
 
 
 def parts(row: NDArray[np.float32]) -> list[Part]:
     """The passes over a row, and the calls from Python around them."""
-    *arrays, shadow = allocate(len(row))
-    memory = Memory(*arrays, np.zeros((0, 1), np.int32))
+    *arrays, _ = allocate(len(row))
+    bitmask = np.full((1, -(-len(row) // 32)), -1, np.int32)
+    memory = Memory(*arrays, bitmask)
     block_max = memory.doubles[RAW_MAX]
     stored = _row_of(row, FLOAT32, memory.doubles[RAW_END])
-    shadow_row = _row_of(shadow, FLOAT64, memory.doubles[WORK_END])
-    start = len(row) // passes.BLOCK * passes.BLOCK
-    shadow[start : len(row)] = row[start:]
-    patched = np.zeros(-(-len(row) // passes.BLOCK), np.int32)
-    patched[start // passes.BLOCK :] = 1
     wide = row.astype(np.float64)
     largest, middle = float(wide.max()), float(np.median(wide))
     weights = np.exp(wide - largest)
     scaled = np.exp((wide - largest) * 1.25)
-    reached = np.cumsum(np.sort(weights)[::-1]) < 0.9 * weights.sum()
-    nucleus = 1 + int(reached.sum())
+    mass = weights / weights.sum()
+    sums = float(weights.sum()), float((weights * (wide - largest)).sum())
+    typical = np.argsort(np.abs(np.log(mass) - (mass * np.log(mass)).sum()), kind="stable")
     _scan(stored, block_max)
     history = History.empty(1)
     by_numpy = BatchSampler([Sampler(chain(), _SEED)], backend=Backend.NUMPY)
     [token_id] = by_numpy.draw(row[None], history)
-    bitmask = np.full(-(-len(row) // 32), -1, np.int32)
     pair = row[None, :2].copy()
     greedy, described = BatchSampler([Sampler(chain())]), BatchSampler([Sampler(chain(), None, 5)])
     return [
-        Part("largest logit of every block", lambda: _scan(stored, block_max), largest.__eq__),
+        Part(SCAN, lambda: _scan(stored, block_max), largest.__eq__),
         Part(
-            "the same, Σ exp and Σ z · exp",
+            SURVEY,
             lambda: _survey(stored, block_max),
             lambda found: bool(np.allclose(found[:2], (largest, weights.sum()), rtol=1e-6)),
         ),
         Part(
-            "Σ exp and Σ z · exp alone",
+            WEIGH,
             lambda: _weigh(stored, largest, 1.25),
             lambda found: bool(np.isclose(found[0], scaled.sum(), rtol=1e-6)),
         ),
         Part(
-            "a draw from all tokens, whose blocks' largest logits are known",
-            lambda: _draw(stored, shadow_row, patched, block_max, np.uint64(_SEED), memory),
+            DRAW,
+            lambda: _draw(stored, block_max, np.uint64(_SEED), memory),
             lambda found: bool(found[0] == token_id),
         ),
         Part(
-            "the boundary of top-p 0.9",
+            TOP_P,
             lambda: _search(stored, block_max, memory),
-            lambda found: abs(found - nucleus) <= 1,
+            lambda found: abs(found - _shortest(np.sort(mass)[::-1])) <= 1,
+        ),
+        Part(
+            TYPICAL,
+            lambda: _search_typical(stored, block_max, *sums, memory),
+            lambda found: abs(found - _shortest(mass[typical])) <= 1,
         ),
         Part(
             "rank of a logit in the middle",
@@ -144,26 +179,39 @@ def parts(row: NDArray[np.float32]) -> list[Part]:
             (wide > middle).sum().__eq__,
         ),
         Part(
-            "copy to a row that may be edited",
-            lambda: _copy(stored, shadow, block_max),
-            lambda found: found == largest and bool((shadow[: len(row)] == row).all()),
+            MASK,
+            lambda: _mask(stored, memory),
+            lambda found: largest + 2.0 <= found <= largest + 2.0 + 1e-5 * (abs(largest) + 2.0),
         ),
         Part(
-            "add a mask's words to it",
-            lambda: _edit(shadow, bitmask),
-            lambda _: bool((shadow[: len(row)] == row).all()),
-        ),
-        Part(
-            "draw from Python, of two tokens",
+            CALL,
             lambda: greedy.draw(pair, history),
             lambda found: found == [int(pair.argmax())],
         ),
         Part(
-            "describe the draw as well",
+            DESCRIBED_CALL,
             lambda: described(pair, history),
             lambda found: found[0].token_id == int(pair.argmax()),
         ),
     ]
+
+
+def _shortest(mass: NDArray[np.float64]) -> int:
+    """How many of the first weigh 0.9."""
+    return 1 + int((np.cumsum(mass) < 0.9).sum())
+
+
+def _workloads(vocab: int) -> tuple[dict[str, OurStep], list[str]]:
+    """One step of each workload that has a goal, and what is wrong with their outputs."""
+    steps: dict[str, OurStep] = {}
+    wrong: list[str] = []
+    for name in NEEDS:
+        problem = make_problem(name, kind="gaussian", batch=1, width=vocab)
+        steps[name] = OurStep(problem, OURS["decoding-numba"])
+        error = Expected(problem).difference(steps[name].output())
+        if error is not None:
+            wrong.append(f"{name}: {error}")
+    return steps, wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,23 +224,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warmup()
     [row] = make_rows("gaussian", 1, options.vocab)
     all_parts = parts(row)
-    wrong = [part.name for part in all_parts if not part.is_right(part.call())]
+    workloads, wrong = _workloads(options.vocab)
+    wrong += [part.name for part in all_parts if not part.is_right(part.call())]
     if wrong:
         print(f"wrong results: {', '.join(wrong)}", file=sys.stderr)
         return 1
     steps = {part.name: (lambda _, call=part.call: call()) for part in all_parts}
-    timings = measure({"floor": lambda _: row.max(), **steps}, seconds=options.seconds)
+    timings = measure({"floor": lambda _: row.max(), **steps, **workloads}, seconds=options.seconds)
     floor = timings["floor"].median
     rows = [
         {"part": name, "us": timing.median / 1e3, "spread": timing.spread,
          "x_floor": timing.median / floor}
-        for name, timing in timings.items()
+        for name, timing in timings.items() if name not in workloads
     ]  # fmt: skip
+    goals = []
+    for name, needs in NEEDS.items():
+        needed = sum(timings[part].median for part in needs) / floor
+        goal = {"workload": name, "goal": TARGETS[name].x_floor, "needs": list(needs)}
+        goal["x_floor"], goal["x_floor_of_needs"] = timings[name].median / floor, needed
+        goals.append(goal)
     cells = ([row["part"], f"{row['us']:.1f}", f"{row['x_floor']:.1f}"] for row in rows)
     print(table(("part", "µs", "× floor"), cells))
+    print()
+    print(table(GOAL_HEADER, goal_cells(goals)))
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         result = {"machine": machine.describe(1), "vocab": options.vocab, "rows": rows}
+        result["workloads"] = goals
         options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.goals import Verdict
 
+GOAL_HEADER = ("workload", "goal, × floor", "× floor", "what it needs, × floor", "these are")
 _HEADER = ("workload", "implementation", "µs/row", "spread", "× floor", "peak bytes")
 
 
@@ -78,3 +79,17 @@ def _number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.2g}" if abs(value) < 10 else f"{value:,.0f}"
+
+
+def goal_cells(goals: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """A line a workload of `benchmarks.parts`: its goal, its cost, and the sum of what it needs."""
+    return [
+        [
+            goal["workload"],
+            f"{goal['goal']:g}",
+            f"{goal['x_floor']:.1f}",
+            f"{goal['x_floor_of_needs']:.1f}",
+            "; ".join(goal["needs"]),
+        ]
+        for goal in goals
+    ]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import RESULTS, ROOT, mask_scores, processors, proof_tables
+from benchmarks.report import GOAL_HEADER, goal_cells
 from benchmarks.results import TWO_THREADS, Figures, Place
 from benchmarks.workloads import MIXED, WORKLOADS
 
@@ -56,6 +57,12 @@ _PARTS = (
     " vectors has shorter passes, the call stays what it is."
 )
 
+_NEEDS = (
+    "So the goal of a workload is out of reach on that machine where the passes that it cannot do"
+    " without already cost more: the same run, gaussian rows of 128,256 tokens, float32, batch 1"
+    " (`python -m benchmarks.parts`):"
+)
+
 
 def render(
     hot_loop: Mapping[str, Any], engine: Mapping[str, Any], parts_of_step: Mapping[str, Any]
@@ -69,6 +76,7 @@ def render(
         if batches:
             parts += ["Microseconds a row in batches of the same; `mixed` has other rows:", batches]
     parts += [_LOOP, _loop(engine["rows"]), _PARTS, _passes(parts_of_step["rows"])]
+    parts += [_NEEDS, _table(GOAL_HEADER, goal_cells(parts_of_step["workloads"]))]
     return "\n\n".join(parts) + "\n"
 
 

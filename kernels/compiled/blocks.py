@@ -31,6 +31,7 @@ from decoding.kernels.compiled.vectors import (
     value_of_key,
     widen,
 )
+from decoding.kernels.randomness import BLOCK_SIZE
 
 WIDE = LANES == 16
 SCAN_LANES = 32
@@ -61,14 +62,15 @@ def loop(
     index.add_incoming(start, before)
     running = [builder.phi(total.type) for total in totals]
     results = body(index, running)
+    last = builder.block
     following = builder.add(index, ir.Constant(INT64, lanes))
     again = builder.icmp_signed("<", following, stop)
     jump = builder.cbranch(again, inside, after)
     jump.set_metadata("llvm.loop", _not_unrolled(builder.module))
-    index.add_incoming(following, inside)
+    index.add_incoming(following, last)
     for phi, total, result in zip(running, totals, results, strict=True):
         phi.add_incoming(total, before)
-        phi.add_incoming(result, inside)
+        phi.add_incoming(result, last)
     builder.position_at_end(after)
     return results
 
@@ -238,25 +240,63 @@ def _sums_of_weights(
 
 
 @intrinsic
-def survey_block(
-    _context: Any, row: Any, start: Any, stop: Any, reference: Any, rate: Any, lowest: Any
+def survey_run(
+    _context: Any,
+    row: Any,
+    start: Any,
+    stop: Any,
+    reference: Any,
+    rate: Any,
+    lowest: Any,
+    block_max: Any,
 ) -> Any:
-    """The sums of `weigh_block`, NaN if any logit is, and the largest logit that is none."""
+    """The sums of `weigh_block`, NaN if any logit is; writes each block's largest.
+
+    That goes into `block_max`, at the place of the block; a NaN is not looked at.
+    """
     real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def largest(stored: Stored) -> Any:
-            element = DOUBLE if stored.dtype == types.float64 else FLOAT
+        _, start, stop, reference, rate, lowest, block_max = arguments
+        rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
 
-            def add(values: Vector, weights: Vector, totals: list[Vector]) -> Any:
-                return weights, [values.larger(totals[0])]
+        def generate_for(stored: Stored) -> list[Any]:
+            zero = stored.real(reference)
+            low = _filled(DOUBLE if stored.dtype == types.float64 else FLOAT, float("-inf"))
 
-            return [_filled(element, float("-inf"))], [_larger], add, stored.result
+            def add(values: Vector, totals: list[Vector]) -> list[Any]:
+                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
+                top, total, moment = totals
+                moment = weights.multiply_add(gap, moment)
+                return [values.larger(top).value, (total + weights).value, moment.value]
 
-        return _sums_of_weights(context, builder, signature, arguments, largest)
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                return _each_part(stored, index, totals, add)
 
-    result = types.Tuple((types.float32, types.float32, real))
-    return result(row, start, stop, real, types.float32, types.float32), generate
+            def each_block(first: Any, totals: list[Any]) -> list[Any]:
+                end = builder.add(first, ir.Constant(INT64, BLOCK_SIZE))
+                before = [low, *totals[:2], low, *totals[2:]]
+                found = loop(builder, first, end, 2 * LANES, before, body)
+                top, other = Vector(builder, found[0]), Vector(builder, found[3])
+                largest = top.larger(other).reduce(_larger)
+                if largest.type != DOUBLE:
+                    largest = builder.fpext(largest, DOUBLE)
+                place = builder.lshr(first, ir.Constant(INT64, BLOCK_SIZE.bit_length() - 1))
+                kind = signature.args[-1]
+                store(context, builder, kind, block_max, place, splat(builder, largest, 1))
+                return [*found[1:3], *found[4:]]
+
+            nothing = [zeros(FLOAT, LANES)] * 4
+            totals = loop(builder, start, stop, BLOCK_SIZE, nothing, each_block)
+            return _joined(builder, totals, [_plus] * 2)
+
+        results = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return context.make_tuple(builder, signature.return_type, results)
+
+    result, single = types.UniTuple(types.float32, 2), types.float32
+    return result(row, start, stop, real, single, single, block_max), generate
 
 
 @intrinsic
@@ -301,7 +341,10 @@ def weigh_block_between(
     low: Any,
     high: Any,
 ) -> Any:
-    """The sums of `weigh_block` over the logits in [low, high], and how many these are."""
+    """The sums of `weigh_block` over the logits in [low, high], how many these are, and Σ w of all.
+
+    Those sums are the first two.
+    """
     real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -311,14 +354,14 @@ def weigh_block_between(
             def add(values: Vector, weights: Vector, totals: list[Vector]) -> Any:
                 inside = values.compare(">=", low) & values.compare("<=", high)
                 count = totals[0] - inside.convert("sext", INT32)
-                return inside.choose(weights, 0.0), [count]
+                return inside.choose(weights, 0.0), [count, totals[1] + weights]
 
-            return [zeros(INT32, LANES)], [_plus], add, _same
+            return [zeros(INT32, LANES), zeros(FLOAT, LANES)], [_plus, _plus], add, _same
 
         return _sums_of_weights(context, builder, signature, arguments, between)
 
     single = types.float32
-    result = types.Tuple((single, single, types.int32))
+    result = types.Tuple((single, single, types.int32, single))
     return result(row, start, stop, real, single, single, real, real), generate
 
 
@@ -511,7 +554,7 @@ def exact(values: Vector) -> Vector:
 
 def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Code of both ways to copy a block; the divisor and its reciprocal may be missing."""
-    _, start, stop, low, high, *division, shadow = arguments
+    _, start, stop, low, high, *division, out = arguments
 
     def generate_for(stored: Stored) -> list[Any]:
         lows, highs = stored.reals(low, MASK_LANES), stored.reals(high, MASK_LANES)
@@ -525,7 +568,7 @@ def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
                 kept = kept / numbers[0]
             elif division:
                 kept = inside.choose(divide(exact(values), *numbers), float("-inf"))
-            store(context, builder, signature.args[-1], shadow, index, kept)
+            store(context, builder, signature.args[-1], out, builder.sub(index, start), kept)
             return [kept.larger(Vector(builder, totals[0])).value]
 
         lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
@@ -538,11 +581,11 @@ def _copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 @intrinsic
 def copy_block_between(
-    _context: Any, row: Any, start: Any, stop: Any, low: Any, high: Any, shadow: Any
+    _context: Any, row: Any, start: Any, stop: Any, low: Any, high: Any, out: Any
 ) -> Any:
-    """A block into the same place of `shadow`, float64, −inf outside [low, high]; its largest."""
+    """A block into `out` from 0 on, float64, −inf outside [low, high]; its largest."""
     real = real_type(row)
-    return types.float64(row, start, stop, real, real, shadow), _copy
+    return types.float64(row, start, stop, real, real, out), _copy
 
 
 @intrinsic
@@ -555,11 +598,11 @@ def divide_block_between(
     high: Any,
     divisor: Any,
     reciprocal: Any,
-    shadow: Any,
+    out: Any,
 ) -> Any:
     """`copy_block_between`, and divided. The divisor lies in [1e-18, 1e18]."""
     real, number = real_type(row), types.float64
-    return types.float64(row, start, stop, real, real, number, number, shadow), _copy
+    return types.float64(row, start, stop, real, real, number, number, out), _copy
 
 
 @intrinsic
@@ -649,7 +692,7 @@ def largest_edited_block(
 
 
 @intrinsic
-def mask_edited(
+def masks_edited(
     _context: Any,
     row: Any,
     start: Any,
@@ -660,25 +703,28 @@ def mask_edited(
     inside_other: Any,
     outside_other: Any,
     low: Any,
+    high: Any,
 ) -> Any:
-    """Bit i says whether row[start + i] after two masks is `low` or more, for 32 logits.
+    """Bit i says whether row[start + i] after two masks is `low` or more, or `high`, of 32 logits.
 
     one, other: the masks' words for these logits.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start, words, low = arguments[1], arguments[2:4], arguments[8]
+        start, words, bounds = arguments[1], arguments[2:4], arguments[8:]
 
         def generate_for(stored: Stored) -> list[Any]:
             amounts = _amounts(builder, arguments[4:8], DOUBLE)
             values = _edited(exact(stored.values(start, MASK_LANES)), words, amounts)
-            return [builder.bitcast(values.compare(">=", splat(builder, low, 32)).value, INT32)]
+            reaching = (values.compare(">=", splat(builder, bound, MASK_LANES)) for bound in bounds)
+            return [builder.bitcast(bits.value, INT32) for bits in reaching]
 
-        [mask] = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
-        return mask
+        masks = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
+        return context.make_tuple(builder, signature.return_type, masks)
 
     word, real = types.int32, types.float64
-    return types.uint32(row, start, word, word, real, real, real, real, real), generate
+    result = types.UniTuple(types.uint32, 2)
+    return result(row, start, word, word, real, real, real, real, real, real), generate
 
 
 @intrinsic
@@ -693,13 +739,13 @@ def copy_edited_block(
     outside: Any,
     inside_other: Any,
     outside_other: Any,
-    shadow: Any,
+    out: Any,
 ) -> Any:
-    """A block into the same place of `shadow`, after two masks; its largest logit."""
+    """A block into `out` from 0 on, float64, after two masks; its largest logit."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, start, stop, one, other = arguments[:5]
-        shadow, kind = arguments[9], signature.args[9]
+        out, kind = arguments[9], signature.args[9]
 
         def generate_for(stored: Stored) -> list[Any]:
             amounts = _amounts(builder, arguments[5:9], DOUBLE)
@@ -707,7 +753,7 @@ def copy_edited_block(
             def body(index: Any, totals: list[Any]) -> list[Any]:
                 words = _words(context, builder, signature.args[3:5], (one, other), index)
                 edited = _edited(exact(stored.values(index, MASK_LANES)), words, amounts)
-                store(context, builder, kind, shadow, index, edited)
+                store(context, builder, kind, out, builder.sub(index, start), edited)
                 return [edited.larger(Vector(builder, totals[0])).value]
 
             lowest = ir.Constant(ir.VectorType(DOUBLE, MASK_LANES), [float("-inf")] * MASK_LANES)
@@ -718,7 +764,7 @@ def copy_edited_block(
         return top
 
     real = types.float64
-    return real(row, start, stop, one, other, real, real, real, real, shadow), generate
+    return real(row, start, stop, one, other, real, real, real, real, out), generate
 
 
 @intrinsic

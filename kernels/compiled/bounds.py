@@ -1,9 +1,9 @@
 """Numba functions that find which logits a top-k, top-p or typical-p keeps: a low and a high bound.
 
-The nearest to a centre come first. A histogram of the distances in every sixteenth block says about
-where the boundary is. One pass sums the weights of what is surely nearer and copies out the
-logits around the boundary, a few thousand. These are a row of their own, on which the same is done
-until so few are left that they are sorted.
+The nearest to a centre come first. A histogram of the distances in every 32nd block says where the
+boundary is, about. The logits around it, a few thousand, are copied out; where more are nearer,
+their weights are summed. What is copied is a row of its own, on which the same is done until so few
+are left that they are sorted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from decoding.kernels.compiled.blocks import weigh_block
 from decoding.kernels.compiled.dense import weigh_entries
 from decoding.kernels.compiled.formats import FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled
@@ -27,6 +26,7 @@ from decoding.kernels.compiled.memory import (
     TOUCHED,
     VALUES,
     WEIGHTS,
+    WINDOW_MAX,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
@@ -37,16 +37,19 @@ from decoding.kernels.compiled.passes import (
     count_in_block,
     everything,
     extremes,
+    interval,
     is_wide,
     largest_of_run,
     lowest_finite,
     nth_equal,
-    rates_of,
     run_from,
+    scan,
+    weigh,
+    weigh_within,
 )
 from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
-from decoding.kernels.compiled.sifting import bin_block, sift_block, sift_block_from
+from decoding.kernels.compiled.sifting import bin_block, gather_block
 
 _FEW = 256
 """So many logits are sorted, rather than searched."""
@@ -54,7 +57,9 @@ _ATTEMPTS = 3
 _NARROWINGS = 60
 _FARTHEST = 3e38
 """Distances beyond are no float32."""
-_DOUBT = 0.01
+_LISTED = 8_192
+"""So many logits are listed rather than summed where they are."""
+_DOUBT = 0.03
 """By how much of the mass a sample's histogram may be wrong, before all blocks are asked."""
 _SIDE = BINS + 1
 """Bins on one side of the centre, the last of which is for what is too far away."""
@@ -65,16 +70,14 @@ class Search(NamedTuple):
 
     centre: what the kept logits are nearest to; at or above the largest for the largest logits.
     middle: the same in the row's precision, and at most the largest. two_sided: whether logits
-    above the middle count. is_capped: whether there are logits above the middle that do not.
-    reference, scale: a token weighs exp((z − reference) · scale). share: of what all tokens weigh
-    is kept; where the scale is 0, how many tokens are. keep_ties: whether all stay that are as near
-    as the last.
+    above the middle count. reference, scale: a token weighs exp((z − reference) · scale). share: of
+    what all tokens weigh is kept; where the scale is 0, how many tokens are. keep_ties: whether all
+    stay that are as near as the last.
     """
 
     centre: Any
     middle: Any
     two_sided: Any
-    is_capped: Any
     reference: Any
     scale: Any
     share: Any
@@ -82,7 +85,10 @@ class Search(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """The bracket in which the boundary lies, by logit; see `sifting.sift_block`."""
+    """The bracket in which the boundary lies, by logit.
+
+    Inside is inner_low < z < inner_high; the bracket is what else has outer_low ≤ z ≤ outer_high.
+    """
 
     outer_low: Any
     inner_low: Any
@@ -93,16 +99,16 @@ class Edges(NamedTuple):
 class Sifted(NamedTuple):
     """The sums and counts of one pass over a row, by a bracket of distances.
 
-    total: Σ w. inside, moment, number: Σ w, Σ w · (z − reference) and the count of what is nearer
-    than the bracket. reached: Σ w of that and the bracket. count: how many are in the bracket.
+    inside, moment, number: Σ w, Σ w · gap and the count of what is nearer than the bracket.
+    reached: Σ w of that and the bracket. count: how many are in the bracket. total: Σ w of all.
     """
 
-    total: Any
     inside: Any
     moment: Any
     number: Any
     reached: Any
     count: Any
+    total: Any
 
 
 @compiled
@@ -171,7 +177,8 @@ def _bracket(wanted: Any, doubt: Any, spread: Any, near: Any, far: Any, memory: 
     """Between which distances the boundary lies, by the bins; +inf for no end.
 
     It is where the bins weigh `wanted`, give or take `doubt`, and `spread` tokens for each that is
-    nearer, and 128, but at most 2,048.
+    nearer, and 128, but at most 2,048. Where no more than `_LISTED` tokens are as near as the end,
+    the start is −1: they are all listed.
     """
     counts, histogram = memory.integers[PLACES], memory.doubles[HISTOGRAM]
     width = (far - near) / BINS
@@ -198,6 +205,8 @@ def _bracket(wanted: Any, doubt: Any, spread: Any, near: Any, far: Any, memory: 
             break
     # A bin more, for what rounding has put into the next.
     inner = near + max(first - (1 if spread == 0.0 else 0), 0) * width
+    if spread > 0.0 and last >= 0 and number <= _LISTED:
+        inner = -1.0
     if last < 0 or last + 2 > BINS:
         return inner, np.inf
     return inner, near + (last + (2 if spread == 0.0 else 1)) * width
@@ -205,58 +214,70 @@ def _bracket(wanted: Any, doubt: Any, spread: Any, near: Any, far: Any, memory: 
 
 @compiled
 def _edges(row: Any, search: Any, inner: Any, outer: Any) -> Any:
-    """The bracket between two distances, widened by what rounding may have added to them."""
-    middle, lowest = search.middle, lowest_finite(row)
+    """The bracket between two distances, widened by what rounding may have added to them.
+
+    Nothing is inside it where the first is negative.
+    """
+    middle, lowest, is_hollow = search.middle, lowest_finite(row), inner < 0.0
     slack = 0.0
     if search.two_sided:
         slack = (abs(middle) + (outer if outer < np.inf else inner)) * SLACK
     inner, outer = max(inner - slack, 0.0), outer + slack
     outer_low = as_real(row, max(middle - outer, lowest))
-    if not search.two_sided:
-        beyond = above_of(row, middle)
-        return Edges(outer_low, as_real(row, middle - inner), beyond, middle)
-    outer_high = as_real(row, min(middle + outer, -lowest))
-    return Edges(outer_low, as_real(row, middle - inner), as_real(row, middle + inner), outer_high)
+    inner_low, inner_high, outer_high = as_real(row, middle - inner), above_of(row, middle), middle
+    if search.two_sided:
+        inner_high = as_real(row, middle + inner)
+        outer_high = as_real(row, min(middle + outer, -lowest))
+    if is_hollow:
+        inner_low, inner_high = np.inf, -np.inf
+    return Edges(outer_low, inner_low, inner_high, outer_high)
+
+
+@compiled
+def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: Any) -> Any:
+    """Copy the logits in [low, high] into a buffer of float64, behind others; how many are there.
+
+    They are float64 there where the row is, else float32.
+    """
+    stop, address = 0, address_of(buffer, 0)
+    while stop < row.width:
+        start = stop
+        stop = start + run_from(row, start)
+        if largest_of_run(block_max, start, stop) >= low:
+            count = gather_block(row, start, stop, low, high, address, count)
+    return count
 
 
 @compiled
 def _sift(
-    row: Any, block_max: Any, is_list: Any, weighs_all: Any, search: Any, edges: Any, buffer: Any
+    row: Any, block_max: Any, search: Any, edges: Any, total: Any, buffer: Any, memory: Any
 ) -> Any:
     """Sum what is nearer than the bracket, and copy the bracket into a buffer of float64.
 
-    is_list: whether the row has no block maxima. weighs_all: whether the total is asked for.
+    total: of all weights, NaN where it is not known. The block maxima of what is copied are left in
+    `WINDOW_MAX`.
     """
-    rate, lowest = rates_of(search.scale)
-    zero, address = as_real(row, search.reference), address_of(buffer, 0)
-    capped = search.two_sided or search.is_capped
-    total, inside, moment, reached = 0.0, 0.0, 0.0, 0.0
-    number, count = np.int64(0), np.int64(0)
-    stop = 0
-    while stop < row.width:
-        start = stop
-        stop = start + run_from(row, start)
-        if not is_list and largest_of_run(block_max, start, stop) < edges.outer_low:
-            if weighs_all:
-                weight, _ = weigh_block(row, start, stop, zero, rate, lowest)
-                total += np.float64(weight)
-            continue
-        if capped:
-            one, other, first, within, found, count = sift_block(
-                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
-                edges.outer_high, zero, rate, lowest, address, count,
-            )  # fmt: skip
-        else:
-            one, other, first, within, found, count = sift_block_from(
-                row, start, stop, edges.outer_low, edges.inner_low, edges.inner_high,
-                edges.outer_high, zero, rate, lowest, address, count,
-            )  # fmt: skip
-        total += np.float64(one)
-        inside += np.float64(other)
-        moment += np.float64(first)
-        reached += np.float64(within)
-        number += found
-    return Sifted(total, inside, moment, number, reached, count)
+    reference, scale, list_max = search.reference, search.scale, memory.doubles[WINDOW_MAX]
+    inside, moment, number, count = 0.0, 0.0, np.int64(0), np.int64(0)
+    low, high = above_of(row, edges.inner_low), below_of(row, edges.inner_high)
+    if low <= high:
+        nearer = interval(row, low, high)
+        unknown = np.isnan(total)
+        inside, moment, number, overall = weigh_within(
+            row, block_max, nearer, reference, scale, unknown
+        )
+        total = overall if unknown else total
+        count = _gather(row, block_max, edges.outer_low, edges.inner_low, buffer, count)
+        count = _gather(row, block_max, edges.inner_high, edges.outer_high, buffer, count)
+    else:
+        count = _gather(row, block_max, edges.outer_low, edges.outer_high, buffer, count)
+        if np.isnan(total):
+            total, _ = weigh(row, reference, scale)
+    listed = as_row(buffer, count, is_wide(row))
+    scan(listed, list_max)
+    bracket = interval(row, edges.outer_low, edges.outer_high)
+    between, _, _, _ = weigh_within(listed, list_max, bracket, reference, scale, False)
+    return Sifted(inside, moment, np.int64(number), inside + between, count, total)
 
 
 @compiled
@@ -285,7 +306,7 @@ def _nearest_and_farthest(row: Any, search: Any) -> Any:
 @compiled
 def _none(row: Any) -> Any:
     """No bounds are found."""
-    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
+    return interval(row, np.nan, np.nan)
 
 
 @compiled
@@ -296,16 +317,21 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
     row: not edited. total: of all weights, NaN where it is not known. far: a distance that surely
     is far enough, +inf where none is known. All is in units of the row.
     """
-    by_count, weighs_all = search.scale == 0.0, np.isnan(total)
-    target, near = search.share, 0.0
+    by_count = search.scale == 0.0
+    target, near = search.share if by_count else search.share * total, 0.0
     list_, other = memory.doubles[VALUES], memory.doubles[TOUCHED]
-    if by_count and not search.two_sided:
-        ties = _count_equal(row, block_max, search.middle, search.share)
-        if ties >= search.share:
-            last = np.int64(row.width)
+    if not search.two_sided and search.middle == search.reference:
+        # Each weighs 1.
+        ties = _count_equal(row, block_max, search.middle)
+        if ties > _FEW and np.isnan(total):
+            total, _ = weigh(row, search.reference, search.scale)
+            target = search.share * total
+        if ties >= target:
+            kept, last = np.int64(ties), np.int64(row.width)
             if not search.keep_ties:
-                last = np.int64(nth_equal(row, search.middle, np.int64(search.share)))
-            return Window(search.middle, np.inf, last, np.nan, np.nan, np.int64(0))
+                kept = np.int64(min(max(math.ceil(target), 1.0), ties))
+                last = np.int64(nth_equal(row, search.middle, kept))
+            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept, np.int64(0))
     if not far < np.inf:
         _, far = _nearest_and_farthest(row, search)
     wide = is_wide(row)
@@ -316,18 +342,16 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
         inner, outer = 0.0, np.inf
         if attempt < _ATTEMPTS - 1 and far > 0.0:
             blocks = blocks_of(row)
-            step = 1 if attempt > 0 else (16 if blocks >= 256 else (8 if blocks >= 64 else 1))
+            step = 1 if attempt > 0 else (32 if blocks >= 256 else (8 if blocks >= 64 else 1))
             _count_bins(row, block_max, step, search, near, far, memory)
             seen = _weigh_bins(search, near, far, memory)
             wanted = search.share if by_count else search.share * seen
             doubt = _DOUBT * seen * (1.0 if attempt == 0 else 4.0)
             inner, outer = _bracket(wanted, doubt, 0.5, near, far, memory)
         edges = _edges(row, search, inner, outer)
-        found = _sift(row, block_max, False, weighs_all, search, edges, list_)
-        if weighs_all:
-            total, weighs_all = found.total, False
-        if not by_count:
-            target = search.share * total
+        found = _sift(row, block_max, search, edges, total, list_, memory)
+        total = found.total
+        target = search.share if by_count else search.share * total
         if found.inside < target <= found.reached:
             break
     if not found.inside < target <= found.reached:
@@ -347,7 +371,8 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
         wanted = seen * (target - inside) / mass
         inner, outer = _bracket(wanted, 0.0, 0.0, near, far, memory)
         closer = _edges(listed, search, inner, outer)
-        found = _sift(listed, block_max, True, False, search, closer, other)
+        list_max = memory.doubles[WINDOW_MAX]
+        found = _sift(listed, list_max, search, closer, total, other, memory)
         # As sums of float32, in another order, may say otherwise: then what is listed is sorted.
         enough = inside + found.inside < target <= inside + found.reached
         if not enough or found.count == count:
@@ -361,21 +386,19 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
         number, count = number + found.number, found.count
         list_, other = other, list_
     listed = as_row(list_, count, wide)
-    found = Sifted(total, inside, moment, number, inside + mass, count)
+    found = Sifted(inside, moment, number, inside + mass, count, total)
     if count > _FEW and not near < far:
         return _cut_equal(row, listed, search, edges, found, target)
     return _cut(row, listed, search, edges, found, target, other, memory)
 
 
 @compiled
-def _count_equal(row: Any, block_max: Any, largest: Any, enough: Any) -> Any:
-    """How many logits are the largest, or some number from `enough` on."""
+def _count_equal(row: Any, block_max: Any, largest: Any) -> Any:
+    """How many logits are the largest."""
     count = 0
     for block in range(blocks_of(row)):
         if block_max[block] == largest:
             count += count_in_block(row, block * BLOCK, largest, largest)
-            if count >= enough:
-                break
     return count
 
 
@@ -392,23 +415,25 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         low = min(above_of(row, edges.inner_low), least)
         high = max(below_of(row, edges.inner_high), largest)
         total = found.inside + weight * (count - below) + other * below
-        moment = found.moment + weight * (count - below) * (largest - search.reference)
-        moment += other * below * (least - search.reference)
-        return Window(low, high, np.int64(row.width), total, moment * scale, found.number + count)
+        moment = weight * (count - below) * (largest - search.reference)
+        moment = found.moment + scale * (moment + other * below * (least - search.reference))
+        return Window(
+            low, high, np.int64(row.width), total, moment, found.number + count, np.int64(0)
+        )
     kept, last_tie = count, np.int64(row.width)
     if not search.keep_ties:
         kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
     if kept < count:
         last_tie = np.int64(nth_equal(row, largest, kept))
     total = found.inside + kept * weight if scale != 0.0 else np.nan
-    moment = found.moment + kept * weight * (largest - search.reference)
-    return Window(largest, np.inf, last_tie, total, moment * scale, found.number + kept)
+    moment = found.moment + scale * kept * weight * (largest - search.reference)
+    return Window(largest, np.inf, last_tie, total, moment, found.number + kept, np.int64(0))
 
 
 @compiled
 def _nothing() -> Any:
     """A pass that found nothing."""
-    return Sifted(0.0, 0.0, 0.0, np.int64(0), 0.0, np.int64(0))
+    return Sifted(0.0, 0.0, np.int64(0), 0.0, np.int64(0), np.nan)
 
 
 @compiled
@@ -428,7 +453,7 @@ def _cut(
     """
     keys, weights, logits = memory.doubles[KEYS], memory.doubles[WEIGHTS], memory.doubles[LOGITS]
     ids, count, scale = memory.integers[IDS], found.count, search.scale
-    before, moment, support = found.inside, found.moment * scale, found.number
+    before, moment, support = found.inside, found.moment, found.number
     for place in range(count):
         value = value_at(listed, place)
         keys[place] = abs(value - search.centre) if search.two_sided else -value
@@ -463,9 +488,9 @@ def _cut(
         last_tie = np.int64(row.width)
         if kept_ties < ties:
             last_tie = np.int64(nth_equal(row, low, kept_ties))
-        return Window(low, np.inf, last_tie, total, moment, support)
+        return Window(low, np.inf, last_tie, total, moment, support, np.int64(0))
     for place in range(count):
         value = value_at(listed, place)
         if keys[place] <= key:
             low, high = min(low, value), max(high, value)
-    return Window(low, high, np.int64(row.width), total, moment, support)
+    return Window(low, high, np.int64(row.width), total, moment, support, np.int64(0))

@@ -11,6 +11,15 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.jit import compiled, inlined
+from decoding.kernels.compiled.memory import (
+    HISTOGRAM,
+    IDS,
+    KEYS,
+    LOGITS,
+    PLACES,
+    VALUES,
+    WEIGHTS,
+)
 from decoding.kernels.compiled.selection import keep_up_to, kth_smallest, weighted_cut
 
 
@@ -24,10 +33,10 @@ def largest_of(logits: Any, count: Any) -> Any:
 
 
 @compiled
-def keep_top_k(
-    ids: Any, logits: Any, count: Any, k: Any, keep_ties: Any, keys: Any, values: Any
-) -> Any:
+def keep_top_k(count: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
     """The k largest; ties with the k-th stay, or the lowest ids of them up to exactly k."""
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    keys, values = memory.doubles[KEYS], memory.doubles[VALUES]
     if k >= count:
         return count
     for place in range(count):
@@ -83,29 +92,20 @@ def keep_possible(ids: Any, logits: Any, count: Any) -> Any:
 
 
 @compiled
-def keep_nearest(
-    ids: Any,
-    logits: Any,
-    count: Any,
-    centre: Any,
-    target: Any,
-    typical: Any,
-    keys: Any,
-    weights: Any,
-    values: Any,
-    places: Any,
-    histogram: Any,
-) -> Any:
-    """The nearest to the centre that together weigh `target`; `weights` are given, and kept.
+def keep_nearest(count: Any, centre: Any, target: Any, typical: Any, memory: Any) -> Any:
+    """The nearest to the centre that together weigh `target`; `WEIGHTS` are given, and kept.
 
     Typical: by |z − centre|, and ties with the last stay. Else by −z, ties by the lowest id.
     """
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    keys, weights = memory.doubles[KEYS], memory.doubles[WEIGHTS]
     for place in range(count):
         keys[place] = abs(logits[place] - centre) if typical else -logits[place]
     low = 0.0 if typical else -centre
     key, token_id = weighted_cut(
-        keys, weights, ids, count, 0.0, target, low, np.inf, places, histogram, values
-    )
+        keys, weights, ids, count, 0.0, target, low, np.inf, memory.integers[PLACES],
+        memory.doubles[HISTOGRAM], memory.doubles[VALUES],
+    )  # fmt: skip
     if typical:
         token_id = np.int64(0x7FFFFFFF)
     return keep_up_to(keys, ids, logits, weights, count, key, token_id)

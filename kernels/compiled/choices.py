@@ -98,14 +98,14 @@ def _list_reaching(
     as it is stored say almost what its sum as it is scaled is. It is weighed once more only if that
     leaves some token in doubt.
     """
-    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     count, total = -1, 1.0
     if threshold > 0.0 and sums.known and temperature <= 1.0:
         error = _ROUNDING * (_FARTHEST_REFERENCE * sums.total - sums.moment)
         low, high = _bounds_of_total(sums.total, sums.moment, error, 0.0, 1.0 / temperature)
         bound = _bound(threshold, largest, max(low, 1.0)) - _DEEPER
         few = min(limit, _FEW)
-        count = collect(row, block_max, temperature, bound, np.inf, few, 1, slot, ids, logits)
+        count = collect(row, block_max, temperature, bound, np.inf, few, 1, memory)
         if count >= 0:
             low, high = _bounds_by_listed(largest, sums, temperature, bound, error, count, memory)
             surely, perhaps = _bound(threshold, largest, high), _bound(threshold, largest, low)
@@ -119,7 +119,7 @@ def _list_reaching(
     bound = _bound(threshold, largest, total)
     if count >= 0:
         return keep_at_least(ids, logits, count, bound)
-    return collect(row, block_max, temperature, bound, np.inf, limit, 1, slot, ids, logits)
+    return collect(row, block_max, temperature, bound, np.inf, limit, 1, memory)
 
 
 @compiled

@@ -16,35 +16,29 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import weigh_eight
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.masks import collect_edited
+from decoding.kernels.compiled.masks import collect_edited, slack_of
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
-    SLOT,
     TOUCHED,
     TOUCHED_IDS,
     VALUES,
 )
 from decoding.kernels.compiled.passes import blocks_of, collect
-from decoding.kernels.compiled.selection import kth_smallest
+from decoding.kernels.compiled.selection import kth_smallest, nth_largest
+
+_BOUNDS = 4
+"""So often a bound of the k-th largest logit is raised."""
 
 
 @compiled
-def append_touched(
-    touched_ids: Any,
-    touched: Any,
-    touched_count: Any,
-    low: Any,
-    high: Any,
-    ids: Any,
-    logits: Any,
-    count: Any,
-) -> Any:
-    """Append the touched tokens with low ≤ logit ≤ high and logit > −∞; return the new count."""
+def _append_touched(touched_count: Any, low: Any, count: Any, memory: Any) -> Any:
+    """Append the touched tokens with low ≤ logit and logit > −∞; return the new count."""
     for place in range(touched_count):
-        logit = touched[place]
-        if low <= logit <= high and logit > -np.inf:
-            ids[count], logits[count] = touched_ids[place], logit
+        logit = memory.doubles[TOUCHED][place]
+        if logit >= low and logit > -np.inf:
+            memory.integers[IDS][count] = memory.integers[TOUCHED_IDS][place]
+            memory.doubles[LOGITS][count] = logit
             count += 1
     return count
 
@@ -75,41 +69,64 @@ def _bound_of_rank(block_max: Any, blocks: Any, rank: Any, values: Any) -> Any:
 
 
 @compiled
-def collect_reaching(dense: Any, block_max: Any, low: Any, limit: Any, memory: Any) -> Any:
-    """List the tokens of a dense row that are not touched and whose logit is `low` or more."""
-    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
-    row, temperature = dense.row, dense.temperature
+def collect_reaching(
+    dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, count: Any, memory: Any
+) -> Any:
+    """List the tokens of a dense row whose logit is `low` or more; how many.
+
+    tie: see `collect_edited`. count: touched tokens, which a limit does not count. Where the others
+    are more than the limit, −1 − how many were listed until that was plain.
+    """
     if dense.masks.slot >= 0:
-        return collect_edited(
-            row, dense.masks, memory.bitmasks, block_max, temperature, low, limit, slot, ids, logits
-        )
-    return collect(row, block_max, temperature, low, dense.high, limit, 1, slot, ids, logits)
+        found = collect_edited(dense, block_max, low, tie, limit, memory)
+    else:
+        found = collect(dense.row, block_max, dense.temperature, low, dense.high, limit, 1, memory)
+    listed = _append_touched(count, low, max(found, -1 - found), memory)
+    return listed if found >= 0 else -1 - listed
 
 
 @compiled
-def collect_largest(dense: Any, block_max: Any, k: Any, limit: Any, count: Any, memory: Any) -> Any:
-    """List a set that holds the k largest logits and every tie with the k-th; returns its size.
+def collect_largest(
+    dense: Any, block_max: Any, k: Any, limit: Any, count: Any, counts_ties: Any, memory: Any
+) -> Any:
+    """List a set that holds the k largest logits and every tie with the k-th; its size, and NaN.
+
+    Where too many tie with the k-th: how many larger ones are listed, and the k-th. −1 and NaN
+    where neither can be found. count: touched tokens. counts_ties: whether `final.count_ties` comes
+    next.
 
     The k-th largest block maximum is a lower bound of the k-th largest logit: about k blocks have
-    logits above it, and where more tokens are not below it, they tie with it. −1 where these are
-    many, or the set has more than `limit`, touched tokens aside. count: touched tokens.
+    logits above it. Where many more tokens reach it, the k-th largest of some of them is a better
+    bound, and as a rule the one that they tie with.
     """
-    ids, logits, values = memory.integers[IDS], memory.doubles[LOGITS], memory.doubles[VALUES]
+    logits, values = memory.doubles[LOGITS], memory.doubles[VALUES]
     blocks = blocks_of(dense.row)
     rank = k + min(count, 8 + k // 4)
     while True:
         low, most = -np.inf, limit
         if rank < blocks:
-            low = _bound_of_rank(block_max, blocks, rank, values) / dense.temperature
+            low = _bound_of_rank(block_max, blocks, rank, values)
+            if dense.masks.slot >= 0:
+                low -= 2.0 * slack_of(dense.masks, low)
+            low /= dense.temperature
             most = min(limit, 64 * (rank + rank // 4 + 16))
-        found = collect_reaching(dense, block_max, low, most, memory)
+        found = collect_reaching(dense, block_max, low, low, most, count, memory)
         if found < 0:
-            return -1
-        touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-        found = append_touched(touched_ids, touched, count, low, np.inf, ids, logits, found)
+            break
         if found >= k or low == -np.inf:
-            return found
+            return np.int64(found), np.nan
         rank *= 4
+    for _ in range(_BOUNDS):
+        listed = -1 - found
+        if listed < k:
+            break
+        kth = nth_largest(logits, listed, k, values)
+        above = np.nextafter(kth, np.inf)
+        tie = kth if counts_ties else above
+        found = collect_reaching(dense, block_max, above, tie, limit, count, memory)
+        if found >= 0:
+            return np.int64(found), np.nan if found >= k else kth
+    return np.int64(-1), np.nan
 
 
 @compiled

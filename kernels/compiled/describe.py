@@ -8,28 +8,19 @@ from typing import Any
 import numpy as np
 
 from decoding.kernels.compiled.dense import collect_largest, weigh_entries
+from decoding.kernels.compiled.final import list_ties
 from decoding.kernels.compiled.jit import compiled
-from decoding.kernels.compiled.masks import no_masks
 from decoding.kernels.compiled.memory import (
     IDS,
     LOGITS,
     PLACES,
-    SLOT,
     VALUES,
     WEIGHTS,
 )
-from decoding.kernels.compiled.passes import (
-    append_equal,
-    collect,
-    count_above,
-    is_whole,
-    is_wide,
-    largest_of_blocks,
-)
-from decoding.kernels.compiled.scalars import above_of, value_at
+from decoding.kernels.compiled.passes import MASK, count_above, is_whole
+from decoding.kernels.compiled.scalars import value_at
 from decoding.kernels.compiled.selection import largest_places
-from decoding.kernels.compiled.touched import Dense, forget, patch_all
-from decoding.kernels.compiled.truncation import nth_and_more
+from decoding.kernels.compiled.touched import Dense
 from decoding.kernels.result import TIES_BEYOND_TOP_N
 
 
@@ -51,73 +42,30 @@ def write_top(raw: Any, drawn: Any, n: Any, outcome: Any, top: Any, memory: Any)
 
 @compiled
 def collect_top(final: Any, block_max: Any, n: Any, count: Any, step: Any) -> Any:
-    """Candidates that hold the n largest of a dense row and enough of their ties; how many.
+    """List candidates that hold the n largest of a dense row and enough of their ties; how many.
 
-    −1 where that is beyond this arithmetic. block_max: of the stored logits in the window. count:
-    touched tokens, for which the row is patched; they are forgotten.
+    −1 where that is beyond this arithmetic. block_max: of the logits in the window, before the
+    temperature. count: touched tokens.
     """
-    row, temperature, memory, limit = final.row, final.temperature, step.memory, step.limit
-    window = final.window
-    dense = Dense(row, no_masks(), temperature, window.high / temperature)
-    found = collect_largest(dense, block_max, n, limit, count, memory)
-    forget(memory, count)
-    if found < 0 and count == 0:
-        if temperature != 1.0 and is_wide(row):
-            return found  # dividing may have made ties of what is not the same in the row
-        is_capped = window.high < np.inf
-        found = _collect_ties(row, block_max, temperature, n, is_capped, limit, memory)
-    elif found < 0:
-        patch_all(row, temperature, memory, step.shadow)
-        return _collect_ties(step.shadow_row, final.block_max, 1.0, n, False, limit, memory)
+    memory, window, dense = step.memory, final.window, final.dense
+    high, low = window.high, window.low
+    if not final.is_edited:
+        high, low = high / dense.temperature, low / dense.temperature
+    dense = Dense(dense.row, dense.masks, dense.temperature, high)
+    most = max(step.limit, n) + MASK
+    found, tie = collect_largest(dense, block_max, n, most, count, False, memory)
+    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
+    if not np.isnan(tie):
+        room = n + TIES_BEYOND_TOP_N - found
+        found = np.int64(list_ties(final, tie, room, ids, logits, found, memory))
     if is_whole(window):
         return found
-    ids, logits, kept = memory.integers[IDS], memory.doubles[LOGITS], np.int64(0)
-    low = window.low / temperature
+    kept = np.int64(0)
     for place in range(found):
         if logits[place] > low or (logits[place] == low and ids[place] <= window.last_tie):
             ids[kept], logits[kept] = ids[place], logits[place]
             kept += 1
     return kept if found >= 0 else found
-
-
-@compiled
-def _collect_ties(
-    row: Any, block_max: Any, temperature: Any, n: Any, is_capped: Any, limit: Any, memory: Any
-) -> Any:
-    """`collect_top` where more tie than can be listed; no token is touched."""
-    window = nth_and_more(row, block_max, n, True, is_capped, memory)
-    nth = window.low
-    if np.isnan(nth):
-        return np.int64(-1)
-    above = above_of(row, nth) / temperature
-    most = largest_of_blocks(row, block_max) / temperature if is_capped else np.inf
-    count = collect(
-        row,
-        block_max,
-        temperature,
-        above,
-        most,
-        max(limit, n),
-        1,
-        memory.integers[SLOT],
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-    )
-    # Too many to list is not none: fewer than n are above the n-th, so the bound is not its.
-    # Where the n-th is −inf, fewer than n tokens are possible.
-    if count < 0 or nth == -np.inf:
-        return np.int64(count)
-    return np.int64(
-        append_equal(
-            row,
-            nth,
-            nth / temperature,
-            n + TIES_BEYOND_TOP_N - count,
-            memory.integers[IDS],
-            memory.doubles[LOGITS],
-            count,
-        )
-    )
 
 
 @compiled

@@ -10,14 +10,16 @@ words leaves the few tokens of a block whose logits are read.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from decoding.kernels.compiled.blocks import masks_from, weigh_alive_block
+from decoding.kernels.compiled.final import final_at, is_edited_block, opened
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     BINS_OF_BLOCK,
+    FINAL_MAX,
     HISTOGRAM,
     IDS,
     KEYS,
@@ -40,8 +42,9 @@ from decoding.kernels.compiled.noise import (
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
+    blocks_of,
     count_in_block,
-    holds,
+    is_whole,
     largest_of_run,
     lowest_finite,
     rates_of,
@@ -52,7 +55,6 @@ from decoding.kernels.compiled.scalars import (
     as_real,
     below_of,
     trailing_zeros,
-    value_at,
 )
 from decoding.kernels.randomness import (
     BLOCK_SIZE,
@@ -194,44 +196,20 @@ def greedy_candidate(ids: Any, logits: Any, count: Any) -> Any:
     return best
 
 
-class Final(NamedTuple):
-    """The final logits of a dense row: a patched row, by a temperature, within a window.
-
-    row: as it is stored. shadow: a row of final logits. patched: 0 for a block that is read from
-    the row, else it is in the shadow. block_max: of the final logits, or bounds of them.
-    """
-
-    row: Any
-    shadow: Any
-    patched: Any
-    block_max: Any
-    temperature: Any
-    window: Any
-
-
 @compiled
-def final_at(final: Any, token_id: Any) -> Any:
-    """A final logit; −inf outside the window."""
-    if final.patched[token_id // BLOCK] != 0:
-        return value_at(final.shadow, token_id)
-    value = value_at(final.row, token_id)
-    return value / final.temperature if holds(final.window, value, token_id) else -np.inf
-
-
-@compiled
-def _write_reaching(final: Any, block: Any, bound: Any, words: Any) -> Any:
+def _write_reaching(final: Any, block: Any, bound: Any, words: Any, memory: Any) -> Any:
     """A bit for each token of a block: whether its final logit may be `bound` or more.
 
     It is set for all tokens that do not reach it by a rounding's worth, too.
     """
-    start = block * BLOCK
+    row, start = final.dense.row, block * BLOCK
     bound -= abs(bound) * 1e-6 + 1e-9
-    if final.patched[block] != 0:
-        masks_from(final.shadow, start, start + BLOCK, max(bound, -_FLOAT32_MOST), words)
+    if is_edited_block(final, block, memory):
+        least = max(bound, -_FLOAT32_MOST)
+        masks_from(opened(final, block, memory), start, start + BLOCK, least, words)
         return
-    least = max(bound * final.temperature, -_FLOAT32_MOST)
-    least = as_real(final.row, min(least, _FLOAT32_MOST))
-    masks_from(final.row, start, start + BLOCK, least, words)
+    least = max(bound * final.dense.temperature, -_FLOAT32_MOST)
+    masks_from(row, start, start + BLOCK, as_real(row, min(least, _FLOAT32_MOST)), words)
 
 
 @compiled
@@ -251,26 +229,37 @@ def reference_of(row: Any, temperature: Any, largest: Any) -> Any:
 
 
 @compiled
-def weigh_patched(final: Any, largest: Any) -> Any:
-    """Σ w and Σ w · gap of a row, relative to its largest logit, and how many are possible."""
-    row, shadow, temperature = final.row, final.shadow, final.temperature
-    patched, block_max = final.patched, final.block_max
+def weigh_final(final: Any, largest: Any, memory: Any) -> Any:
+    """Σ w and Σ w · gap of a row, relative to its largest logit, and how many are possible.
+
+    Its window, if it keeps less than all, is one of an edited row.
+    """
+    row, temperature, block_max = (
+        final.dense.row,
+        final.dense.temperature,
+        memory.doubles[FINAL_MAX],
+    )
+    zero, shift = reference_of(row, temperature, largest)
     rate, lowest = rates_of(1.0 / temperature)
     own_rate, own_lowest = rates_of(1.0)
-    zero, shift = reference_of(row, temperature, largest)
     factor = math.exp(shift)
+    cuts = not is_whole(final.window)
     total, moment, support, stop = 0.0, 0.0, 0, 0
     while stop < row.width:
         start = stop
         block, stop = start // BLOCK, start + run_from(row, start)
-        for other in range(block, stop // BLOCK):
-            if patched[other] != 0:
-                stop = start + BLOCK
-        if largest_of_run(block_max, start, stop) == -np.inf:
+        if final.is_edited:
+            for other in range(block, stop // BLOCK):
+                if cuts or is_edited_block(final, other, memory):
+                    stop = start + BLOCK
+        top = largest_of_run(block_max, start, stop)
+        if top == -np.inf or top < final.window.low:
             continue
-        if patched[block] != 0:
+        source = row
+        if cuts or is_edited_block(final, block, memory):
+            source = opened(final, block, memory)
             weight, first, least = weigh_alive_block(
-                shadow, start, stop, largest, own_rate, own_lowest
+                source, start, stop, largest, own_rate, own_lowest
             )
             total += np.float64(weight)
             moment += np.float64(first)
@@ -281,11 +270,9 @@ def weigh_patched(final: Any, largest: Any) -> Any:
         # Where no weight is the least there is, every token is possible.
         if least > _LEAST_WEIGHT:
             support += stop - start
-        elif patched[block] != 0:
-            support += count_in_block(shadow, start, lowest_finite(shadow), np.inf)
-        else:
-            for first_of_block in range(start, stop, BLOCK):
-                support += count_in_block(row, first_of_block, lowest_finite(row), np.inf)
+            continue
+        for first_of_block in range(start, stop, BLOCK):
+            support += count_in_block(source, first_of_block, lowest_finite(source), np.inf)
     return total, moment, support
 
 
@@ -299,10 +286,10 @@ def _least_word(largest: Any, score: Any, share: Any) -> Any:
 @compiled
 def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
     """The winner among all tokens of a row, and its final logit."""
-    block_max, able_words = final.block_max, memory.integers[BINS_OF_BLOCK]
+    block_max, able_words = memory.doubles[FINAL_MAX], memory.integers[BINS_OF_BLOCK]
     shares, noises, leads = memory.doubles[KEYS], memory.doubles[VALUES], memory.integers[PLACES]
     at, key0, key1 = np.uint64(position), seed & _WORD, seed >> _HALF
-    blocks = len(final.patched)
+    blocks = blocks_of(final.dense.row)
     for block in range(0, blocks, EIGHT):
         blocks_from(block, at, _BLOCK, key0, key1, shares, noises, leads)
     best, score, first, highest = np.int64(-1), -np.inf, 0, -np.inf
@@ -311,7 +298,7 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
         if bound > highest:
             first, highest = block, bound
         if bound > score:
-            logit = final_at(final, np.int64(leads[block]))
+            logit = final_at(final, np.int64(leads[block]), memory)
             if logit + noises[block] > score:
                 best, score = np.int64(leads[block]), logit + noises[block]
     # The block of the highest bound before the others: its best score rules most of them out.
@@ -322,7 +309,7 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
             continue
         lead, share, seen = np.int64(leads[block]), shares[block], np.nan
         least = np.uint64(0)
-        _write_reaching(final, block, score - (noises[block] + MARGIN), able_words)
+        _write_reaching(final, block, score - (noises[block] + MARGIN), able_words, memory)
         for start in range(block * BLOCK_SIZE, block * BLOCK_SIZE + BLOCK_SIZE, 32):
             # Most have no token whose logit leaves it a chance, whatever its noise is.
             able = np.uint32(able_words[(start >> 5) & (BLOCK // 32 - 1)])
@@ -335,11 +322,11 @@ def draw_from_row(final: Any, position: Any, seed: Any, memory: Any) -> Any:
             while hits != 0:
                 token_id = start + trailing_zeros(hits)
                 hits = np.uint32(hits & np.uint32(hits - np.uint32(1)))
-                logit = final_at(final, token_id)
+                logit = final_at(final, token_id, memory)
                 may_win = logit + (noises[block] + MARGIN) >= score and logit > -np.inf
                 if not may_win or token_id == lead:
                     continue
                 rival = score_of(token_id, logit, share, position, seed)
                 if rival > score or (rival == score and token_id < best):
                     best, score = token_id, rival
-    return best, final_at(final, best)
+    return best, final_at(final, best, memory)

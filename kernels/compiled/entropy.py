@@ -16,7 +16,6 @@ from decoding.kernels.compiled.memory import (
     KEYS,
     LOGITS,
     PLACES,
-    SLOT,
     VALUES,
     WEIGHTS,
 )
@@ -93,18 +92,8 @@ def collect_down_to(
     largest = -np.inf
     for block in range(blocks_of(row)):
         largest = max(largest, block_max[block])
-    return collect(
-        row,
-        block_max,
-        temperature,
-        largest / temperature - depth,
-        np.inf,
-        row.width + 1,
-        step,
-        memory.integers[SLOT],
-        memory.integers[IDS],
-        memory.doubles[LOGITS],
-    )
+    low = largest / temperature - depth
+    return collect(row, block_max, temperature, low, np.inf, row.width + 1, step, memory)
 
 
 @compiled
@@ -190,8 +179,10 @@ def top_h_of_row(
     if blocks >= 8 * _STEP:
         rank = min(_FIRST_RANK, blocks // 4)
         most = row.width + 1
-        count = collect_largest(plain(row, temperature), block_max, rank, most, 0, memory)
-        if count >= 0:
+        count, tie = collect_largest(
+            plain(row, temperature), block_max, rank, most, 0, False, memory
+        )
+        if count >= 0 and np.isnan(tie):
             weigh_entries(logits, count, largest, weights)
             if to_entropies(logits, count, largest, rest, weights) > budget:
                 return keep_by_entropy(count, budget, memory)

@@ -15,34 +15,31 @@ from decoding.kernels.compiled.describe import (
 )
 from decoding.kernels.compiled.draw import (
     NOISELESS,
-    Final,
     draw_candidate,
     draw_from_row,
     greedy_candidate,
-    weigh_patched,
+    weigh_final,
 )
+from decoding.kernels.compiled.final import final_at, final_of, largest_final
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     FINAL_MAX,
     IDS,
     LOGITS,
-    SLOT,
-    TOUCHED,
-    TOUCHED_IDS,
     WINDOW_MAX,
-    WORDS,
+    WORK_MAX,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
     blocks_of,
     count_between,
     is_whole,
+    largest_of_blocks,
     largest_within,
     lowest_finite,
     weigh_within,
 )
-from decoding.kernels.compiled.scalars import value_at
-from decoding.kernels.compiled.touched import are_moderate, dense_max, forget, patch, plain
+from decoding.kernels.compiled.touched import Dense, are_moderate, forget
 
 LEFT_TO_NUMPY = 3
 """A status beside those of `decoding.kernels.result`: numbers beyond this arithmetic."""
@@ -79,25 +76,15 @@ class Drawn(NamedTuple):
 
 
 @compiled
-def _greedy_of_row(
-    row: Any, block_max: Any, temperature: Any, largest: Any, count: Any, memory: Any
-) -> Any:
+def _greedy_of_row(final: Any, largest: Any, memory: Any) -> Any:
     """The lowest id of a dense row's largest logits."""
-    best = np.int64(row.width)
-    for place in range(count):
-        if memory.doubles[TOUCHED][place] == largest:
-            best = min(best, np.int64(memory.integers[TOUCHED_IDS][place]))
-    for block in range(blocks_of(row)):
-        start = block * BLOCK
-        if start >= best:
-            break
-        if not block_max[block] / temperature >= largest:
-            continue
-        for token_id in range(start, min(start + BLOCK, row.width)):
-            is_largest = value_at(row, token_id) / temperature == largest
-            if is_largest and memory.integers[SLOT][token_id] == 0:
-                return min(best, np.int64(token_id))
-    return best
+    width = final.dense.row.width
+    for block in range(blocks_of(final.dense.row)):
+        if memory.doubles[FINAL_MAX][block] >= largest:
+            for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, width)):
+                if final_at(final, token_id, memory) == largest:
+                    return np.int64(token_id)
+    return np.int64(-1)
 
 
 @compiled
@@ -118,46 +105,46 @@ def _finish_candidates(state: Any, plan: Any, wanted: Any, step: Any) -> Any:
 
 @compiled
 def _finish_row(source: Any, state: Any, plan: Any, wanted: Any, step: Any) -> Any:
-    """Draw from a dense row; the blocks with touched tokens are written into the shadow."""
-    row, block_max, memory, window = source.row, source.block_max, step.memory, state.kept
+    """Draw from a dense row."""
+    row, memory, window = source.row, step.memory, state.kept
     count, temperature = state.count, state.temperature
-    largest = dense_max(plain(row, temperature), block_max, count, memory)
-    shift, stored = 0.0, largest
-    if not is_whole(window):
-        # Without touched tokens; what has been summed is relative to the whole row's largest.
-        shift, block_max = largest, memory.doubles[WINDOW_MAX]
-        stored = largest_within(row, source.block_max, window, block_max)
-        largest = stored / temperature
-        shift -= largest
+    dense = Dense(row, state.masks, temperature, np.inf)
+    block_max = memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
+    shift, stored = 0.0, 0.0
+    is_cut = not is_whole(window) and count == 0 and state.masks.slot < 0
+    if is_cut:
+        # What has been summed is relative to the whole row's largest.
+        within = memory.doubles[WINDOW_MAX]
+        stored = largest_within(row, block_max, window, within)
+        shift = largest_of_blocks(row, block_max) / temperature - stored / temperature
+        block_max = within
+    final = final_of(dense, block_max, window, count, memory)
+    largest = stored / temperature if is_cut else largest_final(final, count, memory)
+    token_id, logit, listed = np.int64(-1), largest, np.int64(0)
     if not are_moderate(count, memory):
         forget(memory, count)
-        return Drawn(np.int64(-1), 0.0, largest, 0.0, 0.0, count, count)
-    is_greedy = plan.greedy != 0 or abs(largest) >= NOISELESS
-    token_id, logit, listed = np.int64(-1), largest, np.int64(0)
-    if is_greedy:
-        token_id = _greedy_of_row(row, block_max, temperature, largest, count, memory)
-    patched, final_max = memory.integers[WORDS][: blocks_of(row)], memory.doubles[FINAL_MAX]
-    final = Final(row, step.shadow_row, patched, final_max, temperature, window)
-    if wanted or not is_greedy:
-        patch(row, block_max, temperature, window, count, memory, step.shadow, final_max)
+        return Drawn(token_id, 0.0, largest, 0.0, 0.0, count, count)
     if wanted and plan.top_n > 0:
         listed = np.int64(collect_top(final, block_max, plan.top_n, count, step))
+    if plan.greedy != 0 or abs(largest) >= NOISELESS:
+        token_id = _greedy_of_row(final, largest, memory)
     else:
-        forget(memory, count)
-    if not is_greedy:
         token_id, logit = draw_from_row(final, len(step.history), plan.seed, memory)
-    if not wanted:
-        return Drawn(token_id, logit, largest, 0.0, 0.0, np.int64(0), listed)
     total, moment, support = window.total, window.moment, np.int64(window.support)
     sums = source.sums
-    if is_whole(window) and count == 0 and sums.known and temperature == 1.0:
+    if not wanted:
+        total, moment = 1.0, 0.0
+    elif is_whole(window) and not final.is_edited and sums.known and temperature == 1.0:
         total, moment = sums.total, sums.moment
         support = np.int64(count_between(row, lowest_finite(row), np.inf))
-    elif is_whole(window):
-        total, moment, support = weigh_patched(final, largest)
+    elif np.isnan(total) and not is_cut:
+        total, moment, support = weigh_final(final, largest, memory)
     elif np.isnan(total):
         shift = 0.0
-        total, moment, support = weigh_within(row, block_max, window, stored, 1.0 / temperature)
+        total, moment, support, _ = weigh_within(
+            row, block_max, window, stored, 1.0 / temperature, False
+        )
+    forget(memory, count)
     log_total = np.log(total)
     entropy = max(0.0, log_total - moment / total)
     return Drawn(token_id, logit, largest, log_total + shift, entropy, support, listed)

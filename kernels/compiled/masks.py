@@ -15,16 +15,25 @@ import numpy as np
 from decoding.kernels.compiled.blocks import (
     copy_edited_block,
     largest_edited_block,
-    mask_edited,
+    masks_edited,
 )
 from decoding.kernels.compiled.candidates import bit_of
 from decoding.kernels.compiled.jit import compiled, inlined
-from decoding.kernels.compiled.passes import BLOCK, MASK, SLACK, blocks_of, is_wide
-from decoding.kernels.compiled.scalars import trailing_zeros, value_at
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT, TIES
+from decoding.kernels.compiled.passes import (
+    BLOCK,
+    MASK,
+    SLACK,
+    blocks_of,
+    is_hopeless,
+    is_wide,
+    smallest_at_least,
+    wide_row,
+)
+from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
 
 _MOST = 1e30
 """Larger numbers are not added in float32."""
-_ROUNDING = 1e-15
 
 
 class Masks(NamedTuple):
@@ -82,7 +91,7 @@ def edited_at(row: Any, token_id: Any, masks: Any, bitmasks: Any) -> Any:
 
 
 @compiled
-def _slack(masks: Any, top: Any) -> Any:
+def slack_of(masks: Any, top: Any) -> Any:
     """More than what adding in float32 has made of a logit."""
     added = abs(top)
     for number in (masks.inside, masks.outside, masks.other_inside, masks.other_outside):
@@ -108,7 +117,7 @@ def scan_edited(row: Any, masks: Any, bitmasks: Any, block_max: Any) -> Any:
                 masks.other_inside, masks.other_outside,
             )  # fmt: skip
             if top > -np.inf and not is_wide(row):
-                top += _slack(masks, top)
+                top += slack_of(masks, top)
         else:
             for token_id in range(start, min(start + BLOCK, row.width)):
                 top = max(top, edited_at(row, token_id, masks, bitmasks))
@@ -118,67 +127,71 @@ def scan_edited(row: Any, masks: Any, bitmasks: Any, block_max: Any) -> Any:
 
 
 @compiled
-def collect_edited(
-    row: Any,
-    masks: Any,
-    bitmasks: Any,
-    block_max: Any,
-    temperature: Any,
-    low: Any,
-    limit: Any,
-    slot: Any,
-    ids: Any,
-    logits: Any,
-) -> Any:
-    """`passes.collect` of the tokens with low ≤ z / T, z after the masks."""
-    least = low * temperature
-    if least > -np.inf:
-        least -= abs(least) * _ROUNDING
+def collect_edited(dense: Any, block_max: Any, low: Any, tie: Any, limit: Any, memory: Any) -> Any:
+    """`passes.collect` of the tokens with low ≤ z / T, z after the masks.
+
+    How many tokens of a block, touched or not, have tie ≤ z / T < low is written into `TIES`, where
+    some can be. The
+    bound in `block_max` of a block without any that reaches `low` is lowered to what is below.
+    """
+    row, masks, bitmasks, temperature = dense.row, dense.masks, memory.bitmasks, dense.temperature
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
     # Finite, so that what fills the last block up, −inf, is below it.
-    least = max(least, -1.7976931348623157e308)
+    wide, counts = wide_row(row), memory.doubles[TIES]
+    least, floor = (
+        smallest_at_least(wide, low, temperature),
+        smallest_at_least(wide, tie, temperature),
+    )
     one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
     count = 0
     for block in range(blocks_of(row)):
-        if not block_max[block] >= least:
+        if floor < least:
+            counts[block] = 0.0
+        if not block_max[block] >= floor:
             continue
+        if block <= 16 and is_hopeless(count, block * BLOCK, row, 1, limit):
+            return -1 - count
+        before, below = count, 0
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
             word = start // MASK
             if word >= len(one):
                 break
-            mask = mask_edited(
+            reaching, mask = masks_edited(
                 row, start, one[word], other[word], masks.inside, masks.outside,
-                masks.other_inside, masks.other_outside, least,
+                masks.other_inside, masks.other_outside, floor, least,
             )  # fmt: skip
+            below += bit_count(np.uint32(reaching ^ mask))
             if count + MASK > limit:
-                return -1
+                return -1 - count
             while mask != 0:
                 token_id = start + trailing_zeros(mask)
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-                logit = edited_at(row, token_id, masks, bitmasks) / temperature
-                if logit >= low and logit > -np.inf and slot[token_id] == 0:
+                if slot[token_id] == 0:
                     ids[count] = token_id
-                    logits[count] = logit
+                    logits[count] = edited_at(row, token_id, masks, bitmasks) / temperature
                     count += 1
+        if floor < least:
+            counts[block] = below
+        if count == before:
+            block_max[block] = np.nextafter(least, -np.inf)
     return count
 
 
 @compiled
-def copy_edited_row(row: Any, masks: Any, bitmasks: Any, shadow: Any, block_max: Any) -> Any:
-    """Copy a row into a shadow of whole blocks, after the masks; its block maxima are written."""
+def copy_edited(row: Any, block: Any, masks: Any, bitmasks: Any, out: Any) -> Any:
+    """One block of a row after the masks into `out`, float64; its largest logit."""
     one, other = bitmasks[max(masks.slot, 0)], bitmasks[max(masks.other_slot, 0)]
-    for block in range(blocks_of(row)):
-        start = block * BLOCK
-        top = -np.inf
-        if start + BLOCK <= MASK * len(one):
-            top = copy_edited_block(
-                row, start, start + BLOCK, one, other, masks.inside, masks.outside,
-                masks.other_inside, masks.other_outside, shadow,
-            )  # fmt: skip
-        else:
-            for token_id in range(start, start + BLOCK):
-                logit = -np.inf
-                if token_id < row.width:
-                    logit = edited_at(row, token_id, masks, bitmasks)
-                shadow[token_id] = logit
-                top = max(top, logit)
-        block_max[block] = top
+    start = block * BLOCK
+    if start + BLOCK <= MASK * len(one):
+        return copy_edited_block(
+            row, start, start + BLOCK, one, other, masks.inside, masks.outside,
+            masks.other_inside, masks.other_outside, out,
+        )  # fmt: skip
+    top = -np.inf
+    for lane in range(BLOCK):
+        logit = -np.inf
+        if start + lane < row.width:
+            logit = edited_at(row, start + lane, masks, bitmasks)
+        out[lane] = logit
+        top = max(top, logit)
+    return top

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decoding.kernels.compiled.passes import BLOCK
 from decoding.kernels.compiled.selection import BINS
+from decoding.kernels.randomness import BLOCK_SIZE
 
 RAW_MAX, WORK_MAX, FINAL_MAX, TOUCHED, LOGITS, KEYS, WEIGHTS, VALUES, HISTOGRAM = range(9)
-RAW_END, WORK_END, WINDOW_MAX = 9, 10, 11
+RAW_END, WORK_END, WINDOW_MAX, TIES = 9, 10, 11, 12
 """Rows of `Memory.doubles`; `RAW_END` and `WORK_END` are for a row's end that is no whole block."""
-SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK = range(8)
+SLOT, TOUCHED_IDS, SEEN, OCCURRENCES, IDS, PLACES, WORDS, BINS_OF_BLOCK, LINKS = range(9)
 """Rows of `Memory.integers`."""
 
-DOUBLES, INTEGERS = 12, 8
+DOUBLES, INTEGERS = 13, 9
 """How many rows they have."""
 
 _PADDING = 64
@@ -26,7 +26,7 @@ _PADDING = 64
 class Memory(NamedTuple):
     """The arrays of one thread. After every row `integers[SLOT]` is all 0; the rest is scratch.
 
-    doubles, integers: float64 `(12, room)` and int32 `(8, room)`. bitmasks: this step's operands of
+    doubles, integers: float64 `(13, room)` and int32 `(9, room)`. bitmasks: this step's operands of
     the program, a row each.
     """
 
@@ -37,12 +37,12 @@ class Memory(NamedTuple):
 
 def allocate(width: int) -> tuple[Any, Any, Any]:
     """The arrays of a `Memory`, and a shadow, for rows of `width` logits."""
-    blocks = (width + BLOCK - 1) // BLOCK
-    room = max(blocks * BLOCK, 4 * (BINS + 2)) + _PADDING
+    blocks = -(-width // BLOCK_SIZE)
+    room = max(blocks * BLOCK_SIZE, 4 * (BINS + 2)) + _PADDING
     return (
         np.zeros((DOUBLES, room)),
         np.zeros((INTEGERS, room), np.int32),
-        np.full(blocks * BLOCK, -np.inf),
+        np.full(blocks * BLOCK_SIZE, -np.inf),
     )
 
 

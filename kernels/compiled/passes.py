@@ -22,12 +22,13 @@ from decoding.kernels.compiled.blocks import (
     mask_between,
     mask_from,
     spread_block,
-    survey_block,
+    survey_run,
     weigh_block,
     weigh_block_between,
 )
-from decoding.kernels.compiled.formats import FLOAT64
+from decoding.kernels.compiled.formats import FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled
+from decoding.kernels.compiled.memory import IDS, LOGITS, SLOT
 from decoding.kernels.compiled.scalars import (
     above_of,
     as_real,
@@ -36,8 +37,9 @@ from decoding.kernels.compiled.scalars import (
     trailing_zeros,
     value_at,
 )
+from decoding.kernels.randomness import BLOCK_SIZE
 
-BLOCK = 256
+BLOCK = BLOCK_SIZE
 RUN = 4 * BLOCK
 """So many logits are summed at once where no block's own sum is asked for."""
 MASK = 32
@@ -60,7 +62,8 @@ class Window(NamedTuple):
     low, high: the bounds of their logits, in the row's precision. last_tie: the last token kept of
     those equal to `low`. total, moment, support: Σ w, Σ w · gap and how many there are, where
     gap = (z − largest) / T with the largest logit of the whole row, and w = exp(gap); total and
-    moment are NaN where they are not known.
+    moment are NaN where they are not known. ties: how many of the kept tie with `low`, 0 where that
+    is not counted; `final.count_ties` has been told of them.
     """
 
     low: Any
@@ -69,12 +72,19 @@ class Window(NamedTuple):
     total: Any
     moment: Any
     support: Any
+    ties: Any
 
 
 @compiled
 def everything(vocab: Any) -> Any:
     """The window of a row of which all is kept."""
-    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0))
+    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0), np.int64(0))
+
+
+@compiled
+def interval(row: Any, low: Any, high: Any) -> Any:
+    """The window of the logits in [low, high]."""
+    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
 
 
 @compiled
@@ -129,45 +139,6 @@ def scan(row: Any, block_max: Any) -> Any:
 
 
 @compiled
-def survey(row: Any, block_max: Any) -> Any:
-    """The largest logit as in `scan`, and the sums of `weigh` relative to it, in one pass.
-
-    The sums are taken relative to a reference, the largest logit of some block, which is replaced
-    where a logit exceeds it by more than 40.
-    """
-    rate, lowest = rates_of(1.0)
-    reference, known = 0.0, False
-    total, moment, largest = 0.0, 0.0, -np.inf
-    for block in range(blocks_of(row)):
-        start = block * BLOCK
-        weight, first, top = np.float32(0.0), np.float32(0.0), -np.inf
-        for _ in range(2):
-            weight, first, top = survey_block(row, start, start + BLOCK, reference, rate, lowest)
-            if known and top <= reference + 40.0:
-                break
-            if not -np.inf < top < np.inf:
-                break
-            # Once more, relative to this block's largest.
-            if known:
-                change = reference - top
-                moment = math.exp(change) * (moment + total * change)
-                total *= math.exp(change)
-            reference, known = top, True
-        if np.isnan(weight) or top == np.inf:
-            return np.nan, 0.0, 0.0
-        block_max[block] = top
-        largest = max(largest, top)
-        if known:
-            total += np.float64(weight)
-            moment += np.float64(first)
-    change = reference - largest
-    if known:
-        moment = math.exp(change) * (moment + total * change)
-        total *= math.exp(change)
-    return largest, total, moment
-
-
-@compiled
 def run_from(row: Any, start: Any) -> Any:
     """How many logits from a block's start on are summed at once: `RUN`, at the end a block."""
     return RUN if start + RUN <= row.whole else BLOCK
@@ -180,6 +151,45 @@ def largest_of_run(block_max: Any, start: Any, stop: Any) -> Any:
     for block in range(start // BLOCK, stop // BLOCK):
         largest = max(largest, block_max[block])
     return largest
+
+
+@compiled
+def survey(row: Any, block_max: Any) -> Any:
+    """The largest logit as in `scan`, and the sums of `weigh` relative to it, in one pass.
+
+    The sums are taken relative to a reference, the largest logit of some run, which is replaced
+    where a logit exceeds it by more than 40.
+    """
+    rate, lowest = rates_of(1.0)
+    reference, known, stop = 0.0, False, 0
+    total, moment, largest = 0.0, 0.0, -np.inf
+    while stop < row.width:
+        start, stop = stop, stop + run_from(row, stop)
+        weight, first, top = np.float32(0.0), np.float32(0.0), -np.inf
+        for _ in range(2):
+            weight, first = survey_run(row, start, stop, reference, rate, lowest, block_max)
+            top = largest_of_run(block_max, start, stop)
+            if known and top <= reference + 40.0:
+                break
+            if not -np.inf < top < np.inf:
+                break
+            # Once more, relative to this run's largest.
+            if known:
+                change = reference - top
+                moment = math.exp(change) * (moment + total * change)
+                total *= math.exp(change)
+            reference, known = top, True
+        if np.isnan(weight) or top == np.inf:
+            return np.nan, 0.0, 0.0
+        largest = max(largest, top)
+        if known:
+            total += np.float64(weight)
+            moment += np.float64(first)
+    change = reference - largest
+    if known:
+        moment = math.exp(change) * (moment + total * change)
+        total *= math.exp(change)
+    return largest, total, moment
 
 
 @compiled
@@ -260,6 +270,12 @@ def is_wide(row: Any) -> Any:
 
 
 @compiled
+def wide_row(row: Any) -> Any:
+    """A row of the same shape in float64, whose logits may not be read."""
+    return Row(row.address, np.int64(FLOAT64), row.width, row.whole, row.behind)
+
+
+@compiled
 def can_divide(row: Any, temperature: Any) -> Any:
     """Whether z / T is plain division, without the care that is taken where it overflows."""
     if not 1e-18 < temperature < 1e18:
@@ -271,17 +287,15 @@ def can_divide(row: Any, temperature: Any) -> Any:
 
 
 @compiled
-def lower_real(row: Any, low: Any, temperature: Any) -> Any:
-    """The least finite number z of the row's precision with z / T ≥ low, or just below it.
-
-    Just below: by what rounding in float64 may have added to low · T.
-    """
-    bound = min(low * temperature, _LARGEST)
-    if temperature != 1.0:
-        bound -= abs(bound) * _DOUBLE_SLACK
-    bound = max(bound, lowest_finite(row))
-    real = as_real(row, bound)
-    return real if real >= bound else above_of(row, real)
+def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
+    """The least finite number z of the row's precision with z / T ≥ bound."""
+    lowest = lowest_finite(row)
+    low = as_real(row, min(max(bound * temperature, lowest), -lowest))
+    while low > lowest and low / temperature >= bound:
+        low = below_of(row, low)
+    while low / temperature < bound and low < np.inf:
+        low = above_of(row, low)
+    return low
 
 
 @compiled
@@ -315,30 +329,29 @@ def collect(
     high: Any,
     limit: Any,
     step: Any,
-    slot: Any,
-    ids: Any,
-    logits: Any,
+    memory: Any,
 ) -> Any:
     """List the tokens with low ≤ z / T ≤ high and z > −∞ in order of id; return their count.
 
-    Only every `step`-th block is looked at. Tokens with a `slot` are left out. −1 where there are
-    more than `limit`, or plainly seem to be after some blocks.
+    Only every `step`-th block is looked at. Tokens with a `slot` are left out. Where there are more
+    than `limit`, or plainly seem to be after some blocks, −1 − how many were listed until then.
     """
-    least, most = lower_real(row, low, temperature), upper_real(row, high, temperature)
+    slot, ids, logits = memory.integers[SLOT], memory.integers[IDS], memory.doubles[LOGITS]
+    least, most = smallest_at_least(row, low, temperature), upper_real(row, high, temperature)
     count = 0
     for block in range(0, blocks_of(row), step):
         if not block_max[block] >= least:
             continue
         looked_at = block // step
         if looked_at <= 16 and is_hopeless(count, looked_at * BLOCK, row, step, limit):
-            return -1
+            return -1 - count
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
             if most == np.inf:
                 mask = mask_from(row, start, least)
             else:
                 mask = mask_between(row, start, least, most)
             if count + MASK > limit and count + bit_count(mask) > limit:
-                return -1
+                return -1 - count
             while mask != 0:
                 token_id = start + trailing_zeros(mask)
                 mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
@@ -379,25 +392,28 @@ def largest_within(row: Any, block_max: Any, window: Any, found: Any) -> Any:
 
 
 @compiled
-def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: Any) -> Any:
+def weigh_within(
+    row: Any, block_max: Any, window: Any, reference: Any, scale: Any, weighs_all: Any
+) -> Any:
     """Σ w and Σ w · gap of a window's tokens as in `weigh`, and how many these are.
 
-    block_max: of the window.
+    Then Σ w of all tokens, if that is asked for.
     """
     rate, lowest = rates_of(scale)
     zero, low = as_real(row, reference), as_real(row, max(window.low, lowest_finite(row)))
-    total, moment, support, stop = 0.0, 0.0, 0, 0
+    total, moment, support, overall, stop = 0.0, 0.0, 0, 0.0, 0
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
-        if largest_of_run(block_max, start, stop) == -np.inf:
+        if not weighs_all and largest_of_run(block_max, start, stop) < low:
             continue
-        weight, first, count = weigh_block_between(
+        weight, first, count, other = weigh_block_between(
             row, start, stop, zero, rate, lowest, low, window.high
         )
         total += np.float64(weight)
         moment += np.float64(first)
         support += count
+        overall += np.float64(other)
     moment *= scale
     if window.last_tie < row.width:
         beyond = count_equal_from(row, window.low, window.last_tie + 1)
@@ -405,7 +421,7 @@ def weigh_within(row: Any, block_max: Any, window: Any, reference: Any, scale: A
         total -= weight
         moment -= weight * (window.low - reference) * scale
         support -= beyond
-    return total, moment, support
+    return total, moment, support, overall
 
 
 @compiled
@@ -436,23 +452,6 @@ def nth_equal(row: Any, value: Any, n: Any) -> Any:
 
 
 @compiled
-def append_equal(
-    row: Any, value: Any, logit: Any, room: Any, ids: Any, logits: Any, count: Any
-) -> Any:
-    """Append the first `room` tokens whose stored logit is `value`, as `logit`; the new count."""
-    for start in range(0, blocks_of(row) * BLOCK, MASK):
-        mask = mask_between(row, start, value, value)
-        while mask != 0:
-            if room <= 0:
-                return count
-            ids[count], logits[count] = start + trailing_zeros(mask), logit
-            mask = np.uint32(mask & np.uint32(mask - np.uint32(1)))
-            count += 1
-            room -= 1
-    return count
-
-
-@compiled
 def count_in_block(row: Any, start: Any, low: Any, high: Any) -> Any:
     """`count_between` of the block that begins at `start`."""
     least, most = as_real(row, low), as_real(row, high)
@@ -472,27 +471,23 @@ def count_between(row: Any, low: Any, high: Any) -> Any:
 
 
 @compiled
-def _copy_between(row: Any, start: Any, low: Any, high: Any, temperature: Any, shadow: Any) -> Any:
-    if temperature == 1.0:
-        return copy_block_between(row, start, start + BLOCK, low, high, shadow)
-    return divide_block_between(
-        row, start, start + BLOCK, low, high, temperature, 1.0 / temperature, shadow
-    )
-
-
-@compiled
-def copy_block(row: Any, block: Any, window: Any, temperature: Any, shadow: Any) -> Any:
-    """One block of a row by a temperature into its shadow, −inf outside a window; its largest."""
+def copy_block(row: Any, block: Any, window: Any, temperature: Any, out: Any) -> Any:
+    """One block of a row by a temperature into `out`, −inf outside a window; its largest."""
     # Finite, as −inf is not divided.
     start, low = block * BLOCK, max(window.low, lowest_finite(row))
     if start > window.last_tie:
         low = above_of(row, low)
-    top = _copy_between(row, start, low, window.high, temperature, shadow)
+    if temperature == 1.0:
+        top = copy_block_between(row, start, start + BLOCK, low, window.high, out)
+    else:
+        top = divide_block_between(
+            row, start, start + BLOCK, low, window.high, temperature, 1.0 / temperature, out
+        )
     if start <= window.last_tie < start + BLOCK - 1 and window.last_tie < row.width:
         for token_id in range(window.last_tie + 1, min(start + BLOCK, row.width)):
             if value_at(row, token_id) == low:
-                shadow[token_id] = -np.inf
-        top = largest_value(shadow, start, start + BLOCK)
+                out[token_id - start] = -np.inf
+        top = largest_value(out, 0, BLOCK)
     return top
 
 
@@ -504,7 +499,8 @@ def copy_row(row: Any, window: Any, temperature: Any, shadow: Any, block_max: An
     """
     largest = -np.inf
     for block in range(blocks_of(row)):
-        block_max[block] = copy_block(row, block, window, temperature, shadow)
+        out = shadow[block * BLOCK : block * BLOCK + BLOCK]
+        block_max[block] = copy_block(row, block, window, temperature, out)
         largest = max(largest, block_max[block])
     return largest
 

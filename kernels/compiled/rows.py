@@ -31,7 +31,7 @@ from decoding.kernels.compiled.choices import (
     scale_touched,
     xtc_of_row,
 )
-from decoding.kernels.compiled.dense import weigh_entries
+from decoding.kernels.compiled.dense import collect_reaching, weigh_entries
 from decoding.kernels.compiled.draw import coin
 from decoding.kernels.compiled.entropy import (
     entropy_of_sums,
@@ -40,19 +40,24 @@ from decoding.kernels.compiled.entropy import (
     temperature_of,
     weigh_others,
 )
+from decoding.kernels.compiled.final import (
+    can_window,
+    count_ties,
+    final_of,
+    has_bounds,
+    largest_final,
+    window_of_ties,
+)
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.masks import can_wait, no_masks, one_more, scan_edited
 from decoding.kernels.compiled.memory import (
-    HISTOGRAM,
     IDS,
-    KEYS,
     LOGITS,
     OCCURRENCES,
     PLACES,
     SEEN,
     TOUCHED,
     TOUCHED_IDS,
-    VALUES,
     WEIGHTS,
     WORK_MAX,
 )
@@ -61,13 +66,11 @@ from decoding.kernels.compiled.passes import (
     can_divide,
     copy_row,
     count_between,
-    count_equal_from,
     divide_row,
     edit_row,
     everything,
     is_whole,
     lowest_finite,
-    nth_equal,
     scan,
 )
 from decoding.kernels.compiled.repeats import repeats_of_candidates, repeats_of_row
@@ -76,12 +79,11 @@ from decoding.kernels.compiled.touched import (
     Dense,
     can_divide_touched,
     compact_by_bitmask,
-    dense_max,
     flush,
     forget,
     is_possible,
 )
-from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, has_bounds, truncate
+from decoding.kernels.compiled.truncation import CUT, TOP_H, bound_of, truncate
 from decoding.kernels.program import NEEDS_DEVIATION, NEEDS_SQUARES, NEEDS_TOTAL, Opcode
 from decoding.kernels.randomness import XTC_COIN
 
@@ -150,7 +152,7 @@ class State(NamedTuple):
     walked: whether the history's tokens are among the touched. masks, temperature: see `Dense`.
     largest: of a dense row, before the temperature, touched tokens and window aside. stale: whether
     that and the block maxima are not those of the row; they are recomputed when they are needed.
-    kept: the window of a dense row; there are no touched tokens where it is not whole.
+    kept: the window of a dense row; see `final.has_bounds`.
     """
 
     outcome: Any
@@ -244,15 +246,7 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
     elif opcode == LOGIT_SCALE:
         scale_candidates(item, sparse, vocab, memory, count)
     elif opcode == TOP_K:
-        count = keep_top_k(
-            ids,
-            logits,
-            count,
-            np.int64(first),
-            item.second == 1.0,
-            memory.doubles[KEYS],
-            memory.doubles[VALUES],
-        )
+        count = keep_top_k(count, np.int64(first), item.second == 1.0, memory)
     elif opcode == CUT:
         largest = largest_of(logits, count)
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
@@ -272,19 +266,7 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
         largest = largest_of(logits, count)
         total, moment = weigh_entries(logits, count, largest, memory.doubles[WEIGHTS])
         centre = largest if opcode == TOP_P else largest + moment / total
-        count = keep_nearest(
-            ids,
-            logits,
-            count,
-            centre,
-            first * total,
-            opcode == TYPICAL_P,
-            memory.doubles[KEYS],
-            memory.doubles[WEIGHTS],
-            memory.doubles[VALUES],
-            memory.integers[PLACES],
-            memory.doubles[HISTOGRAM],
-        )
+        count = keep_nearest(count, centre, first * total, opcode == TYPICAL_P, memory)
     elif opcode == BITMASK:
         edit_by_bitmask(ids, logits, count, memory.bitmasks[item.slot], 0.0, -np.inf)
         count = keep_possible(ids, logits, count)
@@ -315,6 +297,12 @@ def run_compact(item: Any, count: Any, step: Any) -> Any:
 @compiled
 def _dense(source: Any, state: Any) -> Any:
     return Dense(source.row, state.masks, state.temperature, np.inf)
+
+
+@compiled
+def _is_edited(state: Any) -> Any:
+    """Whether a dense row has logits that are not stored ones by its temperature."""
+    return state.count > 0 or state.masks.slot >= 0
 
 
 @compiled
@@ -361,7 +349,7 @@ def run_temperature(item: Any, source: Any, state: Any, step: Any) -> Any:
         memory.doubles[TOUCHED][place] /= first
     kept = state.kept
     # What the window weighs is so no more.
-    kept = Window(kept.low, kept.high, kept.last_tie, np.nan, np.nan, kept.support)
+    kept = Window(kept.low, kept.high, kept.last_tie, np.nan, np.nan, kept.support, kept.ties)
     return State(
         DONE, state.index + 1, False, count, state.walked, state.masks, state.temperature * first,
         state.largest, state.stale, kept,
@@ -513,10 +501,11 @@ def _is_last(index: Any, step: Any) -> Any:
 def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
     """The first truncation of a dense row."""
     memory, count, dense = step.memory, state.count, _dense(source, state)
-    largest, is_masked = state.largest / state.temperature, state.masks.slot >= 0
-    block_max = memory.doubles[WORK_MAX] if is_masked else source.block_max
-    if item.opcode != TOP_K and (count > 0 or is_masked):
-        largest = dense_max(dense, block_max, count, memory)
+    largest = state.largest / state.temperature
+    block_max = memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
+    if item.opcode != TOP_K and _is_edited(state):
+        final = final_of(dense, block_max, state.kept, count, memory)
+        largest = largest_final(final, count, memory)
     kept, window = truncate(
         dense, block_max, largest, source.sums, item, step.sparse, count, step.limit,
         _is_last(state.index, step), memory,
@@ -527,7 +516,7 @@ def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
     if kept >= 0:
         forget(memory, count)
         return candidates(state, kept, step.vocab)
-    if has_bounds(dense, count):
+    if has_bounds(dense, count) or not is_whole(window):
         return State(
             DONE, state.index + 1, False, count, state.walked, state.masks, state.temperature,
             state.largest, state.stale, window,
@@ -537,24 +526,48 @@ def run_truncation(item: Any, source: Any, state: Any, step: Any) -> Any:
 
 
 @compiled
-def _cut_ties(item: Any, row: Any, state: Any) -> Any:
-    """Another truncation of a row of which only ties for the largest logit are left."""
-    window = state.kept
-    low, last_tie = window.low, window.last_tie
-    count = count_equal_from(row, low, 0)
-    if last_tie < row.width:
-        count -= count_equal_from(row, low, last_tie + 1)
-    kept = 1.0 * count
-    if item.opcode == TOP_P:
-        kept = min(max(math.ceil(item.first * count), 1.0), kept)
-    elif item.opcode == TOP_K and item.second != 1.0:
-        kept = min(item.first, kept)
-    if kept < count:
-        last_tie = np.int64(nth_equal(row, low, np.int64(kept)))
-    # Each weighs as much as the largest, 1.
-    left = Window(low, np.inf, last_tie, kept, 0.0, np.int64(kept))
+def _cut_window(item: Any, source: Any, state: Any, step: Any) -> Any:
+    """Another truncation of a row of which only ties for the least and few others are left."""
+    memory, window, opcode, count = step.memory, state.kept, item.opcode, state.count
+    dense = _dense(source, state)
+    block_max = memory.doubles[WORK_MAX] if state.masks.slot >= 0 else source.block_max
+    tie = window.low if _is_edited(state) else window.low / state.temperature
+    if (
+        window.high < np.inf
+        or not can_window(dense)
+        or opcode not in (TOP_K, TOP_P, TYPICAL_P, CUT)
+    ):
+        return ended(state, NEEDS_SHADOW, count)
+    most = min(step.limit, FEW)
+    least, ties = np.nextafter(tie, np.inf), window.ties
+    counted = tie if ties == 0 else least
+    above = collect_reaching(dense, block_max, least, counted, most, count, memory)
+    if above < 0 or (above > 0 and opcode not in (TOP_K, TOP_P)):
+        return ended(state, NEEDS_SHADOW, count)
+    above = np.int64(above)
+    if opcode == TOP_K and above >= item.first:
+        forget(memory, count)
+        return candidates(state, run_compact(item, above, step), step.vocab)
+    final = final_of(dense, block_max, window, count, memory)
+    if ties == 0:
+        ties = count_ties(final, tie, window.last_tie, memory)
+    wanted = np.int64(ties)
+    if opcode == TOP_K and item.second != 1.0:
+        wanted = np.int64(min(item.first - above, wanted))
+    elif opcode == TOP_P:
+        logits, weights = memory.doubles[LOGITS], memory.doubles[WEIGHTS]
+        largest = max(largest_of(logits, above), tie)
+        total, _ = weigh_entries(logits, above, largest, weights)
+        weight = math.exp(max(tie - largest, -700.0))
+        rest = item.first * (total + weight * ties) - total
+        if rest <= 0.0:
+            kept = keep_nearest(above, largest, rest + total, False, memory)
+            forget(memory, count)
+            return candidates(state, kept, step.vocab)
+        wanted = np.int64(min(max(math.ceil(rest / weight), 1.0), wanted))
+    left = window_of_ties(final, tie, above, wanted, window.last_tie, ties, memory)
     return State(
-        DONE, state.index + 1, False, state.count, state.walked, state.masks, state.temperature,
+        DONE, state.index + 1, False, count, state.walked, state.masks, state.temperature,
         state.largest, state.stale, left,
     )  # fmt: skip
 
@@ -562,8 +575,13 @@ def _cut_ties(item: Any, row: Any, state: Any) -> Any:
 @compiled
 def _cut_shadow(source: Any, state: Any, step: Any) -> Any:
     """A shadow of which only the window is left."""
-    copy_row(source.row, state.kept, 1.0, step.shadow, source.block_max)
-    return _flushed(source, state, step)
+    window, is_edited = state.kept, _is_edited(state)
+    if not is_edited:
+        copy_row(source.row, window, 1.0, step.shadow, source.block_max)
+    found = _flushed(source, state, step)
+    if is_edited and found.outcome == DONE:
+        copy_row(source.row, window, 1.0, step.shadow, source.block_max)
+    return found
 
 
 @compiled
@@ -577,14 +595,14 @@ def run(source: Any, state: Any, step: Any) -> Any:
                 DONE, state.index + 1, state.compact, state.count, state.walked, state.masks,
                 state.temperature, state.largest, state.stale, state.kept,
             )  # fmt: skip
-        elif not is_whole(state.kept) and (opcode != TEMPERATURE or state.temperature != 1.0):
+        elif not is_whole(state.kept) and (
+            opcode != TEMPERATURE or state.temperature != 1.0 or _is_edited(state)
+        ):
             # What comes next looks at the row as it stands.
-            if state.kept.low == state.largest and opcode in (TOP_K, TOP_P, TYPICAL_P, CUT):
-                state = _cut_ties(item, source.row, state)
-            elif not source.is_shadow:
-                return ended(state, NEEDS_SHADOW, state.count)
-            else:
-                state = _cut_shadow(source, state, step)
+            cut = _cut_window(item, source, state, step)
+            if cut.outcome == NEEDS_SHADOW and source.is_shadow:
+                cut = _cut_shadow(source, state, step)
+            state = cut
         elif state.compact:
             count = run_compact(item, state.count, step)
             state = candidates(state, count, step.vocab)
@@ -595,8 +613,7 @@ def run(source: Any, state: Any, step: Any) -> Any:
         elif opcode not in (TOP_K, TOP_P, TYPICAL_P, CUT, TOP_H, DYNAMIC, XTC):
             state = run_edit(item, source, state, step)
         else:
-            is_edited = state.count > 0 or state.masks.slot >= 0
-            if is_edited and opcode != TOP_K and not (opcode == CUT and item.first == 0.0):
+            if _is_edited(state) and opcode != TOP_K and not (opcode == CUT and item.first == 0.0):
                 # Their sums are over the row as it stands.
                 state = (
                     _flushed(source, state, step)

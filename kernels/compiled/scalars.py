@@ -14,11 +14,6 @@ from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.vectors import DOUBLE, FLOAT, INT32, INT64, pointer
 
 
-def float_type(dtype: Any) -> Any:
-    """The type a stored logit widens to."""
-    return types.float64 if dtype == types.float64 else types.float32
-
-
 @intrinsic
 def value_at(_context: Any, row: Any, index: Any) -> Any:
     """One logit, as float64."""

@@ -1,8 +1,7 @@
 """Numba intrinsics that sort the logits of one block by their distance from a centre.
 
-They serve a truncation's search for its boundary: `bin_block` fills a histogram, and `sift_block`
-sums what is nearer than a bracket of distances and copies out what lies in it. Everything else is
-as in `blocks`.
+They serve a truncation's search for its boundary: `bin_block` fills a histogram, and `gather_block`
+copies out what lies near. Everything else is as in `blocks`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from decoding.kernels.compiled.blocks import gap_of, loop, sum_of, zeros
+from decoding.kernels.compiled.blocks import gap_of, loop
 from decoding.kernels.compiled.formats import LANES, Stored, each_format, real_type
 from decoding.kernels.compiled.vectors import (
     DOUBLE,
@@ -22,7 +21,6 @@ from decoding.kernels.compiled.vectors import (
     INT32,
     INT64,
     Vector,
-    exp2_of_product,
     splat,
     store,
 )
@@ -113,120 +111,42 @@ def _append(values: Vector, chosen: Vector, address: Any, count: Any) -> Any:
     return count
 
 
-def _count_of(chosen: Vector) -> Any:
-    """How many lanes are chosen."""
-    builder, flags = chosen.builder, ir.IntType(chosen.count)
-    return builder.zext(builder.ctpop(builder.bitcast(chosen.value, flags)), INT64)
-
-
-def _sift(two_sided: bool, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    _, start, stop, outer_low, inner_low, inner_high, outer_high = arguments[:7]
-    reference, rate, lowest, address, count = arguments[7:]
-    rates, bounds = (splat(builder, scalar, LANES) for scalar in (rate, lowest))
-
-    def generate_for(stored: Stored) -> list[Any]:
-        zero = stored.real(reference)
-        edges = [stored.reals(edge, LANES) for edge in (outer_low, inner_low)]
-        if two_sided:
-            edges += [stored.reals(edge, LANES) for edge in (inner_high, outer_high)]
-
-        def parts(values: Vector) -> tuple[Vector, Vector, Vector]:
-            """The logits nearer than the bracket, those in it, and both."""
-            reached, inside = values.compare(">=", edges[0]), values.compare(">", edges[1])
-            if two_sided:
-                reached = reached & values.compare("<=", edges[3])
-                inside = inside & values.compare("<", edges[2])
-            return inside, reached & (inside ^ 1), reached
-
-        def body(index: Any, totals: list[Any]) -> list[Any]:
-            sums, (number, found) = totals[:8], totals[8:]
-            results = []
-            for place, values in enumerate(stored.pair(index)):
-                total, nearer, moment, within = (
-                    Vector(builder, item) for item in sums[4 * place : 4 * place + 4]
-                )
-                weights, gap = exp2_of_product(gap_of(values, zero), rates, bounds)
-                inside, between, reached = parts(values)
-                own = inside.choose(weights, 0.0)
-                results += [
-                    (total + weights).value,
-                    (nearer + own).value,
-                    own.multiply_add(gap, moment).value,
-                    (within + reached.choose(weights, 0.0)).value,
-                ]
-                number = builder.add(number, _count_of(inside))
-                found = _append(values, between, address, found)
-            return [*results, number, found]
-
-        nothing = [*[zeros(FLOAT, LANES)] * 8, ir.Constant(INT64, 0), count]
-        *sums, number, found = loop(builder, start, stop, 2 * LANES, nothing, body)
-        joined = [
-            sum_of(Vector(builder, one) + Vector(builder, other))
-            for one, other in zip(sums[:4], sums[4:], strict=True)
-        ]
-        return [*joined, number, found]
-
-    results = each_format(context, builder, signature.args[0], arguments[0], generate_for, start)
-    return context.make_tuple(builder, signature.return_type, results)
-
-
-def _signature(row: Any, start: Any, stop: Any, address: Any, count: Any) -> Any:
-    real, single = real_type(row), types.float32
-    result = types.Tuple((single, single, single, single, types.int64, types.int64))
-    return result(row, start, stop, real, real, real, real, real, single, single, address, count)
-
-
 @intrinsic
-def sift_block(
+def gather_block(
     _context: Any,
     row: Any,
     start: Any,
     stop: Any,
-    outer_low: Any,
-    inner_low: Any,
-    inner_high: Any,
-    outer_high: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
+    low: Any,
+    high: Any,
     address: Any,
     count: Any,
 ) -> Any:
-    """Sums of `weigh_block`'s weights w, and copies of the logits in a bracket.
+    """Copy the logits in [low, high] to `address`, behind `count` others; their new count.
 
-    Inside is inner_low < z < inner_high; the bracket is what else has outer_low ≤ z ≤ outer_high.
-
-    Σ w; Σ w and Σ w · (z − reference) inside; Σ w inside and in the bracket; how many are inside.
-    The logits in the bracket are written to `address`, behind `count` others, as float64 where the
-    row is, else as float32, in any order; the last number is their new count. Some lanes behind
-    them are written too.
+    As float64 where the row is, else as float32, in any order. Some lanes behind them are written
+    too.
     """
+    real = real_type(row)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _sift(True, context, builder, signature, arguments)
+        _, start, stop, low, high, address, count = arguments
 
-    return _signature(row, start, stop, address, count), generate
+        def generate_for(stored: Stored) -> list[Any]:
+            lows, highs = stored.reals(low, LANES), stored.reals(high, LANES)
 
+            def body(index: Any, totals: list[Any]) -> list[Any]:
+                [found] = totals
+                for values in stored.pair(index):
+                    chosen = values.compare(">=", lows) & values.compare("<=", highs)
+                    found = _append(values, chosen, address, found)
+                return [found]
 
-@intrinsic
-def sift_block_from(
-    _context: Any,
-    row: Any,
-    start: Any,
-    stop: Any,
-    outer_low: Any,
-    inner_low: Any,
-    inner_high: Any,
-    outer_high: Any,
-    reference: Any,
-    rate: Any,
-    lowest: Any,
-    address: Any,
-    count: Any,
-) -> Any:
-    """`sift_block` where no logit is above the upper edges, which are not looked at."""
+            return loop(builder, start, stop, 2 * LANES, [count], body)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _sift(False, context, builder, signature, arguments)
+        [found] = each_format(
+            context, builder, signature.args[0], arguments[0], generate_for, start
+        )
+        return found
 
-    return _signature(row, start, stop, address, count), generate
+    return types.int64(row, start, stop, real, real, address, count), generate

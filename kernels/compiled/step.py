@@ -8,10 +8,11 @@ import numpy as np
 from numba import carray
 
 from decoding.kernels.compiled.candidates import edit_by_bitmask
+from decoding.kernels.compiled.final import final_at, final_of
 from decoding.kernels.compiled.finish import LEFT_TO_NUMPY, Raw, finish
 from decoding.kernels.compiled.formats import BFLOAT16, FLOAT32, FLOAT64, Row
 from decoding.kernels.compiled.jit import compiled, entry, owning
-from decoding.kernels.compiled.masks import can_wait, copy_edited_row, one_more
+from decoding.kernels.compiled.masks import can_wait, copy_edited, one_more
 from decoding.kernels.compiled.memory import (
     DOUBLES,
     IDS,
@@ -27,9 +28,10 @@ from decoding.kernels.compiled.memory import (
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
+    blocks_of,
     copy_row,
+    everything,
     find_fault,
-    holds,
     is_whole,
     is_wide,
     scan,
@@ -50,8 +52,8 @@ from decoding.kernels.compiled.rows import (
     ended,
     run,
 )
-from decoding.kernels.compiled.scalars import as_pointer, value_at
-from decoding.kernels.compiled.touched import flush, forget
+from decoding.kernels.compiled.scalars import as_pointer
+from decoding.kernels.compiled.touched import Dense, flush, forget
 from decoding.kernels.result import EMPTY_SUPPORT, INVALID_LOGITS, OK, ROW, TOP
 
 DRAW, DESCRIBE, EDIT = 0, 1, 2
@@ -92,22 +94,20 @@ def row_of(address: Any, format_: Any, width: Any, end: Any) -> Any:
 
 
 @compiled
-def _write_row(row: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
+def _write_row(source: Any, state: Any, memory: Any, out: Any, start: Any, width: Any) -> Any:
     """Write the final logits of a row into `out`, which is float64."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     if not state.compact:
+        dense = Dense(source.row, state.masks, state.temperature, np.inf)
+        final = final_of(dense, source.block_max, state.kept, state.count, memory)
         for token_id in range(width):
-            value = value_at(row, token_id)
-            is_kept = holds(state.kept, value, token_id)
-            out[start + token_id] = value / state.temperature if is_kept else -np.inf
-        ids, logits = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-    else:
-        for token_id in range(width):
-            out[start + token_id] = -np.inf
+            out[start + token_id] = final_at(final, token_id, memory)
+        forget(memory, state.count)
+        return
+    for token_id in range(width):
+        out[start + token_id] = -np.inf
     for place in range(state.count):
         out[start + ids[place]] = logits[place]
-    if not state.compact:
-        forget(memory, state.count)
 
 
 @compiled
@@ -117,7 +117,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
     A mask that waits for the shadow is met on the way. EMPTIED, BEYOND as `rows.run` ends.
     """
     memory, masks, index = step.memory, state.masks, state.index
-    kept, work_max = state.kept, memory.doubles[WORK_MAX]
+    kept, work_max, row = state.kept, memory.doubles[WORK_MAX], source.row
     if is_whole(kept) and index < step.last:
         item = step.instructions[index]
         biases = item.opcode == BITMASK_BIAS and state.temperature == 1.0
@@ -128,15 +128,19 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
             edit_by_bitmask(touched_ids, touched, state.count, bitmask, inside, outside)
             masks = one_more(masks, item.slot, inside, outside)
             index += 1
-    temperature = state.temperature
+    temperature, is_edited = state.temperature, state.count > 0 or masks.slot >= 0
     if masks.slot >= 0:
-        copy_edited_row(source.row, masks, memory.bitmasks, step.shadow, work_max)
+        for block in range(blocks_of(row)):
+            out = step.shadow[block * BLOCK : block * BLOCK + BLOCK]
+            work_max[block] = copy_edited(row, block, masks, memory.bitmasks, out)
     else:
-        copy_row(source.row, kept, temperature, step.shadow, work_max)
+        window = everything(row.width) if is_edited else kept
+        copy_row(row, window, temperature, step.shadow, work_max)
         temperature = 1.0
-    moderate, largest = flush(
-        step.shadow_row, temperature, state.count, memory, step.shadow, work_max
-    )
+    shadow_row = step.shadow_row
+    moderate, largest = flush(shadow_row, temperature, state.count, memory, step.shadow, work_max)
+    if is_edited and not is_whole(kept):
+        largest = copy_row(shadow_row, kept, 1.0, step.shadow, work_max)
     if not moderate:
         return ended(state, BEYOND, 0)
     if largest == -np.inf:
@@ -145,7 +149,7 @@ def _shadowed(source: Any, state: Any, step: Any) -> Any:
 
 
 @owning
-def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
+def _run_row(source: Any, state: Any, step: Any) -> Any:
     """Run a row's program; what the row is read from in the end, and its state."""
     state = run(source, state, step)
     if state.outcome != NEEDS_SHADOW:
@@ -155,14 +159,6 @@ def _run_row(source: Any, state: Any, asked: Any, step: Any) -> Any:
     source = Source(step.shadow_row, step.memory.doubles[WORK_MAX], sums, True)
     if state.outcome == DONE:
         state = run(source, state, step)
-    if state.outcome == DONE and not state.compact and state.count > 0 and asked != EDIT:
-        # A shadow cannot be patched from itself.
-        moderate, largest = flush(
-            source.row, state.temperature, state.count, step.memory, step.shadow, source.block_max
-        )
-        state = beginning(state.index, largest, step.vocab)
-        if not moderate:
-            state = ended(state, BEYOND, 0)
     return source, state
 
 
@@ -249,9 +245,9 @@ def step_rows(
             shadow_row, memory,
         )  # fmt: skip
         source = Source(row, block_max, Sums(wanted and not edited, total, moment), False)
-        source, state = _run_row(source, beginning(plan.first, largest, width), asked, step)
+        source, state = _run_row(source, beginning(plan.first, largest, width), step)
         if state.outcome == DONE and asked == EDIT:
-            _write_row(source.row, state, memory, out, index * width, width)
+            _write_row(source, state, memory, out, index * width, width)
         elif state.outcome == DONE:
             raw = Raw(raw_row, doubles[RAW_MAX], raw_largest, total)
             finish(source, state, raw, plan, wanted, outcome, top, step)

@@ -2,9 +2,9 @@
 
 `slot[token]` is 1 + its place among the touched, 0 for all others. A *final* logit is one that no
 temperature has to divide any more. An operation that must see the row as a whole gets a *shadow*, a
-float64 copy that holds the final logit of every token. A draw needs only a *patched* row: the
-blocks with touched tokens are read from the shadow, the others as stored. No edited logit is
-rounded on the way: see "One arithmetic" in `decoding.kernels.program`.
+float64 copy that holds the final logit of every token. A draw reads one block at a time instead:
+see `final`. No edited logit is rounded on the way: see "One arithmetic" in
+`decoding.kernels.program`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,11 @@ from decoding.kernels.compiled.memory import (
     SLOT,
     TOUCHED,
     TOUCHED_IDS,
-    WORDS,
 )
 from decoding.kernels.compiled.passes import (
     BLOCK,
     blocks_of,
-    copy_block,
     divide_row,
-    everything,
     largest_of_blocks,
 )
 from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
@@ -64,6 +61,15 @@ def plain(row: Any, temperature: Any) -> Any:
 def untouched_at(dense: Any, token_id: Any, memory: Any) -> Any:
     """The logit of a token that is not touched."""
     return edited_at(dense.row, token_id, dense.masks, memory.bitmasks) / dense.temperature
+
+
+@inlined
+def logit_at(dense: Any, token_id: Any, memory: Any) -> Any:
+    """The logit of a token, touched or not."""
+    place = np.int64(memory.integers[SLOT][token_id])
+    return (
+        memory.doubles[TOUCHED][place - 1] if place != 0 else untouched_at(dense, token_id, memory)
+    )
 
 
 @inlined
@@ -102,45 +108,8 @@ def touch(dense: Any, token_id: Any, memory: Any, count: Any) -> Any:
 
 
 @compiled
-def _untouched_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
-    """The largest logit of the tokens that are not touched; −inf if there are none."""
-    row = dense.row
-    if touched_count == 0 and dense.masks.slot < 0:
-        return largest_of_blocks(row, block_max) / dense.temperature
-    # Only blocks with touched tokens, and bounds, are looked into, the most promising first.
-    is_bound, blocks, inexact = dense.masks.slot >= 0, blocks_of(row), memory.integers[WORDS]
-    for block in range(blocks):
-        inexact[block] = is_bound
-    for place in range(touched_count):
-        inexact[memory.integers[TOUCHED_IDS][place] // BLOCK] = 1
-    best, first, highest = -np.inf, -1, -np.inf
-    for block in range(blocks):
-        if inexact[block] == 0:
-            best = max(best, block_max[block] / dense.temperature)
-        elif block_max[block] > highest:
-            first, highest = block, block_max[block]
-    for turn in range(-1, blocks):
-        block = first if turn < 0 else turn
-        if block < 0 or inexact[block] == 0 or not block_max[block] / dense.temperature > best:
-            continue
-        for token_id in range(block * BLOCK, min(block * BLOCK + BLOCK, row.width)):
-            if memory.integers[SLOT][token_id] == 0:
-                best = max(best, untouched_at(dense, token_id, memory))
-    return best
-
-
-@compiled
-def dense_max(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
-    """The largest logit of a dense row. block_max: of the row after the masks, or bounds of it."""
-    best = _untouched_max(dense, block_max, touched_count, memory)
-    for place in range(touched_count):
-        best = max(best, memory.doubles[TOUCHED][place])
-    return best
-
-
-@compiled
 def is_possible(dense: Any, block_max: Any, touched_count: Any, memory: Any) -> Any:
-    """Whether a dense row has any token left. block_max: as for `dense_max`."""
+    """Whether a dense row has any token left. block_max: after the masks, or bounds of that."""
     for place in range(touched_count):
         if memory.doubles[TOUCHED][place] > -np.inf:
             return True
@@ -205,46 +174,6 @@ def flush(
     write_touched(count, memory, shadow, block_max)
     forget(memory, count)
     return moderate, largest_of_blocks(shadow_row, block_max)
-
-
-@compiled
-def patch(
-    row: Any,
-    block_max: Any,
-    temperature: Any,
-    window: Any,
-    count: Any,
-    memory: Any,
-    shadow: Any,
-    shadow_max: Any,
-) -> Any:
-    """Write the blocks with touched tokens, and a last that is not whole, into the shadow.
-
-    They hold final logits there, −inf outside the window. shadow_max: where the largest final logit
-    of every block goes. Which blocks are patched is left in `integers[WORDS]`.
-    """
-    patched, touched_ids = memory.integers[WORDS], memory.integers[TOUCHED_IDS]
-    blocks = blocks_of(row)
-    for block in range(blocks):
-        shadow_max[block] = block_max[block] / temperature
-    for block in range(blocks):
-        patched[block] = 0
-    for place in range(count):
-        patched[touched_ids[place] // BLOCK] = 1
-    if row.width % BLOCK != 0:
-        patched[row.width // BLOCK] = 1
-    for block in range(blocks):
-        if patched[block] != 0:
-            copy_block(row, block, window, temperature, shadow)
-    write_touched(count, memory, shadow, shadow_max)
-
-
-@compiled
-def patch_all(row: Any, temperature: Any, memory: Any, shadow: Any) -> Any:
-    """Write the blocks that are not patched into the shadow as well."""
-    for block in range(blocks_of(row)):
-        if memory.integers[WORDS][block] == 0:
-            copy_block(row, block, everything(row.width), temperature, shadow)
 
 
 @compiled

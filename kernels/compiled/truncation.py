@@ -9,34 +9,32 @@ import numpy as np
 
 from decoding.kernels.compiled.bounds import Search, as_row, find_bounds
 from decoding.kernels.compiled.candidates import keep_top_k
-from decoding.kernels.compiled.dense import (
-    append_touched,
-    collect_largest,
-    collect_reaching,
-)
+from decoding.kernels.compiled.dense import collect_largest, collect_reaching
 from decoding.kernels.compiled.entropy import top_h_of_row
+from decoding.kernels.compiled.final import (
+    can_window,
+    count_ties,
+    final_of,
+    has_bounds,
+    window_of_ties,
+)
 from decoding.kernels.compiled.jit import compiled
 from decoding.kernels.compiled.memory import (
     IDS,
-    KEYS,
     LOGITS,
-    SLOT,
-    TOUCHED,
-    TOUCHED_IDS,
-    VALUES,
 )
 from decoding.kernels.compiled.passes import (
-    Window,
     blocks_of,
     collect,
     deviation,
     everything,
+    interval,
     is_whole,
-    is_wide,
     largest_of_blocks,
+    smallest_at_least,
     weigh,
 )
-from decoding.kernels.compiled.scalars import above_of, as_real, below_of
+from decoding.kernels.compiled.scalars import as_real
 from decoding.kernels.program import (
     NEEDS_DEVIATION,
     NEEDS_SQUARES,
@@ -87,21 +85,6 @@ def bound_of(
 
 
 @compiled
-def _far_enough(row: Any, block_max: Any, search: Any, total: Any) -> Any:
-    """A distance from the centre that surely holds the share of the mass.
-
-    Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them. Z
-    is the total, or, where that is not known, what the largest tokens of the blocks weigh.
-    """
-    largest, scale, blocks = search.reference, search.scale, blocks_of(row)
-    if np.isnan(total):
-        total, _ = weigh(as_row(block_max, blocks, True), largest, scale)
-    rest = max(1.0 - search.share, 1e-300)
-    lowest = largest + math.log(rest * total / row.width) / scale
-    return max(largest - search.middle, search.middle - lowest) * (1.0 + 1e-6)
-
-
-@compiled
 def search_by_mass(
     row: Any, block_max: Any, temperature: Any, sums: Any, share: Any, is_typical: Any, memory: Any
 ) -> Any:
@@ -111,25 +94,23 @@ def search_by_mass(
     if is_typical or (sums.known and temperature == 1.0):
         total, moment = sums_of(row, block_max, sums, temperature)
     centre = stored + moment / total * temperature if is_typical else stored
-    two_sided = centre < stored
-    search = Search(
-        centre, as_real(row, min(centre, stored)), two_sided, False, stored, scale, share,
-        is_typical,
-    )  # fmt: skip
-    far = _far_enough(row, block_max, search, total)
+    two_sided, middle = centre < stored, as_real(row, min(centre, stored))
+    search = Search(centre, middle, two_sided, stored, scale, share, is_typical)
+    # Tokens below largest + ln((1 − share) · Z / V) weigh less than (1 − share) · Z between them.
+    # Where Z is not known, what the largest tokens of the blocks weigh stands for it.
+    least = total
+    if np.isnan(total):
+        least, _ = weigh(as_row(block_max, blocks_of(row), True), stored, scale)
+    rest = max(1.0 - share, 1e-300) * least / row.width
+    far = max(stored - middle, middle - stored - math.log(rest) * temperature) * (1.0 + 1e-6)
     return find_bounds(row, block_max, search, total, far, memory)
 
 
 @compiled
-def nth_and_more(
-    row: Any, block_max: Any, k: Any, keep_ties: Any, is_capped: Any, memory: Any
-) -> Any:
-    """The window of the k largest of a row.
-
-    is_capped: whether the row has larger ones than those in `block_max`, which do not count.
-    """
+def _largest_by_search(row: Any, block_max: Any, k: Any, keep_ties: Any, memory: Any) -> Any:
+    """The window of the k largest of a row."""
     stored = largest_of_blocks(row, block_max)
-    search = Search(stored, stored, False, is_capped, stored, 0.0, np.float64(k), keep_ties)
+    search = Search(stored, stored, False, stored, 0.0, np.float64(k), keep_ties)
     return find_bounds(row, block_max, search, 0.0, np.inf, memory)
 
 
@@ -140,9 +121,7 @@ def collect_window(
     """List the tokens of a window; return their count, −1 beyond a limit."""
     ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     low, high = window.low / temperature, window.high / temperature
-    count = collect(
-        row, block_max, temperature, low, high, limit, 1, memory.integers[SLOT], ids, logits
-    )
+    count = collect(row, block_max, temperature, low, high, limit, 1, memory)
     if window.last_tie >= row.width:
         return count
     kept = 0
@@ -175,18 +154,24 @@ def truncate(
     temperature 1 first.
     """
     row, temperature, first, opcode = dense.row, dense.temperature, item.first, item.opcode
-    ids, logits = memory.integers[IDS], memory.doubles[LOGITS]
     window, count = everything(row.width), np.int64(-1)
     can_bound = has_bounds(dense, touched)
     few = min(limit, _FEW) if is_last else limit
     if opcode == TOP_K:
         k, keeps_ties = np.int64(min(first, np.float64(row.width))), item.second == 1.0
-        count = collect_largest(dense, block_max, k, limit, touched, memory)
-        if count >= 0:
-            keys, values = memory.doubles[KEYS], memory.doubles[VALUES]
-            count = keep_top_k(ids, logits, count, k, keeps_ties, keys, values)
+        count, tie = collect_largest(dense, block_max, k, limit, touched, True, memory)
+        if not np.isnan(tie) and can_window(dense):
+            final = final_of(dense, block_max, window, touched, memory)
+            ties = count_ties(final, tie, row.width, memory)
+            wanted = ties if keeps_ties else min(k - count, ties)
+            window = window_of_ties(final, tie, count, wanted, row.width, ties, memory)
+            count = np.int64(-1)
+        elif not np.isnan(tie):
+            count = np.int64(-1)
+        elif count >= 0:
+            count = keep_top_k(count, k, keeps_ties, memory)
         elif can_bound:
-            window = nth_and_more(row, block_max, k, keeps_ties, False, memory)
+            window = _largest_by_search(row, block_max, k, keeps_ties, memory)
     elif opcode == CUT:
         total, moment, sigma, squares, needs = 1.0, 0.0, 0.0, 1.0, np.int64(first)
         if needs & NEEDS_DEVIATION:
@@ -199,13 +184,10 @@ def truncate(
             squares, _ = weigh(row, largest_of_blocks(row, block_max), 2.0 / temperature)
         bound = bound_of(item, sparse, largest, total, moment, sigma, squares)
         most = min(limit, 4 * few) if can_bound else limit
-        count = collect_reaching(dense, block_max, bound, most, memory)
-        if count >= 0:
-            touched_ids, values = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
-            count = append_touched(touched_ids, values, touched, bound, np.inf, ids, logits, count)
-        elif can_bound:
-            low = smallest_at_least(row, bound, temperature)
-            window = Window(low, np.inf, np.int64(row.width), np.nan, np.nan, np.int64(0))
+        count = collect_reaching(dense, block_max, bound, bound, most, touched, memory)
+        if count < 0 and can_window(dense):
+            low = smallest_at_least(row, bound, temperature) if can_bound else bound
+            window = interval(row, low, np.inf)
     elif opcode == TOP_H:
         count = top_h_of_row(row, block_max, largest, temperature, first, memory)
     elif can_bound:
@@ -219,25 +201,4 @@ def truncate(
 @compiled
 def _beyond(row: Any) -> Any:
     """The window of a row whose numbers are beyond this arithmetic."""
-    return Window(np.nan, np.nan, np.int64(row.width), np.nan, np.nan, np.int64(0))
-
-
-@compiled
-def has_bounds(dense: Any, touched: Any) -> Any:
-    """Whether bounds of stored logits say what stays: no logit is edited, and no two become ties.
-
-    Two float32 that are not the same never are the same float64 when they are divided.
-    """
-    is_edited = touched > 0 or dense.masks.slot >= 0
-    return not is_edited and (dense.temperature == 1.0 or not is_wide(dense.row))
-
-
-@compiled
-def smallest_at_least(row: Any, bound: Any, temperature: Any) -> Any:
-    """A number of the row's precision that separates z / T ≥ bound from the rest."""
-    low = as_real(row, bound * temperature)
-    while low / temperature >= bound:
-        low = below_of(row, low)
-    while low / temperature < bound:
-        low = above_of(row, low)
-    return low
+    return interval(row, np.nan, np.nan)

@@ -1,6 +1,7 @@
 """Truncations that leave more tokens than the compiled kernels list equal NumPy's.
 
 Such a row is drawn from as it is stored, within bounds of its logits, and so is what follows.
+Edited tokens stand beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,34 @@ kernel = pytest.importorskip("decoding.kernels.compiled.kernel", reason="numba i
 SIZE, TOP_N = 12, 6
 TOP_P, TYPICAL = Instruction(Opcode.TOP_P, 0.8), Instruction(Opcode.TYPICAL_P, 0.6)
 COLD = Instruction(Opcode.TEMPERATURE, 0.7)
+WORDS = np.random.default_rng(3).integers(-(2**31), 2**31, (2, 629)).astype(np.int32)
+"""Bitmasks of half of 20,128 tokens."""
+MASK = Instruction(Opcode.BITMASK, bitmask=WORDS[0])
+GREEN = Instruction(Opcode.BITMASK_BIAS, 2.0, bitmask=WORDS[1])
+BIAS = Instruction(Opcode.LOGIT_BIAS, token_ids=tuple(range(0, 900, 9)), values=(0.5, -2.0) * 50)
 PROGRAMS = {
+    "bias, top-k of ties": (BIAS, Instruction(Opcode.TOP_K, 40.0, 1.0)),
+    "bias, temperature, exactly k, top-p": (BIAS, COLD, Instruction(Opcode.TOP_K, 60.0), TOP_P),
+    "bias, min-p": (BIAS, *MinP(1e-4).lower()),
+    "bias, min-p, temperature": (BIAS, *MinP(1e-4).lower(), COLD),
+    "mask, bias, top-k, top-k": (
+        MASK,
+        BIAS,
+        Instruction(Opcode.TOP_K, 60.0, 1.0),
+        Instruction(Opcode.TOP_K, 55.0),
+    ),
+    "mask, min-p": (MASK, *MinP(1e-4).lower()),
+    "green, mask, temperature, min-p": (GREEN, MASK, COLD, *MinP(1e-4).lower()),
+    "green, bias, mask, temperature, top-k, top-p": (
+        GREEN,
+        BIAS,
+        MASK,
+        COLD,
+        Instruction(Opcode.TOP_K, 50.0, 1.0),
+        TOP_P,
+    ),
+    "bias, top-k, bias": (BIAS, Instruction(Opcode.TOP_K, 40.0, 1.0), BIAS),
+    "green, top-k, typical-p": (GREEN, Instruction(Opcode.TOP_K, 40.0, 1.0), TYPICAL),
     "top-p": (TOP_P,),
     "temperature, top-p": (COLD, TOP_P),
     "top-p, temperature": (TOP_P, COLD),

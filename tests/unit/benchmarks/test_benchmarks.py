@@ -16,7 +16,7 @@ from profiles import spread
 
 from benchmarks import batching, engine, figures, hot_loop, membership
 from benchmarks.figures import Case, measure_case
-from benchmarks.goals import change_verdict, verdicts
+from benchmarks.goals import TARGETS, change_verdict, verdicts
 from benchmarks.harness import measure, peak_bytes
 from benchmarks.logits import HOSTILE_KINDS, KINDS
 from benchmarks.ours import OURS, OurStep, UnavailableError
@@ -309,8 +309,14 @@ def test_the_parts_of_a_step_are_right(tmp_path: Path, capsys: pytest.CaptureFix
     assert parts.main(["--vocab", "3000", "--seconds", "0.001", "--json", str(path)]) == 0
     written = json.loads(path.read_text("utf-8"))
     shown = [line.partition("  ")[0] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert [row["part"] for row in written["rows"]] == shown
+    first, second = shown[: shown.index("")], shown[shown.index("") + 2 :]
+    assert [row["part"] for row in written["rows"]] == first
     assert all(row["us"] > 0.0 for row in written["rows"])
+    assert second == [goal["workload"] for goal in written["workloads"]] == list(TARGETS)
+    cost = {row["part"]: row["x_floor"] for row in written["rows"]}
+    for goal in written["workloads"]:
+        needed = sum(cost[part] for part in goal["needs"])
+        assert goal["x_floor_of_needs"] == pytest.approx(needed)
     assert parts.parts(np.zeros(3000, np.float32))[0].is_right(0.0)
 
 

@@ -77,6 +77,15 @@ PARTS = {
     "machine": MACHINE,
     "vocab": 1000,
     "rows": [{"part": "floor", "us": 1.5, "spread": 0.1, "x_floor": 1.0}],
+    "workloads": [
+        {
+            "workload": "top_p",
+            "goal": 11,
+            "x_floor": 12.34,
+            "needs": ["one pass", "another"],
+            "x_floor_of_needs": 10.02,
+        }
+    ],
 }
 EXPECTED = """\
 Measured on 2026-01-02 at abcdef0: A processor, 1 thread, float32, medians; Python 3.11.7,\
@@ -110,6 +119,14 @@ What bounds these: the passes over one such row, each alone. Whatever gives logp
 | part | µs | × floor |
 | --- | ---: | ---: |
 | floor | 1.5 | 1.0 |
+
+So the goal of a workload is out of reach on that machine where the passes that it cannot do\
+ without already cost more: the same run, gaussian rows of 128,256 tokens, float32, batch 1\
+ (`python -m benchmarks.parts`):
+
+| workload | goal, × floor | × floor | what it needs, × floor | these are |
+| --- | ---: | ---: | ---: | ---: |
+| top_p | 11 | 12.3 | 10.0 | one pass; another |
 """
 
 
