@@ -1,4 +1,4 @@
-"""The sampler's Numba functions as units of machine code, one for each float format of logits.
+"""The sampler's Numba functions as one unit of machine code for all float formats of logits.
 
 This is the only module of the package that may be imported without Numba.
 """

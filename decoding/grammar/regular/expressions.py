@@ -16,6 +16,7 @@ class _Hashed:
     """Keeps the hash of an expression, which is a key of many tables and has many parts."""
 
     __slots__ = ("_hash",)
+    _hash: int
 
     def __hash__(self) -> int:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from decoding.errors import GrammarError, GrammarLimitError
 
@@ -83,8 +83,7 @@ def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
-        @lru_cache(size)
-        def known(*arguments: P.args, **named: P.kwargs) -> tuple[T, int]:
+        def found(*arguments: P.args, **named: P.kwargs) -> tuple[T, int]:
             # Steps are counted apart, under the limit of what is left.
             work = Work()
             outer = _current.get(None)
@@ -97,6 +96,8 @@ def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
                 count(work.steps)
                 raise
             return answer, work.steps
+
+        known = cast("Callable[P, tuple[T, int]]", lru_cache(size)(found))
 
         @wraps(function)
         def remembering(*arguments: P.args, **named: P.kwargs) -> T:
