@@ -25,7 +25,7 @@ from decoding.processors import (
     TopP,
     TypicalP,
 )
-from decoding.sampling.batch import BatchSampler, Sample, Sampler
+from decoding.sampling.batch import BatchSampler, Sampler
 from decoding.testing import CheckFailedError, check_sampler
 
 TV = 0.01
@@ -45,18 +45,29 @@ CHAINS = (
 )
 
 
+LONGEST = 1024
+"""The longest text. A position is the length of a text, and long texts cost their length a draw."""
+
+
 def sampler_of(pipeline: Pipeline, scale: float = 1.0) -> Any:
-    """Our sampler as a function; scale: what the logits are multiplied with first."""
+    """Our sampler as a function; scale: what the logits are multiplied with first.
+
+    Positions from `LONGEST` on are those of other seeds, one seed for each `LONGEST` positions.
+    """
 
     def draw(logits: Any, seeds: Any, positions: Any) -> Any:
-        lengths = positions.astype(np.int64)
-        nothing = np.broadcast_to(np.zeros(1, np.int32), (len(lengths), int(lengths.max()) + 1))
-        samplers = [Sampler(pipeline, int(seed)) for seed in seeds]
-        drawn = BatchSampler(samplers)(
+        lengths = positions.astype(np.int64) % LONGEST
+        turns = positions.astype(np.int64) // LONGEST
+        nothing = np.zeros((len(lengths), int(lengths.max()) + 1), np.int32)
+        samplers = [
+            Sampler(pipeline, int(seed) + (turn << 40))
+            for seed, turn in zip(seeds.tolist(), turns.tolist(), strict=True)
+        ]
+        drawn = BatchSampler(samplers).draw(
             logits * np.float32(scale), History(nothing, lengths, lengths)
         )
-        assert all(isinstance(item, Sample) for item in drawn)
-        return np.array([item.token_id for item in drawn])  # type: ignore[union-attr]  # seen above
+        assert all(isinstance(item, int) for item in drawn)
+        return np.array(drawn)
 
     return draw
 
