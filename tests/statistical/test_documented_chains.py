@@ -79,6 +79,26 @@ def test_a_hundredth_would_be_seen(pipeline: Pipeline) -> None:
     assert all("0.01 is missed with probability 0.001" in note for note in report.notes)
 
 
+def with_a_fault(pipeline: Pipeline, share: float) -> Any:
+    """Our sampler, of whose draws `share` are replaced by the likeliest token."""
+    right = sampler_of(pipeline)
+
+    def draw(logits: Any, seeds: Any, positions: Any) -> Any:
+        tokens = right(logits, seeds, positions)
+        chance = np.abs(np.sin(seeds * 12.9898 + positions * 78.233) * 43758.5453) % 1.0
+        return np.where(chance < share, logits.argmax(axis=1), tokens)
+
+    return draw
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("pipeline", CHAINS, ids=repr)
+def test_a_planted_hundredth_is_seen(pipeline: Pipeline) -> None:
+    # The likeliest token has less than half of the mass in some row that is drawn from.
+    with pytest.raises(CheckFailedError):
+        check_sampler(with_a_fault(pipeline, 0.02), pipeline, tv=TV, alpha=1e-9, examples=20)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("pipeline", CHAINS[:2], ids=repr)
 def test_a_temperature_two_percent_off_is_seen(pipeline: Pipeline) -> None:
