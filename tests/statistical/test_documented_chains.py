@@ -25,7 +25,7 @@ from decoding.processors import (
     TopP,
     TypicalP,
 )
-from decoding.sampling.batch import BatchSampler, Sample, Sampler
+from decoding.sampling.batch import BatchSampler, Sampler
 from decoding.testing import CheckFailedError, check_sampler
 
 TV = 0.01
@@ -45,18 +45,29 @@ CHAINS = (
 )
 
 
+LONGEST = 1024
+"""The longest text. A position is the length of a text, and long texts cost their length a draw."""
+
+
 def sampler_of(pipeline: Pipeline, scale: float = 1.0) -> Any:
-    """Our sampler as a function; scale: what the logits are multiplied with first."""
+    """Our sampler as a function; scale: what the logits are multiplied with first.
+
+    Positions from `LONGEST` on are those of other seeds, one seed for each `LONGEST` positions.
+    """
 
     def draw(logits: Any, seeds: Any, positions: Any) -> Any:
-        lengths = positions.astype(np.int64)
-        nothing = np.broadcast_to(np.zeros(1, np.int32), (len(lengths), int(lengths.max()) + 1))
-        samplers = [Sampler(pipeline, int(seed)) for seed in seeds]
-        drawn = BatchSampler(samplers)(
+        lengths = positions.astype(np.int64) % LONGEST
+        turns = positions.astype(np.int64) // LONGEST
+        nothing = np.zeros((len(lengths), int(lengths.max()) + 1), np.int32)
+        samplers = [
+            Sampler(pipeline, int(seed) + (turn << 40))
+            for seed, turn in zip(seeds.tolist(), turns.tolist(), strict=True)
+        ]
+        drawn = BatchSampler(samplers).draw(
             logits * np.float32(scale), History(nothing, lengths, lengths)
         )
-        assert all(isinstance(item, Sample) for item in drawn)
-        return np.array([item.token_id for item in drawn])  # type: ignore[union-attr]  # seen above
+        assert all(isinstance(item, int) for item in drawn)
+        return np.array(drawn)
 
     return draw
 
@@ -66,6 +77,26 @@ def sampler_of(pipeline: Pipeline, scale: float = 1.0) -> Any:
 def test_a_hundredth_would_be_seen(pipeline: Pipeline) -> None:
     report = check_sampler(sampler_of(pipeline), pipeline, tv=TV, alpha=1e-9, examples=100)
     assert all("0.01 is missed with probability 0.001" in note for note in report.notes)
+
+
+def with_a_fault(pipeline: Pipeline, share: float) -> Any:
+    """Our sampler, of whose draws `share` are replaced by the likeliest token."""
+    right = sampler_of(pipeline)
+
+    def draw(logits: Any, seeds: Any, positions: Any) -> Any:
+        tokens = right(logits, seeds, positions)
+        chance = np.abs(np.sin(seeds * 12.9898 + positions * 78.233) * 43758.5453) % 1.0
+        return np.where(chance < share, logits.argmax(axis=1), tokens)
+
+    return draw
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("pipeline", CHAINS, ids=repr)
+def test_a_planted_hundredth_is_seen(pipeline: Pipeline) -> None:
+    # The likeliest token has less than half of the mass in some row that is drawn from.
+    with pytest.raises(CheckFailedError):
+        check_sampler(with_a_fault(pipeline, 0.02), pipeline, tv=TV, alpha=1e-9, examples=20)
 
 
 @pytest.mark.nightly
