@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -16,9 +17,12 @@ from decoding.typing import Anything
 LARGEST_COUNT = 2**53
 """The largest count that kernels, which hold it as a float64, hold exactly."""
 
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-SMALLEST_FLOAT32 = float(np.finfo(np.float32).smallest_subnormal)
-"""The largest and the smallest positive number that float32 holds."""
+LARGEST_FLOAT32 = math.nextafter(2.0**128 - 2.0**103, 0.0)
+SMALLEST_FLOAT32 = math.nextafter(2.0**-150, 1.0)
+"""The largest and the smallest positive number that round to a finite float32 above 0.
+
+The ends of float32 are usually written 3.4028235e38 and 1e-45, which are beyond its own numbers.
+"""
 
 LARGEST_TOKEN_ID = 2**31 - 1
 """The largest token id that an int32, and so a history, holds."""

@@ -35,7 +35,7 @@ grammars = st.one_of(
         st.fixed_dictionaries({"schema": objects}, optional={"name": names}),
     ),
 )
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 positive = st.integers(1, 2**53)
 natural = st.integers(0, 2**53)
 texts = st.text(st.characters() | st.just("\ud800"), min_size=1)
