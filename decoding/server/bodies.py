@@ -13,6 +13,9 @@ from decoding.typing import Anything
 _DEEPEST = 128
 """How deep JSON may nest, as in serde_json."""
 
+_MOST_DISCARDED = 32 * 2**20
+"""Bytes of a body beyond the limit that are read, and not kept, before it is refused."""
+
 
 async def read_content(request: Request, limit: int) -> bytes:
     """The bytes of a request's body.
@@ -28,14 +31,25 @@ async def read_content(request: Request, limit: int) -> bytes:
         _refuse(415, "Expected request with `Content-Type: application/json`")
     too_long = "Failed to buffer the request body: length limit exceeded"
     stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated[:20]) > limit:
+    size = int(stated[:20]) if stated.isdecimal() else 0
+    waits = request.headers.get("expect", "").lower() == "100-continue"
+    if size > limit + _MOST_DISCARDED or (size > limit and waits):
         _refuse(413, too_long)
+    is_long = size > limit
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            _refuse(413, too_long)
-        chunks.append(chunk)
+        is_long = is_long or size > limit
+        if size > limit + _MOST_DISCARDED:
+            break
+        if is_long:
+            # The rest is read: a client that is still sending sees no answer, but a broken
+            # connection.
+            chunks.clear()
+        else:
+            chunks.append(chunk)
+    if is_long:
+        _refuse(413, too_long)
     return b"".join(chunks)
 
 
