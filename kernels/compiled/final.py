@@ -1,7 +1,7 @@
 """The final logits of a dense row, one block at a time, without a copy of the row.
 
 A block with edited tokens is written into a buffer when it is read, all others are read as they
-are stored. `docs/architecture.md` says what a dense row is.
+are stored. Tokens that tie for the last place of a truncation are counted by block, not listed.
 """
 
 from __future__ import annotations
