@@ -196,10 +196,19 @@ class _SamplerCheck:
 
     def _may_draw(self, row: Row, token: int) -> bool:
         """Whether some rounding of the row leaves the token possible."""
-        moves = (0.0, 1e-4, -1e-4)
-        bump = np.zeros(len(row))
-        bump[token] = 2e-4 + 1e-6 * abs(row[token]) if row[token] > -np.inf else 0.0
-        return any(bool(self.claim.kept(row * (1.0 + move) + bump)[token]) for move in moves)
+        if row[token] == -np.inf:
+            return False
+        band = 2e-4 + 1e-6 * abs(row[token])
+        own = np.arange(len(row)) == token
+        near = (np.abs(row - row[token]) <= band) & ~own
+        apart = np.where(near, band * (-1.0) ** np.arange(len(row)), 0.0)
+        # Four changes within rounding: none, the token's logit raised or lowered, and near logits
+        # moved away from it, which typical-p may need to keep it.
+        return any(
+            bool(self.claim.kept(row * (1.0 + move) + change)[token])
+            for change in (np.zeros(len(row)), own * band, own * -band, apart)
+            for move in (0.0, 1e-4, -1e-4)
+        )
 
     def _randomness(self, rows: int, vocab: int, first: int) -> dict[str, Anything]:
         generator = np.random.default_rng(first)

@@ -11,17 +11,8 @@ import strangers as s
 from profiles import spread
 
 from decoding.errors import ParameterError
-from decoding.processors import RepetitionPenalty, Temperature, TopP
-from decoding.testing import CheckFailedError, check_sampler, sample_size
-from decoding.testing.statistics import (
-    cells_of,
-    chi_square,
-    chi_square_quantile,
-    chi_square_tail,
-    detectable,
-    log_e_value,
-    power,
-)
+from decoding.processors import RepetitionPenalty, Temperature, TopP, TypicalP
+from decoding.testing import CheckFailedError, check_sampler
 
 T = Temperature(0.7)
 FED = [s.draw_inverse, s.draw_gumbel, s.draw_race]
@@ -113,6 +104,14 @@ def test_a_truncation_as_the_claim() -> None:
         check_sampler(draw, TopP(0.85), tv=0.05, examples=60)
 
 
+def test_logits_an_ulp_apart_are_drawn_by_typical_p() -> None:
+    # A token is typical for its logit, which rounding must not raise: its likelier neighbours stay.
+    def draw(logits: Any, generator: Any) -> Any:
+        return s.draw_gumbel(s.typical(logits) * 0.7, generator.random(logits.shape))
+
+    check_sampler(draw, TypicalP(0.7), tv=0.1, examples=200)
+
+
 def test_arguments_that_make_no_sense() -> None:
     with pytest.raises(ParameterError, match="reads no history"):
         check_sampler(s.draw_unseeded, RepetitionPenalty(1.2))
@@ -129,63 +128,3 @@ def test_an_answer_that_is_no_token() -> None:
         check_sampler(lambda logits: logits.sum(axis=1), T)
     with pytest.raises(CheckFailedError, match="token 64 of a vocabulary of 64"):
         check_sampler(lambda logits: np.full(len(logits), logits.shape[1]), T)
-
-
-def test_tails_of_chi_square() -> None:
-    # Abramowitz and Stegun 1964, table 26.8.
-    for degrees, value in ((1, 10.828), (2, 13.816), (10, 29.588), (30, 59.703), (100, 149.449)):
-        assert chi_square_tail(value, degrees) == pytest.approx(1e-3, rel=2e-3)
-        assert chi_square_quantile(1e-3, degrees) == pytest.approx(value, rel=1e-4)
-    assert chi_square_tail(0.0, 3) == 1.0
-    # exp(−x / 2) for two degrees, far into the tail.
-    assert chi_square_tail(60.0, 2) == pytest.approx(np.exp(-30.0), rel=1e-9)
-
-
-def test_error_rates_hold() -> None:
-    # 2,000 tests at alpha = 0.01 and 0.9 power: counts within 6 standard deviations.
-    generator = np.random.default_rng(2)
-    size = sample_size(0.1, cells=8, alpha=0.01, miss=0.1)
-    flat = np.full(8, 1.0 / 8)
-    bent = flat + np.repeat([1.0, -1.0], 4) * 0.2 / 8
-    assert np.abs(bent - flat).sum() / 2.0 == pytest.approx(0.1)
-    limit = chi_square_quantile(0.01, 7)
-    alarms = sum(
-        chi_square(generator.multinomial(size.draws, flat), flat) > limit for _ in range(2000)
-    )
-    misses = sum(
-        chi_square(generator.multinomial(size.draws, bent), flat) <= limit for _ in range(2000)
-    )
-    assert 0 < alarms < 20 + 6 * 4.5
-    assert 200 - 6 * 13.5 < misses < 200 + 6 * 13.5
-
-
-def test_the_e_process_rarely_exceeds_its_bound() -> None:
-    generator = np.random.default_rng(3)
-    flat = np.full(4, 0.25)
-    exceeded = 0
-    for _ in range(300):
-        draws = generator.multinomial(100, flat, 20).cumsum(axis=0)
-        exceeded += max(log_e_value(counts, flat) for counts in draws) > np.log(20.0)
-    assert exceeded <= 300 * 0.05
-
-
-def test_power_grows_with_draws() -> None:
-    assert power(1000, 8, 0.05, 1e-9) < power(20_000, 8, 0.05, 1e-9)
-    assert power(10, 1, 0.5, 0.1) == 0.0
-    assert detectable(sample_size(0.02, cells=8).draws, 8, 1e-9) == pytest.approx(0.02, rel=0.01)
-
-
-@pytest.mark.parametrize("options", [{"tv": 0.0}, {"tv": 2.0}, {"miss": 1.0}, {"cells": 1}])
-def test_sizes_out_of_range(options: Any) -> None:
-    with pytest.raises(ParameterError):
-        sample_size(**{"tv": 0.1, **options})
-
-
-def test_cells_are_about_equal() -> None:
-    probs = np.array([0.5, 0.0, 0.25, 0.125, 0.125])
-    assert cells_of(probs, 4).tolist() == [0, -1, 1, 2, 3]
-    zipf = 1.0 / np.arange(1, 5000)
-    zipf /= zipf.sum()
-    masses = np.bincount(cells_of(zipf), zipf)
-    assert len(masses) <= 64
-    assert masses.min() > 1.0 / 150
