@@ -31,12 +31,13 @@ async def read_content(request: Request, limit: int) -> bytes:
         _refuse(415, "Expected request with `Content-Type: application/json`")
     too_long = "Failed to buffer the request body: length limit exceeded"
     stated = request.headers.get("content-length", "")
-    size = int(stated[:20]) if stated.isdecimal() else 0
+    announced = int(stated[:20]) if stated.isdecimal() else 0
     waits = request.headers.get("expect", "").lower() == "100-continue"
-    if size > limit + _MOST_DISCARDED or (size > limit and waits):
+    if announced > limit + _MOST_DISCARDED or (announced > limit and waits):
         _refuse(413, too_long)
-    is_long = size > limit
-    chunks, size = [], 0
+    is_long = announced > limit
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
         size += len(chunk)
         is_long = is_long or size > limit
