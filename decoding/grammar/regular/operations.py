@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from decoding.grammar.regular import codepoints
@@ -202,19 +202,24 @@ def after_anything(part: Expression) -> Expression:
     return sequence((ANY_STRING, *parts))
 
 
-def has_logic(expression: Expression) -> bool:
-    """Whether `Both`, `Not` or `Recognized` occurs in an expression."""
-    stack = [expression]
+def nodes(expressions: Iterable[Expression]) -> Iterator[Expression]:
+    """Yield every part of some expressions; one that occurs many times comes once."""
+    stack = list(expressions)
     seen: set[Expression] = set()
     while stack:
         node = stack.pop()
-        if isinstance(node, Both | Not | Recognized):
-            return True
         below = children(node)
-        if below and node not in seen:
+        if not below:
+            yield node
+        elif node not in seen:
             seen.add(node)
+            yield node
             stack.extend(below)
-    return False
+
+
+def has_logic(expression: Expression) -> bool:
+    """Whether `Both`, `Not` or `Recognized` occurs in an expression."""
+    return any(isinstance(node, Both | Not | Recognized) for node in nodes([expression]))
 
 
 def _at_edge(

@@ -63,17 +63,13 @@ def alphabet_of(expressions: Iterable[Expression]) -> Alphabet:
     """Return the alphabet that some expressions need."""
     sets: set[Ranges] = set()
     letters: set[str] = set()
-    stack = list(expressions)
-    while stack:
-        node = stack.pop()
+    for node in operations.nodes(expressions):
         if isinstance(node, Characters):
             sets.add(node.ranges)
         elif isinstance(node, Words):
             letters.update(*node.words)
         elif isinstance(node, Recognized):
             sets.update(node.classes)
-        else:
-            stack.extend(operations.children(node))
     singles = (((ord(c), ord(c)),) for c in letters if not "\ud800" <= c <= "\udfff")
     return Alphabet((*sets, *singles))
 
