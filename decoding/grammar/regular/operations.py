@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import TypeVar
 
 from decoding.grammar.regular import codepoints
@@ -203,7 +204,7 @@ def after_anything(part: Expression) -> Expression:
 
 
 def nodes(expressions: Iterable[Expression]) -> Iterator[Expression]:
-    """Yield every part of some expressions; one that occurs many times comes once."""
+    """Yield every part of some expressions; one that has parts itself comes once."""
     stack = list(expressions)
     seen: set[Expression] = set()
     while stack:
@@ -217,6 +218,7 @@ def nodes(expressions: Iterable[Expression]) -> Iterator[Expression]:
             stack.extend(below)
 
 
+@lru_cache(maxsize=4096)
 def has_logic(expression: Expression) -> bool:
     """Whether `Both`, `Not` or `Recognized` occurs in an expression."""
     return any(isinstance(node, Both | Not | Recognized) for node in nodes([expression]))

@@ -190,7 +190,7 @@ def test_a_refusal_says_what_cannot_be_held_and_what_to_write(
     "pattern", ["(?:(?!a.{16}b).)*", "(?:(?<=(?:a|b){1,200})c)*", "(?:(?!x).){1,9999}"]
 )
 def test_patterns_with_too_many_states_are_refused(pattern: str) -> None:
-    with pytest.raises(GrammarLimitError, match="of a pattern"):
+    with pytest.raises(GrammarLimitError, match=r"of a pattern|to compile look-arounds"):
         parse_full(pattern)
 
 
