@@ -18,9 +18,11 @@ class _Hashed:
     __slots__ = ("_hash",)
     _hash: int
 
+    _hash: int
+
     def __hash__(self) -> int:
         try:
-            known: int = self._hash
+            known = self._hash
         except AttributeError:
             known = hash((type(self), *[getattr(self, name) for name in self.__slots__]))
             object.__setattr__(self, "_hash", known)

@@ -1,0 +1,64 @@
+"""Steps of work do not depend on what is remembered; sets of lengths."""
+
+from __future__ import annotations
+
+import pytest
+
+from decoding.errors import GrammarLimitError
+from decoding.grammar.regular import length_sets, string_sets
+from decoding.grammar.regular.expressions import Choice, Sequence, Words
+from decoding.grammar.regular.operations import has_logic, nodes
+from decoding.grammar.regular.questions import is_disjoint
+from decoding.grammar.regular.work import Work, count, counting, remembered
+
+
+def test_an_answer_that_is_remembered_counts_again() -> None:
+    left, right = string_sets.search("^work(a|b)*c$"), string_sets.search("^work(b|c)*a$")
+    taken = []
+    for _ in range(2):
+        work = Work()
+        with counting(work):
+            assert is_disjoint(left, right)
+        taken.append(work.steps)
+    assert taken[0] == taken[1] > 0
+
+
+def test_the_limit_holds_whether_an_answer_is_remembered() -> None:
+    @remembered(8)
+    def costly(number: int) -> int:
+        count(number)
+        return number
+
+    for _ in range(2):
+        with counting(Work(0.001)), pytest.raises(GrammarLimitError, match="seconds of work"):
+            costly(300)
+        with counting(Work(0.001)):
+            assert costly(100) == 100
+        assert costly(300) == 300  # outside of a compilation nothing is counted
+
+
+def test_sets_of_lengths() -> None:
+    some = length_sets.union([(5, 6), (1, 2), (3, 3), (9, None)])
+    assert some == ((1, 3), (5, 6), (9, None))
+    assert length_sets.complement(some) == ((0, 0), (4, 4), (7, 8))
+    assert length_sets.complement(length_sets.complement(some)) == some
+    assert length_sets.intersection(some, ((2, 5), (10, None))) == ((2, 3), (5, 5), (10, None))
+
+
+def test_lengths_are_met_without_automata() -> None:
+    even = string_sets.any_of(string_sets.lengths(2 * n, 2 * n) for n in range(500))
+    odd = string_sets.any_of(string_sets.lengths(2 * n + 1, 2 * n + 1) for n in range(500))
+    work = Work(0.05)
+    with counting(work):
+        assert string_sets.both(even, odd) == Choice(())
+        assert string_sets.complement(string_sets.either(even, odd)) == string_sets.lengths(
+            1000, None
+        )
+
+
+def test_parts_that_occur_many_times_are_visited_once() -> None:
+    expression: Sequence | Words = Words(("a", "b"))
+    for _ in range(60):
+        expression = Sequence((expression, expression))
+    assert len(list(nodes([expression]))) < 200
+    assert not has_logic(expression)
