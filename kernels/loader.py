@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import os
 import sys
 import threading
@@ -106,7 +107,8 @@ class Loader:
         if thread is not None:
             thread.join()
         if group not in self._ready and group in self.errors:
-            raise self.errors[group]
+            # A copy: an error that is raised again keeps the frames of everyone who has met it.
+            raise copy.copy(self.errors[group])
 
     def _begin_anew_in_a_child(self) -> None:
         """After a fork no thread of the parent is there, and nothing that it was about to do."""

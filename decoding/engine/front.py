@@ -12,6 +12,7 @@ brought comes back to an event loop in one call for all requests of that loop.
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import time
 from collections import deque
@@ -276,7 +277,8 @@ class AsyncEngine:
 
     def _check_open(self) -> None:
         if self._broken is not None:
-            raise self._broken
+            # A copy: an error that is raised again keeps the frames of everyone who has met it.
+            raise copy.copy(self._broken)
         if self._closing is not None:
             raise CancelledError("the engine is closing")
 

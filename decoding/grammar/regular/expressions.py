@@ -18,8 +18,6 @@ class _Hashed:
     __slots__ = ("_hash",)
     _hash: int
 
-    _hash: int
-
     def __hash__(self) -> int:
         try:
             known = self._hash

@@ -101,7 +101,7 @@ def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @wraps(function)
         def remembering(*arguments: P.args, **named: P.kwargs) -> T:
-            answer, steps = known(*arguments, **named)  # type: ignore[arg-type]
+            answer, steps = known(*arguments, **named)
             count(steps)
             return answer
 

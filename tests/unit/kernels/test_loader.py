@@ -38,6 +38,8 @@ def load(folder, name):
         return
     with (folder / "compilations").open("a") as file:
         file.write(f"{os.getpid()}\\n")
+    if name.startswith("absent"):
+        raise ImportError("numba")
     if name.startswith("slow"):
         time.sleep(600)
     while name.startswith("held") and not (folder / "released").exists():
@@ -157,6 +159,15 @@ def test_nor_where_compilation_fails_in_the_other(cache: Path) -> None:
     assert os.getpid() in compilations(cache)
     Loader(cache).wait(group("wrong"))
     assert len(compilations(cache)) == 2
+
+
+def test_an_error_that_is_raised_again_keeps_no_frames_of_earlier_callers(cache: Path) -> None:
+    loader, wanted, frames = Loader(cache), group("absent"), []
+    for _ in range(3):
+        with pytest.raises(ImportError, match="numba") as raised:
+            loader.wait(wanted)
+        frames.append(len(raised.traceback))
+    assert len(set(frames)) == 1
 
 
 def test_a_builder_starts_no_other(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ from decoding.testing import (
 
 REPETITION, PRESENCE = RepetitionPenalty(1.2), PresencePenalty(0.6)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("candidate", "claim", "law"),
