@@ -55,7 +55,7 @@ class StepResult(NamedTuple):
 
 
 def top_capacity(top_n: int) -> int:
-    """Most top tokens, ties included, that a row lists which asks for `top_n`."""
+    """The largest number of top tokens, ties included, that a request for `top_n` lists a row."""
     return 0 if top_n == 0 else top_n + TIES_BEYOND_TOP_N
 
 

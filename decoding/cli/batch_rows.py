@@ -95,7 +95,7 @@ class Row:
 
 
 def read_row(index: int, line: bytes, model: LanguageModel, settings: Settings) -> Row:
-    """Make the engine's request of a row of the input file.
+    """Convert a line of the input file to a request for the engine.
 
     A row is an object with `inputs` or `prompt` (text or token ids) or `messages`, and optionally
     `id` (text or an integer), `parameters` (named as in the API), and with messages `tools`,

@@ -286,7 +286,7 @@ class VocabularyParallel:
         return rows
 
     def _views(self, history: History, *, describe: bool) -> tuple[View, ...]:
-        """The arguments that must be equal in all processes to take a step."""
+        """The arguments of a step that every process must pass with the same values."""
         lengths = history.lengths
         texts = [history.row(row) for row in range(len(history))]
         return (

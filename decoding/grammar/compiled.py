@@ -35,7 +35,7 @@ STATES_MEMORY = 1 << 26
 WORK_SECONDS = 5.0
 """Work that compiling a regex, a list of texts or a context-free grammar may take; see `Work`."""
 _READ = 4
-"""Characters of a grammar that are read in one step of work."""
+"""Characters of a grammar that are read per step of work."""
 
 SPELLINGS = (
     Remark(

@@ -42,7 +42,7 @@ def repeats_of_row(
     memory: Any,
     count: Any,
 ) -> Any:
-    """Add the biases of `repeats_of` to a dense row, by `choices.bias_touched`."""
+    """Add the biases that `repeats_of` found (DRY, bans) to a dense row's tokens."""
     entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
     return bias_touched(dense, entries, 0, found, vocab, memory, count)
 
@@ -51,7 +51,7 @@ def repeats_of_row(
 def repeats_of_candidates(
     item: Any, sparse: Any, history: Any, prompt_length: Any, vocab: Any, memory: Any, count: Any
 ) -> Any:
-    """Add the biases of `repeats_of` to candidates, by `choices.bias_candidates`."""
+    """Add the biases that `repeats_of` found (DRY, bans) to the candidates."""
     entries, found = repeats_of(item, sparse, history, prompt_length, vocab, memory)
     return bias_candidates(entries, 0, found, vocab, memory, count)
 

@@ -110,7 +110,7 @@ PART = PartFields(*range(5))
 
 
 class ValueFields(NamedTuple):
-    """Fields of a JSON value in the grammar machine: what its schemas allow of each JSON type."""
+    """Fields of a record of the grammar kernels: the JSON types that a value's schemas allow."""
 
     NULL: int  # the votes that accept `null`; likewise `TRUE` and `FALSE`
     NULL_HIGH: int

@@ -1,11 +1,14 @@
-"""Marks for the cases of a parametrised test."""
+"""Marks for tests, and for the cases of a parametrised one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 
 def mostly_slow(cases: Iterable[Any]) -> list[Any]:

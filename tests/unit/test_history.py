@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from case_marks import needs_fork
 
 from decoding.errors import DecodingError, ParameterError, ShapeError
 from decoding.history import History, HistoryBuffer
@@ -117,7 +118,7 @@ def resident_mb() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@needs_fork
 def test_a_long_buffer_is_no_memory_that_a_child_process_shares() -> None:
     buffer = HistoryBuffer()
     buffer.add(np.ones(2**18, np.int32))

@@ -62,7 +62,7 @@ def custom_generate(
     tokenizer: Anything = None,
     streamer: Anything = None,
 ) -> CustomGenerate:
-    """Make the `custom_generate` argument of `model.generate`: see `CustomGenerate`."""
+    """Return a decoding loop for `model.generate(custom_generate=...)` of transformers."""
     return CustomGenerate(parameters, pipeline, tokenizer, streamer)
 
 

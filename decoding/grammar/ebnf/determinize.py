@@ -17,9 +17,9 @@ _MERGED = 10_000
 
 
 _MADE = 20
-"""Steps of work that an automaton counts for, besides those of its states."""
+"""Cost of making an automaton, in steps of work, besides that of its states."""
 _CLOSED, _COMPARED = 16, 4
-"""States of closures, and moves, that are looked at in one step of work."""
+"""States of closures, and moves of an automaton, that are examined per step of work."""
 
 
 def determinized(nfa: RuleNfa) -> RuleAutomaton:

@@ -22,7 +22,7 @@ NumberSet: TypeAlias = tuple[NumberRange, ...]
 NO_NUMBERS: NumberSet = ()
 ALL_NUMBERS: NumberSet = (ANY_NUMBER,)
 
-_PAIR = 5  # steps of work that the intersection of two ranges counts for
+_PAIR = 5  # cost of intersecting two ranges, in steps of work
 _SCANNED = 100_000  # the most multiples that are tested; fewer in a row are non-members
 
 

@@ -35,9 +35,9 @@ MAX_WORK = 200_000_000
 MAX_FIELDS = 4_000_000
 """Bounds that need a larger table are built into the automaton; several ones are refused."""
 _EDGES = 4096
-"""Edges that are followed in one step of work."""
+"""Edges of an automaton that are followed per step of work."""
 _FIELDS = 64
-"""Fields of a table that count as one step of work: 512 MiB are more than 10 seconds."""
+"""Fields of a table of lengths per step of work: 512 MiB are more than 10 seconds."""
 _FEWEST = 24
 """A repetition of one character at least so often is counted."""
 

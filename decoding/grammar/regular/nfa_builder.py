@@ -41,13 +41,13 @@ Rows = NDArray[np.int32]
 MAX_EDGES = 4_000_000
 MAX_STATES = 1_000_000
 _BUILT = 16
-"""Steps of work that an automaton counts for, besides one for each part of its expression."""
+"""Cost of building an NFA, in steps of work, besides one step for each part of its expression."""
 _MANY_PARTS = 10_000
-"""Steps of work that are counted at once."""
+"""Steps of work that are gathered before they are added to the compilation's count."""
 _CHARACTER = 4
-"""Steps of work that a set of characters counts for."""
+"""Cost of a set of characters, in steps of work."""
 _ARRAYS = 16
-"""States and edges that count as one step of work."""
+"""States and edges that are written as arrays per step of work."""
 FEWEST_TILES = 24
 """Repetitions of a body of at least so many copies are made as arrays."""
 

@@ -24,11 +24,11 @@ MAX_SYMBOLS = 256
 _SIZES = (1 << 10, 1 << 14, MAX_STATES)
 """Room for so many states is tried, one size after the other."""
 _SET_UP = 100
-"""Steps of work that a product counts for, besides those for what it computes."""
+"""Cost of making a product automaton, in steps of work, besides that of its states."""
 _MOVES = 64
-"""Moves of one automaton that count as one step of work."""
+"""Moves of one factor that are read per step of work."""
 _FIELDS = 6
-"""Fields of automata that are written in one step of work."""
+"""Fields of automata that are written per step of work."""
 _INNER = 512
 """States of the automata that make a move take twice as long."""
 _MAX_ROWS = 1 << 24

@@ -33,7 +33,7 @@ from decoding.grammar.regular.worklist import Limit, reachable
 
 _FEW_WORDS = 64
 _MOVES = 16
-"""Pairs of moves that count as one step of work."""
+"""Pairs of moves that are compared per step of work."""
 _STEPS = Limit("steps of an intersection", MAX_WORK)
 
 

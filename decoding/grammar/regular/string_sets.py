@@ -32,7 +32,7 @@ from decoding.grammar.regular.work import count as count_work
 from decoding.grammar.regular.work import remembered
 
 _CACHED = 4096
-_WORDS = 16  # words that are looked at in one step of work
+_WORDS = 16  # words that are examined per step of work
 _LONGEST = 512  # the longest length that is computed exactly
 
 

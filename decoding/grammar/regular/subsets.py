@@ -25,7 +25,7 @@ MAX_STATES = 50_000
 MAX_WORK = 2_000_000
 _MOST_ALTERNATIVES = 32
 _MOVES = 16
-"""Moves that count as one step of work."""
+"""Moves of an automaton that are followed per step of work."""
 _STATES = Limit("states of an intersection", MAX_STATES)
 _EDGES = Limit("moves of an intersection", 300_000)
 

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STEPS_A_SECOND = 200_000
-"""Steps of work that count as one second of a limit."""
+"""Steps of work that a limit of one second allows."""
 
 
 class Work:

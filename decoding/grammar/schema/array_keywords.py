@@ -35,7 +35,7 @@ from decoding.grammar.schema.solver import Steps
 NO_ARRAYS: Disjunction[ArrayConstraints] = Disjunction(())
 ALL_ARRAYS: Disjunction[ArrayConstraints] = Disjunction((ANY_ARRAY,))
 
-_COPIED = 64  # items that are copied in one step of work
+_COPIED = 64  # items that are copied per step of work
 _LOOKED_AT = 8  # required items that are examined for emptiness
 _ITEMS = frozenset(("items", "prefixItems", "additionalItems"))
 _KEYWORDS = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum", "const"}

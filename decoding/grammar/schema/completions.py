@@ -28,7 +28,7 @@ FEW = 8
 _STATES = 20_000
 _TEN = 10
 _CACHED = 4_096
-_SYMBOL_STEPS = 12  # steps of work that one edge of an item's automaton counts for
+_SYMBOL_STEPS = 12  # cost of one edge of an item's automaton, in steps of work
 
 # Of the dates up to the 28th, at least `FEW` share any beginning.
 _NO_LAST_DAYS: Mapping[str, Any] = {"not": {"type": "string", "pattern": "-(29|30|31)$"}}

@@ -188,7 +188,7 @@ class ArrayConstraints:
 
 
 _PARTS = 8
-"""Groups, names or schemas that are looked at in one step of work."""
+"""Groups, names or schemas that are examined per step of work."""
 
 ANY_OBJECT = ObjectConstraints()
 ANY_ARRAY = ArrayConstraints()
@@ -244,7 +244,7 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
 
 
 def _size_of_object(option: ObjectConstraints) -> int:
-    """How many parts of constraints are compared where they are merged with others."""
+    """The number of groups, names and witnesses that merging an object's constraints compares."""
     hashed = len(option.groups) + len(option.dependent) + _PARTS * len(option.witnesses)
     return hashed + len(option.required)
 

@@ -31,7 +31,7 @@ from decoding.grammar.schema.type_keywords import TypeKeywords
 MOST = 512  # alternatives that are kept of the negation of several schemas
 _FEW = 64  # alternatives that are kept of values other than several constants
 _MERGED = 8_192  # pairs of constraints that are merged where the number of alternatives is cut
-_SUBSUMED_STEPS = 3  # steps of work for each alternative that may be subsumed
+_SUBSUMED_STEPS = 3  # cost of each alternative that may be subsumed, in steps of work
 _COMPARED = 8  # number of alternatives from which on subsumed ones are dropped
 _SUBSETS = 6  # branches of which every combination is tried where evaluation matters
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")

@@ -21,7 +21,7 @@ from decoding.grammar.schema.type_keywords import TypeKeywords
 
 _DEPTH = 3  # levels below the branches that are searched for a contradiction
 _PAIRS = 256  # pairs of constraints that are compared for one pair of branches
-_PAIR_STEPS = 4  # steps of work that the merging of two constraints counts for
+_PAIR_STEPS = 4  # cost of merging two constraints, in steps of work
 _MOST = 32  # alternatives that one branch may become when the others are excluded
 
 

@@ -25,7 +25,7 @@ from decoding.grammar.schema.report import Remark
 from decoding.kernels.grammar import layout
 
 _POINT_STEPS, _RANGE_STEPS = 100, 4_000  # of making the automaton of one number, or of a range
-_ITEM_STEPS = 4  # steps of work for each item that has its own schema
+_ITEM_STEPS = 4  # cost of each item that has its own schema, in steps of work
 _COUNTED = 16  # counts of characters that always fit beside an automaton
 _SURELY = 100_000
 """Languages without intersections and complements of this size always fit in an automaton."""

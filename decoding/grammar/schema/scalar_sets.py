@@ -54,7 +54,7 @@ MOST_COUNTED = 1 << 30
 """Characters, items and keys are counted up to this."""
 _FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
 _FEW_PARTS = 16  # number ranges that are complemented one by one
-_PAIR_STEPS = 5  # steps of work that the intersection of two number ranges counts for
+_PAIR_STEPS = 5  # cost of intersecting two number ranges, in steps of work
 _NUMERIC = frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 

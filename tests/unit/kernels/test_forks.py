@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from case_marks import needs_fork
 
 from decoding.history import History
 from decoding.kernels import forks
@@ -21,7 +22,7 @@ from decoding.processors import TopP
 from decoding.sampling.batch import BatchSampler, Sampler
 
 pytestmark = [
-    pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
+    needs_fork,
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded"),
 ]
 

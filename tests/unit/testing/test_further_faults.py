@@ -10,13 +10,12 @@ from typing import Any
 
 import further_faults as faults
 import pytest
+from finding import assert_engine_found, assert_found
 from test_held_faults import check_letters
 
 from decoding.pipeline import chain
 from decoding.processors import MinP, PresencePenalty, RepetitionPenalty, Temperature, TopK, TopP
 from decoding.testing import (
-    CheckFailedError,
-    check_engine,
     check_processor,
     check_sampler,
     check_stream,
@@ -42,9 +41,7 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_wrong_processors_are_found(candidate: Any, claim: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_processor(candidate, claim)
-    assert caught.value.finding.law == law
+    assert_found(law, check_processor, candidate, claim)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +55,7 @@ def test_wrong_processors_are_found(candidate: Any, claim: Any, law: str) -> Non
     ],
 )
 def test_wrong_samplers_are_found(draw: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_sampler(draw, Temperature(1.0), tv=0.2, examples=60)
-    assert caught.value.finding.law == law
+    assert_found(law, check_sampler, draw, Temperature(1.0), tv=0.2, examples=60)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +70,7 @@ def test_wrong_samplers_are_found(draw: Any, law: str) -> None:
     ],
 )
 def test_wrong_streams_are_found(stream: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_stream(stream)
-    assert caught.value.finding.law == law
+    assert_found(law, check_stream, stream)
 
 
 def test_a_grammar_with_one_buffer_for_all_masks_passes() -> None:
@@ -94,9 +87,7 @@ def test_a_grammar_with_one_buffer_for_all_masks_passes() -> None:
     ],
 )
 def test_wrong_grammars_are_found(start: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_letters(start)
-    assert caught.value.finding.law == law
+    assert_found(law, check_letters, start)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +106,7 @@ def test_wrong_grammars_are_found(start: Any, law: str) -> None:
 def test_wrong_engines_are_found(
     engine: Any, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(AssertionError, match=said):
-        check_engine(engine, shrink=False)
-    capsys.readouterr()  # what Hypothesis prints of the history
+    assert_engine_found(engine, said, capsys)
 
 
 @pytest.mark.parametrize("slot", range(3))
@@ -135,6 +124,4 @@ def test_a_cancellation_that_ends_a_neighbour_is_found(
             if mine == slot and len(others) == 2:
                 self.release(self.requests[others[neighbour]], "cancelled")
 
-    with pytest.raises(AssertionError, match="nobody cancelled it"):
-        check_engine(EndsANeighbour, shrink=False)
-    capsys.readouterr()
+    assert_engine_found(EndsANeighbour, "nobody cancelled it", capsys)

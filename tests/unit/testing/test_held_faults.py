@@ -12,11 +12,11 @@ from typing import Any
 
 import held_faults as held
 import pytest
+from finding import assert_engine_found, assert_found
 
 from decoding.pipeline import chain
 from decoding.processors import MinP, PresencePenalty, RepetitionPenalty, Temperature, TopK, TopP
 from decoding.testing import (
-    CheckFailedError,
     check_engine,
     check_grammar,
     check_processor,
@@ -68,9 +68,7 @@ def test_a_right_processor_in_torch_passes() -> None:
     ],
 )
 def test_wrong_processors_are_found(candidate: Any, claim: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_processor(candidate, claim)
-    assert caught.value.finding.law == law
+    assert_found(law, check_processor, candidate, claim)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +93,7 @@ def test_right_samplers_pass(draw: Any, claim: Any) -> None:
     ],
 )
 def test_wrong_samplers_are_found(draw: Any, claim: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_sampler(draw, claim, tv=0.2, examples=60)
-    assert caught.value.finding.law == law
+    assert_found(law, check_sampler, draw, claim, tv=0.2, examples=60)
 
 
 @pytest.mark.parametrize(
@@ -111,9 +107,7 @@ def test_wrong_samplers_are_found(draw: Any, claim: Any, law: str) -> None:
     ],
 )
 def test_wrong_streams_are_found(stream: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_stream(stream)
-    assert caught.value.finding.law == law
+    assert_found(law, check_stream, stream)
 
 
 def check_letters(start: Any) -> None:
@@ -141,9 +135,7 @@ def test_a_right_grammar_passes() -> None:
     ],
 )
 def test_wrong_grammars_are_found(start: Any, law: str) -> None:
-    with pytest.raises(CheckFailedError) as caught:
-        check_letters(start)
-    assert caught.value.finding.law == law
+    assert_found(law, check_letters, start)
 
 
 def test_a_right_engine_passes() -> None:
@@ -164,6 +156,4 @@ def test_a_right_engine_passes() -> None:
 def test_wrong_engines_are_found(
     engine: Any, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(AssertionError, match=said):
-        check_engine(engine, shrink=False)
-    capsys.readouterr()  # what Hypothesis prints of the history
+    assert_engine_found(engine, said, capsys)

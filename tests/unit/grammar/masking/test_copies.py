@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from case_marks import needs_fork
 
 from decoding import GrammarMask, chain
 from decoding.grammar import (
@@ -130,7 +131,7 @@ def test_a_matcher_works_in_a_process_that_has_never_seen_the_grammar() -> None:
     assert json.loads(done.stdout) == mask_of(matcher)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@needs_fork
 def test_a_matcher_works_in_a_forked_process() -> None:
     matcher = SOURCES[2](new_machine()).matcher()
     assert matcher.advance(SPELLED.index(b'{"'))
@@ -149,7 +150,7 @@ def test_a_matcher_works_in_a_forked_process() -> None:
     assert said == [True, mask_of(matcher)]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@needs_fork
 def test_a_fork_waits_for_the_thread_that_makes_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     grammar = SOURCES[0](new_machine())
     matcher = grammar.matcher()
