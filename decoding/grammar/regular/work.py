@@ -1,17 +1,17 @@
 """Counts the work of a compilation in steps, so that its limit is the same on every machine.
 
-Decisions on languages are remembered for all compilations. A remembered answer counts the steps
-that finding it took, each time it is used, so the count does not depend on what was compiled
-before.
+Decisions on languages are remembered for all compilations. The first use of an answer in a
+compilation counts the steps that finding it took, so the count does not depend on what was compiled
+before. Each further use counts one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from decoding.errors import GrammarError, GrammarLimitError
 
@@ -26,14 +26,16 @@ class Work:
     """The steps that a compilation has taken, and how many it may take.
 
     seconds: the limit, ≥ 0; each second is `STEPS_A_SECOND` steps. `None` is no limit.
+    answers: the remembered answers that this compilation has used, by function and arguments.
     """
 
-    __slots__ = ("most", "seconds", "steps")
+    __slots__ = ("answers", "most", "seconds", "steps")
 
     def __init__(self, seconds: float | None = None) -> None:
         self.seconds = seconds
         self.most = float("inf") if seconds is None else seconds * STEPS_A_SECOND
         self.steps = 0
+        self.answers: dict[Hashable, Any] = {}
 
     def count(self, steps: int, where: str = "") -> None:
         """Add steps; raise `GrammarLimitError` beyond the limit."""
@@ -62,6 +64,7 @@ def counting(work: Work) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+        work.answers.clear()
 
 
 def is_counting(work: Work) -> bool:
@@ -79,7 +82,8 @@ def count(steps: int) -> None:
 def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Remember the last `size` answers of a function, and the steps that each of them took.
 
-    The steps count whenever the answer is used. Errors are not remembered.
+    The steps count at the first use of an answer in a compilation, which holds the answer then.
+    Errors are not remembered.
     """
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
@@ -101,8 +105,17 @@ def remembered(size: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @wraps(function)
         def remembering(*arguments: P.args, **named: P.kwargs) -> T:
+            work = _current.get(None)
+            if work is None:
+                return known(*arguments, **named)[0]
+            key = (function, arguments, *named.items())
+            if key in work.answers:
+                work.count(1)
+                held: T = work.answers[key]
+                return held
             answer, steps = known(*arguments, **named)
-            count(steps)
+            work.count(steps)
+            work.answers[key] = answer
             return answer
 
         return remembering

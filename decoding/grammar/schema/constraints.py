@@ -187,8 +187,10 @@ class ArrayConstraints:
         )
 
 
-_PARTS = 8
-"""Groups, names or schemas that are examined per step of work."""
+_PARTS = 64
+"""Groups and names that are examined per step of work; that a pair is merged is counted apart."""
+_WITNESS = 8
+"""How many such parts a witness costs: it is a set of schemas."""
 
 ANY_OBJECT = ObjectConstraints()
 ANY_ARRAY = ArrayConstraints()
@@ -225,7 +227,7 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
         return other
     if other is ANY_OBJECT:
         return one
-    count(1 + (_size_of_object(one) + _size_of_object(other)) // _PARTS)
+    count((_size_of_object(one) + _size_of_object(other)) // _PARTS)
     minimum = max(one.minimum, other.minimum)
     maximum = least(one.maximum, other.maximum)
     required = one.required | other.required
@@ -245,14 +247,14 @@ def merge_objects(one: ObjectConstraints, other: ObjectConstraints) -> ObjectCon
 
 def _size_of_object(option: ObjectConstraints) -> int:
     """The number of groups, names and witnesses that merging an object's constraints compares."""
-    hashed = len(option.groups) + len(option.dependent) + _PARTS * len(option.witnesses)
+    hashed = len(option.groups) + len(option.dependent) + _WITNESS * len(option.witnesses)
     return hashed + len(option.required)
 
 
 def value_at(option: ObjectConstraints, name: str) -> Conjunction:
     """The schemas of the value at a key."""
     found: set[Literal] = set()
-    count(1 + len(option.groups) // _PARTS)
+    count(len(option.groups) // _PARTS)
     for group in option.groups:
         declared = group.properties.get(name)
         if declared is not None:

@@ -147,21 +147,20 @@ class Documents:
         from referencing.jsonschema import specification_with
 
         root = specification_with(dialect.uri).create_resource(self.root)
-        registry: Any = REGISTRY
-        if self._resources:
-            found = []
-            for uri, document in self._resources.items():
-                contents = getattr(document, "contents", document)
-                resource = specification_with(_uri(contents, dialect)).create_resource(contents)
-                # A URI may be relative to the schema that refers to it, as a file's name is.
-                names = {uri, uri.removesuffix("#"), urljoin(self._own, uri.removesuffix("#"))}
-                found += [(name, resource) for name in names]
-            registry = registry.with_resources(found)
+        given: list[tuple[str, Any]] = []
+        for name, document in self._resources.items():
+            contents = getattr(document, "contents", document)
+            resource = specification_with(_uri(contents, dialect)).create_resource(contents)
+            # A URI may be relative to the schema that refers to it, as a file's name is.
+            bare = name.removesuffix("#")
+            given += [(other, resource) for other in {name, bare, urljoin(self._own, bare)}]
         uri = root.id() or ""
-        registry = registry.with_resource(uri, root)
-        # Names that are wrong are reported where they are looked up.
+        given.append((uri, root))
+        registry: Any = REGISTRY.with_resources(given)
+        # Once, not at each look-up. A given document goes before a part of another one that has its
+        # URI as `$id`. Names that are wrong are reported where they are looked up.
         with suppress(AttributeError, TypeError, ValueError):
-            registry = registry.crawl()  # once, not at each look-up
+            registry = registry.crawl().with_resources(given)
         return _scope(dialect, registry.resolver(uri), self.root)
 
     def _look_up(self, scope: Scope, reference: str, where: str) -> Target:

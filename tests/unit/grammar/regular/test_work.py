@@ -23,6 +23,23 @@ def test_an_answer_that_is_remembered_counts_again() -> None:
     assert taken[0] == taken[1] > 0
 
 
+def test_a_compilation_counts_an_answer_once() -> None:
+    @remembered(1)
+    def costly(number: int, *, more: int = 0) -> int:
+        count(100)
+        return number + more
+
+    work = Work()
+    with counting(work):
+        # More answers than are remembered for all compilations: those of this one stay.
+        for number in (1, 2, 1, 2):
+            assert costly(number) == number
+        assert work.steps == 202
+        assert costly(1, more=1) == 2
+        assert work.steps == 302
+    assert not work.answers
+
+
 def test_the_limit_holds_whether_an_answer_is_remembered() -> None:
     @remembered(8)
     def costly(number: int) -> int:

@@ -37,6 +37,18 @@ def test_a_reference_leads_to_a_document_that_is_given(resources: Any) -> None:
         assert not is_member(graph, graph.root, {key: "abcd"})
 
 
+@pytest.mark.parametrize("bundle_is_last", [False, True])
+def test_a_document_that_is_given_goes_before_a_part_of_another(bundle_is_last: bool) -> None:
+    # As in bundles, whose parts keep the names of the files that they were made of.
+    name, text = "https://x.test/name.json", {"type": "string"}
+    bundle = {"definitions": {"name": {"$id": name, "type": "integer"}}, "properties": {}}
+    given = [(name, text), ("https://x.test/bundle.json", bundle)]
+    schema = {"properties": {"a": {"$ref": name}, "b": {"$ref": "https://x.test/bundle.json"}}}
+    graph = compile_graph(schema, resources=dict(given if bundle_is_last else given[::-1]))
+    assert is_member(graph, graph.root, {"a": "x", "b": {}})
+    assert not is_member(graph, graph.root, {"a": 1})
+
+
 def test_documents_refer_to_each_other_and_back() -> None:
     tree = {"properties": {"up": {"$ref": "root.json"}, "n": {"$ref": "b.json"}}}
     root = {"$id": "https://x.test/root.json", "type": "object", "$ref": "tree.json"}
