@@ -1,8 +1,10 @@
 """Masks against an exact oracle, in both directions, for this library, llguidance and xgrammar.
 
-    python -m benchmarks.mask_yardstick [--schemas 1000] [--seed 0] [--json FILE]
+    python -m benchmarks.mask_yardstick [--schemas 600] [--published 400] [--folder FOLDER]
+                                        [--seed 0] [--json FILE]
 
-Schemas are drawn by `decoding.testing.finite_schemas`: each has finitely many values, of which
+Schemas are drawn by `decoding.testing.finite_schemas`, or are parts of schemas from packages
+(`benchmarks.published_parts`; FOLDER keeps the packages): each has finitely many values, of which
 `jsonschema` tells the valid ones. A text is a compact JSON text of a valid value, with the keys of
 its objects in any order. After a prefix of a text a token must be in the mask if some text goes on
 with it, and must not be if no spelling of a valid value does; a token that begins another spelling
@@ -22,18 +24,20 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from jsonschema import Draft202012Validator
+from jsonschema import validators
 from numpy.typing import NDArray
 
 from benchmarks.proof_tables import FOR_NOTHING, mask_table
+from benchmarks.published_parts import published_parts
 from decoding.grammar import JsonStyle, Machine, compile_json_schema, token_table, warmup
 from decoding.testing.finite_schemas import (
     FORBIDDEN,
@@ -293,7 +297,7 @@ def judge(
 
 
 def measure(
-    count: int,
+    schemas: Iterable[FiniteSchema],
     seed: int,
     engines: Mapping[str, Compile],
     after: Callable[[int, Mapping[str, Score]], object] = lambda _, __: None,
@@ -303,18 +307,23 @@ def measure(
     after: called with the number of schemas that are done, and the scores so far.
     """
     scores = {name: Score() for name in engines}
-    for number in range(count):
+    for number, given in enumerate(schemas):
         rng = random.Random(f"{seed} {number}")
-        drawn = draw_finite_schema(rng)
-        Draft202012Validator.check_schema(drawn.schema)
-        validator = Draft202012Validator(drawn.schema)
-        valid = [item for item in drawn.values if validator.is_valid(item)]
+        known = validators.validator_for(given.schema, validators.Draft202012Validator)
+        known.check_schema(given.schema)
+        validator = known(given.schema)
+        valid = [item for item in given.values if validator.is_valid(item)]
         oracle = ExactMasks(texts_of(valid), TOKENS)
         walks = walks_of(oracle.texts, rng)
         for name, compile_schema in engines.items():
-            judge(compile_schema, drawn, oracle, walks, scores[name])
+            judge(compile_schema, given, oracle, walks, scores[name])
         after(number + 1, scores)
     return scores
+
+
+def drawn_schemas(count: int, seed: int) -> Iterable[FiniteSchema]:
+    """Schemas that are drawn at random, a seed each."""
+    return (draw_finite_schema(random.Random(f"{seed} {number}")) for number in range(count))
 
 
 def counts_of(score: Score) -> dict[str, Any]:
@@ -340,7 +349,9 @@ def versions() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--schemas", type=int, default=1000)
+    parser.add_argument("--schemas", type=int, default=600)
+    parser.add_argument("--published", type=int, default=400)
+    parser.add_argument("--folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--engine", action="append", choices=ENGINES)
@@ -351,14 +362,21 @@ def main() -> int:
             engines[name] = ENGINES[name]()
         except ImportError as error:
             print(f"{name}: {error}", file=sys.stderr)
+    published: list[FiniteSchema] = []
+    if given.published:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = given.folder or Path(temporary)
+            published = published_parts(folder, given.published, random.Random(given.seed))
+    schemas = [*drawn_schemas(given.schemas, given.seed), *published]
 
     def write(done: int, scores: Mapping[str, Score]) -> None:
-        if given.json and (done % 50 == 0 or done == given.schemas):
-            found = {name: counts_of(score) for name, score in scores.items()}
-            whole = {"seed": given.seed, "drawn": done, "versions": versions(), "engines": found}
+        if given.json and (done % 50 == 0 or done == len(schemas)):
+            counts = {name: counts_of(score) for name, score in scores.items()}
+            kinds = {"drawn": min(done, given.schemas), "published": max(0, done - given.schemas)}
+            whole = {"seed": given.seed, **kinds, "versions": versions(), "engines": counts}
             given.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
-    scores = measure(given.schemas, given.seed, engines, write)
+    scores = measure(schemas, given.seed, engines, write)
     print(mask_table({name: counts_of(score) for name, score in scores.items()}))
     for name, score in scores.items():
         for direction, examples in score.examples.items():

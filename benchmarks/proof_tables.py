@@ -50,7 +50,8 @@ def render_masks(results: Mapping[str, Any]) -> str:
     versions = results["versions"]
     shown = ", ".join(f"{name} {versions[name]}" for name in ("llguidance", "xgrammar"))
     return (
-        f"{results['drawn']:,} schemas drawn with seed {results['seed']}; {shown};"
+        f"{results['drawn']:,} schemas drawn with seed {results['seed']} and"
+        f" {results['published']:,} parts of schemas from packages; {shown};"
         f" jsonschema {versions['jsonschema']} says which values are valid.\n\n"
         f"{mask_table(results['engines'])}\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from benchmarks import mask_yardstick as yardstick
+from benchmarks.published_parts import parts_of
 from decoding.testing.finite_schemas import (
     FORBIDDEN,
     FREE,
@@ -66,10 +68,37 @@ def test_every_valid_value_is_listed(seed: int) -> None:
 
 
 def test_masks_of_this_library_are_exact() -> None:
-    [score] = yardstick.measure(30, 7, {"ours": yardstick.ours()}).values()
+    schemas = yardstick.drawn_schemas(30, 7)
+    [score] = yardstick.measure(schemas, 7, {"ours": yardstick.ours()}).values()
     assert score.tokens["required"] > 500
     assert score.tokens["over"] == score.tokens["under"] == 0, score.examples
     assert not score.schemas["refused"]
+
+
+PUBLISHED = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "required": ["kind"],
+    "properties": {
+        "kind": {"$ref": "#/definitions/kind"},
+        "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "default": 80},
+        "names": {"type": "array", "items": {"type": "string", "pattern": "^a"}, "minItems": 1},
+        "next": {"$ref": "#"},
+    },
+    "definitions": {"kind": {"description": "a word", "oneOf": [{"const": "x"}, {"const": "y"}]}},
+}
+
+
+def test_parts_of_published_schemas_are_finite_and_keep_their_keywords() -> None:
+    parts = [part for seed in range(6) for part in parts_of(PUBLISHED, random.Random(seed))]
+    texts = {json.dumps(part.schema) for part in parts}
+    assert all("$ref" not in text and "draft-07" in text for text in texts)
+    for word in ('"pattern": "^a"', '"minItems": 1', '"maximum": 65535', '"oneOf"', '"required"'):
+        assert any(word in text for text in texts), word
+    [score] = yardstick.measure(parts, 0, {"ours": yardstick.ours()}).values()
+    assert score.schemas["exact"] == len(parts) > 10
+    assert score.tokens["required"] > 500
+    assert score.tokens["over"] == score.tokens["under"] == 0
 
 
 class TooMuch:
@@ -90,7 +119,7 @@ class TooMuch:
 
 def test_both_directions_are_counted() -> None:
     scores = yardstick.measure(
-        10,
+        yardstick.drawn_schemas(10, 0),
         0,
         {
             "all": lambda _: lambda: TooMuch(None),
