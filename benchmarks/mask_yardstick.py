@@ -1,6 +1,6 @@
 """Masks against an exact oracle, in both directions, for this library, llguidance and xgrammar.
 
-    python -m benchmarks.mask_yardstick [--schemas 600] [--published 400] [--folder FOLDER]
+    python -m benchmarks.mask_yardstick [--schemas 1000] [--published 600] [--folder FOLDER]
                                         [--seed 0] [--json FILE]
 
 Schemas are drawn by `decoding.testing.finite_schemas`, or are parts of schemas from packages
@@ -349,8 +349,8 @@ def versions() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--schemas", type=int, default=600)
-    parser.add_argument("--published", type=int, default=400)
+    parser.add_argument("--schemas", type=int, default=1000)
+    parser.add_argument("--published", type=int, default=600)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
