@@ -1,4 +1,4 @@
-"""`Grammar`: the grammar of a request, as a value."""
+"""`Grammar`: which grammar a request's text must match, as an immutable, hashable value."""
 
 from __future__ import annotations
 

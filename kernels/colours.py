@@ -1,4 +1,4 @@
-"""Green lists: the tokens whose random words are below a bound, packed one bit a token."""
+"""Green lists by Philox, in Numba or NumPy: tokens whose word is below a bound, packed as bits."""
 
 from __future__ import annotations
 

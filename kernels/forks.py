@@ -1,4 +1,4 @@
-"""Locks that are released in a forked child process.
+"""Locks that a fork waits for, two seconds at most, and that are free in the child process.
 
 A fork copies a lock as it is, and of all threads only the one that forked: a lock that another
 thread held would stay locked in the child for ever.

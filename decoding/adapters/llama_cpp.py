@@ -116,7 +116,7 @@ class _Callback:
 
 
 def export(grammar: Grammar) -> Anything:
-    """Make a `LlamaGrammar` of a regex, or of a grammar in GBNF or Lark's notation.
+    """Make a `LlamaGrammar` of a `Grammar` of the kind regex, gbnf or lark; refuse a JSON Schema.
 
     Raises:
         GrammarUnsupportedError: GBNF cannot say it, as JSON Schemas and look-arounds.

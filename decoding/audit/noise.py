@@ -1,4 +1,4 @@
-"""Noise laws: how a seed, a position and a token id make the noise that chooses a token."""
+"""Noise laws for audits: token scores of a draw, by logits, token ids, seed and position."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from decoding.sampling.rng import NOISE_LAW, gumbel_noise
 
 @runtime_checkable
 class NoiseLaw(Protocol):
-    """A law of seeded draws: the token is the argmax of scores, a pure function of its arguments.
+    """A law of seeded draws: gives each token the score whose argmax is the drawn token.
 
     name: of the law and its version, as records and reports show it.
     """

@@ -53,7 +53,7 @@ class ChatEnd:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call: `arguments` is JSON text. A call that the tokens ran out in is cut anywhere."""
+    """A tool call; `arguments` is JSON text, incomplete where the token limit ended the answer."""
 
     id: str
     name: str

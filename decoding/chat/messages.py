@@ -63,7 +63,7 @@ def _joined(parts: Sequence[object], path: str) -> str:
 
 
 def with_parsed_arguments(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages whose tool calls have their arguments as objects: most templates write these out."""
+    """Messages with the arguments of tool calls parsed from JSON text to objects, for templates."""
     return [
         {**message, "tool_calls": [_parsed(call) for call in message["tool_calls"]]}
         if isinstance(message.get("tool_calls"), list)
@@ -89,7 +89,7 @@ def _parsed(call: object) -> object:
 def instructed(
     messages: Sequence[dict[str, Any]], tools: Sequence[Mapping[str, Any]], form: ToolFormat
 ) -> list[dict[str, Any]]:
-    """Messages for a template that knows no tools: all is said in texts.
+    """Messages for a template without tools: tools, calls and results are written as texts.
 
     The system message explains the tools; calls of the assistant become text, and results of tools
     become messages of the user.

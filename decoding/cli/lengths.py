@@ -9,7 +9,7 @@ from decoding.parameters import GenerationParameters
 
 
 def default_length(model: LanguageModel, prompt: Inputs, parameters: GenerationParameters) -> int:
-    """The default number of new tokens: the library's, or what the context has room for."""
+    """The default number of new tokens: the library's, or less where the context has less room."""
     if model.context_length is None or model.tokenizer is None:
         return DEFAULT_MAX_NEW_TOKENS
     length = len(model.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt)

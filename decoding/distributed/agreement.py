@@ -1,4 +1,4 @@
-"""`agree`: processes compare their arguments before a step, and share the error of any of them.
+"""`agree`: a generator by which processes compare arguments before a step, and share any error.
 
 Without this, processes whose pipelines, seeds or texts differ would draw different tokens, or wait
 for ever for a message that another one does not send.
@@ -44,7 +44,7 @@ def digest_of(arrays: Sequence[NDArray[Any]]) -> bytes:
 def agree(
     views: Sequence[View], width: int, failures: int, error: Exception | None
 ) -> Talk[tuple[list[int], int]]:
-    """Compare the views of all processes.
+    """Yield the messages that compare all processes' views; return slice widths and failures.
 
     width: of this process's slice. failures: how many of its rows have failed already. error: why
     this process cannot go on, if it cannot.
@@ -70,7 +70,7 @@ def agree(
 
 
 def shared_failures(own: dict[int, DecodingError]) -> Talk[dict[int, DecodingError]]:
-    """The errors of rows on any process; of several of a row that of the first process."""
+    """Exchange the processes' errors of rows; of several for one row, the first process's stays."""
     found: dict[int, DecodingError] = {}
     for failures in (yield from _told(own)):
         found = {**failures, **found}

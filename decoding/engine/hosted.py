@@ -45,7 +45,7 @@ _log = logging.getLogger("decoding.adapters")
 
 
 def free_parameters(parameters: GenerationParameters) -> dict[str, Any]:
-    """The free parameters of an engine that ask for these; JSON.
+    """Make the free parameters (JSON) that ask another engine for these `GenerationParameters`.
 
     Raises:
         ParameterError: a field is the engine's own business, as `stop` and `max_new_tokens`.
@@ -252,7 +252,7 @@ def draw_rows(
     known: Sequence[NDArray[np.int32]],
     end_token_ids: frozenset[int],
 ) -> Anything:
-    """Leave the drawn token alone in each of some rows of a torch tensor, in place.
+    """Draw a token in some rows of a torch tensor and set their other logits to −inf, in place.
 
     known: the token ids before each row. A row that fails ends its text, with an entry in the log;
     one behind the end of a text, which an engine that runs ahead computes, is left as it is.

@@ -31,7 +31,7 @@ _REQUIRING = ("const", "enum", "pattern", "required", "dependentRequired")
 
 
 def check_schema(schema: Schema, tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless every JSON text under a schema can be finished.
+    """Raise `GrammarVocabularyError` unless every JSON text that tokens can begin can be finished.
 
     The vocabulary must have a token for each byte of printable ASCII, for each byte that continues
     a character which tokens can begin, and for the bytes of texts that the schema may require. The
@@ -49,7 +49,7 @@ def check_schema(schema: Schema, tokens: TokenTable) -> None:
 
 
 def check_expression(expression: Expression, tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless every text of a regular language can be finished."""
+    """Raise `GrammarVocabularyError` unless a regular language's begun texts can be finished."""
     if _has_all(tokens):
         return
     nfa = build(expression, Spelling.TEXT)
@@ -66,7 +66,7 @@ def check_expression(expression: Expression, tokens: TokenTable) -> None:
 
 
 def check_network(network: Network, tokens: TokenTable) -> None:
-    """Raise `GrammarVocabularyError` unless every text of a context-free grammar can be finished.
+    """Raise `GrammarVocabularyError` unless a context-free grammar's begun texts can be finished.
 
     Marks are tokens themselves: they can always come.
     """

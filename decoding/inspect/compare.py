@@ -33,7 +33,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first stage after which two pipelines leave different supports.
+    """The first stage, counted alike in both pipelines, after which their supports differ.
 
     stage: as in an `Explanation`; 1 is after the first processor of each. A pipeline that has ended
     stays as it is.
@@ -97,7 +97,7 @@ def compare(
     logits: Rows,
     history: History | None = None,
 ) -> Comparison:
-    """Run two pipelines by definition on one row and report where they differ.
+    """Run two pipelines on one row, processor by processor, and report where they differ.
 
     first, second: pipelines or single processors.
     logits: `(1, vocab)`, NumPy or torch, with at least one finite entry.

@@ -43,7 +43,7 @@ def check_lengths(
 
 
 def check_token_range(token_ids: Sequence[Sequence[int]], vocabulary: int) -> None:
-    """Check that a model has an embedding for each token.
+    """Check that each token id of a call is in the model's vocabulary.
 
     Raises:
         ParameterError: a token id is not in [0, vocabulary).

@@ -31,7 +31,7 @@ def json_response(
 
 
 async def run_until_gone(http: HttpRequest, account: Account) -> list[AsyncGeneration]:
-    """Wait for an account's generations; a client that goes ends them.
+    """Wait for all generations of an HTTP request; a client that disconnects ends them.
 
     Raises:
         ProblemError: one of them failed.
@@ -93,7 +93,7 @@ def times_headers(account: Account, characters: int) -> dict[str, str]:
 
 
 def refusal_stream(problem: Problem) -> EventStream:
-    """A stream of one event that says why there is none, as TGI answers on its native routes."""
+    """A stream of one event, the error of a refused request, as TGI's native routes answer."""
     return EventStream(
         _Refusal(problem), headers={}, keep_alive_s=3600.0, on_end=lambda _complete: None
     )

@@ -1,4 +1,4 @@
-"""The exact distribution of an argmax-of-perturbed-logits sampler, by enumeration.
+"""Computes the token probabilities of an argmax-of-perturbed-logits sampler by quadrature.
 
 The sampler picks argmax_i perturb(logits, words)_i with independent uniform 64-bit words. Token i
 with word w beats token j for exactly those words of j that lie below a threshold, since a larger
@@ -30,7 +30,7 @@ _TOP = np.float64(2.0**_BITS)
 
 
 def law_of_argmax(perturb: Perturb, logits: Row, nodes: int = 2000) -> Row:
-    """The probability that each token is the argmax of `perturb`; ties go to the lowest index.
+    """Each token's probability of having the largest `perturb` score; ties go to the lowest index.
 
     logits: `(n,)` float64; −inf has probability 0. Costs n² · nodes · 64 calls' worth of elements.
     """
@@ -55,7 +55,7 @@ def total_variation(first: Row, second: Row) -> float:
 
 @cache
 def quadrature(nodes: int) -> tuple[Row, Row]:
-    """Points and weights on [−1, 1]: L. Fejér 1933, his first rule."""
+    """Points and weights of Fejér's first quadrature rule (1933) on [−1, 1]."""
     angles = (np.arange(nodes) + 0.5) * np.pi / nodes
     orders = np.arange(1, nodes // 2 + 1)
     waves = np.cos(2.0 * np.outer(angles, orders)) / (4.0 * orders**2 - 1.0)

@@ -13,7 +13,7 @@ _MOST_TRIES = 400
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], most_tries: int = _MOST_TRIES) -> Case:
-    """The smallest case found for which `fails` holds; `case` itself if it does not hold again."""
+    """The smallest case found for which `fails` holds; `case` itself if none is smaller."""
     tries = 0
     improved = True
     while improved:

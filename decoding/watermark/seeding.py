@@ -89,7 +89,7 @@ class TokenSum:
 
 @dataclass(frozen=True, slots=True)
 class MinHash:
-    """Seed min over the window of F[key · x] + 1.
+    """Seed min over the window of F[key · x] + 1, F a fixed permutation given by `table_seed`.
 
     width: >= 1. table_seed: of F.
     """

@@ -1,4 +1,4 @@
-"""The permutation that torch's `randperm` draws on a CPU, computed without torch.
+"""The permutation of torch 2's `randperm` on a CPU, for less than 2³² / 20 items, without torch.
 
     w = the 32-bit words of MT19937, seeded with seed mod 2³²
     for i = 0 .. n − 2:  swap p[i] with p[i + w[i] mod (n − i)]
@@ -62,7 +62,7 @@ def packed_prefix(seed: int, size: int, count: int) -> NDArray[np.int32]:
 
 
 def in_shuffled_prefix(seed: int, size: int, count: int, item: int) -> bool:
-    """Whether an item is among the first `count` entries, without permuting.
+    """Whether an item is among the first `count` entries, by following that item's swaps alone.
 
     The item waits at a place until a step swaps it to the front, for good, or its place's own step
     sends it further back.

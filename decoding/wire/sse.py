@@ -1,4 +1,4 @@
-"""Server-Sent Events of JSON: one line an event, as TGI and OpenAI's API stream them."""
+"""Server-Sent Events, each one line `data: JSON`, as TGI and OpenAI's API stream them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(json_text: str) -> bytes:
-    """The event of a JSON text that holds no line ends, as `dumps` writes it."""
+    """The event `data: JSON` and an empty line; the JSON text, as of `dumps`, has no line ends."""
     return f"data: {json_text}\n\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""Numba intrinsics that sort the logits of one block by their distance from a centre.
+"""Numba intrinsics: bin a block's logits by distance from a centre; copy those within bounds.
 
 They serve a truncation's search for its boundary: `bin_block` fills a histogram, and `gather_block`
 copies out what lies near. Everything else is as in `blocks`.
@@ -43,7 +43,7 @@ def bin_block(
     beyond: Any,
     bins: Any,
 ) -> Any:
-    """The bin of each logit of a block, written into `bins` from 0 on.
+    """Write each logit's bin, by distance from the centre, to `bins`; the block begins at index 0.
 
     bin = (|z − centre| − near) · boost · factor, within [0, beyond], rounded down; for logits above
     the centre beyond + 1 is added. Distances are float32.
@@ -122,7 +122,7 @@ def gather_block(
     address: Any,
     count: Any,
 ) -> Any:
-    """Copy the logits in [low, high] to `address`, behind `count` others; their new count.
+    """Copy a block's logits of values in [low, high] behind `count` others; return the new count.
 
     As float64 where the row is, else as float32, in any order. Some lanes behind them are written
     too.

@@ -32,7 +32,7 @@ def list_bits(bitmask, words, here, listing, WORDS: tl.constexpr):
 
 @triton.jit
 def list_top(v, alive, wanted, bound, complete, PIVOTS: tl.constexpr):
-    """Find the candidates among the row's `wanted` largest: which, how many, and which are unsure.
+    """Find each row's `wanted` largest candidates, their number, and whether others may belong.
 
     Ties with the last are listed too, at most `MORE_TIES` beyond `wanted`, the lowest ids first. A
     row is unsure where a token that is no candidate may belong to its list.

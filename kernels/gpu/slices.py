@@ -16,7 +16,7 @@ INFINITY = tl.constexpr(float("inf"))
 
 @triton.jit
 def joined_bounds(numbers, counts, plane, split, here, found):
-    """The largest logit, a bound on every token that is no candidate, and how many these are."""
+    """The largest logit, an upper bound on all non-candidates' logits, and how many those are."""
     top = tl.max(tl.load(numbers + split, mask=here, other=NOTHING), axis=1, keep_dims=True)
     bound = tl.load(numbers + plane + split, mask=here, other=NOTHING)
     bound = tl.max(bound, axis=1, keep_dims=True)
@@ -52,7 +52,7 @@ def joined_rest(numbers, plane, split, here, sound, top, temperature):
 
 @triton.jit
 def joined_raw(numbers, plane, split, here):
-    """The largest raw logit, and ln Σ exp(raw − it)."""
+    """The largest raw (unprocessed) logit, and ln Σ exp(raw − largest)."""
     tops = tl.load(numbers + 4 * plane + split, mask=here, other=NOTHING)
     weights = tl.load(numbers + 5 * plane + split, mask=here, other=0.0)
     top = tl.max(tops, axis=1, keep_dims=True)

@@ -1,4 +1,4 @@
-"""Kernels that Python calls: they run as Python until their machine code is loaded.
+"""Kernels that Python calls: run as Python until `load` loads or compiles their machine code.
 
 Numba is imported when the first kernel is compiled or loaded. Both forms of a kernel write the same
 bits to the same arrays, so a caller may meet the machine code at any call.
@@ -26,7 +26,7 @@ _MARK = "__compiled_with__"
 def compiled_with(
     options: Mapping[str, bool], function: _Function, source: Callable[..., Any] | None = None
 ) -> _Function:
-    """Mark a function for compilation into the kernels that call it, with some of Numba's options.
+    """Mark a function that kernels call, to be compiled into them with these options of Numba.
 
     source: a function that does the same and is compiled instead.
     """

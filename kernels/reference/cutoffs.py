@@ -35,7 +35,7 @@ def entropy_of(logits: Row) -> float:
 
 
 def cut(logits: Row, coefficients: Sequence[float]) -> Row:
-    """Keep token i iff z_i − max ≥ min(0, the least term), five coefficients a term.
+    """Keep token i iff z_i − max ≥ min(0, least of terms linear in five statistics of the row).
 
     Every statistic is in units of 2, so that a deviation of the widest range is finite.
     """
@@ -78,7 +78,7 @@ def eta_cutoff(logits: Row, epsilon: float) -> Row:
 
 
 def top_h(logits: Row, share: float, candidates: int | None = None) -> Row:
-    """Keep the likeliest while the partial sum of −p ln p is ≤ share · H; the first always."""
+    """Keep the likeliest, each if the sum of −p ln p with it is ≤ share · H; the first always."""
     if max(logits) == _IMPOSSIBLE:
         return logits
     alive = [i for i, z in enumerate(logits) if z > _IMPOSSIBLE]

@@ -1,4 +1,4 @@
-"""`TensorKernel`: the torch backend."""
+"""`TensorKernel`: the torch backend; computes on the logits' device, returns NumPy results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from decoding.kernels.tensor.programs import Group, groups_of, looked_up
 
 
 class TensorKernel:
-    """A batch of rows, run on whatever device their logits are on.
+    """Draws a token a row on the device of the logits and copies the results to the host.
 
     capacity: among how many of the likeliest tokens a truncation first looks for those that stay
     (for a top-k, k and a quarter of it, which is room for ties). It changes no result: rows where
@@ -145,7 +145,7 @@ def launch(
     *,
     described: bool,
 ) -> Tensor:
-    """The group's step on the device, as `pack` lays it out; nothing here looks at a value."""
+    """Queue a group's step on the device; return its packed results without synchronising."""
     rows = group.of(logits)
     wide = rows.to(torch.float64)
     clean = torch.where(wide < torch.inf, wide, NOTHING)

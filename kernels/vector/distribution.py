@@ -1,4 +1,4 @@
-"""NumPy: log-softmax, entropy and deviation of a float64 row; −inf entries are left out."""
+"""NumPy: log-softmax of a float64 row of logits, and entropy terms of a row of logprobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def log_softmax(logits: Row) -> Row:
 
 
 def entropy_terms(logprobs: Row) -> Row:
-    """−p ln p of each token; 0 where p is."""
+    """−p ln p of each token, from its logprob; 0 where p = 0."""
     terms = np.zeros_like(logprobs)
     alive = logprobs > -np.inf
     terms[alive] = -np.exp(logprobs[alive]) * logprobs[alive]

@@ -1,4 +1,4 @@
-"""The NumPy backend: runs a program over a batch, draws a token a row, describes the draw."""
+"""NumPy backend: runs a batch's program, draws a token a row, reports logprobs, rank, entropy."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class CustomGenerate:
 
 
 def configured_pipeline(config: Anything) -> Pipeline:
-    """The pipeline that a generation configuration asks for: `presets.transformers` of its fields.
+    """The pipeline of a generation configuration, made by `presets.transformers` from its fields.
 
     Raises:
         ParameterError: a field is outside its range.

@@ -1,4 +1,4 @@
-"""Configurations of texts under one grammar: a state, and a stack of open arrays and objects."""
+"""Configurations (state, stack of open arrays and objects) of a grammar's texts; their masks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _layout(style: JsonStyle) -> int:
 
 
 class Configurations:
-    """Interned configurations: equal ones have one number. They are never changed.
+    """Gives equal configurations one number, and sets the mask bits that a configuration allows.
 
     style: the whitespace and the order of keys of JSON texts.
     scale: multiplies the memory that frames may take.

@@ -15,7 +15,7 @@ Encode = Callable[[str], list[int]]
 
 
 def forced_tokens(matcher: TokenMatcher, encode: Encode) -> list[int]:
-    """The tokens that come next in every text, if texts are tokenised as `encode` does it.
+    """The next tokens common to the `encode` tokenisations of all texts that the matcher allows.
 
     Whatever is sampled, the text goes on with `Matcher.forced_bytes()`. A token is forced if it
     stands there in the tokenisation of every text that goes on so: no token of the vocabulary that

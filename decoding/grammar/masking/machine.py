@@ -1,4 +1,4 @@
-"""The machine: what all grammars of one vocabulary share, and bounds on its memory."""
+"""`Machine`: the automata and cached masks that all grammars of one vocabulary share."""
 
 from __future__ import annotations
 

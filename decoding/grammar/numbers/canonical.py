@@ -1,4 +1,4 @@
-"""Canonical texts of numbers: one text for each number, so that texts can be compared."""
+"""Canonical texts of numbers, one each, for JSON values that `uniqueItems` compares as texts."""
 
 from __future__ import annotations
 

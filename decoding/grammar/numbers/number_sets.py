@@ -1,4 +1,4 @@
-"""The algebra of sets of numbers: unions of `NumberRange`s under ∪, ∩ and complement, exactly.
+"""Exact ∪, ∩ and complement of sets of numbers: unions of intervals with steps and exclusions.
 
 A set is a tuple of ranges, which may overlap; `()` is the empty set. No operation approximates:
 multiples of two steps are the multiples of their least common multiple, and the complement of a

@@ -1,4 +1,4 @@
-"""Derives JSON Schemas of types that Pydantic reads with Python functions."""
+"""Derives JSON Schemas of types that Pydantic validates with Python functions."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def by_format(core: Core, place: TypePath) -> Json | None:
 
 
 def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The schema of a value with a function before, after or around its reading."""
+    """The schema of a value with a validator function before, after or around its own schema."""
     if core.get("json_schema_input_schema") is not None:
         return describer.of(core["json_schema_input_schema"], place)
     function = core["function"]["function"]
@@ -81,7 +81,7 @@ def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
 
 
 def function_alone(describer: Describer, core: Core, place: TypePath) -> Json:
-    """The schema of a value that only a function reads."""
+    """The schema declared for a value that a function alone validates; refused without one."""
     if core.get("json_schema_input_schema") is not None:
         inner: Core = core["json_schema_input_schema"]
         if inner["type"] != "any":

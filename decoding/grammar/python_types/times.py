@@ -125,7 +125,7 @@ def time_of_day(_: Describer, core: Core, place: TypePath) -> Json:
 
 
 def time_span(_: Describer, core: Core, place: TypePath) -> Json:
-    """The schema of time spans in ISO 8601; with bounds, as whole seconds."""
+    """The schema of time spans: ISO 8601 texts or, with bounds, JSON integers of seconds."""
     limits = _limits(core, place)
     if not limits:
         return string_of(value_patterns.DURATION)

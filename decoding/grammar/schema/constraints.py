@@ -34,7 +34,7 @@ class PropertyGroup:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """An object must have some key that satisfies conditions, with a value that does.
+    """An object must have a key that meets conditions, whose value is valid under given schemas.
 
     value: the schemas of the value. outside: names that the key is not. avoided: languages that
     the key is not in. within: a language that the key is in; `None` is no condition.
@@ -115,7 +115,7 @@ class ObjectConstraints:
 
 @dataclass(frozen=True, slots=True)
 class ContainsConstraint:
-    """Between `minimum` and `maximum` items are valid under the schemas `node`.
+    """Between `minimum` and `maximum` items are valid under all schemas of the conjunction `node`.
 
     where: the pointer of the schema with `contains`.
     """

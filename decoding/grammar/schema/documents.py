@@ -31,7 +31,7 @@ _MOVING = (b"$anchor", b"$dynamic", b"$recursive")
 
 
 class Resolver(Protocol):
-    """The methods of a resolver of the package `referencing` that are used here."""
+    """Protocol of a resolver of the package `referencing`, as far as `Documents` calls it."""
 
     def lookup(self, ref: str) -> Anything:  # referencing's
         """The schema that a reference points to, and a resolver for references inside it."""

@@ -65,7 +65,7 @@ _Position: TypeAlias = _InFree | _InGrammar | _InTokens | _AtEnd
 
 
 class SpanAcceptor:
-    """The texts of spans that begin now; forks of them share it, and threads may."""
+    """The acceptor of one text made of spans; forks of the text share it, also across threads."""
 
     def __init__(self, finder: TokenFinder, spans: Sequence[Span], start: Iterable[int]) -> None:
         self._finder = finder

@@ -1,4 +1,4 @@
-"""The kinds of spans that a text is made of."""
+"""The kinds of spans of a text, each with its successors: free text, a grammar's text, tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ END = -1
 
 @dataclass(frozen=True, slots=True)
 class FreeSpan:
-    """Any text, special tokens included, up to and with the first occurrence of a tag.
+    """Any text, special tokens included, through the first of the tags (byte strings) that end it.
 
     tags: what ends the span, each with the number of the span that follows. A tag may be one
         special token or be spelled by any tokens, and may end inside a token whose other bytes

@@ -1,4 +1,4 @@
-"""Token tries of large vocabularies, cached on disk for other processes."""
+"""Token tries of a vocabulary; those of large ones are cached on disk for other processes."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def seeded(request: Request, count: int) -> list[Request]:
 
 
 def best(handles: Sequence[AsyncGeneration], n: int) -> list[Response]:
-    """The `n` responses of the largest mean logprob, or all in their order."""
+    """The `n` responses of the largest mean logprob, best first; `n` of `n` keep their order."""
     responses = [handle.generation.result() for handle in handles]
     return responses if n == len(responses) else sorted(responses, key=_score, reverse=True)[:n]
 

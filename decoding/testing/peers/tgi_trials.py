@@ -1,4 +1,4 @@
-"""Trials of the rules of Text Generation Inference 3.3.6, transcribed from its Python server."""
+"""Checks whether functions of TGI 3.3.6's Python server, transcribed here, keep their laws."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOURCE = "transcribed"
 
 
 def trials() -> tuple[Trial, ...]:
-    """The checks of TGI, one for each law and function."""
+    """The trials of TGI: each checks one law on one transcribed function of TGI's server."""
     peer = "TGI 3.3.6"
     return (
         Trial(

@@ -63,7 +63,7 @@ class CompletionBody(Common):
 
 
 def read_chat_body(body: object, *, most: int) -> ChatBody:
-    """Read a body of `/v1/chat/completions`.
+    """Check a decoded JSON body of `/v1/chat/completions` and read it into a `ChatBody`.
 
     most: largest `n` and `best_of`.
 
