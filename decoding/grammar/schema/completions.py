@@ -110,7 +110,8 @@ def _of_strings(language: Expression) -> tuple[int | None, int]:
 @remembered(_CACHED)
 def _of_numbers(numbers: NumberSet) -> tuple[int | None, int]:
     nfa = canonical_numbers(numbers)
-    return fewest_completions(nfa), len(nfa.edges)
+    # Some numbers have no text without an exponent.
+    return fewest_completions(nfa) if nfa.states else 0, len(nfa.edges)
 
 
 def tracked_values(items: Sequence[Node]) -> tuple[Any, ...] | None:

@@ -12,6 +12,7 @@ from decoding.grammar.json.array_plan import ways_of
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.simplify import simplify_array, simplify_object
 from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.forms import with_texts
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.regular.expressions import Expression
@@ -39,6 +40,7 @@ from decoding.grammar.schema.scalar_sets import (
     ALL_SCALARS,
     ARRAY,
     EVERY_TYPE,
+    NUMERIC,
     OBJECT,
     Scalars,
     meet,
@@ -47,6 +49,10 @@ from decoding.grammar.schema.scalar_sets import (
 from decoding.grammar.schema.shape_builder import ShapeBuilder
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 
+_NO_TEXT = (
+    "numbers are left out that need more digits: bounded numbers have at most 15 digits and"
+    " exponents up to ±307, and `JsonStyle.digits` bounds all texts"
+)
 _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
 
@@ -251,7 +257,22 @@ class SchemaGraph:
             raise GrammarSyntaxError(
                 where, "the schema is defined by itself alone: it has no values"
             ) from problem
+        numbers = with_texts(scalars.numbers, self._report.digits)
+        if len(numbers) < len(scalars.numbers):
+            scalars = replace(scalars, numbers=numbers)
+            self._report_no_text(conjunction)
         return RawNode(scalars, arrays, objects, unique)
+
+    def _report_no_text(self, conjunction: Conjunction) -> None:
+        """Record that numbers are left out, at the keyword that leaves few of them."""
+        found = [
+            (location.pointer, keyword)
+            for location in map(self.locations.of, conjunction)
+            for keyword in (*NUMERIC, "const", "enum", "type")
+            if keyword in location.keys
+        ]
+        pointer, keyword = found[0] if found else ("", "type")
+        self._report.restrictions[Remark(pointer, keyword, _NO_TEXT)] = None
 
     def _without_witnesses(
         self, options: tuple[ObjectConstraints, ...], where: str
