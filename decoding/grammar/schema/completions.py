@@ -76,7 +76,7 @@ def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> 
     ready = [state for state, missing in enumerate(left) if not missing]
     while ready:
         state = ready.pop()
-        if rows[state]:
+        if rows[state] or not state:  # the first state is a beginning, also of the text "" alone
             fewest = counts[state] if fewest is None else min(fewest, counts[state])
         for source, width in entering[state]:
             counts[source] = min(counts[source] + counts[state] * width, MANY)

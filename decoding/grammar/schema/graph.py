@@ -9,6 +9,7 @@ from typing import Any
 
 from decoding.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
 from decoding.grammar.json.array_plan import ways_of
+from decoding.grammar.json.cardinality import count_strings
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.simplify import simplify_array, simplify_object
 from decoding.grammar.numbers import number_sets
@@ -218,9 +219,13 @@ class SchemaGraph:
                 self._raw.append(self._analyse(self._conjunctions[number]))
         if len(self._raw) > first:
             self._decide_emptiness(first)
-            for number in range(first, len(self._raw)):
-                if self._raw[number].unique is not None:
-                    self._check_unique(number)
+            unique = [at for at in range(first, len(self._raw)) if self._raw[at].unique is not None]
+            for number in unique:
+                self._check_unique(number)
+            if any(self._has_member[number] and self._lost_all(number) for number in unique):
+                del self._has_member[first:]
+                self._nodes = {at: node for at, node in self._nodes.items() if at < first}
+                self._decide_emptiness(first)
 
     def _analyse(self, conjunction: Conjunction) -> RawNode:
         types, scalars = EVERY_TYPE, ALL_SCALARS
@@ -349,6 +354,11 @@ class SchemaGraph:
             return True
         return not string_sets.is_empty(scalars.strings)
 
+    def _lost_all(self, number: int) -> bool:
+        """Whether a node has no member left, now that its shapes have distinct items."""
+        plain = self._is_plainly_not_empty(self._raw[number])
+        return not plain and not self._has_array_or_object(number)
+
     def _has_array_or_object(self, number: int) -> bool:
         raw = self._raw[number]
         with self._located(number):
@@ -386,7 +396,7 @@ class SchemaGraph:
             + scalars.true
             + scalars.false
             + number_sets.count(scalars.numbers, enough)
-            + string_sets.count(scalars.strings, enough)
+            + count_strings(scalars.strings, enough)
         )
 
     def _simplified_node(self, number: int) -> Node:
