@@ -25,8 +25,9 @@ from decoding.grammar.regular.work import remembered
 DIGITS = 15
 """Decimal numbers of so many digits are different numbers in binary64."""
 MAX_EXPONENT = 99
-_LARGEST_EXPONENT = 307
-"""Of the bounds that have numbers with longer exponents alone: nearly that of binary64."""
+_LARGEST = Fraction(179769313486231) * 10**294
+_LEAST_EXPONENT = -307
+"""The ends of binary64, nearly, for bounds between which all numbers have longer exponents."""
 _LONGEST = 400
 """Digits of a single number with a fraction that is spelled without an exponent."""
 
@@ -254,7 +255,14 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
         spec = Decimals(low, plain_high, bounds.low_open, bounds.high_open, (), DIGITS)
         points.append(builder.embed(scan(spec), 1, 1, following))
     free: list[int] = []
-    first, last = _exponents(low, high)
+    first, last = -MAX_EXPONENT, MAX_EXPONENT
+    if low and _exponent_of(low) >= MAX_EXPONENT:
+        high = _LARGEST if high is None else min(high, _LARGEST)
+        last = _exponent_of(high)
+    if high is not None and _exponent_of(high) <= -MAX_EXPONENT:
+        first = _LEAST_EXPONENT
+    first = max(first, _exponent_of(low)) if low else first
+    last = last if high is None else min(last, _exponent_of(high))
     for exponent in range(first, last + 1):
         if (not low or exponent > first) and (high is None or exponent < last):
             free.append(exponent)
@@ -283,15 +291,6 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
     if free:
         points.append(builder.run(Sequence((_MANTISSA, _exponent(free[0], free[-1]))), following))
     return points
-
-
-def _exponents(low: Fraction, high: Fraction | None) -> tuple[int, int]:
-    """Return the least and the greatest exponent of the numbers between two bounds."""
-    least = _exponent_of(low) if low else -_LARGEST_EXPONENT
-    most = _exponent_of(high) if high is not None else _LARGEST_EXPONENT
-    beyond = _LARGEST_EXPONENT if least >= MAX_EXPONENT else MAX_EXPONENT
-    below = _LARGEST_EXPONENT if most <= -MAX_EXPONENT else MAX_EXPONENT
-    return max(least, -below), min(most, beyond)
 
 
 def _digit(low: int, high: int) -> Expression:

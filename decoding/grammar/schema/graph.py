@@ -52,7 +52,7 @@ from decoding.grammar.schema.solver import CircularError, Solver, Steps
 
 _NO_TEXT = (
     "numbers are left out that need more digits: bounded numbers have at most 15 digits and"
-    " exponents up to ±307, and `JsonStyle.digits` bounds all texts"
+    " exponents down to -307, and `JsonStyle.digits` bounds all texts"
 )
 _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
