@@ -46,7 +46,8 @@ SPELLINGS = (
     Remark(
         "",
         "number",
-        "exponents have at most 2 digits, bounded numbers 15, and 15 zeros end a fraction",
+        "exponents have at most 2 digits, or 3 where bounds need them, bounded numbers 15, and 15"
+        " zeros end a fraction",
     ),
 )
 """Restrictions of every schema: some spellings of its values are never produced."""
@@ -153,6 +154,7 @@ def compile_json_schema(
         format=formats,
         resources=resources,
         limits=limits,
+        digits=style.digits,
     )
     check_schema(schema, machine.tokens)
     with counting(graph.work):

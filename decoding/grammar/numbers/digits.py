@@ -31,12 +31,24 @@ def decimals(value: Fraction) -> int | None:
     return max(twos, fives) if rest == 1 else None
 
 
+MAX_DIGITS = 4_300
+"""Digits of the longest integer that Python writes."""
+_MAX_BITS = 14_284  # of integers that surely have no more digits
+
+
+def digits_of_integer(value: int) -> str:
+    """Return the digits of an integer ≥ 0; raise `GrammarLimitError` for too many."""
+    if value.bit_length() > _MAX_BITS:
+        raise GrammarLimitError("", "digits of a number", MAX_DIGITS)
+    return str(value)
+
+
 def digits_of(value: Fraction) -> tuple[str, str]:
     """Return the digits of a number ≥ 0 before and after the decimal point."""
     decimals_read = decimals(value)
     if decimals_read is None:
         raise ValueError(value)
-    text = str(int(value * 10**decimals_read)).zfill(decimals_read + 1)
+    text = digits_of_integer(int(value * 10**decimals_read)).zfill(decimals_read + 1)
     return text[: len(text) - decimals_read], text[len(text) - decimals_read :]
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from math import ceil, floor
 
 import numpy as np
 
-from decoding.grammar.numbers.number_nfa import number_nfa
-from decoding.grammar.numbers.ranges import NumberRange
-from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, trimmed
+from decoding.grammar.numbers.digits import decimals
+from decoding.grammar.numbers.number_nfa import DIGITS, number_nfa, shortest_of_one
+from decoding.grammar.numbers.ranges import NumberRange, is_member
+from decoding.grammar.numbers.signs import signs
+from decoding.grammar.regular.nfa import EMPTY, Nfa, assembled, moves_of, trimmed
 from decoding.grammar.regular.work import remembered
 
 _PLAIN = tuple(sorted(b"-0123456789"))
@@ -25,6 +30,66 @@ def spelled_numbers(ranges: tuple[NumberRange, ...]) -> Nfa:
         nfa = number_nfa(parts) if parts else EMPTY
         found = _united(found, nfa if plain is None else _restricted(nfa, plain=plain))
     return found
+
+
+def with_texts(ranges: tuple[NumberRange, ...], digits: int | None) -> tuple[NumberRange, ...]:
+    """Return the ranges of which a member has a text that masks write.
+
+    digits: the most characters of a text behind its sign; `None` is no bound.
+    """
+    return tuple(part for part in ranges if _is_written(part, digits))
+
+
+def _is_written(part: NumberRange, digits: int | None) -> bool:
+    """Whether a member of a range has a text; most ranges have one that is found at once."""
+    if part.low is not None and part.low == part.high and part.plain is None:
+        shortest = shortest_of_one(part.low)
+        return shortest is not None and (digits is None or shortest <= digits)
+    members = (value for value in _candidates(part) if is_member(part, value))
+    return any(_is_short(part, value) for value in members) or _has_text(part, digits)
+
+
+def _candidates(part: NumberRange) -> Iterator[Fraction]:
+    low, high, step = part.low, part.high, part.step
+    yield from (bound for bound in (low, high) if bound is not None)
+    unit = Fraction(1) if step is None else step
+    for bound, towards in ((low, 1), (high, -1)):
+        if bound is not None:
+            nearest = ceil(bound / unit) if towards > 0 else floor(bound / unit)
+            yield from ((nearest + towards * further) * unit for further in range(3))
+    yield from (Fraction(0), unit, -unit)
+    if step is None and low is not None and high is not None:
+        middle = (low + high) / 2
+        yield Fraction(f"{float(middle):.5g}") if abs(middle) < 10**DIGITS else middle
+
+
+def _is_short(part: NumberRange, value: Fraction) -> bool:
+    places = 0 if value.denominator == 1 else decimals(value)
+    if places is None or (places and part.plain):
+        return False
+    return abs(value) < 10 ** (DIGITS - places) and places < DIGITS
+
+
+@remembered(256)
+def _has_text(part: NumberRange, digits: int | None) -> bool:
+    nfa = spelled_numbers((part,))
+    if digits is None:
+        return nfa.states > 0
+    return any(_is_within(signs(nfa, minus=minus), digits + minus) for minus in (False, True))
+
+
+def _is_within(nfa: Nfa, longest: int) -> bool:
+    """Whether an automaton accepts a text of at most so many bytes."""
+    if not nfa.states:
+        return False
+    moves, accepting = moves_of(nfa), set(nfa.accepts.tolist())
+    reached = seen = set(nfa.starts.tolist())
+    for _ in range(longest + 1):
+        if not accepting.isdisjoint(reached):
+            return True
+        reached = {target for state in reached for *_, target in moves[state]} - seen
+        seen = seen | reached
+    return False
 
 
 def _restricted(nfa: Nfa, *, plain: bool) -> Nfa:

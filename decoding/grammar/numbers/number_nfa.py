@@ -6,8 +6,14 @@ from fractions import Fraction
 from math import prod
 
 from decoding.errors import GrammarLimitError
-from decoding.grammar.numbers.digits import Decimals, decimals, digits_of, scan
-from decoding.grammar.numbers.ranges import NumberRange, is_member, within
+from decoding.grammar.numbers.digits import Decimals, decimals, digits_of, digits_of_integer, scan
+from decoding.grammar.numbers.ranges import (
+    EXACT_INTEGERS,
+    NumberRange,
+    is_member,
+    number_of_float,
+    within,
+)
 from decoding.grammar.regular import operations
 from decoding.grammar.regular.build import encoder
 from decoding.grammar.regular.expressions import Expression, Sequence, Words
@@ -19,8 +25,11 @@ from decoding.grammar.regular.work import remembered
 DIGITS = 15
 """Decimal numbers of so many digits are different numbers in binary64."""
 MAX_EXPONENT = 99
+_LARGEST = Fraction(179769313486231) * 10**294
+_LEAST_EXPONENT = -307
+"""The ends of binary64, nearly, for bounds between which all numbers have longer exponents."""
 _LONGEST = 400
-"""Digits of a single number that is spelled without an exponent."""
+"""Digits of a single number with a fraction that is spelled without an exponent."""
 
 _FEW_REMAINDERS = 32
 
@@ -153,16 +162,22 @@ def _fewer_digits(value: Fraction, *, up: bool, strict: bool) -> tuple[Fraction,
         return value, strict
     unit = Fraction(10) ** (_exponent_of(abs(value)) - DIGITS + 1)
     if value % unit == 0:
-        return value, strict
+        return value, strict or _is_read_beyond(value, up=up)
     found = _on_grid(value, unit, up=up, strict=False)
     if strict and float(found) == float(value):
         found += unit if up else -unit
     return found, False
 
 
+def _is_read_beyond(value: Fraction, *, up: bool) -> bool:
+    """Whether a large bound is read, as a float, as a number on the bound's other side."""
+    near = _float(value) if abs(value) >= EXACT_INTEGERS else None
+    return near is not None and (near < value if up else near > value)
+
+
 def _exponent_of(value: Fraction) -> int:
     """Return the exponent of a positive number in scientific form."""
-    exponent = len(str(value.numerator)) - len(str(value.denominator))
+    exponent = len(digits_of_integer(value.numerator)) - len(digits_of_integer(value.denominator))
     return exponent if value >= Fraction(10) ** exponent else exponent - 1
 
 
@@ -240,8 +255,14 @@ def _reals(builder: Builder, following: Point, bounds: Decimals) -> list[Point]:
         spec = Decimals(low, plain_high, bounds.low_open, bounds.high_open, (), DIGITS)
         points.append(builder.embed(scan(spec), 1, 1, following))
     free: list[int] = []
-    first = -MAX_EXPONENT if not low else max(-MAX_EXPONENT, _exponent_of(low))
-    last = MAX_EXPONENT if high is None else min(MAX_EXPONENT, _exponent_of(high))
+    first, last = -MAX_EXPONENT, MAX_EXPONENT
+    if low and _exponent_of(low) >= MAX_EXPONENT:
+        high = _LARGEST if high is None else min(high, _LARGEST)
+        last = _exponent_of(high)
+    if high is not None and _exponent_of(high) <= -MAX_EXPONENT:
+        first = _LEAST_EXPONENT
+    first = max(first, _exponent_of(low)) if low else first
+    last = last if high is None else min(last, _exponent_of(high))
     for exponent in range(first, last + 1):
         if (not low or exponent > first) and (high is None or exponent < last):
             free.append(exponent)
@@ -277,8 +298,13 @@ def _digit(low: int, high: int) -> Expression:
 
 
 def _counts(low: int, high: int) -> Expression:
-    """Return the integers from `low` to `high`, of at most two digits, as text."""
+    """Return the integers from `low` to `high`, of at most three digits, as text."""
     options: list[Expression] = []
+    if high > MAX_EXPONENT:
+        options.append(Words(tuple(map(str, range(max(low, MAX_EXPONENT + 1), high + 1)))))
+        high = MAX_EXPONENT
+        if low > high:
+            return options[0]
     if low <= 9:
         options.append(_digit(low, min(high, 9)))
     full = range(-(-low // 10), (high + 1) // 10)  # the tens of which every number is meant
@@ -310,6 +336,11 @@ def _round_integers(low: Fraction, high: Fraction | None) -> Expression:
         unit = 10**exponent
         first = max(1, -(-least // unit))
         last = 9 if most is None else min(9, most // unit)
+        # Of a text with an exponent, readers make a float.
+        while first <= last and float(first * unit) < least:
+            first += 1
+        while first <= last and most is not None and float(last * unit) > most:
+            last -= 1
         if first <= last:
             exponents_by_digits.setdefault((first, last), []).append(exponent)
     # The exponents of the same digits follow one another.
@@ -325,15 +356,12 @@ def _singles(values: set[Fraction]) -> Expression:
     whole: set[str] = set()
     broken: set[str] = set()
     for value in values:
-        sign = "-" if value < 0 else ""
-        before, after = digits_of(abs(value))
-        if len(before) + len(after) <= _LONGEST:
-            if after:
-                broken.add(f"{sign}{before}.{after}")
-            else:
-                signs = {"", "-"} if value == 0 else {sign}
-                fits = _float(value) == value
-                (whole if fits else exact).update(each + before for each in signs)
+        text = _plain_text(value)
+        if value.denominator == 1:
+            signed = {text, "-0"} if value == 0 else {text}
+            (whole if _float(value) == value else exact).update(signed)
+        elif text:
+            broken.add(text)
         exact.update(_as_python(value))
     options: list[Expression] = []
     for words, ending in ((whole, _ZEROS), (broken, _MORE_ZEROS), (exact, None)):
@@ -341,6 +369,25 @@ def _singles(values: set[Fraction]) -> Expression:
             spelled = Words(tuple(sorted(words)))
             options.append(spelled if ending is None else Sequence((spelled, ending)))
     return operations.choice(options)
+
+
+def shortest_of_one(value: Fraction) -> int | None:
+    """Return the length of the shortest text of a single number, without its sign.
+
+    `None` if it has no text.
+    """
+    if decimals(value) is None:
+        return None
+    texts = (_plain_text(value), *_as_python(value))
+    return min((len(text.removeprefix("-")) for text in texts if text), default=None)
+
+
+def _plain_text(value: Fraction) -> str:
+    """Return the text of a number without an exponent; `""` for a fraction of many digits."""
+    before, after = digits_of(abs(value))
+    if after and len(before) + len(after) > _LONGEST:
+        return ""
+    return f"{'-' * (value < 0)}{before}{'.' * bool(after)}{after}"
 
 
 def _float(value: Fraction) -> float | None:
@@ -354,4 +401,4 @@ def _as_python(value: Fraction) -> set[str]:
     """Return Python's text of the float of this value, if that has an exponent."""
     near = _float(value)
     text = repr(near)
-    return {text} if near is not None and "e" in text and Fraction(text) == value else set()
+    return {text} if near is not None and "e" in text and number_of_float(near) == value else set()

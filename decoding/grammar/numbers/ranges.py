@@ -28,6 +28,19 @@ class NumberRange:
     plain: bool | None = None
 
 
+EXACT_INTEGERS = 2**53
+"""Below it, every integer is a binary64 number."""
+
+
+def number_of_float(value: float) -> Fraction:
+    """The number that a finite float of a schema stands for.
+
+    Below 2⁵³ it is the number that its shortest text denotes: 0.1 is one tenth. From there on it is
+    the float's own value, with which readers that keep integers exact compare them.
+    """
+    return Fraction(str(value)) if abs(value) < EXACT_INTEGERS else Fraction(value)
+
+
 ANY_NUMBER = NumberRange()
 ANY_INTEGER = NumberRange(step=Fraction(1))
 PLAIN_INTEGER = NumberRange(step=Fraction(1), plain=True)

@@ -110,6 +110,9 @@ def row(describer: Describer, core: Core, place: TypePath) -> Json:
     if variadic is None:
         if parts:
             schema["prefixItems"] = parts
+        low, high = core.get("min_length"), core.get("max_length")
+        if (low or 0) > len(parts) or (high is not None and high < len(parts)):
+            place.refuse("tuple", f"it has {len(parts)} items, which its length forbids")
         return schema | {"items": False, "minItems": len(parts)}
     if parts[:-1]:
         schema["prefixItems"] = parts[:-1]
@@ -132,7 +135,11 @@ def call(describer: Describer, core: Core, place: TypePath) -> Json:
 
 
 def _named(describer: Describer, fields: list[Core], place: TypePath) -> Json:
-    schema: Json = {"type": "array", "items": False, "minItems": sum(map(is_required, fields))}
+    schema: Json = {
+        "type": "array",
+        "items": False,
+        "minItems": sum(is_required(one, place.config) for one in fields),
+    }
     parts = [
         describer.of(without_default(one["schema"]), place.inside(one["name"])) for one in fields
     ]

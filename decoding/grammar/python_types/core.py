@@ -19,8 +19,12 @@ AROUND = ("function-after", "function-before", "function-wrap")
 BRANCHES = ("json-or-python", "lax-or-strict")
 TRANSPARENT = ("default", "custom-error")
 """Types of core schemas that accept what their inner schema accepts."""
-BOUNDS = frozenset(("ge", "gt", "le", "lt", "multiple_of", "max_digits", "decimal_places"))
+LIMITS = frozenset(("ge", "gt", "le", "lt"))
+BOUNDS = LIMITS | {"multiple_of", "max_digits", "decimal_places"}
 """Names of conditions on numbers in core schemas."""
+LENGTHS = frozenset(("min_length", "max_length"))
+CONDITIONS = BOUNDS | LENGTHS | {"pattern"}
+"""Names of all conditions that a core schema may state of the values of its type."""
 
 
 class RefusalError(ValueError):
@@ -101,14 +105,29 @@ def counts(core: Core, least: str, most: str) -> Json:
     return found
 
 
-def is_required(one: Core) -> bool:
-    """Whether a field must be present, because it has no default."""
+def is_required(one: Core, config: Core) -> bool:
+    """Whether a field must be present: it has no default, or one that Pydantic would refuse."""
     if "required" in one:
         return bool(one["required"])
     core = one["schema"]
     while core["type"] in AROUND:
         core = core["schema"]
-    return bool(core["type"] != "default")
+    return bool(core["type"] != "default") or _is_checked_default(core, config)
+
+
+def _is_checked_default(core: Core, config: Core) -> bool:
+    """Whether Pydantic checks a default, which is not known to pass."""
+    if not core.get("validate_default", config.get("validate_default")):
+        return False
+    if "default" not in core:
+        return True
+    from pydantic_core import SchemaError, SchemaValidator, ValidationError
+
+    try:
+        SchemaValidator(dict(core["schema"])).validate_python(core["default"])
+    except (SchemaError, ValidationError, KeyError, TypeError):  # also a reference to elsewhere
+        return True
+    return False
 
 
 def value_of(member: object) -> object:

@@ -11,6 +11,7 @@ from decoding.grammar.python_types.core import (
     Json,
     TypePath,
     innermost,
+    read_branch,
 )
 from decoding.grammar.python_types.numbers import integer
 from decoding.grammar.python_types.strings import string_of
@@ -28,6 +29,15 @@ _HARMLESS = frozenset(
 )
 """Functions of Pydantic that accept whatever their inner schema accepts."""
 _LENGTHS = {"min_length_validator": "minLength", "max_length_validator": "maxLength"}
+_CHECKS = frozenset(
+    f"{name}_validator"
+    for name in (
+        *("min_length", "max_length", "multiple_of", "max_digits", "decimal_places"),
+        *("greater_than", "greater_than_or_equal", "less_than", "less_than_or_equal"),
+        *("forbid_inf_nan", "pattern"),
+    )
+)
+"""Functions of Pydantic that check a condition on a value that was read."""
 _REFUSED = {
     "file-path": "its name does not say whether a file exists",
     "directory-path": "its name does not say whether a folder exists",
@@ -41,6 +51,8 @@ _BYTE_SIZE = 10**15
 
 def by_format(core: Core, place: TypePath) -> Json | None:
     """The schema of a type that is known by its `format` in Pydantic; `None` for other types."""
+    if core["type"] in AROUND and _name_of(core["function"]["function"])[0] in _CHECKS:
+        return None  # a condition on the type inside
     name = _as_pydantic_says(core).get("format")
     if not isinstance(name, str):
         return None
@@ -72,12 +84,35 @@ def function_around(describer: Describer, core: Core, place: TypePath) -> Json:
         return describer.of(core["schema"], place)
     if name == "ByteSize._validate":
         return integer({"ge": 0, "le": _BYTE_SIZE})
-    if name in _LENGTHS and innermost(core)["type"] == "str":
+    if name in _LENGTHS and _is_plain_text(core["schema"]):
         (bound,) = getattr(function, "keywords", {"": None}).values()
         inner = describer.of(core["schema"], place)
         if isinstance(bound, int):
             return {"allOf": [inner, {_LENGTHS[name]: bound}]}
     return place.refuse(name, "this validator of Pydantic is not known here")
+
+
+def is_harmless(core: Core) -> bool:
+    """Whether a core schema is a function that is not Pydantic's, or one that changes nothing."""
+    if core["type"] in AROUND:
+        name, is_ours = _name_of(core["function"]["function"])
+        return not is_ours or name in _HARMLESS
+    return core["type"] in NAMED
+
+
+def _is_plain_text(core: Core) -> bool:
+    """Whether a value is the text itself that was read: no function changes it."""
+    while core["type"] != "str":
+        if core["type"] in BRANCHES:
+            core = read_branch(core)
+        elif core["type"] in AROUND:
+            name, is_ours = _name_of(core["function"]["function"])
+            if not is_ours or name not in {*_HARMLESS, *_LENGTHS}:
+                return False
+            core = core["schema"]
+        else:
+            return False
+    return True
 
 
 def function_alone(describer: Describer, core: Core, place: TypePath) -> Json:

@@ -17,6 +17,8 @@ _BOUNDS = {
 }
 _LARGEST = 1e300
 """Numbers between its negative and itself are never read as infinite."""
+_QUOTIENT = Decimal(10) ** 27
+"""Python's `decimal` divides with 28 digits, so it has no remainder of larger quotients."""
 _DIGITS = 15
 """Decimal digits that a binary64 number keeps."""
 
@@ -51,14 +53,20 @@ def decimal(_: Describer, core: Core, place: TypePath) -> Json:
     for name, keyword in _BOUNDS.items():
         if core.get(name) is not None:
             schema[keyword] = _plain(core[name], place)
+    if core.get("multiple_of") is not None:
+        most = int(abs(Decimal(str(core["multiple_of"]))) * _QUOTIENT)
+        schema = {"allOf": [schema, {"minimum": -most, "maximum": most}]}
     places, digits = core.get("decimal_places"), core.get("max_digits")
     if places is None and digits is None:
         return schema | _bounded(schema)
     most = min(_DIGITS, digits or _DIGITS)
     # `max_digits` reserves `decimal_places` digits after the point.
     whole = most if digits is None or places is None else min(most, max(digits - places, 0))
-    options = []
-    for count in range(min(places if places is not None else most, most) + 1):
+    options: list[Json] = []
+    if not whole:
+        # 0 counts as a digit before the point.
+        schema = {"allOf": [schema, {"not": {"const": 0}}]}
+    for count in range(0 if whole else 1, min(places if places is not None else most, most) + 1):
         bound = 10 ** min(most - count, whole)
         step: Json = {"multipleOf": 10.0**-count} if count else integer({})
         options.append({**step, "exclusiveMinimum": -bound, "exclusiveMaximum": bound})

@@ -52,34 +52,44 @@ def _fields(
     properties: Json = {}
     required = []
     extra = _extra(core, place)
+    read: list[tuple[Json, list[str]]] = []
     for name, one in fields:
-        key = _key_of(name, one, place)
-        if extra is not None and key != name:
-            properties.setdefault(name, False)  # Pydantic would read it as the field too
-        properties[key] = describer.of(without_default(one["schema"]), place.inside(name))
-        if is_required(one):
+        key, *others = _keys_of(name, one, place)
+        schema = describer.of(without_default(one["schema"]), place.inside(name))
+        read.append(
+            (schema, others if extra is None else [*others, name] if key != name else others)
+        )
+        properties[key] = {"allOf": [properties[key], schema]} if key in properties else schema
+        if is_required(one, place.config):
             required.append(key)
-    schema: Json = {"type": "object", "properties": properties}
+    for schema, others in read:
+        for other in dict.fromkeys(others):
+            # Pydantic may read the value as this field too.
+            if other in properties:
+                properties[other] = {"allOf": [properties[other], schema]}
+            elif extra is not None:
+                properties[other] = False
+    whole: Json = {"type": "object", "properties": properties}
     if required:
-        schema["required"] = required
-    others = False if extra is None else describer.of(extra, place.inside("extra"))
-    return schema | {"additionalProperties": others}
+        whole["required"] = required
+    additional = False if extra is None else describer.of(extra, place.inside("extra"))
+    return whole | {"additionalProperties": additional}
 
 
-def _key_of(name: str, one: Core, place: TypePath) -> str:
-    """The JSON key of a field: its name or its alias."""
+def _keys_of(name: str, one: Core, place: TypePath) -> list[str]:
+    """The JSON keys that a field is read from, the one that is written first."""
     alias = one.get("validation_alias", one.get("alias"))
     if alias is None or place.config.get("validate_by_alias") is False:
-        return name
-    if isinstance(alias, str):
-        return alias
-    paths = alias if alias and isinstance(alias[0], list) else [alias]
-    for path in paths:
-        if len(path) == 1 and isinstance(path[0], str):
-            return path[0]
+        return [name]
+    paths = [[alias]] if isinstance(alias, str) else alias
+    paths = paths if paths and isinstance(paths[0], list) else [paths]
+    found = [path[0] for path in paths if len(path) == 1 and isinstance(path[0], str)]
+    inside = [path[0] for path in paths if len(path) > 1 and isinstance(path[0], str)]
     if place.config.get("validate_by_name") or place.config.get("populate_by_name"):
-        return name
-    return place.inside(name).refuse("alias", "its value is read from inside another key")
+        found.append(name)
+    if not found:
+        place.inside(name).refuse("alias", "its value is read from inside another key")
+    return [*found, *inside]
 
 
 def _extra(core: Core, place: TypePath) -> Core | None:

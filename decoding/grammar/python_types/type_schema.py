@@ -18,6 +18,10 @@ from decoding.grammar.python_types import (
     value_patterns,
 )
 from decoding.grammar.python_types.core import (
+    BOUNDS,
+    CONDITIONS,
+    LENGTHS,
+    LIMITS,
     Core,
     Describe,
     Describer,
@@ -27,7 +31,9 @@ from decoding.grammar.python_types.core import (
     constants_of,
     read_branch,
 )
+from decoding.grammar.regular.work import counting
 from decoding.grammar.schema import compile_graph
+from decoding.grammar.schema.reachable import check_reachable
 from decoding.typing import Anything
 
 
@@ -50,7 +56,9 @@ def schema_of_type(python_type: Anything) -> Json:  # any type, also `list[int]`
         _refuse(python_type, f"a type that Pydantic reads from JSON ({error})", error)
     try:
         schema = _Describer().document(core)
-        compile_graph(schema)
+        graph = compile_graph(schema)
+        with counting(graph.work):
+            check_reachable(graph)
     except (RefusalError, GrammarError) as reason:
         _refuse(python_type, f"a type whose conditions masks can enforce; {reason}", reason)
     return schema
@@ -87,6 +95,9 @@ class _Describer:
         describe = _KINDS.get(kind)
         if describe is None:
             place.refuse(kind, "this type of core schema is not supported")
+        for name in CONDITIONS.difference(_ENFORCED.get(kind, ())):
+            if core.get(name) is not None:
+                place.refuse(name, f"masks cannot enforce it for this type ({kind})")
         return describe(self, core, place)
 
     def target(self, core: Core) -> Core:
@@ -139,11 +150,24 @@ def _chain(describer: Describer, core: Core, place: TypePath) -> Json:
     for step in others:
         if step["type"] == first["type"]:
             alike.append(step)
-        elif step["type"] not in functions.NAMED:
+        elif not functions.is_harmless(step):
             place.refuse("chain", f"{step['type']} after {first['type']} is not supported")
     found = [describer.of(step, place) for step in alike]
     return found[0] if len(found) == 1 else {"allOf": found}
 
+
+_ENFORCED: Mapping[str, frozenset[str]] = {
+    "int": BOUNDS,
+    "float": BOUNDS,
+    "decimal": BOUNDS,
+    "str": LENGTHS | {"pattern"},
+    "url": frozenset(("max_length",)),
+    "multi-host-url": frozenset(("max_length",)),
+    **dict.fromkeys(("date", "time", "datetime", "timedelta"), LIMITS),
+    **dict.fromkeys(("bytes", "list", "deque", "generator", "set", "frozenset", "tuple"), LENGTHS),
+    **dict.fromkeys(("dict", "ordered-dict", "counter"), LENGTHS),
+}
+"""The conditions that the functions below enforce, by the type of the core schema."""
 
 _KINDS: Mapping[str, Describe] = {
     "any": _always({}),

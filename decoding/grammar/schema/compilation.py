@@ -10,6 +10,7 @@ from decoding.errors import (
     GrammarUnsatisfiableError,
     GrammarUnsupportedError,
 )
+from decoding.grammar.json_style import MAX_DIGITS
 from decoding.grammar.regular.work import counting
 from decoding.grammar.schema.conflicts import why_empty
 from decoding.grammar.schema.dialects import dialect_of, escape
@@ -31,12 +32,14 @@ def compile_graph(
     format: Formats = "known",  # noqa: A002 -- the keyword's name
     resources: Resources | None = None,
     limits: SchemaLimits | None = None,
+    digits: int | None = MAX_DIGITS,
 ) -> SchemaGraph:
     """The graph of a JSON Schema: every member of its root is valid.
 
     on_unsupported: "ignore" drops what cannot be expressed, and lists it in `dropped`.
     format: whether formats that are known are enforced, must be known, or are annotations.
     resources: the documents that references may lead to, by URI; nothing is fetched.
+    digits: the most characters of a number's text behind its sign; `None` is no bound.
     Raises GrammarSyntaxError, GrammarUnsupportedError, GrammarUnsatisfiableError and
     GrammarLimitError.
     """
@@ -45,7 +48,7 @@ def compile_graph(
             "", f"a schema must be an object or a boolean, not {shown(schema)}"
         )
     limits = SchemaLimits() if limits is None else limits
-    report = Report(on_unsupported, format, limits)
+    report = Report(on_unsupported, format, limits, digits)
     types = KeywordChecker(report)
     if isinstance(schema, Mapping):
         # References are looked up by `$id` and anchors, so the document is checked first.

@@ -76,7 +76,7 @@ def _fewest(rows: Sequence[Sequence[tuple[int, int]]], ends: Sequence[bool]) -> 
     ready = [state for state, missing in enumerate(left) if not missing]
     while ready:
         state = ready.pop()
-        if rows[state]:
+        if rows[state] or not state:  # the first state is a beginning, also of the text "" alone
             fewest = counts[state] if fewest is None else min(fewest, counts[state])
         for source, width in entering[state]:
             counts[source] = min(counts[source] + counts[state] * width, MANY)
@@ -110,7 +110,8 @@ def _of_strings(language: Expression) -> tuple[int | None, int]:
 @remembered(_CACHED)
 def _of_numbers(numbers: NumberSet) -> tuple[int | None, int]:
     nfa = canonical_numbers(numbers)
-    return fewest_completions(nfa), len(nfa.edges)
+    # Some numbers have no text without an exponent.
+    return fewest_completions(nfa) if nfa.states else 0, len(nfa.edges)
 
 
 def tracked_values(items: Sequence[Node]) -> tuple[Any, ...] | None:

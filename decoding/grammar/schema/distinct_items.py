@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from decoding.bounded_repr import shown
-from decoding.grammar.json.cardinality import MAX_MEMBERS, can_always_go_on, members
+from decoding.grammar.json.cardinality import (
+    MAX_MEMBERS,
+    MAX_VALUES,
+    can_always_go_on,
+    may_differ,
+    members,
+)
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape, least
 from decoding.grammar.json.tracked_values import value_key
 from decoding.grammar.schema.completions import FEW, choices_left, narrowing, tracked_values
@@ -98,15 +104,15 @@ class UniqueItems:
         if simplified.contains:
             yield self._containing(shape, simplified, items, where)
             return
-        few = [members(item) for item in items]
-        if all(listed is not None for listed in few):
-            nodes = self._nodes.constants(value for listed in few for value in listed or ())
-            if len(nodes) <= MAX_MEMBERS:
-                yield replace(shape, members=nodes)
-                return
         tracked = tracked_values(items)
         if tracked is not None:
-            yield replace(shape, values=tracked)
+            if not _can_differ(simplified, items):
+                return
+            nodes = self._nodes.constants(tracked) if len(tracked) <= MAX_MEMBERS else ()
+            if nodes:
+                yield replace(shape, members=nodes)
+            else:
+                yield replace(shape, values=tracked)
             return
         yield from self._remembered(shape, simplified, items, where)
 
@@ -161,12 +167,12 @@ class UniqueItems:
     ) -> Iterator[ArrayShape]:
         """Shapes whose earlier items masks remember as texts."""
         self._spell_once(where)
-        most = self._fewest(items)
+        most = self._fewest(simplified)
         if most is None:
             yield shape
             return
         whole = self._nodes.with_item_schema(shape, NO_FRACTION)
-        if self._fewest(self._items(whole)) is None and self._nodes.simplified(whole) is not None:
+        if self._fewest(whole) is None and self._nodes.simplified(whole) is not None:
             # Of integers there are always more, of fractions of some digits there are not.
             yield whole
             self._restrict(where, NO_FRACTIONS.format(most))
@@ -175,7 +181,7 @@ class UniqueItems:
             return
         if most < FEW:
             fewer = self._nodes.with_item_schema(shape, narrowing(items))
-            better = self._fewest(self._items(fewer))
+            better = self._fewest(fewer)
             if better is None or better >= FEW:
                 shape, most = fewer, better
                 self._restrict(where, NARROWED)
@@ -194,10 +200,17 @@ class UniqueItems:
         numbers = (*shape.prefix, *(() if shape.rest is None else (shape.rest,)))
         return [self._nodes.node(number) for number in numbers]
 
-    def _fewest(self, items: Iterable[Node]) -> int | None:
-        """The fewest different items that any beginning can become; `None`: endlessly many."""
-        counts = [choices_left(item, self._report.count) for item in items]
-        return min((one for one in counts if one is not None), default=None)
+    def _fewest(self, shape: ArrayShape) -> int | None:
+        """The fewest different items that any beginning can become; `None`: always enough."""
+        found: list[int] = []
+        for index, item in enumerate(self._items(shape)):
+            fewest: int | None = item.null + item.true + item.false
+            if item.strings is not None or item.numbers:
+                fewest = choices_left(item, self._report.count)
+            # Only the items before it can have taken the values of an item of the prefix.
+            if fewest is not None and (index == len(shape.prefix) or fewest <= index):
+                found.append(fewest)
+        return min(found, default=None)
 
     def _not_unique(self, shape: ArrayShape, where: str, reason: str) -> ArrayShape:
         self._report.unsupported(where, "uniqueItems", reason)
@@ -209,6 +222,20 @@ class UniqueItems:
     def _spell_once(self, where: str) -> None:
         sentence = "each number and string in it has one spelling: 1.0, 1e0 and \\/ are not written"
         self._report.spelled_once[Remark(where, "uniqueItems", sentence)] = None
+
+
+def _can_differ(shape: ArrayShape, items: Sequence[Node]) -> bool:
+    """Whether an array of few values can have as many items as it must, all different."""
+    bits: dict[object, int] = {}
+    choices = []
+    for item in items:
+        keys = map(value_key, members(item, MAX_VALUES) or ())
+        choices.append(sum(bits.setdefault(key, 1 << len(bits)) for key in dict.fromkeys(keys)))
+    if shape.minimum > len(bits):
+        return False
+    further = choices[-1:] if shape.rest is not None else []
+    positions = [*choices[: len(shape.prefix)], *further * shape.minimum]
+    return may_differ(positions[: shape.minimum], 0)
 
 
 def _has_scalars(item: Node) -> bool:

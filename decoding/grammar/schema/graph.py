@@ -9,9 +9,11 @@ from typing import Any
 
 from decoding.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
 from decoding.grammar.json.array_plan import ways_of
+from decoding.grammar.json.cardinality import count_strings
 from decoding.grammar.json.shapes import ArrayShape, Node, ObjectShape
 from decoding.grammar.json.simplify import simplify_array, simplify_object
 from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.forms import with_texts
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import NOTHING as NO_STRINGS
 from decoding.grammar.regular.expressions import Expression
@@ -39,6 +41,7 @@ from decoding.grammar.schema.scalar_sets import (
     ALL_SCALARS,
     ARRAY,
     EVERY_TYPE,
+    NUMERIC,
     OBJECT,
     Scalars,
     meet,
@@ -47,6 +50,10 @@ from decoding.grammar.schema.scalar_sets import (
 from decoding.grammar.schema.shape_builder import ShapeBuilder
 from decoding.grammar.schema.solver import CircularError, Solver, Steps
 
+_NO_TEXT = (
+    "numbers are left out that need more digits: bounded numbers have at most 15 digits and"
+    " exponents down to -307, and `JsonStyle.digits` bounds all texts"
+)
 _ANY, _EMPTY = 0, 1  # the nodes of the schemas `true` and `false`
 
 
@@ -212,9 +219,13 @@ class SchemaGraph:
                 self._raw.append(self._analyse(self._conjunctions[number]))
         if len(self._raw) > first:
             self._decide_emptiness(first)
-            for number in range(first, len(self._raw)):
-                if self._raw[number].unique is not None:
-                    self._check_unique(number)
+            unique = [at for at in range(first, len(self._raw)) if self._raw[at].unique is not None]
+            for number in unique:
+                self._check_unique(number)
+            if any(self._has_member[number] and self._lost_all(number) for number in unique):
+                del self._has_member[first:]
+                self._nodes = {at: node for at, node in self._nodes.items() if at < first}
+                self._decide_emptiness(first)
 
     def _analyse(self, conjunction: Conjunction) -> RawNode:
         types, scalars = EVERY_TYPE, ALL_SCALARS
@@ -251,7 +262,22 @@ class SchemaGraph:
             raise GrammarSyntaxError(
                 where, "the schema is defined by itself alone: it has no values"
             ) from problem
+        numbers = with_texts(scalars.numbers, self._report.digits)
+        if len(numbers) < len(scalars.numbers):
+            scalars = replace(scalars, numbers=numbers)
+            self._report_no_text(conjunction)
         return RawNode(scalars, arrays, objects, unique)
+
+    def _report_no_text(self, conjunction: Conjunction) -> None:
+        """Record that numbers are left out, at the keyword that leaves few of them."""
+        found = [
+            (location.pointer, keyword)
+            for location in map(self.locations.of, conjunction)
+            for keyword in (*NUMERIC, "const", "enum", "type")
+            if keyword in location.keys
+        ]
+        pointer, keyword = found[0] if found else ("", "type")
+        self._report.restrictions[Remark(pointer, keyword, _NO_TEXT)] = None
 
     def _without_witnesses(
         self, options: tuple[ObjectConstraints, ...], where: str
@@ -328,6 +354,11 @@ class SchemaGraph:
             return True
         return not string_sets.is_empty(scalars.strings)
 
+    def _lost_all(self, number: int) -> bool:
+        """Whether a node has no member left, now that its shapes have distinct items."""
+        plain = self._is_plainly_not_empty(self._raw[number])
+        return not plain and not self._has_array_or_object(number)
+
     def _has_array_or_object(self, number: int) -> bool:
         raw = self._raw[number]
         with self._located(number):
@@ -365,7 +396,7 @@ class SchemaGraph:
             + scalars.true
             + scalars.false
             + number_sets.count(scalars.numbers, enough)
-            + string_sets.count(scalars.strings, enough)
+            + count_strings(scalars.strings, enough)
         )
 
     def _simplified_node(self, number: int) -> Node:

@@ -53,6 +53,7 @@ class SchemaLimits:
 class Report:
     """Collects remarks and counts work while a schema is compiled.
 
+    digits: the most characters of a number's text behind its sign; `None` is no bound.
     restrictions: valid values that the graph does not have. dropped: keywords that the graph does
     not enforce, because they are not supported and the caller allows that. notes: facts that follow
     from the definition of a keyword and may surprise. spelled_once: values with one spelling only,
@@ -62,6 +63,7 @@ class Report:
     on_unsupported: OnUnsupported = "raise"
     formats: Formats = "known"
     limits: SchemaLimits = field(default_factory=SchemaLimits)
+    digits: int | None = None
     restrictions: dict[Remark, None] = field(default_factory=dict)
     dropped: dict[Remark, None] = field(default_factory=dict)
     notes: dict[Remark, None] = field(default_factory=dict)

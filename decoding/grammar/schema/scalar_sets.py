@@ -21,8 +21,14 @@ from decoding.errors import (
     GrammarUnsupportedError,
 )
 from decoding.grammar.numbers import number_sets
+from decoding.grammar.numbers.digits import MAX_DIGITS
 from decoding.grammar.numbers.number_sets import ALL_NUMBERS, NO_NUMBERS, NumberSet
-from decoding.grammar.numbers.ranges import ANY_INTEGER, PLAIN_INTEGER, NumberRange
+from decoding.grammar.numbers.ranges import (
+    ANY_INTEGER,
+    PLAIN_INTEGER,
+    NumberRange,
+    number_of_float,
+)
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
@@ -52,10 +58,11 @@ _TYPES_OF_VALUES = {
 }
 MOST_COUNTED = 1 << 30
 """Characters, items and keys are counted up to this."""
+_TOO_LARGE = 10**MAX_DIGITS
 _FEW_PAIRS = 256  # pairs of number ranges that are intersected without looking for overlaps
 _FEW_PARTS = 16  # number ranges that are complemented one by one
 _PAIR_STEPS = 5  # cost of intersecting two number ranges, in steps of work
-_NUMERIC = frozenset(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
+NUMERIC = ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _TEXTUAL = frozenset(("minLength", "maxLength", "pattern", "format"))
 
 
@@ -250,7 +257,7 @@ def plain_scalars(location: Location, report: Report) -> Scalars:
             result = meet(result, of_values(values, f"{location.pointer}/{keyword}"))
     if schema.get("x-spelling") == "digits" and schema.get("type") == "integer":
         result = replace(result, numbers=tuple(replace(n, plain=True) for n in result.numbers))
-    if result.numbers and not _NUMERIC.isdisjoint(location.keys):
+    if result.numbers and not location.keys.isdisjoint(NUMERIC):
         numbers = number_sets.intersection(result.numbers, _numbers(location))
         result = replace(result, numbers=numbers)
     if result.strings != NOTHING and not _TEXTUAL.isdisjoint(location.keys):
@@ -309,9 +316,13 @@ def is_number(value: object) -> bool:
 
 def exact(value: Anything, where: str) -> Fraction:
     """The exact number that a schema's text denotes: 0.1 is one tenth."""
+    if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        raise GrammarLimitError(where, "digits of a number", MAX_DIGITS)
     if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
         raise GrammarSyntaxError(where, f"must be a number, not {shown(value)}")
-    return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
+    if isinstance(value, Decimal) and abs(value.adjusted()) >= MAX_DIGITS:
+        raise GrammarLimitError(where, "digits of a number", MAX_DIGITS)
+    return number_of_float(value) if isinstance(value, float) else Fraction(value)
 
 
 def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
@@ -333,8 +344,10 @@ def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
 def _numbers(location: Location) -> NumberSet:
     schema, pointer = location.schema, location.pointer
     numbers = ALL_NUMBERS
-    for keyword in _NUMERIC & location.keys:
+    for keyword in NUMERIC:
         where = f"{pointer}/{keyword}"
+        if keyword not in location.keys:
+            continue
         if location.scope.dialect.boolean_bounds and keyword.startswith("exclusive"):
             continue  # draft 4: a property of the bound beside it
         value = exact(schema[keyword], where)

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from profiles import amount, spread
 from random_texts import accepts, allowed, byte_machine, walk
 
-from decoding.errors import GrammarUnsupportedError
+from decoding.errors import GrammarError, GrammarUnsupportedError
 from decoding.grammar import JsonStyle, Machine, compile_json_schema
 from decoding.grammar.regular.build import build
 from decoding.grammar.regular.nfa import Spelling
@@ -136,7 +136,8 @@ def test_who_may_ignore_the_keyword_has_arrays_of_objects(machine: Machine) -> N
         ("ab", 1),
         ("a|ab", 2),
         ("[0-9]{30}", 10),
-        ("", None),
+        ("", 1),
+        ("a?", 2),
     ],
 )
 def test_fewest_completions(pattern: str, fewest: int | None) -> None:
@@ -165,3 +166,60 @@ def test_objects_differ_in_a_property_out_of_few_values(machine: Machine) -> Non
             Draft202012Validator(schema).validate(json.loads(text))
     with pytest.raises(GrammarUnsupportedError):
         compile_json_schema({**schema, "minItems": 4}, machine)
+
+
+_LETTER, _EMPTY, _NULL = string(pattern="^[ab]$"), string(maxLength=0), {"type": "null"}
+_TWO, _ONE = {"type": "integer", "minimum": 1, "maximum": 2}, {"const": 1}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"items": _LETTER, "minItems": 3},
+        {"items": _EMPTY, "minItems": 2},
+        {"prefixItems": [string(pattern="^a?$"), _EMPTY], "minItems": 2},
+        {"prefixItems": [_TWO, {}], "items": _NULL, "minItems": 4},
+        {"prefixItems": [{"const": 1.0}], "items": _ONE, "minItems": 2},
+        {"prefixItems": [{"enum": [1, "a"]}], "items": _ONE, "minItems": 3},
+        {"prefixItems": [_NULL], "contains": {"enum": [[1], [2]]}},
+        {"prefixItems": [_TWO, {"type": "boolean"}], "items": {"enum": [2, True]}, "minItems": 5},
+    ],
+    ids=str,
+)
+def test_arrays_without_enough_different_items_are_refused(
+    schema: dict[str, Any], machine: Machine
+) -> None:
+    whole = {"type": "array", "uniqueItems": True, **schema}
+    with pytest.raises(GrammarError):
+        compile_json_schema(whole, machine)
+    with pytest.raises(GrammarError):  # the node that needs such an array has no value either
+        compile_json_schema(
+            {"type": "object", "required": ["a"], "properties": {"a": whole}}, machine
+        )
+    either = {"anyOf": [whole, {"const": "x"}]}
+    grammar = compile_json_schema(either, machine, on_unsupported="ignore")
+    texts = {walk(grammar.matcher(), random.Random(seed), 50) for seed in range(10)}
+    assert texts == {'"x"'} or grammar.dropped
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"prefixItems": [string(pattern="^a?$"), _EMPTY]},
+        {"prefixItems": [_NULL, _LETTER, string(), {}], "minItems": 4},
+        {"prefixItems": [_TWO, _TWO], "items": _NULL, "minItems": 3},
+        {"prefixItems": [_NULL], "items": {"type": ["null", "integer"]}, "minItems": 3},
+        {"prefixItems": [{"type": "boolean"}, _NULL], "items": {"type": "boolean"}, "minItems": 3},
+    ],
+    ids=str,
+)
+def test_arrays_of_few_different_items_reach_their_end(
+    schema: dict[str, Any], machine: Machine
+) -> None:
+    whole = {"type": "array", "uniqueItems": True, **schema}
+    grammar = compile_json_schema(whole, machine)
+    texts = [walk(grammar.matcher(), random.Random(seed), 400) for seed in range(40)]
+    found = [json.loads(text) for text in texts if text is not None]
+    assert found
+    for value in found:
+        Draft202012Validator(whole).validate(value)

@@ -261,6 +261,39 @@ class FrozenList(BaseModel, frozen=True):
     x: list[int]
 
 
+class CheckedDefaults(BaseModel):
+    model_config = ConfigDict(validate_default=True)
+    good: Annotated[int, Field(ge=3)] = 5
+    bad: Annotated[int, Field(ge=3)] = 1
+    made: list[int] = Field(default_factory=lambda: ["x"])
+
+
+@pydantic.dataclasses.dataclass(config=ConfigDict(validate_default=True))
+class CheckedDefault:
+    bad: Annotated[int, Field(ge=3)] = 1
+
+
+class TwoNames(BaseModel):
+    x: int = Field(3, validation_alias=AliasChoices("first", "y"))
+    y: Annotated[int, Field(ge=0)] | str = 0
+
+
+class OneAlias(BaseModel):
+    x: int = Field(alias="key")
+    y: str = Field(alias="key")
+
+
+class Shadowed(BaseModel):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    x: int = Field(alias="y")
+    y: int | str = Field("q", alias="z")
+
+
+class KeepingAliases(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    x: int = Field(3, validation_alias=AliasChoices("first", "second"))
+
+
 def _pattern(pattern: str, **more: Any) -> Any:
     return Annotated[str, Field(pattern=pattern, **more)]
 
@@ -307,6 +340,12 @@ TAKEN: dict[str, Any] = {
     "short Decimal": Annotated[Decimal, Field(max_digits=3)],
     "one place": Annotated[Decimal, Field(decimal_places=1)],
     "quarters": Annotated[Decimal, Field(multiple_of=Decimal("0.25"))],
+    "fraction": Annotated[Decimal, Field(max_digits=4, decimal_places=4)],
+    "small fraction": Annotated[Decimal, Field(max_digits=2, decimal_places=3)],
+    "fine steps": Annotated[Decimal, Field(multiple_of=Decimal("1e-20"))],
+    "far": Annotated[float, Field(ge=1e308)], "finite and far": Annotated[
+        float, Field(allow_inf_nan=False, gt=1e150)
+    ],
     "long Decimal": Annotated[Decimal, Field(max_digits=20, decimal_places=4)],
     "dates": Annotated[dt.date, Field(ge=dt.date(2020, 3, 5), lt=dt.date(2021, 2, 28))],
     "after noon": Annotated[dt.datetime, Field(gt=NOON)],
@@ -351,7 +390,9 @@ TAKEN: dict[str, Any] = {
     "KeepingNumbers": KeepingNumbers, "Strict": Strict, "Aliased": Aliased, "ByName": ByName,
     "Area": Area, "Node": Node, "Owner": Owner, "Box": Box[int], "Root": Root,
     "Stripped": Stripped, "InBase64": InBase64, "InHex": InHex, "WithPython": WithPython,
-    "Finite": Finite, "Record": Record, "Checked": Checked,
+    "Finite": Finite, "Record": Record, "Checked": Checked, "CheckedDefaults": CheckedDefaults,
+    "CheckedDefault": CheckedDefault, "TwoNames": TwoNames, "Shadowed": Shadowed,
+    "KeepingAliases": KeepingAliases,
     # Unions
     "optional": int | None, "number or text": int | str, "numbers": int | float | None,
     "list or dict": list[int] | dict[str, int], "pet": Pet, "cat or dog": Cat | Dog,
@@ -400,6 +441,30 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "boundary": (_pattern(r"\bfoo\b"), r"the escape"),
     "property": (_pattern(r"\p{L}"), r"the escape"),
     "operation on classes": (_pattern("[a-z&&b]"), "operations on classes"),
+    "length of decoded text": (
+        Annotated[pydantic.Base64Str, Field(max_length=4)],
+        "max_length_validator",
+    ),
+    "length of decoded bytes": (
+        Annotated[pydantic.Base64UrlBytes, Field(min_length=1)],
+        "min_length_validator",
+    ),
+    "length behind a function": (
+        Annotated[str, AfterValidator(str.strip), Field(min_length=3)],
+        "min_length_validator",
+    ),
+    "pattern behind a function": (
+        Annotated[str, AfterValidator(str.upper), Field(pattern="a")],
+        r"\(chain\)",
+    ),
+    "bounded Fraction": (Annotated[Fraction, Field(gt=3)], r"gt.*fraction"),
+    "pair of one": (Annotated[tuple[int, int], Field(max_length=1)], "2 items"),
+    "one alias": (OneAlias, "OneAlias|/properties/key"),
+    "numbers between floats": (
+        Annotated[float, Field(gt=0.1234567890123456, lt=0.1234567890123457)],
+        "more digits",
+    ),
+    "many remainders": (Annotated[int, Field(multiple_of=10**9 + 7)], "remainders"),
     "silent function": (Annotated[int, PlainValidator(lambda value: value)], "is not known"),
     "predicate": (Annotated[str, Predicate(str.islower)], "not known here"),
     "tags of a function": (
