@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_ARRAY,
     NO_ITEMS,
@@ -98,13 +96,8 @@ class ArrayKeywords:
         first, rest = "prefixItems", "items"
         if isinstance(schema.get("items"), list):
             first, rest = "items", "additionalItems"
-        prefix = schema.get(first, ())
-        if not isinstance(prefix, list | tuple):
-            raise GrammarSyntaxError(
-                f"{location.pointer}/{first}", f"must be a list of schemas, not {shown(prefix)}"
-            )
         return (
-            tuple(child(location, first, index) for index in range(len(prefix))),
+            tuple(child(location, first, index) for index in range(len(schema.get(first, ())))),
             child(location, rest) if rest in schema else EVERYTHING,
         )
 

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Generic
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar.schema.constraints import Constraints, Disjunction, without_evaluated
 from decoding.grammar.schema.locations import (
     NEVER,
@@ -158,12 +157,8 @@ class ConstraintLogic(Generic[Constraints]):
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
         """The schemas of `allOf`, `anyOf` or `oneOf`."""
-        value = location.schema[keyword]
-        if not isinstance(value, list):
-            raise GrammarSyntaxError(
-                f"{location.pointer}/{keyword}", f"must be a list of schemas, not {shown(value)}"
-            )
-        return [self.locations.child(location, keyword, index) for index in range(len(value))]
+        count = len(location.schema[keyword])
+        return [self.locations.child(location, keyword, index) for index in range(count)]
 
     def _satisfying(
         self, location: Location, *, evaluated: bool

@@ -8,8 +8,6 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_OBJECT,
     NO_KEYS,
@@ -21,7 +19,6 @@ from decoding.grammar.schema.constraints import (
     merge_objects,
     value_at,
 )
-from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.locations import (
     EVERYTHING,
     NOTHING,
@@ -153,7 +150,7 @@ class ObjectKeywords:
                     tuple(language for language, _ in group.patterns),
                     "additionalProperties" in schema,
                 )
-        required = _names(schema, "required", pointer) if "required" in schema else ()
+        required = schema.get("required", ())
         self.report.check_surrogates(pointer, "required", required)
         names = EVERYTHING
         if "propertyNames" in schema:
@@ -178,10 +175,10 @@ class ObjectKeywords:
 
     def _group(self, location: Location) -> PropertyGroup:
         schema, child = location.schema, self.locations.child
-        properties = _mapping(schema, "properties", location.pointer)
+        properties = schema.get("properties", {})
         self.report.check_surrogates(location.pointer, "properties", properties)
         patterns = []
-        for text in _mapping(schema, "patternProperties", location.pointer):
+        for text in schema.get("patternProperties", ()):
             language = pattern(text, location.pointer, "patternProperties", self.report)
             if language is not None:
                 patterns.append((language, child(location, "patternProperties", text)))
@@ -215,7 +212,7 @@ class ObjectKeywords:
 
     def _violating_counts(self, location: Location) -> Iterator[ObjectConstraints]:
         schema, pointer = location.schema, location.pointer
-        for name in _names(schema, "required", pointer) if "required" in schema else ():
+        for name in schema.get("required", ()):
             yield lacking(name)
         if "propertyNames" in schema:
             names = self.locations.child(location, "propertyNames")
@@ -298,15 +295,13 @@ def constants(schema: Mapping[str, Any]) -> list[Any]:
 
 def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
     """Keys that require other keys, from `dependentRequired` and its older and longer forms."""
-    schema, pointer = location.schema, location.pointer
     for keyword in ("dependentRequired", "dependencies"):
-        for name, others in _mapping(schema, keyword, pointer).items():
+        for name, others in location.schema.get(keyword, {}).items():
             if isinstance(others, list):
                 yield name, frozenset(others)
-    for name, others in _mapping(schema, "dependentSchemas", pointer).items():
+    for name, others in location.schema.get("dependentSchemas", {}).items():
         if _asks_for_names(others):
-            where = f"{pointer}/dependentSchemas/{escape(name)}"
-            yield name, frozenset(_names(others, "required", where))
+            yield name, frozenset(others["required"])
 
 
 def dependent_schemas(
@@ -314,7 +309,7 @@ def dependent_schemas(
 ) -> Iterator[tuple[str, Conjunction]]:
     """Keys that require a schema of the whole object, from `dependentSchemas`."""
     for keyword in ("dependentSchemas", "dependencies"):
-        for name, schema in _mapping(location.schema, keyword, location.pointer).items():
+        for name, schema in location.schema.get(keyword, {}).items():
             if not isinstance(schema, list) and not (
                 keyword == "dependentSchemas" and _asks_for_names(schema)
             ):
@@ -323,21 +318,3 @@ def dependent_schemas(
 
 def _asks_for_names(schema: object) -> bool:
     return isinstance(schema, Mapping) and schema.keys() == {"required"}
-
-
-def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[str, Any]:
-    if keyword not in schema:
-        return {}
-    value = schema[keyword]
-    if not isinstance(value, Mapping):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an object, not {shown(value)}")
-    return value
-
-
-def _names(schema: Mapping[str, Any], keyword: str, pointer: str) -> list[str]:
-    names = schema[keyword]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarSyntaxError(
-            f"{pointer}/{keyword}", f"must be a list of names, not {shown(names)}"
-        )
-    return names
