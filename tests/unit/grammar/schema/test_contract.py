@@ -378,9 +378,8 @@ def test_nodes_are_made_on_demand_too() -> None:
             "/properties: properties must be an object of schemas, not {1: {}}",
         ),
         (
-            {"dependentRequired": {1: ["a"]}},
-            "/dependentRequired: dependentRequired must be an object of lists of names, not"
-            " {1: ['a']}",
+            {"dependentRequired": {1: []}},
+            "/dependentRequired: dependentRequired must be an object of lists of names, not {1: []}",
         ),
         ({"enum": [Decimal("sNaN")]}, "/enum: must be a number, not Decimal('sNaN')"),
         ({"$ref": "#"}, "/$ref: '#' leads back to itself: no value is defined"),
