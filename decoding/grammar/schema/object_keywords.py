@@ -27,7 +27,7 @@ from decoding.grammar.schema.locations import (
     Locations,
 )
 from decoding.grammar.schema.report import Report
-from decoding.grammar.schema.scalar_sets import OBJECT, pattern, types_of, whole
+from decoding.grammar.schema.scalar_sets import OBJECT, pattern, whole
 from decoding.grammar.schema.solver import Steps
 
 NO_OBJECTS: Disjunction[ObjectConstraints] = Disjunction(())
@@ -54,6 +54,8 @@ class ObjectKeywords:
 
     name = "objects"
     json_type = OBJECT
+    python_type = Mapping
+    known = _KEYWORDS
     everything: Disjunction[ObjectConstraints] = ALL_OBJECTS
     nothing: Disjunction[ObjectConstraints] = NO_OBJECTS
 
@@ -62,52 +64,11 @@ class ObjectKeywords:
         self.report = report
         self._groups: dict[int, PropertyGroup] = {}
 
-    def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ObjectConstraints]:
-        """The objects that satisfy all keywords of a schema, except those that combine schemas."""
-        schema = location.schema
-        if not types_of(location) & OBJECT:
-            return NO_OBJECTS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return ALL_OBJECTS
-        options = [self._conditions(location, evaluated=evaluated)]
-        if "const" in schema or "enum" in schema:
-            options = [
-                ObjectConstraints(
-                    (*constant.groups, *option.groups),
-                    constant.required | option.required,
-                    option.names,
-                    option.dependent,
-                    option.minimum,
-                    option.maximum,
-                )
-                for constant in self._constants(location)
-                for option in options
-            ]
-        return Disjunction(tuple(options))
-
     def violating(self, location: Location) -> Disjunction[ObjectConstraints]:
-        """The objects that violate a keyword of a schema, except those that combine schemas."""
-        if not types_of(location) & OBJECT:
-            return ALL_OBJECTS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return NO_OBJECTS
+        """The objects that violate a keyword, except constants and those that combine schemas."""
         return Disjunction(
             tuple(chain(self._violating_group(location), self._violating_counts(location)))
         )
-
-    def other_than_constants(
-        self, location: Location
-    ) -> list[tuple[ObjectConstraints, ...]] | None:
-        """For each object in `enum` or `const`, the objects that differ from it."""
-        schema = location.schema
-        if "enum" not in schema and "const" not in schema:
-            return None
-        values = constants(schema)
-        return [
-            tuple(self._other_than(value, location))
-            for value in values
-            if isinstance(value, Mapping)
-        ]
 
     def merge(self, one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
         """The conjunction of two constraints; `None` where it is plainly unsatisfiable."""
@@ -137,7 +98,8 @@ class ObjectKeywords:
         )
         return replace(option, groups=(*option.groups, group), evaluated=EvaluatedKeys(all=True))
 
-    def _conditions(self, location: Location, *, evaluated: bool) -> ObjectConstraints:
+    def conditions(self, location: Location, *, evaluated: bool) -> ObjectConstraints:
+        """The objects that satisfy all keywords but constants and those that combine schemas."""
         schema, pointer = location.schema, location.pointer
         groups: tuple[PropertyGroup, ...] = ()
         keys = NO_KEYS
@@ -229,27 +191,19 @@ class ObjectKeywords:
         if "maxProperties" in schema:
             yield ObjectConstraints(minimum=whole(schema, "maxProperties", pointer) + 1)
 
-    def _constants(self, location: Location) -> Iterator[ObjectConstraints]:
+    def constant(self, value: Mapping[str, Any], location: Location) -> ObjectConstraints:
+        """The objects that equal one in `enum` or `const`."""
         keyword = "const" if "const" in location.schema else "enum"
-        values = constants(location.schema)
-        self.report.foresee_constants(
-            (inner for value in values if isinstance(value, Mapping) for inner in value.values()),
-            f"{location.pointer}/{keyword}",
-        )
-        for value in values:
-            if not isinstance(value, Mapping):
-                continue
-            self.report.check_surrogates(location.pointer, keyword, value)
-            properties = {
-                name: self.locations.constant(inner, location) for name, inner in value.items()
-            }
-            yield ObjectConstraints(
-                (PropertyGroup(properties, (), NOTHING),), frozenset(properties)
-            )
+        self.report.check_surrogates(location.pointer, keyword, value)
+        properties = {
+            name: self.locations.constant(inner, location) for name, inner in value.items()
+        }
+        return ObjectConstraints((PropertyGroup(properties, (), NOTHING),), frozenset(properties))
 
-    def _other_than(
+    def other_than(
         self, value: Mapping[str, Any], location: Location
     ) -> Iterator[ObjectConstraints]:
+        """The objects that differ from one in `enum` or `const`."""
         for name, inner in value.items():
             yield lacking(name)
             yield having(name, negated(self.locations.constant(inner, location)))
