@@ -37,7 +37,6 @@ class Lowerable(Protocol):
 
     def lower(self) -> tuple[Instruction, ...] | None:
         """The instructions; none if it is neutral, None if only Python can run it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

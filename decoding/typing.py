@@ -38,7 +38,6 @@ class Processor(Protocol):
 
     def __call__(self, logits: Logits, history: History, /) -> Logits:
         """`(batch, vocab)` logits and what each row has seen; returns `(batch, vocab)` logits."""
-        ...
 
 
 class DeclaredProcessor(Processor, Protocol):
@@ -47,7 +46,6 @@ class DeclaredProcessor(Processor, Protocol):
     @property
     def facts(self) -> Facts:
         """The declared facts of the processor's class; see `decoding.facts.facts_of`."""
-        ...
 
 
 @runtime_checkable
@@ -56,7 +54,6 @@ class DynamicInstruction(Protocol):
 
     def instruction(self, history: History) -> Instruction:
         """The instruction for the one row of `history`; ids beyond the row's logits are ignored."""
-        ...
 
 
 @runtime_checkable
@@ -65,4 +62,3 @@ class DynamicBitmask(Protocol):
 
     def bitmask(self, history: History) -> NDArray[np.int32]:
         """The packed bitmask for the one row of `history`, as for `Bitmask`."""
-        ...

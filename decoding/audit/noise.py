@@ -21,7 +21,6 @@ class NoiseLaw(Protocol):
     @property
     def name(self) -> str:
         """The name of the law and its version."""
-        ...
 
     def scores(
         self, logits: NDArray[np.float64], token_ids: NDArray[np.int64], seed: int, position: int
@@ -32,7 +31,6 @@ class NoiseLaw(Protocol):
         token_ids: `(n,)`, ascending. seed: in [0, 2**64). position: how many tokens stand before
         the one that is drawn, prompt included.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,6 @@ class Make(Protocol[_Made_co]):
 
     def __call__(self, samplers: Sequence[Sampler], /) -> _Made_co:
         """Make the value for these samplers."""
-        ...
 
 
 class BySize(Generic[_Made_co]):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from decoding.cli.files import read_utf8
-from decoding.cli.flags import FLAGS, add_flags, read_flags
+from decoding.cli.flags import FLAGS, add_flags, integers, read_flags
 from decoding.cli.grammar import add_grammar_flags
+from decoding.cli.model_flags import Load, add_model_flag
 from decoding.errors import ParameterError
 from decoding.models import LanguageModel
 from decoding.parameters import GenerationParameters
@@ -20,10 +21,8 @@ from decoding.typing import Anything
 if TYPE_CHECKING:  # most commands audit nothing
     from decoding.audit import NoiseLaw, Transcript
 
-Load = Callable[[argparse.Namespace], LanguageModel]
-
 LAWS = ("philox", "vllm", "vllm-float64", "sglang", "sglang-by-rank")
-"""Noise laws by their names on the command line; the first is this library's, and the default."""
+"""Noise laws, named as the constants of `decoding.audit`; the first is the default."""
 
 _FILE = (
     "a JSON response of this library, of TGI (with details) or of OpenAI's API, or one a line, as"
@@ -78,12 +77,13 @@ def _command(commands: Anything, name: str, text: str) -> argparse.ArgumentParse
         name, help=text, description=f"{described}."
     )
     parser.add_argument("file", metavar="FILE", help=_FILE)
-    parser.add_argument(
-        "--model", metavar="NAME|FILE|DIR", help="the reference model; as for generate"
-    )
+    add_model_flag(parser, "the reference model; default: as for generate")
     parser.add_argument("--prompt", metavar="TEXT", help="the prompt (default: as FILE says)")
     parser.add_argument(
-        "--prompt-ids", metavar="N,N,...", help="the prompt's token ids (default: as FILE says)"
+        "--prompt-ids",
+        type=integers,
+        metavar="N,N,...",
+        help="the prompt's token ids (default: as FILE says)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a text")
     return parser
@@ -121,14 +121,10 @@ def _run(asked: argparse.Namespace, load: Load, audit: Audit) -> Iterator[str]:
 
 
 def _prompt(asked: argparse.Namespace) -> str | list[int] | None:
-    if asked.prompt is not None and asked.prompt_ids is not None:
+    prompt: str | None = asked.prompt
+    if prompt is not None and asked.prompt_ids is not None:
         raise ParameterError("--prompt-ids", asked.prompt_ids, "left out where --prompt is given")
-    if asked.prompt_ids is None:
-        return asked.prompt if asked.prompt is None else str(asked.prompt)
-    try:
-        return [int(item) for item in asked.prompt_ids.split(",")]
-    except ValueError as error:
-        raise ParameterError("--prompt-ids", asked.prompt_ids, "ids with commas") from error
+    return prompt if asked.prompt_ids is None else list(asked.prompt_ids)
 
 
 def _settings(asked: argparse.Namespace, transcript: Transcript) -> GenerationParameters | None:
@@ -144,16 +140,8 @@ def _settings(asked: argparse.Namespace, transcript: Transcript) -> GenerationPa
 def _law(asked: argparse.Namespace) -> NoiseLaw:
     from decoding import audit
 
-    laws: Mapping[str, NoiseLaw] = MappingProxyType(
-        {
-            "philox": audit.PHILOX,
-            "vllm": audit.VLLM,
-            "vllm-float64": audit.VLLM_FLOAT64,
-            "sglang": audit.SGLANG,
-            "sglang-by-rank": audit.SGLANG_BY_RANK,
-        }
-    )
-    return laws[asked.law]
+    law: NoiseLaw = getattr(audit, asked.law.replace("-", "_").upper())
+    return law
 
 
 def _score(
@@ -221,18 +209,10 @@ def _replay(
     facts: dict[str, Any] = {"tokens": found.tokens, "strays": list(found.strays), "change": None}
     report = str(found)
     if found.change is not None:
-        change = found.change
-        facts["change"] = {
-            "position": change.position,
-            "before": change.before,
-            "after": change.after,
-            "stage": change.stage,
-            "of_other": change.of_other,
-            "reason": change.reason,
-        }
+        facts["change"] = asdict(found.change)
         words = [
             "nothing" if item is None else _shown(model, item)
-            for item in (change.before, change.after)
+            for item in (found.change.before, found.change.after)
         ]
         report += f"\n{words[0]} -> {words[1]}"
     return facts, report

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any
 
 from decoding.cli.batch_rows import Row, Settings, error_line, read_row
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar_flags
 from decoding.cli.model_flags import Load, add_adapters_flag, add_model_flag
+from decoding.cli.progress import Progress
 from decoding.engine.generation import Generation
 from decoding.engine.loop import Engine
 from decoding.errors import DecodingError, MissingDependencyError, ParameterError, require
@@ -70,12 +70,15 @@ def _batch(asked: argparse.Namespace, load: Load) -> Iterator[str]:
         target.touch()
         return
     model = load(asked)
-    with target.open("ab") as out, _progress(len(lines), asked.progress) as progress:
-        progress.update(done)
-        for result in _results(model, lines, settings, done):
+    progress = Progress(
+        len(lines), "{} of {} rows".format, bar={"unit": "row"}, wanted=asked.progress
+    )
+    with target.open("ab") as out, progress:
+        progress.show(done)
+        for count, result in enumerate(_results(model, lines, settings, done), done + 1):
             out.write(result)
             out.flush()
-            progress.update(1)
+            progress.show(count)
     yield from ()
 
 
@@ -157,62 +160,3 @@ def _answers(
             yield row.line(generation.result())
         except DecodingError as error:
             yield error_line(row.index, line, settings, error)
-
-
-class Progress(Protocol):
-    """Protocol of a progress display."""
-
-    def update(self, count: int) -> object:
-        """Note some more rows."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class _Lines:
-    """Tells on stderr whenever another twentieth is done."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.count, self.told = total, 0, 0
-
-    def update(self, count: int) -> None:
-        """Note some more rows."""
-        self.count += count
-        part = 20 * self.count // max(1, self.total)
-        if part > self.told:
-            self.told = part
-            sys.stderr.write(f"decoding: {self.count} of {self.total} rows\n")
-            sys.stderr.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class _Silence:
-    """Tells nothing."""
-
-    def update(self, count: int) -> None:
-        """Note some more rows."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-def _progress(total: int, wanted: bool) -> Progress:
-    if not wanted:
-        return _Silence()
-    if sys.stderr.isatty():
-        with suppress(ImportError):
-            from tqdm import tqdm
-
-            bar: Progress = tqdm(total=total, unit="row")
-            return bar
-    return _Lines(total)

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from decoding.cli.files import read_utf8
+from decoding.cli.files import read_json
 from decoding.engine.prompts import Inputs
 from decoding.errors import ParameterError, require
 from decoding.models import LanguageModel
@@ -119,10 +119,7 @@ def _objects(flag: str, source: str | None) -> list[dict[str, Any]] | None:
     """Read a file that holds a JSON list of objects."""
     if source is None:
         return None
-    try:
-        values = json.loads(read_utf8(flag, source))
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(flag, source, f"a file of JSON ({error})") from error
+    values = read_json(flag, source)
     legal = isinstance(values, list) and all(isinstance(value, dict) for value in values)
     require(flag, source, legal, "a file with a JSON list of objects")
     return list(values)

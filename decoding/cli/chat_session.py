@@ -73,7 +73,6 @@ class Answers(Protocol):
 
     def answer(self, messages: Messages) -> Generator[ChatDelta, None, None]:
         """The pieces of an answer as they come; closing the iterator ends it."""
-        ...
 
 
 class Local:

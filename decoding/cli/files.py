@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from decoding.errors import ParameterError
+from decoding.typing import Anything
 
 MOST_BYTES = 64 << 20
 """Largest size of a file or of stdin, in bytes."""
@@ -42,6 +44,19 @@ def read_utf8(name: str, source: str) -> str:
         return written.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ParameterError(name, error.object[error.start :][:1], "UTF-8") from error
+
+
+def read_line(name: str, source: str) -> str:
+    """Read the text of a file or of stdin, without one final line end; raises as `read_utf8`."""
+    return read_utf8(name, source).removesuffix("\n").removesuffix("\r")
+
+
+def read_json(name: str, source: str) -> Anything:
+    """Read the JSON in a file or stdin; raises as `read_utf8`, and where it is no JSON."""
+    try:
+        return json.loads(read_utf8(name, source))
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(name, source, f"a file of JSON ({error})") from error
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -75,11 +75,12 @@ def _grammar(text: str) -> Grammar:
         raise argparse.ArgumentTypeError(f"{shown(text)}: {error}") from error
 
 
-def _ids(text: str) -> tuple[int, ...]:
+def integers(text: str) -> tuple[int, ...]:
+    """The integers of an argument, such as token ids, which commas separate."""
     try:
         return tuple(int(item) for item in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not token ids with commas") from error
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not integers with commas") from error
 
 
 def _bias(text: str) -> tuple[int, float]:
@@ -111,8 +112,8 @@ _CONVERTERS: Mapping[str, tuple[Callable[[str], Any], Callable[[list[Any]], Any]
     "usize": (int, None),
     "string": (str, None),
     "strings": (str, tuple),
-    "ids": (_ids, None),
-    "sequences": (_ids, tuple),
+    "ids": (integers, None),
+    "sequences": (integers, tuple),
     "biases": (_bias, dict),
     "grammar": (_grammar, None),
 }

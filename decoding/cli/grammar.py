@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
-from decoding.cli.files import read_utf8
+from decoding.cli.files import read_json, read_utf8
 from decoding.errors import DecodingError, ParameterError, require
 from decoding.request_grammar import Formats, Grammar, OnUnsupported
 from decoding.typing import Anything
@@ -142,10 +142,7 @@ def _schema_options(asked: argparse.Namespace) -> dict[str, Any]:
 def _resource(text: str) -> tuple[str, object]:
     uri, separator, path = text.rpartition("=")
     require("--resource", text, bool(separator and uri and path), "URI=FILE")
-    try:
-        return uri, json.loads(read_utf8("--resource", path))
-    except (ValueError, RecursionError) as error:
-        raise ParameterError("--resource", path, f"a file of JSON ({error})") from error
+    return uri, read_json("--resource", path)
 
 
 def add_grammar(commands: Anything) -> None:  # argparse names no public type

@@ -25,7 +25,7 @@ from decoding.cli.audit import add_audit
 from decoding.cli.batch import add_batch
 from decoding.cli.chat import add_chat_flags, check_chat_flags, read_prompt
 from decoding.cli.chat_session import add_chat
-from decoding.cli.files import read_utf8
+from decoding.cli.files import read_line
 from decoding.cli.flags import add_flags, read_flags
 from decoding.cli.grammar import add_grammar, add_grammar_flags
 from decoding.cli.lengths import default_length
@@ -215,9 +215,7 @@ def _texts(events: Iterable[StreamEvent]) -> Iterator[str]:
 
 
 def _read_prompt(argument: str) -> str:
-    text = argument
-    if argument == "-":
-        text = read_utf8("stdin", argument).removesuffix("\n").removesuffix("\r")
+    text = read_line("stdin", argument) if argument == "-" else argument
     if not text:
         raise ParameterError("PROMPT", text, "at least one character")
     return text

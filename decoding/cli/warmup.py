@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from decoding import compilation
+from decoding.cli.progress import Progress
 from decoding.errors import DecodingError, MissingDependencyError, require
 from decoding.kernels.compiled.loading import GROUPS
 from decoding.kernels.grammar.loading import AUTOMATA, NESTED
@@ -62,17 +61,22 @@ def compiled(groups: Sequence[Group]) -> Iterator[str]:
         MissingDependencyError: Numba is not installed.
         DecodingError: the kernels cannot be compiled.
     """
-    loader, bar = compilation.loader(), _Bar(sum(_seconds(group) for group in groups))
-    loader.tell = bar.say
+    loader = compilation.loader()
+    progress = Progress(
+        sum(unit.seconds for group in groups for unit in group.units),
+        lambda done, total: f"{100 * done / total:.0f} % of the kernels are ready",
+        bar={"bar_format": "compiling {percentage:3.0f}%|{bar}| {elapsed}"},
+    )
+    loader.tell = progress.say
     waiting, running = list(groups), dict[Group, float]()
-    with bar:
+    with progress:
         while waiting or running:
             while waiting and len(running) < (os.cpu_count() or 1):
                 loader.begin(waiting[0], is_urgent=True)
                 running[waiting.pop(0)] = time.monotonic()
             time.sleep(_POLL_SECONDS)
             units = [unit for group in groups for unit in group.units if loader.is_loaded(unit)]
-            bar.show(sum(unit.seconds for unit in units))
+            progress.show(sum(unit.seconds for unit in units))
             for group in list(running):
                 if group in loader.errors:
                     raise _error(group, loader.errors[group])
@@ -85,46 +89,3 @@ def _error(group: Group, error: Exception) -> DecodingError:
     if isinstance(error, ImportError):
         return MissingDependencyError("numba", "numba")
     return DecodingError(f"{group.title} cannot be compiled: {error}")
-
-
-def _seconds(group: Group) -> float:
-    return sum(unit.seconds for unit in group.units)
-
-
-class _Bar:
-    """Tells on stderr how far a compilation is, in seconds of work."""
-
-    def __init__(self, total: float) -> None:
-        self._total, self._told = total, 0.0
-        self._tqdm: Anything = None
-        if sys.stderr.isatty():
-            with suppress(ImportError):
-                from tqdm import tqdm
-
-                shape = "compiling {percentage:3.0f}%|{bar}| {elapsed}"
-                self._tqdm = tqdm(total=total, bar_format=shape)
-
-    def show(self, done: float) -> None:
-        """Show that so many seconds of work are done."""
-        if self._tqdm is not None:
-            self._tqdm.update(done - self._told)
-            self._told = done
-        elif 20 * done // self._total > 20 * self._told // self._total:
-            self._told = done
-            self.say(f"{100 * done / self._total:.0f} % of the kernels are ready")
-
-    def say(self, text: str) -> None:
-        """Write a line above the bar."""
-        line = f"decoding: {text}"
-        if self._tqdm is not None:
-            self._tqdm.write(line, file=sys.stderr)
-        else:
-            sys.stderr.write(f"{line}\n")
-            sys.stderr.flush()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        if self._tqdm is not None:
-            self._tqdm.close()

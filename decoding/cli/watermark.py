@@ -9,10 +9,11 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any
 
-from decoding.cli.files import read_utf8
-from decoding.errors import ParameterError, shown
+from decoding.cli.files import read_line
+from decoding.cli.flags import integers
+from decoding.cli.model_flags import add_model_flag
+from decoding.errors import ParameterError
 from decoding.models import LanguageModel, load
-from decoding.models.fetch import KNOWN_MODELS
 from decoding.typing import Anything
 from decoding.watermark import (
     Detection,
@@ -68,10 +69,7 @@ def _add_detect(verbs: Anything) -> None:
         " watermarked.",
     )
     parser.add_argument("file", metavar="FILE", help="UTF-8 text; '-' reads stdin")
-    kinds = f"{', '.join(KNOWN_MODELS)}, a .gguf file, or a folder"
-    parser.add_argument(
-        "--model", metavar="NAME|FILE|DIR", help=f"{kinds}; default: as for generate"
-    )
+    add_model_flag(parser, "default: as for generate")
     first = next(iter(SCHEMES))
     parser.add_argument(
         "--scheme",
@@ -80,7 +78,7 @@ def _add_detect(verbs: Anything) -> None:
         help=f"the scheme of the watermark (default: {first})",
     )
     parser.add_argument(
-        "--keys", type=_keys, metavar="N,N,...", help="the keys of synthid (required)"
+        "--keys", type=integers, metavar="N,N,...", help="the keys of synthid (required)"
     )
     parser.add_argument(
         "--ngram-len", type=int, metavar="N", help="n-gram length of synthid (default: 5)"
@@ -129,7 +127,7 @@ def _add_detect(verbs: Anything) -> None:
 
 def _detect(asked: argparse.Namespace) -> Iterator[str]:
     scheme = _other_scheme(asked) if asked.scheme in OTHERS else _scheme(asked)
-    text = _read(asked.file)
+    text = read_line("FILE", asked.file)
     model = None
     needs_width = isinstance(scheme, Scheme) and asked.vocab_size is None
     if not asked.token_ids or needs_width:
@@ -157,13 +155,6 @@ def _found(
         window_sizes=asked.window,
     )
     return _facts(found)
-
-
-def _keys(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(item) for item in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not numbers with commas") from error
 
 
 def _other_scheme(asked: argparse.Namespace) -> SynthId | GumbelScheme:
@@ -201,10 +192,6 @@ def _scheme(asked: argparse.Namespace) -> Scheme:
         raise ParameterError("--context-width", asked.context_width, expected)
     options = {name: value for name, value in given.items() if value is not None}
     return SCHEMES[asked.scheme](**options)
-
-
-def _read(argument: str) -> str:
-    return read_utf8("FILE", argument).removesuffix("\n").removesuffix("\r")
 
 
 def _token_ids(text: str) -> list[int]:

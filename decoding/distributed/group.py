@@ -17,11 +17,9 @@ class Exchange(Protocol):
     @property
     def rank(self) -> int:
         """The number of this process."""
-        ...
 
     def __call__(self, message: bytes) -> list[bytes]:
         """The messages of all processes."""
-        ...
 
 
 class GroupExchange:

@@ -24,7 +24,6 @@ class TokenMatcher(Protocol):
     @property
     def is_accepting(self) -> bool:
         """Whether the text may end here."""
-        ...
 
     def mask(self) -> NDArray[np.uint32]:
         """The tokens that may come next: bit i % 32 of word i // 32 is token i.
@@ -32,19 +31,15 @@ class TokenMatcher(Protocol):
         ⌈width / 32⌉ words; bits from the width on are zero. The array is not to be changed, and
         nothing that is done to the matcher changes it.
         """
-        ...
 
     def advance(self, token_id: int) -> bool:
         """Take one more token; False, and nothing changed, if the grammar does not allow it."""
-        ...
 
     def rollback(self, count: int) -> None:
         """Take back the last tokens. Raises `ParameterError` if there are not so many."""
-        ...
 
     def fork(self) -> TokenMatcher:
         """Another text with the same beginning."""
-        ...
 
 
 class TokenGrammar(Protocol):
@@ -52,4 +47,3 @@ class TokenGrammar(Protocol):
 
     def matcher(self) -> TokenMatcher:
         """A text that has not begun."""
-        ...

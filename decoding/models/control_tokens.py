@@ -35,11 +35,9 @@ class PlainEncoder(Protocol):
 
     def added_tokens(self) -> dict[str, bool]:
         """The texts of the added tokens, each with whether it is special."""
-        ...
 
     def encode_as_text(self, text: str) -> list[int]:
         """The ids of a text in which no added token is matched."""
-        ...
 
 
 def control_tokens(tokenizer: Tokenizer, template_text: str = "") -> tuple[str, ...]:

@@ -31,7 +31,6 @@ class CachedModel(Protocol):
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[State], Any]:
         """Start a sequence for each prompt of at least one token; return states and logits."""
-        ...
 
     def extend(
         self,
@@ -41,22 +40,18 @@ class CachedModel(Protocol):
         all_positions: bool = False,
     ) -> Anything:
         """Append one or several tokens to each sequence, in place; lists may differ in length."""
-        ...
 
     def fork(self, state: State) -> State:
         """Copy a state."""
-        ...
 
     def rollback(self, state: State, count: int) -> None:
         """Remove the last `count` tokens of a sequence."""
-        ...
 
     def release(self, state: State) -> None:
         """Free the memory of a state, which must not be used again.
 
         An engine calls this once for every state, also where the call raises.
         """
-        ...
 
 
 class CacheBudget(Protocol):
@@ -69,17 +64,14 @@ class CacheBudget(Protocol):
     @property
     def capacity_tokens(self) -> int:
         """Most tokens that all states can hold together."""
-        ...
 
     @property
     def free_tokens(self) -> int:
         """Tokens that there are whole free pages for, now."""
-        ...
 
     @property
     def page_tokens(self) -> int:
         """Tokens of a page; 1 where memory is taken token by token."""
-        ...
 
 
 class AdaptedModel(Protocol):
@@ -92,13 +84,11 @@ class AdaptedModel(Protocol):
     @property
     def key(self) -> object:
         """The identity of the adapter: one object as long as the adapter is in memory."""
-        ...
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[State], Any]:
         """See `CachedModel.prefill`."""
-        ...
 
 
 class AdapterModel(Protocol):
@@ -106,7 +96,6 @@ class AdapterModel(Protocol):
 
     def adapted(self, adapter_id: str) -> AdaptedModel:
         """The model with an adapter; raises a `DecodingError` where there is none of that name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

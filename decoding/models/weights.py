@@ -57,11 +57,9 @@ class TensorSource(Protocol):
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every tensor."""
-        ...
 
     def read(self, name: str) -> Tensor:
         """Read one tensor, of any float type, in the Hugging Face layout."""
-        ...
 
 
 def tensor_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:

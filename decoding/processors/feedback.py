@@ -43,15 +43,12 @@ class Feedback(Processor, Protocol[State]):
 
     def start(self) -> State:
         """The state of a sequence before its first token."""
-        ...
 
     def filter(self, logits: Logits, states: Sequence[State]) -> Logits:
         """New logits `(batch, vocab)`, each row by its own state; nothing given is written to."""
-        ...
 
     def observe(self, state: State, drawn: Drawn) -> State:
         """The state after a token."""
-        ...
 
 
 def is_feedback(processor: object) -> TypeGuard[Feedback[Any]]:

@@ -35,7 +35,6 @@ class Movable(Protocol):
 
         Nothing when it is neutral; None where only Python can do it.
         """
-        ...
 
 
 _PARTS = {

@@ -54,19 +54,15 @@ class EngineUnderTest(Protocol):
 
     def add(self, prompt: list[int], seed: int, max_tokens: int) -> Hashable:
         """Add a request that samples `max_tokens` tokens with a seed; return its key."""
-        ...
 
     def step(self) -> Iterable[tuple[Hashable, int]]:
         """Run one step; return the tokens that it gave, each with the key of its request."""
-        ...
 
     def cancel(self, key: Hashable) -> None:
         """End a request now."""
-        ...
 
     def state(self, key: Hashable) -> State:
         """The state of a request."""
-        ...
 
 
 @dataclass(slots=True)

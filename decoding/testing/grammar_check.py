@@ -36,22 +36,18 @@ class MaskedText(Protocol):
     @property
     def is_accepting(self) -> bool:
         """Whether the text may end here."""
-        ...
 
     def mask(self) -> NDArray[np.bool_] | NDArray[np.integer]:
         """The tokens that may follow: `(vocab,)` bool, or packed, bit i % 32 of word i // 32.
 
         It is read before the text changes, so one buffer may serve every call.
         """
-        ...
 
     def advance(self, token_id: int) -> bool:
         """Take one more token; False, and nothing changed, if it may not follow."""
-        ...
 
     def rollback(self, count: int) -> None:
         """Take back the last tokens."""
-        ...
 
 
 def check_grammar(

@@ -59,7 +59,6 @@ class Judge(Protocol):
     @property
     def rule(self) -> str:
         """The claim in words."""
-        ...
 
     def judge(self, logits: Row, result: Row, history: History, unit: float) -> Verdict:
         """Judge one row.
@@ -68,7 +67,6 @@ class Judge(Protocol):
         history: of this row, a batch of one.
         unit: the rounding of the format of the result, of `UNITS`.
         """
-        ...
 
 
 def wrong(why: str, expected: Iterable[int] | Mask | None = None) -> Verdict:

@@ -154,11 +154,9 @@ class Tokenizer(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """The bytes of every token id."""
-        ...
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """Encode a prompt as token ids.
 
         add_special_tokens: put those in front that the model expects; a rendered chat has them.
         """
-        ...

@@ -29,19 +29,15 @@ class Colouring(Protocol):
 
     def __hash__(self) -> int:
         """Equal colourings have the same lists, which are kept by them."""
-        ...
 
     def share(self, gamma: float, vocab_size: int) -> float:
         """The probability that a token is green, over all seeds."""
-        ...
 
     def packed(self, seed: int, gamma: float, vocab_size: int) -> NDArray[np.int32]:
         """The green list, packed: bit i % 32 of word i // 32 is token i."""
-        ...
 
     def is_green(self, seed: int, gamma: float, vocab_size: int, token_id: int) -> bool:
         """Whether one token is green; one outside the vocabulary is not."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,16 +36,13 @@ class Seeding(Protocol):
     @property
     def width(self) -> int:
         """The number of tokens in the window."""
-        ...
 
     @property
     def reads_candidate(self) -> bool:
         """Whether the window ends with the candidate token itself."""
-        ...
 
     def seed(self, window: Sequence[int], key: int) -> int:
         """The seed in [0, 2**64) of a window of `width` tokens."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

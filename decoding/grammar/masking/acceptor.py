@@ -25,40 +25,32 @@ class Acceptor(Protocol):
     @property
     def tokens(self) -> TokenTable:
         """The vocabulary."""
-        ...
 
     @property
     def needs_replacement(self) -> bool:
         """Whether its states take so much memory that new texts should begin with a new one."""
-        ...
 
     @property
     def start(self) -> int:
         """The state before any text."""
-        ...
 
     def advance(self, state: int, token: int) -> int:
         """The state after one more token; REJECTED if it does not fit, as no end token does."""
-        ...
 
     def follow(self, state: int, text: bytes) -> int:
         """The state after some more bytes; REJECTED if they do not fit.
 
         There are at most as many as `trie.MAX_DEPTH`.
         """
-        ...
 
     def accepts(self, state: int) -> bool:
         """Whether the text may end here."""
-        ...
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next, a bit each, end tokens included; not to be changed."""
-        ...
 
     def next_bytes(self, state: int) -> bytes:
         """The bytes that may come next; none where a token may come that the grammar names."""
-        ...
 
 
 class BoundedAcceptor(Acceptor, Protocol):
@@ -69,12 +61,9 @@ class BoundedAcceptor(Acceptor, Protocol):
 
     def replay(self, tokens: Iterable[int | bytes]) -> int:
         """The state after some tokens and bytes that fit; few states in between are stored."""
-        ...
 
     def allow(self, state: int, nodes: NDArray[np.uint64], mask: NDArray[np.uint32]) -> None:
         """Set the bits of the tokens of some trie nodes whose bytes may follow."""
-        ...
 
     def named(self, state: int) -> NDArray[np.uint32]:
         """The tokens that may come next because the grammar names them, whatever their bytes."""
-        ...

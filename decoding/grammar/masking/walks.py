@@ -26,11 +26,9 @@ class Walks(Protocol):
 
     def follow(self, number: int, text: bytes) -> int:
         """The number of the configuration after one or more bytes; REJECTED if they do not fit."""
-        ...
 
     def allow(self, configuration: Configuration, trie: Trie, mask: Mask) -> None:
         """Set the bits of the tokens of a trie that may follow a configuration."""
-        ...
 
 
 class KernelWalks:

@@ -10,16 +10,15 @@ Sources: docs.rs/regex (Syntax), docs.python.org/library/re.
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Literal
 
-Ranges: TypeAlias = tuple[tuple[int, int], ...]
+from decoding.grammar.regular import codepoints
+from decoding.grammar.regular.codepoints import Ranges
 
-_ANYTHING: Ranges = ((0, 0xD7FF), (0xE000, sys.maxunicode))
 _PUNCTUATION = frozenset("\\.+*?()|[]{}^$#&-~/ \"'`!@%,:;<=>_")
 _SIMPLE = {"n": 10, "r": 13, "t": 9, "f": 12, "v": 11, "a": 7}
 _HEXADECIMAL = {"x": 2, "u": 4, "U": 8}
@@ -39,48 +38,17 @@ class CharacterClass:
 
     def complement(self) -> CharacterClass:
         """The other code points."""
-        return CharacterClass(_outside(self.maybe), _outside(self.surely))
-
-
-def _outside(ranges: Ranges) -> Ranges:
-    found, first = [], 0
-    for low, high in (*_merged(ranges), (sys.maxunicode + 1, sys.maxunicode + 1)):
-        if first < low:
-            found.append((first, low - 1))
-        first = high + 1
-    # Lone surrogates are no characters.
-    return tuple(
-        (max(low, begin), min(high, end))
-        for low, high in found
-        for begin, end in _ANYTHING
-        if max(low, begin) <= min(high, end)
-    )
-
-
-def _merged(ranges: Ranges) -> Ranges:
-    found: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if found and low <= found[-1][1] + 1:
-            found[-1] = found[-1][0], max(found[-1][1], high)
-        else:
-            found.append((low, high))
-    return tuple(found)
+        return CharacterClass(codepoints.complement(self.maybe), codepoints.complement(self.surely))
 
 
 def _all_but(categories: Collection[str]) -> Ranges:
     """The characters outside of some categories, and all beyond the first two planes."""
     category = unicodedata.category
-    found: list[tuple[int, int]] = []
-    for code in (c for c in range(_LOOKED_AT) if category(chr(c)) not in categories):
-        if found and found[-1][1] == code - 1:
-            found[-1] = found[-1][0], code
-        else:
-            found.append((code, code))
-    return (*found, (_LOOKED_AT, sys.maxunicode))
-
-
-def _of(characters: str) -> Ranges:
-    return _merged(tuple((ord(one), ord(one)) for one in characters))
+    return codepoints.complement(
+        codepoints.union(
+            (code, code) for code in range(_LOOKED_AT) if category(chr(code)) in categories
+        )
+    )
 
 
 _WHITE = (
@@ -94,22 +62,21 @@ _NO_WORD = frozenset(("Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Zs", "Zl"
 _LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nl", "No", "Pc", "Sk", "So")
 _NO_DIGIT = _NO_WORD.union(_LETTERS, ("Cf", "Co"))
 """Categories of assigned characters that are no digits."""
-_ASCII_WHITE = _of("\t\n\x0b\x0c\r ")
-_ASCII_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
+_ASCII_WHITE = ((9, 13), (32, 32))
 
 
 @cache
 def _class_of(letter: str) -> CharacterClass:
     r"""The class of `\d`, `\w` or `\s`; unassigned code points may be in it in some version."""
     if letter == "d":
-        return CharacterClass(((48, 57),), _all_but(_NO_DIGIT))
+        return CharacterClass(codepoints.DIGIT, _all_but(_NO_DIGIT))
     if letter == "s":
         # Python has four more separators.
-        return CharacterClass(_ASCII_WHITE, _merged((*_WHITE, (0x1C, 0x1F))))
-    return CharacterClass(_ASCII_WORD, _all_but(_NO_WORD))
+        return CharacterClass(_ASCII_WHITE, codepoints.union(_WHITE, [(0x1C, 0x1F)]))
+    return CharacterClass(codepoints.WORD, _all_but(_NO_WORD))
 
 
-_NO_NEWLINE = CharacterClass(((0, 9), (11, 0xD7FF), (0xE000, sys.maxunicode)), _ANYTHING)
+_NO_NEWLINE = CharacterClass(codepoints.complement(((10, 10),)), codepoints.EVERY)
 
 
 def ecma_pattern(pattern: str, engine: Literal["rust-regex", "python-re"]) -> str:
@@ -241,7 +208,7 @@ def _bracket(pattern: str, place: int) -> tuple[CharacterClass, int]:
             low = CharacterClass(span, span)
         surely += low.surely
         maybe += low.maybe
-    found = CharacterClass(_merged(tuple(surely)), _merged(tuple(maybe)))
+    found = CharacterClass(codepoints.union(surely), codepoints.union(maybe))
     return (found.complement() if negated else found), place + 1
 
 
@@ -256,11 +223,11 @@ def _spelled(ranges: Ranges) -> str:
         return _character(ranges[0][0])
     if not ranges:
         return "[]"
-    return "[" + "".join(_span(low, high) for low, high in ranges) + "]"
-
-
-def _span(low: int, high: int) -> str:
-    return _character(low) if low == high else f"{_character(low)}-{_character(high)}"
+    spans = (
+        _character(low) if low == high else f"{_character(low)}-{_character(high)}"
+        for low, high in ranges
+    )
+    return f"[{''.join(spans)}]"
 
 
 def _character(code: int) -> str:

@@ -2,9 +2,9 @@ r"""The sets of characters of Unicode properties, as in `\p{...}` of ECMA-262.""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 
-from decoding.grammar.regular import unicode_tables as tables
 from decoding.grammar.regular.codepoints import Ranges, unicode_property, union, without_surrogates
 
 
@@ -17,23 +17,31 @@ def property_of(name: str) -> Ranges | None:
     """
     key, _, value = name.rpartition("=")
     if key in {"Script", "sc"}:
-        return _of(tables.SCRIPTS, tables.SCRIPT_NAMES.get(value, value))
+        return _of("sc", value)
     if key in {"Script_Extensions", "scx"}:
-        long = tables.SCRIPT_NAMES.get(value, value)
-        return _of(tables.SCRIPT_EXTENSIONS, long) or _of(tables.SCRIPTS, long)
-    if not key:
-        found = _of(tables.BINARY, tables.BINARY_NAMES.get(value, value))
-        if found is not None:
-            return found
-    return unicode_property(name)
+        return _of("scx", value) or _of("sc", value)
+    found = None if key else _of("binary", value)
+    return unicode_property(name) if found is None else found
 
 
-def _of(table: dict[str, str], name: str) -> Ranges | None:
-    if name not in table:
+@cache
+def _table() -> dict[tuple[str, str], str]:
+    """The lines of `unicode_properties.txt`, which says how they are written, by kind and name."""
+    text = files(__package__).joinpath("unicode_properties.txt").read_text("utf-8")
+    table = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            kind, short, long, ranges = line.split(" ", 3)
+            table[kind, short] = table[kind, long] = ranges
+    return table
+
+
+def _of(kind: str, name: str) -> Ranges | None:
+    if (kind, name) not in _table():
         return None
     found = []
     last = 0
-    for written in table[name].split():
+    for written in _table()[kind, name].split():
         distance, _, length = written.partition(".")
         first = last + int(distance, 36)
         last = first + int(length or "0", 36)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_ARRAY,
     NO_ITEMS,
@@ -27,9 +25,9 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.object_keywords import constants, negated
+from decoding.grammar.schema.object_keywords import negated
 from decoding.grammar.schema.report import Remark, Report
-from decoding.grammar.schema.scalar_sets import ARRAY, types_of, whole
+from decoding.grammar.schema.scalar_sets import ARRAY, whole
 from decoding.grammar.schema.solver import Steps
 
 NO_ARRAYS: Disjunction[ArrayConstraints] = Disjunction(())
@@ -38,7 +36,6 @@ ALL_ARRAYS: Disjunction[ArrayConstraints] = Disjunction((ANY_ARRAY,))
 _COPIED = 64  # items that are copied per step of work
 _LOOKED_AT = 8  # required items that are examined for emptiness
 _ITEMS = frozenset(("items", "prefixItems", "additionalItems"))
-_KEYWORDS = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum", "const"}
 
 
 class ArrayKeywords:
@@ -46,6 +43,8 @@ class ArrayKeywords:
 
     name = "arrays"
     json_type = ARRAY
+    python_type = list
+    known = _ITEMS | {"minItems", "maxItems", "uniqueItems", "contains", "enum", "const"}
     everything: Disjunction[ArrayConstraints] = ALL_ARRAYS
     nothing: Disjunction[ArrayConstraints] = NO_ARRAYS
 
@@ -53,26 +52,8 @@ class ArrayKeywords:
         self.locations = locations
         self.report = report
 
-    def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ArrayConstraints]:
-        """The arrays that satisfy all keywords of a schema, except those that combine schemas."""
-        if not types_of(location) & ARRAY:
-            return NO_ARRAYS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return ALL_ARRAYS
-        option = self._conditions(location, evaluated=evaluated)
-        if option is None:
-            return NO_ARRAYS
-        if "const" not in location.schema and "enum" not in location.schema:
-            return Disjunction((option,))
-        merged = (merge_arrays(constant, option) for constant in self._constants(location))
-        return Disjunction(tuple(one for one in merged if one is not None))
-
     def violating(self, location: Location) -> Disjunction[ArrayConstraints]:
-        """The arrays that violate a keyword of a schema, except those that combine schemas."""
-        if not types_of(location) & ARRAY:
-            return ALL_ARRAYS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return NO_ARRAYS
+        """The arrays that violate a keyword, except constants and those that combine schemas."""
         restrictions: list[Remark] = []
         options = tuple(
             chain(
@@ -82,29 +63,14 @@ class ArrayKeywords:
         )
         return Disjunction(options, tuple(restrictions))
 
-    def other_than_constants(self, location: Location) -> list[tuple[ArrayConstraints, ...]] | None:
-        """For each array in `enum` or `const`, the arrays that differ from it."""
-        schema = location.schema
-        if "enum" not in schema and "const" not in schema:
-            return None
-        values = constants(schema)
-        return [
-            tuple(self._other_than(value, location)) for value in values if isinstance(value, list)
-        ]
-
     def items(self, location: Location) -> tuple[tuple[Conjunction, ...], Conjunction]:
         """The schemas of the first items one by one, and that of all other items."""
         schema, child = location.schema, self.locations.child
         first, rest = "prefixItems", "items"
         if isinstance(schema.get("items"), list):
             first, rest = "items", "additionalItems"
-        prefix = schema.get(first, ())
-        if not isinstance(prefix, list | tuple):
-            raise GrammarSyntaxError(
-                f"{location.pointer}/{first}", f"must be a list of schemas, not {shown(prefix)}"
-            )
         return (
-            tuple(child(location, first, index) for index in range(len(prefix))),
+            tuple(child(location, first, index) for index in range(len(schema.get(first, ())))),
             child(location, rest) if rest in schema else EVERYTHING,
         )
 
@@ -141,7 +107,8 @@ class ArrayKeywords:
             replace(option, evaluated=EvaluatedItems(all=True)), with_implied_maximum(unevaluated)
         )
 
-    def _conditions(self, location: Location, *, evaluated: bool) -> ArrayConstraints | None:
+    def conditions(self, location: Location, *, evaluated: bool) -> ArrayConstraints | None:
+        """The arrays that satisfy all keywords but constants and those that combine schemas."""
         schema, pointer = location.schema, location.pointer
         prefix, rest = self.items(location)
         minimum = whole(schema, "minItems", pointer) if "minItems" in schema else 0
@@ -237,20 +204,13 @@ class ArrayKeywords:
             )
             restrictions.append(Remark(pointer, "uniqueItems", sentence))
 
-    def _constants(self, location: Location) -> Iterator[ArrayConstraints]:
-        keyword = "const" if "const" in location.schema else "enum"
-        values = constants(location.schema)
-        self.report.foresee_constants(
-            (item for value in values if isinstance(value, list) for item in value),
-            f"{location.pointer}/{keyword}",
-        )
-        for value in values:
-            if not isinstance(value, list):
-                continue
-            items = tuple(self.locations.constant(item, location) for item in value)
-            yield ArrayConstraints(items, NOTHING, len(value), len(value))
+    def constant(self, value: list[Any], location: Location) -> ArrayConstraints:
+        """The arrays that equal one in `enum` or `const`."""
+        items = tuple(self.locations.constant(item, location) for item in value)
+        return ArrayConstraints(items, NOTHING, len(value), len(value))
 
-    def _other_than(self, value: list[Any], location: Location) -> Iterator[ArrayConstraints]:
+    def other_than(self, value: list[Any], location: Location) -> Iterator[ArrayConstraints]:
+        """The arrays that differ from one in `enum` or `const`."""
         # Item by item: an array of all items up to it.
         self.report.count(len(value) ** 2 // _COPIED)
         if value:

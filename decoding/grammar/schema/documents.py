@@ -60,7 +60,7 @@ class Scope:
 class Target:
     """The schema that a reference points to, with its scope and its pointer."""
 
-    schema: object
+    schema: Schema
     scope: Scope
     pointer: str
 
@@ -101,7 +101,11 @@ class Documents:
             local = reference.removeprefix(self._own)
             if local == "" or local.startswith("#"):
                 value, dialect = _walk(self.root, local[1:], where)
-                return Target(value, self.within(scope, dialect), unquote(local[1:]))
+                return Target(
+                    _schema(value, reference, where),
+                    self.within(scope, dialect),
+                    unquote(local[1:]),
+                )
             if self._widened is None:
                 self._widened = self._resolving(scope.dialect)
             scope = self._widened
@@ -189,19 +193,21 @@ class Documents:
     def _arrived(
         self, scope: Scope, resolved: Anything, reference: str, where: str
     ) -> Target:  # referencing's
-        contents = resolved.contents
-        if not isinstance(contents, bool | Mapping):
-            raise GrammarSyntaxError(
-                where,
-                f"{shown(reference)} must lead to a schema (an object or a boolean), not to a"
-                f" {type(contents).__name__}",
-            )
+        contents = _schema(resolved.contents, reference, where)
         base = _base(resolved.resolver, contents)
         dialect = scope.dialect
         if isinstance(base, Mapping):
             document = reference.partition("#")[0]
             dialect = dialect_of(base, dialect, f"{document}#" if document else "")
         return Target(contents, _scope(dialect, resolved.resolver, base), reference)
+
+
+def _schema(value: object, reference: str, where: str) -> Schema:
+    """Check that what a reference leads to is a schema."""
+    if isinstance(value, bool | Mapping):
+        return value
+    expected = "must lead to a schema (an object or a boolean)"
+    raise GrammarSyntaxError(where, f"{shown(reference)} {expected}, not to {shown(value)}")
 
 
 def _uri(document: object, otherwise: Dialect) -> str:

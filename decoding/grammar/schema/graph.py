@@ -21,7 +21,7 @@ from decoding.grammar.regular.work import Work
 from decoding.grammar.schema.array_keywords import ArrayKeywords
 from decoding.grammar.schema.constraints import Disjunction, ObjectConstraints
 from decoding.grammar.schema.distinct_items import UniqueItems
-from decoding.grammar.schema.documents import Documents
+from decoding.grammar.schema.documents import Documents, Schema
 from decoding.grammar.schema.emptiness import Emptiness
 from decoding.grammar.schema.key_counts import KeyCounts
 from decoding.grammar.schema.keyword_types import KeywordChecker
@@ -179,7 +179,7 @@ class SchemaGraph:
         pointers = (self.locations.of(one).pointer for one in self._conjunctions[number])
         return max(pointers, key=len, default="")
 
-    def root_conjunction(self, schema: object) -> Conjunction:
+    def root_conjunction(self, schema: Schema) -> Conjunction:
         """The conjunction of the whole schema."""
         return self.locations.conjunction(schema, self.locations.documents.scope, "")
 

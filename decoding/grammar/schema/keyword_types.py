@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from math import isfinite
@@ -44,9 +45,12 @@ class _Rule:
     holds: _Holds = _Holds.NOTHING
 
 
-def _is_number(value: object) -> bool:
+def is_finite(value: object) -> bool:
+    """Whether a JSON value is a finite number; `true` and `false` are none."""
     if value is None or isinstance(value, bool | str | list | Mapping):
         return False
+    if isinstance(value, Decimal):
+        return value.is_finite()  # its float may be infinite
     try:
         return isinstance(value, int) or isfinite(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -54,7 +58,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_count(value: Anything) -> bool:
-    return _is_number(value) and value >= 0 and value == int(value)
+    return is_finite(value) and value >= 0 and value == int(value)
 
 
 def _is_schema(value: object) -> bool:
@@ -65,8 +69,10 @@ def _are_schemas(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_schema, value))
 
 
-def _are_schemas_by_name(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(_is_schema, value.values()))
+def _are_by_name(value: object, fits: Callable[[object], bool]) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and fits(one) for name, one in value.items()
+    )
 
 
 def _are_names(value: object) -> bool:
@@ -83,25 +89,19 @@ def _is_type(value: object) -> bool:
     )
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_truth_value(value: object) -> bool:
-    return isinstance(value, bool)
-
-
 _COUNT = _Rule("a whole number of 0 or more", _is_count)
-_NUMBER = _Rule("a number", _is_number)
-_TEXT = _Rule("a string", _is_text)
-_TRUTH = _Rule("true or false", _is_truth_value)
+_NUMBER = _Rule("a number", is_finite)
+_TEXT = _Rule("a string", lambda value: isinstance(value, str))
+_TRUTH = _Rule("true or false", lambda value: isinstance(value, bool))
 _SCHEMA = _Rule("a schema", _is_schema, _Holds.SCHEMA)
 _SCHEMAS = _Rule("a list of schemas", _are_schemas, _Holds.LIST)
-_BY_NAME = _Rule("an object of schemas", _are_schemas_by_name, _Holds.BY_NAME)
+_BY_NAME = _Rule(
+    "an object of schemas", lambda value: _are_by_name(value, _is_schema), _Holds.BY_NAME
+)
 _RULES = {
     "type": _Rule(f"one or a list of {', '.join(sorted(_TYPES))}", _is_type),
     "enum": _Rule("a list of values", lambda value: isinstance(value, list)),
-    "multipleOf": _Rule("a number above 0", lambda value: _is_number(value) and value > 0),
+    "multipleOf": _Rule("a number above 0", lambda value: is_finite(value) and value > 0),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _NUMBER),
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _COUNT),
     **dict.fromkeys(("minProperties", "maxProperties", "minContains", "maxContains"), _COUNT),
@@ -109,15 +109,11 @@ _RULES = {
     "uniqueItems": _TRUTH,
     "required": _Rule("a list of names", _are_names),
     "dependentRequired": _Rule(
-        "an object of lists of names",
-        lambda value: isinstance(value, Mapping) and all(map(_are_names, value.values())),
+        "an object of lists of names", lambda value: _are_by_name(value, _are_names)
     ),
     "dependencies": _Rule(
         "an object of schemas or lists of names",
-        lambda value: (
-            isinstance(value, Mapping)
-            and all(_is_schema(one) or _are_names(one) for one in value.values())
-        ),
+        lambda value: _are_by_name(value, lambda one: _is_schema(one) or _are_names(one)),
         _Holds.BY_NAME,
     ),
     **dict.fromkeys(("allOf", "anyOf", "oneOf", "prefixItems"), _SCHEMAS),
@@ -157,12 +153,16 @@ def _rules(dialect: Dialect) -> Mapping[str, _Rule]:
 
 
 class KeywordChecker:
-    """Checks the types of keywords in schemas, each schema once."""
+    """Checks the types of keywords in schemas, each schema once a draft.
+
+    What reads a schema relies on it: every schema is checked before it is read, those that
+    references lead to when they are followed.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
         # Keeps each schema alive, so that its `id` is not used again.
-        self._checked: dict[int, object] = {}
+        self._checked: dict[tuple[int, Dialect], object] = {}
 
     def check(self, schema: object, dialect: Dialect, pointer: str) -> None:
         """Raise `GrammarSyntaxError` with a pointer for the first keyword of a wrong type.
@@ -172,11 +172,13 @@ class KeywordChecker:
         stack: list[tuple[object, Dialect, Where]] = [(schema, dialect, pointer)]
         while stack:
             schema, dialect, where = stack.pop()
-            if not isinstance(schema, dict | Mapping) or id(schema) in self._checked:
+            if not isinstance(schema, dict | Mapping):
                 continue
-            self._checked[id(schema)] = schema
             if "$schema" in schema:
                 dialect = dialect_of(schema, dialect, _pointer(where))
+            if (id(schema), dialect) in self._checked:
+                continue
+            self._checked[id(schema), dialect] = schema
             stack.extend(self._inside(schema, dialect, where))
 
     def _inside(

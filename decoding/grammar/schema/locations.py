@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from decoding.bounded_repr import shown
 from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.dialects import UNDECLARED, escape
-from decoding.grammar.schema.documents import Documents, Scope
+from decoding.grammar.schema.documents import Documents, Schema, Scope
 from decoding.grammar.schema.keyword_types import KeywordChecker
 
 Literal: TypeAlias = int  # twice the number of a location, or that plus one for its negation
@@ -77,16 +77,12 @@ class Locations:
         tail = "/".join(escape(str(token)) for token in path)
         return self.conjunction(value, location.scope, f"{location.pointer}/{tail}")
 
-    def conjunction(self, schema: object, scope: Scope, pointer: str) -> Conjunction:
+    def conjunction(self, schema: Schema, scope: Scope, pointer: str) -> Conjunction:
         """The conjunction of a schema at a pointer, as parsed JSON."""
         if schema is True:
             return EVERYTHING
         if schema is False:
             return NOTHING
-        if not isinstance(schema, dict | Mapping):
-            raise GrammarSyntaxError(
-                pointer, f"must be a schema (an object or a boolean), not {shown(schema)}"
-            )
         key = (id(schema), scope)
         known = self._by_identity.get(key)
         if known is None:
@@ -117,19 +113,11 @@ class Locations:
 
     def target(self, location: Location, keyword: str) -> Conjunction:
         """The conjunction of the schema that a reference keyword of a schema refers to."""
-        return self._followed(location.schema, location.scope, location.pointer, keyword)
-
-    def _followed(
-        self, schema: Mapping[str, Any], scope: Scope, pointer: str, keyword: str
-    ) -> Conjunction:
-        where = f"{pointer}/{keyword}"
-        reference = schema[keyword]
-        if not isinstance(reference, str):
-            raise GrammarSyntaxError(where, f"must be a string, not {shown(reference)}")
+        where = f"{location.pointer}/{keyword}"
         if keyword == "$recursiveRef":
-            target = self.documents.resolve_recursive(scope, where)
+            target = self.documents.resolve_recursive(location.scope, where)
         else:
-            target = self.documents.resolve(scope, reference, where)
+            target = self.documents.resolve(location.scope, location.schema[keyword], where)
         self._types.check(target.schema, target.scope.dialect, target.pointer)
         return self.conjunction(target.schema, target.scope, target.pointer)
 
@@ -148,22 +136,13 @@ class Locations:
             if len(schema) > 1 or "$ref" not in schema:
                 break
             where = f"{pointer}/$ref"
-            reference = schema["$ref"]
-            if not isinstance(reference, str):
-                raise GrammarSyntaxError(where, f"must be a string, not {shown(reference)}")
-            target = self.documents.resolve(scope, reference, where)
+            target = self.documents.resolve(scope, schema["$ref"], where)
             if isinstance(target.schema, bool):
                 return EVERYTHING if target.schema else NOTHING
-            if not isinstance(target.schema, Mapping):
-                raise GrammarSyntaxError(
-                    where,
-                    f"{shown(reference)} must lead to a schema, not to {shown(target.schema)}",
-                )
             self._types.check(target.schema, target.scope.dialect, target.pointer)
             if id(target.schema) in seen:
-                raise GrammarSyntaxError(
-                    where, f"{shown(reference)} leads back to itself: no value is defined"
-                )
+                reason = f"{shown(schema['$ref'])} leads back to itself: no value is defined"
+                raise GrammarSyntaxError(where, reason)
             seen.add(id(target.schema))
             schema, scope, pointer = target.schema, target.scope, target.pointer
         try:

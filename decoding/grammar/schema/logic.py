@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any, Generic
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarLimitError, GrammarSyntaxError, GrammarUnsupportedError
+from decoding.errors import GrammarLimitError, GrammarUnsupportedError
 from decoding.grammar.schema.constraints import Constraints, Disjunction, without_evaluated
 from decoding.grammar.schema.locations import (
     NEVER,
@@ -22,9 +21,16 @@ from decoding.grammar.schema.locations import (
     Location,
     Locations,
 )
-from decoding.grammar.schema.object_keywords import dependent_schemas, having, lacking, negated
+from decoding.grammar.schema.object_keywords import (
+    constants,
+    dependent_schemas,
+    having,
+    lacking,
+    negated,
+)
 from decoding.grammar.schema.one_of import exactly_one
 from decoding.grammar.schema.report import Remark, Report
+from decoding.grammar.schema.scalar_sets import types_of
 from decoding.grammar.schema.solver import Steps
 from decoding.grammar.schema.type_keywords import TypeKeywords
 
@@ -52,7 +58,7 @@ class ConstraintLogic(Generic[Constraints]):
             return self._violating(location)
         if location.logic:
             return self._satisfying(location, evaluated=False)
-        return self.keywords.plain(location, evaluated=False)
+        return self._plain(location, evaluated=False)
 
     def found_evaluated(
         self, literal: Literal
@@ -63,7 +69,7 @@ class ConstraintLogic(Generic[Constraints]):
             return self.found(literal)
         if location.logic:
             return self._satisfying(location, evaluated=True)
-        return self.keywords.plain(location, evaluated=True)
+        return self._plain(location, evaluated=True)
 
     def of(
         self, conjunction: Conjunction, *, evaluated: bool = False
@@ -158,12 +164,32 @@ class ConstraintLogic(Generic[Constraints]):
 
     def branches(self, location: Location, keyword: str) -> list[Conjunction]:
         """The schemas of `allOf`, `anyOf` or `oneOf`."""
-        value = location.schema[keyword]
-        if not isinstance(value, list):
-            raise GrammarSyntaxError(
-                f"{location.pointer}/{keyword}", f"must be a list of schemas, not {shown(value)}"
-            )
-        return [self.locations.child(location, keyword, index) for index in range(len(value))]
+        count = len(location.schema[keyword])
+        return [self.locations.child(location, keyword, index) for index in range(count)]
+
+    def _plain(self, location: Location, *, evaluated: bool) -> Disjunction[Constraints]:
+        """The values that satisfy all keywords of a schema, except those that combine schemas."""
+        keywords = self.keywords
+        if not types_of(location) & keywords.json_type:
+            return keywords.nothing
+        if keywords.known.isdisjoint(location.keys):
+            return keywords.everything
+        option = keywords.conditions(location, evaluated=evaluated)
+        values = self._constants(location)
+        if option is None or values is None:
+            return keywords.nothing if option is None else Disjunction((option,))
+        keyword = "const" if "const" in location.schema else "enum"
+        parts = (value if isinstance(value, list) else value.values() for value in values)
+        self.report.foresee_constants(chain.from_iterable(parts), f"{location.pointer}/{keyword}")
+        merged = (keywords.merge(keywords.constant(value, location), option) for value in values)
+        return Disjunction(tuple(one for one in merged if one is not None))
+
+    def _constants(self, location: Location) -> list[Any] | None:
+        """The values of `enum` or `const` of the type; `None` without either."""
+        if "enum" not in location.schema and "const" not in location.schema:
+            return None
+        values = constants(location.schema)
+        return [value for value in values if isinstance(value, self.keywords.python_type)]
 
     def _satisfying(
         self, location: Location, *, evaluated: bool
@@ -171,7 +197,7 @@ class ConstraintLogic(Generic[Constraints]):
         keyword = f"unevaluated{'Items' if self.keywords.name == 'arrays' else 'Properties'}"
         own = keyword in location.schema
         asked, evaluated = evaluated, evaluated or own
-        result = self.keywords.plain(location, evaluated=evaluated)
+        result = self._plain(location, evaluated=evaluated)
         if not result.options:
             return result
         for part in self._parts(location, evaluated=evaluated):
@@ -272,16 +298,18 @@ class ConstraintLogic(Generic[Constraints]):
 
     def _violating(self, location: Location) -> Steps[Disjunction[Constraints]]:
         """The values that violate any keyword of a schema."""
-        result = self.keywords.violating(location)
-        if result is self.keywords.everything:
-            return result
-        constants = self.keywords.other_than_constants(location)
-        if constants is not None:
-            others = self.keywords.everything
-            for options in constants:
-                others = yield from self.product(
-                    others, Disjunction(options), location.pointer, _FEW
-                )
+        keywords = self.keywords
+        if not types_of(location) & keywords.json_type:
+            return keywords.everything
+        result = keywords.nothing
+        if not keywords.known.isdisjoint(location.keys):
+            result = keywords.violating(location)
+        values = self._constants(location)
+        if values is not None:
+            others = keywords.everything
+            for value in values:
+                differing = Disjunction(tuple(keywords.other_than(value, location)))
+                others = yield from self.product(others, differing, location.pointer, _FEW)
             result = self.union(result, others)
         left_out: list[tuple[str, str]] = [
             (one.keyword, one.sentence) for one in result.restrictions

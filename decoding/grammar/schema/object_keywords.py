@@ -8,8 +8,6 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarSyntaxError
 from decoding.grammar.schema.constraints import (
     ANY_OBJECT,
     NO_KEYS,
@@ -21,7 +19,6 @@ from decoding.grammar.schema.constraints import (
     merge_objects,
     value_at,
 )
-from decoding.grammar.schema.dialects import escape
 from decoding.grammar.schema.locations import (
     EVERYTHING,
     NOTHING,
@@ -30,7 +27,7 @@ from decoding.grammar.schema.locations import (
     Locations,
 )
 from decoding.grammar.schema.report import Report
-from decoding.grammar.schema.scalar_sets import OBJECT, pattern, types_of, whole
+from decoding.grammar.schema.scalar_sets import OBJECT, pattern, whole
 from decoding.grammar.schema.solver import Steps
 
 NO_OBJECTS: Disjunction[ObjectConstraints] = Disjunction(())
@@ -57,6 +54,8 @@ class ObjectKeywords:
 
     name = "objects"
     json_type = OBJECT
+    python_type = Mapping
+    known = _KEYWORDS
     everything: Disjunction[ObjectConstraints] = ALL_OBJECTS
     nothing: Disjunction[ObjectConstraints] = NO_OBJECTS
 
@@ -65,52 +64,11 @@ class ObjectKeywords:
         self.report = report
         self._groups: dict[int, PropertyGroup] = {}
 
-    def plain(self, location: Location, *, evaluated: bool) -> Disjunction[ObjectConstraints]:
-        """The objects that satisfy all keywords of a schema, except those that combine schemas."""
-        schema = location.schema
-        if not types_of(location) & OBJECT:
-            return NO_OBJECTS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return ALL_OBJECTS
-        options = [self._conditions(location, evaluated=evaluated)]
-        if "const" in schema or "enum" in schema:
-            options = [
-                ObjectConstraints(
-                    (*constant.groups, *option.groups),
-                    constant.required | option.required,
-                    option.names,
-                    option.dependent,
-                    option.minimum,
-                    option.maximum,
-                )
-                for constant in self._constants(location)
-                for option in options
-            ]
-        return Disjunction(tuple(options))
-
     def violating(self, location: Location) -> Disjunction[ObjectConstraints]:
-        """The objects that violate a keyword of a schema, except those that combine schemas."""
-        if not types_of(location) & OBJECT:
-            return ALL_OBJECTS
-        if _KEYWORDS.isdisjoint(location.keys):
-            return NO_OBJECTS
+        """The objects that violate a keyword, except constants and those that combine schemas."""
         return Disjunction(
             tuple(chain(self._violating_group(location), self._violating_counts(location)))
         )
-
-    def other_than_constants(
-        self, location: Location
-    ) -> list[tuple[ObjectConstraints, ...]] | None:
-        """For each object in `enum` or `const`, the objects that differ from it."""
-        schema = location.schema
-        if "enum" not in schema and "const" not in schema:
-            return None
-        values = constants(schema)
-        return [
-            tuple(self._other_than(value, location))
-            for value in values
-            if isinstance(value, Mapping)
-        ]
 
     def merge(self, one: ObjectConstraints, other: ObjectConstraints) -> ObjectConstraints | None:
         """The conjunction of two constraints; `None` where it is plainly unsatisfiable."""
@@ -140,7 +98,8 @@ class ObjectKeywords:
         )
         return replace(option, groups=(*option.groups, group), evaluated=EvaluatedKeys(all=True))
 
-    def _conditions(self, location: Location, *, evaluated: bool) -> ObjectConstraints:
+    def conditions(self, location: Location, *, evaluated: bool) -> ObjectConstraints:
+        """The objects that satisfy all keywords but constants and those that combine schemas."""
         schema, pointer = location.schema, location.pointer
         groups: tuple[PropertyGroup, ...] = ()
         keys = NO_KEYS
@@ -153,7 +112,7 @@ class ObjectKeywords:
                     tuple(language for language, _ in group.patterns),
                     "additionalProperties" in schema,
                 )
-        required = _names(schema, "required", pointer) if "required" in schema else ()
+        required = schema.get("required", ())
         self.report.check_surrogates(pointer, "required", required)
         names = EVERYTHING
         if "propertyNames" in schema:
@@ -178,10 +137,10 @@ class ObjectKeywords:
 
     def _group(self, location: Location) -> PropertyGroup:
         schema, child = location.schema, self.locations.child
-        properties = _mapping(schema, "properties", location.pointer)
+        properties = schema.get("properties", {})
         self.report.check_surrogates(location.pointer, "properties", properties)
         patterns = []
-        for text in _mapping(schema, "patternProperties", location.pointer):
+        for text in schema.get("patternProperties", ()):
             language = pattern(text, location.pointer, "patternProperties", self.report)
             if language is not None:
                 patterns.append((language, child(location, "patternProperties", text)))
@@ -215,7 +174,7 @@ class ObjectKeywords:
 
     def _violating_counts(self, location: Location) -> Iterator[ObjectConstraints]:
         schema, pointer = location.schema, location.pointer
-        for name in _names(schema, "required", pointer) if "required" in schema else ():
+        for name in schema.get("required", ()):
             yield lacking(name)
         if "propertyNames" in schema:
             names = self.locations.child(location, "propertyNames")
@@ -232,27 +191,19 @@ class ObjectKeywords:
         if "maxProperties" in schema:
             yield ObjectConstraints(minimum=whole(schema, "maxProperties", pointer) + 1)
 
-    def _constants(self, location: Location) -> Iterator[ObjectConstraints]:
+    def constant(self, value: Mapping[str, Any], location: Location) -> ObjectConstraints:
+        """The objects that equal one in `enum` or `const`."""
         keyword = "const" if "const" in location.schema else "enum"
-        values = constants(location.schema)
-        self.report.foresee_constants(
-            (inner for value in values if isinstance(value, Mapping) for inner in value.values()),
-            f"{location.pointer}/{keyword}",
-        )
-        for value in values:
-            if not isinstance(value, Mapping):
-                continue
-            self.report.check_surrogates(location.pointer, keyword, value)
-            properties = {
-                name: self.locations.constant(inner, location) for name, inner in value.items()
-            }
-            yield ObjectConstraints(
-                (PropertyGroup(properties, (), NOTHING),), frozenset(properties)
-            )
+        self.report.check_surrogates(location.pointer, keyword, value)
+        properties = {
+            name: self.locations.constant(inner, location) for name, inner in value.items()
+        }
+        return ObjectConstraints((PropertyGroup(properties, (), NOTHING),), frozenset(properties))
 
-    def _other_than(
+    def other_than(
         self, value: Mapping[str, Any], location: Location
     ) -> Iterator[ObjectConstraints]:
+        """The objects that differ from one in `enum` or `const`."""
         for name, inner in value.items():
             yield lacking(name)
             yield having(name, negated(self.locations.constant(inner, location)))
@@ -298,15 +249,13 @@ def constants(schema: Mapping[str, Any]) -> list[Any]:
 
 def dependent_names(location: Location) -> Iterator[tuple[str, frozenset[str]]]:
     """Keys that require other keys, from `dependentRequired` and its older and longer forms."""
-    schema, pointer = location.schema, location.pointer
     for keyword in ("dependentRequired", "dependencies"):
-        for name, others in _mapping(schema, keyword, pointer).items():
+        for name, others in location.schema.get(keyword, {}).items():
             if isinstance(others, list):
                 yield name, frozenset(others)
-    for name, others in _mapping(schema, "dependentSchemas", pointer).items():
+    for name, others in location.schema.get("dependentSchemas", {}).items():
         if _asks_for_names(others):
-            where = f"{pointer}/dependentSchemas/{escape(name)}"
-            yield name, frozenset(_names(others, "required", where))
+            yield name, frozenset(others["required"])
 
 
 def dependent_schemas(
@@ -314,7 +263,7 @@ def dependent_schemas(
 ) -> Iterator[tuple[str, Conjunction]]:
     """Keys that require a schema of the whole object, from `dependentSchemas`."""
     for keyword in ("dependentSchemas", "dependencies"):
-        for name, schema in _mapping(location.schema, keyword, location.pointer).items():
+        for name, schema in location.schema.get(keyword, {}).items():
             if not isinstance(schema, list) and not (
                 keyword == "dependentSchemas" and _asks_for_names(schema)
             ):
@@ -323,21 +272,3 @@ def dependent_schemas(
 
 def _asks_for_names(schema: object) -> bool:
     return isinstance(schema, Mapping) and schema.keys() == {"required"}
-
-
-def _mapping(schema: Mapping[str, Any], keyword: str, pointer: str) -> Mapping[str, Any]:
-    if keyword not in schema:
-        return {}
-    value = schema[keyword]
-    if not isinstance(value, Mapping):
-        raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an object, not {shown(value)}")
-    return value
-
-
-def _names(schema: Mapping[str, Any], keyword: str, pointer: str) -> list[str]:
-    names = schema[keyword]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise GrammarSyntaxError(
-            f"{pointer}/{keyword}", f"must be a list of names, not {shown(names)}"
-        )
-    return names

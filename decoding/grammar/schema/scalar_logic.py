@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial, reduce
 
-from decoding.bounded_repr import shown
-from decoding.errors import GrammarSyntaxError
 from decoding.grammar.numbers import number_sets
 from decoding.grammar.regular import string_sets
 from decoding.grammar.schema.locations import (
@@ -78,14 +76,8 @@ class ScalarLogic:
                 result = self._meet(result, (yield from self._of(target, location)))
         for keyword in ("allOf", "anyOf", "oneOf"):
             if keyword in schema and result is not NO_SCALARS:
-                branches = schema[keyword]
-                if not isinstance(branches, list):
-                    raise GrammarSyntaxError(
-                        f"{location.pointer}/{keyword}",
-                        f"must be a list of schemas, not {shown(branches)}",
-                    )
                 found = []
-                for index in range(len(branches)):
+                for index in range(len(schema[keyword])):
                     branch = self._locations.child(location, keyword, index)
                     found.append((yield from self._of(branch, location)))
                 result = self._meet(result, self._combined(keyword, found))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
 from itertools import accumulate
-from math import inf, isfinite
+from math import inf
 from operator import itemgetter, or_
 from typing import Any, TypeAlias
 
@@ -32,6 +32,7 @@ from decoding.grammar.numbers.ranges import (
 from decoding.grammar.regular import string_sets
 from decoding.grammar.regular.expressions import ANY_STRING, NOTHING, Expression
 from decoding.grammar.regular.formats import format_expression, left_out, possible_expression
+from decoding.grammar.schema.keyword_types import is_finite
 from decoding.grammar.schema.locations import Location
 from decoding.grammar.schema.report import PATTERN_STEPS, Remark, Report
 from decoding.typing import Anything
@@ -213,23 +214,12 @@ def types_of(location: Location) -> int:
         return location.types
     declared = location.schema.get("type")
     types = EVERY_TYPE if declared is None else 0
-    names = [declared] if isinstance(declared, str) else declared or ()
-    for name in names:
-        if not isinstance(name, str) or name not in _TYPES:
-            raise GrammarSyntaxError(
-                f"{location.pointer}/type", f"{shown(name)} is not a JSON type"
-            )
+    for name in [declared] if isinstance(declared, str) else declared or ():
         types |= _TYPES[name]
     for keyword in ("enum", "const"):
         if keyword in location.schema:
             values = location.schema[keyword]
-            if keyword == "const":
-                values = [values]
-            elif not isinstance(values, list):
-                raise GrammarSyntaxError(
-                    f"{location.pointer}/enum", f"must be a list, not {shown(values)}"
-                )
-            types &= reduce(or_, map(type_of, values), 0)
+            types &= reduce(or_, map(type_of, values if keyword == "enum" else [values]), 0)
     location.types = types
     return types
 
@@ -318,7 +308,7 @@ def exact(value: Anything, where: str) -> Fraction:
     """The exact number that a schema's text denotes: 0.1 is one tenth."""
     if isinstance(value, int) and abs(value) >= _TOO_LARGE:
         raise GrammarLimitError(where, "digits of a number", MAX_DIGITS)
-    if not is_number(value) or (not isinstance(value, int) and not isfinite(value)):
+    if not is_finite(value):
         raise GrammarSyntaxError(where, f"must be a number, not {shown(value)}")
     if isinstance(value, Decimal) and abs(value.adjusted()) >= MAX_DIGITS:
         raise GrammarLimitError(where, "digits of a number", MAX_DIGITS)
@@ -332,13 +322,9 @@ def whole(schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
     one is refused.
     """
     value = schema[keyword]
-    if is_number(value) and value >= 0 and value == int(value):
-        if value <= MOST_COUNTED:
-            return int(value)
-        if keyword.startswith("max"):
-            return MOST_COUNTED
+    if value > MOST_COUNTED and not keyword.startswith("max"):
         raise GrammarLimitError(f"{pointer}/{keyword}", "characters, items or keys", MOST_COUNTED)
-    raise GrammarSyntaxError(f"{pointer}/{keyword}", f"must be an integer >= 0, not {shown(value)}")
+    return min(int(value), MOST_COUNTED)
 
 
 def _numbers(location: Location) -> NumberSet:
@@ -352,8 +338,6 @@ def _numbers(location: Location) -> NumberSet:
             continue  # draft 4: a property of the bound beside it
         value = exact(schema[keyword], where)
         if keyword == "multipleOf":
-            if value <= 0:
-                raise GrammarSyntaxError(where, f"must be above 0, not {shown(value)}")
             part = NumberRange(step=value)
         elif keyword in ("minimum", "exclusiveMinimum"):
             is_open = keyword != "minimum" or schema.get("exclusiveMinimum") is True
@@ -384,11 +368,9 @@ def _with_strings(strings: Expression, possible: Expression | None = None) -> Sc
     return replace(ALL_SCALARS, strings=strings, possible=possible)
 
 
-def pattern(text: object, pointer: str, keyword: str, report: Report) -> Expression | None:
+def pattern(text: str, pointer: str, keyword: str, report: Report) -> Expression | None:
     """The strings in which a pattern matches somewhere; `None` where the keyword is dropped."""
     where = f"{pointer}/{keyword}"
-    if not isinstance(text, str):
-        raise GrammarSyntaxError(where, f"must be a string, not {shown(text)}")
     report.count(PATTERN_STEPS + len(text), where)
     try:
         return string_sets.search(text)

@@ -21,15 +21,12 @@ class Sweeps(Protocol):
 
     def allow(self, state: int, trie: Trie, mask: Mask) -> None:
         """Allow the tokens that can be read from a state."""
-        ...
 
     def begun(self, state: int, trie: Trie) -> NDArray[np.int16]:
         """The characters that begin in each token, read from a state; −1: it cannot be read."""
-        ...
 
     def allow_begun(self, begun: NDArray[np.int16], most: int, trie: Trie, mask: Mask) -> None:
         """Allow the readable tokens in which at most `most` characters begin."""
-        ...
 
 
 class KernelSweeps:

@@ -125,7 +125,7 @@ def test_the_watermarks_without_green_lists(
     ("arguments", "content", "complaint"),
     [
         (["--scheme", "synthid"], b"x", "--keys must be given for synthid"),
-        (["--scheme", "synthid", "--keys", "a"], b"x", "'a' is not numbers with commas"),
+        (["--scheme", "synthid", "--keys", "a"], b"x", "'a' is not integers with commas"),
         (["--scheme", "gumbel"], b"x", "--key must be given for gumbel"),
         (["--scheme", "gumbel", "--gamma", "0.5"], b"x", "--gamma must be used with green lists"),
         (["--keys", "1,2"], b"x", "--keys must be used with synthid"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -364,7 +365,23 @@ def test_nodes_are_made_on_demand_too() -> None:
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
-        ({"$ref": "#/x", "x": 5}, "/$ref: '#/x' must lead to a schema, not to 5"),
+        (
+            {"$ref": "#/x", "x": 5},
+            "/$ref: '#/x' must lead to a schema (an object or a boolean), not to 5",
+        ),
+        (
+            {"type": "object", "$ref": "#/x", "x": [1]},
+            "/$ref: '#/x' must lead to a schema (an object or a boolean), not to [1]",
+        ),
+        (
+            {"properties": {1: {}}},
+            "/properties: properties must be an object of schemas, not {1: {}}",
+        ),
+        (
+            {"dependentRequired": {1: []}},
+            "/dependentRequired: dependentRequired must be an object of lists of names, not {1: []}",
+        ),
+        ({"enum": [Decimal("sNaN")]}, "/enum: must be a number, not Decimal('sNaN')"),
         ({"$ref": "#"}, "/$ref: '#' leads back to itself: no value is defined"),
         ({"$schema": 5}, "/$schema: must be the URI of a draft, not 5"),
         (3, "the root: a schema must be an object or a boolean, not 3"),
@@ -374,3 +391,14 @@ def test_a_refusal_says_what_must_be_there_and_what_came(schema: Any, text: str)
     with pytest.raises(GrammarSyntaxError) as caught:
         compile_graph(schema)
     assert str(caught.value) == text
+
+
+def test_a_schema_that_two_drafts_share_is_checked_by_both() -> None:
+    shared = {"items": [{"type": "null"}]}  # 2020-12 has no lists here
+    drafts = (
+        "https://json-schema.org/draft/2020-12/schema",
+        "http://json-schema.org/draft-07/schema#",
+    )
+    schema = {"allOf": [{"$schema": draft, "not": shared} for draft in drafts]}
+    with pytest.raises(GrammarSyntaxError, match="/allOf/0/not/items: items must be a schema"):
+        compile_graph(schema)

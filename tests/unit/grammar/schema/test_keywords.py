@@ -239,6 +239,11 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [["a"], [1, None]],
     ),
     ({"unevaluatedProperties": False, "patternProperties": {"^a": {}}}, [{"ab": 1}], [{"b": 1}]),
+    (
+        {"enum": [{"a": 1}, {"b": 1}], "properties": {"a": {}}, "unevaluatedProperties": False},
+        [{"a": 1}],
+        [{"b": 1}, {}],
+    ),
 ]
 
 OLDER: list[tuple[Any, list[Any], list[Any]]] = [
