@@ -61,9 +61,10 @@ class Precomputed:
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[Any], NDArray[np.float32]]:
-        """States that hold nothing."""
+        """States that hold nothing, each an object of its own."""
         del all_positions
-        return [None] * len(prompts), self.extend([None] * len(prompts), prompts)
+        states = [object() for _ in prompts]
+        return states, self.extend(states, prompts)
 
     def extend(
         self,
@@ -78,8 +79,9 @@ class Precomputed:
         return self._logits[self._calls % len(self._logits)][: len(states)]
 
     def fork(self, state: Any) -> Any:  # opaque
-        """Nothing."""
-        return state
+        """Another state that holds nothing."""
+        del state
+        return object()
 
     def rollback(self, state: Any, count: int) -> None:
         """Nothing to forget."""

@@ -66,6 +66,9 @@ class Waiting:
         self._seconds = seconds
         self.waited = self.worked = 0.0
 
+    def start(self) -> list[int]:
+        return [0]
+
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], NDArray[np.float32]]:

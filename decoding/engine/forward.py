@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from decoding.engine.drawing import RunningBatch, draw_next
 from decoding.engine.generation import Generation, RunningSequence
@@ -10,27 +10,53 @@ from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan
 from decoding.errors import ForwardError, RequestError, ShapeError, shown_error
 from decoding.logits import as_rows
+from decoding.models.protocol import State
 from decoding.typing import Anything, Rows
 
 
 def extend(batch: RunningBatch, memory: Memory) -> None:
     """Append what each sequence has new to the model's memory and draw the next token."""
     sequences = batch.sequences
-    states = [item.state for item in sequences]
-    latest = [item.latest for item in sequences]
-    counts = list(map(len, latest))
-    rows = sum(counts)
+    counts = [len(item.latest) for item in sequences]
     try:
-        for item in sequences:
-            item.held = None  # where the call is interrupted, nobody knows
-        output = memory.extend(states, latest, all_positions=rows > len(counts))
-        for item, count in zip(sequences, counts, strict=True):
-            item.held = len(item.token_ids) - 1 + count
-        logits = checked_logits(output, rows)
+        logits = call(sequences, memory)
     except Exception as error:  # a model may raise anything
         fail(generations_of(sequences), error)
         return
-    width = logits.shape[1]
+    draw_rows(batch, logits, counts)
+
+
+def call(
+    sequences: Sequence[RunningSequence],
+    memory: Memory,
+    states: Sequence[State] = (),
+    parts: Sequence[list[int]] = (),
+) -> Rows:
+    """Call the model for what each sequence has new; the logits, a row a token.
+
+    states, parts: of prompts that go through the model in the same call, where no sequence has more
+        than one token; their rows come last.
+    Raises whatever the model raises, and for logits of another shape; then, or where the call is
+    interrupted, nobody knows what the states hold.
+    """
+    latest = [item.latest for item in sequences]
+    counts = list(map(len, latest))
+    has_forced = sum(counts) > len(counts)
+    every = [*(item.state for item in sequences), *states]
+    for item in sequences:
+        item.held = None
+    output = memory.extend(every, [*latest, *parts], all_positions=has_forced)
+    for item, count in zip(sequences, counts, strict=True):
+        item.held = len(item.token_ids) - 1 + count
+    return checked_logits(output, sum(counts) + len(parts))
+
+
+def draw_rows(batch: RunningBatch, logits: Rows, counts: Sequence[int]) -> None:
+    """Draw the next token of each sequence from the logits after its new tokens.
+
+    counts: of its new tokens.
+    """
+    sequences, width = batch.sequences, logits.shape[1]
     for item in sequences:
         plan = item.generation.plan
         if plan.width != width:

@@ -21,7 +21,7 @@ from decoding.engine.drawing import RunningBatch
 from decoding.engine.forward import extend, generations_of, restore, revive, stop
 from decoding.engine.generation import Generation, RunningSequence
 from decoding.engine.model_states import Memory
-from decoding.engine.prefill import prefill, prefixes_of, reuse
+from decoding.engine.prefill import prefill, prefill_beside, prefixes_of, reuse
 from decoding.engine.prefixes import PrefixStore
 from decoding.engine.request import Request, plan
 from decoding.errors import CancelledError, require
@@ -48,7 +48,8 @@ class Engine:
 
     - What fails ends its own request with a `DecodingError`. A model that raises for several
       prompts is asked for each of them alone. A model that raises in `extend` ends the requests
-      of that call, as their states are lost.
+      of that call, as their states are lost; where prompts were in the call, it is asked for these
+      and for the running sequences apart, whose states are computed anew, and so from then on.
     - After an interrupt every request stands where its last token left it. Stepping on gives the
       tokens that an uninterrupted run gives: the model's states are rolled back, and where the
       interrupt left it unknown what a state holds, the state is computed anew.
@@ -58,7 +59,8 @@ class Engine:
     max_batch_size: most sequences that run at once; requests beyond wait in order. None = no limit.
     A request of more sequences than that runs when nothing else does.
     prefill_chunk: most prompt tokens that go through the model in a step beside the tokens of the
-    sequences that run, so that a long prompt delays these by no more; None = no limit. A prompt
+    sequences that run, so that a long prompt delays these by no more; None = no limit. They go in
+    one call with these tokens, but for the first of a model that is no `StartingModel`. A prompt
     that joins sequences which run counts as a quarter of it at least, so that many short ones do
     not delay these either. A prompt of a plain callable, which has no cache, goes through as a
     whole, alone if it is longer.
@@ -95,6 +97,9 @@ class Engine:
         )
         kept = 0 if limits.takes_whole_prompts else self.prefix_tokens
         self._prefixes = PrefixStore(kept, limits.page_tokens)
+        # Whether parts of prompts go through the model in one call with running sequences: not any
+        # more after a call that failed, so that no prompt fails it again and again.
+        self._joins_calls = True
         self._queue = Queue(self.max_waiting)
         self._batch = RunningBatch()
         # Where first tokens are drawn; empty between those.
@@ -251,8 +256,16 @@ class Engine:
         running = generations_of(self._batch.sequences)
         shares = self._admit()
         arriving = [share.generation for share in shares]
-        newcomers = prefill(shares, self._memory, self._arrivals, self._drop_others)
-        if running:
+        beside = [share for share in shares if self._goes_beside(share)]
+        apart = [share for share in shares if share not in beside]
+        newcomers = prefill(apart, self._memory, self._arrivals, self._drop_others)
+        if beside:
+            started = prefill_beside(self._batch, beside, self._memory, self._arrivals)
+            if started is None:
+                self._joins_calls = False
+                self._drop_others()
+            newcomers += started or ()
+        elif running:
             extend(self._batch, self._memory)
         failed = [item for item in rested if item.done]
         moved = dict.fromkeys([*expired, *running, *arriving, *failed])
@@ -263,6 +276,16 @@ class Engine:
         self._resting.ask()
         self._arriving = []
         return list(moved)
+
+    def _goes_beside(self, share: Share) -> bool:
+        """Whether a part of a prompt goes through the model in one call with running sequences."""
+        return (
+            self._joins_calls
+            and bool(self._batch.sequences)
+            and (share.start > 0 or self._memory.starts)
+            and not share.generation.plan.wants_prefill
+            and not any(item.forced for item in self._batch.sequences)
+        )
 
     def _running(self) -> list[RunningSequence]:
         """The sequences that have drawn a first token: those in the batch, and those that rest."""

@@ -60,6 +60,17 @@ class Memory:
         returned[-1] = (held, None)  # the logits may go before the states
         return held, logits
 
+    @property
+    def starts(self) -> bool:
+        """Whether the model has states of no tokens: see `StartingModel`."""
+        return hasattr(self._model, "start")
+
+    def start(self, adapted: AdaptedModel | None = None) -> State:
+        """A state of no tokens, of a model that has such; see `StartingModel`."""
+        held = self._books.held
+        _extend(held, map(operator.call, ((adapted or self._model).start,)), 1)
+        return held[-1]
+
     def extend(
         self, states: Sequence[State], token_ids: Sequence[Sequence[int]], *, all_positions: bool
     ) -> Anything:

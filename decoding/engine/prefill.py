@@ -9,7 +9,15 @@ import numpy as np
 
 from decoding.engine.admission import Share
 from decoding.engine.drawing import RunningBatch, draw_first, rows_of
-from decoding.engine.forward import checked_logits, fail, generations_of, other_width, stop
+from decoding.engine.forward import (
+    call,
+    checked_logits,
+    draw_rows,
+    fail,
+    generations_of,
+    other_width,
+    stop,
+)
 from decoding.engine.generation import Generation, Prefilled, RunningSequence
 from decoding.engine.model_states import Memory
 from decoding.engine.plans import Plan, fit
@@ -106,12 +114,56 @@ def _start(
             _start([share._replace(start=0)], memory, arrivals, drop_others) for share in group
         ]
         return [sequence for sequences in alone for sequence in sequences]
+    return _take_up(group, states, before, logits, counts, memory, arrivals)
+
+
+def prefill_beside(
+    batch: RunningBatch, shares: Sequence[Share], memory: Memory, arrivals: RunningBatch
+) -> list[RunningSequence] | None:
+    """Extend the running sequences and prefill parts of prompts in one call of the model.
+
+    shares: none of a request that wants to see its prompt's logprobs.
+    Returns the sequences that start and go on; None where the call fails. Then no state of it is
+    used again: prompts begin anew, and running sequences wait for `revive`.
+    """
+    for share in shares:
+        share.generation.timing.start()
+    before = [share.generation.prefilled for share in shares]
+    try:
+        states = [_state_of(share, memory) for share in shares]
+        parts = [list(share.generation.plan.prompt[share.start : share.end]) for share in shares]
+        logits = call(batch.sequences, memory, states, parts)
+    except Exception:  # whose fault it is shows when each is called alone
+        for item in batch.sequences:
+            item.held = None
+        return None
+    count = len(batch.sequences)
+    rows = rows_of(logits, range(count, len(logits)))
+    started = _take_up(shares, states, before, rows, [1] * len(shares), memory, arrivals)
+    draw_rows(batch, rows_of(logits, range(count)), [1] * count)
+    return started
+
+
+def _take_up(
+    shares: Sequence[Share],
+    states: Sequence[State],
+    before: Sequence[Prefilled | None],
+    logits: Rows,
+    counts: Sequence[int],
+    memory: Memory,
+    arrivals: RunningBatch,
+) -> list[RunningSequence]:
+    """Note what the model has seen; where a prompt is complete, draw its sequences' first tokens.
+
+    before: what the model had seen. counts: how many rows of the logits each share has.
+    Returns the sequences that go on.
+    """
     rows: list[int] = []
     begun: list[Generation] = []
     ends = np.cumsum(counts).tolist()
-    for share, state, known, end, size in zip(group, states, before, ends, counts, strict=True):
+    for share, state, known, end, size in zip(shares, states, before, ends, counts, strict=True):
         generation = share.generation
-        own_rows = logits[end - size : end] if all_positions else None
+        own_rows = logits[end - size : end] if generation.plan.wants_prefill else None
         logprobs = () if known is None or share.start == 0 else known.logprobs
         more = _fitted(share, logits.shape[1], own_rows)
         if more is None:
@@ -130,6 +182,15 @@ def _start(
         stop(generations_of(sequences), error)
         arrivals.clear()
         return []
+
+
+def _state_of(share: Share, memory: Memory) -> State:
+    """The state to which a share is appended; a new one where nothing of the prompt is known."""
+    generation = share.generation
+    known, generation.prefilled = generation.prefilled, None
+    if known is not None and share.start > 0:
+        return known.state
+    return memory.start(generation.plan.adapted)
 
 
 def _seen(

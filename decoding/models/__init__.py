@@ -19,6 +19,7 @@ from decoding.models.protocol import (
     CacheBudget,
     CachedModel,
     LanguageModel,
+    StartingModel,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "HeadPadding",
     "LanguageModel",
     "ModelGrammars",
+    "StartingModel",
     "load",
 ]
 

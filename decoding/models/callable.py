@@ -30,11 +30,15 @@ class CallableModel:
 
     forward: ForwardFunction
 
+    def start(self) -> list[int]:
+        """A sequence of no tokens; see `StartingModel`."""
+        return []
+
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
     ) -> tuple[list[list[int]], Logits]:
         """Run the forward pass over each prompt as a new sequence; see `CachedModel.prefill`."""
-        states: list[list[int]] = [[] for _ in prompts]
+        states = [self.start() for _ in prompts]
         return states, self.extend(states, prompts, all_positions=all_positions)
 
     def extend(

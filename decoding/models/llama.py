@@ -199,6 +199,10 @@ class LlamaModel:
             raise UnsupportedFeatureError("adapter_id", "the model has no folder of adapters")
         return AdaptedLlama(self, self.adapters.load(adapter_id))
 
+    def start(self) -> LlamaState:
+        """See `StartingModel`."""
+        return self.cache.start()
+
     @torch.inference_mode()
     def prefill(
         self, prompts: Sequence[Sequence[int]], *, all_positions: bool = False
@@ -318,6 +322,10 @@ class AdaptedLlama:
     def key(self) -> object:
         """See `AdaptedModel`."""
         return self.adapter
+
+    def start(self) -> LlamaState:
+        """See `StartingModel`."""
+        return self.model.cache.start(self.adapter)
 
     @torch.inference_mode()
     def prefill(

@@ -54,6 +54,19 @@ class CachedModel(Protocol):
         """
 
 
+class StartingModel(Protocol):
+    """Protocol of a `CachedModel`, and its `AdaptedModel`, with states of no tokens.
+
+    An engine appends a prompt to such a state by `extend`, in one call with the tokens of the
+    sequences that run; of other models it asks by a call of `prefill`, which delays these by one
+    more forward pass. A model has it where a call takes little more time than its slower half.
+    """
+
+    def start(self) -> State:
+        """Make a state of no tokens, for `extend`."""
+        ...
+
+
 class CacheBudget(Protocol):
     """Protocol of a `CachedModel` with a memory budget; other models count as unbounded.
 

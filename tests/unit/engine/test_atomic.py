@@ -43,7 +43,7 @@ from decoding.errors import DecodingError, ForwardError, ProcessorError
 from decoding.models import CallableModel
 from decoding.testing.models import hash_model
 
-KINDS = ("prefill", "extend", "fork", "rollback", "release", "processor", "observe")
+KINDS = ("prefill", "start", "extend", "fork", "rollback", "release", "processor", "observe")
 
 
 class Fault:
@@ -111,6 +111,17 @@ class Ledger:
         return self.released == Counter(id(state) for state in self.handed_out)
 
 
+class StartingLedger(Ledger):
+    """Has states of no tokens too, so that prompts go through with the sequences that run."""
+
+    def start(self) -> Any:
+        self.fault.strike("start")
+        state = self.inner.start()
+        self.fault.strike("start")
+        self.handed_out.append(state)
+        return state
+
+
 class Adapted:
     """The same model, whose states begin with one more token."""
 
@@ -122,6 +133,11 @@ class Adapted:
     def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
         begun = [[7, *prompt] for prompt in prompts]
         return self.ledger.prefill(begun, all_positions=all_positions)
+
+    def start(self) -> Any:
+        state = self.ledger.start()  # type: ignore[attr-defined]  # of a `StartingLedger`
+        state.append(7)
+        return state
 
 
 class Current:
@@ -175,9 +191,10 @@ class Run:
     beginning: ClassVar[list[int]] = []
     options: ClassVar[dict[str, Any]] = {}
     adapter: ClassVar[str | None] = None
+    ledger: ClassVar[type[Ledger]] = Ledger
 
     def __init__(self, fault: Fault) -> None:
-        CURRENT.ledger = self.model = Ledger(fault)
+        CURRENT.ledger = self.model = self.ledger(fault)
         self.engine = Engine(MODEL, max_batch_size=6, **self.options)
         forced = Grammar("regex", "<(yes|no), said he>")
         common: dict[str, Any] = {"max_new_tokens": 5}
@@ -277,8 +294,15 @@ class ChunkedRun(Run):
     adapter: ClassVar[str | None] = "mine"
 
 
+class StartingRun(ChunkedRun):
+    """The same with a model to whose states of no tokens prompts are appended."""
+
+    ledger: ClassVar[type[Ledger]] = StartingLedger
+
+
 EXPECTED = Run(Fault())()
 CHUNKED = ChunkedRun(Fault())()
+STARTING = StartingRun(Fault())()
 CALLS = EXPECTED.model.fault.kinds
 
 
@@ -317,7 +341,7 @@ def test_the_run_has_every_kind_of_call() -> None:
     assert EXPECTED.interrupts == 0
     assert not any(item.error for item in EXPECTED.generations)
     assert EXPECTED.model.all_is_given_back_once()
-    assert set(CALLS) == set(KINDS) - {"rollback"}  # that is for interrupts
+    assert set(CALLS) == set(KINDS) - {"rollback", "start"}  # the first is for interrupts
     assert [len(item) for item in EXPECTED.events] == [4, 0, 0, 5, 3, 5]
 
 
@@ -332,27 +356,31 @@ def test_an_interrupt_at_any_call_changes_no_token(kind: str) -> None:
 def test_the_chunked_run_has_every_kind_of_call() -> None:
     assert not any(item.error for item in CHUNKED.generations)
     assert CHUNKED.model.all_is_given_back_once()
-    assert set(CHUNKED.model.fault.kinds) == set(KINDS)
+    assert set(CHUNKED.model.fault.kinds) == set(KINDS) - {"start"}
+    assert set(STARTING.model.fault.kinds) == set(KINDS)
+    assert STARTING.outcomes() == CHUNKED.outcomes()
     # Prompts go through in chunks, and the later ones begin where an earlier one stands: without
     # an interrupt, nothing else is rolled back.
     assert len(places("extend", CHUNKED)) > len(places("extend"))
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("of", [CHUNKED, STARTING], ids=["chunked", "starting"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_an_interrupt_at_any_call_of_a_chunked_run_changes_no_token(kind: str) -> None:
-    for place in places(kind, CHUNKED):
-        run = ChunkedRun(Fault(place, KeyboardInterrupt()))()
+def test_an_interrupt_at_any_call_of_a_chunked_run_changes_no_token(kind: str, of: Run) -> None:
+    for place in places(kind, of):
+        run = type(of)(Fault(place, KeyboardInterrupt()))()
         assert run.interrupts == 1
         check_unharmed(run)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("of", [CHUNKED, STARTING], ids=["chunked", "starting"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_an_error_at_any_call_of_a_chunked_run_ends_nobody_else(kind: str) -> None:
-    most = {"extend": 6, "release": 0, "rollback": 0}.get(kind, 1)
-    for place in places(kind, CHUNKED):
-        run = ChunkedRun(Fault(place, ZeroDivisionError("a fault")))()
+def test_an_error_at_any_call_of_a_chunked_run_ends_nobody_else(kind: str, of: Run) -> None:
+    most = {"extend": 6, "release": 0, "rollback": 0, "start": 0}.get(kind, 1)
+    for place in places(kind, of):
+        run = type(of)(Fault(place, ZeroDivisionError("a fault")))()
         assert run.interrupts == 0
         assert len(check_others(run, (ForwardError, ProcessorError))) <= most
 
@@ -505,12 +533,14 @@ def check_lines(stride: int, kind: type[Run]) -> None:
         sys.settrace(before)
 
 
-@pytest.mark.parametrize("kind", [Run, pytest.param(ChunkedRun, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", [Run, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ChunkedRun, StartingRun))]
+)
 def test_an_interrupt_at_any_of_some_lines_changes_no_token(kind: type[Run]) -> None:
     check_lines(amount(check=90, full=30), kind)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Run, ChunkedRun])
+@pytest.mark.parametrize("kind", [Run, ChunkedRun, StartingRun])
 def test_an_interrupt_at_any_line_changes_no_token(kind: type[Run]) -> None:
     check_lines(1, kind)

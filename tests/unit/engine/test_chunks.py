@@ -56,11 +56,9 @@ def test_a_long_prompt_delays_a_running_sequence_by_a_chunk_a_step() -> None:
     assert cached.taken == [
         ("prefill", [8]),
         ("extend", [1]),
-        ("extend", [8]),
-        ("extend", [1]),
-        ("extend", [4]),
+        ("extend", [1, 8]),
         ("prefill", [2]),
-        ("extend", [1]),
+        ("extend", [1, 4]),
     ]
     assert joining.timing.started is not None
     while engine.busy:
@@ -69,6 +67,75 @@ def test_a_long_prompt_delays_a_running_sequence_by_a_chunk_a_step() -> None:
     assert ids(joining.result()) == ids(alone(long_prompt(20), **asked))
     assert ids(short.result()) == ids(alone([9, 8], max_new_tokens=2))
     assert ids(running.result()) == ids(alone([5], max_new_tokens=20, seed=1))
+
+
+class Starting(Watched):
+    """Has states of no tokens; a call with token 13 fails."""
+
+    def start(self) -> Any:
+        state = self.inner.start()
+        self._note([state])
+        return state
+
+    def prefill(self, prompts: Any, *, all_positions: bool = False) -> Any:
+        self.refuse(prompts)
+        return super().prefill(prompts, all_positions=all_positions)
+
+    def extend(self, states: Any, token_ids: Any, *, all_positions: bool = False) -> Any:
+        logits = super().extend(states, token_ids, all_positions=all_positions)
+        self.refuse(token_ids)
+        return logits
+
+    def refuse(self, token_ids: Any) -> None:
+        if any(13 in item for item in token_ids):
+            raise IndexError("13 brings bad luck")
+
+
+def test_a_prompt_goes_through_in_one_call_with_running_sequences() -> None:
+    cached = Starting()
+    engine = Engine(LanguageModel(forward=cached), prefill_chunk=8)
+    running = engine.submit(Request([5], GenerationParameters(max_new_tokens=6, seed=1)))
+    engine.step()
+    asked = {"max_new_tokens": 3, "seed": 2, "best_of": 2}
+    joining = engine.submit(Request(long_prompt(20), GenerationParameters(**asked)))
+    short = engine.submit(Request([9, 8], GenerationParameters(max_new_tokens=2)))
+    cached.taken.clear()
+    for _ in range(4):
+        engine.step()
+    calls = [[1, 8], [1, 8], [1, 4, 2], [1, 1, 1, 1]]
+    assert cached.taken == [("extend", lengths) for lengths in calls]
+    while engine.busy:
+        engine.step()
+    assert not cached.live
+    assert ids(joining.result()) == ids(alone(long_prompt(20), **asked))
+    assert ids(short.result()) == ids(alone([9, 8], max_new_tokens=2))
+    assert ids(running.result()) == ids(alone([5], max_new_tokens=6, seed=1))
+
+
+def test_a_prompt_that_fails_a_common_call_ends_alone_and_none_joins_a_call_again() -> None:
+    cached = Starting()
+    engine = Engine(LanguageModel(forward=cached))
+    asked = GenerationParameters(max_new_tokens=9, seed=1)
+    running = [engine.submit(Request([item], asked)) for item in (5, 6)]
+    engine.step()
+    culprit = engine.submit(Request([12, 13], asked))
+    beside = engine.submit(Request([9, 8], asked))
+    while engine.busy:
+        engine.step()
+    assert isinstance(culprit.error, ForwardError)
+    for generation in (*running, beside):
+        assert ids(generation.result()) == ids(
+            alone(list(generation.plan.prompt), max_new_tokens=9, seed=1)
+        )
+    running = [engine.submit(Request([item], asked)) for item in (5, 6)]
+    engine.step()
+    cached.taken.clear()
+    engine.submit(Request([7], asked))
+    engine.step()
+    assert cached.taken == [("prefill", [1]), ("extend", [1, 1])]
+    while engine.busy:
+        engine.step()
+    assert not cached.live
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 19, 20, 21, None])
