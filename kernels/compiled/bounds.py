@@ -47,7 +47,14 @@ from decoding.kernels.compiled.passes import (
     weigh,
     weigh_within,
 )
-from decoding.kernels.compiled.scalars import above_of, address_of, as_real, below_of, value_at
+from decoding.kernels.compiled.scalars import (
+    above_of,
+    address_of,
+    as_real,
+    below_of,
+    row_of_doubles,
+    value_at,
+)
 from decoding.kernels.compiled.selection import BINS, boundary_bin, weighted_cut
 from decoding.kernels.compiled.sifting import bin_block, gather_block
 
@@ -137,10 +144,10 @@ def _count_bins(
         counts[index] = (counts[index] + counts[both + index]) * step
     if step == 1:
         return
-    blocks = blocks_of(row)
+    blocks, maxima = blocks_of(row), row_of_doubles(block_max)
     for first in range(0, blocks, BLOCK):
         bin_block(
-            block_max, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
+            maxima, first, first + BLOCK, search.middle, start_at, boost, factor, beyond, bins
         )
         for place in range(min(BLOCK, blocks - first)):
             counts[bins[place]] += 1 if (first + place) % step != 0 else 1 - step
@@ -239,7 +246,7 @@ def _gather(row: Any, block_max: Any, low: Any, high: Any, buffer: Any, count: A
 
     They are float64 there where the row is, else float32.
     """
-    stop, address = 0, address_of(buffer, 0)
+    stop, address = 0, address_of(buffer)
     while stop < row.width:
         start = stop
         stop = start + run_from(row, start)
@@ -288,7 +295,7 @@ def as_row(buffer: Any, count: Any, wide: Any) -> Any:
         buffer[count:whole] = -np.inf
     else:
         buffer.view(np.float32)[count:whole] = np.float32(-np.inf)
-    address = address_of(buffer, 0)
+    address = address_of(buffer)
     return Row(address, np.int64(FLOAT64 if wide else FLOAT32), count, whole, address)
 
 

@@ -42,7 +42,7 @@ from decoding.kernels.compiled.passes import (
     smallest_at_least,
     wide_row,
 )
-from decoding.kernels.compiled.scalars import address_of, below_of, value_at
+from decoding.kernels.compiled.scalars import address_of, below_of, row_of_doubles, value_at
 from decoding.kernels.compiled.touched import logit_at
 
 
@@ -139,7 +139,7 @@ def opened(final: Any, block: Any, memory: Any) -> Any:
         for lane in range(BLOCK):
             if not holds(final.window, out[lane], start + lane):
                 out[lane] = -np.inf
-    address = address_of(out, 0) - start * 8
+    address = address_of(out) - start * 8
     return Row(address, np.int64(FLOAT64), row.width, start + BLOCK, address)
 
 
@@ -157,7 +157,7 @@ def _largest_untouched(final: Any, block: Any, memory: Any) -> Any:
         while place != 0:
             out[memory.integers[TOUCHED_IDS][place - 1] - start] = -np.inf
             place = np.int64(memory.integers[LINKS][place - 1])
-        top = largest_value(out, 0, BLOCK)
+        top = largest_value(row_of_doubles(out), 0, BLOCK)
     return top / dense.temperature
 
 

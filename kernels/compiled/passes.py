@@ -13,14 +13,12 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import (
     copy_block_between,
-    count_above_block,
     divide_block,
     divide_block_between,
     edit_32,
     extremes_between,
     largest_value,
     mask_between,
-    mask_from,
     spread_block,
     survey_run,
     weigh_block,
@@ -34,6 +32,7 @@ from decoding.kernels.compiled.scalars import (
     as_real,
     below_of,
     bit_count,
+    row_of_doubles,
     trailing_zeros,
     value_at,
 )
@@ -247,10 +246,10 @@ def find_fault(row: Any) -> Any:
 @compiled
 def count_above(row: Any, block_max: Any, bound: Any) -> Any:
     """How many logits are larger than one that the row has."""
-    count = 0
+    count, least = 0, above_of(row, bound)
     for block in range(blocks_of(row)):
         if block_max[block] > bound:
-            count += count_above_block(row, block * BLOCK, block * BLOCK + BLOCK, bound)
+            count += count_in_block(row, block * BLOCK, least, np.inf)
     return count
 
 
@@ -346,10 +345,7 @@ def collect(
         if looked_at <= 16 and is_hopeless(count, looked_at * BLOCK, row, step, limit):
             return -1 - count
         for start in range(block * BLOCK, block * BLOCK + BLOCK, MASK):
-            if most == np.inf:
-                mask = mask_from(row, start, least)
-            else:
-                mask = mask_between(row, start, least, most)
+            mask = mask_between(row, start, least, most)
             if count + MASK > limit and count + bit_count(mask) > limit:
                 return -1 - count
             while mask != 0:
@@ -487,7 +483,7 @@ def copy_block(row: Any, block: Any, window: Any, temperature: Any, out: Any) ->
         for token_id in range(window.last_tie + 1, min(start + BLOCK, row.width)):
             if value_at(row, token_id) == low:
                 out[token_id - start] = -np.inf
-        top = largest_value(out, 0, BLOCK)
+        top = largest_value(row_of_doubles(out), 0, BLOCK)
     return top
 
 

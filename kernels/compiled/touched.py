@@ -32,7 +32,7 @@ from decoding.kernels.compiled.passes import (
     divide_row,
     largest_of_blocks,
 )
-from decoding.kernels.compiled.scalars import bit_count, trailing_zeros, value_at
+from decoding.kernels.compiled.scalars import bit_count, row_of_doubles, trailing_zeros, value_at
 
 _MOST = 1e300
 _LARGEST = 1.7976931348623157e308
@@ -150,6 +150,7 @@ def write_touched(count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
     Keeps its block maxima right.
     """
     touched_ids, touched = memory.integers[TOUCHED_IDS], memory.doubles[TOUCHED]
+    row = row_of_doubles(shadow)
     for place in range(count):
         token_id = np.int64(touched_ids[place])
         shadow[token_id] = touched[place]
@@ -157,7 +158,7 @@ def write_touched(count: Any, memory: Any, shadow: Any, block_max: Any) -> Any:
     for place in range(count):
         block = np.int64(touched_ids[place]) // BLOCK
         if np.isnan(block_max[block]):
-            block_max[block] = largest_value(shadow, block * BLOCK, block * BLOCK + BLOCK)
+            block_max[block] = largest_value(row, block * BLOCK, block * BLOCK + BLOCK)
 
 
 @compiled
