@@ -395,18 +395,6 @@ def divide_block_between(
     return _write(stored.builder, start, stop, out, make)
 
 
-@straight_line(types.void, GIVEN, _INDEX, _INDEX, _REAL)
-def divide_block(builder: Any, shadow: Array, start: Any, stop: Any, divisor: Any) -> list[Any]:
-    """Divide a block of `shadow`, float64."""
-    divisors = splat(builder, divisor, LANES)
-
-    def body(index: Any, _totals: list[Vector]) -> list[Vector]:
-        shadow.store(index, shadow.load(index, LANES) / divisors)
-        return []
-
-    return loop(builder, start, stop, LANES, [], body)
-
-
 def _edited(values: Vector, words: list[Any], amounts: Any) -> Vector:
     """`MASK_LANES` logits plus, for each word, one number where its bit is set, else another.
 
@@ -470,12 +458,3 @@ def copy_edited_block(
         return _edited(exact(stored.values(index, MASK_LANES)), words, amounts)
 
     return _write(stored.builder, start, stop, out, make)
-
-
-@straight_line(types.void, GIVEN, _INDEX, types.int32, _REAL, _REAL)
-def edit_32(
-    _builder: Any, shadow: Array, start: Any, word: Any, inside: Any, outside: Any
-) -> list[Any]:
-    """Add `inside` to 32 logits of `shadow` where a bit of `word` is set, else `outside`."""
-    shadow.store(start, _edited(shadow.load(start, MASK_LANES), [word], (inside, outside)))
-    return []

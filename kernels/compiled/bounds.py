@@ -338,7 +338,7 @@ def find_bounds(row: Any, block_max: Any, search: Any, total: Any, far: Any, mem
             if not search.keep_ties:
                 kept = np.int64(min(max(math.ceil(target), 1.0), ties))
                 last = np.int64(nth_equal(row, search.middle, kept))
-            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept, np.int64(0))
+            return Window(search.middle, np.inf, last, 1.0 * kept, 0.0, kept)
     if not far < np.inf:
         _, far = _nearest_and_farthest(row, search)
     wide = is_wide(row)
@@ -424,9 +424,7 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         total = found.inside + weight * (count - below) + other * below
         moment = weight * (count - below) * (largest - search.reference)
         moment = found.moment + scale * (moment + other * below * (least - search.reference))
-        return Window(
-            low, high, np.int64(row.width), total, moment, found.number + count, np.int64(0)
-        )
+        return Window(low, high, np.int64(row.width), total, moment, found.number + count)
     kept, last_tie = count, np.int64(row.width)
     if not search.keep_ties:
         kept = np.int64(min(max(math.ceil((target - found.inside) / weight), 1.0), 1.0 * count))
@@ -434,7 +432,7 @@ def _cut_equal(row: Any, listed: Any, search: Any, edges: Any, found: Any, targe
         last_tie = np.int64(nth_equal(row, largest, kept))
     total = found.inside + kept * weight if scale != 0.0 else np.nan
     moment = found.moment + scale * kept * weight * (largest - search.reference)
-    return Window(largest, np.inf, last_tie, total, moment, found.number + kept, np.int64(0))
+    return Window(largest, np.inf, last_tie, total, moment, found.number + kept)
 
 
 @compiled
@@ -495,9 +493,9 @@ def _cut(
         last_tie = np.int64(row.width)
         if kept_ties < ties:
             last_tie = np.int64(nth_equal(row, low, kept_ties))
-        return Window(low, np.inf, last_tie, total, moment, support, np.int64(0))
+        return Window(low, np.inf, last_tie, total, moment, support)
     for place in range(count):
         value = value_at(listed, place)
         if keys[place] <= key:
             low, high = min(low, value), max(high, value)
-    return Window(low, high, np.int64(row.width), total, moment, support, np.int64(0))
+    return Window(low, high, np.int64(row.width), total, moment, support)

@@ -13,9 +13,7 @@ import numpy as np
 
 from decoding.kernels.compiled.blocks import (
     copy_block_between,
-    divide_block,
     divide_block_between,
-    edit_32,
     extremes_between,
     largest_value,
     mask_between,
@@ -61,8 +59,7 @@ class Window(NamedTuple):
     low, high: the bounds of their logits, in the row's precision. last_tie: the last token kept of
     those equal to `low`. total, moment, support: Σ w, Σ w · gap and how many there are, where
     gap = (z − largest) / T with the largest logit of the whole row, and w = exp(gap); total and
-    moment are NaN where they are not known. ties: how many of the kept tie with `low`, 0 where that
-    is not counted; `final.count_ties` has been told of them.
+    moment are NaN where they are not known.
     """
 
     low: Any
@@ -71,33 +68,24 @@ class Window(NamedTuple):
     total: Any
     moment: Any
     support: Any
-    ties: Any
 
 
 @compiled
 def everything(vocab: Any) -> Any:
     """The window of a row of which all is kept."""
-    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0), np.int64(0))
+    return Window(-np.inf, np.inf, np.int64(vocab), np.nan, np.nan, np.int64(0))
 
 
 @compiled
 def interval(row: Any, low: Any, high: Any) -> Any:
     """The window of the logits in [low, high]."""
-    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0), np.int64(0))
+    return Window(low, high, np.int64(row.width), np.nan, np.nan, np.int64(0))
 
 
 @compiled
 def is_whole(window: Any) -> Any:
     """Whether a window keeps every token."""
     return window.low == -np.inf and window.high == np.inf
-
-
-@compiled
-def holds(window: Any, value: Any, token_id: Any) -> Any:
-    """Whether a token with a logit is in a window."""
-    if not window.low <= value <= window.high:
-        return False
-    return value > window.low or token_id <= window.last_tie
 
 
 @compiled
@@ -485,36 +473,3 @@ def copy_block(row: Any, block: Any, window: Any, temperature: Any, out: Any) ->
                 out[token_id - start] = -np.inf
         top = largest_value(row_of_doubles(out), 0, BLOCK)
     return top
-
-
-@compiled
-def copy_row(row: Any, window: Any, temperature: Any, shadow: Any, block_max: Any) -> Any:
-    """`copy_block` of all blocks; writes their largest logits, and returns the largest of these.
-
-    The shadow may be the row.
-    """
-    largest = -np.inf
-    for block in range(blocks_of(row)):
-        out = shadow[block * BLOCK : block * BLOCK + BLOCK]
-        block_max[block] = copy_block(row, block, window, temperature, out)
-        largest = max(largest, block_max[block])
-    return largest
-
-
-@compiled
-def edit_row(shadow: Any, bitmask: Any, inside: Any, outside: Any) -> Any:
-    """Add `inside` to the logits whose bit is set, `outside` to the others; words are 32 tokens."""
-    for start in range(0, len(shadow), MASK):
-        word = start // MASK
-        bits = bitmask[word] if word < len(bitmask) else np.int32(0)
-        edit_32(shadow, start, bits, inside, outside)
-
-
-@compiled
-def divide_row(shadow: Any, block_max: Any, temperature: Any) -> Any:
-    """z / T of every logit of a shadow; its block maxima stay right, as rounding keeps order."""
-    if temperature == 1.0:
-        return
-    for block in range(len(shadow) // BLOCK):
-        divide_block(shadow, block * BLOCK, block * BLOCK + BLOCK, temperature)
-        block_max[block] /= temperature
